@@ -1,0 +1,211 @@
+"""What a model looks like: the tuple `<D, A, H, I>`, its named presets and its exact costs."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Mapping, Tuple
+
+from bort.errors import InputError
+from bort.files import read_json
+
+
+@dataclass(frozen=True, order=True)
+class Architecture:
+    """A BERT-like encoder `<D, A, H, I>` with its vocabulary and maximum length.
+
+    Source: arXiv 2010.10499, section 3. All sizes are counts, at least 1 (token types: at least 0).
+
+    Attributes:
+        depth: D, number of encoder layers.
+        heads: A, attention heads a layer; must divide `hidden`.
+        hidden: H, width of the residual stream (GluonNLP calls it `units`).
+        intermediate: I, width of the feed-forward layer (GluonNLP calls it `hidden_size`).
+        vocabulary_size: V, rows of the token embedding, shared with the decoder.
+        maximum_length: S, rows of the position embedding: the longest input in tokens.
+        token_types: rows of the token-type embedding, 0 for none (RoBERTa and Bort have none).
+
+    Raises:
+        InputError: for a size that is not a positive integer, or heads that do not divide hidden.
+
+    >>> str(Architecture(4, 8, 1024, 768))
+    '<D=4, A=8, H=1024, I=768>'
+    >>> Architecture(4, 8, 1024, 768).parameter_count()
+    75106304
+    """
+
+    depth: int
+    heads: int
+    hidden: int
+    intermediate: int
+    vocabulary_size: int = 50265
+    maximum_length: int = 512
+    token_types: int = 0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            least = 0 if field.name == "token_types" else 1
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(
+                    f"architecture: {field.name} is {value!r}, allowed is an integer of at least {least}"
+                )
+        if self.hidden % self.heads:
+            raise InputError(
+                f"architecture: heads is {self.heads}, which does not divide hidden {self.hidden}"
+            )
+
+    def __str__(self) -> str:
+        return f"<D={self.depth}, A={self.heads}, H={self.hidden}, I={self.intermediate}>"
+
+    @property
+    def head_width(self) -> int:
+        """H / A, the width of one attention head."""
+        return self.hidden // self.heads
+
+    def parameter_count(self, *, pooler: bool = False, decoder: bool = False) -> int:
+        """Exact number of trainable numbers in the network.
+
+        `H(V + S + N) + 2H + D(4H² + 2HI + 9H + I)` with N token types; a pooler adds `H² + H`, the
+        masked-token decoder (a dense layer, a layer norm and a bias a word, its matrix being the
+        embedding) adds `H² + 3H + V`.
+
+        Source: arXiv 2010.10499, Table 1 is reproduced by `token_types=1` and `pooler=True` but for
+        1024·H that the printed figures have on top (unexplained).
+        """
+        hidden, intermediate = self.hidden, self.intermediate
+        embedding = hidden * (self.vocabulary_size + self.maximum_length + self.token_types)
+        layer = 4 * hidden**2 + 2 * hidden * intermediate + 9 * hidden + intermediate
+        total = embedding + 2 * hidden + self.depth * layer
+        if pooler:
+            total += hidden**2 + hidden
+        if decoder:
+            total += hidden**2 + 3 * hidden + self.vocabulary_size
+        return total
+
+    def multiply_adds_per_token(self, length: int, *, pooler: bool = False) -> int:
+        """Multiply-adds of a forward pass for one token of a sequence of `length` tokens.
+
+        `D(4H² + 2HI + 2SH)` with S the length; `pooler=True` adds the `H²` of arXiv 2010.08512,
+        Lemma 2 (reconstructed), although a pooler runs once a sequence. Heads drop out.
+        """
+        self._check_length(length)
+        hidden, intermediate = self.hidden, self.intermediate
+        layer = 4 * hidden**2 + 2 * hidden * intermediate + 2 * length * hidden
+        return self.depth * layer + (hidden**2 if pooler else 0)
+
+    def multiply_adds_per_prediction(self) -> int:
+        """Multiply-adds of the masked-token decoder for one position: `H² + HV`."""
+        return self.hidden**2 + self.hidden * self.vocabulary_size
+
+    def multiply_adds(self, batch: int, length: int, predictions: int = 0) -> int:
+        """Multiply-adds of a forward pass over `batch` sequences with `predictions` each.
+
+        A backward pass through every layer costs twice this number.
+        """
+        encoder = length * self.multiply_adds_per_token(length)
+        return batch * (encoder + predictions * self.multiply_adds_per_prediction())
+
+    def as_dict(self) -> Dict[str, int]:
+        """The fields as a dictionary that `from_dict` takes back."""
+        return dataclasses.asdict(self)
+
+    def replace(self, **changes: int) -> Architecture:
+        """A copy with some fields changed, checked again."""
+        return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "architecture") -> Architecture:
+        """Build from a mapping of field names to integers.
+
+        Raises:
+            InputError: for unknown or missing fields; `source` names the origin in the message.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        missing = sorted({"depth", "heads", "hidden", "intermediate"} - set(values))
+        if unknown:
+            raise InputError(f"{source}: unknown field {unknown[0]!r}, known are {sorted(known)}")
+        if missing:
+            raise InputError(f"{source}: field {missing[0]!r} is missing")
+        return cls(**values)
+
+    def _check_length(self, length: int) -> None:
+        if not 1 <= length <= self.maximum_length:
+            raise InputError(
+                f"architecture: length is {length}, allowed is 1 to {self.maximum_length}"
+            )
+
+
+def _presets() -> Dict[str, Architecture]:
+    uncased = {"vocabulary_size": 30522, "token_types": 2}
+    cased = {"vocabulary_size": 28996, "token_types": 2}
+    table: Dict[str, Architecture] = {
+        # Names of the release: the last two numbers are intermediate, then hidden.
+        "bort_4_8_768_1024": Architecture(4, 8, 1024, 768),
+        "bort_2_16_512_1024": Architecture(2, 16, 1024, 512),
+        # As printed in the paper: hidden, then intermediate. A2 and A3: heads are not known.
+        "bort_printed_4_8_768_1024": Architecture(4, 8, 768, 1024),
+        "bort_printed_4_4_512_1024": Architecture(4, 4, 512, 1024),
+        "bort_printed_4_8_512_1024": Architecture(4, 8, 512, 1024),
+        "bort_printed_4_16_512_1024": Architecture(4, 16, 512, 1024),
+        "roberta_12_768_12": Architecture(12, 12, 768, 3072),
+        "roberta_24_1024_16": Architecture(24, 16, 1024, 4096),
+        "bert_12_768_12": Architecture(12, 12, 768, 3072, **uncased),
+        "bert_24_1024_16": Architecture(24, 16, 1024, 4096, **uncased),
+        "bert_12_768_12_cased": Architecture(12, 12, 768, 3072, **cased),
+        "bert_24_1024_16_cased": Architecture(24, 16, 1024, 4096, **cased),
+        "bert_of_theseus": Architecture(6, 12, 768, 3072, **uncased),
+        "tinybert_4": Architecture(4, 12, 312, 1200, **uncased),
+        "bert_mini": Architecture(4, 4, 256, 1024, **uncased),
+        "bert_small": Architecture(4, 8, 512, 2048, **uncased),
+    }
+    return table
+
+
+PRESETS: Mapping[str, Architecture] = _presets()
+"""Named architectures. `bort_4_8_768_1024` is the released checkpoint (hidden 1024, intermediate
+768); `bort_printed_4_8_768_1024` is the orientation printed in the paper (hidden 768)."""
+
+TABLE_2_MILLIONS: Tuple[Tuple[str, str, float], ...] = (
+    ("Bort as printed", "bort_printed_4_8_768_1024", 56.14),
+    ("A2, A3 of Table 1", "bort_printed_4_8_512_1024", 35.20),
+    ("TinyBERT-4", "tinybert_4", 14.5),
+    ("BERT-of-Theseus", "bert_of_theseus", 66.0),
+    ("BERT-Mini", "bert_mini", 11.3),
+    ("BERT-Small", "bert_small", 29.1),
+    ("BERT-base", "bert_12_768_12", 110.0),
+    ("BERT-large", "bert_24_1024_16", 340.0),
+    ("RoBERTa-large", "roberta_24_1024_16", 355.0),
+)
+"""Rows (title, preset, parameters printed in arXiv 2010.10499 in millions)."""
+
+
+def get_architecture(name: str) -> Architecture:
+    """Find an architecture by preset name, by `D-A-H-I`, or in a JSON file.
+
+    A JSON file holds the fields of `Architecture`, or has them under the key `architecture`.
+
+    Raises:
+        InputError: for an unknown name (the known ones are listed) or a bad file.
+
+    >>> get_architecture("4-8-1024-768") == PRESETS["bort_4_8_768_1024"]
+    True
+    """
+    if name in PRESETS:
+        return PRESETS[name]
+    parts = name.split("-")
+    if len(parts) == 4 and all(part.isdigit() for part in parts):
+        return Architecture(*(int(part) for part in parts))
+    if name.endswith(".json") or Path(name).is_file():
+        values = read_json(name)
+        if isinstance(values, dict) and isinstance(values.get("architecture"), dict):
+            values = values["architecture"]
+        if not isinstance(values, dict):
+            raise InputError(f"{name}: holds no architecture (a JSON object is expected)")
+        return Architecture.from_dict(values, source=name)
+    raise InputError(
+        f"architecture: {name!r} is unknown; known are {', '.join(sorted(PRESETS))}, "
+        "or depth-heads-hidden-intermediate such as 4-8-1024-768, or a .json file"
+    )

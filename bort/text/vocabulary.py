@@ -1,0 +1,50 @@
+"""What the toolkit needs to know of a vocabulary, whichever library stands behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, Protocol, Sequence, Tuple
+
+import numpy as np
+
+BOS, PAD, EOS, UNK, MASK = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
+SPECIAL_TOKENS: Tuple[str, ...] = (BOS, PAD, EOS, UNK, MASK)
+
+
+class Vocabulary(Protocol):
+    """A bijection between tokens and ids, with the way from text to ids and back.
+
+    Ids are integers from 0 to `len(vocabulary) - 1`. Special tokens never come out of `encode`.
+
+    Attributes:
+        bos_id, pad_id, eos_id, unk_id, mask_id: ids of `<s>`, `<pad>`, `</s>`, `<unk>`, `<mask>`.
+        special_ids: every id that no text may produce and no random replacement may draw.
+        starts_word: boolean array (V,), true where a token begins a new word.
+        fingerprint: SHA-256 that is equal for vocabularies that map every text to the same ids.
+    """
+
+    bos_id: int
+    pad_id: int
+    eos_id: int
+    unk_id: int
+    mask_id: int
+    special_ids: Tuple[int, ...]
+    starts_word: np.ndarray
+    fingerprint: str
+
+    def __len__(self) -> int: ...
+
+    def encode(self, text: str) -> List[int]:
+        """Ids of `text`, without `<s>` and `</s>`."""
+
+    def encode_batch(self, texts: Sequence[str]) -> List[List[int]]:
+        """Ids of each text: equal to `[encode(text) for text in texts]`, and faster."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`; special tokens are left out."""
+
+    def token_of(self, token_id: int) -> str:
+        """The readable form of one token."""
+
+    def save(self, folder: Path) -> None:
+        """Write the vocabulary's files into `folder`, so that `load_vocabulary(folder)` reads it."""
