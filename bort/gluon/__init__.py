@@ -1,0 +1,5 @@
+"""Everything that runs on MXNet: networks, training, Horovod. Nothing else imports them."""
+
+from bort.threads import set_thread_count
+
+set_thread_count()

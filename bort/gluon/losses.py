@@ -1,0 +1,67 @@
+"""The objective of pre-training: masked tokens and the teacher's distribution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mxnet.gluon import HybridBlock
+
+
+class MaskedTokenLoss(HybridBlock):
+    """Sums over the masked positions of the masked-token and the distillation loss.
+
+    `mlm_weight · CE(student, token) + teacher_weight · T² · KL(softmax(t/T) ‖ softmax(s/T))`
+
+    KL and cross-entropy differ by the teacher's entropy only, so their gradients are equal:
+    `T · (softmax(s/T) − softmax(t/T))` a position; KL is 0 when student and teacher agree.
+    Sums, not means: the division by the number of predictions follows once all ranks are added up.
+
+    Source: arXiv 1503.02531, section 2; arXiv 2010.10499, section 4. Differs from the release,
+    which feeds probabilities into a loss that takes logits and averages over the vocabulary.
+
+    Inputs:
+        - logits: (B, P, V), of the student.
+        - labels: (B, P), ids.
+        - weights: (B, P), 1 for a prediction and 0 for padding.
+        - teacher_logits: (B, P, V), or left out.
+
+    Outputs:
+        float32 (4,): total, masked-token and distillation loss (unweighted, T² included) and the
+        number of right predictions, each summed over the positions of weight 1.
+    """
+
+    def __init__(
+        self, mlm_weight: float, teacher_weight: float, temperature: float, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self._mlm_weight = mlm_weight
+        self._teacher_weight = teacher_weight
+        self._temperature = temperature
+
+    def hybrid_forward(
+        self, F: Any, logits: Any, labels: Any, weights: Any, teacher_logits: Any = None
+    ) -> Any:
+        """See the class."""
+        logits = F.cast(logits, "float32")
+        log_probabilities = F.log_softmax(logits, axis=-1)
+        token_loss = -F.pick(log_probabilities, labels, axis=-1) * weights
+        mlm = F.sum(token_loss)
+        right = F.broadcast_equal(F.argmax(logits, axis=-1), F.cast(labels, "float32")) * weights
+        correct = F.stop_gradient(F.sum(right))
+        if teacher_logits is None:
+            total = mlm * self._mlm_weight
+            distillation = F.zeros_like(mlm)
+        else:
+            scale = 1.0 / self._temperature
+            teacher = F.log_softmax(F.cast(teacher_logits, "float32") * scale, axis=-1)
+            student = F.log_softmax(logits * scale, axis=-1)
+            divergence = F.sum(F.exp(teacher) * (teacher - student), axis=-1)
+            distillation = F.sum(divergence * weights) * self._temperature**2
+            total = mlm * self._mlm_weight + distillation * self._teacher_weight
+        return F.concat(
+            total.reshape((1,)),
+            F.stop_gradient(mlm).reshape((1,)),
+            F.stop_gradient(distillation).reshape((1,)),
+            correct.reshape((1,)),
+            dim=0,
+        )

@@ -1,0 +1,128 @@
+"""A trained network as a folder: `model.json` says what it is, `model.safetensors` holds weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
+
+import mxnet as mx
+import safetensors
+import safetensors.numpy
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.files import PathLike, atomic_write, read_json, sha256_of_file, write_json
+from bort.gluon.model import BortClassifier, BortModel
+from bort.gluon.parameters import collect_arrays, set_parameters
+
+DESCRIPTION_FILE = "model.json"
+WEIGHTS_FILE = "model.safetensors"
+_FORMAT = 1
+
+Network = Union[BortModel, BortClassifier]
+
+
+def save_model_folder(
+    folder: PathLike, network: Network, extra: Optional[Mapping[str, Any]] = None
+) -> None:
+    """Write weights, then the description with their SHA-256, each atomically.
+
+    A folder that is interrupted in between has no description, or the old one whose SHA-256 does
+    not match; either is refused by `load_model_folder`. The vocabulary is the caller's to save.
+
+    Args:
+        folder: made if it does not exist.
+        network: a `BortModel` or a `BortClassifier`; a tied weight is stored once.
+        extra: JSON-ready values kept under `extra`, such as the vocabulary's fingerprint.
+    """
+    target = Path(folder)
+    with atomic_write(target / WEIGHTS_FILE) as stream:
+        stream.write(safetensors.numpy.save(collect_arrays(network)))
+    model = network.bort if isinstance(network, BortClassifier) else network
+    description: Dict[str, Any] = {
+        "format": _FORMAT,
+        "architecture": model.architecture.as_dict(),
+        "dropout": model.dropout,
+        "layer_norm_eps": model.layer_norm_eps,
+        "decoder_layer_norm_eps": model.decoder_layer_norm_eps,
+        "use_decoder": model.decoder is not None,
+        "use_pooler": model.pooler is not None,
+        "classifier": None,
+        "weights": {"file": WEIGHTS_FILE, "sha256": sha256_of_file(target / WEIGHTS_FILE)},
+        "extra": dict(extra or {}),
+    }
+    if isinstance(network, BortClassifier):
+        description["classifier"] = {
+            "num_classes": network.num_classes,
+            "head": network.head,
+            "dropout": network.dropout,
+        }
+    write_json(target / DESCRIPTION_FILE, description)
+
+
+def load_model_folder(
+    folder: PathLike,
+    context: Optional[mx.Context] = None,
+    *,
+    grad_req: str = "write",
+    use_decoder: bool = True,
+) -> Tuple[Network, Dict[str, Any]]:
+    """Read a folder that `save_model_folder` wrote.
+
+    Args:
+        folder: holds `model.json` and `model.safetensors`.
+        context: where the weights go; the CPU by default.
+        grad_req: `null` allocates no gradients.
+        use_decoder: False leaves a decoder in the folder unread.
+
+    Returns:
+        the network and `extra`.
+
+    Raises:
+        InputError: names the file that is missing, damaged, or does not fit.
+    """
+    source = Path(folder) / DESCRIPTION_FILE
+    description = read_json(source)
+    if not isinstance(description, dict) or description.get("format") != _FORMAT:
+        raise InputError(f"{source}: is not the description of a model (format {_FORMAT})")
+    try:
+        network, ignore = _build(description, str(source), use_decoder)
+        weights = Path(folder) / description["weights"]["file"]
+        stated = description["weights"]["sha256"]
+        extra = description["extra"]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{source}: a field is missing or malformed: {error}") from error
+    if weights.parent != Path(folder):
+        raise InputError(f"{source}: names the weights {weights}, which lie outside the folder")
+    if not weights.is_file():
+        raise InputError(f"{weights}: no such file")
+    if sha256_of_file(weights) != stated:
+        raise InputError(f"{weights}: is damaged: its SHA-256 is not the one in {source}")
+    try:
+        arrays = safetensors.numpy.load_file(weights)
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise InputError(f"{weights}: is not a safetensors file: {error}") from error
+    arrays = {name: value for name, value in arrays.items() if not name.startswith(ignore)}
+    network.collect_params().setattr("grad_req", grad_req)
+    set_parameters(network, arrays, str(weights), context)
+    return network, extra
+
+
+def _build(
+    description: Mapping[str, Any], source: str, use_decoder: bool
+) -> Tuple[Network, Tuple[str, ...]]:
+    """The network of a description, and the beginnings of names that it has no place for."""
+    decoder = bool(description["use_decoder"]) and use_decoder
+    model = BortModel(
+        Architecture.from_dict(description["architecture"], source),
+        dropout=description["dropout"],
+        use_decoder=decoder,
+        use_pooler=description["use_pooler"],
+        layer_norm_eps=description["layer_norm_eps"],
+        decoder_layer_norm_eps=description["decoder_layer_norm_eps"],
+    )
+    ignore = ("\0",) if decoder else ("decoder.", "bort.decoder.")
+    head = description["classifier"]
+    if head is None:
+        return model, ignore
+    return BortClassifier(model, head["num_classes"], head["dropout"], head["head"]), ignore

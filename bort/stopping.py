@@ -1,0 +1,57 @@
+"""Ending a run early without losing it: signals, a stop file, and a launcher that has died."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Optional
+
+STOP_FILE_VARIABLE = "BORT_STOP_FILE"
+LAUNCHER_VARIABLE = "BORT_LAUNCHER_PID"
+
+
+class StopRequest:
+    """Remembers that somebody asked this process to stop; the training loop asks every step.
+
+    A stop is requested by SIGTERM or SIGINT, by a file whose path is in `BORT_STOP_FILE` (the
+    launcher of several ranks makes it), or by the death of the launcher whose process id is in
+    `BORT_LAUNCHER_PID`. A second SIGINT ends the process at once.
+    """
+
+    def __init__(self) -> None:
+        self._signalled = False
+        path = os.environ.get(STOP_FILE_VARIABLE)
+        self._file: Optional[Path] = Path(path) if path else None
+        launcher = os.environ.get(LAUNCHER_VARIABLE, "")
+        self._launcher: Optional[int] = int(launcher) if launcher.isdigit() else None
+
+    def install(self) -> StopRequest:
+        """Catch SIGTERM and SIGINT from now on (main thread only)."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+        return self
+
+    def requested(self) -> bool:
+        """Whether to stop after the current step."""
+        if self._signalled:
+            return True
+        if self._file is not None and self._file.exists():
+            return True
+        return self._launcher is not None and not _is_alive(self._launcher)
+
+    def _handle(self, number: int, frame: Optional[FrameType]) -> None:
+        if self._signalled and number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self._signalled = True
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

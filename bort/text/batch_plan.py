@@ -1,0 +1,161 @@
+"""Which examples make up the batch of a step: one pure function of (seed, step).
+
+Ranks, resuming, masks and recorded teacher answers all rest on it: the global batch of a step is
+planned without regard to ranks and only then split.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List, Sequence, Tuple
+
+import numpy as np
+
+from bort.errors import InputError
+
+_PLAN_STREAM = 0x706C616E
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """The global batch of one step.
+
+    Attributes:
+        epoch: which pass over the examples this is, from 0.
+        example_ids: int64 (n,), at most `rows` times the number of parts.
+        length: tokens to which every row is padded.
+        rows: rows of each part after padding (the same for every rank and micro-batch).
+    """
+
+    epoch: int
+    example_ids: np.ndarray
+    length: int
+    rows: int
+
+    def part(self, index: int, parts: int) -> np.ndarray:
+        """The rows of one rank's micro-batch, padded with -1: int64 (rows,).
+
+        Part `micro * ranks + rank` takes every `parts`-th example, so that parts differ by one row.
+        """
+        mine = self.example_ids[index::parts]
+        padded = np.full(self.rows, -1, dtype=np.int64)
+        padded[: len(mine)] = mine
+        return padded
+
+
+class BatchPlan:
+    """Plans every step of a training: each example once an epoch, in an order drawn per epoch.
+
+    Examples are put into buckets by length; each bucket is cut into batches of equal size (they
+    differ by one row at most), and the batches of all buckets are shuffled.
+
+    Args:
+        lengths: integers (N,), tokens of each example.
+        seed: of the order.
+        batch_size: rows of a part, or, with `count_tokens`, tokens of a part.
+        parts: ranks times accumulated micro-batches: the number of pieces of a global batch.
+        buckets: number of length buckets; with 1 every row is padded to `maximum_length`.
+        count_tokens: `batch_size` counts tokens (the release's average-length buckets).
+        maximum_length: longest row; the default is the longest example, rounded up to 8.
+
+    Raises:
+        InputError: without examples, or with fewer than one global batch needs.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        *,
+        seed: int,
+        batch_size: int,
+        parts: int = 1,
+        buckets: int = 1,
+        count_tokens: bool = False,
+        maximum_length: int = 0,
+    ) -> None:
+        sizes = np.asarray(lengths, dtype=np.int64)
+        if sizes.size == 0:
+            raise InputError("the data holds no example")
+        if min(batch_size, parts, buckets) < 1:
+            raise InputError(f"batch size is {batch_size}, allowed is at least 1")
+        longest = int(sizes.max())
+        self.maximum_length = maximum_length or -(-longest // 8) * 8
+        if longest > self.maximum_length:
+            raise InputError(
+                f"an example has {longest} tokens, allowed are at most {self.maximum_length}"
+            )
+        self.seed = seed
+        self.parts = parts
+        self._buckets = _make_buckets(sizes, self.maximum_length, buckets)
+        self._rows = [
+            max(1, batch_size // length) if count_tokens else batch_size
+            for length, _ in self._buckets
+        ]
+        self._batches = [
+            -(-len(members) // (rows * parts))
+            for (_, members), rows in zip(self._buckets, self._rows)
+        ]
+        needed = min(self._rows) * parts
+        if sizes.size < needed:
+            raise InputError(
+                f"the data holds {sizes.size} examples, one global batch needs {needed} "
+                "(batch size x accumulated batches x ranks)"
+            )
+        self.steps_per_epoch = sum(self._batches)
+        self._cached: Tuple[int, List[PlannedStep]] = (-1, [])
+
+    def step(self, step: int) -> PlannedStep:
+        """The global batch of a step, counted from 0."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        if self._cached[0] != epoch:
+            self._cached = (epoch, self._plan_epoch(epoch))
+        return self._cached[1][index]
+
+    def _plan_epoch(self, epoch: int) -> List[PlannedStep]:
+        limit = 1 << 64
+        generator = np.random.Generator(
+            np.random.Philox(key=[self.seed % limit, _PLAN_STREAM], counter=[0, 0, 0, epoch])
+        )
+        steps: List[PlannedStep] = []
+        for (length, members), rows, count in zip(self._buckets, self._rows, self._batches):
+            for ids in np.array_split(generator.permutation(members), count):
+                steps.append(PlannedStep(epoch, ids, length, rows))
+        return [steps[index] for index in generator.permutation(len(steps))]
+
+
+def plan_evaluation(
+    lengths: Sequence[int], *, batch_size: int, ranks: int, rank: int, maximum_length: int
+) -> List[np.ndarray]:
+    """Every example exactly once over all ranks, in batches padded with -1.
+
+    Returns:
+        One int64 (batch_size,) a batch for this rank. All ranks get the same number of batches.
+    """
+    planned = []
+    total = len(lengths)
+    if total and int(np.max(lengths)) > maximum_length:
+        raise InputError(
+            f"an example has {int(np.max(lengths))} tokens, allowed are at most {maximum_length}"
+        )
+    for first in range(0, total, batch_size * ranks):
+        ids = np.arange(first, min(total, first + batch_size * ranks), dtype=np.int64)
+        step = PlannedStep(-1, ids, maximum_length, batch_size)
+        planned.append(step.part(rank, ranks))
+    return planned
+
+
+def _make_buckets(
+    sizes: np.ndarray, maximum_length: int, buckets: int
+) -> List[Tuple[int, np.ndarray]]:
+    """(padded length, example ids) of every bucket that holds an example; widths are equal."""
+    width = -(-maximum_length // buckets)
+    bounds = [min(maximum_length, -(-width * n // 8) * 8) for n in range(1, buckets + 1)]
+    bounds[-1] = maximum_length
+    made = []
+    lower = 0
+    for bound in sorted(set(bounds)):
+        members = np.flatnonzero((sizes > lower) & (sizes <= bound))
+        if len(members):
+            made.append((bound, members))
+        lower = bound
+    return made

@@ -1,0 +1,105 @@
+"""From example numbers to padded, masked arrays, made ahead of time in a thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import Generic, Iterable, Iterator, Optional, Tuple, TypeVar
+
+import numpy as np
+
+from bort.text.examples import ExampleSource, MaskedBatch
+from bort.text.masking import Masking
+
+T = TypeVar("T")
+
+
+def make_batch(
+    examples: ExampleSource, example_ids: np.ndarray, epoch: int, length: int, masking: Masking
+) -> MaskedBatch:
+    """Look up, mask and pad the examples of one batch.
+
+    Args:
+        examples: where the tokens are.
+        example_ids: int64 (B,), -1 for a row of padding.
+        epoch: of the masks.
+        length: L, tokens a row.
+        masking: draws the masks.
+    """
+    rows = len(example_ids)
+    predictions = masking.policy.prediction_count(max(1, length - 2))
+    input_ids = np.full((rows, length), masking.pad_id, dtype=np.int32)
+    valid_lengths = np.ones(rows, dtype=np.int32)
+    positions = np.zeros((rows, predictions), dtype=np.int32)
+    labels = np.zeros((rows, predictions), dtype=np.int32)
+    weights = np.zeros((rows, predictions), dtype=np.float32)
+    for row, example_id in enumerate(example_ids):
+        if example_id < 0:
+            continue
+        masked, where, original = masking.apply(examples[int(example_id)], epoch, int(example_id))
+        input_ids[row, : len(masked)] = masked
+        valid_lengths[row] = len(masked)
+        positions[row, : len(where)] = where
+        labels[row, : len(where)] = original
+        weights[row, : len(where)] = 1.0
+    return MaskedBatch(input_ids, valid_lengths, positions, labels, weights, example_ids, epoch)
+
+
+class Prefetcher(Generic[T]):
+    """Runs an iterable in a thread, a few items ahead.
+
+    A thread and not processes: forking after a framework has started costs seconds of
+    copy-on-write. An exception in the iterable is raised again in the reader.
+
+    Attributes:
+        waited_seconds: how long the reader has waited for items so far.
+    """
+
+    def __init__(self, items: Iterable[T], ahead: int = 4) -> None:
+        self.waited_seconds = 0.0
+        self._queue: queue.Queue[Tuple[Optional[T], Optional[BaseException], bool]] = queue.Queue(
+            maxsize=ahead
+        )
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(items,), daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            began = time.perf_counter()
+            item, error, finished = self._queue.get()
+            self.waited_seconds += time.perf_counter() - began
+            if error is not None:
+                raise error
+            if finished:
+                return
+            yield item  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Stop the thread; items made ahead are dropped."""
+        self._stopped.set()
+        while self._thread.is_alive():
+            try:
+                self._queue.get(timeout=0.05)
+            except queue.Empty:
+                continue
+
+    def _run(self, items: Iterable[T]) -> None:
+        try:
+            for item in items:
+                if not self._put((item, None, False)):
+                    return
+        except BaseException as error:  # handed to the reader, whatever it is
+            self._put((None, error, False))
+            return
+        self._put((None, None, True))
+
+    def _put(self, entry: Tuple[Optional[T], Optional[BaseException], bool]) -> bool:
+        while not self._stopped.is_set():
+            try:
+                self._queue.put(entry, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False

@@ -1,0 +1,242 @@
+"""Byte-level BPE, the vocabulary of GPT-2, RoBERTa and Bort.
+
+Text is cut into words by a fixed pattern, a word's UTF-8 bytes are the first symbols, and pairs of
+neighbouring symbols are merged in the order in which the merges were learned (arXiv:1508.07909
+over bytes). The merging is done by `tiktoken`; what is added here is a memory of chunks already
+seen (text repeats itself) and the numbering of the ids, which is the vocabulary's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from array import array
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+import tiktoken
+
+from bort.errors import InputError
+from bort.files import atomic_write
+from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK
+from bort.text.vocabulary_record import write_record
+
+KIND = "byte-bpe"
+Merge = Tuple[bytes, bytes]
+
+# GPT-2's word pattern: contractions, then letters, digits or other signs with at most one space
+# in front, then white space that leaves its last space to the word that follows.
+WORD_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+_REMEMBERED_CHUNKS = 1 << 16
+_LONGEST_REMEMBERED = 64
+
+
+class Entry(NamedTuple):
+    """One token: its readable name, and its bytes (None for a token that no text produces)."""
+
+    name: str
+    content: Optional[bytes]
+
+
+def _printable_bytes() -> Dict[int, str]:
+    """GPT-2's way to write any byte as one printable character."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    table = {byte: chr(byte) for byte in printable}
+    hidden = (byte for byte in range(256) if byte not in table)
+    table.update({byte: chr(0x100 + number) for number, byte in enumerate(hidden)})
+    return table
+
+
+CHARACTER_OF_BYTE = _printable_bytes()
+BYTE_OF_CHARACTER = {character: byte for byte, character in CHARACTER_OF_BYTE.items()}
+
+
+def name_of_bytes(content: bytes) -> str:
+    """Write bytes as a token's name.
+
+    >>> name_of_bytes(b" the")
+    'Ġthe'
+    """
+    return "".join(CHARACTER_OF_BYTE[byte] for byte in content)
+
+
+class ByteBPE:
+    """A byte-level BPE vocabulary; implements `bort.text.vocabulary.Vocabulary`.
+
+    Encoding never fails: a lone surrogate (which is no text) becomes U+FFFD, and a special token's
+    name inside a text is text like any other. `decode(encode(text)) == text` for all other text.
+
+    Args:
+        merges: the learned merges, first learned first.
+        entries: the token of every id.
+        source: what to name in an error.
+
+    Attributes:
+        starts_character: boolean array (V,), false where a token begins inside a UTF-8 character.
+
+    Raises:
+        InputError: a merge builds on an unknown symbol, or a token has no id.
+    """
+
+    def __init__(self, merges: Sequence[Merge], entries: Sequence[Entry], source: str) -> None:
+        self._merges = tuple(merges)
+        self._entries = tuple(entries)
+        self._source = source
+        ranks = _ranks(self._merges, source)
+        id_of_name = {entry.name: number for number, entry in enumerate(self._entries)}
+        id_of_bytes = {e.content: i for i, e in enumerate(self._entries) if e.content is not None}
+        _check_entries(self._entries, id_of_name, ranks, id_of_bytes, source)
+        self.bos_id, self.pad_id, self.eos_id, self.unk_id, self.mask_id = (
+            id_of_name[name] for name in (BOS, PAD, EOS, UNK, MASK)
+        )
+        self.special_ids = tuple(i for i, e in enumerate(self._entries) if e.content is None)
+        contents = [entry.content for entry in self._entries]
+        self.starts_word = np.array([c is None or c[:1].isspace() for c in contents], dtype=bool)
+        self.starts_character = np.array(
+            [c is None or not 0x80 <= c[0] < 0xC0 for c in contents], dtype=bool
+        )
+        self.fingerprint = self._fingerprint()
+        self._id_of_rank = [id_of_bytes[content] for content in ranks]
+        self._encoding = tiktoken.Encoding(
+            "byte-bpe", pat_str=WORD_PATTERN, mergeable_ranks=ranks, special_tokens={}
+        )
+        self._code = "H" if len(self._entries) <= 1 << 16 else "i"
+        self._after_space = _ChunkMemory(self, " ")
+        self._without_space = _ChunkMemory(self, "")
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __reduce__(self) -> Tuple[type, Tuple[object, ...]]:
+        return ByteBPE, (self._merges, self._entries, self._source)
+
+    def encode(self, text: str) -> List[int]:
+        """Ids of `text`, without `<s>` and `</s>`."""
+        return list(memoryview(self._packed(text)).cast(self._code))
+
+    def encode_batch(self, texts: Sequence[str]) -> List[List[int]]:
+        """Ids of each text."""
+        return [self.encode(text) for text in texts]
+
+    def encode_flat(self, texts: Sequence[str]) -> Tuple[np.ndarray, np.ndarray]:
+        """Ids of all texts in one array, and how many each text has.
+
+        Returns:
+            An integer array (sum of counts,) and an int64 array (texts,).
+        """
+        packed = [self._packed(text) for text in texts]
+        dtype = np.dtype(np.uint16 if self._code == "H" else np.int32)
+        counts = np.fromiter(map(len, packed), dtype=np.int64, count=len(packed))
+        return np.frombuffer(b"".join(packed), dtype=dtype), counts // dtype.itemsize
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`; special tokens are left out, broken UTF-8 becomes U+FFFD."""
+        return b"".join(self._entry(i).content or b"" for i in ids).decode("utf-8", "replace")
+
+    def token_of(self, token_id: int) -> str:
+        """The readable form of one token, a space shown as `Ġ`."""
+        return self._entry(token_id).name
+
+    def save(self, folder: Path) -> None:
+        """Write `vocab.json`, `merges.txt` and `vocabulary.json` into `folder`."""
+        folder = Path(folder)
+        lines = ["#version: 0.2"]
+        lines += [f"{name_of_bytes(left)} {name_of_bytes(right)}" for left, right in self._merges]
+        with atomic_write(folder / "merges.txt") as stream:
+            stream.write(("\n".join(lines) + "\n").encode("utf-8"))
+        names = {entry.name: number for number, entry in enumerate(self._entries)}
+        with atomic_write(folder / "vocab.json") as stream:
+            stream.write(json.dumps(names, ensure_ascii=False).encode("utf-8"))
+        write_record(folder, KIND, ("vocab.json", "merges.txt"), self.fingerprint, len(self))
+
+    def _entry(self, token_id: int) -> Entry:
+        if not 0 <= token_id < len(self._entries):
+            raise InputError(f"token id {token_id}, allowed are 0 to {len(self._entries) - 1}")
+        return self._entries[token_id]
+
+    def _packed(self, text: str) -> bytes:
+        """Ids of `text` as bytes of type `_code`.
+
+        Where single spaces are the only white space, no word of the pattern reaches over a space
+        into the next chunk, so chunks can be looked up one by one.
+        """
+        chunks = text.split()
+        joined = " ".join(chunks)
+        if joined == text:
+            if not chunks:
+                return b""
+            first = self._without_space[chunks[0]]
+            return first + b"".join(map(self._after_space.__getitem__, chunks[1:]))
+        if len(joined) + 1 == len(text) and text[0] == " " and text.endswith(joined):
+            return b"".join(map(self._after_space.__getitem__, chunks))
+        return self._merge(text)
+
+    def _merge(self, text: str) -> bytes:
+        ranks = self._encoding.encode_ordinary(text)
+        return array(self._code, map(self._id_of_rank.__getitem__, ranks)).tobytes()
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256(KIND.encode("ascii"))
+        for left, right in self._merges:
+            digest.update(b"%d %d " % (len(left), len(right)) + left + right)
+        for entry in self._entries:
+            content = entry.content
+            digest.update(b"-" if content is None else b"%d " % len(content) + content)
+        roles = (self.bos_id, self.pad_id, self.eos_id, self.unk_id, self.mask_id)
+        digest.update(repr(roles).encode("ascii"))
+        return digest.hexdigest()
+
+
+class _ChunkMemory(Dict[str, bytes]):
+    """Ids of the chunks seen so far, bounded; emptied when full, so it follows the text."""
+
+    def __init__(self, vocabulary: ByteBPE, prefix: str) -> None:
+        super().__init__()
+        self._vocabulary = vocabulary
+        self._prefix = prefix
+
+    def __missing__(self, chunk: str) -> bytes:
+        packed = self._vocabulary._merge(self._prefix + chunk)
+        if len(chunk) <= _LONGEST_REMEMBERED:
+            if len(self) >= _REMEMBERED_CHUNKS:
+                self.clear()
+            self[chunk] = packed
+        return packed
+
+
+def _ranks(merges: Sequence[Merge], source: str) -> Dict[bytes, int]:
+    """Order of every symbol: the 256 bytes, then what each merge makes."""
+    ranks = {bytes([byte]): byte for byte in range(256)}
+    for number, (left, right) in enumerate(merges):
+        if left not in ranks or right not in ranks:
+            pair = f"{name_of_bytes(left)} {name_of_bytes(right)}"
+            raise InputError(f"{source}: merge {number + 1}, {pair!r}, builds on an unknown token")
+        if left + right in ranks:
+            name = name_of_bytes(left + right)
+            raise InputError(f"{source}: merge {number + 1} makes {name!r} a second time")
+        ranks[left + right] = len(ranks)
+    return ranks
+
+
+def _check_entries(
+    entries: Sequence[Entry],
+    id_of_name: Dict[str, int],
+    ranks: Dict[bytes, int],
+    id_of_bytes: Dict[bytes, int],
+    source: str,
+) -> None:
+    if len(id_of_name) != len(entries):
+        raise InputError(f"{source}: two ids have the same token")
+    for name in SPECIAL_TOKENS:
+        if name not in id_of_name:
+            raise InputError(f"{source}: the special token {name} is missing")
+        if entries[id_of_name[name]].content is not None:
+            raise InputError(f"{source}: {name} is an ordinary token, it must be a special one")
+    for content in ranks:
+        if content not in id_of_bytes:
+            raise InputError(f"{source}: the token {name_of_bytes(content)!r} has no id")
+    for content in id_of_bytes:
+        if content not in ranks:
+            raise InputError(f"{source}: no merge makes the token {name_of_bytes(content)!r}")

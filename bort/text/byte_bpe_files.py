@@ -1,0 +1,127 @@
+"""The three layouts in which byte-level BPE vocabularies are published, read into `ByteBPE`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Dict, List, Mapping
+
+from bort.errors import InputError
+from bort.files import read_json
+from bort.text.byte_bpe import BYTE_OF_CHARACTER, ByteBPE, Entry, Merge
+from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK
+
+_FAIRSEQ_FIRST = (BOS, PAD, EOS, UNK)
+
+
+def read_fairseq(folder: Path) -> ByteBPE:
+    """Read `encoder.json`, `vocab.bpe` and `dict.txt`.
+
+    `dict.txt` gives the order: after `<s> <pad> </s> <unk>`, line n names the GPT-2 id of RoBERTa's
+    id n + 4 (or a filler word); `<mask>` comes last.
+
+    Raises:
+        InputError: names the file (and line) that is missing or wrong.
+    """
+    encoder_path, order_path = folder / "encoder.json", folder / "dict.txt"
+    merges = read_merges(folder / "vocab.bpe")
+    made = _made_by(merges)
+    encoder = _read_ids(encoder_path)
+    name_of_number = {number: name for name, number in encoder.items()}
+    entries = [Entry(name, None) for name in _FAIRSEQ_FIRST]
+    for number, line in enumerate(_read_lines(order_path), start=1):
+        if not re.fullmatch(r"\S+ \d+", line):
+            raise InputError(f"{order_path} line {number}: {line[:40]!r}, expected 'token count'")
+        word = line.split(" ")[0]
+        if word.isdigit():
+            if int(word) not in name_of_number:
+                raise InputError(f"{order_path} line {number}: {encoder_path} has no id {word}")
+            name = name_of_number[int(word)]
+            entries.append(Entry(name, made.get(name)))
+        else:
+            entries.append(Entry(word, None))
+    entries.append(Entry(MASK, None))
+    return ByteBPE(merges, entries, str(folder))
+
+
+def read_hugging_face(folder: Path) -> ByteBPE:
+    """Read `vocab.json` and `merges.txt`.
+
+    Raises:
+        InputError: names the file (and line) that is missing or wrong.
+    """
+    path = folder / "vocab.json"
+    merges = read_merges(folder / "merges.txt")
+    ids = _read_ids(path)
+    names = sorted(ids, key=ids.__getitem__)
+    if [ids[name] for name in names] != list(range(len(names))):
+        raise InputError(f"{path}: the ids are not 0 to {len(names) - 1}, each once")
+    return ByteBPE(merges, _entries(names, merges), str(path))
+
+
+def read_gluonnlp(vocabulary_path: Path, ranks_path: Path) -> ByteBPE:
+    """Read GluonNLP's serialised `Vocab` (JSON with `idx_to_token`) and its file of merges.
+
+    Raises:
+        InputError: names the file (and line) that is missing or wrong.
+    """
+    merges = read_merges(ranks_path)
+    value = read_json(vocabulary_path)
+    names = value.get("idx_to_token") if isinstance(value, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{vocabulary_path}: 'idx_to_token' is missing or not a list of tokens")
+    return ByteBPE(merges, _entries(names, merges), str(vocabulary_path))
+
+
+def read_merges(path: Path) -> List[Merge]:
+    """Read a file of merges: a `#version` line, then two tokens a line.
+
+    Raises:
+        InputError: names the file and line.
+    """
+    merges = []
+    for number, line in enumerate(_read_lines(path), start=1):
+        if number == 1 and line.startswith("#version"):
+            continue
+        parts = line.split(" ")
+        if len(parts) != 2 or not all(parts):
+            raise InputError(f"{path} line {number}: {line[:40]!r}, expected two tokens")
+        try:
+            left, right = (bytes(BYTE_OF_CHARACTER[c] for c in part) for part in parts)
+        except KeyError as error:
+            raise InputError(
+                f"{path} line {number}: {error.args[0]!r} stands for no byte"
+            ) from None
+        merges.append((left, right))
+    return merges
+
+
+def _made_by(merges: List[Merge]) -> Dict[str, bytes]:
+    """Names and bytes of the tokens that text can produce."""
+    contents = [bytes([byte]) for byte in range(256)] + [left + right for left, right in merges]
+    character_of = {byte: character for character, byte in BYTE_OF_CHARACTER.items()}
+    return {"".join(character_of[byte] for byte in content): content for content in contents}
+
+
+def _entries(names: List[str], merges: List[Merge]) -> List[Entry]:
+    made = _made_by(merges)
+    return [Entry(name, None if name in SPECIAL_TOKENS else made.get(name)) for name in names]
+
+
+def _read_ids(path: Path) -> Mapping[str, int]:
+    value = read_json(path)
+    if not isinstance(value, dict) or not all(type(number) is int for number in value.values()):
+        raise InputError(f"{path}: is not a table from tokens to ids")
+    if len(set(value.values())) != len(value):
+        raise InputError(f"{path}: two tokens have the same id")
+    return value
+
+
+def _read_lines(path: Path) -> List[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not UTF-8 text: {error}") from error
+    return text.rstrip("\n").split("\n") if text else []

@@ -1,0 +1,146 @@
+"""Dynamic masking: which tokens of an example are hidden, drawn anew every epoch.
+
+Source: arXiv 1810.04805, section 3.1 (15 %, 80/10/10), arXiv 1907.11692, section 4.1 (dynamic).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Tuple
+
+import numpy as np
+
+from bort.errors import InputError
+from bort.text.vocabulary import Vocabulary
+
+EVALUATION_EPOCH = -1
+"""The epoch number of masks that never change: those of evaluation."""
+
+_MASK_STREAM = 0x6D61736B
+
+
+@dataclass(frozen=True)
+class MaskingPolicy:
+    """How many tokens are hidden and by what.
+
+    Attributes:
+        probability: share of the maskable tokens that is predicted, in (0, 1].
+        maximum_predictions: most predictions a sequence.
+        whole_words: hide all tokens of a word or none.
+        mask_share: share of the predicted tokens replaced by `<mask>`.
+        random_share: share replaced by a random token that is not special; the rest is kept.
+    """
+
+    probability: float = 0.15
+    maximum_predictions: int = 80
+    whole_words: bool = False
+    mask_share: float = 0.8
+    random_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.probability <= 1:
+            raise InputError(f"masking probability is {self.probability}, allowed is (0, 1]")
+        if self.maximum_predictions < 1:
+            raise InputError(
+                f"maximum predictions is {self.maximum_predictions}, allowed is at least 1"
+            )
+
+    def prediction_count(self, maskable: int) -> int:
+        """Tokens to predict among `maskable`: the rounded share, at least 1, at most the cap."""
+        if maskable == 0:
+            return 0
+        return min(maskable, self.maximum_predictions, max(1, round(maskable * self.probability)))
+
+
+class Masking:
+    """Draws masks as a pure function of (seed, epoch, example id, token ids).
+
+    The stream of random numbers is Philox with the example's number and epoch as its counter, so a
+    mask depends neither on the order of drawing nor on the number of processes.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, policy: MaskingPolicy, seed: int) -> None:
+        size = len(vocabulary)
+        special = np.zeros(size, dtype=bool)
+        special[list(vocabulary.special_ids)] = True
+        self.policy = policy
+        self.seed = seed
+        self.pad_id = vocabulary.pad_id
+        self._maskable = ~special
+        self._maskable[vocabulary.unk_id] = True
+        self._replacements = np.flatnonzero(~special).astype(np.int32)
+        self._mask_id = vocabulary.mask_id
+        self._starts_word = np.asarray(vocabulary.starts_word, dtype=bool)
+        if self._replacements.size == 0:
+            raise InputError("masking: the vocabulary holds nothing but special tokens")
+
+    def apply(
+        self, ids: np.ndarray, epoch: int, example_id: int
+    ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mask one example.
+
+        Args:
+            ids: integer (L,), the complete example `<s> … </s>`; not changed.
+            epoch: at least 0, or `EVALUATION_EPOCH`.
+            example_id: number of the example, at least 0.
+
+        Returns:
+            (int32 (L,) ids after masking, int32 (P,) positions in ascending order, int32 (P,)
+            original ids there), with P at most `policy.maximum_predictions`.
+        """
+        generator = _generator(self.seed, epoch, example_id)
+        masked = np.array(ids, dtype=np.int32)
+        candidates = np.flatnonzero(self._maskable[masked])
+        count = self.policy.prediction_count(len(candidates))
+        draws = generator.random(len(candidates))
+        if self.policy.whole_words:
+            chosen = self._choose_words(masked, candidates, draws, count)
+        else:
+            chosen = np.argsort(draws, kind="stable")[:count]
+        positions = np.sort(candidates[chosen])
+        labels = masked[positions]
+        kind = generator.random(len(positions))
+        replacements = self._replacements[
+            generator.integers(0, len(self._replacements), size=len(positions))
+        ]
+        policy = self.policy
+        masked[positions[kind < policy.mask_share]] = self._mask_id
+        swapped = (kind >= policy.mask_share) & (kind < policy.mask_share + policy.random_share)
+        masked[positions[swapped]] = replacements[swapped]
+        return masked, positions.astype(np.int32), labels
+
+    def _choose_words(
+        self, ids: np.ndarray, candidates: np.ndarray, draws: np.ndarray, count: int
+    ) -> np.ndarray:
+        """Indices into `candidates` of whole words, in random order, within `count` tokens.
+
+        A word that does not fit any more is passed over; if no word fits at all, the shortest is cut.
+        """
+        if count == 0:
+            return np.zeros(0, dtype=np.int64)
+        begins = self._starts_word[ids[candidates]].copy()
+        begins[0] = True
+        begins[1:] |= np.diff(candidates) != 1
+        starts = np.flatnonzero(begins)
+        sizes = np.diff(np.append(starts, len(candidates)))
+        order = np.argsort(draws[starts], kind="stable")
+        chosen, left = [], count
+        for word in order:
+            if sizes[word] <= left:
+                chosen.append(np.arange(starts[word], starts[word] + sizes[word]))
+                left -= int(sizes[word])
+                if left == 0:
+                    break
+        if not chosen:
+            shortest = int(np.argmin(sizes))
+            chosen.append(np.arange(starts[shortest], starts[shortest] + count))
+        return np.concatenate(chosen)
+
+
+def _generator(seed: int, epoch: int, example_id: int) -> np.random.Generator:
+    limit = 1 << 64
+    return np.random.Generator(
+        np.random.Philox(
+            key=[seed % limit, _MASK_STREAM], counter=[0, 0, example_id % limit, epoch % limit]
+        )
+    )
