@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import os
 import sys
 from typing import Callable, NoReturn, Optional, Sequence
 
 from bort.errors import BortError
+
+
+ERROR_FILE_VARIABLE = "BORT_ERROR_FILE"
+"""Names a file that takes the error of the first rank that fails, instead of stderr."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -41,15 +47,25 @@ def run_command(
     try:
         sys.exit(work(parsed))
     except BortError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(error.exit_status)
+        _end(str(error), error.exit_status)
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        sys.exit(130)
+        _end("interrupted", 130)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
-        sys.exit(1)
+        _end(f"{where}{error.strerror or error}", 1)
     except MemoryError:
-        print("error: out of memory (try shorter sequences or a smaller batch)", file=sys.stderr)
-        sys.exit(1)
+        _end("out of memory (try shorter sequences or a smaller batch)", 1)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    line = " ".join(message.split())
+    path = os.environ.get(ERROR_FILE_VARIABLE)
+    if path is None:
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(status)
+    try:
+        with open(path, "x", encoding="utf-8") as stream:
+            json.dump({"message": line, "status": status}, stream)
+    except OSError:
+        pass  # another rank was first, or nobody reads it any more
+    sys.exit(status)

@@ -10,7 +10,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.gluon.encoder import Encoder
+from bort.gluon.encoder import Encoder, LayerNorm
 
 INITIAL_SPREAD = 0.02
 """Standard deviation of initial weights."""
@@ -86,9 +86,7 @@ class BortModel(HybridBlock):
                 with self.decoder.name_scope():
                     self.decoder.add(nn.Dense(hidden, in_units=hidden, flatten=False))
                     self.decoder.add(Gelu())
-                    self.decoder.add(
-                        nn.LayerNorm(in_channels=hidden, epsilon=decoder_layer_norm_eps)
-                    )
+                    self.decoder.add(LayerNorm(hidden, decoder_layer_norm_eps))
                     self.decoder.add(nn.Dense(size, in_units=hidden, flatten=False, params=tied))
 
     @property
@@ -174,10 +172,8 @@ class BortModel(HybridBlock):
         numbers = F.contrib.arange_like(input_ids.astype("float32")).reshape_like(input_ids)
         starts = F.slice_axis(numbers, axis=1, begin=0, end=1).astype("int32")
         rows = F.broadcast_add(masked_positions.astype("int32"), starts)
-        # (B·L, H) -> (B·P, H) -> (B·P, V) -> (B, P, V)
-        chosen = F.take(encoded.reshape((-3, 0)), rows.reshape((-1,)), axis=0)
-        logits = self.decoder(chosen)
-        return logits.reshape_like(rows, lhs_begin=0, lhs_end=1, rhs_begin=0, rhs_end=2)
+        # (B·L, H) -> (B, P, H) -> (B, P, V)
+        return self.decoder(F.take(encoded.reshape((-3, 0)), rows, axis=0))
 
     def _call_cached_op(self, *args: Any) -> Any:
         # Gluon keeps one compiled graph a block, for the arguments of its first call; a model is

@@ -20,6 +20,7 @@ def load_parameters(
     context: mx.Context = None,
     prefix: str = "",
     ignore: Tuple[str, ...] = (),
+    optional: Tuple[str, ...] = (),
 ) -> None:
     """Load a `.params` file into a network, whether it is initialised or not.
 
@@ -29,7 +30,9 @@ def load_parameters(
         context: where an uninitialised network gets its weights; the CPU by default.
         prefix: only names with this beginning are read, and they lose it, such as `bort.` for the
             encoder of a classifier.
-        ignore: names with one of these beginnings need not have a place in the network.
+        ignore: names in the file with one of these beginnings are left out.
+        optional: parameters of the network with one of these beginnings need not be in the file;
+            they keep what they hold.
 
     Raises:
         InputError: names the file, and the parameter that is missing, unknown, of another shape
@@ -40,7 +43,7 @@ def load_parameters(
     if not arrays:
         raise InputError(f"{path}: holds no parameter whose name begins with {prefix!r}")
     kept = {name: value for name, value in arrays.items() if not name.startswith(ignore or ("\0",))}
-    set_parameters(network, kept, str(path), context)
+    set_parameters(network, kept, str(path), context, optional)
 
 
 def save_parameters(network: gluon.Block, path: PathLike, *, tied_twice: bool = True) -> None:
@@ -73,6 +76,7 @@ def set_parameters(
     arrays: Mapping[str, np.ndarray],
     source: str,
     context: mx.Context = None,
+    optional: Tuple[str, ...] = (),
 ) -> None:
     """Put arrays into a network; `source` is named in every error.
 
@@ -99,10 +103,10 @@ def set_parameters(
         if other != name and not np.array_equal(arrays[other], array):
             raise InputError(f"{source}: {name!r} and {other!r} are one weight, and they differ")
     for name, parameter in places.items():
-        if id(parameter) not in by_parameter:
+        if id(parameter) not in by_parameter and not name.startswith(optional or ("\0",)):
             raise InputError(f"{source}: parameter {name!r} is missing")
     for name, parameter in places.items():
-        if by_parameter[id(parameter)] == name:
+        if by_parameter.get(id(parameter)) == name:
             _assign(parameter, arrays[name], context)
 
 

@@ -103,6 +103,7 @@ class ByteBPE:
             "byte-bpe", pat_str=WORD_PATTERN, mergeable_ranks=ranks, special_tokens={}
         )
         self._code = "H" if len(self._entries) <= 1 << 16 else "i"
+        self._dtype = np.dtype(self._code)
         self._after_space = _ChunkMemory(self, " ")
         self._without_space = _ChunkMemory(self, "")
 
@@ -114,22 +115,39 @@ class ByteBPE:
 
     def encode(self, text: str) -> List[int]:
         """Ids of `text`, without `<s>` and `</s>`."""
-        return list(memoryview(self._packed(text)).cast(self._code))
+        return array(self._code, self._packed(text)).tolist()
 
     def encode_batch(self, texts: Sequence[str]) -> List[List[int]]:
         """Ids of each text."""
         return [self.encode(text) for text in texts]
 
-    def encode_flat(self, texts: Sequence[str]) -> Tuple[np.ndarray, np.ndarray]:
+    def encode_flat(
+        self, texts: Sequence[str], space_in_front: bool = False
+    ) -> Tuple[np.ndarray, np.ndarray]:
         """Ids of all texts in one array, and how many each text has.
+
+        Args:
+            texts: what to encode.
+            space_in_front: encode `" " + text` in place of each text.
 
         Returns:
             An integer array (sum of counts,) and an int64 array (texts,).
         """
-        packed = [self._packed(text) for text in texts]
-        dtype = np.dtype(np.uint16 if self._code == "H" else np.int32)
+        if space_in_front:
+            packed = [self._packed_after_space(text) for text in texts]
+        else:
+            packed = [self._packed(text) for text in texts]
         counts = np.fromiter(map(len, packed), dtype=np.int64, count=len(packed))
-        return np.frombuffer(b"".join(packed), dtype=dtype), counts // dtype.itemsize
+        return np.frombuffer(b"".join(packed), dtype=self._dtype), counts // self._dtype.itemsize
+
+    def drop_space(self, text: str, spaced: np.ndarray) -> np.ndarray:
+        """Ids of `text`, made from the ids of `" " + text`."""
+        head, _, tail = text.partition(" ")
+        if head.split() != [head] or not tail or tail[0].isspace():
+            return np.frombuffer(self._packed(text), dtype=self._dtype)
+        skipped = len(self._after_space[head]) // self._dtype.itemsize
+        first = np.frombuffer(self._without_space[head], dtype=self._dtype)
+        return np.concatenate([first, spaced[skipped:]])
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; special tokens are left out, broken UTF-8 becomes U+FFFD."""
@@ -163,15 +181,17 @@ class ByteBPE:
         into the next chunk, so chunks can be looked up one by one.
         """
         chunks = text.split()
-        joined = " ".join(chunks)
-        if joined == text:
-            if not chunks:
-                return b""
-            first = self._without_space[chunks[0]]
-            return first + b"".join(map(self._after_space.__getitem__, chunks[1:]))
-        if len(joined) + 1 == len(text) and text[0] == " " and text.endswith(joined):
-            return b"".join(map(self._after_space.__getitem__, chunks))
-        return self._merge(text)
+        if not chunks or " ".join(chunks) != text:
+            return self._merge(text)
+        first = self._without_space[chunks[0]]
+        return first + b"".join(map(self._after_space.__getitem__, chunks[1:]))
+
+    def _packed_after_space(self, text: str) -> bytes:
+        """Ids of `" " + text` as bytes of type `_code`."""
+        chunks = text.split()
+        if not chunks or " ".join(chunks) != text:
+            return self._merge(" " + text)
+        return b"".join(map(self._after_space.__getitem__, chunks))
 
     def _merge(self, text: str) -> bytes:
         ranks = self._encoding.encode_ordinary(text)

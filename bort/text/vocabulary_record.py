@@ -27,7 +27,7 @@ def read_record(folder: Path) -> Dict[str, Any]:
         InputError: the record or a file is missing or damaged; names the file.
     """
     path = folder / RECORD_NAME
-    record = read_json(path)
+    record: Dict[str, Any] = read_json(path)
     files = record.get("files") if isinstance(record, dict) else None
     if not isinstance(files, dict) or not files or not isinstance(record.get("kind"), str):
         raise InputError(f"{path}: is not the record of a vocabulary")

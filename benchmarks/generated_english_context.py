@@ -1,0 +1,133 @@
+"""How much of a word of the generated English do simple counts and the nearest words tell?
+
+Counts are taken on training documents, guesses are made for every word of held-out documents:
+the most frequent word (unigram), the most frequent one after the previous word (bigram) and after
+the previous two (trigram), and between both neighbours (neighbours). What lies above them needs
+the rest of the document. Also measures how many held-out sentences stand in the training text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Callable, Dict, Hashable, List, Sequence, Tuple
+
+from bort.command import make_parser, run_command
+from bort.errors import InputError
+from data.generated_english import generate_documents, tokenize, words
+from data.generated_truth import Document
+
+BOUNDARY = "<s>"
+Context = Callable[[Sequence[str], int], Hashable]
+# From the narrowest; a guess falls back on the context after it when its own was never seen.
+CONTEXTS: Dict[str, Context] = {
+    "neighbours": lambda text, at: (text[at - 1], text[at + 1]),
+    "trigram": lambda text, at: (text[at - 2], text[at - 1]),
+    "bigram": lambda text, at: text[at - 1],
+    "unigram": lambda text, at: None,
+}
+FALLBACKS = {
+    "unigram": ("unigram",),
+    "bigram": ("bigram", "unigram"),
+    "trigram": ("trigram", "bigram", "unigram"),
+    "neighbours": ("neighbours", "bigram", "unigram"),
+}
+
+
+def padded_tokens(document: Document) -> List[str]:
+    """The tokens of a document between boundaries."""
+    inner = [token for sentence in document.sentences for token in tokenize(sentence)]
+    return [BOUNDARY, BOUNDARY, *inner, BOUNDARY]
+
+
+def best_guesses(texts: Sequence[Sequence[str]], context: Context) -> Dict[Hashable, str]:
+    """The most frequent token of each context; ties go to the first in the alphabet."""
+    counts: Dict[Hashable, Counter[str]] = {}
+    for text in texts:
+        for at in range(2, len(text) - 1):
+            counts.setdefault(context(text, at), Counter())[text[at]] += 1
+    return {key: min(found, key=lambda t: (-found[t], t)) for key, found in counts.items()}
+
+
+def guess_accuracy(
+    training: Sequence[Sequence[str]], held_out: Sequence[Sequence[str]]
+) -> Dict[str, float]:
+    """The share of held-out tokens that each guesser gets right."""
+    guesses = {name: best_guesses(training, context) for name, context in CONTEXTS.items()}
+    right: Counter[str] = Counter()
+    total = 0
+    for text in held_out:
+        for at in range(2, len(text) - 1):
+            total += 1
+            for name, order in FALLBACKS.items():
+                for step in order:
+                    guess = guesses[step].get(CONTEXTS[step](text, at))
+                    if guess is not None:
+                        right[name] += guess == text[at]
+                        break
+    return {name: right[name] / total for name in FALLBACKS}
+
+
+def sentence_overlap(
+    training: Sequence[Document], held_out: Sequence[Document]
+) -> Tuple[float, Dict[str, float]]:
+    """The share of held-out sentences that stand in the training text, over all and by rule."""
+    seen = {sentence for document in training for sentence in document.sentences}
+    total: Counter[str] = Counter()
+    known: Counter[str] = Counter()
+    for document in held_out:
+        for sentence in document.structure:
+            total[sentence.kind] += 1
+            known[sentence.kind] += sentence.text in seen
+    by_kind = {kind: known[kind] / count for kind, count in sorted(total.items())}
+    return sum(known.values()) / sum(total.values()), by_kind
+
+
+def measure(seed: int, num_training: int, num_held_out: int) -> Dict[str, object]:
+    """All figures for one seed; the held-out documents are numbered after the training ones."""
+    training = list(generate_documents(seed, num_training))
+    held_out = list(generate_documents(seed, num_held_out, first=num_training))
+    texts = [padded_tokens(document) for document in training]
+    lengths = sorted(len(text) - 3 for text in texts)
+    types = {token for text in texts for token in text} - {BOUNDARY}
+    tokens = sum(lengths)
+    overlap, by_kind = sentence_overlap(training, held_out)
+    sentences = sum(len(document.sentences) for document in training)
+    return {
+        "seed": seed,
+        "training_documents": num_training,
+        "held_out_documents": num_held_out,
+        "tokens": tokens,
+        "types": len(types),
+        "types_of_closed_list_share": len(types) / len(words()),
+        "tokens_per_sentence": tokens / sentences,
+        "sentences_per_document": sentences / num_training,
+        "document_tokens": {
+            **{f"p{p}": lengths[min(len(lengths) - 1, len(lengths) * p // 100)] for p in (5, 50, 95)},
+            "at_most_64_share": sum(n <= 64 for n in lengths) / num_training,
+            "at_most_94_share": sum(n <= 94 for n in lengths) / num_training,
+        },
+        "accuracy": guess_accuracy(texts, [padded_tokens(document) for document in held_out]),
+        "sentence_overlap": overlap,
+        "sentence_overlap_by_rule": by_kind,
+    }
+
+
+def main() -> None:
+    """Parse the flags, measure, print JSON."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--num_training", type=int, default=20000, help="documents (default: 20000)")
+    parser.add_argument("--num_held_out", type=int, default=2000, help="documents (default: 2000)")
+    parser.add_argument("--seed", type=int, default=0, help="any integer (default: 0)")
+
+    def work(flags) -> None:
+        for name in ("num_training", "num_held_out"):
+            if getattr(flags, name) < 1:
+                raise InputError(f"{name} is {getattr(flags, name)}, allowed is at least 1")
+        print(json.dumps(measure(flags.seed, flags.num_training, flags.num_held_out), indent=2))
+
+    run_command(parser, work)
+
+
+if __name__ == "__main__":
+    main()

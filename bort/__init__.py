@@ -1,0 +1,32 @@
+"""Bort: an optimal subarchitecture of BERT, reproduced and improved.
+
+The public names are loaded when they are first used, so `import bort` imports no framework.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, List
+
+__version__ = "1.0.0"
+
+_PUBLIC = {
+    "Architecture": "bort.architecture",
+    "PRESETS": "bort.architecture",
+    "get_architecture": "bort.architecture",
+    "BortModel": "bort.gluon.model",
+    "BortClassifier": "bort.gluon.model",
+    "get_bort_model": "bort.gluon.pretrained",
+}
+
+__all__ = ["__version__", *sorted(_PUBLIC)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'bort' has no attribute {name!r}")
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *_PUBLIC})

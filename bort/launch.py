@@ -1,0 +1,156 @@
+"""Starts a command on several Horovod ranks of this machine, and ends it without losing anything.
+
+`horovodrun` answers SIGTERM and SIGINT by killing its workers five seconds later, which is less
+than a step may take. This launcher starts it in a session of its own, so that signals end here,
+and leaves a stop request that the ranks find after their step; they save and end by themselves.
+A second signal ends everything at once.
+
+    python -m bort.launch --ranks 2 scripts/run_pretraining_distillation_hvd.py --data …
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import IO, List, Optional
+
+from bort.command import ERROR_FILE_VARIABLE, make_parser, run_command
+from bort.errors import InputError
+from bort.stopping import LAUNCHER_VARIABLE, STOP_FILE_VARIABLE
+
+_RANK_PREFIX = re.compile(r"^\[\d+(?:,(\d+))?\]<(?:stdout|stderr)>:")
+_SECONDS_TO_DIE = 15.0
+
+
+def main(arguments: Optional[List[str]] = None) -> None:
+    """The command line of this module."""
+    parser = make_parser("Run a Python command on several Horovod ranks of this machine.")
+    parser.add_argument("--ranks", type=int, required=True, help="number of processes, at least 1")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="a Python script and its flags")
+    run_command(parser, lambda parsed: launch(parsed.ranks, parsed.command), arguments)
+
+
+def launch(ranks: int, command: List[str]) -> int:
+    """Run `python command…` on `ranks` ranks and wait for the end.
+
+    Only what rank 0 prints is shown. Returns the exit status: 0 also for a run that was asked to
+    stop and saved.
+
+    Raises:
+        InputError: for fewer than one rank, no command, or no `horovodrun`.
+    """
+    if ranks < 1:
+        raise InputError(f"--ranks is {ranks}, allowed is at least 1")
+    if not command:
+        raise InputError("a command is missing: --ranks N script.py [flags]")
+    horovodrun = find_horovodrun()
+    with tempfile.TemporaryDirectory(prefix="bort-launch-") as folder:
+        stop_file, error_file = Path(folder) / "stop", Path(folder) / "error.json"
+        environment = dict(os.environ)
+        environment[STOP_FILE_VARIABLE] = str(stop_file)
+        environment[LAUNCHER_VARIABLE] = str(os.getpid())
+        environment[ERROR_FILE_VARIABLE] = str(error_file)
+        process = subprocess.Popen(
+            [horovodrun, "-np", str(ranks), "-H", f"localhost:{ranks}", "--gloo"]
+            + [sys.executable, *command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+            errors="replace",
+        )
+        assert process.stdout is not None and process.stderr is not None
+        noise: List[str] = []
+        readers = [
+            threading.Thread(target=_forward, args=(process.stdout, sys.stdout, noise)),
+            threading.Thread(target=_forward, args=(process.stderr, sys.stderr, noise)),
+        ]
+        for reader in readers:
+            reader.start()
+        signals = _Signals(stop_file, process)
+        status = process.wait()
+        for reader in readers:
+            reader.join()
+        signals.restore()
+        if error_file.exists():
+            problem = json.loads(error_file.read_text(encoding="utf-8"))
+            print(f"error: {problem['message']}", file=sys.stderr)
+            return int(problem["status"])
+    if status != 0:
+        sys.stderr.write("".join(noise[-20:]))
+        print(f"error: a rank ended with a failure (horovodrun: status {status})", file=sys.stderr)
+        return 1
+    return 0
+
+
+def find_horovodrun() -> str:
+    """Path of `horovodrun`, beside this interpreter or on the search path.
+
+    Raises:
+        InputError: when it is not installed.
+    """
+    beside = Path(sys.executable).parent / "horovodrun"
+    found = str(beside) if beside.exists() else shutil.which("horovodrun")
+    if not found:
+        raise InputError(
+            "horovodrun is not installed; scripts/setup_environment.sh builds Horovod, "
+            "scripts/run_pretraining_distillation.py runs one process without it"
+        )
+    return found
+
+
+class _Signals:
+    """The first signal asks the ranks to stop, the second ends them."""
+
+    def __init__(self, stop_file: Path, process: subprocess.Popen[str]) -> None:
+        self._stop_file = stop_file
+        self._process = process
+        self._before = {
+            number: signal.signal(number, self._handle)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        }
+
+    def restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: Optional[FrameType]) -> None:
+        if not self._stop_file.exists():
+            self._stop_file.touch()
+            print("stopping after this step; a second signal ends at once", file=sys.stderr)
+            return
+        self._process.terminate()
+        threading.Timer(_SECONDS_TO_DIE, self._kill).start()
+
+    def _kill(self) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _forward(source: IO[str], target: IO[str], noise: List[str]) -> None:
+    """Show what rank 0 prints; keep the rest for the case that something goes wrong."""
+    for line in source:
+        match = _RANK_PREFIX.match(line)
+        if match is None:
+            noise.append(line)
+        elif line.startswith("[0]") or match.group(1) == "0":
+            target.write(line[match.end() :])
+            target.flush()
+        else:
+            noise.append(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+"""SentencePiece vocabularies: any language, trained on one's own text (arXiv:1808.06226).
+
+Text is normalised before it is cut: Unicode NFKC (`nmt_nfkc`, or `identity` for none), and white
+space at the ends is dropped, runs of it become one space. `decode(encode(text))` is the normalised
+text when the model has byte fallback; without it characters that training has not seen become
+`<unk>` and are lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Iterable, Iterator, List, Sequence, Tuple
+
+import numpy as np
+
+from bort.config import Config, setting
+from bort.errors import InputError, WorkError
+from bort.files import atomic_write
+from bort.text.vocabulary import BOS, EOS, MASK, PAD, UNK
+from bort.text.vocabulary_record import write_record
+
+KIND = "sentencepiece"
+MODEL_NAME = "sentencepiece.model"
+_SPACE = "\u2581"
+
+
+@dataclass(frozen=True)
+class SentencePieceConfig(Config):
+    """How a SentencePiece vocabulary is trained."""
+
+    vocabulary_size: int = setting(
+        32000, "tokens in all, the 5 special ones included", minimum=6, maximum=1 << 20
+    )
+    model_type: str = setting("unigram", "kind of model", choices=("unigram", "bpe", "word"))
+    byte_fallback: bool = setting(
+        True, "unseen characters become bytes (256 tokens of the vocabulary), so no text is lost"
+    )
+    normalization: str = setting(
+        "nmt_nfkc", "Unicode normalisation", choices=("nmt_nfkc", "nmt_nfkc_cf", "nfkc", "identity")
+    )
+    character_coverage: float = setting(
+        0.9995, "share of the text's characters that get a token", above=0.0, maximum=1.0
+    )
+    maximum_sentences: int = setting(
+        2_000_000, "sentences to train on; of more, this many are drawn evenly", minimum=1
+    )
+    random_seed: int = setting(12345, "seed of that draw", minimum=0, maximum=2**31 - 1)
+
+    def check(self) -> None:
+        if self.byte_fallback and self.model_type == "word":
+            raise InputError("byte_fallback is true, a word model cannot fall back to bytes")
+        if self.byte_fallback and self.vocabulary_size <= 261:
+            raise InputError(
+                f"vocabulary_size is {self.vocabulary_size}, with byte_fallback at least 262 "
+                "(5 special tokens and 256 bytes come first)"
+            )
+
+
+class SentencePieceVocabulary:
+    """A SentencePiece model; implements `bort.text.vocabulary.Vocabulary`.
+
+    A lone surrogate (which is no text) becomes U+FFFD before the text is cut.
+
+    Args:
+        model: bytes of the `.model` file.
+        source: what to name in an error.
+
+    Raises:
+        InputError: the bytes are no model, or the model lacks a special token.
+    """
+
+    def __init__(self, model: bytes, source: str) -> None:
+        self._model = bytes(model)
+        self._source = source
+        processor = _library().SentencePieceProcessor()
+        try:
+            if not processor.LoadFromSerializedProto(self._model):
+                raise InputError(f"{source}: is not a SentencePiece model")
+        except RuntimeError as error:
+            raise InputError(f"{source}: is not a SentencePiece model") from error
+        self._processor = processor
+        size = int(processor.get_piece_size())
+        pieces: List[str] = [processor.id_to_piece(i) for i in range(size)]
+        self.bos_id = _special(processor.bos_id(), BOS, source)
+        self.pad_id = _special(processor.pad_id(), PAD, source)
+        self.eos_id = _special(processor.eos_id(), EOS, source)
+        self.unk_id = _special(processor.unk_id(), UNK, source)
+        self.mask_id = _special(pieces.index(MASK) if MASK in pieces else -1, MASK, source)
+        if not processor.is_control(self.mask_id):
+            raise InputError(f"{source}: {MASK} must be a control symbol, so that no text makes it")
+        special = [
+            i
+            for i in range(size)
+            if processor.is_control(i) or processor.is_unknown(i) or processor.is_unused(i)
+        ]
+        self.special_ids = tuple(special)
+        is_special = np.zeros(size, dtype=bool)
+        is_special[special] = True
+        self.starts_word = is_special | np.array([p.startswith(_SPACE) for p in pieces], dtype=bool)
+        self.starts_character = np.array(
+            [not re.fullmatch("<0x[89AB][0-9A-F]>", piece) for piece in pieces], dtype=bool
+        )
+        self.fingerprint = hashlib.sha256(KIND.encode("ascii") + self._model).hexdigest()
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __reduce__(self) -> Tuple[type, Tuple[object, ...]]:
+        return SentencePieceVocabulary, (self._model, self._source)
+
+    def encode(self, text: str) -> List[int]:
+        """Ids of `text`, without `<s>` and `</s>`."""
+        return list(self._processor.encode(_clean(text), out_type=int))
+
+    def encode_batch(self, texts: Sequence[str]) -> List[List[int]]:
+        """Ids of each text."""
+        if not texts:
+            return []
+        cleaned = [_clean(text) for text in texts]
+        return [list(ids) for ids in self._processor.encode(cleaned, out_type=int, num_threads=1)]
+
+    def encode_flat(
+        self, texts: Sequence[str], space_in_front: bool = False
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Ids of all texts in one array, and how many each text has.
+
+        Args:
+            texts: what to encode.
+            space_in_front: encode `" " + text`, which makes no difference: white space at the ends
+                is dropped, and every text begins a word.
+
+        Returns:
+            An integer array (sum of counts,) and an int64 array (texts,).
+        """
+        encoded = self.encode_batch(texts)
+        counts = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+        dtype = np.uint16 if self._size <= 1 << 16 else np.int32
+        flat = np.fromiter(chain.from_iterable(encoded), dtype=dtype, count=int(counts.sum()))
+        return flat, counts
+
+    def drop_space(self, text: str, spaced: np.ndarray) -> np.ndarray:
+        """Ids of `text`, made from the ids of `" " + text`: the same."""
+        return spaced
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`; special tokens are left out, broken UTF-8 becomes U+FFFD."""
+        for token_id in ids:
+            self._check(token_id)
+        special = set(self.special_ids)
+        return str(self._processor.decode([int(i) for i in ids if int(i) not in special]))
+
+    def token_of(self, token_id: int) -> str:
+        """The readable form of one token, a space shown as `▁`."""
+        self._check(token_id)
+        return str(self._processor.id_to_piece(int(token_id)))
+
+    def save(self, folder: Path) -> None:
+        """Write `sentencepiece.model` and `vocabulary.json` into `folder`."""
+        folder = Path(folder)
+        with atomic_write(folder / MODEL_NAME) as stream:
+            stream.write(self._model)
+        write_record(folder, KIND, (MODEL_NAME,), self.fingerprint, len(self))
+
+    def _check(self, token_id: int) -> None:
+        if not 0 <= token_id < self._size:
+            raise InputError(f"token id {token_id}, allowed are 0 to {self._size - 1}")
+
+
+def train_sentencepiece(
+    sentences: Iterable[str], config: SentencePieceConfig
+) -> SentencePieceVocabulary:
+    """Train a vocabulary whose first ids are `<s> <pad> </s> <unk> <mask>`.
+
+    One thread does the training, so the same sentences and settings give the same bytes.
+
+    Args:
+        sentences: the text, one sentence an item.
+        config: kind, size, normalisation.
+
+    Raises:
+        InputError: there is no text, or too little for the size; names the size that would do.
+        WorkError: the training itself fails.
+    """
+    library = _library()
+    model = io.BytesIO()
+    seen = [0]
+    library.set_random_generator_seed(config.random_seed)
+    options = {
+        "model_type": config.model_type,
+        "vocab_size": config.vocabulary_size,
+        "byte_fallback": config.byte_fallback,
+        "normalization_rule_name": config.normalization,
+        "character_coverage": config.character_coverage,
+        "input_sentence_size": config.maximum_sentences,
+        "bos_id": 0,
+        "pad_id": 1,
+        "eos_id": 2,
+        "unk_id": 3,
+        "bos_piece": BOS,
+        "pad_piece": PAD,
+        "eos_piece": EOS,
+        "unk_piece": UNK,
+        "control_symbols": [MASK],
+        "unk_surface": "",
+        "num_threads": 1,
+        "minloglevel": 2,
+    }
+    try:
+        library.SentencePieceTrainer.train(
+            sentence_iterator=_counted(sentences, seen), model_writer=model, **options
+        )
+    except RuntimeError as error:
+        raise _training_error(str(error), config, seen[0]) from error
+    if not seen[0]:
+        raise InputError("the corpus holds no sentence to train a vocabulary on")
+    return SentencePieceVocabulary(model.getvalue(), "the trained model")
+
+
+def read_sentencepiece(path: Path) -> SentencePieceVocabulary:
+    """Read a `.model` file.
+
+    Raises:
+        InputError: the file is missing or is no model with the five special tokens.
+    """
+    try:
+        return SentencePieceVocabulary(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _library() -> Any:
+    try:
+        import sentencepiece
+    except ImportError as error:
+        raise InputError("sentencepiece is not installed: pip install sentencepiece") from error
+    return sentencepiece
+
+
+def _clean(text: str) -> str:
+    """Replace lone surrogates; NUL, which the library would cut at, becomes U+FFFD too."""
+    if text.isascii() and "\0" not in text:
+        return text
+    joined = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return joined.replace("\0", "\ufffd")
+
+
+def _special(token_id: int, name: str, source: str) -> int:
+    if token_id < 0:
+        raise InputError(f"{source}: the special token {name} is missing")
+    return int(token_id)
+
+
+def _counted(sentences: Iterable[str], seen: List[int]) -> Iterator[str]:
+    for sentence in sentences:
+        cleaned = _clean(sentence).strip()
+        if cleaned:
+            seen[0] += 1
+            yield cleaned
+
+
+def _training_error(message: str, config: SentencePieceConfig, seen: int) -> Exception:
+    size = config.vocabulary_size
+    if not seen:
+        return InputError("the corpus holds no sentence to train a vocabulary on")
+    limit = re.search(r"value <= (\d+)", message)
+    if limit:
+        return InputError(
+            f"vocabulary_size is {size}, the corpus ({seen} sentences) is too small for it: "
+            f"allowed is at most {limit.group(1)}"
+        )
+    needed = re.search(r"required_chars\w*\.? *(\d+)? *vs *(\d+)", message)
+    if "smaller than required_chars" in message or needed:
+        return InputError(
+            f"vocabulary_size is {size}, the corpus has more characters than that: raise it, or "
+            f"lower character_coverage ({config.character_coverage})"
+        )
+    if "Vocabulary size" in message or "vocab_size" in message:
+        return InputError(
+            f"vocabulary_size is {size}, the corpus ({seen} sentences) is too small for it"
+        )
+    return WorkError(f"the vocabulary cannot be trained: {message}")

@@ -1,0 +1,104 @@
+"""One way in to every vocabulary: a folder, a file or the name of a published one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol, Sequence, Tuple, Union
+
+import numpy as np
+
+from bort.errors import InputError
+from bort.text import gluonnlp_files
+from bort.text.byte_bpe import KIND as BYTE_BPE
+from bort.text.byte_bpe_files import read_fairseq, read_gluonnlp, read_hugging_face
+from bort.text.sentencepiece_vocabulary import KIND as SENTENCEPIECE
+from bort.text.sentencepiece_vocabulary import MODEL_NAME, read_sentencepiece
+from bort.text.vocabulary import Vocabulary
+from bort.text.vocabulary_record import RECORD_NAME, read_record
+
+DATASET_NAMES = (gluonnlp_files.BORT_DATASET,)
+
+
+class ArrayVocabulary(Vocabulary, Protocol):
+    """A vocabulary that can also fill arrays, which is what corpus preparation needs.
+
+    Attributes:
+        starts_character: boolean array (V,), false where a token begins inside a UTF-8 character.
+    """
+
+    starts_character: np.ndarray
+
+    def encode_flat(
+        self, texts: Sequence[str], space_in_front: bool = False
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Ids of all texts (or of `" " + text`) in one array, and an int64 array of counts."""
+
+    def drop_space(self, text: str, spaced: np.ndarray) -> np.ndarray:
+        """Ids of `text`, made from the ids of `" " + text`."""
+
+
+def load_vocabulary(name_or_path: Union[str, os.PathLike[str]]) -> ArrayVocabulary:
+    """Load a vocabulary.
+
+    Args:
+        name_or_path: one of
+            a folder that `save` wrote (its `vocabulary.json` is checked against the files),
+            a folder with `encoder.json`, `vocab.bpe`, `dict.txt` (fairseq),
+            a folder with `vocab.json`, `merges.txt` (Hugging Face),
+            a SentencePiece `.model` file or a folder with one,
+            GluonNLP's `.vocab` file (its merges beside it),
+            or a name in `DATASET_NAMES`: GluonNLP's cached files, downloaded when they are missing.
+
+    Raises:
+        InputError: nothing of that name, or a file in it is missing or damaged; names the file.
+        WorkError: a download fails.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return _load_folder(path)
+    if path.is_file():
+        if path.suffix in (".model", ".spm"):
+            return read_sentencepiece(path)
+        if path.suffix == ".vocab":
+            return read_gluonnlp(path, path.with_name(gluonnlp_files.GPT2_MERGES.name))
+        raise InputError(f"{path}: is not a vocabulary, allowed is a folder, .model or .vocab file")
+    if str(name_or_path) in DATASET_NAMES:
+        return read_gluonnlp(
+            gluonnlp_files.find_or_download(gluonnlp_files.BORT_VOCABULARY),
+            gluonnlp_files.find_or_download(gluonnlp_files.GPT2_MERGES),
+        )
+    names = ", ".join(DATASET_NAMES)
+    raise InputError(f"vocabulary {str(name_or_path)!r}: is no folder or file, nor one of {names}")
+
+
+def _load_folder(folder: Path) -> ArrayVocabulary:
+    if (folder / RECORD_NAME).exists():
+        return _load_recorded(folder)
+    if (folder / "encoder.json").exists() or (folder / "vocab.bpe").exists():
+        return read_fairseq(folder)
+    if (folder / "vocab.json").exists() or (folder / "merges.txt").exists():
+        return read_hugging_face(folder)
+    models = sorted(folder.glob("*.model"))
+    if len(models) == 1:
+        return read_sentencepiece(models[0])
+    if (folder / gluonnlp_files.BORT_VOCABULARY.name).exists():
+        return load_vocabulary(folder / gluonnlp_files.BORT_VOCABULARY.name)
+    raise InputError(
+        f"{folder}: holds no vocabulary, expected {RECORD_NAME}; encoder.json, vocab.bpe and "
+        "dict.txt; vocab.json and merges.txt; or one .model file"
+    )
+
+
+def _load_recorded(folder: Path) -> ArrayVocabulary:
+    record = read_record(folder)
+    vocabulary: ArrayVocabulary
+    if record["kind"] == BYTE_BPE:
+        vocabulary = read_hugging_face(folder)
+    elif record["kind"] == SENTENCEPIECE:
+        vocabulary = read_sentencepiece(folder / MODEL_NAME)
+    else:
+        raise InputError(f"{folder / RECORD_NAME}: unknown kind of vocabulary {record['kind']!r}")
+    if vocabulary.fingerprint != record.get("fingerprint"):
+        raise InputError(f"{folder / RECORD_NAME}: is damaged, its fingerprint is another one's")
+    return vocabulary

@@ -1,0 +1,75 @@
+"""What the demonstration does and how long each stage may take on two cores."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Mapping, Optional
+
+from bort.config import Config, setting
+
+PLANNED_SECONDS: Mapping[str, float] = {
+    "data": 15.0,
+    "teacher": 200.0,
+    "search": 60.0,
+    "students": 180.0,
+    "agora": 90.0,
+    "report": 30.0,
+}
+"""Seconds of every stage the demonstration holds in the end, 575 of its 600; `search` and `agora`
+are kept free for the stages that are to come. `students` includes recording the teacher's answers.
+"""
+
+LONGEST_SECONDS = 600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class DemoConfig(Config):
+    """Sizes of the demonstration; the defaults are those of the generated corpus."""
+
+    corpus: str = setting(
+        "generated-english", "generated-english, python-docs, or a text file of your own"
+    )
+    folder: str = setting("runs/demo", "where everything goes; replaced if it holds a demo")
+    documents: int = setting(24_000, "documents of generated English", minimum=200)
+    vocabulary_size: int = setting(1_000, "tokens of the vocabulary", minimum=300)
+    max_seq_length: int = setting(96, "tokens a sequence", minimum=16, maximum=512)
+    held_out_share: float = setting(
+        0.03, "share of the documents that nothing is trained on", above=0.0, maximum=0.5
+    )
+    scored_examples: int = setting(384, "held-out sequences that scores are taken on", minimum=8)
+    batch_size: int = setting(32, "sequences a step", minimum=1)
+    teacher: str = setting("4-4-128-512", "architecture of the teacher")
+    teacher_steps: int = setting(1_600, "steps of the teacher", minimum=1)
+    teacher_lr: float = setting(2e-3, "peak learning rate of the teacher", above=0.0)
+    student: str = setting("2-2-64-256", "architecture of the students")
+    student_steps: int = setting(400, "steps of every student", minimum=1)
+    student_lr: float = setting(3e-3, "peak learning rate of the students", above=0.0)
+    seeds: int = setting(3, "students of each kind", minimum=1)
+    evaluations: int = setting(10, "points of each curve", minimum=1)
+    seed: int = setting(0, "seed of everything", minimum=0)
+
+
+REAL_ENGLISH: Mapping[str, object] = {
+    "vocabulary_size": 6_000,
+    "max_seq_length": 128,
+    "held_out_share": 0.05,
+    "teacher": "4-4-256-1024",
+    "teacher_steps": 9_000,
+    "teacher_lr": 1e-3,
+    "student": "2-4-128-512",
+    "student_steps": 1_500,
+    "student_lr": 2e-3,
+}
+"""What differs on real English, which needs a larger model and far more time."""
+
+REAL_ENGLISH_SECONDS = 5_400.0
+"""How long real English takes on two cores, roughly; said before it starts."""
+
+
+def make_config(corpus: Optional[str], **changes: object) -> DemoConfig:
+    """The sizes for a corpus: the defaults for generated English, larger ones for any other."""
+    values = {} if corpus in (None, "generated-english") else dict(REAL_ENGLISH)
+    values.update({name: value for name, value in changes.items() if value is not None})
+    if corpus is not None:
+        values["corpus"] = corpus
+    return DemoConfig(**values)  # type: ignore[arg-type]

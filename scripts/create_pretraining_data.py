@@ -1,0 +1,54 @@
+"""Turn text into shards of token ids, ready for pre-training.
+
+Text has one sentence a line and a blank line between documents (or wikitext's headings); the
+output folder gets shards, their vocabulary and manifest.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from typing import Optional
+
+from bort.command import make_parser, run_command
+from bort.runs import Progress
+from data.corpus import CorpusConfig, create_corpus
+
+
+def main() -> None:
+    """Parse the flags, prepare the corpus, print its counts as JSON."""
+    parser = make_parser(__doc__)
+    CorpusConfig.add_flags(parser)
+    run_command(parser, _work)
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    # A polite end is an end like any other: what is half written goes away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    config = CorpusConfig.from_arguments(parsed)
+    progress: Optional[Progress] = None
+    shown = 0
+
+    def show(done: int, total: int) -> None:
+        nonlocal progress, shown
+        if progress is None:
+            progress = Progress(total, "reading", unit="B")
+        progress.advance(done - shown)
+        shown = done
+
+    manifest = create_corpus(config, on_progress=show)
+    if progress is not None:
+        progress.close()
+    splits = {
+        name: {key: value for key, value in split.items() if key != "shards"}
+        for name, split in manifest["splits"].items()
+    }
+    summary = {"output_dir": config.output_dir, "counts": manifest["counts"], "splits": splits}
+    print(json.dumps({**summary, "vocabulary": manifest["vocabulary"]}, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Write a corpus of generated English: no download, any size, the same for the same seed."""
+
+import json
+
+from bort.command import make_parser, run_command
+from data.generated_english import write_corpus
+
+
+def main() -> None:
+    """Parse the flags, write the corpus, print its counts as JSON."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--output_file", required=True, help="the corpus file to write")
+    parser.add_argument(
+        "--num_documents", type=int, default=20000, help="documents to write (default: 20000)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="any integer (default: 0)")
+
+    def work(flags) -> None:
+        counts = write_corpus(flags.output_file, flags.seed, flags.num_documents)
+        print(json.dumps({"output_file": flags.output_file, "seed": flags.seed, **counts}))
+
+    run_command(parser, work)
+
+
+if __name__ == "__main__":
+    main()

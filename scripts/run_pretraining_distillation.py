@@ -1,0 +1,48 @@
+"""Pre-train a Bort by distillation, in one process.
+
+Several processes: scripts/run_pretraining_distillation_hvd.py, or the shell script at the root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any, Callable, List, Optional
+
+from bort.command import make_parser, run_command
+from bort.pretraining_config import PretrainingConfig, PretrainingPaths
+from bort.stopping import StopRequest
+
+
+def main(
+    make_communicator: Optional[Callable[[], Any]] = None, arguments: Optional[List[str]] = None
+) -> None:
+    """Parse the flags and run; `make_communicator` is for the Horovod variant."""
+    parser = make_parser("Pre-train a small BERT from a large one by knowledge distillation.")
+    PretrainingPaths.add_flags(parser.add_argument_group("files"))
+    PretrainingConfig.add_flags(parser.add_argument_group("training"))
+    run_command(parser, lambda parsed: _work(parsed, make_communicator), arguments)
+
+
+def _work(parsed: argparse.Namespace, make_communicator: Optional[Callable[[], Any]]) -> int:
+    paths = PretrainingPaths.from_arguments(parsed)
+    config = PretrainingConfig.from_arguments(parsed)
+    stop = StopRequest().install()
+    from bort.gluon.distributed import SingleProcess
+    from bort.gluon.pretraining_run import run_pretraining
+    from data.shards import open_examples, open_vocabulary
+
+    communicator = make_communicator() if make_communicator else SingleProcess()
+    vocabulary = open_vocabulary(paths.data, paths.vocab)
+    train = open_examples(paths.data, split="train")
+    held_out = open_examples(paths.data_eval, split="validation") if paths.data_eval else None
+    summary = run_pretraining(
+        paths, config, train, held_out, vocabulary, communicator, stop.requested
+    )
+    if communicator.rank == 0:
+        print(json.dumps(summary, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    main()

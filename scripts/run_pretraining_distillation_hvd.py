@@ -1,0 +1,21 @@
+"""Pre-train a Bort by distillation on several Horovod ranks.
+
+    python -m bort.launch --ranks 2 scripts/run_pretraining_distillation_hvd.py --data …
+    horovodrun -np 8 -H host1:4,host2:4 python scripts/run_pretraining_distillation_hvd.py --data …
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from run_pretraining_distillation import main
+
+
+def _communicator() -> Any:
+    from bort.gluon.distributed import HorovodProcess
+
+    return HorovodProcess()
+
+
+if __name__ == "__main__":
+    main(_communicator)

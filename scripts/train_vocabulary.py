@@ -1,0 +1,62 @@
+"""Train a SentencePiece vocabulary on one's own text, in any language."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Tuple
+
+from bort.command import make_parser, run_command
+from bort.config import Config, setting
+from bort.errors import InputError
+from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
+from data.documents import read_documents
+from data.text_files import FORMATS, find_files
+
+
+@dataclass(frozen=True)
+class VocabularyPaths(Config):
+    """What is read and written."""
+
+    input_file: Tuple[str, ...] = setting(
+        ..., "text files, plain or gzip, bz2, xz; globs and comma-separated lists are taken"
+    )
+    output_dir: str = setting(..., "folder to make, for load_vocabulary and --vocab")
+    input_format: str = setting("auto", "see create_pretraining_data.py", choices=FORMATS)
+    overwrite: bool = setting(False, "write into a folder that is not empty")
+
+
+def main() -> None:
+    """Parse the flags, train, save, print what came out as JSON."""
+    parser = make_parser(__doc__)
+    VocabularyPaths.add_flags(parser.add_argument_group("files"))
+    SentencePieceConfig.add_flags(parser.add_argument_group("training"))
+    run_command(parser, _work)
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    paths = VocabularyPaths.from_arguments(parsed)
+    config = SentencePieceConfig.from_arguments(parsed)
+    files = find_files(paths.input_file)
+    folder = Path(paths.output_dir).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"output_dir {folder}: is a file, expected a folder's name")
+    if not paths.overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"output_dir {folder}: is not empty (--overwrite writes into it)")
+    sentences = (s for document in read_documents(files, paths.input_format) for s in document)
+    vocabulary = train_sentencepiece(sentences, config)
+    vocabulary.save(folder)
+    summary = {
+        "output_dir": paths.output_dir,
+        "size": len(vocabulary),
+        "fingerprint": vocabulary.fingerprint,
+        "settings": config.results_settings(),
+    }
+    print(json.dumps(summary, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Dependencies point one way: the arrows of the layout, and the purity of what must be pure."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Iterator, List, Tuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FRAMEWORKS = {"mxnet", "gluonnlp", "horovod"}
+
+# package -> what it must never import. `bort.engines` and `bort.inference` reach MXNet only through
+# bort.gluon, so they may import that, but no framework.
+FORBIDDEN = {
+    "bort": {"data", "demo", "scripts", "tests", "benchmarks"},
+    "bort.architecture": {"bort.gluon", "bort.search", "bort.text", "bort.tasks", "bort.agora"},
+    "bort.config": {"bort.gluon", "bort.search", "bort.text", "bort.tasks", "bort.agora"},
+    "bort.errors": {"bort"},
+    "bort.text": {"bort.gluon", "bort.engines", "bort.export", "bort.report", "bort.search"},
+    "bort.tasks": {"bort.gluon", "bort.engines", "bort.export", "bort.report", "bort.search"},
+    "bort.search": {"bort.gluon", "bort.engines", "bort.export", "bort.report"},
+    "bort.agora": {"bort.gluon", "bort.engines", "bort.export", "bort.report"},
+    "bort.export": {"bort.gluon"},
+    "data": {"bort.gluon", "bort.engines", "bort.report", "demo", "scripts"},
+}
+PURE = ("bort", "data")
+NOT_PURE = ("bort.gluon", "bort.engines", "bort.inference", "bort.report")
+
+
+def module_name(path: Path, root: Path = ROOT) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported_names(source: str, module: str, is_package: bool) -> Iterator[Tuple[int, str]]:
+    """All (line, dotted name) that a module imports, wherever in it; `import_module` included."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = module.split(".")
+                parts = parts[: len(parts) - node.level + (1 if is_package else 0)]
+                base = ".".join(parts + ([base] if base else []))
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
+                yield node.lineno, node.args[0].value
+
+
+def is_inside(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def breaches(root: Path) -> List[str]:
+    """Every import under `root` that goes against an arrow."""
+    found = []
+    for folder in ("bort", "data", "demo", "scripts"):
+        for path in sorted((root / folder).rglob("*.py")):
+            module = module_name(path, root)
+            source = path.read_text(encoding="utf-8")
+            for line, name in imported_names(source, module, path.name == "__init__.py"):
+                where = f"{path.relative_to(root)}:{line}: {module} imports {name}"
+                top = name.split(".")[0]
+                if top in FRAMEWORKS and is_inside(module, "bort"):
+                    if not is_inside(module, "bort.gluon"):
+                        found.append(where)
+                elif top in FRAMEWORKS and is_inside(module, "data"):
+                    found.append(where)
+                for package, forbidden in FORBIDDEN.items():
+                    if is_inside(module, package) and any(is_inside(name, f) for f in forbidden):
+                        found.append(where)
+    return found
+
+
+def pure_modules() -> List[str]:
+    paths = [path for folder in PURE for path in sorted((ROOT / folder).rglob("*.py"))]
+    names = [module_name(path) for path in paths]
+    return [name for name in names if not any(is_inside(name, other) for other in NOT_PURE)]
+
+
+def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+BLOCK_AND_IMPORT = """
+import importlib, sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("mxnet", "gluonnlp", "horovod"):
+            raise ImportError("blocked: " + name)
+
+sys.meta_path.insert(0, Blocked())
+failed = []
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        failed.append(name + ": " + str(error))
+print("\\n".join(failed))
+sys.exit(bool(failed))
+"""
+
+
+def test_no_import_goes_against_an_arrow() -> None:
+    assert breaches(ROOT) == []
+
+
+def test_pure_modules_import_without_frameworks() -> None:
+    names = pure_modules()
+    assert {"bort", "bort.architecture", "bort.config"} <= set(names)
+    result = run_python(BLOCK_AND_IMPORT, *names)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_block_really_blocks() -> None:
+    assert run_python(BLOCK_AND_IMPORT, "mxnet").returncode == 1
+
+
+def test_importing_bort_imports_no_framework() -> None:
+    result = run_python(
+        "import sys, bort; print(sorted(set(sys.modules) & {'mxnet', 'gluonnlp', 'horovod'}))"
+    )
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("bort/text/bad.py", "import data"),
+        ("bort/text/bad.py", "from data.glue import read"),
+        ("bort/text/bad.py", "def late():\n    import mxnet as mx\n    return mx"),
+        ("bort/inference.py", "from gluonnlp.data import x"),
+        ("bort/search/bad.py", "from bort.gluon import model"),
+        ("bort/search/bad.py", "from ..gluon.model import BortModel"),
+        ("bort/search/__init__.py", "from ..gluon import model"),
+        ("bort/agora/bad.py", "import importlib\nimportlib.import_module('bort.gluon.model')"),
+        ("data/bad.py", "import horovod.mxnet as hvd"),
+        ("data/bad.py", "from bort.gluon import model"),
+        ("bort/errors.py", "from bort.files import read_json"),
+    ],
+)
+def test_a_breach_is_found(tmp_path: Path, file: str, source: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source, encoding="utf-8")
+    assert len(breaches(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("bort/gluon/good.py", "import mxnet\nfrom gluonnlp.model import x\nimport horovod.mxnet"),
+        ("bort/inference.py", "from bort.gluon import model"),
+        ("data/good.py", "from bort.text import vocabulary\nimport database"),
+        ("scripts/good.py", "import data\nfrom bort.gluon import model"),
+    ],
+)
+def test_an_allowed_import_is_no_breach(tmp_path: Path, file: str, source: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source, encoding="utf-8")
+    assert breaches(tmp_path) == []

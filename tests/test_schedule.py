@@ -1,0 +1,42 @@
+"""Learning rates: the shape, and that no step is lost."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+import pytest
+
+from bort.schedule import learning_rate
+
+
+@given(
+    total=st.integers(1, 5000),
+    ratio=st.floats(0, 1),
+    schedule=st.sampled_from(["linear", "noam"]),
+)
+def test_the_rate_is_positive_in_every_step_and_never_above_the_peak(total, ratio, schedule):
+    warmup = round(total * ratio)
+    for step in {1, 2, warmup, warmup + 1, total // 2, total - 1, total} & set(range(1, total + 1)):
+        rate = learning_rate(
+            step, schedule=schedule, peak=2.0, total_steps=total, warmup_steps=warmup
+        )
+        assert 0 < rate <= 2.0
+
+
+def test_linear_rises_falls_and_uses_the_last_step():
+    rates = [
+        learning_rate(n, schedule="linear", peak=1.0, total_steps=100, warmup_steps=10)
+        for n in range(1, 101)
+    ]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == 1.0
+    assert rates == sorted(rates[:10]) + sorted(rates[10:], reverse=True)
+    assert rates[-1] == pytest.approx(1 / 91)
+
+
+def test_noam_falls_with_the_root_of_the_step():
+    rate = {
+        n: learning_rate(n, schedule="noam", peak=1.0, total_steps=1000, warmup_steps=25)
+        for n in (25, 100, 400)
+    }
+    assert rate == pytest.approx({25: 1.0, 100: 0.5, 400: 0.25})

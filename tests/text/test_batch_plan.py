@@ -1,0 +1,93 @@
+"""The plan: every example once an epoch, the same for any split, a function of seed and step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bort.errors import InputError
+from bort.text.batch_plan import BatchPlan, plan_evaluation
+
+LENGTHS = st.lists(st.integers(3, 128), min_size=24, max_size=200)
+
+
+@given(
+    lengths=LENGTHS,
+    batch_size=st.integers(1, 4),
+    parts=st.integers(1, 6),
+    buckets=st.integers(1, 5),
+    epoch=st.integers(0, 3),
+)
+def test_every_example_is_seen_once_an_epoch(lengths, batch_size, parts, buckets, epoch):
+    plan = BatchPlan(lengths, seed=5, batch_size=batch_size, parts=parts, buckets=buckets)
+    seen = []
+    for step in range(plan.steps_per_epoch * epoch, plan.steps_per_epoch * (epoch + 1)):
+        planned = plan.step(step)
+        assert planned.epoch == epoch
+        split = [planned.part(index, parts) for index in range(parts)]
+        assert all(len(part) == planned.rows for part in split)
+        ids = np.concatenate(split)
+        seen.extend(ids[ids >= 0].tolist())
+        assert all(lengths[n] <= planned.length for n in ids[ids >= 0])
+        sizes = [int((part >= 0).sum()) for part in split]
+        assert max(sizes) - min(sizes) <= 1
+    assert sorted(seen) == list(range(len(lengths)))
+
+
+def test_two_ranks_see_what_one_rank_of_twice_the_batch_sees():
+    lengths = [10] * 100
+    one = BatchPlan(lengths, seed=1, batch_size=8, parts=1)
+    two = BatchPlan(lengths, seed=1, batch_size=4, parts=2)
+    for step in range(40):
+        a, b = one.step(step), two.step(step)
+        assert a.example_ids.tolist() == b.example_ids.tolist()
+        halves = np.concatenate([b.part(0, 2), b.part(1, 2)])
+        assert sorted(a.part(0, 1).tolist()) == sorted(halves.tolist())
+
+
+def test_a_step_is_a_function_of_seed_and_step_alone():
+    lengths = list(range(3, 90))
+    plan = BatchPlan(lengths, seed=3, batch_size=4, buckets=3)
+    in_order = [plan.step(n).example_ids.tolist() for n in range(60)]
+    fresh = BatchPlan(lengths, seed=3, batch_size=4, buckets=3)
+    for n in (59, 3, 30, 31, 0):
+        assert fresh.step(n).example_ids.tolist() == in_order[n]
+    assert BatchPlan(lengths, seed=4, batch_size=4).step(0).example_ids.tolist() != in_order[0]
+    assert in_order[: plan.steps_per_epoch] != in_order[
+        plan.steps_per_epoch : 2 * plan.steps_per_epoch
+    ]
+
+
+def test_batches_counted_in_tokens_hold_more_short_rows():
+    lengths = [16] * 64 + [128] * 64
+    plan = BatchPlan(
+        lengths, seed=0, batch_size=512, buckets=8, count_tokens=True, maximum_length=128
+    )
+    rows = {plan.step(n).length: plan.step(n).rows for n in range(plan.steps_per_epoch)}
+    assert rows == {16: 32, 128: 4}
+
+
+def test_too_few_examples_are_refused_with_both_numbers():
+    with pytest.raises(InputError, match=r"holds 7 examples.*needs 8"):
+        BatchPlan([5] * 7, seed=0, batch_size=2, parts=4)
+    with pytest.raises(InputError, match="no example"):
+        BatchPlan([], seed=0, batch_size=2)
+    with pytest.raises(InputError, match="has 40 tokens"):
+        BatchPlan([40] * 9, seed=0, batch_size=2, maximum_length=32)
+
+
+@given(count=st.integers(1, 70), batch_size=st.integers(1, 9), ranks=st.integers(1, 4))
+def test_evaluation_sees_every_example_exactly_once_on_any_number_of_ranks(
+    count, batch_size, ranks
+):
+    batches = [
+        plan_evaluation(
+            [9] * count, batch_size=batch_size, ranks=ranks, rank=rank, maximum_length=16
+        )
+        for rank in range(ranks)
+    ]
+    assert len({len(planned) for planned in batches}) == 1, "ranks must stay in step"
+    seen = np.concatenate([ids for planned in batches for ids in planned])
+    assert sorted(seen[seen >= 0].tolist()) == list(range(count))

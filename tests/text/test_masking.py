@@ -1,0 +1,115 @@
+"""Masks: their shares, their purity, and what may never be hidden or drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bort.errors import InputError
+from bort.text.masking import EVALUATION_EPOCH, Masking, MaskingPolicy
+from tests.text.toy import ToyExamples, ToyVocabulary
+
+VOCABULARY = ToyVocabulary()
+
+
+def masking(seed: int = 0, **policy: object) -> Masking:
+    return Masking(VOCABULARY, MaskingPolicy(**policy), seed)  # type: ignore[arg-type]
+
+
+@given(
+    body=st.lists(st.integers(0, 59), min_size=0, max_size=90),
+    seed=st.integers(0, 2**40),
+    epoch=st.integers(-1, 50),
+    example=st.integers(0, 2**40),
+    whole=st.booleans(),
+)
+def test_properties_of_every_mask(body, seed, epoch, example, whole):
+    ids = np.array([0, *body, 2])
+    before = ids.copy()
+    masker = masking(seed, whole_words=whole)
+    masked, positions, labels = masker.apply(ids, epoch, example)
+    assert (ids == before).all()
+    assert (np.diff(positions) > 0).all()
+    assert (labels == ids[positions]).all()
+    maskable = [token for token in body if token not in (0, 1, 2, 4)]
+    expected = masker.policy.prediction_count(len(maskable))
+    if whole:
+        assert len(positions) <= expected
+        assert (len(positions) > 0) == (expected > 0)
+    else:
+        assert len(positions) == expected
+    untouched = np.setdiff1d(np.arange(len(ids)), positions)
+    assert (masked[untouched] == ids[untouched]).all()
+    assert not np.isin(labels, [0, 1, 2, 4]).any(), "special tokens are never predicted"
+    changed = masked[positions][masked[positions] != labels]
+    assert not np.isin(changed, [0, 1, 2, 3]).any(), "no special token is drawn as a replacement"
+
+
+def test_the_same_question_gets_the_same_mask_in_any_order():
+    examples = ToyExamples(30)
+    masker = masking(7)
+    forward = [masker.apply(examples[n], 3, n) for n in range(30)]
+    fresh = masking(7)
+    for n in reversed(range(30)):
+        for one, other in zip(forward[n], fresh.apply(examples[n], 3, n)):
+            assert (one == other).all()
+
+
+@pytest.mark.parametrize("change", [{"seed": 8}, {"epoch": 4}, {"example": 31}])
+def test_seed_epoch_and_example_each_change_the_mask(change):
+    ids = np.arange(5, 59)
+    question = {"seed": 7, "epoch": 3, "example": 30}
+    other = {**question, **change}
+    one = masking(question["seed"]).apply(ids, question["epoch"], question["example"])
+    two = masking(other["seed"]).apply(ids, other["epoch"], other["example"])
+    assert one[1].tolist() != two[1].tolist()
+
+
+def test_shares_are_80_10_10():
+    masker = masking(1)
+    ids = np.arange(5, 59)
+    kinds = np.zeros(3)
+    for example in range(3000):
+        masked, positions, labels = masker.apply(ids, 0, example)
+        new = masked[positions]
+        kinds += (np.sum(new == 4), np.sum((new != 4) & (new != labels)), np.sum(new == labels))
+    shares = kinds / kinds.sum()
+    # A random replacement draws the original in 1 of 55 cases.
+    assert shares == pytest.approx([0.8, 0.1 * 54 / 55, 0.1 * 56 / 55], abs=0.008)
+
+
+def test_at_most_eighty_and_at_least_one():
+    policy = MaskingPolicy()
+    assert policy.prediction_count(510) == 76
+    assert policy.prediction_count(2000) == 80
+    assert policy.prediction_count(1) == 1
+    assert policy.prediction_count(0) == 0
+
+
+def test_whole_words_are_hidden_whole():
+    ids = np.array([0, *([5, 6, 7, 9] * 15), 2])  # 6 and 9 continue the word before them
+    masker = masking(2, whole_words=True, mask_share=1.0, random_share=0.0)
+    hidden = 0
+    for example in range(50):
+        masked, positions, _ = masker.apply(ids, 0, example)
+        chosen = set(positions.tolist())
+        for first in range(1, 61, 2):
+            assert (first in chosen) == (first + 1 in chosen)
+        hidden += len(chosen)
+    assert hidden > 50
+
+
+def test_evaluation_masks_do_not_equal_those_of_training():
+    ids = np.arange(5, 59)
+    masker = masking(0)
+    evaluation = masker.apply(ids, EVALUATION_EPOCH, 1)[1].tolist()
+    assert evaluation != masker.apply(ids, 0, 1)[1].tolist()
+    assert evaluation == masking(0).apply(ids, EVALUATION_EPOCH, 1)[1].tolist()
+
+
+@pytest.mark.parametrize("policy", [{"probability": 0.0}, {"maximum_predictions": 0}])
+def test_impossible_policies_are_refused(policy):
+    with pytest.raises(InputError):
+        MaskingPolicy(**policy)
