@@ -112,10 +112,9 @@ class BatchPlan:
         return self._cached[1][index]
 
     def _plan_epoch(self, epoch: int) -> List[PlannedStep]:
-        limit = 1 << 64
-        generator = np.random.Generator(
-            np.random.Philox(key=[self.seed % limit, _PLAN_STREAM], counter=[0, 0, 0, epoch])
-        )
+        key = np.array([self.seed % (1 << 64), _PLAN_STREAM], dtype=np.uint64)
+        counter = np.array([0, 0, 0, epoch], dtype=np.uint64)
+        generator = np.random.Generator(np.random.Philox(key=key, counter=counter))
         steps: List[PlannedStep] = []
         for (length, members), rows, count in zip(self._buckets, self._rows, self._batches):
             for ids in np.array_split(generator.permutation(members), count):

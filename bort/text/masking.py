@@ -17,6 +17,7 @@ EVALUATION_EPOCH = -1
 """The epoch number of masks that never change: those of evaluation."""
 
 _MASK_STREAM = 0x6D61736B
+_WORD = 1 << 64
 
 
 @dataclass(frozen=True)
@@ -138,9 +139,7 @@ class Masking:
 
 
 def _generator(seed: int, epoch: int, example_id: int) -> np.random.Generator:
-    limit = 1 << 64
-    return np.random.Generator(
-        np.random.Philox(
-            key=[seed % limit, _MASK_STREAM], counter=[0, 0, example_id % limit, epoch % limit]
-        )
-    )
+    # As uint64 arrays: NumPy turns a list with a number of 2^63 or more into floats.
+    key = np.array([seed % _WORD, _MASK_STREAM], dtype=np.uint64)
+    counter = np.array([0, 0, example_id % _WORD, epoch % _WORD], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))

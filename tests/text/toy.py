@@ -23,18 +23,18 @@ class ToyVocabulary:
 
 
 class ToyExamples:
-    """Rows that count upwards by 7 from a random start, so that context tells a masked token."""
+    """Rows that count upwards by `stride` from a random start, so that context tells a masked token."""
 
     vocabulary_fingerprint = "toy"
 
-    def __init__(self, count: int, size: int = 60, seed: int = 0, shortest: int = 6) -> None:
+    def __init__(self, count: int, size: int = 60, seed: int = 0, stride: int = 7) -> None:
         generator = np.random.default_rng(seed)
         self._rows: List[np.ndarray] = []
-        for length in generator.integers(shortest, 22, size=count):
-            body = (generator.integers(size) + 7 * np.arange(length)) % (size - 5) + 5
+        for length in generator.integers(6, 22, size=count):
+            body = (generator.integers(size) + stride * np.arange(length)) % (size - 5) + 5
             self._rows.append(np.concatenate([[0], body, [2]]).astype(np.int32))
         self.lengths: Sequence[int] = np.array([len(row) for row in self._rows])
-        self.fingerprint = f"toy-{count}-{seed}"
+        self.fingerprint = f"toy-{count}-{seed}-{stride}"
 
     def __len__(self) -> int:
         return len(self._rows)

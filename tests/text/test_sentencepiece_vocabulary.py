@@ -1,0 +1,130 @@
+"""SentencePiece: any language, the same bytes every time, nothing lost."""
+
+from __future__ import annotations
+
+import pickle
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bort.errors import InputError
+from bort.text.sentencepiece_vocabulary import (
+    SentencePieceConfig,
+    SentencePieceVocabulary,
+    read_sentencepiece,
+    train_sentencepiece,
+)
+from bort.text.vocabulary import SPECIAL_TOKENS
+from tests.text.tiny_vocabulary import TEXT
+
+SENTENCES = TEXT.strip().split("\n") * 3
+IDENTITY = SentencePieceConfig(vocabulary_size=340, normalization="identity")
+VOCABULARY = train_sentencepiece(SENTENCES, IDENTITY)
+
+
+@pytest.mark.parametrize(("model_type", "size"), [("unigram", 340), ("bpe", 340), ("word", 40)])
+def test_every_kind_has_the_fixed_ids_and_repeats_itself(model_type, size):
+    config = SentencePieceConfig(
+        vocabulary_size=size, model_type=model_type, byte_fallback=model_type != "word"
+    )
+    vocabulary = train_sentencepiece(SENTENCES, config)
+    assert [vocabulary.token_of(i) for i in range(5)] == list(SPECIAL_TOKENS)
+    assert vocabulary.special_ids == (0, 1, 2, 3, 4)
+    assert len(vocabulary) == size
+    assert train_sentencepiece(SENTENCES, config).fingerprint == vocabulary.fingerprint
+    assert vocabulary.decode(vocabulary.encode("The rain had")) == "The rain had"
+
+
+@given(st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="\u2581")))
+def test_byte_fallback_loses_nothing_but_surplus_spaces(text):
+    ids = VOCABULARY.encode(text)
+    assert not set(ids) & set(VOCABULARY.special_ids)
+    assert VOCABULARY.decode(ids) == " ".join(filter(None, text.split(" ")))
+
+
+@given(st.lists(st.text(max_size=20), max_size=4))
+def test_batches_and_arrays_say_the_same(texts):
+    one_by_one = [VOCABULARY.encode(text) for text in texts]
+    assert VOCABULARY.encode_batch(texts) == one_by_one
+    for space in (False, True):
+        flat, counts = VOCABULARY.encode_flat(texts, space_in_front=space)
+        assert counts.tolist() == [len(ids) for ids in one_by_one]
+        assert flat.tolist() == [i for ids in one_by_one for i in ids]
+    for text, ids in zip(texts, one_by_one):
+        assert VOCABULARY.encode(" " + text) == ids
+        assert VOCABULARY.drop_space(text, np.array(ids)).tolist() == ids
+
+
+def test_normalisation_is_what_is_stated():
+    folded = train_sentencepiece(SENTENCES, SentencePieceConfig(vocabulary_size=340))
+    for text in ("ﬁne", "Ｔｈｅ", "①"):
+        assert folded.decode(folded.encode(text)) == unicodedata.normalize("NFKC", text)
+        assert VOCABULARY.decode(VOCABULARY.encode(text)) == text
+
+
+def test_special_names_and_surrogates_in_text_are_text():
+    for name in SPECIAL_TOKENS:
+        assert VOCABULARY.decode(VOCABULARY.encode(f"a {name} b")) == f"a {name} b"
+    assert VOCABULARY.decode(VOCABULARY.encode("a\ud800b")) == "a\ufffdb"
+
+
+def test_without_byte_fallback_unseen_characters_are_unknown():
+    config = SentencePieceConfig(vocabulary_size=100, byte_fallback=False)
+    assert train_sentencepiece(SENTENCES, config).encode("☃")[-1] == 3
+
+
+def test_words_and_characters_begin_where_they_begin():
+    ids = VOCABULARY.encode("the rain")
+    begins = VOCABULARY.starts_word[ids]
+    assert begins[0]
+    assert begins.sum() == 2
+    assert VOCABULARY.starts_character[VOCABULARY.encode("☃")].tolist()[-3:] == [True, False, False]
+
+
+def test_saved_and_pickled_is_the_same(tmp_path):
+    VOCABULARY.save(tmp_path)
+    for other in (
+        read_sentencepiece(tmp_path / "sentencepiece.model"),
+        pickle.loads(pickle.dumps(VOCABULARY)),
+    ):
+        assert other.fingerprint == VOCABULARY.fingerprint
+        assert other.encode(TEXT) == VOCABULARY.encode(TEXT)
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+def test_too_small_a_corpus_says_what_would_do(model_type):
+    config = SentencePieceConfig(vocabulary_size=30000, model_type=model_type)
+    with pytest.raises(InputError, match=r"vocabulary_size is 30000.*too small.*at most \d+"):
+        train_sentencepiece(SENTENCES, config)
+
+
+def test_too_small_a_size_and_no_text_are_refused():
+    with pytest.raises(InputError, match="more characters than that"):
+        train_sentencepiece(SENTENCES, SentencePieceConfig(vocabulary_size=12, byte_fallback=False))
+    with pytest.raises(InputError, match="no sentence"):
+        train_sentencepiece(["", "  "], SentencePieceConfig(vocabulary_size=300))
+    with pytest.raises(InputError, match="at least 262"):
+        SentencePieceConfig(vocabulary_size=200)
+    with pytest.raises(InputError, match="word model cannot"):
+        SentencePieceConfig(model_type="word")
+
+
+def test_foreign_and_damaged_models_are_named(tmp_path):
+    import io
+
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES), model_writer=model, vocab_size=90, minloglevel=2
+    )
+    with pytest.raises(InputError, match="t5.model: the special token <pad> is missing"):
+        SentencePieceVocabulary(model.getvalue(), "t5.model")
+    (tmp_path / "x.model").write_bytes(b"nonsense" * 9)
+    with pytest.raises(InputError, match="x.model: is not a SentencePiece model"):
+        read_sentencepiece(tmp_path / "x.model")
+    with pytest.raises(InputError, match="y.model: cannot be read"):
+        read_sentencepiece(tmp_path / "y.model")

@@ -1,0 +1,93 @@
+"""Loading a vocabulary by folder, file or name; damage is noticed and named."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bort.errors import BortError, InputError
+from bort.text import gluonnlp_files
+from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
+from bort.text.vocabularies import load_vocabulary
+from tests.text.tiny_vocabulary import TEXT, tiny_vocabulary
+
+BYTE_BPE = tiny_vocabulary()
+SENTENCEPIECE = train_sentencepiece(
+    TEXT.strip().split("\n"), SentencePieceConfig(vocabulary_size=330)
+)
+
+
+@pytest.mark.parametrize("vocabulary", [BYTE_BPE, SENTENCEPIECE])
+def test_what_is_saved_is_loaded(vocabulary, tmp_path):
+    vocabulary.save(tmp_path / "v")
+    assert load_vocabulary(tmp_path / "v").fingerprint == vocabulary.fingerprint
+    for file in sorted((tmp_path / "v").iterdir()):
+        content = file.read_bytes()
+        file.write_bytes(content[:-9] + b"x" + content[-8:])
+        with pytest.raises(InputError, match=file.name):
+            load_vocabulary(tmp_path / "v")
+        file.unlink()
+        if file.name != "vocabulary.json":
+            with pytest.raises(InputError, match=f"{file.name}: is missing"):
+                load_vocabulary(tmp_path / "v")
+        file.write_bytes(content)
+
+
+def test_a_record_cannot_lead_out_of_its_folder(tmp_path):
+    BYTE_BPE.save(tmp_path)
+    path = tmp_path / "vocabulary.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "files": {"../secret": "0"}}))
+    with pytest.raises(InputError, match="leads out of the folder"):
+        load_vocabulary(tmp_path)
+    path.write_text(json.dumps({**record, "kind": "pickle"}))
+    with pytest.raises(InputError, match="unknown kind of vocabulary 'pickle'"):
+        load_vocabulary(tmp_path)
+
+
+def test_folders_and_files_without_a_record(tmp_path):
+    BYTE_BPE.save(tmp_path / "hf")
+    (tmp_path / "hf" / "vocabulary.json").unlink()
+    assert load_vocabulary(str(tmp_path / "hf")).fingerprint == BYTE_BPE.fingerprint
+    SENTENCEPIECE.save(tmp_path / "sp")
+    (tmp_path / "sp" / "vocabulary.json").unlink()
+    for path in (tmp_path / "sp", tmp_path / "sp" / "sentencepiece.model"):
+        assert load_vocabulary(path).fingerprint == SENTENCEPIECE.fingerprint
+
+
+def test_the_published_name_reads_the_cache(tmp_path, monkeypatch):
+    """The name leads to GluonNLP's two files, here a small pair with their own checksums."""
+    import hashlib
+
+    models = tmp_path / "models"
+    models.mkdir()
+    BYTE_BPE.save(tmp_path / "v")
+    names = [BYTE_BPE.token_of(i) for i in range(len(BYTE_BPE))]
+    contents = {
+        "BORT_VOCABULARY": json.dumps({"idx_to_token": names}).encode(),
+        "GPT2_MERGES": (tmp_path / "v" / "merges.txt").read_bytes(),
+    }
+    for constant, content in contents.items():
+        published = getattr(gluonnlp_files, constant)
+        (models / published.name).write_bytes(content)
+        sha1 = hashlib.sha1(content).hexdigest()
+        monkeypatch.setattr(gluonnlp_files, constant, published._replace(sha1=sha1))
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path))
+    for name in (gluonnlp_files.BORT_DATASET, models):
+        assert load_vocabulary(name).fingerprint == BYTE_BPE.fingerprint
+
+
+def test_what_is_no_vocabulary_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("text")
+    for path, message in (
+        (tmp_path, "holds no vocabulary"),
+        (tmp_path / "a.txt", "is not a vocabulary"),
+        ("no/such/folder", "'no/such/folder': is no folder or file, nor one of openwebtext"),
+    ):
+        with pytest.raises(InputError, match=message):
+            load_vocabulary(path)
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path))
+    monkeypatch.setenv("BORT_OFFLINE", "1")
+    with pytest.raises(BortError, match=r"2b804f8f\.vocab: is missing"):
+        load_vocabulary(gluonnlp_files.BORT_DATASET)
