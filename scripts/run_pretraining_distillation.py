@@ -30,12 +30,12 @@ def _work(parsed: argparse.Namespace, make_communicator: Optional[Callable[[], A
     stop = StopRequest().install()
     from bort.gluon.distributed import SingleProcess
     from bort.gluon.pretraining_run import run_pretraining
-    from data.shards import open_examples, open_vocabulary
+    from data.shards import open_examples, open_held_out, open_vocabulary
 
     communicator = make_communicator() if make_communicator else SingleProcess()
     vocabulary = open_vocabulary(paths.data, paths.vocab)
-    train = open_examples(paths.data, split="train")
-    held_out = open_examples(paths.data_eval, split="validation") if paths.data_eval else None
+    train = open_examples(paths.data, "train", vocabulary)
+    held_out = open_held_out(paths.data_eval, vocabulary) if paths.data_eval else None
     summary = run_pretraining(
         paths, config, train, held_out, vocabulary, communicator, stop.requested
     )

@@ -168,12 +168,19 @@ class BortModel(HybridBlock):
 
     def decode(self, F: Any, encoded: Any, input_ids: Any, masked_positions: Any) -> Any:
         """Logits (B, P, V) at the masked positions (B, P) of `encoded` (B, L, H)."""
+        return self.decoder[3](self.prepare(F, encoded, input_ids, masked_positions))
+
+    def prepare(self, F: Any, encoded: Any, input_ids: Any, masked_positions: Any) -> Any:
+        """The decoder but for its last layer: (B, P, H), of which logits are W x + b."""
         # Row b of the batch begins at b·L in the flat list of tokens: (B, L) -> (B, 1)
         numbers = F.contrib.arange_like(input_ids.astype("float32")).reshape_like(input_ids)
         starts = F.slice_axis(numbers, axis=1, begin=0, end=1).astype("int32")
         rows = F.broadcast_add(masked_positions.astype("int32"), starts)
-        # (B·L, H) -> (B, P, H) -> (B, P, V)
-        return self.decoder(F.take(encoded.reshape((-3, 0)), rows, axis=0))
+        # (B·L, H) -> (B, P, H)
+        chosen = F.take(encoded.reshape((-3, 0)), rows, axis=0)
+        for layer in list(self.decoder)[:3]:
+            chosen = layer(chosen)
+        return chosen
 
     def _call_cached_op(self, *args: Any) -> Any:
         # Gluon keeps one compiled graph a block, for the arguments of its first call; a model is

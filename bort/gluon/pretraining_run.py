@@ -58,9 +58,15 @@ def run_pretraining(
         _check_vocabulary(source, vocabulary)
     context = choose_context(communicator, paths.cpu_only)
     if chief:
-        log.info("%d rank(s) on %s", communicator.size, context.device_type)
+        without = context.device_type == "cpu" and not paths.cpu_only
+        log.info(
+            "%d rank(s) on the %s%s",
+            communicator.size,
+            context.device_type.upper(),
+            ": MXNet sees no GPU here" if without else "",
+        )
     model = build_student(paths, config, vocabulary, context)
-    teacher = _build_teacher(paths, context)
+    teacher = _build_teacher(paths, context, len(vocabulary))
     writer = RunFolder(folder, _resumed_step(folder, paths)) if chief else NullWriter()
     if isinstance(writer, RunFolder):
         writer.record(
@@ -145,13 +151,16 @@ def build_student(
     return model
 
 
-def _build_teacher(paths: PretrainingPaths, context: mx.Context) -> Optional[TeacherAnswers]:
+def _build_teacher(
+    paths: PretrainingPaths, context: mx.Context, vocabulary_size: int
+) -> Optional[TeacherAnswers]:
     if paths.teacher_model.lower() == "none":
         return None
     return load_teacher(
         paths.teacher_model,
         checkpoint=paths.teacher_ckpt_dir,
         random_seed=paths.teacher_random_seed,
+        vocabulary_size=vocabulary_size,
         context=context,
     )
 

@@ -101,6 +101,7 @@ def load_teacher(
     *,
     checkpoint: Optional[PathLike] = None,
     random_seed: Optional[int] = None,
+    vocabulary_size: Optional[int] = None,
     context: Optional[mx.Context] = None,
     dtype: str = "float32",
     root: Optional[PathLike] = None,
@@ -112,6 +113,7 @@ def load_teacher(
             `checkpoint` or `random_seed`, anything that `get_architecture` knows.
         checkpoint: a `.params` file in GluonNLP's layout; its vocabulary's size is taken over.
         random_seed: random weights instead of trained ones, for trials without a download.
+        vocabulary_size: of a teacher with random weights; its architecture's if None.
         context: the device; the CPU by default.
         dtype: `float32` or `float16` (for GPUs; never run there).
         root: where GluonNLP keeps its downloads; its own default if None.
@@ -131,7 +133,7 @@ def load_teacher(
             raise InputError(f"{name_or_path}: is a folder with weights; give no other ones")
         network = _from_folder(name_or_path, context)
     elif random_seed is not None:
-        network = _empty(name_or_path, None)
+        network = _empty(name_or_path, None, vocabulary_size)
         mx.random.seed(random_seed, ctx=context)
         network.initialize(ctx=context)
     else:
@@ -150,9 +152,13 @@ def _from_folder(folder: str, context: mx.Context) -> BortModel:
     return network
 
 
-def _empty(name: str, path: Optional[PathLike]) -> BortModel:
+def _empty(
+    name: str, path: Optional[PathLike], vocabulary_size: Optional[int] = None
+) -> BortModel:
     """A network without weights that fits a name, and the vocabulary of a file."""
     architecture = get_architecture(name)
+    if vocabulary_size is not None:
+        architecture = architecture.replace(vocabulary_size=vocabulary_size)
     if path is not None:
         embedding = read_params(path).get("word_embed.0.weight")
         if embedding is not None and embedding.ndim == 2 and len(embedding):

@@ -187,11 +187,11 @@ class DistillationTrainer:
         self.flat.collect()
         self.flat.tail()[: len(sums)] = mx.nd.array(sums, ctx=self.context)
         self.communicator.sum_in_place(self.flat.reduced)
-        sums = self.flat.tail().asnumpy().astype("float64")
+        totals = [float(number) for number in self.flat.tail().asnumpy()]
         self._clock.mark("reduce")
-        if not math.isfinite(sums[_TOTAL]):
+        if not math.isfinite(totals[_TOTAL]):
             self._refuse(number, micro_batches, local, "the loss is not finite")
-        return self._update(number, sums, micro_batches)
+        return self._update(number, totals, micro_batches)
 
     def _accumulate(self, number: int, micro: int, batch: MaskedBatch) -> np.ndarray:
         """Add one micro-batch's gradients; returns its four summed losses, unscaled."""
@@ -217,7 +217,7 @@ class DistillationTrainer:
         return values.asnumpy().astype("float64") / self.loss_scale
 
     def _update(
-        self, number: int, sums: np.ndarray, micro_batches: Sequence[MaskedBatch]
+        self, number: int, sums: Sequence[float], micro_batches: Sequence[MaskedBatch]
     ) -> StepReport:
         config = self.config
         count = max(1.0, sums[_COUNT])

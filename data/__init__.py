@@ -1,0 +1,1 @@
+"""What knows files: text to shards, shards to examples, readers of task files, generated English."""

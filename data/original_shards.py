@@ -1,0 +1,90 @@
+"""Reading `.npz` shards as GluonNLP's scripts and the original release wrote them.
+
+Those shards were masked when they were made: the labels are put back, so that masking can be drawn
+anew at every step. Rows of unequal length were stored as pickles, which are never read.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Dict, Tuple
+
+import numpy as np
+
+from bort.errors import InputError
+from bort.text.vocabulary import Vocabulary
+
+_NEEDED = ("input_ids", "masked_lm_ids", "masked_lm_positions", "valid_lengths")
+_RECREATE = "create it again with scripts/create_pretraining_data.py"
+_ALLOWED_UNKNOWN_SHARE = 0.5
+
+
+def read_original_shard(path: Path, vocabulary: Vocabulary) -> Tuple[np.ndarray, np.ndarray]:
+    """Read one shard and undo its masks.
+
+    Args:
+        path: the `.npz` file, with `input_ids` (N, L), `masked_lm_ids` and `masked_lm_positions`
+            (N, P), `valid_lengths` (N,) and, where predictions are padded, `masked_lm_weights`.
+        vocabulary: what the ids belong to.
+
+    Returns:
+        int32 ids of all rows without padding, and their int64 offsets (N + 1,).
+
+    Raises:
+        InputError: the file is damaged or pickled, or its ids are not the vocabulary's; names it.
+    """
+    arrays = _load(path)
+    ids = arrays["input_ids"].astype(np.int64)
+    lengths = arrays["valid_lengths"].astype(np.int64).reshape(-1)
+    positions = arrays["masked_lm_positions"].astype(np.int64)
+    labels = arrays["masked_lm_ids"].astype(np.int64)
+    weights = arrays.get("masked_lm_weights", np.ones(labels.shape))
+    rows = len(ids)
+    same = positions.shape == labels.shape == weights.shape and positions.ndim == 2
+    if ids.ndim != 2 or not same or not len(lengths) == len(labels) == rows:
+        raise InputError(f"{path}: is damaged, the shapes of its arrays do not fit together")
+    if rows and (lengths.min() < 1 or lengths.max() > ids.shape[1]):
+        raise InputError(f"{path}: is damaged, a valid length is outside 1 to {ids.shape[1]}")
+    predicted = weights > 0
+    if (positions[predicted] < 0).any() or (
+        positions >= np.where(predicted, lengths[:, None], positions + 1)
+    ).any():
+        raise InputError(f"{path}: is damaged, a masked position is outside its sequence")
+    row_of = np.broadcast_to(np.arange(rows)[:, None], positions.shape)
+    ids[row_of[predicted], positions[predicted]] = labels[predicted]
+    flat = ids[np.arange(ids.shape[1]) < lengths[:, None]]
+    if len(flat) and (flat.min() < 0 or flat.max() >= len(vocabulary)):
+        raise InputError(f"{path}: holds ids beyond the vocabulary's {len(vocabulary)}")
+    unknown = int((flat == vocabulary.unk_id).sum())
+    if unknown > _ALLOWED_UNKNOWN_SHARE * len(flat):
+        raise InputError(
+            f"{path}: {unknown} of {len(flat)} tokens are {vocabulary.token_of(vocabulary.unk_id)}"
+            f", so its ids were looked up twice when it was made; {_RECREATE}"
+        )
+    return flat.astype(np.int32), np.concatenate([[0], np.cumsum(lengths)])
+
+
+def _load(path: Path) -> Dict[str, np.ndarray]:
+    arrays = {}
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
+            for name in (*_NEEDED, "masked_lm_weights"):
+                if name in content.files:
+                    arrays[name] = np.asarray(content[name])
+                elif name in _NEEDED:
+                    raise InputError(f"{path}: has no array {name!r}, so it is no shard")
+    except ValueError as error:
+        if "pickle" in str(error).lower() or "object" in str(error).lower():
+            raise InputError(
+                f"{path}: its rows are pickled Python objects, which are not read; {_RECREATE}"
+            ) from error
+        raise InputError(f"{path}: is damaged: {error}") from error
+    except (OSError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: is damaged or no .npz file") from error
+    for name, array in arrays.items():
+        wanted = np.floating if name == "masked_lm_weights" else np.integer
+        if not np.issubdtype(array.dtype, wanted):
+            raise InputError(f"{path}: {name!r} holds {array.dtype}, expected numbers")
+    return arrays

@@ -1,0 +1,92 @@
+"""The demonstration from beginning to end, in the order of the paper."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator
+
+from bort.errors import InputError
+from bort.files import read_json, write_json
+from demo.plan import LONGEST_SECONDS, PLANNED_SECONDS, REAL_ENGLISH_SECONDS, DemoConfig
+from demo.results import save, summarise, table
+from demo.stages import record_answers, train_students, train_teacher, unigram_accuracy
+from demo.text import prepare_text
+
+log = logging.getLogger(__name__)
+
+_MARK = "demo.json"
+
+
+def run_demo(config: DemoConfig) -> Dict[str, Any]:
+    """Run every stage in `config.folder` and leave `results.json` and `learning_curves.png` there.
+
+    Returns:
+        What `results.json` holds; see `demo.results.summarise`.
+
+    Raises:
+        InputError: a folder that holds something else, a corpus that cannot be used.
+    """
+    folder = Path(config.folder)
+    _clear(folder)
+    write_json(folder / _MARK, config.as_dict())
+    _announce(config)
+    seconds: Dict[str, float] = {}
+    with _stage("data", seconds):
+        text = prepare_text(config, folder)
+        unigram = unigram_accuracy(text)
+    with _stage("teacher", seconds):
+        teacher, teacher_curve = train_teacher(config, text, folder / "teacher")
+    with _stage("students", seconds):
+        path = folder / "answers.bin"
+        answers, answer_seconds = record_answers(teacher, config, text, path)
+        runs = train_students(config, text, answers, answer_seconds, folder / "student")
+        del answers
+        path.unlink()
+    with _stage("report", seconds):
+        last = {name: values[-1] for name, values in teacher_curve.values.items()}
+        results = summarise(last, runs, unigram, seconds)
+        results["settings"] = config.as_dict()
+        results["teacher_seconds_per_step"] = answer_seconds
+        save(folder, results, runs)
+    results["seconds"] = dict(seconds)
+    write_json(folder / "results.json", results)
+    log.info("\n%s\n", table(results))
+    log.info("figure: %s", folder / "learning_curves.png")
+    log.info("numbers: %s (%.0f s in all)", folder / "results.json", sum(seconds.values()))
+    return results
+
+
+@contextmanager
+def _stage(name: str, seconds: Dict[str, float]) -> Iterator[None]:
+    log.info("== %s (planned: %.0f s)", name, PLANNED_SECONDS[name])
+    began = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - began
+    log.info("== %s took %.0f s", name, seconds[name])
+
+
+def _announce(config: DemoConfig) -> None:
+    if config.corpus == "generated-english":
+        log.info("at most %.0f minutes on two cores", LONGEST_SECONDS / 60)
+    else:
+        log.info(
+            "real English takes its time: about %.0f minutes on two cores",
+            REAL_ENGLISH_SECONDS / 60,
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Remove an earlier demonstration; refuse to remove anything else."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is a file, a folder is expected")
+    if not any(folder.iterdir()):
+        return
+    if not (folder / _MARK).is_file() or "corpus" not in read_json(folder / _MARK):
+        raise InputError(f"{folder}: is not empty and holds no demonstration; name another folder")
+    shutil.rmtree(folder)

@@ -1,0 +1,84 @@
+"""From a corpus to the demonstration's text: file, vocabulary, shards."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Tuple
+
+from bort.runs import Progress
+from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
+from data.corpus import CorpusConfig, create_corpus
+from data.documents import read_documents
+from data.generated_english import write_corpus
+from data.python_docs import write_python_docs
+from data.shards import open_examples
+from data.text_files import find_files
+from demo.plan import DemoConfig
+from demo.stages import Text, evenly_chosen
+
+log = logging.getLogger(__name__)
+
+
+def prepare_text(config: DemoConfig, folder: Path) -> Text:
+    """Make the corpus, its vocabulary and its shards below `folder`.
+
+    Raises:
+        InputError: a text file that cannot be used.
+    """
+    path = _corpus_file(config, folder)
+    files = find_files((str(path),))
+    generated = config.corpus == "generated-english"
+    sentences = (s for document in read_documents(files, "auto") for s in document)
+    vocabulary = train_sentencepiece(
+        sentences,
+        SentencePieceConfig(
+            vocabulary_size=config.vocabulary_size,
+            model_type="bpe",
+            byte_fallback=not generated,
+            maximum_sentences=50_000,
+        ),
+    )
+    vocabulary.save(folder / "vocabulary")
+    share = config.held_out_share
+    settings = CorpusConfig(
+        input_file=(str(path),),
+        output_dir=str(folder / "shards"),
+        vocab=str(folder / "vocabulary"),
+        max_seq_length=config.max_seq_length,
+        short_seq_prob=0.0,
+        split=(1.0 - share, share),
+        num_workers=1 if generated else 0,
+        overwrite=True,
+    )
+    progress = Progress(path.stat().st_size, "reading", unit="B")
+    shown = 0
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        progress.advance(done - shown)
+        shown = done
+
+    create_corpus(settings, vocabulary, show)
+    progress.close()
+    train = open_examples(folder / "shards", "train", vocabulary)
+    held_out = open_examples(folder / "shards", "validation", vocabulary)
+    log.info("%d sequences to learn from, %d held out", len(train), len(held_out))
+    return Text(train, evenly_chosen(held_out, config.scored_examples), vocabulary)
+
+
+def _corpus_file(config: DemoConfig, folder: Path) -> Path:
+    path = folder / "corpus.txt"
+    if config.corpus == "generated-english":
+        write_corpus(path, config.seed, config.documents)
+    elif config.corpus == "python-docs":
+        write_python_docs(path)
+    else:
+        return Path(config.corpus)
+    return path
+
+
+def first_sentences(path: Path, count: int) -> Tuple[str, ...]:
+    """The first lines of a corpus, to show what it looks like."""
+    with path.open(encoding="utf-8") as stream:
+        return tuple(line.rstrip("\n") for _, line in zip(range(count), stream))

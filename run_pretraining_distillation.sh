@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Pre-trains a Bort by distillation on one or more ranks of this machine.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+usage() {
+  cat <<'EOF'
+usage: ./run_pretraining_distillation.sh RANKS TRAINING_DATA TESTING_DATA [TEACHER] [flags…]
+       ./run_pretraining_distillation.sh RANKS TEST [flags…]
+
+RANKS          processes: one for each GPU; without a GPU they run on the CPU
+TRAINING_DATA  folder made by scripts/create_pretraining_data.py (globs in quotes)
+TESTING_DATA   the same, held out
+TEACHER        .params file, or the folder of a model made here; default: RoBERTa-large,
+               as GluonNLP keeps it
+TEST           a self-test: generated English, a tiny teacher made on the spot, 20 steps
+flags          passed on; python scripts/run_pretraining_distillation.py --help lists them
+
+Ctrl-C or SIGTERM: finish the step, save, end with status 0; --resume continues.
+EOF
+}
+
+fail() { echo "error: $1 (--help shows the usage)" >&2; exit 2; }
+
+case "${1:-}" in -h | --help) usage; exit 0 ;; "") fail "the number of ranks is missing" ;; esac
+ranks=$1
+[[ $ranks =~ ^[1-9][0-9]*$ ]] || fail "the number of ranks is '$ranks', allowed is at least 1"
+shift
+
+python=.venv/bin/python
+[ -x "$python" ] || scripts/setup_environment.sh
+
+if [ "${1:-}" = TEST ]; then
+  shift
+  work=runs/self-test
+  rm -rf "$work"
+  "$python" scripts/prepare_self_test.py --folder "$work"
+  flags=(--data "$work/shards" --data_eval "$work/shards" --teacher_model "$work/teacher"
+    --ckpt_dir "$work/run" --architecture 2-2-32-64 --num_steps 20 --batch_size 8 --lr 2e-3
+    --log_interval 5 --ckpt_interval 10)
+else
+  [ $# -ge 2 ] || fail "training and testing data are needed"
+  flags=(--data "$1" --data_eval "$2")
+  shift 2
+  if [ $# -gt 0 ] && [[ $1 != --* ]]; then
+    if [ -d "$1" ] && [ -f "$1/model.json" ]; then
+      flags+=(--teacher_model "$1")
+    else
+      flags+=(--teacher_ckpt_dir "$1")
+    fi
+    shift
+  fi
+fi
+
+if [ "$ranks" = 1 ]; then
+  exec "$python" scripts/run_pretraining_distillation.py "${flags[@]}" "$@"
+fi
+exec "$python" -m bort.launch --ranks "$ranks" \
+  scripts/run_pretraining_distillation_hvd.py "${flags[@]}" "$@"
