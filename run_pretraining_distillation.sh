@@ -27,7 +27,7 @@ ranks=$1
 [[ $ranks =~ ^[1-9][0-9]*$ ]] || fail "the number of ranks is '$ranks', allowed is at least 1"
 shift
 
-python=.venv/bin/python
+python=${BORT_PYTHON:-.venv/bin/python}
 [ -x "$python" ] || scripts/setup_environment.sh
 
 if [ "${1:-}" = TEST ]; then

@@ -8,6 +8,7 @@ the rest of the document. Also measures how many held-out sentences stand in the
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections import Counter
 from typing import Callable, Dict, Hashable, List, Sequence, Tuple
@@ -103,7 +104,10 @@ def measure(seed: int, num_training: int, num_held_out: int) -> Dict[str, object
         "tokens_per_sentence": tokens / sentences,
         "sentences_per_document": sentences / num_training,
         "document_tokens": {
-            **{f"p{p}": lengths[min(len(lengths) - 1, len(lengths) * p // 100)] for p in (5, 50, 95)},
+            **{
+                f"p{p}": lengths[min(len(lengths) - 1, len(lengths) * p // 100)]
+                for p in (5, 50, 95)
+            },
             "at_most_64_share": sum(n <= 64 for n in lengths) / num_training,
             "at_most_94_share": sum(n <= 94 for n in lengths) / num_training,
         },
@@ -116,11 +120,13 @@ def measure(seed: int, num_training: int, num_held_out: int) -> Dict[str, object
 def main() -> None:
     """Parse the flags, measure, print JSON."""
     parser = make_parser(__doc__)
-    parser.add_argument("--num_training", type=int, default=20000, help="documents (default: 20000)")
+    parser.add_argument(
+        "--num_training", type=int, default=20000, help="documents (default: 20000)"
+    )
     parser.add_argument("--num_held_out", type=int, default=2000, help="documents (default: 2000)")
     parser.add_argument("--seed", type=int, default=0, help="any integer (default: 0)")
 
-    def work(flags) -> None:
+    def work(flags: argparse.Namespace) -> None:
         for name in ("num_training", "num_held_out"):
             if getattr(flags, name) < 1:
                 raise InputError(f"{name} is {getattr(flags, name)}, allowed is at least 1")

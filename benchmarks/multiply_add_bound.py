@@ -1,6 +1,6 @@
 """How fast this machine multiplies and adds: the rate that other benchmarks are held against.
 
-    python benchmarks/multiply_add_bound.py
+python benchmarks/multiply_add_bound.py
 """
 
 from __future__ import annotations

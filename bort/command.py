@@ -11,7 +11,6 @@ from typing import Callable, NoReturn, Optional, Sequence
 
 from bort.errors import BortError
 
-
 ERROR_FILE_VARIABLE = "BORT_ERROR_FILE"
 """Names a file that takes the error of the first rank that fails, instead of stderr."""
 

@@ -102,8 +102,8 @@ class Config:
         return cls(**values)
 
     @classmethod
-    def add_flags(cls, parser: argparse.ArgumentParser) -> None:
-        """Add one flag a field to `parser`."""
+    def add_flags(cls, parser: argparse._ActionsContainer) -> None:
+        """Add one flag a field to `parser` (or to a group of one)."""
         hints = typing.get_type_hints(cls)
         for field in dataclasses.fields(cls):
             _add_flag(parser, field, hints[field.name])
@@ -124,7 +124,7 @@ def parse_boolean(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"{text!r} is not a boolean, allowed are true and false")
 
 
-def _add_flag(parser: argparse.ArgumentParser, field: Any, hint: Any) -> None:
+def _add_flag(parser: argparse._ActionsContainer, field: Any, hint: Any) -> None:
     kind, optional, many = _unwrap(hint)
     meta = field.metadata
     names = ["--" + field.name, *("--" + alias for alias in meta["aliases"])]

@@ -55,9 +55,7 @@ class PretrainingConfig(Config):
     dtype: str = setting(
         "float32", "float16 needs a GPU; dynamic loss scaling", choices=("float32", "float16")
     )
-    batch_size_eval: int = setting(
-        8, "sequences a rank in evaluation", minimum=1, speed_only=True
-    )
+    batch_size_eval: int = setting(8, "sequences a rank in evaluation", minimum=1, speed_only=True)
     log_interval: int = setting(10, "steps between records", minimum=1, speed_only=True)
     ckpt_interval: int = setting(250, "steps between checkpoints", minimum=1, speed_only=True)
     eval_interval: int = setting(

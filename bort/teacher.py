@@ -16,7 +16,10 @@ class TeacherAnswers(Protocol):
     """
 
     vocabulary_size: int
-    fingerprint: str
+
+    @property
+    def fingerprint(self) -> str:
+        """See the class."""
 
     def answer(self, batch: MaskedBatch) -> Any:
         """Logits at the masked positions, temperature 1.

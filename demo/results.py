@@ -41,9 +41,7 @@ def summarise(
         for kind, curves in runs.items()
     }
     results["curves"] = {
-        kind: [
-            {"steps": curve.steps, "seconds": curve.seconds, **curve.values} for curve in curves
-        ]
+        kind: [{"steps": curve.steps, "seconds": curve.seconds, **curve.values} for curve in curves]
         for kind, curves in runs.items()
     }
     results["time_to_equal_accuracy"] = _time_to_equal(runs)

@@ -56,7 +56,9 @@ def count_by_shapes(a: Architecture, *, pooler: bool, decoder: bool) -> int:
 
 
 @given(architectures(), st.booleans(), st.booleans())
-def test_the_count_is_the_sum_over_all_tensors(a: Architecture, pooler: bool, decoder: bool) -> None:
+def test_the_count_is_the_sum_over_all_tensors(
+    a: Architecture, pooler: bool, decoder: bool
+) -> None:
     expected = count_by_shapes(a, pooler=pooler, decoder=decoder)
     assert a.parameter_count(pooler=pooler, decoder=decoder) == expected
 
@@ -111,7 +113,7 @@ def test_a_size_is_a_positive_integer(field: str, value: Any) -> None:
     [
         # depth, heads, hidden, intermediate; the encoder's count, worked out by hand
         ("bort_4_8_768_1024", (4, 8, 1024, 768), 75_106_304),
-        ("bort_2_16_512_1024", (2, 16, 1024, 512), 62_506_496 - 9_216 + 6_144 + 1_024),
+        ("bort_2_16_512_1024", (2, 16, 1024, 512), 62_502_912),
         ("bert_12_768_12", (12, 12, 768, 3072), 108_891_648),
         ("roberta_24_1024_16", (24, 16, 1024, 4096), 354_307_072),
     ],
@@ -186,7 +188,9 @@ def test_a_bad_file_is_named(tmp_path: Path, content: str, message: str) -> None
         get_architecture(str(path))
 
 
-@pytest.mark.parametrize("name", ["", "bort", "4-8-1024", "4-8-1024-768-1", "a-b-c-d", "4-8-1024--7"])
+@pytest.mark.parametrize(
+    "name", ["", "bort", "4-8-1024", "4-8-1024-768-1", "a-b-c-d", "4-8-1024--7"]
+)
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     with pytest.raises(InputError, match="bort_4_8_768_1024") as caught:
         get_architecture(name)

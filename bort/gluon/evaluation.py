@@ -55,9 +55,7 @@ def evaluation_batches(
         rank=communicator.rank,
         maximum_length=maximum_length,
     )
-    return [
-        make_batch(examples, ids, EVALUATION_EPOCH, maximum_length, masking) for ids in planned
-    ]
+    return [make_batch(examples, ids, EVALUATION_EPOCH, maximum_length, masking) for ids in planned]
 
 
 def score_masked_tokens(

@@ -27,9 +27,7 @@ class FlatBertAdam:
         variance: float32 (N,), v.
     """
 
-    def __init__(
-        self, flat: FlatParameters, *, weight_decay: float, epsilon: float = 1e-6
-    ) -> None:
+    def __init__(self, flat: FlatParameters, *, weight_decay: float, epsilon: float = 1e-6) -> None:
         self._flat = flat
         self.mean = mx.nd.zeros_like(flat.weights)
         self.variance = mx.nd.zeros_like(flat.weights)

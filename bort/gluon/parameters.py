@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Tuple
+from typing import Dict, Mapping, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -16,8 +16,8 @@ from bort.gluon.params_format import read_params, write_params
 def load_parameters(
     network: gluon.Block,
     path: PathLike,
+    context: Optional[mx.Context] = None,
     *,
-    context: mx.Context = None,
     prefix: str = "",
     ignore: Tuple[str, ...] = (),
     optional: Tuple[str, ...] = (),
@@ -75,7 +75,7 @@ def set_parameters(
     network: gluon.Block,
     arrays: Mapping[str, np.ndarray],
     source: str,
-    context: mx.Context = None,
+    context: Optional[mx.Context] = None,
     optional: Tuple[str, ...] = (),
 ) -> None:
     """Put arrays into a network; `source` is named in every error.
@@ -115,7 +115,7 @@ def named_parameters(network: gluon.Block) -> Dict[str, gluon.Parameter]:
     return network._collect_params_with_prefix()
 
 
-def _assign(parameter: gluon.Parameter, array: np.ndarray, context: mx.Context) -> None:
+def _assign(parameter: gluon.Parameter, array: np.ndarray, context: Optional[mx.Context]) -> None:
     dtype = np.dtype(parameter.dtype)
     data = mx.nd.array(np.asarray(array, dtype), dtype=dtype)
     if parameter._data is None:

@@ -69,9 +69,7 @@ def get_bort_model(
             f"{architecture.vocabulary_size}"
         )
     architecture = architecture.replace(vocabulary_size=len(vocab))
-    model = BortModel(
-        architecture, dropout=dropout, use_decoder=use_decoder, use_pooler=use_pooler
-    )
+    model = BortModel(architecture, dropout=dropout, use_decoder=use_decoder, use_pooler=use_pooler)
     if pretrained:
         if model.pooler is not None:
             model.pooler.initialize(mx.init.Normal(0.02), ctx=ctx)

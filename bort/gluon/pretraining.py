@@ -258,9 +258,7 @@ def _make_evaluation(
                     maximum_length=length,
                 )
             )
-        return score_masked_tokens(
-            trainer.predict, kept, trainer.communicator, trainer.context
-        )
+        return score_masked_tokens(trainer.predict, kept, trainer.communicator, trainer.context)
 
     return evaluate
 

@@ -129,7 +129,9 @@ def build_student(
     if paths.initial_model is not None and Path(paths.initial_model).is_dir():
         network, _ = load_model_folder(paths.initial_model, context)
         if not isinstance(network, BortModel):
-            raise InputError(f"{paths.initial_model}: holds a classifier, a masked-token model is needed")
+            raise InputError(
+                f"{paths.initial_model}: holds a classifier, a masked-token model is needed"
+            )
         if network.architecture.vocabulary_size != len(vocabulary):
             raise InputError(
                 f"{paths.initial_model}: knows {network.architecture.vocabulary_size} words, "

@@ -152,9 +152,7 @@ def _from_folder(folder: str, context: mx.Context) -> BortModel:
     return network
 
 
-def _empty(
-    name: str, path: Optional[PathLike], vocabulary_size: Optional[int] = None
-) -> BortModel:
+def _empty(name: str, path: Optional[PathLike], vocabulary_size: Optional[int] = None) -> BortModel:
     """A network without weights that fits a name, and the vocabulary of a file."""
     architecture = get_architecture(name)
     if vocabulary_size is not None:

@@ -38,7 +38,9 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     )
 
 
-def first_reaching(positions: Sequence[float], values: Sequence[float], goal: float) -> Optional[float]:
+def first_reaching(
+    positions: Sequence[float], values: Sequence[float], goal: float
+) -> Optional[float]:
     """Where a curve first reaches `goal`, linearly between its points; None if it never does.
 
     >>> first_reaching((100, 200), (0.2, 0.4), 0.3)
@@ -85,8 +87,15 @@ def draw_learning_curves(
                 _draw_kind(panel, kind, curves, axis_name, score, colour)
             for name, values in (levels or {}).items():
                 panel.axhline(values[score], color="#888888", linestyle="--", linewidth=1)
-                panel.annotate(name, (0.99, values[score]), xycoords=("axes fraction", "data"),
-                               ha="right", va="bottom", fontsize=8, color="#666666")
+                panel.annotate(
+                    name,
+                    (0.99, values[score]),
+                    xycoords=("axes fraction", "data"),
+                    ha="right",
+                    va="bottom",
+                    fontsize=8,
+                    color="#666666",
+                )
             panel.set_xlabel(unit)
             panel.set_ylabel(label)
             panel.grid(alpha=0.25)

@@ -7,7 +7,7 @@ planned without regard to ranks and only then split.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from typing import List, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class BatchPlan:
 
     def __init__(
         self,
-        lengths: Sequence[int],
+        lengths: Union[Sequence[int], np.ndarray],
         *,
         seed: int,
         batch_size: int,
@@ -123,7 +123,12 @@ class BatchPlan:
 
 
 def plan_evaluation(
-    lengths: Sequence[int], *, batch_size: int, ranks: int, rank: int, maximum_length: int
+    lengths: Union[Sequence[int], np.ndarray],
+    *,
+    batch_size: int,
+    ranks: int,
+    rank: int,
+    maximum_length: int,
 ) -> List[np.ndarray]:
     """Every example exactly once over all ranks, in batches padded with -1.
 

@@ -50,7 +50,11 @@ def _printable_bytes() -> Dict[int, str]:
 
 
 CHARACTER_OF_BYTE = _printable_bytes()
-BYTE_OF_CHARACTER = {character: byte for byte, character in CHARACTER_OF_BYTE.items()}
+# Characters below 256 that stand for no byte lead out of Latin-1, so that they cannot pass for one.
+_BYTE_OF_CHARACTER = {
+    **dict.fromkeys(range(256), 0xFFFF),
+    **{ord(character): byte for byte, character in CHARACTER_OF_BYTE.items()},
+}
 
 
 def name_of_bytes(content: bytes) -> str:
@@ -59,7 +63,19 @@ def name_of_bytes(content: bytes) -> str:
     >>> name_of_bytes(b" the")
     'Ġthe'
     """
-    return "".join(CHARACTER_OF_BYTE[byte] for byte in content)
+    return content.decode("latin-1").translate(CHARACTER_OF_BYTE)
+
+
+def bytes_of_name(name: str) -> bytes:
+    """The bytes that a token's name stands for.
+
+    Raises:
+        UnicodeEncodeError: a character stands for no byte.
+
+    >>> bytes_of_name("Ġthe")
+    b' the'
+    """
+    return name.translate(_BYTE_OF_CHARACTER).encode("latin-1")
 
 
 class ByteBPE:
@@ -133,10 +149,7 @@ class ByteBPE:
         Returns:
             An integer array (sum of counts,) and an int64 array (texts,).
         """
-        if space_in_front:
-            packed = [self._packed_after_space(text) for text in texts]
-        else:
-            packed = [self._packed(text) for text in texts]
+        packed = [self._packed(text, space_in_front) for text in texts]
         counts = np.fromiter(map(len, packed), dtype=np.int64, count=len(packed))
         return np.frombuffer(b"".join(packed), dtype=self._dtype), counts // self._dtype.itemsize
 
@@ -174,24 +187,19 @@ class ByteBPE:
             raise InputError(f"token id {token_id}, allowed are 0 to {len(self._entries) - 1}")
         return self._entries[token_id]
 
-    def _packed(self, text: str) -> bytes:
-        """Ids of `text` as bytes of type `_code`.
+    def _packed(self, text: str, space_in_front: bool = False) -> bytes:
+        """Ids of `text`, or of `" " + text`, as bytes of type `_code`.
 
         Where single spaces are the only white space, no word of the pattern reaches over a space
         into the next chunk, so chunks can be looked up one by one.
         """
         chunks = text.split()
         if not chunks or " ".join(chunks) != text:
-            return self._merge(text)
+            return self._merge(" " + text if space_in_front else text)
+        if space_in_front:
+            return b"".join(map(self._after_space.__getitem__, chunks))
         first = self._without_space[chunks[0]]
         return first + b"".join(map(self._after_space.__getitem__, chunks[1:]))
-
-    def _packed_after_space(self, text: str) -> bytes:
-        """Ids of `" " + text` as bytes of type `_code`."""
-        chunks = text.split()
-        if not chunks or " ".join(chunks) != text:
-            return self._merge(" " + text)
-        return b"".join(map(self._after_space.__getitem__, chunks))
 
     def _merge(self, text: str) -> bytes:
         ranks = self._encoding.encode_ordinary(text)

@@ -8,7 +8,7 @@ from typing import Dict, List, Mapping
 
 from bort.errors import InputError
 from bort.files import read_json
-from bort.text.byte_bpe import BYTE_OF_CHARACTER, ByteBPE, Entry, Merge
+from bort.text.byte_bpe import ByteBPE, Entry, Merge, bytes_of_name, name_of_bytes
 from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK
 
 _FAIRSEQ_FIRST = (BOS, PAD, EOS, UNK)
@@ -87,10 +87,10 @@ def read_merges(path: Path) -> List[Merge]:
         if len(parts) != 2 or not all(parts):
             raise InputError(f"{path} line {number}: {line[:40]!r}, expected two tokens")
         try:
-            left, right = (bytes(BYTE_OF_CHARACTER[c] for c in part) for part in parts)
-        except KeyError as error:
+            left, right = map(bytes_of_name, parts)
+        except UnicodeEncodeError:
             raise InputError(
-                f"{path} line {number}: {error.args[0]!r} stands for no byte"
+                f"{path} line {number}: {line[:40]!r} has a character that stands for no byte"
             ) from None
         merges.append((left, right))
     return merges
@@ -99,8 +99,7 @@ def read_merges(path: Path) -> List[Merge]:
 def _made_by(merges: List[Merge]) -> Dict[str, bytes]:
     """Names and bytes of the tokens that text can produce."""
     contents = [bytes([byte]) for byte in range(256)] + [left + right for left, right in merges]
-    character_of = {byte: character for character, byte in BYTE_OF_CHARACTER.items()}
-    return {"".join(character_of[byte] for byte in content): content for content in contents}
+    return {name_of_bytes(content): content for content in contents}
 
 
 def _entries(names: List[str], merges: List[Merge]) -> List[Entry]:

@@ -63,7 +63,7 @@ def attention(
 
 
 def decode(
-    weights: Weights, encoded: np.ndarray, positions: np.ndarray, epsilon: float = 1e-5
+    weights: Weights, encoded: np.ndarray, positions: np.ndarray, epsilon: float = 1e-12
 ) -> np.ndarray:
     """Logits (B, P, V) at the masked positions."""
     weights = {name: value.astype(np.float64) for name, value in weights.items()}

@@ -54,9 +54,7 @@ def test_gradient_is_the_closed_form(temperature, mlm_weight, teacher_weight):
     log_student = np.log(softmax(student / temperature))
     probabilities = softmax(teacher / temperature)
     divergence = (probabilities * (np.log(probabilities) - log_student)).sum(-1)
-    np.testing.assert_allclose(
-        values[2], (divergence * weights).sum() * temperature**2, rtol=1e-4
-    )
+    np.testing.assert_allclose(values[2], (divergence * weights).sum() * temperature**2, rtol=1e-4)
     np.testing.assert_allclose(
         values[0], mlm_weight * values[1] + teacher_weight * values[2], rtol=1e-4
     )

@@ -12,7 +12,7 @@ from bort.gluon.model import BortModel
 from bort.gluon.optimizer import FlatBertAdam
 
 
-@pytest.fixture()
+@pytest.fixture
 def flat():
     mx.random.seed(3)
     model = BortModel(Architecture(1, 2, 6, 10, vocabulary_size=21, maximum_length=5))

@@ -113,7 +113,9 @@ def test_recorded_answers_are_the_live_ones(tmp_path):
     for a, b in zip(live_reports, kept_reports):
         assert a.loss == pytest.approx(b.loss, rel=1e-5)
     with pytest.raises(InputError, match="epoch 99"):
-        other = dataclasses.replace(next(planned_batches(plan, data, config, SingleProcess(), 1))[0], epoch=99)
+        other = dataclasses.replace(
+            next(planned_batches(plan, data, config, SingleProcess(), 1))[0], epoch=99
+        )
         recorded.answer(other)
 
 
@@ -212,7 +214,9 @@ def test_a_loss_that_is_not_finite_stops_and_names_step_and_examples():
             value = np.nan if self.asked == 3 else 0.0
             return np.full((*batch.labels.shape, 60), value, dtype="float32")
 
-    with pytest.raises(WorkError, match=r"step 3, rank 0, micro-batch 0: the loss is not finite .*examples \d+"):
+    with pytest.raises(
+        WorkError, match=r"step 3, rank 0, micro-batch 0: the loss is not finite .*examples \d+"
+    ):
         run_steps(BASE, teacher=Broken())
 
 
@@ -231,9 +235,7 @@ def test_float16_without_a_gpu_is_refused():
 def test_sequences_longer_than_the_model_takes_are_refused(tmp_path):
     short = SMALL.replace(maximum_length=16)
     with pytest.raises(InputError, match="24 tokens long, the architecture takes 16"):
-        pretrain(
-            make_model(architecture=short), make_data(), BASE, SingleProcess(), mx.cpu()
-        )
+        pretrain(make_model(architecture=short), make_data(), BASE, SingleProcess(), mx.cpu())
 
 
 def test_every_held_out_token_counts_once_whatever_the_batch(tmp_path):

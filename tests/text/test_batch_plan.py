@@ -55,9 +55,10 @@ def test_a_step_is_a_function_of_seed_and_step_alone():
     for n in (59, 3, 30, 31, 0):
         assert fresh.step(n).example_ids.tolist() == in_order[n]
     assert BatchPlan(lengths, seed=4, batch_size=4).step(0).example_ids.tolist() != in_order[0]
-    assert in_order[: plan.steps_per_epoch] != in_order[
-        plan.steps_per_epoch : 2 * plan.steps_per_epoch
-    ]
+    assert (
+        in_order[: plan.steps_per_epoch]
+        != in_order[plan.steps_per_epoch : 2 * plan.steps_per_epoch]
+    )
 
 
 def test_batches_counted_in_tokens_hold_more_short_rows():

@@ -24,7 +24,22 @@ ID_OF = {VOCABULARY.token_of(i): i for i in range(len(VOCABULARY))}
 
 # White space of every kind beside words, where the word pattern is at its most delicate.
 PIECES = st.sampled_from(
-    ["the", " ", "  ", "\t", "\n", "\u00a0", "\u3000", "\x1c", "'s", "'ll", "12", "—", "<mask>", "é"]
+    [
+        "the",
+        " ",
+        "  ",
+        "\t",
+        "\n",
+        "\u00a0",
+        "\u3000",
+        "\x1c",
+        "'s",
+        "'ll",
+        "12",
+        "—",
+        "<mask>",
+        "é",
+    ]
 )
 TEXTS = st.one_of(
     st.lists(PIECES, max_size=12).map("".join),
@@ -77,7 +92,7 @@ def test_special_names_in_text_are_text():
 
 def test_words_and_characters_begin_where_they_begin():
     ids = VOCABULARY.encode("The rain 東")
-    text = "".join("|" * VOCABULARY.starts_word[i] + VOCABULARY.token_of(i) for i in ids)
+    text = "".join("|" * int(VOCABULARY.starts_word[i]) + VOCABULARY.token_of(i) for i in ids)
     assert text.replace("Ġ", "").split("|")[:2] == ["The", "rain"]
     begins = VOCABULARY.starts_character[VOCABULARY.encode("東")]
     assert begins[0]
@@ -124,7 +139,11 @@ def test_another_numbering_has_another_fingerprint():
     ("file", "content", "message"),
     [
         ("merges.txt", "#version: 0.2\nĠ t\nbroken\n", "merges.txt line 3: 'broken'"),
-        ("merges.txt", "#version: 0.2\n\u4e00 t\n", "merges.txt line 2: '\u4e00' stands for no byte"),
+        (
+            "merges.txt",
+            "#version: 0.2\n\u4e00 t\n",
+            "merges.txt line 2: '\u4e00 t' has a character that stands for no byte",
+        ),
         ("merges.txt", "#version: 0.2\nab c\n", "merge 1, 'ab c', builds on an unknown token"),
         ("merges.txt", "#version: 0.2\na b\na b\n", "merge 2 makes 'ab' a second time"),
         ("merges.txt", "#version: 0.2\nq x\n", "the token 'qx' has no id"),
@@ -153,16 +172,18 @@ def test_missing_files_and_ids_are_named(tmp_path):
         VOCABULARY.token_of(-1)
 
 
+@pytest.fixture(scope="module")
+def folder(shared_data: Path) -> Path:
+    return shared_data / "roberta_vocab"
+
+
+@pytest.fixture(scope="module")
+def roberta(folder: Path) -> ByteBPE:
+    return read_fairseq(folder)
+
+
 class TestRoberta:
     """The real vocabulary."""
-
-    @pytest.fixture(scope="class")
-    def folder(self, shared_data: Path) -> Path:
-        return shared_data / "roberta_vocab"
-
-    @pytest.fixture(scope="class")
-    def roberta(self, folder: Path) -> ByteBPE:
-        return read_fairseq(folder)
 
     def test_ids_are_robertas(self, roberta):
         assert len(roberta) == 50265

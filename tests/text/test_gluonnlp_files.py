@@ -1,4 +1,4 @@
-"""GluonNLP's cached files: found, fetched from a mirror, refused when they are not the right ones."""
+"""GluonNLP's cached files: found, fetched from a mirror, refused when they are wrong."""
 
 from __future__ import annotations
 

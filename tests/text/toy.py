@@ -23,7 +23,7 @@ class ToyVocabulary:
 
 
 class ToyExamples:
-    """Rows that count upwards by `stride` from a random start, so that context tells a masked token."""
+    """Rows that count upwards by `stride` from a random start: context tells a masked token."""
 
     vocabulary_fingerprint = "toy"
 

@@ -1,0 +1,174 @@
+"""How fast and in how much memory text becomes shards, as ratios within one run.
+
+The text is the standard library's docstrings (or `--input_file`), repeated with numbered documents
+so that none is a duplicate. Compared with GluonNLP's own byte-level BPE tokenizer on the same text:
+bytes a CPU second, the whole command with its start, reading, packing and writing on one side, the
+tokenizer alone on the other. Also: two workers against one (wall time, so only meaningful on an
+idle machine), and the peak resident memory of the command for growing input.
+
+    python benchmarks/corpus_preparation.py --vocab <RoBERTa's vocabulary folder>
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple
+
+from bort.command import make_parser, run_command
+from bort.errors import WorkError
+from bort.text.vocabularies import load_vocabulary
+from data.documents import read_documents
+from data.python_docs import write_python_docs
+from data.text_files import find_files
+
+ROOT = Path(__file__).resolve().parent.parent
+MEGABYTE = 1e6
+
+
+# A process inherits the peak of the one that started it; the system's own count per memory map,
+# VmHWM, begins anew with the program.
+WATCHED = """
+import re, runpy, sys
+script, sys.argv = sys.argv[1], sys.argv[1:]
+try:
+    runpy.run_path(script, run_name="__main__")
+finally:
+    status = open("/proc/self/status").read()
+    print("peak", re.search(r"VmHWM:\\s+(\\d+)", status).group(1), file=sys.stderr)
+"""
+
+
+class Cost(NamedTuple):
+    """What one run of the command took; the peak of the main process alone."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    peak_megabytes: float
+
+
+def write_text(base: List[List[str]], path: Path, repetitions: int) -> int:
+    """Write the documents so many times, each copy numbered; returns the bytes written."""
+    with path.open("w", encoding="utf-8") as stream:
+        for repetition in range(repetitions):
+            for number, sentences in enumerate(base):
+                stream.write("\n".join(sentences) + f"\nCopy {repetition} of {number}.\n\n")
+    return path.stat().st_size
+
+
+def run_preparation(text: Path, vocabulary: str, workers: int, folder: Path) -> Cost:
+    """Run the real command once."""
+    output = folder / "shards"
+    script = str(ROOT / "scripts" / "create_pretraining_data.py")
+    command = [sys.executable, *(["-c", WATCHED] if workers == 1 else []), script]
+    command += ["--input_file", str(text), "--output_dir", str(output), "--vocab", vocabulary]
+    command += ["--num_workers", str(workers)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    start = time.perf_counter()
+    with tempfile.TemporaryFile() as spoken:
+        process = subprocess.Popen(command, env=environment, stdout=spoken, stderr=spoken)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.WEXITSTATUS(status)
+        if status:
+            spoken.seek(0)
+            raise WorkError(f"the command failed: {spoken.read().decode('utf-8', 'replace')}")
+        spoken.seek(0)
+        peak = re.search(rb"^peak (\d+)$", spoken.read(), re.MULTILINE)
+    wall = time.perf_counter() - start
+    shutil.rmtree(output)
+    megabytes = int(peak.group(1)) * 1024 / MEGABYTE if peak else float("nan")
+    return Cost(wall, used.ru_utime + used.ru_stime, megabytes)
+
+
+def gluonnlp_seconds(text: Path, merges: Path, folder: Path) -> float:
+    """CPU seconds of GluonNLP's tokenizer over the lines of a file, started fresh."""
+    from gluonnlp.data import GPT2BPETokenizer
+
+    shutil.copy(merges, folder / GPT2BPETokenizer.bpe_ranks_file_hash[0])
+    tokenizer = GPT2BPETokenizer(root=str(folder))
+    lines = [line.strip() for line in text.read_text(encoding="utf-8").split("\n")]
+    start = time.process_time()
+    for line in lines:
+        if line:
+            tokenizer(line)
+    return time.process_time() - start
+
+
+def measure(flags: argparse.Namespace, folder: Path) -> Dict[str, Any]:
+    """All measurements; ratios are taken between neighbours in time."""
+    source = folder / "base.txt"
+    if flags.input_file:
+        base = list(read_documents(find_files(flags.input_file)))
+    else:
+        write_python_docs(source)
+        base = list(read_documents([source]))
+    saved = folder / "vocabulary"
+    load_vocabulary(flags.vocab).save(saved)
+    vocabulary, text = str(saved), folder / "text.txt"
+    size = write_text(base, text, flags.repetitions)
+    one, two, reference = [], [], []
+    for _ in range(flags.rounds):
+        reference.append(gluonnlp_seconds(text, saved / "merges.txt", folder))
+        one.append(run_preparation(text, vocabulary, 1, folder))
+        two.append(run_preparation(text, vocabulary, 2, folder))
+    memory = {}
+    for factor in (1, 4, 16, 64):
+        grown = write_text(base, text, factor)
+        cost = run_preparation(text, vocabulary, 1, folder)
+        memory[f"{factor}x"] = {
+            "input_megabytes": round(grown / MEGABYTE, 2),
+            "peak_megabytes": round(cost.peak_megabytes, 1),
+        }
+    faster = [gluon / ours.cpu_seconds for gluon, ours in zip(reference, one)]
+    speed_up = [alone.wall_seconds / both.wall_seconds for alone, both in zip(one, two)]
+    return {
+        "input_megabytes": round(size / MEGABYTE, 2),
+        "rounds": flags.rounds,
+        "load_average": os.getloadavg()[0],
+        "command_megabytes_per_cpu_second": [
+            round(size / MEGABYTE / cost.cpu_seconds, 2) for cost in one
+        ],
+        "gluonnlp_megabytes_per_cpu_second": [
+            round(size / MEGABYTE / seconds, 2) for seconds in reference
+        ],
+        "times_gluonnlp": {
+            "median": round(statistics.median(faster), 2),
+            "all": [round(ratio, 2) for ratio in faster],
+        },
+        "speed_up_of_two_workers": {
+            "median": round(statistics.median(speed_up), 2),
+            "all": [round(ratio, 2) for ratio in speed_up],
+        },
+        "memory": memory,
+        "memory_64x_over_1x": round(
+            memory["64x"]["peak_megabytes"] / memory["1x"]["peak_megabytes"], 3
+        ),
+    }
+
+
+def main() -> None:
+    """Parse the flags, measure, print JSON."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--vocab", required=True, help="byte-level BPE vocabulary to measure with")
+    parser.add_argument("--input_file", nargs="+", help="text files in place of the docstrings")
+    parser.add_argument("--repetitions", type=int, default=16, help="copies of it (default: 16)")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements (default: 3)")
+
+    def work(flags: argparse.Namespace) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(measure(flags, Path(folder)), indent=2))
+
+    run_command(parser, work)
+
+
+if __name__ == "__main__":
+    main()

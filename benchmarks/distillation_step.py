@@ -1,0 +1,140 @@
+"""Where a distillation step spends its time, against the bound of its multiply-adds.
+
+The bound is the number of multiply-adds (student forward and backward: three times its forward
+pass; teacher: one) at the rate of a large FullyConnected measured in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from typing import Any, Dict, List
+
+from bort.command import make_parser, run_command
+
+STUDENT_STAGES = ("student forward", "student backward")
+
+
+def main() -> None:
+    """Parse the flags, measure, print JSON."""
+    parser = make_parser(__doc__ or "")
+    parser.add_argument("--student", default="bort_4_8_768_1024")
+    parser.add_argument("--teacher", default="roberta_24_1024_16")
+    parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--predictions", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=8, help="measured steps, after two others")
+    parser.add_argument("--output_file", help="where to write the JSON too")
+    run_command(parser, _work)
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    results = measure(parsed)
+    print(json.dumps(results, indent=2))
+    if parsed.output_file:
+        from bort.files import write_json
+
+        write_json(parsed.output_file, results)
+    return 0
+
+
+def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
+    """Stage by stage with a wait after each, then whole steps without waits."""
+    import mxnet as mx
+
+    from benchmarks.multiply_add_bound import measure_rate
+    from benchmarks.synthetic import make_data, make_student_and_teacher, settings
+    from bort.gluon.distributed import SingleProcess
+    from bort.gluon.pretraining import plan_batches, planned_batches
+    from bort.gluon.trainer import DistillationTrainer, StageClock
+    from bort.text.batches import Prefetcher
+
+    warm = 2
+    config = settings(
+        parsed.batch_size, parsed.length, parsed.predictions, 2 * (parsed.steps + warm)
+    )
+    model, teacher = make_student_and_teacher(parsed.student, parsed.teacher)
+    size = model.architecture.vocabulary_size
+    data = make_data(config, parsed.length, size, 16 * parsed.batch_size)
+    clock = _Switch(StageClock())
+    trainer = DistillationTrainer(model, config, SingleProcess(), mx.cpu(), teacher, clock)
+    plan = plan_batches(data.train, config, 1)
+    prefetcher = Prefetcher(planned_batches(plan, data, config, SingleProcess(), 1))
+    batches = iter(prefetcher)
+    stages: Dict[str, List[float]] = {}
+    whole: List[float] = []
+    rates: List[float] = [measure_rate()]
+    waited = 0.0
+    for number in range(1, config.num_steps + 1):
+        staged = number <= parsed.steps + warm
+        clock.on = staged
+        clock.seconds.clear()
+        before = prefetcher.waited_seconds
+        began = time.perf_counter()
+        trainer.step(number, next(batches))
+        mx.nd.waitall()
+        seconds = time.perf_counter() - began
+        if number in (parsed.steps + warm, config.num_steps):
+            rates.append(measure_rate())
+        if (number - 1) % (parsed.steps + warm) < warm:
+            continue
+        waited += prefetcher.waited_seconds - before
+        if staged:
+            for stage, value in clock.seconds.items():
+                stages.setdefault(stage, []).append(value)
+        else:
+            whole.append(seconds)
+    prefetcher.close()
+    medians = {stage: statistics.median(values) for stage, values in stages.items()}
+    return _report(parsed, model, teacher, medians, statistics.median(whole), rates, waited)
+
+
+def _report(
+    parsed: argparse.Namespace,
+    model: Any,
+    teacher: Any,
+    stages: Dict[str, float],
+    step: float,
+    rates: List[float],
+    waited: float,
+) -> Dict[str, Any]:
+    rate = max(rates)
+    shape = (parsed.batch_size, parsed.length, parsed.predictions)
+    student_bound = 3 * model.architecture.multiply_adds(*shape) / rate
+    teacher_bound = teacher.architecture.multiply_adds(*shape) / rate
+    student = sum(stages[name] for name in STUDENT_STAGES)
+    total = sum(stages.values())
+    return {
+        "step_seconds": step,
+        "stage_seconds": stages,
+        "multiply_adds_per_second": rates,
+        "student_bound_seconds": student_bound,
+        "student_over_bound": student / student_bound,
+        "teacher_bound_seconds": teacher_bound,
+        "teacher_over_bound": stages["teacher"] / teacher_bound,
+        "share_of_everything_else": (total - student - stages["teacher"]) / total,
+        "waited_for_data_seconds": waited,
+    }
+
+
+class _Switch:
+    """A stage clock that can be turned off."""
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+        self.seconds = clock.seconds
+        self.on = True
+
+    def start(self) -> None:
+        if self.on:
+            self._clock.start()
+
+    def mark(self, stage: str) -> None:
+        if self.on:
+            self._clock.mark(stage)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""A student, a teacher and examples of random numbers, for benchmarks of shapes."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+import mxnet as mx
+import numpy as np
+
+from bort.architecture import get_architecture
+from bort.gluon.model import BortModel
+from bort.gluon.pretraining import PretrainingData
+from bort.gluon.teacher import GluonTeacher
+from bort.pretraining_config import PretrainingConfig
+from bort.text.masking import Masking
+
+
+class RandomVocabulary:
+    """RoBERTa's size and special ids, no text."""
+
+    bos_id, pad_id, eos_id, unk_id = 0, 1, 2, 3
+    fingerprint = "random"
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.mask_id = size - 1
+        self.special_ids = (0, 1, 2, 3, size - 1)
+        self.starts_word = np.ones(size, dtype=bool)
+
+    def __len__(self) -> int:
+        return self._size
+
+
+class RandomExamples:
+    """Full sequences of words whose frequencies fall as in text (Zipf's law)."""
+
+    vocabulary_fingerprint = "random"
+
+    def __init__(self, count: int, length: int, size: int) -> None:
+        generator = np.random.default_rng(0)
+        odds = 1.0 / np.arange(10, size - 5 + 10)
+        words = generator.choice(size - 5, size=(count, length - 2), p=odds / odds.sum()) + 4
+        self._rows = np.pad(words.astype(np.int32), ((0, 0), (1, 1)))
+        self._rows[:, -1] = 2
+        self.lengths = np.full(count, length)
+        self.fingerprint = f"random-{count}-{length}"
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, example_id: int) -> np.ndarray:
+        return self._rows[example_id]
+
+
+def settings(batch_size: int, length: int, predictions: int, steps: int) -> PretrainingConfig:
+    """Settings under which a full sequence of `length` tokens gets `predictions` masks."""
+    return PretrainingConfig(
+        num_steps=steps,
+        batch_size=batch_size,
+        mask_probability=min(1.0, predictions / (length - 2)),
+        max_predictions=predictions,
+    )
+
+
+def make_student_and_teacher(student: str, teacher: str) -> Tuple[BortModel, GluonTeacher]:
+    """Both with random weights; the teacher takes the student's vocabulary."""
+    mx.random.seed(0)
+    model = BortModel(get_architecture(student))
+    model.initialize()
+    shape = get_architecture(teacher).replace(
+        vocabulary_size=model.architecture.vocabulary_size,
+        maximum_length=model.architecture.maximum_length,
+    )
+    network = BortModel(shape, dropout=0.0)
+    network.collect_params().setattr("grad_req", "null")
+    network.initialize()
+    return model, GluonTeacher(network, shape)
+
+
+def make_data(config: PretrainingConfig, length: int, size: int, examples: int) -> PretrainingData:
+    """Random examples with the masks of `config`."""
+    masking = Masking(RandomVocabulary(size), config.masking_policy, config.order_seed)
+    return PretrainingData(RandomExamples(examples, length, size), None, masking)

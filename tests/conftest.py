@@ -1,0 +1,103 @@
+"""What all tests share: replayable randomness, folders of data, an account of what did not run."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import zlib
+from pathlib import Path
+from typing import Any, List
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+SEED_VARIABLE = "BORT_TEST_SEED"
+SHARED_DATA_VARIABLE = "BORT_SHARED_DATA"
+SHARED_DATA_MISSING = "the shared data files are not there"
+
+# No deadline: a busy machine is slow, not wrong. The continuous integration repeats itself exactly.
+settings.register_profile("bort", deadline=None, print_blob=True)
+settings.register_profile("bort-ci", deadline=None, derandomize=True)
+settings.load_profile("bort-ci" if os.environ.get("CI") == "true" else "bort")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fix the seed before workers start: they inherit the variable."""
+    wanted = os.environ.get(SEED_VARIABLE, "0")
+    if wanted == "random":
+        wanted = str(random.SystemRandom().randrange(2**31))
+    if not wanted.isdigit():
+        raise pytest.UsageError(f"{SEED_VARIABLE} is {wanted!r}, allowed is a number or 'random'")
+    os.environ[SEED_VARIABLE] = wanted
+
+
+def pytest_report_header(config: pytest.Config) -> List[str]:
+    """Say how to replay this run and whether the shared data is there."""
+    seed = os.environ[SEED_VARIABLE]
+    folder = shared_data_folder()
+    shared = str(folder) if folder.is_dir() else f"{folder} is not there, its tests do not run"
+    return [f"seed: {seed} (replay: {SEED_VARIABLE}={seed})", f"shared data: {shared}"]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say loudly which tests did not run because the shared data was not there."""
+    absent = [
+        report.nodeid
+        for report in terminalreporter.stats.get("skipped", [])
+        if SHARED_DATA_MISSING in str(report.longrepr)
+    ]
+    if absent:
+        terminalreporter.section("did not run")
+        terminalreporter.line(
+            f"{len(absent)} tests did not run: {SHARED_DATA_MISSING} "
+            f"({shared_data_folder()}; {SHARED_DATA_VARIABLE} names another folder)"
+        )
+        for name in absent:
+            terminalreporter.line(f"  {name}")
+
+
+def shared_data_folder() -> Path:
+    """The folder of official data files, whether or not it is there."""
+    given = os.environ.get(SHARED_DATA_VARIABLE)
+    return Path(given) if given else PROJECT_ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """The checkout."""
+    return PROJECT_ROOT
+
+
+@pytest.fixture(scope="session")
+def test_data(project_root: Path) -> Path:
+    """The tiny inputs that belong to the project."""
+    return project_root / "test_data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of official data files; a test that asks for it does not run without it."""
+    folder = shared_data_folder()
+    if not folder.is_dir():
+        pytest.skip(f"{SHARED_DATA_MISSING}: {folder}")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def seed(request: pytest.FixtureRequest) -> int:
+    """Seed every generator for each test, from the run's seed and the test's own name."""
+    value = zlib.crc32(f"{os.environ[SEED_VARIABLE]} {request.node.nodeid}".encode())
+    random.seed(value)
+    np.random.seed(value)
+    if "mxnet" in sys.modules:
+        sys.modules["mxnet"].random.seed(value % 2**31)
+    return value
+
+
+@pytest.fixture
+def random_generator(seed: int) -> np.random.Generator:
+    """A NumPy generator that repeats with the run's seed."""
+    return np.random.default_rng(seed)

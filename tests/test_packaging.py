@@ -1,0 +1,117 @@
+"""The requirement files, the project's metadata and what goes into its wheel agree."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12"]
+FLAVOURS = ["requirements.txt", "requirements-cu101.txt", "requirements-cu112.txt"]
+
+
+def read_requirements(path: Path) -> List[Requirement]:
+    """The requirements of a file and of those that it includes."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        text = line.split("#")[0].strip()
+        if text.startswith("-r "):
+            found += read_requirements(path.parent / text[3:])
+        elif text:
+            found.append(Requirement(text))
+    return found
+
+
+def pins_for(requirements: List[Requirement], python: str) -> Dict[str, str]:
+    """Name -> version of what applies to a Python version; each name at most once."""
+    pins: Dict[str, str] = {}
+    for requirement in requirements:
+        if requirement.marker and not requirement.marker.evaluate({"python_version": python}):
+            continue
+        name = canonicalize_name(requirement.name)
+        assert name not in pins, f"{name} is pinned twice for Python {python}"
+        (specifier,) = requirement.specifier
+        pins[name] = specifier.version
+    return pins
+
+
+@pytest.fixture
+def project(project_root: Path) -> Any:
+    return tomllib.loads((project_root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+@pytest.mark.parametrize("name", [*FLAVOURS, "requirements-test.txt"])
+def test_every_requirement_is_pinned_exactly(project_root: Path, name: str) -> None:
+    for requirement in read_requirements(project_root / name):
+        assert re.fullmatch(r"==[0-9][0-9.]*", str(requirement.specifier)), str(requirement)
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_pins_are_within_the_ranges_of_the_metadata(
+    project_root: Path, project: Any, python: str
+) -> None:
+    requirements = read_requirements(project_root / "requirements.txt")
+    pins = pins_for(
+        requirements + read_requirements(project_root / "requirements-test.txt"), python
+    )
+    accepted = list(project["dependencies"])
+    for extra in project["optional-dependencies"].values():
+        accepted += extra
+    for text in accepted:
+        requirement = Requirement(text)
+        name = canonicalize_name(requirement.name)
+        if name in pins:
+            assert requirement.specifier.contains(pins[name]), f"{text}: {pins[name]} is pinned"
+    declared = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
+    assert declared <= set(pins)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS[1:])
+def test_the_flavours_differ_in_mxnet_alone(project_root: Path, flavour: str) -> None:
+    plain = pins_for(read_requirements(project_root / FLAVOURS[0]), "3.11")
+    other = pins_for(read_requirements(project_root / flavour), "3.11")
+    assert plain.pop("mxnet") == other.pop("mxnet-" + flavour[len("requirements-") : -len(".txt")])
+    assert plain == other
+
+
+@pytest.mark.integration
+def test_the_wheel_holds_the_library_alone(project_root: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    shutil.copy(project_root / "pyproject.toml", source)
+    for folder in ("bort", "data", "demo", "scripts", "tests"):
+        if (project_root / folder).is_dir():
+            shutil.copytree(
+                project_root / folder,
+                source / folder,
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    result = subprocess.run(
+        [*command, "--no-index", "-w", str(tmp_path), str(source)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    (wheel,) = tmp_path.glob("bort-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"bort"}
+    modules = {
+        path.relative_to(project_root).as_posix() for path in (project_root / "bort").rglob("*.py")
+    }
+    assert modules <= set(names)
