@@ -148,6 +148,12 @@ def measure(flags: argparse.Namespace, folder: Path) -> Dict[str, Any]:
             "median": round(statistics.median(speed_up), 2),
             "all": [round(ratio, 2) for ratio in speed_up],
         },
+        "cpu_seconds_of_two_workers_over_one": round(
+            statistics.median(
+                both.cpu_seconds / alone.cpu_seconds for alone, both in zip(one, two)
+            ),
+            2,
+        ),
         "memory": memory,
         "memory_64x_over_1x": round(
             memory["64x"]["peak_megabytes"] / memory["1x"]["peak_megabytes"], 3

@@ -56,9 +56,8 @@ def _work(parsed: argparse.Namespace) -> int:
         if number > 2:
             rates.append(report.tokens / (time.perf_counter() - began))
     if communicator.rank == 0:
-        print(
-            json.dumps({"ranks": communicator.size, "tokens_per_second": statistics.median(rates)})
-        )
+        median = statistics.median(rates)
+        print(json.dumps({"ranks": communicator.size, "tokens_per_second": median}))
     return 0
 
 

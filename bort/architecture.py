@@ -49,7 +49,8 @@ class Architecture:
             least = 0 if field.name == "token_types" else 1
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(
-                    f"architecture: {field.name} is {value!r}, allowed is an integer of at least {least}"
+                    f"architecture: {field.name} is {value!r}, "
+                    f"allowed is an integer of at least {least}"
                 )
         if self.hidden % self.heads:
             raise InputError(

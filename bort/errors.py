@@ -21,6 +21,6 @@ class InputError(BortError):
 
 
 class WorkError(BortError):
-    """The input was good and the work failed: a full disk, a non-finite loss. Ends with status 1."""
+    """Good input, failed work: a full disk, a non-finite loss. Ends with status 1."""
 
     exit_status = 1

@@ -71,7 +71,8 @@ def launch(ranks: int, command: List[str]) -> int:
             text=True,
             errors="replace",
         )
-        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         noise: List[str] = []
         readers = [
             threading.Thread(target=_forward, args=(process.stdout, sys.stdout, noise)),

@@ -22,7 +22,7 @@ def available_cores() -> int:
 
 
 def set_thread_count() -> int:
-    """Set `OMP_NUM_THREADS`, unless the user has, to the cores divided by the ranks on this machine.
+    """Set `OMP_NUM_THREADS`, unless it is set, to the cores divided by the ranks on them.
 
     MXNet reads the variable when it is imported, and takes a single thread without it.
 

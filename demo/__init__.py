@@ -1,1 +1,1 @@
-"""The demonstration: a small student learns from a larger teacher, from raw text, in ten minutes."""
+"""The demonstration: from raw text to a small student that has learnt from a teacher."""

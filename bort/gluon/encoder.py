@@ -4,7 +4,7 @@ One layer, with x of shape (B, L, H) and A heads of width d = H/A, is
 
     a = softmax(Q Kᵀ / √d + mask) V,   Q, K, V = x Wᵀ + b       (proj_query, proj_key, proj_value)
     y = LayerNorm(x + dropout(proj(a)))                         (proj, layer_norm)
-    z = LayerNorm(y + dropout(ffn_2(gelu(ffn_1(y)))))           (ffn.ffn_1, ffn.ffn_2, ffn.layer_norm)
+    z = LayerNorm(y + dropout(ffn_2(gelu(ffn_1(y)))))           (ffn: ffn_1, ffn_2, layer_norm)
 
 with the exact (erf) GELU, and dropout on the attention probabilities too.
 """

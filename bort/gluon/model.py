@@ -79,7 +79,7 @@ class BortModel(HybridBlock):
                 self.pooler = nn.Dense(
                     hidden, in_units=hidden, flatten=False, activation="tanh", prefix="pooler_"
                 )
-            self.decoder = None
+            self.decoder: Any = None
             if use_decoder:
                 tied = self.word_embed[0].collect_params()
                 self.decoder = nn.HybridSequential(prefix="decoder_")
@@ -127,12 +127,9 @@ class BortModel(HybridBlock):
         Raises:
             InputError: L above the maximum length, or masked positions without a decoder.
         """
-        if isinstance(input_ids, mx.nd.NDArray):
-            if input_ids.shape[1] > self.architecture.maximum_length:
-                raise InputError(
-                    f"input is {input_ids.shape[1]} tokens long, allowed are "
-                    f"{self.architecture.maximum_length}"
-                )
+        longest = self.architecture.maximum_length
+        if isinstance(input_ids, mx.nd.NDArray) and input_ids.shape[1] > longest:
+            raise InputError(f"input is {input_ids.shape[1]} tokens long, allowed are {longest}")
         if masked_positions is not None and self.decoder is None:
             raise InputError("masked positions are given to a model built with use_decoder=False")
         return super().__call__(input_ids, valid_lengths, masked_positions, token_types)

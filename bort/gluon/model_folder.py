@@ -1,4 +1,4 @@
-"""A trained network as a folder: `model.json` says what it is, `model.safetensors` holds weights."""
+"""A trained network as a folder: `model.json` says what it is, `model.safetensors` holds it."""
 
 from __future__ import annotations
 

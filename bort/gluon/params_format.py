@@ -5,9 +5,9 @@ and a truncated file in a message without the file's name. This reader checks ev
 file before it uses it.
 
 The format, little-endian: the magic number 0x112, a reserved number, the number of arrays (all
-uint64), the arrays, the number of names (uint64), the names (uint64 length and bytes each). An array
-is its version (uint32), storage type (int32, 0 is dense), rank (int32), sizes (int64 each), device
-(two int32), type (int32) and the numbers.
+uint64), the arrays, the number of names (uint64), the names (uint64 length and bytes each). An
+array is its version (uint32), storage type (int32, 0 is dense), rank (int32), sizes (int64 each),
+device (two int32), type (int32) and the numbers.
 """
 
 from __future__ import annotations

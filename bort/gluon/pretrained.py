@@ -21,7 +21,7 @@ RELEASED_VOCABULARY = "openwebtext_ccnews_stories_books_cased"
 
 def get_bort_model(
     model_name: Union[str, Architecture] = RELEASED_MODEL,
-    dataset_name: Optional[str] = RELEASED_VOCABULARY,
+    dataset_name: str = RELEASED_VOCABULARY,
     vocab: Optional[Any] = None,
     pretrained: bool = True,
     ctx: Optional[mx.Context] = None,

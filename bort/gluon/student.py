@@ -59,9 +59,9 @@ class StudentPass:
         self.context = context
         self._graph = _Graph(model)
         self._graph.hybridize(static_alloc=True, static_shape=True)
-        parameters = {id(p): p for p in named_parameters(model).values()}
-        parameters = [p for p in parameters.values() if p.grad_req != "null"]
-        # Second handles on the same memory: marking a handle gives it a gradient request of its own.
+        distinct = {id(p): p for p in named_parameters(model).values()}
+        parameters = [p for p in distinct.values() if p.grad_req != "null"]
+        # Second handles on the same memory: each handle has a gradient request of its own.
         table = model.embedding_weight
         self._table = table.data(context).reshape(table.shape)
         table_gradient = table.grad(context).reshape(table.shape)

@@ -1,4 +1,4 @@
-"""A teacher that runs on MXNet: any encoder of this toolkit, GluonNLP's RoBERTa and BERT included."""
+"""A teacher that runs on MXNet: any encoder of ours, GluonNLP's RoBERTa and BERT included."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class Masking:
     ) -> np.ndarray:
         """Indices into `candidates` of whole words, in random order, within `count` tokens.
 
-        A word that does not fit any more is passed over; if no word fits at all, the shortest is cut.
+        A word that does not fit any more is passed over; if none fits, the shortest is cut.
         """
         if count == 0:
             return np.zeros(0, dtype=np.int64)

@@ -47,4 +47,4 @@ class Vocabulary(Protocol):
         """The readable form of one token."""
 
     def save(self, folder: Path) -> None:
-        """Write the vocabulary's files into `folder`, so that `load_vocabulary(folder)` reads it."""
+        """Write the files that `load_vocabulary(folder)` reads."""

@@ -85,15 +85,6 @@ def test_every_truncation_is_refused(path):
 
 def test_a_damaged_header_is_refused(path):
     content = bytearray(path.read_bytes())
-    for position in range(8, 72):
-        damaged = bytearray(content)
-        damaged[position] ^= 0x80
-        path.write_bytes(damaged)
-        # The reserved number, the device and a rank's spare bits are read by nobody.
-        try:
-            read_params(path)
-        except InputError as error:
-            assert str(path) in str(error)
     damaged = bytearray(content)
     damaged[23] = 0x7F
     path.write_bytes(damaged)

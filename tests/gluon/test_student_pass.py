@@ -1,4 +1,4 @@
-"""The student's pass leaves the gradients that plain autograd computes, and the same bits again."""
+"""The student's pass leaves the gradients of plain autograd, and the same bits again."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import autograd
-from tests.gluon.network_samples import SMALL, TYPED, make_batch, make_model
 
 from bort.gluon.flat import FlatParameters
 from bort.gluon.student import StudentPass, to_device
+from tests.gluon.network_samples import SMALL, TYPED, make_batch, make_model
 
 LARGE_VOCABULARY = SMALL.replace(vocabulary_size=600)
 
