@@ -1,1 +1,1 @@
-"""What knows files: text to shards, shards to examples, readers of task files, generated English."""
+"""What knows files: text to shards, shards to examples, generated English."""

@@ -35,7 +35,7 @@ def generate_documents(seed: int, count: int, first: int = 0) -> Iterator[Docume
         InputError: when `count` or `first` is negative.
 
     >>> next(generate_documents(seed=0, count=1)).sentences[0]
-    'OPENING'
+    'Ella is a skier from Westholm and owns a blue backpack.'
     """
     if count < 0 or first < 0:
         raise InputError(f"count is {count} and first is {first}, allowed is at least 0")

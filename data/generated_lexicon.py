@@ -63,7 +63,7 @@ PLAIN_VERBS: Dict[str, Verb] = {
     third: Verb(base, third)
     for third, base in (
         pair.split("/")
-        for pair in "is/are has/have owns/own lives/live loves/love works/work likes/like "
+        for pair in "is/are has/have owns/own lives/live loves/love works/work "
         "thanks/thank helps/help visits/visit follows/follow wants/want calls/call teaches/teach "
         "borrows/borrow agrees/agree sleeps/sleep eats/eat brings/bring admires/admire "
         "sees/see".split()

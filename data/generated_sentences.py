@@ -15,6 +15,8 @@ from data.generated_topics import PLURAL, SINGULAR
 from data.generated_writer import SentenceWriter
 
 _Rule = Callable[[SentenceWriter, Story, Draw, Person, Person], None]
+# How often a body rule is taken that says a lasting fact again, as long as there is one.
+_RECALLING_PERCENT = 70
 GROUP_KEY = "group"  # the entity of "the cooks"
 
 
@@ -72,7 +74,7 @@ def _work(w: SentenceWriter, story: Story, draw: Draw, who: Person, other: Perso
 def _thank(w: SentenceWriter, story: Story, draw: Draw, who: Person, other: Person) -> None:
     w.subject(who)
     w.verb("thanks")
-    w.name(other)
+    w.person(other, by_role=draw.percent(50))
     w.say(",")
     w.say("because")
     w.subject(other, pronoun=True)
@@ -83,7 +85,7 @@ def _thank(w: SentenceWriter, story: Story, draw: Draw, who: Person, other: Pers
 def _see(w: SentenceWriter, story: Story, draw: Draw, who: Person, other: Person) -> None:
     w.subject(who)
     w.verb("sees")
-    w.name(other)
+    w.person(other, by_role=draw.percent(50))
     w.place()
     w.say("when")
     busy = who if draw.percent(50) else other
@@ -200,7 +202,14 @@ def _admire(w: SentenceWriter, story: Story, draw: Draw, who: Person, other: Per
 def _sleep(w: SentenceWriter, story: Story, draw: Draw, who: Person, other: Person) -> None:
     w.pet_subject(who)
     w.verb("sleeps")
-    w.place()
+    if "thing" in who.extras:
+        w.say("beside")
+        w.thing(who, pronoun=False)
+    elif "home" in who.extras:
+        w.say("in")
+        w.home(who, pronoun=False)
+    else:
+        w.place()
     w.say("while")
     w.subject(other)
     w.work(other.goods, "the", worker=other.name)
@@ -209,7 +218,7 @@ def _sleep(w: SentenceWriter, story: Story, draw: Draw, who: Person, other: Pers
 def _follow(w: SentenceWriter, story: Story, draw: Draw, who: Person, other: Person) -> None:
     w.pet_subject(who)
     w.verb("follows")
-    w.name(who)
+    w.person(who, by_role=draw.percent(50))
     w.say("when")
     w.subject(who, pronoun=True)
     w.work(who.goods, "the", worker=who.name)
@@ -221,7 +230,7 @@ def _visit(w: SentenceWriter, story: Story, draw: Draw, who: Person, other: Pers
     w.say(",")
     w.subject(other)
     w.verb("visits")
-    w.name(who)
+    w.person(who, by_role=draw.percent(50))
     w.say("at")
     w.home(who, pronoun=True)
 
@@ -238,7 +247,7 @@ def _at_home(w: SentenceWriter, story: Story, draw: Draw, who: Person, other: Pe
 def _bring(w: SentenceWriter, story: Story, draw: Draw, who: Person, other: Person) -> None:
     w.subject(other)
     w.verb("brings")
-    w.name(who)
+    w.person(who, by_role=draw.percent(50))
     w.say("some")
     w.food(who)
     w.say("when")
@@ -311,8 +320,11 @@ def write_story(story: Story, draw: Draw) -> Iterator[Tuple[str, SentenceWriter]
         or body.extra in pair[0].extras
         or (body.extra == "profession" and pair[0] is story.first)
     ]
+    recalling = [item for item in possible if item[0].extra]
+    general = [item for item in possible if not item[0].extra]
     for _ in range(story.sentences - 3):
-        body, (who, other) = draw.take(possible)
+        again = recalling and draw.percent(_RECALLING_PERCENT)
+        body, (who, other) = draw.take(recalling if again else general)
         writer = SentenceWriter(story)
         body.rule(writer, story, draw, who, other)
         yield body.kind, writer

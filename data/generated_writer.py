@@ -142,6 +142,18 @@ class SentenceWriter:
         self._mention(span, "name", person.name)
         return span
 
+    def person(self, person: Person, by_role: bool) -> None:
+        """A person by name, or the first person of the story as "the cook from Easton"."""
+        if not by_role or person is not self._story.first:
+            self.name(person)
+            return
+        self.profession("the")
+        # The mention is the noun alone, which is the head of the phrase.
+        word = self._story.profession.singular
+        self._mention(Span(self._length - len(word), self._length), "noun", person.name)
+        self.say("from")
+        self.town()
+
     def object_pronoun(self, person: Person) -> None:
         """ "her", "him" or "them" for a person."""
         self._mention(self.say(person.pronouns.object), "pronoun", person.name)

@@ -1,5 +1,6 @@
 """Write a corpus of generated English: no download, any size, the same for the same seed."""
 
+import argparse
 import json
 
 from bort.command import make_parser, run_command
@@ -15,7 +16,7 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="any integer (default: 0)")
 
-    def work(flags) -> None:
+    def work(flags: argparse.Namespace) -> None:
         counts = write_corpus(flags.output_file, flags.seed, flags.num_documents)
         print(json.dumps({"output_file": flags.output_file, "seed": flags.seed, **counts}))
 

@@ -31,8 +31,8 @@ class VocabularyPaths(Config):
 def main() -> None:
     """Parse the flags, train, save, print what came out as JSON."""
     parser = make_parser(__doc__)
-    VocabularyPaths.add_flags(parser.add_argument_group("files"))
-    SentencePieceConfig.add_flags(parser.add_argument_group("training"))
+    VocabularyPaths.add_flags(parser)
+    SentencePieceConfig.add_flags(parser)
     run_command(parser, _work)
 
 

@@ -1,0 +1,59 @@
+"""Prints Table 2 of the paper: parameters as computed beside parameters as printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any, Dict, List
+
+from bort.architecture import PRESETS, TABLE_2_MILLIONS
+from bort.command import make_parser, run_command
+
+NOTE = """\
+paper's way: the encoder with one token-type row at least, and with the pooler.
++1024·H: the same with 1024·H more, which is by how much the figures printed for the architectures
+of the paper itself (Bort, A2, A3) exceed the count; the paper does not say what it is.
+our network: what is trained here, without pooler and (but for BERT's own) without token types."""
+
+
+def table_rows() -> List[Dict[str, Any]]:
+    """One row a model, counts in parameters, printed figures in millions."""
+    rows = []
+    for title, preset, printed in TABLE_2_MILLIONS:
+        ours = PRESETS[preset]
+        counted = ours.replace(token_types=max(1, ours.token_types)).parameter_count(pooler=True)
+        rows.append(
+            {
+                "title": title,
+                "preset": preset,
+                "architecture": str(ours),
+                "printed_millions": printed,
+                "papers_way": counted,
+                "papers_way_plus_1024_hidden": counted + 1024 * ours.hidden,
+                "our_network": ours.parameter_count(),
+            }
+        )
+    return rows
+
+
+def work(arguments: argparse.Namespace) -> None:
+    rows = table_rows()
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+        return
+    print("parameters, in millions; our network: exactly\n")
+    heads = ("model", "<D, A, H, I>", "printed", "paper's way", "+1024·H", "our network")
+    print("{:<18} {:<29} {:>8} {:>12} {:>9} {:>13}".format(*heads))
+    for row in rows:
+        print(
+            f"{row['title']:<18} {row['architecture']:<29} {row['printed_millions']:>8.2f} "
+            f"{row['papers_way'] / 1e6:>12.2f} {row['papers_way_plus_1024_hidden'] / 1e6:>9.2f} "
+            f"{row['our_network']:>13,}"
+        )
+    print("\n" + NOTE)
+
+
+if __name__ == "__main__":
+    parser = make_parser(__doc__)
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    run_command(parser, work)

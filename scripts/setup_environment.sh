@@ -1,0 +1,458 @@
+#!/usr/bin/env bash
+# Makes the project's environment in .venv, or brings it up to date, or finds that nothing is to do.
+set -euo pipefail
+
+usage() {
+    cat <<'USAGE'
+usage: scripts/setup_environment.sh [flags]
+
+Makes .venv in the project's root: Python packages with pinned versions, Horovod built for MXNet
+(Gloo; NCCL with --gpu), and the project itself, editable. Call it as often as you like: when
+nothing changed it ends at once, and it repairs a set-up that was killed.
+What is not said on a later call stays as the environment has it.
+
+  --with-horovod      build Horovod, for several processes (default)
+  --without-horovod   leave Horovod out; commands then run as one process
+  --gpu NAME          cu101 or cu112 for NVIDIA GPUs (not tried on a GPU), none for CPU (default)
+  --extras A,B        further requirements-A.txt, requirements-B.txt, for example test
+  --python PATH       the interpreter to use (default: $PYTHON, then the first that works of
+                      3.11, 3.10, 3.9, 3.8, 3.12, also those of pyenv)
+  --help              show this and end
+
+Built wheels are kept in ${XDG_CACHE_HOME:-~/.cache}/bort/wheels and used by the next set-up.
+Exit status: 0 ready, 1 the work failed, 2 bad usage or something is missing on this machine.
+USAGE
+}
+
+say() { printf '[set-up] %s\n' "$*"; }
+bad_input() { printf 'error: %s\n' "$*" >&2; exit 2; }
+failed() {
+    if [ -s "${log:-}" ]; then
+        tail -n 20 "$log" >&2
+        printf 'error: %s (all of it: %s); call the set-up again to repair\n' "$*" "$log" >&2
+    else
+        printf 'error: %s\n' "$*" >&2
+    fi
+    exit 1
+}
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+venv=$root/.venv
+venv_python=$venv/bin/python
+choices=$venv/bort-choices    # what was asked for, written first
+stamp=$venv/bort-complete     # hash of what was installed, written last
+log=
+
+# ---- flags -------------------------------------------------------------------------------------
+
+asked_gpu='' asked_horovod='' asked_extras='' asked_python=''
+while [ $# -gt 0 ]; do
+    case $1 in
+        --gpu | --extras | --python)
+            [ $# -ge 2 ] && [ -n "$2" ] || bad_input "$1 needs a value (--help lists the flags)"
+            case $1 in
+                --gpu) asked_gpu=$2 ;;
+                --extras) asked_extras=$2 ;;
+                --python) asked_python=$2 ;;
+            esac
+            shift
+            ;;
+        --with-horovod) asked_horovod=yes ;;
+        --without-horovod) asked_horovod=no ;;
+        --help | -h) usage; exit 0 ;;
+        *) bad_input "unknown flag $1 (--help lists the flags)" ;;
+    esac
+    shift
+done
+case $asked_gpu in
+    '' | none | cu101 | cu112) ;;
+    *) bad_input "--gpu is $asked_gpu, allowed are none, cu101, cu112" ;;
+esac
+for extra in ${asked_extras//,/ }; do
+    case $extra in
+        base | cu* | *[!a-z0-9_-]*) bad_input "--extras: $extra is not an extra" ;;
+    esac
+    [ -f "$root/requirements-$extra.txt" ] ||
+        bad_input "--extras: $extra is unknown, there is no requirements-$extra.txt"
+done
+
+# ---- one set-up at a time ----------------------------------------------------------------------
+
+if command -v flock >/dev/null; then
+    exec 9>"$root/.setup.lock" || bad_input "$root cannot be written"
+    if ! flock -n 9; then
+        say "another set-up works in this folder; waiting for it"
+        flock 9
+    fi
+fi
+
+# ---- what is asked for, and what is there ------------------------------------------------------
+
+earlier() { # the value of a key in an earlier call's choices
+    [ -f "$choices" ] && sed -n "s/^$1=//p" "$choices" | head -n 1
+    return 0
+}
+if [ -e "$venv" ] && [ ! -f "$choices" ]; then
+    bad_input "$venv exists and was not made by this script; move it away"
+fi
+gpu=${asked_gpu:-$(earlier gpu)}
+gpu=${gpu:-none}
+horovod=${asked_horovod:-$(earlier horovod)}
+horovod=${horovod:-yes}
+extras=$(printf '%s\n' ${asked_extras//,/ } $(earlier extras) | sort -u | tr '\n' ' ')
+extras=$(echo $extras)
+flavour=requirements.txt
+[ "$gpu" = none ] || flavour=requirements-$gpu.txt
+requirement_files=(requirements-base.txt "$flavour")
+for extra in $extras; do requirement_files+=("requirements-$extra.txt"); done
+
+wanted_hash() {
+    {
+        printf '%s\n' "$root" "$gpu" "$horovod" "$extras"
+        for file in "${requirement_files[@]}" pyproject.toml scripts/setup_environment.sh; do
+            printf '%s\n' "$file"
+            cat "$root/$file"
+        done
+    } | sha256sum | cut -d ' ' -f 1
+}
+wanted=$(wanted_hash)
+
+# Prints "yes<TAB>version<TAB>executable<TAB>tag<TAB>include folder<TAB>compiler" or "no<TAB>why".
+probe='
+import sys
+def answer(*parts):
+    sys.stdout.write("\t".join(parts) + "\n")
+    sys.exit(0)
+found = ".".join(map(str, sys.version_info[:3]))
+if not (3, 8) <= sys.version_info[:2] <= (3, 12):
+    answer("no", "is Python " + found + ", 3.8 to 3.12 are possible")
+import platform, struct
+if sys.implementation.name != "cpython":
+    answer("no", "is not CPython")
+libc = "".join(platform.libc_ver())
+if sys.platform != "linux" or not libc.startswith("glibc") or struct.calcsize("P") != 8 \
+        or platform.machine() not in ("x86_64", "aarch64"):
+    answer("no", "is not for Linux (glibc) on x86_64 or aarch64, where MXNet has packages")
+for module in ("ssl", "ctypes", "zlib", "venv", "ensurepip"):
+    try:
+        __import__(module)
+    except ImportError:
+        answer("no", "lacks the module " + module + " (Debian: python%d.%d-venv)" % sys.version_info[:2])
+import sysconfig
+answer("yes", found, getattr(sys, "_base_executable", None) or sys.executable,
+       (sysconfig.get_config_var("SOABI") or "none") + "-" + libc,
+       sysconfig.get_paths()["include"], (sysconfig.get_config_var("CC") or "cc").split()[0])
+'
+unset PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_NO_BINARY PIP_ONLY_BINARY
+export PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_REQUIRE_VIRTUALENV=0
+export PYTHONNOUSERSITE=1
+
+why_not=''
+try_python() { # sets python_* when the interpreter really works
+    local path answer
+    path=$(command -v -- "$1" 2>/dev/null) || { why_not="is not there"; return 1; }
+    answer=$("$path" -c "$probe" 2>/dev/null </dev/null | tail -n 1) || answer=''
+    case $answer in
+        yes*) ;;
+        no*) why_not=${answer#no?}; return 1 ;;
+        *) why_not="does not run"; return 1 ;;
+    esac
+    IFS=$'\t' read -r _ python_version python_path python_tag python_include python_cc <<<"$answer"
+}
+choose_python() {
+    local candidate tried='' candidates=()
+    if [ -n "$asked_python" ]; then
+        try_python "$asked_python" || bad_input "--python $asked_python $why_not"
+        return
+    fi
+    local pyenv=${PYENV_ROOT:-${HOME:-/root}/.pyenv}/versions version
+    [ -n "${PYTHON:-}" ] && candidates+=("$PYTHON")
+    candidates+=(python3.11 python3.10 python3.9 python3.8)
+    for version in 3.11 3.10 3.9 3.8; do
+        candidates+=("$pyenv/$version".*/bin/python"$version")
+    done
+    candidates+=(python3.12 python3 "$pyenv"/3.12.*/bin/python3.12)
+    for candidate in "${candidates[@]}"; do
+        if try_python "$candidate"; then return; fi
+        [ "$candidate" != "${PYTHON:-}" ] || say "\$PYTHON ($candidate) $why_not; trying others"
+        [ "$why_not" = "is not there" ] || tried+="; $candidate $why_not"
+    done
+    bad_input "no usable Python 3.8 to 3.12 (Debian: sudo apt-get install python3 python3-venv;" \
+        "Fedora: sudo dnf install python3.11)${tried}"
+}
+
+modules='pip numpy mxnet gluonnlp bort'
+[ "$horovod" = no ] || modules+=' horovod'
+present='import sys, importlib.util as u; sys.exit(not all(map(u.find_spec, sys.argv[1:])))'
+# shellcheck disable=SC2086
+if [ -z "$asked_python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] &&
+    (cd / && "$venv_python" -c "$present" $modules 2>/dev/null); then
+    say "ready: $venv (nothing to do)"
+    exit 0
+fi
+
+# Keep the environment where its interpreter, its place and its flavour are still right.
+fresh=yes
+if [ -f "$stamp" ] && [ "$(earlier root)" = "$root" ] && [ "$(earlier gpu)" = "$gpu" ] &&
+    { [ "$horovod" = yes ] || [ "$(earlier horovod)" = no ]; } && try_python "$venv_python"; then
+    fresh=no
+    if [ -n "$asked_python" ]; then
+        kept=$python_path
+        choose_python
+        [ "$kept" -ef "$python_path" ] || fresh=yes
+        if [ $fresh = no ] && [ "$(cat "$stamp")" = "$wanted" ] &&
+            (cd / && "$venv_python" -c "$present" $modules 2>/dev/null); then
+            say "ready: $venv (nothing to do)"
+            exit 0
+        fi
+    fi
+fi
+if [ $fresh = yes ]; then
+    [ -n "$asked_python" ] || asked_python=$(earlier asked_python)
+    choose_python
+fi
+case $python_tag in *aarch64*) say "note: this was tried on x86_64 only" ;; esac
+
+# ---- the wheels that are built here ------------------------------------------------------------
+
+pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" "$root/requirements-base.txt" "$root/$flavour" | head -n 1; }
+mxnet_name=mxnet
+[ "$gpu" = none ] || mxnet_name=mxnet-$gpu
+mxnet_version=$(pinned "$mxnet_name")
+cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/bort/wheels
+folder_of() { # where the wheel of a package is kept; gluonnlp does not depend on MXNet's flavour
+    case $1 in
+        horovod) echo "$cache/horovod-$(pinned horovod)-$python_tag-$mxnet_name-$mxnet_version" ;;
+        *) echo "$cache/$1-$(pinned "$1")-$python_tag" ;;
+    esac
+}
+cached_wheel() { # prints the path of an intact cached wheel
+    local folder wheel
+    folder=$(folder_of "$1")
+    wheel=$(cd "$folder" 2>/dev/null && ls -- *.whl 2>/dev/null | head -n 1) || return 1
+    (cd "$folder" && sha256sum --status -c "$wheel.sha256" 2>/dev/null) || return 1
+    echo "$folder/$wheel"
+}
+built=(gluonnlp)
+[ "$horovod" = no ] || built+=(horovod)
+to_build=()
+for package in "${built[@]}"; do
+    cached_wheel "$package" >/dev/null && continue
+    if [ $fresh = no ] && "$venv_python" -c "$present" "$package" 2>/dev/null; then continue; fi
+    to_build+=("$package")
+done
+
+check_build_tools() { # one line that names everything missing, before anything is installed
+    local missing=() debian=() fedora=() horovod_too=no
+    case " ${to_build[*]} " in *' horovod '*) horovod_too=yes ;; esac
+    if ! command -v "${CC:-$python_cc}" >/dev/null; then
+        local compiler
+        for compiler in gcc cc clang ''; do
+            if [ -n "$compiler" ] && command -v $compiler >/dev/null; then break; fi
+        done
+        if [ -n "$compiler" ]; then
+            export CC=$compiler
+        else
+            missing+=("a C compiler") debian+=(build-essential) fedora+=(gcc)
+        fi
+    fi
+    if [ $horovod_too = yes ]; then
+        if ! command -v "${CXX:-g++}" >/dev/null && ! command -v c++ >/dev/null; then
+            missing+=("a C++ compiler") debian+=(build-essential) fedora+=(gcc-c++)
+        fi
+        command -v make >/dev/null || { missing+=(make); debian+=(build-essential); fedora+=(make); }
+        command -v cmake >/dev/null || { missing+=(cmake); debian+=(cmake); fedora+=(cmake); }
+    fi
+    if [ ! -f "$python_include/Python.h" ]; then
+        missing+=("Python.h of $python_path")
+        debian+=("python${python_version%.*}-dev") fedora+=(python3-devel)
+    fi
+    [ ${#missing[@]} -gt 0 ] || return 0
+    local list packages
+    list=$(printf ', %s' "${missing[@]}")
+    packages=$(printf '%s\n' "${debian[@]}" | sort -u | tr '\n' ' ')
+    bad_input "missing for building ${to_build[*]}: ${list:2};" \
+        "Debian: sudo apt-get install ${packages% }; Fedora: sudo dnf install ${fedora[*]}"
+}
+[ ${#to_build[@]} -eq 0 ] || check_build_tools
+
+# ---- the work ----------------------------------------------------------------------------------
+
+plain() { case $1 in *[!A-Za-z0-9._/+-]*) return 1 ;; esac; } # nothing a makefile trips over
+temporary=${TMPDIR:-/tmp}
+plain "$temporary" || temporary=/tmp
+scratch=$(mktemp -d "$temporary/bort-setup.XXXXXX")
+export TMPDIR=$scratch
+trap 'rm -rf -- "$scratch"' EXIT
+trap 'echo "error: interrupted; call the set-up again to repair" >&2; exit 130' INT TERM HUP
+
+started_at=$SECONDS
+say "Python $python_version ($python_path), $mxnet_name $mxnet_version, Horovod: $horovod, extras: ${extras:-none}"
+
+write_choices() {
+    mkdir -p "$venv"
+    printf '%s\n' "root=$root" "gpu=$gpu" "horovod=$horovod" "extras=$extras" \
+        "asked_python=$asked_python" >"$choices.new"
+    mv -f "$choices.new" "$choices"
+}
+
+quietly() { # run with the output in the log
+    printf '\n$ %s\n' "$*" >>"$log"
+    "$@" >>"$log" 2>&1 </dev/null
+}
+pip() { quietly "$venv_python" -m pip "$@"; }
+
+build_wheel() { # build a source package and keep its wheel; no pip cache: it may hold a wheel
+    # of Horovod that was built without MXNet
+    local package=$1 version folder wheel
+    version=$(pinned "$package")
+    folder=$(folder_of "$package")
+    rm -rf -- "$scratch/wheel" && mkdir "$scratch/wheel"
+    local variables=()
+    if [ "$package" = gluonnlp ]; then
+        # The C file that is shipped is too old for Python 3.11: make Cython write it anew.
+        printf '[build_ext]\nforce=1\n' >"$scratch/force.cfg"
+        variables=("DIST_EXTRA_CONFIG=$scratch/force.cfg")
+    else
+        # CMAKE_POLICY_VERSION_MINIMUM lets CMake 4 read the build files of that time.
+        variables=(HOROVOD_WITH_MXNET=1 HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1
+            HOROVOD_WITHOUT_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1
+            CMAKE_POLICY_VERSION_MINIMUM=3.5)
+        [ "$gpu" = none ] || variables+=(HOROVOD_GPU_OPERATIONS=NCCL)
+    fi
+    # Horovod's makefiles do not quote paths: a folder with a space in it goes by another name.
+    local place=$venv
+    if ! plain "$venv"; then
+        place=$scratch/venv
+        ln -sfn -- "$venv" "$place"
+    fi
+    PATH=$place/bin:$PATH quietly env "${variables[@]}" "$place/bin/python" -m pip wheel --no-deps \
+        --no-build-isolation --no-cache-dir -w "$scratch/wheel" "$package==$version" ||
+        failed "$package $version could not be built"
+    wheel=$(cd "$scratch/wheel" && ls -- *.whl)
+    # Next set-ups only read a whole wheel: it is moved into place before its checksum exists.
+    if mkdir -p "$folder" 2>/dev/null && cp "$scratch/wheel/$wheel" "$folder/$wheel.$$" 2>/dev/null &&
+        mv -f "$folder/$wheel.$$" "$folder/$wheel" &&
+        (cd "$folder" && sha256sum "$wheel" >"$wheel.$$" && mv -f "$wheel.$$" "$wheel.sha256"); then
+        return
+    fi
+    say "note: $folder cannot be written; the wheel of $package is not kept"
+}
+install_built() { # from the cache, else built
+    local package=$1 wheel start=$SECONDS
+    if wheel=$(cached_wheel "$package"); then
+        say "$package: the wheel built before"
+    else
+        [ ! -e "$(folder_of "$package")" ] || rm -rf -- "$(folder_of "$package")"
+        say "$package: building$([ "$package" != horovod ] || echo ' (a minute or two)')"
+        build_wheel "$package"
+        wheel=$(ls -- "$scratch"/wheel/*.whl)
+        say "$package: built in $((SECONDS - start)) s"
+    fi
+    pip install --no-deps --no-index --force-reinstall "$wheel" || failed "$package could not be installed"
+}
+
+imports() { (cd / && quietly "$venv_python" -c "$1"); }
+works() { # does the package that was built here work?
+    case $1 in
+        gluonnlp) imports 'import mxnet, gluonnlp' ;;
+        horovod) imports 'import horovod.mxnet as h; h.init(); assert h.gloo_built() and h.size() == 1' ;;
+    esac
+}
+
+installed_version() {
+    (cd / && "$venv_python" -c 'import sys; from importlib.metadata import version
+print(version(sys.argv[1]))' "$1" 2>/dev/null) || return 0
+}
+
+install_everything() {
+    write_choices
+    rm -f -- "$stamp"
+    log=$venv/bort-setup.log
+    : >"$log"
+    if [ ! -x "$venv_python" ]; then
+        say "making $venv"
+        quietly "$python_path" -m venv "$venv" || failed "the virtual environment could not be made"
+        pip install "pip==25.0.1" || failed "pip could not be installed"
+    fi
+    # The files include each other with -r; the packages that are built here come afterwards.
+    (cd "$root" && cat -- "${requirement_files[@]}") |
+        grep -v -e '^-r ' -e '^gluonnlp==' -e '^horovod==' >"$scratch/requirements.txt"
+    say "installing the pinned packages"
+    pip install -r "$scratch/requirements.txt" || failed "the packages could not be installed"
+    if [ "${python_version%.*}" = 3.12 ]; then restore_numpy_bool; fi
+    local package
+    for package in "${built[@]}"; do
+        if [ $fresh = no ] && [ "$(installed_version "$package")" = "$(pinned "$package")" ] &&
+            works "$package"; then
+            continue
+        fi
+        install_built "$package"
+        if ! works "$package"; then
+            say "$package: that wheel does not work here; building it anew"
+            rm -rf -- "$(folder_of "$package")"
+            install_built "$package"
+            works "$package" || failed "$package does not work after it was built"
+        fi
+    done
+    say "installing the project (editable)"
+    pip install --no-deps --no-build-isolation --no-index -e "$root" ||
+        failed "the project could not be installed"
+    # The wheel holds bort alone; data and demo are found in the project's root through this line.
+    quietly "$venv_python" -c 'import os, sys, sysconfig
+with open(os.path.join(sysconfig.get_paths()["purelib"], "bort_project_root.pth"), "wb") as stream:
+    stream.write(os.fsencode(sys.argv[1]) + b"\n")' "$root" || failed "the project's root could not be noted"
+}
+
+restore_numpy_bool() { # NumPy for Python 3.12 has no alias numpy.bool, which MXNet asks for
+    quietly "$venv_python" -c 'import os, sys, sysconfig
+folder = sysconfig.get_paths()["purelib"]
+with open(os.path.join(folder, "bort_numpy_bool.py"), "w") as stream:
+    stream.write(sys.argv[1])
+with open(os.path.join(folder, "bort_numpy_bool.pth"), "w") as stream:
+    stream.write("import bort_numpy_bool\n")' '"""Gives numpy the alias `bool` back at the moment when mxnet is imported, which needs it."""
+import sys
+
+
+class BeforeMXNet:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name == "mxnet":
+            sys.meta_path.remove(cls)
+            import numpy
+
+            if "bool" not in vars(numpy):
+                numpy.bool = bool
+        return None
+
+
+sys.meta_path.insert(0, BeforeMXNet)
+' || failed "the start-up hook could not be written"
+}
+
+verify() {
+    pip check || return 1
+    local statement='import numpy, mxnet, gluonnlp, bort, data'
+    [ "$horovod" = no ] || statement+=', horovod.mxnet'
+    imports "$statement"
+}
+
+if [ $fresh = yes ] && [ -e "$venv" ]; then
+    write_choices
+    say "starting over: what is in $venv is incomplete or for something else"
+    # The choices go last: as long as they are there, the folder is known to be ours.
+    find "$venv" -mindepth 1 -maxdepth 1 ! -name bort-choices -exec rm -rf -- {} +
+fi
+install_everything
+say "checking"
+if ! verify; then
+    if [ $fresh = yes ]; then failed "the environment was made and does not pass its check"; fi
+    say "the environment does not pass its check; making it anew"
+    fresh=yes
+    find "$venv" -mindepth 1 -maxdepth 1 ! -name bort-choices -exec rm -rf -- {} +
+    install_everything
+    verify || failed "the environment was made and does not pass its check"
+fi
+printf '%s\n' "$wanted" >"$stamp.new"
+mv -f "$stamp.new" "$stamp"
+say "ready after $((SECONDS - started_at)) s: $venv (source .venv/bin/activate)"
