@@ -174,7 +174,8 @@ class Progress:
             self._bar.update(count)
             return
         now = time.monotonic()
-        if self._enabled and (now - self._spoke >= self._between or self._done >= self._total):
+        finished = count > 0 and self._done >= self._total
+        if self._enabled and (now - self._spoke >= self._between or finished):
             self._spoke = now
             log.info("%s", self._line(now, shown))
 

@@ -21,6 +21,12 @@ are kept free for the stages that are to come. `students` includes recording the
 
 LONGEST_SECONDS = 600.0
 
+TEACHER_STEP_SECONDS = 0.25
+STUDENT_STEP_SECONDS = 0.065
+ANSWER_SECONDS = 0.1
+"""Seconds of a step with the default sizes, on two cores (AMD EPYC, AVX2), rounded up: measured by
+`benchmarks/demo_stages.py`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class DemoConfig(Config):
@@ -31,22 +37,35 @@ class DemoConfig(Config):
     )
     folder: str = setting("runs/demo", "where everything goes; replaced if it holds a demo")
     documents: int = setting(24_000, "documents of generated English", minimum=200)
-    vocabulary_size: int = setting(1_000, "tokens of the vocabulary", minimum=300)
+    vocabulary_size: int = setting(1_500, "tokens of the vocabulary", minimum=300)
     max_seq_length: int = setting(96, "tokens a sequence", minimum=16, maximum=512)
     held_out_share: float = setting(
         0.03, "share of the documents that nothing is trained on", above=0.0, maximum=0.5
     )
     scored_examples: int = setting(384, "held-out sequences that scores are taken on", minimum=8)
-    batch_size: int = setting(32, "sequences a step", minimum=1)
-    teacher: str = setting("4-4-128-512", "architecture of the teacher")
-    teacher_steps: int = setting(1_600, "steps of the teacher", minimum=1)
-    teacher_lr: float = setting(2e-3, "peak learning rate of the teacher", above=0.0)
+    batch_size: int = setting(16, "sequences a step", minimum=1)
+    teacher: str = setting("3-4-128-256", "architecture of the teacher")
+    teacher_steps: int = setting(1_500, "steps of the teacher", minimum=1)
+    teacher_lr: float = setting(1e-3, "peak learning rate of the teacher", above=0.0)
     student: str = setting("2-2-64-256", "architecture of the students")
-    student_steps: int = setting(400, "steps of every student", minimum=1)
-    student_lr: float = setting(3e-3, "peak learning rate of the students", above=0.0)
+    student_steps: int = setting(500, "steps of every student", minimum=1)
+    student_lr: float = setting(2e-3, "peak learning rate of the students", above=0.0)
+    dropout: float = setting(
+        0.0, "of teacher and students; text that is seen once needs none", minimum=0.0, maximum=0.9
+    )
     seeds: int = setting(3, "students of each kind", minimum=1)
     evaluations: int = setting(10, "points of each curve", minimum=1)
     seed: int = setting(0, "seed of everything", minimum=0)
+
+
+def planned_training_seconds(config: DemoConfig) -> Mapping[str, float]:
+    """Seconds that the steps of a configuration with the default sizes take."""
+    kinds = 2
+    return {
+        "teacher": config.teacher_steps * TEACHER_STEP_SECONDS,
+        "students": config.student_steps
+        * (ANSWER_SECONDS + kinds * config.seeds * STUDENT_STEP_SECONDS),
+    }
 
 
 REAL_ENGLISH: Mapping[str, object] = {

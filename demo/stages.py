@@ -98,6 +98,7 @@ def teacher_settings(config: DemoConfig) -> PretrainingConfig:
         batch_size_eval=config.batch_size,
         lr=config.teacher_lr,
         warmup_ratio=0.1,
+        dropout=config.dropout,
         mlm_weight=1.0,
         teacher_ce_weight=0.0,
         eval_interval=max(1, config.teacher_steps // 4),
@@ -119,6 +120,7 @@ def student_settings(config: DemoConfig, seed: int, distilled: bool) -> Pretrain
         batch_size_eval=config.batch_size,
         lr=config.student_lr,
         warmup_ratio=0.1,
+        dropout=config.dropout,
         eval_interval=max(1, config.student_steps // config.evaluations),
         log_interval=50,
         **weights,  # type: ignore[arg-type]
