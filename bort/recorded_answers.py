@@ -11,13 +11,20 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 import numpy as np
 
-from bort.errors import InputError, WorkError
+from bort.errors import InputError
+from bort.files import atomic_write, read_json, write_json
 from bort.teacher import TeacherAnswers
 from bort.text.examples import MaskedBatch
 
+_FORMAT = "bort-answers-1"
+_TYPES = {"float32": "<f4", "float16": "<f2"}
+
 
 class RecordedAnswers:
-    """Full logits, float32, in a memory-mapped file of shape (rows, P, V).
+    """Full logits in a memory-mapped file of shape (rows, P, V).
+
+    Beside the file lie `<name>.rows.npy`, int64 (rows, 2) with epoch and example of every row, and
+    `<name>.json`, written last, which says what is in both.
 
     Attributes:
         vocabulary_size: V.
@@ -25,16 +32,14 @@ class RecordedAnswers:
     """
 
     def __init__(
-        self,
-        answers: np.ndarray,
-        rows: Dict[Tuple[int, int], int],
-        vocabulary_size: int,
-        fingerprint: str,
+        self, answers: np.ndarray, keys: np.ndarray, vocabulary_size: int, fingerprint: str
     ) -> None:
         self.vocabulary_size = vocabulary_size
         self.fingerprint = fingerprint
         self._answers = answers
-        self._rows = rows
+        self._rows: Dict[Tuple[int, int], int] = {
+            (int(epoch), int(example)): row for row, (epoch, example) in enumerate(keys)
+        }
 
     @classmethod
     def record(
@@ -42,6 +47,8 @@ class RecordedAnswers:
         teacher: TeacherAnswers,
         batches: Iterable[MaskedBatch],
         path: Path,
+        *,
+        dtype: str = "float32",
         on_batch: Optional[Callable[[int], None]] = None,
     ) -> RecordedAnswers:
         """Ask `teacher` about every batch and keep what it says under `path`.
@@ -49,33 +56,69 @@ class RecordedAnswers:
         Args:
             teacher: a live teacher.
             batches: all of one width P; an (epoch, example) that comes again is not stored again.
-            path: file to be written, `rows · P · V · 4` bytes.
+            path: file to be written.
+            dtype: `float32`, or `float16`: half the size, logits rounded to 11 bits.
             on_batch: called after each batch with the number of batches done.
 
         Raises:
-            WorkError: when the disk refuses.
+            InputError: batches of several widths.
+            WorkError: when the disk refuses; nothing is left.
         """
         rows: Dict[Tuple[int, int], int] = {}
         predictions = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as stream:
+            for done, batch in enumerate(batches, start=1):
+                if predictions not in (0, batch.labels.shape[1]):
+                    raise InputError("recorded batches must all have one number of predictions")
+                predictions = batch.labels.shape[1]
+                fresh = _fresh_rows(batch, rows)
+                if fresh:
+                    logits = _to_numpy(teacher.answer(batch))[fresh]
+                    stream.write(np.ascontiguousarray(logits, dtype=_TYPES[dtype]).tobytes())
+                if on_batch is not None:
+                    on_batch(done)
+        with atomic_write(_rows_path(path)) as stream:
+            np.save(stream, np.array(list(rows), dtype=np.int64).reshape(-1, 2), allow_pickle=False)
+        shape = [len(rows), predictions, teacher.vocabulary_size]
+        write_json(
+            _record_path(path),
+            {
+                "format": _FORMAT,
+                "dtype": dtype,
+                "shape": shape,
+                "fingerprint": teacher.fingerprint,
+            },
+        )
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RecordedAnswers:
+        """Open what `record` wrote.
+
+        Raises:
+            InputError: a file is missing, of another kind, or of the wrong size; names it.
+        """
+        record = read_json(_record_path(path))
+        if not isinstance(record, dict) or record.get("format") != _FORMAT:
+            raise InputError(f"{_record_path(path)}: does not describe recorded answers")
+        shape = tuple(int(size) for size in record["shape"])
+        kind = np.dtype(_TYPES[record["dtype"]])
         try:
-            with path.open("wb") as stream:
-                for done, batch in enumerate(batches, start=1):
-                    if predictions not in (0, batch.labels.shape[1]):
-                        raise InputError("recorded batches must all have one number of predictions")
-                    predictions = batch.labels.shape[1]
-                    fresh = _fresh_rows(batch, rows)
-                    if fresh:
-                        logits = _to_numpy(teacher.answer(batch))
-                        stream.write(np.ascontiguousarray(logits[fresh], dtype="<f4").tobytes())
-                    if on_batch is not None:
-                        on_batch(done)
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            raise WorkError(f"{path}: cannot be written: {error.strerror or error}") from error
-        shape = (len(rows), predictions, teacher.vocabulary_size)
-        kept = np.memmap(path, dtype="<f4", mode="r", shape=shape)
-        return cls(kept, rows, teacher.vocabulary_size, teacher.fingerprint)
+            keys = np.load(_rows_path(path), allow_pickle=False)
+            size = path.stat().st_size
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: recorded answers cannot be read: {error}") from error
+        if size != int(np.prod(shape)) * kind.itemsize or keys.shape != (shape[0], 2):
+            raise InputError(f"{path}: is damaged: {size} bytes, rows {keys.shape}, shape {shape}")
+        answers = np.memmap(path, dtype=kind, mode="r", shape=shape)
+        return cls(answers, keys, shape[2], str(record["fingerprint"]))
+
+    @staticmethod
+    def remove(path: Path) -> None:
+        """Delete what `record` wrote."""
+        for part in (_record_path(path), _rows_path(path), path):
+            if part.exists():
+                part.unlink()
 
     def answer(self, batch: MaskedBatch) -> np.ndarray:
         """See `TeacherAnswers`. Padding rows are 0.
@@ -95,6 +138,14 @@ class RecordedAnswers:
                 )
             found[row] = self._answers[number]
         return found
+
+
+def _rows_path(path: Path) -> Path:
+    return path.with_name(path.name + ".rows.npy")
+
+
+def _record_path(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
 
 
 def _fresh_rows(batch: MaskedBatch, rows: Dict[Tuple[int, int], int]) -> List[int]:

@@ -28,6 +28,7 @@ from bort.errors import InputError, WorkError
 from bort.files import sync_folder, write_json
 from bort.text.gluonnlp_files import BORT_DATASET
 from bort.text.vocabularies import ArrayVocabulary, load_vocabulary
+from bort.threads import available_cores
 from data.duplicates import DIGEST_BYTES, SeenDigests
 from data.packing import PackedBlock, Packer
 from data.shard_files import ShardWriter
@@ -145,14 +146,6 @@ def create_corpus(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return manifest
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 class _CorpusWriter:

@@ -11,9 +11,11 @@ from typing import Any, Dict, Iterator
 
 from bort.errors import InputError
 from bort.files import read_json, write_json
+from bort.recorded_answers import RecordedAnswers
 from demo.plan import LONGEST_SECONDS, PLANNED_SECONDS, REAL_ENGLISH_SECONDS, DemoConfig
 from demo.results import save, summarise, table
-from demo.stages import record_answers, train_students, train_teacher, unigram_accuracy
+from demo.stages import train_teacher, unigram_accuracy
+from demo.students import ANSWERS, record_answers, train_students
 from demo.text import prepare_text
 
 log = logging.getLogger(__name__)
@@ -41,11 +43,9 @@ def run_demo(config: DemoConfig) -> Dict[str, Any]:
     with _stage("teacher", seconds):
         teacher, teacher_curve = train_teacher(config, text, folder / "teacher")
     with _stage("students", seconds):
-        path = folder / "answers.bin"
-        answers, answer_seconds = record_answers(teacher, config, text, path)
-        runs = train_students(config, text, answers, answer_seconds, folder / "student")
-        del answers
-        path.unlink()
+        _, answer_seconds = record_answers(teacher, config, text, folder / ANSWERS)
+        runs = train_students(config, folder, answer_seconds)
+        RecordedAnswers.remove(folder / ANSWERS)
     with _stage("report", seconds):
         last = {name: values[-1] for name, values in teacher_curve.values.items()}
         results = summarise(last, runs, unigram, seconds)

@@ -1,13 +1,11 @@
-"""The stages of the demonstration: text, teacher, the teacher's answers, students."""
+"""Training one model of the demonstration, and its teacher."""
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -17,20 +15,12 @@ from bort.gluon.distributed import SingleProcess
 from bort.gluon.evaluation import MaskedTokenScore
 from bort.gluon.model import BortModel
 from bort.gluon.model_folder import save_model_folder
-from bort.gluon.pretraining import (
-    PretrainingData,
-    PretrainingHooks,
-    plan_batches,
-    planned_batches,
-    pretrain,
-)
+from bort.gluon.pretraining import PretrainingData, PretrainingHooks, pretrain
 from bort.gluon.teacher import GluonTeacher
 from bort.pretraining_config import PretrainingConfig
-from bort.recorded_answers import RecordedAnswers
 from bort.report.learning_curves import Curve
-from bort.runs import Progress
 from bort.teacher import TeacherAnswers
-from bort.text.examples import ExampleSource, MaskedBatch
+from bort.text.examples import ExampleSource
 from bort.text.masking import Masking
 from bort.text.vocabulary import Vocabulary
 from demo.plan import DemoConfig
@@ -140,10 +130,12 @@ def train_model(
     settings: PretrainingConfig,
     data: PretrainingData,
     teacher: Optional[TeacherAnswers] = None,
+    counter: Optional[Any] = None,
 ) -> Tuple[BortModel, Curve]:
     """Train one model; the curve holds its held-out scores and the seconds spent on training.
 
-    The time of evaluations is not counted.
+    The time of evaluations is not counted. With a `counter` (a shared integer) the steps are added
+    to it, and no progress is shown here.
     """
     mx.random.seed(settings.seed)
     model = BortModel(architecture, dropout=settings.dropout)
@@ -160,6 +152,9 @@ def train_model(
         now = time.perf_counter()
         spent += now - last_step
         last_step = now
+        if counter is not None:
+            with counter.get_lock():
+                counter.value += 1
 
     def on_evaluation(step: int, score: MaskedTokenScore) -> None:
         nonlocal last_step
@@ -169,7 +164,9 @@ def train_model(
             values[name].append(getattr(score, name))
         last_step = time.perf_counter()
 
-    hooks = PretrainingHooks(on_step=on_step, on_evaluation=on_evaluation, title=title)
+    hooks = PretrainingHooks(
+        on_step=on_step, on_evaluation=on_evaluation, title=title, show_progress=counter is None
+    )
     pretrain(model, data, settings, SingleProcess(), mx.cpu(), teacher=teacher, hooks=hooks)
     frozen = {name: tuple(column) for name, column in values.items()}
     return model, Curve(tuple(steps), tuple(seconds), frozen)
@@ -184,58 +181,3 @@ def train_teacher(config: DemoConfig, text: Text, folder: Path) -> Tuple[GluonTe
     save_model_folder(folder, model, {"vocabulary": text.vocabulary.fingerprint})
     text.vocabulary.save(folder / "vocabulary")
     return GluonTeacher(model, architecture), curve
-
-
-def record_answers(
-    teacher: TeacherAnswers, config: DemoConfig, text: Text, path: Path
-) -> Tuple[RecordedAnswers, float]:
-    """The teacher's answers to everything that the students are going to be asked.
-
-    Returns:
-        The answers, and the seconds they took for one step.
-    """
-    settings = student_settings(config, 0, distilled=True)
-    data = text.with_masks(settings)
-    alone = SingleProcess()
-    plan = plan_batches(text.train, settings, alone.size)
-    steps = planned_batches(plan, data, settings, alone, 1)
-    batches: Iterator[MaskedBatch] = itertools.chain.from_iterable(steps)
-    progress = Progress(settings.num_steps, "teacher's answers")
-    began = time.perf_counter()
-    answers = RecordedAnswers.record(teacher, batches, path, lambda done: progress.advance())
-    progress.close()
-    return answers, (time.perf_counter() - began) / settings.num_steps
-
-
-def train_students(
-    config: DemoConfig, text: Text, answers: TeacherAnswers, answer_seconds: float, folder: Path
-) -> Mapping[str, List[Curve]]:
-    """Students of several seeds by distillation, and the same ones self-supervised.
-
-    The seconds of a distilled student include the time that the teacher took to answer. The first
-    distilled student is kept as a model folder.
-    """
-    runs: Dict[str, List[Curve]] = {"distilled": [], "self_supervised": []}
-    architecture = architecture_for(config.student, text, config)
-    for seed in range(config.seeds):
-        for kind, curves in runs.items():
-            distilled = kind == "distilled"
-            settings = student_settings(config, seed, distilled)
-            title = f"student {seed + 1}/{config.seeds} {'distilled' if distilled else 'alone'}"
-            model, curve = train_model(
-                title,
-                architecture,
-                settings,
-                text.with_masks(settings),
-                answers if distilled else None,
-            )
-            if distilled:
-                with_teacher = tuple(
-                    own + step * answer_seconds for own, step in zip(curve.seconds, curve.steps)
-                )
-                curve = dataclasses.replace(curve, seconds=with_teacher)
-                if seed == 0:
-                    save_model_folder(folder, model, {"vocabulary": text.vocabulary.fingerprint})
-                    text.vocabulary.save(folder / "vocabulary")
-            curves.append(curve)
-    return runs

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Tuple
-
 from bort.runs import Progress
 from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
+from bort.text.vocabularies import load_vocabulary
 from data.corpus import CorpusConfig, create_corpus
 from data.documents import read_documents
 from data.generated_english import write_corpus
@@ -61,9 +60,16 @@ def prepare_text(config: DemoConfig, folder: Path) -> Text:
 
     create_corpus(settings, vocabulary, show)
     progress.close()
+    text = open_text(config, folder)
+    log.info("%d sequences to learn from, %d to score", len(text.train), len(text.held_out))
+    return text
+
+
+def open_text(config: DemoConfig, folder: Path) -> Text:
+    """What `prepare_text` left in `folder`, in another process too."""
+    vocabulary = load_vocabulary(folder / "vocabulary")
     train = open_examples(folder / "shards", "train", vocabulary)
     held_out = open_examples(folder / "shards", "validation", vocabulary)
-    log.info("%d sequences to learn from, %d held out", len(train), len(held_out))
     return Text(train, evenly_chosen(held_out, config.scored_examples), vocabulary)
 
 
@@ -76,9 +82,3 @@ def _corpus_file(config: DemoConfig, folder: Path) -> Path:
     else:
         return Path(config.corpus)
     return path
-
-
-def first_sentences(path: Path, count: int) -> Tuple[str, ...]:
-    """The first lines of a corpus, to show what it looks like."""
-    with path.open(encoding="utf-8") as stream:
-        return tuple(line.rstrip("\n") for _, line in zip(range(count), stream))

@@ -56,6 +56,34 @@ def test_what_was_not_recorded_is_refused(tmp_path):
         recorded.answer(batch_of([3], epoch=1))
 
 
+def test_another_process_opens_what_was_recorded(tmp_path):
+    path = tmp_path / "answers"
+    batch = batch_of([3, 1])
+    expected = RecordedAnswers.record(Counting(), [batch], path).answer(batch)
+    reopened = RecordedAnswers.open(path)
+    assert (reopened.answer(batch) == expected).all()
+    assert (reopened.vocabulary_size, reopened.fingerprint) == (60, "counting")
+    half = RecordedAnswers.record(Counting(), [batch], tmp_path / "half", dtype="float16")
+    np.testing.assert_allclose(half.answer(batch), expected, rtol=1e-3)
+    assert (tmp_path / "half").stat().st_size * 2 == path.stat().st_size
+    RecordedAnswers.remove(path)
+    assert [entry.name for entry in sorted(tmp_path.iterdir())] == [
+        "half",
+        "half.json",
+        "half.rows.npy",
+    ]
+
+
+def test_damaged_files_are_refused_by_name(tmp_path):
+    path = tmp_path / "answers"
+    RecordedAnswers.record(Counting(), [batch_of([3, 1])], path)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(InputError, match="answers: is damaged"):
+        RecordedAnswers.open(path)
+    with pytest.raises(InputError, match=r"nothing\.json"):
+        RecordedAnswers.open(tmp_path / "nothing")
+
+
 def test_a_batch_that_is_known_already_is_not_asked_again(tmp_path):
     teacher = Counting()
     RecordedAnswers.record(teacher, [batch_of([1, 2]), batch_of([2, 1])], tmp_path / "answers")

@@ -25,7 +25,11 @@ def test_a_resumed_run_drops_what_it_is_going_to_write_again(tmp_path):
     second = RunFolder(tmp_path, resumed_step=2)
     second.write(3, {"loss": 0.5})
     second.close()
-    assert [(line["step"], line["loss"]) for line in lines(tmp_path)] == [(1, 1.0), (2, 0.5), (3, 0.5)]
+    assert [(line["step"], line["loss"]) for line in lines(tmp_path)] == [
+        (1, 1.0),
+        (2, 0.5),
+        (3, 0.5),
+    ]
 
 
 def test_scalars_reach_tensorboard(tmp_path):
