@@ -78,7 +78,7 @@ REAL_ENGLISH: Mapping[str, object] = {
     "student_steps": 1_200,
     "dropout": 0.1,
 }
-"""What differs on real English: larger models, more steps, dropout because the text is seen often."""
+"""What differs on real English: larger models, more steps; dropout, as the text is seen often."""
 
 REAL_ENGLISH_SECONDS = 1_500.0
 """How long real English takes on two cores, roughly; said before it starts."""

@@ -1,4 +1,4 @@
-"""The students of the demonstration: the teacher's answers once, then several students at a time."""
+"""The demonstration's students: the teacher's answers once, then several students at a time."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+
 from bort.runs import Progress
 from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
 from bort.text.vocabularies import load_vocabulary

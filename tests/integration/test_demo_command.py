@@ -1,0 +1,92 @@
+"""The demonstration's command, with a few steps of everything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, str(ROOT / "scripts" / "run_demo.py")]
+FEW = [
+    *("--teacher_steps", "4", "--student_steps", "3", "--seeds", "2", "--evaluations", "3"),
+    *("--teacher", "1-2-32-64", "--student", "1-2-16-32", "--scored_examples", "16"),
+]
+
+
+def run(*arguments, status=0):
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr[-3000:]
+    return done
+
+
+def check_results(folder: Path, printed: str) -> None:
+    results = json.loads((folder / "results.json").read_text())
+    assert json.loads(printed)["mlm_loss"] == results["mlm_loss"]
+    for score in ("mlm_accuracy", "mlm_loss"):
+        assert set(results[score]) == {"teacher", "distilled", "self_supervised"}
+    assert set(results["seconds"]) == {"data", "teacher", "students", "report"}
+    for kind in ("distilled", "self_supervised"):
+        assert len(results["curves"][kind]) == 2
+        for curve in results["curves"][kind]:
+            assert curve["steps"] == [1, 2, 3]
+            assert len(curve["mlm_loss"]) == len(curve["seconds"]) == 3
+    first, second = results["seeds"]["distilled"]
+    assert first != second, "seeds must differ"
+    assert (folder / "learning_curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert (folder / "teacher" / "model.json").exists()
+    assert (folder / "student" / "model.safetensors").exists()
+    assert not list(folder.glob("answers*"))
+
+
+def test_generated_english(tmp_path):
+    folder = tmp_path / "demo"
+    small = ["--documents", "400", "--vocabulary_size", "700", "--held_out_share", "0.1"]
+    done = run("--folder", folder, *small, *FEW)
+    check_results(folder, done.stdout)
+    assert "at most 10 minutes" in done.stderr
+    assert "student by distillation" in done.stderr
+    again = run("--folder", folder, *small, *FEW)
+    once, twice = json.loads(done.stdout), json.loads(again.stdout)
+    assert once["mlm_loss"] == twice["mlm_loss"], "the same seed gives the same numbers"
+
+
+def test_a_text_file_in_its_place(tmp_path):
+    sample = ROOT / "test_data" / "generated_english_sample.txt"
+    corpus = tmp_path / "corpus.txt"
+    text = sample.read_text(encoding="utf-8")
+    corpus.write_text(text + "\n" + text.replace("a", "e"), encoding="utf-8")
+    sizes = ["--vocabulary_size", "420", "--held_out_share", "0.3", "--batch_size", "4"]
+    done = run("--corpus", corpus, "--folder", tmp_path / "demo", *FEW, *sizes)
+    check_results(tmp_path / "demo", done.stdout)
+    assert "real English takes its time" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--corpus", "nowhere.txt"], "nowhere.txt"),
+        (["--seeds", "0"], "seeds"),
+        (["--teacher", "3-5-128-256"], "does not divide"),
+        (["--max_seq_length", "9999"], "max_seq_length"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, arguments, word):
+    done = run("--folder", tmp_path / "demo", "--documents", "300", *arguments, status=2)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert word in errors[0]
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,127 @@
+"""What would make the demonstration lie: each of these would show it.
+
+One small teacher is trained for all of these tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import NamedTuple
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from bort.gluon.distributed import SingleProcess
+from bort.gluon.model import BortModel
+from bort.gluon.pretraining import pretrain
+from bort.gluon.teacher import GluonTeacher
+from bort.teacher import TeacherAnswers
+from demo.plan import DemoConfig
+from demo.stages import (
+    Text,
+    architecture_for,
+    student_settings,
+    teacher_settings,
+    train_model,
+    train_teacher,
+    unigram_accuracy,
+)
+from demo.text import prepare_text
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+CONFIG = DemoConfig(
+    documents=7000,
+    vocabulary_size=1500,
+    teacher="2-4-128-256",
+    teacher_steps=500,
+    student="1-4-64-128",
+    student_steps=220,
+    scored_examples=192,
+    held_out_share=0.05,
+)
+
+
+class Learned(NamedTuple):
+    """A trained teacher, its text and its held-out scores."""
+
+    text: Text
+    teacher: GluonTeacher
+    accuracy: float
+    loss: float
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory) -> Learned:
+    folder = tmp_path_factory.mktemp("honesty")
+    text = prepare_text(CONFIG, folder)
+    teacher, curve = train_teacher(CONFIG, text, folder / "teacher")
+    return Learned(text, teacher, curve.values["mlm_accuracy"][-1], curve.values["mlm_loss"][-1])
+
+
+class Permuted:
+    """A teacher that says everything about the wrong words."""
+
+    def __init__(self, teacher: TeacherAnswers) -> None:
+        self._teacher = teacher
+        self.vocabulary_size = teacher.vocabulary_size
+        self.fingerprint = teacher.fingerprint + "-permuted"
+        order = np.random.default_rng(0).permutation(teacher.vocabulary_size)
+        self._order = mx.nd.array(order, dtype="int32")
+
+    def answer(self, batch):
+        return mx.nd.take(self._teacher.answer(batch), self._order, axis=2)
+
+
+def student_loss(learned: Learned, teacher) -> float:
+    settings = student_settings(CONFIG, 0, teacher is not None)
+    settings = dataclasses.replace(settings, eval_interval=CONFIG.student_steps)
+    architecture = architecture_for(CONFIG.student, learned.text, CONFIG)
+    data = learned.text.with_masks(settings)
+    _, curve = train_model("student", architecture, settings, data, teacher)
+    return curve.values["mlm_loss"][-1]
+
+
+def test_with_the_answers_permuted_the_advantage_vanishes(learned):
+    alone = student_loss(learned, None)
+    distilled = student_loss(learned, learned.teacher)
+    permuted = student_loss(learned, Permuted(learned.teacher))
+    assert distilled < alone - 0.02
+    assert permuted > alone
+
+
+def test_without_attention_the_teacher_falls_near_the_unigram_score(learned):
+    """Zero and frozen, the projections let no word see another."""
+    settings = dataclasses.replace(teacher_settings(CONFIG), eval_interval=CONFIG.teacher_steps)
+    mx.random.seed(settings.seed)
+    model = BortModel(architecture_for(CONFIG.teacher, learned.text, CONFIG), dropout=0.0)
+    model.initialize()
+    for name, parameter in model._collect_params_with_prefix().items():
+        if re.search(r"transformer_cells\.\d+\.proj\.", name):
+            parameter.set_data(mx.nd.zeros(parameter.shape))
+            parameter.grad_req = "null"
+    data = learned.text.with_masks(settings)
+    blind = pretrain(model, data, settings, SingleProcess(), mx.cpu()).score
+    assert blind is not None
+    unigram = unigram_accuracy(learned.text)
+    assert learned.accuracy > 0.28, "the teacher itself must have learnt"
+    # Positions tell a little: the first words of a document have kinds of their own.
+    assert blind.mlm_accuracy < unigram + 0.12
+    assert learned.accuracy - blind.mlm_accuracy > 0.1
+    assert blind.mlm_loss - learned.loss > 0.7
+
+
+def test_held_out_sentences_do_not_stand_in_the_training_text(learned):
+    """Not even short ones: at most 2 in 100."""
+
+    def sentences(source):
+        for number in range(len(source)):
+            text = learned.text.vocabulary.decode(source[number])
+            yield from re.split(r"(?<=[.!?]) ", text)
+
+    known = set(sentences(learned.text.train))
+    held_out = list(sentences(learned.text.held_out))
+    assert len(held_out) > 500
+    assert sum(sentence in known for sentence in held_out) / len(held_out) < 0.02
