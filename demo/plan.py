@@ -73,7 +73,7 @@ REAL_ENGLISH: Mapping[str, object] = {
     "max_seq_length": 64,
     "held_out_share": 0.06,
     "teacher": "3-4-192-768",
-    "teacher_steps": 4_000,
+    "teacher_steps": 3_000,
     "student": "2-4-96-384",
     "student_steps": 1_200,
     "dropout": 0.1,

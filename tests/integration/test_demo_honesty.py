@@ -33,12 +33,12 @@ from demo.text import prepare_text
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 CONFIG = DemoConfig(
-    documents=7000,
+    documents=9500,
     vocabulary_size=1500,
     teacher="2-4-128-256",
-    teacher_steps=500,
-    student="1-4-64-128",
-    student_steps=220,
+    teacher_steps=700,
+    student="2-4-128-256",
+    student_steps=250,
     scored_examples=192,
     held_out_share=0.05,
 )
