@@ -6,13 +6,20 @@ import logging
 import shutil
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
 from bort.errors import InputError
 from bort.files import read_json, write_json
 from bort.recorded_answers import RecordedAnswers
-from demo.plan import LONGEST_SECONDS, PLANNED_SECONDS, REAL_ENGLISH_SECONDS, DemoConfig
+from demo.plan import (
+    GENERATED,
+    LONGEST_SECONDS,
+    PLANNED_SECONDS,
+    REAL_ENGLISH_SECONDS,
+    DemoConfig,
+)
 from demo.results import save, summarise, table
 from demo.stages import train_teacher, unigram_accuracy
 from demo.students import ANSWERS, record_answers, train_students
@@ -37,16 +44,17 @@ def run_demo(config: DemoConfig) -> Dict[str, Any]:
     write_json(folder / _MARK, config.as_dict())
     _announce(config)
     seconds: Dict[str, float] = {}
-    with _stage("data", seconds):
+    stage = partial(_stage, seconds=seconds, planned=config.corpus == GENERATED)
+    with stage("data"):
         text = prepare_text(config, folder)
         unigram = unigram_accuracy(text)
-    with _stage("teacher", seconds):
+    with stage("teacher"):
         teacher, teacher_curve = train_teacher(config, text, folder / "teacher")
-    with _stage("students", seconds):
+    with stage("students"):
         _, answer_seconds = record_answers(teacher, config, text, folder / ANSWERS)
         runs = train_students(config, folder, answer_seconds)
         RecordedAnswers.remove(folder / ANSWERS)
-    with _stage("report", seconds):
+    with stage("report"):
         last = {name: values[-1] for name, values in teacher_curve.values.items()}
         results = summarise(last, runs, unigram, seconds)
         results["settings"] = config.as_dict()
@@ -61,8 +69,8 @@ def run_demo(config: DemoConfig) -> Dict[str, Any]:
 
 
 @contextmanager
-def _stage(name: str, seconds: Dict[str, float]) -> Iterator[None]:
-    log.info("== %s (planned: %.0f s)", name, PLANNED_SECONDS[name])
+def _stage(name: str, seconds: Dict[str, float], planned: bool) -> Iterator[None]:
+    log.info("== %s%s", name, f" (planned: {PLANNED_SECONDS[name]:.0f} s)" if planned else "")
     began = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - began
@@ -70,7 +78,7 @@ def _stage(name: str, seconds: Dict[str, float]) -> Iterator[None]:
 
 
 def _announce(config: DemoConfig) -> None:
-    if config.corpus == "generated-english":
+    if config.corpus == GENERATED:
         log.info("at most %.0f minutes on two cores", LONGEST_SECONDS / 60)
     else:
         log.info(

@@ -7,6 +7,9 @@ from typing import Mapping, Optional
 
 from bort.config import Config, setting
 
+GENERATED, PYTHON_DOCS = "generated-english", "python-docs"
+"""The corpora that are made on the spot; anything else is a text file."""
+
 PLANNED_SECONDS: Mapping[str, float] = {
     "data": 15.0,
     "teacher": 200.0,
@@ -32,9 +35,7 @@ answers' with both, a student's with one. `benchmarks/demo_stages.py` measures t
 class DemoConfig(Config):
     """Sizes of the demonstration; the defaults are those of the generated corpus."""
 
-    corpus: str = setting(
-        "generated-english", "generated-english, python-docs, or a text file of your own"
-    )
+    corpus: str = setting(GENERATED, f"{GENERATED}, {PYTHON_DOCS}, or a text file of your own")
     folder: str = setting("runs/demo", "where everything goes; replaced if it holds a demo")
     documents: int = setting(24_000, "documents of generated English", minimum=200)
     vocabulary_size: int = setting(1_500, "tokens of the vocabulary", minimum=300)
@@ -86,7 +87,7 @@ REAL_ENGLISH_SECONDS = 1_500.0
 
 def make_config(corpus: Optional[str], **changes: object) -> DemoConfig:
     """The sizes for a corpus: the defaults for generated English, larger ones for any other."""
-    values = {} if corpus in (None, "generated-english") else dict(REAL_ENGLISH)
+    values = {} if corpus in (None, GENERATED) else dict(REAL_ENGLISH)
     values.update({name: value for name, value in changes.items() if value is not None})
     if corpus is not None:
         values["corpus"] = corpus

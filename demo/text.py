@@ -14,7 +14,7 @@ from data.generated_english import write_corpus
 from data.python_docs import write_python_docs
 from data.shards import open_examples
 from data.text_files import find_files
-from demo.plan import DemoConfig
+from demo.plan import GENERATED, PYTHON_DOCS, DemoConfig
 from demo.stages import Text, evenly_chosen
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def prepare_text(config: DemoConfig, folder: Path) -> Text:
     """
     path = _corpus_file(config, folder)
     files = find_files((str(path),))
-    generated = config.corpus == "generated-english"
+    generated = config.corpus == GENERATED
     sentences = (s for document in read_documents(files, "auto") for s in document)
     vocabulary = train_sentencepiece(
         sentences,
@@ -76,9 +76,9 @@ def open_text(config: DemoConfig, folder: Path) -> Text:
 
 def _corpus_file(config: DemoConfig, folder: Path) -> Path:
     path = folder / "corpus.txt"
-    if config.corpus == "generated-english":
+    if config.corpus == GENERATED:
         write_corpus(path, config.seed, config.documents)
-    elif config.corpus == "python-docs":
+    elif config.corpus == PYTHON_DOCS:
         write_python_docs(path)
     else:
         return Path(config.corpus)
