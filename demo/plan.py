@@ -70,7 +70,7 @@ def planned_training_seconds(config: DemoConfig) -> Mapping[str, float]:
 
 
 REAL_ENGLISH: Mapping[str, object] = {
-    "vocabulary_size": 3_000,
+    "vocabulary_size": 1_000,
     "max_seq_length": 64,
     "held_out_share": 0.06,
     "teacher": "3-4-192-768",

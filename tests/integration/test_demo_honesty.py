@@ -107,8 +107,9 @@ def test_without_attention_the_teacher_falls_near_the_unigram_score(learned):
     assert blind is not None
     unigram = unigram_accuracy(learned.text)
     assert learned.accuracy > 0.28, "the teacher itself must have learnt"
-    # Positions tell a little: the first words of a document have kinds of their own.
-    assert blind.mlm_accuracy < unigram + 0.12
+    # One in ten predicted tokens is left as it is and can be copied; positions tell a little more:
+    # the first words of a document have kinds of their own.
+    assert blind.mlm_accuracy < 0.1 + 0.9 * unigram + 0.08
     assert learned.accuracy - blind.mlm_accuracy > 0.1
     assert blind.mlm_loss - learned.loss > 0.7
 
