@@ -44,6 +44,9 @@ class PretrainingConfig(Config):
     adam_epsilon: float = setting(1e-6, "epsilon of BERTAdam", above=0.0)
     clip: float = setting(1.0, "largest global norm of the gradient", above=0.0)
     dropout: float = setting(0.1, "dropout of the student", minimum=0.0, maximum=0.9)
+    initializer_range: float = setting(
+        0.02, "standard deviation of random initial weights; narrow models like more", above=0.0
+    )
     mlm_weight: float = setting(0.1, "weight of the masked-token loss", minimum=0.0)
     teacher_ce_weight: float = setting(0.5, "weight of the distillation loss", minimum=0.0)
     distillation_temperature: float = setting(2.0, "temperature T of the distillation", above=0.0)

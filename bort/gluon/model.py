@@ -12,7 +12,7 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.encoder import Encoder, LayerNorm
 
-INITIAL_SPREAD = 0.06
+INITIAL_SPREAD = 0.02
 """Standard deviation of initial weights."""
 
 

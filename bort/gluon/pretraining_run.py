@@ -147,7 +147,7 @@ def build_student(
             f"words, the vocabulary {len(vocabulary)}"
         )
     model = BortModel(architecture, dropout=config.dropout)
-    model.initialize(ctx=context)
+    model.initialize(mx.init.Normal(config.initializer_range), ctx=context)
     if paths.initial_model is not None:
         load_parameters(model, paths.initial_model, context)
     return model

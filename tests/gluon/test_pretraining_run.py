@@ -32,7 +32,7 @@ def test_the_seed_draws_the_initial_weights():
     assert (one.embedding_weight.data() == same.embedding_weight.data()).asnumpy().all()
 
 
-@pytest.fixture()
+@pytest.fixture
 def trained():
     mx.random.seed(5)
     model = BortModel(Architecture(1, 2, 16, 32, vocabulary_size=60, maximum_length=24))

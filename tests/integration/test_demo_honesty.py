@@ -97,7 +97,7 @@ def test_without_attention_the_teacher_falls_near_the_unigram_score(learned):
     settings = dataclasses.replace(teacher_settings(CONFIG), eval_interval=CONFIG.teacher_steps)
     mx.random.seed(settings.seed)
     model = BortModel(architecture_for(CONFIG.teacher, learned.text, CONFIG), dropout=0.0)
-    model.initialize()
+    model.initialize(mx.init.Normal(settings.initializer_range))
     for name, parameter in model._collect_params_with_prefix().items():
         if re.search(r"transformer_cells\.\d+\.proj\.", name):
             parameter.set_data(mx.nd.zeros(parameter.shape))
