@@ -13,6 +13,7 @@ import time
 from typing import Any, Dict, List
 
 from bort.command import make_parser, run_command
+from bort.threads import set_thread_count
 
 STUDENT_STAGES = ("student forward", "student backward")
 
@@ -42,6 +43,7 @@ def _work(parsed: argparse.Namespace) -> int:
 
 def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
     """Stage by stage with a wait after each, then whole steps without waits."""
+    set_thread_count()
     import mxnet as mx
 
     from benchmarks.multiply_add_bound import measure_rate

@@ -11,7 +11,10 @@ import sys
 import time
 from typing import List, Tuple
 
-import mxnet as mx
+from bort.threads import set_thread_count
+
+set_thread_count()
+import mxnet as mx  # noqa: E402  (reads the number of threads)
 
 SHAPE = (1024, 1024, 4096)
 """Rows, inputs and outputs of the dense layer that is timed: larger ones are not faster."""

@@ -15,7 +15,7 @@ from bort.errors import WorkError
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rank_worker.py")
 LOADS = {
-    "bort_with_live_teacher": ["--teacher", "roberta_24_1024_16", "--batch_size", "8"],
+    "bort_with_live_teacher": ["--teacher", "roberta_24_1024_16", "--steps", "3"],
     "small_student_alone": [
         *("--student", "2-4-256-1024", "--teacher", "none", "--batch_size", "32"),
         *("--steps", "15"),
