@@ -18,6 +18,8 @@ from bort.files import atomic_write, write_json
 
 log = logging.getLogger(__name__)
 
+tqdm.monitor_interval = 0  # no thread of its own: processes may be forked while a bar is shown
+
 _RECORDED_PACKAGES = ("numpy", "mxnet", "mxnet-cu101", "mxnet-cu112", "gluonnlp", "horovod")
 
 

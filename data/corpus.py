@@ -13,7 +13,9 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import tempfile
+import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -281,8 +283,7 @@ def _packed(
     if workers == 1:
         yield ((block, packer.pack_block(block)) for block in blocks)
         return
-    # Started afresh, not forked: a forked copy of threads or of a framework may hang.
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(_start_method())
     pool = ProcessPoolExecutor(workers, context, _start_worker, (packer,))
     try:
         yield _in_order(pool, blocks, 2 * workers + 1)
@@ -290,6 +291,15 @@ def _packed(
         raise WorkError("a worker process died (out of memory? try fewer workers)") from error
     finally:
         pool.shutdown(wait=True)
+
+
+def _start_method() -> str:
+    """Fork where it is safe, as it spares every worker a vocabulary of its own to build.
+
+    A forked copy of threads or of a framework may hang; then workers are started afresh.
+    """
+    alone = threading.active_count() == 1 and "mxnet" not in sys.modules
+    return "fork" if alone and "fork" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 def _in_order(
