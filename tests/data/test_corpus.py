@@ -176,16 +176,18 @@ def test_an_output_that_cannot_be_made_is_named(tmp_path):
 
 
 def test_a_worker_that_dies_is_an_error_and_not_a_wait(tmp_path):
-    """The vocabulary ends the process that unpickles it."""
+    """The vocabulary ends the process that encodes with it, unless it is the main one."""
     script = textwrap.dedent(
         """
-        import os, sys
+        import multiprocessing, os, sys
         from data.corpus import CorpusConfig, create_corpus
         from tests.data.corpora import VOCABULARY
 
         class Deadly(type(VOCABULARY)):
-            def __reduce__(self):
-                return os._exit, (9,)
+            def encode_flat(self, *arguments, **options):
+                if multiprocessing.parent_process() is not None:
+                    os._exit(9)
+                return super().encode_flat(*arguments, **options)
 
         if __name__ == "__main__":
             deadly = VOCABULARY
