@@ -31,9 +31,14 @@ class PretrainingConfig(Config):
     accumulate: int = setting(1, "micro-batches whose gradients make one step", minimum=1)
     use_avg_len: bool = setting(False, "count --batch_size in tokens, by length bucket")
     num_buckets: int = setting(1, "length buckets; 1 pads every row to the longest", minimum=1)
+    optimizer: str = setting(
+        "bertadam", "how weights are updated; sgd is for the search", choices=("bertadam", "sgd")
+    )
     lr: float = setting(1e-4, "peak learning rate", above=0.0, aliases=("learning_rate",))
     schedule: str = setting(
-        "linear", "after warm-up: linear (the release) or noam (the paper)", choices=SCHEDULES
+        "linear",
+        "after warm-up: linear (the release), noam (the paper) or constant",
+        choices=SCHEDULES,
     )
     warmup_ratio: float = setting(
         0.01, "share of the steps in which the learning rate rises", minimum=0.0, maximum=1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-SCHEDULES = ("linear", "noam")
+SCHEDULES = ("linear", "noam", "constant")
 
 
 def learning_rate(
@@ -15,6 +15,7 @@ def learning_rate(
     `linear`: rises to `peak` at `warmup_steps`, then falls linearly to 0 one step after the last
     (the release reaches 0 at the last step, which is then lost). `noam`: rises in the same way,
     then `peak * sqrt(warmup_steps / step)` (arXiv 1706.03762, equation 3, scaled to its peak).
+    `constant`: rises in the same way, then stays.
 
     >>> [learning_rate(n, schedule="linear", peak=1.0, total_steps=4, warmup_steps=2)
     ...  for n in (1, 2, 3, 4)]
@@ -22,6 +23,8 @@ def learning_rate(
     """
     if step < warmup_steps:
         return peak * step / warmup_steps
+    if schedule == "constant":
+        return peak
     if schedule == "noam":
         return peak * math.sqrt(max(1, warmup_steps) / step)
     return peak * max(0, total_steps + 1 - step) / (total_steps + 1 - max(1, warmup_steps))

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bort.schedule import learning_rate
+from bort.schedule import SCHEDULES, learning_rate
 
 
 @given(
     total=st.integers(1, 5000),
     ratio=st.floats(0, 1),
-    schedule=st.sampled_from(["linear", "noam"]),
+    schedule=st.sampled_from(SCHEDULES),
 )
 def test_the_rate_is_positive_in_every_step_and_never_above_the_peak(total, ratio, schedule):
     warmup = round(total * ratio)
@@ -40,3 +40,11 @@ def test_noam_falls_with_the_root_of_the_step():
         for n in (25, 100, 400)
     }
     assert rate == pytest.approx({25: 1.0, 100: 0.5, 400: 0.25})
+
+
+def test_constant_stays_where_the_warm_up_ended():
+    rates = [
+        learning_rate(n, schedule="constant", peak=2.0, total_steps=6, warmup_steps=2)
+        for n in range(1, 7)
+    ]
+    assert rates == [1.0, 2.0, 2.0, 2.0, 2.0, 2.0]

@@ -1,4 +1,4 @@
-"""BERTAdam over flat buffers, with the division by counts and the clipping folded in."""
+"""Optimizers over flat buffers, with the division by counts and the clipping folded in."""
 
 from __future__ import annotations
 
@@ -59,3 +59,35 @@ class FlatBertAdam:
     def state(self) -> Dict[str, mx.nd.NDArray]:
         """The buffers that a checkpoint holds, by name."""
         return {"mean": self.mean, "variance": self.variance}
+
+
+class FlatSGD:
+    """Plain stochastic gradient descent: `w −= lr (g + decay · w)`; the search trains with it.
+
+    Biases, gamma and beta are not decayed. There is no momentum, hence no state.
+    """
+
+    def __init__(self, flat: FlatParameters, *, weight_decay: float = 0.0) -> None:
+        self._flat = flat
+        self._weight_decay = weight_decay
+
+    def update(self, learning_rate: float, gradient_scale: float) -> None:
+        """One step with `gradient_scale` times the gradients."""
+        flat = self._flat
+        border, end = flat.decayed_size, flat.size
+        for first, last, decay in ((0, border, self._weight_decay), (border, end, 0.0)):
+            if first < last:
+                weights = flat.weights[first:last]
+                mx.nd.sgd_update(
+                    weights,
+                    flat.gradients[first:last],
+                    lr=learning_rate,
+                    wd=decay,
+                    rescale_grad=gradient_scale,
+                    out=weights,
+                )
+        flat.publish()
+
+    def state(self) -> Dict[str, mx.nd.NDArray]:
+        """Nothing: see the class."""
+        return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 import mxnet as mx
 import numpy as np
@@ -15,7 +15,7 @@ from bort.gluon.distributed import Communicator
 from bort.gluon.flat import FlatParameters
 from bort.gluon.losses import MaskedTokenLoss
 from bort.gluon.model import BortModel
-from bort.gluon.optimizer import FlatBertAdam
+from bort.gluon.optimizer import FlatBertAdam, FlatSGD
 from bort.gluon.student import StudentPass
 from bort.pretraining_config import PretrainingConfig
 from bort.schedule import learning_rate
@@ -130,9 +130,7 @@ class DistillationTrainer:
         self.context = context
         self.teacher = teacher if config.teacher_ce_weight > 0 else None
         self.flat = FlatParameters(model, context, config.dtype)
-        self.optimizer = FlatBertAdam(
-            self.flat, weight_decay=config.weight_decay, epsilon=config.adam_epsilon
-        )
+        self.optimizer = _make_optimizer(self.flat, config)
         self.loss_scale = _INITIAL_LOSS_SCALE if self._half else 1.0
         self._steps_since_overflow = 0
         self._clock = clock or _NoClock()
@@ -285,6 +283,14 @@ class DistillationTrainer:
             f"step {number}{where}: {reason} (epoch {batch.epoch}, examples {ids}, …); "
             "a lower --lr or a longer warm-up usually helps"
         )
+
+
+def _make_optimizer(
+    flat: FlatParameters, config: PretrainingConfig
+) -> Union[FlatBertAdam, FlatSGD]:
+    if config.optimizer == "sgd":
+        return FlatSGD(flat, weight_decay=config.weight_decay)
+    return FlatBertAdam(flat, weight_decay=config.weight_decay, epsilon=config.adam_epsilon)
 
 
 def dropout_seed(seed: int, step: int, micro: int, rank: int) -> int:

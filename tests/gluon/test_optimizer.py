@@ -9,7 +9,7 @@ import pytest
 from bort.architecture import Architecture
 from bort.gluon.flat import ALIGNMENT, FlatParameters
 from bort.gluon.model import BortModel
-from bort.gluon.optimizer import FlatBertAdam
+from bort.gluon.optimizer import FlatBertAdam, FlatSGD
 
 
 @pytest.fixture
@@ -58,3 +58,18 @@ def test_every_parameter_has_an_aligned_place_of_its_own(flat):
     assert sum(slot.size for slot in flat.slots) == Architecture(
         1, 2, 6, 10, vocabulary_size=21, maximum_length=5
     ).parameter_count(decoder=True), "the tied embedding is there once"
+
+
+def test_sgd_is_the_formula_with_decay_on_weights_only(flat):
+    optimizer = FlatSGD(flat, weight_decay=0.1)
+    generator = np.random.default_rng(1)
+    weights = flat.weights.asnumpy().astype("float64")
+    decay = np.zeros_like(weights)
+    decay[: flat.decayed_size] = 0.1
+    for rate, scale in ((0.5, 1.0), (0.25, 0.125)):
+        gradient = generator.normal(size=len(weights))
+        flat.gradients[:] = gradient
+        optimizer.update(rate, scale)
+        weights -= rate * (scale * gradient + decay * weights)
+    np.testing.assert_allclose(flat.weights.asnumpy(), weights, atol=1e-6)
+    assert optimizer.state() == {}

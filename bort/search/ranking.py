@@ -1,0 +1,204 @@
+"""From measurements to the ranked table of a search, and what to make of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.search.surrogates import Hyperparameters, Trial
+from bort.search.w_coefficient import rank_correlation, smallness, w_coefficient
+
+
+@dataclass(frozen=True)
+class RankedCandidate:
+    """One row of the table.
+
+    Attributes:
+        architecture: f.
+        hyperparameters: θ.
+        parameters: p(f).
+        latency: i(f), in the unit of the search.
+        error: ê(f, θ), mean over seeds.
+        error_spread: sample standard deviation of ê over seeds; None with one seed.
+        w: W(f, T), from the mean error; None where W is not defined.
+        w_spread: sample standard deviation over seeds of W; None with one seed or without W.
+        on_front: no candidate is at least as small, as fast and as close to T, and better in one.
+    """
+
+    architecture: Architecture
+    hyperparameters: Hyperparameters
+    parameters: int
+    latency: float
+    error: float
+    error_spread: Optional[float]
+    w: Optional[float]
+    w_spread: Optional[float]
+    on_front: bool
+
+    def as_dict(self) -> Dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "architecture": self.architecture.as_dict(),
+            "hyperparameters": self.hyperparameters.as_dict(),
+            "parameters": self.parameters,
+            "latency": self.latency,
+            "error": self.error,
+            "error_spread": self.error_spread,
+            "w": self.w,
+            "w_spread": self.w_spread,
+            "on_front": self.on_front,
+        }
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        ranking: best W first; candidates without a W last, by parameter count.
+        maximum_point: T.
+        maximum_parameters: p(T).
+        maximum_latency: i(T).
+        size_correlation: Spearman's rank correlation of W with (1 − p)(1 − i), the part of W that
+            no training enters; near 1 the error surrogate told nothing. None if not defined.
+    """
+
+    ranking: Tuple[RankedCandidate, ...]
+    maximum_point: Architecture
+    maximum_parameters: int
+    maximum_latency: float
+    size_correlation: Optional[float]
+
+    @property
+    def best(self) -> Optional[RankedCandidate]:
+        """The first candidate that has a W."""
+        first = self.ranking[0] if self.ranking else None
+        return first if first is not None and first.w is not None else None
+
+    @property
+    def best_is_smallest(self) -> bool:
+        """Whether the pick has the largest (1 − p)(1 − i) of all: the error changed nothing."""
+        best = self.best
+        return (
+            best is not None
+            and best.w is not None
+            and all(self.smallness_of(row) <= self.smallness_of(best) for row in self.ranking)
+        )
+
+    def smallness_of(self, row: RankedCandidate) -> float:
+        """(1 − p/p(T)) · (1 − i/i(T)) of a row; negative numbers count as 0."""
+        if row.parameters >= self.maximum_parameters or row.latency >= self.maximum_latency:
+            return 0.0
+        return smallness(row.parameters, row.latency, self.maximum_parameters, self.maximum_latency)
+
+    def as_dict(self) -> Dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "ranking": [row.as_dict() for row in self.ranking],
+            "best": None if self.best is None else self.best.as_dict(),
+            "best_is_smallest": self.best_is_smallest,
+            "size_correlation": self.size_correlation,
+            "maximum_point": {
+                "architecture": self.maximum_point.as_dict(),
+                "parameters": self.maximum_parameters,
+                "latency": self.maximum_latency,
+            },
+        }
+
+
+def rank_candidates(
+    errors: Mapping[Trial, float],
+    latencies: Mapping[Architecture, float],
+    maximum_point: Architecture,
+) -> SearchResult:
+    """W of every measured (candidate, θ) and their order.
+
+    Equal W are ordered by parameter count, latency, D, A, H, I and then by θ in the order given.
+
+    Args:
+        errors: ê of every trial; trials that differ in the seed only make one row.
+        latencies: î of every candidate and of `maximum_point`.
+        maximum_point: T.
+
+    Raises:
+        InputError: when a latency is missing.
+    """
+    grouped: Dict[Tuple[Architecture, Hyperparameters], List[float]] = {}
+    for trial, error in errors.items():
+        grouped.setdefault((trial.architecture, trial.hyperparameters), []).append(error)
+    for architecture in [*(key[0] for key in grouped), maximum_point]:
+        if architecture not in latencies:
+            raise InputError(f"the latency of {architecture} was not measured")
+    maximum = (maximum_point.parameter_count(), latencies[maximum_point])
+    points = [
+        (key[0].parameter_count(), latencies[key[0]], float(np.mean(values)))
+        for key, values in grouped.items()
+    ]
+    front = pareto_front(points)
+    rows = []
+    for (architecture, theta), values, point, on_front in zip(
+        grouped, grouped.values(), points, front
+    ):
+        defined = w_coefficient(*point, *maximum)
+        w_spread = None
+        if defined is not None:
+            w_spread = _spread([_w(point, value, maximum) for value in values])
+        rows.append(
+            RankedCandidate(
+                architecture,
+                theta,
+                int(point[0]),
+                point[1],
+                point[2],
+                _spread(values),
+                defined,
+                w_spread,
+                on_front,
+            )
+        )
+    order = {theta: number for number, theta in enumerate(dict.fromkeys(k[1] for k in grouped))}
+    rows.sort(
+        key=lambda row: (
+            math.inf if row.w is None else -row.w,
+            row.parameters,
+            row.latency,
+            row.architecture,
+            order[row.hyperparameters],
+        )
+    )
+    with_w = [row for row in rows if row.w is not None]
+    correlation = rank_correlation(
+        [row.w for row in with_w if row.w is not None],
+        [smallness(row.parameters, row.latency, *maximum) for row in with_w],
+    )
+    return SearchResult(tuple(rows), maximum_point, maximum[0], maximum[1], correlation)
+
+
+def pareto_front(points: Sequence[Tuple[float, ...]]) -> List[bool]:
+    """Which points no other point is at least as low as in every number, and lower in one.
+
+    >>> pareto_front([(1, 5), (2, 3), (3, 4)])
+    [True, True, False]
+    """
+    if not points:
+        return []
+    table = np.asarray(points, dtype=np.float64)
+    return [
+        not bool(np.any(np.all(table <= row, axis=1) & np.any(table < row, axis=1)))
+        for row in table
+    ]
+
+
+def _w(point: Tuple[float, float, float], error: float, maximum: Tuple[int, float]) -> float:
+    value = w_coefficient(point[0], point[1], error, *maximum)
+    assert value is not None
+    return value
+
+
+def _spread(values: Sequence[float]) -> Optional[float]:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None

@@ -1,0 +1,269 @@
+"""Which architectures a search may choose from."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.files import PathLike, read_json
+
+_AXES = ("depths", "heads", "hiddens", "intermediates")
+
+
+class Exclusion(NamedTuple):
+    """A combination that is no candidate: D, A, H, I, and why."""
+
+    depth: int
+    heads: int
+    hidden: int
+    intermediate: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """All combinations of depths, heads, hidden and intermediate sizes that make an architecture.
+
+    Source: Ξ of arXiv 2010.10499, section 3.1; the weak property is that of arXiv 2010.08512.
+
+    Attributes:
+        depths: values of D, ascending.
+        heads: values of A, ascending.
+        hiddens: values of H, ascending.
+        intermediates: values of I, ascending.
+        vocabulary_size: V of every candidate.
+        maximum_length: S of every candidate, tokens.
+        even_depth: drop odd depths, as the weak property wants blocks in pairs.
+
+    Raises:
+        InputError: for an axis that is empty, repeats a value or holds something else than
+            positive integers, and for a space without a single candidate.
+
+    >>> len(PAPER_SPACE), len(PAPER_SPACE.exclusions())
+    (300, 60)
+    >>> PAPER_SPACE.exclusions()[0]
+    Exclusion(depth=2, heads=12, hidden=512, intermediate=256, reason='12 heads do not divide 512')
+    """
+
+    depths: Tuple[int, ...]
+    heads: Tuple[int, ...]
+    hiddens: Tuple[int, ...]
+    intermediates: Tuple[int, ...]
+    vocabulary_size: int = 50265
+    maximum_length: int = 512
+    even_depth: bool = True
+
+    def __post_init__(self) -> None:
+        for axis in _AXES:
+            object.__setattr__(self, axis, _checked_axis(axis, getattr(self, axis)))
+        for name in ("vocabulary_size", "maximum_length"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"search space: {name} is {value!r}, allowed is at least 1")
+        if not isinstance(self.even_depth, bool):
+            raise InputError(
+                f"search space: even_depth is {self.even_depth!r}, allowed are true and false"
+            )
+        if not any(self._reason(*sizes) is None for sizes in self._combinations()):
+            first = self.exclusions()[0]
+            raise InputError(f"search space: holds no valid architecture ({first.reason})")
+
+    def __len__(self) -> int:
+        return len(self.candidates())
+
+    def candidates(self) -> List[Architecture]:
+        """Every valid architecture once, ordered by D, A, H, I."""
+        return [
+            self._build(sizes) for sizes in self._combinations() if self._reason(*sizes) is None
+        ]
+
+    def exclusions(self) -> List[Exclusion]:
+        """Every combination that is not valid, with the reason."""
+        found = []
+        for sizes in self._combinations():
+            reason = self._reason(*sizes)
+            if reason is not None:
+                found.append(Exclusion(*sizes, reason))
+        return found
+
+    def __contains__(self, architecture: object) -> bool:
+        if not isinstance(architecture, Architecture):
+            return False
+        sizes = _sizes(architecture)
+        inside = all(size in getattr(self, axis) for size, axis in zip(sizes, _AXES))
+        return inside and self._reason(*sizes) is None and self._build(sizes) == architecture
+
+    def sample(self, count: int, generator: np.random.Generator) -> List[Architecture]:
+        """`count` different candidates, each set of them as likely as any other.
+
+        Raises:
+            InputError: for less than one, or more than there are.
+        """
+        candidates = self.candidates()
+        if not 1 <= count <= len(candidates):
+            raise InputError(f"count is {count}, allowed is 1 to {len(candidates)} candidates")
+        return [candidates[i] for i in generator.permutation(len(candidates))[:count]]
+
+    def neighbours(self, architecture: Architecture) -> List[Architecture]:
+        """Valid candidates one step away: one of D, A, H, I moved to the next value of its axis.
+
+        Values that lead to an invalid combination are passed over, so that the next valid one is
+        a neighbour.
+
+        Raises:
+            InputError: for an architecture that is not in the space.
+        """
+        if architecture not in self:
+            raise InputError(f"{architecture} is not in the search space")
+        sizes = _sizes(architecture)
+        found = []
+        for position, axis in enumerate(_AXES):
+            values = getattr(self, axis)
+            index = values.index(sizes[position])
+            for further in (values[:index][::-1], values[index + 1 :]):
+                for value in further:
+                    moved = (*sizes[:position], value, *sizes[position + 1 :])
+                    if self._reason(*moved) is None:
+                        found.append(self._build(moved))
+                        break
+        return found
+
+    def maximum_point(self) -> Architecture:
+        """The candidate with the most parameters and, among those, the most multiply-adds.
+
+        A search usually takes a trained network outside of the space as its maximum point T.
+        """
+        return max(
+            self.candidates(),
+            key=lambda a: (a.parameter_count(), a.multiply_adds_per_token(1), _sizes(a)),
+        )
+
+    def weak_property_warnings(self, length: int) -> List[str]:
+        """Where the guarantee of the approximation scheme does not hold.
+
+        A space has the weak AB^nC property if every intermediate block B (an encoder layer) has at
+        least the parameters and the inference time (here multiply-adds) of the input layer A (the
+        embeddings) and of the output layer C (the pooler).
+
+        Source: arXiv 2010.08512, definition of the AB^nC property. Assumption of ours: A is the
+        token and position embedding with its layer norm, C a dense layer of width H.
+
+        Args:
+            length: tokens a sequence, for the multiply-adds.
+
+        Returns:
+            One line a breach with its worst case; empty if the property holds.
+        """
+        worst: Dict[str, Tuple[float, str]] = {}
+        for architecture in self.candidates():
+            for title, layer, block in _layer_costs(architecture, length):
+                ratio = layer / block
+                if ratio > 1 and ratio > worst.get(title, (1.0, ""))[0]:
+                    worst[title] = (ratio, f"{layer:,} against {block:,} in {architecture}")
+        return [
+            f"{title} has up to {ratio:.1f} times that of an encoder layer ({example}): "
+            "the weak property does not hold, nor does the guarantee of the scheme"
+            for title, (ratio, example) in worst.items()
+        ]
+
+    def as_dict(self) -> Dict[str, Any]:
+        """The fields as a dictionary that `from_dict` takes back."""
+        values = dataclasses.asdict(self)
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str = "search space") -> SearchSpace:
+        """Build from a mapping of field names.
+
+        Raises:
+            InputError: for unknown, missing or bad fields; `source` names the origin.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in values:
+            if name not in known:
+                raise InputError(f"{source}: unknown field {name!r}, known are {', '.join(known)}")
+        for name in _AXES:
+            if name not in values:
+                raise InputError(f"{source}: field {name!r} is missing")
+        try:
+            return cls(**values)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
+
+    def _combinations(self) -> Sequence[Tuple[int, int, int, int]]:
+        return list(itertools.product(self.depths, self.heads, self.hiddens, self.intermediates))
+
+    def _reason(self, depth: int, heads: int, hidden: int, intermediate: int) -> Any:
+        if self.even_depth and depth % 2:
+            return f"depth {depth} is odd"
+        if hidden % heads:
+            return f"{heads} heads do not divide {hidden}"
+        return None
+
+    def _build(self, sizes: Tuple[int, int, int, int]) -> Architecture:
+        return Architecture(
+            *sizes,
+            vocabulary_size=self.vocabulary_size,
+            maximum_length=self.maximum_length,
+        )
+
+
+def read_space(path: PathLike) -> SearchSpace:
+    """Read a search space from a JSON file with the fields of `SearchSpace`.
+
+    Raises:
+        InputError: names the file and the field.
+    """
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: holds no search space (a JSON object is expected)")
+    return SearchSpace.from_dict(values, str(path))
+
+
+def _sizes(architecture: Architecture) -> Tuple[int, int, int, int]:
+    return (
+        architecture.depth,
+        architecture.heads,
+        architecture.hidden,
+        architecture.intermediate,
+    )
+
+
+def _checked_axis(axis: str, values: Any) -> Tuple[int, ...]:
+    if not isinstance(values, (list, tuple)) or not values:
+        raise InputError(f"search space: {axis} is {values!r}, allowed is a list of integers")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InputError(f"search space: {axis} holds {value!r}, allowed is at least 1")
+    if len(set(values)) != len(values):
+        raise InputError(f"search space: {axis} {list(values)} holds a value twice")
+    return tuple(sorted(values))
+
+
+def _layer_costs(architecture: Architecture, length: int) -> List[Tuple[str, int, int]]:
+    """(what, cost of the input or output layer, cost of one encoder layer)."""
+    hidden = architecture.hidden
+    one = architecture.replace(depth=1)
+    embedding = hidden * (architecture.vocabulary_size + architecture.maximum_length + 2)
+    block = one.parameter_count() - embedding
+    block_adds = one.multiply_adds_per_token(min(length, architecture.maximum_length)) * length
+    return [
+        ("the number of parameters of the embeddings", embedding, block),
+        ("the number of parameters of the pooler", hidden**2 + hidden, block),
+        ("the multiply-adds of the pooler", hidden**2, block_adds),
+    ]
+
+
+PAPER_SPACE = SearchSpace(
+    depths=(2, 4, 6, 8, 10, 12),
+    heads=(4, 8, 12, 16),
+    hiddens=(512, 768, 1024),
+    intermediates=(256, 512, 768, 1024, 3072),
+)
+"""Ξ of arXiv 2010.10499, section 3.1: 300 of 360 combinations are valid."""

@@ -1,0 +1,108 @@
+"""The W-coefficient: how much smaller, faster and how close to the maximum point a candidate is."""
+
+from __future__ import annotations
+
+import math
+from typing import Optional, Sequence
+
+import numpy as np
+
+from bort.errors import InputError
+
+
+def w_coefficient(
+    parameters: float,
+    latency: float,
+    error: float,
+    maximum_parameters: float,
+    maximum_latency: float,
+) -> Optional[float]:
+    """W of a candidate f with respect to the maximum point T.
+
+    `W(f, T) = (p(T) − p(f))/p(T) · (i(T) − i(f))/i(T) · 1/e(f)`
+
+    Source: arXiv 2010.08512, definition 8; arXiv 2010.10499, equation 2.
+
+    Args:
+        parameters: p(f), above 0.
+        latency: i(f), above 0, in any unit that `maximum_latency` has too.
+        error: e(f), above 0.
+        maximum_parameters: p(T).
+        maximum_latency: i(T).
+
+    Returns:
+        W above 0, or None where W is not defined: two negative factors would make a large network
+        look good, so a candidate must be smaller than T in both p and i. W(T, T), which the formula
+        makes 0, is None too (the paper prints N/A).
+
+    Raises:
+        InputError: for a number that is not finite and above 0.
+
+    >>> w_coefficient(56.14, 0.308, 0.093, 355, 6.170)  # Bort in Table 1, printed as 8.6
+    8.60...
+    >>> w_coefficient(400, 0.3, 0.1, 355, 6.170) is None
+    True
+    """
+    for name, value in (
+        ("parameters", parameters),
+        ("latency", latency),
+        ("error", error),
+        ("maximum_parameters", maximum_parameters),
+        ("maximum_latency", maximum_latency),
+    ):
+        if not math.isfinite(value) or value <= 0:
+            raise InputError(f"W-coefficient: {name} is {value!r}, allowed is above 0")
+    if parameters >= maximum_parameters or latency >= maximum_latency:
+        return None
+    return (
+        (maximum_parameters - parameters)
+        / maximum_parameters
+        * (maximum_latency - latency)
+        / maximum_latency
+        / error
+    )
+
+
+def smallness(
+    parameters: float, latency: float, maximum_parameters: float, maximum_latency: float
+) -> float:
+    """`(1 − p/p(T)) · (1 − i/i(T))`: what is left of W when the error is the same for everybody.
+
+    >>> smallness(25, 1, 100, 4)
+    0.5625
+    """
+    return (1 - parameters / maximum_parameters) * (1 - latency / maximum_latency)
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> Optional[float]:
+    """Spearman's rank correlation, ties taking the mean of their ranks.
+
+    Args:
+        first: (n,) numbers.
+        second: (n,) numbers.
+
+    Returns:
+        -1 to 1, or None for fewer than two points or a sequence of equal numbers.
+
+    >>> rank_correlation([1, 2, 3], [10, 30, 20])
+    0.5
+    """
+    if len(first) != len(second):
+        raise InputError(f"rank correlation of {len(first)} with {len(second)} numbers")
+    if len(first) < 2:
+        return None
+    ranks = np.array([_ranks(first), _ranks(second)])
+    if np.ptp(ranks[0]) == 0 or np.ptp(ranks[1]) == 0:
+        return None
+    centred = ranks - ranks.mean(axis=1, keepdims=True)
+    products = centred @ centred.T
+    return float(products[0, 1] / math.sqrt(products[0, 0] * products[1, 1]))
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray:
+    """(n,) ranks from 0, equal values sharing the mean of theirs."""
+    numbers = np.asarray(values, dtype=np.float64)
+    _, inverse, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    means = ends - (counts + 1) / 2
+    return np.asarray(means[inverse.reshape(-1)])
