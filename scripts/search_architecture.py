@@ -1,0 +1,82 @@
+"""Search the architecture that is small, fast and close to its teacher (the paper's Table 1).
+
+One process, or several ranks on this machine, each with --threads threads:
+
+python -m bort.launch --ranks 2 scripts/search_architecture.py --data … --output_dir …
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import List, Optional
+
+from bort.command import make_parser, run_command
+from bort.search.config import SearchConfig, SearchPaths, make_space, read_hyperparameters
+from bort.stopping import StopRequest
+
+
+def main(arguments: Optional[List[str]] = None) -> None:
+    """Parse the flags, search, print the ranking as JSON."""
+    parser = make_parser(
+        "Rank the architectures of a search space by the W-coefficient with respect to a teacher."
+    )
+    SearchPaths.add_flags(parser.add_argument_group("files and search space"))
+    SearchConfig.add_flags(parser.add_argument_group("search"))
+    run_command(parser, _work, arguments)
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    paths, config = SearchPaths.from_arguments(parsed), SearchConfig.from_arguments(parsed)
+    hyperparameters = read_hyperparameters(paths.hyperparameters)
+    stop = StopRequest().install()
+    os.environ["OMP_NUM_THREADS"] = str(config.threads)  # read when MXNet is imported
+    from bort.gluon.distributed import make_communicator
+    from bort.gluon.search_questions import SearchText
+    from bort.gluon.search_run import SearchPlan, run_search
+    from bort.gluon.teacher import load_teacher
+    from data.shards import open_examples, open_held_out, open_vocabulary
+
+    communicator = make_communicator()
+    vocabulary = open_vocabulary(paths.data, paths.vocab)
+    train = open_examples(paths.data, "train", vocabulary)
+    if paths.data_eval is None:
+        held_out = open_examples(paths.data, "validation", vocabulary)
+    else:
+        held_out = open_held_out(paths.data_eval, vocabulary)
+    text = SearchText(train, held_out, vocabulary)
+    folder = Path(paths.output_dir)
+    plan = SearchPlan(
+        config,
+        make_space(paths, len(vocabulary), text.longest),
+        hyperparameters,
+        text,
+        folder,
+        answers=Path(paths.teacher_cache or folder / "teacher_answers"),
+        latencies=Path(paths.latency_cache or folder / "latencies.json"),
+        teacher=lambda: load_teacher(
+            paths.teacher_model,
+            checkpoint=paths.teacher_ckpt_dir,
+            random_seed=paths.teacher_random_seed,
+            vocabulary_size=len(vocabulary),
+        ),
+    )
+    result = run_search(
+        plan,
+        communicator,
+        resume=paths.resume,
+        cpu_only=paths.cpu_only,
+        stop_requested=stop.requested,
+    )
+    if communicator.rank == 0:
+        summary = {"folder": str(folder), "stopped": result is None}
+        if result is not None:
+            summary.update(result.as_dict())
+        print(json.dumps(summary, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    main()
