@@ -60,6 +60,9 @@ class PretrainingConfig(Config):
     )
     max_predictions: int = setting(80, "most predictions a sequence", minimum=1)
     whole_word_mask: bool = setting(False, "hide whole words")
+    mask_epochs: Optional[int] = setting(
+        None, "masks repeat after this many passes over the data; default: never", minimum=1
+    )
     dtype: str = setting(
         "float32", "float16 needs a GPU; dynamic loss scaling", choices=("float32", "float16")
     )
@@ -95,6 +98,10 @@ class PretrainingConfig(Config):
             whole_words=self.whole_word_mask,
         )
 
+    def mask_epoch(self, epoch: int) -> int:
+        """The epoch whose masks are used in a pass over the data, counted from 0."""
+        return epoch if self.mask_epochs is None else epoch % self.mask_epochs
+
 
 @dataclasses.dataclass(frozen=True)
 class PretrainingPaths(Config):
@@ -123,8 +130,27 @@ class PretrainingPaths(Config):
     teacher_random_seed: Optional[int] = setting(
         None, "use a teacher of random weights drawn from this seed (to try things out)"
     )
+    teacher_cache: Optional[str] = setting(
+        None, "answers that scripts/cache_teacher_answers.py has kept; no teacher is loaded"
+    )
     resume: bool = setting(False, "continue the run in --ckpt_dir from its newest checkpoint")
     start_step: Optional[int] = setting(
         None, "continue from the checkpoint of this step", minimum=0
     )
     cpu_only: bool = setting(False, "do not use a GPU even if there is one")
+
+    def check(self) -> None:
+        """Answers come from a cache or from a network."""
+        if self.teacher_cache is None:
+            return
+        given = {
+            "teacher_ckpt_dir": self.teacher_ckpt_dir,
+            "teacher_random_seed": self.teacher_random_seed,
+            "teacher_model": "none" if self.teacher_model.lower() == "none" else None,
+        }
+        for name, value in given.items():
+            if value is not None:
+                raise InputError(
+                    f"teacher_cache is {self.teacher_cache!r} and {name} is {value!r}, "
+                    "allowed is one of them"
+                )

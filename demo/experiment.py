@@ -12,7 +12,6 @@ from typing import Any, Dict, Iterator
 
 from bort.errors import InputError
 from bort.files import read_json, write_json
-from bort.recorded_answers import RecordedAnswers
 from demo.plan import (
     GENERATED,
     LONGEST_SECONDS,
@@ -53,7 +52,7 @@ def run_demo(config: DemoConfig) -> Dict[str, Any]:
     with stage("students"):
         _, answer_seconds = record_answers(teacher, config, text, folder / ANSWERS)
         runs = train_students(config, folder, answer_seconds)
-        RecordedAnswers.remove(folder / ANSWERS)
+        shutil.rmtree(folder / ANSWERS)
     with stage("report"):
         last = {name: values[-1] for name, values in teacher_curve.values.items()}
         results = summarise(last, runs, unigram, seconds)

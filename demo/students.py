@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import multiprocessing
 import os
 import time
@@ -12,47 +11,80 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Tuple
 
+import numpy as np
+
 from bort.errors import WorkError
 from bort.gluon.distributed import SingleProcess
 from bort.gluon.model_folder import save_model_folder
-from bort.gluon.pretraining import plan_batches, planned_batches
-from bort.recorded_answers import RecordedAnswers
+from bort.gluon.pretraining import plan_batches
+from bort.gluon.teacher_caching import batch_maker, key_fields
+from bort.pretraining_config import PretrainingConfig
 from bort.report.learning_curves import Curve
 from bort.runs import Progress
 from bort.teacher import TeacherAnswers
+from bort.teacher_cache import CacheKey, TeacherCache
+from bort.teacher_cache_filling import FillHooks, fill_cache
 from bort.threads import available_cores
 from demo.plan import DemoConfig
 from demo.stages import Text, architecture_for, student_settings, train_model
 from demo.text import open_text
 
 DISTILLED, SELF_SUPERVISED = "distilled", "self_supervised"
-ANSWERS = "answers.bin"
+ANSWERS = "answers"
 STUDENT = "student"
 
 _counter: Any = None
 
 
 def record_answers(
-    teacher: TeacherAnswers, config: DemoConfig, text: Text, path: Path
-) -> Tuple[RecordedAnswers, float]:
-    """The teacher's answers to everything that the students are going to be asked.
+    teacher: TeacherAnswers, config: DemoConfig, text: Text, folder: Path
+) -> Tuple[TeacherCache, float]:
+    """The teacher's answers to everything that the students are going to be asked, in `folder`.
 
     Returns:
         The answers, and the seconds they took for one step.
     """
     settings = student_settings(config, 0, distilled=True)
-    data = text.with_masks(settings)
-    alone = SingleProcess()
-    plan = plan_batches(text.train, settings, alone.size)
-    steps = planned_batches(plan, data, settings, alone, 1)
-    batches = itertools.chain.from_iterable(steps)
-    progress = Progress(settings.num_steps, "teacher's answers")
+    rows = _asked_rows(text, settings)
+    key = CacheKey(
+        teacher=teacher.fingerprint,
+        engine="mxnet",
+        precision="float32",
+        mask_epochs=int(rows[-1, 0]) + 1,
+        dtype="float16",
+        **key_fields(settings, text.train, text.vocabulary),
+    )
+    progress = Progress(len(rows), "teacher's answers", unit="row")
+    shown = 0
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        progress.advance(done - shown)
+        shown = done
+
     began = time.perf_counter()
-    answers = RecordedAnswers.record(
-        teacher, batches, path, dtype="float16", on_batch=lambda done: progress.advance()
+    fill_cache(
+        folder,
+        key,
+        rows,
+        batch_maker(text.train, text.with_masks(settings).masking, key),
+        teacher,
+        batch_size=config.batch_size,
+        hooks=FillHooks(on_rows=show),
     )
     progress.close()
-    return answers, (time.perf_counter() - began) / settings.num_steps
+    seconds = (time.perf_counter() - began) / settings.num_steps
+    return TeacherCache.open(folder, verify=False), seconds
+
+
+def _asked_rows(text: Text, settings: PretrainingConfig) -> np.ndarray:
+    """Epoch and example of everything that the students see, ascending: int64 (n, 2)."""
+    plan = plan_batches(text.train, settings, SingleProcess.size)
+    rows = []
+    for step in map(plan.step, range(settings.num_steps)):
+        rows.append(np.stack(np.broadcast_arrays(step.epoch, step.example_ids), axis=1))
+    asked: np.ndarray = np.unique(np.concatenate(rows), axis=0)
+    return asked
 
 
 def train_students(
@@ -120,7 +152,8 @@ def _train(config: DemoConfig, folder: Path, seed: int, kind: str) -> Curve:
     """One student, in a process of its own."""
     text = open_text(config, folder)
     settings = student_settings(config, seed, kind == DISTILLED)
-    answers = RecordedAnswers.open(folder / ANSWERS) if kind == DISTILLED else None
+    # Not verified: this very run has just written the answers.
+    answers = TeacherCache.open(folder / ANSWERS, verify=False) if kind == DISTILLED else None
     architecture = architecture_for(config.student, text, config)
     data = text.with_masks(settings)
     model, curve = train_model("student", architecture, settings, data, answers, _counter)

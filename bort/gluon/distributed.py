@@ -6,6 +6,7 @@ reductions of many arrays add in an order that changes from run to run from thre
 
 from __future__ import annotations
 
+import os
 from typing import Any, List, Protocol, Sequence
 
 import mxnet as mx
@@ -96,6 +97,12 @@ class HorovodProcess:
         buffer = mx.nd.array(numbers, dtype="float64")
         self.sum_in_place(buffer)
         return [float(number) for number in buffer.asnumpy()]
+
+
+def find_communicator() -> Communicator:
+    """The Horovod ranks when `horovodrun` has started this process, else this process alone."""
+    started = any(name in os.environ for name in ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE"))
+    return HorovodProcess() if started else SingleProcess()
 
 
 def choose_context(communicator: Communicator, cpu_only: bool) -> mx.Context:

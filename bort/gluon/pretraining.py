@@ -105,7 +105,10 @@ def planned_batches(
     communicator: Communicator,
     first_step: int,
 ) -> Iterator[List[MaskedBatch]]:
-    """This rank's micro-batches of every step from `first_step` (counted from 1) to the last."""
+    """This rank's micro-batches of every step from `first_step` (counted from 1) to the last.
+
+    Their masks are those of the planned epoch, or repeat after `config.mask_epochs` of them.
+    """
     ranks, rank = communicator.size, communicator.rank
     for number in range(first_step, config.num_steps + 1):
         planned = plan.step(number - 1)
@@ -113,7 +116,7 @@ def planned_batches(
             make_batch(
                 data.train,
                 planned.part(micro * ranks + rank, plan.parts),
-                planned.epoch,
+                config.mask_epoch(planned.epoch),
                 planned.length,
                 data.masking,
             )

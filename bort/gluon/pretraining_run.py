@@ -21,6 +21,7 @@ from bort.gluon.pretraining import (
     pretrain,
 )
 from bort.gluon.teacher import load_teacher
+from bort.gluon.teacher_caching import open_teacher_cache
 from bort.pretraining_config import PretrainingConfig, PretrainingPaths
 from bort.runs import NullWriter, RunFolder, refuse_existing_run
 from bort.teacher import TeacherAnswers
@@ -66,7 +67,11 @@ def run_pretraining(
             ": MXNet sees no GPU here" if without else "",
         )
     model = build_student(paths, config, vocabulary, context)
-    teacher = _build_teacher(paths, config.dtype, context, len(vocabulary))
+    teacher: Optional[TeacherAnswers]
+    if paths.teacher_cache is not None:
+        teacher, config = open_teacher_cache(Path(paths.teacher_cache), config, train, vocabulary)
+    else:
+        teacher = _build_teacher(paths, config.dtype, context, len(vocabulary))
     writer = RunFolder(folder, _resumed_step(folder, paths)) if chief else NullWriter()
     if isinstance(writer, RunFolder):
         writer.record(
@@ -160,23 +165,12 @@ def _build_teacher(
         return None
     return load_teacher(
         paths.teacher_model,
-        checkpoint=_only_parameters(paths.teacher_ckpt_dir),
+        checkpoint=paths.teacher_ckpt_dir,
         random_seed=paths.teacher_random_seed,
         vocabulary_size=vocabulary_size,
         context=context,
         dtype=dtype,
     )
-
-
-def _only_parameters(path: Optional[str]) -> Optional[str]:
-    """A `.params` file, or the only one in a folder; never the first of several."""
-    if path is None or not Path(path).is_dir():
-        return path
-    found = sorted(Path(path).glob("*.params"))
-    if len(found) != 1:
-        names = ", ".join(file.name for file in found) or "none"
-        raise InputError(f"teacher_ckpt_dir {path}: one .params file is expected, found: {names}")
-    return str(found[0])
 
 
 def _check_vocabulary(source: Optional[ExampleSource], vocabulary: Vocabulary) -> None:

@@ -111,7 +111,8 @@ def load_teacher(
     Args:
         name_or_path: a folder written by this toolkit, a name of GluonNLP's zoo (`ZOO`), or, with
             `checkpoint` or `random_seed`, anything that `get_architecture` knows.
-        checkpoint: a `.params` file in GluonNLP's layout; its vocabulary's size is taken over.
+        checkpoint: a `.params` file in GluonNLP's layout, or a folder that holds only one; its
+            vocabulary's size is taken over.
         random_seed: random weights instead of trained ones, for trials without a download.
         vocabulary_size: of a teacher with random weights; its architecture's if None.
         context: the device; the CPU by default.
@@ -138,11 +139,27 @@ def load_teacher(
         network.initialize(ctx=context)
     else:
         path = checkpoint if checkpoint is not None else _zoo_file(name_or_path, root)
+        path = only_parameters(path)
         network = _empty(name_or_path, path)
         load_parameters(network, path, context=context, ignore=IGNORED)
     if dtype != "float32":
         network.cast(dtype)
     return GluonTeacher(network, network.architecture, context)
+
+
+def only_parameters(path: PathLike) -> PathLike:
+    """A `.params` file, or the only one in a folder; never the first of several.
+
+    Raises:
+        InputError: none or several in the folder.
+    """
+    if not Path(path).is_dir():
+        return path
+    found = sorted(Path(path).glob("*.params"))
+    if len(found) != 1:
+        names = ", ".join(file.name for file in found) or "none"
+        raise InputError(f"teacher_ckpt_dir {path}: one .params file is expected, found: {names}")
+    return str(found[0])
 
 
 def _from_folder(folder: str, context: mx.Context) -> BortModel:

@@ -10,7 +10,8 @@ from bort.errors import InputError
 from bort.gluon.model import BortModel
 from bort.gluon.model_folder import save_model_folder
 from bort.gluon.parameters import save_parameters
-from bort.gluon.pretraining_run import _only_parameters, build_student
+from bort.gluon.pretraining_run import build_student
+from bort.gluon.teacher import only_parameters
 from bort.pretraining_config import PretrainingConfig, PretrainingPaths
 from tests.text.toy import ToyVocabulary
 
@@ -62,9 +63,8 @@ def test_a_parameter_file_of_another_vocabulary_is_refused(trained, tmp_path):
 
 
 def test_a_folder_of_several_parameter_files_is_not_guessed_from(tmp_path):
-    assert _only_parameters(None) is None
     (tmp_path / "a.params").touch()
-    assert _only_parameters(str(tmp_path)) == str(tmp_path / "a.params")
+    assert only_parameters(str(tmp_path)) == str(tmp_path / "a.params")
     (tmp_path / "b.params").touch()
     with pytest.raises(InputError, match=r"a\.params, b\.params"):
-        _only_parameters(str(tmp_path))
+        only_parameters(str(tmp_path))

@@ -1,0 +1,43 @@
+"""Ask a teacher about every training example once, and keep its answers for --teacher_cache.
+
+python scripts/cache_teacher_answers.py --data … --output_dir …
+python -m bort.launch --ranks 2 scripts/cache_teacher_answers.py --data … --output_dir …
+
+Ctrl-C and SIGTERM end after the part under way; the same command continues.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from bort.command import make_parser, run_command
+from bort.stopping import StopRequest
+from bort.teacher_cache_config import TeacherCacheConfig
+
+
+def main() -> None:
+    """Parse the flags and fill the cache."""
+    parser = make_parser("Keep a teacher's answers, so that pre-training needs no teacher.")
+    TeacherCacheConfig.add_flags(parser)
+    run_command(parser, _work)
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    config = TeacherCacheConfig.from_arguments(parsed)
+    stop = StopRequest().install()
+    from bort.gluon.distributed import find_communicator
+    from bort.gluon.teacher_caching import cache_teacher_answers
+    from data.shards import open_examples, open_vocabulary
+
+    communicator = find_communicator()
+    vocabulary = open_vocabulary(config.data, config.vocab)
+    train = open_examples(config.data, "train", vocabulary)
+    summary = cache_teacher_answers(config, train, vocabulary, communicator, stop.requested)
+    if communicator.rank == 0:
+        print(json.dumps(summary, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    main()
