@@ -194,3 +194,33 @@ class Progress:
             f"{self._what}: {self._done}/{self._total}, "
             f"{now - self._began:.0f} s, {left:.0f} s left{numbers}"
         )
+
+
+class RowProgress:
+    """A `Progress` of work that says itself how much of it is done and how much there is.
+
+    Args:
+        what: title.
+        enabled: whether this process shows anything.
+    """
+
+    def __init__(self, what: str, enabled: bool = True) -> None:
+        self._what = what
+        self._enabled = enabled
+        self._progress: Optional[Progress] = None
+        self._done = 0
+
+    def show(self, done: int, total: int) -> None:
+        """`done` of `total` rows are done; what was done before the first call took no time."""
+        if self._progress is None:
+            self._progress = Progress(
+                total, self._what, unit="row", done=done, enabled=self._enabled
+            )
+        else:
+            self._progress.advance(done - self._done)
+        self._done = done
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._progress is not None:
+            self._progress.close()

@@ -218,6 +218,14 @@ class TeacherCache:
         rest[numbers < 0] = 0.0
         return put_back(ids, values, rest, self.vocabulary_size)
 
+    def covers(self, rows: np.ndarray) -> bool:
+        """Whether all rows, int64 (n, 2) of epoch and example, are kept."""
+        for epoch in np.unique(rows[:, 0]):
+            first, last = self._epochs.get(int(epoch), (0, 0))
+            if not np.isin(rows[rows[:, 0] == epoch, 1], self._examples[first:last]).all():
+                return False
+        return True
+
     def _find(self, batch: MaskedBatch) -> np.ndarray:
         """Row numbers of a batch's examples, -1 for padding: int64 (B,)."""
         wanted = np.asarray(batch.example_ids, dtype=np.int64)

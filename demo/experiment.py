@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shutil
 import time
@@ -12,6 +13,7 @@ from typing import Any, Dict, Iterator
 
 from bort.errors import InputError
 from bort.files import read_json, write_json
+from bort.search.ranking import SearchResult
 from demo.plan import (
     GENERATED,
     LONGEST_SECONDS,
@@ -20,8 +22,9 @@ from demo.plan import (
     DemoConfig,
 )
 from demo.results import save, summarise, table
+from demo.search import ANSWERS, find_architecture, record_answers
 from demo.stages import train_teacher, unigram_accuracy
-from demo.students import ANSWERS, record_answers, train_students
+from demo.students import train_students
 from demo.text import prepare_text
 
 log = logging.getLogger(__name__)
@@ -49,13 +52,17 @@ def run_demo(config: DemoConfig) -> Dict[str, Any]:
         unigram = unigram_accuracy(text)
     with stage("teacher"):
         teacher, teacher_curve = train_teacher(config, text, folder / "teacher")
+    with stage("search"):
+        answer_seconds = record_answers(teacher, config, text, folder)
+        search = find_architecture(teacher, config, text, folder)
+    config = _with_student(config, search)
     with stage("students"):
-        _, answer_seconds = record_answers(teacher, config, text, folder / ANSWERS)
         runs = train_students(config, folder, answer_seconds)
         shutil.rmtree(folder / ANSWERS)
     with stage("report"):
         last = {name: values[-1] for name, values in teacher_curve.values.items()}
         results = summarise(last, runs, unigram, seconds)
+        results["search"] = search.as_dict()
         results["settings"] = config.as_dict()
         results["teacher_seconds_per_step"] = answer_seconds
         save(folder, results, runs)
@@ -65,6 +72,22 @@ def run_demo(config: DemoConfig) -> Dict[str, Any]:
     log.info("figure: %s", folder / "learning_curves.png")
     log.info("numbers: %s (%.0f s in all)", folder / "results.json", sum(seconds.values()))
     return results
+
+
+def _with_student(config: DemoConfig, search: SearchResult) -> DemoConfig:
+    """The students take what the search found, unless they were told otherwise."""
+    if config.student is not None:
+        log.info("students: %s, as asked for", config.student)
+        return config
+    if search.best is None:
+        raise InputError(
+            "no candidate is smaller and faster than the teacher: choose smaller ones with "
+            "--depths, --heads, --hiddens, --intermediates, or a --student"
+        )
+    found = search.best.architecture
+    log.info("students: %s, found by the search", found)
+    name = f"{found.depth}-{found.heads}-{found.hidden}-{found.intermediate}"
+    return dataclasses.replace(config, student=name)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Mapping, Optional
+from typing import Mapping, Optional, Tuple
 
 from bort.config import Config, setting
 
@@ -18,8 +18,8 @@ PLANNED_SECONDS: Mapping[str, float] = {
     "agora": 90.0,
     "report": 30.0,
 }
-"""Seconds of every stage the demonstration holds in the end, 575 of its 600; `search` and `agora`
-are kept free for the stages that are to come. `students` includes recording the teacher's answers.
+"""Seconds of every stage the demonstration holds in the end, 575 of its 600; `agora` is kept free
+for a stage that is to come. `search` includes recording the teacher's answers.
 """
 
 LONGEST_SECONDS = 600.0
@@ -27,6 +27,7 @@ LONGEST_SECONDS = 600.0
 TEACHER_STEP_SECONDS = 0.13
 STUDENT_STEP_SECONDS = 0.065
 ANSWER_SECONDS = 0.045
+CANDIDATE_STEP_SECONDS = 0.08
 """Seconds of a step with the default sizes on two cores (AMD EPYC, AVX2): the teacher's and its
 answers' with both, a student's with one. `benchmarks/demo_stages.py` measures the stages."""
 
@@ -48,7 +49,18 @@ class DemoConfig(Config):
     teacher: str = setting("3-4-128-256", "architecture of the teacher")
     teacher_steps: int = setting(1_500, "steps of the teacher", minimum=1)
     teacher_lr: float = setting(1e-3, "peak learning rate of the teacher", above=0.0)
-    student: str = setting("2-2-64-256", "architecture of the students")
+    depths: Tuple[int, ...] = setting((2, 4), "values of D in the search space", minimum=1)
+    heads: Tuple[int, ...] = setting((2, 4), "values of A", minimum=1)
+    hiddens: Tuple[int, ...] = setting((64, 80, 96), "values of H", minimum=1)
+    intermediates: Tuple[int, ...] = setting((128, 256, 384), "values of I", minimum=1)
+    epsilon: int = setting(3, "every n-th candidate of the space is looked at", minimum=1)
+    search_steps: int = setting(10, "steps that each candidate is trained", minimum=1)
+    search_held_out_batches: int = setting(
+        8, "held-out batches on which candidates are compared", minimum=1
+    )
+    student: Optional[str] = setting(
+        None, "architecture of the students, in place of what the search finds"
+    )
     student_steps: int = setting(700, "steps of every student", minimum=1)
     student_lr: float = setting(1e-3, "peak learning rate of the students", above=0.0)
     dropout: float = setting(
@@ -63,9 +75,17 @@ def planned_training_seconds(config: DemoConfig) -> Mapping[str, float]:
     """Seconds that the steps of a configuration with the default sizes take."""
     kinds, cores = 2, 2
     students = kinds * config.seeds * STUDENT_STEP_SECONDS / cores
+    combinations = (
+        len(config.depths) * len(config.heads) * len(config.hiddens) * len(config.intermediates)
+    )
+    candidates = -(-combinations // config.epsilon)
+    trial = config.search_steps * CANDIDATE_STEP_SECONDS + (
+        config.search_held_out_batches * ANSWER_SECONDS
+    )
     return {
         "teacher": config.teacher_steps * TEACHER_STEP_SECONDS,
-        "students": config.student_steps * (ANSWER_SECONDS + students),
+        "search": config.student_steps * ANSWER_SECONDS + candidates * trial,
+        "students": config.student_steps * students,
     }
 
 

@@ -1,90 +1,30 @@
-"""The demonstration's students: the teacher's answers once, then several students at a time."""
+"""The demonstration's students: of both kinds and several seeds, as many at a time as cores."""
 
 from __future__ import annotations
 
 import dataclasses
 import multiprocessing
 import os
-import time
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
-
-import numpy as np
+from typing import Any, Dict, List, Mapping
 
 from bort.errors import WorkError
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.model_folder import save_model_folder
-from bort.gluon.pretraining import plan_batches
-from bort.gluon.teacher_caching import batch_maker, key_fields
-from bort.pretraining_config import PretrainingConfig
 from bort.report.learning_curves import Curve
 from bort.runs import Progress
-from bort.teacher import TeacherAnswers
-from bort.teacher_cache import CacheKey, TeacherCache
-from bort.teacher_cache_filling import FillHooks, fill_cache
+from bort.teacher_cache import TeacherCache
 from bort.threads import available_cores
 from demo.plan import DemoConfig
-from demo.stages import Text, architecture_for, student_settings, train_model
+from demo.search import ANSWERS
+from demo.stages import architecture_for, student_settings, train_model
 from demo.text import open_text
 
 DISTILLED, SELF_SUPERVISED = "distilled", "self_supervised"
-ANSWERS = "answers"
 STUDENT = "student"
 
 _counter: Any = None
-
-
-def record_answers(
-    teacher: TeacherAnswers, config: DemoConfig, text: Text, folder: Path
-) -> Tuple[TeacherCache, float]:
-    """The teacher's answers to everything that the students are going to be asked, in `folder`.
-
-    Returns:
-        The answers, and the seconds they took for one step.
-    """
-    settings = student_settings(config, 0, distilled=True)
-    rows = _asked_rows(text, settings)
-    key = CacheKey(
-        teacher=teacher.fingerprint,
-        engine="mxnet",
-        precision="float32",
-        mask_epochs=int(rows[-1, 0]) + 1,
-        dtype="float16",
-        **key_fields(settings, text.train, text.vocabulary),
-    )
-    progress = Progress(len(rows), "teacher's answers", unit="row")
-    shown = 0
-
-    def show(done: int, total: int) -> None:
-        nonlocal shown
-        progress.advance(done - shown)
-        shown = done
-
-    began = time.perf_counter()
-    fill_cache(
-        folder,
-        key,
-        rows,
-        batch_maker(text.train, text.with_masks(settings).masking, key),
-        teacher,
-        batch_size=config.batch_size,
-        hooks=FillHooks(on_rows=show),
-    )
-    progress.close()
-    seconds = (time.perf_counter() - began) / settings.num_steps
-    return TeacherCache.open(folder, verify=False), seconds
-
-
-def _asked_rows(text: Text, settings: PretrainingConfig) -> np.ndarray:
-    """Epoch and example of everything that the students see, ascending: int64 (n, 2)."""
-    plan = plan_batches(text.train, settings, SingleProcess.size)
-    rows = []
-    for step in map(plan.step, range(settings.num_steps)):
-        rows.append(np.stack(np.broadcast_arrays(step.epoch, step.example_ids), axis=1))
-    asked: np.ndarray = np.unique(np.concatenate(rows), axis=0)
-    return asked
 
 
 def train_students(
@@ -154,6 +94,7 @@ def _train(config: DemoConfig, folder: Path, seed: int, kind: str) -> Curve:
     settings = student_settings(config, seed, kind == DISTILLED)
     # Not verified: this very run has just written the answers.
     answers = TeacherCache.open(folder / ANSWERS, verify=False) if kind == DISTILLED else None
+    assert config.student is not None, "the search or a flag has named one"
     architecture = architecture_for(config.student, text, config)
     data = text.with_masks(settings)
     model, curve = train_model("student", architecture, settings, data, answers, _counter)

@@ -33,13 +33,13 @@ def _work(parsed: argparse.Namespace) -> int:
     hyperparameters = read_hyperparameters(paths.hyperparameters)
     stop = StopRequest().install()
     os.environ["OMP_NUM_THREADS"] = str(config.threads)  # read when MXNet is imported
-    from bort.gluon.distributed import make_communicator
+    from bort.gluon.distributed import find_communicator
     from bort.gluon.search_questions import SearchText
     from bort.gluon.search_run import SearchPlan, run_search
     from bort.gluon.teacher import load_teacher
     from data.shards import open_examples, open_held_out, open_vocabulary
 
-    communicator = make_communicator()
+    communicator = find_communicator()
     vocabulary = open_vocabulary(paths.data, paths.vocab)
     train = open_examples(paths.data, "train", vocabulary)
     if paths.data_eval is None:

@@ -105,6 +105,11 @@ def find_communicator() -> Communicator:
     return HorovodProcess() if started else SingleProcess()
 
 
+def wait_for_all(communicator: Communicator) -> None:
+    """Return when every rank has called this."""
+    communicator.gather(0.0)
+
+
 def choose_context(communicator: Communicator, cpu_only: bool) -> mx.Context:
     """The GPU of this local rank, or the CPU when there is none or `cpu_only` is set."""
     if cpu_only:

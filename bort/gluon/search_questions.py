@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
 from bort.errors import InputError
-from bort.gluon.distributed import Communicator
+from bort.gluon.distributed import Communicator, wait_for_all
 from bort.gluon.teacher import GluonTeacher
-from bort.runs import Progress
+from bort.runs import RowProgress
 from bort.search.config import SearchConfig
 from bort.teacher_cache import DESCRIPTION_FILE, CacheKey, TeacherCache
-from bort.teacher_cache_filling import FillHooks, Ranks, fill_cache
+from bort.teacher_cache_filling import ROWS_PER_PART, FillHooks, Ranks, fill_cache
 from bort.text.batch_plan import BatchPlan
 from bort.text.batches import make_batch
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import EVALUATION_EPOCH, Masking
 from bort.text.vocabulary import Vocabulary
+
+_LEAST_PARTS = 16  # so that a few ranks share even a small cache evenly
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ class SearchText:
     train: ExampleSource
     held_out: ExampleSource
     vocabulary: Vocabulary
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest example, rounded up to 8: what rows are padded to."""
+        longest = max(int(np.max(source.lengths)) for source in (self.train, self.held_out))
+        return -(-longest // 8) * 8
 
 
 class SearchQuestions:
@@ -54,8 +62,7 @@ class SearchQuestions:
     def __init__(self, config: SearchConfig, text: SearchText) -> None:
         self._config = config
         self._text = text
-        longest = max(int(max(source.lengths)) for source in (text.train, text.held_out))
-        self.length = -(-longest // 8) * 8
+        self.length = text.longest
         self._masking = Masking(text.vocabulary, config.masking_policy, config.seed)
         plan = BatchPlan(
             text.train.lengths,
@@ -75,7 +82,10 @@ class SearchQuestions:
         return [self._batch(EVALUATION_EPOCH, ids) for ids in self._held_out]
 
     def cache_fields(self) -> Dict[str, Any]:
-        """The fields of a cache's key that do not depend on the teacher."""
+        """The fields of a cache's key that depend neither on the teacher nor on the steps.
+
+        A cache that was filled for more steps serves a shorter search.
+        """
         config, text = self._config, self._text
         policy = config.masking_policy
         temperatures = {1.0, config.distillation_temperature} if config.top_k else set()
@@ -86,7 +96,6 @@ class SearchQuestions:
             "vocabulary_size": len(text.vocabulary),
             "mask_seed": config.seed,
             "length": self.length,
-            "mask_epochs": 1 + max(step.epoch for step in self._steps),
             "mask_probability": policy.probability,
             "max_predictions": policy.maximum_predictions,
             "whole_word_mask": policy.whole_words,
@@ -105,7 +114,8 @@ class SearchQuestions:
         """
         if not (folder / DESCRIPTION_FILE).exists():
             return False
-        self.open(folder)
+        if not self.open(folder)[0].covers(self._rows()):
+            raise InputError(f"{folder}: holds the answers to other examples; name another folder")
         return True
 
     def fill(
@@ -126,25 +136,27 @@ class SearchQuestions:
         Returns:
             Whether the cache is complete; False after a stop.
         """
+        rows, size = self._rows(), self._config.batch_size
         key = CacheKey(
             teacher=teacher.fingerprint,
             engine="mxnet",
             precision="float32",
+            mask_epochs=1 + max(step.epoch for step in self._steps),
             **self.cache_fields(),
         )
-        shown = _RowProgress(communicator.rank == 0)
+        progress = RowProgress("teacher's answers", communicator.rank == 0)
         complete = fill_cache(
             folder,
             key,
-            self._rows(),
+            rows,
             self._batch,
             teacher,
-            batch_size=self._config.batch_size,
-            rows_per_part=self._config.batch_size,
+            batch_size=size,
+            rows_per_part=size * max(1, min(ROWS_PER_PART, len(rows) // _LEAST_PARTS) // size),
             ranks=Ranks(communicator.rank, communicator.size, lambda: wait_for_all(communicator)),
-            hooks=FillHooks(stop_requested=stop_requested, on_rows=shown),
+            hooks=FillHooks(stop_requested=stop_requested, on_rows=progress.show),
         )
-        shown.close()
+        progress.close()
         return complete
 
     def open(self, folder: Path) -> Tuple[TeacherCache, TeacherCache]:
@@ -181,30 +193,3 @@ class SearchQuestions:
             ids[: len(chosen[first : first + size])] = chosen[first : first + size]
             batches.append(ids)
         return batches
-
-
-def wait_for_all(communicator: Communicator) -> None:
-    """Return when every rank has called this."""
-    communicator.gather(0.0)
-
-
-class _RowProgress:
-    """Shows how far the filling is, once it is known how much there is."""
-
-    def __init__(self, enabled: bool) -> None:
-        self._enabled = enabled
-        self._shown = 0
-        self._progress: Optional[Progress] = None
-
-    def __call__(self, done: int, total: int) -> None:
-        if self._progress is None:
-            self._progress = Progress(
-                total, "teacher's answers", unit="row", done=done, enabled=self._enabled
-            )
-        else:
-            self._progress.advance(done - self._shown)
-        self._shown = done
-
-    def close(self) -> None:
-        if self._progress is not None:
-            self._progress.close()

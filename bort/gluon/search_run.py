@@ -15,8 +15,8 @@ from bort.errors import InputError
 from bort.files import atomic_write, read_json, write_json
 from bort.gluon.candidate_error import DistillationError
 from bort.gluon.candidate_latency import GluonLatency
-from bort.gluon.distributed import Communicator, choose_context
-from bort.gluon.search_questions import SearchQuestions, SearchText, wait_for_all
+from bort.gluon.distributed import Communicator, choose_context, wait_for_all
+from bort.gluon.search_questions import SearchQuestions, SearchText
 from bort.gluon.teacher import GluonTeacher
 from bort.report.search_figure import draw_search
 from bort.runs import Progress
@@ -129,9 +129,7 @@ def save_result(folder: Path, result: SearchResult, unit: str) -> None:
         stream.write(as_csv(result).encode("utf-8"))
     draw_search(folder / "scatter.png", result, unit)
     if result.best is not None:
-        write_json(
-            folder / BEST_FILE, {"architecture": result.best.architecture.as_dict()}
-        )
+        write_json(folder / BEST_FILE, {"architecture": result.best.architecture.as_dict()})
     log.info("\n%s\n", as_text(result, unit))
 
 

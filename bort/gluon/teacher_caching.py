@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 
 from bort.errors import InputError
-from bort.gluon.distributed import Communicator, choose_context
+from bort.gluon.distributed import Communicator, choose_context, wait_for_all
 from bort.gluon.teacher import load_teacher
 from bort.pretraining_config import PretrainingConfig
-from bort.runs import Progress
+from bort.runs import RowProgress
 from bort.teacher_cache import CacheKey, TeacherCache
 from bort.teacher_cache_config import TeacherCacheConfig
 from bort.teacher_cache_filling import FillHooks, Ranks, fill_cache
@@ -113,7 +113,7 @@ def cache_teacher_answers(
         dtype=config.cache_dtype,
         **key_fields(masks, train, vocabulary),
     )
-    progress = _RowProgress("teacher's answers", communicator.rank == 0)
+    progress = RowProgress("teacher's answers", communicator.rank == 0)
     try:
         complete = fill_cache(
             folder,
@@ -123,7 +123,7 @@ def cache_teacher_answers(
             teacher,
             batch_size=config.batch_size,
             rows_per_part=config.rows_per_part,
-            ranks=Ranks(communicator.rank, communicator.size, lambda: _wait(communicator)),
+            ranks=Ranks(communicator.rank, communicator.size, lambda: wait_for_all(communicator)),
             hooks=FillHooks(stop_requested=stop_requested, on_rows=progress.show),
         )
     finally:
@@ -153,28 +153,3 @@ def batch_maker(
         return make_batch(train, example_ids, epoch, key.length, masking)
 
     return make
-
-
-def _wait(communicator: Communicator) -> None:
-    communicator.gather(0.0)
-
-
-class _RowProgress:
-    """Shows rows once it is known how many there are."""
-
-    def __init__(self, title: str, enabled: bool) -> None:
-        self._title = title
-        self._enabled = enabled
-        self._bar: Optional[Progress] = None
-        self._done = 0
-
-    def show(self, done: int, total: int) -> None:
-        if self._bar is None:
-            self._bar = Progress(total, self._title, unit="row", done=done, enabled=self._enabled)
-        else:
-            self._bar.advance(done - self._done)
-        self._done = done
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()

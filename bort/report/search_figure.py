@@ -1,18 +1,19 @@
-"""The figure of a search: error against inference time, coloured by W, with the Pareto front."""
+"""The figure of a search: error against inference time, coloured by W, with the front."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Dict
 
 from bort.files import atomic_write
-from bort.search.ranking import SearchResult
+from bort.search.ranking import SearchResult, pareto_front
 
 
 def draw_search(path: Path, result: SearchResult, unit: str) -> None:
     """Write the scatter as PNG.
 
     A point is a candidate, its area the number of parameters, its colour W (grey without one). The
-    line joins the candidates that no other beats in size, time and error at once.
+    line joins the candidates that no other beats in time and error at once.
 
     Args:
         path: of the figure.
@@ -27,7 +28,7 @@ def draw_search(path: Path, result: SearchResult, unit: str) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     largest = max([row.parameters for row in result.ranking], default=1)
-    style = {"edgecolors": "#333333", "linewidths": 0.5, "zorder": 2}
+    style: Dict[str, Any] = {"edgecolors": "#333333", "linewidths": 0.5, "zorder": 2}
     for rows, defined in (
         ([row for row in result.ranking if row.w is None], False),
         ([row for row in result.ranking if row.w is not None], True),
@@ -46,7 +47,8 @@ def draw_search(path: Path, result: SearchResult, unit: str) -> None:
         for moment, row in zip(times, rows):
             if row.error_spread is not None:
                 axes.errorbar(moment, row.error, yerr=row.error_spread, color="#999999", zorder=1)
-    front = sorted((row.latency * scale, row.error) for row in result.ranking if row.on_front)
+    drawn = [(row.latency * scale, row.error) for row in result.ranking]
+    front = sorted({point for point, on in zip(drawn, pareto_front(drawn)) if on})
     axes.plot(*zip(*front), color="#c8553d", linewidth=1, zorder=1, label="Pareto front")
     if result.best is not None:
         best = result.best

@@ -1,0 +1,89 @@
+"""The demonstration's search: the teacher answers everything once, then candidates are ranked."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from bort.gluon.distributed import SingleProcess
+from bort.gluon.search_questions import SearchQuestions, SearchText
+from bort.gluon.search_run import SearchPlan, run_search
+from bort.gluon.teacher import GluonTeacher
+from bort.search.config import SearchConfig
+from bort.search.ranking import SearchResult
+from bort.search.space import SearchSpace
+from bort.search.surrogates import Hyperparameters
+from bort.threads import set_thread_count
+from demo.plan import DemoConfig
+from demo.stages import INITIALIZER_RANGE, Text
+
+ANSWERS = "answers"
+SEARCH = "search"
+
+
+def search_settings(config: DemoConfig, train_steps: int) -> SearchConfig:
+    """The search's settings; with the students' number of steps they name all questions.
+
+    Inference time is the polynomial, so that every machine finds the same architecture.
+    """
+    return SearchConfig(
+        epsilon=config.epsilon,
+        train_steps=train_steps,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        held_out_batches=config.search_held_out_batches,
+        initializer_range=INITIALIZER_RANGE,
+        cache_dtype="float16",
+        latency="multiply_adds",
+        threads=set_thread_count(),
+    )
+
+
+def search_space(config: DemoConfig, text: Text) -> SearchSpace:
+    """The candidates of the demonstration."""
+    return SearchSpace(
+        config.depths,
+        config.heads,
+        config.hiddens,
+        config.intermediates,
+        vocabulary_size=len(text.vocabulary),
+        maximum_length=config.max_seq_length,
+    )
+
+
+def record_answers(teacher: GluonTeacher, config: DemoConfig, text: Text, folder: Path) -> float:
+    """The teacher's answers to all that search and students are going to ask, in `folder`.
+
+    The first batches of the students are those of the search.
+
+    Returns:
+        The seconds that they took for one step of a student.
+    """
+    steps = max(config.student_steps, config.search_steps)
+    questions = SearchQuestions(search_settings(config, steps), _search_text(text))
+    began = time.perf_counter()
+    questions.fill(folder / ANSWERS, teacher, SingleProcess(), lambda: False)
+    return (time.perf_counter() - began) / (steps + config.search_held_out_batches)
+
+
+def find_architecture(
+    teacher: GluonTeacher, config: DemoConfig, text: Text, folder: Path
+) -> SearchResult:
+    """Search with the recorded answers; results stay in `folder`/search."""
+    plan = SearchPlan(
+        search_settings(config, config.search_steps),
+        search_space(config, text),
+        (Hyperparameters(),),
+        _search_text(text),
+        folder / SEARCH,
+        answers=folder / ANSWERS,
+        latencies=folder / SEARCH / "latencies.json",
+        teacher=lambda: teacher,
+    )
+    result = run_search(plan, SingleProcess())
+    assert result is not None, "nobody asks this search to stop"
+    return result
+
+
+def _search_text(text: Text) -> SearchText:
+    return SearchText(text.train, text.held_out, text.vocabulary)
