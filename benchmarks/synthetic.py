@@ -7,7 +7,7 @@ from typing import Tuple
 import mxnet as mx
 import numpy as np
 
-from bort.architecture import get_architecture
+from bort.architecture import Architecture, get_architecture
 from bort.gluon.model import BortModel
 from bort.gluon.pretraining import PretrainingData
 from bort.gluon.teacher import GluonTeacher
@@ -64,17 +64,27 @@ def settings(batch_size: int, length: int, predictions: int, steps: int) -> Pret
 
 def make_student_and_teacher(student: str, teacher: str) -> Tuple[BortModel, GluonTeacher]:
     """Both with random weights; the teacher takes the student's vocabulary."""
+    model = make_student(student)
+    return model, make_teacher(teacher, model.architecture)
+
+
+def make_student(student: str) -> BortModel:
+    """A student with random weights, the same at every call."""
     mx.random.seed(0)
     model = BortModel(get_architecture(student))
     model.initialize()
+    return model
+
+
+def make_teacher(teacher: str, student: Architecture) -> GluonTeacher:
+    """A teacher with random weights and the student's vocabulary."""
     shape = get_architecture(teacher).replace(
-        vocabulary_size=model.architecture.vocabulary_size,
-        maximum_length=model.architecture.maximum_length,
+        vocabulary_size=student.vocabulary_size, maximum_length=student.maximum_length
     )
     network = BortModel(shape, dropout=0.0)
     network.collect_params().setattr("grad_req", "null")
     network.initialize()
-    return model, GluonTeacher(network, shape)
+    return GluonTeacher(network, shape)
 
 
 def make_data(config: PretrainingConfig, length: int, size: int, examples: int) -> PretrainingData:

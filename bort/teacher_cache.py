@@ -70,8 +70,18 @@ class CacheKey(Config):
     @property
     def predictions(self) -> int:
         """P, positions a row: the predictions of an example of `length` tokens."""
-        policy = MaskingPolicy(self.mask_probability, self.max_predictions, self.whole_word_mask)
-        return policy.prediction_count(max(1, self.length - 2))
+        return self.masking_policy.prediction_count(max(1, self.length - 2))
+
+    @property
+    def masking_policy(self) -> MaskingPolicy:
+        """How the masks were drawn."""
+        return MaskingPolicy(
+            probability=self.mask_probability,
+            maximum_predictions=self.max_predictions,
+            whole_words=self.whole_word_mask,
+            mask_share=self.mask_share,
+            random_share=self.random_share,
+        )
 
     @property
     def row_type(self) -> np.dtype:

@@ -151,6 +151,7 @@ def _compress(key: CacheKey, logits: np.ndarray, batch: MaskedBatch, sums: _Sums
         raise InputError(
             f"the teacher answers with {logits.shape[1:]} logits a row, not {expected}"
         )
+    _check_finite(logits, logits.dtype, batch)
     records = np.zeros(len(logits), dtype=key.row_type)
     if key.top_k == 0:
         records["logits"] = logits
@@ -163,7 +164,7 @@ def _compress(key: CacheKey, logits: np.ndarray, batch: MaskedBatch, sums: _Sums
                 total = log_sum_exp(logits[row], temperature)
                 records["log_sum_exp"][row, :, column] = total
             _add_deviation(key, logits[row], ids, records[row], batch.weights[row] > 0, sums)
-    _check_finite(records, batch)
+    _check_finite(records["logits"], records["logits"].dtype, batch)
     return records
 
 
@@ -188,17 +189,14 @@ def _add_deviation(
         sums.outside[column] += float(found.outside.sum())
 
 
-def _check_finite(records: np.ndarray, batch: MaskedBatch) -> None:
-    for name in ("logits", "log_sum_exp"):
-        if name not in (records.dtype.names or ()):
-            continue
-        finite = np.isfinite(records[name]).all(axis=(1, 2))
-        if not finite.all():
-            example = int(batch.example_ids[int(np.argmin(finite))])
-            raise WorkError(
-                f"the teacher's answer to example {example} of epoch {batch.epoch} is not finite "
-                f"as {records['logits'].dtype}"
-            )
+def _check_finite(logits: np.ndarray, kind: np.dtype, batch: MaskedBatch) -> None:
+    finite = np.isfinite(logits).reshape(len(logits), -1).all(axis=1)
+    if not finite.all():
+        example = int(batch.example_ids[int(np.argmin(finite))])
+        raise WorkError(
+            f"the teacher's answer to example {example} of epoch {batch.epoch} is not finite "
+            f"as {kind}"
+        )
 
 
 def _to_numpy(answers: Any) -> np.ndarray:

@@ -24,7 +24,6 @@ from bort.gluon.pretraining import (
 from bort.gluon.teacher import GluonTeacher
 from bort.gluon.trainer import DistillationTrainer, dropout_seed
 from bort.pretraining_config import PretrainingConfig
-from bort.recorded_answers import RecordedAnswers
 from bort.text.masking import Masking
 from tests.text.toy import ToyExamples, ToyVocabulary
 
@@ -96,27 +95,6 @@ def test_a_student_learns_to_predict():
     _, reports = run_steps(config, steps=150, count=400, stride=0)
     assert np.mean([r.mlm_loss for r in reports[:5]]) > 3.9
     assert np.mean([r.mlm_loss for r in reports[-10:]]) < 2.0
-
-
-def test_recorded_answers_are_the_live_ones(tmp_path):
-    teacher = make_teacher()
-    config = dataclasses.replace(BASE, num_steps=20)
-    data = make_data(config)
-    plan = plan_batches(data.train, config, 1)
-    steps = planned_batches(plan, data, config, SingleProcess(), 1)
-    recorded = RecordedAnswers.record(
-        teacher, (batch for batches in steps for batch in batches), tmp_path / "answers"
-    )
-    live, live_reports = run_steps(config, 6, 0.1, teacher)
-    kept, kept_reports = run_steps(config, 6, 0.1, recorded)
-    np.testing.assert_allclose(live, kept, atol=1e-6)
-    for a, b in zip(live_reports, kept_reports):
-        assert a.loss == pytest.approx(b.loss, rel=1e-5)
-    with pytest.raises(InputError, match="epoch 99"):
-        other = dataclasses.replace(
-            next(planned_batches(plan, data, config, SingleProcess(), 1))[0], epoch=99
-        )
-        recorded.answer(other)
 
 
 @pytest.mark.parametrize("interrupted_after", [4, 8])

@@ -1,0 +1,150 @@
+"""A distillation step from kept answers against one that asks the teacher, step by step in turn.
+
+Three equal students make the same steps: with a live teacher, from a cache of full logits, and from
+a cache of the largest ones. Without a teacher a step has three times the multiply-adds of a
+student's forward pass (the backward pass counts twice), with one the teacher's forward pass on top;
+their ratio is the bound of the speed-up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Dict, List
+
+from bort.command import make_parser, run_command
+from bort.threads import set_thread_count
+
+LIVE, FULL, TOP = "live", "full", "top_k"
+
+
+def main() -> None:
+    """Parse the flags, measure, print JSON."""
+    parser = make_parser(__doc__ or "")
+    parser.add_argument("--student", default="bort_4_8_768_1024")
+    parser.add_argument("--teacher", default="roberta_24_1024_16")
+    parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--predictions", type=int, default=20)
+    parser.add_argument("--top_k", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=8, help="measured steps, after two others")
+    parser.add_argument("--folder", help="for the caches, removed at the end (default: temporary)")
+    parser.add_argument("--output_file", help="where to write the JSON too")
+    run_command(parser, _work)
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory(dir=parsed.folder) as folder:
+        results = measure(parsed, Path(folder))
+    print(json.dumps(results, indent=2))
+    if parsed.output_file:
+        from bort.files import write_json
+
+        write_json(parsed.output_file, results)
+    return 0
+
+
+def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:
+    """Fill both caches, then make every step three times."""
+    set_thread_count()
+    import mxnet as mx
+
+    from benchmarks.synthetic import make_data, make_student, make_teacher, settings
+    from bort.gluon.distributed import SingleProcess
+    from bort.gluon.pretraining import plan_batches, planned_batches
+    from bort.gluon.trainer import DistillationTrainer
+
+    warm = 2
+    config = settings(parsed.batch_size, parsed.length, parsed.predictions, parsed.steps + warm)
+    students = {kind: make_student(parsed.student) for kind in (LIVE, FULL, TOP)}
+    architecture = students[LIVE].architecture
+    teacher = make_teacher(parsed.teacher, architecture)
+    size = architecture.vocabulary_size
+    data = make_data(config, parsed.length, size, parsed.batch_size * config.num_steps)
+    answers, filled = _fill(parsed, folder, config, data, teacher)
+    trainers = {
+        kind: DistillationTrainer(students[kind], config, SingleProcess(), mx.cpu(), answers[kind])
+        for kind in students
+    }
+    plan = plan_batches(data.train, config, 1)
+    batches = planned_batches(plan, data, config, SingleProcess(), 1)
+    seconds: Dict[str, List[float]] = {kind: [] for kind in trainers}
+    losses: Dict[str, List[float]] = {kind: [] for kind in trainers}
+    for number, micro_batches in enumerate(batches, start=1):
+        for kind, trainer in trainers.items():
+            mx.nd.waitall()
+            began = time.perf_counter()
+            report = trainer.step(number, micro_batches)
+            mx.nd.waitall()
+            if number > warm:
+                seconds[kind].append(time.perf_counter() - began)
+            losses[kind].append(report.loss)
+    return {**_report(parsed, architecture, teacher.architecture, seconds, losses), **filled}
+
+
+def _fill(parsed: argparse.Namespace, folder: Path, config: Any, data: Any, teacher: Any) -> Any:
+    """The three sources of answers, and what the caches took. The second is made from the first."""
+    from benchmarks.synthetic import RandomVocabulary
+    from bort.gluon.teacher_caching import batch_maker, every_row, key_fields
+    from bort.teacher_cache import CacheKey, TeacherCache
+    from bort.teacher_cache_filling import fill_cache
+
+    temperature = config.distillation_temperature
+    vocabulary = RandomVocabulary(teacher.vocabulary_size)
+    answers: Dict[str, Any] = {LIVE: teacher}
+    filled: Dict[str, Any] = {}
+    for kind, source, top_k in ((FULL, LIVE, 0), (TOP, FULL, parsed.top_k)):
+        key = CacheKey(
+            teacher=teacher.fingerprint,
+            engine="mxnet",
+            precision="float32",
+            top_k=top_k,
+            temperatures=(temperature,) if top_k else (),
+            **key_fields(config, data.train, vocabulary),
+        )
+        began = time.perf_counter()
+        fill_cache(
+            folder / kind,
+            key,
+            every_row(len(data.train), 1),
+            batch_maker(data.train, data.masking, key),
+            answers[source],
+            batch_size=parsed.batch_size,
+        )
+        cache = TeacherCache.open(folder / kind, temperature=temperature)
+        answers[kind] = cache
+        filled[f"{kind}_fill_seconds"] = time.perf_counter() - began
+        filled[f"{kind}_bytes_per_sequence"] = key.row_type.itemsize
+    filled["top_k_deviation"] = answers[TOP].deviation
+    return answers, filled
+
+
+def _report(
+    parsed: argparse.Namespace,
+    student: Any,
+    teacher: Any,
+    seconds: Dict[str, List[float]],
+    losses: Dict[str, List[float]],
+) -> Dict[str, Any]:
+    shape = (parsed.batch_size, parsed.length, parsed.predictions)
+    cached = 3 * student.multiply_adds(*shape)
+    bound = (cached + teacher.multiply_adds(*shape)) / cached
+    medians = {kind: statistics.median(values) for kind, values in seconds.items()}
+    report: Dict[str, Any] = {"step_seconds": medians, "bound_speed_up": bound}
+    for kind in (FULL, TOP):
+        speed_up = medians[LIVE] / medians[kind]
+        differences = [abs(a - b) for a, b in zip(losses[LIVE], losses[kind])]
+        report[f"{kind}_speed_up"] = speed_up
+        report[f"{kind}_share_of_bound"] = speed_up / bound
+        report[f"{kind}_largest_loss_difference"] = max(differences)
+    report["full_losses_agree_to_1e-4"] = report["full_largest_loss_difference"] <= 1e-4
+    report["live_losses"] = losses[LIVE]
+    return report
+
+
+if __name__ == "__main__":
+    main()
