@@ -25,11 +25,11 @@ class Divergence:
     """How far a candidate's output distribution is from the teacher's, in nats a position.
 
     Attributes:
-        cross_entropy: −Σ t log s.
+        kl: Σ t (log t − log s).
         entropy: of the teacher, −Σ t log t.
     """
 
-    cross_entropy: float
+    kl: float
     entropy: float
 
 
@@ -80,7 +80,7 @@ class DistillationError:
         trainer = self.train(trial)
         found = self.divergence(trainer)
         size = trial.architecture.vocabulary_size
-        return error_from(self._config.error, found.cross_entropy, found.entropy, size)
+        return error_from(self._config.error, found.kl, found.entropy, size)
 
     def train(self, trial: Trial) -> DistillationTrainer:
         """The candidate after its s steps."""
@@ -110,8 +110,8 @@ class DistillationError:
                 found = self._divergence(trainer.predict(batch), answers, weights)
             sums += found.asnumpy()
             count += batch.prediction_count
-        cross_entropy, entropy = (float(value) / max(1, count) for value in sums)
-        return Divergence(cross_entropy, entropy)
+        kl, entropy = (float(value) / max(1, count) for value in sums)
+        return Divergence(kl, entropy)
 
 
 def training_settings(
@@ -147,6 +147,6 @@ class _Divergence(HybridBlock):
         log_teacher = F.log_softmax(F.cast(teacher, "float32"), axis=-1)
         log_student = F.log_softmax(F.cast(student, "float32"), axis=-1)
         teacher = F.exp(log_teacher)
-        cross_entropy = -F.sum(F.sum(teacher * log_student, axis=-1) * weights)
+        kl = F.sum(F.sum(teacher * (log_teacher - log_student), axis=-1) * weights)
         entropy = -F.sum(F.sum(teacher * log_teacher, axis=-1) * weights)
-        return F.concat(cross_entropy.reshape((1,)), entropy.reshape((1,)), dim=0)
+        return F.concat(kl.reshape((1,)), entropy.reshape((1,)), dim=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Dict, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from bort.config import Config, setting
 from bort.errors import InputError
@@ -162,26 +162,30 @@ def read_hyperparameters(path: Optional[str]) -> List[Hyperparameters]:
     return sets
 
 
-def error_from(kind: str, cross_entropy: float, entropy: float, vocabulary_size: int) -> float:
+def error_from(kind: str, kl: float, entropy: float, vocabulary_size: int) -> float:
     """ê of one kind, from means over held-out masked positions at temperature 1.
 
-    `cross_entropy`: −Σ t log s, as in arXiv 2010.10499. `kl`: less the teacher's entropy
-    −Σ t log t, so that T itself would have 0. `chance`: kl divided by that of an even guess,
+    `cross_entropy`: −Σ t log s, as in arXiv 2010.10499, which is kl and the teacher's entropy
+    −Σ t log t. `kl`: without the entropy, so that T itself would have 0. `chance`: kl divided by that of an even guess,
     ln V − entropy: 0 is T, 1 is guessing. The last two rank alike; against the first they rank
     otherwise, because 1/e is not invariant to a shift.
 
     Args:
         kind: one of `ERRORS`.
-        cross_entropy: nats a position.
+        kl: Σ t (log t − log s), nats a position.
         entropy: of the teacher, nats a position.
         vocabulary_size: V.
 
-    >>> error_from("chance", 3.0, 2.0, 55)
+    >>> error_from("chance", 1.0, 2.0, 55)
     0.498...
     """
-    distance: Dict[str, float] = {
-        "cross_entropy": cross_entropy,
-        "kl": cross_entropy - entropy,
-        "chance": (cross_entropy - entropy) / (math.log(vocabulary_size) - entropy),
-    }
-    return distance[kind]
+    if kind == "cross_entropy":
+        return kl + entropy
+    if kind == "kl":
+        return kl
+    guessing = math.log(vocabulary_size) - entropy
+    if guessing <= 0:
+        raise InputError(
+            f"error is {kind!r}, but the teacher itself guesses evenly (entropy {entropy:.4f} nats)"
+        )
+    return kl / guessing

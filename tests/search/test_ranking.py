@@ -105,10 +105,12 @@ def test_the_table_shows_the_maximum_point_without_a_w():
 
 
 def test_kinds_of_error_differ_by_a_shift_and_a_scale():
-    found = {kind: error_from(kind, 3.0, 2.0, 100) for kind in ERRORS}
+    found = {kind: error_from(kind, 1.0, 2.0, 100) for kind in ERRORS}
     assert found["cross_entropy"] == 3.0
     assert found["kl"] == 1.0
     assert found["chance"] == pytest.approx(1.0 / (4.605170185988092 - 2.0))
+    with pytest.raises(InputError, match="the teacher itself guesses evenly"):
+        error_from("chance", 1.0, 4.7, 100)
 
 
 def test_the_polynomial_is_that_of_the_architecture():
