@@ -261,3 +261,12 @@ def test_the_fingerprint_names_the_answers(tmp_path, full, top):
     assert fill(tmp_path / "again")
     prints.add(TeacherCache.open(tmp_path / "again").fingerprint)
     assert len(prints) == 2
+
+    class Other(Counting):
+        def answer(self, batch):
+            return super().answer(batch) + np.float32(1)
+
+    assert fill(tmp_path / "other", teacher=Other())
+    other = TeacherCache.open(tmp_path / "other")
+    assert other.key == FULL
+    assert other.fingerprint not in prints
