@@ -15,7 +15,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
@@ -30,6 +30,7 @@ FORMAT = "bort-teacher-cache-1"
 DESCRIPTION_FILE = "cache.json"
 ROWS_FILE = "rows.npy"
 DTYPES = ("float32", "float16")
+_MOST_OPEN_PARTS = 4096  # a process may map some ten thousand files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,6 +136,7 @@ class TeacherCache:
         self._rows_per_part = int(description["rows_per_part"])
         self._parts: List[Mapping[str, Any]] = description["parts"]
         self._arrays: Dict[int, np.ndarray] = {}
+        self._verified: Set[int] = set()
         self._examples = np.ascontiguousarray(rows[:, 1])
         epochs, begins = np.unique(rows[:, 0], return_index=True)
         ends = np.append(begins[1:], len(rows))
@@ -255,8 +257,11 @@ class TeacherCache:
         if part not in self._arrays:
             description = self._parts[part]
             path = self.folder / description["file"]
-            if self._verify:
+            if self._verify and part not in self._verified:
                 check_part(path, description)
+                self._verified.add(part)
+            if len(self._arrays) >= _MOST_OPEN_PARTS:
+                del self._arrays[next(iter(self._arrays))]
             try:
                 array = np.memmap(
                     path, dtype=self.key.row_type, mode="r", shape=(int(description["rows"]),)

@@ -116,6 +116,8 @@ def fill_cache(
     done = total - sum(len(part.rows) for part in missing)
     hooks.on_rows(done, total)
     for part in missing:
+        part.forget()
+    for part in missing:
         if hooks.stop_requested():
             break
         for count in part.write(make_batch, teacher, batch_size):

@@ -72,6 +72,10 @@ class Part:
             return False
         return True
 
+    def forget(self) -> None:
+        """Remove the record, so that the part does not count as there until it is written."""
+        self._record_path.unlink(missing_ok=True)
+
     def record(self) -> Dict[str, Any]:
         """What was recorded when the part was written."""
         record = read_json(self._record_path)
@@ -87,7 +91,6 @@ class Part:
         batch_size: int,
     ) -> Iterator[int]:
         """Write the part; yields the number of rows after every batch."""
-        self._record_path.unlink(missing_ok=True)
         digest, sums = hashlib.sha256(), _Sums(self._key)
         with atomic_write(self.path) as stream:
             for epoch, ids in _batches(self.rows, batch_size):

@@ -8,9 +8,11 @@ import json
 import numpy as np
 import pytest
 
+import bort.teacher_cache
 from bort.errors import InputError
 from bort.teacher_cache import CacheKey, TeacherCache
 from bort.teacher_cache_filling import FillHooks
+from bort.text.masking import EVALUATION_EPOCH
 from bort.top_k_answers import log_sum_exp
 from tests.cache_samples import EXAMPLES, FULL, ROWS, TOP, Counting, batch_of, fill
 
@@ -112,6 +114,31 @@ def test_what_is_not_covered_is_refused_by_name(tmp_path, full):
     for epoch, example in ((0, 2), (0, 19), (0, 0), (1, 3), (1, 19)):
         with pytest.raises(InputError, match=f"does not cover example {example} of epoch {epoch}"):
             some.answer(batch_of(epoch, [example]))
+
+
+def test_parts_are_closed_when_there_are_many_and_verified_once(full, monkeypatch):
+    monkeypatch.setattr("bort.teacher_cache._MOST_OPEN_PARTS", 2)
+    hashed = []
+    original = bort.teacher_cache.check_part
+    monkeypatch.setattr(
+        "bort.teacher_cache.check_part", lambda *what: hashed.append(what[0]) or original(*what)
+    )
+    cache = TeacherCache.open(full)
+    batch = batch_of(0, [0, 7, 13, 19, 1])
+    for _ in range(2):
+        assert (cache.answer(batch) == Counting().answer(batch)).all()
+    assert len(cache._arrays) == 2
+    assert [path.name for path in hashed] == [f"part-00000{n}.bin" for n in range(4)]
+
+
+def test_held_out_examples_are_rows_of_the_epoch_of_evaluation(tmp_path):
+    rows = np.array([(EVALUATION_EPOCH, 2), (EVALUATION_EPOCH, 5), (0, 1), (0, 2)])
+    assert fill(tmp_path, dataclasses.replace(FULL, held_out="text"), rows=rows, rows_per_part=3)
+    cache = TeacherCache.open(tmp_path)
+    for batch in (batch_of(EVALUATION_EPOCH, [5, 2]), batch_of(0, [2])):
+        assert (cache.answer(batch) == Counting().answer(batch)).all()
+    with pytest.raises(InputError, match="does not cover example 1 of epoch -1"):
+        cache.answer(batch_of(EVALUATION_EPOCH, [1]))
 
 
 CHANGED = {
@@ -234,3 +261,12 @@ def test_the_fingerprint_names_the_answers(tmp_path, full, top):
     assert fill(tmp_path / "again")
     prints.add(TeacherCache.open(tmp_path / "again").fingerprint)
     assert len(prints) == 2
+
+    class Other(Counting):
+        def answer(self, batch):
+            return super().answer(batch) + np.float32(1)
+
+    assert fill(tmp_path / "other", teacher=Other())
+    other = TeacherCache.open(tmp_path / "other")
+    assert other.key == FULL
+    assert other.fingerprint not in prints

@@ -136,6 +136,16 @@ def test_a_damaged_part_is_made_again(tmp_path, caplog):
     assert teacher.asked == 0, "nothing is left to ask"
 
 
+def test_a_damaged_part_does_not_count_until_it_is_made_again(tmp_path):
+    fill(tmp_path)
+    before = files_of(tmp_path)
+    path = tmp_path / "part-000004.bin"
+    path.write_bytes(bytes(path.stat().st_size))
+    assert not fill(tmp_path, hooks=stop_after(0))
+    assert fill(tmp_path)
+    assert files_of(tmp_path) == before
+
+
 def test_another_cache_is_not_overwritten(tmp_path):
     fill(tmp_path / "complete")
     fill(tmp_path / "begun", hooks=stop_after(1))

@@ -122,10 +122,18 @@ def test_two_ranks_fill_the_same_bytes_as_one(tmp_path, flags, top):
     assert "deviates by" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_or_killed_fill_is_continued(tmp_path, flags, top, number):
+@pytest.mark.parametrize(
+    ("filler", "number"),
+    [
+        (FILL, signal.SIGTERM),
+        (FILL, signal.SIGINT),
+        (FILL, signal.SIGKILL),
+        (RANKS, signal.SIGTERM),
+    ],
+)
+def test_a_stopped_or_killed_fill_is_continued(tmp_path, flags, top, filler, number):
     folder = tmp_path / "cache"
-    command = [*FILL, *flags, "--temperatures", "1", "2", "--output_dir", str(folder)]
+    command = [*filler, *flags, "--temperatures", "1", "2", "--output_dir", str(folder)]
     (tmp_path / "sitecustomize.py").write_text(SLOW_ANSWERS)
     slow = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     process = start(command, env=slow)
