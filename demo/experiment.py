@@ -22,7 +22,7 @@ from demo.plan import (
     DemoConfig,
 )
 from demo.results import save, summarise, table
-from demo.search import ANSWERS, find_architecture, record_answers
+from demo.search import ANSWERS, check_candidates, find_architecture, record_answers
 from demo.stages import train_teacher, unigram_accuracy
 from demo.students import train_students
 from demo.text import prepare_text
@@ -50,6 +50,7 @@ def run_demo(config: DemoConfig) -> Dict[str, Any]:
     with stage("data"):
         text = prepare_text(config, folder)
         unigram = unigram_accuracy(text)
+        check_candidates(config, text)
     with stage("teacher"):
         teacher, teacher_curve = train_teacher(config, text, folder / "teacher")
     with stage("search"):
@@ -79,11 +80,7 @@ def _with_student(config: DemoConfig, search: SearchResult) -> DemoConfig:
     if config.student is not None:
         log.info("students: %s, as asked for", config.student)
         return config
-    if search.best is None:
-        raise InputError(
-            "no candidate is smaller and faster than the teacher: choose smaller ones with "
-            "--depths, --heads, --hiddens, --intermediates, or a --student"
-        )
+    assert search.best is not None, "some candidate is smaller and faster"
     found = search.best.architecture
     log.info("students: %s, found by the search", found)
     name = f"{found.depth}-{found.heads}-{found.hidden}-{found.intermediate}"

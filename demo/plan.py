@@ -97,7 +97,6 @@ REAL_ENGLISH: Mapping[str, object] = {
     "scored_examples": 768,
     "teacher": "2-4-128-512",
     "teacher_steps": 5_000,
-    "student": "2-2-64-256",
     "student_steps": 1_500,
 }
 """What differs on real English: many short sequences a step. With 16 sequences of 64 tokens a

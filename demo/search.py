@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from bort.errors import InputError
 from bort.gluon.distributed import SingleProcess
 from bort.gluon.search_questions import SearchQuestions, SearchText
 from bort.gluon.search_run import SearchPlan, run_search
 from bort.gluon.teacher import GluonTeacher
 from bort.search.config import SearchConfig
+from bort.search.fptas import choose_every_nth
 from bort.search.ranking import SearchResult
 from bort.search.space import SearchSpace
-from bort.search.surrogates import Hyperparameters
+from bort.search.surrogates import Hyperparameters, MultiplyAddLatency
 from bort.threads import set_thread_count
 from demo.plan import DemoConfig
-from demo.stages import INITIALIZER_RANGE, Text
+from demo.stages import INITIALIZER_RANGE, Text, architecture_for
 
 ANSWERS = "answers"
 SEARCH = "search"
@@ -48,6 +50,24 @@ def search_space(config: DemoConfig, text: Text) -> SearchSpace:
         config.intermediates,
         vocabulary_size=len(text.vocabulary),
         maximum_length=config.max_seq_length,
+    )
+
+
+def check_candidates(config: DemoConfig, text: Text) -> None:
+    """Refuse a space in which nothing can be found, before anything is trained.
+
+    Raises:
+        InputError: no candidate has fewer parameters and multiply-adds than the teacher.
+    """
+    teacher = architecture_for(config.teacher, text, config)
+    latency = MultiplyAddLatency(config.max_seq_length)
+    for candidate in choose_every_nth(search_space(config, text), config.epsilon):
+        smaller = candidate.parameter_count() < teacher.parameter_count()
+        if smaller and latency.latency(candidate) < latency.latency(teacher):
+            return
+    raise InputError(
+        f"no candidate is smaller and faster than the teacher {teacher}: choose smaller ones with "
+        "--depths, --heads, --hiddens, --intermediates"
     )
 
 

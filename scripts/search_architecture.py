@@ -73,7 +73,7 @@ def _work(parsed: argparse.Namespace) -> int:
     if communicator.rank == 0:
         summary = {"folder": str(folder), "stopped": result is None}
         if result is not None:
-            summary.update(result.as_dict())
+            summary.update(result.summary())
         print(json.dumps(summary, indent=2))
     return 0
 

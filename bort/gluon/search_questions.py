@@ -136,6 +136,16 @@ class SearchQuestions:
         Returns:
             Whether the cache is complete; False after a stop.
         """
+        complete = self.is_complete(folder)
+        wait_for_all(communicator)  # nobody writes before everybody has looked
+        if complete:
+            answered_by = self.open(folder)[0].key.teacher
+            if answered_by != teacher.fingerprint:
+                raise InputError(
+                    f"{folder}: teacher is {answered_by[:12]}, {teacher.fingerprint[:12]} is "
+                    "asked for (a cache holds the answers of one teacher)"
+                )
+            return True
         rows, size = self._rows(), self._config.batch_size
         key = CacheKey(
             teacher=teacher.fingerprint,

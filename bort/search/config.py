@@ -166,9 +166,9 @@ def error_from(kind: str, kl: float, entropy: float, vocabulary_size: int) -> fl
     """ê of one kind, from means over held-out masked positions at temperature 1.
 
     `cross_entropy`: −Σ t log s, as in arXiv 2010.10499, which is kl and the teacher's entropy
-    −Σ t log t. `kl`: without the entropy, so that T itself would have 0. `chance`: kl divided by that of an even guess,
-    ln V − entropy: 0 is T, 1 is guessing. The last two rank alike; against the first they rank
-    otherwise, because 1/e is not invariant to a shift.
+    −Σ t log t. `kl`: without the entropy, so that T itself would have 0. `chance`: kl divided by
+    that of an even guess, ln V − entropy: 0 is T, 1 is guessing. The last two rank alike; against
+    the first they rank otherwise, because 1/e is not invariant to a shift.
 
     Args:
         kind: one of `ERRORS`.

@@ -97,9 +97,12 @@ class SearchResult:
         return smallness(row.parameters, row.latency, self.maximum_parameters, self.maximum_latency)
 
     def as_dict(self) -> Dict[str, Any]:
-        """JSON-ready values."""
+        """JSON-ready values: the summary with all rows."""
+        return {"ranking": [row.as_dict() for row in self.ranking], **self.summary()}
+
+    def summary(self) -> Dict[str, Any]:
+        """JSON-ready values without the ranking."""
         return {
-            "ranking": [row.as_dict() for row in self.ranking],
             "best": None if self.best is None else self.best.as_dict(),
             "best_is_smallest": self.best_is_smallest,
             "size_correlation": self.size_correlation,

@@ -15,7 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, str(ROOT / "scripts" / "run_demo.py")]
 FEW = [
     *("--teacher_steps", "4", "--student_steps", "3", "--seeds", "2", "--evaluations", "3"),
-    *("--teacher", "1-2-32-64", "--student", "1-2-16-32", "--scored_examples", "16"),
+    *("--teacher", "1-2-32-64", "--scored_examples", "16", "--search_held_out_batches", "1"),
+    *("--depths", "2", "--heads", "1", "2", "--hiddens", "8", "--intermediates", "8", "12"),
+    *("--epsilon", "2", "--search_steps", "2"),
 ]
 
 
@@ -38,7 +40,12 @@ def check_results(folder: Path, printed: str) -> None:
     assert json.loads(printed)["mlm_loss"] == results["mlm_loss"]
     for score in ("mlm_accuracy", "mlm_loss"):
         assert set(results[score]) == {"teacher", "distilled", "self_supervised"}
-    assert set(results["seconds"]) == {"data", "teacher", "students", "report"}
+    assert set(results["seconds"]) == {"data", "teacher", "search", "students", "report"}
+    search = results["search"]
+    assert len(search["ranking"]) == 2
+    assert search["best"] == search["ranking"][0]
+    student = json.loads((folder / "student" / "model.json").read_text())
+    assert student["architecture"] == search["best"]["architecture"]
     for kind in ("distilled", "self_supervised"):
         assert len(results["curves"][kind]) == 2
         for curve in results["curves"][kind]:
@@ -82,6 +89,8 @@ def test_a_text_file_in_its_place(tmp_path):
         (["--seeds", "0"], "seeds"),
         (["--teacher", "3-5-128-256"], "does not divide"),
         (["--max_seq_length", "9999"], "max_seq_length"),
+        (["--hiddens", "256"], "no candidate is smaller and faster than the teacher"),
+        (["--epsilon", "99"], "epsilon is 99"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, arguments, word):

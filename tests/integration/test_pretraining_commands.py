@@ -19,41 +19,17 @@ import pytest
 from safetensors.numpy import load_file
 
 from bort.gluon.checkpoint import checkpoint_steps
+from tests.integration.commands import ROOT, SECONDS, run
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).resolve().parents[2]
 ONE = [sys.executable, str(ROOT / "scripts" / "run_pretraining_distillation.py")]
 HVD = str(ROOT / "scripts" / "run_pretraining_distillation_hvd.py")
 SMALL = ["--architecture", "2-2-32-64", "--batch_size", "4", "--lr", "2e-3", "--cpu_only"]
-SECONDS = 240
 
 
 def ranks(count: int) -> List[str]:
     return [sys.executable, "-m", "bort.launch", "--ranks", str(count), HVD]
-
-
-def run(command, status: int = 0, **options) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-        **options,
-    )
-    assert done.returncode == status, done.stderr[-3000:]
-    return done
-
-
-@pytest.fixture(scope="session")
-def sample(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("sample")
-    command = [sys.executable, ROOT / "scripts" / "prepare_self_test.py"]
-    run([*command, "--folder", folder, "--teacher_steps", "4"])
-    return folder
 
 
 @pytest.fixture
