@@ -1,0 +1,196 @@
+"""How far the few steps of a search foretell the error after long training.
+
+On a space of 24 candidates and generated English every candidate is trained long, and its error is
+compared with that after s = 3, 10, 30 and 100 steps of SGD: Spearman's rank correlation, and how
+much of the best W the pick of the scheme loses. Two cores: about half an hour.
+
+python -m bort.launch --ranks 2 benchmarks/surrogate_correlation.py --folder runs/surrogates
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+from bort.command import make_parser, run_command
+
+STEPS = (3, 10, 30, 100)
+
+
+def main() -> None:
+    """Parse the flags, measure, print JSON."""
+    parser = make_parser(__doc__ or "")
+    parser.add_argument("--folder", default="runs/surrogates", help="a second call continues there")
+    parser.add_argument("--long_steps", type=int, default=1_000, help="steps of the long training")
+    parser.add_argument("--seeds", type=int, default=2, help="seeds of the short trainings")
+    parser.add_argument("--output_file", help="where to write the JSON too")
+    run_command(parser, _work)
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from bort.files import write_json
+    from bort.gluon.distributed import find_communicator
+
+    communicator = find_communicator()
+    results = measure(parsed, communicator)
+    if communicator.rank == 0:
+        print(json.dumps(results, indent=2))
+        if parsed.output_file:
+            write_json(parsed.output_file, results)
+    return 0
+
+
+def measure(parsed: argparse.Namespace, communicator: Any) -> Dict[str, Any]:
+    """One exhaustive search a number of steps, from the same answers of the same teacher."""
+    from bort.gluon.distributed import wait_for_all
+    from bort.gluon.search_questions import SearchQuestions, SearchText
+    from bort.gluon.search_run import SETTINGS_FILE, SearchPlan, run_search
+    from bort.gluon.teacher import load_teacher
+    from bort.search.config import SearchConfig
+    from bort.search.space import SearchSpace
+    from bort.search.surrogates import Hyperparameters
+    from demo.plan import make_config
+    from demo.stages import INITIALIZER_RANGE, train_teacher
+    from demo.text import open_text, prepare_text
+
+    folder = Path(parsed.folder)
+    config = make_config(None, folder=str(folder))
+    if communicator.rank == 0 and not (folder / "teacher" / "model.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        train_teacher(config, prepare_text(config, folder), folder / "teacher")
+    wait_for_all(communicator)
+    text = open_text(config, folder)
+    search = SearchConfig(
+        strategy="exhaustive",
+        error="kl",
+        train_steps=parsed.long_steps,
+        batch_size=config.batch_size,
+        held_out_batches=12,
+        initializer_range=INITIALIZER_RANGE,
+        cache_dtype="float16",
+        latency="multiply_adds",
+    )
+    space = SearchSpace(
+        (2, 4),
+        (2, 4),
+        (64, 96),
+        (128, 256, 384),
+        vocabulary_size=len(text.vocabulary),
+        maximum_length=config.max_seq_length,
+    )
+    theta = Hyperparameters(optimizer="bertadam", lr=1e-3, warmup_ratio=0.1, weight_decay=0.01)
+    plan = SearchPlan(
+        search,
+        space,
+        (theta,),
+        SearchText(text.train, text.held_out, text.vocabulary),
+        folder / "long",
+        answers=folder / "answers",
+        latencies=folder / "latencies.json",
+        teacher=lambda: load_teacher(str(folder / "teacher")),
+    )
+    questions = SearchQuestions(search, plan.text)
+    if not questions.is_complete(plan.answers):
+        questions.fill(plan.answers, plan.teacher(), communicator, lambda: False)
+    results = {}
+    for steps in (*STEPS, parsed.long_steps):
+        shorter = plan
+        if steps != parsed.long_steps:
+            shorter = dataclasses.replace(
+                plan,
+                config=dataclasses.replace(search, train_steps=steps, seeds=parsed.seeds),
+                hyperparameters=(Hyperparameters(),),
+                folder=folder / f"steps-{steps}",
+            )
+        resume = (shorter.folder / SETTINGS_FILE).exists()
+        wait_for_all(communicator)
+        results[steps] = run_search(shorter, communicator, resume=resume)
+    entropy = _teacher_entropy(questions, plan.answers)
+    long = results.pop(parsed.long_steps)
+    return {
+        "candidates": len(space),
+        "teacher": str(load_teacher(str(folder / "teacher")).architecture),
+        "long_steps": parsed.long_steps,
+        "teacher_entropy_nats": entropy,
+        "long_kl": _spread_of([row.error for row in long.ranking]),
+        "by_steps": {str(s): compare(found, long, entropy) for s, found in results.items()},
+    }
+
+
+def compare(found: Any, long: Any, entropy: float) -> Dict[str, Any]:
+    """What s steps say against what long training says; both with kl as the error.
+
+    Cross-entropy is kl plus the teacher's entropy, the same for every candidate.
+    """
+    from bort.search.fptas import sort_by_parameters
+    from bort.search.w_coefficient import rank_correlation
+
+    short = {row.architecture: row.error for row in found.ranking}
+    true = {row.architecture: row.error for row in long.ranking}
+    order = sort_by_parameters(list(true))
+    report: Dict[str, Any] = {
+        "rank_correlation_of_errors": rank_correlation(
+            [short[a] for a in order], [true[a] for a in order]
+        ),
+        "kl": _spread_of([short[a] for a in order]),
+        "deviation_between_seeds": statistics.median(
+            row.error_spread or 0.0 for row in found.ranking
+        ),
+    }
+    for kind, shift in (("kl", 0.0), ("cross_entropy", entropy)):
+        guessed = {a: found_smallness(long, a) / (short[a] + shift) for a in order}
+        real = {a: found_smallness(long, a) / (true[a] + shift) for a in order}
+        best = max(real.values())
+        picks = {
+            f"epsilon_{epsilon}": max(order[::epsilon], key=guessed.__getitem__)
+            for epsilon in (1, 3)
+        }
+        report[f"w_with_{kind}"] = {
+            "rank_correlation_of_w": rank_correlation(
+                [guessed[a] for a in order], [real[a] for a in order]
+            ),
+            "rank_correlation_with_size": rank_correlation(
+                [guessed[a] for a in order], [found_smallness(long, a) for a in order]
+            ),
+            "best": str(max(real, key=real.__getitem__)),
+            **{
+                name: {"pick": str(pick), "loses_of_the_best_w": 1 - real[pick] / best}
+                for name, pick in picks.items()
+            },
+        }
+    return report
+
+
+def found_smallness(result: Any, architecture: Any) -> float:
+    """(1 − p)(1 − i) of a candidate."""
+    row = next(row for row in result.ranking if row.architecture == architecture)
+    return float(result.smallness_of(row))
+
+
+def _teacher_entropy(questions: Any, answers: Path) -> float:
+    """Mean entropy of the teacher's distribution at the held-out masked positions, in nats."""
+    import numpy as np
+
+    cache = questions.open(answers)[1]
+    total = count = 0.0
+    for batch in questions.held_out_batches():
+        logits = cache.answer(batch).astype(np.float64)
+        logits -= logits.max(axis=-1, keepdims=True)
+        log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        total -= float(((np.exp(log_p) * log_p).sum(axis=-1) * batch.weights).sum())
+        count += float(batch.weights.sum())
+    return total / count
+
+
+def _spread_of(values: Sequence[float]) -> List[float]:
+    return [min(values), statistics.median(values), max(values)]
+
+
+if __name__ == "__main__":
+    main()
