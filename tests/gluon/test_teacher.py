@@ -60,6 +60,8 @@ def test_zoo_weights_give_gluonnlps_logits(kind, tmp_path, monkeypatch):
     assert answers.shape == (4, 3, SMALL.vocabulary_size)
     scale = np.abs(expected).max()
     np.testing.assert_allclose(answers.asnumpy(), expected, rtol=0, atol=1e-5 * scale)
+    in_folder = load_teacher(name, checkpoint=tmp_path)
+    assert in_folder.fingerprint == teacher.fingerprint, "the only file of a folder"
 
 
 def test_answers_have_no_dropout_and_no_gradients():
