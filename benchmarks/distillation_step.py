@@ -49,8 +49,9 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
     from benchmarks.multiply_add_bound import measure_rate
     from benchmarks.synthetic import make_data, make_student_and_teacher, settings
     from bort.gluon.distributed import SingleProcess
+    from bort.gluon.flat_trainer import StageClock
     from bort.gluon.pretraining import plan_batches, planned_batches
-    from bort.gluon.trainer import DistillationTrainer, StageClock
+    from bort.gluon.trainer import DistillationTrainer
     from bort.text.batches import Prefetcher
 
     warm = 2

@@ -13,6 +13,7 @@ from bort.architecture import Architecture
 from bort.errors import InputError, WorkError
 from bort.gluon.checkpoint import checkpoint_steps
 from bort.gluon.distributed import SingleProcess
+from bort.gluon.flat_trainer import dropout_seed
 from bort.gluon.model import BortModel
 from bort.gluon.pretraining import (
     PretrainingData,
@@ -22,7 +23,7 @@ from bort.gluon.pretraining import (
     pretrain,
 )
 from bort.gluon.teacher import GluonTeacher
-from bort.gluon.trainer import DistillationTrainer, dropout_seed
+from bort.gluon.trainer import DistillationTrainer
 from bort.pretraining_config import PretrainingConfig
 from bort.text.masking import Masking
 from tests.text.toy import ToyExamples, ToyVocabulary
