@@ -48,3 +48,15 @@ def test_constant_stays_where_the_warm_up_ended():
         for n in range(1, 7)
     ]
     assert rates == [1.0, 2.0, 2.0, 2.0, 2.0, 2.0]
+
+
+def test_the_floor_holds_after_the_warm_up_and_beyond_the_last_step():
+    rates = [
+        learning_rate(n, schedule="linear", peak=1.0, total_steps=10, warmup_steps=4, floor=0.3)
+        for n in range(1, 15)
+    ]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert rates[4:8] == pytest.approx([6 / 7, 5 / 7, 4 / 7, 3 / 7])
+    assert rates[8:] == [0.3] * 6
+    low = learning_rate(9, schedule="linear", peak=0.1, total_steps=4, warmup_steps=0, floor=0.3)
+    assert low == 0.1
