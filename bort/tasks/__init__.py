@@ -1,0 +1,1 @@
+"""The tasks of GLUE, SuperGLUE and RACE: records, formulations, features, decisions."""

@@ -1,0 +1,339 @@
+"""The one table of tasks: all that is known of each before any file is read.
+
+Labels stand in the order of their class ids, which is GluonNLP's and the original release's order.
+It differs from other libraries' (arXiv:1804.07461, arXiv:1905.00537, arXiv:1704.04683 describe the
+tasks), so whoever writes a model down writes the labels beside it. Metrics stand in the order in
+which scores are published.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, Optional, Tuple
+
+from bort.errors import InputError
+
+GLUE, SUPERGLUE, RACE = "GLUE", "SuperGLUE", "RACE"
+SUITES = (GLUE, SUPERGLUE, RACE)
+
+# How an official item becomes one or several inputs of the model; see `bort.tasks.items`.
+SINGLE = "single sentence"
+PAIR = "sentence pair"
+SPANS = "two spans marked in a text"
+WORD = "word in two sentences"
+CHOICES = "each of two choices"
+ANSWERS = "each answer to a question"
+ENTITIES = "each candidate entity"
+OPTIONS = "each of four options"
+FORMULATIONS = (SINGLE, PAIR, SPANS, WORD, CHOICES, ANSWERS, ENTITIES, OPTIONS)
+
+ACCURACY = "accuracy"
+F1 = "f1"
+MATTHEWS = "matthews"
+PEARSON = "pearson"
+SPEARMAN = "spearman"
+MACRO_F1 = "macro_f1"
+ANSWER_F1 = "answer_f1"
+EXACT_MATCH = "exact_match"
+TOKEN_F1 = "token_f1"
+GENDER_PARITY = "gender_parity"
+METRICS = (
+    ACCURACY, F1, MATTHEWS, PEARSON, SPEARMAN, MACRO_F1, ANSWER_F1, EXACT_MATCH, TOKEN_F1,
+    GENDER_PARITY,
+)  # fmt: skip
+
+TRAIN, DEV, TEST = "train", "dev", "test"
+LINEAR, EXTRA_LAYER = "linear", "extra layer"
+MAX_LENGTH = 512
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a task's data.
+
+    Attributes:
+        name: "train", "dev", "test"; MNLI has two halves of dev and test, e.g. "dev_matched".
+        role: "train", "dev" or "test"; labels of a test split are never read.
+        files: names that the file (RACE: folder) goes by in the task's folder, official one first.
+        rows: official number of rows (MultiRC: passages, ReCoRD: queries, RACE: questions) of a
+            test split, None where it is not known for certain.
+        submission: name of the file in a benchmark's submission, "" where there is none.
+    """
+
+    name: str
+    role: str
+    files: Tuple[str, ...]
+    rows: Optional[int] = None
+    submission: str = ""
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """One task.
+
+    Attributes:
+        name: the key of the table.
+        suite: "GLUE", "SuperGLUE" or "RACE".
+        title: the full name.
+        folder: the task's folder in the suite's official layout.
+        cache_folder: its folder under GluonNLP's `datasets`.
+        fields: the official names of an item's texts.
+        passage: the field that truncation shortens first; "" where both sentences are equals.
+        labels: label strings in the order of class ids; () for regression, and for ReCoRD, whose
+            answers are texts.
+        label_range: lowest and highest score of a regression, None otherwise.
+        metrics: in published order.
+        formulation: one of `FORMULATIONS`.
+        splits: in the order train, dev, test.
+        model_task: the task whose model predicts this one, its own name for most.
+        head: "linear", or "extra layer" (a linear layer before the classifier; CoLA in the paper).
+        batch_size: the paper's.
+        aliases: other names that `get_task` takes.
+        source: where the official files are offered, "" where there is more than one place.
+        diagnostic: whether benchmark scores leave it out.
+    """
+
+    name: str
+    suite: str
+    title: str
+    folder: str
+    cache_folder: str
+    fields: Tuple[str, ...]
+    labels: Tuple[str, ...]
+    metrics: Tuple[str, ...]
+    formulation: str
+    splits: Tuple[Split, ...]
+    model_task: str
+    passage: str = ""
+    label_range: Optional[Tuple[float, float]] = None
+    head: str = LINEAR
+    batch_size: int = 8
+    max_length: int = MAX_LENGTH
+    aliases: Tuple[str, ...] = ()
+    source: str = ""
+    diagnostic: bool = False
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the answer is a number."""
+        return self.label_range is not None
+
+    @property
+    def trains(self) -> bool:
+        """Whether the task has training data of its own."""
+        return self.model_task == self.name
+
+    def splits_of(self, role: str) -> Tuple[Split, ...]:
+        """The splits for "train", "dev" or "test"; the diagnostics have only test."""
+        return tuple(split for split in self.splits if split.role == role)
+
+    def split(self, name: str) -> Split:
+        """The split of that name.
+
+        Raises:
+            InputError: the task has no such split.
+        """
+        for split in self.splits:
+            if split.name == name:
+                return split
+        known = ", ".join(split.name for split in self.splits)
+        raise InputError(f"{self.name}: has no split {name!r}, it has {known}")
+
+
+def _three(
+    suffix: str, dev: str, rows: Optional[int], submission: str = ""
+) -> Tuple[Split, Split, Split]:
+    return (
+        Split(TRAIN, TRAIN, (f"train{suffix}",)),
+        Split(DEV, DEV, (f"{dev}{suffix}",)),
+        Split(TEST, TEST, (f"test{suffix}",), rows, submission),
+    )
+
+
+def _glue(
+    name: str,
+    title: str,
+    fields: Tuple[str, ...],
+    labels: Tuple[str, ...],
+    metrics: Tuple[str, ...],
+    rows: Optional[int],
+    passage: str = "",
+    cache: str = "",
+    batch_size: int = 8,
+    **other: object,
+) -> TaskRecord:
+    values: Dict[str, object] = {
+        "formulation": PAIR if len(fields) == 2 else SINGLE,
+        "splits": _three(".tsv", "dev", rows, f"{name}.tsv"),
+        "model_task": name,
+        "source": f"https://dl.fbaipublicfiles.com/glue/data/{name}.zip",
+        "folder": name,
+    }
+    values.update(other)
+    return TaskRecord(
+        name=name,
+        suite=GLUE,
+        title=title,
+        cache_folder=cache or f"glue_{name.lower().replace('-', '')}",
+        fields=fields,
+        labels=labels,
+        metrics=metrics,
+        passage=passage,
+        batch_size=batch_size,
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def _superglue(
+    folder: str,
+    title: str,
+    fields: Tuple[str, ...],
+    labels: Tuple[str, ...],
+    metrics: Tuple[str, ...],
+    rows: int,
+    formulation: str = PAIR,
+    passage: str = "",
+    **other: object,
+) -> TaskRecord:
+    values: Dict[str, object] = {
+        "name": folder,
+        "model_task": folder,
+        "splits": _three(".jsonl", "val", rows, f"{folder}.jsonl"),
+        "cache_folder": f"superglue_{folder.lower().replace('-', '_')}",
+        "source": f"https://dl.fbaipublicfiles.com/glue/superglue/data/v2/{folder}.zip",
+    }
+    values.update(other)
+    return TaskRecord(
+        suite=SUPERGLUE,
+        title=title,
+        folder=folder,
+        fields=fields,
+        labels=labels,
+        metrics=metrics,
+        formulation=formulation,
+        passage=passage,
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def _race(name: str, title: str, level: str, rows: int) -> TaskRecord:
+    return TaskRecord(
+        name=name,
+        suite=RACE,
+        title=title,
+        folder="RACE",
+        cache_folder="race",
+        fields=("article", "question", "options"),
+        passage="article",
+        labels=("A", "B", "C", "D"),
+        metrics=(ACCURACY,),
+        formulation=OPTIONS,
+        splits=_three(f"/{level}", "dev", rows),
+        model_task=name,
+        aliases=(f"RACE-{level}",),
+    )
+
+
+_TWO_SENTENCES = ("sentence1", "sentence2")
+_PREMISE = ("premise", "hypothesis")
+_BINARY = ("0", "1")
+_TRUTH = ("false", "true")
+_RTE = ("not_entailment", "entailment")
+_NLI = ("neutral", "entailment", "contradiction")
+_SUPERGLUE_RTE = "SuperGLUE-RTE"
+
+_MNLI_SPLITS = (
+    Split(TRAIN, TRAIN, ("train.tsv",)),
+    Split("dev_matched", DEV, ("dev_matched.tsv",)),
+    Split("dev_mismatched", DEV, ("dev_mismatched.tsv",)),
+    Split("test_matched", TEST, ("test_matched.tsv",), 9796, "MNLI-m.tsv"),
+    Split("test_mismatched", TEST, ("test_mismatched.tsv",), 9847, "MNLI-mm.tsv"),
+)
+
+TASKS: Tuple[TaskRecord, ...] = (
+    _glue("CoLA", "Corpus of Linguistic Acceptability", ("sentence",), _BINARY, (MATTHEWS,), 1063,
+          head=EXTRA_LAYER),
+    _glue("SST-2", "Stanford Sentiment Treebank", ("sentence",), _BINARY, (ACCURACY,), 1821,
+          cache="glue_sst", batch_size=16, aliases=("SST",)),
+    _glue("MRPC", "Microsoft Research Paraphrase Corpus", ("#1 String", "#2 String"), _BINARY,
+          (F1, ACCURACY), 1725, source=""),
+    _glue("STS-B", "Semantic Textual Similarity Benchmark", _TWO_SENTENCES, (),
+          (PEARSON, SPEARMAN), 1379, label_range=(0.0, 5.0), aliases=("STS",)),
+    _glue("QQP", "Quora Question Pairs", ("question1", "question2"), _BINARY, (F1, ACCURACY),
+          390965, batch_size=16, source="https://dl.fbaipublicfiles.com/glue/data/QQP-clean.zip"),
+    _glue("MNLI", "Multi-Genre Natural Language Inference", _TWO_SENTENCES, _NLI, (ACCURACY,),
+          None, "sentence1", batch_size=16, splits=_MNLI_SPLITS),
+    _glue("QNLI", "Question Natural Language Inference", ("question", "sentence"), _RTE,
+          (ACCURACY,), 5463, "sentence", batch_size=16,
+          source="https://dl.fbaipublicfiles.com/glue/data/QNLIv2.zip"),
+    _glue("RTE", "Recognizing Textual Entailment", _TWO_SENTENCES, _RTE, (ACCURACY,), 3000,
+          "sentence1", aliases=("GLUE-RTE",)),
+    _glue("WNLI", "Winograd Natural Language Inference", _TWO_SENTENCES, _BINARY, (ACCURACY,), 146,
+          "sentence1"),
+    _glue("AX", "GLUE diagnostics", _TWO_SENTENCES, _NLI, (MATTHEWS,), 1104, "sentence1",
+          model_task="MNLI", diagnostic=True, aliases=("diagnostic", "GLUE-AX"),
+          splits=(Split(TEST, TEST, ("AX.tsv", "diagnostic.tsv", "test.tsv"), 1104, "AX.tsv"),),
+          source="https://dl.fbaipublicfiles.com/glue/data/AX.tsv"),
+    _superglue("BoolQ", "Boolean Questions", ("passage", "question"), _TRUTH, (ACCURACY,), 3245,
+               passage="passage"),
+    _superglue("CB", "CommitmentBank", _PREMISE, _NLI, (MACRO_F1, ACCURACY), 250,
+               passage="premise"),
+    _superglue("COPA", "Choice of Plausible Alternatives",
+               ("premise", "choice1", "choice2", "question"), _BINARY, (ACCURACY,), 500, CHOICES),
+    _superglue("MultiRC", "Multi-Sentence Reading Comprehension",
+               ("passage", "question", "answers"), _BINARY, (ANSWER_F1, EXACT_MATCH), 166, ANSWERS,
+               passage="passage"),
+    _superglue("ReCoRD", "Reading Comprehension with Commonsense Reasoning",
+               ("passage", "query", "entities"), (), (TOKEN_F1, EXACT_MATCH), 10000, ENTITIES,
+               passage="passage"),
+    _superglue("RTE", "Recognizing Textual Entailment (SuperGLUE)", _PREMISE, _RTE, (ACCURACY,),
+               3000, passage="premise", name=_SUPERGLUE_RTE, model_task=_SUPERGLUE_RTE,
+               aliases=("SuperGLUERTE", "SG-RTE", "RTE-SuperGLUE")),
+    _superglue("WiC", "Word in Context", ("word", *_TWO_SENTENCES), _TRUTH, (ACCURACY,), 1400,
+               WORD),
+    _superglue("WSC", "Winograd Schema Challenge", ("text", "span1_text", "span2_text"),
+               _TRUTH, (ACCURACY,), 146, SPANS),
+    _superglue("AX-b", "SuperGLUE broad-coverage diagnostics", _TWO_SENTENCES, _RTE, (MATTHEWS,),
+               1104, passage="sentence1", model_task=_SUPERGLUE_RTE, diagnostic=True,
+               splits=(Split(TEST, TEST, ("AX-b.jsonl", "test.jsonl"), 1104, "AX-b.jsonl"),)),
+    _superglue("AX-g", "SuperGLUE Winogender diagnostics", _PREMISE, _RTE,
+               (GENDER_PARITY, ACCURACY), 356, passage="premise", model_task=_SUPERGLUE_RTE,
+               diagnostic=True,
+               splits=(Split(TEST, TEST, ("AX-g.jsonl", "test.jsonl"), 356, "AX-g.jsonl"),)),
+    _race("RACE-H", "Reading comprehension from examinations, high school", "high", 3498),
+    _race("RACE-M", "Reading comprehension from examinations, middle school", "middle", 1436),
+)  # fmt: skip
+
+
+def _key(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+def _index() -> Dict[str, TaskRecord]:
+    index: Dict[str, TaskRecord] = {}
+    for record in TASKS:
+        for name in (record.name, *record.aliases):
+            assert index.setdefault(_key(name), record) is record, f"{name} names two tasks"
+    return index
+
+
+_TASK_OF_KEY = _index()
+
+
+def get_task(name: str) -> TaskRecord:
+    """The record of a task.
+
+    Args:
+        name: its name or an alias; case, dashes and underscores do not matter.
+
+    Raises:
+        InputError: there is no such task; lists those there are.
+
+    >>> get_task("sts_b").name
+    'STS-B'
+    """
+    record = _TASK_OF_KEY.get(_key(name))
+    if record is None:
+        known = ", ".join(task.name for task in TASKS)
+        raise InputError(f"task {name!r}: is not known, allowed are {known}")
+    return record
