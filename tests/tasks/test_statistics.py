@@ -117,7 +117,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(importlib, "import_module", refuse)
     with pytest.raises(InputError, match="pip install scikit-learn"):
-        statistics.matthews_correlation([0], [0])
+        statistics.matthews_correlation([0, 1], [0, 1])
 
 
 def plain_f1(pairs: Sequence[Tuple[Any, Any]], positive: Any) -> float:
