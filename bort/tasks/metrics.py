@@ -1,0 +1,224 @@
+"""The official metrics of every task, over its whole set.
+
+Predictions and gold are label strings of the task's record (numbers for STS-B, answer texts for
+ReCoRD), either two sequences in the same order or two mappings from the examples' own indices.
+MultiRC needs mappings, its indices being (passage, question, answer). Scores are fractions in the
+published order; `percent` and `as_published` write them as tables do.
+
+Sources: arXiv:1804.07461 (GLUE), arXiv:1905.00537 (SuperGLUE), arXiv:1704.04683 (RACE),
+arXiv:1606.05250 and arXiv:1806.03822 (SQuAD 1.1 and 2.0).
+
+Differs from the paper: nothing; STS-B is scored on the predictions as they are, not rounded.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple, Union
+
+from bort.errors import InputError
+from bort.tasks import statistics
+from bort.tasks.answer_text import best_or_no_answer, best_over_answers
+from bort.tasks.records import (
+    ACCURACY,
+    ANSWER_F1,
+    EXACT_MATCH,
+    F1,
+    GENDER_PARITY,
+    MACRO_F1,
+    MATTHEWS,
+    PEARSON,
+    SPEARMAN,
+    TOKEN_F1,
+    TaskRecord,
+    get_task,
+)
+
+Values = Union[Sequence[Any], Mapping[Any, Any]]
+
+
+def score_task(task: Union[str, TaskRecord], predictions: Values, gold: Values) -> Dict[str, float]:
+    """The metrics of a task.
+
+    Args:
+        task: its name or record.
+        predictions: one value an example: a label string, a number for STS-B, an answer for ReCoRD.
+        gold: the same for the gold values; for ReCoRD the accepted answers of each query.
+
+    Returns:
+        Metric name → fraction, in published order. MNLI's halves are scored one by one.
+
+    Raises:
+        InputError: an empty set, different lengths or indices, an unknown label, scores on which
+            a correlation is not defined (see `bort.tasks.statistics`).
+
+    >>> score_task("CB", ["neutral", "entailment"], ["neutral", "contradiction"])
+    {'macro_f1': 0.3333333333333333, 'accuracy': 0.5}
+    """
+    record = get_task(task) if isinstance(task, str) else task
+    indices, predicted, expected = align(predictions, gold, record.name)
+    if record.labels:
+        _check_labels(record, "prediction", indices, predicted)
+        _check_labels(record, "gold label", indices, expected)
+    if ANSWER_F1 in record.metrics:
+        return _multirc(indices, predicted, expected)
+    if TOKEN_F1 in record.metrics:
+        best = [best_over_answers(p, g) for p, g in zip(predicted, expected)]
+        return {
+            TOKEN_F1: _mean([scores["f1"] for scores in best]),
+            EXACT_MATCH: _mean([scores["exact_match"] for scores in best]),
+        }
+    functions: Dict[str, Callable[[], float]] = {
+        ACCURACY: lambda: statistics.accuracy(predicted, expected),
+        F1: lambda: statistics.f1(predicted, expected, record.labels[1]),
+        MACRO_F1: lambda: statistics.macro_f1(predicted, expected, record.labels),
+        MATTHEWS: lambda: statistics.matthews_correlation(predicted, expected),
+        PEARSON: lambda: statistics.pearson(predicted, expected),
+        SPEARMAN: lambda: statistics.spearman(predicted, expected),
+        GENDER_PARITY: lambda: gender_parity(indices, predicted),
+    }
+    return {metric: functions[metric]() for metric in record.metrics}
+
+
+def mean_score(scores: Mapping[str, float]) -> float:
+    """The mean of a task's metrics: by it the best model is kept, of it benchmarks are made.
+
+    Raises:
+        InputError: when there is no metric.
+    """
+    return _mean(list(scores.values()))
+
+
+def percent(scores: Mapping[str, float]) -> Tuple[float, ...]:
+    """The values in per cent, in their order."""
+    return tuple(100 * value for value in scores.values())
+
+
+def as_published(scores: Mapping[str, float]) -> str:
+    """Per cent with one decimal, several metrics with a slash, as score tables are printed.
+
+    >>> as_published({"f1": 0.9412, "accuracy": 0.9234})
+    '94.1/92.3'
+    """
+    return "/".join(f"{value:.1f}" for value in percent(scores))
+
+
+def gender_parity(indices: Sequence[int], predictions: Sequence[str]) -> float:
+    """Share of sentence pairs, the same but for a pronoun's gender, with the same prediction.
+
+    The examples 2k and 2k + 1 of AX-g are a pair.
+
+    Raises:
+        InputError: an example without its partner; names it.
+    """
+    by_index = dict(zip(indices, predictions))
+    for index in indices:
+        if not isinstance(index, int):
+            raise InputError(f"index {index!r}: allowed is a whole number, pairs are made of them")
+        if index ^ 1 not in by_index:
+            raise InputError(f"index {index}: its partner {index ^ 1} is missing, pairs are scored")
+    first = [index for index in indices if index % 2 == 0]
+    return _mean([float(by_index[index] == by_index[index + 1]) for index in first])
+
+
+def race_scores(middle: Tuple[Values, Values], high: Tuple[Values, Values]) -> Dict[str, float]:
+    """Accuracy for RACE-M, for RACE-H, and for all questions together.
+
+    Args:
+        middle: predictions and gold of the middle-school questions, letters "A" to "D".
+        high: the same for the high-school questions.
+
+    Raises:
+        InputError: as `score_task`.
+    """
+    counts = [len(gold) for _, gold in (middle, high)]
+    accuracies = [
+        score_task(name, *sides)[ACCURACY] for name, sides in (("RACE-M", middle), ("RACE-H", high))
+    ]
+    right = sum(round(accuracy * count) for accuracy, count in zip(accuracies, counts))
+    return {"middle": accuracies[0], "high": accuracies[1], "all": right / sum(counts)}
+
+
+def squad_scores(predictions: Values, gold: Values) -> Dict[str, float]:
+    """Exact match and token F1 of SQuAD, the maximum over each question's accepted answers.
+
+    Args:
+        predictions: an answer text for each question, "" for "no answer".
+        gold: the accepted answers of each question; none for a question that has no answer.
+
+    Raises:
+        InputError: an empty set, different lengths or indices.
+    """
+    _, predicted, expected = align(predictions, gold, "SQuAD")
+    best = [best_or_no_answer(p, g) for p, g in zip(predicted, expected)]
+    return {
+        EXACT_MATCH: _mean([scores["exact_match"] for scores in best]),
+        F1: _mean([scores["f1"] for scores in best]),
+    }
+
+
+def align(predictions: Values, gold: Values, name: str) -> Tuple[List[Any], List[Any], List[Any]]:
+    """Bring both sides into the gold's order; indices are positions where sequences are given.
+
+    Raises:
+        InputError: an index that only one side has, sides of different kind or length, or nothing.
+    """
+    if isinstance(predictions, Mapping) != isinstance(gold, Mapping):
+        raise InputError(f"{name}: predictions and gold are both mappings or both sequences")
+    if isinstance(predictions, Mapping) and isinstance(gold, Mapping):
+        missing = [index for index in gold if index not in predictions]
+        extra = [index for index in predictions if index not in gold]
+        if missing:
+            raise InputError(
+                f"{name}: index {missing[0]!r} has a gold value and no prediction "
+                f"({len(missing)} of {len(gold)} such)"
+            )
+        if extra:
+            raise InputError(
+                f"{name}: index {extra[0]!r} has a prediction and no gold value "
+                f"({len(extra)} of {len(predictions)} such)"
+            )
+        indices = list(gold)
+        predicted, expected = [predictions[i] for i in indices], [gold[i] for i in indices]
+    else:
+        indices, predicted, expected = list(range(len(gold))), list(predictions), list(gold)
+    try:
+        statistics.check_lengths(predicted, expected)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+    return indices, predicted, expected
+
+
+def _multirc(
+    indices: Sequence[Any], predicted: Sequence[str], expected: Sequence[str]
+) -> Dict[str, float]:
+    """F1a: F1 of the right answers over all of them. EM: share of questions without a mistake."""
+    questions: Dict[Tuple[Any, Any], bool] = {}
+    for index, prediction, answer in zip(indices, predicted, expected):
+        if not isinstance(index, tuple) or len(index) != 3:
+            raise InputError(
+                f"MultiRC: index {index!r}: allowed is (passage, question, answer), "
+                "exact match needs to know which answers belong together"
+            )
+        question = index[:2]
+        questions[question] = questions.get(question, True) and prediction == answer
+    return {
+        ANSWER_F1: statistics.f1(predicted, expected, "1"),
+        EXACT_MATCH: _mean([float(right) for right in questions.values()]),
+    }
+
+
+def _check_labels(
+    record: TaskRecord, what: str, indices: Sequence[Any], values: Sequence[Any]
+) -> None:
+    for index, value in zip(indices, values):
+        if value not in record.labels:
+            allowed = ", ".join(record.labels)
+            raise InputError(
+                f"{record.name}: {what} of index {index!r} is {value!r}, allowed are {allowed}"
+            )
+
+
+def _mean(values: Sequence[float]) -> float:
+    if not values:
+        raise InputError("there is no value to take the mean of")
+    return sum(values) / len(values)
