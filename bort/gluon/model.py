@@ -200,6 +200,9 @@ class BortModel(HybridBlock):
         super()._clear_cached_op()
 
 
+HEADS = ("release", "linear", "two_linear")
+
+
 class BortClassifier(HybridBlock):
     """A classifier (or regressor) on the first token's encoding.
 
@@ -210,7 +213,8 @@ class BortClassifier(HybridBlock):
         num_classes: number of outputs; 1 for a regression.
         dropout: before every dense layer of the head; 0 to below 1.
         head: `release`, the original release's: tanh(dense) of width H, then dense to the classes;
-            `linear`, the paper's: one dense layer, weights initialised from U(-0.5, 0.5).
+            `linear`, the paper's: one dense layer, weights initialised from U(-0.5, 0.5);
+            `two_linear`, the paper's for CoLA: a dense layer of width H without activation first.
         prefix: of the Gluon parameter names.
         params: a Gluon parameter dictionary to share with.
     """
@@ -225,8 +229,8 @@ class BortClassifier(HybridBlock):
         params: Optional[Any] = None,
     ) -> None:
         super().__init__(prefix=prefix, params=params)
-        if head not in ("release", "linear"):
-            raise InputError(f"head is {head!r}, allowed are release, linear")
+        if head not in HEADS:
+            raise InputError(f"head is {head!r}, allowed are {', '.join(HEADS)}")
         if not 0 <= dropout < 1:
             raise InputError(f"dropout is {dropout!r}, allowed is 0 to below 1")
         if num_classes < 1:
@@ -245,6 +249,9 @@ class BortClassifier(HybridBlock):
                     self.classifier.add(nn.Dense(hidden, in_units=hidden, activation="tanh"))
                     self.classifier.add(nn.Dropout(dropout))
                     spread = None
+                if head == "two_linear":
+                    self.classifier.add(nn.Dense(hidden, in_units=hidden))
+                    self.classifier.add(nn.Dropout(dropout))
                 self.classifier.add(
                     nn.Dense(num_classes, in_units=hidden, weight_initializer=spread)
                 )

@@ -181,7 +181,7 @@ def test_layer_norm_has_the_gradient_of_mxnets_own():
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("head", ["release", "linear"])
+@pytest.mark.parametrize("head", ["release", "linear", "two_linear"])
 def test_classifier_head(head):
     classifier = BortClassifier(make_model(use_decoder=False), 3, 0.1, head)
     mx.random.seed(0)
@@ -198,10 +198,13 @@ def test_classifier_head(head):
             outputs, reference.dense(first, weights, "classifier.3"), rtol=1e-5, atol=1e-5
         )
     else:
+        last = "classifier.1"
+        if head == "two_linear":
+            first, last = reference.dense(first, weights, last), "classifier.3"
         np.testing.assert_allclose(
-            outputs, reference.dense(first, weights, "classifier.1"), rtol=1e-5, atol=1e-5
+            outputs, reference.dense(first, weights, last), rtol=1e-5, atol=1e-5
         )
-        assert 0.4 < np.abs(weights["classifier.1.weight"]).max() <= 0.5
+        assert 0.4 < np.abs(weights[f"{last}.weight"]).max() <= 0.5
     classifier.hybridize()
     np.testing.assert_allclose(classifier(ids, lengths).asnumpy(), outputs, rtol=1e-6, atol=1e-6)
 
