@@ -1,0 +1,287 @@
+"""Files of predictions, one task each: the submission formats of GLUE and SuperGLUE, both ways.
+
+`.tsv` has the header `index<TAB>prediction`; `.jsonl` has one object a line with `idx` and `label`,
+for MultiRC nested by passage, question and answer. Both serve any task, of any split.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Tuple, Union
+
+from bort.errors import InputError
+from bort.files import PathLike, atomic_write
+from bort.tasks.records import ANSWERS, TaskRecord, get_task
+
+TSV_HEADER = "index\tprediction"
+
+Index = Union[int, str, Tuple[int, int, int]]
+"""An example's own index: RACE has strings, MultiRC (passage, question, answer)."""
+
+# What a benchmark spells otherwise than our labels, and what it wants as a number.
+_CAPITALISED = ("WSC",)
+_NUMBERS = ("COPA", "MultiRC")
+
+
+def read_predictions(path: PathLike, task: Union[str, TaskRecord]) -> Dict[Index, Any]:
+    """Read a file of predictions (or of gold labels in the same form).
+
+    Official `.jsonl` files with labels are read too, their further fields are left alone.
+
+    Args:
+        path: a `.tsv` or `.jsonl` file.
+        task: the task's name or record.
+
+    Returns:
+        Index → label string of the record, a number for STS-B, a text for ReCoRD.
+
+    Raises:
+        InputError: names file and line: no header, a wrong number of fields, no JSON, an index that
+            is no number or comes twice, an unknown label, an empty file.
+    """
+    record = get_task(task) if isinstance(task, str) else task
+    found: Dict[Index, Any] = {}
+    for line, index, raw in _entries(Path(path), record):
+        where = f"{path}:{line}"
+        if index in found:
+            raise InputError(f"{where}: index {_show(index)} comes twice")
+        found[index] = parse_value(record, raw, where)
+    if not found:
+        raise InputError(f"{path}: has no predictions")
+    return found
+
+
+def read_record_answers(path: PathLike) -> Dict[Index, List[str]]:
+    """Read the accepted answers of each query from an official file of ReCoRD.
+
+    Raises:
+        InputError: names file and line.
+    """
+    found: Dict[Index, List[str]] = {}
+    for line, value in _json_lines(Path(path)):
+        where = f"{path}:{line}"
+        for query in _field(value, "qas", list, where):
+            index = _whole_number(_field(query, "idx", int, where), where)
+            if index in found:
+                raise InputError(f"{where}: index {index} comes twice")
+            answers = _field(query, "answers", list, where)
+            found[index] = [_field(answer, "text", str, where) for answer in answers]
+    if not found:
+        raise InputError(f"{path}: has no queries")
+    return found
+
+
+def write_predictions(
+    path: PathLike, task: Union[str, TaskRecord], predictions: Mapping[Any, Any]
+) -> None:
+    """Write a file of predictions, in the order of the indices, atomically.
+
+    STS-B is clipped to 0–5 and has three decimals.
+
+    Raises:
+        InputError: an index or a value that the format cannot hold, or nothing to write.
+    """
+    content = prediction_bytes(Path(path).name, task, predictions)
+    with atomic_write(path) as stream:
+        stream.write(content)
+
+
+def prediction_bytes(
+    name: str, task: Union[str, TaskRecord], predictions: Mapping[Any, Any]
+) -> bytes:
+    """The content of a file of predictions; its name says of which kind.
+
+    Raises:
+        InputError: see `write_predictions`.
+    """
+    record = get_task(task) if isinstance(task, str) else task
+    suffix = _suffix(Path(name))
+    if not predictions:
+        raise InputError(f"{name}: there are no predictions to write")
+    values = {
+        _checked_index(record, index): written_value(
+            record, predictions[index], f"index {_show(index)}"
+        )
+        for index in sorted(predictions, key=lambda index: (str(type(index)), index))
+    }
+    if suffix == ".tsv":
+        lines = [TSV_HEADER, *(f"{index}\t{_tsv_cell(value)}" for index, value in values.items())]
+    elif record.formulation == ANSWERS:
+        lines = [json.dumps(entry) for entry in _nested(values)]
+    else:
+        lines = [json.dumps({"idx": index, "label": value}) for index, value in values.items()]
+    return "".join(line + "\n" for line in lines).encode("utf-8")
+
+
+def parse_value(record: TaskRecord, raw: Any, where: str) -> Any:
+    """A value as it stands in a file → the value that metrics take.
+
+    Raises:
+        InputError: names `where`, the value and what is allowed.
+    """
+    if record.is_regression:
+        return _number(raw, where)
+    if not record.labels:
+        if not isinstance(raw, str):
+            raise InputError(f"{where}: label is {raw!r}, allowed is an answer text")
+        return raw
+    text = raw
+    if set(record.labels) == {"false", "true"}:
+        if isinstance(raw, bool) or raw in ("True", "False"):
+            text = str(raw).lower()
+    elif isinstance(raw, int) and not isinstance(raw, bool):
+        text = str(raw)
+    if not isinstance(text, str) or text not in record.labels:
+        allowed = ", ".join(record.labels)
+        raise InputError(f"{where}: label is {raw!r}, allowed are {allowed}")
+    return text
+
+
+def written_value(record: TaskRecord, value: Any, where: str) -> Any:
+    """A value as metrics take it → as the benchmark wants it in a submission.
+
+    Raises:
+        InputError: names the task, `where`, the value and what is allowed.
+    """
+    checked = parse_value(record, value, f"{record.name}: {where}")
+    if record.label_range is not None:
+        low, high = record.label_range
+        return f"{min(high, max(low, checked)):.3f}"
+    if record.name in _CAPITALISED:
+        return checked.capitalize()
+    return int(checked) if record.name in _NUMBERS else checked
+
+
+def _entries(path: Path, record: TaskRecord) -> Iterator[Tuple[int, Index, Any]]:
+    """(line, index, raw value) for each prediction of a file."""
+    if _suffix(path) == ".tsv":
+        yield from _tsv_entries(path)
+        return
+    for line, value in _json_lines(path):
+        where = f"{path}:{line}"
+        if record.formulation == ANSWERS:
+            for index, raw in _flattened(value, where):
+                yield line, index, raw
+            continue
+        index = _field(value, "idx", (int, str), where)
+        if not isinstance(index, str):
+            index = _whole_number(index, where)
+        yield line, index, _field(value, "label", object, where)
+
+
+def _tsv_entries(path: Path) -> Iterator[Tuple[int, Index, Any]]:
+    lines = _lines(path)
+    header = next(lines, (1, ""))[1]
+    if header != TSV_HEADER:
+        raise InputError(f"{path}:1: the header is {header!r}, allowed is {TSV_HEADER!r}")
+    for line, text in lines:
+        fields = text.split("\t")
+        if len(fields) != 2:
+            raise InputError(f"{path}:{line}: has {len(fields)} fields, allowed are 2")
+        yield line, _whole_number(fields[0], f"{path}:{line}"), fields[1]
+
+
+def _json_lines(path: Path) -> Iterator[Tuple[int, Any]]:
+    for line, text in _lines(path):
+        try:
+            yield line, json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{path}:{line}: is not valid JSON: {error}") from error
+
+
+def _lines(path: Path) -> Iterator[Tuple[int, str]]:
+    """(number, text) of the lines; only a line feed ends one, texts may hold other separators."""
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    with stream:
+        for number, raw in enumerate(stream, start=1):
+            try:
+                yield number, raw.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise InputError(f"{path}:{number}: is not UTF-8 ({error.reason})") from error
+
+
+def _flattened(value: Any, where: str) -> Iterator[Tuple[Index, Any]]:
+    passage = _whole_number(_field(value, "idx", int, where), where)
+    for question in _field(_field(value, "passage", dict, where), "questions", list, where):
+        number = _whole_number(_field(question, "idx", int, where), where)
+        for answer in _field(question, "answers", list, where):
+            index = _whole_number(_field(answer, "idx", int, where), where)
+            yield (passage, number, index), _field(answer, "label", object, where)
+
+
+def _nested(values: Mapping[Any, Any]) -> List[Dict[str, Any]]:
+    passages: Dict[int, Dict[int, List[Dict[str, Any]]]] = {}
+    for (passage, question, answer), label in values.items():
+        answers = passages.setdefault(passage, {}).setdefault(question, [])
+        answers.append({"idx": answer, "label": label})
+    return [
+        {
+            "idx": passage,
+            "passage": {
+                "questions": [
+                    {"idx": question, "answers": answers} for question, answers in questions.items()
+                ]
+            },
+        }
+        for passage, questions in passages.items()
+    ]
+
+
+def _field(value: Any, name: str, kind: Any, where: str) -> Any:
+    if not isinstance(value, dict) or name not in value:
+        raise InputError(f"{where}: has no field {name!r}")
+    if not isinstance(value[name], kind):
+        raise InputError(f"{where}: {name} is {value[name]!r}, which is of the wrong type")
+    return value[name]
+
+
+def _whole_number(value: Any, where: str) -> int:
+    try:
+        if isinstance(value, (bool, float)) or int(value) < 0:
+            raise ValueError
+        return int(value)
+    except ValueError:
+        raise InputError(f"{where}: index is {value!r}, allowed is a whole number") from None
+
+
+def _number(raw: Any, where: str) -> float:
+    try:
+        value = math.nan if isinstance(raw, bool) else float(raw)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{where}: score is {raw!r}, allowed is a finite number")
+    return value
+
+
+def _checked_index(record: TaskRecord, index: Any) -> Any:
+    nested = record.formulation == ANSWERS
+    right = (
+        isinstance(index, tuple) and len(index) == 3 if nested else isinstance(index, (int, str))
+    )
+    if not right:
+        allowed = "(passage, question, answer)" if nested else "a whole number or a name"
+        raise InputError(f"{record.name}: index {index!r}: allowed is {allowed}")
+    return index
+
+
+def _tsv_cell(value: Any) -> str:
+    text = str(value)
+    if any(character in text for character in "\t\r\n"):
+        raise InputError(f"prediction {text!r}: a .tsv file cannot hold it, .jsonl can")
+    return text
+
+
+def _suffix(path: Path) -> str:
+    if path.suffix not in (".tsv", ".jsonl"):
+        raise InputError(f"{path}: is of an unknown kind, allowed are .tsv and .jsonl")
+    return path.suffix
+
+
+def _show(index: Index) -> str:
+    return "/".join(map(str, index)) if isinstance(index, tuple) else repr(index)
