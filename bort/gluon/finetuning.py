@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 Judge = Callable[[np.ndarray], Mapping[str, float]]
 """From outputs (N, C) for the whole dev set to its metrics; their mean decides what is best."""
 
-BEST = "best"
+MODEL = "model"
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def finetune(
     """Train a classifier or regressor on labelled inputs and keep the best by dev score.
 
     Args:
-        network: initialised; holds the last weights at the end (the best are in `folder`/best).
+        network: initialised; holds the last weights at the end (the best are in `folder`/model).
         train: labelled inputs.
         dev_sets: judged after each epoch; the mean over all their metrics decides.
         config: every setting that can change the result.
@@ -333,7 +333,7 @@ class _Run:
         self.history.append(score)
         if folder is not None and self.communicator.rank == 0 and self.best is score:
             extra = {**description, "metrics": metrics, "epoch": score.epoch, "step": number}
-            save_model_folder(folder / BEST, self.network, extra)
+            save_model_folder(folder / MODEL, self.network, extra)
         hooks.on_epoch(score)
         hooks.metrics.write(number, {f"dev/{name}": value for name, value in metrics.items()})
 

@@ -75,7 +75,7 @@ def test_a_simple_rule_is_learnt_and_the_best_epoch_is_kept(tmp_path):
     assert result.best.mean > 0.85
     assert result.best.mean == max(score.mean for score in result.history)
     assert (result.epochs, result.steps) == (12, 12 * (result.steps // 12))
-    best, extra = load_model_folder(tmp_path / "best")
+    best, extra = load_model_folder(tmp_path / "model")
     assert extra["epoch"] == result.best.epoch
     assert extra["metrics"] == {"accuracy": result.best.mean}
     outputs = OutputReader(ALONE, 1, 16).read(
@@ -115,7 +115,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop_after):
     assert result.history == expected.history
     for name, value in weights(whole).items():
         assert np.array_equal(weights(resumed)[name], value), name
-    best = [load_model_folder(tmp_path / part / "best") for part in ("whole", "halves")]
+    best = [load_model_folder(tmp_path / part / "model") for part in ("whole", "halves")]
     assert best[0][1] == best[1][1]
     again, same = run(tmp_path / "halves", resume=True)
     assert same.history == expected.history

@@ -1,0 +1,93 @@
+"""From a model's outputs for a set to predictions by official index, and to the task's metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from bort.errors import InputError
+from bort.tasks.decisions import decide
+from bort.tasks.features import TaskFeatures
+from bort.tasks.items import Label, TaskItem
+from bort.tasks.metrics import score_task
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import ANSWERS, OPTIONS, TaskRecord
+
+
+@dataclass(frozen=True)
+class TaskSet:
+    """One split of a task, tokenised.
+
+    Attributes:
+        split: its name.
+        items: official examples.
+        features: the inputs made of them.
+    """
+
+    split: str
+    items: Sequence[TaskItem]
+    features: TaskFeatures
+
+
+def by_index(
+    record: TaskRecord, items: Sequence[TaskItem], values: Sequence[Label]
+) -> Dict[Any, Any]:
+    """Values of items by the index under which benchmarks and metrics know them.
+
+    MultiRC: (passage, question, answer), one entry an answer. RACE: `passage/question`.
+
+    Raises:
+        InputError: two items of one index.
+    """
+    found: Dict[Any, Any] = {}
+    for item, value in zip(items, values):
+        entries: List[Tuple[Any, Any]]
+        if record.formulation == ANSWERS:
+            assert isinstance(item.index, tuple)
+            assert isinstance(value, tuple)
+            numbers = item.fields["answer_indices"]
+            assert isinstance(numbers, tuple)
+            entries = [((*item.index, number), part) for number, part in zip(numbers, value)]
+        elif record.formulation == OPTIONS and isinstance(item.index, tuple):
+            entries = [("/".join(map(str, item.index)), value)]
+        else:
+            entries = [(item.index, value)]
+        for index, entry in entries:
+            if index in found:
+                raise InputError(f"{item.where}: index {index!r} is there twice")
+            found[index] = entry
+    return found
+
+
+def predict(
+    record: TaskRecord, options: TaskOptions, task_set: TaskSet, outputs: np.ndarray
+) -> Dict[Any, Any]:
+    """Predictions by index from outputs (N, classes) of the set's inputs."""
+    features = task_set.features
+    decided = decide(
+        record, task_set.items, features.item_numbers, features.choices, outputs, options
+    )
+    return by_index(record, task_set.items, decided)
+
+
+def make_judge(
+    record: TaskRecord, options: TaskOptions, task_set: TaskSet
+) -> Callable[[np.ndarray], Mapping[str, float]]:
+    """What turns outputs for a labelled set into the task's official metrics.
+
+    Raises:
+        InputError: an item without a label.
+    """
+    labels = []
+    for item in task_set.items:
+        if item.label is None:
+            raise InputError(f"{item.where}: has no label, {task_set.split} cannot be scored")
+        labels.append(item.label)
+    gold = by_index(record, task_set.items, labels)
+
+    def judge(outputs: np.ndarray) -> Mapping[str, float]:
+        return score_task(record, predict(record, options, task_set, outputs), gold)
+
+    return judge
