@@ -70,6 +70,44 @@ class FinetuningConfig(Config):
         return self.epochs if self.ramp_up_epochs is None else self.ramp_up_epochs
 
 
+@dataclasses.dataclass(frozen=True)
+class FinetuningPaths(Config):
+    """What a fine-tuning reads and writes."""
+
+    task_name: str = setting(..., "task, such as CoLA or MultiRC", aliases=("task",))
+    pretrained_parameters: Optional[str] = setting(
+        None,
+        "where to start: a model folder, or a .params file of --architecture; default: "
+        "model/bort.params",
+    )
+    architecture: str = setting("bort_4_8_768_1024", "of a .params file", aliases=("bort_model",))
+    vocab: Optional[str] = setting(
+        None,
+        "vocabulary (folder, file or name); default: the model folder's, or RoBERTa's",
+    )
+    data_dir: Optional[str] = setting(
+        None, "data in the official layout; default: the folders that GluonNLP caches in"
+    )
+    sample: bool = setting(
+        False, "use the small example of the task that comes along, and a model made on the spot"
+    )
+    output_dir: Optional[str] = setting(
+        None, "folder of the run; default: runs/finetune/<task>", aliases=("ckpt_dir",)
+    )
+    cache_dir: Optional[str] = setting(
+        None, "folder that keeps tokenised sets; default: none is kept"
+    )
+    preset: str = setting(
+        "paper",
+        "defaults: the paper's, or the values of the original release's script",
+        choices=("paper", "release"),
+    )
+    resume: bool = setting(False, "continue the run in --output_dir from its newest checkpoint")
+    seeds: int = setting(1, "runs with further seeds, for a mean and its deviation", minimum=1)
+    gpu: bool = setting(True, "use a GPU if there is one")
+    no_distributed: bool = setting(False, "accepted for the release's sake; ranks make it so")
+
+
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
     "release": {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Optional
 
 import mxnet as mx
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from bort.architecture import get_architecture
 from bort.errors import InputError
 from bort.finetuning_config import FinetuningConfig
+from bort.gluon.checkpoint import checkpoint_steps
 from bort.gluon.distributed import Communicator, choose_context, wait_for_all
 from bort.gluon.finetuning import (
     MODEL,
@@ -27,35 +29,12 @@ from bort.gluon.parameters import collect_arrays, load_parameters, set_parameter
 from bort.gluon.task_classifier import TaskClassifier
 from bort.runs import NullWriter, RunFolder, refuse_existing_run
 from bort.tasks.formulations import input_labels, output_count
-from bort.tasks.judging import TaskSet, make_judge
-from bort.tasks.options import TaskOptions
-from bort.tasks.records import EXTRA_LAYER, TaskRecord
-from bort.text.vocabulary import Vocabulary
+from bort.tasks.judging import TaskData, make_judge
+from bort.tasks.records import EXTRA_LAYER
 
 log = logging.getLogger(__name__)
 
 _NOT_ENCODER = ("decoder.", "classifier.", "pooler.")
-
-
-@dataclass(frozen=True)
-class TaskData:
-    """A task with its sets.
-
-    Attributes:
-        record: the task.
-        options: how its items became inputs.
-        train: labelled inputs to learn from.
-        dev: labelled sets that the best epoch is chosen on; MNLI has two.
-        test: sets to predict, perhaps none.
-        vocabulary: that the inputs were tokenised with.
-    """
-
-    record: TaskRecord
-    options: TaskOptions
-    train: TaskSet
-    dev: Sequence[TaskSet]
-    test: Sequence[TaskSet]
-    vocabulary: Vocabulary
 
 
 @dataclass(frozen=True)
@@ -85,8 +64,8 @@ def run_finetuning(
     """Fine-tune on one task in `folder` and leave the best model in `folder`/model.
 
     Returns:
-        What the command prints: task, dev scores, epochs, folders; with `test_predictions`, name
-        of a test split → index → value, for the caller to write (rank 0 has them, too).
+        What the command prints: task, dev scores, epochs, folders; and `test_predictions`: for
+        every test set index → value, for the caller to write.
 
     Raises:
         InputError: anything that does not fit: vocabulary, model, data, folder.
@@ -111,8 +90,8 @@ def run_finetuning(
                 "architecture": network.bort.architecture.as_dict(),
                 "ranks": communicator.size,
                 "batch_size": batch_size,
-                "inputs": {s.split: len(s.features) for s in _all_sets(data)},
-                "truncated": {s.split: s.features.truncated for s in _all_sets(data)},
+                "inputs": {s.name: len(s.features) for s in data.sets},
+                "truncated": {s.name: s.features.truncated for s in data.sets},
                 "classes": class_counts(data),
             }
         )
@@ -128,10 +107,7 @@ def run_finetuning(
         result = finetune(
             network,
             data.train.features,
-            [
-                DevSet(dev.split, dev.features, make_judge(data.record, data.options, dev))
-                for dev in data.dev
-            ],
+            [DevSet(dev.split, dev.features, make_judge(data.options, dev)) for dev in data.dev],
             config,
             communicator,
             context,
@@ -166,10 +142,9 @@ def run_finetuning(
     summary["model"] = str(folder / MODEL)
     if data.test:
         classifier = TaskClassifier.load(folder / MODEL, context)
-        summary["test_predictions"] = {
-            test.split: classifier.predict(data.record, test, communicator, config.batch_size_eval)
-            for test in data.test
-        }
+        summary["test_predictions"] = [
+            classifier.predict(test, communicator, config.batch_size_eval) for test in data.test
+        ]
     return summary
 
 
@@ -204,18 +179,14 @@ def describe(data: TaskData, config: FinetuningConfig) -> Dict[str, Any]:
     }
 
 
-def _all_sets(data: TaskData) -> Sequence[TaskSet]:
-    return [data.train, *data.dev, *data.test]
-
-
 def _report_data(data: TaskData) -> None:
     """Say how many inputs there are, of which classes, and how many were shortened."""
-    for task_set in _all_sets(data):
+    for task_set in data.sets:
         features = task_set.features
         cut = f", {features.truncated} shortened by {features.dropped_tokens} tokens in all"
         log.info(
             "%s: %d examples, %d inputs%s",
-            task_set.split,
+            task_set.name,
             len(task_set.items),
             len(features),
             cut if features.truncated else "",
@@ -273,3 +244,50 @@ def _encoder(
     else:
         load_parameters(model, source, context, ignore=_NOT_ENCODER)
     return model
+
+
+def run_seeds(
+    data: TaskData,
+    start: StartingPoint,
+    config: FinetuningConfig,
+    folder: Path,
+    communicator: Communicator,
+    *,
+    seeds: int,
+    resume: bool = False,
+    cpu_only: bool = True,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> Dict[str, Any]:
+    """`run_finetuning` for several seeds, each in `folder`/seed-<n>; one seed in `folder` itself.
+
+    Returns:
+        The summary of the seed with the best dev score, and for several seeds `dev`: mean and
+        sample standard deviation of every metric, and the values.
+    """
+    options: Dict[str, Any] = {"cpu_only": cpu_only, "stop_requested": stop_requested}
+    if seeds == 1:
+        return run_finetuning(data, start, config, folder, communicator, resume=resume, **options)
+    summaries = []
+    for seed in range(config.seed, config.seed + seeds):
+        place = folder / f"seed-{seed}"
+        begun = resume and bool(checkpoint_steps(place))
+        wait_for_all(communicator)
+        if resume and not begun and communicator.rank == 0 and place.exists():
+            shutil.rmtree(place)  # killed before its first checkpoint
+        wait_for_all(communicator)
+        settings = dataclasses.replace(config, seed=seed)
+        summaries.append(
+            run_finetuning(data, start, settings, place, communicator, resume=begun, **options)
+        )
+        if summaries[-1]["stopped"]:
+            return summaries[-1]
+    best = max(summaries, key=lambda summary: summary["best"]["mean"])
+    metrics = {
+        name: [summary["best"]["metrics"][name] for summary in summaries]
+        for name in best["best"]["metrics"]
+    }
+    dev = {
+        name: {"mean": float(np.mean(v)), "deviation": float(np.std(v, ddof=1)), "values": v}
+        for name, v in metrics.items()
+    }
+    return {**best, "dev": dev}

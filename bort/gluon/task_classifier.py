@@ -96,7 +96,6 @@ class TaskClassifier:
 
     def predict(
         self,
-        record: TaskRecord,
         task_set: TaskSet,
         communicator: Communicator,
         batch_size: int,
@@ -105,9 +104,8 @@ class TaskClassifier:
         """Predictions by official index.
 
         Args:
-            record: the task of the set: the model's own, or one that its model answers (AX for
-                MNLI, AX-b and AX-g for SuperGLUE's RTE).
-            task_set: what to predict.
+            task_set: what to predict: of the model's own task, or of one that its model answers
+                (AX for MNLI, AX-b and AX-g for SuperGLUE's RTE).
             communicator: the ranks that share the work.
             batch_size: inputs a rank.
             on_batch: called with batches done and batches in all.
@@ -115,9 +113,9 @@ class TaskClassifier:
         Raises:
             InputError: a task that this model does not answer.
         """
-        self.check_task(record)
+        self.check_task(task_set.record)
         outputs = self.outputs(task_set, communicator, batch_size, on_batch)
-        return predict(record, self.options, task_set, outputs)
+        return predict(self.options, task_set, outputs)
 
     def check_task(self, record: TaskRecord) -> None:
         """Raise `InputError` unless this model answers a task."""

@@ -14,6 +14,7 @@ from bort.tasks.items import Label, TaskItem
 from bort.tasks.metrics import score_task
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import ANSWERS, OPTIONS, TaskRecord
+from bort.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,47 @@ class TaskSet:
     """One split of a task, tokenised.
 
     Attributes:
+        record: the task.
         split: its name.
         items: official examples.
         features: the inputs made of them.
     """
 
+    record: TaskRecord
     split: str
     items: Sequence[TaskItem]
     features: TaskFeatures
+
+    @property
+    def name(self) -> str:
+        """Task and split."""
+        return f"{self.record.name} {self.split}"
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task with its sets.
+
+    Attributes:
+        record: the task that is trained.
+        options: how its items became inputs.
+        train: labelled inputs to learn from.
+        dev: labelled sets that the best epoch is chosen on; MNLI has two.
+        test: sets to predict, perhaps none; also of tasks that this one's model answers.
+        vocabulary: that the inputs were tokenised with.
+    """
+
+    record: TaskRecord
+    options: TaskOptions
+    train: TaskSet
+    dev: Sequence[TaskSet]
+    test: Sequence[TaskSet]
+    vocabulary: Vocabulary
+
+    @property
+    def sets(self) -> Sequence[TaskSet]:
+        """All of them."""
+        return [self.train, *self.dev, *self.test]
 
 
 def by_index(
@@ -61,11 +95,9 @@ def by_index(
     return found
 
 
-def predict(
-    record: TaskRecord, options: TaskOptions, task_set: TaskSet, outputs: np.ndarray
-) -> Dict[Any, Any]:
+def predict(options: TaskOptions, task_set: TaskSet, outputs: np.ndarray) -> Dict[Any, Any]:
     """Predictions by index from outputs (N, classes) of the set's inputs."""
-    features = task_set.features
+    record, features = task_set.record, task_set.features
     decided = decide(
         record, task_set.items, features.item_numbers, features.choices, outputs, options
     )
@@ -73,13 +105,14 @@ def predict(
 
 
 def make_judge(
-    record: TaskRecord, options: TaskOptions, task_set: TaskSet
+    options: TaskOptions, task_set: TaskSet
 ) -> Callable[[np.ndarray], Mapping[str, float]]:
     """What turns outputs for a labelled set into the task's official metrics.
 
     Raises:
         InputError: an item without a label.
     """
+    record = task_set.record
     labels = []
     for item in task_set.items:
         if item.label is None:
@@ -88,6 +121,6 @@ def make_judge(
     gold = by_index(record, task_set.items, labels)
 
     def judge(outputs: np.ndarray) -> Mapping[str, float]:
-        return score_task(record, predict(record, options, task_set, outputs), gold)
+        return score_task(record, predict(options, task_set, outputs), gold)
 
     return judge
