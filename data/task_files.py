@@ -1,0 +1,91 @@
+"""Where a task's files are: in a folder that the user names, GluonNLP's cache, or the sample."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import List, Optional, Union
+
+from bort.errors import InputError
+from bort.tasks.items import TaskItem
+from bort.tasks.records import GLUE, SUPERGLUE, Split, TaskRecord
+from data.glue import read_glue
+from data.race import read_race
+from data.superglue import read_superglue
+
+PathLike = Union[str, "os.PathLike[str]"]
+SAMPLE_FOLDER = Path(__file__).resolve().parent.parent / "test_data" / "tasks"
+
+
+def cache_folder() -> Path:
+    """GluonNLP's folder of data sets: `$MXNET_HOME/datasets` or `~/.mxnet/datasets`."""
+    home = os.environ.get("MXNET_HOME") or os.path.join("~", ".mxnet")
+    return Path(home).expanduser() / "datasets"
+
+
+def read_items(
+    record: TaskRecord,
+    split_name: str,
+    data_dir: Optional[PathLike] = None,
+    sample: bool = False,
+) -> List[TaskItem]:
+    """Read one split of a task: the one way in.
+
+    Args:
+        record: the task.
+        split_name: one of the record's splits, e.g. "train", "dev_matched".
+        data_dir: see `find_split`.
+        sample: read the small example that belongs to the project.
+
+    Raises:
+        InputError: the file is missing or bad; names it.
+    """
+    split = record.split(split_name)
+    path = find_split(record, split, SAMPLE_FOLDER if sample else data_dir)
+    if record.suite == GLUE:
+        return read_glue(record, split, path)
+    if record.suite == SUPERGLUE:
+        return read_superglue(record, split, path)
+    return read_race(record, split, path)
+
+
+def find_split(record: TaskRecord, split: Split, data_dir: Optional[PathLike] = None) -> Path:
+    """The file (RACE: folder) of a split.
+
+    Args:
+        record: the task.
+        split: one of its splits.
+        data_dir: a folder in the official layout: `<suite>/<task>`, `<task>`, or the task's own
+            folder. By default the folders that GluonNLP caches in.
+
+    Raises:
+        InputError: there is none; says how to get it.
+    """
+    for folder in task_folders(record, data_dir):
+        for name in split.files:
+            if (folder / name).exists():
+                return folder / name
+    places = str(data_dir) if data_dir is not None else str(cache_folder() / record.cache_folder)
+    raise InputError(
+        f"{record.name}: found no {split.files[0]} in {places}; get the data with "
+        "scripts/download_tasks.py, name its folder with --data_dir, or try --sample"
+    )
+
+
+def task_folders(record: TaskRecord, data_dir: Optional[PathLike] = None) -> List[Path]:
+    """The folders that may hold a task's files, in the order in which they are looked into."""
+    if data_dir is None:
+        cached = cache_folder() / record.cache_folder
+        return [cached, cached / record.folder]
+    root = Path(data_dir).expanduser()
+    names = [record.folder, record.cache_folder]
+    if record.name == "AX":
+        names.append("diagnostic")
+    folders = [
+        parent / name
+        for parent in (root / record.suite, root / record.suite.lower(), root)
+        for name in names
+    ]
+    if root.name.lower() in {name.lower() for name in names}:
+        folders.append(root)
+    return folders

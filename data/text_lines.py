@@ -1,0 +1,54 @@
+"""Lines of a UTF-8 file with their numbers, for formats where a line is a record.
+
+Only a line feed ends a line: other signs that end lines in Unicode are data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, NamedTuple
+
+from bort.errors import InputError
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Line(NamedTuple):
+    """A line without its end, and its number from 1."""
+
+    number: int
+    text: str
+
+
+def read_text(path: Path) -> str:
+    """The content of a UTF-8 file that is not empty.
+
+    Raises:
+        InputError: it is missing, empty, or not UTF-8; names file and line.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if content.startswith(_BYTE_ORDER_MARK):
+        content = content[len(_BYTE_ORDER_MARK) :]
+    if not content.strip():
+        raise InputError(f"{path}: is empty")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = content[error.start]
+        raise InputError(f"{path} line {line}: byte 0x{byte:02x} is not valid UTF-8") from error
+
+
+def read_lines(path: Path) -> List[Line]:
+    """All lines of a file; blank ones at its end are left out.
+
+    Raises:
+        InputError: as `read_text`.
+    """
+    lines = [Line(number, text) for number, text in enumerate(read_text(path).split("\n"), 1)]
+    while lines and not lines[-1].text.strip():
+        lines.pop()
+    return [Line(line.number, line.text.rstrip("\r")) for line in lines]
