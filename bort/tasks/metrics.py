@@ -18,9 +18,11 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple, Union
 from bort.errors import InputError
 from bort.tasks import statistics
 from bort.tasks.answer_text import best_or_no_answer, best_over_answers
+from bort.tasks.items import Label, TaskItem
 from bort.tasks.records import (
     ACCURACY,
     ANSWER_F1,
+    ANSWERS,
     EXACT_MATCH,
     F1,
     GENDER_PARITY,
@@ -77,6 +79,57 @@ def score_task(task: Union[str, TaskRecord], predictions: Values, gold: Values) 
         GENDER_PARITY: lambda: gender_parity(indices, predicted),
     }
     return {metric: functions[metric]() for metric in record.metrics}
+
+
+def score_items(
+    task: Union[str, TaskRecord], items: Sequence[TaskItem], predictions: Sequence[Label]
+) -> Dict[str, float]:
+    """The metrics of a task from its official items and a prediction for each, in their form.
+
+    Args:
+        task: its name or record.
+        items: with labels.
+        predictions: as `bort.tasks.decisions.decide` makes them.
+
+    Raises:
+        InputError: as `score_task`; an item without a label.
+    """
+    record = get_task(task) if isinstance(task, str) else task
+    gold = []
+    for item in items:
+        if item.label is None:
+            raise InputError(f"{item.where}: has no label, nothing can be scored on it")
+        gold.append(item.label)
+    return score_task(record, by_index(record, items, predictions), by_index(record, items, gold))
+
+
+def by_index(
+    record: TaskRecord, items: Sequence[TaskItem], values: Sequence[Label]
+) -> Dict[Any, Any]:
+    """Values of items, in their order → a mapping from the examples' own indices.
+
+    MultiRC's tuples, one label an answer, are taken apart: its indices become (passage, question,
+    answer). The same form goes into files of predictions.
+
+    Raises:
+        InputError: not as many values as items, or as answers of an item; an index comes twice.
+    """
+    if len(values) != len(items):
+        raise InputError(f"{record.name}: has {len(values)} values for {len(items)} items")
+    found: Dict[Any, Any] = {}
+    for item, value in zip(items, values):
+        parts: Dict[Any, Any] = {item.index: value}
+        if record.formulation == ANSWERS:
+            numbers = item.fields.get("answer_indices")
+            several = isinstance(numbers, tuple) and isinstance(value, tuple)
+            if not several or len(numbers) != len(value):  # type: ignore[arg-type]
+                raise InputError(f"{item.where}: allowed is one label for every answer")
+            parts = {(*item.index, n): v for n, v in zip(numbers, value)}  # type: ignore
+        for index, part in parts.items():
+            if index in found:
+                raise InputError(f"{item.where}: index {index!r} comes twice")
+            found[index] = part
+    return found
 
 
 def mean_score(scores: Mapping[str, float]) -> float:

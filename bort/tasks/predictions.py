@@ -13,12 +13,12 @@ from typing import Any, Dict, Iterator, List, Mapping, Tuple, Union
 
 from bort.errors import InputError
 from bort.files import PathLike, atomic_write
-from bort.tasks.records import ANSWERS, TaskRecord, get_task
+from bort.tasks.records import ANSWERS, RACE, TaskRecord, get_task
 
 TSV_HEADER = "index\tprediction"
 
-Index = Union[int, str, Tuple[int, int, int]]
-"""An example's own index: RACE has strings, MultiRC (passage, question, answer)."""
+Index = Union[int, Tuple[int, int, int], Tuple[str, int]]
+"""An example's own index. MultiRC: (passage, question, answer); RACE: (passage, question)."""
 
 # What a benchmark spells otherwise than our labels, and what it wants as a number.
 _CAPITALISED = ("WSC",)
@@ -100,12 +100,14 @@ def prediction_bytes(
     suffix = _suffix(Path(name))
     if not predictions:
         raise InputError(f"{name}: there are no predictions to write")
+    for index in predictions:
+        _check_index(record, index)
     values = {
-        _checked_index(record, index): written_value(
-            record, predictions[index], f"index {_show(index)}"
-        )
-        for index in sorted(predictions, key=lambda index: (str(type(index)), index))
+        index: written_value(record, predictions[index], f"index {_show(index)}")
+        for index in sorted(predictions)
     }
+    if suffix == ".tsv" and isinstance(next(iter(values)), tuple):
+        raise InputError(f"{name}: a .tsv file cannot hold {record.name}, .jsonl can")
     if suffix == ".tsv":
         lines = [TSV_HEADER, *(f"{index}\t{_tsv_cell(value)}" for index, value in values.items())]
     elif record.formulation == ANSWERS:
@@ -165,9 +167,8 @@ def _entries(path: Path, record: TaskRecord) -> Iterator[Tuple[int, Index, Any]]
             for index, raw in _flattened(value, where):
                 yield line, index, raw
             continue
-        index = _field(value, "idx", (int, str), where)
-        if not isinstance(index, str):
-            index = _whole_number(index, where)
+        raw = _field(value, "idx", object, where)
+        index = _race_index(raw, where) if record.suite == RACE else _whole_number(raw, where)
         yield line, index, _field(value, "label", object, where)
 
 
@@ -245,8 +246,16 @@ def _whole_number(value: Any, where: str) -> int:
         if isinstance(value, (bool, float)) or int(value) < 0:
             raise ValueError
         return int(value)
-    except ValueError:
+    except (TypeError, ValueError):
         raise InputError(f"{where}: index is {value!r}, allowed is a whole number") from None
+
+
+def _race_index(value: Any, where: str) -> Tuple[str, int]:
+    if not isinstance(value, list) or len(value) != 2 or not isinstance(value[0], str):
+        raise InputError(
+            f"{where}: index is {value!r}, allowed is [name of the passage, number of the question]"
+        )
+    return value[0], _whole_number(value[1], where)
 
 
 def _number(raw: Any, where: str) -> float:
@@ -259,15 +268,17 @@ def _number(raw: Any, where: str) -> float:
     return value
 
 
-def _checked_index(record: TaskRecord, index: Any) -> Any:
-    nested = record.formulation == ANSWERS
-    right = (
-        isinstance(index, tuple) and len(index) == 3 if nested else isinstance(index, (int, str))
-    )
-    if not right:
-        allowed = "(passage, question, answer)" if nested else "a whole number or a name"
+def _check_index(record: TaskRecord, index: Any) -> None:
+    if record.formulation == ANSWERS:
+        kinds: Tuple[type, ...] = (int, int, int)
+        allowed = "(passage, question, answer)"
+    elif record.suite == RACE:
+        kinds, allowed = (str, int), "(name of the passage, number of the question)"
+    else:
+        kinds, allowed = (int,), "a whole number"
+    parts = index if isinstance(index, tuple) else (index,)
+    if len(parts) != len(kinds) or not all(map(isinstance, parts, kinds)):
         raise InputError(f"{record.name}: index {index!r}: allowed is {allowed}")
-    return index
 
 
 def _tsv_cell(value: Any) -> str:

@@ -10,15 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bort.errors import InputError
+from bort.tasks.items import TaskItem
 from bort.tasks.metrics import (
     align,
     as_published,
+    by_index,
     mean_score,
     race_scores,
+    score_items,
     score_task,
     squad_scores,
 )
-from bort.tasks.records import TASKS
+from bort.tasks.records import TASKS, get_task
 
 MULTIRC = st.dictionaries(
     st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 4)),
@@ -157,6 +160,31 @@ def test_sides_of_different_kind_and_an_unknown_task() -> None:
         score_task("XNLI", ["1"], ["1"])
     with pytest.raises(InputError, match="no value"):
         mean_score({})
+
+
+def test_items_are_scored_by_their_own_indices() -> None:
+    fields = {"answer_indices": (4, 5)}
+    items = [
+        TaskItem((0, 1), fields, ("1", "0"), "val.jsonl", 1),
+        TaskItem((0, 2), {"answer_indices": (6,)}, ("1",), "val.jsonl", 1),
+    ]
+    scores = score_items("MultiRC", items, [("1", "0"), ("0",)])
+    assert scores == {"answer_f1": pytest.approx(2 / 3), "exact_match": 0.5}
+    record = get_task("MultiRC")
+    values: Any = [("1", "0"), ("0",)]
+    assert by_index(record, items, values) == {(0, 1, 4): "1", (0, 1, 5): "0", (0, 2, 6): "0"}
+    with pytest.raises(InputError, match="val.jsonl line 1: allowed is one label for every answer"):
+        by_index(record, items, [("1",), ("0",)])
+    with pytest.raises(InputError, match="has 1 values for 2 items"):
+        by_index(record, items, [("1",)])
+    with pytest.raises(InputError, match=r"index \(0, 1, 4\) comes twice"):
+        by_index(record, [items[0]] * 2, [("1", "0")] * 2)
+    queries = [TaskItem(9, {}, ("Costa", "Diego Costa")), TaskItem(3, {}, ("Chelsea",))]
+    assert mean_score(score_items("ReCoRD", queries, ["Costa", "Blues"])) == 0.5
+    with pytest.raises(InputError, match="item 9: has no label"):
+        score_items("ReCoRD", [TaskItem(9, {})], ["Costa"])
+    race = [TaskItem(("high1.txt", 0), {}, "A"), TaskItem(("high1.txt", 1), {}, "B")]
+    assert score_items("RACE-H", race, ["A", "A"]) == {"accuracy": 0.5}
 
 
 @given(MULTIRC)

@@ -59,7 +59,9 @@ def test_exact_content(name: str, task: str, predictions: Any, text: str, tmp_pa
 def test_round_trip_of_every_task(data: Any, tmp_path_factory: Any) -> None:
     record = data.draw(st.sampled_from(TASKS))
     number = st.integers(0, 999)
-    index = st.tuples(number, number, number) if record.name == "MultiRC" else number
+    index: Any = st.tuples(number, number, number) if record.name == "MultiRC" else number
+    if record.suite == "RACE":
+        index = st.tuples(st.sampled_from(["high1.txt", "high20.txt"]), number)
     value: Any = st.sampled_from(record.labels or ("",))
     if record.is_regression:
         value = st.integers(0, 5000).map(lambda thousandths: thousandths / 1000)
@@ -124,6 +126,8 @@ def test_official_superglue_files(shared_data: Path) -> None:
         ("a.jsonl", "ReCoRD", '{"idx": 0, "label": 3}\n', ":1: label is 3, allowed is an answer"),
         ("a.jsonl", "MultiRC", '{"idx": 0, "label": 1}\n', ":1: has no field 'passage'"),
         ("a.jsonl", "MultiRC", '{"idx": 0, "passage": {"questions": 1}}\n', ":1: questions is 1"),
+        ("a.jsonl", "RACE-M", '{"idx": "x", "label": "A"}\n', ":1: index is 'x', allowed is"),
+        ("a.jsonl", "CB", '{"idx": [1], "label": "neutral"}\n', r":1: index is \[1\], allowed is"),
         ("a.csv", "CoLA", "", ": is of an unknown kind, allowed are .tsv and .jsonl"),
     ],
 )
@@ -155,6 +159,8 @@ def test_an_answer_may_hold_any_line_separator(tmp_path: Path) -> None:
         ("STS-B", "a.tsv", {0: float("inf")}, "STS-B: index 0: score is inf"),
         ("MultiRC", "a.jsonl", {0: "1"}, r"allowed is \(passage, question, answer\)"),
         ("CoLA", "a.tsv", {(0, 1, 2): "1"}, "allowed is a whole number"),
+        ("RACE-H", "a.jsonl", {0: "A"}, r"allowed is \(name of the passage, number"),
+        ("RACE-H", "a.tsv", {("high1.txt", 0): "A"}, r"a \.tsv file cannot hold RACE-H"),
         ("ReCoRD", "a.tsv", {0: "a\tb"}, r"a \.tsv file cannot hold it"),
     ],
 )
