@@ -7,14 +7,14 @@ import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
 
 from bort.architecture import get_architecture
 from bort.errors import InputError
-from bort.finetuning_config import FinetuningConfig
+from bort.finetuning_config import FinetuningConfig, FinetuningPaths
 from bort.gluon.checkpoint import checkpoint_steps
 from bort.gluon.distributed import Communicator, choose_context, wait_for_all
 from bort.gluon.finetuning import (
@@ -26,11 +26,14 @@ from bort.gluon.finetuning import (
 from bort.gluon.model import BortClassifier, BortModel
 from bort.gluon.model_folder import load_model_folder, save_model_folder
 from bort.gluon.parameters import collect_arrays, load_parameters, set_parameters
+from bort.gluon.pretrained import PARAMETERS_FILE, PARAMETERS_URL, RELEASED_VOCABULARY
 from bort.gluon.task_classifier import TaskClassifier
 from bort.runs import NullWriter, RunFolder, refuse_existing_run
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.judging import TaskData, make_judge
 from bort.tasks.records import EXTRA_LAYER
+from bort.text.vocabularies import load_vocabulary
+from bort.text.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +149,41 @@ def run_finetuning(
             classifier.predict(test, communicator, config.batch_size_eval) for test in data.test
         ]
     return summary
+
+
+def starting_point(
+    paths: FinetuningPaths,
+    sample_architecture: str,
+    make_sample_vocabulary: Callable[[], Vocabulary],
+) -> Tuple[StartingPoint, Vocabulary]:
+    """Where the weights come from, and the vocabulary that belongs to them.
+
+    Args:
+        paths: what the user named.
+        sample_architecture: of the small model of random weights that `--sample` starts from when
+            none is named.
+        make_sample_vocabulary: makes its vocabulary.
+
+    Raises:
+        InputError: nothing is named and the released weights are not there.
+    """
+    source = paths.pretrained_parameters
+    if source is None and paths.sample:
+        log.info("no --pretrained_parameters: a small model of random weights is made")
+        vocabulary = (
+            make_sample_vocabulary() if paths.vocab is None else load_vocabulary(paths.vocab)
+        )
+        return StartingPoint(None, sample_architecture), vocabulary
+    if source is None:
+        source = str(Path("model") / PARAMETERS_FILE)
+        if not Path(source).is_file():
+            raise InputError(
+                f"{source}: no such file; download it from {PARAMETERS_URL} to that place, name "
+                "another model with --pretrained_parameters, or try --sample"
+            )
+    inside = Path(source) / "vocabulary"
+    name = paths.vocab or (str(inside) if Path(source).is_dir() else RELEASED_VOCABULARY)
+    return StartingPoint(source, paths.architecture), load_vocabulary(name)
 
 
 def build_classifier(

@@ -11,6 +11,7 @@ from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, U
 
 from bort.errors import InputError
 from bort.files import PathLike, atomic_write
+from bort.tasks.judging import TaskSet
 from bort.tasks.predictions import prediction_bytes, read_predictions, write_predictions
 from bort.tasks.records import ANSWERS, GLUE, SUPERGLUE, TASKS, Split, TaskRecord, get_task
 
@@ -186,3 +187,32 @@ def _checked_content(path: Path, file: SubmissionFile) -> bytes:
 
 def _is_nested(task: TaskRecord) -> bool:
     return task.formulation == ANSWERS
+
+
+def write_test_predictions(
+    folder: PathLike, task_set: TaskSet, predictions: Mapping[Any, Any], official: bool
+) -> Path:
+    """Write predictions for a test set below the folder of a run.
+
+    Args:
+        folder: of the run.
+        task_set: what was predicted.
+        predictions: index → value.
+        official: the set is the official one: a checked submission file goes to `submission/`. For
+            any other, and for RACE, which takes no submissions, a file goes to `predictions/`.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: see `check_submission`.
+    """
+    record = task_set.record
+    split = record.split(task_set.split)
+    if official and split.submission:
+        indices = {split.name: list(predictions)}
+        target = Path(folder) / "submission"
+        return write_submission(target, record, {split.name: predictions}, indices)[0]
+    path = Path(folder) / "predictions" / (split.submission or f"{record.name}.jsonl")
+    write_predictions(path, record, predictions)
+    return path
