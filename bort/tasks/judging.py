@@ -13,7 +13,7 @@ from bort.tasks.features import TaskFeatures
 from bort.tasks.items import Label, TaskItem
 from bort.tasks.metrics import score_task
 from bort.tasks.options import TaskOptions
-from bort.tasks.records import ANSWERS, OPTIONS, TaskRecord
+from bort.tasks.records import ANSWERS, TaskRecord
 from bort.text.vocabulary import Vocabulary
 
 
@@ -70,7 +70,7 @@ def by_index(
 ) -> Dict[Any, Any]:
     """Values of items by the index under which benchmarks and metrics know them.
 
-    MultiRC: (passage, question, answer), one entry an answer. RACE: `passage/question`.
+    MultiRC: (passage, question, answer), one entry an answer. RACE: (passage, question).
 
     Raises:
         InputError: two items of one index.
@@ -84,8 +84,6 @@ def by_index(
             numbers = item.fields["answer_indices"]
             assert isinstance(numbers, tuple)
             entries = [((*item.index, number), part) for number, part in zip(numbers, value)]
-        elif record.formulation == OPTIONS and isinstance(item.index, tuple):
-            entries = [("/".join(map(str, item.index)), value)]
         else:
             entries = [(item.index, value)]
         for index, entry in entries:
