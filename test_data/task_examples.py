@@ -122,7 +122,7 @@ def inferences(
         "entailment": "{a} carried a {thing}.",
         "neutral": '{a} likes the "{other}" of {b}.',
         "contradiction": "{a} did not carry a {thing}.",
-        "not_entailment": "{b} carried nothing to the {elsewhere}.",
+        "not_entailment": '{b} carried nothing to the "{elsewhere}".',
     }
     return [
         (label, premise.format(**words), hypotheses[label].format(**words))
