@@ -16,7 +16,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from bort.errors import InputError, WorkError
 from bort.files import atomic_write, sync_folder
-from bort.tasks.records import RACE, TASKS, TaskRecord
+from bort.tasks.records import RACE, TaskRecord
 from data.archives import extract
 from data.download import RemoteFile, fetch
 from data.task_files import cache_folder

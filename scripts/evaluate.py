@@ -56,10 +56,12 @@ def work(arguments: argparse.Namespace) -> None:
     config = EvaluateConfig.from_arguments(arguments)
     record = get_task(config.task_name)
     scores = evaluate(config)
+    ours = "here" if config.gold is not None else f"here, on {config.split}"
     rows = [
         *published_rows(record.suite),
-        measured_row(f"here ({config.split})", record.suite, {record.name: [scores]}),
+        measured_row(ours, record.suite, {record.name: [scores]}),
     ]
+    print(f"published (test sets) and {ours}:", file=sys.stderr)
     print(score_table(record.suite, rows, only=record.name), file=sys.stderr)
     result = {
         "task": record.name,
