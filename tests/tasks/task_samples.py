@@ -1,0 +1,37 @@
+"""Items and vocabularies that the tests of the tasks share."""
+
+from __future__ import annotations
+
+from typing import List, Sequence
+
+import numpy as np
+
+from bort.text.vocabulary import Vocabulary
+from tests.text.tiny_vocabulary import tiny_vocabulary
+
+VOCABULARY = tiny_vocabulary()
+
+
+class PlainVocabulary:
+    """The tiny vocabulary without its fast way: only what the protocol demands."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        for name in ("bos_id", "pad_id", "eos_id", "unk_id", "mask_id", "fingerprint"):
+            setattr(self, name, getattr(vocabulary, name))
+
+    def encode_batch(self, texts: Sequence[str]) -> List[List[int]]:
+        return self._vocabulary.encode_batch(texts)
+
+
+def shown(ids: np.ndarray) -> str:
+    """Ids as text, special tokens written out."""
+    special = {VOCABULARY.bos_id: "<s>", VOCABULARY.eos_id: "</s>", VOCABULARY.mask_id: "<mask>"}
+    text, run = "", []
+    for token in ids.tolist():
+        if token in special:
+            text += VOCABULARY.decode(run) + special[token]
+            run = []
+        else:
+            run.append(token)
+    return text + VOCABULARY.decode(run)
