@@ -71,6 +71,7 @@ def test_suites_and_all(command: Any) -> None:
         command.chosen_tasks(("nothing",))
 
 
+@pytest.mark.integration
 def test_failures_are_one_line(site: Site, tmp_path: Path, project_root: Path) -> None:
     def download(*flags: str) -> Any:
         given = ["--data_dir", str(tmp_path / "data"), *flags]

@@ -11,6 +11,8 @@ import pytest
 from bort.tasks.predictions import write_predictions
 from tests.scripts.commands import assert_one_line, run
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def mrpc(tmp_path: Path) -> Path:

@@ -6,9 +6,13 @@ import json
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from bort.files import sha256_of_file
 from bort.tasks.predictions import write_predictions
 from tests.scripts.commands import assert_one_line, run
+
+pytestmark = pytest.mark.integration
 
 
 def test_missing_tasks_are_named_and_refused_unless_wanted(
