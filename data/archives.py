@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
 import tarfile
@@ -15,6 +16,9 @@ from bort.errors import InputError, WorkError
 MAXIMUM_BYTES = 4 << 30
 MAXIMUM_ENTRIES = 200_000
 _BLOCK = 1 << 20
+_DAMAGE = (
+    zipfile.BadZipFile, gzip.BadGzipFile, tarfile.TarError, zlib.error, EOFError, ValueError
+)  # fmt: skip
 
 
 class _Entry(NamedTuple):
@@ -38,7 +42,7 @@ def extract(
     `maximum_bytes` (announced or real), more than 200 000 entries.
 
     Args:
-        archive: a `.zip`, `.tar`, `.tar.gz` or `.tgz` file.
+        archive: a `.zip` or a gzipped tar.
         folder: an empty folder.
         rename: a file's name in the archive → its name under `folder`, None to leave it out.
         maximum_bytes: limit for all files together, unpacked.
@@ -65,7 +69,7 @@ def extract(
             if target is not None:
                 _write(archive, entry, folder / target)
                 written += 1
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, ValueError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{archive}: is damaged: {error}") from error
     except NotImplementedError as error:
         raise InputError(f"{archive}: cannot be unpacked: {error}") from error
@@ -78,9 +82,13 @@ def _entries(archive: Path) -> Iterator[_Entry]:
             for info in source.infolist():
                 yield _zip_entry(source, info)
         return
-    with tarfile.open(archive, "r:*") as source_tar:
-        for member in source_tar:
-            yield _tar_entry(source_tar, member)
+    with gzip.open(archive) as raw:
+        with tarfile.open(fileobj=raw, mode="r|") as source_tar:
+            for member in source_tar:
+                yield _tar_entry(source_tar, member)
+        # The checksum of the whole stands at the end, where a tar's reader does not come.
+        while raw.read(_BLOCK):
+            pass
 
 
 def _zip_entry(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entry:
@@ -132,6 +140,8 @@ def _write(archive: Path, entry: _Entry, target: Path) -> None:
                     raise InputError(f"{archive}: {entry.name!r} is longer than it says")
                 stream.write(block)
         os.chmod(target, 0o644)
+    except gzip.BadGzipFile:
+        raise  # an OSError too, but not the disk's fault
     except OSError as error:
         raise WorkError(f"{target}: cannot be written: {error.strerror or error}") from error
     if left:

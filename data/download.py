@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from bort.errors import InputError, WorkError
 from bort.files import read_json, sha256_of_file, sync_folder, write_json
@@ -121,7 +121,10 @@ def _continue(remote: RemoteFile, url: str, part: Path, plain_allowed: bool, ena
         headers["Range"] = f"bytes={begin}-"
         if state:
             headers["If-Range"] = state
-    opener = urllib.request.build_opener(_SecureRedirects(plain_allowed))
+    handlers: List[urllib.request.BaseHandler] = [_SecureRedirects(plain_allowed)]
+    if plain_allowed:
+        handlers.append(urllib.request.ProxyHandler({}))  # no proxy stands before this machine
+    opener = urllib.request.build_opener(*handlers)
     request = urllib.request.Request(url, headers=headers)
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as response:

@@ -53,26 +53,6 @@ def read_predictions(path: PathLike, task: Union[str, TaskRecord]) -> Dict[Index
     return found
 
 
-def read_record_answers(path: PathLike) -> Dict[Index, List[str]]:
-    """Read the accepted answers of each query from an official file of ReCoRD.
-
-    Raises:
-        InputError: names file and line.
-    """
-    found: Dict[Index, List[str]] = {}
-    for line, value in _json_lines(Path(path)):
-        where = f"{path}:{line}"
-        for query in _field(value, "qas", list, where):
-            index = _whole_number(_field(query, "idx", int, where), where)
-            if index in found:
-                raise InputError(f"{where}: index {index} comes twice")
-            answers = _field(query, "answers", list, where)
-            found[index] = [_field(answer, "text", str, where) for answer in answers]
-    if not found:
-        raise InputError(f"{path}: has no queries")
-    return found
-
-
 def write_predictions(
     path: PathLike, task: Union[str, TaskRecord], predictions: Mapping[Any, Any]
 ) -> None:

@@ -91,13 +91,18 @@ def measured_row(
     )
 
 
-def score_table(suite: str, rows: Sequence[ScoreRow]) -> str:
+def score_table(suite: str, rows: Sequence[ScoreRow], only: str = "") -> str:
     """A text table of a suite: one line a system, "-" where there is no score.
 
     The last column is the benchmark score, where a row has every task.
+
+    Args:
+        suite: which tasks are the columns.
+        rows: the lines.
+        only: a task, to show its column alone.
     """
-    heads = [task.name for task in tasks_of(suite)]
-    if suite != RACE:
+    heads = [only] if only else [task.name for task in tasks_of(suite)]
+    if suite != RACE and not only:
         heads.append("score")
     lines = [["", *heads]]
     for row in rows:

@@ -14,7 +14,6 @@ from bort.errors import InputError
 from bort.tasks.predictions import (
     prediction_bytes,
     read_predictions,
-    read_record_answers,
     write_predictions,
 )
 from bort.tasks.records import TASKS, get_task
@@ -97,9 +96,6 @@ def test_official_superglue_files(shared_data: Path) -> None:
         assert set(gold.values()) <= set(get_task(name).labels)
     assert len({index[0] for index in read_predictions(folder / "MultiRC/train.jsonl", "MultiRC")
                 if isinstance(index, tuple)}) == 32  # fmt: skip
-    answers = read_record_answers(folder / "ReCoRD/train.jsonl")
-    assert answers
-    assert all(answers.values())
 
 
 @pytest.mark.parametrize(
@@ -170,18 +166,3 @@ def test_what_cannot_be_written(
     with pytest.raises(InputError, match=message):
         write_predictions(tmp_path / name, task, predictions)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", ": has no queries"),
-        ('{"idx": 0}\n', ":1: has no field 'qas'"),
-        ('{"qas": [{"idx": 0, "answers": []}, {"idx": 0, "answers": []}]}\n', ":1: index 0 comes"),
-        ('{"qas": [{"idx": 0, "answers": [{"start": 1}]}]}\n', ":1: has no field 'text'"),
-    ],
-)
-def test_bad_files_of_record(text: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=f"a.jsonl{message}"):
-        read_record_answers(tmp_path / "a.jsonl")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import math
+import subprocess
+import sys
 from typing import Any, List, Sequence, Tuple
 
 import pytest
@@ -179,3 +181,12 @@ def test_correlations_against_plain_formulations(pairs: List[Tuple[float, float]
     assert statistics.pearson(predicted, gold) == pytest.approx(expected, abs=1e-9)
     expected = plain_correlation(plain_ranks(predicted), plain_ranks(gold))
     assert statistics.spearman(predicted, gold) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_packages_are_imported_when_they_are_needed() -> None:
+    code = (
+        "import sys, bort.tasks.published, bort.tasks.submissions; "
+        "print(sorted({'sklearn', 'scipy', 'mxnet'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr

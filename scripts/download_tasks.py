@@ -1,0 +1,71 @@
+"""Fetches the official data of GLUE, SuperGLUE and RACE, checked, into the folders it is read from.
+
+Prints the folder of each task as JSON. A download that broke off continues when started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+from bort.command import make_parser, run_command
+from bort.config import Config, setting
+from bort.errors import InputError
+from bort.tasks.records import SUITES, TASKS, TaskRecord, get_task
+from data.task_downloads import download_task
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class DownloadTasksConfig(Config):
+    """What to fetch, and where to."""
+
+    task_name: Tuple[str, ...] = setting(..., "tasks, or suites (GLUE, SuperGLUE, RACE), or 'all'")
+    data_dir: Optional[str] = setting(
+        None, "root folder for the official layout (none: $MXNET_HOME/datasets, ~/.mxnet/datasets)"
+    )
+    offline: bool = setting(False, "never touch the network: use the archives in downloads/")
+    keep_archives: bool = setting(False, "leave the archives in downloads/ after unpacking")
+    local_server: str = setting("", "for tests: fetch from this address of this machine instead")
+
+
+def chosen_tasks(names: Tuple[str, ...]) -> List[TaskRecord]:
+    """The records that the names stand for, each once, in the order of the table."""
+    wanted = set()
+    for name in names:
+        suite = next((suite for suite in SUITES if suite.lower() == name.lower()), None)
+        if suite is not None or name.lower() == "all":
+            wanted |= {task.name for task in TASKS if suite in (None, task.suite)}
+        else:
+            wanted.add(get_task(name).name)
+    return [task for task in TASKS if task.name in wanted]
+
+
+def work(arguments: argparse.Namespace) -> None:
+    config = DownloadTasksConfig.from_arguments(arguments)
+    data_dir = None if config.data_dir is None else Path(config.data_dir)
+    if data_dir is not None and data_dir.exists() and not data_dir.is_dir():
+        raise InputError(f"data_dir is {config.data_dir!r}, allowed is a folder")
+    folders: Dict[str, str] = {}
+    for record in chosen_tasks(config.task_name):
+        folder, fetched = download_task(
+            record,
+            data_dir,
+            local_server=config.local_server,
+            offline=config.offline,
+            keep_archives=config.keep_archives,
+        )
+        log.info("%s: %s %s", record.name, "put into" if fetched else "is there already:", folder)
+        folders[record.name] = str(folder)
+    print(json.dumps(folders, indent=2))
+
+
+if __name__ == "__main__":
+    parser = make_parser(__doc__)
+    DownloadTasksConfig.add_flags(parser)
+    run_command(parser, work)

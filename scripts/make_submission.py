@@ -1,0 +1,46 @@
+"""Makes the zip that gluebenchmark.com or super.gluebenchmark.com takes, from predictions of tests.
+
+The folder holds one file a task, named as in the submission (CoLA.tsv, MNLI-m.tsv, BoolQ.jsonl …).
+Every file is checked: official row count, each index once, the benchmark's labels. The same
+predictions always give the same zip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+
+from bort.command import make_parser, run_command
+from bort.config import Config, setting
+from bort.files import sha256_of_file
+from bort.tasks.records import GLUE, SUPERGLUE
+from bort.tasks.submissions import make_zip
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class MakeSubmissionConfig(Config):
+    """What the submission is made of."""
+
+    predictions: str = setting(..., "folder with one file of predictions a task")
+    output: str = setting(..., "the zip to write")
+    suite: str = setting(GLUE, "the benchmark", choices=(GLUE, SUPERGLUE))
+    partial: bool = setting(False, "make the zip although tasks are missing; no benchmark takes it")
+
+
+def work(arguments: argparse.Namespace) -> None:
+    config = MakeSubmissionConfig.from_arguments(arguments)
+    missing = make_zip(config.predictions, config.suite, config.output, config.partial)
+    if missing:
+        log.warning("%s: incomplete, missing are %s", config.output, ", ".join(missing))
+    result = {"zip": config.output, "sha256": sha256_of_file(config.output), "missing": missing}
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    parser = make_parser(__doc__)
+    MakeSubmissionConfig.add_flags(parser)
+    run_command(parser, work)
