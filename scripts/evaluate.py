@@ -1,4 +1,4 @@
-"""Scores a file of predictions against gold with the task's official metrics.
+"""Scores a fine-tuned model, or a file of predictions, with a task's official metrics.
 
 Prints the metrics as JSON (fractions, in published order, and their mean), and on stderr a table of
 the published test scores with this result beside them.
@@ -7,55 +7,53 @@ the published test scores with this result beside them.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
-from typing import Dict, Optional
+from pathlib import Path
+from typing import Any, Mapping
 
 from bort.command import make_parser, run_command
-from bort.config import Config, setting
-from bort.errors import InputError
-from bort.tasks.metrics import as_published, mean_score, score_task
-from bort.tasks.predictions import read_predictions
+from bort.runs import RowProgress
+from bort.tasks.metrics import as_published, mean_score
 from bort.tasks.published import measured_row, published_rows, score_table
-from bort.tasks.records import TEST, get_task
-from data.gold import gold_of_file, gold_of_split
+from bort.tasks.records import TaskRecord, get_task
+from data.evaluation import EvaluateConfig, check_split, evaluate_predictions
 
 
-@dataclasses.dataclass(frozen=True)
-class EvaluateConfig(Config):
-    """What to score, and against what."""
+def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Mapping[str, float]:
+    """The metrics of a fine-tuned model on a labelled split."""
+    from bort.gluon.distributed import SingleProcess
+    from bort.tasks.judging import make_judge
+    from data.task_sets import open_task_set
 
-    task_name: str = setting(..., "the task, e.g. CoLA, MNLI, SuperGLUE-RTE, RACE-H")
-    predictions: str = setting(..., "file of predictions, .tsv or .jsonl, as in a submission")
-    gold: Optional[str] = setting(
-        None, "official file with labels, or gold labels in the form of predictions"
+    check_split(config, record)
+    model.check_task(record)
+    task_set = open_task_set(
+        record,
+        config.split,
+        model.vocabulary,
+        model.options,
+        model.max_length,
+        data_dir=config.data_dir,
+        sample=config.sample,
     )
-    data_dir: Optional[str] = setting(
-        None, "folder of official data, when --gold is not given (none: GluonNLP's cache)"
-    )
-    split: str = setting("dev", "split of the official data, e.g. dev, train, dev_mismatched")
-
-    def check(self) -> None:
-        if self.gold is not None and self.data_dir is not None:
-            raise InputError("gold and data_dir are both given, allowed is one of them")
-
-
-def evaluate(config: EvaluateConfig) -> Dict[str, float]:
-    """The metrics of a file of predictions."""
-    record = get_task(config.task_name)
-    predictions = read_predictions(config.predictions, record)
-    if config.gold is not None:
-        return score_task(record, predictions, gold_of_file(record, config.gold))
-    if record.split(config.split).role == TEST:
-        raise InputError(f"split is {config.split!r}, allowed is one that has labels")
-    return score_task(record, predictions, gold_of_split(record, config.split, config.data_dir))
+    progress = RowProgress(f"{record.name} {config.split}")
+    outputs = model.outputs(task_set, SingleProcess(), config.batch_size, progress.show)
+    progress.close()
+    return make_judge(model.options, task_set)(outputs)
 
 
 def work(arguments: argparse.Namespace) -> None:
     config = EvaluateConfig.from_arguments(arguments)
-    record = get_task(config.task_name)
-    scores = evaluate(config)
+    if config.model is None:
+        record = get_task(config.task_name or "")
+        scores = evaluate_predictions(config, record)
+    else:
+        from bort.gluon.task_classifier import TaskClassifier
+
+        model = TaskClassifier.load(Path(config.model))
+        record = model.record if config.task_name is None else get_task(config.task_name)
+        scores = evaluate_model(config, model, record)
     ours = "here" if config.gold is not None else f"here, on {config.split}"
     rows = [
         *published_rows(record.suite),

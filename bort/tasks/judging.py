@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Sequence
 
 import numpy as np
 
 from bort.errors import InputError
 from bort.tasks.decisions import decide
 from bort.tasks.features import TaskFeatures
-from bort.tasks.items import Label, TaskItem
-from bort.tasks.metrics import score_task
+from bort.tasks.items import TaskItem
+from bort.tasks.metrics import by_index, score_task
 from bort.tasks.options import TaskOptions
-from bort.tasks.records import ANSWERS, TaskRecord
+from bort.tasks.records import TaskRecord
 from bort.text.vocabulary import Vocabulary
 
 
@@ -63,34 +63,6 @@ class TaskData:
     def sets(self) -> Sequence[TaskSet]:
         """All of them."""
         return [self.train, *self.dev, *self.test]
-
-
-def by_index(
-    record: TaskRecord, items: Sequence[TaskItem], values: Sequence[Label]
-) -> Dict[Any, Any]:
-    """Values of items by the index under which benchmarks and metrics know them.
-
-    MultiRC: (passage, question, answer), one entry an answer. RACE: (passage, question).
-
-    Raises:
-        InputError: two items of one index.
-    """
-    found: Dict[Any, Any] = {}
-    for item, value in zip(items, values):
-        entries: List[Tuple[Any, Any]]
-        if record.formulation == ANSWERS:
-            assert isinstance(item.index, tuple)
-            assert isinstance(value, tuple)
-            numbers = item.fields["answer_indices"]
-            assert isinstance(numbers, tuple)
-            entries = [((*item.index, number), part) for number, part in zip(numbers, value)]
-        else:
-            entries = [(item.index, value)]
-        for index, entry in entries:
-            if index in found:
-                raise InputError(f"{item.where}: index {index!r} is there twice")
-            found[index] = entry
-    return found
 
 
 def predict(options: TaskOptions, task_set: TaskSet, outputs: np.ndarray) -> Dict[Any, Any]:

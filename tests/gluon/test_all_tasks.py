@@ -13,8 +13,8 @@ from bort.finetuning_config import FinetuningConfig
 from bort.gluon.distributed import SingleProcess
 from bort.gluon.finetuning_run import StartingPoint, run_finetuning, run_seeds
 from bort.gluon.task_classifier import TaskClassifier
-from bort.tasks.judging import by_index, make_judge
-from bort.tasks.metrics import score_task
+from bort.tasks.judging import make_judge
+from bort.tasks.metrics import by_index, score_task
 from bort.tasks.options import FOUR_WAY, TaskOptions
 from bort.tasks.predictions import read_predictions
 from bort.tasks.records import TASKS, get_task

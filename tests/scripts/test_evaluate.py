@@ -95,7 +95,7 @@ def test_bad_input_is_one_line(
 
 
 def test_missing_flags_are_named(project_root: Path) -> None:
-    assert_one_line(run(project_root, "evaluate"), 2, "--task_name, --predictions")
+    assert_one_line(run(project_root, "evaluate"), 2, "one of --model and --predictions")
 
 
 def test_official_dev_files(shared_data: Path, tmp_path: Path, project_root: Path) -> None:
