@@ -39,9 +39,24 @@ def tokenise_cached(
     Args:
         inputs: what to tokenise.
         vocabulary: the vocabulary.
-        max_length: most tokens of an input.
+        max_length: most tokens of an input; how many were shortened to it is logged.
         folder: of cached sets; None keeps nothing.
     """
+    features = _load_or_make(inputs, vocabulary, max_length, folder)
+    if features.truncated:
+        _logger.warning(
+            "%d of %d inputs were shortened to %d tokens, %d tokens were dropped",
+            features.truncated, len(features), max_length, features.dropped_tokens,
+        )  # fmt: skip
+    return features
+
+
+def _load_or_make(
+    inputs: Sequence[TaskInput],
+    vocabulary: Vocabulary,
+    max_length: int,
+    folder: Optional[Path],
+) -> TaskFeatures:
     if folder is None:
         return tokenise(inputs, vocabulary, max_length)
     fingerprint = features_fingerprint(inputs, vocabulary, max_length)

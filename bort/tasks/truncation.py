@@ -75,6 +75,9 @@ def shorten(segments: Sequence[SegmentLengths], room: int) -> Optional[List[List
 def _share(lengths: Sequence[int], least: Sequence[int], room: int) -> List[int]:
     """Lengths within [least, length] that sum up to `room` if they can, the longest cut first."""
 
+    if len(lengths) == 1:
+        return [max(least[0], min(lengths[0], room))]
+
     def cut(level: int) -> List[int]:
         return [max(low, min(length, level)) for length, low in zip(lengths, least)]
 
@@ -94,29 +97,33 @@ def _share(lengths: Sequence[int], least: Sequence[int], room: int) -> List[int]
 
 def _nearest(pieces: Sequence[PieceLength], count: int) -> List[Run]:
     """The `count` tokens nearest to the pieces to keep (all those included), as runs."""
+    total = sum(piece.length for piece in pieces)
+    if count >= total or not any(piece.keep and piece.length for piece in pieces):
+        return _beginning(pieces, count)
     sizes = np.array([piece.length for piece in pieces], dtype=np.int64)
-    total = int(sizes.sum())
     piece_of = np.repeat(np.arange(len(pieces)), sizes)
     place = np.arange(total)
     must = np.repeat(np.array([piece.keep for piece in pieces], dtype=bool), sizes)
-    if count >= total:
-        stays = np.ones(total, dtype=bool)
-    elif not must.any():
-        stays = place < count
-    else:
-        far = 2 * total
-        before = np.maximum.accumulate(np.where(must, place, -far))
-        after = np.minimum.accumulate(np.where(must, place, far)[::-1])[::-1]
-        distance = np.minimum(place - before, after - place)
-        stays = np.zeros(total, dtype=bool)
-        stays[np.lexsort((place, distance))[:count]] = True
+    far = 2 * total
+    before = np.maximum.accumulate(np.where(must, place, -far))
+    after = np.minimum.accumulate(np.where(must, place, far)[::-1])[::-1]
+    distance = np.minimum(place - before, after - place)
     first_of = np.cumsum(sizes) - sizes
     runs: List[Run] = []
-    kept = np.flatnonzero(stays)
-    if len(kept) == 0:
-        return runs
+    kept = np.sort(np.lexsort((place, distance))[:count])
     breaks = np.flatnonzero((np.diff(kept) != 1) | (np.diff(piece_of[kept]) != 0)) + 1
     for part in np.split(kept, breaks):
         number = int(piece_of[part[0]])
         runs.append(Run(number, int(part[0] - first_of[number]), len(part)))
+    return runs
+
+
+def _beginning(pieces: Sequence[PieceLength], count: int) -> List[Run]:
+    """The first `count` tokens."""
+    runs: List[Run] = []
+    for number, piece in enumerate(pieces):
+        length = min(piece.length, count)
+        if length > 0:
+            runs.append(Run(number, 0, length))
+        count -= length
     return runs
