@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, List
 
-__version__ = "1.0.0"
+__version__ = "0.2.0"
 
 _PUBLIC = {
     "Architecture": "bort.architecture",

@@ -1,0 +1,154 @@
+"""Fine-tuning and evaluation in samples a second, against the multiply-add bound and PyTorch.
+
+Steps of this toolkit and, if PyTorch and Transformers are installed, of the same shape there (fp32,
+AdamW) alternate in one run, as do forward passes. A step has three times the multiply-adds of a
+forward pass; the bound is their time at the rate of a large `FullyConnected` in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from typing import Any, Callable, Dict, List, Optional
+
+import numpy as np
+
+from bort.command import make_parser, run_command
+from bort.threads import set_thread_count
+
+TRAIN, EVALUATE = "fine-tuning", "evaluation"
+
+
+def main() -> None:
+    """Parse the flags, measure, print JSON."""
+    parser = make_parser(__doc__ or "")
+    parser.add_argument("--model", default="bort_4_8_768_1024", help="architecture")
+    parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=8, help="measured, after two others")
+    parser.add_argument("--output_file", help="where to write the JSON too")
+    run_command(parser, _work)
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    results = measure(parsed)
+    print(json.dumps(results, indent=2))
+    if parsed.output_file:
+        from bort.files import write_json
+
+        write_json(parsed.output_file, results)
+    return 0
+
+
+def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
+    """All kinds of steps in turn, the rate of the machine before and after."""
+    threads = set_thread_count()
+    from benchmarks.multiply_add_bound import measure_rate
+    from bort.architecture import get_architecture
+
+    architecture = get_architecture(parsed.model)
+    shape = (parsed.batch_size, parsed.length)
+    ids = np.random.default_rng(0).integers(5, architecture.vocabulary_size, size=shape)
+    steps = {f"bort {kind}": call for kind, call in _ours(architecture, ids).items()}
+    theirs = _transformers(architecture, ids, threads)
+    steps.update({f"transformers {kind}": call for kind, call in (theirs or {}).items()})
+    rates = [measure_rate()]
+    seconds: Dict[str, List[float]] = {name: [] for name in steps}
+    for number in range(parsed.steps + 2):
+        for name, call in steps.items():
+            began = time.perf_counter()
+            call()
+            if number >= 2:
+                seconds[name].append(time.perf_counter() - began)
+    rates.append(measure_rate())
+    forward = architecture.multiply_adds(*shape) / max(rates)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    report: Dict[str, Any] = {
+        "samples_per_second": {n: parsed.batch_size / value for n, value in medians.items()},
+        "multiply_adds_per_second": rates,
+        "over_bound": {
+            TRAIN: medians[f"bort {TRAIN}"] / (3 * forward),
+            EVALUATE: medians[f"bort {EVALUATE}"] / forward,
+        },
+        "transformers": "not installed" if theirs is None else "PyTorch, fp32",
+    }
+    if theirs is not None:
+        report["times_transformers"] = {
+            kind: medians[f"transformers {kind}"] / medians[f"bort {kind}"]
+            for kind in (TRAIN, EVALUATE)
+        }
+    return report
+
+
+def _ours(architecture: Any, ids: np.ndarray) -> Dict[str, Callable[[], object]]:
+    import mxnet as mx
+
+    from bort.finetuning_config import FinetuningConfig
+    from bort.gluon.classification_trainer import ClassificationTrainer
+    from bort.gluon.distributed import SingleProcess
+    from bort.gluon.model import BortClassifier, BortModel
+    from bort.text.labelled import LabelledBatch
+
+    network = BortClassifier(BortModel(architecture, use_decoder=False), 2, head="linear")
+    network.initialize()
+    trainer = ClassificationTrainer(network, FinetuningConfig(), SingleProcess(), mx.cpu())
+    rows, length = ids.shape
+    batch = LabelledBatch(
+        ids.astype(np.int32),
+        np.full(rows, length, dtype=np.int32),
+        np.arange(rows) % 2,
+        np.ones(rows, dtype=np.float32),
+        np.arange(rows),
+    )
+    number = 0
+
+    def step() -> None:
+        nonlocal number
+        number += 1
+        trainer.step(number, [batch], 1e-5)
+        mx.nd.waitall()
+
+    return {TRAIN: step, EVALUATE: lambda: trainer.predict(batch).wait_to_read()}
+
+
+def _transformers(
+    architecture: Any, ids: np.ndarray, threads: int
+) -> Optional[Dict[str, Callable[[], object]]]:
+    try:
+        import torch
+        from transformers import BertConfig, BertForSequenceClassification
+    except ImportError:
+        return None
+    torch.set_num_threads(threads)
+    config = BertConfig(
+        vocab_size=architecture.vocabulary_size,
+        hidden_size=architecture.hidden,
+        num_hidden_layers=architecture.depth,
+        num_attention_heads=architecture.heads,
+        intermediate_size=architecture.intermediate,
+        max_position_embeddings=architecture.maximum_length,
+    )
+    network = BertForSequenceClassification(config)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5)
+    inputs = torch.from_numpy(ids)
+    labels = torch.arange(len(ids)) % 2
+
+    def step() -> None:
+        network.train()
+        network(input_ids=inputs, labels=labels).loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def evaluate() -> None:
+        network.eval()
+        with torch.inference_mode():
+            network(input_ids=inputs)
+
+    return {TRAIN: step, EVALUATE: evaluate}
+
+
+if __name__ == "__main__":
+    main()
