@@ -130,3 +130,35 @@ def test_a_fingerprint_tells_everything_apart():
     prints.add(features_fingerprint(base, VOCABULARY, 33))
     assert len(prints) == len(changed) + 2
     assert features_fingerprint(list(base), VOCABULARY, 32) in prints
+
+
+PIECES = st.builds(
+    Piece, SENTENCES.map(" {}".format), st.sampled_from([False, False, True]), st.just(False)
+)
+INPUTS = st.builds(
+    TaskInput,
+    st.lists(
+        st.builds(Segment, st.lists(PIECES, min_size=1, max_size=3).map(tuple), st.integers(0, 1)),
+        min_size=1,
+        max_size=2,
+    ).map(tuple),
+    st.sampled_from([None, 0, 1]),
+    st.integers(0, 3),
+    st.integers(0, 9),
+)
+
+
+@given(st.lists(INPUTS, max_size=6), st.integers(5, 60))
+def test_a_sequence_does_not_depend_on_what_else_is_in_the_set(inputs, max_length):
+    fitting = []
+    for one in inputs:
+        kept = sum(len(VOCABULARY.encode(p.text)) for s in one.segments for p in s.pieces if p.keep)
+        if kept + 2 * len(one.segments) <= max_length:
+            fitting.append(one)
+    together = tokenise(fitting, VOCABULARY, max_length)
+    alone = [tokenise([one], VOCABULARY, max_length) for one in fitting]
+    assert [row.tolist() for row in together] == [one[0].tolist() for one in alone]
+    assert together.truncated == sum(one.truncated for one in alone)
+    assert together.dropped_tokens == sum(one.dropped_tokens for one in alone)
+    assert together.lengths.tolist() == [len(one[0]) for one in alone]
+    assert all(len(row) <= max_length for row in together)
