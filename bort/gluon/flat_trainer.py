@@ -148,7 +148,7 @@ class FlatTrainer:
             WorkError: the gradient is not finite.
         """
         scale = 1.0 / (count * self.loss_scale)
-        norm = float(self.flat.gradients.norm().asscalar()) * scale
+        norm = self.flat.gradient_norm() * scale
         finite = math.isfinite(norm)
         if not finite and not self._half:
             self.refuse(number, "the gradient is not finite", where)
