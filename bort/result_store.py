@@ -46,7 +46,9 @@ class ResultStore:
             if is_new:
                 sync_folder(self.folder)
         except OSError as error:
-            raise WorkError(f"{self._path}: cannot be written: {error.strerror or error}") from error
+            raise WorkError(
+                f"{self._path}: cannot be written: {error.strerror or error}"
+            ) from error
 
     def records(self) -> Iterator[Tuple[str, Dict[str, Any]]]:
         """The records of all ranks, each with the file and line that it stands in.

@@ -1,4 +1,4 @@
-"""What Agora trains on and changes: examples of tokens, points with labels, and when two are equal."""
+"""What Agora trains on and changes: examples, points with labels, and when two are equal."""
 
 from __future__ import annotations
 

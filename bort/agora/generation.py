@@ -11,6 +11,7 @@ from bort.agora.edit_distance import Band, normalised_distance
 from bort.agora.examples import Example, TextOf, normalised_key
 from bort.agora.tau import Tau
 
+DEFAULT_BAND = Band()
 REFUSALS = ("too_similar", "too_different", "duplicate", "in_report", "nothing_to_change")
 
 
@@ -35,7 +36,7 @@ def generate(
     *,
     known: Set[str],
     generator_of: Callable[[int], np.random.Generator],
-    band: Band = Band(),
+    band: Band = DEFAULT_BAND,
     per_source: int = 1,
     attempts: int = 20,
     is_reserved: Callable[[Example], bool] = lambda example: False,

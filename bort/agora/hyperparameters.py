@@ -6,13 +6,16 @@ import dataclasses
 import itertools
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Counter as CounterType, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, Sequence, Tuple, TypeVar
+from typing import Counter as CounterType
 
 import numpy as np
 
 from bort.config import Config, setting
 from bort.errors import InputError
 from bort.files import PathLike, read_json
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ def _grid_from(axes: Mapping[str, Any]) -> HyperparameterSets:
     return grid(*values)
 
 
-def _in_file(where: Any, make: Any, content: Any) -> Any:
+def _in_file(where: Any, make: Callable[[Any], T], content: Any) -> T:
     try:
         return make(content)
     except InputError as error:

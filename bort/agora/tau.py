@@ -93,7 +93,9 @@ class TokenDeletion:
         return [
             Example(
                 tuple(
-                    tuple(token for place, token in enumerate(segment) if (number, place) not in gone)
+                    tuple(
+                        token for place, token in enumerate(segment) if (number, place) not in gone
+                    )
                     for number, segment in enumerate(example.segments)
                 )
             )

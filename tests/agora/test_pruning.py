@@ -119,9 +119,7 @@ def test_theta_shrinks_every_time_and_ends_with_one_whatever_the_scores(
     while left:
         scores = {t: (0, data.draw(st.sampled_from([0.0, 0.3, 0.5, 1.0]))) for t in left}
         ranking = rank_sets(scores, left)
-        pruned = prune(
-            ranking, left, direction=direction, extent=extent, last_group=last_group
-        )
+        pruned = prune(ranking, left, direction=direction, extent=extent, last_group=last_group)
         root = ranking[0] if direction == "best_first" else ranking[-1]
         assert pruned.removed[0] == root
         assert sorted(pruned.kept + pruned.removed, key=left.index) == list(left)
