@@ -465,6 +465,33 @@ def test_no_report_example_reaches_socrates_or_training_and_it_opens_only_at_the
     assert len(report.open()) == len(PROBLEM.report)
 
 
+def test_new_points_repeat_neither_training_nor_dev_nor_one_another():
+    known = [*PROBLEM.train, *PROBLEM.dev]
+
+    class Repeating:
+        """A τ that mostly gives back what is there, and otherwise one of three examples."""
+
+        def propose(self, example, generator):
+            place = int(generator.integers(len(known) + 3))
+            return [known[place].example if place < len(known) else PROBLEM.report[place].example]
+
+    config = with_changes(maximum_distance=1.0, balance="none", attempts=60, sources="dev")
+    trainer, socrates = LogisticRegression(PROBLEM.dev), Perfect(PROBLEM)
+    result = run_agora(
+        config,
+        SETS,
+        PROBLEM.train,
+        PROBLEM.dev,
+        trainings=Trainings(trainer),
+        socrates=socrates,
+        tau=Repeating(),
+    )
+    new = [p.example for p in result.points if p.from_socrates]
+    assert len(new) == len(set(new)) == 3
+    assert not set(new) & {p.example for p in known}
+    assert [len(asked) for asked in socrates.asked] == [len(PROBLEM.dev), 3]
+
+
 @pytest.mark.parametrize("name", ["train", "dev"])
 def test_a_report_example_in_the_data_stops_the_run_before_it_begins(name):
     problem = Problem(0)
