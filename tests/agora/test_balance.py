@@ -35,6 +35,7 @@ def joined(new, there, how, seed=0):
         ("downsample", [5, 2, 0], [3, 3, 0], [2, 2, 0]),
         ("fill", [5, 2, 3], [3, 3, 3], [2, 2, 2]),  # all can reach 5
         ("fill", [5, 5, 5], [1, 6, 4], [5, 0, 2]),  # nobody beyond the 6 that are there
+        ("fill", [2, 5, 5], [1, 6, 4], [2, 0, 2]),  # nor short of it, where only one class is
         ("fill", [9, 0, 0], [3, 3, 3], [0, 0, 0]),
         ("proportional", [9, 9, 9], [1, 2, 3], [3, 6, 9]),
         ("proportional", [9, 9, 1], [2, 4, 2], [1, 2, 1]),
