@@ -1,0 +1,78 @@
+"""How the labels of what joins the training set are kept balanced."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Dict, List, Sequence
+
+import numpy as np
+
+from bort.agora.examples import Point, classes_of
+
+BALANCES = ("none", "downsample", "fill", "proportional")
+
+
+def balance(
+    new: Sequence[Point],
+    training: Sequence[Point],
+    how: str,
+    generator: np.random.Generator,
+) -> List[int]:
+    """Which new points join, by their (Socrates') labels; values of a regression are rounded.
+
+    With n(c) new points of class c and m(c) points of the training set:
+
+    - `none`: all of them.
+    - `downsample`: as many of each class: `min n` over the classes of the training set. A class
+      without new points lets nothing join.
+    - `fill`: no class grows beyond `max(max m, min (m + n))`, the largest class there is, or the
+      level that all classes can reach: what joins never makes the training set less balanced.
+    - `proportional`: in the proportions of the training set, as many as there are.
+
+    The paper needs balanced labels and does not say how; the choices are ours.
+
+    Args:
+        new: points that Socrates labelled.
+        training: points that they would join.
+        how: one of `BALANCES`.
+        generator: draws which points of a class stay.
+
+    Returns:
+        Numbers of the points that join, ascending.
+
+    >>> from bort.agora.examples import Example
+    >>> point = lambda label: Point(Example(()), label)
+    >>> new, training = [point(0)] * 4 + [point(1)] * 2, [point(0)] * 3 + [point(1)] * 2
+    >>> [len(balance(new, training, how, np.random.default_rng(0))) for how in BALANCES]
+    [6, 4, 3, 5]
+    """
+    assert how in BALANCES
+    if how == "none":
+        return list(range(len(new)))
+    places: Dict[int, List[int]] = {c: [] for c in classes_of([*training, *new])}
+    for number, point in enumerate(new):
+        places[point.rounded_label].append(number)
+    there = Counter(point.rounded_label for point in training)
+    wanted = _wanted({c: len(found) for c, found in places.items()}, there, how)
+    joining: List[int] = []
+    for c, found in places.items():
+        order = generator.permutation(len(found))[: wanted[c]]
+        joining.extend(found[int(place)] for place in order)
+    return sorted(joining)
+
+
+def _wanted(new: Dict[int, int], there: Dict[int, int], how: str) -> Dict[int, int]:
+    """How many points of each class join."""
+    if how == "downsample":
+        least = min((new[c] for c in there if there[c]), default=0)
+        return dict.fromkeys(new, least)
+    if how == "fill":
+        level = max(max(there.values(), default=0), min(there.get(c, 0) + new[c] for c in new))
+        return {c: min(count, max(0, level - there.get(c, 0))) for c, count in new.items()}
+    total = sum(there.values())
+    # The largest s with s · m(c) ≤ n(c) for all classes, in whole numbers: s = n(least) / m(least)
+    present = [c for c in new if there.get(c, 0)]
+    if not total or not present:
+        return dict.fromkeys(new, 0)
+    least = min(present, key=lambda c: (new[c] / there[c], c))
+    return {c: there.get(c, 0) * new[least] // there[least] for c in new}

@@ -1,0 +1,174 @@
+"""Θ: the sets of hyperparameters that Agora tries and prunes."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Callable, List, Mapping, Sequence, Tuple, TypeVar
+from typing import Counter as CounterType
+
+import numpy as np
+
+from bort.config import Config, setting
+from bort.errors import InputError
+from bort.files import PathLike, read_json
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class HyperparameterSet(Config):
+    """One element θ of Θ: how Timaeus is fine-tuned.
+
+    The order of the fields is that of the paper's listing (arXiv 2010.10499, section 4) and decides
+    what leading values are when sets are pruned.
+    """
+
+    seed: int = setting(..., "seed of the classifier's weights, dropout and order", minimum=0)
+    lr: float = setting(..., "peak learning rate", above=0.0)
+    weight_decay: float = setting(..., "decay of the weights a step, times lr", minimum=0.0)
+    warmup_ratio: float = setting(
+        ..., "share of the steps in which the learning rate rises", minimum=0.0, maximum=1.0
+    )
+
+    @property
+    def values(self) -> Tuple[float, ...]:
+        """The values in the order of the fields."""
+        return tuple(getattr(self, name) for name in FIELDS)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={getattr(self, name)}" for name in FIELDS)
+
+
+FIELDS = tuple(field.name for field in dataclasses.fields(HyperparameterSet))
+
+HyperparameterSets = Tuple[HyperparameterSet, ...]
+
+
+def grid(
+    seeds: Sequence[int],
+    lrs: Sequence[float],
+    weight_decays: Sequence[float],
+    warmup_ratios: Sequence[float],
+) -> HyperparameterSets:
+    """All combinations, the last axis turning fastest.
+
+    Raises:
+        InputError: for an empty axis, a value given twice or out of range.
+
+    >>> [str(theta) for theta in grid([0], [1e-4], [10], [0.35, 0.4])][1]
+    'seed=0, lr=0.0001, weight_decay=10.0, warmup_ratio=0.4'
+    """
+    axes = (seeds, lrs, weight_decays, warmup_ratios)
+    for name, values in zip(FIELDS, axes):
+        if not values:
+            raise InputError(f"{name}: needs at least one value")
+    return check_sets([HyperparameterSet(*values) for values in itertools.product(*axes)])
+
+
+def check_sets(sets: Sequence[HyperparameterSet]) -> HyperparameterSets:
+    """Θ as it must be.
+
+    Raises:
+        InputError: when it is empty or holds a set twice.
+    """
+    if not sets:
+        raise InputError("Agora needs at least one set of hyperparameters")
+    for theta, count in Counter(sets).items():
+        if count > 1:
+            raise InputError(f"the hyperparameter set {theta} is given {count} times")
+    return tuple(sets)
+
+
+PAPER_SETS = grid(
+    seeds=(0, 1, 2, 3, 4),
+    lrs=(1e-4, 1e-5, 9e-6),
+    weight_decays=(0.0, 10.0, 100.0, 350.0),
+    warmup_ratios=(0.35, 0.40, 0.45, 0.50),
+)
+"""Θ of arXiv 2010.10499, section 4: 240 sets."""
+
+
+def read_sets(path: PathLike) -> HyperparameterSets:
+    """Θ from a JSON file: a list of sets, one set, or an object of lists, which makes a grid.
+
+    Raises:
+        InputError: names the file, the set and the field.
+    """
+    content = read_json(path)
+    if isinstance(content, dict) and any(isinstance(v, list) for v in content.values()):
+        return _in_file(path, _grid_from, content)
+    entries = [content] if isinstance(content, dict) else content
+    if not isinstance(entries, list) or not entries:
+        raise InputError(f"{path}: holds no hyperparameter sets")
+    sets = [_in_file(f"{path}: set {n}", _set_from, entry) for n, entry in enumerate(entries)]
+    return _in_file(path, check_sets, sets)
+
+
+def choose_economical(
+    sets: Sequence[HyperparameterSet], count: int, generator: np.random.Generator
+) -> HyperparameterSets:
+    """`count` sets that show every value of every field about equally often; ours, not the paper's.
+
+    Sets are taken one by one, each time one whose values were shown least so far, ties drawn.
+
+    Args:
+        sets: Θ.
+        count: sets to keep, 1 to all.
+        generator: of the ties.
+
+    Returns:
+        The sets in the order of `sets`.
+
+    Raises:
+        InputError: for a count out of range.
+
+    >>> few = choose_economical(PAPER_SETS, 12, np.random.default_rng(0))
+    >>> sorted(theta.lr for theta in few).count(1e-4)
+    4
+    """
+    if not 1 <= count <= len(sets):
+        raise InputError(f"count is {count}, allowed is 1 to {len(sets)} hyperparameter sets")
+    left = [sets[int(index)] for index in generator.permutation(len(sets))]
+    shown: CounterType[Tuple[str, float]] = Counter()
+    chosen = set()
+    for _ in range(count):
+        theta = min(left, key=lambda t: sum(shown[pair] for pair in zip(FIELDS, t.values)))
+        left.remove(theta)
+        chosen.add(theta)
+        shown.update(zip(FIELDS, theta.values))
+    return tuple(theta for theta in sets if theta in chosen)
+
+
+def _set_from(entry: Any) -> HyperparameterSet:
+    if not isinstance(entry, Mapping):
+        raise InputError(f"is {entry!r}, allowed is an object")
+    for name in FIELDS:
+        if name not in entry:
+            raise InputError(f"{name} is missing")
+    for name in entry:
+        if name not in FIELDS:
+            raise InputError(f"unknown field {name!r}, known are {', '.join(FIELDS)}")
+    return HyperparameterSet(**entry)
+
+
+def _grid_from(axes: Mapping[str, Any]) -> HyperparameterSets:
+    values: List[List[Any]] = []
+    for name in FIELDS:
+        if name not in axes:
+            raise InputError(f"{name} is missing")
+        given = axes[name]
+        values.append(given if isinstance(given, list) else [given])
+    for name in axes:
+        if name not in FIELDS:
+            raise InputError(f"unknown field {name!r}, known are {', '.join(FIELDS)}")
+    return grid(*values)
+
+
+def _in_file(where: Any, make: Callable[[Any], T], content: Any) -> T:
+    try:
+        return make(content)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error

@@ -1,0 +1,450 @@
+"""The loop: train, look at mistakes, make new points, have them labelled, prune."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
+
+import numpy as np
+
+from bort.agora.balance import balance
+from bort.agora.config import AgoraConfig
+from bort.agora.examples import Example, Point, TextOf, normalised_key, round_label
+from bort.agora.generation import Generated, generate
+from bort.agora.hyperparameters import HyperparameterSet, HyperparameterSets, check_sets
+from bort.agora.pruning import prune, rank_sets
+from bort.agora.socrates import SocratesCheck, SocratesLabeller, check_socrates, points_from
+from bort.agora.splits import SealedReport
+from bort.agora.tau import Tau
+from bort.agora.trainings import TrainedTimaeus, Training, Trainings
+from bort.errors import InputError, WorkError
+
+_TAU_STREAM, _BALANCE_STREAM, _BOUND_STREAM = 0x746175, 0x62616C, 0x626F75
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained Timaeus.
+
+    Attributes:
+        theta: θ it was trained with.
+        key: of its training.
+        handle: what the trainer finds it by.
+        dev_score: higher is better.
+    """
+
+    theta: HyperparameterSet
+    key: str
+    handle: str
+    dev_score: float
+
+
+@dataclass(frozen=True)
+class IterationReport:
+    """One line of the live table.
+
+    Attributes:
+        iteration: from 1.
+        sets_left: |Θ| that this iteration trained.
+        removed: sets that leave after it.
+        best: best model of the iteration.
+        best_seen: best model of the run so far.
+        attempt_scores: best dev score of each attempt; more than one after a replay.
+        attempt: number of the attempt that counts, from 0.
+        training_size: points trained on.
+        added: points that joined since the iteration before.
+        label_counts: training points of each class.
+        generated: examples that τ made since the iteration before.
+        refused: how often a proposal of τ was refused, by reason.
+        socrates: how well Socrates knows the dev set.
+        labels_kept: share of the added points whose label is the gold one of the dev example they
+            were made from; None without added points.
+        trainings: trainings asked for so far, each counted once.
+        cost: the same in full trainings (short ones count their share).
+        needed_handles: models that may be asked for again; all others can be deleted.
+    """
+
+    iteration: int
+    sets_left: int
+    removed: HyperparameterSets
+    best: Model
+    best_seen: Model
+    attempt_scores: Tuple[float, ...]
+    attempt: int
+    training_size: int
+    added: int
+    label_counts: Dict[int, int]
+    generated: int
+    refused: Dict[str, int]
+    socrates: SocratesCheck
+    labels_kept: Optional[float]
+    trainings: int
+    cost: float
+    needed_handles: Tuple[str, ...]
+
+
+OnIteration = Callable[[IterationReport], None]
+
+
+@dataclass(frozen=True)
+class AgoraResult:
+    """What a run found.
+
+    Attributes:
+        best: the best model seen, by dev score; the first of equals.
+        convergent_set: the last θ standing (CHS).
+        iterations: one report each.
+        points: the training set of the last iteration; from it a run with the CHS alone can go on.
+        socrates: how well Socrates knows the dev set.
+        trainings: that were asked for, each counted once.
+        cost: the same in full trainings.
+    """
+
+    best: Model
+    convergent_set: HyperparameterSet
+    iterations: Tuple[IterationReport, ...]
+    points: Tuple[Point, ...]
+    socrates: SocratesCheck
+    trainings: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The points that join, and where they came from."""
+
+    points: List[Point] = field(default_factory=list)
+    sources: List[int] = field(default_factory=list)
+    generated: Generated = field(default_factory=Generated)
+
+
+@dataclass(frozen=True)
+class _Round:
+    """All sets trained on one training set."""
+
+    points: Tuple[Point, ...]
+    drawn: _Drawn
+    ranking: HyperparameterSets
+    best: Model
+    predictions: Tuple[int, ...]
+
+
+def run_agora(
+    config: AgoraConfig,
+    sets: Sequence[HyperparameterSet],
+    training: Sequence[Point],
+    dev: Sequence[Point],
+    *,
+    trainings: Trainings,
+    socrates: SocratesLabeller,
+    tau: Tau,
+    report: Optional[SealedReport] = None,
+    more_points: Sequence[Point] = (),
+    text_of: Optional[TextOf] = None,
+    on_iteration: Optional[OnIteration] = None,
+) -> Optional[AgoraResult]:
+    """Fine-tune Timaeus with data that Socrates labels, until Θ is empty.
+
+    Repeat: train with every θ left in Θ; take the best; make new points from the dev examples that
+    it gets wrong; Socrates labels them and they join the training set; sort Θ by dev score and
+    prune it. Θ shrinks every time (see `prune`), and an iteration is repeated at most `max_replays`
+    times, so there are at most |Θ|(1 + max_replays)|Θ| trainings.
+
+    The result depends on the arguments alone, not on ranks, kills or the order in which trainings
+    finish, as long as trainer, Socrates and τ give the same answer to the same question.
+
+    Source: arXiv 2010.07990, as described in arXiv 2010.10499, section 4. Differs from the paper:
+    nothing is generated after the last iteration, since nothing would be trained on it; duplicates
+    and examples of the report split are refused; Socrates is checked first. What the paper leaves
+    open is named in `AgoraConfig`.
+
+    Args:
+        config: settings; those of τ are the caller's to build it from (`build_tau`).
+        sets: Θ.
+        training: gold training data.
+        dev: gold dev data, in the order of the trainer's predictions.
+        trainings: runs trainings and keeps them.
+        socrates: the labeller; wrap it in `CachedSocrates` to ask it once.
+        tau: makes new examples.
+        report: the sealed split; its winner is fixed when the run is over, and it is kept out of
+            everything.
+        more_points: labelled by Socrates in a former run, to go on from.
+        text_of: makes a segment of token ids a string, to tell duplicates.
+        on_iteration: called after each iteration.
+
+    Returns:
+        The result; None when the trainings were stopped.
+
+    Raises:
+        InputError: for a weak Socrates, an empty set of data, report examples among the data.
+        WorkError: for predictions that do not fit the dev set.
+    """
+    left = check_sets(sets)
+    for name, points in (("training data", training), ("dev data", dev)):
+        if not points:
+            raise InputError(f"{name}: holds no example")
+    if report is not None:
+        report.refuse_leaks(training, "training data")
+        report.refuse_leaks(dev, "dev data")
+        report.refuse_leaks(more_points, "points of a former run")
+    answers = socrates.label([point.example for point in dev])
+    check = check_socrates(answers, dev, allow_weak=config.allow_weak_socrates)
+    loop = _Loop(config, dev, trainings, socrates, tau, report, text_of)
+    gold = (*training, *more_points)
+    reports: List[IterationReport] = []
+    previous: Optional[_Round] = None
+    while left:
+        attempts = loop.attempts(len(reports) + 1, left, gold, previous)
+        if attempts is None:
+            return None
+        number = _accepted(attempts, config.replay)
+        previous = attempts[number]
+        pruned = prune(
+            previous.ranking,
+            left,
+            direction=config.direction,
+            extent=config.extent,
+            last_group=config.last_group,
+        )
+        reports.append(
+            loop.report_of(len(reports) + 1, attempts, number, len(left), pruned.removed, check)
+        )
+        left = pruned.kept
+        if on_iteration is not None:
+            on_iteration(reports[-1])
+    assert previous is not None
+    best = loop.best_seen
+    assert best is not None
+    if report is not None:
+        report.fix_winner(best.handle)
+    return AgoraResult(
+        best,
+        previous.ranking[0],
+        tuple(reports),
+        previous.points,
+        check,
+        len(loop.costs),
+        sum(loop.costs.values()),
+    )
+
+
+def halving_budgets(count: int, factor: int, rungs: int) -> List[float]:
+    """Shares of a full training that successive halving gives, ending with 1.
+
+    Args:
+        count: hyperparameter sets to start with.
+        factor: all but one in `factor` are dropped at each rung; 0 drops none.
+        rungs: short trainings before the full one, at most.
+
+    >>> halving_budgets(9, 3, 2), halving_budgets(8, 3, 2), halving_budgets(8, 0, 2)
+    ([0.1111111111111111, 0.3333333333333333, 1.0], [0.3333333333333333, 1.0], [1.0])
+    """
+    if factor == 0:
+        return [1.0]
+    possible = 0
+    while possible < rungs and factor ** (possible + 1) <= count:
+        possible += 1
+    return [float(factor) ** -(possible - rung) for rung in range(possible + 1)]
+
+
+def mistakes(predictions: Sequence[int], dev: Sequence[Point]) -> List[int]:
+    """Numbers of the dev examples with a wrong prediction; regressions are judged rounded."""
+    return [n for n, told in enumerate(predictions) if told != dev[n].rounded_label]
+
+
+class _Loop:
+    """What stays the same from iteration to iteration, and what is counted over them."""
+
+    def __init__(
+        self,
+        config: AgoraConfig,
+        dev: Sequence[Point],
+        trainings: Trainings,
+        socrates: SocratesLabeller,
+        tau: Tau,
+        report: Optional[SealedReport],
+        text_of: Optional[TextOf],
+    ) -> None:
+        self._config = config
+        self._dev = dev
+        self._trainings = trainings
+        self._socrates = socrates
+        self._tau = tau
+        self._report = report
+        self._text_of = text_of
+        self._keys: Dict[Example, str] = {}
+        self.best_seen: Optional[Model] = None
+        self.costs: Dict[str, float] = {}
+
+    def attempts(
+        self,
+        iteration: int,
+        left: HyperparameterSets,
+        gold: Tuple[Point, ...],
+        previous: Optional[_Round],
+    ) -> Optional[List[_Round]]:
+        """An iteration with its repetitions; None when stopped."""
+        replay = self._config.replay
+        bound = 0 if replay == "none" else self._config.max_replays
+        done: List[_Round] = []
+        while True:
+            source = done[-1] if done and replay != "redraw" else previous
+            if source is None:
+                drawn, points = _Drawn(), gold
+            else:
+                drawn = self._draw(source, iteration, len(done))
+                points = (*source.points, *drawn.points)
+            start = source.best if source is not None and self._config.warm_start else None
+            trained = self._train(left, points, drawn, start)
+            if trained is None:
+                return None
+            done.append(trained)
+            fell = previous is not None and trained.best.dev_score < previous.best.dev_score
+            if len(done) > bound or not (fell or replay == "always"):
+                return done
+
+    def report_of(
+        self,
+        iteration: int,
+        attempts: Sequence[_Round],
+        number: int,
+        sets_left: int,
+        removed: HyperparameterSets,
+        check: SocratesCheck,
+    ) -> IterationReport:
+        """The line of the table."""
+        accepted = attempts[number]
+        joined = (
+            [accepted.drawn] if self._config.replay == "redraw" else [a.drawn for a in attempts]
+        )
+        added = [pair for drawn in joined for pair in zip(drawn.points, drawn.sources)]
+        kept = [p.rounded_label == self._dev[source].rounded_label for p, source in added]
+        refused: Counter[str] = Counter()
+        for drawn in joined:
+            refused.update(drawn.generated.refused)
+        assert self.best_seen is not None
+        return IterationReport(
+            iteration=iteration,
+            sets_left=sets_left,
+            removed=removed,
+            best=accepted.best,
+            best_seen=self.best_seen,
+            attempt_scores=tuple(a.best.dev_score for a in attempts),
+            attempt=number,
+            training_size=len(accepted.points),
+            added=len(added),
+            label_counts=dict(sorted(Counter(p.rounded_label for p in accepted.points).items())),
+            generated=sum(len(drawn.generated.examples) for drawn in joined),
+            refused=dict(refused),
+            socrates=check,
+            labels_kept=sum(kept) / len(kept) if kept else None,
+            trainings=len(self.costs),
+            cost=sum(self.costs.values()),
+            needed_handles=tuple(dict.fromkeys((self.best_seen.handle, accepted.best.handle))),
+        )
+
+    def _train(
+        self,
+        left: HyperparameterSets,
+        points: Tuple[Point, ...],
+        drawn: _Drawn,
+        start: Optional[Model],
+    ) -> Optional[_Round]:
+        """Train every set; with halving, only those that do well in full."""
+        config = self._config
+        scores: Dict[HyperparameterSet, Tuple[int, float]] = {}
+        models: Dict[HyperparameterSet, Tuple[Training, TrainedTimaeus]] = {}
+        running = left
+        budgets = halving_budgets(len(left), config.halving, config.halving_rungs)
+        for rung, budget in enumerate(budgets):
+            origin = None if start is None else (start.key, start.handle)
+            planned = Training.plan(running, points, budget, origin)
+            found = self._trainings.run(planned)
+            if found is None:
+                return None
+            for training, trained in zip(planned, found):
+                self._check(training, trained)
+                self.costs[training.key] = budget
+                scores[training.theta] = (rung, trained.dev_score)
+                models[training.theta] = (training, trained)
+            if rung + 1 < len(budgets):
+                staying = rank_sets(scores, running)[: math.ceil(len(running) / config.halving)]
+                running = tuple(theta for theta in running if theta in set(staying))
+        ranking = rank_sets(scores, left)
+        training, trained = models[ranking[0]]
+        best = Model(ranking[0], training.key, trained.handle, trained.dev_score)
+        if self.best_seen is None or best.dev_score > self.best_seen.dev_score:
+            self.best_seen = best
+        predictions = tuple(round_label(label) for label in trained.dev_predictions)
+        return _Round(points, drawn, ranking, best, predictions)
+
+    def _draw(self, source: _Round, iteration: int, attempt: int) -> _Drawn:
+        """New points from what the source's best model gets wrong."""
+        config = self._config
+        numbers = mistakes(source.predictions, self._dev)
+        if config.sources == "dev":
+            numbers = list(range(len(self._dev)))
+
+        def generator_of(stream: int, number: int = 0) -> np.random.Generator:
+            return np.random.default_rng([config.seed, stream, iteration, attempt, number])
+
+        generated = generate(
+            [self._dev[number].example for number in numbers],
+            self._tau,
+            known=self._known(source.points),
+            generator_of=lambda place: generator_of(_TAU_STREAM, numbers[place]),
+            band=config.band,
+            per_source=config.points_per_source,
+            attempts=config.attempts,
+            is_reserved=self._is_reserved,
+            text_of=self._text_of,
+        )
+        examples, sources = generated.examples, [numbers[place] for place in generated.sources]
+        if config.max_new_points:
+            order = generator_of(_BOUND_STREAM).permutation(len(examples))
+            chosen = sorted(int(place) for place in order[: config.max_new_points])
+            examples, sources = [examples[n] for n in chosen], [sources[n] for n in chosen]
+        if not examples:
+            return _Drawn(generated=generated)
+        answers = self._socrates.label(examples)
+        sure = [
+            number
+            for number, answer in enumerate(answers)
+            if answer.confidence is None or answer.confidence >= config.minimum_confidence
+        ]
+        labelled = points_from(examples, answers, config.labels)
+        points, sources = [labelled[n] for n in sure], [sources[n] for n in sure]
+        joining = balance(points, source.points, config.balance, generator_of(_BALANCE_STREAM))
+        points, sources = [points[n] for n in joining], [sources[n] for n in joining]
+        if self._report is not None:
+            self._report.refuse_leaks(points, "points labelled by Socrates")
+        return _Drawn(points, sources, generated)
+
+    def _known(self, points: Sequence[Point]) -> Set[str]:
+        """Keys of everything that a new example must differ from."""
+        known = set()
+        for point in (*points, *self._dev):
+            if point.example not in self._keys:
+                self._keys[point.example] = normalised_key(point.example, self._text_of)
+            known.add(self._keys[point.example])
+        return known
+
+    def _is_reserved(self, example: Example) -> bool:
+        return self._report is not None and self._report.holds(example)
+
+    def _check(self, training: Training, trained: TrainedTimaeus) -> None:
+        if len(trained.dev_predictions) != len(self._dev):
+            raise WorkError(
+                f"the training with {training.theta} predicted {len(trained.dev_predictions)} of "
+                f"{len(self._dev)} dev examples"
+            )
+
+
+def _accepted(attempts: Sequence[_Round], replay: str) -> int:
+    """The attempt that counts: the last, which has all points; of redrawn ones the best."""
+    if replay != "redraw":
+        return len(attempts) - 1
+    scores = [attempt.best.dev_score for attempt in attempts]
+    return scores.index(max(scores))

@@ -1,0 +1,107 @@
+"""Which hyperparameter sets leave Θ after an iteration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import List, Mapping, Sequence, Tuple
+
+from bort.agora.hyperparameters import FIELDS, HyperparameterSet, HyperparameterSets
+from bort.errors import WorkError
+
+DIRECTIONS = ("worst_first", "best_first")
+EXTENTS = ("prefix", "worst")
+LAST_GROUPS = ("one_by_one", "at_once")
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What an iteration leaves.
+
+    Attributes:
+        kept: Θ of the next iteration, in the order of the listing.
+        removed: the sets that leave, the root first; never empty.
+    """
+
+    kept: HyperparameterSets
+    removed: HyperparameterSets
+
+
+def rank_sets(
+    scores: Mapping[HyperparameterSet, Tuple[int, float]], listing: Sequence[HyperparameterSet]
+) -> HyperparameterSets:
+    """Sets from best to worst.
+
+    Args:
+        scores: rung that a set reached (the same for all without successive halving; a higher one
+            is better, because fewer reached it) and its dev score there, higher is better.
+        listing: Θ; of equal scores the earlier in it counts as the better.
+
+    Raises:
+        WorkError: for a score that is not finite; it is never replaced.
+    """
+    for theta in listing:
+        if not math.isfinite(scores[theta][1]):
+            raise WorkError(f"the dev score with {theta} is {scores[theta][1]}")
+    # sorted() is stable: ties stay in the order of the listing
+    return tuple(sorted(listing, key=lambda t: (-scores[t][0], -scores[t][1])))
+
+
+def prune(
+    ranking: Sequence[HyperparameterSet],
+    listing: Sequence[HyperparameterSet],
+    *,
+    direction: str = "worst_first",
+    extent: str = "prefix",
+    last_group: str = "one_by_one",
+) -> Pruning:
+    """Remove the longest common sequence rooted at the first of the sorted sets.
+
+    The first is the root r. With `prefix`, let k < 4 be the largest number of leading values that
+    another set shares with r: all sets that share those k leave together with r; if nobody shares
+    even the first value, r leaves alone. With `worst`, r leaves alone.
+
+    It terminates: r is an element of Θ and always leaves, so |Θ| falls by at least one every time
+    and Θ is empty after at most |Θ| prunings, whatever the scores.
+
+    Source: arXiv 2010.07990, as described in arXiv 2010.10499, section 4. The direction of the
+    sort is not stated: `worst_first` makes r the worst set, which is the only reading in which good
+    sets survive; `best_first` is the other literal one, in which the best leave first and the
+    best model seen is what counts. Neither says what becomes of sets that all belong to r's group,
+    so that pruning would leave none to be the convergent one: with `one_by_one` (ours) such a last
+    group loses only r, and the last set standing is well defined; with `at_once` it leaves as a
+    whole.
+
+    Args:
+        ranking: the sets from best to worst.
+        listing: the same sets in the order of Θ.
+        direction: one of `DIRECTIONS`.
+        extent: one of `EXTENTS`.
+        last_group: one of `LAST_GROUPS`.
+
+    >>> from bort.agora.hyperparameters import PAPER_SETS
+    >>> pruned = prune(PAPER_SETS, PAPER_SETS)  # the last of the listing is the worst
+    >>> [theta.warmup_ratio for theta in pruned.removed], len(pruned.kept)
+    ([0.5, 0.45, 0.4, 0.35], 236)
+    """
+    assert direction in DIRECTIONS
+    assert extent in EXTENTS
+    assert last_group in LAST_GROUPS
+    assert ranking
+    assert set(ranking) == set(listing)
+    ordered = list(ranking) if direction == "best_first" else list(reversed(ranking))
+    removed = ordered[:1] if extent == "worst" else longest_common_sequence(ordered)
+    if len(removed) == len(ordered) and last_group == "one_by_one":
+        removed = ordered[:1]
+    gone = set(removed)
+    return Pruning(tuple(theta for theta in listing if theta not in gone), tuple(removed))
+
+
+def longest_common_sequence(ordered: Sequence[HyperparameterSet]) -> List[HyperparameterSet]:
+    """The first set and those that share its longest shared leading values, in order."""
+    root = ordered[0].values
+    for length in range(len(FIELDS) - 1, 0, -1):
+        group = [theta for theta in ordered if theta.values[:length] == root[:length]]
+        if len(group) > 1:
+            return group
+    return [ordered[0]]

@@ -1,0 +1,221 @@
+"""Socrates: the labeller, its answers computed once, and whether it knows enough."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Callable, Dict, List, Optional, Protocol, Sequence, Tuple
+
+import numpy as np
+
+from bort.agora.examples import Example, Label, Point, content_key, round_label
+from bort.agora.store import AnswerStore
+from bort.errors import InputError, WorkError
+
+LABELS = ("hard", "soft")
+MINIMUM_ACCURACY = 2 / 3
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What Socrates says of one example.
+
+    Attributes:
+        label: number of the class, or the value of a regression.
+        probabilities: one number a class, that sum to 1; None where Socrates has none.
+    """
+
+    label: Label
+    probabilities: Optional[Tuple[float, ...]] = None
+
+    @classmethod
+    def from_probabilities(cls, probabilities: Sequence[float]) -> Answer:
+        """The most probable class, the first of equals.
+
+        >>> Answer.from_probabilities([0.25, 0.5, 0.25]).label
+        1
+        """
+        numbers = tuple(float(number) for number in probabilities)
+        return cls(numbers.index(max(numbers)), numbers)
+
+    @property
+    def confidence(self) -> Optional[float]:
+        """The probability of the label."""
+        return None if self.probabilities is None else max(self.probabilities)
+
+
+class SocratesLabeller(Protocol):
+    """Tells labels.
+
+    Attributes:
+        fingerprint: of the model and its settings: answers of another are not used.
+    """
+
+    fingerprint: str
+
+    def label(self, examples: Sequence[Example]) -> Sequence[Answer]:
+        """One answer for each example; the same for the same examples."""
+
+
+class CachedSocrates:
+    """A labeller that is asked once for each content, ever.
+
+    Rank 0 asks and writes, the others read. Examples are asked in chunks of a fixed size and a
+    chunk is durable as a whole, so that a killed run asks again in the same chunks: how examples
+    are batched can change the last bits of a probability.
+
+    Args:
+        labeller: Socrates; not called for what the store holds.
+        store: keeps the answers; None keeps them in memory only.
+        rank: of this process.
+        wait: returns when all ranks have called it.
+        chunk: examples asked at a time.
+    """
+
+    def __init__(
+        self,
+        labeller: SocratesLabeller,
+        store: Optional[AnswerStore] = None,
+        *,
+        rank: int = 0,
+        wait: Callable[[], None] = lambda: None,
+        chunk: int = 64,
+    ) -> None:
+        assert store is not None or rank == 0
+        self.fingerprint = labeller.fingerprint
+        self._labeller = labeller
+        self._store = store
+        self._rank = rank
+        self._wait = wait
+        self._chunk = chunk
+        self._known: Dict[str, Answer] = {}
+
+    def label(self, examples: Sequence[Example]) -> List[Answer]:
+        """One answer for each example.
+
+        Raises:
+            WorkError: when Socrates does not answer all, or with numbers that are not finite.
+        """
+        keys = [content_key([self.fingerprint, example.segments]) for example in examples]
+        self._read()
+        if self._rank == 0:
+            missing = {key: e for key, e in zip(keys, examples) if key not in self._known}
+            items = list(missing.items())
+            for start in range(0, len(items), self._chunk):
+                self._ask(items[start : start + self._chunk])
+        self._wait()  # the others read what rank 0 has written
+        self._read()
+        return [self._known[key] for key in keys]
+
+    def _ask(self, items: Sequence[Tuple[str, Example]]) -> None:
+        answers = self._labeller.label([example for _, example in items])
+        if len(answers) != len(items):
+            raise WorkError(f"Socrates answered {len(answers)} of {len(items)} examples")
+        for answer in answers:
+            if not all(map(math.isfinite, (answer.label, *(answer.probabilities or ())))):
+                raise WorkError(f"Socrates' answer is {answer}, allowed are finite numbers")
+        found = {key: answer for (key, _), answer in zip(items, answers)}
+        if self._store is None:
+            self._known.update(found)
+            return
+        values = {key: (answer.label, answer.probabilities) for key, answer in found.items()}
+        self._store.append(values)
+
+    def _read(self) -> None:
+        if self._store is not None:
+            for key, (label, probabilities) in self._store.load().items():
+                self._known[key] = Answer(label, probabilities)
+
+
+@dataclass(frozen=True)
+class SocratesCheck:
+    """How well Socrates knows the dev set.
+
+    Attributes:
+        accuracy: share of gold labels that it gives (values of a regression are rounded).
+        matthews: Matthews correlation, 0 for the majority class.
+    """
+
+    accuracy: float
+    matthews: float
+
+    @property
+    def is_strong(self) -> bool:
+        """Whether Agora's assumption holds: accuracy above 2/3 and better than the majority."""
+        return self.accuracy > MINIMUM_ACCURACY and self.matthews > 0
+
+
+def check_socrates(
+    answers: Sequence[Answer], dev: Sequence[Point], *, allow_weak: bool = False
+) -> SocratesCheck:
+    """Compare Socrates with the gold labels of the dev set.
+
+    Source of the 2/3: arXiv 2010.07990. Accuracy alone would let the majority class pass where it
+    is more than that (ours: the Matthews correlation must be above 0 too).
+
+    Raises:
+        InputError: when Socrates is too weak, unless `allow_weak`.
+    """
+    told = [round_label(answer.label) for answer in answers]
+    gold = [point.rounded_label for point in dev]
+    check = SocratesCheck(accuracy(told, gold), matthews_correlation(told, gold))
+    if not check.is_strong and not allow_weak:
+        raise InputError(
+            f"Socrates is too weak: its dev accuracy is {check.accuracy:.4f} and its Matthews "
+            f"correlation {check.matthews:.4f}, needed are more than 2/3 and more than 0 "
+            "(allow_weak_socrates goes on all the same)"
+        )
+    return check
+
+
+def accuracy(told: Sequence[int], gold: Sequence[int]) -> float:
+    """Share of equal labels.
+
+    >>> accuracy([0, 1, 1], [0, 1, 0])
+    0.666...
+    """
+    assert len(told) == len(gold) > 0
+    return sum(one == other for one, other in zip(told, gold)) / len(gold)
+
+
+def matthews_correlation(told: Sequence[int], gold: Sequence[int]) -> float:
+    """Matthews correlation, for any number of classes: the correlation of two partitions.
+
+    With C the confusion matrix, s its sum, c its trace, t and p its row and column sums:
+    `(c s − t·p) / √((s² − p·p)(s² − t·t))`, 0 where a factor is 0.
+
+    >>> matthews_correlation([1, 1, 1], [0, 1, 1])
+    0.0
+    >>> matthews_correlation([0, 1, 2], [0, 1, 2])
+    1.0
+    """
+    assert len(told) == len(gold) > 0
+    classes = sorted({*told, *gold})
+    told_of = np.array([[label == c for c in classes] for label in told], dtype=np.int64)
+    gold_of = np.array([[label == c for c in classes] for label in gold], dtype=np.int64)
+    p, t, s = told_of.sum(axis=0), gold_of.sum(axis=0), len(gold)
+    product = int(s * s - p @ p) * int(s * s - t @ t)
+    if product == 0:
+        return 0.0
+    return float(int((told_of * gold_of).sum()) * s - int(t @ p)) / math.sqrt(product)
+
+
+def points_from(examples: Sequence[Example], answers: Sequence[Answer], labels: str) -> List[Point]:
+    """Examples with Socrates' labels.
+
+    Args:
+        examples: that were labelled.
+        answers: one for each.
+        labels: one of `LABELS`: `soft` keeps the probabilities (to distil from), `hard` drops them.
+
+    Raises:
+        InputError: for soft labels without probabilities.
+    """
+    assert labels in LABELS
+    points = []
+    for example, answer in zip(examples, answers):
+        if labels == "soft" and answer.probabilities is None:
+            raise InputError("labels is 'soft', but Socrates answers without probabilities")
+        kept = answer.probabilities if labels == "soft" else None
+        points.append(Point(example, answer.label, kept, from_socrates=True))
+    return points

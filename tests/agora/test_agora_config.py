@@ -1,0 +1,67 @@
+"""Settings: the paper's reading is the default, what is ours is off, bad values are named."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from bort.agora.config import AgoraConfig, AgoraPaths, AgoraSets, make_sets
+from bort.agora.hyperparameters import PAPER_SETS, HyperparameterSet, grid
+from bort.errors import InputError
+
+
+def test_the_defaults_are_the_papers_and_economies_are_off():
+    config = AgoraConfig()
+    assert (config.sources, config.extent, config.direction) == (
+        "mistakes",
+        "prefix",
+        "worst_first",
+    )
+    assert not config.is_economical
+    assert AgoraConfig(halving=3).is_economical
+    assert AgoraConfig(warm_start=True).is_economical
+    assert make_sets(AgoraSets()) == PAPER_SETS
+
+
+def test_flags_are_made_from_all_settings_without_clashes():
+    parser = argparse.ArgumentParser()
+    for kind in (AgoraConfig, AgoraSets, AgoraPaths):
+        kind.add_flags(parser)
+    given = "--task RTE --timaeus t --socrates s --output_dir o --taus deletion part_swap --lrs 0.1"
+    arguments = parser.parse_args(given.split())
+    assert AgoraConfig.from_arguments(arguments).taus == ("deletion", "part_swap")
+    assert len(make_sets(AgoraSets.from_arguments(arguments))) == 80
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"direction": "up"}, "direction is 'up', allowed are worst_first, best_first"),
+        ({"halving": 1}, "halving is 1, allowed are 0"),
+        ({"minimum_distance": 0.6}, "band of edit distance is 0.6 to 0.5"),
+        ({"taus": ("magic",)}, "taus is 'magic'"),
+    ],
+)
+def test_a_bad_setting_is_named(change, message):
+    with pytest.raises(InputError, match=message):
+        AgoraConfig(**change)
+
+
+def test_sets_come_from_a_file_flags_or_a_former_run(tmp_path):
+    path = tmp_path / "chs.json"
+    theta = HyperparameterSet(1, 1e-5, 10.0, 0.4)
+    path.write_text(json.dumps(theta.as_dict()))
+    assert make_sets(AgoraSets(chs=str(path))) == (theta,)
+    assert make_sets(AgoraSets(hyperparameters=str(path))) == (theta,)
+    flags = AgoraSets(seeds=(9,), lrs=(0.1, 0.2), weight_decays=(0.0,), warmup_ratios=(0.5,))
+    assert make_sets(flags) == grid([9], [0.1, 0.2], [0], [0.5])
+    few = AgoraSets(economical_sets=6)
+    assert len(make_sets(few, seed=1)) == 6
+    assert make_sets(few, seed=1) != make_sets(few, seed=2)
+    path.write_text(json.dumps([theta.as_dict(), {**theta.as_dict(), "seed": 2}]))
+    with pytest.raises(InputError, match="holds 2 sets, a convergent one is alone"):
+        make_sets(AgoraSets(chs=str(path)))
+    with pytest.raises(InputError, match="chs and seeds exclude each other"):
+        AgoraSets(chs="a", seeds=(1,), lrs=(0.1,))

@@ -1,0 +1,126 @@
+"""Socrates: asked once for each content, and judged before he is trusted."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import matthews_corrcoef
+
+from bort.agora.examples import Example, Point
+from bort.agora.socrates import (
+    Answer,
+    CachedSocrates,
+    check_socrates,
+    matthews_correlation,
+    points_from,
+)
+from bort.agora.store import AnswerStore
+from bort.errors import InputError, WorkError
+
+LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30)
+
+
+@pytest.mark.filterwarnings("ignore:A single label was found")
+@given(pairs=LABELS)
+def test_matthews_correlation_is_scikit_learns(pairs):
+    told, gold = zip(*pairs)
+    assert matthews_correlation(told, gold) == pytest.approx(matthews_corrcoef(gold, told))
+
+
+def points(*labels):
+    return [Point(Example(((n,),)), label) for n, label in enumerate(labels)]
+
+
+def test_the_majority_class_and_two_thirds_are_too_weak():
+    dev = points(1, 1, 1, 0)
+    with pytest.raises(InputError, match=r"dev accuracy is 0.7500 and its Matthews .* 0.0000"):
+        check_socrates([Answer(1)] * 4, dev)
+    weak = check_socrates([Answer(1)] * 4, dev, allow_weak=True)
+    assert (weak.accuracy, weak.is_strong) == (0.75, False)
+    with pytest.raises(InputError, match="accuracy is 0.6667"):
+        check_socrates([Answer(1), Answer(0), Answer(0)], points(1, 0, 1))
+    assert check_socrates([Answer(label) for label in (1, 1, 0, 0)], dev).is_strong
+
+
+def test_a_regression_is_judged_on_rounded_values():
+    dev = points(0.4, 1.6, 2.5, 4.9)
+    assert check_socrates([Answer(v) for v in (0.0, 2.4, 3.4, 5.0)], dev).accuracy == 1.0
+
+
+class Counting:
+    fingerprint = "counting"
+
+    def __init__(self, break_after=99):
+        self.asked = []
+        self.break_after = break_after
+
+    def label(self, examples):
+        if len(self.asked) == self.break_after:
+            raise KeyboardInterrupt
+        self.asked.append([example.segments[0][0] for example in examples])
+        return [Answer.from_probabilities([0.1 + 0.2, 1 / 3]) for _ in examples]
+
+
+EXAMPLES = [Example(((n % 7,),)) for n in range(9)]
+
+
+def test_answers_are_computed_once_and_come_back_exactly(tmp_path):
+    labeller = Counting()
+    first = CachedSocrates(labeller, AnswerStore(tmp_path, 0), chunk=3).label(EXAMPLES)
+    assert labeller.asked == [[0, 1, 2], [3, 4, 5], [6]]
+    again = CachedSocrates(labeller, AnswerStore(tmp_path, 0), chunk=3).label(EXAMPLES[::-1])
+    assert again == first[::-1]
+    assert len(labeller.asked) == 3
+    other = Counting()
+    other.fingerprint = "another"
+    CachedSocrates(other, AnswerStore(tmp_path, 0)).label(EXAMPLES[:2])
+    assert other.asked == [[0, 1]]
+    in_memory = CachedSocrates(other)
+    assert in_memory.label(EXAMPLES) == in_memory.label(EXAMPLES)
+    assert len(other.asked) == 2
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 2])
+def test_a_killed_run_asks_the_rest_in_the_same_chunks(tmp_path, chunks):
+    with pytest.raises(KeyboardInterrupt):
+        CachedSocrates(Counting(chunks), AnswerStore(tmp_path, 0), chunk=3).label(EXAMPLES)
+    labeller = Counting()
+    CachedSocrates(labeller, AnswerStore(tmp_path, 0), chunk=3).label(EXAMPLES)
+    assert labeller.asked == [[0, 1, 2], [3, 4, 5], [6]][chunks:]
+
+
+def test_other_ranks_read_what_rank_0_wrote(tmp_path):
+    labeller = Counting()
+    expected = CachedSocrates(labeller, AnswerStore(tmp_path, 0)).label(EXAMPLES)
+    silent = Counting()
+    assert CachedSocrates(silent, AnswerStore(tmp_path, 1), rank=1).label(EXAMPLES) == expected
+    assert silent.asked == []
+
+
+def test_a_bad_answer_and_a_damaged_file_are_refused(tmp_path):
+    class Bad(Counting):
+        def __init__(self, answers):
+            self.answers = answers
+
+        def label(self, examples):
+            return self.answers
+
+    with pytest.raises(WorkError, match="answered 1 of 2"):
+        CachedSocrates(Bad([Answer(1)])).label(EXAMPLES[:2])
+    with pytest.raises(WorkError, match="allowed are finite"):
+        CachedSocrates(Bad([Answer(1, (math.nan, 1.0))])).label(EXAMPLES[:1])
+    (tmp_path / "answers-rank0.jsonl").write_text('{"answers": [["a", true, null]]}\n')
+    with pytest.raises(InputError, match=r"answers-rank0\.jsonl, line 1: holds no answers"):
+        AnswerStore(tmp_path, 0).load()
+
+
+def test_soft_labels_need_probabilities():
+    example = EXAMPLES[0]
+    answer = Answer.from_probabilities([0.2, 0.8])
+    assert points_from([example], [answer], "soft") == [Point(example, 1, (0.2, 0.8), True)]
+    assert points_from([example], [answer], "hard") == [Point(example, 1, None, True)]
+    with pytest.raises(InputError, match="without probabilities"):
+        points_from([example], [Answer(1)], "soft")
