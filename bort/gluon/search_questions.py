@@ -136,6 +136,12 @@ class SearchQuestions:
         Returns:
             Whether the cache is complete; False after a stop.
         """
+        longest = teacher.architecture.maximum_length
+        if self.length > longest:
+            raise InputError(
+                f"the examples are up to {self.length} tokens long, the teacher takes {longest} "
+                "(--max_seq_length of the data)"
+            )
         complete = self.is_complete(folder)
         wait_for_all(communicator)  # nobody writes before everybody has looked
         if complete:

@@ -202,3 +202,14 @@ def test_trials_that_a_search_does_not_ask_for_change_nothing(tmp_path):
     record["error"] = 1e-9
     (plan.folder / "results-rank1.jsonl").write_text(json.dumps(record) + "\n")
     assert search(plan, resume=True) == result
+
+
+def test_text_that_is_too_long_for_the_teacher_is_refused(tmp_path):
+    class Short(Teacher):
+        def __call__(self):
+            teacher = super().__call__()
+            teacher.architecture = teacher.architecture.replace(maximum_length=16)
+            return teacher
+
+    with pytest.raises(InputError, match="up to 24 tokens long, the teacher takes 16"):
+        search(make_plan(tmp_path, teacher=Short()))
