@@ -11,6 +11,7 @@ from mxnet import autograd
 from mxnet.gluon import HybridBlock
 
 from bort.gluon.distributed import SingleProcess
+from bort.gluon.initial_weights import FastNormal
 from bort.gluon.model import BortModel
 from bort.gluon.trainer import DistillationTrainer
 from bort.pretraining_config import PretrainingConfig
@@ -84,9 +85,9 @@ class DistillationError:
 
     def train(self, trial: Trial) -> DistillationTrainer:
         """The candidate after its s steps."""
-        mx.random.seed(trial.seed)
         model = BortModel(trial.architecture, dropout=0.0)
-        model.initialize(mx.init.Normal(self._config.initializer_range), ctx=self._context)
+        weights = FastNormal(self._config.initializer_range, trial.seed)
+        model.initialize(weights, ctx=self._context)
         settings = training_settings(
             self._config, trial.hyperparameters, len(self._train_batches), trial.seed
         )

@@ -14,6 +14,8 @@ from bort.errors import InputError
 from bort.gluon.candidate_error import DistillationError
 from bort.gluon.candidate_latency import GluonLatency
 from bort.gluon.distributed import SingleProcess
+from bort.gluon.initial_weights import FastNormal
+from bort.gluon.model import BortModel
 from bort.gluon.search_questions import SearchQuestions, SearchText
 from bort.search.config import SearchConfig
 from bort.search.surrogates import Hyperparameters, Trial
@@ -158,3 +160,22 @@ def test_inference_time_is_positive_and_says_under_which_conditions():
     long = GluonLatency(length=25, batch=1, repeats=1, threads=1, context=mx.cpu())
     with pytest.raises(InputError, match="latency_length is 25"):
         long.latency(SMALL)
+
+
+def test_initial_weights_are_normal_and_repeat_with_the_seed():
+    def weights(seed):
+        mx.random.seed(np.random.randint(1000))  # must not matter
+        model = BortModel(LARGE, dropout=0.0)
+        model.initialize(FastNormal(0.3, seed))
+        return {n: p.data().asnumpy() for n, p in model._collect_params_with_prefix().items()}
+
+    one, again, other = weights(1), weights(1), weights(2)
+    assert all(np.array_equal(one[name], again[name]) for name in one)
+    drawn = np.concatenate([v.ravel() for n, v in one.items() if n.endswith("weight")])
+    assert drawn.std() == pytest.approx(0.3, rel=0.05)
+    assert abs(drawn.mean()) < 0.02
+    assert not np.array_equal(one["word_embed.0.weight"], other["word_embed.0.weight"])
+    gammas = [value for name, value in one.items() if name.endswith("gamma")]
+    assert gammas
+    assert all((value == 1).all() for value in gammas)
+    assert all((value == 0).all() for name, value in one.items() if name.endswith("beta"))
