@@ -1,0 +1,144 @@
+"""A vocabulary as tokenizer files that `AutoTokenizer` opens and that give the same ids.
+
+Byte-level BPE becomes RoBERTa's tokenizer. SentencePiece models go along as they are
+(`sentencepiece.model`), and as a `tokenizer.json` where `bort.export.sentencepiece_json` can make
+one. Two things differ from `encode` here on purpose, as in every Hugging Face folder: `<s>` and
+`</s>` are put around a text, and the name of a special token inside a text is that token.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List
+
+from bort.export.sentencepiece_json import sentencepiece_tokenizer
+from bort.files import atomic_write, write_json
+from bort.text.byte_bpe import ByteBPE, name_of_bytes
+from bort.text.sentencepiece_vocabulary import SentencePieceVocabulary
+from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK, Vocabulary
+
+TOKENIZER_FILE = "tokenizer.json"
+_ROLES = {
+    "bos_token": BOS,
+    "cls_token": BOS,
+    "eos_token": EOS,
+    "sep_token": EOS,
+    "unk_token": UNK,
+    "pad_token": PAD,
+    "mask_token": MASK,
+}
+
+
+def write_tokenizer(folder: Path, vocabulary: Vocabulary, maximum_length: int) -> List[str]:
+    """Write the vocabulary's own files, and those of Hugging Face beside them.
+
+    Args:
+        folder: takes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and what
+            `vocabulary.save` writes (of byte-level BPE `vocab.json` and `merges.txt`).
+        vocabulary: to be written.
+        maximum_length: longest input in tokens.
+
+    Returns:
+        what a user of the files should know, one sentence an item.
+    """
+    vocabulary.save(folder)
+    if isinstance(vocabulary, ByteBPE):
+        tokenizer, notes, kind = byte_bpe_tokenizer(vocabulary), [], "RobertaTokenizer"
+    elif isinstance(vocabulary, SentencePieceVocabulary):
+        tokenizer, notes = sentencepiece_tokenizer(vocabulary.model)
+        kind = "PreTrainedTokenizerFast"
+        if tokenizer is None:
+            return notes
+    else:
+        return ["The tokenizer is not among the files: Hugging Face's format does not know it."]
+    tokenizer["added_tokens"] = [
+        _added_token(name, _id_of(vocabulary, name)) for name in SPECIAL_TOKENS
+    ]
+    tokenizer["added_tokens"].sort(key=lambda token: token["id"])
+    with atomic_write(folder / TOKENIZER_FILE) as stream:
+        stream.write(json.dumps(tokenizer, ensure_ascii=False).encode("utf-8"))
+    mask = _added_token(MASK, vocabulary.mask_id)
+    del mask["id"]
+    config: Dict[str, Any] = {
+        **_ROLES,
+        "mask_token": {"__type": "AddedToken", **mask},
+        "tokenizer_class": kind,
+        "model_max_length": maximum_length,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "clean_up_tokenization_spaces": False,
+    }
+    if kind == "RobertaTokenizer":
+        config.update(add_prefix_space=False, trim_offsets=True, errors="replace")
+    write_json(folder / "tokenizer_config.json", config)
+    write_json(folder / "special_tokens_map.json", {**_ROLES, "mask_token": mask})
+    return notes
+
+
+def byte_bpe_tokenizer(vocabulary: ByteBPE) -> Dict[str, Any]:
+    """The content of `tokenizer.json` for a byte-level BPE vocabulary."""
+    merges = [
+        f"{name_of_bytes(left)} {name_of_bytes(right)}" for left, right in vocabulary.merges
+    ]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {
+            "type": "ByteLevel",
+            "add_prefix_space": False,
+            "trim_offsets": True,
+            "use_regex": True,
+        },
+        "post_processor": {
+            "type": "RobertaProcessing",
+            "sep": [EOS, vocabulary.eos_id],
+            "cls": [BOS, vocabulary.bos_id],
+            "trim_offsets": True,
+            "add_prefix_space": False,
+        },
+        "decoder": {
+            "type": "ByteLevel",
+            "add_prefix_space": True,
+            "trim_offsets": True,
+            "use_regex": True,
+        },
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": "",
+            "end_of_word_suffix": "",
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": {entry.name: number for number, entry in enumerate(vocabulary.entries)},
+            "merges": merges,
+        },
+    }
+
+
+def _added_token(name: str, token_id: int) -> Dict[str, Any]:
+    return {
+        "id": token_id,
+        "content": name,
+        "single_word": False,
+        # A mask stands for a word with the space before it.
+        "lstrip": name == MASK,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }
+
+
+def _id_of(vocabulary: Vocabulary, name: str) -> int:
+    ids = (
+        vocabulary.bos_id,
+        vocabulary.pad_id,
+        vocabulary.eos_id,
+        vocabulary.unk_id,
+        vocabulary.mask_id,
+    )
+    return dict(zip(SPECIAL_TOKENS, ids))[name]
