@@ -174,7 +174,9 @@ def _tensors(network: ArrayNetwork, marks: Dict[str, Any]) -> Dict[str, np.ndarr
 
 
 def _write_record(folder: Path, network: ArrayNetwork) -> None:
-    names = sorted(path.name for path in folder.iterdir() if path.name not in (RECORD_FILE, CARD_FILE))
+    names = sorted(
+        path.name for path in folder.iterdir() if path.name not in (RECORD_FILE, CARD_FILE)
+    )
     record = {
         "format": RECORD_FORMAT,
         "files": {name: sha256_of_file(folder / name) for name in names},

@@ -18,7 +18,7 @@ from bort.export.huggingface import CONFIG_FILE, MARK, RECORD_FILE, RECORD_FORMA
 from bort.export.names import HEAD, MODEL_TYPES, name_in, places
 from bort.export.network import ArrayNetwork
 from bort.export.residual import shift_residual
-from bort.export.tensor_file import TENSORS_FILE, find_tensors, read_tensors
+from bort.export.tensor_file import find_tensors, read_tensors
 from bort.files import read_json, sha256_of_file
 
 _TYPES_OF_CONFIG = {"bert": "bert", "bort": "bert", "roberta": "roberta"}

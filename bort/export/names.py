@@ -171,5 +171,7 @@ def _complete(place: Place) -> Place:
 
 
 def _numbered(place: Place, layer: int, power: int) -> Place:
-    names = (text.replace("{layer}", str(layer)) for text in place[:3])
-    return Place(*names, place.shape, power)
+    gluon, bert, roberta = (
+        text.replace("{layer}", str(layer)) for text in (place.gluon, place.bert, place.roberta)
+    )
+    return Place(gluon, bert, roberta, place.shape, power)

@@ -4,6 +4,11 @@ Queries, keys and values are separate products with separate additions, the scor
 mask is built as 1 - mask times a large negative number, GELU is x/√2 → erf → + 1 → · x → · ½:
 these are the patterns that ONNX Runtime and OpenVINO replace by fused kernels. Layer norms are the
 operator of opset 17, each with its own ε. Batch and length are free.
+
+In int8 every product with a constant matrix is one of integers: a column w of the matrix becomes
+round(w / s) with s = max|w| / 127, the activations get a scale and a zero point as they come, and
+the sum of the products is multiplied by both scales. Attention's own products, layer norms and
+embeddings stay in float32.
 """
 
 from __future__ import annotations
@@ -20,6 +25,8 @@ OPSET = 17
 IR_VERSION = 8
 INPUT_IDS, ATTENTION_MASK = "input_ids", "attention_mask"
 TOKEN_TYPE_IDS, MASKED_POSITIONS = "token_type_ids", "masked_positions"
+FP32, INT8 = "fp32", "int8"
+PRECISIONS = (FP32, INT8)
 HIDDEN, LOGITS = "last_hidden_state", "logits"
 MASKED_SCORE = -10000.0
 _LARGEST_FILE = 2**31 - 2**20
@@ -28,6 +35,7 @@ _LARGEST_FILE = 2**31 - 2**20
 def build_onnx(
     network: ArrayNetwork,
     *,
+    precision: str = FP32,
     masked_positions: bool = False,
     metadata: Optional[Mapping[str, str]] = None,
 ) -> Any:
@@ -42,6 +50,7 @@ def build_onnx(
 
     Args:
         network: what to build.
+        precision: `fp32` or `int8`.
         masked_positions: decode at given positions alone, which saves the decoder's work.
         metadata: strings kept in the model.
 
@@ -49,16 +58,18 @@ def build_onnx(
         an `onnx.ModelProto`.
 
     Raises:
-        InputError: onnx is not installed, the file would exceed 2 GiB, or positions are asked of a
-            network without a decoder.
+        InputError: onnx is not installed, the file would exceed 2 GiB, another precision, or
+            positions are asked of a network without a decoder.
     """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision is {precision!r}, allowed are {', '.join(PRECISIONS)}")
     if masked_positions and (network.head or not network.has_decoder):
         raise InputError("masked_positions: the network has no masked-token decoder in use")
     total = sum(array.nbytes for array in network.arrays.values())
     if total > _LARGEST_FILE:
         raise InputError(f"the weights take {total} bytes, an ONNX file holds {_LARGEST_FILE}")
     onnx = library()
-    graph = _Graph(network, onnx)
+    graph = _Graph(network, onnx, precision == INT8)
     inputs = [(INPUT_IDS, ("batch", "length")), (ATTENTION_MASK, ("batch", "length"))]
     if network.architecture.token_types:
         inputs.append((TOKEN_TYPE_IDS, ("batch", "length")))
@@ -98,11 +109,13 @@ def library() -> Any:
 class _Graph:
     """Nodes and constants in the order in which they are computed."""
 
-    def __init__(self, network: ArrayNetwork, onnx: Any) -> None:
+    def __init__(self, network: ArrayNetwork, onnx: Any, in_integers: bool) -> None:
         self.nodes: List[Any] = []
         self.initializers: List[Any] = []
         self._network = network
         self._onnx = onnx
+        self._in_integers = in_integers
+        self._quantised: Dict[str, Tuple[str, str, str]] = {}
         self._constants: Dict[Tuple[str, bytes], str] = {}
         self._weights: Dict[str, str] = {}
 
@@ -179,8 +192,11 @@ class _Graph:
         """Logits of (B, L, H); the matrix is the embedding, which is stored once."""
         inner = self._gelu(self._dense(x, "decoder.0"))
         inner = self._norm(inner, "decoder.2", self._network.decoder_layer_norm_eps)
-        matrix = self._add("Transpose", [self._weight("word_embed.0.weight")], perm=[1, 0])
-        logits = self._add("MatMul", [inner, matrix])
+        if self._in_integers:
+            logits = self._integer_product(inner, "word_embed.0.weight")
+        else:
+            matrix = self._add("Transpose", [self._weight("word_embed.0.weight")], perm=[1, 0])
+            logits = self._add("MatMul", [inner, matrix])
         return self._add("Add", [logits, self._weight("decoder.3.bias")], output=LOGITS)
 
     def _head(self, x: str) -> str:
@@ -196,8 +212,31 @@ class _Graph:
 
     def _dense(self, x: str, name: str, output: str = "") -> str:
         """x Wᵀ + b."""
-        product = self._add("MatMul", [x, self._weight(f"{name}.weight", transposed=True)])
+        if self._in_integers:
+            product = self._integer_product(x, f"{name}.weight")
+        else:
+            product = self._add("MatMul", [x, self._weight(f"{name}.weight", transposed=True)])
         return self._add("Add", [product, self._weight(f"{name}.bias")], output=output)
+
+    def _integer_product(self, x: str, name: str) -> str:
+        """x Wᵀ with W rounded to 8 bits, one scale a row."""
+        if x not in self._quantised:
+            number = len(self.nodes)
+            parts = (f"quantised_{number}", f"scale_{number}", f"zero_{number}")
+            self.nodes.append(
+                self._onnx.helper.make_node("DynamicQuantizeLinear", [x], list(parts))
+            )
+            self._quantised[x] = parts
+        quantised, scale, zero = self._quantised[x]
+        weight = self._network.arrays[name].T
+        scales = np.abs(weight).max(axis=0) / 127
+        scales[scales == 0] = 1
+        rounded = np.rint(weight / scales).astype(np.int8)
+        matrix = self._constant(np.ascontiguousarray(rounded))
+        sums = self._add("MatMulInteger", [quantised, matrix, zero])
+        sums = self._add("Cast", [sums], to=self._onnx.TensorProto.FLOAT)
+        both = self._add("Mul", [scale, self._constant(scales.astype(np.float32))])
+        return self._add("Mul", [sums, both])
 
     def _gelu(self, x: str) -> str:
         inner = self._add("Erf", [self._add("Div", [x, self._number(math.sqrt(2))])])

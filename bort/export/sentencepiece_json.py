@@ -5,13 +5,11 @@ The model file is a protocol buffer; the few fields that matter are read here wi
 
 from __future__ import annotations
 
-import base64
 import struct
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 from bort.errors import InputError
-from bort.text.vocabulary import BOS, EOS, UNK
 
 _SPACE = "\u2581"
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6

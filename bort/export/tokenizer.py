@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from bort.export.sentencepiece_json import sentencepiece_tokenizer
 from bort.files import atomic_write, write_json
@@ -43,8 +43,10 @@ def write_tokenizer(folder: Path, vocabulary: Vocabulary, maximum_length: int) -
         what a user of the files should know, one sentence an item.
     """
     vocabulary.save(folder)
+    notes: List[str] = []
+    tokenizer: Optional[Dict[str, Any]]
     if isinstance(vocabulary, ByteBPE):
-        tokenizer, notes, kind = byte_bpe_tokenizer(vocabulary), [], "RobertaTokenizer"
+        tokenizer, kind = byte_bpe_tokenizer(vocabulary), "RobertaTokenizer"
     elif isinstance(vocabulary, SentencePieceVocabulary):
         tokenizer, notes = sentencepiece_tokenizer(vocabulary.model)
         kind = "PreTrainedTokenizerFast"
@@ -77,9 +79,7 @@ def write_tokenizer(folder: Path, vocabulary: Vocabulary, maximum_length: int) -
 
 def byte_bpe_tokenizer(vocabulary: ByteBPE) -> Dict[str, Any]:
     """The content of `tokenizer.json` for a byte-level BPE vocabulary."""
-    merges = [
-        f"{name_of_bytes(left)} {name_of_bytes(right)}" for left, right in vocabulary.merges
-    ]
+    merges = [f"{name_of_bytes(left)} {name_of_bytes(right)}" for left, right in vocabulary.merges]
     return {
         "version": "1.0",
         "truncation": None,
