@@ -6,9 +6,10 @@ these are the patterns that ONNX Runtime and OpenVINO replace by fused kernels. 
 operator of opset 17, each with its own ε. Batch and length are free.
 
 In int8 every product with a constant matrix is one of integers: a column w of the matrix becomes
-round(w / s) with s = max|w| / 127, the activations get a scale and a zero point as they come, and
-the sum of the products is multiplied by both scales. Attention's own products, layer norms and
-embeddings stay in float32.
+round(w / s) with s = max|w| / 63, the activations get a scale and a zero point as they come, and
+the sum of the products is multiplied by both scales. Attention's own products, layer norms,
+embeddings and a classifier's head stay in float32. 63 is half the range: processors without VNNI
+add two products in 16 bits, and 2 · 255 · 127 does not fit.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ FP32, INT8 = "fp32", "int8"
 PRECISIONS = (FP32, INT8)
 HIDDEN, LOGITS = "last_hidden_state", "logits"
 MASKED_SCORE = -10000.0
+_LARGEST_WEIGHT = 63
 _LARGEST_FILE = 2**31 - 2**20
 
 
@@ -203,6 +205,7 @@ class _Graph:
         """Outputs (B, C) from the first token of (B, L, H)."""
         # A scalar index drops the axis: (B, L, H) -> (B, H)
         first = self._add("Gather", [x, self._constant(np.array(0, np.int64))], axis=1)
+        self._in_integers = False
         if self._network.head == LINEAR:
             return self._dense(first, "classifier.1", output=LOGITS)
         inner = self._dense(first, "classifier.1")
@@ -219,7 +222,7 @@ class _Graph:
         return self._add("Add", [product, self._weight(f"{name}.bias")], output=output)
 
     def _integer_product(self, x: str, name: str) -> str:
-        """x Wᵀ with W rounded to 8 bits, one scale a row."""
+        """x Wᵀ with W rounded to integers, one scale a row."""
         if x not in self._quantised:
             number = len(self.nodes)
             parts = (f"quantised_{number}", f"scale_{number}", f"zero_{number}")
@@ -229,7 +232,7 @@ class _Graph:
             self._quantised[x] = parts
         quantised, scale, zero = self._quantised[x]
         weight = self._network.arrays[name].T
-        scales = np.abs(weight).max(axis=0) / 127
+        scales = np.abs(weight).max(axis=0) / _LARGEST_WEIGHT
         scales[scales == 0] = 1
         rounded = np.rint(weight / scales).astype(np.int8)
         matrix = self._constant(np.ascontiguousarray(rounded))

@@ -1,20 +1,42 @@
 """A SentencePiece model as a `tokenizer.json`, where that gives the same ids.
 
+Models of kind `unigram` and `bpe` can be expressed. Normalisation is the model's own table, but
+Hugging Face's reader applies it to whole characters with their combining marks; with NFKC before it
+the ids are the same for all text in that form, and differ elsewhere only where one character
+carries several marks in an order that NFKC changes. Without normalisation (`identity`) they differ
+only where text holds U+2581, which stands for a space.
+
 The model file is a protocol buffer; the few fields that matter are read here without its library.
 """
 
 from __future__ import annotations
 
+import base64
 import struct
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from bort.errors import InputError
+from bort.text.vocabulary import BOS, EOS, UNK
 
 _SPACE = "\u2581"
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 UNIGRAM, BPE = 1, 2
 Field = Tuple[int, Union[int, bytes]]
+Piece = Tuple[str, float, int]
+
+_NORMALISED = (
+    "tokenizer.json gives the ids of sentencepiece.model for all text in Unicode's form NFKC; "
+    "elsewhere they can differ where one character carries several combining marks."
+)
+_AS_IT_IS = (
+    "tokenizer.json gives the ids of sentencepiece.model for all text without U+2581, the sign that "
+    "stands for a space."
+)
+_NO_TOKENIZER = (
+    "There is no tokenizer.json: Hugging Face's tokenizers have no model of this SentencePiece kind; "
+    "use sentencepiece.model."
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +100,63 @@ def sentencepiece_tokenizer(model: bytes) -> Tuple[Optional[Dict[str, Any]], Lis
     Returns:
         None in its place, with the reason, for a kind of model that cannot be expressed.
     """
-    return None, ["not yet"]
+    file = read_model(model)
+    ids = {text: number for number, (text, _, _) in enumerate(file.pieces)}
+    if file.model_type == BPE:
+        vocabulary: Dict[str, Any] = {"vocab": ids, "merges": _merges(file.pieces)}
+        settings = {"dropout": None, "unk_token": UNK, "fuse_unk": True, "ignore_merges": False}
+        settings.update(continuing_subword_prefix=None, end_of_word_suffix=None)
+        body = {"type": "BPE", **settings, **vocabulary, "byte_fallback": file.byte_fallback}
+    elif file.model_type == UNIGRAM:
+        scored = [[text, score] for text, score, _ in file.pieces]
+        body = {"type": "Unigram", "unk_id": ids[UNK], "vocab": scored}
+        body["byte_fallback"] = file.byte_fallback
+    else:
+        return None, [_NO_TOKENIZER]
+    normalizers: List[Dict[str, Any]] = []
+    if file.character_map:
+        normalizers.append({"type": "NFKC"})
+        text = base64.b64encode(file.character_map).decode("ascii")
+        normalizers.append({"type": "Precompiled", "precompiled_charsmap": text})
+    if file.remove_extra_whitespaces:
+        normalizers += [
+            {"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
+            for pattern, content in (("\\A +", ""), (" +\\z", ""), (" {2,}", " "))
+        ]
+    scheme = "always" if file.add_dummy_prefix else "never"
+    space = {"type": "Metaspace", "replacement": _SPACE, "prepend_scheme": scheme, "split": False}
+    decoders: List[Dict[str, Any]] = [{"type": "ByteFallback"}] if file.byte_fallback else []
+    tokenizer = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": {"type": "Sequence", "normalizers": normalizers},
+        "pre_tokenizer": space,
+        "post_processor": {
+            "type": "RobertaProcessing",
+            "sep": [EOS, ids[EOS]],
+            "cls": [BOS, ids[BOS]],
+            "trim_offsets": False,
+            "add_prefix_space": False,
+        },
+        "decoder": {"type": "Sequence", "decoders": [*decoders, space]},
+        "model": body,
+    }
+    return tokenizer, [_NORMALISED if file.character_map else _AS_IT_IS]
+
+
+def _merges(pieces: Sequence[Piece]) -> List[str]:
+    """Every way to put a piece together from two, best score first."""
+    score_of = {text: score for text, score, kind in pieces if kind == NORMAL}
+    merges = []
+    for text, score in score_of.items():
+        for middle in range(1, len(text)):
+            left, right = text[:middle], text[middle:]
+            if left in score_of and right in score_of:
+                merges.append((-score, f"{left} {right}"))
+    # The sort is stable: splits of one piece stay from left to right.
+    return [merge for _, merge in sorted(merges, key=lambda merge: merge[0])]
 
 
 def _fields(message: bytes) -> Iterator[Field]:
