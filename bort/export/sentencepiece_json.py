@@ -30,12 +30,12 @@ _NORMALISED = (
     "elsewhere they can differ where one character carries several combining marks."
 )
 _AS_IT_IS = (
-    "tokenizer.json gives the ids of sentencepiece.model for all text without U+2581, the sign that "
-    "stands for a space."
+    "tokenizer.json gives the ids of sentencepiece.model for all text without U+2581, the sign "
+    "that stands for a space."
 )
 _NO_TOKENIZER = (
-    "There is no tokenizer.json: Hugging Face's tokenizers have no model of this SentencePiece kind; "
-    "use sentencepiece.model."
+    "There is no tokenizer.json: only SentencePiece models of kind unigram and bpe can be "
+    "expressed; use sentencepiece.model."
 )
 
 
@@ -126,7 +126,7 @@ def sentencepiece_tokenizer(model: bytes) -> Tuple[Optional[Dict[str, Any]], Lis
     scheme = "always" if file.add_dummy_prefix else "never"
     space = {"type": "Metaspace", "replacement": _SPACE, "prepend_scheme": scheme, "split": False}
     decoders: List[Dict[str, Any]] = [{"type": "ByteFallback"}] if file.byte_fallback else []
-    tokenizer = {
+    tokenizer: Dict[str, Any] = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
