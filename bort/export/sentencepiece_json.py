@@ -113,7 +113,10 @@ def sentencepiece_tokenizer(model: bytes) -> Tuple[Optional[Dict[str, Any]], Lis
         body["byte_fallback"] = file.byte_fallback
     else:
         return None, [_NO_TOKENIZER]
-    normalizers: List[Dict[str, Any]] = []
+    normalizers: List[Dict[str, Any]] = [
+        # As `SentencePieceVocabulary.encode` has it: the library would cut the text there.
+        {"type": "Replace", "pattern": {"String": "\0"}, "content": "\ufffd"}
+    ]
     if file.character_map:
         normalizers.append({"type": "NFKC"})
         text = base64.b64encode(file.character_map).decode("ascii")

@@ -11,7 +11,12 @@ import numpy as np
 from bort.errors import InputError
 from bort.text import gluonnlp_files
 from bort.text.byte_bpe import KIND as BYTE_BPE
-from bort.text.byte_bpe_files import read_fairseq, read_gluonnlp, read_hugging_face
+from bort.text.byte_bpe_files import (
+    read_fairseq,
+    read_gluonnlp,
+    read_hugging_face,
+    read_tokenizer_json,
+)
 from bort.text.sentencepiece_vocabulary import KIND as SENTENCEPIECE
 from bort.text.sentencepiece_vocabulary import MODEL_NAME, read_sentencepiece
 from bort.text.vocabulary import Vocabulary
@@ -45,7 +50,7 @@ def load_vocabulary(name_or_path: Union[str, os.PathLike[str]]) -> ArrayVocabula
         name_or_path: one of
             a folder that `save` wrote (its `vocabulary.json` is checked against the files),
             a folder with `encoder.json`, `vocab.bpe`, `dict.txt` (fairseq),
-            a folder with `vocab.json`, `merges.txt` (Hugging Face),
+            a folder with `vocab.json`, `merges.txt`, or with `tokenizer.json` (Hugging Face),
             a SentencePiece `.model` file or a folder with one,
             GluonNLP's `.vocab` file (its merges beside it),
             or a name in `DATASET_NAMES`: GluonNLP's cached files, downloaded when they are missing.
@@ -79,6 +84,8 @@ def _load_folder(folder: Path) -> ArrayVocabulary:
         return read_fairseq(folder)
     if (folder / "vocab.json").exists() or (folder / "merges.txt").exists():
         return read_hugging_face(folder)
+    if (folder / "tokenizer.json").exists():
+        return read_tokenizer_json(folder / "tokenizer.json")
     models = sorted(folder.glob("*.model"))
     if len(models) == 1:
         return read_sentencepiece(models[0])
@@ -86,7 +93,7 @@ def _load_folder(folder: Path) -> ArrayVocabulary:
         return load_vocabulary(folder / gluonnlp_files.BORT_VOCABULARY.name)
     raise InputError(
         f"{folder}: holds no vocabulary, expected {RECORD_NAME}; encoder.json, vocab.bpe and "
-        "dict.txt; vocab.json and merges.txt; or one .model file"
+        "dict.txt; vocab.json and merges.txt; tokenizer.json; or one .model file"
     )
 
 
