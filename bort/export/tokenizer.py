@@ -2,8 +2,8 @@
 
 Byte-level BPE becomes RoBERTa's tokenizer, WordPiece BERT's. SentencePiece models go along as they
 are (`sentencepiece.model`), and as a `tokenizer.json` where `bort.export.sentencepiece_json` can
-make one. Two things differ from `encode` here on purpose, as in every Hugging Face folder: `<s>` and
-`</s>` are put around a text, and the name of a special token inside a text is that token.
+make one. Two things differ from `encode` here on purpose, as in every Hugging Face folder: `<s>`
+and `</s>` are put around a text, and the name of a special token inside a text is that token.
 """
 
 from __future__ import annotations
