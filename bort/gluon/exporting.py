@@ -148,13 +148,10 @@ def import_huggingface(
     except InputError as error:
         raise InputError(f"{vocabulary or source}: {error}") from error
     network = network.replace(extra={**network.extra, "vocabulary": words.fingerprint})
-    gluon = as_network(network)
     sample = sample_of(network, words)
+    theirs = _reference_answers(source, network, sample)
+    gluon = as_network(network)
     ours = answers(gluon, sample.input_ids, sample.lengths)
-    reference = HuggingFaceReference(source)
-    theirs = reference(
-        sample.input_ids, sample.lengths, kind_of(network), own_epsilon(network, reference)
-    )
     difference = largest_difference(ours, theirs, sample.lengths, TOLERANCE, "the imported network")
     with new_folder(output) as folder:
         save_model_folder(folder, gluon, network.extra)
@@ -167,6 +164,13 @@ def import_huggingface(
         "exported_here": imported.from_here,
         "largest_difference": difference,
     }
+
+
+def _reference_answers(folder: Path, network: ArrayNetwork, sample: Sample) -> np.ndarray:
+    """What a folder computes by itself; its second copy of the weights goes when this returns."""
+    reference = HuggingFaceReference(folder)
+    epsilon = own_epsilon(network, reference)
+    return reference(sample.input_ids, sample.lengths, kind_of(network), epsilon)
 
 
 def _open(source: ExportSource) -> _Opened:
