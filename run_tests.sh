@@ -4,12 +4,15 @@ set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-usage: ./run_tests.sh [--quick] [pytest arguments]
+usage: ./run_tests.sh [--quick] [--parity] [pytest arguments]
 
 Makes or updates the environment, then runs, naming each as it starts: ruff check, ruff format,
 mypy, the unit tests with the doctests, the integration tests (which run the real commands).
 
   --quick   leave the integration tests out
+  --parity  install PyTorch, Transformers, ONNX Runtime and OpenVINO too (Python 3.10 or later), and
+            demand the tests that compare exported models with them; they run whenever the packages
+            are there, and otherwise one line at the end says that they did not
   --help    show this and end
 
 All other arguments go to pytest, for example: ./run_tests.sh tests/test_files.py -k atomic
@@ -20,10 +23,12 @@ USAGE
 }
 
 quick=no
+parity=no
 pytest_arguments=()
 while [ $# -gt 0 ]; do
     case $1 in
         --quick) quick=yes ;;
+        --parity) parity=yes ;;
         --help | -h) usage; exit 0 ;;
         --) shift; pytest_arguments+=("$@"); break ;;
         *) pytest_arguments+=("$1") ;;
@@ -33,7 +38,12 @@ done
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 cd "$root"
-scripts/setup_environment.sh --extras test
+extras=test
+if [ $parity = yes ]; then
+    extras=test,parity
+    export BORT_REQUIRE_PARITY=1
+fi
+scripts/setup_environment.sh --extras "$extras"
 export PATH=$root/.venv/bin:$PATH
 unset PYTHONPATH PYTHONHOME
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO, Iterator, Union
@@ -45,6 +46,36 @@ def atomic_write(path: PathLike) -> Iterator[BinaryIO]:
     except BaseException:
         _remove(temporary)
         raise
+
+
+@contextlib.contextmanager
+def new_folder(path: PathLike) -> Iterator[Path]:
+    """A folder that appears under `path` only when the block ends without an error.
+
+    It is filled under a temporary name beside it and then renamed.
+
+    Raises:
+        InputError: there is something at `path` already, an empty folder excepted.
+        WorkError: when the system refuses a write.
+    """
+    target = Path(path)
+    if target.is_symlink() or (target.exists() and not _is_empty_folder(target)):
+        raise InputError(f"{target}: exists already; name a new folder, or move that one away")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    except OSError as error:
+        raise WorkError(f"{target}: cannot be made: {error.strerror or error}") from error
+    try:
+        yield temporary
+        os.chmod(temporary, 0o755)
+        sync_folder(temporary)
+        os.replace(temporary, target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise WorkError(f"{target}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_json(path: PathLike, value: Any) -> None:
@@ -89,6 +120,10 @@ def sync_folder(folder: PathLike) -> None:
         pass
     finally:
         os.close(descriptor)
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
 
 
 def _remove(path: PathLike) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 import sys
@@ -17,6 +18,8 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SEED_VARIABLE = "BORT_TEST_SEED"
 SHARED_DATA_VARIABLE = "BORT_SHARED_DATA"
 SHARED_DATA_MISSING = "the shared data files are not there"
+PARITY_REQUIRED_VARIABLE = "BORT_REQUIRE_PARITY"
+PARITY_MISSING = "parity was not checked"
 
 # No deadline: a busy machine is slow, not wrong. The continuous integration repeats itself exactly.
 settings.register_profile("bort", deadline=None, print_blob=True)
@@ -57,6 +60,27 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         )
         for name in absent:
             terminalreporter.line(f"  {name}")
+    unchecked = sum(
+        PARITY_MISSING in str(report.longrepr)
+        for report in terminalreporter.stats.get("skipped", [])
+    )
+    if unchecked:
+        terminalreporter.section("parity")
+        terminalreporter.line(
+            f"{unchecked} tests did not run: {PARITY_MISSING} against other libraries, which are "
+            "not installed here (./run_tests.sh --parity installs and demands them)"
+        )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Run a test of parity only where the packages are that its marker names."""
+    for marker in item.iter_markers("parity"):
+        missing = [name for name in marker.args if importlib.util.find_spec(name) is None]
+        if missing:
+            message = f"{PARITY_MISSING}: {', '.join(missing)} not installed"
+            if os.environ.get(PARITY_REQUIRED_VARIABLE) == "1":
+                pytest.fail(message, pytrace=False)
+            pytest.skip(message)
 
 
 def shared_data_folder() -> Path:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bort.errors import InputError, WorkError
-from bort.files import atomic_write, read_json, sha256_of_file, write_json
+from bort.files import atomic_write, new_folder, read_json, sha256_of_file, write_json
 
 
 def names(folder: Path) -> list[str]:
@@ -165,3 +165,26 @@ def test_the_hash_is_that_of_all_bytes(
     path = tmp_path_factory.getbasetemp() / "hashed.bin"
     path.write_bytes(content * repeats)
     assert sha256_of_file(path) == hashlib.sha256(content * repeats).hexdigest()
+
+
+def test_a_new_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "deep" / "whole") as folder:
+        (folder / "file").write_text("content", encoding="utf-8")
+        assert not (tmp_path / "deep" / "whole").exists()
+    assert (tmp_path / "deep" / "whole" / "file").read_text(encoding="utf-8") == "content"
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "broken") as folder:
+        (folder / "file").write_text("half", encoding="utf-8")
+        raise ZeroDivisionError
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]
+
+
+def test_a_new_folder_replaces_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with new_folder(tmp_path / "empty") as folder:
+        (folder / "file").touch()
+    for name in ("empty", "empty/file"):
+        with pytest.raises(InputError, match="exists already"), new_folder(tmp_path / name):
+            raise AssertionError
+    (tmp_path / "empty" / "file").chmod(0o644)
+    with pytest.raises(WorkError), new_folder(tmp_path / "empty" / "file" / "below"):
+        raise AssertionError

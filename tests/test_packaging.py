@@ -53,7 +53,7 @@ def project(project_root: Path) -> Any:
     return tomllib.loads((project_root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-@pytest.mark.parametrize("name", [*FLAVOURS, "requirements-test.txt"])
+@pytest.mark.parametrize("name", [*FLAVOURS, "requirements-test.txt", "requirements-parity.txt"])
 def test_every_requirement_is_pinned_exactly(project_root: Path, name: str) -> None:
     for requirement in read_requirements(project_root / name):
         assert re.fullmatch(r"==[0-9][0-9.]*", str(requirement.specifier)), str(requirement)
@@ -63,10 +63,10 @@ def test_every_requirement_is_pinned_exactly(project_root: Path, name: str) -> N
 def test_the_pins_are_within_the_ranges_of_the_metadata(
     project_root: Path, project: Any, python: str
 ) -> None:
-    requirements = read_requirements(project_root / "requirements.txt")
-    pins = pins_for(
-        requirements + read_requirements(project_root / "requirements-test.txt"), python
-    )
+    requirements = []
+    for name in ("requirements.txt", "requirements-test.txt", "requirements-parity.txt"):
+        requirements += read_requirements(project_root / name)
+    pins = pins_for(requirements, python)
     accepted = list(project["dependencies"])
     for extra in project["optional-dependencies"].values():
         accepted += extra

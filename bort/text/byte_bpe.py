@@ -123,6 +123,16 @@ class ByteBPE:
         self._after_space = _ChunkMemory(self, " ")
         self._without_space = _ChunkMemory(self, "")
 
+    @property
+    def merges(self) -> Tuple[Merge, ...]:
+        """The learned merges, first learned first."""
+        return self._merges
+
+    @property
+    def entries(self) -> Tuple[Entry, ...]:
+        """The token of every id."""
+        return self._entries
+
     def __len__(self) -> int:
         return len(self._entries)
 

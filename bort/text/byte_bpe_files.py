@@ -1,4 +1,4 @@
-"""The three layouts in which byte-level BPE vocabularies are published, read into `ByteBPE`."""
+"""The layouts in which byte-level BPE vocabularies are published, read into `ByteBPE`."""
 
 from __future__ import annotations
 
@@ -59,6 +59,35 @@ def read_hugging_face(folder: Path) -> ByteBPE:
     return ByteBPE(merges, _entries(names, merges), str(path))
 
 
+def read_tokenizer_json(path: Path) -> ByteBPE:
+    """Read the one file that Hugging Face's fast tokenizers write.
+
+    Raises:
+        InputError: names the file, and what in it is missing or of another kind.
+    """
+    value = read_json(path)
+    model = value.get("model") if isinstance(value, dict) else None
+    cutter = value.get("pre_tokenizer") if isinstance(value, dict) else None
+    if not isinstance(model, dict) or model.get("type") != "BPE" or not isinstance(cutter, dict):
+        raise InputError(f"{path}: holds no byte-level BPE")
+    if cutter.get("type") != "ByteLevel" or value.get("normalizer") is not None:
+        raise InputError(f"{path}: cuts or normalises text in another way than byte-level BPE")
+    if cutter.get("add_prefix_space") or not cutter.get("use_regex", True):
+        raise InputError(f"{path}: puts a space before every text, which is not read")
+    ids, pairs = model.get("vocab"), model.get("merges")
+    if not isinstance(ids, dict) or not isinstance(pairs, list):
+        raise InputError(f"{path}: its model has no vocab or no merges")
+    ids = dict(ids)
+    for token in value.get("added_tokens") or ():
+        ids.setdefault(token["content"], token["id"])
+    names = sorted(ids, key=ids.__getitem__)
+    if [ids[name] for name in names] != list(range(len(names))):
+        raise InputError(f"{path}: the ids are not 0 to {len(names) - 1}, each once")
+    lines = [pair if isinstance(pair, str) else " ".join(pair) for pair in pairs]
+    merges = _merges(lines, path)
+    return ByteBPE(merges, _entries(names, merges), str(path))
+
+
 def read_gluonnlp(vocabulary_path: Path, ranks_path: Path) -> ByteBPE:
     """Read GluonNLP's serialised `Vocab` (JSON with `idx_to_token`) and its file of merges.
 
@@ -79,8 +108,12 @@ def read_merges(path: Path) -> List[Merge]:
     Raises:
         InputError: names the file and line.
     """
+    return _merges(_read_lines(path), path)
+
+
+def _merges(lines: List[str], path: Path) -> List[Merge]:
     merges = []
-    for number, line in enumerate(_read_lines(path), start=1):
+    for number, line in enumerate(lines, start=1):
         if number == 1 and line.startswith("#version"):
             continue
         parts = line.split(" ")

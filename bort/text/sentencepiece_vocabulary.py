@@ -108,6 +108,11 @@ class SentencePieceVocabulary:
         self.fingerprint = hashlib.sha256(KIND.encode("ascii") + self._model).hexdigest()
         self._size = size
 
+    @property
+    def model(self) -> bytes:
+        """The bytes of the `.model` file."""
+        return self._model
+
     def __len__(self) -> int:
         return self._size
 

@@ -11,11 +11,18 @@ import numpy as np
 from bort.errors import InputError
 from bort.text import gluonnlp_files
 from bort.text.byte_bpe import KIND as BYTE_BPE
-from bort.text.byte_bpe_files import read_fairseq, read_gluonnlp, read_hugging_face
+from bort.text.byte_bpe_files import (
+    read_fairseq,
+    read_gluonnlp,
+    read_hugging_face,
+    read_tokenizer_json,
+)
 from bort.text.sentencepiece_vocabulary import KIND as SENTENCEPIECE
 from bort.text.sentencepiece_vocabulary import MODEL_NAME, read_sentencepiece
 from bort.text.vocabulary import Vocabulary
 from bort.text.vocabulary_record import RECORD_NAME, read_record
+from bort.text.wordpiece import KIND as WORDPIECE
+from bort.text.wordpiece import WORDS_FILE, read_wordpiece
 
 DATASET_NAMES = (gluonnlp_files.BORT_DATASET,)
 
@@ -45,7 +52,8 @@ def load_vocabulary(name_or_path: Union[str, os.PathLike[str]]) -> ArrayVocabula
         name_or_path: one of
             a folder that `save` wrote (its `vocabulary.json` is checked against the files),
             a folder with `encoder.json`, `vocab.bpe`, `dict.txt` (fairseq),
-            a folder with `vocab.json`, `merges.txt` (Hugging Face),
+            a folder with `vocab.json`, `merges.txt`, or with `tokenizer.json` (Hugging Face),
+            a folder with `vocab.txt` (BERT's WordPiece),
             a SentencePiece `.model` file or a folder with one,
             GluonNLP's `.vocab` file (its merges beside it),
             or a name in `DATASET_NAMES`: GluonNLP's cached files, downloaded when they are missing.
@@ -79,6 +87,10 @@ def _load_folder(folder: Path) -> ArrayVocabulary:
         return read_fairseq(folder)
     if (folder / "vocab.json").exists() or (folder / "merges.txt").exists():
         return read_hugging_face(folder)
+    if (folder / WORDS_FILE).exists():
+        return read_wordpiece(folder)
+    if (folder / "tokenizer.json").exists():
+        return read_tokenizer_json(folder / "tokenizer.json")
     models = sorted(folder.glob("*.model"))
     if len(models) == 1:
         return read_sentencepiece(models[0])
@@ -86,7 +98,7 @@ def _load_folder(folder: Path) -> ArrayVocabulary:
         return load_vocabulary(folder / gluonnlp_files.BORT_VOCABULARY.name)
     raise InputError(
         f"{folder}: holds no vocabulary, expected {RECORD_NAME}; encoder.json, vocab.bpe and "
-        "dict.txt; vocab.json and merges.txt; or one .model file"
+        "dict.txt; vocab.json and merges.txt; tokenizer.json; vocab.txt; or one .model file"
     )
 
 
@@ -97,6 +109,8 @@ def _load_recorded(folder: Path) -> ArrayVocabulary:
         vocabulary = read_hugging_face(folder)
     elif record["kind"] == SENTENCEPIECE:
         vocabulary = read_sentencepiece(folder / MODEL_NAME)
+    elif record["kind"] == WORDPIECE:
+        vocabulary = read_wordpiece(folder)
     else:
         raise InputError(f"{folder / RECORD_NAME}: unknown kind of vocabulary {record['kind']!r}")
     if vocabulary.fingerprint != record.get("fingerprint"):

@@ -1,0 +1,1 @@
+"""Models in the formats of other libraries, and back: NumPy arrays in, files out, no framework."""

@@ -1,0 +1,207 @@
+"""Is the export the original? Both answer the same text, and the largest difference counts."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+
+import numpy as np
+
+from bort.errors import WorkError
+from bort.export.huggingface_reference import (
+    CLASSIFIER,
+    ENCODER,
+    MASKED_LM,
+    HuggingFaceReference,
+)
+from bort.export.network import ArrayNetwork
+from bort.export.tokenizer import TOKENIZER_FILE
+from bort.text.vocabulary import Vocabulary
+
+TOLERANCE = 1e-5
+"""Allowed difference of an output, absolute and relative to the largest output."""
+
+ONE_EPSILON_TOLERANCE = 1e-2
+"""The same, for what a decoder with another ε than Hugging Face's makes of its logits."""
+
+SENTENCES = (
+    "The ferry left the harbour before sunrise, and nobody on the quay waved.",
+    "It wasn't cheap: 1,250 crowns for a lamp that didn't even work!",
+    "Yes.",
+    "When the committee met again in March, its members agreed on two of the five proposals, "
+    "postponed a third, and argued about the remaining two until the caretaker turned off the "
+    "lights; the minutes, which ran to forty pages, were never published.",
+    "Ein Stück Käse, s'il vous plaît — “danke”, сказал он. 東京は雨です。",
+    "  two  spaces,\ta tab and a line\nbreak ",
+)
+"""Text of several lengths and scripts, for when a user gives none."""
+
+Answer = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class Sample(NamedTuple):
+    """A padded batch.
+
+    Attributes:
+        texts: what it was made from; () for random ids.
+        input_ids: int64 (B, L).
+        lengths: int64 (B,), tokens that count in every row.
+    """
+
+    texts: Sequence[str]
+    input_ids: np.ndarray
+    lengths: np.ndarray
+
+
+def sample_of(
+    network: ArrayNetwork, vocabulary: Optional[Vocabulary], texts: Sequence[str] = SENTENCES
+) -> Sample:
+    """Ids `<s> … </s>` of texts, cut at the longest input; random ones without a vocabulary."""
+    longest = network.architecture.maximum_length
+    if vocabulary is None:
+        generator = np.random.default_rng(0)
+        lengths = np.array([min(longest, n) for n in (23, 64, 1, 40)])
+        size = network.architecture.vocabulary_size
+        return Sample((), generator.integers(0, size, (4, int(lengths.max()))), lengths)
+    rows: List[List[int]] = []
+    for text in texts:
+        ids = [vocabulary.bos_id, *vocabulary.encode(text)][: longest - 1]
+        rows.append([*ids, vocabulary.eos_id][:longest])
+    lengths = np.array([len(row) for row in rows])
+    input_ids = np.full((len(rows), int(lengths.max())), vocabulary.pad_id)
+    for number, row in enumerate(rows):
+        input_ids[number, : len(row)] = row
+    return Sample(tuple(texts), input_ids, lengths)
+
+
+def largest_difference(
+    original: np.ndarray, exported: np.ndarray, lengths: np.ndarray, tolerance: float, what: str
+) -> float:
+    """The largest difference between outputs where tokens count.
+
+    Args:
+        original: (B, C), or (B, L, …), of which `lengths` (B,) tokens count in every row.
+        exported: of the same shape.
+        lengths: see above.
+        tolerance: allowed, absolute and relative to the largest number of the original.
+        what: names the comparison in the error.
+
+    Raises:
+        WorkError: the difference is larger, or not a number.
+    """
+    if original.shape != exported.shape:
+        raise WorkError(f"{what}: has shape {exported.shape}, the original {original.shape}")
+    if original.ndim == 3:
+        counts = np.arange(original.shape[1])[None, :] < lengths[:, None]
+        original, exported = original[counts], exported[counts]
+    difference = float(np.abs(original.astype(np.float64) - exported).max())
+    allowed = tolerance * (1 + float(np.abs(original).max()))
+    if not difference <= allowed:
+        raise WorkError(
+            f"{what}: differs from the original by {difference:.3g}, allowed is {allowed:.3g}"
+        )
+    return difference
+
+
+def check_huggingface(
+    folder: Path,
+    network: ArrayNetwork,
+    sample: Sample,
+    original: np.ndarray,
+    vocabulary: Optional[Vocabulary],
+) -> Dict[str, Any]:
+    """Compare a Hugging Face folder with the original, also through Transformers if it is there.
+
+    Returns:
+        name → number or text, for the model card and the command's result.
+
+    Raises:
+        WorkError: something differs by more than rounding explains.
+    """
+    reference = HuggingFaceReference(folder)
+    ids, lengths = sample.input_ids, sample.lengths
+    results: Dict[str, Any] = {
+        "texts": len(sample.texts) or "none (random tokens)",
+        "largest output": float(np.abs(original).max()),
+    }
+    kind, tolerance, what = kind_of(network), TOLERANCE, "the folder"
+    own = own_epsilon(network, reference)
+    if own is not None:
+        answers = reference(ids, lengths, kind, own)
+        results["largest difference, decoder with its own epsilon"] = largest_difference(
+            original, answers, lengths, TOLERANCE, what
+        )
+        tolerance = ONE_EPSILON_TOLERANCE
+        what = "the folder (one epsilon for all layer norms; try --exact_decoder)"
+    answers = reference(ids, lengths, kind)
+    results["largest difference"] = largest_difference(original, answers, lengths, tolerance, what)
+    by_transformers = _transformers_answers(folder, sample)
+    if by_transformers is not None:
+        results["largest difference, Transformers"] = largest_difference(
+            original, by_transformers, lengths, tolerance, "Transformers"
+        )
+    if vocabulary is not None and (folder / TOKENIZER_FILE).exists():
+        results["tokenizer"] = _check_tokenizer(folder, vocabulary, sample.texts)
+    return results
+
+
+def kind_of(network: ArrayNetwork) -> str:
+    """What a network is for, in the words of `HuggingFaceReference`."""
+    if network.head:
+        return CLASSIFIER
+    return MASKED_LM if network.has_decoder else ENCODER
+
+
+def own_epsilon(network: ArrayNetwork, reference: HuggingFaceReference) -> Optional[float]:
+    """The decoder's ε where the folder's one ε is not the same; None where they agree.
+
+    A folder whose ε is not the encoder's has its residual stream shifted so that they do.
+    """
+    if kind_of(network) != MASKED_LM or reference.epsilon != network.layer_norm_eps:
+        return None
+    own = network.decoder_layer_norm_eps
+    return None if own == reference.epsilon else own
+
+
+def _transformers_answers(folder: Path, sample: Sample) -> Optional[np.ndarray]:
+    """What Transformers computes, None if it (or PyTorch) is not installed."""
+    try:
+        import torch
+        import transformers
+    except ImportError:
+        return None
+    level = logging.getLogger("transformers").level
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            config = transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True)
+            kind = getattr(transformers, config.architectures[0])
+            model = kind.from_pretrained(str(folder), local_files_only=True).eval()
+    finally:
+        logging.getLogger("transformers").setLevel(level)
+    length = sample.input_ids.shape[1]
+    mask = np.arange(length)[None, :] < sample.lengths[:, None]
+    with torch.no_grad():
+        outputs = model(
+            input_ids=torch.tensor(sample.input_ids), attention_mask=torch.tensor(mask).long()
+        )
+    if hasattr(outputs, "logits"):
+        return np.asarray(outputs.logits.numpy())
+    return np.asarray(outputs.last_hidden_state.numpy())
+
+
+def _check_tokenizer(folder: Path, vocabulary: Vocabulary, texts: Sequence[str]) -> str:
+    try:
+        import tokenizers
+    except ImportError:
+        return "not compared (tokenizers is not installed)"
+    tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+    for text in texts:
+        expected = [vocabulary.bos_id, *vocabulary.encode(text), vocabulary.eos_id]
+        found = tokenizer.encode(text).ids
+        if found != expected:
+            raise WorkError(f"tokenizer.json: gives other ids for {text[:40]!r}")
+    return f"the same ids for {len(texts)} texts"

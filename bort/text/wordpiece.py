@@ -1,0 +1,230 @@
+"""WordPiece, the vocabulary of BERT (arXiv 1810.04805), read from its `vocab.txt`.
+
+Text is cleaned (control characters go, white space becomes a space), Chinese characters and
+punctuation stand alone, an uncased vocabulary lowers the case and drops accents; then every word is
+cut into the longest pieces from left to right, those inside a word beginning with `##`. A word
+without such a cut, or of more than 100 characters, is `[UNK]`: `decode` cannot give it back.
+
+Kinds of characters are those of the running Python's Unicode tables. Hugging Face's fast tokenizer
+has older ones: some hundred rare signs and marks, added to Unicode since 2015, are cut differently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from itertools import chain
+from pathlib import Path
+from typing import Dict, Iterator, List, Sequence, Tuple
+
+import numpy as np
+
+from bort.errors import InputError
+from bort.files import atomic_write, read_json, write_json
+from bort.text.vocabulary_record import write_record
+
+KIND = "wordpiece"
+WORDS_FILE = "vocab.txt"
+SETTINGS_FILE = "wordpiece.json"
+_CONFIG_FILE = "tokenizer_config.json"
+_INSIDE = "##"
+_LONGEST_WORD = 100
+_REMEMBERED_WORDS = 1 << 16
+_ROLES = ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]")
+_CHINESE = (
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+
+
+class WordPiece:
+    """A WordPiece vocabulary; implements `bort.text.vocabulary.Vocabulary`.
+
+    `[CLS]` and `[SEP]` take the parts of `<s>` and `</s>`.
+
+    Args:
+        pieces: the token of every id.
+        lower_case: whether text loses its case and accents.
+        source: what to name in an error.
+
+    Attributes:
+        starts_character: boolean array (V,), true throughout: no token is a part of a character.
+
+    Raises:
+        InputError: a token is there twice, or a special token is missing.
+    """
+
+    def __init__(self, pieces: Sequence[str], lower_case: bool, source: str) -> None:
+        self._pieces = tuple(pieces)
+        self._source = source
+        self.lower_case = lower_case
+        self._ids = {piece: number for number, piece in enumerate(self._pieces)}
+        if len(self._ids) != len(self._pieces):
+            raise InputError(f"{source}: a token is there twice")
+        for name in _ROLES:
+            if name not in self._ids:
+                raise InputError(f"{source}: the special token {name} is missing")
+        self.bos_id, self.pad_id, self.eos_id, self.unk_id, self.mask_id = (
+            self._ids[name] for name in _ROLES
+        )
+        self.special_ids = tuple(sorted(self._ids[name] for name in _ROLES))
+        self.starts_word = np.array([not p.startswith(_INSIDE) for p in pieces], dtype=bool)
+        self.starts_character = np.ones(len(self._pieces), dtype=bool)
+        content = "\n".join((KIND, str(lower_case), *self._pieces))
+        self.fingerprint = hashlib.sha256(content.encode("utf-8")).hexdigest()
+        self._dtype = np.uint16 if len(self._pieces) <= 1 << 16 else np.int32
+        self._seen: Dict[str, List[int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def __reduce__(self) -> Tuple[type, Tuple[object, ...]]:
+        return WordPiece, (self._pieces, self.lower_case, self._source)
+
+    def encode(self, text: str) -> List[int]:
+        """Ids of `text`, without `[CLS]` and `[SEP]`."""
+        return list(chain.from_iterable(map(self._cut, self._words(text))))
+
+    def encode_batch(self, texts: Sequence[str]) -> List[List[int]]:
+        """Ids of each text."""
+        return [self.encode(text) for text in texts]
+
+    def encode_flat(
+        self, texts: Sequence[str], space_in_front: bool = False
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Ids of all texts in one array, and how many each has; a space in front changes nothing.
+
+        Returns:
+            An integer array (sum of counts,) and an int64 array (texts,).
+        """
+        encoded = self.encode_batch(texts)
+        counts = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
+        flat = np.fromiter(chain.from_iterable(encoded), self._dtype, count=int(counts.sum()))
+        return flat, counts
+
+    def drop_space(self, text: str, spaced: np.ndarray) -> np.ndarray:
+        """Ids of `text`, made from the ids of `" " + text`: the same."""
+        return spaced
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Words with a space between; special tokens are left out."""
+        special = set(self.special_ids)
+        text = " ".join(self.token_of(i) for i in ids if int(i) not in special)
+        return text.replace(f" {_INSIDE}", "")
+
+    def token_of(self, token_id: int) -> str:
+        """The readable form of one token."""
+        if not 0 <= token_id < len(self._pieces):
+            raise InputError(f"token id {token_id}, allowed are 0 to {len(self._pieces) - 1}")
+        return self._pieces[token_id]
+
+    def save(self, folder: Path) -> None:
+        """Write `vocab.txt`, `wordpiece.json` and `vocabulary.json` into `folder`."""
+        folder = Path(folder)
+        with atomic_write(folder / WORDS_FILE) as stream:
+            stream.write("".join(f"{piece}\n" for piece in self._pieces).encode("utf-8"))
+        write_json(folder / SETTINGS_FILE, {"lower_case": self.lower_case})
+        write_record(folder, KIND, (WORDS_FILE, SETTINGS_FILE), self.fingerprint, len(self))
+
+    def _words(self, text: str) -> Iterator[str]:
+        cleaned = "".join(map(_clean, text))
+        if self.lower_case:
+            cleaned = "".join(map(str.lower, cleaned))
+            decomposed = unicodedata.normalize("NFD", cleaned)
+            cleaned = "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
+        for word in cleaned.split():
+            start = 0
+            for place, character in enumerate(word):
+                if _is_punctuation(character):
+                    if start < place:
+                        yield word[start:place]
+                    yield character
+                    start = place + 1
+            if start < len(word):
+                yield word[start:]
+
+    def _cut(self, word: str) -> List[int]:
+        found = self._seen.get(word)
+        if found is None:
+            if len(self._seen) >= _REMEMBERED_WORDS:
+                self._seen.clear()
+            found = self._seen[word] = self._longest_pieces(word)
+        return found
+
+    def _longest_pieces(self, word: str) -> List[int]:
+        if len(word) > _LONGEST_WORD:
+            return [self.unk_id]
+        ids: List[int] = []
+        start = 0
+        while start < len(word):
+            prefix = _INSIDE if start else ""
+            for end in range(len(word), start, -1):
+                number = self._ids.get(prefix + word[start:end])
+                if number is not None:
+                    break
+            else:
+                return [self.unk_id]
+            ids.append(number)
+            start = end
+        return ids
+
+
+def read_wordpiece(folder: Path) -> WordPiece:
+    """Read `vocab.txt`, and from the files beside it whether it is uncased.
+
+    Raises:
+        InputError: names the file that is missing or wrong.
+    """
+    path = folder / WORDS_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    pieces = text.rstrip("\n").split("\n")
+    return WordPiece([piece.rstrip("\r") for piece in pieces], _lower_case(folder), str(path))
+
+
+def _lower_case(folder: Path) -> bool:
+    for name, key in ((SETTINGS_FILE, "lower_case"), (_CONFIG_FILE, "do_lower_case")):
+        path = folder / name
+        if path.exists():
+            settings = read_json(path)
+            value = settings.get(key, True) if isinstance(settings, dict) else None
+            if not isinstance(value, bool):
+                raise InputError(f"{path}: {key} is {value!r}, allowed are true and false")
+            return value
+    raise InputError(
+        f"{folder}: nothing says whether {WORDS_FILE} is uncased; {_CONFIG_FILE} with "
+        "do_lower_case is expected beside it"
+    )
+
+
+def _clean(character: str) -> str:
+    if character in "\t\n\r ":
+        return " "
+    code = ord(character)
+    if code in (0, 0xFFFD):
+        return ""
+    if code < 0x80 and character.isalnum():
+        return character
+    category = unicodedata.category(character)
+    if category == "Zs":
+        return " "
+    if category in ("Cc", "Cf", "Co", "Cs"):
+        return ""
+    if any(first <= code <= last for first, last in _CHINESE):
+        return f" {character} "
+    return character
+
+
+def _is_punctuation(character: str) -> bool:
+    code = ord(character)
+    if 33 <= code <= 47 or 58 <= code <= 64 or 91 <= code <= 96 or 123 <= code <= 126:
+        return True
+    return unicodedata.category(character)[0] == "P"

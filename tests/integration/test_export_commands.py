@@ -1,0 +1,122 @@
+"""Export and import as commands: there and back, and one clear line for what does not fit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.commands import ROOT, run
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def finetuned(tmp_path_factory) -> Path:
+    """A classifier that a command has left, with its vocabulary."""
+    folder = tmp_path_factory.mktemp("finetuned") / "run"
+    command = [sys.executable, "scripts/finetune.py", "--task_name", "CoLA", "--sample"]
+    run([*command, "--epochs", "1", "--max_len", "32", "--seed", "0", "--output_dir", folder])
+    return folder / "model"
+
+
+def export(model, output, *flags, status=0, to="huggingface"):
+    command = [sys.executable, "scripts/export_model.py", "--model", model, "--to", to]
+    return run([*command, "--output_dir", output, *flags], status)
+
+
+def bring_back(source, output, *flags, status=0):
+    command = [sys.executable, "scripts/import_model.py", "--source", source]
+    return run([*command, "--output_dir", output, *flags], status)
+
+
+def assert_refused(done, message: str) -> None:
+    lines = done.stderr.splitlines()
+    assert lines[-1].startswith("error: ")
+    assert message in lines[-1]
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("which", ["teacher", "classifier"])
+def test_there_and_back_is_the_same_folder(which, sample, finetuned, tmp_path):
+    model = sample / "teacher" if which == "teacher" else finetuned
+    result = json.loads(export(model, tmp_path / "hf").stdout)
+    assert result["checks"]["largest difference"] < 1e-2
+    names = {path.name for path in (tmp_path / "hf").iterdir()}
+    assert {"config.json", "model.safetensors", "README.md", "bort.json"} <= names
+    back = json.loads(bring_back(tmp_path / "hf", tmp_path / "back").stdout)
+    assert back["exported_here"]
+    assert back["left_out"] == []
+    for name in ("model.safetensors", "model.json"):
+        assert (tmp_path / "back" / name).read_bytes() == (model / name).read_bytes()
+    for path in (model / "vocabulary").iterdir():
+        again = tmp_path / "back" / "vocabulary" / path.name
+        assert again.read_bytes() == path.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "hf"]
+
+
+@pytest.mark.parity("onnx", "onnxruntime")
+@pytest.mark.parametrize("flags", [(), ("--precision", "int8"), ("--encoder_only",)])
+def test_onnx_is_checked_and_described(flags, finetuned, tmp_path):
+    done = export(finetuned, tmp_path / "onnx", *flags, to="onnx")
+    assert "largest difference, ONNX Runtime" in json.loads(done.stdout)["checks"]
+    description = json.loads((tmp_path / "onnx" / "onnx.json").read_text(encoding="utf-8"))
+    assert description["opset"] == 17
+    assert description["inputs"] == ["input_ids", "attention_mask"]
+    assert (tmp_path / "onnx" / "vocabulary" / "vocabulary.json").is_file()
+
+
+def test_what_does_not_fit_leaves_nothing_behind(sample, finetuned, tmp_path):
+    output = tmp_path / "out"
+    other = sample / "teacher" / "vocabulary"
+    assert_refused(export(finetuned, output, "--vocab", other, status=2), str(other))
+    assert_refused(export(tmp_path / "none", output, status=2), "none/model.json: cannot be read")
+    bare = tmp_path / "bare"
+    shutil.copytree(finetuned, bare)
+    shutil.rmtree(bare / "vocabulary")
+    assert_refused(export(bare, output, status=2), "name the model's vocabulary with --vocab")
+    assert_refused(export(finetuned, bare, status=2), "exists already")
+    flags = ("--precision", "int8")
+    assert_refused(export(finetuned, output, *flags, status=2), "for --to onnx")
+    shutil.rmtree(bare)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_folders_are_not_imported(sample, finetuned, tmp_path):
+    good, output = tmp_path / "hf", tmp_path / "out"
+    export(finetuned, good)
+    bad = tmp_path / "bad"
+
+    def refused(message: str, *flags) -> None:
+        assert_refused(bring_back(bad, output, *flags, status=2), message)
+        shutil.rmtree(bad)
+        shutil.copytree(good, bad)
+
+    shutil.copytree(good, bad)
+    content = (bad / "model.safetensors").read_bytes()
+    (bad / "model.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    refused("is damaged or was changed after the export")
+    (bad / "bort.json").unlink()
+    (bad / "model.safetensors").write_bytes(content[:-7])
+    refused("truncated or no safetensors file")
+    (bad / "bort.json").unlink()
+    (bad / "model.safetensors").rename(bad / "pytorch_model.bin")
+    refused("pytorch_model.bin: is not read")
+    (bad / "bort.json").unlink()
+    for name in ("vocabulary.json", "sentencepiece.model"):
+        (bad / name).unlink()
+    (bad / "tokenizer.json").unlink()
+    refused("holds no vocabulary")
+    refused("the vocabulary", "--vocab", str(sample / "teacher" / "vocabulary"))
+    assert_refused(bring_back(tmp_path / "none", output, status=2), "no such folder")
+    assert not output.exists()
+
+
+def test_help_shows_the_flags():
+    for script in ("export_model.py", "import_model.py"):
+        done = run([sys.executable, ROOT / "scripts" / script, "--help"])
+        assert "--output_dir" in done.stdout
