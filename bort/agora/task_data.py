@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Hashable, List, Optional, Sequence
 
-from bort.agora.examples import Point, normalised_key
+from bort.agora.examples import Point, normalised_key, points_key
 from bort.agora.splits import SealedReport, carve_report
 from bort.agora.task_points import TaskPoints
 from bort.errors import InputError
@@ -29,6 +29,8 @@ class AgoraTask:
         dev: gold points of all dev sets, one after the other.
         report: the sealed split.
         max_length: longest input in tokens.
+        report_items: official examples of the report split.
+        report_key: SHA-256 of its points.
     """
 
     data: TaskData
@@ -37,7 +39,8 @@ class AgoraTask:
     dev: Sequence[Point]
     report: SealedReport
     max_length: int
-    _report_items: Sequence[TaskItem]
+    report_items: Sequence[TaskItem]
+    report_key: str
 
     def open_report(self) -> TaskSet:
         """The report split, tokenised.
@@ -47,9 +50,9 @@ class AgoraTask:
         """
         self.report.open()
         record, options = self.data.record, self.data.options
-        inputs = make_inputs(record, self._report_items, options)
+        inputs = make_inputs(record, self.report_items, options)
         features = tokenise(inputs, self.data.vocabulary, self.max_length)
-        return TaskSet(record, REPORT, self._report_items, features)
+        return TaskSet(record, REPORT, self.report_items, features)
 
 
 def make_agora_task(
@@ -91,7 +94,8 @@ def make_agora_task(
         taken = _carved(record, items, whole, form, dev, share, seed)
         report_items = [items[number] for number in sorted(taken)]
         items = [item for number, item in enumerate(items) if number not in taken]
-    report = SealedReport(form.points(make_inputs(record, report_items, options)))
+    report_points = form.points(make_inputs(record, report_items, options))
+    report = SealedReport(report_points)
     inputs = make_inputs(record, items, options, training=True)
     training = form.points(inputs)
     report.refuse_leaks(training, "training data")
@@ -99,7 +103,8 @@ def make_agora_task(
     features = tokenise(inputs, data.vocabulary, max_length)
     train = TaskSet(record, data.train.split, items, features)
     left = TaskData(record, options, train, data.dev, [], data.vocabulary)
-    return AgoraTask(left, form, training, dev, report, max_length, tuple(report_items))
+    kept, key = tuple(report_items), points_key(report_points)
+    return AgoraTask(left, form, training, dev, report, max_length, kept, key)
 
 
 def _carved(

@@ -121,7 +121,7 @@ class TaskPoints:
 
 def _words(text: str, is_first: bool) -> List[str]:
     """Words of a piece, each with the white space before it."""
-    words = list(split_words(text))
+    words = [str(word) for word in split_words(text)]
     if words and not is_first:
         white = text[: len(text) - len(text.lstrip())]
         words[0] = white + words[0].lstrip()

@@ -16,12 +16,12 @@ from bort.agora.tau import Place
 from bort.errors import InputError
 from bort.files import read_json
 from bort.gluon.distributed import SingleProcess
-from bort.gluon.finetuning import OutputReader
 from bort.gluon.model_folder import DESCRIPTION_FILE
 from bort.gluon.task_classifier import TaskClassifier
 from bort.gluon.teacher import GluonTeacher
 from bort.tasks.features import tokenise
 from bort.tasks.judging import TaskSet
+from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
 from bort.text.examples import MaskedBatch
 from bort.text.vocabulary import Vocabulary
@@ -172,3 +172,18 @@ def _word_table(
 
 def _is_mark(word: str) -> bool:
     return re.fullmatch(r"\w+", word) is None
+
+
+def options_of(folder: Path) -> TaskOptions:
+    """How a fine-tuned folder's task was formulated, read without its weights.
+
+    Raises:
+        InputError: the folder does not say.
+    """
+    source = Path(folder) / DESCRIPTION_FILE
+    description = read_json(source)
+    extra = description.get("extra") if isinstance(description, dict) else None
+    options = extra.get("options") if isinstance(extra, dict) else None
+    if not isinstance(options, dict):
+        raise InputError(f"{source}: does not say what it was fine-tuned on; fine-tune it first")
+    return TaskOptions.from_dict(options, str(source))

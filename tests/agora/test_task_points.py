@@ -93,17 +93,17 @@ def test_the_report_split_shares_nothing_with_the_rest(name, vocabulary):
     if record.passage:
         sides = [
             {item.text(record.passage) for item in items}
-            for items in (task.data.train.items, task._report_items)
+            for items in (task.data.train.items, task.report_items)
         ]
         assert not sides[0] & sides[1]
     with pytest.raises(WorkError, match="closed until the winner is fixed"):
         task.open_report()
     task.report.fix_winner("x")
-    assert list(task.open_report().items) == list(task._report_items)
+    assert list(task.open_report().items) == list(task.report_items)
 
 
 def _report_inputs(task):
-    return make_inputs(task.data.record, task._report_items, task.data.options)
+    return make_inputs(task.data.record, task.report_items, task.data.options)
 
 
 def test_a_report_file_that_holds_training_examples_is_refused(vocabulary):
