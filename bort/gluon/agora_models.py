@@ -163,7 +163,7 @@ def _word_table(
         if number in special:
             continue
         word = vocabulary.decode([number]).strip()
-        if _ONE_WORD.fullmatch(word) is None or "\ufffd" in word:
+        if _ONE_WORD.fullmatch(word) is None or "\ufffd" in word or not word.isprintable():
             continue
         words[number] = word
         fitting[bool(vocabulary.starts_word[number]), _is_mark(word)].append(number)
