@@ -33,7 +33,7 @@ FORMATS = {
     "coreference": "WNLI",
     "similarity": "STS-B",
 }
-SPLITS = ("train", "dev", "report", "test")
+SPLITS = ("train", "dev", "report")
 _MAKERS = {
     "acceptability": acceptability,
     "entailment": entailment,
@@ -59,7 +59,6 @@ class GeneratedTasksConfig(Config):
     report_size: int = setting(
         500, "examples of report.tsv, for an honest score (--report_file)", minimum=2
     )
-    test_size: int = setting(200, "examples of test.tsv, without labels", minimum=2)
     positive_share: float = setting(
         0.5,
         "share of label 1 (entailment) in every split; of similarity, scores of 3 and more",
@@ -123,7 +122,9 @@ def generate_task(config: GeneratedTasksConfig, task: str) -> Dict[str, List[Gen
 
 
 def write_tasks(config: GeneratedTasksConfig) -> Dict[str, Dict[str, int]]:
-    """Write the files of all tasks; `report.tsv` has the form of `dev.tsv`.
+    """Write `train.tsv`, `dev.tsv`, and `report.tsv` in the form of `dev.tsv`, of all tasks.
+
+    There is no `test.tsv`: nobody takes submissions for these.
 
     Returns:
         Sizes of the splits by the name of the format.
@@ -138,7 +139,7 @@ def write_tasks(config: GeneratedTasksConfig) -> Dict[str, Dict[str, int]]:
     made = {task: generate_task(config, task) for task in config.tasks}
     for task, splits in made.items():
         for name, examples in splits.items():
-            lines = _FILES[task](examples, name)
+            lines = _FILES[task](examples)
             with atomic_write(root / FORMATS[task] / f"{name}.tsv") as stream:
                 stream.write("".join("\t".join(line) + "\n" for line in lines).encode("utf-8"))
     settings = {key: value for key, value in config.as_dict().items() if key != "output_dir"}
@@ -160,34 +161,30 @@ def _shuffled(examples: List[GeneratedExample], draw: Draw) -> List[GeneratedExa
 _Rows = List[Sequence[str]]
 
 
-def _cola(examples: Sequence[GeneratedExample], split: str) -> _Rows:
-    if split == "test":
-        return [("index", "sentence"), *((str(n), e.texts[0]) for n, e in enumerate(examples))]
+def _cola(examples: Sequence[GeneratedExample]) -> _Rows:
     return [("synthetic", f"{e.label:.0f}", "" if e.label else "*", e.texts[0]) for e in examples]
 
 
-def _rte(examples: Sequence[GeneratedExample], split: str) -> _Rows:
-    return _pairs(examples, split, [_RTE_LABELS[int(e.label)] for e in examples])
+def _rte(examples: Sequence[GeneratedExample]) -> _Rows:
+    return _pairs(examples, [_RTE_LABELS[int(e.label)] for e in examples])
 
 
-def _wnli(examples: Sequence[GeneratedExample], split: str) -> _Rows:
-    return _pairs(examples, split, [f"{e.label:.0f}" for e in examples])
+def _wnli(examples: Sequence[GeneratedExample]) -> _Rows:
+    return _pairs(examples, [f"{e.label:.0f}" for e in examples])
 
 
-def _pairs(examples: Sequence[GeneratedExample], split: str, labels: Sequence[str]) -> _Rows:
+def _pairs(examples: Sequence[GeneratedExample], labels: Sequence[str]) -> _Rows:
     rows: _Rows = [("index", "sentence1", "sentence2", "label")]
-    rows += [(str(n), *e.texts, label) for n, (e, label) in enumerate(zip(examples, labels))]
-    return [row[:-1] for row in rows] if split == "test" else rows
+    return rows + [(str(n), *e.texts, label) for n, (e, label) in enumerate(zip(examples, labels))]
 
 
-def _sts(examples: Sequence[GeneratedExample], split: str) -> _Rows:
+def _sts(examples: Sequence[GeneratedExample]) -> _Rows:
     head = "index genre filename year old_index source1 source2 sentence1 sentence2 score".split()
     rows: _Rows = [head]
-    rows += [
+    return rows + [
         (str(n), "synthetic", "generated", "0", str(n), "none", "none", *e.texts, f"{e.label:.3f}")
         for n, e in enumerate(examples)
     ]
-    return [row[:-1] for row in rows] if split == "test" else rows
 
 
 _FILES = {"acceptability": _cola, "entailment": _rte, "coreference": _wnli, "similarity": _sts}

@@ -181,6 +181,8 @@ def starting_point(
                 f"{source}: no such file; download it from {PARAMETERS_URL} to that place, name "
                 "another model with --pretrained_parameters, or try --sample"
             )
+    if not Path(source).exists():
+        raise InputError(f"{source}: no such file or folder")
     inside = Path(source) / "vocabulary"
     name = paths.vocab or (str(inside) if Path(source).is_dir() else RELEASED_VOCABULARY)
     return StartingPoint(source, paths.architecture), load_vocabulary(name)
