@@ -38,6 +38,8 @@ class GluonSocrates:
         form: makes inputs of examples.
         context: the device.
         batch_size: inputs at a time; it can change the last bits of a probability.
+        load: open the model now; otherwise when it is first asked, which ranks that only read
+            answers never do.
 
     Raises:
         InputError: no fine-tuned folder, or one of another task.
@@ -50,16 +52,20 @@ class GluonSocrates:
         form: TaskPoints,
         context: Optional[mx.Context] = None,
         batch_size: int = 32,
+        load: bool = True,
     ) -> None:
-        self._classifier = TaskClassifier.load(folder, context)
-        self._classifier.check_task(record)
+        self._folder = folder
+        self._context = context
         self._record = record
+        self._classifier = self._open() if load else None
         self._form = form
         self._batch_size = batch_size
         self.fingerprint = content_key(read_json(Path(folder) / DESCRIPTION_FILE))
 
     def label(self, examples: Sequence[Example]) -> List[Answer]:
         """The most probable class with all probabilities, or the value of a regression."""
+        if self._classifier is None:
+            self._classifier = self._open()
         classifier = self._classifier
         inputs = self._form.inputs(examples)
         features = tokenise(inputs, classifier.vocabulary, classifier.max_length)
@@ -69,6 +75,11 @@ class GluonSocrates:
             return [Answer(float(v)) for v in np.clip(outputs[:, 0], *self._record.label_range)]
         powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return [Answer.from_probabilities(row) for row in powers / powers.sum(axis=1)[:, None]]
+
+    def _open(self) -> TaskClassifier:
+        classifier = TaskClassifier.load(self._folder, self._context)
+        classifier.check_task(self._record)
+        return classifier
 
 
 class MaskedWords:

@@ -97,9 +97,14 @@ def run_agora_in_folder(
     """
     task, folder, chief = plan.task, plan.folder, communicator.rank == 0
     context = choose_context(communicator, cpu_only)
-    # Made by every rank, before anything is written: what does not fit is refused by all.
+    # Before anything is written: what does not fit leaves nothing.
     socrates = GluonSocrates(
-        plan.socrates, task.data.record, task.form, context, plan.timaeus.batch_size_eval
+        plan.socrates,
+        task.data.record,
+        task.form,
+        context,
+        plan.timaeus.batch_size_eval,
+        load=chief,
     )
     tau = _tau(plan, context)
     if plan.config.labels == "soft" and task.data.record.is_regression:
