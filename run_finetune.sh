@@ -6,11 +6,14 @@ cd "$(dirname "$0")"
 usage() {
   cat <<'EOF'
 usage: ./run_finetune.sh TASK [--ranks N] [flags…]
+       ./run_finetune.sh TASK --agora --socrates FOLDER [--ranks N] [flags…]
        ./run_finetune.sh TEST1|TEST2
 
 TASK     CoLA SST-2 MRPC STS-B QQP MNLI QNLI RTE WNLI AX, BoolQ CB COPA MultiRC ReCoRD
          SuperGLUE-RTE WiC WSC AX-b AX-g, RACE-H RACE-M
 --ranks  Horovod processes: one for each GPU; without a GPU they run on the CPU (default: 1)
+--agora  train on data that a fine-tuned large model, Socrates, labels; the flags are then those of
+         scripts/run_agora.py; the ranks share trainings, not batches
 flags    passed on; python scripts/finetune.py --help lists them. Above all:
          --pretrained_parameters FOLDER_OR_PARAMS   where to start (default: model/bort.params)
          --data_dir FOLDER                          the data in the official layout
@@ -32,11 +35,13 @@ python=${BORT_PYTHON:-.venv/bin/python}
 [ -x "$python" ] || scripts/setup_environment.sh
 
 ranks=1
+agora=
 flags=()
 while [ $# -gt 0 ]; do
   case $1 in
     --ranks) [ $# -ge 2 ] || fail "--ranks needs a number"; ranks=$2; shift 2 ;;
     --ranks=*) ranks=${1#--ranks=}; shift ;;
+    --agora) agora=1; shift ;;
     *) flags+=("$1"); shift ;;
   esac
 done
@@ -44,13 +49,16 @@ done
 
 case $task in
   TEST1 | TEST2)
+    [ -z "$agora" ] || fail "--agora needs a task, not a self-test"
     work=runs/self-test-$task
     rm -rf "$work"
     [ "$task" = TEST1 ] && task=SST-2 || { task=RTE; ranks=2; }
     flags=(--sample --output_dir "$work" --epochs 4 --max_len 128 "${flags[@]+"${flags[@]}"}") ;;
 esac
 
-command=(scripts/finetune.py --task_name "$task" "${flags[@]+"${flags[@]}"}")
+script=scripts/finetune.py
+[ -z "$agora" ] || script=scripts/run_agora.py
+command=("$script" --task_name "$task" "${flags[@]+"${flags[@]}"}")
 if [ "$ranks" = 1 ]; then
   exec "$python" "${command[@]}"
 fi

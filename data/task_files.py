@@ -50,7 +50,19 @@ def read_items(
         if record.name not in _PUBLIC_GOLD:
             raise InputError(f"{record.name}: the labels of its test file are not public")
         split = dataclasses.replace(split, role=DEV)
-    path = find_split(record, split, SAMPLE_FOLDER if sample else data_dir)
+    return _read(record, split, find_split(record, split, SAMPLE_FOLDER if sample else data_dir))
+
+
+def read_labelled_file(record: TaskRecord, path: Path) -> List[TaskItem]:
+    """Read any file (RACE: folder) in the form of a task's dev file.
+
+    Raises:
+        InputError: the file is missing or bad; names it.
+    """
+    return _read(record, record.splits_of(DEV)[0], path)
+
+
+def _read(record: TaskRecord, split: Split, path: Path) -> List[TaskItem]:
     if record.suite == GLUE:
         return read_glue(record, split, path)
     if record.suite == SUPERGLUE:

@@ -159,10 +159,32 @@ _AXES = ("seeds", "lrs", "weight_decays", "warmup_ratios")
 class AgoraPaths(Config):
     """What a run of Agora reads and writes."""
 
-    task: str = setting(..., "name of the task")
-    timaeus: str = setting(..., "folder of the pre-trained small model")
-    socrates: str = setting(..., "folder of the model fine-tuned on the task, which labels")
-    output_dir: str = setting(..., "folder of the run: trainings, answers, best model, chs.json")
+    task: str = setting(..., "name of the task", aliases=("task_name",))
+    timaeus: Optional[str] = setting(
+        None,
+        "the pre-trained small model: its folder, or a .params file of --architecture; default: "
+        "model/bort.params",
+        aliases=("pretrained_parameters",),
+    )
+    socrates: Optional[str] = setting(
+        None, "folder of the model fine-tuned on the task, which labels; its options are the run's"
+    )
+    architecture: str = setting("bort_4_8_768_1024", "of a .params file", aliases=("bort_model",))
+    vocab: Optional[str] = setting(
+        None, "Timaeus' vocabulary (folder, file or name); default: the folder's, or RoBERTa's"
+    )
+    sample: bool = setting(
+        False,
+        "use the small example of the task, a small Timaeus of random weights and a Socrates "
+        "fine-tuned on the spot (too weak without --allow_weak_socrates)",
+    )
+    output_dir: Optional[str] = setting(
+        None,
+        "folder of the run: trainings, answers, best model, chs.json; default: runs/agora/<task>",
+    )
+    points: Optional[str] = setting(
+        None, "points.jsonl of a former run: what Socrates labelled in it is trained on too"
+    )
     data_dir: Optional[str] = setting(None, "folder of the task's files; default: the usual ones")
     proposer: Optional[str] = setting(
         None, "folder of a masked language model for substitution; default: --timaeus"
@@ -175,6 +197,14 @@ class AgoraPaths(Config):
     )
     resume: bool = setting(False, "continue the run in --output_dir")
     cpu_only: bool = setting(False, "do not use a GPU even if there is one")
+
+    def check(self) -> None:
+        """Somebody must label."""
+        if self.socrates is None and not self.sample:
+            raise InputError(
+                "socrates is missing: name a folder fine-tuned on the task (scripts/finetune.py "
+                "makes one), or try --sample"
+            )
 
 
 def make_sets(config: AgoraSets, seed: int = 0) -> HyperparameterSets:

@@ -48,8 +48,9 @@ class FinetuningReport:
 class ClassificationTrainer(FlatTrainer):
     """Holds a classifier or regressor and its optimizer, and makes steps.
 
-    Cross-entropy for several outputs, squared error for one (arXiv 2010.10499, section 4). Sums
-    over micro-batches and ranks are divided by the number of inputs; see `FlatTrainer`.
+    Cross-entropy for several outputs, squared error for one (arXiv 2010.10499, section 4); for
+    batches with soft targets q and temperature τ, `−τ² Σ q log softmax(z/τ)` (arXiv 1503.02531).
+    Sums over micro-batches and ranks are divided by the number of inputs; see `FlatTrainer`.
 
     Args:
         network: initialised on `context`; its parameters move into flat buffers.
@@ -73,6 +74,8 @@ class ClassificationTrainer(FlatTrainer):
         network.hybridize(static_alloc=True)
         self._objective = _SquaredError() if network.num_classes == 1 else _CrossEntropy()
         self._objective.hybridize(static_alloc=True)
+        self._soft_objective = _SoftCrossEntropy()
+        self._soft_objective.hybridize(static_alloc=True)
         self.synchronise()
 
     def predict(self, batch: LabelledBatch) -> mx.nd.NDArray:
@@ -105,7 +108,7 @@ class ClassificationTrainer(FlatTrainer):
             with autograd.record():
                 outputs = self.network(*inputs)
                 self._clock.mark("forward")
-                values = self._objective(outputs, labels, weights) * self.loss_scale
+                values = self._loss(batch, outputs, labels, weights) * self.loss_scale
             values.backward()
             self._clock.mark("backward")
             found = values.asnumpy().astype("float64") / self.loss_scale
@@ -131,6 +134,20 @@ class ClassificationTrainer(FlatTrainer):
             stop=totals[_STOP] > 0,
         )
 
+    def _loss(
+        self,
+        batch: LabelledBatch,
+        outputs: mx.nd.NDArray,
+        labels: mx.nd.NDArray,
+        weights: mx.nd.NDArray,
+    ) -> mx.nd.NDArray:
+        """Two sums: loss, right ones."""
+        if batch.soft is None:
+            return self._objective(outputs, labels, weights)
+        targets = mx.nd.array(batch.soft.probabilities, ctx=self.context)
+        temperatures = mx.nd.array(batch.soft.temperatures, ctx=self.context)
+        return self._soft_objective(outputs, labels, weights, targets, temperatures)
+
     def _inputs(self, batch: LabelledBatch) -> Sequence[mx.nd.NDArray]:
         return (
             mx.nd.array(batch.input_ids, ctx=self.context, dtype="int32"),
@@ -145,6 +162,25 @@ class _CrossEntropy(HybridBlock):
         log_probabilities = F.log_softmax(F.cast(outputs, "float32"), axis=-1)
         loss = -F.sum(F.pick(log_probabilities, labels, axis=-1) * weights)
         right = F.broadcast_equal(F.argmax(log_probabilities, axis=-1), F.cast(labels, "float32"))
+        correct = F.stop_gradient(F.sum(right * weights))
+        return F.concat(loss.reshape((1,)), correct.reshape((1,)), dim=0)
+
+
+class _SoftCrossEntropy(HybridBlock):
+    """As `_CrossEntropy`, with targets q (B, C) and temperatures τ (B,): −τ² Σ q log softmax(z/τ).
+
+    The factor keeps the gradient's size when τ grows. With q one-hot and τ = 1 it is the
+    cross-entropy.
+    """
+
+    def hybrid_forward(
+        self, F: Any, outputs: Any, labels: Any, weights: Any, targets: Any, temperatures: Any
+    ) -> Any:
+        # (B,) -> (B, 1)
+        scaled = F.broadcast_div(F.cast(outputs, "float32"), F.expand_dims(temperatures, axis=1))
+        each = F.sum(targets * F.log_softmax(scaled, axis=-1), axis=-1)
+        loss = -F.sum(each * temperatures * temperatures * weights)
+        right = F.broadcast_equal(F.argmax(outputs, axis=-1), F.cast(labels, "float32"))
         correct = F.stop_gradient(F.sum(right * weights))
         return F.concat(loss.reshape((1,)), correct.reshape((1,)), dim=0)
 

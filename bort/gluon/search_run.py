@@ -19,6 +19,7 @@ from bort.gluon.distributed import Communicator, choose_context, wait_for_all
 from bort.gluon.search_questions import SearchQuestions, SearchText
 from bort.gluon.teacher import GluonTeacher
 from bort.report.search_figure import draw_search
+from bort.run_settings import claim_folder
 from bort.runs import Progress
 from bort.search.config import SearchConfig
 from bort.search.fptas import choose_every_nth, choose_random, plan_trials
@@ -139,8 +140,7 @@ def _unit(config: SearchConfig) -> str:
 
 def _prepare_folder(plan: SearchPlan, resume: bool) -> None:
     """Refuse a folder with another search; write down what this one is."""
-    path = plan.folder / SETTINGS_FILE
-    now: Dict[str, Any] = {
+    settings: Dict[str, Any] = {
         "settings": plan.config.results_settings(),
         "space": plan.space.as_dict(),
         "hyperparameters": [theta.as_dict() for theta in plan.hyperparameters],
@@ -148,26 +148,7 @@ def _prepare_folder(plan: SearchPlan, resume: bool) -> None:
         "held_out": plan.text.held_out.fingerprint,
         "vocabulary": plan.text.vocabulary.fingerprint,
     }
-    if plan.folder.exists() and not plan.folder.is_dir():
-        raise InputError(f"{plan.folder}: is a file, a folder is expected")
-    if not path.exists():
-        if resume:
-            raise InputError(f"{plan.folder}: holds no search to resume")
-        write_json(path, now)
-        return
-    if not resume:
-        raise InputError(
-            f"{plan.folder}: already holds a search (--resume continues it, or name another folder)"
-        )
-    before = read_json(path)
-    for part, value in now.items():
-        for name, here in value.items() if isinstance(value, dict) else [(part, value)]:
-            there = before.get(part)
-            there = there.get(name) if isinstance(value, dict) and there is not None else there
-            if there != here:
-                raise InputError(
-                    f"{path}: {name} was {there!r} when the search began and is {here!r} now"
-                )
+    claim_folder(plan.folder, SETTINGS_FILE, settings, "search", resume)
 
 
 def _announce(

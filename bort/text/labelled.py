@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Optional, Protocol, Sequence, Tuple
 
 import numpy as np
+
+_SMALLEST = 1e-30  # of a probability, before its logarithm is taken
 
 
 class LabelledExamples(Protocol):
@@ -33,6 +36,74 @@ class LabelledExamples(Protocol):
 
 
 @dataclass(frozen=True)
+class SoftTargets:
+    """What is distilled from: a distribution for each of B inputs, over C classes.
+
+    Attributes:
+        probabilities: float32 (B, C), rows that sum to 1, already softened.
+        temperatures: float32 (B,), what the outputs are divided by; 1 for a gold label.
+    """
+
+    probabilities: np.ndarray
+    temperatures: np.ndarray
+
+
+class SoftLabelled:
+    """Labelled inputs of which some have a teacher's probabilities in place of a gold label.
+
+    Args:
+        examples: inputs with the class ids of all.
+        probabilities: for each input one number a class, or None for a gold label.
+        classes: C.
+        temperature: τ; a teacher's p becomes `p^(1/τ) / Σ p^(1/τ)`, which is softmax(z/τ) of its
+            outputs z.
+    """
+
+    def __init__(
+        self,
+        examples: LabelledExamples,
+        probabilities: Sequence[Optional[Tuple[float, ...]]],
+        classes: int,
+        temperature: float,
+    ) -> None:
+        assert len(probabilities) == len(examples)
+        self._examples = examples
+        self.lengths = examples.lengths
+        self.labels = examples.labels
+        table = np.zeros((len(examples), classes), dtype=np.float32)
+        temperatures = np.ones(len(examples), dtype=np.float32)
+        for row, told in enumerate(probabilities):
+            if told is None:
+                table[row, int(examples.labels[row])] = 1.0
+            else:
+                table[row] = soften(np.array(told, dtype=np.float64), temperature)
+                temperatures[row] = temperature
+        self.targets = SoftTargets(table, temperatures)
+        digest = hashlib.sha256(examples.fingerprint.encode())
+        digest.update(table.tobytes())
+        digest.update(temperatures.tobytes())
+        self.fingerprint = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, example_id: int) -> np.ndarray:
+        return self._examples[example_id]
+
+
+def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """`p^(1/τ) / Σ p^(1/τ)` along the last axis.
+
+    >>> soften(np.array([0.9, 0.1]), 2.0).round(2).tolist()
+    [0.75, 0.25]
+    """
+    logarithms = np.log(np.maximum(probabilities, _SMALLEST)) / temperature
+    powers = np.exp(logarithms - logarithms.max(axis=-1, keepdims=True))
+    softened: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    return softened
+
+
+@dataclass(frozen=True)
 class LabelledBatch:
     """A batch of inputs, rows padded to one length. With B rows and L tokens a row:
 
@@ -42,6 +113,7 @@ class LabelledBatch:
         labels: float64 (B,), 0 where there is none.
         weights: float32 (B,), 1 for an input, 0 for a row of padding.
         example_ids: int64 (B,), number in the `LabelledExamples`, -1 for a row of padding.
+        soft: distributions to learn in place of the labels; None where all labels are hard.
     """
 
     input_ids: np.ndarray
@@ -49,6 +121,7 @@ class LabelledBatch:
     labels: np.ndarray
     weights: np.ndarray
     example_ids: np.ndarray
+    soft: Optional[SoftTargets] = None
 
     @property
     def token_count(self) -> int:
@@ -81,4 +154,9 @@ def make_labelled_batch(
         label = float(examples.labels[int(example_id)])
         labels[row] = label if label >= 0 else 0.0  # NaN and -1 are no labels
         weights[row] = 1.0
-    return LabelledBatch(input_ids, valid_lengths, labels, weights, example_ids)
+    soft = None
+    if isinstance(examples, SoftLabelled):
+        places = np.maximum(example_ids, 0)  # rows of padding weigh nothing
+        whole = examples.targets
+        soft = SoftTargets(whole.probabilities[places], whole.temperatures[places])
+    return LabelledBatch(input_ids, valid_lengths, labels, weights, example_ids, soft)

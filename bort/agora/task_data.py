@@ -1,0 +1,136 @@
+"""A task made ready for Agora: training and dev points, and a report split that it never sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Hashable, List, Optional, Sequence
+
+from bort.agora.examples import Point, normalised_key, points_key
+from bort.agora.splits import SealedReport, carve_report
+from bort.agora.task_points import TaskPoints
+from bort.errors import InputError
+from bort.tasks.features import tokenise
+from bort.tasks.formulations import make_inputs
+from bort.tasks.items import TaskInput, TaskItem
+from bort.tasks.judging import TaskData, TaskSet
+from bort.tasks.records import TaskRecord
+
+REPORT = "report"
+
+
+@dataclass(frozen=True)
+class AgoraTask:
+    """All that a run needs to know of its task.
+
+    Attributes:
+        data: record, options, vocabulary; `train` is what is left after carving; the dev sets.
+        form: makes inputs of examples.
+        training: gold points, in the order of `data.train`.
+        dev: gold points of all dev sets, one after the other.
+        report: the sealed split.
+        max_length: longest input in tokens.
+        report_items: official examples of the report split.
+        report_key: SHA-256 of its points.
+    """
+
+    data: TaskData
+    form: TaskPoints
+    training: Sequence[Point]
+    dev: Sequence[Point]
+    report: SealedReport
+    max_length: int
+    report_items: Sequence[TaskItem]
+    report_key: str
+
+    def open_report(self) -> TaskSet:
+        """The report split, tokenised.
+
+        Raises:
+            WorkError: before the winner is fixed.
+        """
+        self.report.open()
+        record, options = self.data.record, self.data.options
+        inputs = make_inputs(record, self.report_items, options)
+        features = tokenise(inputs, self.data.vocabulary, self.max_length)
+        return TaskSet(record, REPORT, self.report_items, features)
+
+
+def make_agora_task(
+    data: TaskData,
+    max_length: int,
+    *,
+    share: float,
+    seed: int,
+    report_items: Optional[Sequence[TaskItem]] = None,
+) -> AgoraTask:
+    """Carve the report split and turn inputs into points.
+
+    Items that share a passage stay on one side. A training example that is in the dev set too (the
+    official files have some) stays in training, and so does its passage.
+
+    Args:
+        data: the task's data; its test sets are left aside.
+        max_length: longest input in tokens.
+        share: of the training items that is carved.
+        seed: of the carving.
+        report_items: labelled items to take in the stead of carved ones.
+
+    Raises:
+        InputError: an item without a label, a split without examples, a report item that is in the
+            training or dev data.
+    """
+    record, options = data.record, data.options
+    items = list(data.train.items)
+    whole = make_inputs(record, items, options)
+    if not whole:
+        raise InputError(f"{record.name}: the training data holds no example")
+    form = TaskPoints(whole)
+    dev = [
+        point
+        for dev_set in data.dev
+        for point in form.points(make_inputs(record, dev_set.items, options))
+    ]
+    if report_items is None:
+        taken = _carved(record, items, whole, form, dev, share, seed)
+        report_items = [items[number] for number in sorted(taken)]
+        items = [item for number, item in enumerate(items) if number not in taken]
+    report_points = form.points(make_inputs(record, report_items, options))
+    report = SealedReport(report_points)
+    inputs = make_inputs(record, items, options, training=True)
+    training = form.points(inputs)
+    report.refuse_leaks(training, "training data")
+    report.refuse_leaks(dev, "dev data")
+    features = tokenise(inputs, data.vocabulary, max_length)
+    train = TaskSet(record, data.train.split, items, features)
+    left = TaskData(record, options, train, data.dev, [], data.vocabulary)
+    kept, key = tuple(report_items), points_key(report_points)
+    return AgoraTask(left, form, training, dev, report, max_length, kept, key)
+
+
+def _carved(
+    record: TaskRecord,
+    items: Sequence[TaskItem],
+    inputs: Sequence[TaskInput],
+    form: TaskPoints,
+    dev: Sequence[Point],
+    share: float,
+    seed: int,
+) -> List[int]:
+    """Numbers of the items that become the report split."""
+    points = form.points(inputs)
+    groups = [_group(record, items[one.item], one.item) for one in inputs]
+    in_dev = {normalised_key(point.example) for point in dev}
+    bound = {g for p, g in zip(points, groups) if normalised_key(p.example) in in_dev}
+    free = [number for number, group in enumerate(groups) if group not in bound]
+    if not free:
+        raise InputError(f"{record.name}: every training example is in the dev set too")
+    _, report = carve_report(
+        [points[n] for n in free], share, seed, groups=[groups[n] for n in free]
+    )
+    chosen = set(report)  # equal points are never on both sides
+    return sorted({inputs[n].item for n in free if points[n] in chosen})
+
+
+def _group(record: TaskRecord, item: TaskItem, number: int) -> Hashable:
+    """What must not be torn apart: a passage, or the item itself."""
+    return item.text(record.passage) if record.passage else number

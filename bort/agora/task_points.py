@@ -1,0 +1,150 @@
+"""From a task's inputs to Agora's examples of words and back: what may change, what must stay.
+
+An example is what a model is shown once, so COPA, MultiRC, ReCoRD and RACE come as their binary
+inputs. Words, not token ids: Timaeus, Socrates and a proposer may have different vocabularies, and
+duplicates are told by the text. What a formulation protects (WSC's marked spans, WiC's word,
+ReCoRD's candidate) is one token each, which no τ-function touches.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, FrozenSet, Iterable, List, Sequence, Set, Tuple
+
+from bort.agora.examples import Example, Label, Point, Token, split_words
+from bort.agora.tau import Editable, Place
+from bort.errors import InputError
+from bort.tasks.items import Piece, Segment, TaskInput
+from bort.text.vocabulary import MASK
+
+# Control characters mark protected tokens: no text of a task has them, and they do not count when
+# duplicates are told.
+_KEPT, _MARKER = "\x01", "\x02"
+
+
+class TaskPoints:
+    """Turns inputs of one task into points and examples into inputs.
+
+    Gold inputs come back as they were, character by character.
+
+    Args:
+        inputs: some of the task's, at least one: they say how many segments there are and which are
+            shortened first.
+
+    >>> one = TaskInput((Segment((Piece("bank:", True), Piece(" Wet  bank."))),), 1, 0)
+    >>> points = TaskPoints([one])
+    >>> [point] = points.points([one])
+    >>> point.example.segments[0][1:]
+    (' Wet', '  bank', '.')
+    """
+
+    def __init__(self, inputs: Sequence[TaskInput]) -> None:
+        assert inputs
+        self._ranks = tuple(segment.rank for segment in inputs[0].segments)
+        self._originals: Dict[Example, Tuple[Segment, ...]] = {}
+        self._kept: Set[Token] = set()
+
+    @property
+    def kept(self) -> FrozenSet[Token]:
+        """The protected tokens of all points made so far."""
+        return frozenset(self._kept)
+
+    @property
+    def editable(self) -> Editable:
+        """What τ may touch in the points made so far."""
+        return Editable(kept=self.kept)
+
+    def points(self, inputs: Iterable[TaskInput]) -> List[Point]:
+        """Gold points of labelled inputs.
+
+        Raises:
+            InputError: an input without a label.
+        """
+        found = []
+        for one in inputs:
+            if one.label is None:
+                raise InputError(f"item {one.item} has no label: Agora needs labelled data")
+            found.append(Point(self._example(one), one.label))
+        return found
+
+    def inputs(self, examples: Sequence[Example]) -> List[TaskInput]:
+        """What a model is shown of each example, without labels, numbered as they come."""
+        return [
+            TaskInput(self._originals.get(example) or self._segments(example.segments), None, n)
+            for n, example in enumerate(examples)
+        ]
+
+    def labelled(self, points: Sequence[Point]) -> List[TaskInput]:
+        """Inputs with the points' labels, to train on."""
+        labels: List[Label] = [point.label for point in points]
+        examples = [point.example for point in points]
+        return [one._replace(label=label) for one, label in zip(self.inputs(examples), labels)]
+
+    def masked(self, example: Example, places: Sequence[Place]) -> Tuple[TaskInput, List[int]]:
+        """The example with one `<mask>` in the stead of each word.
+
+        Returns:
+            The input, and for each place how many `<mask>` stand before its own.
+        """
+        wanted = set(places)
+        segments = [
+            tuple(_MARKER if (n, p) in wanted else token for p, token in enumerate(segment))
+            for n, segment in enumerate(example.segments)
+        ]
+        order: Dict[Place, int] = {}
+        for n, segment in enumerate(segments):
+            for p, token in enumerate(segment):
+                if token == _MARKER:
+                    order[n, p] = len(order)
+        return TaskInput(self._segments(segments), None, 0), [order[place] for place in places]
+
+    def _example(self, one: TaskInput) -> Example:
+        segments = []
+        for segment in one.segments:
+            tokens: List[Token] = []
+            for piece in segment.pieces:
+                if piece.is_mask:
+                    tokens.append(_MARKER)
+                elif piece.keep:
+                    tokens.append(_KEPT + piece.text)
+                else:
+                    tokens.extend(_words(piece.text, is_first=not tokens))
+            self._kept.update(t for t in tokens if isinstance(t, str) and t[0] in _KEPT + _MARKER)
+            segments.append(tuple(tokens))
+        example = Example(tuple(segments))
+        self._originals.setdefault(example, one.segments)
+        return example
+
+    def _segments(self, segments: Sequence[Sequence[Token]]) -> Tuple[Segment, ...]:
+        assert len(segments) == len(self._ranks)
+        return tuple(Segment(_pieces(s), rank) for s, rank in zip(segments, self._ranks))
+
+
+def _words(text: str, is_first: bool) -> List[str]:
+    """Words of a piece, each with the white space before it."""
+    words = [str(word) for word in split_words(text)]
+    if words and not is_first:
+        white = text[: len(text) - len(text.lstrip())]
+        words[0] = white + words[0].lstrip()
+    return words
+
+
+def _pieces(segment: Sequence[Token]) -> Tuple[Piece, ...]:
+    pieces: List[Piece] = []
+    words: List[str] = []
+
+    def flush() -> None:
+        if words:
+            text = "".join(words)
+            pieces.append(Piece(text if pieces else text.lstrip()))
+            words.clear()
+
+    for token in segment:
+        word = str(token)
+        if word[0] not in _KEPT + _MARKER:
+            words.append(word)
+            continue
+        flush()
+        is_mask = word == _MARKER
+        pieces.append(Piece(MASK if is_mask else word[1:], True, is_mask))
+    flush()
+    return tuple(pieces)

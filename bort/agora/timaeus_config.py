@@ -1,0 +1,55 @@
+"""How Timaeus is fine-tuned, but for what a hyperparameter set says."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Optional
+
+from bort.agora.hyperparameters import HyperparameterSet
+from bort.config import Config, setting
+from bort.finetuning_config import HEADS, FinetuningConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class TimaeusConfig(Config):
+    """Settings that all trainings of a run share; see `FinetuningConfig` for their sources."""
+
+    epochs: int = setting(50, "passes over the training data in a full training", minimum=1)
+    batch_size: Optional[int] = setting(
+        None, "inputs a micro-batch; default: the task's", minimum=1
+    )
+    accumulate: int = setting(1, "micro-batches whose gradients make one step", minimum=1)
+    max_len: int = setting(512, "longest input in tokens", minimum=8, aliases=("max_seq_length",))
+    dropout: float = setting(0.1, "of encoder and classifier", minimum=0.0, maximum=0.9)
+    head: str = setting(
+        "paper", "one linear layer (two for CoLA), or the release's dense-tanh one", choices=HEADS
+    )
+    early_stop: Optional[int] = setting(
+        None, "end after this many epochs without a better dev score; default: never", minimum=1
+    )
+    temperature: float = setting(2.0, "of soft labels (--labels soft)", above=0.0)
+    threads: int = setting(1, "threads of every process; start as many ranks as cores", minimum=1)
+    batch_size_eval: int = setting(32, "inputs in evaluation", minimum=1, speed_only=True)
+
+    def finetuning(self, theta: HyperparameterSet, budget: float = 1.0) -> FinetuningConfig:
+        """The settings of one training.
+
+        Args:
+            theta: θ.
+            budget: share of the epochs, above 0, at most 1; warm-up and decay shrink with it.
+
+        >>> theta = HyperparameterSet(3, 1e-4, 10.0, 0.35)
+        >>> TimaeusConfig(epochs=9).finetuning(theta, 1 / 3).epochs
+        3
+        """
+        return FinetuningConfig(
+            **theta.as_dict(),
+            epochs=max(1, round(self.epochs * budget)),
+            batch_size=self.batch_size,
+            accumulate=self.accumulate,
+            max_len=self.max_len,
+            dropout=self.dropout,
+            head=self.head,
+            early_stop=self.early_stop,
+            batch_size_eval=self.batch_size_eval,
+        )

@@ -1,0 +1,62 @@
+"""A Timaeus and a Socrates made on the spot, to try Agora out on a machine that has neither."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Tuple
+
+import mxnet as mx
+
+from bort.architecture import get_architecture
+from bort.finetuning_config import FinetuningConfig
+from bort.gluon.distributed import Communicator, SingleProcess, wait_for_all
+from bort.gluon.finetuning import MODEL
+from bort.gluon.finetuning_run import StartingPoint, run_finetuning
+from bort.gluon.model import BortModel
+from bort.gluon.model_folder import save_model_folder
+from bort.tasks.judging import TaskData
+
+log = logging.getLogger(__name__)
+
+
+def make_sample_models(
+    folder: Path, data: TaskData, architecture: str, max_len: int, communicator: Communicator
+) -> Tuple[Path, Path]:
+    """Folders of a small model of random weights, and of one fine-tuned from it on the task.
+
+    Rank 0 makes what is not there yet, always the same; the others wait.
+
+    Returns:
+        Timaeus' folder and Socrates' folder.
+    """
+    timaeus, socrates = folder / "timaeus", folder / "socrates"
+    if communicator.rank == 0:
+        log.info("a small Timaeus of random weights and a Socrates are made in %s", folder)
+        if not timaeus.exists():
+            making = _fresh(folder / ".timaeus-making")
+            mx.random.seed(0)
+            model = BortModel(
+                get_architecture(architecture).replace(vocabulary_size=len(data.vocabulary))
+            )
+            model.initialize()
+            save_model_folder(making, model, {"vocabulary": data.vocabulary.fingerprint})
+            data.vocabulary.save(making / "vocabulary")
+            os.rename(making, timaeus)
+        if not socrates.exists():
+            making = _fresh(folder / ".socrates-making")
+            config = FinetuningConfig(epochs=8, lr=1e-3, weight_decay=0.0, max_len=max_len)
+            start = StartingPoint(str(timaeus), architecture)
+            run_finetuning(data, start, config, making, SingleProcess())
+            os.rename(making / MODEL, socrates)
+            shutil.rmtree(making)
+    wait_for_all(communicator)
+    return timaeus, socrates
+
+
+def _fresh(folder: Path) -> Path:
+    """Without what a killed run has left."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder

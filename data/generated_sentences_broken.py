@@ -1,0 +1,69 @@
+"""Sentences of the generated English, as they are and with one word broken against the grammar."""
+
+from __future__ import annotations
+
+from typing import Iterator, List, NamedTuple, Tuple
+
+from data.generated_english import document
+from data.generated_lexicon import PLAIN_VERBS
+from data.generated_pairs import Candidate
+from data.generated_story import Draw
+from data.generated_topics import ACTIVITY_OF_VERB, PLURAL, SINGULAR, Verb
+from data.generated_truth import Sentence, Span
+
+VERB_OF_BASE = {
+    **{verb.base: verb for verb in PLAIN_VERBS.values()},
+    **{base: activity.verb for base, activity in ACTIVITY_OF_VERB.items()},
+}
+"""Every finite verb of the language by its base."""
+
+_OTHER_REFLEXIVE = {"herself": "himself", "himself": "herself"}
+_OTHER_DETERMINER = {"this": "these", "these": "this", "that": "those", "those": "that"}
+
+
+class Break(NamedTuple):
+    """One way to make a sentence ungrammatical: `old` at `span` becomes `new`."""
+
+    kind: str
+    span: Span
+    old: str
+    new: str
+
+
+def breaks(sentence: Sentence) -> List[Break]:
+    """All ways to break a sentence: each leaves it with one word that the grammar forbids.
+
+    - agreement: a verb in the form for the other number than its subject's;
+    - reflexive: "herself" for a man or "himself" for a woman;
+    - determiner: "this" or "that" before a plural, "these" or "those" before a singular.
+    """
+    found: List[Break] = []
+    for part in sentence.parts:
+        old = part.span.of(sentence.text)
+        if part.role == "verb":
+            verb: Verb = VERB_OF_BASE[part.lemma]
+            new = verb.form(PLURAL if part.number == SINGULAR else SINGULAR)
+            found.append(Break("agreement", part.span, old, new))
+        elif part.role == "reflexive" and old in _OTHER_REFLEXIVE:
+            found.append(Break("reflexive", part.span, old, _OTHER_REFLEXIVE[old]))
+        elif part.role == "determiner" and old in _OTHER_DETERMINER:
+            found.append(Break("determiner", part.span, old, _OTHER_DETERMINER[old]))
+    return found
+
+
+def acceptability(seed: int, number: int, draw: Draw) -> Iterator[Candidate]:
+    """One sentence of a document as it is, and another one broken."""
+    several = list(document(seed, number).structure)
+    good = draw.take(several)
+    yield Candidate((good.text,), 1.0, True, "as written")
+    chosen, broken = _break_one(draw.take(several), draw)
+    yield Candidate((broken,), 0.0, False, f"{chosen.kind}, {chosen.old} became {chosen.new}")
+
+
+def _break_one(sentence: Sentence, draw: Draw) -> Tuple[Break, str]:
+    possible = breaks(sentence)
+    # The rare kinds first: otherwise nearly all would be agreement.
+    rare = [one for one in possible if one.kind != "agreement"]
+    chosen = draw.choose(rare if rare and draw.percent(60) else possible)
+    text = sentence.text
+    return chosen, text[: chosen.span.start] + chosen.new + text[chosen.span.end :]

@@ -1,0 +1,23 @@
+"""Write tasks with known truth, made from the generated English, in the files of GLUE tasks."""
+
+import argparse
+import json
+
+from bort.command import make_parser, run_command
+from data.generated_tasks import NOTICE, GeneratedTasksConfig, write_tasks
+
+
+def main() -> None:
+    """Parse the flags, write the files, print their sizes as JSON."""
+    parser = make_parser(f"{__doc__} {NOTICE}")
+    GeneratedTasksConfig.add_flags(parser)
+
+    def work(flags: argparse.Namespace) -> None:
+        config = GeneratedTasksConfig.from_arguments(flags)
+        print(json.dumps({"output_dir": config.output_dir, "tasks": write_tasks(config)}))
+
+    run_command(parser, work)
+
+
+if __name__ == "__main__":
+    main()

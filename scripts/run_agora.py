@@ -1,0 +1,95 @@
+"""Fine-tune a small model with data that its teacher labels: Agora.
+
+One process, or several ranks on this machine, each with --threads threads:
+
+python -m bort.launch --ranks 2 scripts/run_agora.py --task RTE --timaeus … --socrates …
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import List, Optional
+
+from bort.agora.config import AgoraConfig, AgoraPaths, AgoraSets, make_sets
+from bort.agora.timaeus_config import TimaeusConfig
+from bort.command import make_parser, run_command
+from bort.finetuning_config import FinetuningPaths
+from bort.stopping import StopRequest
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import get_task
+
+SAMPLE_ARCHITECTURE = "2-2-64-128"
+
+
+def main(arguments: Optional[List[str]] = None) -> None:
+    """Parse the flags, run, print the result as JSON."""
+    parser = make_parser(
+        "Train on what Socrates labels of new examples like those that Timaeus gets wrong, until "
+        "no hyperparameter set is left; the best model is kept as a folder of its own."
+    )
+    AgoraPaths.add_flags(parser.add_argument_group("task and models"))
+    AgoraSets.add_flags(parser.add_argument_group("hyperparameter sets"))
+    AgoraConfig.add_flags(parser.add_argument_group("the loop"))
+    TimaeusConfig.add_flags(parser.add_argument_group("every training"))
+    run_command(parser, _work, arguments)
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    paths, config = AgoraPaths.from_arguments(parsed), AgoraConfig.from_arguments(parsed)
+    sets = make_sets(AgoraSets.from_arguments(parsed), config.seed)
+    timaeus = TimaeusConfig.from_arguments(parsed)
+    asked = get_task(paths.task)
+    record = get_task(asked.model_task)  # AX is trained as MNLI
+    stop = StopRequest().install()
+    os.environ["OMP_NUM_THREADS"] = str(timaeus.threads)  # read when MXNet is imported
+    from bort.gluon.agora_models import options_of
+    from bort.gluon.agora_run import AgoraPlan, read_points, run_agora_in_folder
+    from bort.gluon.agora_sample import make_sample_models
+    from bort.gluon.distributed import find_communicator
+    from bort.gluon.finetuning_run import StartingPoint, starting_point
+    from data.agora_task import open_agora_task
+    from data.sample_vocabulary import train_sample_vocabulary
+    from data.task_sets import open_task_data
+
+    communicator = find_communicator()
+    folder = Path(paths.output_dir or Path("runs") / "agora" / record.name)
+    named = FinetuningPaths(
+        record.name, paths.timaeus, paths.architecture, paths.vocab, sample=paths.sample
+    )
+    start, vocabulary = starting_point(named, SAMPLE_ARCHITECTURE, train_sample_vocabulary)
+    options = TaskOptions() if paths.socrates is None else options_of(Path(paths.socrates))
+    data = open_task_data(
+        record, vocabulary, options, timaeus.max_len, data_dir=paths.data_dir, sample=paths.sample
+    )
+    task = open_agora_task(
+        data,
+        timaeus.max_len,
+        share=paths.report_share,
+        seed=config.seed,
+        report_file=paths.report_file,
+    )
+    socrates = Path(paths.socrates or "")
+    if paths.sample:
+        made = make_sample_models(
+            folder / "sample", task.data, SAMPLE_ARCHITECTURE, timaeus.max_len, communicator
+        )
+        start = start if paths.timaeus else StartingPoint(str(made[0]), SAMPLE_ARCHITECTURE)
+        socrates = Path(paths.socrates or made[1])
+    points = () if paths.points is None else tuple(read_points(Path(paths.points)))
+    summary = run_agora_in_folder(
+        AgoraPlan(config, timaeus, sets, task, start, socrates, paths.proposer, folder, points),
+        communicator,
+        resume=paths.resume,
+        cpu_only=paths.cpu_only,
+        stop_requested=stop.requested,
+    )
+    if communicator.rank == 0:
+        print(json.dumps(summary, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    main()
