@@ -182,7 +182,7 @@ def starting_point(
                 "another model with --pretrained_parameters, or try --sample"
             )
     if not Path(source).exists():
-        raise InputError(f"{source}: no such model folder or .params file")
+        raise InputError(f"{source}: no such file or folder")
     inside = Path(source) / "vocabulary"
     name = paths.vocab or (str(inside) if Path(source).is_dir() else RELEASED_VOCABULARY)
     return StartingPoint(source, paths.architecture), load_vocabulary(name)
