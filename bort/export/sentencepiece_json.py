@@ -3,8 +3,9 @@
 Models of kind `unigram` and `bpe` can be expressed. Normalisation is the model's own table, but
 Hugging Face's reader applies it to whole characters with their combining marks; with NFKC before it
 the ids are the same for all text in that form, and differ elsewhere only where one character
-carries several marks in an order that NFKC changes. Without normalisation (`identity`) they differ
-only where text holds U+2581, which stands for a space.
+carries several marks in an order that NFKC changes. Models that fold the case (`nmt_nfkc_cf`) lose
+the marks of capital letters for which there is no letter with that mark. U+2581, which stands for a
+space, makes a difference where the model's table does not turn it into one.
 
 The model file is a protocol buffer; the few fields that matter are read here without its library.
 """
@@ -13,10 +14,12 @@ from __future__ import annotations
 
 import base64
 import struct
+import unicodedata
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from bort.errors import InputError
+from bort.export.character_map import characters_that_become
 from bort.text.vocabulary import BOS, EOS, UNK
 
 _SPACE = "\u2581"
@@ -26,8 +29,12 @@ Field = Tuple[int, Union[int, bytes]]
 Piece = Tuple[str, float, int]
 
 _NORMALISED = (
-    "tokenizer.json gives the ids of sentencepiece.model for all text in Unicode's form NFKC; "
+    "tokenizer.json gives the ids of sentencepiece.model for all text in Unicode's form NFKC{but}; "
     "elsewhere they can differ where one character carries several combining marks."
+)
+_BUT_SPACES = " without U+2581, the sign that stands for a space"
+_BUT_CAPITALS = (
+    ", capital letters with a combining mark excepted where no letter of its own has that mark"
 )
 _AS_IT_IS = (
     "tokenizer.json gives the ids of sentencepiece.model for all text without U+2581, the sign "
@@ -118,7 +125,7 @@ def sentencepiece_tokenizer(model: bytes) -> Tuple[Optional[Dict[str, Any]], Lis
         {"type": "Replace", "pattern": {"String": "\0"}, "content": "\ufffd"}
     ]
     if file.character_map:
-        normalizers.append({"type": "NFKC"})
+        normalizers += [{"type": "NFKC"}, *_apart(file.character_map)]
         text = base64.b64encode(file.character_map).decode("ascii")
         normalizers.append({"type": "Precompiled", "precompiled_charsmap": text})
     if file.remove_extra_whitespaces:
@@ -146,7 +153,31 @@ def sentencepiece_tokenizer(model: bytes) -> Tuple[Optional[Dict[str, Any]], Lis
         "decoder": {"type": "Sequence", "decoders": [*decoders, space]},
         "model": body,
     }
-    return tokenizer, [_NORMALISED if file.character_map else _AS_IT_IS]
+    return tokenizer, [_note(file.character_map)]
+
+
+def _note(character_map: bytes) -> str:
+    """What is promised of the ids, in one sentence."""
+    if not character_map:
+        return _AS_IT_IS
+    spaces, folded = characters_that_become(character_map, (" ", "a"))
+    but = "" if _SPACE in spaces else _BUT_SPACES
+    return _NORMALISED.format(but=but + (_BUT_CAPITALS if "A" in folded else ""))
+
+
+def _apart(character_map: bytes) -> List[Dict[str, Any]]:
+    """Signs that the table drops or turns into a space become control characters that it treats
+    alike: those never carry a combining mark, so the reader cannot lose the mark with the sign."""
+    found: List[Dict[str, Any]] = []
+    for characters in characters_that_become(character_map, ("", " ")):
+        controls = [one for one in characters if unicodedata.category(one) == "Cc"]
+        others = [one for one in characters if one not in controls]
+        if controls and others:
+            pattern = "".join(f"\\x{{{ord(one):x}}}" for one in others)
+            found.append(
+                {"type": "Replace", "pattern": {"Regex": f"[{pattern}]"}, "content": controls[0]}
+            )
+    return found
 
 
 def _merges(pieces: Sequence[Piece]) -> List[str]:

@@ -133,6 +133,9 @@ class WordPiece:
         write_record(folder, KIND, (WORDS_FILE, SETTINGS_FILE), self.fingerprint, len(self))
 
     def _words(self, text: str) -> Iterator[str]:
+        if not text.isascii():
+            # Two surrogates that are the halves of a character become it; lone ones go below.
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         cleaned = "".join(map(_clean, text))
         if self.lower_case:
             cleaned = "".join(map(str.lower, cleaned))

@@ -12,12 +12,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bort.errors import InputError
+from bort.export.character_map import characters_that_become
 from bort.export.sentencepiece_json import BPE, UNIGRAM, read_model, sentencepiece_tokenizer
 from bort.export.tokenizer import byte_bpe_tokenizer, write_tokenizer
 from bort.text.byte_bpe_files import read_tokenizer_json
 from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import SPECIAL_TOKENS
+from tests.export.hard_texts import hard_texts, without_surrogates
 from tests.text.tiny_vocabulary import TEXT, tiny_vocabulary
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +44,7 @@ KINDS = {
     "unigram, no bytes": {"byte_fallback": False, "vocabulary_size": 250},
     "bpe, as it is": {"model_type": "bpe", "normalization": "identity", "vocabulary_size": 500},
     "unigram, as it is": {"normalization": "identity", "vocabulary_size": 500},
+    "unigram, plain NFKC": {"normalization": "nfkc", "vocabulary_size": 500},
 }
 
 
@@ -90,6 +93,10 @@ def plain(tokenizer: Any, text: str) -> List[int]:
     return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
+def names_special_token(text: str) -> bool:
+    return any(name in text for name in SPECIAL_TOKENS)
+
+
 @pytest.mark.parity("tokenizers")
 @given(text=TEXTS | MIXED)
 @example(text="")
@@ -97,6 +104,14 @@ def plain(tokenizer: Any, text: str) -> List[int]:
 @example(text="e\u0301 \U0001f469\u200d\U0001f680")
 def test_byte_bpe_gives_our_ids(vocabulary: Any, exported: Any, text: str) -> None:
     assert plain(exported, text) == vocabulary.encode(text)
+
+
+@pytest.mark.parity("tokenizers")
+@given(text=hard_texts())
+@example(text="\ud83d\ude00 \ud83d \ude00\u0301")
+def test_byte_bpe_gives_our_ids_for_hard_texts(vocabulary: Any, exported: Any, text: str) -> None:
+    if not names_special_token(text):
+        assert plain(exported, without_surrogates(text)) == vocabulary.encode(text)
 
 
 @pytest.mark.parity("tokenizers")
@@ -188,9 +203,11 @@ def test_other_tokenizers_are_refused(
 
 def in_reach(text: str, kind: str) -> str:
     """The text as far as the same ids are promised for it."""
+    if "as it is" in kind or "plain" in kind:
+        text = text.replace("\u2581", "_")
     if "as it is" in kind:
-        return text.replace("\u2581", "_")
-    return unicodedata.normalize("NFKC", text)
+        return text
+    return unicodedata.normalize("NFKC", without_surrogates(text))
 
 
 @pytest.mark.parity("tokenizers")
@@ -200,9 +217,19 @@ def in_reach(text: str, kind: str) -> str:
 def test_sentencepiece_gives_our_ids(sentencepiece: Any, text: str) -> None:
     model, exported, kind = sentencepiece
     text = in_reach(text, kind)
-    if any(name in text for name in SPECIAL_TOKENS):
-        return
-    assert plain(exported, text) == model.encode(text)
+    if not names_special_token(text):
+        assert plain(exported, text) == model.encode(text)
+
+
+@pytest.mark.parity("tokenizers")
+@given(text=hard_texts())
+@example(text="a\ufffd\u034f b\u1680\u0327 c\u200c\u0657 d\x01\u0301 e\x8f\u0301")
+@example(text="\ud83d\ude00 \ud83d\u0301 \ude00")
+def test_sentencepiece_gives_our_ids_for_hard_texts(sentencepiece: Any, text: str) -> None:
+    model, exported, kind = sentencepiece
+    text = in_reach(text, kind)
+    if not names_special_token(text):
+        assert plain(exported, without_surrogates(text)) == model.encode(text)
 
 
 @pytest.mark.parity("tokenizers")
@@ -250,6 +277,32 @@ def test_the_model_file_is_read_without_its_library() -> None:
     for size in (1, 2, 50, len(model.model) - 1):
         with pytest.raises(InputError, match="SentencePiece model is"):
             read_model(model.model[:size])
+
+
+@pytest.mark.parametrize(
+    ("normalization", "words"),
+    [
+        ("identity", "all text without U+2581"),
+        ("nfkc", "form NFKC without U+2581"),
+        ("nmt_nfkc", "form NFKC; elsewhere"),
+        ("nmt_nfkc_cf", "form NFKC, capital letters with a combining mark"),
+    ],
+)
+def test_what_is_not_promised_is_said(normalization: str, words: str) -> None:
+    _, (note,) = sentencepiece_tokenizer(trained(normalization=normalization).model)
+    assert words in note
+
+
+def test_the_table_of_characters_is_read_with_care() -> None:
+    table = read_model(trained().model).character_map
+    dropped, spaces = characters_that_become(table, ("", " "))
+    assert dropped[:3] == "\x01\x02\x03"
+    assert set("\t\n\u200b\u2028\ufffd") <= set(spaces)
+    assert not set("a \u200d") & {*dropped, *spaces}
+    trie = 4 + int.from_bytes(table[:4], "little")
+    for size in (0, 7, trie // 2, trie):
+        with pytest.raises(InputError, match="normalisation is"):
+            characters_that_become(table[:size], ("",))
 
 
 def test_a_kind_that_cannot_be_expressed_is_named(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from bort.errors import InputError
 from bort.export.tokenizer import wordpiece_tokenizer, write_tokenizer
 from bort.text.vocabularies import load_vocabulary
 from bort.text.wordpiece import WordPiece
+from tests.export.hard_texts import hard_texts, without_surrogates
 
 SIGNS = [*"abcdefghijklmnopqrstuvwxyzABEST0123456789", *"äßéабв東京!?.,-'$"]
 PIECES = [
@@ -75,6 +76,17 @@ def test_hugging_face_gives_the_same_ids(both: Tuple[WordPiece, Any], text: str)
     if any(unicodedata.category(sign) == "Cn" for sign in text):
         return
     assert list(exported.encode(text, add_special_tokens=False).ids) == vocabulary.encode(text)
+
+
+@pytest.mark.parity("tokenizers")
+@given(text=hard_texts(largest_code=0x530))
+@example(text="the\ud83d\ude00rain \ud83d \ude00 \ufffd")
+@example(text="a" * 100 + " " + "a" * 101)
+def test_hard_texts_too(both: Tuple[WordPiece, Any], text: str) -> None:
+    vocabulary, exported = both
+    if "[" not in text and not any(unicodedata.category(sign) == "Cn" for sign in text):
+        theirs = exported.encode(without_surrogates(text), add_special_tokens=False).ids
+        assert list(theirs) == vocabulary.encode(text)
 
 
 @pytest.mark.parametrize("lower_case", [True, False])
