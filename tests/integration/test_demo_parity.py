@@ -1,0 +1,211 @@
+"""The demonstration's own models elsewhere: Transformers and ONNX Runtime answer text as we do.
+
+Teacher and student come from the demonstration's functions with a few steps, the classifier from
+fine-tuning that student for a few more. Text goes in as text: through the exported tokenizer there,
+through the vocabulary here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple
+
+import numpy as np
+import pytest
+
+from bort.files import new_folder
+from bort.finetuning_config import FinetuningConfig
+from bort.gluon.array_network import answers, read_network, write_network
+from bort.gluon.distributed import SingleProcess
+from bort.gluon.exporting import ExportSource, export_huggingface, export_onnx
+from bort.gluon.finetuning_run import StartingPoint, run_finetuning
+from bort.gluon.model_folder import load_model_folder
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import get_task
+from bort.text.vocabularies import load_vocabulary
+from data.task_sets import open_task_data
+from demo.plan import DemoConfig
+from demo.search import record_answers
+from demo.stages import train_teacher
+from demo.students import train_students
+from demo.text import prepare_text
+from tests.export.parity import (
+    ABSOLUTE,
+    RELATIVE,
+    assert_equal_outputs,
+    transformers_outputs,
+)
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.parity("torch", "transformers", "onnx", "onnxruntime"),
+]
+
+TASK = "MRPC"
+KINDS = ("teacher", "student", "classifier")
+TEXTS = (
+    "The old captain kept the brass key.",
+    "It rained.",
+    "Nobody on the quay had seen the ferry leave, and the children, who were cold, went home.",
+    "Straße 12 — привет, 東京!",
+    "",
+)
+
+
+class Models(NamedTuple):
+    """Folders of what was trained, and the held-out losses on the way.
+
+    Attributes:
+        folders: kind → model folder.
+        losses: of the teacher, first and last.
+    """
+
+    folders: Dict[str, Path]
+    losses: List[float]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: Any) -> Models:
+    """The demonstration with a few steps, and a fine-tuned student."""
+    folder = tmp_path_factory.mktemp("demo")
+    config = DemoConfig(
+        folder=str(folder),
+        documents=400,
+        vocabulary_size=700,
+        held_out_share=0.1,
+        teacher="2-4-64-128",
+        teacher_steps=60,
+        teacher_lr=3e-3,
+        student="2-2-32-48",
+        student_steps=30,
+        student_lr=3e-3,
+        seeds=1,
+        evaluations=2,
+        scored_examples=16,
+    )
+    text = prepare_text(config, folder)
+    teacher, curve = train_teacher(config, text, folder / "teacher")
+    seconds = record_answers(teacher, config, text, folder)
+    train_students(config, folder, seconds)
+    student = folder / "student"
+    vocabulary = load_vocabulary(student / "vocabulary")
+    data = open_task_data(get_task(TASK), vocabulary, TaskOptions(), 32, sample=True)
+    start = StartingPoint(str(student), "")
+    settings = FinetuningConfig(epochs=1, batch_size=8, lr=1e-3, weight_decay=0.0, max_len=32)
+    run_finetuning(data, start, settings, folder / "finetuned", SingleProcess())
+    found = {kind: folder / kind for kind in ("teacher", "student")}
+    return Models(
+        {**found, "classifier": folder / "finetuned" / "model"}, list(curve.values["mlm_loss"])
+    )
+
+
+class Asked(NamedTuple):
+    """A padded batch made of `TEXTS` by our vocabulary, and our answers.
+
+    Attributes:
+        ids: (B, L).
+        mask: (B, L), 1 where a token counts.
+        answers: (B, C), or (B, L, V).
+    """
+
+    ids: np.ndarray
+    mask: np.ndarray
+    answers: np.ndarray
+
+
+def ask(folder: Path) -> Asked:
+    vocabulary = load_vocabulary(folder / "vocabulary")
+    network, _ = load_model_folder(folder, grad_req="null")
+    rows = [[vocabulary.bos_id, *vocabulary.encode(t), vocabulary.eos_id] for t in TEXTS]
+    lengths = np.array([len(row) for row in rows])
+    ids = np.full((len(rows), int(lengths.max())), vocabulary.pad_id)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = row
+    mask = (np.arange(ids.shape[1])[None, :] < lengths[:, None]).astype(np.int64)
+    return Asked(ids, mask, answers(network, ids, lengths))
+
+
+def tokens_of(folder: Path) -> Any:
+    """Ids and mask as the exported tokenizer makes them."""
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+    return tokenizer(list(TEXTS), padding=True, return_tensors="np")
+
+
+def onnx_answers(folder: Path, asked: Asked) -> np.ndarray:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        str(folder / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
+    return np.asarray(session.run(None, {"input_ids": asked.ids, "attention_mask": asked.mask})[0])
+
+
+def test_the_models_have_learnt_something(models: Models) -> None:
+    assert models.losses[-1] < models.losses[0] - 0.1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_transformers_answers_the_same(kind: str, models: Models, tmp_path: Path) -> None:
+    asked = ask(models.folders[kind])
+    checks = export_huggingface(
+        ExportSource(models.folders[kind]), tmp_path / "hf", exact_decoder=kind != "classifier"
+    )
+    assert checks["largest difference, Transformers"] <= checks["largest output"] * 1e-4
+    tokens = tokens_of(tmp_path / "hf")
+    np.testing.assert_array_equal(tokens["input_ids"], asked.ids)
+    np.testing.assert_array_equal(tokens["attention_mask"], asked.mask)
+    found = transformers_outputs(tmp_path / "hf", tokens["input_ids"], tokens["attention_mask"])
+    assert_equal_outputs(asked.answers, found, asked.mask)
+    assert np.abs(asked.answers).max() > 100 * ABSOLUTE, "nothing was answered"
+
+
+def test_one_epsilon_moves_logits_by_little(models: Models, tmp_path: Path) -> None:
+    """The plain export of a masked-token model, which has the encoder's epsilon throughout."""
+    asked = ask(models.folders["student"])
+    export_huggingface(ExportSource(models.folders["student"]), tmp_path / "hf")
+    found = transformers_outputs(tmp_path / "hf", asked.ids, asked.mask)
+    counts = asked.mask.astype(bool)
+    difference = np.abs(found - asked.answers)[counts].max()
+    assert difference < 1e-2 * np.abs(asked.answers[counts]).max()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_onnx_runtime_answers_the_same(kind: str, models: Models, tmp_path: Path) -> None:
+    asked = ask(models.folders[kind])
+    export_onnx(ExportSource(models.folders[kind]), tmp_path / "onnx")
+    found = onnx_answers(tmp_path / "onnx", asked)
+    assert_equal_outputs(asked.answers, found, asked.mask)
+
+
+def test_labels_and_scores_go_along(models: Models, tmp_path: Path) -> None:
+    export_huggingface(ExportSource(models.folders["classifier"]), tmp_path / "hf")
+    config = json.loads((tmp_path / "hf" / "config.json").read_text(encoding="utf-8"))
+    extra = load_model_folder(models.folders["classifier"], grad_req="null")[1]
+    assert list(config["id2label"].values()) == extra["labels"]
+    card = (tmp_path / "hf" / "README.md").read_text(encoding="utf-8")
+    assert f"fine-tuned on {TASK}" in card
+    for metric, value in extra["metrics"].items():
+        assert f"| {metric} | {value:.4f} |" in card
+
+
+def test_a_changed_weight_is_noticed(models: Models, tmp_path: Path) -> None:
+    """One weight of the student changed by a hundredth: neither library agrees any more."""
+    asked = ask(models.folders["student"])
+    _, source = read_network(models.folders["student"])
+    name = "encoder.transformer_cells.1.ffn.ffn_2.weight"
+    array = source.arrays[name].copy()
+    array[0, 0] += 0.01
+    with new_folder(tmp_path / "other") as other:
+        write_network(other, source.replace(arrays={**source.arrays, name: array}))
+        load_vocabulary(models.folders["student"] / "vocabulary").save(other / "vocabulary")
+    export_huggingface(ExportSource(tmp_path / "other"), tmp_path / "hf", exact_decoder=True)
+    export_onnx(ExportSource(tmp_path / "other"), tmp_path / "onnx")
+    for found in (
+        transformers_outputs(tmp_path / "hf", asked.ids, asked.mask),
+        onnx_answers(tmp_path / "onnx", asked),
+    ):
+        counts = asked.mask.astype(bool)
+        assert not np.allclose(found[counts], asked.answers[counts], rtol=RELATIVE, atol=ABSOLUTE)
