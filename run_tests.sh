@@ -46,6 +46,10 @@ fi
 scripts/setup_environment.sh --extras "$extras"
 export PATH=$root/.venv/bin:$PATH
 unset PYTHONPATH PYTHONHOME
+if [ $parity = yes ] && ! python -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
+    echo "error: --parity needs Python 3.10 or later, .venv has $(python -V) (set \$PYTHON)" >&2
+    exit 2
+fi
 
 cores=$(nproc)
 workers=$((cores < 8 ? cores : 8))

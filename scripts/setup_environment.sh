@@ -15,6 +15,8 @@ What is not said on a later call stays as the environment has it.
   --without-horovod   leave Horovod out; commands then run as one process
   --gpu NAME          cu101 or cu112 for NVIDIA GPUs (not tried on a GPU), none for CPU (default)
   --extras A,B        further requirements-A.txt, requirements-B.txt, for example test
+  --without-extras A,B
+                      no longer ask for these (what is installed stays)
   --python PATH       the interpreter to use (default: $PYTHON, then the first that works of
                       3.11, 3.10, 3.9, 3.8, 3.12, also those of pyenv)
   --help              show this and end
@@ -45,14 +47,15 @@ log=
 
 # ---- flags -------------------------------------------------------------------------------------
 
-asked_gpu='' asked_horovod='' asked_extras='' asked_python=''
+asked_gpu='' asked_horovod='' asked_extras='' dropped_extras='' asked_python=''
 while [ $# -gt 0 ]; do
     case $1 in
-        --gpu | --extras | --python)
+        --gpu | --extras | --without-extras | --python)
             [ $# -ge 2 ] && [ -n "$2" ] || bad_input "$1 needs a value (--help lists the flags)"
             case $1 in
                 --gpu) asked_gpu=$2 ;;
                 --extras) asked_extras=$2 ;;
+                --without-extras) dropped_extras=$2 ;;
                 --python) asked_python=$2 ;;
             esac
             shift
@@ -68,7 +71,7 @@ case $asked_gpu in
     '' | none | cu101 | cu112) ;;
     *) bad_input "--gpu is $asked_gpu, allowed are none, cu101, cu112" ;;
 esac
-for extra in ${asked_extras//,/ }; do
+for extra in ${asked_extras//,/ } ${dropped_extras//,/ }; do
     case $extra in
         base | cu* | *[!a-z0-9_-]*) bad_input "--extras: $extra is not an extra" ;;
     esac
@@ -99,8 +102,10 @@ gpu=${asked_gpu:-$(earlier gpu)}
 gpu=${gpu:-none}
 horovod=${asked_horovod:-$(earlier horovod)}
 horovod=${horovod:-yes}
-extras=$(printf '%s\n' ${asked_extras//,/ } $(earlier extras) | sort -u | tr '\n' ' ')
-extras=$(echo $extras)
+extras=''
+for extra in $(printf '%s\n' ${asked_extras//,/ } $(earlier extras) | sort -u); do
+    case ",$dropped_extras," in *",$extra,"*) ;; *) extras+="${extras:+ }$extra" ;; esac
+done
 flavour=requirements.txt
 [ "$gpu" = none ] || flavour=requirements-$gpu.txt
 requirement_files=(requirements-base.txt "$flavour")
@@ -378,6 +383,7 @@ install_everything() {
     # The files include each other with -r; the packages that are built here come afterwards.
     (cd "$root" && cat -- "${requirement_files[@]}") |
         grep -v -e '^-r ' -e '^gluonnlp==' -e '^horovod==' >"$scratch/requirements.txt"
+    install_pytorch
     say "installing the pinned packages"
     pip install -r "$scratch/requirements.txt" || failed "the packages could not be installed"
     if [ "${python_version%.*}" = 3.12 ]; then restore_numpy_bool; fi
@@ -402,6 +408,18 @@ install_everything() {
     quietly "$venv_python" -c 'import os, sys, sysconfig
 with open(os.path.join(sysconfig.get_paths()["purelib"], "bort_project_root.pth"), "wb") as stream:
     stream.write(os.fsencode(sys.argv[1]) + b"\n")' "$root" || failed "the project's root could not be noted"
+}
+
+install_pytorch() { # for the extra that wants it; the packages it needs come with the others
+    local index=https://download.pytorch.org/whl/cpu version
+    case " $extras " in *' parity '*) ;; *) return 0 ;; esac
+    case $python_version in 3.8.* | 3.9.*) return 0 ;; esac
+    version=$(sed -n 's/^torch==\([^ ;]*\).*/\1/p' "$root/requirements-parity.txt")
+    case $(installed_version torch) in "$version" | "$version"+*) return 0 ;; esac
+    # On PyPI there is but one build for Linux on x86_64, with gigabytes of CUDA packages behind it.
+    say "installing PyTorch $version for CPUs"
+    pip install --no-deps --retries 1 --timeout 15 --index-url "$index" "torch==$version" ||
+        say "note: $index does not give it; the ordinary index's build may bring CUDA packages (2.7 GB)"
 }
 
 restore_numpy_bool() { # NumPy for Python 3.12 has no alias numpy.bool, which MXNet asks for

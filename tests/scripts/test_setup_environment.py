@@ -80,6 +80,8 @@ def fake_python(folder: Path, name: str, script: str) -> None:
     [
         (["--gpu", "cu999"], "--gpu is cu999, allowed are none, cu101, cu112"),
         (["--gpu"], "--gpu needs a value"),
+        (["--without-extras"], "--without-extras needs a value"),
+        (["--without-extras", "nothing"], "nothing is unknown"),
         (["--extras", "nothing"], "--extras: nothing is unknown"),
         (["--extras", "../etc"], "is not an extra"),
         (["--extras", "base"], "base is not an extra"),
