@@ -97,6 +97,8 @@ def read_json(path: PathLike) -> Any:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise InputError(f"{path}: is not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: is not valid JSON: it is nested too deeply") from error
 
 
 def sha256_of_file(path: PathLike) -> str:

@@ -76,7 +76,7 @@ def read_huggingface(folder: Path) -> Imported:
         raise InputError(f"{path}: {MARK} is {marks!r}, an object is expected")
     kind: Optional[str] = None
     classes = 0
-    extra: Dict[str, Any] = dict(record.get("extra") or {})
+    extra: Dict[str, Any] = dict(record.get("extra", {}))
     if head:
         kind, head_arrays = without_tanh(head, marks.get("head"), str(path))
         arrays.update(head_arrays)
@@ -101,7 +101,7 @@ def read_huggingface(folder: Path) -> Imported:
             dropout=dropout,
             head=kind,
             num_classes=classes,
-            head_dropout=float(record.get("head_dropout", config.get("classifier_dropout") or 0.1)),
+            head_dropout=_head_dropout(config, record, path),
             extra=extra,
         )
     except InputError as error:
@@ -125,8 +125,12 @@ def _read_record(folder: Path) -> Mapping[str, Any]:
     if not isinstance(record, dict) or record.get("format") != RECORD_FORMAT:
         raise InputError(f"{path}: is no record of an export (format {RECORD_FORMAT})")
     files = record.get("files")
-    if not isinstance(files, dict) or type(record.get("decoder_layer_norm_eps")) is not float:
-        raise InputError(f"{path}: is damaged")
+    if not isinstance(files, dict) or not isinstance(record.get("extra"), dict):
+        raise InputError(f"{path}: is damaged: files or extra is no object")
+    if type(record.get("token_types")) is not int:
+        raise InputError(f"{path}: token_types is {record.get('token_types')!r}, no number")
+    for name in ("decoder_layer_norm_eps", "head_dropout"):
+        _number(record, name, -1, path)
     for name, expected in files.items():
         if Path(name).name != name:
             raise InputError(f"{path}: the file name {name!r} leads out of the folder")
@@ -143,7 +147,7 @@ def _read_record(folder: Path) -> Mapping[str, Any]:
 
 def _model_type(config: Mapping[str, Any], path: Path) -> str:
     given = config.get("model_type")
-    if given not in _TYPES_OF_CONFIG:
+    if not isinstance(given, str) or given not in _TYPES_OF_CONFIG:
         allowed = ", ".join(MODEL_TYPES)
         raise InputError(f"{path}: model_type is {given!r}, allowed are {allowed}")
     for name, allowed_values in _FIXED.items():
@@ -268,6 +272,14 @@ def _labels(config: Mapping[str, Any], classes: int, path: Path) -> List[str]:
     ordered = [str(names[str(number)]) for number in range(classes)]
     numbered = [f"LABEL_{number}" for number in range(classes)]
     return [] if ordered == numbered else ordered
+
+
+def _head_dropout(config: Mapping[str, Any], record: Mapping[str, Any], path: Path) -> float:
+    if "head_dropout" in record:
+        return float(record["head_dropout"])
+    if config.get("classifier_dropout") is None:
+        return 0.1
+    return _number(config, "classifier_dropout", 0.1, path)
 
 
 def _number(config: Mapping[str, Any], name: str, default: float, path: Path) -> float:

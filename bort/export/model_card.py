@@ -97,8 +97,12 @@ def _metrics(network: ArrayNetwork) -> List[str]:
     metrics = network.extra.get("metrics")
     if not isinstance(metrics, Mapping) or not metrics:
         return []
-    rows = [f"| {name} | {value:.4f} |" for name, value in sorted(metrics.items())]
+    rows = [f"| {name} | {_score(value)} |" for name, value in sorted(metrics.items())]
     return ["## Scores on the development set", "", "| metric | value |", "|---|---|", *rows, ""]
+
+
+def _score(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, (int, float)) else str(value)
 
 
 def _warnings(network: ArrayNetwork, marks: Mapping[str, Any]) -> List[str]:

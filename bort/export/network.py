@@ -52,6 +52,9 @@ class ArrayNetwork:
             raise InputError(f"head is {self.head!r}, allowed are {', '.join(HEADS)}")
         if (self.head is None) != (self.num_classes == 0):
             raise InputError(f"num_classes is {self.num_classes} and head is {self.head!r}")
+        labels = self.extra.get("labels") or []
+        if not isinstance(labels, (list, tuple)) or not all(isinstance(x, str) for x in labels):
+            raise InputError(f"labels are {labels!r}, allowed is a list of names")
         if self.labels and len(self.labels) != self.num_classes:
             raise InputError(f"{self.num_classes} outputs have {len(self.labels)} labels")
         expected = {place.gluon: place for place in self.places()}
