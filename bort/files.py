@@ -59,8 +59,7 @@ def new_folder(path: PathLike) -> Iterator[Path]:
         WorkError: when the system refuses a write.
     """
     target = Path(path)
-    if target.is_symlink() or (target.exists() and not _is_empty_folder(target)):
-        raise InputError(f"{target}: exists already; name a new folder, or move that one away")
+    check_new_folder(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
@@ -76,6 +75,16 @@ def new_folder(path: PathLike) -> Iterator[Path]:
         raise WorkError(f"{target}: cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_new_folder(path: PathLike) -> None:
+    """Raise `InputError` if there is something at `path`, an empty folder excepted.
+
+    `new_folder` does so itself; long work is spared when it is known before it begins.
+    """
+    target = Path(path)
+    if target.is_symlink() or (target.exists() and not _is_empty_folder(target)):
+        raise InputError(f"{target}: exists already; name a new folder, or move that one away")
 
 
 def write_json(path: PathLike, value: Any) -> None:

@@ -44,7 +44,8 @@ def model_card(
     if not architecture.token_types:
         lines += ["The model has no token types: their table is zero and changes nothing.", ""]
     if network.head:
-        lines += [f"Outputs: {', '.join(network.labels) or 'one number (regression)'}.", ""]
+        names = ", ".join(" ".join(label.split()) for label in network.labels)
+        lines += [f"Outputs: {names or 'one number (regression)'}.", ""]
     lines += _metrics(network)
     remarks = [*_warnings(network, marks), *notes]
     if remarks:

@@ -25,7 +25,10 @@ def read_network(folder: Path) -> Tuple[Network, ArrayNetwork]:
         InputError: names the file that is missing, damaged, or does not fit.
     """
     network, extra = load_model_folder(folder, grad_req="null")
-    return network, as_arrays(network, extra)
+    try:
+        return network, as_arrays(network, extra)
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from error
 
 
 def as_arrays(network: Network, extra: object = None) -> ArrayNetwork:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -122,7 +122,10 @@ def export_onnx(
 
 
 def import_huggingface(
-    source: Path, output: Path, vocabulary: Optional[str] = None
+    source: Path,
+    output: Path,
+    vocabulary: Optional[str] = None,
+    origin: Optional[Mapping[str, str]] = None,
 ) -> Dict[str, Any]:
     """Write a Hugging Face folder as a model folder, for every command that reads one.
 
@@ -130,6 +133,7 @@ def import_huggingface(
         source: of type `bert` or `roberta`, with `model.safetensors`.
         output: a new folder; gets `vocabulary/` too.
         vocabulary: instead of the tokenizer beside the weights.
+        origin: where the folder came from, kept in the new one; None for nothing to say.
 
     Returns:
         architecture, head, labels, tensors that were left out, and the comparison.
@@ -139,7 +143,8 @@ def import_huggingface(
         WorkError: the imported network answers something else than the folder.
     """
     if not source.is_dir():
-        raise InputError(f"{source}: no such folder")
+        problem = "is a file, a folder is expected" if source.exists() else "no such folder"
+        raise InputError(f"{source}: {problem}")
     imported = read_huggingface(source)
     network = imported.network
     words = load_vocabulary(vocabulary or source)
@@ -147,7 +152,10 @@ def import_huggingface(
         check_vocabulary(network, words)
     except InputError as error:
         raise InputError(f"{vocabulary or source}: {error}") from error
-    network = network.replace(extra={**network.extra, "vocabulary": words.fingerprint})
+    extra = {**network.extra, "vocabulary": words.fingerprint}
+    if origin is not None:
+        extra["origin"] = dict(origin)
+    network = network.replace(extra=extra)
     sample = sample_of(network, words)
     theirs = _reference_answers(source, network, sample)
     gluon = as_network(network)
@@ -162,6 +170,7 @@ def import_huggingface(
         "labels": list(network.labels),
         "left_out": list(imported.left_out),
         "exported_here": imported.from_here,
+        "origin": None if origin is None else dict(origin),
         "largest_difference": difference,
     }
 

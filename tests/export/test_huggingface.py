@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Callable, Dict
 
@@ -15,12 +19,16 @@ from hypothesis import strategies as st
 from bort.errors import BortError, InputError, WorkError
 from bort.export.checks import check_huggingface, kind_of, sample_of
 from bort.export.heads import with_tanh, without_tanh
+from bort.export.hub import fetch_from_hub
 from bort.export.huggingface import write_huggingface
 from bort.export.huggingface_import import read_huggingface
 from bort.export.huggingface_reference import HuggingFaceReference
 from bort.export.names import DECODER, EMBEDDINGS, HEAD, LAYER, POOLER, name_in, places
 from bort.export.network import ArrayNetwork
 from bort.export.residual import residual_shift, shift_residual
+from bort.tasks.formulations import input_labels, output_count
+from bort.tasks.options import FOUR_WAY, PER_OPTION, TaskOptions
+from bort.tasks.records import TASKS, TaskRecord
 from tests.export.parity import BORT, SHAPES, make_batch, make_network
 from tests.text.tiny_vocabulary import tiny_vocabulary
 
@@ -372,3 +380,79 @@ def test_a_missing_file_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "merges.txt").unlink()
     with pytest.raises(InputError, match=r"merges\.txt: is missing"):
         read_huggingface(tmp_path)
+
+
+def test_without_its_package_a_download_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(InputError, match="pip install huggingface_hub"):
+        fetch_from_hub("roberta-large")
+
+
+@pytest.mark.parametrize("race_form", [PER_OPTION, FOUR_WAY])
+@pytest.mark.parametrize("record", TASKS, ids=lambda record: record.name)
+def test_every_tasks_labels_stand_in_the_config(
+    record: TaskRecord, race_form: str, tmp_path: Path
+) -> None:
+    """In the order of the outputs, and they come back without our own record too."""
+    options = TaskOptions(race_form=race_form)
+    labels = input_labels(record, options)
+    outputs = output_count(record, options)
+    extra = {"labels": list(labels), "task": record.name}
+    network = make_network(BORT.replace(depth=1), head="release", num_classes=outputs, extra=extra)
+    write_huggingface(tmp_path, network, None)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    if labels:
+        assert config["id2label"] == {str(n): label for n, label in enumerate(labels)}
+        assert config["label2id"] == {label: n for n, label in enumerate(labels)}
+        assert config["problem_type"] == "single_label_classification"
+    else:
+        assert config["id2label"] == {"0": "LABEL_0"}
+        assert config["problem_type"] == "regression"
+    (tmp_path / "bort.json").unlink()
+    assert read_huggingface(tmp_path).network.labels == labels
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bort.export.huggingface import write_huggingface
+from bort.files import new_folder
+from tests.export.parity import BORT, make_network
+from tests.text.tiny_vocabulary import tiny_vocabulary
+
+left, rename = int(sys.argv[1]), os.replace
+
+def dying(source, target):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    rename(source, target)
+
+vocabulary = tiny_vocabulary()
+network = make_network(BORT.replace(depth=1, vocabulary_size=len(vocabulary)))
+os.replace = dying
+with new_folder(sys.argv[2]) as folder:
+    write_huggingface(folder, network, vocabulary)
+"""
+
+
+@pytest.mark.parametrize("files", [0, 1, 5, 10])
+def test_a_killed_export_leaves_nothing_under_its_name(
+    files: int, tmp_path: Path, project_root: Path
+) -> None:
+    """SIGKILL as the next file is to get its name; a second export at the same place is whole."""
+
+    def export(left: int) -> int:
+        command = [sys.executable, "-c", KILLED, str(left), str(tmp_path / "hf")]
+        environment = {**os.environ, "PYTHONPATH": str(project_root)}
+        return subprocess.run(command, env=environment, timeout=120, check=False).returncode
+
+    assert export(files) == -signal.SIGKILL
+    (half,) = tmp_path.iterdir()
+    assert half.name.startswith(".hf.")
+    assert len([path for path in half.iterdir() if not path.name.startswith(".")]) == files
+    if files == 10:
+        assert (half / "bort.json").is_file()  # all are there; only the folder has no name yet
+        assert export(99) == 0
+        read_huggingface(tmp_path / "hf")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.export.hub_server import COMMIT, serve
 from tests.integration.commands import ROOT, run
 
 pytestmark = pytest.mark.integration
@@ -114,6 +116,64 @@ def test_bad_folders_are_not_imported(sample, finetuned, tmp_path):
     refused("the vocabulary", "--vocab", str(sample / "teacher" / "vocabulary"))
     assert_refused(bring_back(tmp_path / "none", output, status=2), "no such folder")
     assert not output.exists()
+
+
+def test_a_pickle_or_a_taken_name_is_refused(finetuned, tmp_path):
+    pickle = tmp_path / "pytorch_model.bin"
+    pickle.write_bytes(b"\x80\x04.")
+    assert_refused(
+        bring_back(pickle, tmp_path / "out", status=2), "is a file, a folder is expected"
+    )
+    assert_refused(export(pickle, tmp_path / "out", status=2), "pytorch_model.bin")
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "thesis.txt").write_text("years of work", encoding="utf-8")
+    export(finetuned, tmp_path / "hf")
+    assert_refused(bring_back(tmp_path / "hf", taken, status=2), "exists already")
+    assert_refused(bring_back(tmp_path / "hf", pickle, status=2), "exists already")
+    assert [path.name for path in taken.iterdir()] == ["thesis.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hf", pickle.name, "taken"]
+
+
+@pytest.mark.parity("huggingface_hub")
+def test_a_model_is_fetched_from_a_hub(sample, tmp_path):
+    """The command against an imitation of the hub, on this machine."""
+    export(sample / "teacher", tmp_path / "hf")
+    flags = ("--download", "someone/teacher", "--output_dir", tmp_path / "back")
+    command = [sys.executable, "scripts/import_model.py", *flags]
+    with serve() as hub:
+        hub.models["someone/teacher"] = {
+            **{path.name: path.read_bytes() for path in (tmp_path / "hf").iterdir()},
+            "pytorch_model.bin": b"\x80\x04.",
+        }
+        proxies = ("http_proxy", "https_proxy", "all_proxy")
+        environment = {k: v for k, v in os.environ.items() if k.lower() not in proxies}
+        environment.update(HF_ENDPOINT=hub.address, HF_HOME=str(tmp_path / "home"))
+        environment.pop("HF_HUB_OFFLINE", None)
+        bad = run([*command, "--revision", "v9"], 2, env=environment)
+        assert_refused(bad, "has no revision 'v9'")
+        done = run([*command, "--revision", "v1"], env=environment)
+        assert "pytorch_model.bin" not in hub.fetched()
+    origin = {"name": "someone/teacher", "commit": COMMIT}
+    assert json.loads(done.stdout)["origin"] == origin
+    assert f"someone/teacher at {COMMIT}" in done.stderr
+    description = json.loads((tmp_path / "back" / "model.json").read_text(encoding="utf-8"))
+    assert description["extra"]["origin"] == origin
+    weights = (tmp_path / "back" / "model.safetensors").read_bytes()
+    assert weights == (sample / "teacher" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "one of --source and --download is needed"),
+        (("--source", "x", "--download", "y"), "one of --source and --download is needed"),
+        (("--source", "x", "--revision", "main"), "revision is for --download"),
+    ],
+)
+def test_flags_that_contradict(flags, message, tmp_path):
+    command = [sys.executable, "scripts/import_model.py", "--output_dir", tmp_path / "out"]
+    assert_refused(run([*command, *flags], 2), message)
 
 
 def test_help_shows_the_flags():
