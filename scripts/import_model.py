@@ -48,7 +48,6 @@ def work(arguments: argparse.Namespace) -> None:
     """Import and print what came in."""
     config = ImportConfig.from_arguments(arguments)
     from bort.files import check_new_folder
-    from bort.gluon.exporting import import_huggingface
 
     output = Path(config.output_dir)
     check_new_folder(output)
@@ -60,6 +59,8 @@ def work(arguments: argparse.Namespace) -> None:
 
         source, commit = fetch_from_hub(config.download, config.revision or "main")
         origin = {"name": config.download, "commit": commit}
+    from bort.gluon.exporting import import_huggingface
+
     result = import_huggingface(source, output, config.vocab, origin)
     print(json.dumps({"output_dir": config.output_dir, **result}, indent=2))
 
