@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence, Set, Tuple
+from typing import Dict, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from bort.agora.examples import Example, normalised_key
 from bort.config import Config, setting
@@ -75,11 +75,13 @@ class GeneratedExample:
     Attributes:
         texts: one sentence, or two.
         label: 0 or 1; of similarity 0.0 to 5.0.
+        is_positive: on which side of a balanced split it counts.
         origin: where it came from: document, and what was done to it.
     """
 
     texts: Tuple[str, ...]
     label: float
+    is_positive: bool
     origin: str
 
 
@@ -115,7 +117,11 @@ def generate_task(config: GeneratedTasksConfig, task: str) -> Dict[str, List[Gen
                     seen.add(key)
                     left[candidate.is_positive] -= 1
                     origin = f"document {document}: {candidate.origin}"
-                    found.append(GeneratedExample(candidate.texts, candidate.label, origin))
+                    found.append(
+                        GeneratedExample(
+                            candidate.texts, candidate.label, candidate.is_positive, origin
+                        )
+                    )
             document += 1
         splits[name] = _shuffled(found, Draw(config.seed, -1))
     return splits
@@ -138,13 +144,22 @@ def write_tasks(config: GeneratedTasksConfig) -> Dict[str, Dict[str, int]]:
         raise InputError(f"{root}: is there already; name another folder")
     made = {task: generate_task(config, task) for task in config.tasks}
     for task, splits in made.items():
-        for name, examples in splits.items():
-            lines = _FILES[task](examples)
-            with atomic_write(root / FORMATS[task] / f"{name}.tsv") as stream:
-                stream.write("".join("\t".join(line) + "\n" for line in lines).encode("utf-8"))
+        write_splits(root / FORMATS[task], task, splits)
     settings = {key: value for key, value in config.as_dict().items() if key != "output_dir"}
     write_json(root / "about.json", {"notice": NOTICE, "settings": settings})
     return {FORMATS[t]: {n: len(e) for n, e in s.items()} for t, s in made.items()}
+
+
+def write_splits(folder: Path, task: str, splits: Mapping[str, Sequence[GeneratedExample]]) -> None:
+    """Write `<split>.tsv` in the task's format for every split.
+
+    Raises:
+        WorkError: a file cannot be written.
+    """
+    for name, examples in splits.items():
+        lines = _FILES[task](examples)
+        with atomic_write(folder / f"{name}.tsv") as stream:
+            stream.write("".join("\t".join(line) + "\n" for line in lines).encode("utf-8"))
 
 
 def _candidates(task: str, seed: int, number: int) -> Iterator[Candidate]:

@@ -309,7 +309,7 @@ def _finish(
     task, folder = plan.task, plan.folder
     _publish(trainer.folder_of(result.best.handle), folder / MODEL, plan)
     trainer.keep_only([result.best.handle])
-    report_scores = _score_report(task, folder / MODEL, plan.timaeus.batch_size_eval, context)
+    report_scores = score_report(task, folder / MODEL, plan.timaeus.batch_size_eval, context)
     dev_scores = read_json(folder / MODEL / DESCRIPTION_FILE)["extra"]["metrics"]
     report_mean = sum(report_scores.values()) / len(report_scores)
     write_json(folder / CHS_FILE, result.convergent_set.as_dict())
@@ -341,10 +341,14 @@ def _finish(
     return summary
 
 
-def _score_report(
+def score_report(
     task: AgoraTask, model: Path, batch_size: int, context: mx.Context
 ) -> Dict[str, float]:
-    """The task's metrics on the report split, which is opened here and nowhere else."""
+    """The task's metrics on the report split, which is opened here and nowhere else.
+
+    Raises:
+        WorkError: before the winner is fixed.
+    """
     report = task.open_report()
     classifier = TaskClassifier.load(model, context)
     outputs = classifier.outputs(report, SingleProcess(), batch_size)
