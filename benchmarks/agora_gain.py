@@ -63,10 +63,11 @@ class GainConfig(Config):
     positive_share: float = setting(0.5, "share of label 1", minimum=0.0, maximum=1.0)
     socrates_epochs: int = setting(6, "epochs of Socrates", minimum=1)
     socrates_lr: float = setting(4e-4, "learning rate of Socrates", above=0.0)
-    lrs: Tuple[float, ...] = setting((1e-3, 3e-4), "learning rates of the sets", above=0.0)
+    lrs: Tuple[float, ...] = setting((1e-3, 5e-4), "learning rates of the sets", above=0.0)
     set_seeds: int = setting(3, "seeds of the sets", minimum=1)
-    epochs: int = setting(15, "epochs of a training of Timaeus", minimum=1)
-    gold_epochs: int = setting(3, "epochs of a training on Socrates' gold data", minimum=1)
+    inputs: int = setting(
+        3_200, "inputs that each training of Timaeus sees, however many are different", minimum=1
+    )
     batch_size: int = setting(16, "inputs a step", minimum=1)
     arms: Tuple[str, ...] = setting(ARMS, "what is run", choices=ARMS)
 
@@ -134,7 +135,12 @@ class _Benchmark:
 
     def _write_task(self, task: str) -> None:
         """One pool for all seeds, so that no example of any split is in another."""
-        from data.generated_tasks import GeneratedTasksConfig, generate_task, write_splits
+        from data.generated_tasks import (
+            FORMATS,
+            GeneratedTasksConfig,
+            generate_task,
+            write_splits,
+        )
 
         target = self.folder / task / "files"
         if target.is_dir():
@@ -164,8 +170,10 @@ class _Benchmark:
             dev = pool["dev"][seed * gain.dev_size : (seed + 1) * gain.dev_size]
             report = pool["report"][seed * gain.report_size : (seed + 1) * gain.report_size]
             splits = {"dev": dev, "report": report}
-            write_splits(making / f"seed-{seed}", task, {"train": scarce, **splits})
-            write_splits(making / f"gold-{seed}", task, {"train": pool["train"], **splits})
+            write_splits(making / f"seed-{seed}" / FORMATS[task], task, {"train": scarce, **splits})
+            write_splits(
+                making / f"gold-{seed}" / FORMATS[task], task, {"train": pool["train"], **splits}
+            )
         os.rename(making, target)
 
     def _task(self, task: str, name: str) -> Any:
@@ -179,7 +187,7 @@ class _Benchmark:
         data = open_task_data(
             get_task(FORMATS[task]), self.vocabulary, TaskOptions(), MAX_LEN, data_dir=where
         )
-        report = where / "report.tsv"
+        report = where / FORMATS[task] / "report.tsv"
         return open_agora_task(data, MAX_LEN, share=0.2, seed=0, report_file=report)
 
     # --- models
@@ -236,8 +244,12 @@ class _Benchmark:
     def _sets(self) -> Any:
         return grid(range(self.gain.set_seeds), self.gain.lrs, (0.01,), (0.1,))
 
-    def _timaeus(self, epochs: int) -> TimaeusConfig:
-        return TimaeusConfig(epochs=epochs, batch_size=self.gain.batch_size, max_len=MAX_LEN)
+    @property
+    def _timaeus(self) -> TimaeusConfig:
+        gain = self.gain
+        return TimaeusConfig(
+            inputs=gain.inputs, batch_size=gain.batch_size, max_len=MAX_LEN, batch_size_eval=256
+        )
 
     def _agora(self, task: str, seed: int, work: Path) -> Optional[Dict[str, Any]]:
         from bort.gluon.agora_run import AgoraPlan, run_agora_in_folder
@@ -247,7 +259,7 @@ class _Benchmark:
         began = time.perf_counter()
         plan = AgoraPlan(
             dataclasses.replace(self.loop, seed=self.loop.seed + seed),
-            self._timaeus(self.gain.epochs),
+            self._timaeus,
             self._sets,
             self._task(task, f"seed-{seed}"),
             StartingPoint(str(self.student), ""),
@@ -277,18 +289,18 @@ class _Benchmark:
         from bort.gluon.finetuning_run import StartingPoint
 
         mine = self._task(task, f"gold-{seed}" if arm == "gold" else f"seed-{seed}")
-        sets, epochs = self._sets, self.gain.gold_epochs
+        sets = self._sets
         points = mine.training
         if arm != "gold":
             agora = read_json(self.folder / task / "results" / f"{seed}-agora.json")
-            sets, epochs = with_more_seeds(sets, agora["trainings"]), self.gain.epochs
+            sets = with_more_seeds(sets, agora["trainings"])
         if arm == "distilled":
             socrates = GluonSocrates(self._socrates(task), mine.data.record, mine.form)
             points = labelled_by(socrates, points)
         found = best_of(
             mine,
             StartingPoint(str(self.student), ""),
-            self._timaeus(epochs),
+            self._timaeus,
             sets,
             points,
             work,

@@ -81,7 +81,9 @@ def best_of(
     best = max(found, key=lambda trained: trained.dev_score)  # the first of equals
     task.report.fix_winner(best.handle)
     trainer.keep_only([best.handle])
-    scores = score_report(task, trainer.folder_of(best.handle), timaeus.batch_size_eval, context)
+    model = trainer.folder_of(best.handle)
+    task.data.vocabulary.save(model / "vocabulary")
+    scores = score_report(task, model, timaeus.batch_size_eval, context)
     return Contender(
         best.dev_score,
         sum(scores.values()) / len(scores),
