@@ -134,74 +134,33 @@ class _Benchmark:
     # --- data
 
     def _write_task(self, task: str) -> None:
-        """One pool for all seeds, so that no example of any split is in another."""
-        from data.generated_tasks import (
-            FORMATS,
-            GeneratedTasksConfig,
-            generate_task,
-            write_splits,
-        )
+        from data.scarce_tasks import ScarceSizes, write_scarce_tasks
 
-        target = self.folder / task / "files"
-        if target.is_dir():
-            return
-        gain = self.gain
-        pool = generate_task(
-            GeneratedTasksConfig(
-                output_dir=str(target),
-                train_size=gain.socrates_size,
-                dev_size=gain.dev_size * gain.seeds,
-                report_size=gain.report_size * gain.seeds,
-                positive_share=gain.positive_share,
-            ),
-            task,
-        )
-        making = self.folder / task / ".making"
-        shutil.rmtree(making, ignore_errors=True)
-        positive = round(gain.train_size * gain.positive_share)
-        for seed in range(gain.seeds):
-            order = [*pool["train"][seed * 499 :], *pool["train"][: seed * 499]]
-            sides = {True: positive, False: gain.train_size - positive}
-            scarce = []
-            for example in order:
-                if sides[example.is_positive]:
-                    sides[example.is_positive] -= 1
-                    scarce.append(example)
-            dev = pool["dev"][seed * gain.dev_size : (seed + 1) * gain.dev_size]
-            report = pool["report"][seed * gain.report_size : (seed + 1) * gain.report_size]
-            splits = {"dev": dev, "report": report}
-            write_splits(making / f"seed-{seed}" / FORMATS[task], task, {"train": scarce, **splits})
-            write_splits(
-                making / f"gold-{seed}" / FORMATS[task], task, {"train": pool["train"], **splits}
+        target, gain = self.folder / task / "files", self.gain
+        if not target.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            sizes = ScarceSizes(
+                gain.train_size,
+                gain.dev_size,
+                gain.report_size,
+                gain.socrates_size,
+                gain.seeds,
+                gain.positive_share,
             )
-        os.rename(making, target)
+            write_scarce_tasks(target, task, sizes)
 
     def _task(self, task: str, name: str) -> Any:
-        from bort.tasks.options import TaskOptions
-        from bort.tasks.records import get_task
-        from data.agora_task import open_agora_task
-        from data.generated_tasks import FORMATS
-        from data.task_sets import open_task_data
+        from data.scarce_tasks import open_scarce_task
 
-        where = self.folder / task / "files" / name
-        data = open_task_data(
-            get_task(FORMATS[task]), self.vocabulary, TaskOptions(), MAX_LEN, data_dir=where
-        )
-        report = where / FORMATS[task] / "report.tsv"
-        return open_agora_task(data, MAX_LEN, share=0.2, seed=0, report_file=report)
+        return open_scarce_task(self.folder / task / "files", task, name, self.vocabulary, MAX_LEN)
 
     # --- models
 
     def _train_socrates(self, task: str) -> None:
         from bort.finetuning_config import FinetuningConfig
-        from bort.gluon.distributed import SingleProcess
-        from bort.gluon.finetuning_run import StartingPoint, run_finetuning
+        from bort.gluon.agora_sample import make_socrates
 
-        target = self._socrates(task)
-        if target.is_dir():
-            return
-        gain, making = self.gain, self.folder / task / ".socrates-making"
-        shutil.rmtree(making, ignore_errors=True)
+        gain = self.gain
         config = FinetuningConfig(
             epochs=gain.socrates_epochs,
             lr=gain.socrates_lr,
@@ -210,10 +169,9 @@ class _Benchmark:
             batch_size=32,
             max_len=MAX_LEN,
         )
-        data = self._task(task, "gold-0").data
-        run_finetuning(data, StartingPoint(str(self.teacher), ""), config, making, SingleProcess())
-        os.rename(making / "model", target)
-        shutil.rmtree(making)
+        if not self._socrates(task).is_dir():
+            data = self._task(task, "gold-0").data
+            make_socrates(self._socrates(task), data, self.teacher, config)
 
     def _socrates(self, task: str) -> Path:
         return self.folder / task / "socrates"

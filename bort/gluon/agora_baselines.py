@@ -50,6 +50,7 @@ def best_of(
     context: mx.Context,
     *,
     stop_requested: Callable[[], bool] = lambda: False,
+    on_trained: Callable[[Training, float], None] = lambda training, score: None,
 ) -> Optional[Contender]:
     """Train with every set on the same points, and judge the best by dev score on the report split.
 
@@ -64,6 +65,7 @@ def best_of(
         folder: keeps trainings and the best model.
         context: CPU or GPU.
         stop_requested: asked before each training.
+        on_trained: told of each finished training with its dev score.
 
     Returns:
         How the best one does; None when stopped.
@@ -73,7 +75,7 @@ def best_of(
     """
     began = time.perf_counter()
     task.report.refuse_leaks(points, "training data")
-    trainer = GluonTimaeus(task, start, timaeus, folder, context)
+    trainer = GluonTimaeus(task, start, timaeus, folder, context, on_trained=on_trained)
     trainings = Trainings(trainer, TrainingStore(folder, 0), stop_requested=stop_requested)
     found = trainings.run(Training.plan(sets, points))
     if found is None:

@@ -79,6 +79,7 @@ def run_agora_in_folder(
     resume: bool = False,
     cpu_only: bool = True,
     stop_requested: Callable[[], bool] = lambda: False,
+    on_trained: Callable[[Training, float], None] = lambda training, score: None,
 ) -> Dict[str, Any]:
     """Run Agora and leave in `plan.folder` the best model, its scores and all that led to it.
 
@@ -115,7 +116,8 @@ def run_agora_in_folder(
         _announce(plan)
     wait_for_all(communicator)
 
-    def on_trained(training: Training, score: float) -> None:
+    def tell(training: Training, score: float) -> None:
+        on_trained(training, score)
         if chief:
             share = "" if training.budget == 1 else f" ({training.budget:.2f} of the epochs)"
             log.info("  %s: dev %.4f%s", training.theta, score, share)
@@ -127,7 +129,7 @@ def run_agora_in_folder(
         folder,
         context,
         keep_all=plan.config.warm_start,
-        on_trained=on_trained,
+        on_trained=tell,
     )
     trainings = AgoraTrainings(
         trainer,
