@@ -15,7 +15,8 @@ import mxnet as mx
 from bort.agora.config import AgoraConfig
 from bort.agora.examples import Example, Point, points_key
 from bort.agora.hyperparameters import HyperparameterSets
-from bort.agora.loop import AgoraResult, IterationReport, run_agora
+from bort.agora.loop import run_agora
+from bort.agora.reports import AgoraResult, IterationReport
 from bort.agora.socrates import CachedSocrates
 from bort.agora.store import AnswerStore, TrainingStore
 from bort.agora.table import as_dict, headings, row
