@@ -63,7 +63,8 @@ def test_labels_have_the_share_that_is_asked_for(share):
                 for e in generate_task(config, name)[split]
             ]
             assert sum(positive) == round(size * share)
-            assert len(set(positive[: len(positive) // 2])) == 2, "shuffled"
+            if split == "train":  # the few of the other could all be on one side by chance
+                assert len(set(positive[: len(positive) // 2])) == 2, "shuffled"
 
 
 def test_the_same_seed_gives_the_same_examples_and_another_seed_others(task):
