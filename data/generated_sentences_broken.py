@@ -1,4 +1,4 @@
-"""Sentences of the generated English, as they are and with one word broken against the grammar."""
+"""Sentences of the generated English, as they are and broken against the grammar."""
 
 from __future__ import annotations
 
@@ -67,3 +67,39 @@ def _break_one(sentence: Sentence, draw: Draw) -> Tuple[Break, str]:
     chosen = draw.choose(rare if rare and draw.percent(60) else possible)
     text = sentence.text
     return chosen, text[: chosen.span.start] + chosen.new + text[chosen.span.end :]
+
+
+# --- order of words
+
+
+def exchanges(sentence: Sentence) -> List[int]:
+    """Numbers of the words, counted by spaces, that may not change places with the next one.
+
+    Not the first word, whose capital would tell, nor words with a mark, nor two adjectives.
+    """
+    words = sentence.text.split(" ")
+    adjectives = {p.span.of(sentence.text) for p in sentence.parts if p.role == "adjective"}
+    return [
+        number
+        for number in range(1, len(words) - 1)
+        if words[number].isalpha()
+        and words[number + 1].isalpha()
+        and words[number] != words[number + 1]
+        and not {words[number], words[number + 1]} <= adjectives
+    ]
+
+
+def order(seed: int, number: int, draw: Draw) -> Iterator[Candidate]:
+    """One sentence of a document as it is, and another one with two neighbours exchanged."""
+    several = list(document(seed, number).structure)
+    good = draw.take(several)
+    yield Candidate((good.text,), 1.0, True, "as written")
+    sentence = draw.take(several)
+    possible = exchanges(sentence)
+    if not possible:
+        return
+    place = draw.choose(possible)
+    words = sentence.text.split(" ")
+    words[place : place + 2] = words[place + 1], words[place]
+    origin = f"{words[place + 1]} {words[place]} were exchanged"
+    yield Candidate((" ".join(words),), 0.0, False, origin)

@@ -1,4 +1,4 @@
-"""Tasks with known truth, made from the generated English, in the files of four GLUE tasks.
+"""Tasks with known truth, made from the generated English, in the files of GLUE tasks.
 
 They are synthetic: made to measure and to show, where every label is right by the grammar that
 wrote the sentence. They say nothing about the tasks whose file format they borrow.
@@ -6,6 +6,8 @@ wrote the sentence. They say nothing about the tasks whose file format they borr
 | name | format | a positive label says |
 |---|---|---|
 | acceptability | CoLA | the sentence is as the grammar wrote it; otherwise one word was broken |
+| order | CoLA | the sentence is as the grammar wrote it; otherwise two neighbours were exchanged |
+| actor | SST-2 | the one who acts in the sentence is a woman; otherwise a man |
 | entailment | RTE | the hypothesis is a fact that the premise states |
 | coreference | WNLI | the pronoun was replaced by the name that it stands for |
 | similarity | STS-B | (0 to 5) so many of day, person, adjective, object, place are the same |
@@ -16,19 +18,22 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence, Set, Tuple
+from typing import Dict, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from bort.agora.examples import Example, normalised_key
 from bort.config import Config, setting
 from bort.errors import InputError
 from bort.files import atomic_write, write_json
 from data.generated_pairs import Candidate, coreference, entailment, similarity
-from data.generated_sentences_broken import acceptability
+from data.generated_sentences_broken import acceptability, order
+from data.generated_sentences_people import actor
 from data.generated_story import Draw
 
-TASKS = ("acceptability", "entailment", "coreference", "similarity")
+TASKS = ("acceptability", "order", "actor", "entailment", "coreference", "similarity")
 FORMATS = {
     "acceptability": "CoLA",
+    "order": "CoLA",
+    "actor": "SST-2",
     "entailment": "RTE",
     "coreference": "WNLI",
     "similarity": "STS-B",
@@ -36,6 +41,8 @@ FORMATS = {
 SPLITS = ("train", "dev", "report")
 _MAKERS = {
     "acceptability": acceptability,
+    "order": order,
+    "actor": actor,
     "entailment": entailment,
     "coreference": coreference,
     "similarity": similarity,
@@ -52,7 +59,9 @@ NOTICE = (
 class GeneratedTasksConfig(Config):
     """What is made."""
 
-    output_dir: str = setting(..., "folder to make: a folder for each task, named as its format")
+    output_dir: str = setting(
+        ..., "folder to make: <task>/<format>/train.tsv, dev.tsv and report.tsv"
+    )
     tasks: Tuple[str, ...] = setting(TASKS, "which tasks", choices=TASKS)
     train_size: int = setting(500, "training examples", minimum=2, maximum=50_000)
     dev_size: int = setting(200, "dev examples", minimum=2, maximum=50_000)
@@ -75,11 +84,13 @@ class GeneratedExample:
     Attributes:
         texts: one sentence, or two.
         label: 0 or 1; of similarity 0.0 to 5.0.
+        is_positive: on which side of a balanced split it counts.
         origin: where it came from: document, and what was done to it.
     """
 
     texts: Tuple[str, ...]
     label: float
+    is_positive: bool
     origin: str
 
 
@@ -115,7 +126,11 @@ def generate_task(config: GeneratedTasksConfig, task: str) -> Dict[str, List[Gen
                     seen.add(key)
                     left[candidate.is_positive] -= 1
                     origin = f"document {document}: {candidate.origin}"
-                    found.append(GeneratedExample(candidate.texts, candidate.label, origin))
+                    found.append(
+                        GeneratedExample(
+                            candidate.texts, candidate.label, candidate.is_positive, origin
+                        )
+                    )
             document += 1
         splits[name] = _shuffled(found, Draw(config.seed, -1))
     return splits
@@ -127,7 +142,7 @@ def write_tasks(config: GeneratedTasksConfig) -> Dict[str, Dict[str, int]]:
     There is no `test.tsv`: nobody takes submissions for these.
 
     Returns:
-        Sizes of the splits by the name of the format.
+        Sizes of the splits of each task. `<output_dir>/<task>` is the task's `data_dir`.
 
     Raises:
         InputError: a folder that is there already, or see `generate_task`.
@@ -138,13 +153,22 @@ def write_tasks(config: GeneratedTasksConfig) -> Dict[str, Dict[str, int]]:
         raise InputError(f"{root}: is there already; name another folder")
     made = {task: generate_task(config, task) for task in config.tasks}
     for task, splits in made.items():
-        for name, examples in splits.items():
-            lines = _FILES[task](examples)
-            with atomic_write(root / FORMATS[task] / f"{name}.tsv") as stream:
-                stream.write("".join("\t".join(line) + "\n" for line in lines).encode("utf-8"))
+        write_splits(root / task / FORMATS[task], task, splits)
     settings = {key: value for key, value in config.as_dict().items() if key != "output_dir"}
     write_json(root / "about.json", {"notice": NOTICE, "settings": settings})
-    return {FORMATS[t]: {n: len(e) for n, e in s.items()} for t, s in made.items()}
+    return {t: {n: len(e) for n, e in s.items()} for t, s in made.items()}
+
+
+def write_splits(folder: Path, task: str, splits: Mapping[str, Sequence[GeneratedExample]]) -> None:
+    """Write `<split>.tsv` in the task's format for every split.
+
+    Raises:
+        WorkError: a file cannot be written.
+    """
+    for name, examples in splits.items():
+        lines = _FILES[task](examples)
+        with atomic_write(folder / f"{name}.tsv") as stream:
+            stream.write("".join("\t".join(line) + "\n" for line in lines).encode("utf-8"))
 
 
 def _candidates(task: str, seed: int, number: int) -> Iterator[Candidate]:
@@ -187,4 +211,16 @@ def _sts(examples: Sequence[GeneratedExample]) -> _Rows:
     ]
 
 
-_FILES = {"acceptability": _cola, "entailment": _rte, "coreference": _wnli, "similarity": _sts}
+def _sst(examples: Sequence[GeneratedExample]) -> _Rows:
+    rows: _Rows = [("sentence", "label")]
+    return rows + [(e.texts[0], f"{e.label:.0f}") for e in examples]
+
+
+_FILES = {
+    "acceptability": _cola,
+    "order": _cola,
+    "actor": _sst,
+    "entailment": _rte,
+    "coreference": _wnli,
+    "similarity": _sts,
+}

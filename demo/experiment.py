@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterator
 from bort.errors import InputError
 from bort.files import read_json, write_json
 from bort.search.ranking import SearchResult
+from demo.agora import compare_agora, lines
 from demo.plan import (
     GENERATED,
     LONGEST_SECONDS,
@@ -60,16 +61,24 @@ def run_demo(config: DemoConfig) -> Dict[str, Any]:
     with stage("students"):
         runs = train_students(config, folder, answer_seconds)
         shutil.rmtree(folder / ANSWERS)
+    compared = None
+    if config.agora and config.corpus == GENERATED:
+        with stage("agora"):
+            compared = compare_agora(config, folder)
     with stage("report"):
         last = {name: values[-1] for name, values in teacher_curve.values.items()}
         results = summarise(last, runs, unigram, seconds)
         results["search"] = search.as_dict()
         results["settings"] = config.as_dict()
+        if compared is not None:
+            results["agora"] = compared
         results["teacher_seconds_per_step"] = answer_seconds
         save(folder, results, runs)
     results["seconds"] = dict(seconds)
     write_json(folder / "results.json", results)
     log.info("\n%s\n", table(results))
+    if compared is not None:
+        log.info("%s\n", "\n".join(lines(compared)))
     log.info("figure: %s", folder / "learning_curves.png")
     log.info("numbers: %s (%.0f s in all)", folder / "results.json", sum(seconds.values()))
     return results

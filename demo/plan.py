@@ -18,9 +18,8 @@ PLANNED_SECONDS: Mapping[str, float] = {
     "agora": 90.0,
     "report": 30.0,
 }
-"""Seconds of every stage the demonstration holds in the end, 575 of its 600; `agora` is kept free
-for a stage that is to come. `search` includes recording the teacher's answers.
-"""
+"""Seconds of every stage, 575 of the 600 that it may take. `search` includes recording the
+teacher's answers."""
 
 LONGEST_SECONDS = 600.0
 
@@ -66,7 +65,14 @@ class DemoConfig(Config):
     dropout: float = setting(
         0.0, "of teacher and students; text that is seen once needs none", minimum=0.0, maximum=0.9
     )
-    seeds: int = setting(3, "students of each kind", minimum=1)
+    seeds: int = setting(3, "students of each kind; comparisons with Agora", minimum=1)
+    agora: bool = setting(True, "end with Agora on a generated task (generated English only)")
+    agora_train_size: int = setting(100, "gold examples that Agora's student has", minimum=8)
+    agora_dev_size: int = setting(200, "dev examples of that task", minimum=8)
+    agora_report_size: int = setting(1_000, "examples of its honest score", minimum=8)
+    agora_inputs: int = setting(2_000, "inputs each training of Agora's student sees", minimum=8)
+    socrates_size: int = setting(3_000, "gold examples that Socrates learns from", minimum=8)
+    socrates_epochs: int = setting(3, "passes of Socrates over them", minimum=1)
     evaluations: int = setting(10, "points of each curve", minimum=1)
     seed: int = setting(0, "seed of everything", minimum=0)
 

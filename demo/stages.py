@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -135,12 +135,12 @@ def train_model(
     settings: PretrainingConfig,
     data: PretrainingData,
     teacher: Optional[TeacherAnswers] = None,
-    counter: Optional[Any] = None,
+    on_step_done: Optional[Callable[[], None]] = None,
 ) -> Tuple[BortModel, Curve]:
     """Train one model; the curve holds its held-out scores and the seconds spent on training.
 
-    The time of evaluations is not counted. With a `counter` (a shared integer) the steps are added
-    to it, and no progress is shown here.
+    The time of evaluations is not counted. With `on_step_done` every step is told to it, and no
+    progress is shown here.
     """
     mx.random.seed(settings.seed)
     model = BortModel(architecture, dropout=settings.dropout)
@@ -157,9 +157,8 @@ def train_model(
         now = time.perf_counter()
         spent += now - last_step
         last_step = now
-        if counter is not None:
-            with counter.get_lock():
-                counter.value += 1
+        if on_step_done is not None:
+            on_step_done()
 
     def on_evaluation(step: int, score: MaskedTokenScore) -> None:
         nonlocal last_step
@@ -170,7 +169,10 @@ def train_model(
         last_step = time.perf_counter()
 
     hooks = PretrainingHooks(
-        on_step=on_step, on_evaluation=on_evaluation, title=title, show_progress=counter is None
+        on_step=on_step,
+        on_evaluation=on_evaluation,
+        title=title,
+        show_progress=on_step_done is None,
     )
     pretrain(model, data, settings, SingleProcess(), mx.cpu(), teacher=teacher, hooks=hooks)
     frozen = {name: tuple(column) for name, column in values.items()}

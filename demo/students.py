@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-import os
-from concurrent.futures import Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Dict, List, Mapping
 
-from bort.errors import WorkError
 from bort.gluon.model_folder import save_model_folder
 from bort.report.learning_curves import Curve
-from bort.runs import Progress
 from bort.teacher_cache import TeacherCache
-from bort.threads import available_cores
 from demo.plan import DemoConfig
+from demo.processes import advance, run_in_processes
 from demo.search import ANSWERS
 from demo.stages import architecture_for, student_settings, train_model
 from demo.text import open_text
 
 DISTILLED, SELF_SUPERVISED = "distilled", "self_supervised"
 STUDENT = "student"
-
-_counter: Any = None
 
 
 def train_students(
@@ -46,46 +38,16 @@ def train_students(
         WorkError: when a student's process dies.
     """
     jobs = [(seed, kind) for seed in range(config.seeds) for kind in (DISTILLED, SELF_SUPERVISED)]
-    spawn = multiprocessing.get_context("spawn")
-    counter = spawn.Value("l", 0)
-    progress = Progress(len(jobs) * config.student_steps, f"{len(jobs)} students")
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"  # read by the processes when they import MXNet
-    workers = max(1, min(len(jobs), available_cores()))
-    try:
-        with ProcessPoolExecutor(workers, spawn, _begin, (counter,)) as pool:
-            futures = [pool.submit(_train, config, folder, seed, kind) for seed, kind in jobs]
-            _watch(futures, counter, progress)
-            curves = [future.result() for future in futures]
-    except BrokenProcessPool as error:
-        raise WorkError("a student's process died (out of memory?)") from error
-    finally:
-        progress.close()
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
+    curves = run_in_processes(
+        _train,
+        [(config, folder, seed, kind) for seed, kind in jobs],
+        len(jobs) * config.student_steps,
+        f"{len(jobs)} students",
+    )
     runs: Dict[str, List[Curve]] = {DISTILLED: [], SELF_SUPERVISED: []}
     for (_, kind), curve in zip(jobs, curves):
         runs[kind].append(_with_teacher(curve, answer_seconds) if kind == DISTILLED else curve)
     return runs
-
-
-def _begin(counter: Any) -> None:
-    global _counter
-    _counter = counter
-
-
-def _watch(futures: List[Future[Curve]], counter: Any, progress: Progress) -> None:
-    """Show the steps of all students until they are done or one fails."""
-    shown = 0
-    while True:
-        done, pending = wait(futures, timeout=0.5)
-        count = int(counter.value)
-        progress.advance(count - shown)
-        shown = count
-        if not pending or any(future.exception() is not None for future in done):
-            return
 
 
 def _train(config: DemoConfig, folder: Path, seed: int, kind: str) -> Curve:
@@ -97,7 +59,7 @@ def _train(config: DemoConfig, folder: Path, seed: int, kind: str) -> Curve:
     assert config.student is not None, "the search or a flag has named one"
     architecture = architecture_for(config.student, text, config)
     data = text.with_masks(settings)
-    model, curve = train_model("student", architecture, settings, data, answers, _counter)
+    model, curve = train_model("student", architecture, settings, data, answers, advance)
     if kind == DISTILLED and seed == 0:
         target = folder / STUDENT
         save_model_folder(target, model, {"vocabulary": text.vocabulary.fingerprint})

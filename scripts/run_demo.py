@@ -25,8 +25,8 @@ def _work(parsed: argparse.Namespace) -> int:
     from demo.experiment import run_demo
 
     results = run_demo(config)
-    shown = ("mlm_accuracy", "mlm_loss", "perplexity", "seconds", "time_to_equal_accuracy")
-    print(json.dumps({name: results[name] for name in shown}, indent=2))
+    shown = ("mlm_accuracy", "mlm_loss", "perplexity", "agora", "seconds", "time_to_equal_accuracy")
+    print(json.dumps({name: results[name] for name in shown if name in results}, indent=2))
     return 0
 
 

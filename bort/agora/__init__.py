@@ -8,7 +8,8 @@ Source: arXiv 2010.07990 (the algorithm), arXiv 2010.10499, section 4 (its use).
 from bort.agora.config import AgoraConfig, AgoraPaths, AgoraSets, make_sets
 from bort.agora.examples import Example, Point
 from bort.agora.hyperparameters import PAPER_SETS, HyperparameterSet, read_sets
-from bort.agora.loop import AgoraResult, IterationReport, run_agora
+from bort.agora.loop import run_agora
+from bort.agora.reports import AgoraResult, IterationReport
 from bort.agora.socrates import Answer, CachedSocrates, SocratesLabeller
 from bort.agora.splits import SealedReport, carve_report
 from bort.agora.store import AnswerStore, TrainingStore

@@ -107,6 +107,24 @@ def read_sets(path: PathLike) -> HyperparameterSets:
     return _in_file(path, check_sets, sets)
 
 
+def with_more_seeds(sets: Sequence[HyperparameterSet], count: int) -> HyperparameterSets:
+    """`count` sets: the given ones, and then they again with seeds that none of them has.
+
+    Plain fine-tuning gets them to have as many trainings as Agora.
+
+    >>> more = with_more_seeds(grid([0, 1], [1e-4], [0.0], [0.1]), 5)
+    >>> [theta.seed for theta in more]
+    [0, 1, 2, 3, 4]
+    """
+    given = check_sets(sets)
+    stride = max(theta.seed for theta in given) - min(theta.seed for theta in given) + 1
+    return tuple(
+        dataclasses.replace(theta, seed=theta.seed + stride * turn)
+        for turn in range(-(-count // len(given)))
+        for theta in given
+    )[:count]
+
+
 def choose_economical(
     sets: Sequence[HyperparameterSet], count: int, generator: np.random.Generator
 ) -> HyperparameterSets:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Dict
 
-from bort.agora.loop import IterationReport
+from bort.agora.reports import IterationReport
 
 _HEADINGS = ("iter", "sets", "best dev", "so far", "points", "added", "kept", "Socrates", "cost")
 _WIDTHS = (4, 5, 9, 8, 7, 6, 6, 9, 8)

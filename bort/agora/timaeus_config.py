@@ -15,6 +15,12 @@ class TimaeusConfig(Config):
     """Settings that all trainings of a run share; see `FinetuningConfig` for their sources."""
 
     epochs: int = setting(50, "passes over the training data in a full training", minimum=1)
+    inputs: Optional[int] = setting(
+        None,
+        "inputs that a full training sees, in place of --epochs: a training set that grows is "
+        "passed over less often, and no training takes longer than the first",
+        minimum=1,
+    )
     batch_size: Optional[int] = setting(
         None, "inputs a micro-batch; default: the task's", minimum=1
     )
@@ -31,20 +37,26 @@ class TimaeusConfig(Config):
     threads: int = setting(1, "threads of every process; start as many ranks as cores", minimum=1)
     batch_size_eval: int = setting(32, "inputs in evaluation", minimum=1, speed_only=True)
 
-    def finetuning(self, theta: HyperparameterSet, budget: float = 1.0) -> FinetuningConfig:
+    def finetuning(
+        self, theta: HyperparameterSet, examples: int, budget: float = 1.0
+    ) -> FinetuningConfig:
         """The settings of one training.
 
         Args:
             theta: θ.
+            examples: size of the training set, 1 or more.
             budget: share of the epochs, above 0, at most 1; warm-up and decay shrink with it.
 
         >>> theta = HyperparameterSet(3, 1e-4, 10.0, 0.35)
-        >>> TimaeusConfig(epochs=9).finetuning(theta, 1 / 3).epochs
+        >>> TimaeusConfig(epochs=9).finetuning(theta, 100, 1 / 3).epochs
         3
+        >>> [TimaeusConfig(inputs=3_000).finetuning(theta, n).epochs for n in (100, 1_000, 9_000)]
+        [30, 3, 1]
         """
+        epochs = self.epochs if self.inputs is None else self.inputs / examples
         return FinetuningConfig(
             **theta.as_dict(),
-            epochs=max(1, round(self.epochs * budget)),
+            epochs=max(1, round(epochs * budget)),
             batch_size=self.batch_size,
             accumulate=self.accumulate,
             max_len=self.max_len,

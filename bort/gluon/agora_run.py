@@ -15,7 +15,8 @@ import mxnet as mx
 from bort.agora.config import AgoraConfig
 from bort.agora.examples import Example, Point, points_key
 from bort.agora.hyperparameters import HyperparameterSets
-from bort.agora.loop import AgoraResult, IterationReport, run_agora
+from bort.agora.loop import run_agora
+from bort.agora.reports import AgoraResult, IterationReport
 from bort.agora.socrates import CachedSocrates
 from bort.agora.store import AnswerStore, TrainingStore
 from bort.agora.table import as_dict, headings, row
@@ -79,6 +80,7 @@ def run_agora_in_folder(
     resume: bool = False,
     cpu_only: bool = True,
     stop_requested: Callable[[], bool] = lambda: False,
+    on_trained: Callable[[Training, float], None] = lambda training, score: None,
 ) -> Dict[str, Any]:
     """Run Agora and leave in `plan.folder` the best model, its scores and all that led to it.
 
@@ -115,7 +117,8 @@ def run_agora_in_folder(
         _announce(plan)
     wait_for_all(communicator)
 
-    def on_trained(training: Training, score: float) -> None:
+    def tell(training: Training, score: float) -> None:
+        on_trained(training, score)
         if chief:
             share = "" if training.budget == 1 else f" ({training.budget:.2f} of the epochs)"
             log.info("  %s: dev %.4f%s", training.theta, score, share)
@@ -127,7 +130,7 @@ def run_agora_in_folder(
         folder,
         context,
         keep_all=plan.config.warm_start,
-        on_trained=on_trained,
+        on_trained=tell,
     )
     trainings = AgoraTrainings(
         trainer,
@@ -309,7 +312,7 @@ def _finish(
     task, folder = plan.task, plan.folder
     _publish(trainer.folder_of(result.best.handle), folder / MODEL, plan)
     trainer.keep_only([result.best.handle])
-    report_scores = _score_report(task, folder / MODEL, plan.timaeus.batch_size_eval, context)
+    report_scores = score_report(task, folder / MODEL, plan.timaeus.batch_size_eval, context)
     dev_scores = read_json(folder / MODEL / DESCRIPTION_FILE)["extra"]["metrics"]
     report_mean = sum(report_scores.values()) / len(report_scores)
     write_json(folder / CHS_FILE, result.convergent_set.as_dict())
@@ -341,10 +344,14 @@ def _finish(
     return summary
 
 
-def _score_report(
+def score_report(
     task: AgoraTask, model: Path, batch_size: int, context: mx.Context
 ) -> Dict[str, float]:
-    """The task's metrics on the report split, which is opened here and nowhere else."""
+    """The task's metrics on the report split, which is opened here and nowhere else.
+
+    Raises:
+        WorkError: before the winner is fixed.
+    """
     report = task.open_report()
     classifier = TaskClassifier.load(model, context)
     outputs = classifier.outputs(report, SingleProcess(), batch_size)

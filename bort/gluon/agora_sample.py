@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 from pathlib import Path
-from typing import Tuple
+from typing import Any, Dict, Tuple
 
 import mxnet as mx
 
@@ -46,14 +46,32 @@ def make_sample_models(
             data.vocabulary.save(making / "vocabulary")
             os.rename(making, timaeus)
         if not socrates.exists():
-            making = _fresh(folder / ".socrates-making")
             config = FinetuningConfig(epochs=8, lr=1e-3, weight_decay=0.0, max_len=max_len)
-            start = StartingPoint(str(timaeus), architecture)
-            run_finetuning(data, start, config, making, SingleProcess())
-            os.rename(making / MODEL, socrates)
-            shutil.rmtree(making)
+            make_socrates(socrates, data, timaeus, config)
     wait_for_all(communicator)
     return timaeus, socrates
+
+
+def make_socrates(
+    folder: Path, data: TaskData, pretrained: Path, config: FinetuningConfig
+) -> Dict[str, Any]:
+    """Fine-tune a model on a task as `folder`, which is there afterwards as a whole or not at all.
+
+    Args:
+        folder: a new one.
+        data: the task.
+        pretrained: folder of the model to start from.
+        config: of the fine-tuning.
+
+    Returns:
+        What `run_finetuning` returns.
+    """
+    making = _fresh(folder.with_name(f".{folder.name}-making"))
+    start = StartingPoint(str(pretrained), "")
+    result = run_finetuning(data, start, config, making, SingleProcess())
+    os.rename(making / MODEL, folder)
+    shutil.rmtree(making)
+    return result
 
 
 def _fresh(folder: Path) -> Path:

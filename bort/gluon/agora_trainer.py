@@ -75,7 +75,7 @@ class GluonTimaeus:
             WorkError: a loss that is not finite, a full disk.
         """
         task, data = self._task, self._task.data
-        config = self._config.finetuning(training.theta, training.budget)
+        config = self._config.finetuning(training.theta, len(training.points), training.budget)
         network = build_classifier(data, self._start, config, self._context)
         if training.start_handle is not None:
             self._take_over(network, training.start_handle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Optional, Sequence
 
-from bort.agora.loop import IterationReport
+from bort.agora.reports import IterationReport
 from bort.files import atomic_write
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from bort.errors import InputError
 from bort.report.learning_curves import Curve
+from demo.agora import lines
 from demo.experiment import _clear
 from demo.plan import LONGEST_SECONDS, PLANNED_SECONDS, make_config, planned_training_seconds
 from demo.results import save, summarise, table
@@ -119,3 +120,18 @@ def test_a_selection_is_spread_over_its_source():
     assert (chosen[7] == source[49]).all()
     assert list(chosen.lengths) == [len(chosen[n]) for n in range(8)]
     assert evenly_chosen(source, 99) is source
+
+
+def test_agora_is_shown_beside_plain_fine_tuning():
+    way = {"report": 0.25, "dev": 0.5, "trainings": 7}
+    found = {
+        "task": "acceptability",
+        "metric": "Matthews correlation",
+        "sizes": {"train": 100, "report": 1000, "socrates": 3000},
+        "socrates": {"matthews": 0.875},
+        "seeds": [{"plain": way, "agora": {**way, "report": 0.625}}],
+    }
+    first, second = lines(found)
+    assert "synthetic" in first
+    assert "0.875" in first
+    assert second.startswith("seed 0: plain fine-tuning 0.250, Agora 0.625 (7 and 7 trainings")

@@ -112,22 +112,22 @@ def test_a_generated_task_from_the_shell_script_to_evaluation(tmp_path, whole):
     make = [sys.executable, ROOT / "scripts" / "generate_tasks.py", "--output_dir"]
     sizes = "--train_size 60 --dev_size 20 --report_size 20 --tasks entailment"
     done = run([*make, tmp_path / "tasks", *sizes.split()])
-    assert json.loads(done.stdout)["tasks"]["RTE"]["train"] == 60
+    assert json.loads(done.stdout)["tasks"]["entailment"]["train"] == 60
     timaeus = whole / "sample" / "timaeus"
-    data = ["--data_dir", tmp_path / "tasks", "--max_len", "64"]
+    data = ["--data_dir", tmp_path / "tasks" / "entailment", "--max_len", "64"]
     train = [sys.executable, ROOT / "scripts" / "finetune.py", "--task_name", "RTE", *data]
     quick = ["--epochs", "2", "--lr", "1e-3", "--gpu", "false"]
     run([*train, *quick, "--pretrained_parameters", timaeus, "--output_dir", tmp_path / "socrates"])
     command = [ROOT / "run_finetune.sh", "RTE", "--agora", *data, *SETS, "--epochs", "1"]
     models = ["--timaeus", timaeus, "--socrates", tmp_path / "socrates" / "model"]
-    report = ["--report_file", tmp_path / "tasks" / "RTE" / "report.tsv", "--cpu_only"]
+    report = ["--report_file", data[1] / "RTE" / "report.tsv", "--cpu_only"]
     loop = ["--allow_weak_socrates", "--labels", "soft", "--output_dir", tmp_path / "run"]
     environment = {**os.environ, "BORT_PYTHON": sys.executable}
     done = run([*command, *models, *report, *loop], env=environment)
     printed = json.loads(done.stdout)
     assert printed["report"]["items"] == 20
     evaluate = [sys.executable, ROOT / "scripts" / "evaluate.py", "--model", printed["model"]]
-    scores = json.loads(run([*evaluate, "--data_dir", tmp_path / "tasks"]).stdout)
+    scores = json.loads(run([*evaluate, *data[:2]]).stdout)
     assert scores["metrics"] == printed["dev"]["metrics"]
     again = [*ONE, "--task", "RTE", *data, *models, *report, *loop[:-1], tmp_path / "chs"]
     done = run([*again, "--epochs", "1", "--chs", tmp_path / "run" / "chs.json"])

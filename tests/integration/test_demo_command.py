@@ -18,7 +18,10 @@ FEW = [
     *("--teacher", "1-2-32-64", "--scored_examples", "16", "--search_held_out_batches", "1"),
     *("--depths", "2", "--heads", "1", "2", "--hiddens", "8", "--intermediates", "8", "12"),
     *("--epsilon", "2", "--search_steps", "2"),
+    *("--agora_train_size", "16", "--agora_dev_size", "12", "--agora_report_size", "16"),
+    *("--agora_inputs", "16", "--socrates_size", "32", "--socrates_epochs", "1"),
 ]
+STAGES = {"data", "teacher", "search", "students", "report"}
 
 
 def run(*arguments, status=0):
@@ -40,7 +43,7 @@ def check_results(folder: Path, printed: str) -> None:
     assert json.loads(printed)["mlm_loss"] == results["mlm_loss"]
     for score in ("mlm_accuracy", "mlm_loss"):
         assert set(results[score]) == {"teacher", "distilled", "self_supervised"}
-    assert set(results["seconds"]) == {"data", "teacher", "search", "students", "report"}
+    assert set(results["seconds"]) == STAGES | ({"agora"} if "agora" in results else set())
     search = results["search"]
     assert len(search["ranking"]) == 2
     assert search["best"] == search["ranking"][0]
@@ -59,16 +62,33 @@ def check_results(folder: Path, printed: str) -> None:
     assert not list(folder.glob("answers*"))
 
 
+def check_agora(found) -> None:
+    assert found["synthetic"] is True
+    assert found["sizes"]["report"] == 16
+    assert len(found["seeds"]) == 2
+    for way in ("plain", "agora"):
+        # Fewer when a weak Socrates adds nothing: the same training is not repeated.
+        assert all(3 < seed[way]["trainings"] <= 7 for seed in found["seeds"])
+        scores = [seed[way]["report"] for seed in found["seeds"]]
+        assert all(-1 <= score <= 1 for score in scores)
+        assert found[way] == pytest.approx(sum(scores) / 2)
+    for seed in found["seeds"]:
+        assert seed["agora"]["points"] >= seed["plain"]["points"] == 16
+
+
 def test_generated_english(tmp_path):
     folder = tmp_path / "demo"
     small = ["--documents", "400", "--vocabulary_size", "700", "--held_out_share", "0.1"]
     done = run("--folder", folder, *small, *FEW)
     check_results(folder, done.stdout)
+    check_agora(json.loads((folder / "results.json").read_text())["agora"])
     assert "at most 10 minutes" in done.stderr
+    assert "seed 1: plain fine-tuning" in done.stderr
     assert "student by distillation" in done.stderr
     again = run("--folder", folder, *small, *FEW)
     once, twice = json.loads(done.stdout), json.loads(again.stdout)
     assert once["mlm_loss"] == twice["mlm_loss"], "the same seed gives the same numbers"
+    assert once["agora"] == twice["agora"]
 
 
 def test_a_text_file_in_its_place(tmp_path):
@@ -79,6 +99,7 @@ def test_a_text_file_in_its_place(tmp_path):
     sizes = ["--vocabulary_size", "420", "--held_out_share", "0.3", "--batch_size", "4"]
     done = run("--corpus", corpus, "--folder", tmp_path / "demo", *FEW, *sizes)
     check_results(tmp_path / "demo", done.stdout)
+    assert "agora" not in json.loads(done.stdout), "the task is made from generated English"
     assert "real English takes its time" in done.stderr
 
 

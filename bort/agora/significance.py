@@ -1,0 +1,69 @@
+"""Whether one way to train is better than another over seeds, said with a test fixed beforehand."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, List, Sequence
+
+import numpy as np
+
+from bort.errors import InputError
+
+
+def sign_flip_p_value(differences: Sequence[float]) -> float:
+    """One-sided paired permutation test: are the differences above 0?
+
+    Were both ways equally good, every difference could as well have the other sign. The p-value is
+    the share of all 2^N choices of signs (drawn at random beyond some hundred thousand) whose sum
+    is at least the one observed; its smallest possible value is 2^-N.
+
+    Args:
+        differences: one a seed: score of the one minus score of the other.
+
+    Raises:
+        InputError: fewer than two differences, or one that is not finite; SciPy is missing.
+
+    >>> sign_flip_p_value([0.1, 0.2, 0.3])
+    0.125
+    >>> sign_flip_p_value([0.1, -0.1])
+    0.75
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    if values.ndim != 1 or len(values) < 2:
+        raise InputError(f"a paired test needs at least 2 differences, given are {values.size}")
+    if not np.isfinite(values).all():
+        raise InputError(f"a difference is not finite: {list(differences)}")
+    found = _scipy_stats().permutation_test(
+        (values,),
+        np.sum,
+        permutation_type="samples",
+        alternative="greater",
+        n_resamples=200_000,
+        random_state=0,
+    )
+    return float(found.pvalue)
+
+
+def holm(p_values: Sequence[float]) -> List[float]:
+    """p-values of several tests, adjusted so that one false alarm among all is as rare as said.
+
+    The i-th smallest of m (from 0) becomes the largest of `(m − j)·p_j`, j ≤ i, at most 1.
+
+    Source: S. Holm, A simple sequentially rejective multiple test procedure, 1979.
+
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for place, number in enumerate(sorted(range(len(p_values)), key=lambda n: p_values[n])):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[number]))
+        adjusted[number] = highest
+    return adjusted
+
+
+def _scipy_stats() -> Any:
+    try:
+        return importlib.import_module("scipy.stats")
+    except ImportError as error:
+        raise InputError("SciPy is not installed: pip install scipy") from error
