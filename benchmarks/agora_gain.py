@@ -52,9 +52,7 @@ MAX_LEN = 64
 class GainConfig(Config):
     """What is compared."""
 
-    tasks: Tuple[str, ...] = setting(
-        ("acceptability", "entailment", "coreference"), "generated tasks"
-    )
+    tasks: Tuple[str, ...] = setting(("acceptability", "actor", "order"), "generated tasks")
     seeds: int = setting(8, "seeds a task: data, order, tau", minimum=2)
     train_size: int = setting(100, "gold examples that Timaeus has", minimum=8)
     dev_size: int = setting(200, "dev examples", minimum=8)
@@ -64,9 +62,9 @@ class GainConfig(Config):
     socrates_epochs: int = setting(6, "epochs of Socrates", minimum=1)
     socrates_lr: float = setting(4e-4, "learning rate of Socrates", above=0.0)
     lrs: Tuple[float, ...] = setting((1e-3, 5e-4), "learning rates of the sets", above=0.0)
-    set_seeds: int = setting(3, "seeds of the sets", minimum=1)
+    set_seeds: int = setting(2, "seeds of the sets", minimum=1)
     inputs: int = setting(
-        3_200, "inputs that each training of Timaeus sees, however many are different", minimum=1
+        2_000, "inputs that each training of Timaeus sees, however many are different", minimum=1
     )
     batch_size: int = setting(16, "inputs a step", minimum=1)
     arms: Tuple[str, ...] = setting(ARMS, "what is run", choices=ARMS)

@@ -61,7 +61,7 @@ class AgoraConfig(Config):
     sources: str = setting(
         "mistakes", "dev examples that new points are made from: mistakes or all", choices=SOURCES
     )
-    points_per_source: int = setting(1, "new points from each of them", minimum=1)
+    points_per_source: int = setting(8, "new points from each of them", minimum=1)
     max_new_points: int = setting(0, "new points an iteration, at most; 0: no bound", minimum=0)
     balance: str = setting(
         "fill",
@@ -80,13 +80,13 @@ class AgoraConfig(Config):
         "one_of", "one function is drawn, or all are applied in turn", choices=COMBINATIONS
     )
     tau_share: float = setting(
-        0.15, "share of the tokens that a function changes", above=0.0, maximum=1.0
+        0.4, "share of the tokens that a function changes", above=0.0, maximum=1.0
     )
     minimum_distance: float = setting(
         0.05, "smallest allowed edit distance of a new example, over tokens, 0 to 1", above=0.0
     )
     maximum_distance: float = setting(
-        0.5, "largest allowed edit distance of a new example", above=0.0, maximum=1.0
+        0.7, "largest allowed edit distance of a new example", above=0.0, maximum=1.0
     )
     attempts: int = setting(20, "calls of tau for each new point, at most", minimum=1)
     allow_weak_socrates: bool = setting(
