@@ -40,7 +40,7 @@ def test_flags_are_made_from_all_settings_without_clashes():
     [
         ({"direction": "up"}, "direction is 'up', allowed are worst_first, best_first"),
         ({"halving": 1}, "halving is 1, allowed are 0"),
-        ({"minimum_distance": 0.6}, "band of edit distance is 0.6 to 0.5"),
+        ({"minimum_distance": 0.8}, "band of edit distance is 0.8 to 0.7"),
         ({"taus": ("magic",)}, "taus is 'magic'"),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_folder_holds_one_run(samples, whole, tmp_path):
     with pytest.raises(InputError, match="holds no run of Agora to resume"):
         run_agora_in_folder(samples.plan(tmp_path / "none"), ALONE, resume=True)
     other = samples.plan(folder, dataclasses.replace(CONFIG, tau_share=0.3))
-    with pytest.raises(InputError, match=r"tau_share was 0.15 when the run of Agora began"):
+    with pytest.raises(InputError, match=r"tau_share was 0.4 when the run of Agora began"):
         run_agora_in_folder(other, ALONE, resume=True)
     other = samples.plan(folder, timaeus=dataclasses.replace(TIMAEUS, epochs=9))
     with pytest.raises(InputError, match="epochs was 2 when"):
