@@ -10,6 +10,7 @@ import numpy as np
 
 from bort.errors import InputError
 from bort.export.checks import TOLERANCE, Sample, largest_difference
+from bort.export.exported_folder import VOCABULARY_FOLDER, write_exported_description
 from bort.export.huggingface import check_vocabulary
 from bort.export.network import ArrayNetwork
 from bort.export.onnx_graph import (
@@ -21,13 +22,11 @@ from bort.export.onnx_graph import (
     TOKEN_TYPE_IDS,
     build_onnx,
 )
-from bort.files import atomic_write, sha256_of_file, write_json
+from bort.files import atomic_write
 from bort.text.vocabulary import Vocabulary
 
 MODEL_FILE = "model.onnx"
 DESCRIPTION_FILE = "onnx.json"
-VOCABULARY_FOLDER = "vocabulary"
-FORMAT = 1
 INT8_TOLERANCE = 1.0
 """Allowed difference of int8, relative as `bort.export.checks.TOLERANCE`: it only must not be
 nonsense. What it costs in a task's score is for that task's development set to say."""
@@ -83,21 +82,14 @@ def write_onnx(
                 original, answers, sample.lengths, tolerance, "ONNX Runtime"
             ),
         }
-    description: Dict[str, Any] = {
-        "format": FORMAT,
+    fields = {
         "opset": OPSET,
         "precision": precision,
         "inputs": [one.name for one in model.graph.input],
-        "output": model.graph.output[0].name,
-        "architecture": network.architecture.as_dict(),
-        "head": network.head,
-        "num_classes": network.num_classes,
-        "decoder": network.has_decoder and not network.head,
-        "extra": dict(network.extra),
+        "outputs": [one.name for one in model.graph.output],
         "checks": checks,
-        "files": {MODEL_FILE: sha256_of_file(folder / MODEL_FILE)},
     }
-    write_json(folder / DESCRIPTION_FILE, description)
+    write_exported_description(folder / DESCRIPTION_FILE, network, (MODEL_FILE,), fields)
     return checks
 
 

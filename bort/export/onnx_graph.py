@@ -46,9 +46,9 @@ def build_onnx(
     Inputs, all int64: `input_ids` (B, L) and `attention_mask` (B, L), 1 where a token counts;
     `token_type_ids` (B, L) if the network has token types; `masked_positions` (B, P) if asked for.
 
-    Output, float32: `logits` (B, C) of a classifier; `logits` (B, L, V) of a network with a
-    decoder, or (B, P, V) at the masked positions; else `last_hidden_state` (B, L, H), zero at
-    padding.
+    Outputs, float32: `logits` (B, C) of a classifier; `logits` (B, L, V) of a network with a
+    decoder, or (B, P, V) at the masked positions; and of every network, last,
+    `last_hidden_state` (B, L, H), zero at padding.
 
     Args:
         network: what to build.
@@ -77,14 +77,14 @@ def build_onnx(
         inputs.append((TOKEN_TYPE_IDS, ("batch", "length")))
     if masked_positions:
         inputs.append((MASKED_POSITIONS, ("batch", "predictions")))
-    output, shape = graph.build(masked_positions)
+    outputs = graph.build(masked_positions)
     proto, helper = onnx.TensorProto, onnx.helper
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "bort",
             [helper.make_tensor_value_info(name, proto.INT64, dims) for name, dims in inputs],
-            [helper.make_tensor_value_info(output, proto.FLOAT, shape)],
+            [helper.make_tensor_value_info(name, proto.FLOAT, dims) for name, dims in outputs],
             graph.initializers,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -121,25 +121,26 @@ class _Graph:
         self._constants: Dict[Tuple[str, bytes], str] = {}
         self._weights: Dict[str, str] = {}
 
-    def build(self, masked_positions: bool) -> Tuple[str, Sequence[Any]]:
-        """Add everything; the output's name and shape."""
+    def build(self, masked_positions: bool) -> List[Tuple[str, Sequence[Any]]]:
+        """Add everything; names and shapes of the outputs."""
         network, architecture = self._network, self._network.architecture
         x = self._embed()
         mask = self._additive_mask()
         for layer in range(architecture.depth):
             x = self._layer(x, mask, layer)
+        counts = self._add("Cast", [ATTENTION_MASK], to=self._onnx.TensorProto.FLOAT)
+        self._add("Mul", [x, self._unsqueeze(counts, -1)], output=HIDDEN)
+        hidden = (HIDDEN, ("batch", "length", architecture.hidden))
         if network.head:
-            return self._head(x), ("batch", network.num_classes)
+            return [(self._head(x), ("batch", network.num_classes)), hidden]
         if network.has_decoder:
             if masked_positions:
                 # (B, P) -> (B, P, 1), which picks rows of every (L, H)
                 positions = self._unsqueeze(MASKED_POSITIONS, -1)
                 x = self._add("GatherND", [x, positions], batch_dims=1)
             length = "predictions" if masked_positions else "length"
-            return self._decode(x), ("batch", length, architecture.vocabulary_size)
-        counts = self._add("Cast", [ATTENTION_MASK], to=self._onnx.TensorProto.FLOAT)
-        self._add("Mul", [x, self._unsqueeze(counts, -1)], output=HIDDEN)
-        return HIDDEN, ("batch", "length", architecture.hidden)
+            return [(self._decode(x), ("batch", length, architecture.vocabulary_size)), hidden]
+        return [hidden]
 
     def _embed(self) -> str:
         # (V, H), (B, L) -> (B, L, H)

@@ -13,9 +13,10 @@ from mxnet import autograd
 
 from bort.architecture import Architecture, get_architecture
 from bort.errors import InputError
+from bort.export.model_folder import DESCRIPTION_FILE
 from bort.files import PathLike
 from bort.gluon.model import BortModel
-from bort.gluon.model_folder import DESCRIPTION_FILE, load_model_folder
+from bort.gluon.model_folder import load_model_folder
 from bort.gluon.parameters import collect_arrays, load_parameters
 from bort.gluon.params_format import read_params
 from bort.text.examples import MaskedBatch

@@ -1,0 +1,162 @@
+"""Which engine runs a model here, and opening it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Optional, Tuple, Union
+
+from bort.engines.graph_engine import GraphEngine
+from bort.engines.onnxruntime_session import OnnxRuntimeSession
+from bort.engines.openvino_session import OpenVinoSession, computes_bf16
+from bort.engines.protocol import (
+    BF16,
+    ENGINES,
+    FAST,
+    FP32,
+    INT8,
+    MXNET,
+    ONNXRUNTIME,
+    OPENVINO,
+    PRECISIONS,
+    Engine,
+)
+from bort.engines.sources import ARRAYS, IR, ONNX, Source, read_source, source_of_network
+from bort.errors import InputError
+from bort.export.network import ArrayNetwork
+from bort.export.onnx_graph import build_onnx
+from bort.threads import available_cores
+
+AUTO = "auto"
+_READS = {
+    OPENVINO: (IR, ONNX, ARRAYS),
+    ONNXRUNTIME: (ONNX, ARRAYS),
+    MXNET: (ARRAYS,),
+}
+_EXTRA = {OPENVINO: "openvino", ONNXRUNTIME: "onnx", MXNET: "mxnet"}
+
+
+def installed_engines() -> Tuple[str, ...]:
+    """Names of the engines whose packages are installed, the fastest in float32 first."""
+    return tuple(name for name in ENGINES if _has(name))
+
+
+def open_engine(
+    folder: Path, engine: str = AUTO, precision: str = FP32, threads: Optional[int] = None
+) -> Engine:
+    """Load a model for use.
+
+    Args:
+        folder: see `bort.engines.sources.read_source`.
+        engine: `mxnet`, `onnxruntime`, `openvino`, or `auto`: the fastest one installed that reads
+            what the folder holds.
+        precision: `fp32`, or `fast`: whatever is fastest here of bf16, int8 and fp32. `fast`
+            changes answers a little, and differently from machine to machine. A graph that was
+            exported in int8 is computed in int8 either way.
+        threads: that compute; all cores that this process may use if None.
+
+    Raises:
+        InputError: an unknown or missing engine, a folder that is damaged or that the engine does
+            not read.
+    """
+    _check(engine, precision, threads)
+    return _open(read_source(Path(folder)), engine, precision, threads)
+
+
+def open_network(
+    network: ArrayNetwork,
+    engine: str = AUTO,
+    precision: str = FP32,
+    threads: Optional[int] = None,
+) -> Engine:
+    """Run a network that is in memory; arguments and errors are those of `open_engine`."""
+    _check(engine, precision, threads)
+    return _open(source_of_network(network), engine, precision, threads)
+
+
+def _check(engine: str, precision: str, threads: Optional[int]) -> None:
+    if engine not in (AUTO, *ENGINES):
+        raise InputError(f"engine is {engine!r}, allowed are {', '.join((AUTO, *ENGINES))}")
+    if precision not in PRECISIONS:
+        raise InputError(f"precision is {precision!r}, allowed are {', '.join(PRECISIONS)}")
+    if threads is not None and threads < 1:
+        raise InputError(f"threads is {threads}, allowed is at least 1")
+
+
+def _open(source: Source, engine: str, precision: str, threads: Optional[int]) -> Engine:
+    if engine == AUTO:
+        engine = _choose(source, precision)
+    if source.kind not in _READS[engine]:
+        readers = [name for name in ENGINES if source.kind in _READS[name]]
+        raise InputError(
+            f"{source.name}: the folder holds {source.kind}, which engine {engine} does not read; "
+            f"allowed are {', '.join(readers)}"
+        )
+    if not _has(engine):
+        raise InputError(
+            f'engine {engine}: the package is not installed: pip install "bort[{_EXTRA[engine]}]"'
+        )
+    count = threads or available_cores()
+    if engine == OPENVINO:
+        return _open_openvino(source, precision, count)
+    if engine == ONNXRUNTIME:
+        return _open_onnxruntime(source, precision, count)
+    from bort.gluon.engine import GluonEngine
+
+    assert source.network is not None
+    return GluonEngine(source.network, source.description, threads)
+
+
+def _choose(source: Source, precision: str) -> str:
+    """The fastest engine that is installed and reads the source."""
+    able = [name for name in installed_engines() if source.kind in _READS[name]]
+    if source.kind == ARRAYS and not _has("onnx"):
+        # The graphs of the other two are made with it.
+        able = [name for name in able if name == MXNET]
+    if not able:
+        readers = [name for name in ENGINES if source.kind in _READS[name]]
+        raise InputError(
+            f"{source.name}: none of the engines that read it is installed ({', '.join(readers)}): "
+            'pip install "bort[openvino]"'
+        )
+    in_integers = ONNXRUNTIME in able and source.kind != IR
+    if precision == FAST and in_integers and not (OPENVINO in able and computes_bf16()):
+        # Where there is no bf16, int8 in ONNX Runtime was measured to be the fastest.
+        return ONNXRUNTIME
+    return able[0]
+
+
+def _open_openvino(source: Source, precision: str, threads: int) -> Engine:
+    # Without instructions for bf16 it would be emulated, which is slower than fp32; so are the
+    # products of integers, which OpenVINO computes in float32.
+    kind = BF16 if precision == FAST and source.precision == FP32 and computes_bf16() else FP32
+    session = OpenVinoSession(_graph(source, FP32), kind, threads, source.name)
+    real = source.precision if source.precision != FP32 else kind
+    return GraphEngine(session, source.description, OPENVINO, real, source.name)
+
+
+def _open_onnxruntime(source: Source, precision: str, threads: int) -> Engine:
+    kind = source.precision
+    if precision == FAST and source.network is not None:
+        kind = INT8
+    session = OnnxRuntimeSession(_graph(source, kind), threads, source.name)
+    return GraphEngine(session, source.description, ONNXRUNTIME, kind, source.name)
+
+
+def _graph(source: Source, precision: str) -> Union[Path, bytes]:
+    """The file of an exported graph, or one made in memory."""
+    if source.graph is not None:
+        return source.graph
+    assert source.network is not None
+    model = build_onnx(
+        source.network, precision=precision, masked_positions=source.description.has_decoder
+    )
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _has(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
