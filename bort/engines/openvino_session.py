@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any, Dict, Iterable, List, Sequence, Union
 
 import numpy as np
 
@@ -42,8 +42,9 @@ class OpenVinoSession:
         except RuntimeError as error:
             raise InputError(f"{source}: OpenVINO cannot read it: {error}") from error
         self._request = self._compiled.create_infer_request()
-        self.inputs: Sequence[str] = [_name(one) for one in self._compiled.inputs]
-        self.outputs: Sequence[str] = [_name(one) for one in self._compiled.outputs]
+        # A port may have several names: of an addition of zeros, which is left out, the name stays.
+        self.inputs: Sequence[str] = _names(self._compiled.inputs)
+        self.outputs: Sequence[str] = _names(self._compiled.outputs)
 
     def run(self, feed: Dict[str, np.ndarray], output: str) -> np.ndarray:
         """See `Session`."""
@@ -82,5 +83,5 @@ def library() -> Any:
     return openvino
 
 
-def _name(port: Any) -> str:
-    return str(port.get_any_name())
+def _names(ports: Iterable[Any]) -> List[str]:
+    return [str(name) for port in ports for name in sorted(port.get_names())]

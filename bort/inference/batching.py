@@ -62,9 +62,9 @@ def plan_batches(
         predictions: int (N,), positions to predict of every input; None where none are.
         most_predictions: most positions of a batch, padding included.
 
-    >>> [batch.rows.tolist() for batch in plan_batches(np.array([9, 3, 12, 2]), tokens=32,
-    ...                                                longest=64)]
-    [[2, 0], [1, 3]]
+    >>> lengths = np.array([9, 3, 12, 2])
+    >>> [batch.rows.tolist() for batch in plan_batches(lengths, tokens=32, longest=64)]
+    [[0, 2], [1, 3]]
     """
     padded = np.array([padded_length(n, longest) for n in lengths.tolist()], dtype=np.int64)
     needed = np.zeros_like(padded) if predictions is None else np.asarray(predictions)

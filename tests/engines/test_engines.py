@@ -205,3 +205,15 @@ def test_fast_and_auto_take_what_is_fastest(tmp_path: Path, monkeypatch: Any) ->
 def test_mxnet_knows_fp32_alone(tmp_path: Path) -> None:
     write_network(tmp_path, make_network())
     assert open_engine(tmp_path, "mxnet", "fast").precision == "fp32"
+
+
+def test_a_bias_of_zeros_changes_nothing_but_numbers(name: str) -> None:
+    # An optimiser that leaves the addition out must not lose the output's name with it.
+    network = make_network(head="linear", num_classes=3)
+    arrays = {**network.arrays, "classifier.1.bias": np.zeros(3, np.float32)}
+    network = network.replace(arrays=arrays)
+    ids, lengths, _ = make_batch()
+    found = open_network(network, name, threads=1).answer(ids, lengths)
+    np.testing.assert_allclose(
+        found, answers(as_network(network), ids, lengths), rtol=RELATIVE, atol=ABSOLUTE
+    )
