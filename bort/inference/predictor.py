@@ -278,9 +278,8 @@ class Predictor:
             raise InputError(f"{self._source}: has no decoder, it cannot fill masks")
         if pooling not in POOLINGS:
             raise InputError(f"pooling is {pooling!r}, allowed are {', '.join(POOLINGS)}")
-        most = len(self._vocabulary) - len(self._vocabulary.special_ids)
-        if not 1 <= top_k <= most:
-            raise InputError(f"top_k is {top_k}, allowed are 1 to {most}")
+        if top_k < 1:
+            raise InputError(f"top_k is {top_k}, allowed is at least 1")
         questions: Questions = TextQuestions(self._no_pairs)
         if purpose == TASK and self.record is not None:
             questions = TaskQuestions(self.record, self._options)

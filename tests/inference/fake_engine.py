@@ -62,7 +62,9 @@ class FakeEngine:
         """See `Engine`."""
         states = self.encode(input_ids, lengths)
         places = check_positions(self.description, np.asarray(input_ids), positions)
-        return np.stack([state[own] @ self._table.T for state, own in zip(states, places)])
+        return np.stack(
+            [[self._table @ state[place] for place in own] for state, own in zip(states, places)]
+        )
 
 
 def describe(vocabulary: Vocabulary = VOCABULARY, **fields: Any) -> ModelDescription:
