@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 from typing import Optional, Tuple, Union
@@ -21,9 +22,18 @@ from bort.engines.protocol import (
     PRECISIONS,
     Engine,
 )
-from bort.engines.sources import ARRAYS, IR, ONNX, Source, read_source, source_of_network
+from bort.engines.sources import (
+    ARRAYS,
+    IR,
+    ONNX,
+    Source,
+    read_source,
+    source_of_graph,
+    source_of_network,
+)
 from bort.errors import InputError
 from bort.export.network import ArrayNetwork
+from bort.export.onnx_file import arrays_of_onnx
 from bort.export.onnx_graph import build_onnx
 from bort.threads import available_cores
 
@@ -61,6 +71,18 @@ def open_engine(
     """
     _check(engine, precision, threads)
     return _open(read_source(Path(folder)), engine, precision, threads)
+
+
+def open_graph(graph: Path, network: ArrayNetwork, engine: str, precision: str = FP32) -> Engine:
+    """Run a graph that was just written, to compare it with its network.
+
+    Args:
+        graph: an ONNX file, or OpenVINO's `.xml`.
+        network: what it was made of.
+        engine: as in `open_engine`.
+        precision: that the graph was written in.
+    """
+    return _open(source_of_graph(graph, network, precision), engine, FP32, None)
 
 
 def open_network(
@@ -137,8 +159,14 @@ def _open_openvino(source: Source, precision: str, threads: int) -> Engine:
 
 def _open_onnxruntime(source: Source, precision: str, threads: int) -> Engine:
     kind = source.precision
-    if precision == FAST and source.network is not None:
+    if precision == FAST and kind == FP32:
         kind = INT8
+        if source.exported is not None and _has("onnx"):
+            source = dataclasses.replace(
+                source, network=arrays_of_onnx(source.exported), graph=None
+            )
+        elif source.network is None:
+            kind = FP32  # int8 is made of the weights, which are read with onnx
     session = OnnxRuntimeSession(_graph(source, kind), threads, source.name)
     return GraphEngine(session, source.description, ONNXRUNTIME, kind, source.name)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from bort.engines.protocol import BF16
 from bort.errors import InputError
+from bort.export.openvino_file import library
 
 DEVICE = "CPU"
 
@@ -66,21 +67,6 @@ class OpenVinoSession:
 def computes_bf16() -> bool:
     """Whether this processor has instructions for bf16; without them it would be emulated."""
     return BF16.upper() in library().Core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
-
-
-def library() -> Any:
-    """The openvino package.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        import openvino
-    except ImportError as error:
-        raise InputError(
-            'engine openvino: the package is not installed: pip install "bort[openvino]"'
-        ) from error
-    return openvino
 
 
 def _names(ports: Iterable[Any]) -> List[str]:

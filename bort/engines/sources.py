@@ -32,6 +32,7 @@ class Source:
         precision: of an exported graph, `fp32` or `int8`; `fp32` of arrays.
         network: the arrays; None of an exported graph.
         graph: the file of an exported graph; None of arrays.
+        exported: what is known of an exported folder; None otherwise.
         name: what to call it in an error.
     """
 
@@ -41,11 +42,19 @@ class Source:
     network: Optional[ArrayNetwork]
     graph: Optional[Path]
     name: str
+    exported: Optional[ExportedModel] = None
 
 
 def source_of_network(network: ArrayNetwork, name: str = "the network") -> Source:
     """A network that is in memory already."""
     return Source(ModelDescription.of_network(network), ARRAYS, FP32, network, None, name)
+
+
+def source_of_graph(graph: Path, network: ArrayNetwork, precision: str) -> Source:
+    """A graph that was just written, and is not yet described beside it."""
+    kind = IR if graph.suffix == ".xml" else ONNX
+    description = ModelDescription.of_network(network)
+    return Source(description, kind, precision, None, graph, str(graph))
 
 
 def read_source(folder: Path) -> Source:
@@ -92,4 +101,5 @@ def _of_graph(model: ExportedModel, kind: str, folder: Path) -> Source:
         extra=model.extra,
         vocabulary_folder=folder / VOCABULARY_FOLDER,
     )
-    return Source(description, kind, model.precision, None, model.files[0], str(model.files[0]))
+    graph = model.files[0]
+    return Source(description, kind, model.precision, None, graph, str(graph), model)

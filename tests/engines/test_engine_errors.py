@@ -14,6 +14,7 @@ import pytest
 from bort.engines.choosing import open_engine, open_network
 from bort.errors import InputError
 from bort.export.onnx_file import write_onnx
+from bort.export.openvino_file import write_openvino
 from bort.gluon.array_network import write_network
 from tests.conftest import PROJECT_ROOT
 from tests.export.parity import make_batch, make_network
@@ -174,6 +175,22 @@ def test_a_file_that_is_no_graph_is_named(onnx_folder: Path) -> None:
     (onnx_folder / "onnx.json").write_text(json.dumps(description), encoding="utf-8")
     with pytest.raises(InputError, match="model.onnx: ONNX Runtime cannot read it"):
         open_engine(onnx_folder, "onnxruntime")
+
+
+@pytest.mark.parity("onnx", "openvino")
+def test_damaged_files_of_openvino_are_named(tmp_path: Path) -> None:
+    write_openvino(tmp_path, make_network(), None)
+    for name in ("openvino.bin", "openvino.xml"):
+        content = (tmp_path / name).read_bytes()
+        for bad in (content[:-9], content[:40] + b"?" + content[41:]):
+            (tmp_path / name).write_bytes(bad)
+            with pytest.raises(InputError, match=f"{name}: is damaged: its SHA-256"):
+                open_engine(tmp_path)
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match="engine onnxruntime does not read; allowed are openvino"):
+        open_engine(tmp_path, "onnxruntime")
+    printed = with_blocked("mxnet,gluonnlp,horovod,onnx,onnxruntime", tmp_path)
+    assert printed.splitlines() == ["openvino (1, 3, 64)", "['openvino']"]
 
 
 @pytest.mark.parity("onnx", "onnxruntime")

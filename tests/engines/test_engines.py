@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 
 from bort.engines.choosing import installed_engines, open_engine, open_network
-from bort.engines.protocol import ENGINES, Engine
+from bort.engines.graph_engine import GraphEngine, Session
+from bort.engines.protocol import ENGINES, Engine, ModelDescription
+from bort.errors import InputError
+from bort.export.exported_folder import read_exported_description
 from bort.export.huggingface import write_huggingface
 from bort.export.network import ArrayNetwork
-from bort.export.onnx_file import write_onnx
+from bort.export.onnx_file import arrays_of_onnx, write_onnx
+from bort.export.openvino_file import write_openvino
 from bort.gluon.array_network import answers, as_network, write_network
 from tests.export.parity import (
     ABSOLUTE,
@@ -134,10 +138,11 @@ def folders(network: ArrayNetwork, root: Path) -> List[Path]:
     write_network(made[0], network)
     made[1].mkdir()
     write_huggingface(made[1], network, None)
-    if "onnxruntime" in installed_engines():
-        made.append(root / "onnx")
-        made[2].mkdir()
-        write_onnx(made[2], network, None, masked_positions=network.has_decoder)
+    for engine, write in (("onnxruntime", write_onnx), ("openvino", write_openvino)):
+        if engine in installed_engines():
+            made.append(root / engine)
+            made[-1].mkdir()
+            write(made[-1], network, None, masked_positions=network.has_decoder)
     return made
 
 
@@ -148,7 +153,9 @@ def test_every_kind_of_folder_opens(name: str, part: str, tmp_path: Path) -> Non
     ids, lengths, _ = make_batch()
     expected = answers(as_network(network.encoder_alone()), ids, lengths)
     for folder in folders(network, tmp_path):
-        if (folder.name, name) == ("onnx", "mxnet"):
+        if folder.name in ENGINES and name == "mxnet":
+            continue
+        if (folder.name, name) == ("openvino", "onnxruntime"):
             continue
         engine: Engine = open_engine(folder, name)
         what = engine.description
@@ -177,12 +184,86 @@ def test_a_graph_that_decodes_everywhere_serves_too(tmp_path: Path) -> None:
 def test_fast_is_int8_in_onnx_runtime(tmp_path: Path) -> None:
     network = make_network(head="linear", num_classes=3)
     write_network(tmp_path, network)
+    (tmp_path / "exported").mkdir()
+    write_onnx(tmp_path / "exported", network, None)
     ids, lengths, _ = make_batch()
     exact = open_engine(tmp_path, "onnxruntime").answer(ids, lengths)
     fast = open_engine(tmp_path, "onnxruntime", "fast")
     assert fast.precision == "int8"
-    difference = np.abs(fast.answer(ids, lengths) - exact).max()
-    assert 1e-5 < difference < 0.2
+    answers_of_fast = fast.answer(ids, lengths)
+    assert 1e-5 < np.abs(answers_of_fast - exact).max() < 0.2
+    again = open_engine(tmp_path / "exported", "onnxruntime", "fast")
+    assert again.precision == "int8"
+    np.testing.assert_array_equal(again.answer(ids, lengths), answers_of_fast)
+    assert open_engine(tmp_path / "exported", "onnxruntime").precision == "fp32"
+
+
+@pytest.mark.parity("onnx")
+@pytest.mark.parametrize("part", sorted(set(PARTS) - {"encoder with pooler"}))
+def test_weights_come_back_from_an_onnx_file(part: str, tmp_path: Path) -> None:
+    network = make_network(
+        SHAPES["bert"], layer_norm_eps=1e-6, decoder_layer_norm_eps=1e-3, **PARTS[part]
+    )
+    write_onnx(tmp_path, network, None)
+    description = read_exported_description(tmp_path / "onnx.json", ("model.onnx",))
+    back = arrays_of_onnx(description)
+    for name, array in network.arrays.items():
+        np.testing.assert_array_equal(back.arrays[name], array)
+    assert (back.layer_norm_eps, back.decoder_layer_norm_eps) == (1e-6, 1e-3)
+    (tmp_path / "int8").mkdir()
+    write_onnx(tmp_path / "int8", network, None, precision="int8")
+    rounded = read_exported_description(tmp_path / "int8" / "onnx.json", ("model.onnx",))
+    with pytest.raises(InputError, match="does not hold its weights in fp32"):
+        arrays_of_onnx(rounded)
+
+
+@pytest.mark.parity("onnx", "openvino")
+@pytest.mark.parametrize("part", ["linear head", "masked tokens"])
+def test_openvino_keeps_rounded_weights_small(part: str, tmp_path: Path) -> None:
+    """Eight bits a weight on the disk, answers near the exact ones, and recorded as int8."""
+    network = make_network(**PARTS[part])
+    for precision in ("fp32", "int8"):
+        (tmp_path / precision).mkdir()
+        write_openvino(tmp_path / precision, network, None, precision=precision)
+    sizes = [(tmp_path / name / "openvino.bin").stat().st_size for name in ("fp32", "int8")]
+    assert sizes[1] < 0.45 * sizes[0]
+    ids, lengths, _ = make_batch()
+    exact, rounded = (open_engine(tmp_path / name) for name in ("fp32", "int8"))
+    assert (exact.precision, rounded.precision) == ("fp32", "int8")
+    if part == "linear head":
+        difference = np.abs(exact.answer(ids, lengths) - rounded.answer(ids, lengths)).max()
+    else:
+        places = np.zeros((4, 2), np.int64)
+        difference = np.abs(
+            exact.predict_tokens(ids, lengths, places)
+            - rounded.predict_tokens(ids, lengths, places)
+        ).max()
+    assert 1e-5 < difference < 0.1
+
+
+def test_another_graph_than_described_is_refused() -> None:
+    session: Session = FakeSession(["input_ids"], ["logits"])
+    description = ModelDescription.of_network(make_network(head="linear", num_classes=2))
+    with pytest.raises(InputError, match="x.onnx: takes input_ids and gives logits, which is no"):
+        GraphEngine(session, description, "onnxruntime", "fp32", "x.onnx")
+    session = FakeSession(["input_ids", "attention_mask"], ["last_hidden_state"])
+    with pytest.raises(InputError, match="which is no graph"):
+        GraphEngine(session, description, "onnxruntime", "fp32", "x.onnx")
+    session = FakeSession(["input_ids", "attention_mask"], ["logits"])
+    engine = GraphEngine(session, description, "onnxruntime", "fp32", "x.onnx")
+    with pytest.raises(InputError, match="does not give last_hidden_state; export the model again"):
+        engine.encode(*make_batch()[:2])
+
+
+class FakeSession:
+    """A session of which only the names are asked."""
+
+    def __init__(self, inputs: List[str], outputs: List[str]) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+
+    def run(self, feed: Dict[str, np.ndarray], output: str) -> np.ndarray:
+        raise AssertionError("it was run")
 
 
 @pytest.mark.parity("onnx", "onnxruntime", "openvino")

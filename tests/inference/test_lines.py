@@ -56,7 +56,7 @@ def test_what_is_no_text_is_named(monkeypatch):
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r"))))
 def test_every_text_comes_back(texts):
     content = "".join(f"{text}\n" for text in texts).encode()
-    expected = [text for text in texts]
+    expected = list(texts)
     if expected and expected[0].startswith("\ufeff"):
         expected[0] = expected[0][1:]
     assert [text for _, text in read(content)] == expected

@@ -284,9 +284,8 @@ def test_options_of_the_task_are_those_of_the_model():
 def test_pairs_of_a_model_with_token_types_are_refused():
     pieces = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"], True, "test")
     described = describe(pieces, head="release", num_classes=2)
-    typed = dataclasses.replace(
-        described, architecture=described.architecture.replace(token_types=2)
-    )
+    with_types = described.architecture.replace(token_types=2)
+    typed = dataclasses.replace(described, architecture=with_types)
     assert opened(typed, pieces)(["a"])
     with pytest.raises(InputError, match="item 0: is a pair of texts; this model tells two texts"):
         opened(typed, pieces)([("a", "a")])
