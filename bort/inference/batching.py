@@ -1,8 +1,9 @@
 """Which inputs are computed together: sorted by length, so that little of a batch is padding.
 
 An input is padded to a length that depends on its own length alone (`padded_length`), and shares a
-batch with inputs of the same padded length only. So the sums inside the network run over the same
-places in the same order whatever else is asked.
+batch with inputs of the same padded length only. So all that its company can change is the number
+of rows of the matrices: measured here, ONNX Runtime then gave the same bits in batches of 1 to 16,
+OpenVINO gave two results (below and above about 90 tokens a batch), MXNet several.
 """
 
 from __future__ import annotations

@@ -68,11 +68,12 @@ class PredictConfig(Config):
         choices=("mean", "cls"),
     )
     normalise: bool = setting(False, "embeddings of length 1")
-    window: int = setting(
-        4096, "lines that are read ahead and sorted by length", minimum=1, speed_only=True
-    )
+    window: int = setting(4096, "lines that are read ahead and sorted by length", minimum=1)
     batch_tokens: int = setting(
-        2048, "most tokens computed together, padding included", minimum=1, speed_only=True
+        1024,
+        "most tokens computed together, padding included; 1 computes every input by itself: its "
+        "answer is then the same bits in any company, and comes a little slower",
+        minimum=1,
     )
 
     def check(self) -> None:
