@@ -96,6 +96,11 @@ def open_network(
     return open_source(source_of_network(network), engine, precision, threads)
 
 
+def reads(engine: str, source: Source) -> bool:
+    """Whether an engine reads what a source holds, be it installed or not."""
+    return source.kind in _READS[engine]
+
+
 def require_engine(engine: str) -> None:
     """Raise `InputError` unless an engine's package is installed."""
     if not _has(engine):
@@ -119,8 +124,8 @@ def open_source(
     """Load what was read; arguments and errors are those of `open_engine`."""
     if engine == AUTO:
         engine = _choose(source, precision)
-    if source.kind not in _READS[engine]:
-        readers = [name for name in ENGINES if source.kind in _READS[name]]
+    if not reads(engine, source):
+        readers = [name for name in ENGINES if reads(name, source)]
         raise InputError(
             f"{source.name}: the folder holds {source.kind}, which engine {engine} does not read; "
             f"allowed are {', '.join(readers)}"
@@ -139,12 +144,12 @@ def open_source(
 
 def _choose(source: Source, precision: str) -> str:
     """The fastest engine that is installed and reads the source."""
-    able = [name for name in installed_engines() if source.kind in _READS[name]]
+    able = [name for name in installed_engines() if reads(name, source)]
     if source.kind == ARRAYS and not _has("onnx"):
         # The graphs of the other two are made with it.
         able = [name for name in able if name == MXNET]
     if not able:
-        readers = [name for name in ENGINES if source.kind in _READS[name]]
+        readers = [name for name in ENGINES if reads(name, source)]
         raise InputError(
             f"{source.name}: none of the engines that read it is installed ({', '.join(readers)}): "
             'pip install "bort[openvino]"'

@@ -58,14 +58,11 @@ def test_a_teacher_on_another_engine(tmp_path, flags):
     losses = {}
     for name in ("mxnet", "engine"):
         lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
-        losses[name] = [record["loss"] for record in map(json.loads, lines) if "loss" in record]
-    assert len(losses["engine"]) >= 6
+        losses[name] = [json.loads(line)["train/loss"] for line in lines if "train/loss" in line]
+    assert len(losses["engine"]) == 6
     np.testing.assert_allclose(losses["engine"], losses["mxnet"], rtol=1e-5)
     recorded = json.loads((tmp_path / "engine" / "run.json").read_text())
     assert recorded["settings"]["teacher_engine"] == "openvino"
-    run([*ONE, *common, tmp_path / "half", *engine, "--num_steps", "3", "--ckpt_interval", "3"])
-    run([*ONE, *common, tmp_path / "half", *engine, "--resume", "--schedule", "linear"])
-    assert checkpoint_steps(tmp_path / "half")[-1] == 6
 
 
 def test_two_ranks_make_the_steps_of_one_rank_of_twice_the_batch(tmp_path, flags):

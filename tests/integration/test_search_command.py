@@ -47,7 +47,7 @@ def test_a_teacher_on_another_engine_ranks_alike(tmp_path, flags):
     for name, more in (("mxnet", []), ("openvino", ["--teacher_engine", "openvino"])):
         run([*ONE, *flags, *more, "--output_dir", tmp_path / name])
         ranking = json.loads((tmp_path / name / "ranking.json").read_text())
-        tables.append([row["architecture"] for row in ranking["candidates"]])
+        tables.append([row["architecture"] for row in ranking["ranking"]])
     assert tables[0] == tables[1]
     settings = json.loads((tmp_path / "openvino" / "search.json").read_text())["settings"]
     assert settings["teacher_engine"] == "openvino"
