@@ -70,7 +70,7 @@ def open_engine(
             not read.
     """
     _check(engine, precision, threads)
-    return _open(read_source(Path(folder)), engine, precision, threads)
+    return open_source(read_source(Path(folder)), engine, precision, threads)
 
 
 def open_graph(graph: Path, network: ArrayNetwork, engine: str, precision: str = FP32) -> Engine:
@@ -82,7 +82,7 @@ def open_graph(graph: Path, network: ArrayNetwork, engine: str, precision: str =
         engine: as in `open_engine`.
         precision: that the graph was written in.
     """
-    return _open(source_of_graph(graph, network, precision), engine, FP32, None)
+    return open_source(source_of_graph(graph, network, precision), engine, FP32)
 
 
 def open_network(
@@ -93,7 +93,20 @@ def open_network(
 ) -> Engine:
     """Run a network that is in memory; arguments and errors are those of `open_engine`."""
     _check(engine, precision, threads)
-    return _open(source_of_network(network), engine, precision, threads)
+    return open_source(source_of_network(network), engine, precision, threads)
+
+
+def reads(engine: str, source: Source) -> bool:
+    """Whether an engine reads what a source holds, be it installed or not."""
+    return source.kind in _READS[engine]
+
+
+def require_engine(engine: str) -> None:
+    """Raise `InputError` unless an engine's package is installed."""
+    if not _has(engine):
+        raise InputError(
+            f'engine {engine}: the package is not installed: pip install "bort[{_EXTRA[engine]}]"'
+        )
 
 
 def _check(engine: str, precision: str, threads: Optional[int]) -> None:
@@ -105,19 +118,19 @@ def _check(engine: str, precision: str, threads: Optional[int]) -> None:
         raise InputError(f"threads is {threads}, allowed is at least 1")
 
 
-def _open(source: Source, engine: str, precision: str, threads: Optional[int]) -> Engine:
+def open_source(
+    source: Source, engine: str, precision: str = FP32, threads: Optional[int] = None
+) -> Engine:
+    """Load what was read; arguments and errors are those of `open_engine`."""
     if engine == AUTO:
         engine = _choose(source, precision)
-    if source.kind not in _READS[engine]:
-        readers = [name for name in ENGINES if source.kind in _READS[name]]
+    if not reads(engine, source):
+        readers = [name for name in ENGINES if reads(name, source)]
         raise InputError(
             f"{source.name}: the folder holds {source.kind}, which engine {engine} does not read; "
             f"allowed are {', '.join(readers)}"
         )
-    if not _has(engine):
-        raise InputError(
-            f'engine {engine}: the package is not installed: pip install "bort[{_EXTRA[engine]}]"'
-        )
+    require_engine(engine)
     count = threads or available_cores()
     if engine == OPENVINO:
         return _open_openvino(source, precision, count)
@@ -131,12 +144,12 @@ def _open(source: Source, engine: str, precision: str, threads: Optional[int]) -
 
 def _choose(source: Source, precision: str) -> str:
     """The fastest engine that is installed and reads the source."""
-    able = [name for name in installed_engines() if source.kind in _READS[name]]
+    able = [name for name in installed_engines() if reads(name, source)]
     if source.kind == ARRAYS and not _has("onnx"):
         # The graphs of the other two are made with it.
         able = [name for name in able if name == MXNET]
     if not able:
-        readers = [name for name in ENGINES if source.kind in _READS[name]]
+        readers = [name for name in ENGINES if reads(name, source)]
         raise InputError(
             f"{source.name}: none of the engines that read it is installed ({', '.join(readers)}): "
             'pip install "bort[openvino]"'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Sequence, Union
+from typing import Dict, List, Sequence, Union
 
 import numpy as np
 
@@ -43,15 +43,21 @@ class OpenVinoSession:
         except RuntimeError as error:
             raise InputError(f"{source}: OpenVINO cannot read it: {error}") from error
         self._request = self._compiled.create_infer_request()
-        # A port may have several names: of an addition of zeros, which is left out, the name stays.
-        self.inputs: Sequence[str] = _names(self._compiled.inputs)
-        self.outputs: Sequence[str] = _names(self._compiled.outputs)
+        self.inputs: Sequence[str] = [str(one.get_any_name()) for one in self._compiled.inputs]
+        # An output may have several names: an addition of zeros is dropped, and its name goes to
+        # what is left.
+        self._places = {
+            str(name): number
+            for number, one in enumerate(self._compiled.outputs)
+            for name in one.get_names()
+        }
+        self.outputs: Sequence[str] = sorted(self._places)
 
     def run(self, feed: Dict[str, np.ndarray], output: str) -> np.ndarray:
         """See `Session`."""
         self._request.infer(feed, share_inputs=True)
         # The tensor's memory belongs to the request, whose next answer would overwrite it.
-        return np.array(self._request.get_tensor(output).data, np.float32)
+        return np.array(self._request.get_output_tensor(self._places[output]).data, np.float32)
 
     def kernels(self) -> List[Dict[str, str]]:
         """What the processor really runs: for each node its type, and how it is computed."""
@@ -67,7 +73,3 @@ class OpenVinoSession:
 def computes_bf16() -> bool:
     """Whether this processor has instructions for bf16; without them it would be emulated."""
     return BF16.upper() in library().Core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
-
-
-def _names(ports: Iterable[Any]) -> List[str]:
-    return [str(name) for port in ports for name in sorted(port.get_names())]

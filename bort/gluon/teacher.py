@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional
 
 import mxnet as mx
+import numpy as np
 from mxnet import autograd
 
 from bort.architecture import Architecture, get_architecture
@@ -49,7 +50,7 @@ IGNORED = ("pooler.", "classifier.")
 
 
 class GluonTeacher:
-    """Implements `bort.teacher.TeacherAnswers`: no gradients, no dropout, a compiled graph.
+    """Implements `bort.teacher.LiveTeacher`: no gradients, no dropout, a compiled graph.
 
     Args:
         network: as `BortModel`, with a decoder; its gradient buffers are dropped if it has any.
@@ -70,6 +71,8 @@ class GluonTeacher:
         self.architecture = architecture
         self.vocabulary_size = architecture.vocabulary_size
         self.context = context or mx.cpu()
+        self.engine = "mxnet"
+        self.precision = str(np.dtype(network.embedding_weight.dtype))
         self._fingerprint = fingerprint
         network.collect_params().setattr("grad_req", "null")
         network.hybridize(static_alloc=True, static_shape=True)
