@@ -158,9 +158,9 @@ def one_text(
     """Milliseconds of one text, and the ratios that count."""
     text = text_of(vocabulary, parsed.length)
     ids = np.array([[vocabulary.bos_id, *vocabulary.encode(text), vocabulary.eos_id]])
+    lengths = np.array([ids.shape[1]])
     calls: Dict[str, Callable[[], Any]] = {}
     for name, engine in engines.items():
-        lengths = np.array([ids.shape[1]])
         calls[f"{name}, engine"] = lambda engine=engine: engine.answer(ids, lengths)
         calls[f"{name}, predictor"] = lambda name=name: predictors[name]([text])
     if pipeline is not None:
