@@ -29,7 +29,7 @@ FORBIDDEN = {
     "data": {"bort.gluon", "bort.engines", "bort.report", "demo", "scripts"},
 }
 PURE = ("bort", "data")
-NOT_PURE = ("bort.gluon", "bort.engines", "bort.inference", "bort.report")
+NOT_PURE = ("bort.gluon", "bort.engines", "bort.report")
 
 
 def module_name(path: Path, root: Path = ROOT) -> str:

@@ -53,15 +53,16 @@ def labels_of(described: ModelDescription, source: str) -> Tuple[str, ...]:
     """Names of a classifier's outputs, `LABEL_0`, … if it has none; () without classes to name.
 
     Raises:
-        InputError: there are more or fewer labels than outputs.
+        InputError: there are more or fewer labels than outputs, or two are the same.
     """
     if described.num_classes <= 1:
         return ()
     if not described.labels:
         return tuple(f"LABEL_{number}" for number in range(described.num_classes))
-    if len(described.labels) != described.num_classes:
+    different = len(set(described.labels))
+    if not different == len(described.labels) == described.num_classes:
         raise InputError(
-            f"{source}: has {described.num_classes} outputs and {len(described.labels)} labels"
+            f"{source}: has {described.num_classes} outputs and {different} different labels"
         )
     return described.labels
 

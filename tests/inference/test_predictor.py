@@ -259,9 +259,10 @@ def test_wrong_labels_and_options_are_refused():
         changed = dataclasses.replace(described, extra={**described.extra, **extra})
         with pytest.raises(InputError, match=message):
             opened(changed)
-    three = describe(head="linear", num_classes=3, labels=("a", "b"))
-    with pytest.raises(InputError, match="folder: has 3 outputs and 2 labels"):
-        opened(three)
+    for labels in (("a", "b"), ("a", "b", "a")):
+        three = describe(head="linear", num_classes=3, labels=labels)
+        with pytest.raises(InputError, match="folder: has 3 outputs and 2 different labels"):
+            opened(three)
 
 
 def test_outputs_without_names_are_numbered():

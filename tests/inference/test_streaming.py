@@ -154,3 +154,18 @@ def test_input_that_is_not_there_is_named(tmp_path, predictor):
 def test_the_input_is_not_written_over():
     with pytest.raises(InputError, match="output is 'x', which is the input"):
         PredictConfig(model="m", input="x", output="x")
+
+
+def test_progress_counts_lines_whatever_their_inputs(tmp_path, predictor, monkeypatch):
+    shown = []
+    monkeypatch.setattr(streaming.Progress, "advance", lambda self, count: shown.append(count))
+    predictor.value = task_predictor("MultiRC", batch_tokens=64)
+    questions = [
+        {"passage": "a", "question": "b " * (n % 9), "answers": list("abcdef"[: n % 6])}
+        for n in range(20)
+    ]
+    content = "".join(json.dumps(question) + "\n" for question in questions).encode()
+    predict(tmp_path, content, input_format="jsonl", window=7)
+    assert sum(shown) == 20
+    assert len(shown) > 6
+    assert min(shown) >= 0
