@@ -1,9 +1,7 @@
-"""Answers for every line of a file or of standard input, in its order, by any model folder.
+"""Answers for every line of a file or of standard input, in its order, with any model folder.
 
 A fine-tuned model answers its task (labels, a number, a choice), a pre-trained one fills <mask>, an
 encoder gives embeddings. Lines are read some thousands at a time, so a file may be of any size.
-
-echo "a moving film" | python scripts/predict.py --model runs/finetune/SST-2/model
 """
 
 from __future__ import annotations

@@ -203,7 +203,7 @@ class Predictor:
             texts: with `<mask>` or `[MASK]`, once or several times.
             top_k: guesses a mask.
         """
-        return list(self.stream(_several(texts), purpose=MASKED, top_k=top_k))
+        return list(self.stream(texts, purpose=MASKED, top_k=top_k))
 
     def embed(
         self, texts: Iterable[Question], pooling: str = MEAN, normalise: bool = False
@@ -217,9 +217,7 @@ class Predictor:
             normalise: divide each vector by its Euclidean length.
         """
         hidden = self._engine.description.architecture.hidden
-        stream = self.stream(
-            _several(texts), purpose=EMBEDDINGS, pooling=pooling, normalise=normalise
-        )
+        stream = self.stream(texts, purpose=EMBEDDINGS, pooling=pooling, normalise=normalise)
         vectors = [answer.vector for answer in stream if isinstance(answer, Embedding)]
         return np.stack(vectors) if vectors else np.empty((0, hidden), dtype=np.float32)
 
@@ -246,7 +244,7 @@ class Predictor:
         job = self.job(purpose, top_k=top_k, pooling=pooling, normalise=normalise)
         if window < 1:
             raise InputError(f"window is {window}, allowed is at least 1")
-        numbered = enumerate(questions)
+        numbered = enumerate(_several(questions))
         while True:
             asked = [
                 job.questions.read(question, "", n) for n, question in islice(numbered, window)
@@ -364,6 +362,6 @@ class Job(NamedTuple):
 
 
 def _several(questions: Iterable[Question]) -> Iterable[Question]:
-    if isinstance(questions, (str, Mapping)):
-        raise InputError("one question was given, expected is a list of them")
+    if isinstance(questions, (str, Mapping)) or not isinstance(questions, Iterable):
+        raise InputError(f"{str(questions)[:40]!r} was given, expected is a list of questions")
     return questions

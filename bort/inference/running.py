@@ -7,7 +7,7 @@ from typing import Callable, Iterator, List, Tuple
 import numpy as np
 
 from bort.engines.protocol import Engine
-from bort.errors import InputError
+from bort.errors import BortError, InputError, WorkError
 from bort.inference.batching import Batch, plan_batches
 from bort.tasks.features import TaskFeatures
 
@@ -45,7 +45,7 @@ class Runner:
         classes = self._engine.description.num_classes
         outputs = np.empty((len(features), classes), dtype=np.float32)
         for batch in self._plan(features):
-            outputs[batch.rows] = self._engine.answer(*self._padded(features, batch))
+            outputs[batch.rows] = self._run(self._engine.answer, *self._padded(features, batch))
             on_inputs(len(batch.rows))
         return outputs
 
@@ -64,7 +64,7 @@ class Runner:
         vectors = np.empty((len(features), hidden), dtype=np.float32)
         for batch in self._plan(features):
             input_ids, lengths = self._padded(features, batch)
-            states = self._engine.encode(input_ids, lengths)
+            states = self._run(self._engine.encode, input_ids, lengths)
             for row, number in enumerate(batch.rows.tolist()):
                 count = 1 if pooling == CLS else int(lengths[row])
                 vectors[number] = states[row, :count].mean(axis=0, dtype=np.float64)
@@ -95,10 +95,19 @@ class Runner:
             asked = np.zeros((len(batch.rows), int(counts[batch.rows].max())), dtype=np.int64)
             for row, number in enumerate(batch.rows.tolist()):
                 asked[row, : counts[number]] = positions[number]
-            logits = self._engine.predict_tokens(input_ids, lengths, asked)
+            logits = self._run(self._engine.predict_tokens, input_ids, lengths, asked)
             for row, number in enumerate(batch.rows.tolist()):
                 yield number, logits[row, : counts[number]]
             on_inputs(len(batch.rows))
+
+    def _run(self, compute: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
+        """Compute a batch; what goes wrong inside a library is failed work, not a traceback."""
+        try:
+            return compute(*arrays)
+        except (BortError, MemoryError):
+            raise
+        except Exception as error:  # each library has its own types
+            raise WorkError(f"engine {self._engine.name} failed: {error}") from error
 
     def _plan(self, features: TaskFeatures) -> List[Batch]:
         return plan_batches(features.lengths, tokens=self._tokens, longest=self._longest)

@@ -215,8 +215,11 @@ def test_bad_settings_are_named():
     for length in (4, 65, "8", True):
         with pytest.raises(InputError, match=f"max_length is {length!r}, allowed are 5 to 64"):
             text_predictor(max_length=length)
-    with pytest.raises(InputError, match="one question was given, expected is a list"):
-        encoder_predictor().embed("a")
+    for ask in (encoder_predictor().embed, masked_predictor().fill_masks):
+        with pytest.raises(InputError, match="'a' was given, expected is a list of questions"):
+            ask("a")
+    with pytest.raises(InputError, match="'5' was given, expected is a list of questions"):
+        text_predictor()(5)
 
 
 def test_the_question_that_is_wrong_is_numbered():
@@ -309,6 +312,16 @@ def test_numbers_that_are_none_are_no_answers():
     ):
         with pytest.raises(WorkError, match="finite"):
             ask(Predictor(_Broken(described), VOCABULARY))
+
+
+class _Failing(FakeEngine):
+    def encode(self, input_ids, lengths):
+        raise RuntimeError("no room")
+
+
+def test_a_library_that_fails_is_failed_work():
+    with pytest.raises(WorkError, match="engine fake failed: no room"):
+        Predictor(_Failing(describe()), VOCABULARY).embed(["a"])
 
 
 def test_batches_hold_texts_of_like_length_and_little_padding():
