@@ -20,7 +20,13 @@ import numpy as np
 
 from bort.architecture import Architecture, get_architecture
 from bort.engines.benchmark_config import InferenceBenchmarkConfig
-from bort.engines.choosing import installed_engines, open_source, reads
+from bort.engines.choosing import (
+    installed_engines,
+    open_source,
+    reads,
+    real_precision,
+    require_engine,
+)
 from bort.engines.protocol import FAST, FP32, Engine
 from bort.engines.sources import Source, read_source, source_of_network
 from bort.errors import InputError
@@ -117,10 +123,15 @@ def measure_inference(
     inputs = [(batch, length) for batch in config.batch_sizes for length in config.lengths]
     rounds = config.warmup + config.repeats
     total, done = len(counts) * len(inputs) * rounds, 0
+    architectures = {name: one.description.architecture for name, one in sources}
     seconds: Dict[Case, List[float]] = {}
-    on_step(done, total)
+    for kind in engines:
+        require_engine(kind)
     for threads in counts:
         candidates = _open_all(sources, engines, config, threads)
+        if threads == counts[-1]:
+            sources.clear()  # a large model's weights take as much memory as the model
+        on_step(done, total)
         for batch, length in inputs:
             ids = _ids(candidates, batch, length, config.seed)
             lengths = np.full(batch, length)
@@ -136,7 +147,7 @@ def measure_inference(
                 done += 1
                 on_step(done, total)
         candidates.clear()  # before those of the next number of threads are loaded
-    return _rows(seconds, {name: one.description.architecture for name, one in sources}, config)
+    return _rows(seconds, architectures, config)
 
 
 def conditions() -> Dict[str, Any]:
@@ -223,12 +234,12 @@ def _open_all(
             if not reads(kind, source):
                 log.info("%s is not measured on %s, which does not read it", name, kind)
                 continue
-            seen = set()
             for precision in sorted(config.precisions, key=(FP32, FAST).index):
-                engine = open_source(source, kind, precision, threads)
-                if engine.precision not in seen:
-                    seen.add(engine.precision)
-                    opened.append((name, engine))
+                real = real_precision(source, kind, precision)
+                if real in [one.precision for n, one in opened if (n, one.name) == (name, kind)]:
+                    continue  # fast is nothing else than fp32 there
+                log.info("loading %s: %s %s", name, kind, real)
+                opened.append((name, open_source(source, kind, precision, threads)))
     if not opened:
         raise InputError("nothing to measure: no engine that was asked for reads the models")
     return opened
