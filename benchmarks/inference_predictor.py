@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -99,6 +100,7 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
         return {
             "architecture": str(architecture),
             "threads": parsed.threads,
+            "times": "clock, processor",
             "precision": {name: one.precision for name, one in engines.items()},
             "one text": one_text(parsed, vocabulary, opened, engines, pipeline),
             "mixed lengths": mixed(parsed, vocabulary, opened, engines),
@@ -182,7 +184,10 @@ def one_text(
     tokenising = (time.perf_counter() - began) / 100
     return {
         "tokens": int(ids.shape[1]),
-        "milliseconds": {name: round(1e3 * statistics.median(s), 3) for name, s in seconds.items()},
+        "milliseconds": {
+            name: [round(1e3 * statistics.median(kind), 2) for kind in times]
+            for name, times in seconds.items()
+        },
         "milliseconds of the vocabulary alone": round(1e3 * tokenising, 4),
         "ratios": ratios,
     }
@@ -220,9 +225,10 @@ def mixed(
             max(3, parsed.repeats // 5),
         )
         found[name] = {
-            "tokens a second": round(
-                float(lengths.sum()) / statistics.median(seconds["predictor"]), 1
-            ),
+            "tokens a second": [
+                round(float(lengths.sum()) / statistics.median(kind), 1)
+                for kind in seconds["predictor"]
+            ],
             "times the throughput of padding to the longest": ratio(
                 seconds["padded to the longest"], seconds["predictor"]
             ),
@@ -230,15 +236,21 @@ def mixed(
     return found
 
 
-def first_answers(parsed: argparse.Namespace, subject: Subject) -> List[float]:
+def first_answers(parsed: argparse.Namespace, subject: Subject) -> Dict[str, List[float]]:
     """Seconds of whole processes that answer one text; the disk is warm."""
-    found = []
+    found: Dict[str, List[float]] = {"clock": [], "processor": []}
     for _ in range(parsed.starts):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), _processor_seconds_of_children()
         command = [sys.executable, "-c", _FIRST_ANSWER, *map(str, subject), str(parsed.threads)]
         subprocess.run(command, check=True)
-        found.append(round(time.perf_counter() - began, 2))
+        found["clock"].append(round(time.perf_counter() - began, 2))
+        found["processor"].append(round(_processor_seconds_of_children() - used, 2))
     return found
+
+
+def _processor_seconds_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def text_of(vocabulary: Vocabulary, tokens: int) -> str:
@@ -252,23 +264,33 @@ def text_of(vocabulary: Vocabulary, tokens: int) -> str:
     return " ".join(words)
 
 
-def in_turn(calls: Dict[str, Callable[[], Any]], repeats: int) -> Dict[str, List[float]]:
-    """Seconds of every call, all calls in turn, after two turns that are not measured."""
-    seconds: Dict[str, List[float]] = {name: [] for name in calls}
+class Times(NamedTuple):
+    """Seconds of several calls: by the clock, and of the processor."""
+
+    clock: List[float]
+    processor: List[float]
+
+
+def in_turn(calls: Dict[str, Callable[[], Any]], repeats: int) -> Dict[str, Times]:
+    """Times of every call, all calls in turn, after two turns that are not measured."""
+    times = {name: Times([], []) for name in calls}
     for number in range(repeats + 2):
         for name, call in calls.items():
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             call()
             if number >= 2:
-                seconds[name].append(time.perf_counter() - began)
-    return seconds
+                times[name].clock.append(time.perf_counter() - began)
+                times[name].processor.append(time.process_time() - used)
+    return times
 
 
-def ratio(one: List[float], other: List[float]) -> Dict[str, float]:
-    """Of the medians, and of the fastest, which other work on the machine disturbs least."""
+def ratio(one: Times, other: Times) -> Dict[str, float]:
+    """Of the medians; that of the processor's times is disturbed less by other work."""
     return {
-        "medians": round(statistics.median(one) / statistics.median(other), 3),
-        "fastest": round(min(one) / min(other), 3),
+        kind: round(
+            statistics.median(getattr(one, kind)) / statistics.median(getattr(other, kind)), 3
+        )
+        for kind in Times._fields
     }
 
 

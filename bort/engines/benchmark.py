@@ -14,13 +14,19 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 
 from bort.architecture import Architecture, get_architecture
 from bort.engines.benchmark_config import InferenceBenchmarkConfig
-from bort.engines.choosing import installed_engines, open_source, reads
+from bort.engines.choosing import (
+    installed_engines,
+    open_source,
+    reads,
+    real_precision,
+    require_engine,
+)
 from bort.engines.protocol import FAST, FP32, Engine
 from bort.engines.sources import Source, read_source, source_of_network
 from bort.errors import InputError
@@ -66,6 +72,8 @@ class Row:
         parameters: of the encoder.
         seconds: median of a batch.
         fastest_seconds: the shortest time of a batch.
+        processor_seconds: median of what all threads together worked, waiting busily included;
+            what else the machine does hardly changes it.
         spread: (third quartile - first) / median.
         ratios: by reference: its seconds divided by these, on the same engine and inputs; the
             median of the rounds' ratios.
@@ -75,6 +83,7 @@ class Row:
     parameters: int
     seconds: float
     fastest_seconds: float
+    processor_seconds: float
     spread: float
     ratios: Dict[str, float]
 
@@ -90,6 +99,7 @@ class Row:
             "parameters": self.parameters,
             "milliseconds": 1e3 * self.seconds,
             "fastest_milliseconds": 1e3 * self.fastest_seconds,
+            "processor_milliseconds": 1e3 * self.processor_seconds,
             "spread": self.spread,
             "sequences_per_second": self.sequences_per_second,
             "times_as_fast_as": self.ratios,
@@ -117,26 +127,31 @@ def measure_inference(
     inputs = [(batch, length) for batch in config.batch_sizes for length in config.lengths]
     rounds = config.warmup + config.repeats
     total, done = len(counts) * len(inputs) * rounds, 0
-    seconds: Dict[Case, List[float]] = {}
-    on_step(done, total)
+    architectures = {name: one.description.architecture for name, one in sources}
+    seconds: Dict[Case, List[Tuple[float, float]]] = {}
+    for kind in engines:
+        require_engine(kind)
     for threads in counts:
         candidates = _open_all(sources, engines, config, threads)
+        if threads == counts[-1]:
+            sources.clear()  # a large model's weights take as much memory as the model
+        on_step(done, total)
         for batch, length in inputs:
             ids = _ids(candidates, batch, length, config.seed)
             lengths = np.full(batch, length)
             for number in range(rounds):
                 for name, engine in candidates:
                     time.sleep(_PAUSE_SECONDS)
-                    began = time.perf_counter()
+                    began, worked = time.perf_counter(), time.process_time()
                     engine.answer(ids, lengths)
-                    taken = time.perf_counter() - began
+                    taken = (time.perf_counter() - began, time.process_time() - worked)
                     if number >= config.warmup:
                         what = (name, engine.name, engine.precision, threads, batch, length)
                         seconds.setdefault(Case(*what), []).append(taken)
                 done += 1
                 on_step(done, total)
         candidates.clear()  # before those of the next number of threads are loaded
-    return _rows(seconds, {name: one.description.architecture for name, one in sources}, config)
+    return _rows(seconds, architectures, config)
 
 
 def conditions() -> Dict[str, Any]:
@@ -160,7 +175,17 @@ def conditions() -> Dict[str, Any]:
 def as_table(rows: Sequence[Row]) -> str:
     """A table for people, with a column for each reference."""
     references = list(dict.fromkeys(name for row in rows for name in row.ratios))
-    titles = ["model", "engine", "threads", "input", "ms", "fastest", "spread", "sequences/s"]
+    titles = [
+        "model",
+        "engine",
+        "threads",
+        "input",
+        "ms",
+        "fastest",
+        "cpu ms",
+        "spread",
+        "sequences/s",
+    ]
     lines = [[*titles, *(f"x {name}" for name in references)]]
     for row in rows:
         case = row.case
@@ -172,6 +197,7 @@ def as_table(rows: Sequence[Row]) -> str:
                 f"{case.batch} x {case.length}",
                 f"{1e3 * row.seconds:.1f}",
                 f"{1e3 * row.fastest_seconds:.1f}",
+                f"{1e3 * row.processor_seconds:.1f}",
                 f"{100 * row.spread:.0f} %",
                 f"{row.sequences_per_second:.1f}",
                 *(f"{row.ratios[n]:.2f}" if n in row.ratios else "" for n in references),
@@ -223,12 +249,12 @@ def _open_all(
             if not reads(kind, source):
                 log.info("%s is not measured on %s, which does not read it", name, kind)
                 continue
-            seen = set()
             for precision in sorted(config.precisions, key=(FP32, FAST).index):
-                engine = open_source(source, kind, precision, threads)
-                if engine.precision not in seen:
-                    seen.add(engine.precision)
-                    opened.append((name, engine))
+                real = real_precision(source, kind, precision)
+                if real in [one.precision for n, one in opened if (n, one.name) == (name, kind)]:
+                    continue  # fast is nothing else than fp32 there
+                log.info("loading %s: %s %s", name, kind, real)
+                opened.append((name, open_source(source, kind, precision, threads)))
     if not opened:
         raise InputError("nothing to measure: no engine that was asked for reads the models")
     return opened
@@ -243,22 +269,30 @@ def _ids(
 
 
 def _rows(
-    seconds: Dict[Case, List[float]],
+    seconds: Dict[Case, List[Tuple[float, float]]],
     architectures: Dict[str, Architecture],
     config: InferenceBenchmarkConfig,
 ) -> List[Row]:
     rows = []
-    for case, values in seconds.items():
-        first, third = np.percentile(values, (25, 75))
+    clocks = {case: np.array(values).T for case, values in seconds.items()}
+    for case, (wall, processor) in clocks.items():
         ratios: Dict[str, float] = {}
         for name in config.references:
-            other: Optional[List[float]] = seconds.get(dataclasses.replace(case, model=name))
+            other = clocks.get(dataclasses.replace(case, model=name))
             if name != case.model and other is not None:
-                ratios[name] = float(np.median(np.divide(other, values)))
-        median = float(np.median(values))
-        spread = float(third - first) / median
-        parameters = architectures[case.model].parameter_count()
-        rows.append(Row(case, parameters, median, min(values), spread, ratios))
+                ratios[name] = float(np.median(other[0] / wall))
+        first, median, third = np.percentile(wall, (25, 50, 75))
+        rows.append(
+            Row(
+                case=case,
+                parameters=architectures[case.model].parameter_count(),
+                seconds=float(median),
+                fastest_seconds=float(wall.min()),
+                processor_seconds=float(np.median(processor)),
+                spread=float((third - first) / median),
+                ratios=ratios,
+            )
+        )
     order = {name: number for number, name in enumerate(architectures)}
     rows.sort(key=lambda row: (row.case.threads, row.case.batch, row.case.length))
     rows.sort(key=lambda row: order[row.case.model])

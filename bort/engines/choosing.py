@@ -13,7 +13,6 @@ from bort.engines.openvino_session import OpenVinoSession, computes_bf16
 from bort.engines.protocol import (
     BF16,
     ENGINES,
-    FAST,
     FP32,
     INT8,
     MXNET,
@@ -101,6 +100,20 @@ def reads(engine: str, source: Source) -> bool:
     return source.kind in _READS[engine]
 
 
+def real_precision(source: Source, engine: str, precision: str) -> str:
+    """What an installed engine computes in when it is asked for `fp32` or `fast`.
+
+    OpenVINO without instructions for bf16 would emulate it, and its int8 is computed in float32:
+    both were slower than fp32, which it therefore keeps. ONNX Runtime's int8 is made of the
+    weights, which are read from an ONNX file with the package onnx.
+    """
+    if source.precision != FP32 or precision == FP32 or engine == MXNET:
+        return source.precision
+    if engine == OPENVINO:
+        return BF16 if computes_bf16() else FP32
+    return INT8 if source.network is not None or _has("onnx") else FP32
+
+
 def require_engine(engine: str) -> None:
     """Raise `InputError` unless an engine's package is installed."""
     if not _has(engine):
@@ -154,34 +167,26 @@ def _choose(source: Source, precision: str) -> str:
             f"{source.name}: none of the engines that read it is installed ({', '.join(readers)}): "
             'pip install "bort[openvino]"'
         )
-    in_integers = ONNXRUNTIME in able and source.kind != IR
-    if precision == FAST and in_integers and not (OPENVINO in able and computes_bf16()):
-        # Where there is no bf16, int8 in ONNX Runtime was measured to be the fastest.
-        return ONNXRUNTIME
+    if ONNXRUNTIME in able:
+        # bf16 is faster than int8, and int8 than fp32; products of integers are ONNX Runtime's.
+        kinds = [real_precision(source, name, precision) for name in able]
+        if BF16 not in kinds and real_precision(source, ONNXRUNTIME, precision) == INT8:
+            return ONNXRUNTIME
     return able[0]
 
 
 def _open_openvino(source: Source, precision: str, threads: int) -> Engine:
-    # Without instructions for bf16 it would be emulated, which is slower than fp32; so are the
-    # products of integers, which OpenVINO computes in float32.
-    kind = BF16 if precision == FAST and source.precision == FP32 and computes_bf16() else FP32
-    session = OpenVinoSession(_graph(source, FP32), kind, threads, source.name)
-    real = source.precision if source.precision != FP32 else kind
+    real = real_precision(source, OPENVINO, precision)
+    session = OpenVinoSession(_graph(source, FP32), real, threads, source.name)
     return GraphEngine(session, source.description, OPENVINO, real, source.name)
 
 
 def _open_onnxruntime(source: Source, precision: str, threads: int) -> Engine:
-    kind = source.precision
-    if precision == FAST and kind == FP32:
-        kind = INT8
-        if source.exported is not None and _has("onnx"):
-            source = dataclasses.replace(
-                source, network=arrays_of_onnx(source.exported), graph=None
-            )
-        elif source.network is None:
-            kind = FP32  # int8 is made of the weights, which are read with onnx
-    session = OnnxRuntimeSession(_graph(source, kind), threads, source.name)
-    return GraphEngine(session, source.description, ONNXRUNTIME, kind, source.name)
+    real = real_precision(source, ONNXRUNTIME, precision)
+    if real != source.precision and source.exported is not None:
+        source = dataclasses.replace(source, network=arrays_of_onnx(source.exported), graph=None)
+    session = OnnxRuntimeSession(_graph(source, real), threads, source.name)
+    return GraphEngine(session, source.description, ONNXRUNTIME, real, source.name)
 
 
 def _graph(source: Source, precision: str) -> Union[Path, bytes]:

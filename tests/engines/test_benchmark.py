@@ -138,7 +138,7 @@ def test_the_figure_is_drawn(tmp_path: Path) -> None:
     from bort.report.inference_figure import draw_inference
 
     case = Case("a", "mxnet", "fp32", 1, 1, 8)
-    draw_inference(tmp_path / "x.png", [Row(case, 10, 0.1, 0.1, 0.0, {})])
+    draw_inference(tmp_path / "x.png", [Row(case, 10, 0.1, 0.1, 0.1, 0.0, {})])
     assert (tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
 
 

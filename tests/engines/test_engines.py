@@ -297,6 +297,10 @@ def test_fast_and_auto_take_what_is_fastest(tmp_path: Path, monkeypatch: Any) ->
     monkeypatch.setattr(choosing, "computes_bf16", lambda: True)
     fast = open_engine(tmp_path, precision="fast")
     assert (fast.name, fast.precision) == ("openvino", "bf16")
+    (tmp_path / "int8").mkdir()
+    write_onnx(tmp_path / "int8", make_network(), None, precision="int8")
+    rounded = open_engine(tmp_path / "int8")
+    assert (rounded.name, rounded.precision) == ("onnxruntime", "int8")
     ids, lengths, _ = make_batch(BORT)
     assert np.isfinite(fast.answer(ids, lengths)).all()
 
