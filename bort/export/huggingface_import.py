@@ -92,6 +92,12 @@ def read_huggingface(folder: Path) -> Imported:
         extra["vocabulary"] = marks["vocabulary"]
     epsilon = _number(config, "layer_norm_eps", 1e-12, path)
     dropout = _number(config, "hidden_dropout_prob", 0.1, path)
+    if "head_dropout" in record:
+        head_dropout = _number(record, "head_dropout", 0.1, folder / RECORD_FILE)
+    elif config.get("classifier_dropout") is None:
+        head_dropout = 0.1
+    else:
+        head_dropout = _number(config, "classifier_dropout", 0.1, path)
     try:
         network = ArrayNetwork(
             architecture,
@@ -101,7 +107,7 @@ def read_huggingface(folder: Path) -> Imported:
             dropout=dropout,
             head=kind,
             num_classes=classes,
-            head_dropout=float(record.get("head_dropout", config.get("classifier_dropout") or 0.1)),
+            head_dropout=head_dropout,
             extra=extra,
         )
     except InputError as error:

@@ -52,8 +52,16 @@ class ArrayNetwork:
             raise InputError(f"head is {self.head!r}, allowed are {', '.join(HEADS)}")
         if (self.head is None) != (self.num_classes == 0):
             raise InputError(f"num_classes is {self.num_classes} and head is {self.head!r}")
+        labels = self.extra.get("labels")
+        if labels is not None and not isinstance(labels, (list, tuple)):
+            raise InputError(f"labels is {labels!r}, a list is expected")
         if self.labels and len(self.labels) != self.num_classes:
             raise InputError(f"{self.num_classes} outputs have {len(self.labels)} labels")
+        if self.architecture.depth > len(self.arrays):
+            # Said before all their names are made, which for a damaged depth might never end.
+            raise InputError(
+                f"{len(self.arrays)} parameters are not those of {self.architecture.depth} layers"
+            )
         expected = {place.gluon: place for place in self.places()}
         for name in self.arrays:
             if name not in expected:
