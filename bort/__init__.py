@@ -17,6 +17,7 @@ _PUBLIC = {
     "BortModel": "bort.gluon.model",
     "BortClassifier": "bort.gluon.model",
     "get_bort_model": "bort.gluon.pretrained",
+    "Predictor": "bort.inference.predictor",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

@@ -93,6 +93,16 @@ class Config:
         }
 
     @classmethod
+    def defaults(cls) -> Dict[str, Any]:
+        """The default of every field that has one, as `as_dict` writes it: what a setting was in
+        a run that is older than the setting."""
+        return {
+            field.name: list(field.default) if isinstance(field.default, tuple) else field.default
+            for field in dataclasses.fields(cls)
+            if field.default is not dataclasses.MISSING
+        }
+
+    @classmethod
     def from_dict(cls: Type[C], values: Mapping[str, Any], source: str) -> C:
         """Build from a mapping; unknown keys are refused and `source` is named."""
         known = {field.name for field in dataclasses.fields(cls)}

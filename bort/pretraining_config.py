@@ -8,6 +8,7 @@ from typing import Optional
 from bort.config import Config, setting
 from bort.errors import InputError
 from bort.schedule import SCHEDULES
+from bort.teacher import check_teacher_engine
 from bort.text.masking import MaskingPolicy
 
 
@@ -66,6 +67,14 @@ class PretrainingConfig(Config):
     dtype: str = setting(
         "float32", "float16 needs a GPU; dynamic loss scaling", choices=("float32", "float16")
     )
+    teacher_engine: str = setting(
+        "mxnet", "what runs the teacher", choices=("mxnet", "openvino", "onnxruntime")
+    )
+    teacher_precision: str = setting(
+        "fp32",
+        "of a teacher that another engine than mxnet runs: fp32, or fast (bf16 or int8)",
+        choices=("fp32", "fast"),
+    )
     batch_size_eval: int = setting(8, "sequences a rank in evaluation", minimum=1, speed_only=True)
     log_interval: int = setting(10, "steps between records", minimum=1, speed_only=True)
     ckpt_interval: int = setting(250, "steps between checkpoints", minimum=1, speed_only=True)
@@ -78,6 +87,7 @@ class PretrainingConfig(Config):
         """A loss needs a weight above 0."""
         if self.mlm_weight == 0 and self.teacher_ce_weight == 0:
             raise InputError("mlm_weight and teacher_ce_weight are both 0, one must be above 0")
+        check_teacher_engine(self.teacher_engine, self.teacher_precision)
 
     @property
     def order_seed(self) -> int:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Mapping, Optional
 
 from bort.errors import InputError
 from bort.files import read_json, write_json
 
 
 def claim_folder(
-    folder: Path, file: str, settings: Mapping[str, Any], what: str, resume: bool
+    folder: Path,
+    file: str,
+    settings: Mapping[str, Any],
+    what: str,
+    resume: bool,
+    *,
+    defaults: Optional[Mapping[str, Any]] = None,
 ) -> None:
     """Take a folder for a run, or go on with the run that it holds.
 
@@ -21,6 +27,7 @@ def claim_folder(
         settings: JSON-ready, all that can change results; objects are compared field by field.
         what: what such a run is called, such as "search".
         resume: whether the folder must hold the run already.
+        defaults: what settings were in a folder that is older than they are.
 
     Raises:
         InputError: the folder is a file, holds a run and `resume` is false, holds none and it is
@@ -41,8 +48,8 @@ def claim_folder(
     before = read_json(path)
     for part, value in json.loads(json.dumps(settings)).items():
         for name, here in value.items() if isinstance(value, dict) else [(part, value)]:
-            there = before.get(part)
-            there = there.get(name) if isinstance(value, dict) and there is not None else there
+            recorded = before.get(part) if isinstance(value, dict) else before
+            there = (recorded or {}).get(name, (defaults or {}).get(name))
             if there != here:
                 raise InputError(
                     f"{path}: {name} was {there!r} when the {what} began and is {here!r} now"

@@ -144,11 +144,20 @@ def refuse_existing_run(folder: Path, what: str = "--resume continues it") -> No
 
 
 class Progress:
-    """A bar with an ETA where a person watches, a plain line every few seconds where not."""
+    """A bar with an ETA where a person watches, a plain line every few seconds where not.
+
+    Args:
+        total: units in all; None where nobody knows, and then there is no ETA.
+        what: title.
+        unit: what is counted.
+        done: units that are done already.
+        enabled: whether this process shows anything.
+        seconds_between_lines: of the plain lines.
+    """
 
     def __init__(
         self,
-        total: int,
+        total: Optional[int],
         what: str,
         *,
         unit: str = "step",
@@ -158,6 +167,7 @@ class Progress:
     ) -> None:
         self._what, self._total, self._done, self._first = what, total, done, done
         self._enabled = enabled
+        self._unit = unit
         self._between = seconds_between_lines
         self._began = self._spoke = time.monotonic()
         self._bar: Any = None
@@ -176,7 +186,7 @@ class Progress:
             self._bar.update(count)
             return
         now = time.monotonic()
-        finished = count > 0 and self._done >= self._total
+        finished = count > 0 and self._total is not None and self._done >= self._total
         if self._enabled and (now - self._spoke >= self._between or finished):
             self._spoke = now
             log.info("%s", self._line(now, shown))
@@ -188,8 +198,13 @@ class Progress:
 
     def _line(self, now: float, shown: Dict[str, str]) -> str:
         rate = (self._done - self._first) / max(1e-9, now - self._began)
-        left = (self._total - self._done) / rate if rate > 0 else 0.0
         numbers = "".join(f", {name} {value}" for name, value in shown.items())
+        if self._total is None:
+            return (
+                f"{self._what}: {self._done}, {now - self._began:.0f} s, "
+                f"{rate:.0f} {self._unit}s a second{numbers}"
+            )
+        left = (self._total - self._done) / rate if rate > 0 else 0.0
         return (
             f"{self._what}: {self._done}/{self._total}, "
             f"{now - self._began:.0f} s, {left:.0f} s left{numbers}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from bort.architecture import Architecture
+from bort.errors import InputError
 from bort.text.examples import MaskedBatch
 
 
@@ -28,3 +30,25 @@ class TeacherAnswers(Protocol):
             float32 (B, P, V): a NumPy array, or an array of the framework that trains. Rows of
             padding predictions hold finite numbers without meaning.
         """
+
+
+class LiveTeacher(TeacherAnswers, Protocol):
+    """A network that answers, as opposed to a record of answers.
+
+    Attributes:
+        architecture: of the network.
+        engine: what runs it.
+        precision: in which it runs.
+    """
+
+    architecture: Architecture
+    engine: str
+    precision: str
+
+
+def check_teacher_engine(engine: str, precision: str) -> None:
+    """Raise `InputError` for a precision that an engine does not have."""
+    if engine == "mxnet" and precision != "fp32":
+        raise InputError(
+            f"teacher_precision is {precision!r}, teacher_engine mxnet allows 'fp32' alone"
+        )

@@ -6,7 +6,9 @@ import dataclasses
 from typing import Optional, Tuple
 
 from bort.config import Config, setting
+from bort.errors import InputError
 from bort.pretraining_config import PretrainingConfig
+from bort.teacher import check_teacher_engine
 from bort.teacher_cache import DTYPES
 from bort.teacher_cache_filling import ROWS_PER_PART
 
@@ -42,11 +44,28 @@ class TeacherCacheConfig(Config):
     dtype: str = setting(
         "float32", "in which the teacher runs; float16 needs a GPU", choices=("float32", "float16")
     )
+    teacher_engine: str = setting(
+        "mxnet", "what runs the teacher", choices=("mxnet", "openvino", "onnxruntime")
+    )
+    teacher_precision: str = setting(
+        "fp32",
+        "of a teacher that another engine than mxnet runs: fp32, or fast (bf16 or int8)",
+        choices=("fp32", "fast"),
+    )
     batch_size: int = setting(8, "sequences asked about at once", minimum=1, speed_only=True)
     rows_per_part: int = setting(
         ROWS_PER_PART, "sequences a part file; a stop waits for the part", minimum=1
     )
     cpu_only: bool = setting(False, "do not use a GPU even if there is one", speed_only=True)
+
+    def check(self) -> None:
+        """Another engine runs on the CPU, in its own precision."""
+        check_teacher_engine(self.teacher_engine, self.teacher_precision)
+        if self.teacher_engine != "mxnet" and self.dtype != "float32":
+            raise InputError(
+                f"dtype is {self.dtype!r}, which is for teacher_engine mxnet; "
+                "--teacher_precision is for the others"
+            )
 
     @property
     def masks(self) -> PretrainingConfig:

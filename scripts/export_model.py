@@ -1,4 +1,4 @@
-"""Write a model in the format of another library: a Hugging Face folder, or ONNX.
+"""Write a model in the format of another library: a Hugging Face folder, ONNX, or OpenVINO.
 
 Reads a folder that pre-training, fine-tuning, the demo or import_model.py has left, and compares
 what it wrote with the original on text before the folder appears under its name.
@@ -22,7 +22,7 @@ class ExportConfig(Config):
     """What is written, and how."""
 
     model: str = setting(..., "folder of the model, with model.json and vocabulary/")
-    to: str = setting(..., "format", choices=("huggingface", "onnx"))
+    to: str = setting(..., "format", choices=("huggingface", "onnx", "openvino"))
     output_dir: str = setting(..., "folder to make; must not exist, or be empty")
     vocab: Optional[str] = setting(
         None, "vocabulary, instead of the model's own", aliases=("vocabulary",)
@@ -34,30 +34,31 @@ class ExportConfig(Config):
     exact_decoder: bool = setting(
         False, "huggingface: keep the decoder's own epsilon exactly; for inference in float32 only"
     )
-    precision: str = setting("fp32", "onnx: of the matrices", choices=("fp32", "int8"))
+    precision: str = setting("fp32", "onnx, openvino: of the matrices", choices=("fp32", "int8"))
     masked_positions: bool = setting(
-        False, "onnx: a third input, positions at which alone the decoder answers"
+        False, "onnx, openvino: a third input, positions at which alone the decoder answers"
     )
 
     def check(self) -> None:
-        if self.to == "onnx" and self.exact_decoder:
-            raise InputError("exact_decoder is for --to huggingface; ONNX keeps every epsilon")
+        if self.to != "huggingface" and self.exact_decoder:
+            raise InputError("exact_decoder is for --to huggingface; the others keep every epsilon")
         if self.to == "huggingface" and (self.precision != "fp32" or self.masked_positions):
-            raise InputError("precision and masked_positions are for --to onnx")
+            raise InputError("precision and masked_positions are for --to onnx and openvino")
 
 
 def work(arguments: argparse.Namespace) -> None:
     """Export and print what came out."""
     config = ExportConfig.from_arguments(arguments)
-    from bort.gluon.exporting import ExportSource, export_huggingface, export_onnx
+    from bort.gluon import exporting
 
     text = None if config.text_file is None else Path(config.text_file)
-    source = ExportSource(Path(config.model), config.vocab, text, config.encoder_only)
+    source = exporting.ExportSource(Path(config.model), config.vocab, text, config.encoder_only)
     output = Path(config.output_dir)
     if config.to == "huggingface":
-        checks = export_huggingface(source, output, exact_decoder=config.exact_decoder)
+        checks = exporting.export_huggingface(source, output, exact_decoder=config.exact_decoder)
     else:
-        checks = export_onnx(
+        write = exporting.export_onnx if config.to == "onnx" else exporting.export_openvino
+        checks = write(
             source,
             output,
             precision=config.precision,

@@ -36,7 +36,7 @@ def _work(parsed: argparse.Namespace) -> int:
     from bort.gluon.distributed import find_communicator
     from bort.gluon.search_questions import SearchText
     from bort.gluon.search_run import SearchPlan, run_search
-    from bort.gluon.teacher import load_teacher
+    from bort.gluon.teacher_engines import load_teacher_on
     from data.shards import open_examples, open_held_out, open_vocabulary
 
     communicator = find_communicator()
@@ -56,7 +56,9 @@ def _work(parsed: argparse.Namespace) -> int:
         folder,
         answers=Path(paths.teacher_cache or folder / "teacher_answers"),
         latencies=Path(paths.latency_cache or folder / "latencies.json"),
-        teacher=lambda: load_teacher(
+        teacher=lambda: load_teacher_on(
+            config.teacher_engine,
+            config.teacher_precision,
             paths.teacher_model,
             checkpoint=paths.teacher_ckpt_dir,
             random_seed=paths.teacher_random_seed,

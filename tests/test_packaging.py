@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -87,8 +88,8 @@ def test_the_flavours_differ_in_mxnet_alone(project_root: Path, flavour: str) ->
     assert plain == other
 
 
-@pytest.mark.integration
-def test_the_wheel_holds_the_library_alone(project_root: Path, tmp_path: Path) -> None:
+def build_wheel(project_root: Path, tmp_path: Path) -> Path:
+    """The wheel of a copy of the project, so that nothing is left beside its sources."""
     source = tmp_path / "source"
     source.mkdir()
     shutil.copy(project_root / "pyproject.toml", source)
@@ -108,10 +109,66 @@ def test_the_wheel_holds_the_library_alone(project_root: Path, tmp_path: Path) -
     )
     assert result.returncode == 0, result.stderr
     (wheel,) = tmp_path.glob("bort-*.whl")
-    with zipfile.ZipFile(wheel) as archive:
+    return wheel
+
+
+@pytest.mark.integration
+def test_the_wheel_holds_the_library_alone(project_root: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(build_wheel(project_root, tmp_path)) as archive:
         names = archive.namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"bort"}
     modules = {
         path.relative_to(project_root).as_posix() for path in (project_root / "bort").rglob("*.py")
     }
     assert modules <= set(names)
+
+
+PREDICT = """
+import sys
+import bort
+from bort import Predictor
+print(bort.__file__)
+print(len(Predictor.from_pretrained(sys.argv[1], engine="mxnet", threads=1)(["one", "two"])))
+print("data" in sys.modules)
+"""
+
+
+@pytest.mark.integration
+def test_the_installed_wheel_predicts_beside_a_folder_named_data(
+    project_root: Path, tmp_path: Path
+) -> None:
+    from bort.gluon.array_network import write_network
+    from tests.export.parity import BORT, make_network
+    from tests.text.tiny_vocabulary import tiny_vocabulary
+
+    vocabulary = tiny_vocabulary()
+    architecture = BORT.replace(vocabulary_size=len(vocabulary))
+    write_network(tmp_path / "model", make_network(architecture, head="linear", num_classes=2))
+    vocabulary.save(tmp_path / "model" / "vocabulary")
+    wheel = build_wheel(project_root, tmp_path)
+    site, folder = tmp_path / "site", tmp_path / "elsewhere"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "__init__.py").write_text("raise RuntimeError('not the toolkit')")
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index"]
+    subprocess.run([*command, "--target", str(site), str(wheel)], check=True, capture_output=True)
+    result = subprocess.run(
+        [sys.executable, "-c", PREDICT, str(tmp_path / "model")],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [str(site / "bort" / "__init__.py"), "2", "False"]
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = archive.read(name).decode("utf-8")
+    needed = {
+        canonicalize_name(Requirement(line.split(": ", 1)[1]).name)
+        for line in metadata.splitlines()
+        if line.startswith("Requires-Dist: ") and "extra ==" not in line
+    }
+    assert {"numpy", "safetensors", "tiktoken", "tqdm"} <= needed
+    for extra in ("mxnet", "onnx", "openvino", "sentencepiece"):
+        assert f"Provides-Extra: {extra}" in metadata.splitlines()

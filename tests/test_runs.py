@@ -83,3 +83,14 @@ def test_a_rank_that_shows_nothing_shows_nothing(caplog):
         progress = Progress(1, "silent", enabled=False, seconds_between_lines=0.0)
         progress.advance()
     assert caplog.messages == []
+
+
+def test_progress_without_a_known_end_says_how_fast_it_goes(caplog):
+    with caplog.at_level(logging.INFO):
+        progress = Progress(None, "reading", unit="line", seconds_between_lines=0.0)
+        progress.advance(3)
+        progress.close()
+    (message,) = caplog.messages
+    assert message.startswith("reading: 3, ")
+    assert message.endswith("lines a second")
+    assert "left" not in message

@@ -57,6 +57,11 @@ class ArrayNetwork:
             raise InputError(f"labels are {labels!r}, allowed is a list of names")
         if self.labels and len(self.labels) != self.num_classes:
             raise InputError(f"{self.num_classes} outputs have {len(self.labels)} labels")
+        if self.architecture.depth > len(self.arrays):
+            # Said before all their names are made, which for a damaged depth might never end.
+            raise InputError(
+                f"{len(self.arrays)} parameters are not those of {self.architecture.depth} layers"
+            )
         expected = {place.gluon: place for place in self.places()}
         for name in self.arrays:
             if name not in expected:

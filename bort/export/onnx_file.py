@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 import numpy as np
 
 from bort.errors import InputError
-from bort.export.checks import TOLERANCE, Sample, largest_difference
-from bort.export.huggingface import check_vocabulary
-from bort.export.network import ArrayNetwork
-from bort.export.onnx_graph import (
-    ATTENTION_MASK,
-    FP32,
-    INPUT_IDS,
-    MASKED_POSITIONS,
-    OPSET,
-    TOKEN_TYPE_IDS,
-    build_onnx,
+from bort.export.exported_folder import (
+    VOCABULARY_FOLDER,
+    ExportedModel,
+    write_exported_description,
 )
-from bort.files import atomic_write, sha256_of_file, write_json
+from bort.export.huggingface import check_vocabulary
+from bort.export.names import places
+from bort.export.network import ArrayNetwork
+from bort.export.onnx_graph import FP32, OPSET, build_onnx, library
+from bort.files import atomic_write
 from bort.text.vocabulary import Vocabulary
 
 MODEL_FILE = "model.onnx"
 DESCRIPTION_FILE = "onnx.json"
-VOCABULARY_FOLDER = "vocabulary"
-FORMAT = 1
-INT8_TOLERANCE = 1.0
-"""Allowed difference of int8, relative as `bort.export.checks.TOLERANCE`: it only must not be
-nonsense. What it costs in a task's score is for that task's development set to say."""
+Check = Callable[[Path], Mapping[str, Any]]
 
 
 def write_onnx(
@@ -40,95 +33,88 @@ def write_onnx(
     *,
     precision: str = FP32,
     masked_positions: bool = False,
-    sample: Optional[Sample] = None,
-    original: Optional[np.ndarray] = None,
-) -> Dict[str, Any]:
+    check: Optional[Check] = None,
+) -> None:
     """Write `model.onnx`, `vocabulary/` and, last, `onnx.json` with the file's SHA-256.
 
     Args:
         folder: takes the files; best a new one (see `bort.files.new_folder`).
         network: what to write.
         vocabulary: its vocabulary, None for none.
-        precision: `fp32` or `int8`, see `bort.export.onnx_graph`.
+        precision: see `bort.export.onnx_graph`.
         masked_positions: decode at given positions alone; a third input.
-        sample: text to compare on, through ONNX Runtime.
-        original: what the network answers for the sample.
-
-    Returns:
-        the comparison: name → number; {} without a sample.
+        check: called with the file when it is there; what it returns goes into the description.
 
     Raises:
         InputError: a package is missing, or the network or vocabulary does not fit.
-        WorkError: the file answers something else.
     """
+    model = graph_for_file(
+        folder, network, vocabulary, precision=precision, masked_positions=masked_positions
+    )
+    with atomic_write(folder / MODEL_FILE) as stream:
+        stream.write(model.SerializeToString())
+    fields = {
+        "opset": OPSET,
+        "precision": precision,
+        "inputs": [one.name for one in model.graph.input],
+        "outputs": [one.name for one in model.graph.output],
+        "checks": dict(check(folder / MODEL_FILE)) if check is not None else {},
+    }
+    write_exported_description(folder / DESCRIPTION_FILE, network, (MODEL_FILE,), fields)
+
+
+def graph_for_file(
+    folder: Path,
+    network: ArrayNetwork,
+    vocabulary: Optional[Vocabulary],
+    *,
+    precision: str,
+    masked_positions: bool,
+) -> Any:
+    """Save the vocabulary, and build the `onnx.ModelProto` with all that it says of itself."""
     if vocabulary is not None:
         check_vocabulary(network, vocabulary)
         vocabulary.save(folder / VOCABULARY_FOLDER)
     metadata = {"architecture": json.dumps(network.architecture.as_dict()), "precision": precision}
     if network.labels:
         metadata["labels"] = json.dumps(network.labels)
-    model = build_onnx(
+    return build_onnx(
         network, precision=precision, masked_positions=masked_positions, metadata=metadata
     )
-    with atomic_write(folder / MODEL_FILE) as stream:
-        stream.write(model.SerializeToString())
-    checks: Dict[str, Any] = {}
-    if sample is not None and original is not None:
-        tolerance = TOLERANCE if precision == FP32 else INT8_TOLERANCE
-        answers = run_onnx(folder / MODEL_FILE, sample, masked_positions)
-        checks = {
-            "texts": len(sample.texts) or "none (random tokens)",
-            "largest output": float(np.abs(original).max()),
-            "largest difference, ONNX Runtime": largest_difference(
-                original, answers, sample.lengths, tolerance, "ONNX Runtime"
-            ),
-        }
-    description: Dict[str, Any] = {
-        "format": FORMAT,
-        "opset": OPSET,
-        "precision": precision,
-        "inputs": [one.name for one in model.graph.input],
-        "output": model.graph.output[0].name,
-        "architecture": network.architecture.as_dict(),
-        "head": network.head,
-        "num_classes": network.num_classes,
-        "decoder": network.has_decoder and not network.head,
-        "extra": dict(network.extra),
-        "checks": checks,
-        "files": {MODEL_FILE: sha256_of_file(folder / MODEL_FILE)},
-    }
-    write_json(folder / DESCRIPTION_FILE, description)
-    return checks
 
 
-def run_onnx(path: Path, sample: Sample, masked_positions: bool = False) -> np.ndarray:
-    """What ONNX Runtime answers for a sample, at every position.
+def arrays_of_onnx(model: ExportedModel) -> ArrayNetwork:
+    """The network that a file in fp32 was made of: its constants have the names of the weights.
 
     Raises:
-        InputError: onnxruntime is not installed.
+        InputError: onnx is not installed, or the file is not of this toolkit's making.
     """
-    runtime = _runtime()
-    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    length = sample.input_ids.shape[1]
-    counts = np.arange(length)[None, :] < sample.lengths[:, None]
-    feed: Dict[str, np.ndarray] = {
-        INPUT_IDS: sample.input_ids.astype(np.int64),
-        ATTENTION_MASK: counts.astype(np.int64),
-    }
-    names: List[str] = [one.name for one in session.get_inputs()]
-    if TOKEN_TYPE_IDS in names:
-        feed[TOKEN_TYPE_IDS] = np.zeros_like(feed[INPUT_IDS])
-    if masked_positions:
-        positions = np.broadcast_to(np.arange(length), sample.input_ids.shape)
-        feed[MASKED_POSITIONS] = np.ascontiguousarray(positions, np.int64)
-    return np.asarray(session.run(None, feed)[0])
-
-
-def _runtime() -> Any:
+    path = model.files[0]
+    if model.precision != FP32 or model.layer_norm_eps is None:
+        raise InputError(f"{path}: does not hold its weights in fp32; export the model again")
+    onnx = library()
     try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError(
-            "onnxruntime is not installed, the export is checked with it: pip install onnxruntime"
-        ) from error
-    return onnxruntime
+        constants = {one.name: one for one in onnx.load(str(path)).graph.initializer}
+    except Exception as error:  # protobuf's errors, of which it has its own
+        raise InputError(f"{path}: is no ONNX file: {error}") from error
+    arrays: Dict[str, np.ndarray] = {}
+    for place in places(model.architecture, decoder=model.has_decoder, head=model.head or ""):
+        if place.gluon not in constants:
+            raise InputError(f"{path}: the weight {place.gluon!r} is missing")
+        array = onnx.numpy_helper.to_array(constants[place.gluon])
+        is_product = (
+            array.ndim == 2 and "embed" not in place.gluon and "position" not in place.gluon
+        )
+        arrays[place.gluon] = np.ascontiguousarray(array.T if is_product else array)
+    try:
+        return ArrayNetwork(
+            model.architecture,
+            arrays,
+            layer_norm_eps=model.layer_norm_eps[0],
+            decoder_layer_norm_eps=model.layer_norm_eps[1],
+            head=model.head,
+            num_classes=model.num_classes,
+            extra=model.extra,
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

@@ -10,6 +10,15 @@ round(w / s) with s = max|w| / 63, the activations get a scale and a zero point 
 the sum of the products is multiplied by both scales. Attention's own products, layer norms,
 embeddings and a classifier's head stay in float32. 63 is half the range: processors without VNNI
 add two products in 16 bits, and 2 · 255 · 127 does not fit.
+
+With int8 weights the matrices alone are rounded, with s = max|w| / 127, and products are of
+float32: a form that OpenVINO keeps in memory as it is and widens as it goes.
+
+Batch, length and width of the embedded tokens are written into the graph: no engine can infer that
+the slice of positions is as long as the input, and ONNX Runtime joins a residual sum to the layer
+norm behind it only where it knows that both terms are of one shape. Of attention it joins the scale
+to the product and leaves the rest in parts (its attention operator is made of forms of earlier
+opsets alone). OpenVINO makes one kernel of everything between the projections.
 """
 
 from __future__ import annotations
@@ -26,8 +35,8 @@ OPSET = 17
 IR_VERSION = 8
 INPUT_IDS, ATTENTION_MASK = "input_ids", "attention_mask"
 TOKEN_TYPE_IDS, MASKED_POSITIONS = "token_type_ids", "masked_positions"
-FP32, INT8 = "fp32", "int8"
-PRECISIONS = (FP32, INT8)
+FP32, INT8, INT8_WEIGHTS = "fp32", "int8", "int8_weights"
+PRECISIONS = (FP32, INT8, INT8_WEIGHTS)
 HIDDEN, LOGITS = "last_hidden_state", "logits"
 MASKED_SCORE = -10000.0
 _LARGEST_WEIGHT = 63
@@ -46,13 +55,13 @@ def build_onnx(
     Inputs, all int64: `input_ids` (B, L) and `attention_mask` (B, L), 1 where a token counts;
     `token_type_ids` (B, L) if the network has token types; `masked_positions` (B, P) if asked for.
 
-    Output, float32: `logits` (B, C) of a classifier; `logits` (B, L, V) of a network with a
-    decoder, or (B, P, V) at the masked positions; else `last_hidden_state` (B, L, H), zero at
-    padding.
+    Outputs, float32: `logits` (B, C) of a classifier; `logits` (B, L, V) of a network with a
+    decoder, or (B, P, V) at the masked positions; and of every network, last,
+    `last_hidden_state` (B, L, H), zero at padding.
 
     Args:
         network: what to build.
-        precision: `fp32` or `int8`.
+        precision: `fp32`, `int8` or `int8_weights`.
         masked_positions: decode at given positions alone, which saves the decoder's work.
         metadata: strings kept in the model.
 
@@ -71,21 +80,22 @@ def build_onnx(
     if total > _LARGEST_FILE:
         raise InputError(f"the weights take {total} bytes, an ONNX file holds {_LARGEST_FILE}")
     onnx = library()
-    graph = _Graph(network, onnx, precision == INT8)
+    graph = _Graph(network, onnx, precision)
     inputs = [(INPUT_IDS, ("batch", "length")), (ATTENTION_MASK, ("batch", "length"))]
     if network.architecture.token_types:
         inputs.append((TOKEN_TYPE_IDS, ("batch", "length")))
     if masked_positions:
         inputs.append((MASKED_POSITIONS, ("batch", "predictions")))
-    output, shape = graph.build(masked_positions)
+    outputs = graph.build(masked_positions)
     proto, helper = onnx.TensorProto, onnx.helper
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "bort",
             [helper.make_tensor_value_info(name, proto.INT64, dims) for name, dims in inputs],
-            [helper.make_tensor_value_info(output, proto.FLOAT, shape)],
+            [helper.make_tensor_value_info(name, proto.FLOAT, dims) for name, dims in outputs],
             graph.initializers,
+            value_info=graph.value_info,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
         producer_name="bort",
@@ -111,35 +121,37 @@ def library() -> Any:
 class _Graph:
     """Nodes and constants in the order in which they are computed."""
 
-    def __init__(self, network: ArrayNetwork, onnx: Any, in_integers: bool) -> None:
+    def __init__(self, network: ArrayNetwork, onnx: Any, precision: str) -> None:
         self.nodes: List[Any] = []
         self.initializers: List[Any] = []
+        self.value_info: List[Any] = []
         self._network = network
         self._onnx = onnx
-        self._in_integers = in_integers
+        self._precision = precision
         self._quantised: Dict[str, Tuple[str, str, str]] = {}
         self._constants: Dict[Tuple[str, bytes], str] = {}
         self._weights: Dict[str, str] = {}
 
-    def build(self, masked_positions: bool) -> Tuple[str, Sequence[Any]]:
-        """Add everything; the output's name and shape."""
+    def build(self, masked_positions: bool) -> List[Tuple[str, Sequence[Any]]]:
+        """Add everything; names and shapes of the outputs."""
         network, architecture = self._network, self._network.architecture
         x = self._embed()
         mask = self._additive_mask()
         for layer in range(architecture.depth):
             x = self._layer(x, mask, layer)
+        counts = self._add("Cast", [ATTENTION_MASK], to=self._onnx.TensorProto.FLOAT)
+        self._add("Mul", [x, self._unsqueeze(counts, -1)], output=HIDDEN)
+        hidden = (HIDDEN, ("batch", "length", architecture.hidden))
         if network.head:
-            return self._head(x), ("batch", network.num_classes)
+            return [(self._head(x), ("batch", network.num_classes)), hidden]
         if network.has_decoder:
             if masked_positions:
                 # (B, P) -> (B, P, 1), which picks rows of every (L, H)
                 positions = self._unsqueeze(MASKED_POSITIONS, -1)
                 x = self._add("GatherND", [x, positions], batch_dims=1)
             length = "predictions" if masked_positions else "length"
-            return self._decode(x), ("batch", length, architecture.vocabulary_size)
-        counts = self._add("Cast", [ATTENTION_MASK], to=self._onnx.TensorProto.FLOAT)
-        self._add("Mul", [x, self._unsqueeze(counts, -1)], output=HIDDEN)
-        return HIDDEN, ("batch", "length", architecture.hidden)
+            return [(self._decode(x), ("batch", length, architecture.vocabulary_size)), hidden]
+        return [hidden]
 
     def _embed(self) -> str:
         # (V, H), (B, L) -> (B, L, H)
@@ -152,7 +164,15 @@ class _Graph:
         table = self._weight("encoder.position_weight")
         zero = self._integers([0])
         positions = self._add("Slice", [table, zero, length, zero])
-        return self._norm(self._add("Add", [x, positions]), "encoder.layer_norm")
+        x = self._add("Add", [x, positions])
+        self.value_info.append(
+            self._onnx.helper.make_tensor_value_info(
+                x,
+                self._onnx.TensorProto.FLOAT,
+                ("batch", "length", self._network.architecture.hidden),
+            )
+        )
+        return self._norm(x, "encoder.layer_norm")
 
     def _additive_mask(self) -> str:
         """(B, 1, 1, L): 0 where a token counts, a large negative number where none does."""
@@ -194,18 +214,18 @@ class _Graph:
         """Logits of (B, L, H); the matrix is the embedding, which is stored once."""
         inner = self._gelu(self._dense(x, "decoder.0"))
         inner = self._norm(inner, "decoder.2", self._network.decoder_layer_norm_eps)
-        if self._in_integers:
-            logits = self._integer_product(inner, "word_embed.0.weight")
-        else:
+        if self._precision == FP32:
             matrix = self._add("Transpose", [self._weight("word_embed.0.weight")], perm=[1, 0])
             logits = self._add("MatMul", [inner, matrix])
+        else:
+            logits = self._product(inner, "word_embed.0.weight")
         return self._add("Add", [logits, self._weight("decoder.3.bias")], output=LOGITS)
 
     def _head(self, x: str) -> str:
         """Outputs (B, C) from the first token of (B, L, H)."""
         # A scalar index drops the axis: (B, L, H) -> (B, H)
         first = self._add("Gather", [x, self._constant(np.array(0, np.int64))], axis=1)
-        self._in_integers = False
+        self._precision = FP32
         if self._network.head == LINEAR:
             return self._dense(first, "classifier.1", output=LOGITS)
         inner = self._dense(first, "classifier.1")
@@ -215,14 +235,21 @@ class _Graph:
 
     def _dense(self, x: str, name: str, output: str = "") -> str:
         """x Wᵀ + b."""
-        if self._in_integers:
-            product = self._integer_product(x, f"{name}.weight")
-        else:
-            product = self._add("MatMul", [x, self._weight(f"{name}.weight", transposed=True)])
+        product = self._product(x, f"{name}.weight")
         return self._add("Add", [product, self._weight(f"{name}.bias")], output=output)
 
+    def _product(self, x: str, name: str) -> str:
+        """x Wᵀ in the graph's precision."""
+        if self._precision == INT8:
+            return self._integer_product(x, name)
+        if self._precision == INT8_WEIGHTS:
+            rounded, scales = self._rounded(name, 127)
+            matrix = self._add("DequantizeLinear", [rounded, scales], axis=1)
+            return self._add("MatMul", [x, matrix])
+        return self._add("MatMul", [x, self._weight(name, transposed=True)])
+
     def _integer_product(self, x: str, name: str) -> str:
-        """x Wᵀ with W rounded to integers, one scale a row."""
+        """x Wᵀ with both rounded to integers, W with one scale a row."""
         if x not in self._quantised:
             number = len(self.nodes)
             parts = (f"quantised_{number}", f"scale_{number}", f"zero_{number}")
@@ -231,15 +258,21 @@ class _Graph:
             )
             self._quantised[x] = parts
         quantised, scale, zero = self._quantised[x]
-        weight = self._network.arrays[name].T
-        scales = np.abs(weight).max(axis=0) / _LARGEST_WEIGHT
-        scales[scales == 0] = 1
-        rounded = np.rint(weight / scales).astype(np.int8)
-        matrix = self._constant(np.ascontiguousarray(rounded))
+        matrix, scales = self._rounded(name, _LARGEST_WEIGHT)
         sums = self._add("MatMulInteger", [quantised, matrix, zero])
         sums = self._add("Cast", [sums], to=self._onnx.TensorProto.FLOAT)
-        both = self._add("Mul", [scale, self._constant(scales.astype(np.float32))])
-        return self._add("Mul", [sums, both])
+        return self._add("Mul", [sums, self._add("Mul", [scale, scales])])
+
+    def _rounded(self, name: str, largest: int) -> Tuple[str, str]:
+        """Wᵀ as integers from -`largest` to it, and the scales of its columns."""
+        weight = self._network.arrays[name].T
+        scales = np.abs(weight).max(axis=0) / largest
+        scales[scales == 0] = 1
+        rounded = np.rint(weight / scales).astype(np.int8)
+        return (
+            self._constant(np.ascontiguousarray(rounded)),
+            self._constant(scales.astype(np.float32)),
+        )
 
     def _gelu(self, x: str) -> str:
         inner = self._add("Erf", [self._add("Div", [x, self._number(math.sqrt(2))])])

@@ -14,9 +14,9 @@ from bort.agora.socrates import Answer
 from bort.agora.task_points import TaskPoints
 from bort.agora.tau import Place
 from bort.errors import InputError
+from bort.export.model_folder import DESCRIPTION_FILE
 from bort.files import read_json
 from bort.gluon.distributed import SingleProcess
-from bort.gluon.model_folder import DESCRIPTION_FILE
 from bort.gluon.task_classifier import TaskClassifier
 from bort.gluon.teacher import GluonTeacher
 from bort.tasks.features import tokenise

@@ -25,13 +25,13 @@ from bort.agora.tau import Proposer, Tau, build_tau
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.agora.trainings import Training
 from bort.errors import InputError
+from bort.export.model_folder import DESCRIPTION_FILE
 from bort.files import atomic_write, read_json, sha256_of_file, write_json
 from bort.gluon.agora_models import GluonSocrates, MaskedWords
 from bort.gluon.agora_trainer import AgoraTrainings, GluonTimaeus
 from bort.gluon.distributed import Communicator, SingleProcess, choose_context, wait_for_all
 from bort.gluon.finetuning import MODEL
 from bort.gluon.finetuning_run import StartingPoint
-from bort.gluon.model_folder import DESCRIPTION_FILE
 from bort.gluon.task_classifier import TaskClassifier
 from bort.gluon.teacher import load_teacher
 from bort.report.agora_figure import draw_agora

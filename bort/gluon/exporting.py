@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from bort.engines.checking import check_engine
+from bort.engines.choosing import open_graph
+from bort.engines.protocol import ONNXRUNTIME, OPENVINO
 from bort.errors import InputError
 from bort.export.checks import (
     SENTENCES,
@@ -23,6 +26,7 @@ from bort.export.huggingface_import import read_huggingface
 from bort.export.huggingface_reference import HuggingFaceReference
 from bort.export.network import ArrayNetwork
 from bort.export.onnx_file import write_onnx
+from bort.export.openvino_file import write_openvino
 from bort.files import new_folder
 from bort.gluon.array_network import answers, as_network, read_network
 from bort.gluon.model_folder import save_model_folder
@@ -108,17 +112,50 @@ def export_onnx(
 
     Arguments and errors are those of `export_huggingface` and `bort.export.onnx_file.write_onnx`.
     """
+    return _export_graph(source, output, write_onnx, ONNXRUNTIME, precision, masked_positions)
+
+
+def export_openvino(
+    source: ExportSource,
+    output: Path,
+    *,
+    precision: str = "fp32",
+    masked_positions: bool = False,
+) -> Dict[str, Any]:
+    """Write a model folder as a folder with OpenVINO's files, compared with the original.
+
+    Arguments and errors are those of `export_huggingface` and
+    `bort.export.openvino_file.write_openvino`.
+    """
+    return _export_graph(source, output, write_openvino, OPENVINO, precision, masked_positions)
+
+
+def _export_graph(
+    source: ExportSource,
+    output: Path,
+    write: Callable[..., None],
+    engine: str,
+    precision: str,
+    masked_positions: bool,
+) -> Dict[str, Any]:
     opened = _open(source)
+    results: Dict[str, Any] = {}
+
+    def check(graph: Path) -> Dict[str, Any]:
+        running = open_graph(graph, opened.network, engine, precision)
+        results.update(check_engine(running, opened.sample, opened.original))
+        return results
+
     with new_folder(output) as folder:
-        return write_onnx(
+        write(
             folder,
             opened.network,
             opened.vocabulary,
             precision=precision,
             masked_positions=masked_positions,
-            sample=opened.sample,
-            original=opened.original,
+            check=check,
         )
+    return results
 
 
 def import_huggingface(

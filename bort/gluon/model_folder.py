@@ -1,23 +1,17 @@
-"""A trained network as a folder: `model.json` says what it is, `model.safetensors` holds it."""
+"""A trained network as a folder, and back; the files are `bort.export.model_folder`'s."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 import mxnet as mx
-import safetensors
-import safetensors.numpy
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.files import PathLike, atomic_write, read_json, sha256_of_file, write_json
+from bort.export.model_folder import read_model_files, write_model_files
+from bort.files import PathLike
 from bort.gluon.model import BortClassifier, BortModel
 from bort.gluon.parameters import collect_arrays, set_parameters
-
-DESCRIPTION_FILE = "model.json"
-WEIGHTS_FILE = "model.safetensors"
-_FORMAT = 1
 
 Network = Union[BortModel, BortClassifier]
 
@@ -35,12 +29,8 @@ def save_model_folder(
         network: a `BortModel` or a `BortClassifier`; a tied weight is stored once.
         extra: JSON-ready values kept under `extra`, such as the vocabulary's fingerprint.
     """
-    target = Path(folder)
-    with atomic_write(target / WEIGHTS_FILE) as stream:
-        stream.write(safetensors.numpy.save(collect_arrays(network)))
     model = network.bort if isinstance(network, BortClassifier) else network
     description: Dict[str, Any] = {
-        "format": _FORMAT,
         "architecture": model.architecture.as_dict(),
         "dropout": model.dropout,
         "layer_norm_eps": model.layer_norm_eps,
@@ -48,7 +38,6 @@ def save_model_folder(
         "use_decoder": model.decoder is not None,
         "use_pooler": model.pooler is not None,
         "classifier": None,
-        "weights": {"file": WEIGHTS_FILE, "sha256": sha256_of_file(target / WEIGHTS_FILE)},
         "extra": dict(extra or {}),
     }
     if isinstance(network, BortClassifier):
@@ -57,7 +46,7 @@ def save_model_folder(
             "head": network.head,
             "dropout": network.dropout,
         }
-    write_json(target / DESCRIPTION_FILE, description)
+    write_model_files(folder, collect_arrays(network), description)
 
 
 def load_model_folder(
@@ -81,31 +70,15 @@ def load_model_folder(
     Raises:
         InputError: names the file that is missing, damaged, or does not fit.
     """
-    source = Path(folder) / DESCRIPTION_FILE
-    description = read_json(source)
-    if not isinstance(description, dict) or description.get("format") != _FORMAT:
-        raise InputError(f"{source}: is not the description of a model (format {_FORMAT})")
+    stored = read_model_files(folder)
     try:
-        network, ignore = _build(description, str(source), use_decoder)
-        weights = Path(folder) / description["weights"]["file"]
-        stated = description["weights"]["sha256"]
-        extra = description["extra"]
+        network, ignore = _build(stored.description, stored.source, use_decoder)
     except (KeyError, TypeError) as error:
-        raise InputError(f"{source}: a field is missing or malformed: {error}") from error
-    if weights.parent != Path(folder):
-        raise InputError(f"{source}: names the weights {weights}, which lie outside the folder")
-    if not weights.is_file():
-        raise InputError(f"{weights}: no such file")
-    if sha256_of_file(weights) != stated:
-        raise InputError(f"{weights}: is damaged: its SHA-256 is not the one in {source}")
-    try:
-        arrays = safetensors.numpy.load_file(weights)
-    except (safetensors.SafetensorError, ValueError) as error:
-        raise InputError(f"{weights}: is not a safetensors file: {error}") from error
-    arrays = {name: value for name, value in arrays.items() if not name.startswith(ignore)}
+        raise InputError(f"{stored.source}: a field is missing or malformed: {error}") from error
+    arrays = {name: value for name, value in stored.arrays.items() if not name.startswith(ignore)}
     network.collect_params().setattr("grad_req", grad_req)
-    set_parameters(network, arrays, str(weights), context)
-    return network, extra
+    set_parameters(network, arrays, stored.weights, context)
+    return network, stored.extra
 
 
 def _build(

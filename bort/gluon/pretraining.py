@@ -174,7 +174,8 @@ def pretrain(
         if folder is None:
             raise InputError("resuming needs the folder of the run")
         done, state = load_checkpoint(folder, trainer.flat, trainer.buffers(), resume_step)
-        _check_same_run(folder, {**settings, **identity}, state["settings"])
+        then = {**config.defaults(), **state["settings"]}
+        _check_same_run(folder, {**settings, **identity}, then)
         trainer.restore(state["trainer"])
         first = done + 1
     evaluate = _make_evaluation(data, config, trainer, longest)

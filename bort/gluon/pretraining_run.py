@@ -20,8 +20,8 @@ from bort.gluon.pretraining import (
     PretrainingHooks,
     pretrain,
 )
-from bort.gluon.teacher import load_teacher
 from bort.gluon.teacher_caching import open_teacher_cache
+from bort.gluon.teacher_engines import load_teacher_on
 from bort.pretraining_config import PretrainingConfig, PretrainingPaths
 from bort.runs import NullWriter, RunFolder, refuse_existing_run
 from bort.teacher import TeacherAnswers
@@ -69,9 +69,10 @@ def run_pretraining(
     model = build_student(paths, config, vocabulary, context)
     teacher: Optional[TeacherAnswers]
     if paths.teacher_cache is not None:
+        _refuse_engine(config, f"teacher_cache is {paths.teacher_cache!r}")
         teacher, config = open_teacher_cache(Path(paths.teacher_cache), config, train, vocabulary)
     else:
-        teacher = _build_teacher(paths, config.dtype, context, len(vocabulary))
+        teacher = _build_teacher(paths, config, context, len(vocabulary))
     writer = RunFolder(folder, _resumed_step(folder, paths)) if chief else NullWriter()
     if isinstance(writer, RunFolder):
         writer.record(
@@ -159,18 +160,28 @@ def build_student(
 
 
 def _build_teacher(
-    paths: PretrainingPaths, dtype: str, context: mx.Context, vocabulary_size: int
+    paths: PretrainingPaths, config: PretrainingConfig, context: mx.Context, vocabulary_size: int
 ) -> Optional[TeacherAnswers]:
     if paths.teacher_model.lower() == "none":
+        _refuse_engine(config, "teacher_model is 'none'")
         return None
-    return load_teacher(
+    return load_teacher_on(
+        config.teacher_engine,
+        config.teacher_precision,
         paths.teacher_model,
         checkpoint=paths.teacher_ckpt_dir,
         random_seed=paths.teacher_random_seed,
         vocabulary_size=vocabulary_size,
         context=context,
-        dtype=dtype,
+        dtype=config.dtype,
     )
+
+
+def _refuse_engine(config: PretrainingConfig, why: str) -> None:
+    if config.teacher_engine != "mxnet":
+        raise InputError(
+            f"teacher_engine is {config.teacher_engine!r} and {why}: no engine runs a teacher then"
+        )
 
 
 def _check_vocabulary(source: Optional[ExampleSource], vocabulary: Vocabulary) -> None:

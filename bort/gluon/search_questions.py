@@ -10,9 +10,9 @@ import numpy as np
 
 from bort.errors import InputError
 from bort.gluon.distributed import Communicator, wait_for_all
-from bort.gluon.teacher import GluonTeacher
 from bort.runs import RowProgress
 from bort.search.config import SearchConfig
+from bort.teacher import LiveTeacher
 from bort.teacher_cache import DESCRIPTION_FILE, CacheKey, TeacherCache
 from bort.teacher_cache_filling import ROWS_PER_PART, FillHooks, Ranks, fill_cache
 from bort.text.batch_plan import BatchPlan
@@ -121,7 +121,7 @@ class SearchQuestions:
     def fill(
         self,
         folder: Path,
-        teacher: GluonTeacher,
+        teacher: LiveTeacher,
         communicator: Communicator,
         stop_requested: Callable[[], bool],
     ) -> bool:
@@ -155,8 +155,8 @@ class SearchQuestions:
         rows, size = self._rows(), self._config.batch_size
         key = CacheKey(
             teacher=teacher.fingerprint,
-            engine="mxnet",
-            precision="float32",
+            engine=teacher.engine,
+            precision=teacher.precision,
             mask_epochs=1 + max(step.epoch for step in self._steps),
             **self.cache_fields(),
         )

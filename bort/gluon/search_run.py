@@ -17,7 +17,6 @@ from bort.gluon.candidate_error import DistillationError
 from bort.gluon.candidate_latency import GluonLatency
 from bort.gluon.distributed import Communicator, choose_context, wait_for_all
 from bort.gluon.search_questions import SearchQuestions, SearchText
-from bort.gluon.teacher import GluonTeacher
 from bort.report.search_figure import draw_search
 from bort.run_settings import claim_folder
 from bort.runs import Progress
@@ -30,6 +29,7 @@ from bort.search.store import TrialStore
 from bort.search.surrogates import Hyperparameters, MultiplyAddLatency, Trial, check_error
 from bort.search.table import as_csv, as_text
 from bort.search.w_coefficient import w_coefficient
+from bort.teacher import LiveTeacher
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class SearchPlan:
     folder: Path
     answers: Path
     latencies: Path
-    teacher: Callable[[], GluonTeacher]
+    teacher: Callable[[], LiveTeacher]
 
 
 def run_search(
@@ -148,7 +148,9 @@ def _prepare_folder(plan: SearchPlan, resume: bool) -> None:
         "held_out": plan.text.held_out.fingerprint,
         "vocabulary": plan.text.vocabulary.fingerprint,
     }
-    claim_folder(plan.folder, SETTINGS_FILE, settings, "search", resume)
+    claim_folder(
+        plan.folder, SETTINGS_FILE, settings, "search", resume, defaults=plan.config.defaults()
+    )
 
 
 def _announce(

@@ -10,10 +10,11 @@ import numpy as np
 from mxnet import autograd
 
 from bort.errors import InputError
+from bort.export.model_folder import DESCRIPTION_FILE
 from bort.gluon.distributed import Communicator
 from bort.gluon.finetuning import OutputReader
 from bort.gluon.model import BortClassifier
-from bort.gluon.model_folder import DESCRIPTION_FILE, load_model_folder
+from bort.gluon.model_folder import load_model_folder
 from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskSet, predict
 from bort.tasks.options import TaskOptions

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, Dict, NamedTuple, Optional
 
 import mxnet as mx
+import numpy as np
 from mxnet import autograd
 
 from bort.architecture import Architecture, get_architecture
 from bort.errors import InputError
+from bort.export.model_folder import DESCRIPTION_FILE
 from bort.files import PathLike
 from bort.gluon.model import BortModel
-from bort.gluon.model_folder import DESCRIPTION_FILE, load_model_folder
+from bort.gluon.model_folder import load_model_folder
 from bort.gluon.parameters import collect_arrays, load_parameters
 from bort.gluon.params_format import read_params
 from bort.text.examples import MaskedBatch
@@ -48,7 +50,7 @@ IGNORED = ("pooler.", "classifier.")
 
 
 class GluonTeacher:
-    """Implements `bort.teacher.TeacherAnswers`: no gradients, no dropout, a compiled graph.
+    """Implements `bort.teacher.LiveTeacher`: no gradients, no dropout, a compiled graph.
 
     Args:
         network: as `BortModel`, with a decoder; its gradient buffers are dropped if it has any.
@@ -69,6 +71,8 @@ class GluonTeacher:
         self.architecture = architecture
         self.vocabulary_size = architecture.vocabulary_size
         self.context = context or mx.cpu()
+        self.engine = "mxnet"
+        self.precision = str(np.dtype(network.embedding_weight.dtype))
         self._fingerprint = fingerprint
         network.collect_params().setattr("grad_req", "null")
         network.hybridize(static_alloc=True, static_shape=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from bort.errors import InputError
 from bort.gluon.distributed import Communicator, choose_context, wait_for_all
-from bort.gluon.teacher import load_teacher
+from bort.gluon.teacher_engines import load_teacher_on
 from bort.pretraining_config import PretrainingConfig
 from bort.runs import RowProgress
 from bort.teacher_cache import CacheKey, TeacherCache
@@ -88,7 +88,9 @@ def cache_teacher_answers(
     context = choose_context(communicator, config.cpu_only)
     if config.dtype == "float16" and context.device_type != "gpu":
         raise InputError("dtype is 'float16', which needs a GPU; allowed on a CPU is 'float32'")
-    teacher = load_teacher(
+    teacher = load_teacher_on(
+        config.teacher_engine,
+        config.teacher_precision,
         config.teacher_model,
         checkpoint=config.teacher_ckpt_dir,
         random_seed=config.teacher_random_seed,
@@ -105,8 +107,8 @@ def cache_teacher_answers(
     masks = config.masks
     key = CacheKey(
         teacher=teacher.fingerprint,
-        engine="mxnet",
-        precision=config.dtype,
+        engine=teacher.engine,
+        precision=teacher.precision,
         mask_epochs=config.mask_epochs,
         top_k=config.top_k,
         temperatures=config.temperatures if config.top_k else (),

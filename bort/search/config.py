@@ -11,6 +11,7 @@ from bort.errors import InputError
 from bort.files import read_json
 from bort.search.space import PAPER_SPACE, SearchSpace, read_space
 from bort.search.surrogates import Hyperparameters
+from bort.teacher import check_teacher_engine
 from bort.text.masking import MaskingPolicy
 
 STRATEGIES = ("fptas", "exhaustive", "random")
@@ -65,7 +66,19 @@ class SearchConfig(Config):
     )
     latency_batch: int = setting(1, "sequences at a time when inference is timed", minimum=1)
     latency_repeats: int = setting(5, "timed runs, of which the median is taken", minimum=1)
+    teacher_engine: str = setting(
+        "mxnet", "what runs the teacher", choices=("mxnet", "openvino", "onnxruntime")
+    )
+    teacher_precision: str = setting(
+        "fp32",
+        "of a teacher that another engine than mxnet runs: fp32, or fast (bf16 or int8)",
+        choices=("fp32", "fast"),
+    )
     threads: int = setting(1, "threads of every process; start as many ranks as cores", minimum=1)
+
+    def check(self) -> None:
+        """MXNet has one precision."""
+        check_teacher_engine(self.teacher_engine, self.teacher_precision)
 
     @property
     def masking_policy(self) -> MaskingPolicy:

@@ -22,6 +22,20 @@ _VERSION = b"task-features-1"
 _SPECIAL_TOKENS_OF_PAIR = 4
 
 
+class TooLittleRoom(InputError):
+    """What must be kept of an input is longer than an input may be.
+
+    Attributes:
+        item: number of the input's item.
+        reason: the message without it.
+    """
+
+    def __init__(self, item: int, reason: str) -> None:
+        super().__init__(f"item {item}: {reason}")
+        self.item = item
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class TaskFeatures:
     """A tokenised set; implements `bort.text.examples.ExampleSource`.
@@ -83,7 +97,8 @@ def tokenise(inputs: Sequence[TaskInput], vocabulary: Vocabulary, max_length: in
             `bort.tasks.truncation`) and counted.
 
     Raises:
-        InputError: `max_length` leaves no room for what must be kept of an input.
+        TooLittleRoom: `max_length` leaves no room for what must be kept of an input.
+        InputError: `max_length` leaves no room at all.
     """
     if max_length <= _SPECIAL_TOKENS_OF_PAIR:
         raise InputError(f"max_length is {max_length}, allowed is more than 4")
@@ -267,7 +282,7 @@ def _shortened(
         room = max_length - 2 * len(segments)
         left = shorten(segments, room)
         if left is None:
-            raise InputError(_too_little_room(inputs[number], room))
+            raise _too_little_room(inputs[number], room)
         rows += [
             (places[order][run.piece][0] + run.start, run.length, first + order)
             for order, several in enumerate(left)
@@ -282,11 +297,12 @@ def _shortened(
     return _Runs(*(column[order] for column in columns))
 
 
-def _too_little_room(one: TaskInput, room: int) -> str:
+def _too_little_room(one: TaskInput, room: int) -> TooLittleRoom:
     kept = " ".join(p.text.strip() for s in one.segments for p in s.pieces if p.keep)
-    return (
-        f"item {one.item}: what must be kept, {kept[:80]!r}, is longer than the {room} tokens that "
-        "max_length leaves"
+    return TooLittleRoom(
+        one.item,
+        f"what must be kept, {kept[:80]!r}, is longer than the {room} tokens that max_length "
+        "leaves",
     )
 
 

@@ -82,10 +82,10 @@ def read_tokenizer_json(path: Path) -> ByteBPE:
         for token in value.get("added_tokens") or ():
             ids.setdefault(token["content"], token["id"])
         lines = [pair if isinstance(pair, str) else " ".join(pair) for pair in pairs]
-    except (TypeError, KeyError) as error:
-        raise InputError(f"{path}: an added token or a merge is malformed: {error}") from error
-    if not all(type(number) is int for number in ids.values()):
-        raise InputError(f"{path}: an id is no number")
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: added_tokens or merges are malformed: {error}") from error
+    if not all(isinstance(name, str) and type(number) is int for name, number in ids.items()):
+        raise InputError(f"{path}: its tokens do not all have a name and a number")
     names = sorted(ids, key=ids.__getitem__)
     if [ids[name] for name in names] != list(range(len(names))):
         raise InputError(f"{path}: the ids are not 0 to {len(names) - 1}, each once")

@@ -279,6 +279,7 @@ BAD_FOLDERS = {
     "deeper": (edit_config(num_hidden_layers=5), "'roberta.encoder.layer.4"),
     "no positions": (edit_config(max_position_embeddings=2), "maximum_length is 0"),
     "epsilon": (edit_config(layer_norm_eps="small"), "layer_norm_eps is 'small'"),
+    "dropout": (edit_config(classifier_dropout="x"), "classifier_dropout is 'x'"),
     "missing tensor": (edit_tensors(drop_layer), "layer.2.output.dense.bias' is missing"),
     "untied": (edit_tensors(untie), "is not tied"),
     "not finite": (edit_tensors(not_finite), "not finite"),

@@ -72,6 +72,17 @@ def test_onnx_is_checked_and_described(flags, finetuned, tmp_path):
     assert (tmp_path / "onnx" / "vocabulary" / "vocabulary.json").is_file()
 
 
+@pytest.mark.parity("onnx", "openvino")
+@pytest.mark.parametrize("flags", [(), ("--precision", "int8"), ("--encoder_only",)])
+def test_openvino_is_checked_and_described(flags, finetuned, tmp_path):
+    done = export(finetuned, tmp_path / "ov", *flags, to="openvino")
+    assert "largest difference, OpenVINO" in json.loads(done.stdout)["checks"]
+    description = json.loads((tmp_path / "ov" / "openvino.json").read_text(encoding="utf-8"))
+    assert set(description["files"]) == {"openvino.xml", "openvino.bin"}
+    assert description["precision"] == (flags[1] if len(flags) == 2 else "fp32")
+    assert (tmp_path / "ov" / "vocabulary" / "vocabulary.json").is_file()
+
+
 def test_what_does_not_fit_leaves_nothing_behind(sample, finetuned, tmp_path):
     output = tmp_path / "out"
     other = sample / "teacher" / "vocabulary"

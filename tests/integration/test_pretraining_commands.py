@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import resource
 import shutil
@@ -46,6 +47,22 @@ def final_hash(folder: Path) -> str:
 def final_tensors(folder: Path) -> Dict[str, np.ndarray]:
     step = checkpoint_steps(folder)[-1]
     return load_file(str(folder / f"step-{step:08d}" / "tensors.safetensors"))
+
+
+@pytest.mark.parity("onnx", "openvino")
+def test_a_teacher_on_another_engine(tmp_path, flags):
+    common = [*flags, "--num_steps", "6", "--log_interval", "1", "--ckpt_dir"]
+    engine = ["--teacher_engine", "openvino"]
+    run([*ONE, *common, tmp_path / "mxnet"])
+    run([*ONE, *common, tmp_path / "engine", *engine])
+    losses = {}
+    for name in ("mxnet", "engine"):
+        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        losses[name] = [json.loads(line)["train/loss"] for line in lines if "train/loss" in line]
+    assert len(losses["engine"]) == 6
+    np.testing.assert_allclose(losses["engine"], losses["mxnet"], rtol=1e-5)
+    recorded = json.loads((tmp_path / "engine" / "run.json").read_text())
+    assert recorded["settings"]["teacher_engine"] == "openvino"
 
 
 def test_two_ranks_make_the_steps_of_one_rank_of_twice_the_batch(tmp_path, flags):

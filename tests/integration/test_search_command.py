@@ -41,6 +41,18 @@ def finished(folder: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in folder.glob("results-rank*.jsonl"))
 
 
+@pytest.mark.parity("onnx", "openvino")
+def test_a_teacher_on_another_engine_ranks_alike(tmp_path, flags):
+    tables = []
+    for name, more in (("mxnet", []), ("openvino", ["--teacher_engine", "openvino"])):
+        run([*ONE, *flags, *more, "--output_dir", tmp_path / name])
+        ranking = json.loads((tmp_path / name / "ranking.json").read_text())
+        tables.append([row["architecture"] for row in ranking["ranking"]])
+    assert tables[0] == tables[1]
+    settings = json.loads((tmp_path / "openvino" / "search.json").read_text())["settings"]
+    assert settings["teacher_engine"] == "openvino"
+
+
 def test_one_rank_and_two_make_the_same_table(tmp_path, flags, sample):
     done = run([*ONE, *flags, "--output_dir", tmp_path / "one"])
     printed = json.loads(done.stdout)

@@ -87,6 +87,17 @@ def test_training_from_a_full_cache_is_training_from_the_teacher(tmp_path, sampl
     assert recorded["teacher"] == TeacherCache.open(full).fingerprint
 
 
+@pytest.mark.parity("onnx", "openvino")
+def test_another_engine_fills_a_cache(tmp_path, flags, full):
+    engine = ["--teacher_engine", "openvino", "--top_k", "0"]
+    run([*FILL, *flags, *engine, "--output_dir", tmp_path / "kept"])
+    key = TeacherCache.open(tmp_path / "kept").key
+    assert (key.engine, key.precision) == ("openvino", "fp32")
+    assert key.teacher != TeacherCache.open(full).key.teacher
+    done = run([*FILL, *flags, "--top_k", "0", "--output_dir", tmp_path / "kept"], status=2)
+    assert "teacher is" in done.stderr
+
+
 def test_a_run_from_a_cache_killed_and_resumed_ends_bit_for_bit(tmp_path, sample, top):
     steps = ["--num_steps", "24", "--ckpt_interval", "1", "--teacher_cache", str(top)]
     train(sample, tmp_path / "whole", *steps)

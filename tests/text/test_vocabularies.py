@@ -7,7 +7,9 @@ import json
 import pytest
 
 from bort.errors import BortError, InputError
+from bort.export.tokenizer import write_tokenizer
 from bort.text import gluonnlp_files
+from bort.text.byte_bpe_files import read_tokenizer_json
 from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
 from bort.text.vocabularies import load_vocabulary
 from tests.text.tiny_vocabulary import TEXT, tiny_vocabulary
@@ -91,3 +93,28 @@ def test_what_is_no_vocabulary_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("BORT_OFFLINE", "1")
     with pytest.raises(BortError, match=r"2b804f8f\.vocab: is missing"):
         load_vocabulary(gluonnlp_files.BORT_DATASET)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("added_tokens",), 5),
+        (("added_tokens",), [{}]),
+        (("added_tokens",), [{"content": [], "id": 3}]),
+        (("added_tokens",), [{"content": "new", "id": "x"}]),
+        (("model", "merges"), [5]),
+        (("model", "merges"), [[1, 2]]),
+        (("model", "vocab", "<s>"), None),
+    ],
+)
+def test_a_malformed_tokenizer_json_is_named(tmp_path, place, value):
+    write_tokenizer(tmp_path, tiny_vocabulary(), 64)
+    path = tmp_path / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    part = content
+    for name in place[:-1]:
+        part = part[name]
+    part[place[-1]] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match=r"tokenizer\.json: "):
+        read_tokenizer_json(path)

@@ -1,0 +1,298 @@
+"""What a predictor costs beside the engine below it, and what its batches save; ratios in one run.
+
+Random weights of a shape are exported as a classifier to OpenVINO and ONNX (fp32, int8). Measured
+on each of them, everything in turn so that noise hits all alike:
+
+- one text of `--length` tokens: the bare engine, the predictor (tokenisation included), and the
+  Transformers pipeline on PyTorch in fp32, if it is installed;
+- texts of mixed length: the predictor, and the engine with batches padded to the longest text;
+- the seconds from the start of a process to its first answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from bort.architecture import get_architecture
+from bort.command import make_parser, run_command
+from bort.engines.choosing import installed_engines, open_engine
+from bort.engines.protocol import Engine
+from bort.export.network import ArrayNetwork
+from bort.export.random_network import random_network
+from bort.inference.predictor import Predictor
+from bort.text.vocabularies import load_vocabulary
+from bort.text.vocabulary import Vocabulary
+
+PYTORCH = "transformers pipeline, PyTorch fp32"
+_WORDS = (
+    "the ferry left harbour before sunrise and nobody on quay waved when committee met again in "
+    "March its members agreed on two of five proposals postponed a third argued about remaining"
+).split()
+_ROWS_AT_ONCE = 32
+_FIRST_ANSWER = """
+import sys
+from bort import Predictor
+Predictor.from_pretrained(sys.argv[1], engine=sys.argv[2], precision=sys.argv[3],
+                          threads=int(sys.argv[4]))(["a moving film"])
+"""
+
+
+def main() -> None:
+    """Parse the flags, measure, print JSON."""
+    parser = make_parser(__doc__ or "")
+    parser.add_argument("--model", default="bort_4_8_768_1024", help="architecture")
+    parser.add_argument("--vocab", help="vocabulary; a small one, trained on the spot, if none")
+    parser.add_argument("--length", type=int, default=128, help="tokens of the one text")
+    parser.add_argument("--texts", type=int, default=64, help="of mixed length")
+    parser.add_argument("--longest", type=int, default=256, help="tokens of a mixed text")
+    parser.add_argument("--repeats", type=int, default=15, help="measured, after two others")
+    parser.add_argument("--starts", type=int, default=3, help="processes that are started")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output_file", help="where to write the JSON too")
+    run_command(parser, _work)
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    results = measure(parsed)
+    print(json.dumps(results, indent=2))
+    if parsed.output_file:
+        from bort.files import write_json
+
+        write_json(parsed.output_file, results)
+    return 0
+
+
+def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
+    """All of it."""
+    if parsed.vocab:
+        vocabulary: Vocabulary = load_vocabulary(parsed.vocab)
+    else:
+        from data.sample_vocabulary import train_sample_vocabulary
+
+        vocabulary = train_sample_vocabulary()
+    architecture = get_architecture(parsed.model).replace(vocabulary_size=len(vocabulary))
+    network = random_network(architecture, 0, num_classes=2)
+    network = network.replace(extra={"vocabulary": vocabulary.fingerprint})
+    with tempfile.TemporaryDirectory() as folder:
+        subjects = export(network, vocabulary, Path(folder))
+        opened = {
+            name: Predictor.from_pretrained(
+                path, engine=engine, precision=kind, threads=parsed.threads
+            )
+            for name, (path, engine, kind) in subjects.items()
+        }
+        engines = {
+            name: open_engine(path, engine, kind, parsed.threads)
+            for name, (path, engine, kind) in subjects.items()
+        }
+        pipeline = transformers_pipeline(network, vocabulary, Path(folder), parsed.threads)
+        return {
+            "architecture": str(architecture),
+            "threads": parsed.threads,
+            "times": "clock, processor",
+            "precision": {name: one.precision for name, one in engines.items()},
+            "one text": one_text(parsed, vocabulary, opened, engines, pipeline),
+            "mixed lengths": mixed(parsed, vocabulary, opened, engines),
+            "seconds to the first answer": {
+                name: first_answers(parsed, subject) for name, subject in subjects.items()
+            },
+        }
+
+
+Subject = Tuple[Path, str, str]
+
+
+def export(network: ArrayNetwork, vocabulary: Vocabulary, folder: Path) -> Dict[str, Subject]:
+    """Folders by what runs them: path, engine, precision to ask for."""
+    from bort.export.onnx_file import write_onnx
+    from bort.export.openvino_file import write_openvino
+
+    subjects: Dict[str, Subject] = {}
+    if "openvino" in installed_engines():
+        (folder / "openvino").mkdir()
+        write_openvino(folder / "openvino", network, vocabulary)
+        for kind in ("fp32", "fast"):
+            subjects[f"openvino {kind}"] = folder / "openvino", "openvino", kind
+    if "onnxruntime" in installed_engines():
+        for kind in ("fp32", "int8"):
+            (folder / kind).mkdir()
+            write_onnx(folder / kind, network, vocabulary, precision=kind)
+            subjects[f"onnxruntime {kind}"] = folder / kind, "onnxruntime", "fp32"
+    return subjects
+
+
+def transformers_pipeline(
+    network: ArrayNetwork, vocabulary: Vocabulary, folder: Path, threads: int
+) -> Optional[Callable[[str], Any]]:
+    """The pipeline for the same weights, None where it is not installed."""
+    try:
+        import torch
+        import transformers
+    except ImportError:
+        return None
+    from bort.export.huggingface import write_huggingface
+
+    (folder / "huggingface").mkdir()
+    write_huggingface(folder / "huggingface", network, vocabulary)
+    torch.set_num_threads(threads)
+    pipeline = transformers.pipeline("text-classification", str(folder / "huggingface"))
+    return lambda text: pipeline(text)
+
+
+def one_text(
+    parsed: argparse.Namespace,
+    vocabulary: Vocabulary,
+    predictors: Dict[str, Predictor],
+    engines: Dict[str, Engine],
+    pipeline: Optional[Callable[[str], Any]],
+) -> Dict[str, Any]:
+    """Milliseconds of one text, and the ratios that count."""
+    text = text_of(vocabulary, parsed.length)
+    ids = np.array([[vocabulary.bos_id, *vocabulary.encode(text), vocabulary.eos_id]])
+    lengths = np.array([ids.shape[1]])
+    calls: Dict[str, Callable[[], Any]] = {}
+    for name, engine in engines.items():
+        calls[f"{name}, engine"] = lambda engine=engine: engine.answer(ids, lengths)
+        calls[f"{name}, predictor"] = lambda name=name: predictors[name]([text])
+    if pipeline is not None:
+        calls[PYTORCH] = lambda: pipeline(text)
+    seconds = in_turn(calls, parsed.repeats)
+    ratios = {
+        f"{name}: predictor / engine": ratio(
+            seconds[f"{name}, predictor"], seconds[f"{name}, engine"]
+        )
+        for name in engines
+    }
+    for name in engines if pipeline is not None else ():
+        ratios[f"{PYTORCH} / {name} predictor"] = ratio(
+            seconds[PYTORCH], seconds[f"{name}, predictor"]
+        )
+    began = time.perf_counter()
+    for _ in range(100):
+        vocabulary.encode(text)
+    tokenising = (time.perf_counter() - began) / 100
+    return {
+        "tokens": int(ids.shape[1]),
+        "milliseconds": {
+            name: [round(1e3 * statistics.median(kind), 2) for kind in times]
+            for name, times in seconds.items()
+        },
+        "milliseconds of the vocabulary alone": round(1e3 * tokenising, 4),
+        "ratios": ratios,
+    }
+
+
+def mixed(
+    parsed: argparse.Namespace,
+    vocabulary: Vocabulary,
+    predictors: Dict[str, Predictor],
+    engines: Dict[str, Engine],
+) -> Dict[str, Any]:
+    """Texts of mixed length: the predictor against batches that are padded to the longest."""
+    generator = np.random.default_rng(0)
+    drawn = np.exp(generator.uniform(np.log(8), np.log(parsed.longest), parsed.texts))
+    texts = [text_of(vocabulary, int(length)) for length in drawn]
+    rows = [[vocabulary.bos_id, *vocabulary.encode(t), vocabulary.eos_id] for t in texts]
+    lengths = np.array([len(row) for row in rows])
+    ids = np.full((len(rows), int(lengths.max())), vocabulary.pad_id)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = row
+
+    def padded(engine: Engine) -> None:
+        for first in range(0, len(ids), _ROWS_AT_ONCE):
+            part = slice(first, first + _ROWS_AT_ONCE)
+            engine.answer(ids[part], lengths[part])
+
+    found: Dict[str, Any] = {"texts": len(texts), "tokens": int(lengths.sum())}
+    found["longest"] = int(lengths.max())
+    for name, engine in engines.items():
+        seconds = in_turn(
+            {
+                "predictor": lambda name=name: predictors[name](texts),
+                "padded to the longest": lambda engine=engine: padded(engine),
+            },
+            max(3, parsed.repeats // 5),
+        )
+        found[name] = {
+            "tokens a second": [
+                round(float(lengths.sum()) / statistics.median(kind), 1)
+                for kind in seconds["predictor"]
+            ],
+            "times the throughput of padding to the longest": ratio(
+                seconds["padded to the longest"], seconds["predictor"]
+            ),
+        }
+    return found
+
+
+def first_answers(parsed: argparse.Namespace, subject: Subject) -> Dict[str, List[float]]:
+    """Seconds of whole processes that answer one text; the disk is warm."""
+    found: Dict[str, List[float]] = {"clock": [], "processor": []}
+    for _ in range(parsed.starts):
+        began, used = time.perf_counter(), _processor_seconds_of_children()
+        command = [sys.executable, "-c", _FIRST_ANSWER, *map(str, subject), str(parsed.threads)]
+        subprocess.run(command, check=True)
+        found["clock"].append(round(time.perf_counter() - began, 2))
+        found["processor"].append(round(_processor_seconds_of_children() - used, 2))
+    return found
+
+
+def _processor_seconds_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def text_of(vocabulary: Vocabulary, tokens: int) -> str:
+    """A text that has, with its two special tokens, as many tokens as fit into that number."""
+    words: List[str] = []
+    for number in range(tokens):
+        longer = [*words, _WORDS[(number * number + tokens) % len(_WORDS)]]
+        if len(vocabulary.encode(" ".join(longer))) > tokens - 2:
+            break
+        words = longer
+    return " ".join(words)
+
+
+class Times(NamedTuple):
+    """Seconds of several calls: by the clock, and of the processor."""
+
+    clock: List[float]
+    processor: List[float]
+
+
+def in_turn(calls: Dict[str, Callable[[], Any]], repeats: int) -> Dict[str, Times]:
+    """Times of every call, all calls in turn, after two turns that are not measured."""
+    times = {name: Times([], []) for name in calls}
+    for number in range(repeats + 2):
+        for name, call in calls.items():
+            began, used = time.perf_counter(), time.process_time()
+            call()
+            if number >= 2:
+                times[name].clock.append(time.perf_counter() - began)
+                times[name].processor.append(time.process_time() - used)
+    return times
+
+
+def ratio(one: Times, other: Times) -> Dict[str, float]:
+    """Of the medians; that of the processor's times is disturbed less by other work."""
+    return {
+        kind: round(
+            statistics.median(getattr(one, kind)) / statistics.median(getattr(other, kind)), 3
+        )
+        for kind in Times._fields
+    }
+
+
+if __name__ == "__main__":
+    main()

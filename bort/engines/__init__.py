@@ -1,0 +1,1 @@
+"""Running a model: one small protocol, and MXNet, ONNX Runtime or OpenVINO behind it."""

@@ -1,0 +1,208 @@
+"""Which engine runs a model here, and opening it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+from typing import Optional, Tuple, Union
+
+from bort.engines.graph_engine import GraphEngine
+from bort.engines.onnxruntime_session import OnnxRuntimeSession
+from bort.engines.openvino_session import OpenVinoSession, computes_bf16
+from bort.engines.protocol import (
+    BF16,
+    ENGINES,
+    FP32,
+    INT8,
+    MXNET,
+    ONNXRUNTIME,
+    OPENVINO,
+    PRECISIONS,
+    Engine,
+)
+from bort.engines.sources import (
+    ARRAYS,
+    IR,
+    ONNX,
+    Source,
+    read_source,
+    source_of_graph,
+    source_of_network,
+)
+from bort.errors import InputError
+from bort.export.network import ArrayNetwork
+from bort.export.onnx_file import arrays_of_onnx
+from bort.export.onnx_graph import build_onnx
+from bort.threads import available_cores
+
+AUTO = "auto"
+_READS = {
+    OPENVINO: (IR, ONNX, ARRAYS),
+    ONNXRUNTIME: (ONNX, ARRAYS),
+    MXNET: (ARRAYS,),
+}
+_EXTRA = {OPENVINO: "openvino", ONNXRUNTIME: "onnx", MXNET: "mxnet"}
+
+
+def installed_engines() -> Tuple[str, ...]:
+    """Names of the engines whose packages are installed, the fastest in float32 first."""
+    return tuple(name for name in ENGINES if _has(name))
+
+
+def open_engine(
+    folder: Path, engine: str = AUTO, precision: str = FP32, threads: Optional[int] = None
+) -> Engine:
+    """Load a model for use.
+
+    Args:
+        folder: see `bort.engines.sources.read_source`.
+        engine: `mxnet`, `onnxruntime`, `openvino`, or `auto`: the fastest one installed that reads
+            what the folder holds.
+        precision: `fp32`, or `fast`: whatever is fastest here of bf16, int8 and fp32. `fast`
+            changes answers a little, and differently from machine to machine. A graph that was
+            exported in int8 is computed in int8 either way.
+        threads: that compute; all cores that this process may use if None.
+
+    Raises:
+        InputError: an unknown or missing engine, a folder that is damaged or that the engine does
+            not read.
+    """
+    _check(engine, precision, threads)
+    return open_source(read_source(Path(folder)), engine, precision, threads)
+
+
+def open_graph(graph: Path, network: ArrayNetwork, engine: str, precision: str = FP32) -> Engine:
+    """Run a graph that was just written, to compare it with its network.
+
+    Args:
+        graph: an ONNX file, or OpenVINO's `.xml`.
+        network: what it was made of.
+        engine: as in `open_engine`.
+        precision: that the graph was written in.
+    """
+    return open_source(source_of_graph(graph, network, precision), engine, FP32)
+
+
+def open_network(
+    network: ArrayNetwork,
+    engine: str = AUTO,
+    precision: str = FP32,
+    threads: Optional[int] = None,
+) -> Engine:
+    """Run a network that is in memory; arguments and errors are those of `open_engine`."""
+    _check(engine, precision, threads)
+    return open_source(source_of_network(network), engine, precision, threads)
+
+
+def reads(engine: str, source: Source) -> bool:
+    """Whether an engine reads what a source holds, be it installed or not."""
+    return source.kind in _READS[engine]
+
+
+def real_precision(source: Source, engine: str, precision: str) -> str:
+    """What an installed engine computes in when it is asked for `fp32` or `fast`.
+
+    OpenVINO without instructions for bf16 would emulate it, and its int8 is computed in float32:
+    both were slower than fp32, which it therefore keeps. ONNX Runtime's int8 is made of the
+    weights, which are read from an ONNX file with the package onnx.
+    """
+    if source.precision != FP32 or precision == FP32 or engine == MXNET:
+        return source.precision
+    if engine == OPENVINO:
+        return BF16 if computes_bf16() else FP32
+    return INT8 if source.network is not None or _has("onnx") else FP32
+
+
+def require_engine(engine: str) -> None:
+    """Raise `InputError` unless an engine's package is installed."""
+    if not _has(engine):
+        raise InputError(
+            f'engine {engine}: the package is not installed: pip install "bort[{_EXTRA[engine]}]"'
+        )
+
+
+def _check(engine: str, precision: str, threads: Optional[int]) -> None:
+    if engine not in (AUTO, *ENGINES):
+        raise InputError(f"engine is {engine!r}, allowed are {', '.join((AUTO, *ENGINES))}")
+    if precision not in PRECISIONS:
+        raise InputError(f"precision is {precision!r}, allowed are {', '.join(PRECISIONS)}")
+    if threads is not None and threads < 1:
+        raise InputError(f"threads is {threads}, allowed is at least 1")
+
+
+def open_source(
+    source: Source, engine: str, precision: str = FP32, threads: Optional[int] = None
+) -> Engine:
+    """Load what was read; arguments and errors are those of `open_engine`."""
+    if engine == AUTO:
+        engine = _choose(source, precision)
+    if not reads(engine, source):
+        readers = [name for name in ENGINES if reads(name, source)]
+        raise InputError(
+            f"{source.name}: the folder holds {source.kind}, which engine {engine} does not read; "
+            f"allowed are {', '.join(readers)}"
+        )
+    require_engine(engine)
+    count = threads or available_cores()
+    if engine == OPENVINO:
+        return _open_openvino(source, precision, count)
+    if engine == ONNXRUNTIME:
+        return _open_onnxruntime(source, precision, count)
+    from bort.gluon.engine import GluonEngine
+
+    assert source.network is not None
+    return GluonEngine(source.network, source.description, threads)
+
+
+def _choose(source: Source, precision: str) -> str:
+    """The fastest engine that is installed and reads the source."""
+    able = [name for name in installed_engines() if reads(name, source)]
+    if source.kind == ARRAYS and not _has("onnx"):
+        # The graphs of the other two are made with it.
+        able = [name for name in able if name == MXNET]
+    if not able:
+        readers = [name for name in ENGINES if reads(name, source)]
+        raise InputError(
+            f"{source.name}: none of the engines that read it is installed ({', '.join(readers)}): "
+            'pip install "bort[openvino]"'
+        )
+    if ONNXRUNTIME in able:
+        # bf16 is faster than int8, and int8 than fp32; products of integers are ONNX Runtime's.
+        kinds = [real_precision(source, name, precision) for name in able]
+        if BF16 not in kinds and real_precision(source, ONNXRUNTIME, precision) == INT8:
+            return ONNXRUNTIME
+    return able[0]
+
+
+def _open_openvino(source: Source, precision: str, threads: int) -> Engine:
+    real = real_precision(source, OPENVINO, precision)
+    session = OpenVinoSession(_graph(source, FP32), real, threads, source.name)
+    return GraphEngine(session, source.description, OPENVINO, real, source.name)
+
+
+def _open_onnxruntime(source: Source, precision: str, threads: int) -> Engine:
+    real = real_precision(source, ONNXRUNTIME, precision)
+    if real != source.precision and source.exported is not None:
+        source = dataclasses.replace(source, network=arrays_of_onnx(source.exported), graph=None)
+    session = OnnxRuntimeSession(_graph(source, real), threads, source.name)
+    return GraphEngine(session, source.description, ONNXRUNTIME, real, source.name)
+
+
+def _graph(source: Source, precision: str) -> Union[Path, bytes]:
+    """The file of an exported graph, or one made in memory."""
+    if source.graph is not None:
+        return source.graph
+    assert source.network is not None
+    model = build_onnx(
+        source.network, precision=precision, masked_positions=source.description.has_decoder
+    )
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _has(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,107 @@
+"""An engine that runs the ONNX graph of `bort.export.onnx_graph`, whichever library runs it."""
+
+from __future__ import annotations
+
+from typing import Dict, Protocol, Sequence
+
+import numpy as np
+
+from bort.engines.protocol import ModelDescription, check_inputs, check_positions
+from bort.errors import InputError
+from bort.export.onnx_graph import (
+    ATTENTION_MASK,
+    HIDDEN,
+    INPUT_IDS,
+    LOGITS,
+    MASKED_POSITIONS,
+    TOKEN_TYPE_IDS,
+)
+
+
+class Session(Protocol):
+    """A graph that is ready to run.
+
+    Attributes:
+        inputs: names of what it takes.
+        outputs: names of what it gives.
+    """
+
+    inputs: Sequence[str]
+    outputs: Sequence[str]
+
+    def run(self, feed: Dict[str, np.ndarray], output: str) -> np.ndarray:
+        """One output, float32, in memory of its own."""
+
+
+class GraphEngine:
+    """Implements `bort.engines.protocol.Engine` on a session.
+
+    Args:
+        session: the graph.
+        description: what the model is.
+        name: of the engine.
+        precision: that the session computes in.
+        source: names the graph in an error.
+
+    Raises:
+        InputError: the graph is not of the kind that is described.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        description: ModelDescription,
+        name: str,
+        precision: str,
+        source: str,
+    ) -> None:
+        self.name = name
+        self.precision = precision
+        self.description = description
+        self._session = session
+        self._source = source
+        known = {INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, MASKED_POSITIONS}
+        wants_logits = bool(description.head) or description.has_decoder
+        if not {INPUT_IDS, ATTENTION_MASK} <= set(session.inputs) <= known or (
+            wants_logits and LOGITS not in session.outputs
+        ):
+            raise InputError(
+                f"{source}: takes {', '.join(session.inputs)} and gives "
+                f"{', '.join(session.outputs)}, which is no graph of this toolkit's"
+            )
+
+    def answer(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """See `Engine`."""
+        if self.description.head is None:
+            return self.encode(input_ids, lengths)
+        return self._session.run(self._feed(input_ids, lengths), LOGITS)
+
+    def encode(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """See `Engine`."""
+        if HIDDEN not in self._session.outputs:
+            raise InputError(f"{self._source}: does not give {HIDDEN}; export the model again")
+        return self._session.run(self._feed(input_ids, lengths), HIDDEN)
+
+    def predict_tokens(
+        self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray
+    ) -> np.ndarray:
+        """See `Engine`."""
+        feed = self._feed(input_ids, lengths)
+        places = check_positions(self.description, feed[INPUT_IDS], positions)
+        if MASKED_POSITIONS in feed:
+            feed[MASKED_POSITIONS] = places
+            return self._session.run(feed, LOGITS)
+        # (B, L, V) -> (B, M, V)
+        everywhere = self._session.run(feed, LOGITS)
+        return np.take_along_axis(everywhere, places[:, :, None], 1)
+
+    def _feed(self, input_ids: np.ndarray, lengths: np.ndarray) -> Dict[str, np.ndarray]:
+        ids, counts = check_inputs(self.description, input_ids, lengths)
+        mask = np.arange(ids.shape[1])[None, :] < counts[:, None]
+        feed = {INPUT_IDS: ids, ATTENTION_MASK: mask.astype(np.int64)}
+        if TOKEN_TYPE_IDS in self._session.inputs:
+            feed[TOKEN_TYPE_IDS] = np.zeros_like(ids)
+        if MASKED_POSITIONS in self._session.inputs:
+            # One position a row is the least that the decoder can be asked for.
+            feed[MASKED_POSITIONS] = np.zeros((len(ids), 1), np.int64)
+        return feed

@@ -1,0 +1,44 @@
+"""ONNX Runtime behind the engines' protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, Sequence, Union
+
+import numpy as np
+
+from bort.errors import InputError
+
+
+class OnnxRuntimeSession:
+    """A graph in ONNX Runtime, on the CPU; implements `bort.engines.graph_engine.Session`.
+
+    Args:
+        model: an ONNX file, or its content.
+        threads: that compute.
+        source: names the model in an error.
+
+    Raises:
+        InputError: ONNX Runtime cannot read the model.
+    """
+
+    def __init__(self, model: Union[Path, bytes], threads: int, source: str) -> None:
+        import onnxruntime as runtime
+
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        content = model if isinstance(model, bytes) else str(model)
+        try:
+            self._session = runtime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # it has its own types, which derive from no common one
+            raise InputError(f"{source}: ONNX Runtime cannot read it: {error}") from error
+        self.inputs: Sequence[str] = [one.name for one in self._session.get_inputs()]
+        self.outputs: Sequence[str] = [one.name for one in self._session.get_outputs()]
+
+    def run(self, feed: Dict[str, np.ndarray], output: str) -> np.ndarray:
+        """See `Session`."""
+        return np.asarray(self._session.run([output], feed)[0])

@@ -1,0 +1,75 @@
+"""OpenVINO behind the engines' protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, List, Sequence, Union
+
+import numpy as np
+
+from bort.engines.protocol import BF16
+from bort.errors import InputError
+from bort.export.openvino_file import library
+
+DEVICE = "CPU"
+
+
+class OpenVinoSession:
+    """A graph in OpenVINO, on the CPU; implements `bort.engines.graph_engine.Session`.
+
+    Args:
+        model: an ONNX file or its content, or the `.xml` of OpenVINO's own format.
+        precision: `bf16` lets products be computed in it; otherwise float32 is demanded, which is
+            not OpenVINO's default where a processor has bf16.
+        threads: that compute.
+        source: names the model in an error.
+
+    Raises:
+        InputError: OpenVINO cannot read the model.
+    """
+
+    def __init__(
+        self, model: Union[Path, bytes], precision: str, threads: int, source: str
+    ) -> None:
+        core = library().Core()
+        settings = {
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == BF16 else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        try:
+            graph = core.read_model(model if isinstance(model, bytes) else str(model))
+            self._compiled = core.compile_model(graph, DEVICE, settings)
+        except RuntimeError as error:
+            raise InputError(f"{source}: OpenVINO cannot read it: {error}") from error
+        self._request = self._compiled.create_infer_request()
+        self.inputs: Sequence[str] = [str(one.get_any_name()) for one in self._compiled.inputs]
+        # An output may have several names: an addition of zeros is dropped, and its name goes to
+        # what is left.
+        self._places = {
+            str(name): number
+            for number, one in enumerate(self._compiled.outputs)
+            for name in one.get_names()
+        }
+        self.outputs: Sequence[str] = sorted(self._places)
+
+    def run(self, feed: Dict[str, np.ndarray], output: str) -> np.ndarray:
+        """See `Session`."""
+        self._request.infer(feed, share_inputs=True)
+        # The tensor's memory belongs to the request, whose next answer would overwrite it.
+        return np.array(self._request.get_output_tensor(self._places[output]).data, np.float32)
+
+    def kernels(self) -> List[Dict[str, str]]:
+        """What the processor really runs: for each node its type, and how it is computed."""
+        return [
+            {
+                key: str(node.get_rt_info()[key].value)
+                for key in ("layerType", "primitiveType", "runtimePrecision")
+            }
+            for node in self._compiled.get_runtime_model().get_ordered_ops()
+        ]
+
+
+def computes_bf16() -> bool:
+    """Whether this processor has instructions for bf16; without them it would be emulated."""
+    return BF16.upper() in library().Core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")

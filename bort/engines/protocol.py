@@ -1,0 +1,159 @@
+"""What is asked of a model that runs, whichever library runs it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Mapping, Optional, Protocol, Tuple
+
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.export.network import ArrayNetwork
+
+MXNET, ONNXRUNTIME, OPENVINO = "mxnet", "onnxruntime", "openvino"
+ENGINES = (OPENVINO, ONNXRUNTIME, MXNET)
+"""Names of the engines, the fastest in float32 first."""
+
+FP32, BF16, INT8 = "fp32", "bf16", "int8"
+FAST = "fast"
+PRECISIONS = (FP32, FAST)
+"""What can be asked for: `fp32` gives the same answers on every machine but for rounding, `fast`
+whatever is fastest here."""
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What a model is.
+
+    Attributes:
+        architecture: the sizes.
+        head: of a classifier `release`, `linear` or `two_linear`; None without one.
+        num_classes: outputs of the head, 1 for a regression; 0 without a head.
+        labels: names of the outputs, () if unknown, for a regression, or without a head.
+        has_decoder: whether it predicts masked tokens.
+        extra: what its writer added: task, options, max_len, the vocabulary's fingerprint, …
+        vocabulary_folder: what `load_vocabulary` takes; it need not be there.
+    """
+
+    architecture: Architecture
+    head: Optional[str]
+    num_classes: int
+    labels: Tuple[str, ...]
+    has_decoder: bool
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    vocabulary_folder: Path = Path("vocabulary")
+
+    @classmethod
+    def of_network(
+        cls, network: ArrayNetwork, vocabulary_folder: Path = Path("vocabulary")
+    ) -> ModelDescription:
+        """The description of a network in memory."""
+        return cls(
+            architecture=network.architecture,
+            head=network.head,
+            num_classes=network.num_classes,
+            labels=network.labels,
+            has_decoder=network.has_decoder and not network.head,
+            extra=network.extra,
+            vocabulary_folder=vocabulary_folder,
+        )
+
+
+class Engine(Protocol):
+    """A model that is loaded and runs. To be used by one thread at a time.
+
+    B rows of L tokens, padded with any id of the vocabulary; what is behind a row's length changes
+    nothing.
+
+    Attributes:
+        name: `mxnet`, `onnxruntime` or `openvino`.
+        precision: what it really computes in: `fp32`, `bf16` or `int8`.
+        description: what the model is.
+    """
+
+    name: str
+    precision: str
+    description: ModelDescription
+
+    def answer(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """What the model is for.
+
+        Args:
+            input_ids: int (B, L).
+            lengths: int (B,), tokens that count in every row; 1 to L.
+
+        Returns:
+            float32: outputs (B, C) of a classifier, else the last hidden states as `encode`.
+
+        Raises:
+            InputError: a token that is not in the vocabulary, a bad length, too long an input.
+        """
+
+    def encode(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Last hidden states float32 (B, L, H), zero at padding; arguments as in `answer`."""
+
+    def predict_tokens(
+        self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray
+    ) -> np.ndarray:
+        """Logits over the vocabulary, for a model with a decoder.
+
+        Args:
+            input_ids: int (B, L).
+            lengths: int (B,).
+            positions: int (B, M), places in the rows, 0 to L - 1.
+
+        Returns:
+            float32 (B, M, V).
+
+        Raises:
+            InputError: as `answer`; a position outside the row; a model without a decoder.
+        """
+
+
+def check_inputs(
+    description: ModelDescription, input_ids: np.ndarray, lengths: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Both arrays as int64, contiguous.
+
+    Raises:
+        InputError: names what is wrong; an engine itself might answer it with nonsense.
+    """
+    ids = np.ascontiguousarray(input_ids, np.int64)
+    counts = np.ascontiguousarray(lengths, np.int64)
+    if ids.ndim != 2 or counts.shape != ids.shape[:1] or ids.size == 0:
+        raise InputError(
+            f"input_ids have shape {ids.shape} and lengths {counts.shape}, allowed are (B, L), (B,)"
+        )
+    longest, size = description.architecture.maximum_length, description.architecture
+    if ids.shape[1] > longest:
+        raise InputError(f"input is {ids.shape[1]} tokens long, allowed are {longest}")
+    if counts.min() < 1 or counts.max() > ids.shape[1]:
+        wrong = counts[(counts < 1) | (counts > ids.shape[1])][0]
+        raise InputError(f"lengths has {wrong}, allowed is 1 to {ids.shape[1]}")
+    if ids.min() < 0 or ids.max() >= size.vocabulary_size:
+        wrong = ids[(ids < 0) | (ids >= size.vocabulary_size)][0]
+        raise InputError(f"input_ids has {wrong}, allowed is 0 to {size.vocabulary_size - 1}")
+    return ids, counts
+
+
+def check_positions(
+    description: ModelDescription, input_ids: np.ndarray, positions: np.ndarray
+) -> np.ndarray:
+    """The positions as int64, contiguous.
+
+    Raises:
+        InputError: a model without a decoder, or a position outside the row.
+    """
+    if not description.has_decoder:
+        raise InputError("the model has no masked-token decoder")
+    places = np.ascontiguousarray(positions, np.int64)
+    rows, length = input_ids.shape
+    if places.ndim != 2 or len(places) != rows or places.size == 0:
+        raise InputError(f"positions have shape {places.shape}, allowed is ({rows}, M)")
+    if places.min() < 0 or places.max() >= length:
+        wrong = places[(places < 0) | (places >= length)][0]
+        raise InputError(f"positions has {wrong}, allowed is 0 to {length - 1}")
+    return places

@@ -1,0 +1,88 @@
+"""A teacher that another engine than MXNet runs, from weights in memory or from a folder."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+
+from bort.engines.choosing import open_source, require_engine
+from bort.engines.protocol import Engine
+from bort.engines.sources import Source, read_source, source_of_network
+from bort.errors import InputError
+from bort.export.network import ArrayNetwork
+from bort.files import sha256_of_file
+from bort.text.examples import MaskedBatch
+
+
+class EngineTeacher:
+    """Implements `bort.teacher.LiveTeacher`: the encoder, and the decoder at masked positions.
+
+    Args:
+        engine: runs the network.
+        weights: SHA-256 of what it runs.
+    """
+
+    def __init__(self, engine: Engine, weights: str) -> None:
+        self.architecture = engine.description.architecture
+        self.vocabulary_size = self.architecture.vocabulary_size
+        self.engine = engine.name
+        self.precision = engine.precision
+        self._engine = engine
+        self._weights = weights
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over weights, engine and precision."""
+        text = f"{self.engine} {self.precision} {self._weights}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def answer(self, batch: MaskedBatch) -> np.ndarray:
+        """Logits float32 (B, P, V) at the masked positions."""
+        return self._engine.predict_tokens(
+            batch.input_ids, batch.valid_lengths, batch.masked_positions
+        )
+
+
+def teacher_of_network(
+    network: ArrayNetwork, engine: str, precision: str, threads: Optional[int] = None
+) -> EngineTeacher:
+    """A teacher of weights that are in memory; see `bort.engines.choosing.open_engine`.
+
+    Raises:
+        InputError: the engine is not installed, or the network has no decoder.
+    """
+    return _teacher(source_of_network(network, "the teacher"), engine, precision, threads)
+
+
+def teacher_of_folder(
+    folder: Path, engine: str, precision: str, threads: Optional[int] = None
+) -> EngineTeacher:
+    """A teacher from any folder that `bort.engines.sources.read_source` knows.
+
+    Raises:
+        InputError: as `read_source`; the engine is not installed; the model has no decoder.
+    """
+    require_engine(engine)
+    return _teacher(read_source(folder), engine, precision, threads)
+
+
+def _teacher(source: Source, engine: str, precision: str, threads: Optional[int]) -> EngineTeacher:
+    if not source.description.has_decoder:
+        raise InputError(f"{source.name}: has no masked-token decoder")
+    weights = _fingerprint(source)
+    return EngineTeacher(open_source(source, engine, precision, threads), weights)
+
+
+def _fingerprint(source: Source) -> str:
+    """SHA-256 over the names, shapes and numbers of weights, or over an exported graph's files."""
+    digest = hashlib.sha256()
+    if source.network is not None:
+        for name, array in sorted(source.network.arrays.items()):
+            digest.update(f"{name} {array.shape} {array.dtype}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    for file in source.exported.files if source.exported is not None else ():
+        digest.update(sha256_of_file(file).encode())
+    return digest.hexdigest()

@@ -1,0 +1,77 @@
+"""A network as a folder with OpenVINO's own files: it runs where openvino alone is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional
+
+from bort.errors import InputError
+from bort.export.exported_folder import write_exported_description
+from bort.export.network import ArrayNetwork
+from bort.export.onnx_file import Check, graph_for_file
+from bort.export.onnx_graph import FP32, INT8_WEIGHTS
+from bort.files import sync_folder
+from bort.text.vocabulary import Vocabulary
+
+MODEL_FILE, WEIGHTS_FILE = "openvino.xml", "openvino.bin"
+DESCRIPTION_FILE = "openvino.json"
+
+
+def write_openvino(
+    folder: Path,
+    network: ArrayNetwork,
+    vocabulary: Optional[Vocabulary],
+    *,
+    precision: str = FP32,
+    masked_positions: bool = False,
+    check: Optional[Check] = None,
+) -> None:
+    """Write `openvino.xml`, `openvino.bin`, `vocabulary/` and, last, `openvino.json`.
+
+    bf16 is no matter of the files: it is decided when a folder is opened.
+
+    Args:
+        folder: takes the files; a new one (see `bort.files.new_folder`).
+        network: what to write.
+        vocabulary: its vocabulary, None for none.
+        precision: `fp32`, or `int8`: matrices rounded to eight bits, products in float32.
+        masked_positions: decode at given positions alone; a third input.
+        check: called with the file when it is there; what it returns goes into the description.
+
+    Raises:
+        InputError: a package is missing, or the network or vocabulary does not fit.
+    """
+    openvino = library()
+    model = graph_for_file(
+        folder,
+        network,
+        vocabulary,
+        precision=FP32 if precision == FP32 else INT8_WEIGHTS,
+        masked_positions=masked_positions,
+    )
+    graph = openvino.Core().read_model(model.SerializeToString())
+    # By default it would round the weights to float16.
+    openvino.save_model(graph, str(folder / MODEL_FILE), compress_to_fp16=False)
+    sync_folder(folder)
+    fields = {
+        "openvino": str(openvino.get_version()),
+        "precision": precision,
+        "inputs": [one.name for one in model.graph.input],
+        "outputs": [one.name for one in model.graph.output],
+        "checks": dict(check(folder / MODEL_FILE)) if check is not None else {},
+    }
+    names = (MODEL_FILE, WEIGHTS_FILE)
+    write_exported_description(folder / DESCRIPTION_FILE, network, names, fields)
+
+
+def library() -> Any:
+    """The openvino package.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise InputError('openvino is not installed: pip install "bort[openvino]"') from error
+    return openvino

@@ -1,0 +1,74 @@
+"""MXNet behind the engines' protocol."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Optional, Tuple
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd
+
+from bort.engines.protocol import (
+    FP32,
+    MXNET,
+    ModelDescription,
+    check_inputs,
+    check_positions,
+)
+from bort.export.network import ArrayNetwork
+from bort.gluon.array_network import as_network
+from bort.gluon.model import BortClassifier
+
+
+class GluonEngine:
+    """Implements `bort.engines.protocol.Engine` with MXNet, in float32 on the CPU.
+
+    Args:
+        network: the arrays.
+        description: what the model is.
+        threads: that compute; None leaves what MXNet was imported with. It is one number for the
+            process.
+    """
+
+    def __init__(
+        self, network: ArrayNetwork, description: ModelDescription, threads: Optional[int] = None
+    ) -> None:
+        self.name = MXNET
+        self.precision = FP32
+        self.description = description
+        if threads is not None:
+            mx.base.check_call(mx.base._LIB.MXSetNumOMPThreads(ctypes.c_int(threads)))
+        gluon = as_network(network)
+        gluon.hybridize(static_alloc=True)
+        self._classifier = gluon if isinstance(gluon, BortClassifier) else None
+        self._model = gluon.bort if isinstance(gluon, BortClassifier) else gluon
+
+    def answer(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """See `Engine`."""
+        if self._classifier is None:
+            return self.encode(input_ids, lengths)
+        arrays = self._arrays(input_ids, lengths)
+        with autograd.predict_mode():
+            return self._classifier(*arrays).asnumpy()
+
+    def encode(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """See `Engine`."""
+        arrays = self._arrays(input_ids, lengths)
+        with autograd.predict_mode():
+            encoded = self._model(*arrays)
+        # With a pooler there are two outputs.
+        return (encoded[0] if isinstance(encoded, (tuple, list)) else encoded).asnumpy()
+
+    def predict_tokens(
+        self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray
+    ) -> np.ndarray:
+        """See `Engine`."""
+        arrays = self._arrays(input_ids, lengths)
+        places = check_positions(self.description, np.asarray(input_ids), positions)
+        with autograd.predict_mode():
+            return self._model(*arrays, mx.nd.array(places, dtype="int32"))[-1].asnumpy()
+
+    def _arrays(self, input_ids: np.ndarray, lengths: np.ndarray) -> Tuple[Any, Any]:
+        ids, counts = check_inputs(self.description, input_ids, lengths)
+        return mx.nd.array(ids, dtype="int32"), mx.nd.array(counts, dtype="float32")

@@ -1,0 +1,204 @@
+"""From a model's outputs to answers: probabilities, and the decision that scoring takes too."""
+
+from __future__ import annotations
+
+from typing import Iterable, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from bort.errors import WorkError
+from bort.inference.results import (
+    Answer,
+    Choice,
+    Classification,
+    FilledText,
+    Guess,
+    Judgements,
+    Regression,
+)
+from bort.tasks import records
+from bort.tasks.decisions import decide
+from bort.tasks.features import TaskFeatures
+from bort.tasks.formulations import candidates, input_labels
+from bort.tasks.items import TaskItem
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import TaskRecord
+from bort.text.vocabulary import Vocabulary
+
+_CHOSEN = (records.CHOICES, records.ENTITIES, records.OPTIONS)
+_MARKS_OF_A_SPACE = ("Ġ", "▁")
+
+
+def task_answers(
+    record: TaskRecord,
+    options: TaskOptions,
+    items: Sequence[TaskItem],
+    features: TaskFeatures,
+    outputs: np.ndarray,
+) -> List[Answer]:
+    """Answers to questions of a task.
+
+    Args:
+        record: the task.
+        options: those the inputs were made with.
+        items: the questions.
+        features: their inputs.
+        outputs: (N, C), of every input.
+
+    Raises:
+        WorkError: an output is not a finite number.
+    """
+    decided = decide(record, items, features.item_numbers, features.choices, outputs, options)
+    rows: List[List[int]] = [[] for _ in items]
+    for row in np.lexsort((features.choices, features.item_numbers)).tolist():
+        rows[features.item_numbers[row]].append(row)
+    answers: List[Answer] = []
+    for item, label, own in zip(items, decided, rows):
+        numbers = np.asarray(outputs, np.float64)[own]
+        if record.is_regression:
+            assert isinstance(label, float)
+            answers.append(Regression(label, float(numbers[0, 0])))
+        elif record.formulation == records.ANSWERS:
+            assert isinstance(label, tuple)
+            right = [softmax(row)[1] for row in numbers]
+            answers.append(Judgements(label, item.texts("answers"), _floats(right)))
+        elif record.formulation in _CHOSEN:
+            answers.append(_choice(record, options, item, str(label), numbers))
+        else:
+            answers.append(_classification(record.labels, numbers[0], str(label)))
+    return answers
+
+
+def text_answers(labels: Sequence[str], outputs: np.ndarray) -> List[Answer]:
+    """Answers of a model that belongs to no task: a label, or a number where there are no labels.
+
+    Args:
+        labels: names of the outputs, () for a regression.
+        outputs: (N, C).
+
+    Raises:
+        WorkError: an output is not a finite number.
+    """
+    check_finite(outputs)
+    numbers = np.asarray(outputs, np.float64)
+    if not labels:
+        return [Regression(float(row[0]), float(row[0])) for row in numbers]
+    return [_classification(labels, row, None) for row in numbers]
+
+
+def filled_text(
+    parts: Sequence[str], logits: np.ndarray, vocabulary: Vocabulary, top_k: int
+) -> FilledText:
+    """The best guesses for every mask of a text, and the text with the best of them.
+
+    Args:
+        parts: M + 1 texts between the masks.
+        logits: (M, V), of the masks.
+        vocabulary: of the logits.
+        top_k: guesses a mask.
+
+    Raises:
+        WorkError: a logit is not a finite number.
+    """
+    check_finite(logits)
+    special = np.asarray(vocabulary.special_ids, dtype=np.int64)
+    count = min(top_k, logits.shape[1] - len(special))
+    text, masks = parts[0], []
+    for row, after in zip(logits, parts[1:]):
+        probabilities = softmax(row)
+        probabilities[special] = -1.0
+        guesses = tuple(
+            Guess(_shown(vocabulary, i), vocabulary.token_of(i), i, float(probabilities[i]))
+            for i in largest(probabilities, count)
+        )
+        masks.append(guesses)
+        text = _joined(text, vocabulary, guesses[0]) + after
+    return FilledText(_without_surrogates(text), tuple(masks))
+
+
+def softmax(outputs: np.ndarray) -> np.ndarray:
+    """`exp(z) / Σ exp(z)` of one row, in float64.
+
+    >>> softmax(np.array([0.0, 0.0])).tolist()
+    [0.5, 0.5]
+    """
+    numbers = np.asarray(outputs, dtype=np.float64)
+    powers = np.exp(numbers - numbers.max())
+    probabilities: np.ndarray = powers / powers.sum()
+    return probabilities
+
+
+def largest(values: np.ndarray, count: int) -> List[int]:
+    """Places of the largest values, the largest first, of equal ones the first.
+
+    >>> largest(np.array([1.0, 3.0, 2.0, 3.0]), 3)
+    [1, 3, 2]
+    """
+    count = min(count, len(values))
+    least = np.partition(values, len(values) - count)[len(values) - count]
+    found = np.flatnonzero(values >= least)
+    order = np.lexsort((found, -values[found]))[:count]
+    return [int(place) for place in found[order]]
+
+
+def check_finite(outputs: np.ndarray) -> None:
+    """Raise `WorkError` unless all outputs are finite numbers."""
+    if not np.isfinite(outputs).all():
+        raise WorkError("the model's output is not a finite number; its weights are damaged")
+
+
+def _choice(
+    record: TaskRecord, options: TaskOptions, item: TaskItem, label: str, numbers: np.ndarray
+) -> Choice:
+    if record.formulation == records.ENTITIES:
+        answers = candidates(item)
+        index, label = answers.index(label), ""
+    else:
+        is_race = record.formulation == records.OPTIONS
+        answers = item.texts("options") if is_race else (item.text("choice1"), item.text("choice2"))
+        index = record.labels.index(label)
+    one_by_one = input_labels(record, options) != record.labels
+    one_by_one = one_by_one or record.formulation == records.CHOICES
+    scores = numbers[:, 1] - numbers[:, 0] if one_by_one else numbers[0]
+    return Choice(index, label, answers, _floats(softmax(scores)))
+
+
+def _classification(
+    labels: Sequence[str], numbers: np.ndarray, decided: Optional[str]
+) -> Classification:
+    probabilities = _floats(softmax(numbers))
+    label = labels[int(numbers.argmax())] if decided is None else decided
+    return Classification(
+        label, probabilities[list(labels).index(label)], dict(zip(labels, probabilities))
+    )
+
+
+def _floats(numbers: Iterable[float]) -> Tuple[float, ...]:
+    return tuple(float(number) for number in numbers)
+
+
+def _shown(vocabulary: Vocabulary, token_id: int) -> str:
+    """A token as it stands in a text, without the space before it."""
+    text = vocabulary.decode([token_id])
+    if not vocabulary.starts_word[token_id] and text.startswith("##"):
+        text = text[2:]
+    return text.strip() or text
+
+
+def _joined(before: str, vocabulary: Vocabulary, guess: Guess) -> str:
+    """A text and the token that follows it, with the space between that belongs there."""
+    stripped = before.rstrip()
+    space = before[len(stripped) :]
+    if not stripped:
+        return space + guess.text
+    if not vocabulary.starts_word[guess.token_id]:
+        return stripped + guess.text
+    # Where the vocabulary marks spaces a word has one before it, whether or not the user put one.
+    if not space and guess.token.startswith(_MARKS_OF_A_SPACE):
+        space = " "
+    return stripped + space + guess.text
+
+
+def _without_surrogates(text: str) -> str:
+    """Lone surrogates, which are no text, as U+FFFD, which is what the model was shown."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

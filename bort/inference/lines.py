@@ -1,0 +1,89 @@
+"""Questions a line and answers a line: plain text, tab-separated columns, JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, BinaryIO, Callable, Dict, Iterator, Tuple
+
+from bort.errors import InputError
+from bort.inference.questions import Question
+from bort.inference.results import Answer
+
+TEXT_FORMAT, TSV, JSONL = "text", "tsv", "jsonl"
+INPUT_FORMATS = (TEXT_FORMAT, TSV, JSONL)
+OUTPUT_FORMATS = (JSONL, TSV)
+LONGEST_LINE = 1 << 24
+"""Bytes; what is longer is no text of a question, and would fill the memory."""
+
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+def read_lines(stream: BinaryIO, source: str) -> Iterator[Tuple[int, str]]:
+    """Number, from 1, and text of every line, without its end (`\\n` or `\\r\\n`).
+
+    Raises:
+        InputError: a line is not UTF-8 or too long; names it.
+    """
+    number = 0
+    while True:
+        line = stream.readline(LONGEST_LINE + 1)
+        if not line:
+            return
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise InputError(f"{source} line {number}: is longer than {LONGEST_LINE} bytes")
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{source} line {number}: is not UTF-8 text: {error}") from error
+        if number == 1 and text.startswith(_BYTE_ORDER_MARK):
+            text = text[1:]
+        yield number, text.rstrip("\n").rstrip("\r") if text.endswith("\n") else text
+
+
+def question_of(line: str, input_format: str, where: str) -> Question:
+    """A line as a question.
+
+    Args:
+        line: without its end.
+        input_format: `text`: the whole line is the text. `tsv`: columns are texts, taken as they
+            are, quotes included. `jsonl`: a JSON string, a list of texts, or an object of fields.
+        where: file and line, to name in an error.
+
+    Raises:
+        InputError: the line is no JSON, or JSON of another kind.
+    """
+    if input_format == TEXT_FORMAT:
+        return line
+    if input_format == TSV:
+        return line.split("\t")
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: is not JSON: {error}") from error
+    if not isinstance(value, (str, list, dict)):
+        raise InputError(f"{where}: is {line[:40]!r}, expected a string, a list or an object")
+    return value
+
+
+def _as_json(answer: Answer) -> str:
+    return json.dumps(answer.as_dict(), ensure_ascii=False, allow_nan=False)
+
+
+def _as_columns(answer: Answer) -> str:
+    """Columns with tabs between; white space that would end a column or the line is one space."""
+    return "\t".join(" ".join(_split(column)) for column in answer.columns())
+
+
+def _split(column: str) -> Any:
+    return column.replace("\t", "\n").splitlines() or [""]
+
+
+WRITERS: Dict[str, Callable[[Answer], str]] = {JSONL: _as_json, TSV: _as_columns}
+
+
+def line_of(answer: Answer, output_format: str) -> bytes:
+    """An answer as a line of UTF-8, its end included; what is no text becomes U+FFFD."""
+    line = WRITERS[output_format](answer)
+    clean = line.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return f"{clean}\n".encode()

@@ -1,0 +1,184 @@
+"""From what a user asks to inputs of the model: texts, pairs, a task's fields, texts with masks."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, List, Mapping, NamedTuple, Protocol, Sequence, Tuple, Union
+
+from bort.errors import InputError
+from bort.tasks import records
+from bort.tasks.formulations import make_inputs
+from bort.tasks.items import FieldValue, Piece, Segment, TaskInput, TaskItem
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import TaskRecord
+
+Question = Union[str, Sequence[str], Mapping[str, Any]]
+"""A text, a tuple or list of texts, or named fields."""
+
+TEXT, SECOND_TEXT = "text", "text_pair"
+MASK_PATTERN = re.compile(r"<mask>|\[MASK\]")
+_ALL_TEXTS = (records.SINGLE, records.PAIR, records.CHOICES)
+_FURTHER_FIELDS = {
+    records.WORD: ("start1", "end1", "start2", "end2"),
+    records.SPANS: ("span1_index", "span2_index"),
+}
+
+
+class Asked(NamedTuple):
+    """A question that was understood.
+
+    Attributes:
+        item: its fields, and where it is from.
+        inputs: the sequences that the model is shown; several of a choice, perhaps none.
+    """
+
+    item: TaskItem
+    inputs: List[TaskInput]
+
+
+class Questions(Protocol):
+    """One kind of question.
+
+    Attributes:
+        columns: names of a question's texts, in the order in which a tuple or a line of TSV has
+            them; () where a question must name its fields.
+    """
+
+    columns: Tuple[str, ...]
+
+    def read(self, question: Question, file: str, number: int) -> Asked:
+        """Understand one question.
+
+        Args:
+            question: as a user gives it.
+            file: where it is from; "" for none.
+            number: its line in the file, from 1, or its place among the questions, from 0.
+
+        Raises:
+            InputError: it is of another kind, or a field is missing or of a wrong type; names the
+                line or place, and the field.
+        """
+
+
+class TaskQuestions:
+    """Questions of a task: items with its fields."""
+
+    def __init__(self, record: TaskRecord, options: TaskOptions) -> None:
+        self._record = record
+        self._options = options
+        self._names = (*record.fields, *_FURTHER_FIELDS.get(record.formulation, ()))
+        self.columns = record.fields if record.formulation in _ALL_TEXTS else ()
+
+    def read(self, question: Question, file: str, number: int) -> Asked:
+        """See `Questions`."""
+        item = _read(question, self.columns, self._names, file, number)
+        if self._record.formulation == records.OPTIONS:
+            expected, found = len(self._record.labels), len(item.texts("options"))
+            if found != expected:
+                raise InputError(f"{item.where}: options has {found} texts, expected {expected}")
+        inputs = make_inputs(self._record, [item], self._options)
+        if not inputs and self._record.formulation == records.ENTITIES:
+            raise InputError(f"{item.where}: entities is empty, expected one text or more")
+        return Asked(item, inputs)
+
+
+class TextQuestions:
+    """A text, or a pair of texts.
+
+    Args:
+        no_pairs: why pairs are not taken; "" takes them.
+    """
+
+    columns: Tuple[str, ...] = (TEXT,)
+
+    def __init__(self, no_pairs: str = "") -> None:
+        self._no_pairs = no_pairs
+
+    def read(self, question: Question, file: str, number: int) -> Asked:
+        """See `Questions`."""
+        if isinstance(question, Mapping):
+            is_pair = SECOND_TEXT in question
+        else:
+            is_pair = isinstance(question, (tuple, list)) and len(question) == 2
+        columns = (TEXT, SECOND_TEXT) if is_pair else self.columns
+        item = _read(question, columns, columns, file, number)
+        if is_pair and self._no_pairs:
+            raise InputError(f"{item.where}: is a pair of texts; {self._no_pairs}")
+        segments = tuple(Segment((Piece(item.text(name)),)) for name in columns)
+        return Asked(item, [TaskInput(segments, None, 0)])
+
+
+class MaskedQuestions:
+    """A text with `<mask>` or `[MASK]` in place of one or several tokens.
+
+    A mask stands for a token with the space before it, so white space before a mask is not shown
+    to the model. What is near a mask stays when a text is too long.
+    """
+
+    columns: Tuple[str, ...] = (TEXT,)
+
+    def read(self, question: Question, file: str, number: int) -> Asked:
+        """See `Questions`."""
+        item = _read(question, self.columns, self.columns, file, number)
+        *before, last = MASK_PATTERN.split(item.text(TEXT))
+        if not before:
+            raise InputError(f"{item.where}: has no <mask> (or [MASK]) to fill")
+        pieces: List[Piece] = []
+        for text in before:
+            if text.rstrip():
+                pieces.append(Piece(text.rstrip()))
+            pieces.append(Piece("<mask>", keep=True, is_mask=True))
+        if last:
+            pieces.append(Piece(last))
+        return Asked(item, [TaskInput((Segment(tuple(pieces)),), None, 0)])
+
+
+def _read(
+    question: Question, columns: Tuple[str, ...], names: Tuple[str, ...], file: str, number: int
+) -> TaskItem:
+    """A question with the fields `names`; any others that it has are left out."""
+    place = f"{file} line {number}" if file else f"item {number}"
+    line = number if file else 0
+    if isinstance(question, Mapping):
+        given = dict(question)
+        if isinstance(given.get("target"), Mapping):  # where WSC's official files have the spans
+            given.update(given.pop("target"))
+        for name in names:
+            if name not in given:
+                raise InputError(
+                    f"{place}: the field {name!r} is missing, expected are {', '.join(names)}"
+                )
+        fields = {name: _value(given[name], f"{place}: {name}") for name in names}
+        return TaskItem(number, fields, file=file, line=line)
+    if not columns:
+        raise InputError(
+            f"{place}: is {_kind(question)}, expected are the fields {', '.join(names)}"
+        )
+    texts = [question] if isinstance(question, str) else question
+    if not isinstance(texts, (tuple, list)) or len(texts) != len(columns):
+        expected = "a text" if len(columns) == 1 else f"{len(columns)} texts ({', '.join(columns)})"
+        raise InputError(f"{place}: is {_kind(question)}, expected: {expected}")
+    for name, text in zip(columns, texts):
+        if not isinstance(text, str):
+            raise InputError(f"{place}: {name} is {_kind(text)}, expected: a text")
+    return TaskItem(number, dict(zip(columns, texts)), file=file, line=line)
+
+
+def _value(value: Any, place: str) -> FieldValue:
+    """A field's value, a list as a tuple; its item says whether it has the type that is needed."""
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        return tuple(value)
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise InputError(f"{place} is {_kind(value)}, expected: a text, texts or a whole number")
+
+
+def _kind(value: Any) -> str:
+    """What a value is, in a few words."""
+    if isinstance(value, str):
+        return "a text"
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}"
+    if isinstance(value, Mapping):
+        return "an object with fields"
+    return repr(value)[:40]

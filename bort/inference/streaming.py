@@ -1,0 +1,176 @@
+"""Prediction over a file or a pipe: a window of lines at a time, answers in the lines' order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Tuple
+
+from bort.errors import BortError, InputError
+from bort.files import atomic_write
+from bort.inference.config import AUTO, STANDARD, PredictConfig
+from bort.inference.lines import line_of, question_of, read_lines
+from bort.inference.predictor import Job, Predictor
+from bort.inference.questions import Asked
+from bort.runs import Progress
+
+STANDARD_INPUT = "standard input"
+_BLOCK = 1 << 20
+
+
+class Summary(NamedTuple):
+    """What was done.
+
+    Attributes:
+        lines: that were answered.
+        truncated: inputs that were too long and have been shortened.
+        engine: that computed.
+        precision: that it computed with.
+    """
+
+    lines: int
+    truncated: int
+    engine: str
+    precision: str
+
+
+def predict_file(config: PredictConfig) -> Summary:
+    """Answer every line of a file or of standard input.
+
+    Lines are read in windows, so memory does not grow with the file; lines before a bad one are
+    answered. An output file appears only when all lines are answered.
+
+    Raises:
+        InputError: the model or a line is bad; names the file, and the line's number.
+        WorkError: the output cannot be written, or an answer is not finite.
+    """
+    with _opened(config.input) as (stream, name, total):
+        predictor = Predictor.from_pretrained(
+            config.model,
+            engine=config.engine,
+            precision=config.precision,
+            threads=config.threads,
+            vocabulary=config.vocab,
+            max_length=config.max_len,
+            batch_tokens=config.batch_tokens,
+        )
+        progress = _WindowProgress(total)
+        job = predictor.job(
+            None if config.task == AUTO else config.task,
+            top_k=config.top_k,
+            pooling=config.pooling,
+            normalise=config.normalise,
+            on_inputs=progress.on_inputs,
+        )
+        lines = 0
+        try:
+            with _written(config.output) as output:
+                for window in _windows(job, stream, name, config):
+                    progress.begin(window)
+                    for answer in job.answers(window):
+                        output.write(line_of(answer, config.output_format))
+                    output.flush()
+                    progress.end()
+                    lines += len(window)
+        finally:
+            progress.close()
+    return Summary(lines, predictor.truncated, predictor.engine, predictor.precision)
+
+
+class _WindowProgress:
+    """Shows lines, of which a window's become done batch by batch and not in their order.
+
+    Args:
+        total: lines in all, None where nobody knows.
+    """
+
+    def __init__(self, total: Optional[int]) -> None:
+        self._progress = Progress(total, "answers", unit="line")
+        self._lines = self._inputs = self._done = self._shown = 0
+
+    def begin(self, window: List[Asked]) -> None:
+        """A window is going to be answered."""
+        self._lines = len(window)
+        self._inputs = sum(len(asked.inputs) for asked in window)
+        self._done = self._shown = 0
+
+    def on_inputs(self, count: int) -> None:
+        """Some of its inputs are done: the same share of its lines is."""
+        self._done += count
+        lines = self._lines * self._done // max(1, self._inputs)
+        self._progress.advance(lines - self._shown)
+        self._shown = lines
+
+    def end(self) -> None:
+        """It is answered."""
+        self._progress.advance(self._lines - self._shown)
+
+    def close(self) -> None:
+        """End the bar."""
+        self._progress.close()
+
+
+def _windows(job: Job, stream: BinaryIO, name: str, config: PredictConfig) -> Iterator[List[Asked]]:
+    """Questions that were read, some thousands at a time; an error comes after those before it."""
+    window: List[Asked] = []
+    failure: Optional[BortError] = None
+    numbered = read_lines(stream, name)
+    while failure is None:
+        try:
+            number, line = next(numbered)
+            question = question_of(line, config.input_format, f"{name} line {number}")
+            window.append(job.questions.read(question, name, number))
+        except StopIteration:
+            break
+        except InputError as error:
+            failure = error
+        if len(window) == config.window:
+            yield window
+            window = []
+    if window:
+        yield window
+    if failure is not None:
+        raise failure
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[Tuple[BinaryIO, str, Optional[int]]]:
+    """A stream of bytes, its name, and how many lines it has if that can be known."""
+    if path == STANDARD:
+        yield sys.stdin.buffer, STANDARD_INPUT, None
+        return
+    try:
+        stream = open(path, "rb")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    with stream:
+        total = None
+        if stream.seekable():
+            total = _count_lines(stream)
+            stream.seek(0)
+        yield stream, path, total
+
+
+def _count_lines(stream: BinaryIO) -> int:
+    count, last = 0, b"\n"
+    for block in iter(lambda: stream.read(_BLOCK), b""):
+        count += block.count(b"\n")
+        last = block[-1:]
+    return count + (last != b"\n")
+
+
+@contextlib.contextmanager
+def _written(path: str) -> Iterator[BinaryIO]:
+    """Where answers go; a reader of stdout that wants no more ends the program quietly."""
+    if path != STANDARD:
+        with atomic_write(path) as stream:
+            yield stream
+        return
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # Nothing may be left in the buffer for the interpreter to complain about when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None

@@ -1,0 +1,82 @@
+"""What the engines make of our graph: they recognise attention, layer norms and GELU in it.
+
+D layers have 2 D + 1 layer norms and D GELUs, 4 D products with a matrix in attention and 2 D in
+the feed-forward part; a masked-token decoder adds one norm, one GELU, two products, a head one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+from bort.engines.openvino_session import OpenVinoSession
+from bort.export.network import ArrayNetwork
+from bort.export.onnx_graph import build_onnx
+from tests.export.parity import SHAPES, make_network
+
+PARTS: Dict[str, Dict[str, Any]] = {
+    "encoder": {},
+    "masked tokens": {"decoder": True},
+    "classifier": {"head": "linear", "num_classes": 3},
+}
+PIECES = ("Erf", "Gelu", "Softmax", "MatMul", "ReduceMean", "Power", "Math")
+
+
+@pytest.fixture(params=sorted(SHAPES))
+def architecture(request: Any) -> Any:
+    return SHAPES[request.param]
+
+
+def optimised(network: ArrayNetwork, precision: str, folder: Path) -> Counter[str]:
+    """Kinds of node that ONNX Runtime really runs."""
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(folder / "optimised.onnx")
+    options.log_severity_level = 3
+    content = build_onnx(network, precision=precision).SerializeToString()
+    onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    graph = onnx.load(options.optimized_model_filepath).graph
+    return Counter(node.op_type for node in graph.node)
+
+
+@pytest.mark.parity("onnx", "onnxruntime")
+@pytest.mark.parametrize("part", sorted(PARTS))
+def test_onnx_runtime(part: str, architecture: Any, tmp_path: Path) -> None:
+    network, depth = make_network(architecture, **PARTS[part]), architecture.depth
+    decoder = int(part == "masked tokens")
+    kinds = optimised(network, "fp32", tmp_path)
+    # Residual sums are computed with the norms behind them, all but the first norm.
+    assert kinds["SkipLayerNormalization"] == 2 * depth
+    assert kinds["LayerNormalization"] == 1 + decoder
+    assert kinds["BiasGelu"] == depth + decoder
+    assert kinds["FusedMatMul"] == depth
+    assert kinds["Softmax"] == depth
+    assert kinds["Erf"] == kinds["Div"] == 0
+    in_integers = optimised(network, "int8", tmp_path)
+    assert in_integers["SkipLayerNormalization"] == 2 * depth
+    assert in_integers["Gelu"] == depth + decoder
+    products = in_integers["MatMulIntegerToFloat"] + in_integers["DynamicQuantizeMatMul"]
+    assert products == 6 * depth + 2 * decoder
+    assert in_integers["MatMulInteger"] == in_integers["Erf"] == 0
+
+
+@pytest.mark.parity("onnx", "openvino")
+@pytest.mark.parametrize("part", sorted(PARTS))
+def test_openvino(part: str, architecture: Any) -> None:
+    network, depth = make_network(architecture, **PARTS[part]), architecture.depth
+    decoder, head = int(part == "masked tokens"), int(part == "classifier")
+    content = build_onnx(network).SerializeToString()
+    kernels = OpenVinoSession(content, "fp32", 1, "the graph").kernels()
+    kinds = Counter(kernel["layerType"] for kernel in kernels)
+    # A subgraph is compiled into one kernel: all of attention between its projections.
+    assert kinds["Subgraph"] + kinds["ScaledDotProductAttention"] == depth
+    assert kinds["FullyConnected"] == 6 * depth + 2 * decoder + head
+    assert kinds["MVN"] == 2 * depth + 1 + decoder
+    # Biases and GELUs are part of the products, so that nothing else is left.
+    for piece in PIECES:
+        assert kinds[piece] == 0, piece

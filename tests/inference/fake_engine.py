@@ -1,0 +1,115 @@
+"""An engine of a few lines of NumPy, whose rows cannot know of each other."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, List, Optional, Tuple
+
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.engines.protocol import ModelDescription, check_inputs, check_positions
+from bort.inference.predictor import Predictor
+from bort.tasks.formulations import input_labels, output_count
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import get_task
+from bort.text.vocabulary import Vocabulary
+from tests.text.tiny_vocabulary import tiny_vocabulary
+
+VOCABULARY = tiny_vocabulary()
+HIDDEN, LONGEST = 8, 64
+
+
+class FakeEngine:
+    """Implements `bort.engines.protocol.Engine`, one row at a time.
+
+    Attributes:
+        batches: shape of every batch that it was given.
+    """
+
+    name = "fake"
+    precision = "fp32"
+
+    def __init__(self, description: ModelDescription) -> None:
+        self.description = description
+        self.batches: List[Tuple[int, int]] = []
+        generator = np.random.default_rng(0)
+        size = description.architecture.vocabulary_size
+        self._table = generator.normal(size=(size, HIDDEN)).astype(np.float32)
+        self._places = generator.normal(size=(LONGEST, HIDDEN)).astype(np.float32)
+        self._head = generator.normal(size=(HIDDEN, description.num_classes)).astype(np.float32)
+
+    def encode(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """See `Engine`."""
+        ids, counts = check_inputs(self.description, input_ids, lengths)
+        self.batches.append(ids.shape)
+        states = np.zeros((*ids.shape, HIDDEN), np.float32)
+        for row, count in enumerate(counts.tolist()):
+            own = self._table[ids[row, :count]] + self._places[:count]
+            states[row, :count] = own + own.mean(axis=0)
+        return states
+
+    def answer(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """See `Engine`."""
+        states = self.encode(input_ids, lengths)
+        if not self.description.num_classes:
+            return states
+        return np.stack([state[0] @ self._head for state in states])
+
+    def predict_tokens(
+        self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray
+    ) -> np.ndarray:
+        """See `Engine`."""
+        states = self.encode(input_ids, lengths)
+        places = check_positions(self.description, np.asarray(input_ids), positions)
+        return np.stack(
+            [[self._table @ state[place] for place in own] for state, own in zip(states, places)]
+        )
+
+
+def describe(vocabulary: Vocabulary = VOCABULARY, **fields: Any) -> ModelDescription:
+    """An encoder's description, with some fields changed."""
+    architecture = Architecture(
+        1, 1, HIDDEN, 8, vocabulary_size=len(vocabulary), maximum_length=LONGEST
+    )
+    values = {"extra": {"vocabulary": vocabulary.fingerprint}, **fields}
+    described = ModelDescription(architecture, None, 0, (), False)
+    return dataclasses.replace(described, **values)
+
+
+def describe_task(name: str, options: Optional[TaskOptions] = None) -> ModelDescription:
+    """What a model that was fine-tuned on a task says of itself."""
+    options = options or TaskOptions()
+    record = get_task(name)
+    labels = input_labels(record, options)
+    extra = {
+        "task": record.name,
+        "labels": list(labels),
+        "options": options.as_dict(),
+        "max_len": 48,
+        "vocabulary": VOCABULARY.fingerprint,
+    }
+    count = output_count(record, options)
+    return describe(head="linear", num_classes=count, labels=labels, extra=extra)
+
+
+def task_predictor(name: str, options: Optional[TaskOptions] = None, **fields: Any) -> Predictor:
+    """A predictor of a task."""
+    return Predictor(FakeEngine(describe_task(name, options)), VOCABULARY, **fields)
+
+
+def text_predictor(classes: int = 3, **fields: Any) -> Predictor:
+    """A predictor of a classifier that belongs to no task."""
+    labels = tuple("abcdef"[:classes]) if classes > 1 else ()
+    described = describe(head="linear", num_classes=classes, labels=labels)
+    return Predictor(FakeEngine(described), VOCABULARY, **fields)
+
+
+def masked_predictor(**fields: Any) -> Predictor:
+    """A predictor that fills masks."""
+    return Predictor(FakeEngine(describe(has_decoder=True)), VOCABULARY, **fields)
+
+
+def encoder_predictor(**fields: Any) -> Predictor:
+    """A predictor that embeds."""
+    return Predictor(FakeEngine(describe()), VOCABULARY, **fields)

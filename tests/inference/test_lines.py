@@ -1,0 +1,120 @@
+"""Lines in, lines out: ends of lines, encodings, the three formats."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bort.errors import InputError
+from bort.inference import lines
+from bort.inference.lines import JSONL, TSV, line_of, question_of, read_lines
+from bort.inference.results import (
+    Choice,
+    Classification,
+    Embedding,
+    FilledText,
+    Guess,
+    Judgements,
+    Regression,
+)
+
+
+def read(content: bytes):
+    return list(read_lines(io.BytesIO(content), "file"))
+
+
+def test_lines_are_numbered_and_their_ends_dropped():
+    assert read(b"a\nb\r\n\n c \t\nlast") == [
+        (1, "a"),
+        (2, "b"),
+        (3, ""),
+        (4, " c \t"),
+        (5, "last"),
+    ]
+    assert read(b"") == []
+    assert read(b"\n") == [(1, "")]
+    assert read(b"\xef\xbb\xbfa\n\xef\xbb\xbfb") == [(1, "a"), (2, "\ufeffb")]
+    assert read("a\u2028b\x0cc\n".encode()) == [(1, "a\u2028b\x0cc")]
+
+
+def test_what_is_no_text_is_named(monkeypatch):
+    with pytest.raises(InputError, match="file line 2: is not UTF-8 text"):
+        read(b"a\n\xff\n")
+    with pytest.raises(InputError, match="file line 1: is not UTF-8 text"):
+        read(b"\xed\xa0\x80\n")  # half of a surrogate pair
+    monkeypatch.setattr(lines, "LONGEST_LINE", 8)
+    assert read(b"1234567\n") == [(1, "1234567")]
+    with pytest.raises(InputError, match="file line 2: is longer than 8 bytes"):
+        read(b"a\n" + b"x" * 100)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r"))))
+def test_every_text_comes_back(texts):
+    content = "".join(f"{text}\n" for text in texts).encode()
+    expected = list(texts)
+    if expected and expected[0].startswith("\ufeff"):
+        expected[0] = expected[0][1:]
+    assert [text for _, text in read(content)] == expected
+
+
+def test_formats_of_questions():
+    assert question_of('"a"\tb', "text", "w") == '"a"\tb'
+    assert question_of('"a"\tb', "tsv", "w") == ['"a"', "b"]
+    assert question_of('"a\\tb"', "jsonl", "w") == "a\tb"
+    assert question_of('["a", "b"]', "jsonl", "w") == ["a", "b"]
+    assert question_of('{"text": "a"}', "jsonl", "w") == {"text": "a"}
+    assert question_of('"\\ud800"', "jsonl", "w") == "\ud800"
+
+
+@pytest.mark.parametrize("line", ["", "{", "nonsense", "[" * 100_000])
+def test_what_is_no_json_is_named(line):
+    with pytest.raises(InputError, match="^file line 3: is not JSON"):
+        question_of(line, "jsonl", "file line 3")
+
+
+@pytest.mark.parametrize("line", ["5", "null", "true"])
+def test_json_of_another_kind_is_named(line):
+    with pytest.raises(InputError, match=f"file line 3: is '{line}', expected a string, a list"):
+        question_of(line, "jsonl", "file line 3")
+
+
+ANSWERS = [
+    Classification("x\ty", 0.75, {"x\ty": 0.75, "n": 0.25}),
+    Regression(5.0, 7.25),
+    Choice(1, "1", ("a", "b\nc"), (0.25, 0.75)),
+    Judgements(("1", "0"), ("a", "b"), (0.75, 0.25)),
+    FilledText("a \ud800b", ((Guess("b", "Ġb", 7, 0.5), Guess("c", "c", 8, 0.25)),)),
+    Embedding(np.array([1.5, -0.1], np.float32)),
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: type(answer).__name__)
+def test_an_answer_is_one_line_of_text(answer):
+    for output_format in (JSONL, TSV):
+        line = line_of(answer, output_format).decode("utf-8")
+        assert line.endswith("\n")
+        assert len(line.splitlines()) == 1
+    assert json.loads(line_of(answer, JSONL))
+
+
+def test_columns():
+    found = [line_of(answer, TSV).decode() for answer in ANSWERS]
+    assert found == [
+        "x y\t0.750000\n",
+        "5.000000\n",
+        "1\tb c\t0.750000\n",
+        "1,0\t0.750000,0.250000\n",
+        "a \ufffdb\tb:0.500000 c:0.250000\n",
+        "1.5\t-0.100000001\n",
+    ]
+
+
+def test_an_embedding_is_written_exactly():
+    vector = np.random.default_rng(0).normal(size=50).astype(np.float32)
+    written = json.loads(line_of(Embedding(vector), JSONL))["embedding"]
+    np.testing.assert_array_equal(np.array(written, np.float32), vector)
