@@ -9,7 +9,7 @@ import numpy as np
 
 from bort.engines.protocol import BF16
 from bort.errors import InputError
-from bort.export.openvino_file import library
+from bort.export.openvino_file import core
 
 DEVICE = "CPU"
 
@@ -31,15 +31,14 @@ class OpenVinoSession:
     def __init__(
         self, model: Union[Path, bytes], precision: str, threads: int, source: str
     ) -> None:
-        core = library().Core()
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == BF16 else "f32",
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
         }
         try:
-            graph = core.read_model(model if isinstance(model, bytes) else str(model))
-            self._compiled = core.compile_model(graph, DEVICE, settings)
+            graph = core().read_model(model if isinstance(model, bytes) else str(model))
+            self._compiled = core().compile_model(graph, DEVICE, settings)
         except RuntimeError as error:
             raise InputError(f"{source}: OpenVINO cannot read it: {error}") from error
         self._request = self._compiled.create_infer_request()
@@ -72,4 +71,4 @@ class OpenVinoSession:
 
 def computes_bf16() -> bool:
     """Whether this processor has instructions for bf16; without them it would be emulated."""
-    return BF16.upper() in library().Core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    return BF16.upper() in core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, Optional
 
@@ -49,7 +50,7 @@ def write_openvino(
         precision=FP32 if precision == FP32 else INT8_WEIGHTS,
         masked_positions=masked_positions,
     )
-    graph = openvino.Core().read_model(model.SerializeToString())
+    graph = core().read_model(model.SerializeToString())
     # By default it would round the weights to float16.
     openvino.save_model(graph, str(folder / MODEL_FILE), compress_to_fp16=False)
     sync_folder(folder)
@@ -62,6 +63,20 @@ def write_openvino(
     }
     names = (MODEL_FILE, WEIGHTS_FILE)
     write_exported_description(folder / DESCRIPTION_FILE, network, names, fields)
+
+
+@functools.lru_cache(maxsize=None)
+def core() -> Any:
+    """The one `openvino.Core` of this process.
+
+    Each makes an alternative stack for signals and puts back the last one when it goes. When two go
+    in the order in which they came, a stack that is freed is left behind, and the next SIGTERM that
+    Python handles ends the process with a segmentation fault (seen with 2026.4). This one stays.
+
+    Raises:
+        InputError: openvino is not installed.
+    """
+    return library().Core()
 
 
 def library() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -175,6 +176,35 @@ def test_a_file_that_is_no_graph_is_named(onnx_folder: Path) -> None:
     (onnx_folder / "onnx.json").write_text(json.dumps(description), encoding="utf-8")
     with pytest.raises(InputError, match="model.onnx: ONNX Runtime cannot read it"):
         open_engine(onnx_folder, "onnxruntime")
+
+
+STOPPED = """
+import os, signal, sys
+from bort.engines.choosing import open_network
+from tests.export.parity import make_network
+
+engines = [open_network(make_network(), "openvino", threads=1) for _ in range(3)]
+while engines:
+    del engines[0]
+asked = []
+signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+os.kill(os.getpid(), signal.SIGTERM)
+print(len(asked))
+"""
+
+
+@pytest.mark.parity("onnx", "openvino")
+def test_signals_are_handled_when_engines_are_gone() -> None:
+    """A run that is asked to stop must save and end, whatever OpenVINO did to signals."""
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
 
 
 @pytest.mark.parity("onnx", "openvino")
