@@ -64,7 +64,7 @@ class GainConfig(Config):
     lrs: Tuple[float, ...] = setting((1e-3, 5e-4), "learning rates of the sets", above=0.0)
     set_seeds: int = setting(2, "seeds of the sets", minimum=1)
     inputs: int = setting(
-        2_000, "inputs that each training of Timaeus sees, however many are different", minimum=1
+        3_000, "inputs that each training of Timaeus sees, however many are different", minimum=1
     )
     batch_size: int = setting(16, "inputs a step", minimum=1)
     arms: Tuple[str, ...] = setting(ARMS, "what is run", choices=ARMS)
