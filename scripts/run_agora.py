@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 from pathlib import Path
-from typing import List, Optional
+from typing import Any, List, Optional
 
 from bort.agora.config import AgoraConfig, AgoraPaths, AgoraSets, make_sets
 from bort.agora.timaeus_config import TimaeusConfig
@@ -20,6 +20,7 @@ from bort.finetuning_config import FinetuningPaths
 from bort.stopping import StopRequest
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
+from bort.tasks.submissions import write_test_predictions
 
 SAMPLE_ARCHITECTURE = "2-2-64-128"
 
@@ -79,14 +80,32 @@ def _work(parsed: argparse.Namespace) -> int:
         start = start if paths.timaeus else StartingPoint(str(made[0]), SAMPLE_ARCHITECTURE)
         socrates = Path(paths.socrates or made[1])
     points = () if paths.points is None else tuple(read_points(Path(paths.points)))
+    plan = AgoraPlan(
+        config,
+        timaeus,
+        sets,
+        task,
+        start,
+        socrates,
+        paths.proposer,
+        folder,
+        points,
+        tuple(data.test),
+    )
     summary = run_agora_in_folder(
-        AgoraPlan(config, timaeus, sets, task, start, socrates, paths.proposer, folder, points),
+        plan,
         communicator,
         resume=paths.resume,
         cpu_only=paths.cpu_only,
         stop_requested=stop.requested,
     )
     if communicator.rank == 0:
+        predictions: List[Any] = summary.pop("test_predictions", [])
+        if not summary["stopped"]:
+            summary["predictions"] = [
+                str(write_test_predictions(folder, task_set, values, official=not paths.sample))
+                for task_set, values in zip(data.test, predictions)
+            ]
         print(json.dumps(summary, indent=2))
     return 0
 

@@ -36,7 +36,7 @@ from bort.gluon.task_classifier import TaskClassifier
 from bort.gluon.teacher import load_teacher
 from bort.report.agora_figure import draw_agora
 from bort.run_settings import claim_folder
-from bort.tasks.judging import make_judge
+from bort.tasks.judging import TaskSet, make_judge
 from bort.text.vocabularies import load_vocabulary
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class AgoraPlan:
         proposer: folder of a masked language model; None takes Timaeus' own start.
         folder: of the run.
         more_points: labelled by Socrates in a former run.
+        test: test sets, which the best model answers when all is over.
     """
 
     config: AgoraConfig
@@ -71,6 +72,7 @@ class AgoraPlan:
     proposer: Optional[str]
     folder: Path
     more_points: Tuple[Point, ...] = ()
+    test: Tuple[TaskSet, ...] = ()
 
 
 def run_agora_in_folder(
@@ -91,7 +93,8 @@ def run_agora_in_folder(
     and ends the same.
 
     Returns:
-        What the command prints; with `stopped` when it was stopped before the end.
+        What the command prints, with `stopped` when it was stopped before the end; and
+        `test_predictions`: for every test set index → value, for the caller to write.
 
     Raises:
         InputError: a folder with another run, models or data that do not fit, a weak Socrates.
@@ -341,6 +344,12 @@ def _finish(
         "cost": result.cost,
     }
     write_json(folder / RESULT_FILE, summary)
+    if plan.test:
+        classifier = TaskClassifier.load(folder / MODEL, context)
+        summary["test_predictions"] = [
+            classifier.predict(test, SingleProcess(), plan.timaeus.batch_size_eval)
+            for test in plan.test
+        ]
     return summary
 
 

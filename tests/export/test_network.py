@@ -16,5 +16,5 @@ def test_a_depth_that_no_network_has_is_refused_at_once():
 
 
 def test_labels_are_a_list():
-    with pytest.raises(InputError, match="labels is -1, a list is expected"):
+    with pytest.raises(InputError, match="labels are -1, allowed is a list of names"):
         make_network(head="linear", num_classes=2, extra={"labels": -1})

@@ -47,6 +47,9 @@ def whole(tmp_path_factory) -> Path:
     assert printed["stopped"] is False
     assert printed["training_points"]["from_socrates"] > 0
     assert {"dev", "report", "convergent_set", "socrates"} <= printed.keys()
+    (predictions,) = map(Path, printed["predictions"])
+    assert predictions.parent == folder / "predictions"
+    assert len(predictions.read_text().splitlines()) > 1
     table = [line for line in done.stderr.splitlines() if line.split()[:1] == ["iter"]]
     assert len(table) == 1
     assert "report score (of a split it has never seen): " in done.stderr

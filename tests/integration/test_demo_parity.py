@@ -14,8 +14,10 @@ from typing import Any, Dict, List, NamedTuple
 import numpy as np
 import pytest
 
+from benchmarks.precision_loss import measure
 from bort.files import new_folder
 from bort.finetuning_config import FinetuningConfig
+from bort.gluon.agora_sample import make_socrates
 from bort.gluon.array_network import answers, read_network, write_network
 from bort.gluon.distributed import SingleProcess
 from bort.gluon.exporting import ExportSource, export_huggingface, export_onnx
@@ -24,6 +26,7 @@ from bort.gluon.model_folder import load_model_folder
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from bort.text.vocabularies import load_vocabulary
+from data.scarce_tasks import ScarceSizes, open_scarce_task, write_scarce_tasks
 from data.task_sets import open_task_data
 from demo.plan import DemoConfig
 from demo.search import record_answers
@@ -39,7 +42,7 @@ from tests.export.parity import (
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.parity("torch", "transformers", "onnx", "onnxruntime"),
+    pytest.mark.parity("torch", "transformers", "onnx", "onnxruntime", "openvino"),
 ]
 
 TASK = "MRPC"
@@ -209,3 +212,30 @@ def test_a_changed_weight_is_noticed(models: Models, tmp_path: Path) -> None:
     ):
         counts = asked.mask.astype(bool)
         assert not np.allclose(found[counts], asked.answers[counts], rtol=RELATIVE, atol=ABSOLUTE)
+
+
+def test_other_precisions_keep_the_score_of_a_task(models: Models, tmp_path: Path) -> None:
+    """The stated loss: at most 0.02 in accuracy, for whatever `fast` is on this processor."""
+    sizes = ScarceSizes(train=800, dev=50, report=400, socrates=800, seeds=1)
+    write_scarce_tasks(tmp_path / "files", "actor", sizes)
+    vocabulary = load_vocabulary(models.folders["teacher"] / "vocabulary")
+    data = open_scarce_task(tmp_path / "files", "actor", "seed-0", vocabulary, 48).data
+    settings = FinetuningConfig(
+        epochs=12,
+        batch_size=16,
+        lr=1e-3,
+        weight_decay=0.0,
+        warmup_ratio=0.1,
+        dropout=0.0,
+        max_len=48,
+    )
+    make_socrates(tmp_path / "model", data, models.folders["teacher"], settings)
+    report = tmp_path / "files" / "seed-0" / "SST-2" / "report.tsv"
+    found = measure(tmp_path / "model", None, report)["scores"]
+    assert {one["engine"] for one in found} == {"openvino", "onnxruntime", "mxnet"}
+    assert "int8" in {one["precision"] for one in found}
+    for one in found:
+        assert one["metrics"]["accuracy"] > 0.75, "has learnt the task"
+        assert abs(one["lost"]["accuracy"]) <= (1e-9 if one["precision"] == "fp32" else 0.02)
+    (rounded,) = [one["largest_output_difference"] for one in found if one["precision"] == "int8"]
+    assert rounded > 1e-3, "int8 was not computed in int8"

@@ -1,0 +1,108 @@
+"""What a task's score loses when a fine-tuned model answers on other engines, and in int8 or bf16.
+
+python -m benchmarks.precision_loss --model runs/finetune/RTE/model --data_dir path/to/data
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, Dict
+
+import numpy as np
+
+from bort.command import make_parser, run_command
+from bort.engines.choosing import installed_engines, open_engine
+from bort.errors import InputError
+from bort.files import write_json
+from bort.tasks.features import tokenise
+from bort.tasks.formulations import make_inputs
+from bort.tasks.judging import TaskSet, make_judge
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import get_task
+from bort.text.vocabularies import load_vocabulary
+
+_BATCH = 16
+
+
+def main() -> None:
+    """Parse the flags, measure, print JSON."""
+    parser = make_parser(__doc__ or "")
+    parser.add_argument("--model", required=True, help="folder that fine-tuning has left")
+    parser.add_argument("--file", help="labelled file, in place of the task's dev set")
+    parser.add_argument("--data_dir", help="data in the official layout")
+    parser.add_argument("--output_file", help="where to write the JSON too")
+    run_command(parser, _work)
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    found = measure(Path(parsed.model), parsed.data_dir, parsed.file)
+    print(json.dumps(found, indent=2))
+    if parsed.output_file:
+        write_json(parsed.output_file, found)
+    return 0
+
+
+def measure(model: Path, data_dir: Any, file: Any) -> Dict[str, Any]:
+    """Scores by engine and precision, each with its difference from the first engine's fp32."""
+    from data.task_files import read_items, read_labelled_file
+
+    engines = [
+        open_engine(model, engine, precision, threads=1)
+        for engine in installed_engines()
+        for precision in ("fp32", "fast")
+        if (engine, precision) != ("mxnet", "fast")
+    ]
+    description = engines[0].description
+    record = get_task(str(description.extra["task"]))
+    options = TaskOptions.from_dict(description.extra["options"], str(model))
+    vocabulary = load_vocabulary(description.vocabulary_folder)
+    if file:
+        items = read_labelled_file(record, Path(file))
+    else:
+        items = read_items(record, "dev", data_dir)
+    if not items:
+        raise InputError(f"{file or data_dir}: holds no example")
+    features = tokenise(
+        make_inputs(record, items, options), vocabulary, int(description.extra["max_len"])
+    )
+    asked = TaskSet(record, "dev", items, features)
+    judge = make_judge(options, asked)
+    rows = [features[number] for number in range(len(features))]
+    results: Dict[str, Any] = {"task": record.name, "examples": len(items), "scores": []}
+    reference = None
+    for engine in engines:
+        outputs = _outputs(engine, rows, vocabulary.pad_id)
+        scores = judge(outputs)
+        if reference is None:
+            reference = (outputs, scores)
+        results["scores"].append(
+            {
+                "engine": engine.name,
+                "precision": engine.precision,
+                "metrics": dict(scores),
+                "lost": {name: reference[1][name] - value for name, value in scores.items()},
+                "largest_output_difference": float(np.abs(outputs - reference[0]).max()),
+                "answers_changed": float(
+                    np.mean(outputs.argmax(axis=1) != reference[0].argmax(axis=1))
+                ),
+            }
+        )
+    return results
+
+
+def _outputs(engine: Any, rows: Any, pad_id: int) -> np.ndarray:
+    found = []
+    for start in range(0, len(rows), _BATCH):
+        batch = rows[start : start + _BATCH]
+        lengths = np.array([len(row) for row in batch])
+        ids = np.full((len(batch), lengths.max()), pad_id, dtype=np.int32)
+        for line, row in zip(ids, batch):
+            line[: len(row)] = row
+        found.append(engine.answer(ids, lengths))
+    return np.concatenate(found)
+
+
+if __name__ == "__main__":
+    main()
