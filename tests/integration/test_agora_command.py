@@ -148,7 +148,7 @@ def test_a_generated_task_from_the_shell_script_to_evaluation(tmp_path, whole):
         (["--report_share", "0.001"], "report_share is 0.001, which takes 0 of"),
         (["--report_file", "none.jsonl"], "none.jsonl: cannot be read"),
         (["--taus", "rhymes"], "invalid choice: 'rhymes'"),
-        (["--minimum_distance", "0.9"], "the band of edit distance is 0.9 to 0.5"),
+        (["--minimum_distance", "0.9"], "the band of edit distance is 0.9 to 0.7"),
         (["--chs", "none.json"], "none.json: cannot be read"),
         (["--points", "none.jsonl"], "none.jsonl: cannot be read"),
         (["--timaeus", "none.params"], "none.params: no such file or folder"),
