@@ -93,11 +93,12 @@ def _work(parsed: argparse.Namespace) -> int:
         bench.prepare_all()
     wait_for_all(communicator)
     units = [(task, seed) for seed in range(gain.seeds) for task in gain.tasks]
-    for done, (task, seed) in enumerate(units[communicator.rank :: communicator.size]):
+    own = units[communicator.rank :: communicator.size]
+    for done, (task, seed) in enumerate(own):
         if stop.requested():
             break
         bench.measure(task, seed)
-        log.info("rank %d: %d of its %d done", communicator.rank, done + 1, len(units))
+        log.info("rank %d: %d of its %d done", communicator.rank, done + 1, len(own))
     wait_for_all(communicator)
     if communicator.rank == 0:
         print(json.dumps(bench.summary(), indent=2))
