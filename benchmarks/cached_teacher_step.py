@@ -9,14 +9,14 @@ their ratio is the bound of the speed-up.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
 from pathlib import Path
 from typing import Any, Dict, List
 
-from bort.command import make_parser, run_command
+from benchmarks.output import run_benchmark
+from bort.command import make_parser
 from bort.threads import set_thread_count
 
 LIVE, FULL, TOP = "live", "full", "top_k"
@@ -33,19 +33,12 @@ def main() -> None:
     parser.add_argument("--top_k", type=int, default=64)
     parser.add_argument("--steps", type=int, default=8, help="measured steps, after two others")
     parser.add_argument("--folder", help="for the caches, removed at the end (default: temporary)")
-    parser.add_argument("--output_file", help="where to write the JSON too")
-    run_command(parser, _work)
+    run_benchmark(parser, _work)
 
 
-def _work(parsed: argparse.Namespace) -> int:
+def _work(parsed: argparse.Namespace) -> Dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=parsed.folder) as folder:
-        results = measure(parsed, Path(folder))
-    print(json.dumps(results, indent=2))
-    if parsed.output_file:
-        from bort.files import write_json
-
-        write_json(parsed.output_file, results)
-    return 0
+        return measure(parsed, Path(folder))
 
 
 def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
+from typing import Any, Dict
 
-from bort.command import make_parser, run_command
+from benchmarks.output import run_benchmark
+from bort.command import make_parser
 from demo.plan import LONGEST_SECONDS, PLANNED_SECONDS, make_config
 
 
 def main() -> None:
     """Parse the flags, run, print JSON."""
     parser = make_parser(__doc__ or "")
-    parser.add_argument("--output_file", help="where to write the JSON too")
-    run_command(parser, _work)
+    run_benchmark(parser, _work)
 
 
-def _work(parsed: argparse.Namespace) -> int:
-    from bort.files import write_json
+def _work(parsed: argparse.Namespace) -> Dict[str, Any]:
     from demo.experiment import run_demo
 
     with tempfile.TemporaryDirectory() as folder:
@@ -32,10 +31,7 @@ def _work(parsed: argparse.Namespace) -> int:
         },
         "total_over_limit": sum(measured.values()) / LONGEST_SECONDS,
     }
-    print(json.dumps(report, indent=2))
-    if parsed.output_file:
-        write_json(parsed.output_file, report)
-    return 0
+    return report
 
 
 if __name__ == "__main__":

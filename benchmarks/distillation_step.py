@@ -7,12 +7,12 @@ pass; teacher: one) at the rate of a large FullyConnected measured in the same r
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from typing import Any, Dict, List
 
-from bort.command import make_parser, run_command
+from benchmarks.output import run_benchmark
+from bort.command import make_parser
 from bort.threads import set_thread_count
 
 STUDENT_STAGES = ("student forward", "student backward")
@@ -27,18 +27,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--predictions", type=int, default=20)
     parser.add_argument("--steps", type=int, default=8, help="measured steps, after two others")
-    parser.add_argument("--output_file", help="where to write the JSON too")
-    run_command(parser, _work)
-
-
-def _work(parsed: argparse.Namespace) -> int:
-    results = measure(parsed)
-    print(json.dumps(results, indent=2))
-    if parsed.output_file:
-        from bort.files import write_json
-
-        write_json(parsed.output_file, results)
-    return 0
+    run_benchmark(parser, measure)
 
 
 def measure(parsed: argparse.Namespace) -> Dict[str, Any]:

@@ -8,14 +8,14 @@ forward pass; the bound is their time at the rate of a large `FullyConnected` in
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 
-from bort.command import make_parser, run_command
+from benchmarks.output import run_benchmark
+from bort.command import make_parser
 from bort.threads import set_thread_count
 
 TRAIN, EVALUATE = "fine-tuning", "evaluation"
@@ -28,18 +28,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--steps", type=int, default=8, help="measured, after two others")
-    parser.add_argument("--output_file", help="where to write the JSON too")
-    run_command(parser, _work)
-
-
-def _work(parsed: argparse.Namespace) -> int:
-    results = measure(parsed)
-    print(json.dumps(results, indent=2))
-    if parsed.output_file:
-        from bort.files import write_json
-
-        write_json(parsed.output_file, results)
-    return 0
+    run_benchmark(parser, measure)
 
 
 def measure(parsed: argparse.Namespace) -> Dict[str, Any]:

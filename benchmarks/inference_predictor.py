@@ -12,7 +12,6 @@ on each of them, everything in turn so that noise hits all alike:
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import statistics
 import subprocess
@@ -24,8 +23,9 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from benchmarks.output import run_benchmark
 from bort.architecture import get_architecture
-from bort.command import make_parser, run_command
+from bort.command import make_parser
 from bort.engines.choosing import installed_engines, open_engine
 from bort.engines.protocol import Engine
 from bort.export.network import ArrayNetwork
@@ -59,18 +59,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15, help="measured, after two others")
     parser.add_argument("--starts", type=int, default=3, help="processes that are started")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output_file", help="where to write the JSON too")
-    run_command(parser, _work)
-
-
-def _work(parsed: argparse.Namespace) -> int:
-    results = measure(parsed)
-    print(json.dumps(results, indent=2))
-    if parsed.output_file:
-        from bort.files import write_json
-
-        write_json(parsed.output_file, results)
-    return 0
+    run_benchmark(parser, measure)
 
 
 def measure(parsed: argparse.Namespace) -> Dict[str, Any]:

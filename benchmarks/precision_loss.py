@@ -6,16 +6,15 @@ python -m benchmarks.precision_loss --model runs/finetune/RTE/model --data_dir p
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any, Dict
 
 import numpy as np
 
-from bort.command import make_parser, run_command
+from benchmarks.output import run_benchmark
+from bort.command import make_parser
 from bort.engines.choosing import installed_engines, open_engine
 from bort.errors import InputError
-from bort.files import write_json
 from bort.tasks.features import tokenise
 from bort.tasks.formulations import make_inputs
 from bort.tasks.judging import TaskSet, make_judge
@@ -32,16 +31,11 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="folder that fine-tuning has left")
     parser.add_argument("--file", help="labelled file, in place of the task's dev set")
     parser.add_argument("--data_dir", help="data in the official layout")
-    parser.add_argument("--output_file", help="where to write the JSON too")
-    run_command(parser, _work)
+    run_benchmark(parser, _work)
 
 
-def _work(parsed: argparse.Namespace) -> int:
-    found = measure(Path(parsed.model), parsed.data_dir, parsed.file)
-    print(json.dumps(found, indent=2))
-    if parsed.output_file:
-        write_json(parsed.output_file, found)
-    return 0
+def _work(parsed: argparse.Namespace) -> Dict[str, Any]:
+    return measure(Path(parsed.model), parsed.data_dir, parsed.file)
 
 
 def measure(model: Path, data_dir: Any, file: Any) -> Dict[str, Any]:

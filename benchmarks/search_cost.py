@@ -8,7 +8,6 @@ its own s + h forward passes of the teacher, from kept answers all of them toget
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from bort.command import make_parser, run_command
+from benchmarks.output import run_benchmark
+from bort.command import make_parser
 from bort.threads import set_thread_count
 
 
@@ -32,19 +32,12 @@ def main() -> None:
     parser.add_argument("--predictions", type=int, default=20)
     parser.add_argument("--measured", type=int, default=4, help="candidates that are measured")
     parser.add_argument("--vocabulary_size", type=int, default=50265)
-    parser.add_argument("--output_file", help="where to write the JSON too")
-    run_command(parser, _work)
+    run_benchmark(parser, _work)
 
 
-def _work(parsed: argparse.Namespace) -> int:
+def _work(parsed: argparse.Namespace) -> Dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        results = measure(parsed, Path(folder))
-    print(json.dumps(results, indent=2))
-    if parsed.output_file:
-        from bort.files import write_json
-
-        write_json(parsed.output_file, results)
-    return 0
+        return measure(parsed, Path(folder))
 
 
 def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:

@@ -8,13 +8,13 @@ threads) tell more than seconds on the clock.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import time
 from typing import Any, Dict, List, Tuple
 
-from bort.command import make_parser, run_command
+from benchmarks.output import run_benchmark
+from bort.command import make_parser
 from bort.threads import set_thread_count
 
 ENGINES = ("openvino", "onnxruntime")
@@ -30,18 +30,7 @@ def main() -> None:
     parser.add_argument("--predictions", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after another one")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
-    parser.add_argument("--output_file", help="where to write the JSON too")
-    run_command(parser, _work)
-
-
-def _work(parsed: argparse.Namespace) -> int:
-    results = measure(parsed)
-    print(json.dumps(results, indent=2))
-    if parsed.output_file:
-        from bort.files import write_json
-
-        write_json(parsed.output_file, results)
-    return 0
+    run_benchmark(parser, measure)
 
 
 def measure(parsed: argparse.Namespace) -> Dict[str, Any]:

@@ -10,7 +10,8 @@ import subprocess
 import sys
 from typing import Any, Dict, List
 
-from bort.command import make_parser, run_command
+from benchmarks.output import run_benchmark
+from bort.command import make_parser
 from bort.errors import WorkError
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rank_worker.py")
@@ -27,18 +28,12 @@ def main() -> None:
     """Parse the flags, measure in turns, print JSON."""
     parser = make_parser(__doc__ or "")
     parser.add_argument("--rounds", type=int, default=2, help="pairs of measurements a load")
-    parser.add_argument("--output_file", help="where to write the JSON too")
-    run_command(parser, _work)
+    run_benchmark(parser, _work)
 
 
-def _work(parsed: argparse.Namespace) -> int:
+def _work(parsed: argparse.Namespace) -> Dict[str, Any]:
     results = {name: _compare(flags, parsed.rounds) for name, flags in LOADS.items()}
-    print(json.dumps(results, indent=2))
-    if parsed.output_file:
-        from bort.files import write_json
-
-        write_json(parsed.output_file, results)
-    return 0
+    return results
 
 
 def _compare(flags: List[str], rounds: int) -> Dict[str, Any]:
