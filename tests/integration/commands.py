@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import subprocess
+import time
 from pathlib import Path
+from typing import Callable
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 240
@@ -22,3 +28,35 @@ def run(command, status: int = 0, **options) -> subprocess.CompletedProcess:
     )
     assert done.returncode == status, done.stderr[-3000:]
     return done
+
+
+def kill_when(command, is_time: Callable[[], bool]) -> None:
+    """Start a command and kill it with all its children as soon as it is time, or it has ended."""
+    process = _start_until(command, is_time, stdout=subprocess.DEVNULL, start_new_session=True)
+    family = [process]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family += psutil.Process(process.pid).children(recursive=True)
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    psutil.wait_procs(family[1:], timeout=30)
+    process.wait()
+
+
+def stop_when(command, is_time: Callable[[], bool]) -> str:
+    """Start a command, send it SIGTERM when it is time; what it prints before it ends well."""
+    process = _start_until(command, is_time, stdout=subprocess.PIPE, text=True)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+    return printed
+
+
+def _start_until(command, is_time: Callable[[], bool], **options) -> subprocess.Popen:
+    process = subprocess.Popen(
+        [str(part) for part in command], cwd=ROOT, stderr=subprocess.DEVNULL, **options
+    )
+    end = time.monotonic() + SECONDS
+    while not is_time() and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.005)
+    return process

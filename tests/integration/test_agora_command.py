@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import List
 
 import pytest
 
-from tests.integration.commands import ROOT, SECONDS, run
-from tests.integration.test_search_command import kill_with_children
+from tests.integration.commands import ROOT, kill_when, run, stop_when
 
 pytestmark = pytest.mark.integration
 
@@ -74,17 +70,7 @@ def test_two_ranks_end_as_one_does(tmp_path, whole):
 @pytest.mark.parametrize("command", [ONE, TWO], ids=["one rank", "two ranks"])
 def test_a_killed_run_resumes_and_ends_the_same(tmp_path, whole, command):
     folder = started(tmp_path, whole, "killed")
-    process = subprocess.Popen(
-        [str(part) for part in [*command, *FLAGS, "--output_dir", folder]],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    end = time.monotonic() + SECONDS
-    while finished(folder) < 2 and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.005)
-    kill_with_children(process)
+    kill_when([*command, *FLAGS, "--output_dir", folder], lambda: finished(folder) >= 2)
     count = finished(folder)
     assert 2 <= count < finished(whole), "killed in the middle"
     run([*command, *FLAGS, "--output_dir", folder, "--resume"])
@@ -94,19 +80,7 @@ def test_a_killed_run_resumes_and_ends_the_same(tmp_path, whole, command):
 
 def test_sigterm_ends_well_and_leaves_what_was_trained(tmp_path, whole):
     folder = started(tmp_path, whole, "stopped")
-    process = subprocess.Popen(
-        [*ONE, *FLAGS, "--output_dir", str(folder)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    end = time.monotonic() + SECONDS
-    while finished(folder) < 1 and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0
+    out = stop_when([*ONE, *FLAGS, "--output_dir", folder], lambda: finished(folder) >= 1)
     assert json.loads(out) == {"task": "WSC", "folder": str(folder), "stopped": True}
     assert 1 <= finished(folder) < finished(whole)
 

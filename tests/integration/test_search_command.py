@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import List
 
 import pytest
 
-from tests.integration.commands import ROOT, SECONDS, run
+from tests.integration.commands import ROOT, kill_when, run, stop_when
 
 pytestmark = pytest.mark.integration
 
@@ -78,17 +74,7 @@ def test_a_killed_search_resumes_and_ends_with_the_same_table(tmp_path, flags, c
     slower = [*flags, "--seeds", "3"]
     run([*ONE, *slower, "--output_dir", tmp_path / "whole"])
     folder = tmp_path / "killed"
-    process = subprocess.Popen(
-        [str(part) for part in [*command, *slower, "--output_dir", folder]],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    end = time.monotonic() + SECONDS
-    while finished(folder) < 2 and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.01)
-    kill_with_children(process)
+    kill_when([*command, *slower, "--output_dir", folder], lambda: finished(folder) >= 2)
     count = finished(folder)
     assert 2 <= count < 12, "killed in the middle"
     run([*command, *slower, "--output_dir", folder, "--resume"])
@@ -96,31 +82,11 @@ def test_a_killed_search_resumes_and_ends_with_the_same_table(tmp_path, flags, c
     assert finished(folder) == 12, "nothing was tried twice"
 
 
-def kill_with_children(process: subprocess.Popen) -> None:
-    import psutil
-
-    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    for member in family:
-        member.kill()
-    psutil.wait_procs(family, timeout=30)
-    process.wait()
-
-
 def test_sigterm_ends_well_and_leaves_what_was_found(tmp_path, flags):
     folder = tmp_path / "search"
-    process = subprocess.Popen(
-        [*ONE, *flags, "--seeds", "3", "--output_dir", str(folder)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
+    out = stop_when(
+        [*ONE, *flags, "--seeds", "3", "--output_dir", folder], lambda: finished(folder) >= 1
     )
-    end = time.monotonic() + SECONDS
-    while finished(folder) < 1 and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGTERM)
-    out, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0
     assert json.loads(out) == {"folder": str(folder), "stopped": True}
     assert 1 <= finished(folder) < 12
 
