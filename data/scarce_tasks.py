@@ -26,7 +26,9 @@ from data.generated_tasks import (
 )
 from data.task_sets import open_task_data
 
+DEV_FROM = ("any", "shortest")
 _REPORT_FILE = "report.tsv"
+_SHORTEST_OF = 4
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class ScarceSizes:
         socrates: gold examples that Socrates learns from; those of `train` are among them.
         seeds: sets of scarce data.
         positive_share: share of label 1 in every split.
+        dev_from: where dev examples come from: any, or the shortest of four times as many, which
+            then stand for less than what training and report splits hold.
     """
 
     train: int
@@ -48,8 +52,11 @@ class ScarceSizes:
     socrates: int
     seeds: int
     positive_share: float = 0.5
+    dev_from: str = "any"
 
     def __post_init__(self) -> None:
+        if self.dev_from not in DEV_FROM:
+            raise InputError(f"dev_from is {self.dev_from!r}, allowed are {', '.join(DEV_FROM)}")
         if self.train > self.socrates:
             raise InputError(f"train is {self.train}, allowed are at most {self.socrates}")
 
@@ -64,11 +71,12 @@ def write_scarce_tasks(folder: Path, task: str, sizes: ScarceSizes, seed: int = 
         InputError: a task that is not there, or has not so many different examples.
         WorkError: a file cannot be written.
     """
+    drawn = sizes.dev * (_SHORTEST_OF if sizes.dev_from == "shortest" else 1)
     pool = generate_task(
         GeneratedTasksConfig(
             output_dir=str(folder),
             train_size=sizes.socrates,
-            dev_size=sizes.dev * sizes.seeds,
+            dev_size=drawn * sizes.seeds,
             report_size=sizes.report * sizes.seeds,
             positive_share=sizes.positive_share,
             seed=seed,
@@ -79,7 +87,7 @@ def write_scarce_tasks(folder: Path, task: str, sizes: ScarceSizes, seed: int = 
     shutil.rmtree(making, ignore_errors=True)
     for number in range(sizes.seeds):
         splits = {
-            "dev": pool["dev"][number * sizes.dev : (number + 1) * sizes.dev],
+            "dev": _dev(pool["dev"][number * drawn : (number + 1) * drawn], sizes),
             "report": pool["report"][number * sizes.report : (number + 1) * sizes.report],
         }
         begin = number * sizes.socrates // sizes.seeds
@@ -105,6 +113,13 @@ def open_scarce_task(
     )
     report = where / FORMATS[task] / _REPORT_FILE
     return open_agora_task(data, max_length, share=0.2, seed=0, report_file=report)
+
+
+def _dev(drawn: List[GeneratedExample], sizes: ScarceSizes) -> List[GeneratedExample]:
+    if sizes.dev_from == "any":
+        return drawn
+    drawn = sorted(drawn, key=lambda one: sum(map(len, one.texts)))
+    return _first(drawn, sizes.dev, sizes.positive_share)
 
 
 def _first(

@@ -1,0 +1,307 @@
+"""The four ways to fine-tune a small model on a generated task, each durable when it is finished.
+
+What `agora_gain` compares, and what `agora_choices` varies.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import shutil
+import statistics
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+
+from bort.agora.config import AgoraConfig
+from bort.agora.hyperparameters import grid, with_more_seeds
+from bort.agora.timaeus_config import TimaeusConfig
+from bort.config import Config, setting
+from bort.errors import InputError
+from bort.files import read_json, write_json
+from bort.stopping import StopRequest
+from data.scarce_tasks import DEV_FROM
+
+log = logging.getLogger(__name__)
+
+ARMS = ("agora", "plain", "distilled", "gold")
+MAX_LEN = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class GainConfig(Config):
+    """What is compared."""
+
+    tasks: Tuple[str, ...] = setting(("acceptability", "actor", "order"), "generated tasks")
+    seeds: int = setting(8, "seeds a task: data, order, tau", minimum=2)
+    train_size: int = setting(100, "gold examples that Timaeus has", minimum=8)
+    dev_size: int = setting(200, "dev examples", minimum=8)
+    report_size: int = setting(1_000, "examples of the honest score", minimum=8)
+    socrates_size: int = setting(4_000, "gold examples that Socrates was trained on", minimum=8)
+    positive_share: float = setting(0.5, "share of label 1", minimum=0.0, maximum=1.0)
+    socrates_epochs: int = setting(6, "epochs of Socrates", minimum=1)
+    socrates_lr: float = setting(4e-4, "learning rate of Socrates", above=0.0)
+    lrs: Tuple[float, ...] = setting((1e-3, 5e-4), "learning rates of the sets", above=0.0)
+    set_seeds: int = setting(2, "seeds of the sets", minimum=1)
+    inputs: int = setting(
+        3_000, "inputs that each training of Timaeus sees, however many are different", minimum=1
+    )
+    batch_size: int = setting(16, "inputs a step", minimum=1)
+    arms: Tuple[str, ...] = setting(ARMS, "what is run", choices=ARMS)
+    data_seed: int = setting(0, "seed of all examples", minimum=0)
+    dev_from: str = setting(
+        "any",
+        "dev examples: any, or the shortest of four times as many, which are not like the others",
+        choices=DEV_FROM,
+    )
+
+
+_GROWING = ("tasks", "arms")
+"""May differ from call to call in one folder."""
+
+
+class Arms:
+    """The ways for every task and seed, in a folder that keeps what is finished.
+
+    Args:
+        gain: sizes and the models' settings.
+        loop: Agora's settings.
+        demo: folder of a demonstration, whose teacher and student are fine-tuned.
+        folder: where the files of the tasks and Socrates go.
+        stop: asked between trainings.
+        results: where the results go; default: `folder`.
+
+    Raises:
+        InputError: the models are not there, or a folder holds results of other settings.
+    """
+
+    def __init__(
+        self,
+        gain: GainConfig,
+        loop: AgoraConfig,
+        demo: Path,
+        folder: Path,
+        stop: StopRequest,
+        results: Optional[Path] = None,
+    ) -> None:
+        from bort.text.vocabularies import load_vocabulary
+
+        for name in ("teacher", "student"):
+            if not (demo / name / "model.json").is_file():
+                raise InputError(f"{demo / name}: is not there; run ./run_demo.sh first")
+        self.gain, self.loop, self.stop = gain, loop, stop
+        self.folder, self.results = folder, results or folder
+        self.student, self.teacher = demo / "student", demo / "teacher"
+        self.vocabulary = load_vocabulary(demo / "vocabulary")
+        of_data = {k: v for k, v in gain.as_dict().items() if k not in _GROWING}
+        _claim(self.folder, "settings.json", of_data)
+        _claim(self.results, "agora_settings.json", loop.results_settings())
+
+    def prepare_all(self) -> None:
+        """Files and Socrates of every task; what is there stays."""
+        for task in self.gain.tasks:
+            self._write_task(task)
+            self._train_socrates(task)
+
+    # --- data
+
+    def _write_task(self, task: str) -> None:
+        from data.scarce_tasks import ScarceSizes, write_scarce_tasks
+
+        target, gain = self.folder / task / "files", self.gain
+        if not target.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            sizes = ScarceSizes(
+                gain.train_size,
+                gain.dev_size,
+                gain.report_size,
+                gain.socrates_size,
+                gain.seeds,
+                gain.positive_share,
+                gain.dev_from,
+            )
+            write_scarce_tasks(target, task, sizes, gain.data_seed)
+
+    def _task(self, task: str, name: str) -> Any:
+        from data.scarce_tasks import open_scarce_task
+
+        return open_scarce_task(self.folder / task / "files", task, name, self.vocabulary, MAX_LEN)
+
+    # --- models
+
+    def _train_socrates(self, task: str) -> None:
+        from bort.finetuning_config import FinetuningConfig
+        from bort.gluon.agora_sample import make_socrates
+
+        gain = self.gain
+        config = FinetuningConfig(
+            epochs=gain.socrates_epochs,
+            lr=gain.socrates_lr,
+            weight_decay=0.01,
+            warmup_ratio=0.1,
+            batch_size=32,
+            max_len=MAX_LEN,
+        )
+        if not self._socrates(task).is_dir():
+            data = self._task(task, "gold-0").data
+            make_socrates(self._socrates(task), data, self.teacher, config)
+
+    def _socrates(self, task: str) -> Path:
+        return self.folder / task / "socrates"
+
+    # --- the four ways
+
+    def measure(self, task: str, seed: int) -> None:
+        """All ways for one task and seed; each is durable when it is finished."""
+        for arm in ARMS:
+            path = self._result(task, seed, arm)
+            if arm not in self.gain.arms or path.is_file() or self.stop.requested():
+                continue
+            work = self.results / task / "work" / f"{seed}-{arm}"
+            result = self._agora(task, seed, work) if arm == "agora" else None
+            if arm != "agora":
+                result = self._baseline(task, seed, arm, work)
+            if result is None:
+                return
+            log.info(
+                "%s, seed %d, %s: dev %.4f, report %.4f (%d trainings, %.0f s)",
+                *(task, seed, arm, result["dev_score"], result["report_score"]),
+                *(result["trainings"], result["seconds"]),
+            )
+            write_json(path, result)
+            shutil.rmtree(work, ignore_errors=True)
+
+    @property
+    def _sets(self) -> Any:
+        return grid(range(self.gain.set_seeds), self.gain.lrs, (0.01,), (0.1,))
+
+    @property
+    def _timaeus(self) -> TimaeusConfig:
+        gain = self.gain
+        return TimaeusConfig(
+            inputs=gain.inputs, batch_size=gain.batch_size, max_len=MAX_LEN, batch_size_eval=256
+        )
+
+    def _agora(self, task: str, seed: int, work: Path) -> Optional[Dict[str, Any]]:
+        from bort.gluon.agora_run import AgoraPlan, run_agora_in_folder
+        from bort.gluon.distributed import SingleProcess
+        from bort.gluon.finetuning_run import StartingPoint
+
+        began = time.perf_counter()
+        plan = AgoraPlan(
+            dataclasses.replace(self.loop, seed=self.loop.seed + seed),
+            self._timaeus,
+            self._sets,
+            self._task(task, f"seed-{seed}"),
+            StartingPoint(str(self.student), ""),
+            self._socrates(task),
+            str(self.teacher),
+            work,
+        )
+        result = run_agora_in_folder(
+            plan, SingleProcess(), resume=work.exists(), stop_requested=self.stop.requested
+        )
+        if result["stopped"]:
+            return None
+        return {
+            "dev_score": result["dev"]["mean"],
+            "report_score": result["report"]["mean"],
+            "trainings": result["trainings"],
+            "points": sum(result["training_points"].values()),
+            "seconds": time.perf_counter() - began,
+            "iterations": read_json(work / "iterations.json"),
+        }
+
+    def _baseline(self, task: str, seed: int, arm: str, work: Path) -> Optional[Dict[str, Any]]:
+        import mxnet as mx
+
+        from bort.gluon.agora_baselines import best_of, labelled_by
+        from bort.gluon.agora_models import GluonSocrates
+        from bort.gluon.finetuning_run import StartingPoint
+
+        mine = self._task(task, f"gold-{seed}" if arm == "gold" else f"seed-{seed}")
+        sets = self._sets
+        points = mine.training
+        if arm != "gold":
+            agora = read_json(self._result(task, seed, "agora"))
+            sets = with_more_seeds(sets, agora["trainings"])
+        if arm == "distilled":
+            socrates = GluonSocrates(self._socrates(task), mine.data.record, mine.form)
+            points = labelled_by(socrates, points)
+        found = best_of(
+            mine,
+            StartingPoint(str(self.student), ""),
+            self._timaeus,
+            sets,
+            points,
+            work,
+            mx.cpu(),
+            stop_requested=self.stop.requested,
+        )
+        return None if found is None else dataclasses.asdict(found)
+
+    def found(self, task: str, arm: str) -> Dict[int, Mapping[str, Any]]:
+        """What is finished, by seed."""
+        paths = {seed: self._result(task, seed, arm) for seed in range(self.gain.seeds)}
+        return {seed: read_json(path) for seed, path in paths.items() if path.is_file()}
+
+    def socrates_score(self, task: str) -> Mapping[str, float]:
+        """Socrates' dev score."""
+        metrics: Mapping[str, float] = read_json(self._socrates(task) / "model.json")["extra"][
+            "metrics"
+        ]
+        return metrics
+
+    def _result(self, task: str, seed: int, arm: str) -> Path:
+        return self.results / task / "results" / f"{seed}-{arm}.json"
+
+
+def in_short(results: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    """Means over the seeds, deviation of the report score, minutes in all."""
+    report = [float(one["report_score"]) for one in results]
+    return {
+        "report": statistics.mean(report),
+        "deviation": statistics.stdev(report) if len(report) > 1 else None,
+        "dev": statistics.mean(float(one["dev_score"]) for one in results),
+        "trainings": statistics.mean(float(one["trainings"]) for one in results),
+        "points": statistics.mean(float(one["points"]) for one in results),
+        "minutes": sum(float(one["seconds"]) for one in results) / 60,
+        "seeds": len(results),
+    }
+
+
+def run_units(
+    units: Sequence[Any],
+    measure: Callable[[Any], None],
+    prepare: Callable[[], None],
+    stop: StopRequest,
+) -> bool:
+    """Share units of work among the ranks of a launch, after one of them has prepared.
+
+    Returns:
+        Whether this rank is the one that reports.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"
+    from bort.gluon.distributed import find_communicator, wait_for_all
+
+    communicator = find_communicator()
+    if communicator.rank == 0:
+        prepare()
+    wait_for_all(communicator)
+    own = units[communicator.rank :: communicator.size]
+    for done, unit in enumerate(own):
+        if stop.requested():
+            break
+        measure(unit)
+        log.info("rank %d: %d of its %d done", communicator.rank, done + 1, len(own))
+    wait_for_all(communicator)
+    return communicator.rank == 0
+
+
+def _claim(folder: Path, name: str, settings: Mapping[str, Any]) -> None:
+    path = folder / name
+    if path.is_file() and read_json(path) != json.loads(json.dumps(settings)):
+        raise InputError(f"{path}: holds other settings; name another --folder")
+    write_json(path, dict(settings))
