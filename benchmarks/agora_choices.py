@@ -40,7 +40,7 @@ CHOICES = (
     "labels=soft",
     "tau_share=0.15,maximum_distance=0.3",
     "taus=deletion",
-    "taus=substitution deletion swap",
+    "taus=substitution deletion neighbour_swap",
 )
 
 
@@ -83,8 +83,8 @@ def _work(parsed: argparse.Namespace) -> int:
 def read_choice(text: str) -> AgoraConfig:
     """Settings from `name=value,name=value`; several values of one name stand between spaces.
 
-    >>> read_choice("extent=worst,taus=swap deletion").taus
-    ('swap', 'deletion')
+    >>> read_choice("extent=worst,taus=neighbour_swap deletion").taus
+    ('neighbour_swap', 'deletion')
     """
     parser = argparse.ArgumentParser(prog="--choices", allow_abbrev=False)
     AgoraConfig.add_flags(parser)
