@@ -76,8 +76,9 @@ step "mypy" mypy
 step "unit tests and doctests" env OMP_NUM_THREADS=$((cores / workers)) \
     pytest -m "not integration" -n "$workers" "${pytest_arguments[@]}"
 if [ $quick = no ]; then
-    step "integration tests" env OMP_NUM_THREADS="$cores" \
-        pytest -m integration -n 0 "${pytest_arguments[@]}"
+    # Files stay whole: what one of them prepares once, such as a trained model, serves its tests.
+    step "integration tests" env OMP_NUM_THREADS=$((cores / workers)) \
+        pytest -m integration -n "$workers" --dist loadfile "${pytest_arguments[@]}"
 fi
 
 echo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -47,6 +48,26 @@ def test_the_share_of_positive_labels_is_kept(tmp_path):
     )
     assert sum(point.label for point in task.training) == 16
     assert sum(point.label for point in task.dev) in range(4, 11)
+
+
+def test_dev_examples_can_be_the_shortest_ones_of_each_label(tmp_path):
+    sizes = dataclasses.replace(SIZES, dev_from="shortest")
+    write_scarce_tasks(tmp_path / "any", "acceptability", SIZES)
+    write_scarce_tasks(tmp_path / "short", "acceptability", sizes)
+    vocabulary = train_sample_vocabulary()
+    usual, short = (
+        open_scarce_task(tmp_path / name, "acceptability", "seed-1", vocabulary, 64).dev
+        for name in ("any", "short")
+    )
+    assert len(short) == len(usual) == 10
+    assert sum(point.label for point in short) == 5
+    assert mean_length(short) < 0.8 * mean_length(usual)
+    with pytest.raises(InputError, match="dev_from is 'longest'"):
+        dataclasses.replace(SIZES, dev_from="longest")
+
+
+def mean_length(points):
+    return sum(len(point.example.segments[0]) for point in points) / len(points)
 
 
 def test_too_much_is_refused_and_leaves_nothing(tmp_path):
