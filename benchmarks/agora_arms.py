@@ -53,7 +53,7 @@ class GainConfig(Config):
     data_seed: int = setting(0, "seed of all examples", minimum=0)
     dev_from: str = setting(
         "any",
-        "dev examples: any, or the shortest of four times as many, which are not like the others",
+        "dev examples: any, or the shortest of eight times as many, which are not like the others",
         choices=DEV_FROM,
     )
 

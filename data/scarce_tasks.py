@@ -28,7 +28,7 @@ from data.task_sets import open_task_data
 
 DEV_FROM = ("any", "shortest")
 _REPORT_FILE = "report.tsv"
-_SHORTEST_OF = 4
+_SHORTEST_OF = 8
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ScarceSizes:
         socrates: gold examples that Socrates learns from; those of `train` are among them.
         seeds: sets of scarce data.
         positive_share: share of label 1 in every split.
-        dev_from: where dev examples come from: any, or the shortest of four times as many, which
+        dev_from: where dev examples come from: any, or the shortest of eight times as many, which
             then stand for less than what training and report splits hold.
     """
 

@@ -61,7 +61,7 @@ def test_dev_examples_can_be_the_shortest_ones_of_each_label(tmp_path):
     )
     assert len(short) == len(usual) == 10
     assert sum(point.label for point in short) == 5
-    assert mean_length(short) < 0.8 * mean_length(usual)
+    assert mean_length(short) < 0.85 * mean_length(usual)
     with pytest.raises(InputError, match="dev_from is 'longest'"):
         dataclasses.replace(SIZES, dev_from="longest")
 
