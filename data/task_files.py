@@ -86,11 +86,25 @@ def find_split(record: TaskRecord, split: Split, data_dir: Optional[PathLike] = 
         for name in split.files:
             if (folder / name).exists():
                 return folder / name
-    places = str(data_dir) if data_dir is not None else str(cache_folder() / record.cache_folder)
+    if data_dir is None:
+        places = cache_folder() / record.cache_folder
+    else:
+        places = Path(data_dir).expanduser()
+        _refuse_unnamed(record, split, places)
     raise InputError(
         f"{record.name}: found no {split.files[0]} in {places}; get the data with "
         "scripts/download_tasks.py, name its folder with --data_dir, or try --sample"
     )
+
+
+def _refuse_unnamed(record: TaskRecord, split: Split, folder: Path) -> None:
+    """Many tasks have a train.tsv: the folder's name alone says whose it is."""
+    for name in split.files:
+        if (folder / name).exists():
+            raise InputError(
+                f"{record.name}: {folder} holds a {name}, but its name does not say of which task; "
+                f"move the files to {folder / record.folder}"
+            )
 
 
 def task_folders(record: TaskRecord, data_dir: Optional[PathLike] = None) -> List[Path]:

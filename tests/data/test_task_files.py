@@ -58,6 +58,13 @@ def test_missing_data_says_how_to_get_it(tmp_path, monkeypatch):
         read_items(get_task("RACE-H"), "train", tmp_path)
 
 
+def test_files_in_a_folder_of_another_name_are_not_taken_for_the_task_s(tmp_path):
+    shutil.copytree(SAMPLE_FOLDER / "GLUE" / "CoLA", tmp_path / "mine")
+    expected = r"CoLA: .*/mine holds a train.tsv, but .* move the files to .*/mine/CoLA$"
+    with pytest.raises(InputError, match=expected):
+        read_items(get_task("CoLA"), "train", tmp_path / "mine")
+
+
 def test_the_original_s_way_to_load_a_task(tmp_path, monkeypatch):
     monkeypatch.setenv("MXNET_HOME", str(tmp_path))
     shutil.copytree(SAMPLE_FOLDER / "SuperGLUE/BoolQ", tmp_path / "datasets/superglue_boolq")
