@@ -5,6 +5,7 @@ What `agora_gain` compares, and what `agora_choices` varies.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import logging
@@ -17,24 +18,34 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 from bort.agora.config import AgoraConfig
 from bort.agora.hyperparameters import grid, with_more_seeds
+from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.config import Config, setting
 from bort.errors import InputError
 from bort.files import read_json, write_json
 from bort.stopping import StopRequest
-from data.scarce_tasks import DEV_FROM
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import get_task
+from data.agora_task import open_agora_task
+from data.generated_tasks import TASKS
+from data.scarce_tasks import DEV_FROM, ScarceSizes, open_scarce_task, write_scarce_tasks
+from data.task_sets import open_task_data
 
 log = logging.getLogger(__name__)
 
 ARMS = ("agora", "plain", "distilled", "gold")
-MAX_LEN = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class GainConfig(Config):
     """What is compared."""
 
-    tasks: Tuple[str, ...] = setting(("acceptability", "actor", "order"), "generated tasks")
+    tasks: Tuple[str, ...] = setting(
+        ("acceptability", "actor", "order"),
+        "generated tasks, or official ones, which keep their own sizes: the report split is a "
+        "fifth of the training file, and Socrates learns from the rest, as everybody",
+    )
+    data_dir: Optional[str] = setting(None, "official tasks' files")
     seeds: int = setting(8, "seeds a task: data, order, tau", minimum=2)
     train_size: int = setting(100, "gold examples that Timaeus has", minimum=8)
     dev_size: int = setting(200, "dev examples", minimum=8)
@@ -49,6 +60,7 @@ class GainConfig(Config):
         3_000, "inputs that each training of Timaeus sees, however many are different", minimum=1
     )
     batch_size: int = setting(16, "inputs a step", minimum=1)
+    max_len: int = setting(64, "longest input in tokens", minimum=8)
     arms: Tuple[str, ...] = setting(ARMS, "what is run", choices=ARMS)
     data_seed: int = setting(0, "seed of all examples", minimum=0)
     dev_from: str = setting(
@@ -62,13 +74,23 @@ _GROWING = ("tasks", "arms")
 """May differ from call to call in one folder."""
 
 
+def add_demo_flag(parser: argparse.ArgumentParser) -> None:
+    """`--demo`, where the models come from."""
+    parser.add_argument(
+        "--demo",
+        default="runs/demo",
+        help="folder of a demonstration, or any with teacher/, student/ and vocabulary/",
+    )
+
+
 class Arms:
     """The ways for every task and seed, in a folder that keeps what is finished.
 
     Args:
         gain: sizes and the models' settings.
         loop: Agora's settings.
-        demo: folder of a demonstration, whose teacher and student are fine-tuned.
+        demo: folder of a demonstration (or any with teacher/, student/ and vocabulary/), whose
+            models are fine-tuned.
         folder: where the files of the tasks and Socrates go.
         stop: asked between trainings.
         results: where the results go; default: `folder`.
@@ -108,10 +130,8 @@ class Arms:
     # --- data
 
     def _write_task(self, task: str) -> None:
-        from data.scarce_tasks import ScarceSizes, write_scarce_tasks
-
         target, gain = self.folder / task / "files", self.gain
-        if not target.is_dir():
+        if task in TASKS and not target.is_dir():
             target.parent.mkdir(parents=True, exist_ok=True)
             sizes = ScarceSizes(
                 gain.train_size,
@@ -124,10 +144,15 @@ class Arms:
             )
             write_scarce_tasks(target, task, sizes, gain.data_seed)
 
-    def _task(self, task: str, name: str) -> Any:
-        from data.scarce_tasks import open_scarce_task
-
-        return open_scarce_task(self.folder / task / "files", task, name, self.vocabulary, MAX_LEN)
+    def _task(self, task: str, name: str) -> AgoraTask:
+        gain = self.gain
+        if task in TASKS:
+            files = self.folder / task / "files"
+            return open_scarce_task(files, task, name, self.vocabulary, gain.max_len)
+        data = open_task_data(
+            get_task(task), self.vocabulary, TaskOptions(), gain.max_len, data_dir=gain.data_dir
+        )
+        return open_agora_task(data, gain.max_len, share=0.2, seed=gain.data_seed)
 
     # --- models
 
@@ -142,7 +167,7 @@ class Arms:
             weight_decay=0.01,
             warmup_ratio=0.1,
             batch_size=32,
-            max_len=MAX_LEN,
+            max_len=gain.max_len,
         )
         if not self._socrates(task).is_dir():
             data = self._task(task, "gold-0").data
@@ -181,7 +206,10 @@ class Arms:
     def _timaeus(self) -> TimaeusConfig:
         gain = self.gain
         return TimaeusConfig(
-            inputs=gain.inputs, batch_size=gain.batch_size, max_len=MAX_LEN, batch_size_eval=256
+            inputs=gain.inputs,
+            batch_size=gain.batch_size,
+            max_len=gain.max_len,
+            batch_size_eval=256,
         )
 
     def _agora(self, task: str, seed: int, work: Path) -> Optional[Dict[str, Any]]:

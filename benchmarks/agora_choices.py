@@ -47,7 +47,11 @@ CHOICES = (
 def main() -> None:
     """Parse the flags, measure, print JSON."""
     parser = make_parser(__doc__ or "")
-    parser.add_argument("--demo", default="runs/demo", help="folder of a demonstration")
+    parser.add_argument(
+        "--demo",
+        default="runs/demo",
+        help="folder of a demonstration, or any with teacher/, student/ and vocabulary/",
+    )
     parser.add_argument("--folder", default="runs/agora_choices", help="where everything goes")
     parser.add_argument(
         "--choices",

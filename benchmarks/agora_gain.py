@@ -36,7 +36,11 @@ from bort.stopping import StopRequest
 def main() -> None:
     """Parse the flags, measure, print JSON."""
     parser = make_parser(__doc__ or "")
-    parser.add_argument("--demo", default="runs/demo", help="folder of a demonstration")
+    parser.add_argument(
+        "--demo",
+        default="runs/demo",
+        help="folder of a demonstration, or any with teacher/, student/ and vocabulary/",
+    )
     parser.add_argument("--folder", default="runs/agora_gain", help="where everything goes")
     GainConfig.add_flags(parser.add_argument_group("what is compared"))
     AgoraConfig.add_flags(parser.add_argument_group("Agora's loop (seed: of the first run)"))
