@@ -1,91 +1,30 @@
-"""The loop: ends, shrinks, repeats, resumes, deals out, keeps the report split out, and helps."""
+"""The loop: ends, shrinks, repeats, trains few in full, goes on, refuses."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import threading
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bort.agora.config import REPLAYS, AgoraConfig
-from bort.agora.examples import Point, normalised_key
-from bort.agora.hyperparameters import PAPER_SETS, grid
-from bort.agora.loop import halving_budgets, run_agora
+from bort.agora.config import REPLAYS
+from bort.agora.hyperparameters import PAPER_SETS
+from bort.agora.loop import halving_budgets
 from bort.agora.pruning import DIRECTIONS, EXTENTS, LAST_GROUPS
-from bort.agora.socrates import CachedSocrates
-from bort.agora.splits import SealedReport
-from bort.agora.store import AnswerStore, TrainingStore
-from bort.agora.tau import build_tau
-from bort.agora.trainings import TrainedTimaeus, Training, Trainings
+from bort.agora.trainings import TrainedTimaeus
 from bort.errors import InputError, WorkError
 from tests.agora.learner import (
     LENGTH,
     SETS,
-    AnyWord,
     LogisticRegression,
     Perfect,
     Problem,
     Random,
-    score,
 )
+from tests.agora.loops import PROBLEM, Scripted, any_score, run, with_changes
 
-CONFIG = AgoraConfig(points_per_source=2)
-
-
-def run(
-    problem,
-    config=CONFIG,
-    *,
-    sets=SETS,
-    trainer=None,
-    trainings=None,
-    socrates=None,
-    report=None,
-    **options,
-):
-    trainer = trainer or LogisticRegression(problem.dev)
-    return run_agora(
-        config,
-        sets,
-        problem.train,
-        problem.dev,
-        trainings=trainings or Trainings(trainer),
-        socrates=socrates or Perfect(problem),
-        tau=build_tau(("substitution",), share=0.4, proposer=AnyWord()),
-        report=report,
-        **options,
-    )
-
-
-class Scripted:
-    """A trainer whose scores and mistakes come from a function of the training alone."""
-
-    def __init__(self, dev, score_of):
-        self.dev = dev
-        self.score_of = score_of
-        self.asked = []
-
-    def train(self, training):
-        self.asked.append(training)
-        predictions = tuple(1 - point.label for point in self.dev)
-        return TrainedTimaeus(training.key, self.score_of(training), predictions)
-
-
-def any_score(training):
-    """Depends on the key in no foreseeable way, with many ties."""
-    return hashlib.sha256(training.key.encode()).digest()[0] % 5 / 4
-
-
-def with_changes(**changes):
-    return dataclasses.replace(CONFIG, **changes)
-
-
-PROBLEM = Problem(0)
 SMALL_SETS = st.sets(st.sampled_from(SETS), min_size=1, max_size=6).map(
     lambda chosen: tuple(theta for theta in SETS if theta in chosen)
 )
@@ -246,134 +185,6 @@ def test_the_same_seed_gives_the_same_and_another_seed_another():
     assert run(PROBLEM, dataclasses.replace(config, seed=1)).points != first.points
 
 
-class Killed(Exception):
-    pass
-
-
-class Mortal:
-    """A trainer that is killed at one training, before it is written down."""
-
-    def __init__(self, trainer, after):
-        self.trainer = trainer
-        self.after = after
-
-    def train(self, training):
-        if self.after == 0:
-            raise Killed
-        self.after -= 1
-        return self.trainer.train(training)
-
-
-def stored(folder, trainer, problem, **options):
-    trainings = Trainings(trainer, TrainingStore(folder, 0))
-    socrates = CachedSocrates(Perfect(problem), AnswerStore(folder, 0), chunk=4)
-    return run(problem, trainings=trainings, socrates=socrates, **options)
-
-
-@pytest.mark.parametrize("config", [CONFIG, with_changes(halving=2, warm_start=True)])
-def test_killed_at_every_training_it_repeats_none_and_ends_the_same(tmp_path, config):
-    whole = LogisticRegression(PROBLEM.dev)
-    expected = run(PROBLEM, config, trainer=whole)
-    resumed = LogisticRegression(PROBLEM.dev)
-    for _ in range(expected.trainings - 1):
-        with pytest.raises(Killed):  # one training a life
-            stored(tmp_path, Mortal(resumed, 1), PROBLEM, config=config)
-    assert stored(tmp_path, Mortal(resumed, 1), PROBLEM, config=config) == expected
-    assert stored(tmp_path, Mortal(resumed, 0), PROBLEM, config=config) == expected
-    assert [t.key for t in resumed.asked] == [t.key for t in whole.asked]
-
-
-def test_a_stop_between_trainings_ends_without_a_result_and_can_be_resumed(tmp_path):
-    expected = run(PROBLEM)
-    answers = iter([False] * 5 + [True] * 99)
-    trainer = LogisticRegression(PROBLEM.dev)
-    store = TrainingStore(tmp_path, 0)
-    stopped = Trainings(trainer, store, stop_requested=lambda: next(answers))
-    assert run(PROBLEM, trainings=stopped) is None
-    assert len(trainer.asked) == 5
-    assert run(PROBLEM, trainings=Trainings(trainer, store)) == expected
-
-
-@pytest.mark.parametrize("size", [2, 3])
-def test_ranks_share_the_work_and_all_end_with_the_same(tmp_path, size):
-    config = with_changes(halving=2, warm_start=True)
-    expected = run(PROBLEM, config)
-    barrier, models, results = threading.Barrier(size, timeout=60), {}, {}
-    trainers = [LogisticRegression(PROBLEM.dev, models) for _ in range(size)]
-
-    def work(rank):
-        trainings = Trainings(
-            trainers[rank],
-            TrainingStore(tmp_path, rank),
-            rank=rank,
-            size=size,
-            wait=barrier.wait,
-        )
-        socrates = CachedSocrates(
-            Perfect(PROBLEM), AnswerStore(tmp_path, rank), rank=rank, wait=barrier.wait
-        )
-        results[rank] = run(PROBLEM, config, trainings=trainings, socrates=socrates)
-
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(size)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [results[rank] for rank in range(size)] == [expected] * size
-    asked = [training.key for trainer in trainers for training in trainer.asked]
-    assert len(asked) == len(set(asked)) == expected.trainings
-    assert max(len(t.asked) for t in trainers) < expected.trainings
-
-
-def test_one_rank_that_is_stopped_stops_all(tmp_path):
-    barrier, results = threading.Barrier(2, timeout=60), {}
-
-    def work(rank):
-        trainings = Trainings(
-            LogisticRegression(PROBLEM.dev),
-            TrainingStore(tmp_path, rank),
-            rank=rank,
-            size=2,
-            wait=barrier.wait,
-            stop_requested=lambda: rank == 1,
-        )
-        results[rank] = run(PROBLEM, trainings=trainings)
-
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == {0: None, 1: None}
-
-
-def test_a_training_is_known_by_its_content():
-    [one], [same] = Training.plan(SETS[:1], PROBLEM.train), Training.plan(SETS[:1], PROBLEM.train)
-    assert one.key == same.key
-    flipped = Point(PROBLEM.train[0].example, 1 - PROBLEM.train[0].label)
-    others = [
-        *Training.plan(SETS[1:2], PROBLEM.train),
-        *Training.plan(SETS[:1], PROBLEM.train[::-1]),
-        *Training.plan(SETS[:1], [flipped, *PROBLEM.train[1:]]),
-        *Training.plan(SETS[:1], PROBLEM.train, budget=0.5),
-        *Training.plan(SETS[:1], PROBLEM.train, start=("key", "handle")),
-    ]
-    assert len({one.key, *(other.key for other in others)}) == 6
-    moved = Training.plan(SETS[:1], PROBLEM.train, start=("key", "elsewhere"))[0]
-    assert moved.key == others[-1].key
-
-
-def test_stored_trainings_come_back_exactly_and_damage_is_named(tmp_path):
-    trained = TrainedTimaeus("model", 0.1 + 0.2, (0, 1.5, 2))
-    TrainingStore(tmp_path, 1).append("key", trained)
-    TrainingStore(tmp_path, 2).append("key", TrainedTimaeus("later", 1.0, ()))
-    assert TrainingStore(tmp_path, 0).load() == {"key": trained}
-    for bad in ('{"key": 1}', '{"key": "a", "dev_score": 1}', '{"key": "a", "handle": "b"}'):
-        (tmp_path / "trainings-rank0.jsonl").write_text(bad + "\n")
-        with pytest.raises(InputError, match=r"trainings-rank0\.jsonl, line 1: is not a finished"):
-            TrainingStore(tmp_path, 0).load()
-
-
 def test_halving_trains_few_in_full_and_ranks_those_first():
     trainer = LogisticRegression(PROBLEM.dev)
     result = run(PROBLEM, with_changes(halving=2, replay="none"), trainer=trainer)
@@ -419,127 +230,3 @@ def test_bad_input_is_refused():
     empty.train = []
     with pytest.raises(InputError, match="training data: holds no example"):
         run(empty)
-
-
-class WithReport:
-    """A τ that is bent on leaking: every proposal is one of the report split, in other spelling."""
-
-    def __init__(self, problem):
-        self.problem = problem
-        self.honest = build_tau(("substitution",), share=0.4, proposer=AnyWord())
-
-    def propose(self, example, generator):
-        leak = self.problem.report[int(generator.integers(len(self.problem.report)))].example
-        tokens = tuple(f" {token.strip().upper()}!" for token in leak.segments[0])
-        return [type(example)((tokens,)), *self.honest.propose(example, generator)]
-
-
-def test_no_report_example_reaches_socrates_or_training_and_it_opens_only_at_the_end():
-    report = SealedReport(PROBLEM.report)
-    trainer, socrates = LogisticRegression(PROBLEM.dev), Perfect(PROBLEM)
-    closed = []
-
-    def on_iteration(line):
-        with pytest.raises(WorkError, match="closed"):
-            report.open()
-        closed.append(line)
-
-    result = run_agora(
-        with_changes(points_per_source=3, maximum_distance=1.0),
-        SETS,
-        PROBLEM.train,
-        PROBLEM.dev,
-        trainings=Trainings(trainer),
-        socrates=socrates,
-        tau=WithReport(PROBLEM),
-        report=report,
-        on_iteration=on_iteration,
-    )
-    assert sum(line.refused.get("in_report", 0) for line in closed) > 0
-    kept_out = {normalised_key(point.example) for point in PROBLEM.report}
-    labelled = {normalised_key(e) for examples in socrates.asked for e in examples}
-    trained = {normalised_key(p.example) for t in trainer.asked for p in t.points}
-    assert any(p.from_socrates for t in trainer.asked for p in t.points)
-    assert not kept_out & (labelled | trained)
-    assert report.winner == result.best.handle
-    assert len(report.open()) == len(PROBLEM.report)
-
-
-def test_new_points_repeat_neither_training_nor_dev_nor_one_another():
-    known = [*PROBLEM.train, *PROBLEM.dev]
-
-    class Repeating:
-        """A τ that mostly gives back what is there, and otherwise one of three examples."""
-
-        def propose(self, example, generator):
-            place = int(generator.integers(len(known) + 3))
-            return [known[place].example if place < len(known) else PROBLEM.report[place].example]
-
-    config = with_changes(maximum_distance=1.0, balance="none", attempts=60, sources="dev")
-    trainer, socrates = LogisticRegression(PROBLEM.dev), Perfect(PROBLEM)
-    result = run_agora(
-        config,
-        SETS,
-        PROBLEM.train,
-        PROBLEM.dev,
-        trainings=Trainings(trainer),
-        socrates=socrates,
-        tau=Repeating(),
-    )
-    new = [p.example for p in result.points if p.from_socrates]
-    assert len(new) == len(set(new)) == 3
-    assert not set(new) & {p.example for p in known}
-    assert [len(asked) for asked in socrates.asked] == [len(PROBLEM.dev), 3]
-
-
-@pytest.mark.parametrize("name", ["train", "dev"])
-def test_a_report_example_in_the_data_stops_the_run_before_it_begins(name):
-    problem = Problem(0)
-    getattr(problem, name)[3] = problem.report[5]
-    trainer = LogisticRegression(problem.dev)
-    with pytest.raises(InputError, match="example 3 is in the report split too"):
-        run(problem, trainer=trainer, report=SealedReport(problem.report))
-    assert trainer.asked == []
-
-
-def gains(socrates_of, seeds, config):
-    """Report score of Agora less that of plain fine-tuning with as many trainings, by seed."""
-    found = []
-    for seed in seeds:
-        problem = Problem(seed)
-        trainer = LogisticRegression(problem.dev)
-        report = SealedReport(problem.report)
-        result = run(
-            problem,
-            dataclasses.replace(config, seed=seed),
-            trainer=trainer,
-            socrates=socrates_of(problem),
-            report=report,
-        )
-        more_seeds = range(-(-result.trainings // 4))
-        sets = grid(more_seeds, [0.5], [0, 10], [0.1, 0.2])[: result.trainings]
-        plain = [trainer.train(t) for t in Training.plan(sets, problem.train)]
-        best = max(plain, key=lambda trained: trained.dev_score)
-        points = report.open()
-        scores = [
-            score(trainer.predict(h, points), points) for h in (result.best.handle, best.handle)
-        ]
-        found.append(scores[0] - scores[1])
-    return np.array(found)
-
-
-def sign_flip_p(differences, flips=4000):
-    """One-sided paired permutation test of a mean above 0."""
-    signs = np.random.default_rng(0).choice([-1, 1], size=(flips, len(differences)))
-    flipped = (signs * differences).mean(axis=1)
-    return (1 + np.sum(flipped >= differences.mean())) / (1 + flips)
-
-
-def test_a_perfect_socrates_helps_and_a_random_one_does_not():
-    config = with_changes(points_per_source=4, allow_weak_socrates=True)
-    perfect = gains(Perfect, range(12), config)
-    assert perfect.mean() > 0.03
-    assert sign_flip_p(perfect) < 0.01
-    random = gains(Random, range(12), config)
-    assert random.mean() < 0.01
-    assert sign_flip_p(random) > 0.1

@@ -1,0 +1,147 @@
+"""Every finished training lasts: killed, stopped, dealt out, the loop ends the same."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from bort.agora.examples import Point
+from bort.agora.socrates import CachedSocrates
+from bort.agora.store import AnswerStore, TrainingStore
+from bort.agora.trainings import TrainedTimaeus, Training, Trainings
+from bort.errors import InputError
+from tests.agora.learner import (
+    SETS,
+    LogisticRegression,
+    Perfect,
+)
+from tests.agora.loops import CONFIG, PROBLEM, run, with_changes
+
+
+class Killed(Exception):
+    pass
+
+
+class Mortal:
+    """A trainer that is killed at one training, before it is written down."""
+
+    def __init__(self, trainer, after):
+        self.trainer = trainer
+        self.after = after
+
+    def train(self, training):
+        if self.after == 0:
+            raise Killed
+        self.after -= 1
+        return self.trainer.train(training)
+
+
+def stored(folder, trainer, problem, **options):
+    trainings = Trainings(trainer, TrainingStore(folder, 0))
+    socrates = CachedSocrates(Perfect(problem), AnswerStore(folder, 0), chunk=4)
+    return run(problem, trainings=trainings, socrates=socrates, **options)
+
+
+@pytest.mark.parametrize("config", [CONFIG, with_changes(halving=2, warm_start=True)])
+def test_killed_at_every_training_it_repeats_none_and_ends_the_same(tmp_path, config):
+    whole = LogisticRegression(PROBLEM.dev)
+    expected = run(PROBLEM, config, trainer=whole)
+    resumed = LogisticRegression(PROBLEM.dev)
+    for _ in range(expected.trainings - 1):
+        with pytest.raises(Killed):  # one training a life
+            stored(tmp_path, Mortal(resumed, 1), PROBLEM, config=config)
+    assert stored(tmp_path, Mortal(resumed, 1), PROBLEM, config=config) == expected
+    assert stored(tmp_path, Mortal(resumed, 0), PROBLEM, config=config) == expected
+    assert [t.key for t in resumed.asked] == [t.key for t in whole.asked]
+
+
+def test_a_stop_between_trainings_ends_without_a_result_and_can_be_resumed(tmp_path):
+    expected = run(PROBLEM)
+    answers = iter([False] * 5 + [True] * 99)
+    trainer = LogisticRegression(PROBLEM.dev)
+    store = TrainingStore(tmp_path, 0)
+    stopped = Trainings(trainer, store, stop_requested=lambda: next(answers))
+    assert run(PROBLEM, trainings=stopped) is None
+    assert len(trainer.asked) == 5
+    assert run(PROBLEM, trainings=Trainings(trainer, store)) == expected
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_ranks_share_the_work_and_all_end_with_the_same(tmp_path, size):
+    config = with_changes(halving=2, warm_start=True)
+    expected = run(PROBLEM, config)
+    barrier, models, results = threading.Barrier(size, timeout=60), {}, {}
+    trainers = [LogisticRegression(PROBLEM.dev, models) for _ in range(size)]
+
+    def work(rank):
+        trainings = Trainings(
+            trainers[rank],
+            TrainingStore(tmp_path, rank),
+            rank=rank,
+            size=size,
+            wait=barrier.wait,
+        )
+        socrates = CachedSocrates(
+            Perfect(PROBLEM), AnswerStore(tmp_path, rank), rank=rank, wait=barrier.wait
+        )
+        results[rank] = run(PROBLEM, config, trainings=trainings, socrates=socrates)
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [results[rank] for rank in range(size)] == [expected] * size
+    asked = [training.key for trainer in trainers for training in trainer.asked]
+    assert len(asked) == len(set(asked)) == expected.trainings
+    assert max(len(t.asked) for t in trainers) < expected.trainings
+
+
+def test_one_rank_that_is_stopped_stops_all(tmp_path):
+    barrier, results = threading.Barrier(2, timeout=60), {}
+
+    def work(rank):
+        trainings = Trainings(
+            LogisticRegression(PROBLEM.dev),
+            TrainingStore(tmp_path, rank),
+            rank=rank,
+            size=2,
+            wait=barrier.wait,
+            stop_requested=lambda: rank == 1,
+        )
+        results[rank] = run(PROBLEM, trainings=trainings)
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {0: None, 1: None}
+
+
+def test_a_training_is_known_by_its_content():
+    [one], [same] = Training.plan(SETS[:1], PROBLEM.train), Training.plan(SETS[:1], PROBLEM.train)
+    assert one.key == same.key
+    flipped = Point(PROBLEM.train[0].example, 1 - PROBLEM.train[0].label)
+    others = [
+        *Training.plan(SETS[1:2], PROBLEM.train),
+        *Training.plan(SETS[:1], PROBLEM.train[::-1]),
+        *Training.plan(SETS[:1], [flipped, *PROBLEM.train[1:]]),
+        *Training.plan(SETS[:1], PROBLEM.train, budget=0.5),
+        *Training.plan(SETS[:1], PROBLEM.train, start=("key", "handle")),
+    ]
+    assert len({one.key, *(other.key for other in others)}) == 6
+    moved = Training.plan(SETS[:1], PROBLEM.train, start=("key", "elsewhere"))[0]
+    assert moved.key == others[-1].key
+
+
+def test_stored_trainings_come_back_exactly_and_damage_is_named(tmp_path):
+    trained = TrainedTimaeus("model", 0.1 + 0.2, (0, 1.5, 2))
+    TrainingStore(tmp_path, 1).append("key", trained)
+    TrainingStore(tmp_path, 2).append("key", TrainedTimaeus("later", 1.0, ()))
+    assert TrainingStore(tmp_path, 0).load() == {"key": trained}
+    for bad in ('{"key": 1}', '{"key": "a", "dev_score": 1}', '{"key": "a", "handle": "b"}'):
+        (tmp_path / "trainings-rank0.jsonl").write_text(bad + "\n")
+        with pytest.raises(InputError, match=r"trainings-rank0\.jsonl, line 1: is not a finished"):
+            TrainingStore(tmp_path, 0).load()
