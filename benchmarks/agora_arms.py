@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 from bort.agora.config import AgoraConfig
-from bort.agora.hyperparameters import grid, with_more_seeds
+from bort.agora.hyperparameters import HyperparameterSets, grid, with_more_seeds
 from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.config import Config, setting
@@ -43,7 +43,8 @@ class GainConfig(Config):
     tasks: Tuple[str, ...] = setting(
         ("acceptability", "actor", "order"),
         "generated tasks, or official ones, which keep their own sizes: the report split is a "
-        "fifth of the training file, and Socrates learns from the rest, as everybody",
+        "fifth of the training file, Socrates learns from the rest, as everybody, and runs differ "
+        "in their seeds alone",
     )
     data_dir: Optional[str] = setting(None, "official tasks' files")
     seeds: int = setting(8, "seeds a task: data, order, tau", minimum=2)
@@ -70,6 +71,7 @@ class GainConfig(Config):
     )
 
 
+_APART = 1_000  # more than there are trainings
 _GROWING = ("tasks", "arms")
 """May differ from call to call in one folder."""
 
@@ -184,6 +186,8 @@ class Arms:
             path = self._result(task, seed, arm)
             if arm not in self.gain.arms or path.is_file() or self.stop.requested():
                 continue
+            if arm == "gold" and task not in TASKS:
+                continue  # everybody has all gold labels
             work = self.results / task / "work" / f"{seed}-{arm}"
             result = self._agora(task, seed, work) if arm == "agora" else None
             if arm != "agora":
@@ -198,9 +202,11 @@ class Arms:
             write_json(path, result)
             shutil.rmtree(work, ignore_errors=True)
 
-    @property
-    def _sets(self) -> Any:
-        return grid(range(self.gain.set_seeds), self.gain.lrs, (0.01,), (0.1,))
+    def _sets(self, task: str, seed: int) -> HyperparameterSets:
+        # The data of an official task are always the same: its trainings must differ by seed.
+        first = 0 if task in TASKS else seed * _APART
+        seeds = range(first, first + self.gain.set_seeds)
+        return grid(seeds, self.gain.lrs, (0.01,), (0.1,))
 
     @property
     def _timaeus(self) -> TimaeusConfig:
@@ -213,7 +219,7 @@ class Arms:
         )
 
     def _agora(self, task: str, seed: int, work: Path) -> Optional[Dict[str, Any]]:
-        from bort.gluon.agora_run import AgoraPlan, run_agora_in_folder
+        from bort.gluon.agora_run import SETTINGS_FILE, AgoraPlan, run_agora_in_folder
         from bort.gluon.distributed import SingleProcess
         from bort.gluon.finetuning_run import StartingPoint
 
@@ -221,7 +227,7 @@ class Arms:
         plan = AgoraPlan(
             dataclasses.replace(self.loop, seed=self.loop.seed + seed),
             self._timaeus,
-            self._sets,
+            self._sets(task, seed),
             self._task(task, f"seed-{seed}"),
             StartingPoint(str(self.student), ""),
             self._socrates(task),
@@ -229,7 +235,10 @@ class Arms:
             work,
         )
         result = run_agora_in_folder(
-            plan, SingleProcess(), resume=work.exists(), stop_requested=self.stop.requested
+            plan,
+            SingleProcess(),
+            resume=(work / SETTINGS_FILE).is_file(),
+            stop_requested=self.stop.requested,
         )
         if result["stopped"]:
             return None
@@ -250,7 +259,7 @@ class Arms:
         from bort.gluon.finetuning_run import StartingPoint
 
         mine = self._task(task, f"gold-{seed}" if arm == "gold" else f"seed-{seed}")
-        sets = self._sets
+        sets = self._sets(task, seed)
         points = mine.training
         if arm != "gold":
             agora = read_json(self._result(task, seed, "agora"))
