@@ -21,7 +21,8 @@ flags    passed on; python scripts/finetune.py --help lists them. Above all:
 TEST1    a self-test: one process, a task of single sentences, the small example
 TEST2    a self-test: two ranks, a task of sentence pairs, the small example
 
-Ctrl-C or SIGTERM: finish the step, save, end with status 0; --resume continues.
+Ctrl-C or SIGTERM: finish the step (--agora: the training), save, end with status 0; --resume
+continues.
 EOF
 }
 

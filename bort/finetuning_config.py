@@ -94,6 +94,14 @@ class FinetuningPaths(Config):
     output_dir: Optional[str] = setting(
         None, "folder of the run; default: runs/finetune/<task>", aliases=("ckpt_dir",)
     )
+    report_share: float = setting(
+        0.0,
+        "keep out of training what scripts/run_agora.py carves for its report split with this "
+        "--report_share, so that a Socrates has not learnt it",
+        minimum=0.0,
+        maximum=0.9,
+    )
+    report_seed: int = setting(0, "--seed of that run of Agora", minimum=0)
     cache_dir: Optional[str] = setting(
         None, "folder that keeps tokenised sets; default: none is kept"
     )

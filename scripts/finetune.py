@@ -8,6 +8,7 @@ python -m bort.launch --ranks 2 scripts/finetune.py --task_name RTE …
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, List, Optional
@@ -44,6 +45,7 @@ def _work(parsed: argparse.Namespace) -> int:
     stop = StopRequest().install()
     from bort.gluon.distributed import find_communicator
     from bort.gluon.finetuning_run import run_seeds, starting_point
+    from data.agora_task import open_agora_task
     from data.sample_vocabulary import train_sample_vocabulary
     from data.task_sets import open_task_data
 
@@ -58,6 +60,11 @@ def _work(parsed: argparse.Namespace) -> int:
         sample=paths.sample,
         cache=paths.cache_dir,
     )
+    if paths.report_share:
+        carved = open_agora_task(
+            data, config.max_len, share=paths.report_share, seed=paths.report_seed
+        )
+        data = dataclasses.replace(carved.data, test=data.test)
     folder = Path(paths.output_dir or Path("runs") / "finetune" / record.name)
     summary = run_seeds(
         data,

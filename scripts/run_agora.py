@@ -56,14 +56,14 @@ def _work(parsed: argparse.Namespace) -> int:
     from data.task_sets import open_task_data
 
     communicator = find_communicator()
-    folder = Path(paths.output_dir or Path("runs") / "agora" / record.name)
+    folder = Path(paths.output_dir or Path("runs") / "agora" / asked.name)
     named = FinetuningPaths(
         record.name, paths.timaeus, paths.architecture, paths.vocab, sample=paths.sample
     )
     start, vocabulary = starting_point(named, SAMPLE_ARCHITECTURE, train_sample_vocabulary)
     options = TaskOptions() if paths.socrates is None else options_of(Path(paths.socrates))
     data = open_task_data(
-        record, vocabulary, options, timaeus.max_len, data_dir=paths.data_dir, sample=paths.sample
+        asked, vocabulary, options, timaeus.max_len, data_dir=paths.data_dir, sample=paths.sample
     )
     task = open_agora_task(
         data,
@@ -72,6 +72,7 @@ def _work(parsed: argparse.Namespace) -> int:
         seed=config.seed,
         report_file=paths.report_file,
     )
+    points = () if paths.points is None else tuple(read_points(Path(paths.points), task))
     socrates = Path(paths.socrates or "")
     if paths.sample:
         made = make_sample_models(
@@ -79,7 +80,6 @@ def _work(parsed: argparse.Namespace) -> int:
         )
         start = start if paths.timaeus else StartingPoint(str(made[0]), SAMPLE_ARCHITECTURE)
         socrates = Path(paths.socrates or made[1])
-    points = () if paths.points is None else tuple(read_points(Path(paths.points)))
     plan = AgoraPlan(
         config,
         timaeus,

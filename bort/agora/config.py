@@ -80,7 +80,10 @@ class AgoraConfig(Config):
         "one_of", "one function is drawn, or all are applied in turn", choices=COMBINATIONS
     )
     tau_share: float = setting(
-        0.4, "share of the tokens that a function changes", above=0.0, maximum=1.0
+        0.4,
+        "share of the tokens that a function changes (span_shuffle: always up to 4 neighbours)",
+        above=0.0,
+        maximum=1.0,
     )
     minimum_distance: float = setting(
         0.05, "smallest allowed edit distance of a new example, over tokens, 0 to 1", above=0.0
@@ -90,7 +93,9 @@ class AgoraConfig(Config):
     )
     attempts: int = setting(20, "calls of tau for each new point, at most", minimum=1)
     allow_weak_socrates: bool = setting(
-        False, "go on although Socrates does not beat 2/3 of the dev set and its majority class"
+        False,
+        "go on although Socrates' dev accuracy is not above 2/3, or its Matthews correlation not "
+        "above 0, which is that of the majority class",
     )
     halving: int = setting(
         0,
@@ -231,4 +236,8 @@ def make_sets(config: AgoraSets, seed: int = 0) -> HyperparameterSets:
         sets = grid(*(given or tuple(dict.fromkeys(usual)) for given, usual in zip(axes, paper)))
     if config.economical_sets == 0:
         return sets
+    if config.economical_sets > len(sets):
+        raise InputError(
+            f"economical_sets is {config.economical_sets}, allowed are 0 (all) to {len(sets)}"
+        )
     return choose_economical(sets, config.economical_sets, np.random.default_rng(seed))

@@ -9,7 +9,7 @@ from typing import Callable, Dict, List, Optional, Protocol, Sequence, Tuple
 import numpy as np
 
 from bort.agora.examples import Example, Label, Point, content_key, round_label
-from bort.agora.store import AnswerStore
+from bort.agora.store import Answered, AnswerStore
 from bort.errors import InputError, WorkError
 
 LABELS = ("hard", "soft")
@@ -106,6 +106,11 @@ class CachedSocrates:
         self._wait()  # the others read what rank 0 has written
         self._read()
         return [self._known[key] for key in keys]
+
+    @property
+    def answers(self) -> Dict[str, Answered]:
+        """All answers so far by key, as an `AnswerStore` takes them."""
+        return {key: (one.label, one.probabilities) for key, one in self._known.items()}
 
     def _ask(self, items: Sequence[Tuple[str, Example]]) -> None:
         answers = self._labeller.label([example for _, example in items])

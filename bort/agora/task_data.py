@@ -31,6 +31,7 @@ class AgoraTask:
         max_length: longest input in tokens.
         report_items: official examples of the report split.
         report_key: SHA-256 of its points.
+        is_carved: whether it was taken out of the training file, which others may have learnt from.
     """
 
     data: TaskData
@@ -41,6 +42,7 @@ class AgoraTask:
     max_length: int
     report_items: Sequence[TaskItem]
     report_key: str
+    is_carved: bool
 
     def open_report(self) -> TaskSet:
         """The report split, tokenised.
@@ -90,6 +92,7 @@ def make_agora_task(
         for dev_set in data.dev
         for point in form.points(make_inputs(record, dev_set.items, options))
     ]
+    is_carved = report_items is None
     if report_items is None:
         taken = _carved(record, items, whole, form, dev, share, seed)
         report_items = [items[number] for number in sorted(taken)]
@@ -102,9 +105,9 @@ def make_agora_task(
     report.refuse_leaks(dev, "dev data")
     features = tokenise(inputs, data.vocabulary, max_length)
     train = TaskSet(record, data.train.split, items, features)
-    left = TaskData(record, options, train, data.dev, [], data.vocabulary)
     kept, key = tuple(report_items), points_key(report_points)
-    return AgoraTask(left, form, training, dev, report, max_length, kept, key)
+    left = TaskData(record, options, train, data.dev, [], data.vocabulary, key)
+    return AgoraTask(left, form, training, dev, report, max_length, kept, key, is_carved)
 
 
 def _carved(

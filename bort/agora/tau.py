@@ -295,7 +295,7 @@ def build_tau(
     if proposer is not None:
         made["substitution"] = Substitution(proposer, share, editable=editable)
     if pool:
-        made["part_swap"] = PartSwap(tuple(pool), editable=editable)
+        made["part_swap"] = PartSwap(tuple(pool), share, editable)
     for name in names:
         if name not in TAUS:
             raise InputError(f"taus holds {name!r}, allowed are {', '.join(TAUS)}")

@@ -19,7 +19,7 @@ from bort.files import read_json
 from bort.gluon.distributed import SingleProcess
 from bort.gluon.task_classifier import TaskClassifier
 from bort.gluon.teacher import GluonTeacher
-from bort.tasks.features import tokenise
+from bort.tasks.features import TooLittleRoom, tokenise
 from bort.tasks.judging import TaskSet
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
@@ -120,15 +120,28 @@ class MaskedWords:
         self._words, self._fitting = _word_table(vocabulary)
 
     def propose(self, example: Example, places: Sequence[Place]) -> List[List[Tuple[Token, float]]]:
-        """The model's most probable words at each place, with their probabilities."""
-        one, numbers = self._form.masked(example, places)
-        ids = tokenise([one], self._vocabulary, self._max_length)[0]
+        """The model's most probable words at each place, with their probabilities.
+
+        A `<mask>` is never truncated away. Where an input has no room for so many, every second
+        place has proposals, or every fourth and so on.
+        """
+        asked = list(places)
+        while asked:
+            one, numbers = self._form.masked(example, asked)
+            try:
+                ids = tokenise([one], self._vocabulary, self._max_length)[0]
+                break
+            except TooLittleRoom:
+                asked = asked[1::2]
+        if not asked:
+            return [[] for _ in places]
         masks = np.flatnonzero(ids == self._vocabulary.mask_id)
         logits = self._answer(ids, masks[numbers])
-        return [
-            self._choose(logits[row], str(example.segments[n][p]))
-            for row, (n, p) in enumerate(places)
-        ]
+        found = {
+            (n, p): self._choose(logits[row], str(example.segments[n][p]))
+            for row, (n, p) in enumerate(asked)
+        }
+        return [found.get((n, p), []) for n, p in places]
 
     def _answer(self, ids: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Logits float64 (places, V); rounded-up shapes let compiled graphs be used again."""

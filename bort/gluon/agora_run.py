@@ -13,12 +13,12 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import mxnet as mx
 
 from bort.agora.config import AgoraConfig
-from bort.agora.examples import Example, Point, points_key
+from bort.agora.examples import Example, Label, Point, points_key
 from bort.agora.hyperparameters import HyperparameterSets
 from bort.agora.loop import run_agora
 from bort.agora.reports import AgoraResult, IterationReport
-from bort.agora.socrates import CachedSocrates
-from bort.agora.store import AnswerStore, TrainingStore
+from bort.agora.socrates import CachedSocrates, check_socrates
+from bort.agora.store import Answered, AnswerStore, TrainingStore
 from bort.agora.table import as_dict, headings, row
 from bort.agora.task_data import AgoraTask
 from bort.agora.tau import Proposer, Tau, build_tau
@@ -31,12 +31,14 @@ from bort.gluon.agora_models import GluonSocrates, MaskedWords
 from bort.gluon.agora_trainer import AgoraTrainings, GluonTimaeus
 from bort.gluon.distributed import Communicator, SingleProcess, choose_context, wait_for_all
 from bort.gluon.finetuning import MODEL
-from bort.gluon.finetuning_run import StartingPoint
+from bort.gluon.finetuning_run import HELD_OUT, StartingPoint
 from bort.gluon.task_classifier import TaskClassifier
 from bort.gluon.teacher import load_teacher
 from bort.report.agora_figure import draw_agora
 from bort.run_settings import claim_folder
+from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskSet, make_judge
+from bort.tasks.records import TaskRecord
 from bort.text.vocabularies import load_vocabulary
 
 log = logging.getLogger(__name__)
@@ -112,11 +114,17 @@ def run_agora_in_folder(
         load=chief,
     )
     tau = _tau(plan, context)
+    answers: Dict[str, Answered] = {}
     if plan.config.labels == "soft" and task.data.record.is_regression:
         raise InputError(f"labels is 'soft', which {task.data.record.name} does not have: hard")
+    if chief and not resume:
+        answers = _check(plan, socrates, context)
     wait_for_all(communicator)
     if chief:
-        claim_folder(folder, SETTINGS_FILE, _settings(plan, socrates), "run of Agora", resume)
+        settings = _settings(plan, socrates, context)
+        claim_folder(folder, SETTINGS_FILE, settings, "run of Agora", resume)
+        if answers:
+            AnswerStore(folder, communicator.rank).append(answers)
         _announce(plan)
     wait_for_all(communicator)
 
@@ -170,13 +178,30 @@ def run_agora_in_folder(
     return {**summary, "stopped": False}
 
 
-def read_points(path: Path) -> List[Point]:
+def _check(plan: AgoraPlan, socrates: GluonSocrates, context: mx.Context) -> Dict[str, Answered]:
+    """What can be known to fail before anything is written; Socrates' answers of the dev set."""
+    task = plan.task
+    GluonTimaeus(task, plan.start, plan.timaeus, plan.folder, context).check(plan.sets[0])
+    task.report.refuse_leaks(plan.more_points, "points of a former run")
+    asked = CachedSocrates(socrates)
+    told = asked.label([point.example for point in task.dev])
+    check_socrates(told, task.dev, allow_weak=plan.config.allow_weak_socrates)
+    return asked.answers
+
+
+def read_points(path: Path, task: AgoraTask) -> List[Point]:
     """Points that a former run has left in `points.jsonl`.
+
+    Args:
+        path: of the file.
+        task: that they must be points of.
 
     Raises:
         InputError: names file and line.
     """
     points = []
+    expected = len(task.dev[0].example.segments)
+    classes = len(input_labels(task.data.record, task.data.options))
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -187,13 +212,30 @@ def read_points(path: Path) -> List[Point]:
             segments = tuple(tuple(map(str, segment)) for segment in record["segments"])
             soft = record["probabilities"]
             probabilities = None if soft is None else tuple(map(float, soft))
-            label = record["label"]
-            if isinstance(label, bool) or not isinstance(label, (int, float)):
-                raise TypeError("the label is no number")
+            label = _checked_label(record["label"], task.data.record, classes)
+            if len(segments) != expected or not all(map(all, segments)):
+                raise ValueError(f"it must have {expected} segments of words that are not empty")
+            if probabilities is not None and not (
+                len(probabilities) == classes
+                and min(probabilities, default=-1.0) >= 0
+                and abs(sum(probabilities) - 1) < 1e-3
+            ):
+                raise ValueError(f"the probabilities are not {classes} numbers that sum to 1")
             points.append(Point(Example(segments), label, probabilities, from_socrates=True))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} line {number}: is no point: {error}") from error
     return points
+
+
+def _checked_label(label: Any, record: TaskRecord, classes: int) -> Label:
+    if record.label_range is None:
+        if type(label) is not int or not 0 <= label < classes:
+            raise ValueError(f"the label is {label!r}, allowed are 0 to {classes - 1}")
+        return label
+    low, high = record.label_range
+    if type(label) not in (int, float) or not low <= label <= high:
+        raise ValueError(f"the label is {label!r}, allowed is {low} to {high}")
+    return float(label)
 
 
 class _LiveTable:
@@ -264,7 +306,7 @@ def _proposer(plan: AgoraPlan, context: mx.Context) -> MaskedWords:
     return MaskedWords(model, vocabulary, plan.task.form, plan.timaeus.max_len)
 
 
-def _settings(plan: AgoraPlan, socrates: GluonSocrates) -> Dict[str, Any]:
+def _settings(plan: AgoraPlan, socrates: GluonSocrates, context: mx.Context) -> Dict[str, Any]:
     """All that can change results."""
     task = plan.task
     fingerprints = {
@@ -279,6 +321,8 @@ def _settings(plan: AgoraPlan, socrates: GluonSocrates) -> Dict[str, Any]:
     }
     return {
         "task": task.data.record.name,
+        "device": context.device_type,
+        "architecture": plan.start.architecture,
         "settings": plan.config.results_settings(),
         "timaeus": plan.timaeus.results_settings(),
         "options": task.data.options.as_dict(),
@@ -291,6 +335,8 @@ def _fingerprint(source: Optional[str]) -> Optional[str]:
     if source is None:
         return None
     path = Path(source)
+    if not path.exists():
+        raise InputError(f"{source}: is not there")
     return sha256_of_file(path / DESCRIPTION_FILE if path.is_dir() else path)
 
 
@@ -303,9 +349,23 @@ def _announce(plan: AgoraPlan) -> None:
         len(task.dev),
         len(task.report_items),
     )
+    if not _has_report_been_kept_from_socrates(plan):
+        log.info(
+            "Socrates may have learnt the report split's labels and pass them on; fine-tune it "
+            "with --report_share (and --report_seed) as here to keep them from it"
+        )
     log.info("hyperparameter sets: %d", len(plan.sets))
     if plan.config.is_economical:
         log.info("economical mode, which is not the paper's")
+
+
+def _has_report_been_kept_from_socrates(plan: AgoraPlan) -> bool:
+    """A report split of its own file is none of the training file; whether one carved from it was
+    carved for Socrates too, its folder says."""
+    if not plan.task.is_carved:
+        return True
+    extra = read_json(plan.socrates / DESCRIPTION_FILE)["extra"]
+    return bool(extra.get(HELD_OUT) == plan.task.report_key)
 
 
 def _finish(
@@ -323,7 +383,9 @@ def _finish(
     title = f"{task.data.record.name}: dev {result.best.dev_score:.4f}, report {report_mean:.4f}"
     draw_agora(folder / FIGURE_FILE, result.iterations, report_mean, title)
     log.info("dev score (Agora has looked at this set): %.4f", result.best.dev_score)
-    log.info("report score (of a split it has never seen): %.4f", report_mean)
+    unseen = _has_report_been_kept_from_socrates(plan)
+    doubt = "" if unseen else "; but Socrates may have"
+    log.info("report score (of a split it has never seen%s): %.4f", doubt, report_mean)
     summary = {
         "model": str(folder / MODEL),
         "dev": {"mean": result.best.dev_score, "metrics": dev_scores},
@@ -331,6 +393,7 @@ def _finish(
             "mean": report_mean,
             "metrics": report_scores,
             "items": len(task.report_items),
+            "kept_from_socrates": unseen,
         },
         "best": result.best.theta.as_dict(),
         "convergent_set": result.convergent_set.as_dict(),

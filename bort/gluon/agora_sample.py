@@ -32,7 +32,9 @@ def make_sample_models(
     Returns:
         Timaeus' folder and Socrates' folder.
     """
-    timaeus, socrates = folder / "timaeus", folder / "socrates"
+    # Another report split, another Socrates: it must not have learnt this one.
+    name = "socrates" if data.held_out is None else f"socrates-{data.held_out[:12]}"
+    timaeus, socrates = folder / "timaeus", folder / name
     if communicator.rank == 0:
         log.info("a small Timaeus of random weights and a Socrates are made in %s", folder)
         if not timaeus.exists():

@@ -11,18 +11,20 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 import mxnet as mx
 import numpy as np
 
+from bort.agora.hyperparameters import HyperparameterSet
 from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.agora.trainings import FinishedTrainings, TrainedTimaeus, Training, Trainings
 from bort.errors import WorkError
 from bort.gluon.distributed import SingleProcess
-from bort.gluon.finetuning import DevScore, DevSet, FinetuningHooks, finetune
+from bort.gluon.finetuning import DevScore, DevSet, FinetuningHooks, check_lengths, finetune
 from bort.gluon.finetuning_run import StartingPoint, build_classifier, describe
 from bort.gluon.model import BortClassifier
 from bort.gluon.model_folder import load_model_folder, save_model_folder
 from bort.gluon.parameters import collect_arrays, set_parameters
 from bort.tasks.features import tokenise
 from bort.tasks.judging import make_judge
+from bort.text.batch_plan import BatchPlan
 from bort.text.labelled import LabelledExamples, SoftLabelled
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,24 @@ class GluonTimaeus:
         self._keep_all = keep_all
         self._on_trained = on_trained
         self._kept: Dict[Tuple[str, Optional[str]], List[Tuple[float, float, str]]] = {}
+
+    def check(self, theta: HyperparameterSet) -> None:
+        """Make sure that the models and the data fit each other, without training.
+
+        Raises:
+            InputError: as `train`.
+        """
+        task, data = self._task, self._task.data
+        config = self._config.finetuning(theta, len(task.training))
+        network = build_classifier(data, self._start, config, self._context)
+        check_lengths(network, [one.features.lengths for one in data.sets])
+        BatchPlan(
+            data.train.features.lengths,
+            seed=theta.seed,
+            batch_size=config.batch_size or data.record.batch_size,
+            parts=config.accumulate,
+            buckets=config.num_buckets,
+        )
 
     def train(self, training: Training) -> TrainedTimaeus:
         """Fine-tune with θ on the points of a training.

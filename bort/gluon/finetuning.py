@@ -8,7 +8,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional
 
 import mxnet as mx
 import numpy as np
@@ -184,6 +184,19 @@ def finetune(
     return run.work(folder, description or {}, resume, hooks or FinetuningHooks())
 
 
+def check_lengths(network: BortClassifier, sets: Iterable[np.ndarray]) -> None:
+    """Make sure that every input has positions, by the lengths of each set in tokens.
+
+    Raises:
+        InputError: names the length.
+    """
+    longest = network.bort.architecture.maximum_length
+    for lengths in sets:
+        found = int(np.max(lengths, initial=0))
+        if found > longest:
+            raise InputError(f"an input has {found} tokens, the model takes {longest} (--max_len)")
+
+
 class _Run:
     """One fine-tuning under way."""
 
@@ -198,13 +211,7 @@ class _Run:
         pad_id: int,
         batch_size: int,
     ) -> None:
-        longest = network.bort.architecture.maximum_length
-        for examples in [train, *(dev.examples for dev in dev_sets)]:
-            found = int(np.max(examples.lengths, initial=0))
-            if found > longest:
-                raise InputError(
-                    f"an input has {found} tokens, the model takes {longest} (--max_len)"
-                )
+        check_lengths(network, [train.lengths, *(dev.examples.lengths for dev in dev_sets)])
         self.config = config
         self.communicator = communicator
         self.plan = BatchPlan(

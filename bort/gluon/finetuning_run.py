@@ -37,6 +37,8 @@ from bort.text.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
+HELD_OUT = "held_out"
+"""In a fine-tuned folder's description: which examples were kept out of its training data."""
 _NOT_ENCODER = ("decoder.", "classifier.", "pooler.")
 
 
@@ -216,6 +218,7 @@ def describe(data: TaskData, config: FinetuningConfig) -> Dict[str, Any]:
         "max_len": config.max_len,
         "vocabulary": data.vocabulary.fingerprint,
         "training": config.as_dict(),
+        **({} if data.held_out is None else {HELD_OUT: data.held_out}),
     }
 
 

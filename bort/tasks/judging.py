@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Mapping, Sequence
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 import numpy as np
 
@@ -50,6 +50,7 @@ class TaskData:
         dev: labelled sets that the best epoch is chosen on; MNLI has two.
         test: sets to predict, perhaps none; also of tasks that this one's model answers.
         vocabulary: that the inputs were tokenised with.
+        held_out: SHA-256 of the labelled examples that were carved out of `train`; None if none.
     """
 
     record: TaskRecord
@@ -58,6 +59,7 @@ class TaskData:
     dev: Sequence[TaskSet]
     test: Sequence[TaskSet]
     vocabulary: Vocabulary
+    held_out: Optional[str] = None
 
     @property
     def sets(self) -> Sequence[TaskSet]:

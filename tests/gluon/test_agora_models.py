@@ -207,6 +207,21 @@ def test_substitution_with_a_model_is_seeded_and_keeps_the_marks(samples):
     assert [p for p in before if p.keep] == [p for p in after if p.keep]
 
 
+def test_more_masks_than_there_is_room_for_are_thinned_out(samples):
+    task = samples.task()
+    words = proposer(samples, task, count=3)
+    text = " ".join(f"word{number}" for number in range(150))
+    example = type(task.training[0].example).from_texts(text)
+    places = task.form.editable.places(example)
+    assert len(places) > 2 * MAX_LEN
+    told = words.propose(example, places)
+    assert len(told) == len(places)
+    with_words = [number for number, proposals in enumerate(told) if proposals]
+    assert 8 <= len(with_words) < MAX_LEN
+    assert with_words[0] < 10
+    assert with_words[-1] > len(places) - 10, "spread over the text"
+
+
 def test_a_proposer_of_another_vocabulary_is_refused(samples):
     class Shorter:
         def __len__(self):

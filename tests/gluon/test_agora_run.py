@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_no_report_example_is_among_what_socrates_labelled(samples, whole):
     task = samples.task()
     inputs = make_inputs(task.data.record, task.report_items, task.data.options)
     reserved = {normalised_key(point.example) for point in task.form.points(inputs)}
-    points = read_points(folder / "points.jsonl")
+    points = read_points(folder / "points.jsonl", task)
     assert points
     assert all(point.from_socrates for point in points)
     assert not reserved & {normalised_key(point.example) for point in points}
@@ -144,7 +145,7 @@ def test_a_folder_holds_one_run(samples, whole, tmp_path):
 
 def test_a_run_goes_on_from_the_convergent_set_and_the_points_of_another(samples, whole, tmp_path):
     folder, first = whole
-    points = tuple(read_points(folder / "points.jsonl"))
+    points = tuple(read_points(folder / "points.jsonl", samples.task()))
     sets = read_sets(folder / "chs.json")
     summary = run_agora_in_folder(
         samples.plan(tmp_path / "run", sets=sets, more_points=points), ALONE
@@ -172,7 +173,7 @@ def test_other_choices_run_too(samples, tmp_path, changes):
     again = run_agora_in_folder(samples.plan(tmp_path / "again", config), ALONE)
     assert {**again, "folder": 0, "model": 0} == {**summary, "folder": 0, "model": 0}
     if "labels" in changes:
-        points = read_points(tmp_path / "run" / "points.jsonl")
+        points = read_points(tmp_path / "run" / "points.jsonl", samples.task())
         assert all(np.sum(point.probabilities) == pytest.approx(1) for point in points)
 
 
@@ -181,17 +182,76 @@ def test_a_weak_socrates_stops_the_run_before_any_training(samples, tmp_path, mo
     config = dataclasses.replace(CONFIG, allow_weak_socrates=False)
     with pytest.raises(InputError, match="Socrates is too weak"):
         run_agora_in_folder(samples.plan(tmp_path / "run", config), ALONE)
-    assert not list(tmp_path.glob("run/trainings-*"))
+    assert not (tmp_path / "run").exists(), "with allow_weak_socrates it can begin at once"
 
 
-def test_damaged_points_are_named(tmp_path):
+def test_a_run_that_cannot_begin_leaves_no_folder(samples, whole, tmp_path):
+    task = samples.task()
+    few = dataclasses.replace(TIMAEUS, batch_size=500)
+    with pytest.raises(InputError, match="500"):
+        run_agora_in_folder(samples.plan(tmp_path / "run", timaeus=few), ALONE)
+    task.report.fix_winner("any")
+    leak = dataclasses.replace(task.report.open()[0], from_socrates=True)
+    with pytest.raises(InputError, match="points of a former run: example 0 is in the report"):
+        run_agora_in_folder(samples.plan(tmp_path / "run", more_points=(leak,)), ALONE)
+    with pytest.raises(InputError, match="nowhere: is not there"):
+        config = dataclasses.replace(CONFIG, taus=("deletion",))
+        run_agora_in_folder(samples.plan(tmp_path / "run", config, proposer="nowhere"), ALONE)
+    assert not (tmp_path / "run").exists()
+
+
+def test_socrates_who_has_learnt_the_report_split_is_said_so(samples, whole, tmp_path, caplog):
+    folder, summary = whole
+    assert summary["report"]["kept_from_socrates"] is False, "it was trained before the carving"
+    task = samples.task()
+    description = json.loads((samples.socrates / "model.json").read_text())
+    assert "held_out" not in description["extra"]
+    shutil.copytree(samples.socrates, tmp_path / "socrates")
+    description["extra"]["held_out"] = task.report_key
+    (tmp_path / "socrates" / "model.json").write_text(json.dumps(description))
+    doubt = "Socrates may have learnt the report split's labels"
+    for socrates, kept in ((tmp_path / "socrates", True), (samples.socrates, False)):
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            plan = samples.plan(tmp_path / f"{kept}", sets=plan_of_one(samples), socrates=socrates)
+            summary = run_agora_in_folder(plan, ALONE)
+        assert summary["report"]["kept_from_socrates"] is kept
+        assert (doubt in caplog.text) is not kept
+
+
+def plan_of_one(samples):
+    return samples.plan("nowhere").sets[:1]
+
+
+GOOD = {"segments": [["a"], ["b"]], "label": 1, "probabilities": [0.25, 0.75]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label": True}, "the label is True, allowed are 0 to 1"),
+        ({"label": 7}, "the label is 7, allowed are 0 to 1"),
+        ({"label": float("nan")}, "the label is nan, allowed are 0 to 1"),
+        ({"segments": [["a"]]}, "it must have 2 segments of words that are not empty"),
+        ({"segments": [["a"], ["b", ""]]}, "it must have 2 segments of words that are not empty"),
+        ({"segments": 3}, "not iterable"),
+        ({"probabilities": [0.5, 0.25, 0.25]}, "the probabilities are not 2 numbers"),
+        ({"probabilities": [-0.5, 1.5]}, "the probabilities are not 2 numbers that sum to 1"),
+        ({"probabilities": ["x", 1]}, "could not convert"),
+    ],
+)
+def test_damaged_points_are_named(samples, tmp_path, changes, message):
     path = tmp_path / "points.jsonl"
-    good = {"segments": [["a"]], "label": 1, "probabilities": None}
-    path.write_text(json.dumps(good) + '\n{"segments": [["a"]], "label": true}\n')
-    with pytest.raises(InputError, match=r"points.jsonl line 2: is no point"):
-        read_points(path)
-    with pytest.raises(InputError, match="cannot be read"):
-        read_points(tmp_path / "none")
+    path.write_text(json.dumps(GOOD) + "\n")
+    assert len(read_points(path, samples.task())) == 1
+    path.write_text(json.dumps(GOOD) + "\n" + json.dumps({**GOOD, **changes}) + "\n")
+    with pytest.raises(InputError, match=rf"points.jsonl line 2: is no point: .*{message}"):
+        read_points(path, samples.task())
+
+
+def test_missing_points_are_named(samples, tmp_path):
+    with pytest.raises(InputError, match="none: cannot be read"):
+        read_points(tmp_path / "none", samples.task())
 
 
 def test_linking_falls_back_to_copying(samples, whole, tmp_path, monkeypatch):

@@ -94,7 +94,8 @@ def test_a_generated_task_from_the_shell_script_to_evaluation(tmp_path, whole):
     data = ["--data_dir", tmp_path / "tasks" / "entailment", "--max_len", "64"]
     train = [sys.executable, ROOT / "scripts" / "finetune.py", "--task_name", "RTE", *data]
     quick = ["--epochs", "2", "--lr", "1e-3", "--gpu", "false"]
-    run([*train, *quick, "--pretrained_parameters", timaeus, "--output_dir", tmp_path / "socrates"])
+    kept = ["--report_share", "0.2", "--report_seed", "3", "--output_dir", tmp_path / "socrates"]
+    run([*train, *quick, "--pretrained_parameters", timaeus, *kept])
     command = [ROOT / "run_finetune.sh", "RTE", "--agora", *data, *SETS, "--epochs", "1"]
     models = ["--timaeus", timaeus, "--socrates", tmp_path / "socrates" / "model"]
     report = ["--report_file", data[1] / "RTE" / "report.tsv", "--cpu_only"]
@@ -110,6 +111,11 @@ def test_a_generated_task_from_the_shell_script_to_evaluation(tmp_path, whole):
     done = run([*again, "--epochs", "1", "--chs", tmp_path / "run" / "chs.json"])
     assert json.loads(done.stdout)["convergent_set"] == printed["convergent_set"]
     assert json.loads(done.stdout)["trainings"] == 1
+    loop[-1] = tmp_path / "carved"
+    done = run(
+        [*ONE, "--task", "RTE", *data, *models, *loop, *SETS, "--epochs", "1", "--seed", "3"]
+    )
+    assert json.loads(done.stdout)["report"]["kept_from_socrates"] is True
 
 
 @pytest.mark.parametrize(
@@ -120,6 +126,7 @@ def test_a_generated_task_from_the_shell_script_to_evaluation(tmp_path, whole):
         (["--task", "Chess"], "task 'Chess': is not known"),
         (["--epochs", "0"], "epochs is 0, allowed is at least 1"),
         (["--report_share", "0.001"], "report_share is 0.001, which takes 0 of"),
+        (["--economical_sets", "300"], "economical_sets is 300, allowed are 0 (all) to"),
         (["--report_file", "none.jsonl"], "none.jsonl: cannot be read"),
         (["--taus", "rhymes"], "invalid choice: 'rhymes'"),
         (["--minimum_distance", "0.9"], "the band of edit distance is 0.9 to 0.7"),
