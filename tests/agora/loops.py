@@ -17,7 +17,7 @@ from tests.agora.learner import (
     Problem,
 )
 
-CONFIG = AgoraConfig(points_per_source=2)
+CONFIG = AgoraConfig(sources="mistakes", points_per_source=2)
 
 
 def run(
