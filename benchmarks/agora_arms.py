@@ -219,7 +219,8 @@ class Arms:
         )
 
     def _agora(self, task: str, seed: int, work: Path) -> Optional[Dict[str, Any]]:
-        from bort.gluon.agora_run import SETTINGS_FILE, AgoraPlan, run_agora_in_folder
+        from bort.gluon.agora_plan import SETTINGS_FILE, AgoraPlan
+        from bort.gluon.agora_run import run_agora_in_folder
         from bort.gluon.distributed import SingleProcess
         from bort.gluon.finetuning_run import StartingPoint
 

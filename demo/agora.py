@@ -168,7 +168,8 @@ def _agora(
     timaeus: TimaeusConfig,
     work: Path,
 ) -> Dict[str, Any]:
-    from bort.gluon.agora_run import AgoraPlan, run_agora_in_folder
+    from bort.gluon.agora_plan import AgoraPlan
+    from bort.gluon.agora_run import run_agora_in_folder
     from bort.gluon.distributed import SingleProcess
 
     loop = AgoraConfig(

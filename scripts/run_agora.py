@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, List, Optional
 
 from bort.agora.config import AgoraConfig, AgoraPaths, AgoraSets, make_sets
+from bort.agora.points_file import read_points
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.command import make_parser, run_command
 from bort.finetuning_config import FinetuningPaths
@@ -47,7 +48,8 @@ def _work(parsed: argparse.Namespace) -> int:
     stop = StopRequest().install()
     os.environ["OMP_NUM_THREADS"] = str(timaeus.threads)  # read when MXNet is imported
     from bort.gluon.agora_models import options_of
-    from bort.gluon.agora_run import AgoraPlan, read_points, run_agora_in_folder
+    from bort.gluon.agora_plan import AgoraPlan
+    from bort.gluon.agora_run import run_agora_in_folder
     from bort.gluon.agora_sample import make_sample_models
     from bort.gluon.distributed import find_communicator
     from bort.gluon.finetuning_run import StartingPoint, starting_point

@@ -16,7 +16,7 @@ from bort.agora.store import TrainingStore
 from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.agora.trainings import Training, Trainings
-from bort.gluon.agora_run import score_report
+from bort.gluon.agora_outcome import score_report
 from bort.gluon.agora_trainer import GluonTimaeus
 from bort.gluon.finetuning_run import StartingPoint
 

@@ -8,7 +8,7 @@ from bort.agora.config import AgoraConfig
 from bort.agora.hyperparameters import grid
 from bort.agora.task_data import make_agora_task
 from bort.agora.timaeus_config import TimaeusConfig
-from bort.gluon.agora_run import AgoraPlan
+from bort.gluon.agora_plan import AgoraPlan
 from bort.gluon.agora_sample import make_sample_models
 from bort.gluon.distributed import SingleProcess
 from bort.gluon.finetuning_run import StartingPoint

@@ -11,10 +11,11 @@ import pytest
 
 from bort.agora.examples import normalised_key
 from bort.agora.hyperparameters import read_sets
+from bort.agora.points_file import read_points
 from bort.agora.splits import SealedReport
 from bort.errors import InputError
-from bort.gluon import agora_run
-from bort.gluon.agora_run import read_points, run_agora_in_folder
+from bort.gluon import agora_outcome
+from bort.gluon.agora_run import run_agora_in_folder
 from bort.gluon.agora_trainer import GluonTimaeus
 from bort.gluon.task_classifier import TaskClassifier
 from bort.tasks.formulations import make_inputs
@@ -258,8 +259,8 @@ def test_linking_falls_back_to_copying(samples, whole, tmp_path, monkeypatch):
     def refuse(source, target):
         raise OSError("no links here")
 
-    monkeypatch.setattr(agora_run.os, "link", refuse)
+    monkeypatch.setattr(agora_outcome.os, "link", refuse)
     source, target = tmp_path / "a", tmp_path / "b"
     source.write_bytes(b"content")
-    agora_run._link_or_copy(str(source), str(target))
+    agora_outcome._link_or_copy(str(source), str(target))
     assert target.read_bytes() == b"content"
