@@ -39,7 +39,7 @@ def setting(
         minimum: smallest allowed number.
         maximum: largest allowed number.
         above: number that the value must exceed.
-        speed_only: the setting cannot change results, only how fast they come.
+        speed_only: the setting cannot change results, only how fast they come, or whether.
         aliases: further flag names.
     """
     metadata = {

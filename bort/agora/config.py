@@ -101,6 +101,7 @@ class AgoraConfig(Config):
         False,
         "go on although Socrates' dev accuracy is not above 2/3, or its Matthews correlation not "
         "above 0, which is that of the majority class",
+        speed_only=True,  # it stops a run or does not, and changes no result
     )
     halving: int = setting(
         0,
