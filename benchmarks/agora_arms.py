@@ -76,13 +76,18 @@ _GROWING = ("tasks", "arms")
 """May differ from call to call in one folder."""
 
 
-def add_demo_flag(parser: argparse.ArgumentParser) -> None:
-    """`--demo`, where the models come from."""
+def add_flags(parser: argparse.ArgumentParser, folder: str) -> None:
+    """Where the models come from, where results go, and all of `GainConfig`."""
     parser.add_argument(
         "--demo",
         default="runs/demo",
         help="folder of a demonstration, or any with teacher/, student/ and vocabulary/",
     )
+    parser.add_argument("--folder", default=folder, help="where everything goes")
+    parser.add_argument(
+        "--report_only", action="store_true", help="run nothing, print what is finished"
+    )
+    GainConfig.add_flags(parser.add_argument_group("what is compared"))
 
 
 class Arms:

@@ -1,7 +1,8 @@
 """What each choice does that the paper leaves open in Agora: one is changed at a time.
 
 Agora runs on generated tasks as in `agora_gain`, with the same data and Socrates for all choices;
-every choice is compared with the defaults on the same seeds. Differences are of report scores.
+every choice is compared with the base, which it changes, on the same seeds. Differences are of
+report scores.
 Whoever picks settings by this must report the gain on other data (`agora_gain --data_seed`).
 
 Needs a demonstration (./run_demo.sh). Two cores:
@@ -20,7 +21,7 @@ import statistics
 from pathlib import Path
 from typing import Any, Dict, List
 
-from benchmarks.agora_arms import Arms, GainConfig, in_short, run_units
+from benchmarks.agora_arms import Arms, GainConfig, add_flags, in_short, run_units
 from bort.agora.config import AgoraConfig
 from bort.agora.significance import sign_flip_p_value
 from bort.command import make_parser, run_command
@@ -49,19 +50,19 @@ CHOICES = (
 def main() -> None:
     """Parse the flags, measure, print JSON."""
     parser = make_parser(__doc__ or "")
-    parser.add_argument(
-        "--demo",
-        default="runs/demo",
-        help="folder of a demonstration, or any with teacher/, student/ and vocabulary/",
-    )
-    parser.add_argument("--folder", default="runs/agora_choices", help="where everything goes")
+    add_flags(parser, "runs/agora_choices")
     parser.add_argument(
         "--choices",
         nargs="+",
         default=CHOICES,
-        help="settings that differ from the defaults, for instance extent=worst,replay=none",
+        help="settings that are changed, for instance extent=worst,replay=none; of arms only "
+        "agora is run",
     )
-    GainConfig.add_flags(parser.add_argument_group("what is compared (arms is ignored)"))
+    parser.add_argument(
+        "--base",
+        default=USUAL,
+        help="what all are compared with and change, in the same form; default: the defaults",
+    )
     run_command(parser, _work)
 
 
@@ -70,39 +71,46 @@ def _work(parsed: argparse.Namespace) -> int:
     folder = Path(parsed.folder)
     stop = StopRequest().install()
     runs = {
-        name: Arms(gain, read_choice(name), Path(parsed.demo), folder, stop, folder / name)
+        name: Arms(
+            gain, read_choice(parsed.base, name), Path(parsed.demo), folder, stop, folder / name
+        )
         for name in (USUAL, *parsed.choices)
     }
     units = [
         (name, task, seed) for seed in range(gain.seeds) for task in gain.tasks for name in runs
     ]
-    if run_units(
+    if parsed.report_only or run_units(
         units,
         lambda unit: runs[unit[0]].measure(unit[1], unit[2]),
         runs[USUAL].prepare_all,
         stop,
     ):
-        print(json.dumps({"settings": gain.as_dict(), "choices": compare(runs)}, indent=2))
+        found = {"base": parsed.base, "settings": gain.as_dict(), "choices": compare(runs)}
+        print(json.dumps(found, indent=2))
     return 0
 
 
-def read_choice(text: str) -> AgoraConfig:
+def read_choice(*texts: str) -> AgoraConfig:
     """Settings from `name=value,name=value`; several values of one name stand between spaces.
+
+    Of several texts the later ones count where they name the same.
 
     >>> read_choice("extent=worst,taus=neighbour_swap deletion").taus
     ('neighbour_swap', 'deletion')
+    >>> read_choice("sources=mistakes,points_per_source=8", "points_per_source=2").points_per_source
+    2
     """
     parser = argparse.ArgumentParser(prog="--choices", allow_abbrev=False)
     AgoraConfig.add_flags(parser)
     flags: List[str] = []
-    for one in text.split(",") if text != USUAL else ():
+    for one in (one for text in texts if text != USUAL for one in text.split(",")):
         name, _, values = one.partition("=")
         flags += [f"--{name}", *values.split(" ")]
     return AgoraConfig.from_arguments(parser.parse_args(flags))
 
 
 def compare(runs: Dict[str, Arms]) -> Dict[str, Any]:
-    """Means of every choice, and its differences from the defaults on the seeds that both have."""
+    """Means of every choice, and its differences from the base on the seeds that both have."""
     compared: Dict[str, Any] = {}
     for name, arms in runs.items():
         compared[name] = {}

@@ -26,7 +26,7 @@ import json
 from pathlib import Path
 from typing import Any, Dict
 
-from benchmarks.agora_arms import Arms, GainConfig, in_short, run_units
+from benchmarks.agora_arms import Arms, GainConfig, add_flags, in_short, run_units
 from bort.agora.config import AgoraConfig
 from bort.agora.significance import holm, sign_flip_p_value
 from bort.command import make_parser, run_command
@@ -37,13 +37,7 @@ from data.generated_tasks import TASKS
 def main() -> None:
     """Parse the flags, measure, print JSON."""
     parser = make_parser(__doc__ or "")
-    parser.add_argument(
-        "--demo",
-        default="runs/demo",
-        help="folder of a demonstration, or any with teacher/, student/ and vocabulary/",
-    )
-    parser.add_argument("--folder", default="runs/agora_gain", help="where everything goes")
-    GainConfig.add_flags(parser.add_argument_group("what is compared"))
+    add_flags(parser, "runs/agora_gain")
     AgoraConfig.add_flags(parser.add_argument_group("Agora's loop (seed: of the first run)"))
     run_command(parser, _work)
 
@@ -53,7 +47,9 @@ def _work(parsed: argparse.Namespace) -> int:
     stop = StopRequest().install()
     arms = Arms(gain, loop, Path(parsed.demo), Path(parsed.folder), stop)
     units = [(task, seed) for seed in range(gain.seeds) for task in gain.tasks]
-    if run_units(units, lambda unit: arms.measure(*unit), arms.prepare_all, stop):
+    if parsed.report_only or run_units(
+        units, lambda unit: arms.measure(*unit), arms.prepare_all, stop
+    ):
         print(json.dumps(summary(arms), indent=2))
     return 0
 

@@ -26,8 +26,6 @@ from bort.tasks.judging import make_judge
 
 log = logging.getLogger(__name__)
 
-log = logging.getLogger(__name__)
-
 
 def finish(
     plan: AgoraPlan, result: AgoraResult, trainer: GluonTimaeus, context: mx.Context

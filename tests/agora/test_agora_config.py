@@ -22,6 +22,12 @@ def test_the_defaults_are_the_papers_or_the_measured_ones_and_economies_are_off(
     assert make_sets(AgoraSets()) == PAPER_SETS
 
 
+def test_going_on_with_a_weak_socrates_is_no_setting_that_changes_results():
+    allowed = AgoraConfig(allow_weak_socrates=True).results_settings()
+    assert allowed == AgoraConfig().results_settings()
+    assert "seed" in allowed
+
+
 def test_flags_are_made_from_all_settings_without_clashes():
     parser = argparse.ArgumentParser()
     for kind in (AgoraConfig, AgoraSets, AgoraPaths):

@@ -236,6 +236,16 @@ def test_tau_is_built_from_names():
         build_tau(["deletion"], combination="sum")
 
 
+def test_parts_that_are_swapped_in_are_of_the_share_asked_for():
+    """Of a single sentence the whole would be another training example, and refused."""
+    mine, other = (Example((tuple(f" {name}{n}" for n in range(8)),)) for name in "ab")
+    tau = build_tau(["part_swap"], share=0.25, pool=[other])
+    for seed in range(20):
+        (new,) = tau.propose(mine, np.random.default_rng(seed))
+        assert sum(token.startswith(" b") for token in new.segments[0]) == 2
+        assert len(new.segments[0]) == 8
+
+
 @given(text=st.text(max_size=40))
 def test_words_join_to_the_same_text_but_for_spaces_at_the_ends(text):
     stripped = text.strip()

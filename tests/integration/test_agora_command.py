@@ -118,6 +118,15 @@ def test_a_generated_task_from_the_shell_script_to_evaluation(tmp_path, whole):
     assert json.loads(done.stdout)["report"]["kept_from_socrates"] is True
 
 
+def test_a_diagnostic_task_is_trained_as_its_model_s_task_and_predicted(tmp_path):
+    few = ["--seeds", "0", "--lrs", "1e-3", "--epochs", "1", "--taus", "deletion"]
+    done = run([*ONE, "--task", "AX", *QUICK, *few, "--output_dir", tmp_path / "run"])
+    printed = json.loads(done.stdout)
+    assert printed["task"] == "MNLI"
+    names = {Path(path).name for path in printed["predictions"]}
+    assert any(name.startswith("AX") for name in names), names
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
