@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Optional
 
 from bort.agora.task_data import AgoraTask, make_agora_task
-from bort.errors import InputError
 from bort.tasks.judging import TaskData
 from data.task_files import PathLike, read_labelled_file
 
@@ -35,7 +34,5 @@ def open_agora_task(
     items = None
     if report_file is not None:
         items = read_labelled_file(data.record, Path(report_file))
-        if not items:
-            raise InputError(f"{report_file}: holds no example")
     without_test = dataclasses.replace(data, test=[])
     return make_agora_task(without_test, max_length, share=share, seed=seed, report_items=items)

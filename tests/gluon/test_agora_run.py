@@ -238,6 +238,7 @@ GOOD = {"segments": [["a"], ["b"]], "label": 1, "probabilities": [0.25, 0.75]}
         ({"segments": 3}, "not iterable"),
         ({"probabilities": [0.5, 0.25, 0.25]}, "the probabilities are not 2 numbers"),
         ({"probabilities": [-0.5, 1.5]}, "the probabilities are not 2 numbers that sum to 1"),
+        ({"probabilities": [0.9, 0.9]}, "the probabilities are not 2 numbers that sum to 1"),
         ({"probabilities": ["x", 1]}, "could not convert"),
     ],
 )
