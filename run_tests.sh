@@ -15,7 +15,7 @@ mypy, the unit tests with the doctests, the integration tests (which run the rea
             are there, and otherwise one line at the end says that they did not
   --help    show this and end
 
-All other arguments go to pytest, for example: ./run_tests.sh tests/test_files.py -k atomic
+All other arguments go to pytest, for example: ./run_tests.sh tests/storage/test_files.py -k atomic
 A test that draws random numbers prints its seed; BORT_TEST_SEED=<number> replays it.
 BORT_SHARED_DATA names the folder of official data files that some tests read when it is there.
 Exit status: 0 everything passed, 1 something failed, 2 bad usage or no environment.

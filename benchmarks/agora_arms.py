@@ -20,16 +20,16 @@ from bort.agora.config import AgoraConfig
 from bort.agora.hyperparameters import HyperparameterSets, grid, with_more_seeds
 from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
-from bort.config import Config, setting
 from bort.errors import InputError
-from bort.files import read_json, write_json
-from bort.stopping import StopRequest
+from bort.process.stopping import StopRequest
+from bort.settings.config import Config, setting
+from bort.storage.files import read_json, write_json
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
-from data.agora_task import open_agora_task
-from data.generated_tasks import TASKS
-from data.scarce_tasks import DEV_FROM, ScarceSizes, open_scarce_task, write_scarce_tasks
-from data.task_sets import open_task_data
+from data.generated_tasks.scarce import DEV_FROM, ScarceSizes, open_scarce_task, write_scarce_tasks
+from data.generated_tasks.tasks import TASKS
+from data.tasks.report_split import open_agora_task
+from data.tasks.sets import open_task_data
 
 log = logging.getLogger(__name__)
 
@@ -164,8 +164,8 @@ class Arms:
     # --- models
 
     def _train_socrates(self, task: str) -> None:
-        from bort.finetuning_config import FinetuningConfig
-        from bort.gluon.agora_sample import make_socrates
+        from bort.gluon.agora.sample import make_socrates
+        from bort.training.finetuning_config import FinetuningConfig
 
         gain = self.gain
         config = FinetuningConfig(
@@ -224,10 +224,10 @@ class Arms:
         )
 
     def _agora(self, task: str, seed: int, work: Path) -> Optional[Dict[str, Any]]:
-        from bort.gluon.agora_plan import SETTINGS_FILE, AgoraPlan
-        from bort.gluon.agora_run import run_agora_in_folder
+        from bort.gluon.agora.plan import SETTINGS_FILE, AgoraPlan
+        from bort.gluon.agora.run import run_agora_in_folder
         from bort.gluon.distributed import SingleProcess
-        from bort.gluon.finetuning_run import StartingPoint
+        from bort.gluon.finetuning.run import StartingPoint
 
         began = time.perf_counter()
         plan = AgoraPlan(
@@ -261,9 +261,9 @@ class Arms:
     def _baseline(self, task: str, seed: int, arm: str, work: Path) -> Optional[Dict[str, Any]]:
         import mxnet as mx
 
-        from bort.gluon.agora_baselines import best_of, labelled_by
-        from bort.gluon.agora_models import GluonSocrates
-        from bort.gluon.finetuning_run import StartingPoint
+        from bort.gluon.agora.baselines import best_of, labelled_by
+        from bort.gluon.agora.models import GluonSocrates
+        from bort.gluon.finetuning.run import StartingPoint
 
         mine = self._task(task, f"gold-{seed}" if arm == "gold" else f"seed-{seed}")
         sets = self._sets(task, seed)

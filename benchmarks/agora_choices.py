@@ -23,9 +23,9 @@ from typing import Any, Dict, List
 
 from benchmarks.agora_arms import Arms, GainConfig, add_flags, in_short, run_units
 from bort.agora.config import AgoraConfig
-from bort.agora.significance import sign_flip_p_value
-from bort.command import make_parser, run_command
-from bort.stopping import StopRequest
+from bort.process.command import make_parser, run_command
+from bort.process.stopping import StopRequest
+from bort.report.significance import sign_flip_p_value
 
 USUAL = "defaults"
 CHOICES = (

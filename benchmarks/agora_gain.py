@@ -28,10 +28,10 @@ from typing import Any, Dict
 
 from benchmarks.agora_arms import Arms, GainConfig, add_flags, in_short, run_units
 from bort.agora.config import AgoraConfig
-from bort.agora.significance import holm, sign_flip_p_value
-from bort.command import make_parser, run_command
-from bort.stopping import StopRequest
-from data.generated_tasks import TASKS
+from bort.process.command import make_parser, run_command
+from bort.process.stopping import StopRequest
+from bort.report.significance import holm, sign_flip_p_value
+from data.generated_tasks.tasks import TASKS
 
 
 def main() -> None:

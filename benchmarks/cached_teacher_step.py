@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from benchmarks.output import run_benchmark
-from bort.command import make_parser
-from bort.threads import set_thread_count
+from bort.process.command import make_parser
+from bort.process.threads import set_thread_count
 
 LIVE, FULL, TOP = "live", "full", "top_k"
 
@@ -48,8 +48,8 @@ def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:
 
     from benchmarks.synthetic import make_data, make_student, make_teacher, settings
     from bort.gluon.distributed import SingleProcess
-    from bort.gluon.pretraining import plan_batches, planned_batches
-    from bort.gluon.trainer import DistillationTrainer
+    from bort.gluon.pretraining.pretrain import plan_batches, planned_batches
+    from bort.gluon.pretraining.trainer import DistillationTrainer
 
     warm = 2
     config = settings(parsed.batch_size, parsed.length, parsed.predictions, parsed.steps + warm)
@@ -82,9 +82,9 @@ def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:
 def _fill(parsed: argparse.Namespace, folder: Path, config: Any, data: Any, teacher: Any) -> Any:
     """The three sources of answers, and what the caches took. The second is made from the first."""
     from benchmarks.synthetic import RandomVocabulary
-    from bort.gluon.teacher_caching import batch_maker, every_row, key_fields
-    from bort.teacher_cache import CacheKey, TeacherCache
-    from bort.teacher_cache_filling import fill_cache
+    from bort.gluon.teacher.caching import batch_maker, every_row, key_fields
+    from bort.teacher.cache import CacheKey, TeacherCache
+    from bort.teacher.filling import fill_cache
 
     temperature = config.distillation_temperature
     vocabulary = RandomVocabulary(teacher.vocabulary_size)

@@ -24,12 +24,12 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
-from bort.command import make_parser, run_command
 from bort.errors import WorkError
+from bort.process.command import make_parser, run_command
 from bort.text.vocabularies import load_vocabulary
-from data.documents import read_documents
-from data.python_docs import write_python_docs
-from data.text_files import find_files
+from data.corpus.documents import read_documents
+from data.corpus.text_files import find_files
+from data.sources.python_docs import write_python_docs
 
 ROOT = Path(__file__).resolve().parent.parent
 MEGABYTE = 1e6

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Dict
 
 from benchmarks.output import run_benchmark
-from bort.command import make_parser
-from demo.plan import LONGEST_SECONDS, PLANNED_SECONDS, make_config
+from bort.process.command import make_parser
+from experiments.demo.plan import LONGEST_SECONDS, PLANNED_SECONDS, make_config
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
 
 
 def _work(parsed: argparse.Namespace) -> Dict[str, Any]:
-    from demo.experiment import run_demo
+    from experiments.demo.experiment import run_demo
 
     with tempfile.TemporaryDirectory() as folder:
         results = run_demo(make_config(None, folder=str(Path(folder) / "demo")))

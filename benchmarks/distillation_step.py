@@ -12,8 +12,8 @@ import time
 from typing import Any, Dict, List
 
 from benchmarks.output import run_benchmark
-from bort.command import make_parser
-from bort.threads import set_thread_count
+from bort.process.command import make_parser
+from bort.process.threads import set_thread_count
 
 STUDENT_STAGES = ("student forward", "student backward")
 
@@ -38,9 +38,9 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
     from benchmarks.multiply_add_bound import measure_rate
     from benchmarks.synthetic import make_data, make_student_and_teacher, settings
     from bort.gluon.distributed import SingleProcess
-    from bort.gluon.flat_trainer import StageClock
-    from bort.gluon.pretraining import plan_batches, planned_batches
-    from bort.gluon.trainer import DistillationTrainer
+    from bort.gluon.pretraining.pretrain import plan_batches, planned_batches
+    from bort.gluon.pretraining.trainer import DistillationTrainer
+    from bort.gluon.training.flat_trainer import StageClock
     from bort.text.batches import Prefetcher
 
     warm = 2

@@ -15,8 +15,8 @@ from typing import Any, Callable, Dict, List, Optional
 import numpy as np
 
 from benchmarks.output import run_benchmark
-from bort.command import make_parser
-from bort.threads import set_thread_count
+from bort.process.command import make_parser
+from bort.process.threads import set_thread_count
 
 TRAIN, EVALUATE = "fine-tuning", "evaluation"
 
@@ -74,11 +74,11 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
 def _ours(architecture: Any, ids: np.ndarray) -> Dict[str, Callable[[], object]]:
     import mxnet as mx
 
-    from bort.finetuning_config import FinetuningConfig
-    from bort.gluon.classification_trainer import ClassificationTrainer
     from bort.gluon.distributed import SingleProcess
-    from bort.gluon.model import BortClassifier, BortModel
+    from bort.gluon.finetuning.trainer import ClassificationTrainer
+    from bort.gluon.network.model import BortClassifier, BortModel
     from bort.text.labelled import LabelledBatch
+    from bort.training.finetuning_config import FinetuningConfig
 
     network = BortClassifier(BortModel(architecture, use_decoder=False), 2, head="linear")
     network.initialize()

@@ -13,10 +13,10 @@ import json
 from collections import Counter
 from typing import Callable, Dict, Hashable, List, Sequence, Tuple
 
-from bort.command import make_parser, run_command
 from bort.errors import InputError
-from data.generated_english import generate_documents, tokenize, words
-from data.generated_truth import Document
+from bort.process.command import make_parser, run_command
+from data.generated_english.corpus import generate_documents, tokenize, words
+from data.generated_english.truth import Document
 
 BOUNDARY = "<s>"
 Context = Callable[[Sequence[str], int], Hashable]

@@ -25,12 +25,12 @@ import numpy as np
 
 from benchmarks.output import run_benchmark
 from bort.architecture import get_architecture
-from bort.command import make_parser
 from bort.engines.choosing import installed_engines, open_engine
 from bort.engines.protocol import Engine
-from bort.export.network import ArrayNetwork
-from bort.export.random_network import random_network
 from bort.inference.predictor import Predictor
+from bort.network.array_network import ArrayNetwork
+from bort.network.random_network import random_network
+from bort.process.command import make_parser
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
 
@@ -67,7 +67,7 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
     if parsed.vocab:
         vocabulary: Vocabulary = load_vocabulary(parsed.vocab)
     else:
-        from data.sample_vocabulary import train_sample_vocabulary
+        from data.tasks.sample_vocabulary import train_sample_vocabulary
 
         vocabulary = train_sample_vocabulary()
     architecture = get_architecture(parsed.model).replace(vocabulary_size=len(vocabulary))
@@ -104,8 +104,8 @@ Subject = Tuple[Path, str, str]
 
 def export(network: ArrayNetwork, vocabulary: Vocabulary, folder: Path) -> Dict[str, Subject]:
     """Folders by what runs them: path, engine, precision to ask for."""
-    from bort.export.onnx_file import write_onnx
-    from bort.export.openvino_file import write_openvino
+    from bort.formats.onnx_file import write_onnx
+    from bort.formats.openvino_file import write_openvino
 
     subjects: Dict[str, Subject] = {}
     if "openvino" in installed_engines():
@@ -130,7 +130,7 @@ def transformers_pipeline(
         import transformers
     except ImportError:
         return None
-    from bort.export.huggingface import write_huggingface
+    from bort.formats.huggingface.writer import write_huggingface
 
     (folder / "huggingface").mkdir()
     write_huggingface(folder / "huggingface", network, vocabulary)

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import List, Tuple
 
-from bort.threads import set_thread_count
+from bort.process.threads import set_thread_count
 
 set_thread_count()
 import mxnet as mx  # noqa: E402  (reads the number of threads)

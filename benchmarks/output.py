@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any, Callable, Mapping
 
-from bort.command import run_command
-from bort.files import write_json
+from bort.process.command import run_command
+from bort.storage.files import write_json
 
 
 def run_benchmark(

@@ -12,9 +12,9 @@ from typing import Any, Dict
 import numpy as np
 
 from benchmarks.output import run_benchmark
-from bort.command import make_parser
 from bort.engines.choosing import installed_engines, open_engine
 from bort.errors import InputError
+from bort.process.command import make_parser
 from bort.tasks.features import tokenise
 from bort.tasks.formulations import make_inputs
 from bort.tasks.judging import TaskSet, make_judge
@@ -40,7 +40,7 @@ def _work(parsed: argparse.Namespace) -> Dict[str, Any]:
 
 def measure(model: Path, data_dir: Any, file: Any) -> Dict[str, Any]:
     """Scores by engine and precision, each with its difference from the first engine's fp32."""
-    from data.task_files import read_items, read_labelled_file
+    from data.tasks.files import read_items, read_labelled_file
 
     engines = [
         open_engine(model, engine, precision, threads=1)

@@ -11,7 +11,7 @@ import statistics
 import time
 from typing import Any, List
 
-from bort.command import make_parser, run_command
+from bort.process.command import make_parser, run_command
 
 
 def main() -> None:
@@ -32,8 +32,8 @@ def _work(parsed: argparse.Namespace) -> int:
 
     from benchmarks.synthetic import make_data, make_student_and_teacher, settings
     from bort.gluon.distributed import HorovodProcess, SingleProcess
-    from bort.gluon.pretraining import plan_batches, planned_batches
-    from bort.gluon.trainer import DistillationTrainer
+    from bort.gluon.pretraining.pretrain import plan_batches, planned_batches
+    from bort.gluon.pretraining.trainer import DistillationTrainer
     from bort.text.batches import Prefetcher
 
     communicator: Any = SingleProcess() if parsed.alone else HorovodProcess()

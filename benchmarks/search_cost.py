@@ -16,8 +16,8 @@ from typing import Any, Dict, List
 import numpy as np
 
 from benchmarks.output import run_benchmark
-from bort.command import make_parser
-from bort.threads import set_thread_count
+from bort.process.command import make_parser
+from bort.process.threads import set_thread_count
 
 
 def main() -> None:
@@ -47,11 +47,11 @@ def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:
 
     from benchmarks.synthetic import RandomExamples, RandomVocabulary, make_teacher
     from bort.architecture import Architecture
-    from bort.gluon.candidate_error import DistillationError
     from bort.gluon.distributed import SingleProcess
-    from bort.gluon.search_questions import SearchQuestions, SearchText
+    from bort.gluon.search.candidate_error import DistillationError
     from bort.search.config import SearchConfig
     from bort.search.fptas import choose_every_nth
+    from bort.search.questions import SearchQuestions, SearchText
     from bort.search.space import PAPER_SPACE, SearchSpace
     from bort.search.surrogates import Hyperparameters, Trial
 

@@ -17,7 +17,7 @@ import statistics
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
-from bort.command import make_parser, run_command
+from bort.process.command import make_parser, run_command
 
 STEPS = (3, 10, 30, 100)
 
@@ -34,8 +34,8 @@ def main() -> None:
 
 def _work(parsed: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from bort.files import write_json
     from bort.gluon.distributed import find_communicator
+    from bort.storage.files import write_json
 
     communicator = find_communicator()
     results = measure(parsed, communicator)
@@ -49,15 +49,15 @@ def _work(parsed: argparse.Namespace) -> int:
 def measure(parsed: argparse.Namespace, communicator: Any) -> Dict[str, Any]:
     """One exhaustive search a number of steps, from the same answers of the same teacher."""
     from bort.gluon.distributed import wait_for_all
-    from bort.gluon.search_questions import SearchQuestions, SearchText
-    from bort.gluon.search_run import SETTINGS_FILE, SearchPlan, run_search
-    from bort.gluon.teacher import load_teacher
+    from bort.gluon.search.run import SETTINGS_FILE, SearchPlan, run_search
+    from bort.gluon.teacher.live import load_teacher
     from bort.search.config import SearchConfig
+    from bort.search.questions import SearchQuestions, SearchText
     from bort.search.space import SearchSpace
     from bort.search.surrogates import Hyperparameters
-    from demo.plan import make_config
-    from demo.stages import INITIALIZER_RANGE, train_teacher
-    from demo.text import open_text, prepare_text
+    from experiments.demo.plan import make_config
+    from experiments.demo.text import open_text, prepare_text
+    from experiments.demo.training import INITIALIZER_RANGE, train_teacher
 
     folder = Path(parsed.folder)
     config = make_config(None, folder=str(folder))

@@ -8,11 +8,11 @@ import mxnet as mx
 import numpy as np
 
 from bort.architecture import Architecture, get_architecture
-from bort.gluon.model import BortModel
-from bort.gluon.pretraining import PretrainingData
-from bort.gluon.teacher import GluonTeacher
-from bort.pretraining_config import PretrainingConfig
+from bort.gluon.network.model import BortModel
+from bort.gluon.pretraining.pretrain import PretrainingData
+from bort.gluon.teacher.live import GluonTeacher
 from bort.text.masking import Masking
+from bort.training.pretraining_config import PretrainingConfig
 
 
 class RandomVocabulary:

@@ -21,14 +21,14 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List
 
-from bort.command import make_parser, run_command
+from bort.process.command import make_parser, run_command
 from bort.tasks.features import tokenise
 from bort.tasks.formulations import make_inputs
 from bort.tasks.items import Piece, Segment, TaskInput
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from bort.text.vocabularies import load_vocabulary
-from data.task_files import read_items
+from data.tasks.files import read_items
 
 
 def read_inputs(name: str, flags: argparse.Namespace) -> List[TaskInput]:

@@ -14,8 +14,8 @@ import time
 from typing import Any, Dict, List, Tuple
 
 from benchmarks.output import run_benchmark
-from bort.command import make_parser
-from bort.threads import set_thread_count
+from bort.process.command import make_parser
+from bort.process.threads import set_thread_count
 
 ENGINES = ("openvino", "onnxruntime")
 
@@ -41,10 +41,10 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
 
     from benchmarks.synthetic import make_data, make_student_and_teacher, settings
     from bort.engines.teacher import teacher_of_network
-    from bort.gluon.array_network import as_arrays
     from bort.gluon.distributed import SingleProcess
-    from bort.gluon.losses import MaskedTokenLoss
-    from bort.gluon.pretraining import plan_batches, planned_batches
+    from bort.gluon.network.array_network import as_arrays
+    from bort.gluon.pretraining.losses import MaskedTokenLoss
+    from bort.gluon.pretraining.pretrain import plan_batches, planned_batches
 
     rounds = parsed.rounds + 1
     config = settings(parsed.batch_size, parsed.length, parsed.predictions, rounds)

@@ -11,8 +11,8 @@ import sys
 from typing import Any, Dict, List
 
 from benchmarks.output import run_benchmark
-from bort.command import make_parser
 from bort.errors import WorkError
+from bort.process.command import make_parser
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "rank_worker.py")
 LOADS = {

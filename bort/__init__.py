@@ -14,9 +14,9 @@ _PUBLIC = {
     "Architecture": "bort.architecture",
     "PRESETS": "bort.architecture",
     "get_architecture": "bort.architecture",
-    "BortModel": "bort.gluon.model",
-    "BortClassifier": "bort.gluon.model",
-    "get_bort_model": "bort.gluon.pretrained",
+    "BortModel": "bort.gluon.network.model",
+    "BortClassifier": "bort.gluon.network.model",
+    "get_bort_model": "bort.gluon.network.pretrained",
     "Predictor": "bort.inference.predictor",
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Tuple
 
 from bort.errors import InputError
-from bort.files import read_json
+from bort.storage.files import read_json
 
 
 @dataclass(frozen=True, order=True)

@@ -24,9 +24,9 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, List, Optional
 
-from bort.command import ERROR_FILE_VARIABLE, make_parser, run_command
 from bort.errors import InputError
-from bort.stopping import LAUNCHER_VARIABLE, STOP_FILE_VARIABLE
+from bort.process.command import ERROR_FILE_VARIABLE, make_parser, run_command
+from bort.process.stopping import LAUNCHER_VARIABLE, STOP_FILE_VARIABLE
 
 _RANK_PREFIX = re.compile(r"^\[\d+(?:,(\d+))?\]<(?:stdout|stderr)>:")
 _SECONDS_TO_DIE = 15.0

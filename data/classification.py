@@ -14,7 +14,7 @@ from typing import List, Optional, Tuple, Type, Union
 
 from bort.tasks.items import FieldValue, Label
 from bort.tasks.records import DEV, SINGLE, SUPERGLUE, TEST, TRAIN, TaskRecord, get_task
-from data.task_files import read_items
+from data.tasks.files import read_items
 
 Row = Tuple[Union[FieldValue, Label], ...]
 Dataset = Tuple[str, List[Row]]

@@ -7,7 +7,7 @@ import json
 from typing import Any, Dict, List
 
 from bort.architecture import PRESETS, TABLE_2_MILLIONS
-from bort.command import make_parser, run_command
+from bort.process.command import make_parser, run_command
 
 NOTE = """\
 paper's way: the encoder with one token-type row at least, and with the pooler.

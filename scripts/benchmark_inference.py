@@ -15,8 +15,8 @@ import json
 import sys
 from pathlib import Path
 
-from bort.command import make_parser, run_command
 from bort.engines.benchmark_config import InferenceBenchmarkConfig
+from bort.process.command import make_parser, run_command
 
 
 def main() -> None:
@@ -29,8 +29,8 @@ def main() -> None:
 def _work(parsed: argparse.Namespace) -> int:
     config = InferenceBenchmarkConfig.from_arguments(parsed)
     from bort.engines.benchmark import as_table, conditions, measure_inference
-    from bort.files import atomic_write, write_json
-    from bort.runs import RowProgress
+    from bort.storage.files import atomic_write, write_json
+    from bort.storage.run_folder import RowProgress
 
     progress = RowProgress("rounds", True)
     before = conditions()

@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from bort.command import make_parser, run_command
-from bort.stopping import StopRequest
-from bort.teacher_cache_config import TeacherCacheConfig
+from bort.process.command import make_parser, run_command
+from bort.process.stopping import StopRequest
+from bort.teacher.config import TeacherCacheConfig
 
 
 def main() -> None:
@@ -27,8 +27,8 @@ def _work(parsed: argparse.Namespace) -> int:
     config = TeacherCacheConfig.from_arguments(parsed)
     stop = StopRequest().install()
     from bort.gluon.distributed import find_communicator
-    from bort.gluon.teacher_caching import cache_teacher_answers
-    from data.shards import open_examples, open_vocabulary
+    from bort.gluon.teacher.caching import cache_teacher_answers
+    from data.corpus.shards import open_examples, open_vocabulary
 
     communicator = find_communicator()
     vocabulary = open_vocabulary(config.data, config.vocab)

@@ -12,9 +12,9 @@ import signal
 import sys
 from typing import Optional
 
-from bort.command import make_parser, run_command
-from bort.runs import Progress
-from data.corpus import CorpusConfig, create_corpus
+from bort.process.command import make_parser, run_command
+from bort.storage.run_folder import Progress
+from data.corpus.preparation import CorpusConfig, create_corpus
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ import logging
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from bort.command import make_parser, run_command
-from bort.config import Config, setting
 from bort.errors import InputError
+from bort.process.command import make_parser, run_command
+from bort.settings.config import Config, setting
 from bort.tasks.records import SUITES, TASKS, TaskRecord, get_task
-from data.task_downloads import download_task
+from data.tasks.downloads import download_task
 
 log = logging.getLogger(__name__)
 

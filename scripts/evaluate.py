@@ -12,19 +12,19 @@ import sys
 from pathlib import Path
 from typing import Any, Mapping
 
-from bort.command import make_parser, run_command
-from bort.runs import RowProgress
+from bort.process.command import make_parser, run_command
+from bort.storage.run_folder import RowProgress
 from bort.tasks.metrics import as_published, mean_score
 from bort.tasks.published import measured_row, published_rows, score_table
 from bort.tasks.records import TaskRecord, get_task
-from data.evaluation import EvaluateConfig, check_split, evaluate_predictions
+from data.tasks.evaluation import EvaluateConfig, check_split, evaluate_predictions
 
 
 def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Mapping[str, float]:
     """The metrics of a fine-tuned model on a labelled split."""
     from bort.gluon.distributed import SingleProcess
     from bort.tasks.judging import make_judge
-    from data.task_sets import open_task_set
+    from data.tasks.sets import open_task_set
 
     check_split(config, record)
     model.check_task(record)
@@ -49,7 +49,7 @@ def work(arguments: argparse.Namespace) -> None:
         record = get_task(config.task_name or "")
         scores = evaluate_predictions(config, record)
     else:
-        from bort.gluon.task_classifier import TaskClassifier
+        from bort.gluon.finetuning.task_classifier import TaskClassifier
 
         model = TaskClassifier.load(Path(config.model))
         record = model.record if config.task_name is None else get_task(config.task_name)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from bort.command import make_parser, run_command
-from bort.config import Config, setting
 from bort.errors import InputError
+from bort.process.command import make_parser, run_command
+from bort.settings.config import Config, setting
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ExportConfig(Config):
 def work(arguments: argparse.Namespace) -> None:
     """Export and print what came out."""
     config = ExportConfig.from_arguments(arguments)
-    from bort.gluon import exporting
+    from bort.export import exporting
 
     text = None if config.text_file is None else Path(config.text_file)
     source = exporting.ExportSource(Path(config.model), config.vocab, text, config.encoder_only)

@@ -13,12 +13,12 @@ import json
 from pathlib import Path
 from typing import Any, List, Optional
 
-from bort.command import make_parser, run_command
-from bort.finetuning_config import FinetuningConfig, FinetuningPaths, make_config
-from bort.stopping import StopRequest
+from bort.process.command import make_parser, run_command
+from bort.process.stopping import StopRequest
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from bort.tasks.submissions import write_test_predictions
+from bort.training.finetuning_config import FinetuningConfig, FinetuningPaths, make_config
 
 SAMPLE_ARCHITECTURE = "2-2-64-128"
 
@@ -44,10 +44,10 @@ def _work(parsed: argparse.Namespace) -> int:
     record = get_task(paths.task_name)
     stop = StopRequest().install()
     from bort.gluon.distributed import find_communicator
-    from bort.gluon.finetuning_run import run_seeds, starting_point
-    from data.agora_task import open_agora_task
-    from data.sample_vocabulary import train_sample_vocabulary
-    from data.task_sets import open_task_data
+    from bort.gluon.finetuning.run import run_seeds, starting_point
+    from data.tasks.report_split import open_agora_task
+    from data.tasks.sample_vocabulary import train_sample_vocabulary
+    from data.tasks.sets import open_task_data
 
     communicator = find_communicator()
     start, vocabulary = starting_point(paths, SAMPLE_ARCHITECTURE, train_sample_vocabulary)

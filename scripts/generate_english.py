@@ -3,8 +3,8 @@
 import argparse
 import json
 
-from bort.command import make_parser, run_command
-from data.generated_english import write_corpus
+from bort.process.command import make_parser, run_command
+from data.generated_english.corpus import write_corpus
 
 
 def main() -> None:

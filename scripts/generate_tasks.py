@@ -3,8 +3,8 @@
 import argparse
 import json
 
-from bort.command import make_parser, run_command
-from data.generated_tasks import NOTICE, GeneratedTasksConfig, write_tasks
+from bort.process.command import make_parser, run_command
+from data.generated_tasks.tasks import NOTICE, GeneratedTasksConfig, write_tasks
 
 
 def main() -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Optional
 
-from bort.command import make_parser, run_command
-from bort.config import Config, setting
 from bort.errors import InputError
+from bort.process.command import make_parser, run_command
+from bort.settings.config import Config, setting
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class ImportConfig(Config):
 def work(arguments: argparse.Namespace) -> None:
     """Import and print what came in."""
     config = ImportConfig.from_arguments(arguments)
-    from bort.files import check_new_folder
+    from bort.storage.files import check_new_folder
 
     output = Path(config.output_dir)
     check_new_folder(output)
@@ -55,11 +55,11 @@ def work(arguments: argparse.Namespace) -> None:
     if config.download is None:
         source = Path(config.source or "")
     else:
-        from bort.export.hub import fetch_from_hub
+        from bort.downloads.huggingface_hub import fetch_from_hub
 
         source, commit = fetch_from_hub(config.download, config.revision or "main")
         origin = {"name": config.download, "commit": commit}
-    from bort.gluon.exporting import import_huggingface
+    from bort.export.exporting import import_huggingface
 
     result = import_huggingface(source, output, config.vocab, origin)
     print(json.dumps({"output_dir": config.output_dir, **result}, indent=2))

@@ -12,9 +12,9 @@ import dataclasses
 import json
 import logging
 
-from bort.command import make_parser, run_command
-from bort.config import Config, setting
-from bort.files import sha256_of_file
+from bort.process.command import make_parser, run_command
+from bort.settings.config import Config, setting
+from bort.storage.files import sha256_of_file
 from bort.tasks.records import GLUE, SUPERGLUE
 from bort.tasks.submissions import make_zip
 

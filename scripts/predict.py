@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import logging
 
-from bort.command import make_parser, run_command
 from bort.inference.config import PredictConfig
+from bort.process.command import make_parser, run_command
 
 
 def work(arguments: argparse.Namespace) -> None:

@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from bort.command import make_parser, run_command
-from demo.plan import DemoConfig
+from bort.process.command import make_parser, run_command
+from experiments.demo.plan import DemoConfig
 
 
 def main() -> None:
@@ -19,8 +19,8 @@ def main() -> None:
 
 
 def _work(parsed: argparse.Namespace) -> int:
-    from demo.stages import train_teacher
-    from demo.text import prepare_text
+    from experiments.demo.text import prepare_text
+    from experiments.demo.training import train_teacher
 
     folder = Path(parsed.folder)
     config = DemoConfig(

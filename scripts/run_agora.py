@@ -16,12 +16,12 @@ from typing import Any, List, Optional
 from bort.agora.config import AgoraConfig, AgoraPaths, AgoraSets, make_sets
 from bort.agora.points_file import read_points
 from bort.agora.timaeus_config import TimaeusConfig
-from bort.command import make_parser, run_command
-from bort.finetuning_config import FinetuningPaths
-from bort.stopping import StopRequest
+from bort.process.command import make_parser, run_command
+from bort.process.stopping import StopRequest
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from bort.tasks.submissions import write_test_predictions
+from bort.training.finetuning_config import FinetuningPaths
 
 SAMPLE_ARCHITECTURE = "2-2-64-128"
 
@@ -47,15 +47,15 @@ def _work(parsed: argparse.Namespace) -> int:
     record = get_task(asked.model_task)  # AX is trained as MNLI
     stop = StopRequest().install()
     os.environ["OMP_NUM_THREADS"] = str(timaeus.threads)  # read when MXNet is imported
-    from bort.gluon.agora_models import options_of
-    from bort.gluon.agora_plan import AgoraPlan
-    from bort.gluon.agora_run import run_agora_in_folder
-    from bort.gluon.agora_sample import make_sample_models
+    from bort.gluon.agora.models import options_of
+    from bort.gluon.agora.plan import AgoraPlan
+    from bort.gluon.agora.run import run_agora_in_folder
+    from bort.gluon.agora.sample import make_sample_models
     from bort.gluon.distributed import find_communicator
-    from bort.gluon.finetuning_run import StartingPoint, starting_point
-    from data.agora_task import open_agora_task
-    from data.sample_vocabulary import train_sample_vocabulary
-    from data.task_sets import open_task_data
+    from bort.gluon.finetuning.run import StartingPoint, starting_point
+    from data.tasks.report_split import open_agora_task
+    from data.tasks.sample_vocabulary import train_sample_vocabulary
+    from data.tasks.sets import open_task_data
 
     communicator = find_communicator()
     folder = Path(paths.output_dir or Path("runs") / "agora" / asked.name)

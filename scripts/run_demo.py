@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from bort.command import make_parser, run_command
-from demo.plan import DemoConfig, make_config
+from bort.process.command import make_parser, run_command
+from experiments.demo.plan import DemoConfig, make_config
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
 def _work(parsed: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(parsed).items() if name not in ("debug", "corpus")}
     config = make_config(parsed.corpus, **given)
-    from demo.experiment import run_demo
+    from experiments.demo.experiment import run_demo
 
     results = run_demo(config)
     shown = ("mlm_accuracy", "mlm_loss", "perplexity", "agora", "seconds", "time_to_equal_accuracy")

@@ -9,9 +9,9 @@ import argparse
 import json
 from typing import Any, Callable, List, Optional
 
-from bort.command import make_parser, run_command
-from bort.pretraining_config import PretrainingConfig, PretrainingPaths
-from bort.stopping import StopRequest
+from bort.process.command import make_parser, run_command
+from bort.process.stopping import StopRequest
+from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
 
 
 def main(
@@ -29,8 +29,8 @@ def _work(parsed: argparse.Namespace, make_communicator: Optional[Callable[[], A
     config = PretrainingConfig.from_arguments(parsed)
     stop = StopRequest().install()
     from bort.gluon.distributed import SingleProcess
-    from bort.gluon.pretraining_run import run_pretraining
-    from data.shards import open_examples, open_held_out, open_vocabulary
+    from bort.gluon.pretraining.run import run_pretraining
+    from data.corpus.shards import open_examples, open_held_out, open_vocabulary
 
     communicator = make_communicator() if make_communicator else SingleProcess()
     vocabulary = open_vocabulary(paths.data, paths.vocab)

@@ -13,9 +13,9 @@ import os
 from pathlib import Path
 from typing import List, Optional
 
-from bort.command import make_parser, run_command
+from bort.process.command import make_parser, run_command
+from bort.process.stopping import StopRequest
 from bort.search.config import SearchConfig, SearchPaths, make_space, read_hyperparameters
-from bort.stopping import StopRequest
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -34,10 +34,10 @@ def _work(parsed: argparse.Namespace) -> int:
     stop = StopRequest().install()
     os.environ["OMP_NUM_THREADS"] = str(config.threads)  # read when MXNet is imported
     from bort.gluon.distributed import find_communicator
-    from bort.gluon.search_questions import SearchText
-    from bort.gluon.search_run import SearchPlan, run_search
-    from bort.gluon.teacher_engines import load_teacher_on
-    from data.shards import open_examples, open_held_out, open_vocabulary
+    from bort.gluon.search.run import SearchPlan, run_search
+    from bort.gluon.teacher.choosing import load_teacher_on
+    from bort.search.questions import SearchText
+    from data.corpus.shards import open_examples, open_held_out, open_vocabulary
 
     communicator = find_communicator()
     vocabulary = open_vocabulary(paths.data, paths.vocab)

@@ -404,7 +404,7 @@ install_everything() {
     say "installing the project (editable)"
     pip install --no-deps --no-build-isolation --no-index -e "$root" ||
         failed "the project could not be installed"
-    # The wheel holds bort alone; data and demo are found in the project's root through this line.
+    # The wheel holds bort alone; data and experiments are found in the project's root through this line.
     quietly "$venv_python" -c 'import os, sys, sysconfig
 with open(os.path.join(sysconfig.get_paths()["purelib"], "bort_project_root.pth"), "wb") as stream:
     stream.write(os.fsencode(sys.argv[1]) + b"\n")' "$root" || failed "the project's root could not be noted"

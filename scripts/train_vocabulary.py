@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Tuple
 
-from bort.command import make_parser, run_command
-from bort.config import Config, setting
 from bort.errors import InputError
+from bort.process.command import make_parser, run_command
+from bort.settings.config import Config, setting
 from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
-from data.documents import read_documents
-from data.text_files import FORMATS, find_files
+from data.corpus.documents import read_documents
+from data.corpus.text_files import FORMATS, find_files
 
 
 @dataclass(frozen=True)

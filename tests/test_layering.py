@@ -14,19 +14,32 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FRAMEWORKS = {"mxnet", "gluonnlp", "horovod"}
 
-# package -> what it must never import. `bort.engines` and `bort.inference` reach MXNet only through
-# bort.gluon, so they may import that, but no framework.
+# package -> what it must never import. `bort.engines` opens `bort.gluon.engine`, late: nothing else
+# outside `bort.gluon` reaches MXNet.
+STAGES = {"bort.search", "bort.agora", "bort.teacher", "bort.training", "bort.tasks"}
+ABOVE = {"bort.gluon", "bort.engines", "bort.export", "bort.inference", "bort.report"}
+ROOMS = {f"bort.{path.name}" for path in (ROOT / "bort").iterdir() if path.is_dir()} - {
+    "bort.__pycache__"
+}
 FORBIDDEN = {
-    "bort": {"data", "demo", "scripts", "tests", "benchmarks"},
-    "bort.architecture": {"bort.gluon", "bort.search", "bort.text", "bort.tasks", "bort.agora"},
-    "bort.config": {"bort.gluon", "bort.search", "bort.text", "bort.tasks", "bort.agora"},
+    "bort": {"data", "experiments", "scripts", "tests", "benchmarks"},
+    "bort.architecture": ROOMS - {"bort.storage"},
     "bort.errors": {"bort"},
-    "bort.text": {"bort.gluon", "bort.engines", "bort.export", "bort.report", "bort.search"},
-    "bort.tasks": {"bort.gluon", "bort.engines", "bort.export", "bort.report", "bort.search"},
-    "bort.search": {"bort.gluon", "bort.engines", "bort.export", "bort.report"},
-    "bort.agora": {"bort.gluon", "bort.engines", "bort.export", "bort.report"},
-    "bort.export": {"bort.gluon", "bort.engines", "bort.report"},
-    "data": {"bort.gluon", "bort.engines", "bort.report", "demo", "scripts"},
+    "bort.settings": ROOMS - {"bort.settings"},
+    "bort.storage": ROOMS - {"bort.storage"},
+    "bort.process": ROOMS - {"bort.process", "bort.storage"},
+    "bort.downloads": STAGES | ABOVE,
+    "bort.text": STAGES | ABOVE | {"bort.formats", "bort.network"},
+    "bort.tasks": ABOVE | {"bort.formats", "bort.network", "bort.agora", "bort.search"},
+    "bort.network": STAGES | ABOVE | {"bort.formats"},
+    "bort.training": ABOVE | {"bort.search", "bort.agora", "bort.formats"},
+    "bort.teacher": ABOVE | {"bort.search", "bort.agora", "bort.formats"},
+    "bort.search": ABOVE | {"bort.agora", "bort.formats"},
+    "bort.agora": ABOVE | {"bort.search", "bort.formats"},
+    "bort.formats": STAGES | ABOVE,
+    "bort.engines": STAGES - {"bort.search"} | {"bort.export", "bort.inference", "bort.report"},
+    "bort.export": STAGES | {"bort.gluon", "bort.inference", "bort.report"},
+    "data": {"bort.gluon", "bort.engines", "bort.report", "experiments", "scripts"},
 }
 PURE = ("bort", "data")
 NOT_PURE = ("bort.gluon", "bort.report")
@@ -62,7 +75,7 @@ def is_inside(name: str, package: str) -> bool:
 def breaches(root: Path) -> List[str]:
     """Every import under `root` that goes against an arrow."""
     found = []
-    for folder in ("bort", "data", "demo", "scripts"):
+    for folder in ("bort", "data", "experiments", "scripts"):
         for path in sorted((root / folder).rglob("*.py")):
             module = module_name(path, root)
             source = path.read_text(encoding="utf-8")
@@ -123,7 +136,7 @@ def test_no_import_goes_against_an_arrow() -> None:
 
 def test_pure_modules_import_without_frameworks() -> None:
     names = pure_modules()
-    assert {"bort", "bort.architecture", "bort.config"} <= set(names)
+    assert {"bort", "bort.architecture", "bort.settings.config"} <= set(names)
     result = run_python(BLOCK_AND_IMPORT, *names)
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -143,18 +156,21 @@ def test_importing_bort_imports_no_framework() -> None:
     ("file", "source"),
     [
         ("bort/text/bad.py", "import data"),
-        ("bort/text/bad.py", "from data.glue import read"),
+        ("bort/text/bad.py", "from data.readers.glue import read"),
         ("bort/text/bad.py", "def late():\n    import mxnet as mx\n    return mx"),
         ("bort/inference.py", "from gluonnlp.data import x"),
         ("bort/search/bad.py", "from bort.gluon import model"),
         ("bort/search/bad.py", "from ..gluon.model import BortModel"),
         ("bort/search/__init__.py", "from ..gluon import model"),
-        ("bort/agora/bad.py", "import importlib\nimportlib.import_module('bort.gluon.model')"),
+        (
+            "bort/agora/bad.py",
+            "import importlib\nimportlib.import_module('bort.gluon.engine')",
+        ),
         ("data/bad.py", "import horovod.mxnet as hvd"),
         ("data/bad.py", "from bort.gluon import model"),
-        ("bort/errors.py", "from bort.files import read_json"),
+        ("bort/errors.py", "from bort.storage.files import read_json"),
         ("bort/engines/bad.py", "def late():\n    import mxnet"),
-        ("bort/export/bad.py", "from bort.engines.choosing import open_engine"),
+        ("bort/export/bad.py", "from bort.gluon.engine import GluonEngine"),
     ],
 )
 def test_a_breach_is_found(tmp_path: Path, file: str, source: str) -> None:

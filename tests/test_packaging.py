@@ -93,7 +93,7 @@ def build_wheel(project_root: Path, tmp_path: Path) -> Path:
     source = tmp_path / "source"
     source.mkdir()
     shutil.copy(project_root / "pyproject.toml", source)
-    for folder in ("bort", "data", "demo", "scripts", "tests"):
+    for folder in ("bort", "data", "experiments", "scripts", "tests"):
         if (project_root / folder).is_dir():
             shutil.copytree(
                 project_root / folder,
@@ -137,8 +137,8 @@ print("data" in sys.modules)
 def test_the_installed_wheel_predicts_beside_a_folder_named_data(
     project_root: Path, tmp_path: Path
 ) -> None:
-    from bort.gluon.array_network import write_network
-    from tests.export.parity import BORT, make_network
+    from bort.gluon.network.array_network import write_network
+    from tests.formats.parity import BORT, make_network
     from tests.text.tiny_vocabulary import tiny_vocabulary
 
     vocabulary = tiny_vocabulary()

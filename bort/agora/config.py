@@ -19,8 +19,8 @@ from bort.agora.hyperparameters import (
 from bort.agora.pruning import DIRECTIONS, EXTENTS, LAST_GROUPS
 from bort.agora.socrates import LABELS
 from bort.agora.tau import COMBINATIONS, TAUS
-from bort.config import Config, setting
 from bort.errors import InputError
+from bort.settings.config import Config, setting
 
 REPLAYS = ("none", "redraw", "extend", "always")
 SOURCES = ("mistakes", "dev")

@@ -11,9 +11,9 @@ from typing import Counter as CounterType
 
 import numpy as np
 
-from bort.config import Config, setting
 from bort.errors import InputError
-from bort.files import PathLike, read_json
+from bort.settings.config import Config, setting
+from bort.storage.files import PathLike, read_json
 
 T = TypeVar("T")
 

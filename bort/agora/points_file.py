@@ -9,7 +9,7 @@ from typing import Any, List, Sequence
 from bort.agora.examples import Example, Label, Point
 from bort.agora.task_data import AgoraTask
 from bort.errors import InputError
-from bort.files import atomic_write
+from bort.storage.files import atomic_write
 from bort.tasks.formulations import input_labels
 from bort.tasks.records import TaskRecord
 

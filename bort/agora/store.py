@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from bort.agora.examples import Label
 from bort.agora.trainings import TrainedTimaeus
 from bort.errors import InputError
-from bort.result_store import ResultStore
+from bort.storage.result_store import ResultStore
 
 Answered = Tuple[Label, Optional[Tuple[float, ...]]]
 

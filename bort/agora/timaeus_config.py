@@ -6,8 +6,8 @@ import dataclasses
 from typing import Optional
 
 from bort.agora.hyperparameters import HyperparameterSet
-from bort.config import Config, setting
-from bort.finetuning_config import HEADS, FinetuningConfig
+from bort.settings.config import Config, setting
+from bort.training.finetuning_config import HEADS, FinetuningConfig
 
 
 @dataclasses.dataclass(frozen=True)

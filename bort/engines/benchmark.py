@@ -30,9 +30,9 @@ from bort.engines.choosing import (
 from bort.engines.protocol import FAST, FP32, Engine
 from bort.engines.sources import Source, read_source, source_of_network
 from bort.errors import InputError
-from bort.export.random_network import random_network
+from bort.network.random_network import random_network
+from bort.process.threads import available_cores
 from bort.search.latency import describe_machine
-from bort.threads import available_cores
 
 log = logging.getLogger(__name__)
 

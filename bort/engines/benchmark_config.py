@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Optional, Tuple
 
-from bort.config import Config, setting
 from bort.engines.protocol import ENGINES, PRECISIONS
 from bort.errors import InputError
+from bort.settings.config import Config, setting
 
 NONE = "none"
 

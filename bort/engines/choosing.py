@@ -31,10 +31,10 @@ from bort.engines.sources import (
     source_of_network,
 )
 from bort.errors import InputError
-from bort.export.network import ArrayNetwork
-from bort.export.onnx_file import arrays_of_onnx
-from bort.export.onnx_graph import build_onnx
-from bort.threads import available_cores
+from bort.formats.onnx_file import arrays_of_onnx
+from bort.formats.onnx_graph import build_onnx
+from bort.network.array_network import ArrayNetwork
+from bort.process.threads import available_cores
 
 AUTO = "auto"
 _READS = {

@@ -1,4 +1,4 @@
-"""An engine that runs the ONNX graph of `bort.export.onnx_graph`, whichever library runs it."""
+"""An engine that runs the ONNX graph of `bort.formats.onnx_graph`, whichever library runs it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from bort.engines.protocol import ModelDescription, check_inputs, check_positions
 from bort.errors import InputError
-from bort.export.onnx_graph import (
+from bort.formats.onnx_graph import (
     ATTENTION_MASK,
     HIDDEN,
     INPUT_IDS,

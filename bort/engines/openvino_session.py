@@ -9,7 +9,7 @@ import numpy as np
 
 from bort.engines.protocol import BF16
 from bort.errors import InputError
-from bort.export.openvino_file import core
+from bort.formats.openvino_file import core
 
 DEVICE = "CPU"
 

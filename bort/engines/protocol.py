@@ -11,7 +11,7 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.export.network import ArrayNetwork
+from bort.network.array_network import ArrayNetwork
 
 MXNET, ONNXRUNTIME, OPENVINO = "mxnet", "onnxruntime", "openvino"
 ENGINES = (OPENVINO, ONNXRUNTIME, MXNET)

@@ -8,16 +8,16 @@ from typing import Optional
 
 from bort.engines.protocol import FP32, ModelDescription
 from bort.errors import InputError
-from bort.export import onnx_file, openvino_file
-from bort.export.exported_folder import (
+from bort.formats import onnx_file, openvino_file
+from bort.formats.exported_folder import (
     VOCABULARY_FOLDER,
     ExportedModel,
     read_exported_description,
 )
-from bort.export.huggingface import CONFIG_FILE
-from bort.export.huggingface_import import read_huggingface
-from bort.export.model_folder import DESCRIPTION_FILE, read_model_folder
-from bort.export.network import ArrayNetwork
+from bort.formats.huggingface.reader import read_huggingface
+from bort.formats.huggingface.writer import CONFIG_FILE
+from bort.network.array_network import ArrayNetwork
+from bort.network.model_folder import DESCRIPTION_FILE, read_model_folder
 
 ARRAYS, ONNX, IR = "weights", "an ONNX file", "OpenVINO's own files"
 

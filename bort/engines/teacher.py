@@ -12,13 +12,13 @@ from bort.engines.choosing import open_source, require_engine
 from bort.engines.protocol import Engine
 from bort.engines.sources import Source, read_source, source_of_network
 from bort.errors import InputError
-from bort.export.network import ArrayNetwork
-from bort.files import sha256_of_file
+from bort.network.array_network import ArrayNetwork
+from bort.storage.files import sha256_of_file
 from bort.text.examples import MaskedBatch
 
 
 class EngineTeacher:
-    """Implements `bort.teacher.LiveTeacher`: the encoder, and the decoder at masked positions.
+    """A `bort.teacher.answers.LiveTeacher`: the encoder, and the decoder at masked positions.
 
     Args:
         engine: runs the network.

@@ -11,14 +11,14 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 
 from bort.errors import WorkError
-from bort.export.huggingface_reference import (
+from bort.formats.huggingface.reference import (
     CLASSIFIER,
     ENCODER,
     MASKED_LM,
     HuggingFaceReference,
 )
-from bort.export.network import ArrayNetwork
-from bort.export.tokenizer import TOKENIZER_FILE
+from bort.formats.huggingface.tokenizer import TOKENIZER_FILE
+from bort.network.array_network import ArrayNetwork
 from bort.text.vocabulary import Vocabulary
 
 TOLERANCE = 1e-5

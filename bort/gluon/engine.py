@@ -16,9 +16,9 @@ from bort.engines.protocol import (
     check_inputs,
     check_positions,
 )
-from bort.export.network import ArrayNetwork
-from bort.gluon.array_network import as_network
-from bort.gluon.model import BortClassifier
+from bort.gluon.network.array_network import as_network
+from bort.gluon.network.model import BortClassifier
+from bort.network.array_network import ArrayNetwork
 
 
 class GluonEngine:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from bort.config import Config, setting
 from bort.errors import InputError
 from bort.inference.lines import INPUT_FORMATS, JSONL, OUTPUT_FORMATS, TEXT_FORMAT
+from bort.settings.config import Config, setting
 
 AUTO = "auto"
 STANDARD = "-"

@@ -23,7 +23,6 @@ import numpy as np
 from bort.engines.choosing import open_engine
 from bort.engines.protocol import Engine
 from bort.errors import InputError
-from bort.files import PathLike
 from bort.inference.answering import check_finite, filled_text, task_answers, text_answers
 from bort.inference.fitting import check_vocabulary, labels_of, maximum_length, task_of
 from bort.inference.questions import (
@@ -38,6 +37,7 @@ from bort.inference.questions import (
 )
 from bort.inference.results import Answer, Embedding
 from bort.inference.running import MEAN, POOLINGS, OnInputs, Runner, ignore
+from bort.storage.files import PathLike
 from bort.tasks.features import TaskFeatures, TooLittleRoom, tokenise
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary

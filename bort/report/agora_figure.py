@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Optional, Sequence
 
 from bort.agora.reports import IterationReport
-from bort.files import atomic_write
+from bort.storage.files import atomic_write
 
 
 def draw_agora(

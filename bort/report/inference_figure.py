@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
 
 from bort.engines.benchmark import Row
-from bort.files import atomic_write
+from bort.storage.files import atomic_write
 
 _COLOURS = ("#c8553d", "#3d6fa5", "#7a9e5f", "#8a6fae", "#c9a227", "#777777")
 

@@ -8,7 +8,7 @@ from typing import Any, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from bort.files import atomic_write
+from bort.storage.files import atomic_write
 
 COLOURS = ("#1b6ca8", "#c8553d", "#5b8c5a", "#8a5a83", "#444444")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict
 
-from bort.files import atomic_write
 from bort.search.ranking import SearchResult, pareto_front
+from bort.storage.files import atomic_write
 
 
 def draw_search(path: Path, result: SearchResult, unit: str) -> None:

@@ -6,12 +6,12 @@ import dataclasses
 import math
 from typing import List, Optional, Tuple
 
-from bort.config import Config, setting
 from bort.errors import InputError
-from bort.files import read_json
 from bort.search.space import PAPER_SPACE, SearchSpace, read_space
 from bort.search.surrogates import Hyperparameters
-from bort.teacher import check_teacher_engine
+from bort.settings.config import Config, setting
+from bort.storage.files import read_json
+from bort.teacher.answers import check_teacher_engine
 from bort.text.masking import MaskingPolicy
 
 STRATEGIES = ("fptas", "exhaustive", "random")

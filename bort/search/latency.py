@@ -12,7 +12,7 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.files import read_json, write_json
+from bort.storage.files import read_json, write_json
 
 _FORMAT = "bort-latencies-1"
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.files import PathLike, read_json
+from bort.storage.files import PathLike, read_json
 
 _AXES = ("depths", "heads", "hiddens", "intermediates")
 

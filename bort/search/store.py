@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Dict
 
 from bort.errors import InputError
-from bort.result_store import ResultStore
 from bort.search.surrogates import Trial
+from bort.storage.result_store import ResultStore
 
 
 class TrialStore:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Protocol
 
 from bort.architecture import Architecture
-from bort.config import Config, setting
 from bort.errors import InputError
+from bort.settings.config import Config, setting
 
 OPTIMIZERS = ("sgd", "bertadam")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Optional
 
-from bort.config import Config, setting
+from bort.settings.config import Config, setting
 
 PER_OPTION, FOUR_WAY = "option", "four-way"
 MASK_MARKER = "<mask>"

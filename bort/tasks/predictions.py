@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Tuple, Union
 
 from bort.errors import InputError
-from bort.files import PathLike, atomic_write
+from bort.storage.files import PathLike, atomic_write
 from bort.tasks.records import ANSWERS, RACE, TaskRecord, get_task
 
 TSV_HEADER = "index\tprediction"

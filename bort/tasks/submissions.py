@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Union
 
 from bort.errors import InputError
-from bort.files import PathLike, atomic_write
+from bort.storage.files import PathLike, atomic_write
 from bort.tasks.judging import TaskSet
 from bort.tasks.predictions import prediction_bytes, read_predictions, write_predictions
 from bort.tasks.records import ANSWERS, GLUE, SUPERGLUE, TASKS, Split, TaskRecord, get_task

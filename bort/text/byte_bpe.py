@@ -18,7 +18,7 @@ import numpy as np
 import tiktoken
 
 from bort.errors import InputError
-from bort.files import atomic_write
+from bort.storage.files import atomic_write
 from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK
 from bort.text.vocabulary_record import write_record
 

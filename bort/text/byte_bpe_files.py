@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Dict, List, Mapping
 
 from bort.errors import InputError
-from bort.files import read_json
+from bort.storage.files import read_json
 from bort.text.byte_bpe import ByteBPE, Entry, Merge, bytes_of_name, name_of_bytes
 from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK
 

@@ -18,9 +18,9 @@ from typing import Any, Iterable, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
-from bort.config import Config, setting
 from bort.errors import InputError, WorkError
-from bort.files import atomic_write
+from bort.settings.config import Config, setting
+from bort.storage.files import atomic_write
 from bort.text.vocabulary import BOS, EOS, MASK, PAD, UNK
 from bort.text.vocabulary_record import write_record
 

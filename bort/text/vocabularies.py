@@ -8,8 +8,8 @@ from typing import Protocol, Sequence, Tuple, Union
 
 import numpy as np
 
+from bort.downloads import gluonnlp as gluonnlp_files
 from bort.errors import InputError
-from bort.text import gluonnlp_files
 from bort.text.byte_bpe import KIND as BYTE_BPE
 from bort.text.byte_bpe_files import (
     read_fairseq,

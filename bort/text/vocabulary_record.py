@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, Sequence
 
 from bort.errors import InputError
-from bort.files import read_json, sha256_of_file, write_json
+from bort.storage.files import read_json, sha256_of_file, write_json
 
 RECORD_NAME = "vocabulary.json"
 

@@ -20,7 +20,7 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 import numpy as np
 
 from bort.errors import InputError
-from bort.files import atomic_write, read_json, write_json
+from bort.storage.files import atomic_write, read_json, write_json
 from bort.text.vocabulary_record import write_record
 
 KIND = "wordpiece"

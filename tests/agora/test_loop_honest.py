@@ -10,11 +10,11 @@ import pytest
 from bort.agora.examples import normalised_key
 from bort.agora.hyperparameters import grid
 from bort.agora.loop import run_agora
-from bort.agora.significance import sign_flip_p_value
 from bort.agora.splits import SealedReport
 from bort.agora.tau import build_tau
 from bort.agora.trainings import Training, Trainings
 from bort.errors import InputError, WorkError
+from bort.report.significance import sign_flip_p_value
 from tests.agora.learner import (
     SETS,
     AnyWord,

@@ -14,9 +14,9 @@ from bort.tasks.features import tokenise
 from bort.tasks.formulations import make_inputs
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TASKS, get_task
-from data.sample_vocabulary import train_sample_vocabulary
-from data.task_files import read_items
-from data.task_sets import open_task_data
+from data.tasks.files import read_items
+from data.tasks.sample_vocabulary import train_sample_vocabulary
+from data.tasks.sets import open_task_data
 from tests.agora.learner import AnyWord
 
 OPTIONS = TaskOptions()

@@ -15,9 +15,9 @@ from bort.engines import benchmark
 from bort.engines.benchmark import Case, Row, as_table, measure_inference
 from bort.engines.benchmark_config import InferenceBenchmarkConfig
 from bort.errors import InputError
-from bort.export.random_network import random_network
-from bort.gluon.array_network import write_network
-from tests.export.parity import BORT, make_network
+from bort.gluon.network.array_network import write_network
+from bort.network.random_network import random_network
+from tests.formats.parity import BORT, make_network
 from tests.integration.commands import ROOT, run
 
 TINY = ("1-2-16-16", "1-2-16-32")

@@ -14,11 +14,11 @@ import pytest
 
 from bort.engines.choosing import open_engine, open_network
 from bort.errors import InputError
-from bort.export.onnx_file import write_onnx
-from bort.export.openvino_file import write_openvino
-from bort.gluon.array_network import write_network
+from bort.formats.onnx_file import write_onnx
+from bort.formats.openvino_file import write_openvino
+from bort.gluon.network.array_network import write_network
 from tests.conftest import PROJECT_ROOT
-from tests.export.parity import make_batch, make_network
+from tests.formats.parity import make_batch, make_network
 
 BLOCKED = """
 import sys
@@ -181,7 +181,7 @@ def test_a_file_that_is_no_graph_is_named(onnx_folder: Path) -> None:
 STOPPED = """
 import os, signal, sys
 from bort.engines.choosing import open_network
-from tests.export.parity import make_network
+from tests.formats.parity import make_network
 
 engines = [open_network(make_network(), "openvino", threads=1) for _ in range(3)]
 while engines:

@@ -15,13 +15,13 @@ from bort.engines.choosing import installed_engines, open_engine, open_network
 from bort.engines.graph_engine import GraphEngine, Session
 from bort.engines.protocol import ENGINES, Engine, ModelDescription
 from bort.errors import InputError
-from bort.export.exported_folder import read_exported_description
-from bort.export.huggingface import write_huggingface
-from bort.export.network import ArrayNetwork
-from bort.export.onnx_file import arrays_of_onnx, write_onnx
-from bort.export.openvino_file import write_openvino
-from bort.gluon.array_network import answers, as_network, write_network
-from tests.export.parity import (
+from bort.formats.exported_folder import read_exported_description
+from bort.formats.huggingface.writer import write_huggingface
+from bort.formats.onnx_file import arrays_of_onnx, write_onnx
+from bort.formats.openvino_file import write_openvino
+from bort.gluon.network.array_network import answers, as_network, write_network
+from bort.network.array_network import ArrayNetwork
+from tests.formats.parity import (
     ABSOLUTE,
     BORT,
     RELATIVE,

@@ -13,9 +13,9 @@ from typing import Any, Dict
 import pytest
 
 from bort.engines.openvino_session import OpenVinoSession
-from bort.export.network import ArrayNetwork
-from bort.export.onnx_graph import build_onnx
-from tests.export.parity import SHAPES, make_network
+from bort.formats.onnx_graph import build_onnx
+from bort.network.array_network import ArrayNetwork
+from tests.formats.parity import SHAPES, make_network
 
 PARTS: Dict[str, Dict[str, Any]] = {
     "encoder": {},

@@ -17,7 +17,7 @@ from bort.inference.results import Classification, FilledText, Regression
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TASKS, get_task
 from bort.text.wordpiece import WordPiece
-from data.task_files import read_items
+from data.tasks.files import read_items
 from tests.inference.fake_engine import (
     HIDDEN,
     VOCABULARY,

@@ -9,7 +9,7 @@ from bort.inference.questions import MaskedQuestions, TaskQuestions, TextQuestio
 from bort.tasks.formulations import make_inputs
 from bort.tasks.options import FOUR_WAY, TaskOptions
 from bort.tasks.records import TASKS, get_task
-from data.task_files import read_items
+from data.tasks.files import read_items
 
 
 def questions_of(name: str, options: TaskOptions = TaskOptions()) -> TaskQuestions:  # noqa: B008

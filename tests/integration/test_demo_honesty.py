@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from bort.gluon.distributed import SingleProcess
-from bort.gluon.model import BortModel
-from bort.gluon.pretraining import pretrain
-from bort.gluon.teacher import GluonTeacher
-from bort.teacher import TeacherAnswers
-from demo.plan import DemoConfig
-from demo.stages import (
+from bort.gluon.network.model import BortModel
+from bort.gluon.pretraining.pretrain import pretrain
+from bort.gluon.teacher.live import GluonTeacher
+from bort.teacher.answers import TeacherAnswers
+from experiments.demo.plan import DemoConfig
+from experiments.demo.text import prepare_text
+from experiments.demo.training import (
     Text,
     architecture_for,
     student_settings,
@@ -27,7 +28,6 @@ from demo.stages import (
     train_teacher,
     unigram_accuracy,
 )
-from demo.text import prepare_text
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

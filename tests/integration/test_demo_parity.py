@@ -15,25 +15,25 @@ import numpy as np
 import pytest
 
 from benchmarks.precision_loss import measure
-from bort.files import new_folder
-from bort.finetuning_config import FinetuningConfig
-from bort.gluon.agora_sample import make_socrates
-from bort.gluon.array_network import answers, read_network, write_network
+from bort.export.exporting import ExportSource, export_huggingface, export_onnx
+from bort.gluon.agora.sample import make_socrates
 from bort.gluon.distributed import SingleProcess
-from bort.gluon.exporting import ExportSource, export_huggingface, export_onnx
-from bort.gluon.finetuning_run import StartingPoint, run_finetuning
-from bort.gluon.model_folder import load_model_folder
+from bort.gluon.finetuning.run import StartingPoint, run_finetuning
+from bort.gluon.network.array_network import answers, read_network, write_network
+from bort.gluon.network.model_folder import load_model_folder
+from bort.storage.files import new_folder
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from bort.text.vocabularies import load_vocabulary
-from data.scarce_tasks import ScarceSizes, open_scarce_task, write_scarce_tasks
-from data.task_sets import open_task_data
-from demo.plan import DemoConfig
-from demo.search import record_answers
-from demo.stages import train_teacher
-from demo.students import train_students
-from demo.text import prepare_text
-from tests.export.parity import (
+from bort.training.finetuning_config import FinetuningConfig
+from data.generated_tasks.scarce import ScarceSizes, open_scarce_task, write_scarce_tasks
+from data.tasks.sets import open_task_data
+from experiments.demo.plan import DemoConfig
+from experiments.demo.search import record_answers
+from experiments.demo.students import train_students
+from experiments.demo.text import prepare_text
+from experiments.demo.training import train_teacher
+from tests.formats.parity import (
     ABSOLUTE,
     RELATIVE,
     assert_equal_outputs,

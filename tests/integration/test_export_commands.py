@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.export.hub_server import COMMIT, serve
+from tests.downloads.hub_server import COMMIT, serve
 from tests.integration.commands import ROOT, run
 
 pytestmark = pytest.mark.integration

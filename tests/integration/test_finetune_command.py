@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from bort.gluon.checkpoint import checkpoint_steps
+from bort.gluon.training.checkpoint import checkpoint_steps
 from tests.integration.commands import ROOT, SECONDS, run
 
 pytestmark = pytest.mark.integration

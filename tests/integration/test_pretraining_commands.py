@@ -19,7 +19,7 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
-from bort.gluon.checkpoint import checkpoint_steps
+from bort.gluon.training.checkpoint import checkpoint_steps
 from tests.integration.commands import ROOT, SECONDS, run
 
 pytestmark = pytest.mark.integration
@@ -158,11 +158,11 @@ SLOW_STEPS = """
 import sys, threading, time
 
 def slow_down():
-    while "bort.gluon.trainer" not in sys.modules or not hasattr(
-        sys.modules["bort.gluon.trainer"], "DistillationTrainer"
+    while "bort.gluon.pretraining.trainer" not in sys.modules or not hasattr(
+        sys.modules["bort.gluon.pretraining.trainer"], "DistillationTrainer"
     ):
         time.sleep(0.01)
-    trainer = sys.modules["bort.gluon.trainer"].DistillationTrainer
+    trainer = sys.modules["bort.gluon.pretraining.trainer"].DistillationTrainer
     step = trainer.step
     def slow(self, *arguments):
         time.sleep(7)

@@ -13,7 +13,7 @@ from typing import List
 import numpy as np
 import pytest
 
-from bort.teacher_cache import TeacherCache
+from bort.teacher.cache import TeacherCache
 from tests.integration.test_pretraining_commands import (
     ONE,
     ROOT,
@@ -163,9 +163,9 @@ SLOW_ANSWERS = """
 import sys, threading, time
 
 def slow_down():
-    while not hasattr(sys.modules.get("bort.gluon.teacher"), "load_teacher"):
+    while not hasattr(sys.modules.get("bort.gluon.teacher.live"), "load_teacher"):
         time.sleep(0.01)
-    teacher = sys.modules["bort.gluon.teacher"].GluonTeacher
+    teacher = sys.modules["bort.gluon.teacher.live"].GluonTeacher
     answer = teacher.answer
     def slow(self, batch):
         time.sleep(0.1)

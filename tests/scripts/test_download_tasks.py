@@ -15,8 +15,8 @@ from typing import Any, Iterator
 import pytest
 
 from bort.errors import InputError
-from data import task_downloads
-from tests.data.local_server import Site, serve
+from data.tasks import downloads as task_downloads
+from tests.downloads.local_server import Site, serve
 from tests.scripts.commands import assert_one_line, run
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bort.files import sha256_of_file
+from bort.storage.files import sha256_of_file
 from bort.tasks.predictions import write_predictions
 from tests.scripts.commands import assert_one_line, run
 

@@ -12,7 +12,7 @@ from bort.tasks.formulations import input_labels, make_inputs
 from bort.tasks.items import TaskItem
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TASKS, get_task
-from data.task_files import read_items
+from data.tasks.files import read_items
 from tests.tasks.task_samples import VOCABULARY
 
 YES, NO = [0.0, 2.0], [2.0, 0.0]

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from bort.downloads import gluonnlp as gluonnlp_files
 from bort.errors import BortError, InputError
-from bort.export.tokenizer import write_tokenizer
-from bort.text import gluonnlp_files
+from bort.formats.huggingface.tokenizer import write_tokenizer
 from bort.text.byte_bpe_files import read_tokenizer_json
 from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
 from bort.text.vocabularies import load_vocabulary

@@ -13,10 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bort.errors import InputError
-from bort.export.tokenizer import wordpiece_tokenizer, write_tokenizer
+from bort.formats.huggingface.tokenizer import wordpiece_tokenizer, write_tokenizer
 from bort.text.vocabularies import load_vocabulary
 from bort.text.wordpiece import WordPiece
-from tests.export.hard_texts import hard_texts, without_surrogates
+from tests.formats.huggingface.hard_texts import hard_texts, without_surrogates
 
 SIGNS = [*"abcdefghijklmnopqrstuvwxyzABEST0123456789", *"äßéабв東京!?.,-'$"]
 PIECES = [

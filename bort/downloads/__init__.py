@@ -1,0 +1,1 @@
+"""Downloads: HTTPS, archives, model hubs."""

@@ -1,0 +1,274 @@
+"""Fetching a file over HTTPS: continued where it broke off, checked, then put under its name."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import os
+import socket
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional
+
+from bort.errors import InputError, WorkError
+from bort.storage.files import read_json, sha256_of_file, sync_folder, write_json
+from bort.storage.run_folder import Progress
+
+log = logging.getLogger(__name__)
+
+RECORD_NAME = "downloads.json"
+ATTEMPTS = 3
+TIMEOUT_SECONDS = 30.0
+MAXIMUM_BYTES = 4 << 30
+_BLOCK = 1 << 16
+_LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file that can be fetched.
+
+    Attributes:
+        url: its address.
+        size: bytes, None where nobody published it.
+        sha256: 64 hexadecimal digits; "" where nobody published them: then the first download is
+            trusted, recorded, and later ones are held to it.
+    """
+
+    url: str
+    size: Optional[int] = None
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return Path(urllib.parse.urlsplit(self.url).path).name
+
+
+def fetch(
+    remote: RemoteFile,
+    folder: Path,
+    *,
+    local_server: str = "",
+    offline: bool = False,
+    enabled: bool = True,
+) -> Path:
+    """Bring a file into a folder, unless it is there already, and check it.
+
+    What has arrived stays in `<name>.part`, and the next call continues there. The record of
+    checksums is `downloads.json` in the folder.
+
+    Args:
+        remote: what to fetch.
+        folder: where to.
+        local_server: for tests: an address of this machine to ask instead of the real host; only
+            there plain HTTP is allowed.
+        offline: never touch the network: a file that is not there is an error.
+        enabled: whether to show progress.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        InputError: the address is not HTTPS; the file that lies in the folder is another one;
+            offline, and there is none.
+        WorkError: no network, a refusal by the server, a download cut short or damaged.
+    """
+    target = folder / remote.name
+    url = _address(remote.url, local_server)
+    if target.exists():
+        _verify(remote, target, folder, InputError)
+        return target
+    if offline:
+        raise InputError(f"{target}: is not there, and offline nothing is fetched ({remote.url})")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorkError(f"{folder}: cannot be made: {error.strerror or error}") from error
+    part = folder / (remote.name + ".part")
+    for attempt in range(1, ATTEMPTS + 1):
+        problem = _continue(remote, url, part, bool(local_server), enabled)
+        if not problem:
+            break
+        if attempt == ATTEMPTS:
+            raise WorkError(f"{url}: {problem}; what has arrived is kept, run again to continue")
+        log.info("%s: %s, continuing", remote.name, problem)
+    try:
+        _verify(remote, part, folder, WorkError)
+    except WorkError:
+        _forget(part)
+        raise
+    os.replace(part, target)
+    sync_folder(folder)
+    _forget(part)
+    return target
+
+
+def _continue(remote: RemoteFile, url: str, part: Path, plain_allowed: bool, enabled: bool) -> str:
+    """Ask once for what is missing of a file; "" when it is whole, else what went wrong."""
+    state = _read_state(part)
+    begin = part.stat().st_size if part.exists() and (remote.sha256 or state) else 0
+    if remote.size is not None and begin >= remote.size:
+        if begin == remote.size:
+            return ""
+        begin = 0
+    headers = {"User-Agent": "bort", "Accept-Encoding": "identity"}
+    if begin:
+        headers["Range"] = f"bytes={begin}-"
+        if state:
+            headers["If-Range"] = state
+    handlers: List[urllib.request.BaseHandler] = [_SecureRedirects(plain_allowed)]
+    if plain_allowed:
+        handlers.append(urllib.request.ProxyHandler({}))  # no proxy stands before this machine
+    opener = urllib.request.build_opener(*handlers)
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+            return _receive(remote, response, part, begin, enabled)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:
+            _forget(part)
+            return "the server refuses to continue there, starting anew"
+        raise WorkError(f"{url}: the server answers {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise WorkError(
+            f"{url}: cannot be reached ({error.reason}): is there a network? "
+            f"A file fetched elsewhere can be put into {part.parent}"
+        ) from error
+    except (http.client.HTTPException, ConnectionError, socket.timeout) as error:
+        return f"the connection broke ({error or type(error).__name__})"
+
+
+def _receive(remote: RemoteFile, response: Any, part: Path, begin: int, enabled: bool) -> str:
+    status = response.status
+    if status == 206 and not _continues_at(response, begin):
+        _forget(part)
+        return "the server continued somewhere else, starting anew"
+    if status != 206:
+        begin = 0
+    length = response.headers.get("Content-Length")
+    announced = begin + int(length) if length is not None and length.isdigit() else None
+    total = remote.size if remote.size is not None else announced
+    limit = MAXIMUM_BYTES if total is None else total
+    validator = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+    _write_state(part, "" if validator.startswith("W/") else validator)
+    done = begin
+    progress = Progress(
+        total or 0, remote.name, unit="B", done=begin, enabled=enabled and total is not None
+    )
+    try:
+        with part.open("ab" if begin else "wb") as stream:
+            for block in iter(lambda: response.read(_BLOCK), b""):
+                done += len(block)
+                if done > limit:
+                    raise WorkError(f"{remote.url}: is longer than {limit} bytes")
+                stream.write(block)
+                progress.advance(len(block))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except WorkError:
+        _forget(part)
+        raise
+    except http.client.IncompleteRead:
+        pass  # the count below says so
+    finally:
+        progress.close()
+    if total is not None and part.stat().st_size < total:
+        return f"cut short after {part.stat().st_size} of {total} bytes"
+    return ""
+
+
+def _continues_at(response: Any, begin: int) -> bool:
+    return str(response.headers.get("Content-Range", "")).startswith(f"bytes {begin}-")
+
+
+def _verify(remote: RemoteFile, path: Path, folder: Path, error: Any) -> None:
+    """Check size and SHA-256, against what was published or else what was recorded."""
+    size = path.stat().st_size
+    if remote.size is not None and size != remote.size:
+        raise error(f"{path}: has {size} bytes, {remote.size} are expected: not the official file")
+    found = sha256_of_file(path)
+    record = folder / RECORD_NAME
+    known = _read_record(record)
+    expected = remote.sha256 or known.get(remote.url, {}).get("sha256", "")
+    if expected and found != expected:
+        whose = "published" if remote.sha256 else f"recorded in {record}"
+        raise error(f"{path}: has the SHA-256 {found}, {expected} is {whose}: not the same file")
+    if not expected:
+        log.warning(
+            "%s: no checksum is published, trusting this download and recording its SHA-256 in %s",
+            remote.name,
+            record,
+        )
+    if remote.url not in known:
+        kind = "published" if remote.sha256 else "first download"
+        entry = {"sha256": found, "bytes": size, "checksum": kind}
+        write_json(record, {**known, remote.url: entry})
+
+
+def _read_record(path: Path) -> Dict[str, Mapping[str, Any]]:
+    if not path.exists():
+        return {}
+    value = read_json(path)
+    if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
+        raise InputError(f"{path}: is no record of downloads")
+    return value
+
+
+def _address(url: str, local_server: str) -> str:
+    """The address to ask: the real one, or the same path on a server of this machine."""
+    if not local_server:
+        if urllib.parse.urlsplit(url).scheme != "https":
+            raise InputError(f"{url}: allowed are addresses that begin with https://")
+        return url
+    base = urllib.parse.urlsplit(local_server)
+    if base.scheme not in ("http", "https") or base.hostname not in _LOCAL_HOSTS:
+        raise InputError(
+            f"local_server is {local_server!r}, allowed is an address of this machine "
+            f"({', '.join(_LOCAL_HOSTS)})"
+        )
+    return local_server.rstrip("/") + urllib.parse.urlsplit(url).path
+
+
+class _SecureRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to HTTPS only."""
+
+    def __init__(self, plain_allowed: bool) -> None:
+        self._plain_allowed = plain_allowed
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Optional[urllib.request.Request]:
+        target = urllib.parse.urlsplit(newurl)
+        local = self._plain_allowed and target.hostname in _LOCAL_HOSTS
+        if target.scheme != "https" and not local:
+            raise WorkError(f"{req.full_url}: leads to {newurl}, which is not HTTPS")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _state_path(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def _read_state(part: Path) -> str:
+    """The server's name for the version of which `part` is the beginning, "" if unknown."""
+    try:
+        value = json.loads(_state_path(part).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    found = value.get("validator") if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _write_state(part: Path, validator: str) -> None:
+    write_json(_state_path(part), {"validator": validator})
+
+
+def _forget(part: Path) -> None:
+    for path in (part, _state_path(part)):
+        if path.exists():
+            path.unlink()

@@ -1,0 +1,173 @@
+"""A model from the Hugging Face hub: fetched over HTTPS, safetensors and tokenizer files alone.
+
+The work is that of the package `huggingface_hub` (its cache, its retries, its settings: `HF_HOME`,
+`HF_ENDPOINT`, `HF_HUB_OFFLINE`). What is added here: only the files in `FILES` are asked for, so
+that no pickle ever reaches the disk; the weights are held to the SHA-256 that the hub states; and
+every bad end is one line. Tried against an imitation of the hub on one machine only.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import urllib.parse
+from pathlib import Path
+from typing import Any, Callable, Dict, NamedTuple, Optional, TypeVar
+
+from bort.errors import InputError, WorkError
+from bort.formats.huggingface.tensor_file import TENSORS_FILE
+from bort.storage.files import sha256_of_file
+
+log = logging.getLogger(__name__)
+
+FILES = (
+    *("config.json", TENSORS_FILE, f"{TENSORS_FILE}.index.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "vocab.txt"),
+    # What this toolkit's own exports have beside them.
+    *("bort.json", "vocabulary.json", "sentencepiece.model", "wordpiece.json"),
+)
+"""All that is ever fetched, from the top of a repository."""
+
+_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
+_LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+_SHOWN = 200
+T = TypeVar("T")
+
+
+class Fetched(NamedTuple):
+    """What came.
+
+    Attributes:
+        folder: holds the files; belongs to the package's cache.
+        commit: the exact version, 40 hexadecimal digits.
+    """
+
+    folder: Path
+    commit: str
+
+
+def fetch_from_hub(
+    name: str,
+    revision: str = "main",
+    *,
+    endpoint: Optional[str] = None,
+    cache: Optional[Path] = None,
+) -> Fetched:
+    """Fetch a model, or find it in the cache.
+
+    Args:
+        name: `owner/name`, or a name that the hub knows without an owner, such as `roberta-large`.
+        revision: a branch, a tag or a commit.
+        endpoint: the hub's address; default `HF_ENDPOINT`, or https://huggingface.co.
+        cache: folder of the cache; the package's own by default.
+
+    Raises:
+        InputError: the package is missing, the name or revision is no such, there are no
+            safetensors, or the address is not HTTPS.
+        WorkError: the hub cannot be reached or breaks off, or what came is not what it states.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(f"download is {name!r}, allowed is owner/name or a name of the hub")
+    library = _library()
+    address = _checked_address(endpoint or library.constants.ENDPOINT)
+    what = f"{name} ({address})"
+    if not sys.stderr.isatty():
+        library.utils.disable_progress_bars()
+    api = library.HfApi(endpoint=address)
+    info = _ask(
+        what, revision, lambda: api.model_info(name, revision=revision, files_metadata=True)
+    )
+    files = {file.rfilename: file for file in info.siblings or ()}
+    if TENSORS_FILE not in files:
+        others = sorted(set(files) & {"pytorch_model.bin", "tf_model.h5", FILES[2]})
+        offers = f", only {', '.join(others)}, which is not read" if others else ""
+        raise InputError(f"{what}: has no {TENSORS_FILE}{offers}")
+    size = sum(file.size or 0 for path, file in files.items() if path in FILES)
+    log.info("%s at %s: %.1f MB", name, info.sha, size / 1e6)
+    folder = _ask(
+        what,
+        revision,
+        lambda: library.snapshot_download(
+            name,
+            revision=info.sha,
+            allow_patterns=list(FILES),
+            endpoint=address,
+            cache_dir=None if cache is None else str(cache),
+        ),
+    )
+    weights = Path(folder) / TENSORS_FILE
+    _check_hash(weights, files[TENSORS_FILE], what)
+    return Fetched(Path(folder), str(info.sha))
+
+
+def _check_hash(path: Path, file: Any, what: str) -> None:
+    stated = getattr(file, "lfs", None)
+    expected = stated.get("sha256") if isinstance(stated, dict) else getattr(stated, "sha256", None)
+    if not path.is_file():
+        raise WorkError(f"{what}: {TENSORS_FILE} did not arrive")
+    if not expected:
+        log.warning("%s: the hub states no SHA-256 of %s", what, TENSORS_FILE)
+    elif sha256_of_file(path) != expected:
+        broken = path.resolve()
+        raise WorkError(
+            f"{what}: {TENSORS_FILE} has another SHA-256 than the hub states; delete {broken} to "
+            "fetch it again"
+        )
+
+
+def _ask(what: str, revision: str, question: Callable[[], T]) -> T:
+    """Answer of the package, its errors as ours.
+
+    What breaks below it has had other names in every generation of it (those of requests, httpx and
+    its successor), so that all else is caught as one.
+    """
+    errors = _library().errors
+    try:
+        return question()
+    except errors.RevisionNotFoundError as error:
+        raise InputError(f"{what}: has no revision {revision!r}") from error
+    except errors.GatedRepoError as error:
+        raise InputError(f"{what}: its owner lets only those in who have asked for it") from error
+    except errors.RepositoryNotFoundError as error:
+        raise InputError(f"{what}: the hub knows no such model, or keeps it private") from error
+    except errors.HFValidationError as error:
+        raise InputError(f"{what}: {_line(error)}") from error
+    except errors.OfflineModeIsEnabled as error:
+        raise InputError(
+            f"{what}: HF_HUB_OFFLINE is set; name the folder with --source instead"
+        ) from error
+    except Exception as error:
+        raise WorkError(
+            f"{what}: cannot be fetched ({type(error).__name__}: {_line(error)}); a folder fetched "
+            "elsewhere can be named with --source"
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:_SHOWN]
+
+
+def _checked_address(address: str) -> str:
+    parts = urllib.parse.urlsplit(address)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS):
+        raise InputError(f"HF_ENDPOINT is {address!r}, allowed are addresses beginning https://")
+    return address.rstrip("/")
+
+
+def _library() -> Any:
+    settings: Dict[str, str] = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
+    for variable, value in settings.items():
+        os.environ.setdefault(variable, value)
+    try:
+        import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors
+        import huggingface_hub.utils
+    except ImportError as error:
+        raise InputError(
+            "huggingface_hub is not installed, --download needs it: pip install huggingface_hub"
+        ) from error
+    return huggingface_hub

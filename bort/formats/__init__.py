@@ -1,0 +1,1 @@
+"""Files of other libraries: Hugging Face, ONNX, OpenVINO, MXNet parameters."""

@@ -1,0 +1,139 @@
+"""What a Hugging Face folder computes, in NumPy and float64: export and import are held to it.
+
+Written from the definitions of BERT (arXiv 1810.04805) and RoBERTa (arXiv 1907.11692) with the
+names spelled out, so that a mistake in the table of names shows here. Weights are widened one at a
+time, for a large model's sake.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import numpy as np
+from scipy.special import erf
+
+from bort.formats.huggingface.tensor_file import TENSORS_FILE, read_tensors
+from bort.storage.files import read_json
+
+CLASSIFIER, MASKED_LM, ENCODER = "classifier", "masked_lm", "encoder"
+
+
+class HuggingFaceReference:
+    """A folder of type `bert` or `roberta` in use.
+
+    Args:
+        folder: holds `config.json` and `model.safetensors`.
+
+    Attributes:
+        epsilon: ε of all layer norms.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._config: Dict[str, Any] = read_json(folder / "config.json")
+        self._is_roberta = self._config["model_type"] == "roberta"
+        self.epsilon = float(self._config["layer_norm_eps"])
+        prefix = "roberta." if self._is_roberta else "bert."
+        self._tensors: Dict[str, np.ndarray] = {}
+        for name, tensor in read_tensors(folder / TENSORS_FILE).items():
+            name = name[len(prefix) :] if name.startswith(prefix) else name
+            name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
+            self._tensors[name.replace("LayerNorm.beta", "LayerNorm.bias")] = tensor
+
+    def __call__(
+        self,
+        input_ids: np.ndarray,
+        lengths: np.ndarray,
+        kind: str,
+        decoder_epsilon: Optional[float] = None,
+    ) -> np.ndarray:
+        """What the model with one of its heads answers.
+
+        Args:
+            input_ids: int (B, L).
+            lengths: int (B,), tokens that count in every row.
+            kind: `classifier`, `masked_lm` or `encoder`.
+            decoder_epsilon: ε of the decoder's layer norm; the config's if None.
+
+        Returns:
+            float64: logits (B, C) of a classifier, logits (B, L, V) of the decoder, or the encoded
+            tokens (B, L, H), zero at padding.
+        """
+        counts = np.arange(input_ids.shape[1])[None, :] < np.asarray(lengths)[:, None]
+        x = self._encode(input_ids, counts)
+        if kind == CLASSIFIER:
+            first = "classifier.dense" if self._is_roberta else "pooler.dense"
+            last = "classifier.out_proj" if self._is_roberta else "classifier"
+            pooled = np.tanh(self._dense(x[:, 0], first))
+            return self._dense(pooled, last)
+        if kind == MASKED_LM:
+            return self._decode(x, decoder_epsilon)
+        encoded: np.ndarray = x * counts[:, :, None]
+        return encoded
+
+    def _encode(self, input_ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        first = self._config.get("pad_token_id", 1) + 1 if self._is_roberta else 0
+        positions = self._wide("embeddings.position_embeddings.weight")[first:]
+        x = self._tensors["embeddings.word_embeddings.weight"][input_ids].astype(np.float64)
+        x += self._wide("embeddings.token_type_embeddings.weight")[0]
+        x += positions[: input_ids.shape[1]]
+        x = self._norm(x, "embeddings.LayerNorm")
+        for layer in range(self._config["num_hidden_layers"]):
+            name = f"encoder.layer.{layer}"
+            attended = self._dense(
+                self._attend(x, counts, f"{name}.attention.self"), f"{name}.attention.output.dense"
+            )
+            x = self._norm(x + attended, f"{name}.attention.output.LayerNorm")
+            inner = _gelu(self._dense(x, f"{name}.intermediate.dense"))
+            x = self._norm(
+                x + self._dense(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm"
+            )
+        return x
+
+    def _attend(self, x: np.ndarray, counts: np.ndarray, name: str) -> np.ndarray:
+        rows, length, hidden = x.shape
+        heads = self._config["num_attention_heads"]
+        # (B, L, H) -> (B, A, L, d)
+        query, key, value = (
+            self._dense(x, f"{name}.{part}").reshape(rows, length, heads, -1).swapaxes(1, 2)
+            for part in ("query", "key", "value")
+        )
+        scores = query @ key.swapaxes(2, 3) / math.sqrt(hidden // heads)
+        scores = np.where(counts[:, None, None, :], scores, -np.inf)
+        powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        chances = powers / powers.sum(axis=-1, keepdims=True)
+        context: np.ndarray = (chances @ value).swapaxes(1, 2).reshape(rows, length, hidden)
+        return context
+
+    def _decode(self, x: np.ndarray, epsilon: Optional[float]) -> np.ndarray:
+        if self._is_roberta:
+            dense, norm, bias = "lm_head.dense", "lm_head.layer_norm", "lm_head.bias"
+        else:
+            transform = "cls.predictions.transform"
+            dense, norm = f"{transform}.dense", f"{transform}.LayerNorm"
+            bias = "cls.predictions.bias"
+        inner = self._norm(_gelu(self._dense(x, dense)), norm, epsilon)
+        matrix = self._wide("embeddings.word_embeddings.weight")
+        logits: np.ndarray = inner @ matrix.T + self._wide(bias)
+        return logits
+
+    def _dense(self, x: np.ndarray, name: str) -> np.ndarray:
+        result: np.ndarray = x @ self._wide(f"{name}.weight").T + self._wide(f"{name}.bias")
+        return result
+
+    def _norm(self, x: np.ndarray, name: str, epsilon: Optional[float] = None) -> np.ndarray:
+        epsilon = self.epsilon if epsilon is None else epsilon
+        centred = x - x.mean(axis=-1, keepdims=True)
+        deviation = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + epsilon)
+        scaled = centred / deviation * self._wide(f"{name}.weight")
+        result: np.ndarray = scaled + self._wide(f"{name}.bias")
+        return result
+
+    def _wide(self, name: str) -> np.ndarray:
+        return self._tensors[name].astype(np.float64)
+
+
+def _gelu(x: np.ndarray) -> np.ndarray:
+    result: np.ndarray = x * 0.5 * (1 + erf(x / math.sqrt(2)))
+    return result

@@ -1,0 +1,183 @@
+"""A vocabulary as tokenizer files that `AutoTokenizer` opens and that give the same ids.
+
+Byte-level BPE becomes RoBERTa's tokenizer, WordPiece BERT's. SentencePiece models go along as they
+are (`sentencepiece.model`), and as a `tokenizer.json` where
+`bort.formats.huggingface.sentencepiece_json` can make one. As in every Hugging Face folder, and
+unlike `encode` here, `<s>` and `</s>` are put around a text, and the name of a special token inside
+a text is that token.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from bort.formats.huggingface.sentencepiece_json import sentencepiece_tokenizer
+from bort.storage.files import atomic_write, write_json
+from bort.text.byte_bpe import ByteBPE, name_of_bytes
+from bort.text.sentencepiece_vocabulary import SentencePieceVocabulary
+from bort.text.vocabulary import BOS, EOS, Vocabulary
+from bort.text.wordpiece import WordPiece
+
+TOKENIZER_FILE = "tokenizer.json"
+_RARE_SIGNS = (
+    "tokenizer.json gives the ids that the model was trained with, but for rare signs and marks "
+    "that were added to Unicode since 2015."
+)
+
+
+def write_tokenizer(folder: Path, vocabulary: Vocabulary, maximum_length: int) -> List[str]:
+    """Write the vocabulary's own files, and those of Hugging Face beside them.
+
+    Args:
+        folder: takes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and what
+            `vocabulary.save` writes (of byte-level BPE `vocab.json` and `merges.txt`).
+        vocabulary: to be written.
+        maximum_length: longest input in tokens.
+
+    Returns:
+        what a user of the files should know, one sentence an item.
+    """
+    vocabulary.save(folder)
+    notes: List[str] = []
+    tokenizer: Optional[Dict[str, Any]]
+    if isinstance(vocabulary, ByteBPE):
+        tokenizer, kind = byte_bpe_tokenizer(vocabulary), "RobertaTokenizer"
+    elif isinstance(vocabulary, SentencePieceVocabulary):
+        tokenizer, notes = sentencepiece_tokenizer(vocabulary.model)
+        kind = "PreTrainedTokenizerFast"
+        if tokenizer is None:
+            return notes
+    elif isinstance(vocabulary, WordPiece):
+        tokenizer, kind = wordpiece_tokenizer(vocabulary), "PreTrainedTokenizerFast"
+        notes = [_RARE_SIGNS]
+    else:
+        return ["The tokenizer is not among the files: Hugging Face's format does not know it."]
+    mask_id = vocabulary.mask_id
+    special = sorted({vocabulary.bos_id, vocabulary.pad_id, vocabulary.eos_id, vocabulary.unk_id})
+    tokenizer["added_tokens"] = [
+        _added_token(vocabulary.token_of(number), number, number == mask_id)
+        for number in sorted([*special, mask_id])
+    ]
+    with atomic_write(folder / TOKENIZER_FILE) as stream:
+        stream.write(json.dumps(tokenizer, ensure_ascii=False).encode("utf-8"))
+    mask = _added_token(vocabulary.token_of(mask_id), mask_id, True)
+    del mask["id"]
+    roles = _roles(vocabulary)
+    config: Dict[str, Any] = {
+        **roles,
+        "mask_token": {"__type": "AddedToken", **mask},
+        "tokenizer_class": kind,
+        "model_max_length": maximum_length,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "clean_up_tokenization_spaces": False,
+    }
+    if kind == "RobertaTokenizer":
+        config.update(add_prefix_space=False, trim_offsets=True, errors="replace")
+    write_json(folder / "tokenizer_config.json", config)
+    write_json(folder / "special_tokens_map.json", {**roles, "mask_token": mask})
+    return notes
+
+
+def byte_bpe_tokenizer(vocabulary: ByteBPE) -> Dict[str, Any]:
+    """The content of `tokenizer.json` for a byte-level BPE vocabulary."""
+    merges = [f"{name_of_bytes(left)} {name_of_bytes(right)}" for left, right in vocabulary.merges]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {
+            "type": "ByteLevel",
+            "add_prefix_space": False,
+            "trim_offsets": True,
+            "use_regex": True,
+        },
+        "post_processor": {
+            "type": "RobertaProcessing",
+            "sep": [EOS, vocabulary.eos_id],
+            "cls": [BOS, vocabulary.bos_id],
+            "trim_offsets": True,
+            "add_prefix_space": False,
+        },
+        "decoder": {
+            "type": "ByteLevel",
+            "add_prefix_space": True,
+            "trim_offsets": True,
+            "use_regex": True,
+        },
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": "",
+            "end_of_word_suffix": "",
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "ignore_merges": False,
+            "vocab": {entry.name: number for number, entry in enumerate(vocabulary.entries)},
+            "merges": merges,
+        },
+    }
+
+
+def wordpiece_tokenizer(vocabulary: WordPiece) -> Dict[str, Any]:
+    """The content of `tokenizer.json` for a WordPiece vocabulary."""
+    size = len(vocabulary)
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": True,
+            "strip_accents": None,
+            "lowercase": vocabulary.lower_case,
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        # Pairs are joined here as in every model of this toolkit, by two signs.
+        "post_processor": {
+            "type": "RobertaProcessing",
+            "sep": [vocabulary.token_of(vocabulary.eos_id), vocabulary.eos_id],
+            "cls": [vocabulary.token_of(vocabulary.bos_id), vocabulary.bos_id],
+            "trim_offsets": False,
+            "add_prefix_space": False,
+        },
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": False},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": vocabulary.token_of(vocabulary.unk_id),
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": {vocabulary.token_of(number): number for number in range(size)},
+        },
+    }
+
+
+def _added_token(name: str, token_id: int, is_mask: bool) -> Dict[str, Any]:
+    return {
+        "id": token_id,
+        "content": name,
+        "single_word": False,
+        # A mask stands for a word with the space before it.
+        "lstrip": is_mask,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }
+
+
+def _roles(vocabulary: Vocabulary) -> Dict[str, str]:
+    bos, eos = vocabulary.token_of(vocabulary.bos_id), vocabulary.token_of(vocabulary.eos_id)
+    return {
+        "bos_token": bos,
+        "cls_token": bos,
+        "eos_token": eos,
+        "sep_token": eos,
+        "unk_token": vocabulary.token_of(vocabulary.unk_id),
+        "pad_token": vocabulary.token_of(vocabulary.pad_id),
+    }

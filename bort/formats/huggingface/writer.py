@@ -1,0 +1,188 @@
+"""A network as a Hugging Face folder: plain BERT, which every version of Transformers opens.
+
+`BertForMaskedLM` when it has the decoder, `BertForSequenceClassification` when it has a head,
+`BertModel` otherwise. What BERT has and the network lacks is filled so that it changes nothing:
+token types with zeros, the pooler of a `BertModel` with zeros (its pooled output is then zero);
+a head without tanh as in `bort.formats.huggingface.heads`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Optional
+
+import numpy as np
+
+from bort.errors import InputError
+from bort.formats.huggingface.heads import with_tanh
+from bort.formats.huggingface.model_card import model_card
+from bort.formats.huggingface.residual import residual_shift, shift_residual
+from bort.formats.huggingface.tensor_file import TENSORS_FILE, write_tensors
+from bort.formats.huggingface.tokenizer import write_tokenizer
+from bort.network.array_network import ArrayNetwork
+from bort.network.parameter_names import HEAD, POOLER, places
+from bort.storage.files import atomic_write, sha256_of_file, write_json
+from bort.text.vocabulary import Vocabulary
+
+CONFIG_FILE = "config.json"
+RECORD_FILE = "bort.json"
+CARD_FILE = "README.md"
+MARK = "bort"
+"""Key of the config under which is what an import undoes."""
+
+RECORD_FORMAT = 1
+MASKED_LM = "BertForMaskedLM"
+CLASSIFIER = "BertForSequenceClassification"
+ENCODER = "BertModel"
+_ZERO_TOKEN_TYPES = 2
+
+Check = Callable[[Path], Mapping[str, Any]]
+
+
+def write_huggingface(
+    folder: Path,
+    network: ArrayNetwork,
+    vocabulary: Optional[Vocabulary],
+    *,
+    exact_decoder: bool = False,
+    check: Optional[Check] = None,
+) -> None:
+    """Write `config.json`, `model.safetensors`, tokenizer files, `README.md` and `bort.json`.
+
+    `bort.json` comes last: it holds the SHA-256 of the other files, and what Hugging Face's format
+    has no place for. An import without it is possible, but then it cannot notice damage.
+
+    Args:
+        folder: takes the files; best a new one (see `bort.storage.files.new_folder`).
+        network: what to write.
+        vocabulary: its vocabulary; None writes no tokenizer.
+        exact_decoder: keep the decoder's own ε exactly, at the price of weights that are for
+            inference in float32 alone (`bort.formats.huggingface.residual`). Otherwise the decoder
+            is computed with the encoder's ε, which changes logits by about (ε - ε')/2v relative to
+            their size, v being the variance before the decoder's layer norm.
+        check: called with the folder when the model is there; what it returns goes into the card.
+
+    Raises:
+        InputError: the network cannot be expressed, or the vocabulary is another one's.
+    """
+    if network.head and network.has_pooler:
+        raise InputError("the classifier's encoder has a pooler of its own, BERT has one pooler")
+    if vocabulary is not None:
+        check_vocabulary(network, vocabulary)
+    shift = residual_shift(network) if exact_decoder and network.has_decoder else 0
+    written = shift_residual(network, shift) if shift else network
+    marks: Dict[str, Any] = {}
+    if shift:
+        marks["residual_shift"] = shift
+    tensors = _tensors(written, marks)
+    fingerprint = network.extra.get("vocabulary") or getattr(vocabulary, "fingerprint", None)
+    if fingerprint:
+        marks["vocabulary"] = fingerprint
+    write_tensors(folder / TENSORS_FILE, tensors)
+    write_json(folder / CONFIG_FILE, {**config_of(written, vocabulary), MARK: marks})
+    notes = []
+    if vocabulary is not None:
+        notes = write_tokenizer(folder, vocabulary, network.architecture.maximum_length)
+    checks = check(folder) if check is not None else {}
+    with atomic_write(folder / CARD_FILE) as stream:
+        stream.write(model_card(network, marks, notes, checks).encode("utf-8"))
+    _write_record(folder, network)
+
+
+def class_of(network: ArrayNetwork) -> str:
+    """The class of Transformers that computes what the network is for."""
+    if network.head:
+        return CLASSIFIER
+    return MASKED_LM if network.has_decoder else ENCODER
+
+
+def config_of(network: ArrayNetwork, vocabulary: Optional[Vocabulary]) -> Dict[str, Any]:
+    """The fields of `config.json`, without this toolkit's marks."""
+    architecture = network.architecture
+    config: Dict[str, Any] = {
+        "architectures": [class_of(network)],
+        "model_type": "bert",
+        "vocab_size": architecture.vocabulary_size,
+        "hidden_size": architecture.hidden,
+        "num_hidden_layers": architecture.depth,
+        "num_attention_heads": architecture.heads,
+        "intermediate_size": architecture.intermediate,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": network.dropout,
+        "attention_probs_dropout_prob": network.dropout,
+        "max_position_embeddings": architecture.maximum_length,
+        "type_vocab_size": architecture.token_types or _ZERO_TOKEN_TYPES,
+        "initializer_range": 0.02,
+        "layer_norm_eps": network.layer_norm_eps,
+        "position_embedding_type": "absolute",
+        "tie_word_embeddings": True,
+        "torch_dtype": "float32",
+    }
+    if vocabulary is not None:
+        config["pad_token_id"] = vocabulary.pad_id
+        config["bos_token_id"] = vocabulary.bos_id
+        config["eos_token_id"] = vocabulary.eos_id
+    else:
+        config["pad_token_id"] = None
+    if network.head:
+        names = network.labels or tuple(f"LABEL_{number}" for number in range(network.num_classes))
+        config["classifier_dropout"] = network.head_dropout
+        config["id2label"] = {str(number): name for number, name in enumerate(names)}
+        config["label2id"] = {name: number for number, name in enumerate(names)}
+        regression = network.num_classes == 1
+        config["problem_type"] = "regression" if regression else "single_label_classification"
+    return config
+
+
+def check_vocabulary(network: ArrayNetwork, vocabulary: Vocabulary) -> None:
+    """Raise `InputError` unless the vocabulary is the network's."""
+    size = network.architecture.vocabulary_size
+    if len(vocabulary) != size:
+        raise InputError(f"the model knows {size} tokens, the vocabulary has {len(vocabulary)}")
+    expected = network.extra.get("vocabulary")
+    if expected and expected != vocabulary.fingerprint:
+        raise InputError(
+            f"the vocabulary ({vocabulary.fingerprint[:12]}) is not the one that the model was "
+            f"trained with ({str(expected)[:12]})"
+        )
+
+
+def _tensors(network: ArrayNetwork, marks: Dict[str, Any]) -> Dict[str, np.ndarray]:
+    """All tensors by their names in the folder; adds the head's mark."""
+    arrays, architecture = dict(network.arrays), network.architecture
+    if not architecture.token_types:
+        shape = (_ZERO_TOKEN_TYPES, architecture.hidden)
+        arrays["token_type_embed.0.weight"] = np.zeros(shape, np.float32)
+    if network.head:
+        arrays = {k: v for k, v in arrays.items() if not k.startswith("classifier.")}
+        head, mark = with_tanh(network)
+        arrays.update(head)
+        if mark:
+            marks["head"] = mark
+    pooler = network.has_pooler
+    if class_of(network) == ENCODER and not pooler:
+        hidden = architecture.hidden
+        arrays[POOLER[0].gluon] = np.zeros((hidden, hidden), np.float32)
+        arrays[POOLER[1].gluon] = np.zeros(hidden, np.float32)
+        marks["pooler"] = "zeros"
+        pooler = True
+    rows = [
+        *places(architecture, decoder=network.has_decoder, pooler=pooler, token_types=True),
+        *(HEAD if network.head else ()),
+    ]
+    return {place.bert: arrays[place.gluon] for place in rows}
+
+
+def _write_record(folder: Path, network: ArrayNetwork) -> None:
+    names = sorted(
+        path.name for path in folder.iterdir() if path.name not in (RECORD_FILE, CARD_FILE)
+    )
+    record = {
+        "format": RECORD_FORMAT,
+        "files": {name: sha256_of_file(folder / name) for name in names},
+        "decoder_layer_norm_eps": network.decoder_layer_norm_eps,
+        "token_types": network.architecture.token_types,
+        "head_dropout": network.head_dropout,
+        "extra": dict(network.extra),
+    }
+    write_json(folder / RECORD_FILE, record)

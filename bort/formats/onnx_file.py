@@ -1,0 +1,120 @@
+"""A network as a folder with an ONNX file: `model.onnx`, what it is, and its vocabulary."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Optional
+
+import numpy as np
+
+from bort.errors import InputError
+from bort.formats.exported_folder import (
+    VOCABULARY_FOLDER,
+    ExportedModel,
+    write_exported_description,
+)
+from bort.formats.huggingface.writer import check_vocabulary
+from bort.formats.onnx_graph import FP32, OPSET, build_onnx, library
+from bort.network.array_network import ArrayNetwork
+from bort.network.parameter_names import places
+from bort.storage.files import atomic_write
+from bort.text.vocabulary import Vocabulary
+
+MODEL_FILE = "model.onnx"
+DESCRIPTION_FILE = "onnx.json"
+Check = Callable[[Path], Mapping[str, Any]]
+
+
+def write_onnx(
+    folder: Path,
+    network: ArrayNetwork,
+    vocabulary: Optional[Vocabulary],
+    *,
+    precision: str = FP32,
+    masked_positions: bool = False,
+    check: Optional[Check] = None,
+) -> None:
+    """Write `model.onnx`, `vocabulary/` and, last, `onnx.json` with the file's SHA-256.
+
+    Args:
+        folder: takes the files; best a new one (see `bort.storage.files.new_folder`).
+        network: what to write.
+        vocabulary: its vocabulary, None for none.
+        precision: see `bort.formats.onnx_graph`.
+        masked_positions: decode at given positions alone; a third input.
+        check: called with the file when it is there; what it returns goes into the description.
+
+    Raises:
+        InputError: a package is missing, or the network or vocabulary does not fit.
+    """
+    model = graph_for_file(
+        folder, network, vocabulary, precision=precision, masked_positions=masked_positions
+    )
+    with atomic_write(folder / MODEL_FILE) as stream:
+        stream.write(model.SerializeToString())
+    fields = {
+        "opset": OPSET,
+        "precision": precision,
+        "inputs": [one.name for one in model.graph.input],
+        "outputs": [one.name for one in model.graph.output],
+        "checks": dict(check(folder / MODEL_FILE)) if check is not None else {},
+    }
+    write_exported_description(folder / DESCRIPTION_FILE, network, (MODEL_FILE,), fields)
+
+
+def graph_for_file(
+    folder: Path,
+    network: ArrayNetwork,
+    vocabulary: Optional[Vocabulary],
+    *,
+    precision: str,
+    masked_positions: bool,
+) -> Any:
+    """Save the vocabulary, and build the `onnx.ModelProto` with all that it says of itself."""
+    if vocabulary is not None:
+        check_vocabulary(network, vocabulary)
+        vocabulary.save(folder / VOCABULARY_FOLDER)
+    metadata = {"architecture": json.dumps(network.architecture.as_dict()), "precision": precision}
+    if network.labels:
+        metadata["labels"] = json.dumps(network.labels)
+    return build_onnx(
+        network, precision=precision, masked_positions=masked_positions, metadata=metadata
+    )
+
+
+def arrays_of_onnx(model: ExportedModel) -> ArrayNetwork:
+    """The network that a file in fp32 was made of: its constants have the names of the weights.
+
+    Raises:
+        InputError: onnx is not installed, or the file is not of this toolkit's making.
+    """
+    path = model.files[0]
+    if model.precision != FP32 or model.layer_norm_eps is None:
+        raise InputError(f"{path}: does not hold its weights in fp32; export the model again")
+    onnx = library()
+    try:
+        constants = {one.name: one for one in onnx.load(str(path)).graph.initializer}
+    except Exception as error:  # protobuf's errors, of which it has its own
+        raise InputError(f"{path}: is no ONNX file: {error}") from error
+    arrays: Dict[str, np.ndarray] = {}
+    for place in places(model.architecture, decoder=model.has_decoder, head=model.head or ""):
+        if place.gluon not in constants:
+            raise InputError(f"{path}: the weight {place.gluon!r} is missing")
+        array = onnx.numpy_helper.to_array(constants[place.gluon])
+        is_product = (
+            array.ndim == 2 and "embed" not in place.gluon and "position" not in place.gluon
+        )
+        arrays[place.gluon] = np.ascontiguousarray(array.T if is_product else array)
+    try:
+        return ArrayNetwork(
+            model.architecture,
+            arrays,
+            layer_norm_eps=model.layer_norm_eps[0],
+            decoder_layer_norm_eps=model.layer_norm_eps[1],
+            head=model.head,
+            num_classes=model.num_classes,
+            extra=model.extra,
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

@@ -1,0 +1,316 @@
+"""The network as an ONNX graph, built with `onnx.helper` so that engines recognise its parts.
+
+Queries, keys and values are separate products with separate additions, the scores are divided, the
+mask is built as 1 - mask times a large negative number, GELU is x/√2 → erf → + 1 → · x → · ½:
+these are the patterns that ONNX Runtime and OpenVINO replace by fused kernels. Layer norms are the
+operator of opset 17, each with its own ε. Batch and length are free.
+
+In int8 every product with a constant matrix is one of integers: a column w of the matrix becomes
+round(w / s) with s = max|w| / 63, the activations get a scale and a zero point as they come, and
+the sum of the products is multiplied by both scales. Attention's own products, layer norms,
+embeddings and a classifier's head stay in float32. 63 is half the range: processors without VNNI
+add two products in 16 bits, and 2 · 255 · 127 does not fit.
+
+With int8 weights the matrices alone are rounded, with s = max|w| / 127, and products are of
+float32: a form that OpenVINO keeps in memory as it is and widens as it goes.
+
+Batch, length and width of the embedded tokens are written into the graph: no engine can infer that
+the slice of positions is as long as the input, and ONNX Runtime joins a residual sum to the layer
+norm behind it only where it knows that both terms are of one shape. Of attention it joins the scale
+to the product and leaves the rest in parts (its attention operator is made of forms of earlier
+opsets alone). OpenVINO makes one kernel of everything between the projections.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+
+from bort.errors import InputError
+from bort.network.array_network import LINEAR, RELEASE, ArrayNetwork
+
+OPSET = 17
+IR_VERSION = 8
+INPUT_IDS, ATTENTION_MASK = "input_ids", "attention_mask"
+TOKEN_TYPE_IDS, MASKED_POSITIONS = "token_type_ids", "masked_positions"
+FP32, INT8, INT8_WEIGHTS = "fp32", "int8", "int8_weights"
+PRECISIONS = (FP32, INT8, INT8_WEIGHTS)
+HIDDEN, LOGITS = "last_hidden_state", "logits"
+MASKED_SCORE = -10000.0
+_LARGEST_WEIGHT = 63
+_LARGEST_FILE = 2**31 - 2**20
+
+
+def build_onnx(
+    network: ArrayNetwork,
+    *,
+    precision: str = FP32,
+    masked_positions: bool = False,
+    metadata: Optional[Mapping[str, str]] = None,
+) -> Any:
+    """Build the graph.
+
+    Inputs, all int64: `input_ids` (B, L) and `attention_mask` (B, L), 1 where a token counts;
+    `token_type_ids` (B, L) if the network has token types; `masked_positions` (B, P) if asked for.
+
+    Outputs, float32: `logits` (B, C) of a classifier; `logits` (B, L, V) of a network with a
+    decoder, or (B, P, V) at the masked positions; and of every network, last,
+    `last_hidden_state` (B, L, H), zero at padding.
+
+    Args:
+        network: what to build.
+        precision: `fp32`, `int8` or `int8_weights`.
+        masked_positions: decode at given positions alone, which saves the decoder's work.
+        metadata: strings kept in the model.
+
+    Returns:
+        an `onnx.ModelProto`.
+
+    Raises:
+        InputError: onnx is not installed, the file would exceed 2 GiB, another precision, or
+            positions are asked of a network without a decoder.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision is {precision!r}, allowed are {', '.join(PRECISIONS)}")
+    if masked_positions and (network.head or not network.has_decoder):
+        raise InputError("masked_positions: the network has no masked-token decoder in use")
+    total = sum(array.nbytes for array in network.arrays.values())
+    if total > _LARGEST_FILE:
+        raise InputError(f"the weights take {total} bytes, an ONNX file holds {_LARGEST_FILE}")
+    onnx = library()
+    graph = _Graph(network, onnx, precision)
+    inputs = [(INPUT_IDS, ("batch", "length")), (ATTENTION_MASK, ("batch", "length"))]
+    if network.architecture.token_types:
+        inputs.append((TOKEN_TYPE_IDS, ("batch", "length")))
+    if masked_positions:
+        inputs.append((MASKED_POSITIONS, ("batch", "predictions")))
+    outputs = graph.build(masked_positions)
+    proto, helper = onnx.TensorProto, onnx.helper
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "bort",
+            [helper.make_tensor_value_info(name, proto.INT64, dims) for name, dims in inputs],
+            [helper.make_tensor_value_info(name, proto.FLOAT, dims) for name, dims in outputs],
+            graph.initializers,
+            value_info=graph.value_info,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        producer_name="bort",
+        ir_version=IR_VERSION,
+    )
+    helper.set_model_props(model, dict(metadata or {}))
+    return model
+
+
+def library() -> Any:
+    """The onnx package.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise InputError("onnx is not installed: pip install onnx==1.16.2") from error
+    return onnx
+
+
+class _Graph:
+    """Nodes and constants in the order in which they are computed."""
+
+    def __init__(self, network: ArrayNetwork, onnx: Any, precision: str) -> None:
+        self.nodes: List[Any] = []
+        self.initializers: List[Any] = []
+        self.value_info: List[Any] = []
+        self._network = network
+        self._onnx = onnx
+        self._precision = precision
+        self._quantised: Dict[str, Tuple[str, str, str]] = {}
+        self._constants: Dict[Tuple[str, bytes], str] = {}
+        self._weights: Dict[str, str] = {}
+
+    def build(self, masked_positions: bool) -> List[Tuple[str, Sequence[Any]]]:
+        """Add everything; names and shapes of the outputs."""
+        network, architecture = self._network, self._network.architecture
+        x = self._embed()
+        mask = self._additive_mask()
+        for layer in range(architecture.depth):
+            x = self._layer(x, mask, layer)
+        counts = self._add("Cast", [ATTENTION_MASK], to=self._onnx.TensorProto.FLOAT)
+        self._add("Mul", [x, self._unsqueeze(counts, -1)], output=HIDDEN)
+        hidden = (HIDDEN, ("batch", "length", architecture.hidden))
+        if network.head:
+            return [(self._head(x), ("batch", network.num_classes)), hidden]
+        if network.has_decoder:
+            if masked_positions:
+                # (B, P) -> (B, P, 1), which picks rows of every (L, H)
+                positions = self._unsqueeze(MASKED_POSITIONS, -1)
+                x = self._add("GatherND", [x, positions], batch_dims=1)
+            length = "predictions" if masked_positions else "length"
+            return [(self._decode(x), ("batch", length, architecture.vocabulary_size)), hidden]
+        return [hidden]
+
+    def _embed(self) -> str:
+        # (V, H), (B, L) -> (B, L, H)
+        x = self._add("Gather", [self._weight("word_embed.0.weight"), INPUT_IDS])
+        if self._network.architecture.token_types:
+            types = self._weight("token_type_embed.0.weight")
+            x = self._add("Add", [x, self._add("Gather", [types, TOKEN_TYPE_IDS])])
+        shape = self._add("Shape", [INPUT_IDS])
+        length = self._add("Slice", [shape, self._integers([1]), self._integers([2])])
+        table = self._weight("encoder.position_weight")
+        zero = self._integers([0])
+        positions = self._add("Slice", [table, zero, length, zero])
+        x = self._add("Add", [x, positions])
+        self.value_info.append(
+            self._onnx.helper.make_tensor_value_info(
+                x,
+                self._onnx.TensorProto.FLOAT,
+                ("batch", "length", self._network.architecture.hidden),
+            )
+        )
+        return self._norm(x, "encoder.layer_norm")
+
+    def _additive_mask(self) -> str:
+        """(B, 1, 1, L): 0 where a token counts, a large negative number where none does."""
+        wide = self._unsqueeze(self._unsqueeze(ATTENTION_MASK, 1), 2)
+        counts = self._add("Cast", [wide], to=self._onnx.TensorProto.FLOAT)
+        padding = self._add("Sub", [self._number(1.0), counts])
+        return self._add("Mul", [padding, self._number(MASKED_SCORE)])
+
+    def _layer(self, x: str, mask: str, layer: int) -> str:
+        architecture = self._network.architecture
+        cell = f"encoder.transformer_cells.{layer}"
+        # (B, L, H) -> (B, A, L, d)
+        query, key, value = (
+            self._split(self._dense(x, f"{cell}.attention_cell.proj_{part}"), part == "key")
+            for part in ("query", "key", "value")
+        )
+        scores = self._add("MatMul", [query, key])
+        scores = self._add("Div", [scores, self._number(math.sqrt(architecture.head_width))])
+        chances = self._add("Softmax", [self._add("Add", [scores, mask])], axis=-1)
+        # (B, A, L, d) -> (B, L, A, d) -> (B, L, H)
+        context = self._add("MatMul", [chances, value])
+        context = self._add("Transpose", [context], perm=[0, 2, 1, 3])
+        context = self._add("Reshape", [context, self._integers([0, 0, architecture.hidden])])
+        y = self._norm(
+            self._add("Add", [self._dense(context, f"{cell}.proj"), x]), f"{cell}.layer_norm"
+        )
+        inner = self._gelu(self._dense(y, f"{cell}.ffn.ffn_1"))
+        z = self._add("Add", [self._dense(inner, f"{cell}.ffn.ffn_2"), y])
+        return self._norm(z, f"{cell}.ffn.layer_norm")
+
+    def _split(self, x: str, transposed: bool) -> str:
+        """(B, L, H) -> (B, A, L, d), or (B, A, d, L)."""
+        architecture = self._network.architecture
+        shape = self._integers([0, 0, architecture.heads, architecture.head_width])
+        perm = [0, 2, 3, 1] if transposed else [0, 2, 1, 3]
+        return self._add("Transpose", [self._add("Reshape", [x, shape])], perm=perm)
+
+    def _decode(self, x: str) -> str:
+        """Logits of (B, L, H); the matrix is the embedding, which is stored once."""
+        inner = self._gelu(self._dense(x, "decoder.0"))
+        inner = self._norm(inner, "decoder.2", self._network.decoder_layer_norm_eps)
+        if self._precision == FP32:
+            matrix = self._add("Transpose", [self._weight("word_embed.0.weight")], perm=[1, 0])
+            logits = self._add("MatMul", [inner, matrix])
+        else:
+            logits = self._product(inner, "word_embed.0.weight")
+        return self._add("Add", [logits, self._weight("decoder.3.bias")], output=LOGITS)
+
+    def _head(self, x: str) -> str:
+        """Outputs (B, C) from the first token of (B, L, H)."""
+        # A scalar index drops the axis: (B, L, H) -> (B, H)
+        first = self._add("Gather", [x, self._constant(np.array(0, np.int64))], axis=1)
+        self._precision = FP32
+        if self._network.head == LINEAR:
+            return self._dense(first, "classifier.1", output=LOGITS)
+        inner = self._dense(first, "classifier.1")
+        if self._network.head == RELEASE:
+            inner = self._add("Tanh", [inner])
+        return self._dense(inner, "classifier.3", output=LOGITS)
+
+    def _dense(self, x: str, name: str, output: str = "") -> str:
+        """x Wᵀ + b."""
+        product = self._product(x, f"{name}.weight")
+        return self._add("Add", [product, self._weight(f"{name}.bias")], output=output)
+
+    def _product(self, x: str, name: str) -> str:
+        """x Wᵀ in the graph's precision."""
+        if self._precision == INT8:
+            return self._integer_product(x, name)
+        if self._precision == INT8_WEIGHTS:
+            rounded, scales = self._rounded(name, 127)
+            matrix = self._add("DequantizeLinear", [rounded, scales], axis=1)
+            return self._add("MatMul", [x, matrix])
+        return self._add("MatMul", [x, self._weight(name, transposed=True)])
+
+    def _integer_product(self, x: str, name: str) -> str:
+        """x Wᵀ with both rounded to integers, W with one scale a row."""
+        if x not in self._quantised:
+            number = len(self.nodes)
+            parts = (f"quantised_{number}", f"scale_{number}", f"zero_{number}")
+            self.nodes.append(
+                self._onnx.helper.make_node("DynamicQuantizeLinear", [x], list(parts))
+            )
+            self._quantised[x] = parts
+        quantised, scale, zero = self._quantised[x]
+        matrix, scales = self._rounded(name, _LARGEST_WEIGHT)
+        sums = self._add("MatMulInteger", [quantised, matrix, zero])
+        sums = self._add("Cast", [sums], to=self._onnx.TensorProto.FLOAT)
+        return self._add("Mul", [sums, self._add("Mul", [scale, scales])])
+
+    def _rounded(self, name: str, largest: int) -> Tuple[str, str]:
+        """Wᵀ as integers from -`largest` to it, and the scales of its columns."""
+        weight = self._network.arrays[name].T
+        scales = np.abs(weight).max(axis=0) / largest
+        scales[scales == 0] = 1
+        rounded = np.rint(weight / scales).astype(np.int8)
+        return (
+            self._constant(np.ascontiguousarray(rounded)),
+            self._constant(scales.astype(np.float32)),
+        )
+
+    def _gelu(self, x: str) -> str:
+        inner = self._add("Erf", [self._add("Div", [x, self._number(math.sqrt(2))])])
+        twice = self._add("Mul", [x, self._add("Add", [inner, self._number(1.0)])])
+        return self._add("Mul", [twice, self._number(0.5)])
+
+    def _norm(self, x: str, name: str, epsilon: Optional[float] = None) -> str:
+        epsilon = self._network.layer_norm_eps if epsilon is None else epsilon
+        inputs = [x, self._weight(f"{name}.gamma"), self._weight(f"{name}.beta")]
+        return self._add("LayerNormalization", inputs, axis=-1, epsilon=epsilon)
+
+    def _unsqueeze(self, x: str, axis: int) -> str:
+        return self._add("Unsqueeze", [x, self._integers([axis])])
+
+    def _add(self, kind: str, inputs: Sequence[str], output: str = "", **attributes: Any) -> str:
+        output = output or f"{kind}_{len(self.nodes)}"
+        helper = self._onnx.helper
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], output, **attributes))
+        return output
+
+    def _weight(self, name: str, transposed: bool = False) -> str:
+        if name not in self._weights:
+            array = self._network.arrays[name]
+            array = np.ascontiguousarray(array.T if transposed else array)
+            self.initializers.append(self._onnx.numpy_helper.from_array(array, name))
+            self._weights[name] = name
+        return name
+
+    def _number(self, value: float) -> str:
+        return self._constant(np.array(value, np.float32))
+
+    def _integers(self, values: Sequence[int]) -> str:
+        return self._constant(np.array(values, np.int64))
+
+    def _constant(self, value: np.ndarray) -> str:
+        key = (f"{value.dtype}{value.shape}", value.tobytes())
+        if key not in self._constants:
+            self._constants[key] = f"constant_{len(self._constants)}"
+            tensor = self._onnx.numpy_helper.from_array(value, self._constants[key])
+            self.initializers.append(tensor)
+        return self._constants[key]

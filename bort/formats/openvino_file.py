@@ -1,0 +1,92 @@
+"""A network as a folder with OpenVINO's own files: it runs where openvino alone is installed."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any, Optional
+
+from bort.errors import InputError
+from bort.formats.exported_folder import write_exported_description
+from bort.formats.onnx_file import Check, graph_for_file
+from bort.formats.onnx_graph import FP32, INT8_WEIGHTS
+from bort.network.array_network import ArrayNetwork
+from bort.storage.files import sync_folder
+from bort.text.vocabulary import Vocabulary
+
+MODEL_FILE, WEIGHTS_FILE = "openvino.xml", "openvino.bin"
+DESCRIPTION_FILE = "openvino.json"
+
+
+def write_openvino(
+    folder: Path,
+    network: ArrayNetwork,
+    vocabulary: Optional[Vocabulary],
+    *,
+    precision: str = FP32,
+    masked_positions: bool = False,
+    check: Optional[Check] = None,
+) -> None:
+    """Write `openvino.xml`, `openvino.bin`, `vocabulary/` and, last, `openvino.json`.
+
+    bf16 is no matter of the files: it is decided when a folder is opened.
+
+    Args:
+        folder: takes the files; a new one (see `bort.storage.files.new_folder`).
+        network: what to write.
+        vocabulary: its vocabulary, None for none.
+        precision: `fp32`, or `int8`: matrices rounded to eight bits, products in float32.
+        masked_positions: decode at given positions alone; a third input.
+        check: called with the file when it is there; what it returns goes into the description.
+
+    Raises:
+        InputError: a package is missing, or the network or vocabulary does not fit.
+    """
+    openvino = library()
+    model = graph_for_file(
+        folder,
+        network,
+        vocabulary,
+        precision=FP32 if precision == FP32 else INT8_WEIGHTS,
+        masked_positions=masked_positions,
+    )
+    graph = core().read_model(model.SerializeToString())
+    # By default it would round the weights to float16.
+    openvino.save_model(graph, str(folder / MODEL_FILE), compress_to_fp16=False)
+    sync_folder(folder)
+    fields = {
+        "openvino": str(openvino.get_version()),
+        "precision": precision,
+        "inputs": [one.name for one in model.graph.input],
+        "outputs": [one.name for one in model.graph.output],
+        "checks": dict(check(folder / MODEL_FILE)) if check is not None else {},
+    }
+    names = (MODEL_FILE, WEIGHTS_FILE)
+    write_exported_description(folder / DESCRIPTION_FILE, network, names, fields)
+
+
+@functools.lru_cache(maxsize=None)
+def core() -> Any:
+    """The one `openvino.Core` of this process.
+
+    Each makes an alternative stack for signals and puts back the last one when it goes. When two go
+    in the order in which they came, a stack that is freed is left behind, and the next SIGTERM that
+    Python handles ends the process with a segmentation fault (seen with 2026.4). This one stays.
+
+    Raises:
+        InputError: openvino is not installed.
+    """
+    return library().Core()
+
+
+def library() -> Any:
+    """The openvino package.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise InputError('openvino is not installed: pip install "bort[openvino]"') from error
+    return openvino

@@ -1,0 +1,1 @@
+"""Agora on MXNet: trains Timaeus, asks Socrates, makes new examples."""

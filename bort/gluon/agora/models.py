@@ -1,0 +1,213 @@
+"""Socrates and the masked language model on MXNet, as Agora asks them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import mxnet as mx
+import numpy as np
+
+from bort.agora.examples import Example, Token, content_key
+from bort.agora.socrates import Answer
+from bort.agora.task_points import TaskPoints
+from bort.agora.tau import Place
+from bort.errors import InputError
+from bort.gluon.distributed import SingleProcess
+from bort.gluon.finetuning.task_classifier import TaskClassifier
+from bort.gluon.teacher.live import GluonTeacher
+from bort.network.model_folder import DESCRIPTION_FILE
+from bort.storage.files import read_json
+from bort.tasks.features import TooLittleRoom, tokenise
+from bort.tasks.judging import TaskSet
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import TaskRecord
+from bort.text.examples import MaskedBatch
+from bort.text.vocabulary import Vocabulary
+
+_ONE_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+class GluonSocrates:
+    """Implements `bort.agora.SocratesLabeller` with any fine-tuned folder.
+
+    Args:
+        folder: that fine-tuning has left.
+        record: the task.
+        form: makes inputs of examples.
+        context: the device.
+        batch_size: inputs at a time; it can change the last bits of a probability.
+        load: open the model now; otherwise when it is first asked, which ranks that only read
+            answers never do.
+
+    Raises:
+        InputError: no fine-tuned folder, or one of another task.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        record: TaskRecord,
+        form: TaskPoints,
+        context: Optional[mx.Context] = None,
+        batch_size: int = 32,
+        load: bool = True,
+    ) -> None:
+        self._folder = folder
+        self._context = context
+        self._record = record
+        self._classifier = self._open() if load else None
+        self._form = form
+        self._batch_size = batch_size
+        self.fingerprint = content_key(read_json(Path(folder) / DESCRIPTION_FILE))
+
+    def label(self, examples: Sequence[Example]) -> List[Answer]:
+        """The most probable class with all probabilities, or the value of a regression."""
+        if self._classifier is None:
+            self._classifier = self._open()
+        classifier = self._classifier
+        inputs = self._form.inputs(examples)
+        features = tokenise(inputs, classifier.vocabulary, classifier.max_length)
+        asked = TaskSet(self._record, "questions", [], features)
+        outputs = classifier.outputs(asked, SingleProcess(), self._batch_size)
+        if self._record.label_range is not None:
+            return [Answer(float(v)) for v in np.clip(outputs[:, 0], *self._record.label_range)]
+        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        return [Answer.from_probabilities(row) for row in powers / powers.sum(axis=1)[:, None]]
+
+    def _open(self) -> TaskClassifier:
+        classifier = TaskClassifier.load(self._folder, self._context)
+        classifier.check_task(self._record)
+        return classifier
+
+
+class MaskedWords:
+    """Implements `bort.agora.Proposer` with a masked language model.
+
+    All places are masked together, one `<mask>` for a word. A word's place takes words of one
+    token, a punctuation mark's place other marks; what stands in front of them (a space or nothing)
+    stays. The answer has no chance in it: τ draws, by its own generator.
+
+    Differs from the paper, which does not say how many proposals are taken: `count` of them.
+
+    Args:
+        model: a masked language model.
+        vocabulary: its own.
+        form: makes inputs of examples.
+        max_length: longest input in tokens.
+        count: most probable words for each place.
+    """
+
+    def __init__(
+        self,
+        model: GluonTeacher,
+        vocabulary: Vocabulary,
+        form: TaskPoints,
+        max_length: int,
+        count: int = 20,
+    ) -> None:
+        if model.vocabulary_size != len(vocabulary):
+            raise InputError(
+                f"the proposer knows {model.vocabulary_size} words, its vocabulary has "
+                f"{len(vocabulary)}"
+            )
+        self._model = model
+        self._vocabulary = vocabulary
+        self._form = form
+        self._max_length = min(max_length, model.architecture.maximum_length)
+        self._count = count
+        self._words, self._fitting = _word_table(vocabulary)
+
+    def propose(self, example: Example, places: Sequence[Place]) -> List[List[Tuple[Token, float]]]:
+        """The model's most probable words at each place, with their probabilities.
+
+        A `<mask>` is never truncated away. Where an input has no room for so many, every second
+        place has proposals, or every fourth and so on.
+        """
+        asked = list(places)
+        while asked:
+            one, numbers = self._form.masked(example, asked)
+            try:
+                ids = tokenise([one], self._vocabulary, self._max_length)[0]
+                break
+            except TooLittleRoom:
+                asked = asked[1::2]
+        if not asked:
+            return [[] for _ in places]
+        masks = np.flatnonzero(ids == self._vocabulary.mask_id)
+        logits = self._answer(ids, masks[numbers])
+        found = {
+            (n, p): self._choose(logits[row], str(example.segments[n][p]))
+            for row, (n, p) in enumerate(asked)
+        }
+        return [found.get((n, p), []) for n, p in places]
+
+    def _answer(self, ids: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Logits float64 (places, V); rounded-up shapes let compiled graphs be used again."""
+        length, wide = -(-len(ids) // 8) * 8, -(-len(positions) // 4) * 4
+        padded = np.full((1, length), self._vocabulary.pad_id, dtype=np.int32)
+        padded[0, : len(ids)] = ids
+        asked = np.zeros((1, wide), dtype=np.int32)
+        asked[0, : len(positions)] = positions
+        nothing = np.zeros((1, wide), dtype=np.float32)
+        lengths = np.array([len(ids)], dtype=np.int32)
+        batch = MaskedBatch(
+            padded, lengths, asked, asked * 0, nothing, np.zeros(1, dtype=np.int64), -1
+        )
+        answer = self._model.answer(batch).asnumpy()[0, : len(positions)]
+        return np.asarray(answer, dtype=np.float64)
+
+    def _choose(self, logits: np.ndarray, word: str) -> List[Tuple[Token, float]]:
+        bare = word.lstrip()
+        white = word[: len(word) - len(bare)]
+        fitting = self._fitting[bool(white), _is_mark(bare)]
+        if not len(fitting):
+            return []
+        order = np.argsort(-logits[fitting], kind="stable")[: self._count]
+        chosen = fitting[order]
+        powers = np.exp(logits[chosen] - logits[chosen].max())
+        weights = powers / powers.sum()
+        return [(white + self._words[int(i)], float(w)) for i, w in zip(chosen, weights) if w > 0]
+
+
+def _word_table(
+    vocabulary: Vocabulary,
+) -> Tuple[Dict[int, str], Dict[Tuple[bool, bool], np.ndarray]]:
+    """Ids that are one word or mark; and those that fit, by (begins a word, is a mark).
+
+    A word without a space in front, such as the "t" of "don't", continues what stands before it.
+    """
+    words: Dict[int, str] = {}
+    fitting: Dict[Tuple[bool, bool], List[int]] = {
+        (begins, mark): [] for begins in (False, True) for mark in (False, True)
+    }
+    special = set(vocabulary.special_ids)
+    for number in range(len(vocabulary)):
+        if number in special:
+            continue
+        word = vocabulary.decode([number]).strip()
+        if _ONE_WORD.fullmatch(word) is None or "\ufffd" in word or not word.isprintable():
+            continue
+        words[number] = word
+        fitting[bool(vocabulary.starts_word[number]), _is_mark(word)].append(number)
+    return words, {key: np.array(ids, dtype=np.int64) for key, ids in fitting.items()}
+
+
+def _is_mark(word: str) -> bool:
+    return re.fullmatch(r"\w+", word) is None
+
+
+def options_of(folder: Path) -> TaskOptions:
+    """How a fine-tuned folder's task was formulated, read without its weights.
+
+    Raises:
+        InputError: the folder does not say.
+    """
+    source = Path(folder) / DESCRIPTION_FILE
+    description = read_json(source)
+    extra = description.get("extra") if isinstance(description, dict) else None
+    options = extra.get("options") if isinstance(extra, dict) else None
+    if not isinstance(options, dict):
+        raise InputError(f"{source}: does not say what it was fine-tuned on; fine-tune it first")
+    return TaskOptions.from_dict(options, str(source))

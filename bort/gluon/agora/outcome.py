@@ -1,0 +1,111 @@
+"""What a run of Agora leaves when it is over: the best model, judged, and how it came about."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Dict
+
+import mxnet as mx
+
+from bort.agora.points_file import write_points
+from bort.agora.reports import AgoraResult
+from bort.agora.task_data import AgoraTask
+from bort.gluon.agora.plan import CHS_FILE, FIGURE_FILE, POINTS_FILE, RESULT_FILE, AgoraPlan
+from bort.gluon.agora.trainer import GluonTimaeus
+from bort.gluon.distributed import SingleProcess
+from bort.gluon.finetuning.finetune import MODEL
+from bort.gluon.finetuning.task_classifier import TaskClassifier
+from bort.network.model_folder import DESCRIPTION_FILE
+from bort.report.agora_figure import draw_agora
+from bort.storage.files import read_json, write_json
+from bort.tasks.judging import make_judge
+
+log = logging.getLogger(__name__)
+
+
+def finish(
+    plan: AgoraPlan, result: AgoraResult, trainer: GluonTimaeus, context: mx.Context
+) -> Dict[str, Any]:
+    """Write everything that a run leaves; rank 0 alone.
+
+    Returns:
+        What the command prints.
+    """
+    task, folder = plan.task, plan.folder
+    _publish(trainer.folder_of(result.best.handle), folder / MODEL, plan)
+    trainer.keep_only([result.best.handle])
+    report_scores = score_report(task, folder / MODEL, plan.timaeus.batch_size_eval, context)
+    dev_scores = read_json(folder / MODEL / DESCRIPTION_FILE)["extra"]["metrics"]
+    report_mean = sum(report_scores.values()) / len(report_scores)
+    write_json(folder / CHS_FILE, result.convergent_set.as_dict())
+    write_points(folder / POINTS_FILE, [p for p in result.points if p.from_socrates])
+    title = f"{task.data.record.name}: dev {result.best.dev_score:.4f}, report {report_mean:.4f}"
+    draw_agora(folder / FIGURE_FILE, result.iterations, report_mean, title)
+    log.info("dev score (Agora has looked at this set): %.4f", result.best.dev_score)
+    unseen = plan.is_report_kept_from_socrates
+    doubt = "" if unseen else "; but Socrates may have"
+    log.info("report score (of a split it has never seen%s): %.4f", doubt, report_mean)
+    summary = {
+        "model": str(folder / MODEL),
+        "dev": {"mean": result.best.dev_score, "metrics": dev_scores},
+        "report": {
+            "mean": report_mean,
+            "metrics": report_scores,
+            "items": len(task.report_items),
+            "kept_from_socrates": unseen,
+        },
+        "best": result.best.theta.as_dict(),
+        "convergent_set": result.convergent_set.as_dict(),
+        "iterations": len(result.iterations),
+        "training_points": {
+            "gold": len(task.training),
+            "from_socrates": len(result.points) - len(task.training),
+        },
+        "socrates": dataclasses.asdict(result.socrates),
+        "trainings": result.trainings,
+        "cost": result.cost,
+    }
+    write_json(folder / RESULT_FILE, summary)
+    if plan.test:
+        classifier = TaskClassifier.load(folder / MODEL, context)
+        summary["test_predictions"] = [
+            classifier.predict(test, SingleProcess(), plan.timaeus.batch_size_eval)
+            for test in plan.test
+        ]
+    return summary
+
+
+def score_report(
+    task: AgoraTask, model: Path, batch_size: int, context: mx.Context
+) -> Dict[str, float]:
+    """The task's metrics on the report split, which is opened here and nowhere else.
+
+    Raises:
+        WorkError: before the winner is fixed.
+    """
+    report = task.open_report()
+    classifier = TaskClassifier.load(model, context)
+    outputs = classifier.outputs(report, SingleProcess(), batch_size)
+    return dict(make_judge(task.data.options, report)(outputs))
+
+
+def _publish(source: Path, target: Path, plan: AgoraPlan) -> None:
+    """The best model as an ordinary fine-tuned folder, whole or not there at all."""
+    making = target.with_name(f".{target.name}-making")
+    shutil.rmtree(making, ignore_errors=True)
+    shutil.copytree(source, making, copy_function=_link_or_copy)
+    plan.task.data.vocabulary.save(making / "vocabulary")
+    shutil.rmtree(target, ignore_errors=True)
+    os.rename(making, target)
+
+
+def _link_or_copy(source: str, target: str) -> str:
+    try:
+        os.link(source, target)  # files here are replaced, never written into
+    except OSError:
+        shutil.copyfile(source, target)
+    return target

@@ -1,0 +1,98 @@
+"""What a run of Agora is made of, and the names of the files in its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+
+import mxnet as mx
+
+from bort.agora.config import AgoraConfig
+from bort.agora.examples import Point, points_key
+from bort.agora.hyperparameters import HyperparameterSets
+from bort.agora.task_data import AgoraTask
+from bort.agora.timaeus_config import TimaeusConfig
+from bort.errors import InputError
+from bort.gluon.agora.models import GluonSocrates
+from bort.gluon.finetuning.run import HELD_OUT, StartingPoint
+from bort.network.model_folder import DESCRIPTION_FILE
+from bort.storage.files import read_json, sha256_of_file
+from bort.tasks.judging import TaskSet
+
+SETTINGS_FILE, RESULT_FILE, ITERATIONS_FILE = "agora.json", "result.json", "iterations.json"
+CHS_FILE, POINTS_FILE, FIGURE_FILE = "chs.json", "points.jsonl", "agora.png"
+
+
+@dataclasses.dataclass(frozen=True)
+class AgoraPlan:
+    """What is run, once everything is read.
+
+    Attributes:
+        config: settings of the loop.
+        timaeus: what all trainings share.
+        sets: Θ.
+        task: data, with its report split sealed.
+        start: where Timaeus' weights come from.
+        socrates: folder of the labeller.
+        proposer: folder of a masked language model; None takes Timaeus' own start.
+        folder: of the run.
+        more_points: labelled by Socrates in a former run.
+        test: test sets, which the best model answers when all is over.
+    """
+
+    config: AgoraConfig
+    timaeus: TimaeusConfig
+    sets: HyperparameterSets
+    task: AgoraTask
+    start: StartingPoint
+    socrates: Path
+    proposer: Optional[str]
+    folder: Path
+    more_points: Tuple[Point, ...] = ()
+    test: Tuple[TaskSet, ...] = ()
+
+    @property
+    def is_report_kept_from_socrates(self) -> bool:
+        """Whether Socrates cannot have learnt the report split.
+
+        A split of its own file is no part of the training file; whether one that was carved from it
+        was kept out of Socrates' training data too, his folder says.
+        """
+        if not self.task.is_carved:
+            return True
+        extra = read_json(self.socrates / DESCRIPTION_FILE)["extra"]
+        return bool(extra.get(HELD_OUT) == self.task.report_key)
+
+    def settings(self, socrates: GluonSocrates, context: mx.Context) -> Dict[str, Any]:
+        """All that can change results."""
+        task = self.task
+        fingerprints = {
+            "training data": points_key(task.training),
+            "dev data": points_key(task.dev),
+            "report split": task.report_key,
+            "points of a former run": points_key(self.more_points),
+            "vocabulary": task.data.vocabulary.fingerprint,
+            "Socrates": socrates.fingerprint,
+            "Timaeus": _fingerprint(self.start.pretrained),
+            "proposer": _fingerprint(self.proposer),
+        }
+        return {
+            "task": task.data.record.name,
+            "device": context.device_type,
+            "architecture": self.start.architecture,
+            "settings": self.config.results_settings(),
+            "timaeus": self.timaeus.results_settings(),
+            "options": task.data.options.as_dict(),
+            "hyperparameters": [theta.as_dict() for theta in self.sets],
+            "fingerprints": fingerprints,
+        }
+
+
+def _fingerprint(source: Optional[str]) -> Optional[str]:
+    if source is None:
+        return None
+    path = Path(source)
+    if not path.exists():
+        raise InputError(f"{source}: is not there")
+    return sha256_of_file(path / DESCRIPTION_FILE if path.is_dir() else path)

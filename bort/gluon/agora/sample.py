@@ -1,0 +1,82 @@
+"""A Timaeus and a Socrates made on the spot, to try Agora out on a machine that has neither."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Dict, Tuple
+
+import mxnet as mx
+
+from bort.architecture import get_architecture
+from bort.gluon.distributed import Communicator, SingleProcess, wait_for_all
+from bort.gluon.finetuning.finetune import MODEL
+from bort.gluon.finetuning.run import StartingPoint, run_finetuning
+from bort.gluon.network.model import BortModel
+from bort.gluon.network.model_folder import save_model_folder
+from bort.tasks.judging import TaskData
+from bort.training.finetuning_config import FinetuningConfig
+
+log = logging.getLogger(__name__)
+
+
+def make_sample_models(
+    folder: Path, data: TaskData, architecture: str, max_len: int, communicator: Communicator
+) -> Tuple[Path, Path]:
+    """Folders of a small model of random weights, and of one fine-tuned from it on the task.
+
+    Rank 0 makes what is not there yet, always the same; the others wait.
+
+    Returns:
+        Timaeus' folder and Socrates' folder.
+    """
+    # Another report split, another Socrates: it must not have learnt this one.
+    name = "socrates" if data.held_out is None else f"socrates-{data.held_out[:12]}"
+    timaeus, socrates = folder / "timaeus", folder / name
+    if communicator.rank == 0:
+        log.info("a small Timaeus of random weights and a Socrates are made in %s", folder)
+        if not timaeus.exists():
+            making = _fresh(folder / ".timaeus-making")
+            mx.random.seed(0)
+            model = BortModel(
+                get_architecture(architecture).replace(vocabulary_size=len(data.vocabulary))
+            )
+            model.initialize()
+            save_model_folder(making, model, {"vocabulary": data.vocabulary.fingerprint})
+            data.vocabulary.save(making / "vocabulary")
+            os.rename(making, timaeus)
+        if not socrates.exists():
+            config = FinetuningConfig(epochs=8, lr=1e-3, weight_decay=0.0, max_len=max_len)
+            make_socrates(socrates, data, timaeus, config)
+    wait_for_all(communicator)
+    return timaeus, socrates
+
+
+def make_socrates(
+    folder: Path, data: TaskData, pretrained: Path, config: FinetuningConfig
+) -> Dict[str, Any]:
+    """Fine-tune a model on a task as `folder`, which is there afterwards as a whole or not at all.
+
+    Args:
+        folder: a new one.
+        data: the task.
+        pretrained: folder of the model to start from.
+        config: of the fine-tuning.
+
+    Returns:
+        What `run_finetuning` returns.
+    """
+    making = _fresh(folder.with_name(f".{folder.name}-making"))
+    start = StartingPoint(str(pretrained), "")
+    result = run_finetuning(data, start, config, making, SingleProcess())
+    os.rename(making / MODEL, folder)
+    shutil.rmtree(making)
+    return result
+
+
+def _fresh(folder: Path) -> Path:
+    """Without what a killed run has left."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder

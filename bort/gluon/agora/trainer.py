@@ -1,0 +1,235 @@
+"""Timaeus on MXNet: fine-tunes the small model on points, and keeps what may be asked for again."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+import mxnet as mx
+import numpy as np
+
+from bort.agora.hyperparameters import HyperparameterSet
+from bort.agora.task_data import AgoraTask
+from bort.agora.timaeus_config import TimaeusConfig
+from bort.agora.trainings import FinishedTrainings, TrainedTimaeus, Training, Trainings
+from bort.errors import WorkError
+from bort.gluon.distributed import SingleProcess
+from bort.gluon.finetuning.finetune import (
+    DevScore,
+    DevSet,
+    FinetuningHooks,
+    check_lengths,
+    finetune,
+)
+from bort.gluon.finetuning.run import StartingPoint, build_classifier, describe
+from bort.gluon.network.model import BortClassifier
+from bort.gluon.network.model_folder import load_model_folder, save_model_folder
+from bort.gluon.network.parameters import collect_arrays, set_parameters
+from bort.tasks.features import tokenise
+from bort.tasks.judging import make_judge
+from bort.text.batch_plan import BatchPlan
+from bort.text.labelled import LabelledExamples, SoftLabelled
+
+log = logging.getLogger(__name__)
+
+MODELS = "models"
+
+
+class GluonTimaeus:
+    """Implements `bort.agora.TimaeusTrainer`.
+
+    A training runs on this process alone, on one device; ranks share trainings, not batches. Its
+    best epoch by dev score is kept as `<folder>/models/<key>`. Of trainings on the same points only
+    the best models so far stay on disk, since only the best of an iteration is asked for again.
+
+    Args:
+        task: data, and how points become inputs.
+        start: where the encoder's weights come from.
+        config: what all trainings share.
+        folder: of the run.
+        context: CPU or GPU.
+        keep_all: leave also models that another has beaten, as a warm start may need.
+        on_trained: told of each finished training.
+    """
+
+    def __init__(
+        self,
+        task: AgoraTask,
+        start: StartingPoint,
+        config: TimaeusConfig,
+        folder: Path,
+        context: mx.Context,
+        *,
+        keep_all: bool = False,
+        on_trained: Callable[[Training, float], None] = lambda training, score: None,
+    ) -> None:
+        self._task = task
+        self._start = start
+        self._config = config
+        self._folder = folder / MODELS
+        self._context = context
+        self._keep_all = keep_all
+        self._on_trained = on_trained
+        self._kept: Dict[Tuple[str, Optional[str]], List[Tuple[float, float, str]]] = {}
+
+    def check(self, theta: HyperparameterSet) -> None:
+        """Make sure that the models and the data fit each other, without training.
+
+        Raises:
+            InputError: as `train`.
+        """
+        task, data = self._task, self._task.data
+        config = self._config.finetuning(theta, len(task.training))
+        network = build_classifier(data, self._start, config, self._context)
+        check_lengths(network, [one.features.lengths for one in data.sets])
+        BatchPlan(
+            data.train.features.lengths,
+            seed=theta.seed,
+            batch_size=config.batch_size or data.record.batch_size,
+            parts=config.accumulate,
+            buckets=config.num_buckets,
+        )
+
+    def train(self, training: Training) -> TrainedTimaeus:
+        """Fine-tune with θ on the points of a training.
+
+        Raises:
+            InputError: too few points for a batch, a model that does not fit.
+            WorkError: a loss that is not finite, a full disk.
+        """
+        task, data = self._task, self._task.data
+        config = self._config.finetuning(training.theta, len(training.points), training.budget)
+        network = build_classifier(data, self._start, config, self._context)
+        if training.start_handle is not None:
+            self._take_over(network, training.start_handle)
+        best = _BestEpoch(task, network)
+        finetune(
+            network,
+            self._examples(training, network.num_classes),
+            best.dev_sets(),
+            config,
+            SingleProcess(),
+            self._context,
+            pad_id=data.vocabulary.pad_id,
+            batch_size=config.batch_size or data.record.batch_size,
+            hooks=FinetuningHooks(on_epoch=best.on_epoch, show_progress=False),
+        )
+        assert best.score is not None
+        set_parameters(network, best.weights, training.key, self._context)
+        description = {
+            **describe(data, config),
+            "metrics": dict(best.score.metrics),
+            "epoch": best.score.epoch,
+            "step": best.score.step,
+        }
+        save_model_folder(self._folder / training.key, network, description)
+        if not self._keep_all:
+            self._drop_beaten(training, best.score.mean)
+        self._on_trained(training, best.score.mean)
+        return TrainedTimaeus(training.key, best.score.mean, best.predictions)
+
+    def folder_of(self, handle: str) -> Path:
+        """The model folder of a handle."""
+        return self._folder / handle
+
+    def keep_only(self, handles: Sequence[str]) -> None:
+        """Delete all models but these."""
+        for path in sorted(self._folder.glob("*")):
+            if path.name not in handles:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _examples(self, training: Training, classes: int) -> LabelledExamples:
+        inputs = self._task.form.labelled(training.points)
+        features = tokenise(inputs, self._task.data.vocabulary, self._task.max_length)
+        soft = [point.probabilities for point in training.points]
+        if all(told is None for told in soft):
+            return features
+        return SoftLabelled(features, soft, classes, self._config.temperature)
+
+    def _take_over(self, network: BortClassifier, handle: str) -> None:
+        """Weights of another training, the classifier's too."""
+        folder = self.folder_of(handle)
+        if not folder.is_dir():
+            raise WorkError(f"{folder}: the model that a training starts from is not there")
+        other, _ = load_model_folder(folder, self._context, grad_req="null")
+        set_parameters(network, collect_arrays(other), str(folder), self._context)
+
+    def _drop_beaten(self, training: Training, score: float) -> None:
+        group = self._kept.setdefault((training.points_key, training.start_key), [])
+        group.append((training.budget, score, training.key))
+        best = max(entry[:2] for entry in group)
+        for *value, key in group:
+            if tuple(value) < best:
+                shutil.rmtree(self.folder_of(key), ignore_errors=True)
+        group[:] = [entry for entry in group if entry[:2] == best]
+
+
+class AgoraTrainings(Trainings):
+    """Trainings that remember which models the loop has asked for.
+
+    Attributes:
+        asked: handles of all trainings since `forget`.
+    """
+
+    def __init__(
+        self, trainer: GluonTimaeus, store: Optional[FinishedTrainings] = None, **options: Any
+    ) -> None:
+        super().__init__(trainer, store, **options)
+        self.asked: Dict[str, None] = {}
+
+    def run(self, trainings: Sequence[Training]) -> Optional[List[TrainedTimaeus]]:
+        """See `Trainings.run`."""
+        self.asked.update((training.key, None) for training in trainings)
+        return super().run(trainings)
+
+
+class _BestEpoch:
+    """Weights and dev predictions of the best epoch of a training, the first of equals."""
+
+    def __init__(self, task: AgoraTask, network: BortClassifier) -> None:
+        self._task = task
+        self._network = network
+        self._outputs: Dict[str, np.ndarray] = {}
+        self.score: Optional[DevScore] = None
+        self.weights: Dict[str, np.ndarray] = {}
+        self.predictions: Tuple[float, ...] = ()
+
+    def dev_sets(self) -> List[DevSet]:
+        """The dev sets, whose outputs are kept when they are judged."""
+        options = self._task.data.options
+        return [
+            DevSet(dev.split, dev.features, self._keeping(dev.split, make_judge(options, dev)))
+            for dev in self._task.data.dev
+        ]
+
+    def on_epoch(self, score: DevScore) -> None:
+        """Keep the epoch if it is the best so far."""
+        if self.score is not None and score.mean <= self.score.mean:
+            return
+        self.score = score
+        self.weights = {n: a.copy() for n, a in collect_arrays(self._network).items()}
+        outputs = np.concatenate([self._outputs[dev.split] for dev in self._task.data.dev])
+        self.predictions = predicted_labels(outputs, self._task.data.record.label_range)
+
+    def _keeping(
+        self, split: str, judge: Callable[[np.ndarray], Mapping[str, float]]
+    ) -> Callable[[np.ndarray], Mapping[str, float]]:
+        def judge_and_keep(outputs: np.ndarray) -> Mapping[str, float]:
+            self._outputs[split] = outputs
+            return judge(outputs)
+
+        return judge_and_keep
+
+
+def predicted_labels(
+    outputs: np.ndarray, label_range: Optional[Tuple[float, float]]
+) -> Tuple[float, ...]:
+    """Class ids of outputs (N, classes), or values within the range of a regression."""
+    if label_range is None:
+        return tuple(int(number) for number in outputs.argmax(axis=1))
+    assert outputs.shape[1] == 1
+    assert all(map(math.isfinite, outputs[:, 0]))
+    return tuple(float(value) for value in np.clip(outputs[:, 0], *label_range))

@@ -1,0 +1,134 @@
+"""A fine-tuned folder in use: outputs and predictions for a task's sets, without any other flag."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd
+
+from bort.errors import InputError
+from bort.gluon.distributed import Communicator
+from bort.gluon.finetuning.finetune import OutputReader
+from bort.gluon.network.model import BortClassifier
+from bort.gluon.network.model_folder import load_model_folder
+from bort.network.model_folder import DESCRIPTION_FILE
+from bort.tasks.formulations import input_labels
+from bort.tasks.judging import TaskSet, predict
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import TaskRecord, get_task
+from bort.text.labelled import LabelledBatch
+from bort.text.vocabularies import load_vocabulary
+from bort.text.vocabulary import Vocabulary
+
+
+class TaskClassifier:
+    """A network that was fine-tuned on a task, and how its inputs are made.
+
+    Attributes:
+        record: the task it was trained on.
+        options: how items become inputs.
+        labels: names of the outputs, () for a regression.
+        max_length: longest input in tokens.
+        vocabulary: of its inputs.
+        description: all that the folder says of itself.
+    """
+
+    def __init__(
+        self,
+        network: BortClassifier,
+        description: Mapping[str, Any],
+        vocabulary: Vocabulary,
+        source: str,
+        context: mx.Context,
+    ) -> None:
+        self._network = network
+        self._context = context
+        self._source = source
+        self.description = description
+        self.vocabulary = vocabulary
+        try:
+            self.record = get_task(str(description["task"]))
+            self.options = TaskOptions.from_dict(description["options"], source)
+            self.labels: Tuple[str, ...] = tuple(description["labels"])
+            self.max_length = int(description["max_len"])
+            expected = str(description["vocabulary"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{source}: does not say what it was fine-tuned on: {error}"
+            ) from error
+        if vocabulary.fingerprint != expected:
+            raise InputError(
+                f"{source}: the vocabulary beside it is not the one it was trained with"
+            )
+        if network.num_classes != (len(self.labels) or 1):
+            raise InputError(
+                f"{source}: has {network.num_classes} outputs and {len(self.labels)} labels"
+            )
+        network.hybridize(static_alloc=True)
+
+    @classmethod
+    def load(cls, folder: Path, context: Optional[mx.Context] = None) -> TaskClassifier:
+        """Open a folder that fine-tuning has left.
+
+        Raises:
+            InputError: no fine-tuned model, a damaged one, or another vocabulary beside it.
+        """
+        context = context or mx.cpu()
+        network, description = load_model_folder(folder, context, grad_req="null")
+        source = str(Path(folder) / DESCRIPTION_FILE)
+        if not isinstance(network, BortClassifier):
+            raise InputError(f"{source}: holds no classifier; fine-tune it first")
+        vocabulary = load_vocabulary(str(Path(folder) / "vocabulary"))
+        return cls(network, description, vocabulary, source, context)
+
+    def outputs(
+        self,
+        task_set: TaskSet,
+        communicator: Communicator,
+        batch_size: int,
+        on_batch: Callable[[int, int], None] = lambda done, total: None,
+    ) -> np.ndarray:
+        """Outputs (N, classes) for all inputs of a set, on every rank."""
+        reader = OutputReader(communicator, self.vocabulary.pad_id, batch_size)
+        return reader.read(self._answer, task_set.features, self._network.num_classes, on_batch)
+
+    def predict(
+        self,
+        task_set: TaskSet,
+        communicator: Communicator,
+        batch_size: int,
+        on_batch: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Dict[Any, Any]:
+        """Predictions by official index.
+
+        Args:
+            task_set: what to predict: of the model's own task, or of one that its model answers
+                (AX for MNLI, AX-b and AX-g for SuperGLUE's RTE).
+            communicator: the ranks that share the work.
+            batch_size: inputs a rank.
+            on_batch: called with batches done and batches in all.
+
+        Raises:
+            InputError: a task that this model does not answer.
+        """
+        self.check_task(task_set.record)
+        outputs = self.outputs(task_set, communicator, batch_size, on_batch)
+        return predict(self.options, task_set, outputs)
+
+    def check_task(self, record: TaskRecord) -> None:
+        """Raise `InputError` unless this model answers a task."""
+        answers = record.model_task == self.record.name
+        if not answers or input_labels(record, self.options) != self.labels:
+            raise InputError(
+                f"{self._source}: was fine-tuned on {self.record.name}, "
+                f"{record.name} needs a model of {record.model_task}"
+            )
+
+    def _answer(self, batch: LabelledBatch) -> mx.nd.NDArray:
+        ids = mx.nd.array(batch.input_ids, ctx=self._context, dtype="int32")
+        lengths = mx.nd.array(batch.valid_lengths, ctx=self._context, dtype="float32")
+        with autograd.predict_mode():
+            return self._network(ids, lengths)

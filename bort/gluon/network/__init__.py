@@ -1,0 +1,1 @@
+"""The Gluon networks: encoder, model, classifier, initial weights."""

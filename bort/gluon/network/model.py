@@ -1,0 +1,290 @@
+"""Bort itself: embedding, encoder and masked-token decoder, and the classifier on top of it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Dict, Optional, Tuple
+
+import mxnet as mx
+from mxnet.gluon import HybridBlock, nn
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.gluon.network.encoder import Encoder, LayerNorm
+
+INITIAL_SPREAD = 0.02
+"""Standard deviation of initial weights."""
+
+
+class Gelu(HybridBlock):
+    """x Φ(x) with Φ the normal distribution function: the exact (erf) form."""
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        """Any shape."""
+        return F.LeakyReLU(x, act_type="gelu")
+
+
+class BortModel(HybridBlock):
+    """A BERT-like encoder of any architecture, with a masked-token decoder tied to the embedding.
+
+    Parameter names in the structure are those of the original release and of GluonNLP's RoBERTa
+    and BERT, so their `.params` files load unchanged. Initial weights are drawn from N(0, 0.02²),
+    biases are 0, by `model.initialize()` after `mx.random.seed`.
+
+    Source: arXiv 2010.10499, section 3; the decoder is RoBERTa's (arXiv 1907.11692).
+
+    Args:
+        architecture: the sizes; `token_types` above 0 adds a token-type embedding.
+        dropout: probability of dropping, after the embedding, in the attention, and before every
+            residual addition; 0 to below 1.
+        use_decoder: whether to have the masked-token decoder.
+        use_pooler: whether to have a pooler: tanh of a dense layer on the first token.
+        layer_norm_eps: ε of the layer norms in the encoder.
+        decoder_layer_norm_eps: ε of the decoder's. 1e-12 is what the original release computes with
+            (found from its outputs); GluonNLP 0.10 and Hugging Face use one ε throughout.
+        prefix: of the Gluon parameter names.
+        params: a Gluon parameter dictionary to share with.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        *,
+        dropout: float = 0.1,
+        use_decoder: bool = True,
+        use_pooler: bool = False,
+        layer_norm_eps: float = 1e-5,
+        decoder_layer_norm_eps: float = 1e-12,
+        prefix: Optional[str] = None,
+        params: Optional[Any] = None,
+    ) -> None:
+        super().__init__(prefix=prefix, params=params)
+        if not 0 <= dropout < 1:
+            raise InputError(f"dropout is {dropout!r}, allowed is 0 to below 1")
+        self.architecture = architecture
+        self.dropout = dropout
+        self.layer_norm_eps = layer_norm_eps
+        self.decoder_layer_norm_eps = decoder_layer_norm_eps
+        self._graphs: Dict[Tuple[bool, ...], Dict[str, Any]] = {}
+        size, hidden = architecture.vocabulary_size, architecture.hidden
+        with self.name_scope():
+            self.encoder = Encoder(architecture, dropout, layer_norm_eps)
+            self.word_embed = _embedding(size, hidden, "word_embed_")
+            self.token_type_embed = None
+            if architecture.token_types:
+                types = architecture.token_types
+                self.token_type_embed = _embedding(types, hidden, "token_type_embed_")
+            self.pooler = None
+            if use_pooler:
+                self.pooler = nn.Dense(
+                    hidden, in_units=hidden, flatten=False, activation="tanh", prefix="pooler_"
+                )
+            self.decoder: Any = None
+            if use_decoder:
+                tied = self.word_embed[0].collect_params()
+                self.decoder = nn.HybridSequential(prefix="decoder_")
+                with self.decoder.name_scope():
+                    self.decoder.add(nn.Dense(hidden, in_units=hidden, flatten=False))
+                    self.decoder.add(Gelu())
+                    self.decoder.add(LayerNorm(hidden, decoder_layer_norm_eps))
+                    self.decoder.add(nn.Dense(size, in_units=hidden, flatten=False, params=tied))
+
+    @property
+    def embedding_weight(self) -> mx.gluon.Parameter:
+        """The token embedding (V, H), which the decoder shares."""
+        return self.word_embed[0].weight
+
+    def initialize(
+        self,
+        init: Any = None,
+        ctx: Any = None,
+        verbose: bool = False,
+        force_reinit: bool = False,
+    ) -> None:
+        """Draw initial weights from N(0, 0.02²), unless `init` says otherwise."""
+        init = mx.init.Normal(INITIAL_SPREAD) if init is None else init
+        super().initialize(init, ctx, verbose, force_reinit)
+
+    def __call__(
+        self,
+        input_ids: Any,
+        valid_lengths: Any = None,
+        masked_positions: Any = None,
+        token_types: Any = None,
+    ) -> Any:
+        """Encode token ids, and decode them at the masked positions.
+
+        Args:
+            input_ids: int32 (B, L), L up to the architecture's maximum length.
+            valid_lengths: (B,) int or float, tokens that count in every row; None: all.
+            masked_positions: int32 (B, P), positions to decode; None: none.
+            token_types: int32 (B, L); None is type 0. Ignored without a token-type embedding.
+
+        Returns:
+            `encoded` (B, L, H), zero at padding; with a pooler `(encoded, pooled (B, H))`; with
+            masked positions the logits (B, P, V) come last: `(encoded, logits)`.
+
+        Raises:
+            InputError: L above the maximum length, or masked positions without a decoder.
+        """
+        longest = self.architecture.maximum_length
+        if isinstance(input_ids, mx.nd.NDArray) and input_ids.shape[1] > longest:
+            raise InputError(f"input is {input_ids.shape[1]} tokens long, allowed are {longest}")
+        if masked_positions is not None and self.decoder is None:
+            raise InputError("masked positions are given to a model built with use_decoder=False")
+        return super().__call__(input_ids, valid_lengths, masked_positions, token_types)
+
+    def hybrid_forward(
+        self,
+        F: Any,
+        input_ids: Any,
+        valid_lengths: Any = None,
+        masked_positions: Any = None,
+        token_types: Any = None,
+    ) -> Any:
+        """See `__call__`."""
+        encoded = self.encode(F, self.word_embed(input_ids), input_ids, valid_lengths, token_types)
+        outputs = [encoded]
+        if self.pooler is not None:
+            first = F.slice_axis(encoded, axis=1, begin=0, end=1)
+            outputs.append(self.pooler(first.reshape((0, -1))))
+        if masked_positions is not None:
+            outputs.append(self.decode(F, encoded, input_ids, masked_positions))
+        return tuple(outputs) if len(outputs) > 1 else encoded
+
+    def encode(
+        self, F: Any, embedded: Any, input_ids: Any, valid_lengths: Any, token_types: Any = None
+    ) -> Any:
+        """From embedded tokens (B, L, H) to encoded ones (B, L, H), zero at padding."""
+        if self.token_type_embed is not None:
+            token_types = F.zeros_like(input_ids) if token_types is None else token_types
+            embedded = embedded + self.token_type_embed(token_types)
+        if valid_lengths is None:
+            valid_lengths = F.ones_like(input_ids).astype("float32").sum(axis=1)
+        return self.encoder(embedded, valid_lengths)
+
+    def decode(self, F: Any, encoded: Any, input_ids: Any, masked_positions: Any) -> Any:
+        """Logits (B, P, V) at the masked positions (B, P) of `encoded` (B, L, H)."""
+        return self.decoder[3](self.prepare(F, encoded, input_ids, masked_positions))
+
+    def prepare(self, F: Any, encoded: Any, input_ids: Any, masked_positions: Any) -> Any:
+        """The decoder but for its last layer: (B, P, H), of which logits are W x + b."""
+        # Row b of the batch begins at b·L in the flat list of tokens: (B, L) -> (B, 1)
+        numbers = F.contrib.arange_like(input_ids.astype("float32")).reshape_like(input_ids)
+        starts = F.slice_axis(numbers, axis=1, begin=0, end=1).astype("int32")
+        rows = F.broadcast_add(masked_positions.astype("int32"), starts)
+        # (B·L, H) -> (B, P, H)
+        chosen = F.take(encoded.reshape((-3, 0)), rows, axis=0)
+        for layer in list(self.decoder)[:3]:
+            chosen = layer(chosen)
+        return chosen
+
+    def _call_cached_op(self, *args: Any) -> Any:
+        # Gluon keeps one compiled graph a block, for the arguments of its first call; a model is
+        # called with and without masked positions. Keep one graph for each set of arguments.
+        key = tuple(argument is None for argument in args)
+        kept = ("_cached_graph", "_cached_op", "_cached_op_args", "_in_format", "_out_format")
+        for name in kept:
+            if key in self._graphs:
+                setattr(self, name, self._graphs[key][name])
+        if key not in self._graphs:
+            super()._clear_cached_op()
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*is not used by any computation.*")
+                self._build_cache(*args)
+            self._graphs[key] = {name: getattr(self, name) for name in kept}
+        return super()._call_cached_op(*args)
+
+    def _clear_cached_op(self) -> None:
+        self._graphs = {}
+        super()._clear_cached_op()
+
+
+HEADS = ("release", "linear", "two_linear")
+
+
+class BortClassifier(HybridBlock):
+    """A classifier (or regressor) on the first token's encoding.
+
+    Source: arXiv 2010.10499, section 4.
+
+    Args:
+        model: encodes the text; its decoder is not used.
+        num_classes: number of outputs; 1 for a regression.
+        dropout: before every dense layer of the head; 0 to below 1.
+        head: `release`, the original release's: tanh(dense) of width H, then dense to the classes;
+            `linear`, the paper's: one dense layer, weights initialised from U(-0.5, 0.5);
+            `two_linear`, the paper's for CoLA: a dense layer of width H without activation first.
+        prefix: of the Gluon parameter names.
+        params: a Gluon parameter dictionary to share with.
+    """
+
+    def __init__(
+        self,
+        model: BortModel,
+        num_classes: int = 2,
+        dropout: float = 0.1,
+        head: str = "release",
+        prefix: Optional[str] = None,
+        params: Optional[Any] = None,
+    ) -> None:
+        super().__init__(prefix=prefix, params=params)
+        if head not in HEADS:
+            raise InputError(f"head is {head!r}, allowed are {', '.join(HEADS)}")
+        if not 0 <= dropout < 1:
+            raise InputError(f"dropout is {dropout!r}, allowed is 0 to below 1")
+        if num_classes < 1:
+            raise InputError(f"num_classes is {num_classes!r}, allowed is at least 1")
+        self.head = head
+        self.dropout = dropout
+        self.num_classes = num_classes
+        hidden = model.architecture.hidden
+        self.bort = model
+        with self.name_scope():
+            self.classifier = nn.HybridSequential(prefix="classifier_")
+            with self.classifier.name_scope():
+                self.classifier.add(nn.Dropout(dropout))
+                spread: Any = mx.init.Uniform(0.5)
+                if head == "release":
+                    self.classifier.add(nn.Dense(hidden, in_units=hidden, activation="tanh"))
+                    self.classifier.add(nn.Dropout(dropout))
+                    spread = None
+                if head == "two_linear":
+                    self.classifier.add(nn.Dense(hidden, in_units=hidden))
+                    self.classifier.add(nn.Dropout(dropout))
+                self.classifier.add(
+                    nn.Dense(num_classes, in_units=hidden, weight_initializer=spread)
+                )
+
+    def initialize(
+        self,
+        init: Any = None,
+        ctx: Any = None,
+        verbose: bool = False,
+        force_reinit: bool = False,
+    ) -> None:
+        """Draw initial weights: N(0, 0.02²), or as the head says. Those already set are kept."""
+        init = mx.init.Normal(INITIAL_SPREAD) if init is None else init
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*already initialized.*")
+            super().initialize(init, ctx, verbose, force_reinit)
+
+    def __call__(self, input_ids: Any, valid_lengths: Any = None, token_types: Any = None) -> Any:
+        """Outputs (B, num_classes) for token ids (B, L); see `BortModel`."""
+        return super().__call__(input_ids, valid_lengths, token_types)
+
+    def hybrid_forward(
+        self, F: Any, input_ids: Any, valid_lengths: Any = None, token_types: Any = None
+    ) -> Any:
+        """See `__call__`."""
+        embedded = self.bort.word_embed(input_ids)
+        encoded = self.bort.encode(F, embedded, input_ids, valid_lengths, token_types)
+        first = F.slice_axis(encoded, axis=1, begin=0, end=1).reshape((0, -1))
+        return self.classifier(first)
+
+
+def _embedding(rows: int, hidden: int, prefix: str) -> HybridBlock:
+    embedding = nn.HybridSequential(prefix=prefix)
+    with embedding.name_scope():
+        embedding.add(nn.Embedding(rows, hidden))
+    return embedding

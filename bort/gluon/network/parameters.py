@@ -1,0 +1,131 @@
+"""Weights into a network and out of it, with errors that name the file and the parameter."""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping, Optional, Tuple
+
+import mxnet as mx
+import numpy as np
+from mxnet import gluon
+
+from bort.errors import InputError
+from bort.formats.mxnet_params import read_params, write_params
+from bort.storage.files import PathLike
+
+
+def load_parameters(
+    network: gluon.Block,
+    path: PathLike,
+    context: Optional[mx.Context] = None,
+    *,
+    prefix: str = "",
+    ignore: Tuple[str, ...] = (),
+    optional: Tuple[str, ...] = (),
+) -> None:
+    """Load a `.params` file into a network, whether it is initialised or not.
+
+    Args:
+        network: takes the weights; those it ties may be stored once or several times.
+        path: the file.
+        context: where an uninitialised network gets its weights; the CPU by default.
+        prefix: only names with this beginning are read, and they lose it, such as `bort.` for the
+            encoder of a classifier.
+        ignore: names in the file with one of these beginnings are left out.
+        optional: parameters of the network with one of these beginnings need not be in the file;
+            they keep what they hold.
+
+    Raises:
+        InputError: names the file, and the parameter that is missing, unknown, of another shape
+            or not finite.
+    """
+    arrays = read_params(path)
+    arrays = {name[len(prefix) :]: v for name, v in arrays.items() if name.startswith(prefix)}
+    if not arrays:
+        raise InputError(f"{path}: holds no parameter whose name begins with {prefix!r}")
+    kept = {name: value for name, value in arrays.items() if not name.startswith(ignore or ("\0",))}
+    set_parameters(network, kept, str(path), context, optional)
+
+
+def save_parameters(network: gluon.Block, path: PathLike, *, tied_twice: bool = True) -> None:
+    """Write a network's weights as a `.params` file, atomically.
+
+    Args:
+        network: its parameter names in the structure become the names in the file.
+        path: the file.
+        tied_twice: store a tied weight under each of its names, which the original release needs
+            (a third more bytes for Bort); False stores it once.
+    """
+    write_params(path, collect_arrays(network, tied_twice=tied_twice))
+
+
+def collect_arrays(network: gluon.Block, *, tied_twice: bool = False) -> Dict[str, np.ndarray]:
+    """The weights as NumPy arrays by their names in the structure, in its order."""
+    arrays: Dict[str, np.ndarray] = {}
+    first: Dict[int, str] = {}
+    for name, parameter in named_parameters(network).items():
+        if id(parameter) not in first:
+            first[id(parameter)] = name
+            arrays[name] = parameter.data(parameter.list_ctx()[0]).asnumpy()
+        elif tied_twice:
+            arrays[name] = arrays[first[id(parameter)]]
+    return arrays
+
+
+def set_parameters(
+    network: gluon.Block,
+    arrays: Mapping[str, np.ndarray],
+    source: str,
+    context: Optional[mx.Context] = None,
+    optional: Tuple[str, ...] = (),
+) -> None:
+    """Put arrays into a network; `source` is named in every error.
+
+    Raises:
+        InputError: a parameter is missing, unknown, of another shape or not finite; or two names
+            of one tied weight hold different numbers.
+    """
+    places = named_parameters(network)
+    for name in arrays:
+        if name not in places:
+            raise InputError(f"{source}: parameter {name!r} has no place in this network")
+    by_parameter: Dict[int, str] = {}
+    for name, parameter in places.items():
+        if name not in arrays:
+            continue
+        array = arrays[name]
+        if tuple(array.shape) != tuple(parameter.shape):
+            raise InputError(_wrong_shape(source, name, array.shape, parameter.shape))
+        if array.dtype.kind != "f":
+            raise InputError(f"{source}: parameter {name!r} is {array.dtype}, allowed are floats")
+        if not np.isfinite(array).all():
+            raise InputError(f"{source}: parameter {name!r} holds a number that is not finite")
+        other = by_parameter.setdefault(id(parameter), name)
+        if other != name and not np.array_equal(arrays[other], array):
+            raise InputError(f"{source}: {name!r} and {other!r} are one weight, and they differ")
+    for name, parameter in places.items():
+        if id(parameter) not in by_parameter and not name.startswith(optional or ("\0",)):
+            raise InputError(f"{source}: parameter {name!r} is missing")
+    for name, parameter in places.items():
+        if by_parameter.get(id(parameter)) == name:
+            _assign(parameter, arrays[name], context)
+
+
+def named_parameters(network: gluon.Block) -> Dict[str, gluon.Parameter]:
+    """Parameters by their names in the structure; a tied one is there under each of its names."""
+    return network._collect_params_with_prefix()
+
+
+def _assign(parameter: gluon.Parameter, array: np.ndarray, context: Optional[mx.Context]) -> None:
+    dtype = np.dtype(parameter.dtype)
+    data = mx.nd.array(np.asarray(array, dtype), dtype=dtype)
+    if parameter._data is None:
+        parameter._load_init(data, [context or mx.cpu()])
+    else:
+        parameter.set_data(data)
+
+
+def _wrong_shape(source: str, name: str, found: Tuple, expected: Tuple) -> str:
+    message = f"{source}: parameter {name!r} has shape {tuple(found)}, expected {tuple(expected)}"
+    if name.endswith("word_embed.0.weight") and found[1:] == expected[1:]:
+        message += f": its vocabulary has {found[0]} tokens, the model's {expected[0]}"
+    return message

@@ -1,0 +1,81 @@
+"""The released model by name, as the original release offers it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Optional, Tuple, Union
+
+import mxnet as mx
+
+from bort.architecture import Architecture, get_architecture
+from bort.errors import InputError
+from bort.gluon.network.model import BortModel
+from bort.gluon.network.parameters import load_parameters
+from bort.storage.files import PathLike
+
+PARAMETERS_FILE = "bort.params"
+PARAMETERS_URL = "https://alexa-saif-bort.s3.amazonaws.com/bort.params"
+RELEASED_MODEL = "bort_4_8_768_1024"
+RELEASED_VOCABULARY = "openwebtext_ccnews_stories_books_cased"
+
+
+def get_bort_model(
+    model_name: Union[str, Architecture] = RELEASED_MODEL,
+    dataset_name: str = RELEASED_VOCABULARY,
+    vocab: Optional[Any] = None,
+    pretrained: bool = True,
+    ctx: Optional[mx.Context] = None,
+    use_decoder: bool = True,
+    use_pooler: bool = False,
+    root: PathLike = "model",
+    dropout: float = 0.1,
+) -> Tuple[BortModel, Any]:
+    """A Bort and its vocabulary.
+
+    Args:
+        model_name: a preset, `depth-heads-hidden-intermediate`, a JSON file, or an `Architecture`.
+        dataset_name: names the vocabulary, unless `vocab` is given.
+        vocab: a vocabulary; the architecture takes over its size if nothing pre-trained is loaded.
+        pretrained: load `<root>/bort.params`, the authors' file; False draws random weights.
+        ctx: the device; the CPU by default.
+        use_decoder: whether to have the masked-token decoder.
+        use_pooler: whether to have a pooler; it gets random weights, the file has none.
+        root: folder with the weights and vocabularies.
+        dropout: probability of dropping in training; 0 to below 1.
+
+    Returns:
+        (model, vocabulary).
+
+    Raises:
+        InputError: an unknown name, no file in `root`, or a file or vocabulary that does not fit.
+    """
+    if isinstance(model_name, Architecture):
+        architecture = model_name
+    else:
+        architecture = get_architecture(model_name)
+    path = Path(root) / PARAMETERS_FILE
+    if pretrained and not path.is_file():
+        raise InputError(
+            f"{path}: no such file; download it from {PARAMETERS_URL} to that place, "
+            "or ask for random weights (pretrained=False)"
+        )
+    if vocab is None:
+        from bort.text.vocabularies import load_vocabulary
+
+        vocab = load_vocabulary(dataset_name)
+    if pretrained and len(vocab) != architecture.vocabulary_size:
+        raise InputError(
+            f"the vocabulary has {len(vocab)} tokens, the pre-trained model "
+            f"{architecture.vocabulary_size}"
+        )
+    architecture = architecture.replace(vocabulary_size=len(vocab))
+    model = BortModel(architecture, dropout=dropout, use_decoder=use_decoder, use_pooler=use_pooler)
+    if pretrained:
+        if model.pooler is not None:
+            model.pooler.initialize(mx.init.Normal(0.02), ctx=ctx)
+        ignore = () if use_decoder else ("decoder.",)
+        optional = ("pooler.",)
+        load_parameters(model, path, context=ctx, ignore=ignore, optional=optional)
+    else:
+        model.initialize(ctx=ctx)
+    return model, vocab

@@ -1,0 +1,1 @@
+"""Pre-training by distillation on MXNet."""

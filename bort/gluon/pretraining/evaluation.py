@@ -1,0 +1,96 @@
+"""How well a model predicts masked tokens of held-out text, over the whole set and all ranks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Callable, List
+
+import mxnet as mx
+import numpy as np
+
+from bort.errors import InputError
+from bort.gluon.distributed import Communicator
+from bort.gluon.pretraining.losses import MaskedTokenLoss
+from bort.text.batch_plan import plan_evaluation
+from bort.text.batches import make_batch
+from bort.text.examples import ExampleSource, MaskedBatch
+from bort.text.masking import EVALUATION_EPOCH, Masking
+
+LARGEST_EXPONENT = 700.0
+
+
+@dataclass(frozen=True)
+class MaskedTokenScore:
+    """Scores over masked tokens, each counted once.
+
+    Attributes:
+        mlm_loss: mean cross-entropy in nats.
+        mlm_accuracy: share predicted exactly, 0 to 1.
+        perplexity: `exp(mlm_loss)`.
+        predictions: masked tokens.
+    """
+
+    mlm_loss: float
+    mlm_accuracy: float
+    perplexity: float
+    predictions: int
+
+
+def evaluation_batches(
+    examples: ExampleSource,
+    masking: Masking,
+    *,
+    batch_size: int,
+    communicator: Communicator,
+    maximum_length: int,
+) -> List[MaskedBatch]:
+    """This rank's batches of held-out text; masks and batches are always the same."""
+    if len(examples) == 0:
+        raise InputError("the evaluation data holds no example")
+    planned = plan_evaluation(
+        examples.lengths,
+        batch_size=batch_size,
+        ranks=communicator.size,
+        rank=communicator.rank,
+        maximum_length=maximum_length,
+    )
+    return [make_batch(examples, ids, EVALUATION_EPOCH, maximum_length, masking) for ids in planned]
+
+
+def score_masked_tokens(
+    answer: Callable[[MaskedBatch], Any],
+    batches: List[MaskedBatch],
+    communicator: Communicator,
+    context: mx.Context,
+) -> MaskedTokenScore:
+    """Score logits (B, P, V) that `answer` gives for every batch.
+
+    Args:
+        answer: a student's or teacher's answers, without dropout.
+        batches: of this rank, as many on every rank.
+        communicator: adds up the ranks.
+        context: where to compute.
+    """
+    objective = MaskedTokenLoss(1.0, 0.0, 1.0)
+    objective.hybridize()
+    sums = np.zeros(3, dtype="float64")
+    for batch in batches:
+        logits = answer(batch)
+        if not isinstance(logits, mx.nd.NDArray):
+            logits = mx.nd.array(logits, ctx=context)
+        labels = mx.nd.array(batch.labels, ctx=context, dtype="int32")
+        weights = mx.nd.array(batch.weights, ctx=context)
+        values = objective(logits, labels, weights).asnumpy()
+        sums += (values[1], values[3], batch.prediction_count)
+    total = mx.nd.array(sums, dtype="float64")
+    communicator.sum_in_place(total)
+    loss_sum, correct, count = (float(value) for value in total.asnumpy())
+    count = max(1.0, count)
+    loss = loss_sum / count
+    return MaskedTokenScore(
+        mlm_loss=loss,
+        mlm_accuracy=correct / count,
+        perplexity=math.exp(min(loss, LARGEST_EXPONENT)),
+        predictions=int(count),
+    )

@@ -1,0 +1,204 @@
+"""From configurations to a run folder: builds student and teacher, trains, saves the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional
+
+import mxnet as mx
+
+from bort.architecture import get_architecture
+from bort.errors import InputError
+from bort.gluon.distributed import Communicator, choose_context
+from bort.gluon.network.model import BortModel
+from bort.gluon.network.model_folder import load_model_folder, save_model_folder
+from bort.gluon.network.parameters import load_parameters
+from bort.gluon.pretraining.pretrain import (
+    PretrainingData,
+    PretrainingHooks,
+    pretrain,
+)
+from bort.gluon.teacher.caching import open_teacher_cache
+from bort.gluon.teacher.choosing import load_teacher_on
+from bort.storage.run_folder import NullWriter, RunFolder, refuse_existing_run
+from bort.teacher.answers import TeacherAnswers
+from bort.text.examples import ExampleSource
+from bort.text.masking import Masking
+from bort.text.vocabulary import Vocabulary
+from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
+
+log = logging.getLogger(__name__)
+
+
+def run_pretraining(
+    paths: PretrainingPaths,
+    config: PretrainingConfig,
+    train: ExampleSource,
+    validation: Optional[ExampleSource],
+    vocabulary: Vocabulary,
+    communicator: Communicator,
+    stop_requested: Callable[[], bool],
+) -> Dict[str, Any]:
+    """Train a student in the folder `paths.ckpt_dir` and leave it in `ckpt_dir/model`.
+
+    Returns:
+        What the command prints: steps, whether it was stopped, scores, folders.
+
+    Raises:
+        InputError: anything that does not fit: vocabulary, architecture, teacher, folder.
+        WorkError: a non-finite loss, a full disk.
+    """
+    folder = Path(paths.ckpt_dir)
+    resume = paths.resume or paths.start_step is not None
+    chief = communicator.rank == 0
+    if chief and not resume:
+        refuse_existing_run(folder)
+    for source in (train, validation):
+        _check_vocabulary(source, vocabulary)
+    context = choose_context(communicator, paths.cpu_only)
+    if chief:
+        without = context.device_type == "cpu" and not paths.cpu_only
+        log.info(
+            "%d rank(s) on the %s%s",
+            communicator.size,
+            context.device_type.upper(),
+            ": MXNet sees no GPU here" if without else "",
+        )
+    model = build_student(paths, config, vocabulary, context)
+    teacher: Optional[TeacherAnswers]
+    if paths.teacher_cache is not None:
+        _refuse_engine(config, f"teacher_cache is {paths.teacher_cache!r}")
+        teacher, config = open_teacher_cache(Path(paths.teacher_cache), config, train, vocabulary)
+    else:
+        teacher = _build_teacher(paths, config, context, len(vocabulary))
+    writer = RunFolder(folder, _resumed_step(folder, paths)) if chief else NullWriter()
+    if isinstance(writer, RunFolder):
+        writer.record(
+            {
+                "settings": config.as_dict(),
+                "paths": paths.as_dict(),
+                "architecture": model.architecture.as_dict(),
+                "ranks": communicator.size,
+                "vocabulary": vocabulary.fingerprint,
+                "data": train.fingerprint,
+                "teacher": None if teacher is None else teacher.fingerprint,
+            }
+        )
+    data = PretrainingData(
+        train, validation, Masking(vocabulary, config.masking_policy, config.order_seed)
+    )
+    try:
+        result = pretrain(
+            model,
+            data,
+            config,
+            communicator,
+            context,
+            teacher=teacher,
+            folder=folder,
+            resume_step=paths.start_step,
+            resume=resume,
+            hooks=PretrainingHooks(metrics=writer, stop_requested=stop_requested),
+        )
+    finally:
+        writer.close()
+    summary: Dict[str, Any] = {
+        "steps": result.steps,
+        "stopped": result.stopped,
+        "validation": None if result.score is None else dataclasses.asdict(result.score),
+        "folder": str(folder),
+    }
+    if chief and not result.stopped:
+        target = folder / "model"
+        save_model_folder(target, model, {"vocabulary": vocabulary.fingerprint})
+        vocabulary.save(target / "vocabulary")
+        summary["model"] = str(target)
+    return summary
+
+
+def build_student(
+    paths: PretrainingPaths,
+    config: PretrainingConfig,
+    vocabulary: Vocabulary,
+    context: mx.Context,
+) -> BortModel:
+    """The student with initial weights: random from the seed, or those of `--initial_model`.
+
+    The vocabulary's size replaces that of the architecture (a preset names RoBERTa's).
+
+    Raises:
+        InputError: when the initial model has another vocabulary or architecture.
+    """
+    mx.random.seed(config.seed)
+    if paths.initial_model is not None and Path(paths.initial_model).is_dir():
+        network, _ = load_model_folder(paths.initial_model, context)
+        if not isinstance(network, BortModel):
+            raise InputError(
+                f"{paths.initial_model}: holds a classifier, a masked-token model is needed"
+            )
+        if network.architecture.vocabulary_size != len(vocabulary):
+            raise InputError(
+                f"{paths.initial_model}: knows {network.architecture.vocabulary_size} words, "
+                f"the vocabulary has {len(vocabulary)}"
+            )
+        return network
+    architecture = get_architecture(paths.architecture)
+    if paths.initial_model is None:
+        architecture = architecture.replace(vocabulary_size=len(vocabulary))
+    elif architecture.vocabulary_size != len(vocabulary):
+        raise InputError(
+            f"{paths.initial_model}: {paths.architecture} has {architecture.vocabulary_size} "
+            f"words, the vocabulary {len(vocabulary)}"
+        )
+    model = BortModel(architecture, dropout=config.dropout)
+    model.initialize(mx.init.Normal(config.initializer_range), ctx=context)
+    if paths.initial_model is not None:
+        load_parameters(model, paths.initial_model, context)
+    return model
+
+
+def _build_teacher(
+    paths: PretrainingPaths, config: PretrainingConfig, context: mx.Context, vocabulary_size: int
+) -> Optional[TeacherAnswers]:
+    if paths.teacher_model.lower() == "none":
+        _refuse_engine(config, "teacher_model is 'none'")
+        return None
+    return load_teacher_on(
+        config.teacher_engine,
+        config.teacher_precision,
+        paths.teacher_model,
+        checkpoint=paths.teacher_ckpt_dir,
+        random_seed=paths.teacher_random_seed,
+        vocabulary_size=vocabulary_size,
+        context=context,
+        dtype=config.dtype,
+    )
+
+
+def _refuse_engine(config: PretrainingConfig, why: str) -> None:
+    if config.teacher_engine != "mxnet":
+        raise InputError(
+            f"teacher_engine is {config.teacher_engine!r} and {why}: no engine runs a teacher then"
+        )
+
+
+def _check_vocabulary(source: Optional[ExampleSource], vocabulary: Vocabulary) -> None:
+    if source is None or not source.vocabulary_fingerprint:
+        return
+    if source.vocabulary_fingerprint != vocabulary.fingerprint:
+        raise InputError(
+            "the shards were made with another vocabulary "
+            f"({source.vocabulary_fingerprint[:12]}) than the one given "
+            f"({vocabulary.fingerprint[:12]})"
+        )
+
+
+def _resumed_step(folder: Path, paths: PretrainingPaths) -> int:
+    """The step whose checkpoint a resumed run continues from; 0 for a fresh run."""
+    from bort.gluon.training.checkpoint import checkpoint_steps
+
+    if paths.start_step is not None:
+        return paths.start_step
+    return max(checkpoint_steps(folder), default=0) if paths.resume else 0

@@ -1,0 +1,1 @@
+"""The search on MXNet: trains and times candidates."""

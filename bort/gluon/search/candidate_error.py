@@ -1,0 +1,153 @@
+"""The search's error surrogate on MXNet: a candidate trained for a few steps, then compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Sequence
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd
+from mxnet.gluon import HybridBlock
+
+from bort.gluon.distributed import SingleProcess
+from bort.gluon.network.initial_weights import FastNormal
+from bort.gluon.network.model import BortModel
+from bort.gluon.pretraining.trainer import DistillationTrainer
+from bort.search.config import SearchConfig, error_from
+from bort.search.surrogates import Hyperparameters, Trial
+from bort.teacher.answers import TeacherAnswers
+from bort.text.examples import MaskedBatch
+from bort.training.pretraining_config import PretrainingConfig
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """How far a candidate's output distribution is from the teacher's, in nats a position.
+
+    Attributes:
+        kl: Σ t (log t − log s).
+        entropy: of the teacher, −Σ t log t.
+    """
+
+    kl: float
+    entropy: float
+
+
+class DistillationError:
+    """ê by training: implements `bort.search.surrogates.ErrorModel`.
+
+    A candidate with random weights makes s steps on the distillation objective, without dropout;
+    ê is the mean over held-out masked positions of the cross-entropy at temperature 1 between the
+    teacher's and the candidate's output distributions (or another of `bort.search.config.ERRORS`).
+    All candidates see the same batches under the same masks. Nothing depends on the order in which
+    trials are made, nor on the process that makes them.
+
+    Source: arXiv 2010.10499, section 3.
+
+    Args:
+        config: objective, kind of error, initial weights.
+        train_batches: one a step.
+        held_out_batches: what ê is taken on.
+        teacher: its answers for the training batches.
+        held_out_teacher: its answers for the held-out batches, right at temperature 1.
+        context: the device.
+    """
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        train_batches: Sequence[MaskedBatch],
+        held_out_batches: Sequence[MaskedBatch],
+        teacher: TeacherAnswers,
+        held_out_teacher: TeacherAnswers,
+        context: mx.Context,
+    ) -> None:
+        self._config = config
+        self._train_batches = train_batches
+        self._held_out_batches = held_out_batches
+        self._teacher = teacher
+        self._held_out_teacher = held_out_teacher
+        self._context = context
+        self._divergence = _Divergence()
+        self._divergence.hybridize(static_alloc=True)
+
+    def error(self, trial: Trial) -> float:
+        """See `ErrorModel`.
+
+        Raises:
+            WorkError: when training runs into numbers that are not finite.
+        """
+        trainer = self.train(trial)
+        found = self.divergence(trainer)
+        size = trial.architecture.vocabulary_size
+        return error_from(self._config.error, found.kl, found.entropy, size)
+
+    def train(self, trial: Trial) -> DistillationTrainer:
+        """The candidate after its s steps."""
+        model = BortModel(trial.architecture, dropout=0.0)
+        weights = FastNormal(self._config.initializer_range, trial.seed)
+        model.initialize(weights, ctx=self._context)
+        settings = training_settings(
+            self._config, trial.hyperparameters, len(self._train_batches), trial.seed
+        )
+        trainer = DistillationTrainer(
+            model, settings, SingleProcess(), self._context, self._teacher
+        )
+        for number, batch in enumerate(self._train_batches, start=1):
+            trainer.step(number, [batch])
+        return trainer
+
+    def divergence(self, trainer: DistillationTrainer) -> Divergence:
+        """How far a trained candidate is from the teacher on the held-out batches."""
+        sums = np.zeros(2)
+        count = 0
+        for batch in self._held_out_batches:
+            answers = self._held_out_teacher.answer(batch)
+            if not isinstance(answers, mx.nd.NDArray):
+                answers = mx.nd.array(answers, ctx=self._context)
+            weights = mx.nd.array(batch.weights, ctx=self._context)
+            with autograd.predict_mode():
+                found = self._divergence(trainer.predict(batch), answers, weights)
+            sums += found.asnumpy()
+            count += batch.prediction_count
+        kl, entropy = (float(value) / max(1, count) for value in sums)
+        return Divergence(kl, entropy)
+
+
+def training_settings(
+    config: SearchConfig, hyperparameters: Hyperparameters, steps: int, seed: int
+) -> PretrainingConfig:
+    """The settings of pre-training that a candidate's few steps amount to."""
+    theta = hyperparameters
+    return PretrainingConfig(
+        seed=seed,
+        data_seed=config.seed,
+        num_steps=steps,
+        batch_size=config.batch_size,
+        optimizer=theta.optimizer,
+        lr=theta.lr,
+        schedule="constant",
+        warmup_ratio=theta.warmup_ratio,
+        weight_decay=theta.weight_decay,
+        clip=theta.clip,
+        dropout=0.0,
+        initializer_range=config.initializer_range,
+        mlm_weight=config.mlm_weight,
+        teacher_ce_weight=config.teacher_ce_weight,
+        distillation_temperature=config.distillation_temperature,
+        mask_probability=config.mask_probability,
+        max_predictions=config.max_predictions,
+    )
+
+
+class _Divergence(HybridBlock):
+    """From logits (B, P, V) of student and teacher and weights (B, P) to two sums: (2,)."""
+
+    def hybrid_forward(self, F: Any, student: Any, teacher: Any, weights: Any) -> Any:
+        log_teacher = F.log_softmax(F.cast(teacher, "float32"), axis=-1)
+        log_student = F.log_softmax(F.cast(student, "float32"), axis=-1)
+        teacher = F.exp(log_teacher)
+        kl = F.sum(F.sum(teacher * (log_teacher - log_student), axis=-1) * weights)
+        entropy = -F.sum(F.sum(teacher * log_teacher, axis=-1) * weights)
+        return F.concat(kl.reshape((1,)), entropy.reshape((1,)), dim=0)

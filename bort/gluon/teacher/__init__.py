@@ -1,0 +1,1 @@
+"""Teachers that run on MXNet or another engine."""

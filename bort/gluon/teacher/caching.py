@@ -1,0 +1,157 @@
+"""Caches of a teacher's answers for pre-training: filling one, and opening one for a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Callable, Dict, Tuple
+
+import numpy as np
+
+from bort.errors import InputError
+from bort.gluon.distributed import Communicator, choose_context, wait_for_all
+from bort.gluon.teacher.choosing import load_teacher_on
+from bort.storage.run_folder import RowProgress
+from bort.teacher.cache import CacheKey, TeacherCache
+from bort.teacher.config import TeacherCacheConfig
+from bort.teacher.filling import FillHooks, Ranks, fill_cache
+from bort.text.batches import make_batch
+from bort.text.examples import ExampleSource, MaskedBatch
+from bort.text.masking import Masking
+from bort.text.vocabulary import Vocabulary
+from bort.training.pretraining_config import PretrainingConfig
+
+
+def key_fields(
+    config: PretrainingConfig, train: ExampleSource, vocabulary: Vocabulary
+) -> Dict[str, Any]:
+    """The fields of `CacheKey` that the settings of a run decide (all but `mask_epochs`)."""
+    policy = config.masking_policy
+    return {
+        "train": train.fingerprint,
+        "vocabulary": vocabulary.fingerprint,
+        "vocabulary_size": len(vocabulary),
+        "mask_seed": config.order_seed,
+        "length": padded_length(train),
+        "mask_probability": policy.probability,
+        "max_predictions": policy.maximum_predictions,
+        "whole_word_mask": policy.whole_words,
+        "mask_share": policy.mask_share,
+        "random_share": policy.random_share,
+    }
+
+
+def padded_length(train: ExampleSource) -> int:
+    """Tokens to which the longest example is padded, as `BatchPlan` does it: a multiple of 8."""
+    return -(-int(np.max(train.lengths)) // 8) * 8
+
+
+def open_teacher_cache(
+    folder: Path, config: PretrainingConfig, train: ExampleSource, vocabulary: Vocabulary
+) -> Tuple[TeacherCache, PretrainingConfig]:
+    """Open the cache of a run, and let it decide after how many epochs masks repeat.
+
+    Returns:
+        The cache, and the settings with the cache's `mask_epochs`.
+
+    Raises:
+        InputError: a cache of other data, masks or temperatures, or a damaged one.
+    """
+    cache = TeacherCache.open(
+        folder,
+        expected=key_fields(config, train, vocabulary),
+        temperature=config.distillation_temperature,
+    )
+    covered = cache.key.mask_epochs
+    if config.mask_epochs not in (None, covered):
+        raise InputError(f"{folder}: mask_epochs is {covered}, {config.mask_epochs} is asked for")
+    return cache, dataclasses.replace(config, mask_epochs=covered)
+
+
+def cache_teacher_answers(
+    config: TeacherCacheConfig,
+    train: ExampleSource,
+    vocabulary: Vocabulary,
+    communicator: Communicator,
+    stop_requested: Callable[[], bool],
+) -> Dict[str, Any]:
+    """Fill the cache `config.output_dir`, or continue to, on all ranks of `communicator`.
+
+    Returns:
+        What the command prints: folder, whether it is complete, rows, bytes, deviation.
+
+    Raises:
+        InputError: anything that does not fit: teacher, vocabulary, the folder's other cache.
+        WorkError: a full disk, an answer that is not finite.
+    """
+    folder = Path(config.output_dir)
+    context = choose_context(communicator, config.cpu_only)
+    if config.dtype == "float16" and context.device_type != "gpu":
+        raise InputError("dtype is 'float16', which needs a GPU; allowed on a CPU is 'float32'")
+    teacher = load_teacher_on(
+        config.teacher_engine,
+        config.teacher_precision,
+        config.teacher_model,
+        checkpoint=config.teacher_ckpt_dir,
+        random_seed=config.teacher_random_seed,
+        vocabulary_size=len(vocabulary),
+        context=context,
+        dtype=config.dtype,
+    )
+    length = padded_length(train)
+    if length > teacher.architecture.maximum_length:
+        raise InputError(
+            f"the examples are up to {length} tokens long, the teacher takes "
+            f"{teacher.architecture.maximum_length} (--max_seq_length of the data)"
+        )
+    masks = config.masks
+    key = CacheKey(
+        teacher=teacher.fingerprint,
+        engine=teacher.engine,
+        precision=teacher.precision,
+        mask_epochs=config.mask_epochs,
+        top_k=config.top_k,
+        temperatures=config.temperatures if config.top_k else (),
+        dtype=config.cache_dtype,
+        **key_fields(masks, train, vocabulary),
+    )
+    progress = RowProgress("teacher's answers", communicator.rank == 0)
+    try:
+        complete = fill_cache(
+            folder,
+            key,
+            every_row(len(train), config.mask_epochs),
+            batch_maker(train, Masking(vocabulary, masks.masking_policy, masks.order_seed), key),
+            teacher,
+            batch_size=config.batch_size,
+            rows_per_part=config.rows_per_part,
+            ranks=Ranks(communicator.rank, communicator.size, lambda: wait_for_all(communicator)),
+            hooks=FillHooks(stop_requested=stop_requested, on_rows=progress.show),
+        )
+    finally:
+        progress.close()
+    summary: Dict[str, Any] = {"folder": str(folder), "complete": complete}
+    if complete and communicator.rank == 0:
+        temperature = key.temperatures[0] if key.top_k else None
+        cache = TeacherCache.open(folder, temperature=temperature)
+        summary["rows"] = cache.row_count
+        summary["bytes"] = cache.size_bytes
+        summary["deviation"] = cache.deviation
+    return summary
+
+
+def every_row(examples: int, epochs: int) -> np.ndarray:
+    """Epoch and example of every row of whole epochs, ascending: int64 (epochs · examples, 2)."""
+    numbers = np.arange(epochs * examples, dtype=np.int64)
+    return np.stack(np.divmod(numbers, examples), axis=1)
+
+
+def batch_maker(
+    train: ExampleSource, masking: Masking, key: CacheKey
+) -> Callable[[int, np.ndarray], MaskedBatch]:
+    """What makes the batches of a cache: masked, padded to the key's length."""
+
+    def make(epoch: int, example_ids: np.ndarray) -> MaskedBatch:
+        return make_batch(train, example_ids, epoch, key.length, masking)
+
+    return make

@@ -1,0 +1,1 @@
+"""What every training on MXNet shares: flat parameters, optimizers, checkpoints."""

@@ -1,0 +1,162 @@
+"""Checkpoints of a training: tensors plus JSON, complete or not there at all.
+
+A checkpoint is a folder `step-00000250/` with `tensors.safetensors` and `state.json`, which is
+written last and holds the hash of the tensors. The folder is filled under a temporary name and
+renamed, so a run that is killed while saving leaves the checkpoint before it. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import mxnet as mx
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from bort.errors import InputError, WorkError
+from bort.gluon.training.flat import FlatParameters
+from bort.storage.files import atomic_write, read_json, sync_folder, write_json
+
+_NAME = re.compile(r"step-(\d{8})$")
+_TEMPORARY = ".saving-"
+
+
+def checkpoint_steps(folder: Path) -> List[int]:
+    """Steps of the complete checkpoints in `folder`, ascending."""
+    if not folder.is_dir():
+        return []
+    found = []
+    for entry in folder.iterdir():
+        match = _NAME.match(entry.name)
+        if match and (entry / "state.json").is_file():
+            found.append(int(match.group(1)))
+    return sorted(found)
+
+
+def save_checkpoint(
+    folder: Path,
+    step: int,
+    flat: FlatParameters,
+    buffers: Mapping[str, mx.nd.NDArray],
+    state: Mapping[str, Any],
+    keep: int,
+) -> Path:
+    """Write a checkpoint and remove the oldest ones beyond `keep`.
+
+    Args:
+        folder: of the run; the checkpoint becomes a folder in it.
+        step: optimizer steps done.
+        flat: gives the layout: every buffer is stored as one tensor a parameter.
+        buffers: float32 (N,) each, in the layout of `flat`: weights and optimizer state.
+        state: anything JSON: data position, loss scale, settings.
+        keep: complete checkpoints to leave.
+
+    Raises:
+        WorkError: when the system refuses a write; earlier checkpoints are untouched.
+    """
+    tensors = {}
+    for name, buffer in buffers.items():
+        values = buffer.asnumpy()
+        for slot in flat.slots:
+            piece = values[slot.offset : slot.offset + slot.size].reshape(slot.shape)
+            tensors[f"{name}/{slot.name}"] = np.ascontiguousarray(piece)
+    payload = save_tensors(tensors)
+    target = folder / f"step-{step:08d}"
+    temporary = folder / f"{_TEMPORARY}{step:08d}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_partial(folder)
+        temporary.mkdir()
+        with atomic_write(temporary / "tensors.safetensors") as stream:
+            stream.write(payload)
+        digest = hashlib.sha256(payload).hexdigest()
+        write_json(
+            temporary / "state.json",
+            {"format": 1, "step": step, "sha256": digest, "state": dict(state)},
+        )
+        if target.exists():
+            shutil.rmtree(target)
+        os.rename(temporary, target)
+        sync_folder(folder)
+    except (OSError, WorkError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise WorkError(f"{target}: the checkpoint cannot be written: {reason}") from error
+    for old in checkpoint_steps(folder)[:-keep]:
+        if old != step:
+            shutil.rmtree(folder / f"step-{old:08d}", ignore_errors=True)
+    return target
+
+
+def load_checkpoint(
+    folder: Path, flat: FlatParameters, buffers: Mapping[str, mx.nd.NDArray], step: Optional[int]
+) -> Tuple[int, Dict[str, Any]]:
+    """Read a checkpoint into `buffers`.
+
+    Args:
+        folder: of the run.
+        flat: the layout.
+        buffers: filled in place.
+        step: which checkpoint; None takes the newest.
+
+    Returns:
+        (step, state) as given to `save_checkpoint`.
+
+    Raises:
+        InputError: when there is no such checkpoint, or it is damaged, or of another network.
+    """
+    known = checkpoint_steps(folder)
+    if not known:
+        raise InputError(f"{folder}: holds no complete checkpoint to continue from")
+    chosen = known[-1] if step is None else step
+    if chosen not in known:
+        raise InputError(f"{folder}: holds no checkpoint of step {chosen}, there are {known}")
+    where = folder / f"step-{chosen:08d}"
+    record = read_json(where / "state.json")
+    tensors = read_tensors(where / "tensors.safetensors", str(record.get("sha256")))
+    for name, buffer in buffers.items():
+        values = np.zeros(buffer.shape, dtype="float32")
+        for slot in flat.slots:
+            key = f"{name}/{slot.name}"
+            if key not in tensors or tensors[key].shape != slot.shape:
+                found = tensors[key].shape if key in tensors else "nothing"
+                raise InputError(
+                    f"{where}: {key} is {found}, the network has {slot.shape} "
+                    "(another architecture or vocabulary)"
+                )
+            values[slot.offset : slot.offset + slot.size] = tensors[key].reshape(-1)
+        buffer[:] = values
+    return int(record["step"]), dict(record["state"])
+
+
+def read_tensors(path: Path, expected_sha256: str) -> Dict[str, np.ndarray]:
+    """Read a safetensors file whose hash is known.
+
+    Raises:
+        InputError: when it is missing, truncated or changed since it was written.
+    """
+    try:
+        payload = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    digest = hashlib.sha256(payload).hexdigest()
+    if digest != expected_sha256:
+        raise InputError(
+            f"{path}: is damaged: its SHA-256 is {digest}, recorded is {expected_sha256}"
+        )
+    try:
+        return dict(load_tensors(payload))
+    except (SafetensorError, ValueError) as error:
+        raise InputError(f"{path}: is not a safetensors file: {error}") from error
+
+
+def _remove_partial(folder: Path) -> None:
+    for entry in folder.glob(f"{_TEMPORARY}*"):
+        shutil.rmtree(entry, ignore_errors=True)

@@ -1,0 +1,210 @@
+"""What every training here shares: flat buffers, one reduction a step, clipping, loss scale."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple, Union
+
+import mxnet as mx
+import numpy as np
+from mxnet import gluon
+
+from bort.errors import InputError, WorkError
+from bort.gluon.distributed import Communicator
+from bort.gluon.training.flat import FlatParameters
+from bort.gluon.training.optimizer import FlatBertAdam, FlatSGD
+
+LARGEST_LOSS_SCALE = 2.0**24
+_INITIAL_LOSS_SCALE = 2.0**15
+_STEPS_BETWEEN_GROWTH = 2000
+
+
+class OptimizerSettings(Protocol):
+    """The settings that an update needs; see `PretrainingConfig`."""
+
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def optimizer(self) -> str: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def adam_epsilon(self) -> float: ...
+    @property
+    def clip(self) -> float: ...
+
+
+class StageClock:
+    """Adds up the seconds of each stage of a step; waits for the device at every mark."""
+
+    def __init__(self) -> None:
+        self.seconds: Dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def start(self) -> None:
+        """Begin a stage now."""
+        mx.nd.waitall()
+        self._last = time.perf_counter()
+
+    def mark(self, stage: str) -> None:
+        """The time since the last mark belongs to `stage`."""
+        mx.nd.waitall()
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+
+
+class NoClock(StageClock):
+    def start(self) -> None:
+        pass
+
+    def mark(self, stage: str) -> None:
+        pass
+
+
+class FlatTrainer:
+    """A network, its optimizer and the processes that train it together.
+
+    Gradients and losses are summed over micro-batches and ranks, then divided by a count of all of
+    them: two ranks of batch B make the step of one rank of 2B. A subclass adds gradients to
+    `flat.gradients`, then calls `reduce` and `update`.
+
+    Args:
+        network: initialised on `context`; its parameters move into flat buffers.
+        config: optimizer, weight decay, clipping, number format.
+        communicator: the processes; rank 0's weights are taken by all.
+        context: CPU or GPU.
+        clock: measures stages, for benchmarks.
+
+    Raises:
+        InputError: float16 without a GPU.
+    """
+
+    def __init__(
+        self,
+        network: gluon.Block,
+        config: OptimizerSettings,
+        communicator: Communicator,
+        context: mx.Context,
+        clock: Optional[StageClock] = None,
+    ) -> None:
+        self._half = config.dtype == "float16"
+        if self._half and context.device_type != "gpu":
+            raise InputError("dtype is 'float16', which needs a GPU; allowed on a CPU is 'float32'")
+        if self._half:
+            network.cast("float16")
+        self._settings = config
+        self.communicator = communicator
+        self.context = context
+        self.flat = FlatParameters(network, context, config.dtype)
+        self.optimizer = _make_optimizer(self.flat, config)
+        self.loss_scale = _INITIAL_LOSS_SCALE if self._half else 1.0
+        self._steps_since_overflow = 0
+        self._clock = clock or NoClock()
+
+    def synchronise(self) -> None:
+        """Give every rank the weights of rank 0."""
+        self.communicator.broadcast(self.flat.weights)
+        self.flat.publish()
+
+    def buffers(self) -> Dict[str, mx.nd.NDArray]:
+        """The flat buffers that make up the state of training."""
+        return {"weights": self.flat.weights, **self.optimizer.state()}
+
+    def scalars(self) -> Dict[str, float]:
+        """The numbers that belong to the state beside the buffers."""
+        return {"loss_scale": self.loss_scale, "steps_since_overflow": self._steps_since_overflow}
+
+    def restore(self, scalars: Mapping[str, Any]) -> None:
+        """Take back `scalars`, after the buffers were filled."""
+        self.loss_scale = float(scalars["loss_scale"])
+        self._steps_since_overflow = int(scalars["steps_since_overflow"])
+        self.flat.publish()
+
+    def reduce(self, sums: np.ndarray) -> List[float]:
+        """Add up gradients and `sums`, float64 (n,), over all ranks, in one call."""
+        self.flat.collect()
+        self.flat.tail()[: len(sums)] = mx.nd.array(sums, ctx=self.context)
+        self.communicator.sum_in_place(self.flat.reduced)
+        totals = [float(number) for number in self.flat.tail()[: len(sums)].asnumpy()]
+        self._clock.mark("reduce")
+        return totals
+
+    def update(self, number: int, count: float, rate: float, where: str) -> Tuple[float, bool]:
+        """Divide the reduced gradients by `count`, clip, update.
+
+        Args:
+            number: of the step, for the message.
+            count: what the summed gradients are divided by, at least 1.
+            rate: learning rate.
+            where: names the batch in an error.
+
+        Returns:
+            The global norm before clipping, and whether the update was made (in float16 it is left
+            out after an overflow).
+
+        Raises:
+            WorkError: the gradient is not finite.
+        """
+        scale = 1.0 / (count * self.loss_scale)
+        norm = self.flat.gradient_norm() * scale
+        finite = math.isfinite(norm)
+        if not finite and not self._half:
+            self.refuse(number, "the gradient is not finite", where)
+        if finite:
+            clipped = scale * min(1.0, self._settings.clip / max(norm, 1e-30))
+            self.optimizer.update(rate, clipped)
+        if self._half:
+            self._adapt_loss_scale(number, finite, where)
+        self._clock.mark("optimizer")
+        return (norm if finite else 0.0), finite
+
+    def refuse(
+        self, number: int, reason: str, where: str, local_losses: Sequence[float] = ()
+    ) -> None:
+        """Stop every rank, naming the step and, if one stands out, rank and micro-batch.
+
+        Raises:
+            WorkError: always.
+        """
+        culprit = next((m for m, loss in enumerate(local_losses) if not math.isfinite(loss)), -1)
+        marked = self.communicator.gather(culprit)
+        ranks = [rank for rank, micro in enumerate(marked) if micro >= 0]
+        place = ""
+        if ranks:
+            place = f", rank {ranks[0]}, micro-batch {int(marked[ranks[0]])}"
+        raise WorkError(
+            f"step {number}{place}: {reason} ({where}); "
+            "a lower --lr or a longer warm-up usually helps"
+        )
+
+    def _adapt_loss_scale(self, number: int, finite: bool, where: str) -> None:
+        """Halve after an overflow, double after many steps without one."""
+        if finite:
+            self._steps_since_overflow += 1
+            if self._steps_since_overflow % _STEPS_BETWEEN_GROWTH == 0:
+                self.loss_scale = min(LARGEST_LOSS_SCALE, self.loss_scale * 2)
+            return
+        self._steps_since_overflow = 0
+        if self.loss_scale <= 1.0:
+            self.refuse(number, "the gradient overflows at loss scale 1", where)
+        self.loss_scale /= 2
+
+
+def dropout_seed(seed: int, step: int, micro: int, rank: int) -> int:
+    """Seed of MXNet's generator for one micro-batch, a pure function, in [0, 2³¹).
+
+    MXNet's generators cannot be saved; seeding before every micro-batch makes a resumed run equal
+    to an uninterrupted one.
+    """
+    state = np.random.SeedSequence([seed, step, micro, rank]).generate_state(1)[0]
+    return int(state) & 0x7FFFFFFF
+
+
+def _make_optimizer(
+    flat: FlatParameters, config: OptimizerSettings
+) -> Union[FlatBertAdam, FlatSGD]:
+    if config.optimizer == "sgd":
+        return FlatSGD(flat, weight_decay=config.weight_decay)
+    return FlatBertAdam(flat, weight_decay=config.weight_decay, epsilon=config.adam_epsilon)

@@ -1,0 +1,177 @@
+"""The one table of parameters: what each is called here, in BERT and in RoBERTa folders.
+
+A row is read in both directions. `{layer}` stands for the number of an encoder layer. Shapes are
+written in the letters of the architecture: V vocabulary, S positions, N token types, H hidden, I
+intermediate, C classes.
+
+What the names of the feed-forward part suggest is not what Gluon's cells have always meant by
+them. Found by comparing outputs: `proj` is the dense layer after the attention, `ffn.ffn_1` widens
+from H to I, `ffn.ffn_2` narrows from I to H; the `layer_norm` of a layer follows the attention,
+that of its `ffn` follows the feed-forward part.
+
+The last column says how a parameter changes when the residual stream is multiplied by c: by
+c to that power. See `bort.formats.huggingface.residual`.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, NamedTuple, Tuple
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+
+
+class Place(NamedTuple):
+    """One parameter.
+
+    Attributes:
+        gluon: its name in the structure of a `BortModel`, or of the head of a `BortClassifier`.
+        bert: its name in a folder of type `bert`; names of the encoder follow `bert.`.
+        roberta: its name in a folder of type `roberta`; names of the encoder follow `roberta.`.
+        shape: one letter a dimension.
+        residual_power: the power of c, see above.
+    """
+
+    gluon: str
+    bert: str
+    roberta: str
+    shape: str
+    residual_power: int = 0
+
+
+def _same(gluon: str, name: str, shape: str, residual_power: int = 0) -> Place:
+    return Place(gluon, name, name, shape, residual_power)
+
+
+EMBEDDINGS: Tuple[Place, ...] = (
+    _same("word_embed.0.weight", "embeddings.word_embeddings.weight", "VH", 1),
+    _same("encoder.position_weight", "embeddings.position_embeddings.weight", "SH", 1),
+    _same("token_type_embed.0.weight", "embeddings.token_type_embeddings.weight", "NH", 1),
+    _same("encoder.layer_norm.gamma", "embeddings.LayerNorm.weight", "H", 1),
+    _same("encoder.layer_norm.beta", "embeddings.LayerNorm.bias", "H", 1),
+)
+
+_CELL = "encoder.transformer_cells.{layer}."
+_LAYER = "encoder.layer.{layer}."
+LAYER: Tuple[Place, ...] = tuple(
+    _same(_CELL + gluon, _LAYER + name, shape, power)
+    for gluon, name, shape, power in (
+        ("attention_cell.proj_query.weight", "attention.self.query.weight", "HH", -1),
+        ("attention_cell.proj_query.bias", "attention.self.query.bias", "H", 0),
+        ("attention_cell.proj_key.weight", "attention.self.key.weight", "HH", -1),
+        ("attention_cell.proj_key.bias", "attention.self.key.bias", "H", 0),
+        ("attention_cell.proj_value.weight", "attention.self.value.weight", "HH", -1),
+        ("attention_cell.proj_value.bias", "attention.self.value.bias", "H", 0),
+        ("proj.weight", "attention.output.dense.weight", "HH", 1),
+        ("proj.bias", "attention.output.dense.bias", "H", 1),
+        ("layer_norm.gamma", "attention.output.LayerNorm.weight", "H", 1),
+        ("layer_norm.beta", "attention.output.LayerNorm.bias", "H", 1),
+        ("ffn.ffn_1.weight", "intermediate.dense.weight", "IH", -1),
+        ("ffn.ffn_1.bias", "intermediate.dense.bias", "I", 0),
+        ("ffn.ffn_2.weight", "output.dense.weight", "HI", 1),
+        ("ffn.ffn_2.bias", "output.dense.bias", "H", 1),
+        ("ffn.layer_norm.gamma", "output.LayerNorm.weight", "H", 1),
+        ("ffn.layer_norm.beta", "output.LayerNorm.bias", "H", 1),
+    )
+)
+
+POOLER: Tuple[Place, ...] = (
+    _same("pooler.weight", "pooler.dense.weight", "HH"),
+    _same("pooler.bias", "pooler.dense.bias", "H"),
+)
+
+# The decoder's matrix is the token embedding and has no row of its own.
+_TRANSFORM = "cls.predictions.transform."
+DECODER: Tuple[Place, ...] = (
+    Place("decoder.0.weight", _TRANSFORM + "dense.weight", "lm_head.dense.weight", "HH"),
+    Place("decoder.0.bias", _TRANSFORM + "dense.bias", "lm_head.dense.bias", "H"),
+    Place("decoder.2.gamma", _TRANSFORM + "LayerNorm.weight", "lm_head.layer_norm.weight", "H", -1),
+    Place("decoder.2.beta", _TRANSFORM + "LayerNorm.bias", "lm_head.layer_norm.bias", "H", -1),
+    Place("decoder.3.bias", "cls.predictions.bias", "lm_head.bias", "V"),
+)
+
+# The head of a classifier: tanh(dense), then dense. `linear` has the last row pair alone, as
+# `classifier.1`; see `bort.formats.huggingface.heads`.
+HEAD: Tuple[Place, ...] = (
+    Place("classifier.1.weight", "bert.pooler.dense.weight", "classifier.dense.weight", "HH"),
+    Place("classifier.1.bias", "bert.pooler.dense.bias", "classifier.dense.bias", "H"),
+    Place("classifier.3.weight", "classifier.weight", "classifier.out_proj.weight", "CH"),
+    Place("classifier.3.bias", "classifier.bias", "classifier.out_proj.bias", "C"),
+)
+LINEAR_HEAD: Tuple[Place, ...] = (
+    Place("classifier.1.weight", "classifier.weight", "classifier.out_proj.weight", "CH"),
+    Place("classifier.1.bias", "classifier.bias", "classifier.out_proj.bias", "C"),
+)
+
+MODEL_TYPES = ("bert", "roberta")
+
+
+def places(
+    architecture: Architecture,
+    *,
+    decoder: bool = False,
+    pooler: bool = False,
+    head: str = "",
+    token_types: bool = False,
+) -> Iterator[Place]:
+    """Rows of all parameters of a network, `{layer}` filled in, names of the encoder complete.
+
+    Args:
+        architecture: the sizes.
+        decoder: whether it has the masked-token decoder.
+        pooler: whether it has a pooler.
+        head: of a classifier: `release`, `linear`, `two_linear`; "" for none.
+        token_types: whether the token types have a row although the architecture has none.
+    """
+    for place in EMBEDDINGS:
+        if "N" not in place.shape or architecture.token_types or token_types:
+            yield _complete(place)
+    for layer in range(architecture.depth):
+        for place in LAYER:
+            last = layer == architecture.depth - 1 and ".ffn.layer_norm." in place.gluon
+            yield _complete(_numbered(place, layer, 0 if last else place.residual_power))
+    if pooler:
+        yield from map(_complete, POOLER)
+    if decoder:
+        yield from DECODER
+    if head:
+        yield from LINEAR_HEAD if head == "linear" else HEAD
+
+
+def shape_of(place: Place, architecture: Architecture, classes: int = 0) -> Tuple[int, ...]:
+    """The shape of a parameter.
+
+    >>> shape_of(LAYER[10], Architecture(4, 8, 1024, 768))
+    (768, 1024)
+    """
+    sizes = {
+        "V": architecture.vocabulary_size,
+        "S": architecture.maximum_length,
+        "N": architecture.token_types,
+        "H": architecture.hidden,
+        "I": architecture.intermediate,
+        "C": classes,
+    }
+    return tuple(sizes[letter] for letter in place.shape)
+
+
+def name_in(place: Place, model_type: str) -> str:
+    """The name of a completed row in a folder of a type.
+
+    Raises:
+        InputError: for another type.
+    """
+    if model_type not in MODEL_TYPES:
+        raise InputError(f"model type {model_type!r}, allowed are {', '.join(MODEL_TYPES)}")
+    return place.bert if model_type == "bert" else place.roberta
+
+
+def _complete(place: Place) -> Place:
+    return place._replace(bert=f"bert.{place.bert}", roberta=f"roberta.{place.roberta}")
+
+
+def _numbered(place: Place, layer: int, power: int) -> Place:
+    gluon, bert, roberta = (
+        text.replace("{layer}", str(layer)) for text in (place.gluon, place.bert, place.roberta)
+    )
+    return Place(gluon, bert, roberta, place.shape, power)

@@ -1,0 +1,45 @@
+"""A network of random weights, for when time or memory is measured, to which they do not matter."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.network.array_network import ArrayNetwork
+from bort.network.parameter_names import places, shape_of
+
+_SPREAD = 0.02
+
+
+def random_network(
+    architecture: Architecture,
+    seed: int,
+    *,
+    decoder: bool = False,
+    num_classes: int = 0,
+) -> ArrayNetwork:
+    """Weights from N(0, 0.02²), and layer norms' factors around 1.
+
+    Biases are random too: an engine leaves out the addition of zeros.
+
+    Args:
+        architecture: the sizes.
+        seed: of the weights.
+        decoder: with the masked-token decoder.
+        num_classes: outputs of a linear head; 0 for none.
+    """
+    generator = np.random.default_rng(seed)
+    head: Dict[str, Any] = {}
+    if num_classes:
+        head = {"head": "linear", "num_classes": num_classes}
+    arrays: Dict[str, np.ndarray] = {}
+    for place in places(architecture, decoder=decoder, head=head.get("head", "")):
+        shape = shape_of(place, architecture, num_classes)
+        values = generator.standard_normal(shape, np.float32)
+        values *= np.float32(_SPREAD)
+        if place.gluon.endswith("gamma"):
+            values += np.float32(1)
+        arrays[place.gluon] = values
+    return ArrayNetwork(architecture, arrays, **head)

@@ -1,0 +1,211 @@
+"""What every candidate of a search is asked: the same batches under the same masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Tuple
+
+import numpy as np
+
+from bort.errors import InputError
+from bort.gluon.distributed import Communicator, wait_for_all
+from bort.search.config import SearchConfig
+from bort.storage.run_folder import RowProgress
+from bort.teacher.answers import LiveTeacher
+from bort.teacher.cache import DESCRIPTION_FILE, CacheKey, TeacherCache
+from bort.teacher.filling import ROWS_PER_PART, FillHooks, Ranks, fill_cache
+from bort.text.batch_plan import BatchPlan
+from bort.text.batches import make_batch
+from bort.text.examples import ExampleSource, MaskedBatch
+from bort.text.masking import EVALUATION_EPOCH, Masking
+from bort.text.vocabulary import Vocabulary
+
+_LEAST_PARTS = 16  # so that a few ranks share even a small cache evenly
+
+
+@dataclass(frozen=True)
+class SearchText:
+    """The text of a search.
+
+    Attributes:
+        train: examples that candidates are trained on.
+        held_out: examples that their error is taken on.
+        vocabulary: of both.
+    """
+
+    train: ExampleSource
+    held_out: ExampleSource
+    vocabulary: Vocabulary
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest example, rounded up to 8: what rows are padded to."""
+        longest = max(int(np.max(source.lengths)) for source in (self.train, self.held_out))
+        return -(-longest // 8) * 8
+
+
+class SearchQuestions:
+    """The s training batches and the held-out batches of a search, and T's answers to them.
+
+    Training batches are those of the first s steps of a pre-training run with the same seed and
+    batch size on one rank. Held-out examples are spread evenly over the held-out text.
+
+    Args:
+        config: seed, steps, batch size, masking.
+        text: where examples come from.
+
+    Raises:
+        InputError: for fewer examples than one batch.
+    """
+
+    def __init__(self, config: SearchConfig, text: SearchText) -> None:
+        self._config = config
+        self._text = text
+        self.length = text.longest
+        self._masking = Masking(text.vocabulary, config.masking_policy, config.seed)
+        plan = BatchPlan(
+            text.train.lengths,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            maximum_length=self.length,
+        )
+        self._steps = [plan.step(number) for number in range(config.train_steps)]
+        self._held_out = self._held_out_ids()
+
+    def train_batches(self) -> List[MaskedBatch]:
+        """One batch a step."""
+        return [self._batch(step.epoch, step.part(0, 1)) for step in self._steps]
+
+    def held_out_batches(self) -> List[MaskedBatch]:
+        """The batches that errors are taken on."""
+        return [self._batch(EVALUATION_EPOCH, ids) for ids in self._held_out]
+
+    def cache_fields(self) -> Dict[str, Any]:
+        """The fields of a cache's key that depend neither on the teacher nor on the steps.
+
+        A cache that was filled for more steps serves a shorter search.
+        """
+        config, text = self._config, self._text
+        policy = config.masking_policy
+        temperatures = {1.0, config.distillation_temperature} if config.top_k else set()
+        return {
+            "train": text.train.fingerprint,
+            "held_out": text.held_out.fingerprint,
+            "vocabulary": text.vocabulary.fingerprint,
+            "vocabulary_size": len(text.vocabulary),
+            "mask_seed": config.seed,
+            "length": self.length,
+            "mask_probability": policy.probability,
+            "max_predictions": policy.maximum_predictions,
+            "whole_word_mask": policy.whole_words,
+            "mask_share": policy.mask_share,
+            "random_share": policy.random_share,
+            "top_k": config.top_k,
+            "temperatures": tuple(sorted(temperatures)),
+            "dtype": config.cache_dtype,
+        }
+
+    def is_complete(self, folder: Path) -> bool:
+        """Whether `folder` holds T's answers to all questions.
+
+        Raises:
+            InputError: it holds the answers to other ones.
+        """
+        if not (folder / DESCRIPTION_FILE).exists():
+            return False
+        if not self.open(folder)[0].covers(self._rows()):
+            raise InputError(f"{folder}: holds the answers to other examples; name another folder")
+        return True
+
+    def fill(
+        self,
+        folder: Path,
+        teacher: LiveTeacher,
+        communicator: Communicator,
+        stop_requested: Callable[[], bool],
+    ) -> bool:
+        """Ask T about everything that is not in `folder` yet; see `fill_cache`.
+
+        Args:
+            folder: of the cache.
+            teacher: T.
+            communicator: the ranks that share the work.
+            stop_requested: asked now and then.
+
+        Returns:
+            Whether the cache is complete; False after a stop.
+        """
+        longest = teacher.architecture.maximum_length
+        if self.length > longest:
+            raise InputError(
+                f"the examples are up to {self.length} tokens long, the teacher takes {longest} "
+                "(--max_seq_length of the data)"
+            )
+        complete = self.is_complete(folder)
+        wait_for_all(communicator)  # nobody writes before everybody has looked
+        if complete:
+            answered_by = self.open(folder)[0].key.teacher
+            if answered_by != teacher.fingerprint:
+                raise InputError(
+                    f"{folder}: teacher is {answered_by[:12]}, {teacher.fingerprint[:12]} is "
+                    "asked for (a cache holds the answers of one teacher)"
+                )
+            return True
+        rows, size = self._rows(), self._config.batch_size
+        key = CacheKey(
+            teacher=teacher.fingerprint,
+            engine=teacher.engine,
+            precision=teacher.precision,
+            mask_epochs=1 + max(step.epoch for step in self._steps),
+            **self.cache_fields(),
+        )
+        progress = RowProgress("teacher's answers", communicator.rank == 0)
+        complete = fill_cache(
+            folder,
+            key,
+            rows,
+            self._batch,
+            teacher,
+            batch_size=size,
+            rows_per_part=size * max(1, min(ROWS_PER_PART, len(rows) // _LEAST_PARTS) // size),
+            ranks=Ranks(communicator.rank, communicator.size, lambda: wait_for_all(communicator)),
+            hooks=FillHooks(stop_requested=stop_requested, on_rows=progress.show),
+        )
+        progress.close()
+        return complete
+
+    def open(self, folder: Path) -> Tuple[TeacherCache, TeacherCache]:
+        """T's answers for training (at the temperature of the objective) and for errors (at 1).
+
+        Raises:
+            InputError: another cache, or a damaged one.
+        """
+        expected = self.cache_fields()
+        objective = TeacherCache.open(
+            folder, expected=expected, temperature=self._config.distillation_temperature
+        )
+        return objective, TeacherCache.open(folder, expected=expected, temperature=1.0)
+
+    def _batch(self, epoch: int, example_ids: np.ndarray) -> MaskedBatch:
+        source = self._text.held_out if epoch == EVALUATION_EPOCH else self._text.train
+        return make_batch(source, example_ids, epoch, self.length, self._masking)
+
+    def _rows(self) -> np.ndarray:
+        """(epoch, example) of every question, ascending: int64 (n, 2)."""
+        rows = {(step.epoch, int(i)) for step in self._steps for i in step.example_ids}
+        rows |= {(EVALUATION_EPOCH, int(i)) for ids in self._held_out for i in ids if i >= 0}
+        return np.array(sorted(rows), dtype=np.int64)
+
+    def _held_out_ids(self) -> List[np.ndarray]:
+        size = self._config.batch_size
+        count = min(len(self._text.held_out), size * self._config.held_out_batches)
+        if count == 0:
+            raise InputError("the held-out data holds no example")
+        chosen = np.unique(np.linspace(0, len(self._text.held_out) - 1, count).astype(np.int64))
+        batches = []
+        for first in range(0, len(chosen), size):
+            ids = np.full(size, -1, dtype=np.int64)
+            ids[: len(chosen[first : first + size])] = chosen[first : first + size]
+            batches.append(ids)
+        return batches

@@ -1,0 +1,1 @@
+"""Typed configurations and the flags made from them."""

@@ -1,0 +1,1 @@
+"""Atomic files, run folders, stored results."""

@@ -1,0 +1,83 @@
+"""Results on disk: each appended durably as it is found, JSON lines, one file a rank."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Dict, Iterator, Mapping, Tuple
+
+from bort.errors import InputError, WorkError
+from bort.storage.files import sync_folder
+
+
+class ResultStore:
+    """Records of a run in its folder, `<name>-rank<n>.jsonl`, a JSON object a line.
+
+    Every rank writes a file of its own and reads those of all. A last line without an end was
+    being written when the run was killed: it is left out, and cut off before the next is written.
+
+    Args:
+        folder: of the run.
+        rank: whose file `append` writes.
+        name: what the files' names begin with.
+    """
+
+    def __init__(self, folder: Path, rank: int, name: str = "results") -> None:
+        self.folder = folder
+        self._pattern = f"{name}-rank*.jsonl"
+        self._path = folder / f"{name}-rank{rank}.jsonl"
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Write one record and wait until it is on the disk.
+
+        Raises:
+            WorkError: when the disk refuses.
+        """
+        line = json.dumps(record, allow_nan=False) + "\n"
+        try:
+            is_new = not self._path.exists()
+            if not is_new:
+                _cut_torn_line(self._path)
+            with self._path.open("ab") as stream:
+                stream.write(line.encode("utf-8"))
+                stream.flush()
+                os.fsync(stream.fileno())
+            if is_new:
+                sync_folder(self.folder)
+        except OSError as error:
+            raise WorkError(
+                f"{self._path}: cannot be written: {error.strerror or error}"
+            ) from error
+
+    def records(self) -> Iterator[Tuple[str, Dict[str, Any]]]:
+        """The records of all ranks, each with the file and line that it stands in.
+
+        Raises:
+            InputError: for a line that is no JSON object; names file and line.
+        """
+        for path in sorted(self.folder.glob(self._pattern)):
+            complete, _, _ = path.read_bytes().rpartition(b"\n")
+            for number, line in enumerate(complete.split(b"\n"), start=1):
+                if not line.strip():
+                    continue
+                where = f"{path}, line {number}"
+                try:
+                    record = json.loads(line)
+                except ValueError as error:
+                    raise InputError(f"{where}: is not a JSON object") from error
+                if not isinstance(record, dict):
+                    raise InputError(f"{where}: is not a JSON object")
+                yield where, record
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Cut off a last line without an end, so that the next record does not continue it."""
+    with path.open("rb+") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        if size == 0:
+            return
+        stream.seek(size - 1)
+        if stream.read(1) != b"\n":
+            stream.seek(0)
+            stream.truncate(stream.read().rfind(b"\n") + 1)

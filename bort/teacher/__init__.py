@@ -1,0 +1,1 @@
+"""A teacher's answers: protocol, cache, top-k."""

@@ -1,0 +1,333 @@
+"""A teacher's answers computed once and kept: `TeacherAnswers` read from a folder.
+
+The folder holds part files of a fixed number of rows, `rows.npy`, int64 (n, 2), with the epoch and
+the example of every row in ascending order, and `cache.json`, written last, which says whose
+answers they are (`CacheKey`) and what every file's size and SHA-256 are. A row holds P positions,
+the predictions of the longest example; narrower batches read a part of it. Answers are found by
+(epoch, example), so they serve any split of a batch over ranks, and any number of students.
+
+`bort.teacher.filling` writes such folders.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+
+import numpy as np
+
+from bort.errors import InputError
+from bort.settings.config import Config, setting
+from bort.storage.files import read_json, sha256_of_file
+from bort.teacher.top_k import put_back, rest_logit
+from bort.text.examples import MaskedBatch
+from bort.text.masking import MaskingPolicy
+
+FORMAT = "bort-teacher-cache-1"
+DESCRIPTION_FILE = "cache.json"
+ROWS_FILE = "rows.npy"
+DTYPES = ("float32", "float16")
+_MOST_OPEN_PARTS = 4096  # a process may map some ten thousand files
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheKey(Config):
+    """Everything that the answers in a cache depend on, and how they are kept."""
+
+    teacher: str = setting(..., "fingerprint of the teacher: weights and engine")
+    engine: str = setting(..., "what ran the teacher")
+    precision: str = setting(..., "in which the teacher ran")
+    train: str = setting(..., "fingerprint of the training examples")
+    vocabulary: str = setting(..., "fingerprint of the vocabulary")
+    vocabulary_size: int = setting(..., "V, logits a position", minimum=2)
+    mask_seed: int = setting(..., "seed of the masks", minimum=0)
+    length: int = setting(..., "tokens to which every row was padded", minimum=1)
+    mask_epochs: int = setting(1, "epochs of masks that are covered", minimum=1)
+    mask_probability: float = setting(0.15, "see MaskingPolicy", above=0.0, maximum=1.0)
+    max_predictions: int = setting(80, "see MaskingPolicy", minimum=1)
+    whole_word_mask: bool = setting(False, "see MaskingPolicy")
+    mask_share: float = setting(0.8, "see MaskingPolicy", minimum=0.0, maximum=1.0)
+    random_share: float = setting(0.1, "see MaskingPolicy", minimum=0.0, maximum=1.0)
+    top_k: int = setting(0, "largest logits kept a position; 0 keeps all", minimum=0)
+    temperatures: Tuple[float, ...] = setting((), "whose log-sum-exp is kept", above=0.0)
+    dtype: str = setting("float32", "of the logits that are kept", choices=DTYPES)
+    held_out: Optional[str] = setting(None, "fingerprint of held-out examples, if covered")
+
+    def check(self) -> None:
+        """Top-k needs fewer words than there are, and temperatures, each once."""
+        if self.top_k >= self.vocabulary_size:
+            raise InputError(
+                f"top_k is {self.top_k}, allowed is less than the vocabulary's "
+                f"{self.vocabulary_size} words (0 keeps all)"
+            )
+        if self.top_k > 0 and not self.temperatures:
+            raise InputError(f"top_k is {self.top_k}, which needs at least one of temperatures")
+        if len(set(self.temperatures)) != len(self.temperatures):
+            raise InputError(f"temperatures are {list(self.temperatures)}, allowed is each once")
+
+    @property
+    def predictions(self) -> int:
+        """P, positions a row: the predictions of an example of `length` tokens."""
+        return self.masking_policy.prediction_count(max(1, self.length - 2))
+
+    @property
+    def masking_policy(self) -> MaskingPolicy:
+        """How the masks were drawn."""
+        return MaskingPolicy(
+            probability=self.mask_probability,
+            maximum_predictions=self.max_predictions,
+            whole_words=self.whole_word_mask,
+            mask_share=self.mask_share,
+            random_share=self.random_share,
+        )
+
+    @property
+    def row_type(self) -> np.dtype:
+        """A row as it lies in a part file.
+
+        `logits` (P, V), or for top-k `log_sum_exp` float32 (P, temperatures), `logits` (P, k) and
+        `ids` (P, k), uint16 where V allows it.
+        """
+        positions = self.predictions
+        kind = {"float32": "<f4", "float16": "<f2"}[self.dtype]
+        if self.top_k == 0:
+            return np.dtype([("logits", kind, (positions, self.vocabulary_size))])
+        ids = "<u2" if self.vocabulary_size <= 1 << 16 else "<i4"
+        fields = [
+            ("log_sum_exp", "<f4", (positions, len(self.temperatures))),
+            ("logits", kind, (positions, self.top_k)),
+            ("ids", ids, (positions, self.top_k)),
+        ]
+        return np.dtype(fields, align=True)
+
+
+class TeacherCache:
+    """A complete cache; implements `bort.teacher.answers.TeacherAnswers`.
+
+    Attributes:
+        folder: where it lies.
+        key: whose answers these are.
+        vocabulary_size: V.
+        row_count: n, rows kept.
+        size_bytes: bytes of all parts.
+        deviation: what keeping k logits has changed, for every temperature; None if all are kept.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        key: CacheKey,
+        rows: np.ndarray,
+        description: Mapping[str, Any],
+        temperature: Optional[float],
+        verify: bool,
+    ) -> None:
+        self.folder = folder
+        self.key = key
+        self.vocabulary_size = key.vocabulary_size
+        self.row_count = len(rows)
+        self.size_bytes = int(description["bytes"])
+        self.deviation: Optional[List[Dict[str, float]]] = description["deviation"]
+        self._temperature = temperature
+        self._verify = verify
+        self._rows_per_part = int(description["rows_per_part"])
+        self._parts: List[Mapping[str, Any]] = description["parts"]
+        self._arrays: Dict[int, np.ndarray] = {}
+        self._verified: Set[int] = set()
+        self._examples = np.ascontiguousarray(rows[:, 1])
+        epochs, begins = np.unique(rows[:, 0], return_index=True)
+        ends = np.append(begins[1:], len(rows))
+        self._epochs = {int(e): (int(b), int(n)) for e, b, n in zip(epochs, begins, ends)}
+        digest = hashlib.sha256(json.dumps(key.as_dict(), sort_keys=True).encode())
+        digest.update(description["rows_sha256"].encode())
+        for part in self._parts:
+            digest.update(part["sha256"].encode())
+        if key.top_k:
+            digest.update(f"at {temperature}".encode())
+        self._fingerprint = digest.hexdigest()
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        expected: Optional[Mapping[str, Any]] = None,
+        temperature: Optional[float] = None,
+        verify: bool = True,
+    ) -> TeacherCache:
+        """Open a complete cache; sizes of files are checked at once.
+
+        Args:
+            folder: of the cache.
+            expected: fields of `CacheKey` that must have these values.
+            temperature: T at which the answers are going to be used; needed for top-k.
+            verify: compare every part with its SHA-256 when it is first read.
+
+        Raises:
+            InputError: a missing or damaged file, another key, a temperature that is not covered.
+        """
+        description, key = read_description(folder)
+        check_key(folder, key, expected or {})
+        if key.top_k and temperature not in key.temperatures:
+            raise InputError(
+                f"{folder}: temperatures are {list(key.temperatures)}, {temperature} is asked for"
+            )
+        path = folder / ROWS_FILE
+        try:
+            if sha256_of_file(path) != description["rows_sha256"]:
+                raise InputError(f"{path}: is damaged, its SHA-256 is not that of {folder}")
+            rows = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read: {error}") from error
+        if rows.shape != (int(description["rows"]), 2):
+            raise InputError(f"{path}: is damaged, its shape is {rows.shape}")
+        for part in description["parts"]:
+            _check_size(folder / part["file"], int(part["bytes"]))
+        return cls(folder, key, rows, description, temperature, verify)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the key, the answers and, for top-k, the temperature."""
+        return self._fingerprint
+
+    def answer(self, batch: MaskedBatch) -> np.ndarray:
+        """See `TeacherAnswers`; a new array at every call. Rows of padding are 0.
+
+        Raises:
+            InputError: an example that is not covered in that epoch, or a damaged part.
+        """
+        key, (rows, predictions) = self.key, batch.labels.shape
+        if predictions > key.predictions:
+            raise InputError(
+                f"{self.folder}: holds {key.predictions} positions a row, the batch {predictions}"
+            )
+        numbers = self._find(batch)
+        if key.top_k == 0:
+            answers = np.zeros((rows, predictions, self.vocabulary_size), dtype=np.float32)
+            for row in np.flatnonzero(numbers >= 0):
+                answers[row] = self._record(int(numbers[row]))["logits"][:predictions]
+            return answers
+        assert self._temperature is not None
+        column = key.temperatures.index(self._temperature)
+        # (B, P, k), (B, P, k), (B, P)
+        ids = np.zeros((rows, predictions, key.top_k), dtype=np.int64)
+        values = np.zeros((rows, predictions, key.top_k), dtype=np.float32)
+        total = np.zeros((rows, predictions), dtype=np.float32)
+        for row in np.flatnonzero(numbers >= 0):
+            record = self._record(int(numbers[row]))
+            ids[row] = record["ids"][:predictions]
+            values[row] = record["logits"][:predictions]
+            total[row] = record["log_sum_exp"][:predictions, column]
+        if ids.size and int(ids.max()) >= self.vocabulary_size:
+            raise InputError(
+                f"{self.folder}: is damaged, it holds an id beyond the vocabulary's "
+                f"{self.vocabulary_size}"
+            )
+        rest = rest_logit(values, total, self.vocabulary_size, self._temperature)
+        rest[numbers < 0] = 0.0
+        return put_back(ids, values, rest, self.vocabulary_size)
+
+    def covers(self, rows: np.ndarray) -> bool:
+        """Whether all rows, int64 (n, 2) of epoch and example, are kept."""
+        for epoch in np.unique(rows[:, 0]):
+            first, last = self._epochs.get(int(epoch), (0, 0))
+            if not np.isin(rows[rows[:, 0] == epoch, 1], self._examples[first:last]).all():
+                return False
+        return True
+
+    def _find(self, batch: MaskedBatch) -> np.ndarray:
+        """Row numbers of a batch's examples, -1 for padding: int64 (B,)."""
+        wanted = np.asarray(batch.example_ids, dtype=np.int64)
+        first, last = self._epochs.get(int(batch.epoch), (0, 0))
+        numbers = first + np.searchsorted(self._examples[first:last], wanted)
+        found = numbers < last
+        found[found] = self._examples[numbers[found]] == wanted[found]
+        absent = np.flatnonzero(~found & (wanted >= 0))
+        if len(absent):
+            raise InputError(
+                f"{self.folder}: does not cover example {wanted[absent[0]]} of epoch {batch.epoch}"
+            )
+        return np.where(wanted >= 0, numbers, -1)
+
+    def _record(self, number: int) -> Any:
+        part, row = divmod(number, self._rows_per_part)
+        if part not in self._arrays:
+            description = self._parts[part]
+            path = self.folder / description["file"]
+            if self._verify and part not in self._verified:
+                check_part(path, description)
+                self._verified.add(part)
+            if len(self._arrays) >= _MOST_OPEN_PARTS:
+                del self._arrays[next(iter(self._arrays))]
+            try:
+                array = np.memmap(
+                    path, dtype=self.key.row_type, mode="r", shape=(int(description["rows"]),)
+                )
+            except (OSError, ValueError) as error:
+                raise InputError(f"{path}: cannot be read: {error}") from error
+            self._arrays[part] = array
+        return self._arrays[part][row]
+
+
+def read_description(folder: Path) -> Tuple[Dict[str, Any], CacheKey]:
+    """What `cache.json` says, checked.
+
+    Raises:
+        InputError: it is missing, or not that of a cache; names the file.
+    """
+    path = folder / DESCRIPTION_FILE
+    description = read_json(path)
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise InputError(f"{path}: does not describe a cache of a teacher's answers ({FORMAT})")
+    try:
+        key = CacheKey.from_dict(description["key"], str(path))
+        parts, rows = description["parts"], int(description["rows"])
+        kept = [int(part["rows"]) for part in parts]
+        full = int(description["rows_per_part"])
+        whole = sum(kept) == rows and all(count == full for count in kept[:-1])
+        whole &= all(1 <= count <= full for count in kept)
+        for part in parts:
+            whole &= int(part["bytes"]) == int(part["rows"]) * key.row_type.itemsize
+            whole &= Path(part["file"]).name == part["file"] and len(part["sha256"]) == 64
+        int(description["bytes"]), description["deviation"], str(description["rows_sha256"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(f"{path}: is damaged: {error!r}") from error
+    if not whole:
+        raise InputError(f"{path}: is damaged, its parts contradict its {rows} rows")
+    return description, key
+
+
+def check_key(folder: Path, key: CacheKey, expected: Mapping[str, Any]) -> None:
+    """Refuse a cache whose key has another value in one of the `expected` fields.
+
+    Raises:
+        InputError: names the folder, the field, the value in the cache and the value asked for.
+    """
+    found = key.as_dict()
+    for field, value in expected.items():
+        asked = list(value) if isinstance(value, tuple) else value
+        if found[field] != asked:
+            raise InputError(f"{folder}: {field} is {found[field]!r}, {asked!r} is asked for")
+
+
+def check_part(path: Path, description: Mapping[str, Any]) -> None:
+    """Refuse a part whose size or SHA-256 is not the recorded one.
+
+    Raises:
+        InputError: names the file.
+    """
+    _check_size(path, int(description["bytes"]))
+    if sha256_of_file(path) != description["sha256"]:
+        raise InputError(f"{path}: is damaged, its SHA-256 is not the recorded one")
+
+
+def _check_size(path: Path, size: int) -> None:
+    try:
+        found = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if found != size:
+        raise InputError(f"{path}: is damaged, it has {found} bytes, {size} are expected")

@@ -1,0 +1,206 @@
+"""A part of a cache of a teacher's answers: some rows in one file, and what is recorded of it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
+
+import numpy as np
+
+from bort.errors import InputError, WorkError
+from bort.storage.files import atomic_write, read_json, write_json
+from bort.teacher.answers import TeacherAnswers
+from bort.teacher.cache import CacheKey, check_key, check_part
+from bort.teacher.top_k import largest, log_sum_exp, measure_deviation
+from bort.text.examples import MaskedBatch
+
+log = logging.getLogger(__name__)
+
+MakeBatch = Callable[[int, np.ndarray], MaskedBatch]
+"""From an epoch and example ids, int64 (B,), -1 for padding, to the batch."""
+
+
+class Part:
+    """One part file, `part-….bin`, and its record, `part-….json`, which is written after it.
+
+    Attributes:
+        rows: int64 (n, 2), epoch and example of its rows.
+        bytes: of the part file, exactly.
+        path: of the part file.
+    """
+
+    def __init__(self, folder: Path, key: CacheKey, number: int, rows: np.ndarray) -> None:
+        self.rows = rows
+        self.bytes = len(rows) * key.row_type.itemsize
+        self.path = folder / f"part-{number:06d}.bin"
+        self._folder, self._key = folder, key
+        self._record_path = self.path.with_suffix(".json")
+        self._rows_sha256 = hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
+
+    def is_there(self) -> bool:
+        """Whether the part has its record and its size.
+
+        Raises:
+            InputError: it belongs to another cache.
+        """
+        if not self._record_path.exists():
+            return False
+        record = self.record()
+        check_key(
+            self._folder,
+            CacheKey.from_dict(record["key"], str(self._record_path)),
+            self._key_fields,
+        )
+        if record["rows_sha256"] != self._rows_sha256:
+            raise InputError(f"{self.path}: holds answers for other rows than those asked for")
+        return self.path.exists() and self.path.stat().st_size == self.bytes
+
+    @property
+    def _key_fields(self) -> Dict[str, Any]:
+        return self._key.as_dict()
+
+    def is_whole(self) -> bool:
+        """Whether the part is there and its SHA-256 is the recorded one."""
+        if not self.is_there():
+            return False
+        try:
+            check_part(self.path, self.record())
+        except InputError as error:
+            log.warning("%s; it is made again", error)
+            return False
+        return True
+
+    def forget(self) -> None:
+        """Remove the record, so that the part does not count as there until it is written."""
+        self._record_path.unlink(missing_ok=True)
+
+    def record(self) -> Dict[str, Any]:
+        """What was recorded when the part was written."""
+        record = read_json(self._record_path)
+        fields = {"file", "rows", "rows_sha256", "bytes", "sha256", "key", "deviation"}
+        if not isinstance(record, dict) or set(record) != fields:
+            raise InputError(f"{self._record_path}: is not the record of a part of a cache")
+        return record
+
+    def write(
+        self,
+        make_batch: MakeBatch,
+        teacher: TeacherAnswers,
+        batch_size: int,
+    ) -> Iterator[int]:
+        """Write the part; yields the number of rows after every batch."""
+        digest, sums = hashlib.sha256(), _Sums(self._key)
+        with atomic_write(self.path) as stream:
+            for epoch, ids in _batches(self.rows, batch_size):
+                count = int((ids >= 0).sum())
+                batch = make_batch(epoch, ids)
+                logits = _to_numpy(teacher.answer(batch))[:count]
+                payload = _compress(self._key, logits, batch, sums).tobytes()
+                digest.update(payload)
+                stream.write(payload)
+                yield count
+        write_json(
+            self._record_path,
+            {
+                "file": self.path.name,
+                "rows": len(self.rows),
+                "rows_sha256": self._rows_sha256,
+                "bytes": self.bytes,
+                "sha256": digest.hexdigest(),
+                "key": self._key_fields,
+                "deviation": sums.as_dict(),
+            },
+        )
+
+
+class _Sums:
+    """Sums of the deviation over the masked positions of a part."""
+
+    def __init__(self, key: CacheKey) -> None:
+        self.positions = 0
+        self.divergence = [0.0] * len(key.temperatures)
+        self.outside = [0.0] * len(key.temperatures)
+
+    def as_dict(self) -> Dict[str, Any]:
+        return dict(vars(self))
+
+
+def _batches(rows: np.ndarray, batch_size: int) -> Sequence[Tuple[int, np.ndarray]]:
+    """Epoch and padded example ids of every batch; a batch is of one epoch."""
+    made = []
+    for epoch in np.unique(rows[:, 0]):
+        examples = rows[rows[:, 0] == epoch, 1]
+        for first in range(0, len(examples), batch_size):
+            ids = np.full(batch_size, -1, dtype=np.int64)
+            chosen = examples[first : first + batch_size]
+            ids[: len(chosen)] = chosen
+            made.append((int(epoch), ids))
+    return made
+
+
+def _compress(key: CacheKey, logits: np.ndarray, batch: MaskedBatch, sums: _Sums) -> np.ndarray:
+    """The first rows of a batch as they are kept; adds to the sums of the deviation.
+
+    Args:
+        key: says how.
+        logits: float32 (n, P, V).
+        batch: n rows or more; weights say which positions count.
+        sums: of the part.
+    """
+    expected = (key.predictions, key.vocabulary_size)
+    if logits.shape[1:] != expected:
+        raise InputError(
+            f"the teacher answers with {logits.shape[1:]} logits a row, not {expected}"
+        )
+    _check_finite(logits, logits.dtype, batch)
+    records = np.zeros(len(logits), dtype=key.row_type)
+    if key.top_k == 0:
+        records["logits"] = logits
+    else:
+        for row in range(len(logits)):  # one row at a time: float64 copies of V logits are large
+            ids, values = largest(logits[row], key.top_k)
+            records["ids"][row] = ids
+            records["logits"][row] = values
+            for column, temperature in enumerate(key.temperatures):
+                total = log_sum_exp(logits[row], temperature)
+                records["log_sum_exp"][row, :, column] = total
+            _add_deviation(key, logits[row], ids, records[row], batch.weights[row] > 0, sums)
+    _check_finite(records["logits"], records["logits"].dtype, batch)
+    return records
+
+
+def _add_deviation(
+    key: CacheKey,
+    logits: np.ndarray,
+    ids: np.ndarray,
+    record: Any,
+    counts: np.ndarray,
+    sums: _Sums,
+) -> None:
+    sums.positions += int(counts.sum())
+    for column, temperature in enumerate(key.temperatures):
+        found = measure_deviation(
+            logits[counts],
+            ids[counts],
+            record["logits"][counts],
+            record["log_sum_exp"][counts, column],
+            temperature,
+        )
+        sums.divergence[column] += float(found.divergence.sum())
+        sums.outside[column] += float(found.outside.sum())
+
+
+def _check_finite(logits: np.ndarray, kind: np.dtype, batch: MaskedBatch) -> None:
+    finite = np.isfinite(logits).reshape(len(logits), -1).all(axis=1)
+    if not finite.all():
+        example = int(batch.example_ids[int(np.argmin(finite))])
+        raise WorkError(
+            f"the teacher's answer to example {example} of epoch {batch.epoch} is not finite "
+            f"as {kind}"
+        )
+
+
+def _to_numpy(answers: Any) -> np.ndarray:
+    return np.asarray(answers.asnumpy() if hasattr(answers, "asnumpy") else answers)

@@ -1,0 +1,1 @@
+"""Settings and schedules that every training shares, as pure values."""

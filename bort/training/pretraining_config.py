@@ -1,0 +1,166 @@
+"""Every setting of pre-training by distillation, with the release's names where it had one."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Optional
+
+from bort.errors import InputError
+from bort.settings.config import Config, setting
+from bort.teacher.answers import check_teacher_engine
+from bort.text.masking import MaskingPolicy
+from bort.training.schedule import SCHEDULES
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingConfig(Config):
+    """Settings of one pre-training run.
+
+    Defaults are those of the release where it states one (arXiv 2010.10499 leaves them open):
+    weights 0.1 and 0.5, temperature 2, learning rate 1e-4, weight decay 0.01, epsilon 1e-6,
+    clipping at 1, warm-up over 1 % of the steps, at most 2 M steps.
+    """
+
+    seed: int = setting(0, "seed of initial weights and dropout", minimum=0)
+    data_seed: Optional[int] = setting(
+        None, "seed of the order of examples and of the masks; default: --seed", minimum=0
+    )
+    num_steps: int = setting(2_000_000, "optimizer steps", minimum=1)
+    batch_size: int = setting(
+        8, "sequences a rank and micro-batch (tokens with --use_avg_len)", minimum=1
+    )
+    accumulate: int = setting(1, "micro-batches whose gradients make one step", minimum=1)
+    use_avg_len: bool = setting(False, "count --batch_size in tokens, by length bucket")
+    num_buckets: int = setting(1, "length buckets; 1 pads every row to the longest", minimum=1)
+    optimizer: str = setting(
+        "bertadam", "how weights are updated; sgd is for the search", choices=("bertadam", "sgd")
+    )
+    lr: float = setting(1e-4, "peak learning rate", above=0.0, aliases=("learning_rate",))
+    schedule: str = setting(
+        "linear",
+        "after warm-up: linear (the release), noam (the paper) or constant",
+        choices=SCHEDULES,
+    )
+    warmup_ratio: float = setting(
+        0.01, "share of the steps in which the learning rate rises", minimum=0.0, maximum=1.0
+    )
+    weight_decay: float = setting(
+        0.01, "of BERTAdam: w -= lr * (m / (sqrt(v) + eps) + decay * w)", minimum=0.0
+    )
+    adam_epsilon: float = setting(1e-6, "epsilon of BERTAdam", above=0.0)
+    clip: float = setting(1.0, "largest global norm of the gradient", above=0.0)
+    dropout: float = setting(0.1, "dropout of the student", minimum=0.0, maximum=0.9)
+    initializer_range: float = setting(
+        0.02, "standard deviation of random initial weights; narrow models like more", above=0.0
+    )
+    mlm_weight: float = setting(0.1, "weight of the masked-token loss", minimum=0.0)
+    teacher_ce_weight: float = setting(0.5, "weight of the distillation loss", minimum=0.0)
+    distillation_temperature: float = setting(2.0, "temperature T of the distillation", above=0.0)
+    mask_probability: float = setting(
+        0.15, "share of the tokens that is predicted", above=0.0, maximum=1.0
+    )
+    max_predictions: int = setting(80, "most predictions a sequence", minimum=1)
+    whole_word_mask: bool = setting(False, "hide whole words")
+    mask_epochs: Optional[int] = setting(
+        None, "masks repeat after this many passes over the data; default: never", minimum=1
+    )
+    dtype: str = setting(
+        "float32", "float16 needs a GPU; dynamic loss scaling", choices=("float32", "float16")
+    )
+    teacher_engine: str = setting(
+        "mxnet", "what runs the teacher", choices=("mxnet", "openvino", "onnxruntime")
+    )
+    teacher_precision: str = setting(
+        "fp32",
+        "of a teacher that another engine than mxnet runs: fp32, or fast (bf16 or int8)",
+        choices=("fp32", "fast"),
+    )
+    batch_size_eval: int = setting(8, "sequences a rank in evaluation", minimum=1, speed_only=True)
+    log_interval: int = setting(10, "steps between records", minimum=1, speed_only=True)
+    ckpt_interval: int = setting(250, "steps between checkpoints", minimum=1, speed_only=True)
+    eval_interval: int = setting(
+        1000, "steps between evaluations (and one at the end)", minimum=1, speed_only=True
+    )
+    keep_checkpoints: int = setting(3, "newest checkpoints kept", minimum=1, speed_only=True)
+
+    def check(self) -> None:
+        """A loss needs a weight above 0."""
+        if self.mlm_weight == 0 and self.teacher_ce_weight == 0:
+            raise InputError("mlm_weight and teacher_ce_weight are both 0, one must be above 0")
+        check_teacher_engine(self.teacher_engine, self.teacher_precision)
+
+    @property
+    def order_seed(self) -> int:
+        """The seed of order and masks."""
+        return self.seed if self.data_seed is None else self.data_seed
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of the warm-up, rounded."""
+        return round(self.num_steps * self.warmup_ratio)
+
+    @property
+    def masking_policy(self) -> MaskingPolicy:
+        """The masking that the settings describe."""
+        return MaskingPolicy(
+            probability=self.mask_probability,
+            maximum_predictions=self.max_predictions,
+            whole_words=self.whole_word_mask,
+        )
+
+    def mask_epoch(self, epoch: int) -> int:
+        """The epoch whose masks are used in a pass over the data, counted from 0."""
+        return epoch if self.mask_epochs is None else epoch % self.mask_epochs
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingPaths(Config):
+    """What a pre-training run reads and writes."""
+
+    data: str = setting(..., "folder of shards, or files of shards (globs, commas)")
+    data_eval: Optional[str] = setting(None, "the same for evaluation")
+    ckpt_dir: str = setting("ckpt_dir", "folder of the run: checkpoints, metrics, the model")
+    vocab: Optional[str] = setting(
+        None, "vocabulary (folder, file or name); default: the one stored with the shards"
+    )
+    architecture: str = setting(
+        "bort_4_8_768_1024",
+        "student: a preset, depth-heads-hidden-intermediate, or a .json file",
+        aliases=("model",),
+    )
+    initial_model: Optional[str] = setting(
+        None, "start from this model (folder or .params) instead of random weights"
+    )
+    teacher_model: str = setting(
+        "roberta_24_1024_16", "a GluonNLP model, a model folder, or none (self-supervised)"
+    )
+    teacher_ckpt_dir: Optional[str] = setting(
+        None, "teacher weights: .params, or a folder that holds one; default: GluonNLP's cache"
+    )
+    teacher_random_seed: Optional[int] = setting(
+        None, "use a teacher of random weights drawn from this seed (to try things out)"
+    )
+    teacher_cache: Optional[str] = setting(
+        None, "answers that scripts/cache_teacher_answers.py has kept; no teacher is loaded"
+    )
+    resume: bool = setting(False, "continue the run in --ckpt_dir from its newest checkpoint")
+    start_step: Optional[int] = setting(
+        None, "continue from the checkpoint of this step", minimum=0
+    )
+    cpu_only: bool = setting(False, "do not use a GPU even if there is one")
+
+    def check(self) -> None:
+        """Answers come from a cache or from a network."""
+        if self.teacher_cache is None:
+            return
+        given = {
+            "teacher_ckpt_dir": self.teacher_ckpt_dir,
+            "teacher_random_seed": self.teacher_random_seed,
+            "teacher_model": "none" if self.teacher_model.lower() == "none" else None,
+        }
+        for name, value in given.items():
+            if value is not None:
+                raise InputError(
+                    f"teacher_cache is {self.teacher_cache!r} and {name} is {value!r}, "
+                    "allowed is one of them"
+                )

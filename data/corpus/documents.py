@@ -1,0 +1,94 @@
+"""From bytes to documents: lists of sentences, cleaned, with what had to be mended counted."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Iterator, List, Sequence, Tuple
+
+from data.corpus.text_files import read_blocks
+
+_HEADING = re.compile(r"(=(?: =)*) .* \1")
+_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=(?:[\"“'(] ?)?[A-Z])")
+
+
+@dataclass
+class Documents:
+    """The documents of a block.
+
+    Attributes:
+        sentences: the sentences of each document, white space at their ends removed; no document
+            and no sentence is empty.
+        replaced_bytes: bytes that were no UTF-8; each wrong run became U+FFFD.
+        headings: heading lines left out.
+    """
+
+    sentences: List[List[str]] = field(default_factory=list)
+    replaced_bytes: int = 0
+    headings: int = 0
+
+
+def split_documents(content: bytes, wikitext: bool = False) -> Documents:
+    r"""Split a block of whole documents.
+
+    Args:
+        content: UTF-8 text.
+        wikitext: a line is a paragraph, to be split into sentences, and a heading `= … =` begins a
+            document; blank lines say nothing. Otherwise a line is a sentence and a blank line ends
+            a document.
+
+    >>> split_documents(b"One.\nTwo.\n\nThree.\n").sentences
+    [['One.', 'Two.'], ['Three.']]
+    >>> split_documents(b" = A = \n \n One . Two . \n\n = = B = = \n Three . \n", True).sentences
+    [['One .', 'Two .', 'Three .']]
+    """
+    text, replaced = _decode(content)
+    documents = Documents(replaced_bytes=replaced)
+    current: List[str] = []
+    for line in map(str.strip, text.split("\n")):
+        if wikitext and line:
+            heading = _HEADING.fullmatch(line)
+            if heading is None:
+                current.extend(_SENTENCE_END.split(line))
+                continue
+            documents.headings += 1
+            if len(heading.group(1)) > 1:
+                continue
+        elif line:
+            current.append(line)
+            continue
+        elif wikitext:
+            continue
+        if current:
+            documents.sentences.append(current)
+            current = []
+    if current:
+        documents.sentences.append(current)
+    return documents
+
+
+def read_documents(paths: Sequence[Path], text_format: str = "auto") -> Iterator[List[str]]:
+    """The documents of text files, one at a time.
+
+    Args:
+        paths: the files.
+        text_format: see `data.corpus.text_files.read_blocks`.
+
+    Raises:
+        InputError: see `data.corpus.text_files.read_blocks`.
+    """
+    for path in paths:
+        for block in read_blocks(path, 0, text_format):
+            yield from split_documents(block.content, block.wikitext).sentences
+
+
+def _decode(content: bytes) -> Tuple[str, int]:
+    """Text, and the number of bytes that are no UTF-8."""
+    try:
+        return content.decode("utf-8"), 0
+    except UnicodeDecodeError:
+        text = content.decode("utf-8", "replace")
+    # Every wrong run became one U+FFFD, three bytes long in UTF-8.
+    wrong_runs = text.count("\ufffd") - content.count(b"\xef\xbf\xbd")
+    return text, len(content) - (len(text.encode("utf-8")) - 3 * wrong_runs)

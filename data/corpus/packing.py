@@ -1,0 +1,222 @@
+"""From documents to sequences: whole sentences, packed until a sequence is full.
+
+A sequence is `<s> … </s>` around whole sentences of one document. Sentences after the first are
+encoded with a space in front, so that decoding a sequence gives the sentences back, joined by
+spaces. Everything drawn at random depends on the seed, the pass and the document's content only,
+never on who does the work or in which order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from typing import Iterator, List, NamedTuple, Sequence
+
+import numpy as np
+
+from bort.text.vocabularies import ArrayVocabulary
+from data.corpus.documents import split_documents
+from data.corpus.duplicates import DIGEST_BYTES
+from data.corpus.text_files import TextBlock
+
+_WORD_64 = (1 << 64) - 1
+
+
+class PackedBlock(NamedTuple):
+    """The documents of a block as sequences; arrays have one row a document unless said otherwise.
+
+    Attributes:
+        digests: 16 bytes a document.
+        tokens: token ids of all sequences, one after the other, as bytes of the shard's type.
+        lengths: int64, tokens of every sequence, `<s>` and `</s>` included.
+        sequences: int64, sequences a document.
+        sentences: int64, sentences a document.
+        split_sentences: int64, sentences too long for a sequence.
+        replaced_bytes: bytes of the block that were no UTF-8.
+        headings: heading lines of the block that were left out.
+    """
+
+    digests: bytes
+    tokens: bytes
+    lengths: np.ndarray
+    sequences: np.ndarray
+    sentences: np.ndarray
+    split_sentences: np.ndarray
+    replaced_bytes: int
+    headings: int
+
+
+class Packer:
+    """Turns blocks of text into packed sequences.
+
+    Args:
+        vocabulary: encodes the sentences.
+        max_seq_length: tokens a sequence may have, `<s>` and `</s>` included; at least 3.
+        passes: how often every document is packed, each time cut at other places.
+        short_seq_prob: probability that a sequence is ended early, at a length drawn evenly.
+        seed: of the places and lengths drawn.
+    """
+
+    def __init__(
+        self,
+        vocabulary: ArrayVocabulary,
+        max_seq_length: int,
+        passes: int = 1,
+        short_seq_prob: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.dtype = token_type(len(vocabulary))
+        self._vocabulary = vocabulary
+        self._capacity = max_seq_length - 2
+        self._passes = passes
+        self._short_seq_prob = short_seq_prob
+        self._keys = [hashlib.sha256(b"%d %d" % (seed, i)).digest() for i in range(passes)]
+        self._bos = self.dtype.type(vocabulary.bos_id).tobytes()
+        self._eos = self.dtype.type(vocabulary.eos_id).tobytes()
+
+    def pack_block(self, block: TextBlock) -> PackedBlock:
+        """Decode, encode and pack the documents of a block."""
+        documents = split_documents(block.content, block.wikitext)
+        return self.pack(documents.sentences)._replace(
+            replaced_bytes=documents.replaced_bytes, headings=documents.headings
+        )
+
+    def pack(self, documents: Sequence[Sequence[str]]) -> PackedBlock:
+        """Encode and pack documents, each a list of sentences that are not empty."""
+        # A lone surrogate is no text: the vocabulary replaces it, and so does the digest.
+        digests = [
+            hashlib.blake2b(
+                "\n".join(sentences).encode("utf-8", "replace"), digest_size=DIGEST_BYTES
+            ).digest()
+            for sentences in documents
+        ]
+        texts = [sentence for sentences in documents for sentence in sentences]
+        pages = _Pages(self._vocabulary, texts, self.dtype)
+        parts: List[bytes] = []
+        lengths: List[int] = []
+        sequences, split = [], []
+        begin = 0
+        for sentences, digest in zip(documents, digests):
+            end = begin + len(sentences)
+            before = len(lengths)
+            split.append(self._pack_document(pages, begin, end, digest, parts, lengths))
+            sequences.append(len(lengths) - before)
+            begin = end
+        return PackedBlock(
+            digests=b"".join(digests),
+            tokens=b"".join(parts),
+            lengths=np.array(lengths, dtype=np.int64),
+            sequences=np.array(sequences, dtype=np.int64),
+            sentences=np.fromiter(map(len, documents), dtype=np.int64, count=len(documents)),
+            split_sentences=np.array(split, dtype=np.int64),
+            replaced_bytes=0,
+            headings=0,
+        )
+
+    def _pack_document(
+        self,
+        pages: _Pages,
+        begin: int,
+        end: int,
+        digest: bytes,
+        parts: List[bytes],
+        lengths: List[int],
+    ) -> int:
+        """Append the sequences of sentences `begin` to `end`; count the sentences split."""
+        capacity, width, starts = self._capacity, self.dtype.itemsize, pages.starts
+        long_sentences = 0
+        for key in range(self._passes):
+            targets = self._targets(key, digest)
+            sentence = begin
+            while sentence < end:
+                first = pages.without_space(sentence)
+                if len(first) > capacity * width:
+                    long_sentences += key == 0
+                    cuts = self._cuts(first)
+                    for left, right in zip([0, *cuts], cuts):
+                        parts += (self._bos, first[left * width : right * width], self._eos)
+                        lengths.append(right - left + 2)
+                    first = first[cuts[-1] * width :]
+                count = len(first) // width
+                # Sentences that follow, as many as fit into what the first one leaves.
+                limit = starts[sentence + 1] + next(targets) - count
+                after = max(sentence + 1, bisect_right(starts, limit, sentence + 1, end + 1) - 1)
+                rest = pages.spaced[starts[sentence + 1] * width : starts[after] * width]
+                total = count + len(rest) // width
+                if total:
+                    parts += (self._bos, first, rest, self._eos)
+                    lengths.append(total + 2)
+                sentence = after
+        return long_sentences
+
+    def _targets(self, key: int, digest: bytes) -> Iterator[int]:
+        """Tokens to aim at in each sequence of a document, in a pass."""
+        capacity = self._capacity
+        if key == 0 and not self._short_seq_prob:
+            while True:
+                yield capacity
+        seed = hashlib.blake2b(digest, key=self._keys[key], digest_size=8).digest()
+        draws = _uniform(int.from_bytes(seed, "little"))
+        if key > 0:
+            # A further pass begins with a shorter sequence, so that all its cuts move.
+            yield 1 + int(next(draws) * capacity)
+        while True:
+            if next(draws) < self._short_seq_prob:
+                yield 1 + int(next(draws) * capacity)
+            else:
+                yield capacity
+
+    def _cuts(self, packed: bytes) -> List[int]:
+        """Where to cut a long sentence: before a word if one begins in the last quarter."""
+        ids = np.frombuffer(packed, dtype=self.dtype)
+        words = self._vocabulary.starts_word[ids]
+        characters = self._vocabulary.starts_character[ids]
+        cuts = []
+        left = 0
+        while len(ids) - left > self._capacity:
+            right = left + self._capacity
+            earliest = left + max(1, self._capacity - self._capacity // 4)
+            for allowed in (words, characters):
+                places = np.flatnonzero(allowed[earliest : right + 1])
+                if len(places):
+                    right = earliest + int(places[-1])
+                    break
+            cuts.append(right)
+            left = right
+        return cuts
+
+
+class _Pages:
+    """Sentences encoded with a space in front, and without one as they are asked for.
+
+    Attributes:
+        spaced: ids of all sentences with a space in front, as bytes.
+        starts: where each sentence begins among them, in tokens, and where the last one ends.
+    """
+
+    def __init__(self, vocabulary: ArrayVocabulary, texts: Sequence[str], dtype: np.dtype) -> None:
+        flat, counts = vocabulary.encode_flat(texts, space_in_front=True)
+        self._ids = flat.astype(dtype, copy=False)
+        self.spaced = self._ids.tobytes()
+        self.starts: List[int] = [0, *np.cumsum(counts).tolist()]
+        self._vocabulary = vocabulary
+        self._texts = texts
+
+    def without_space(self, sentence: int) -> bytes:
+        spaced = self._ids[self.starts[sentence] : self.starts[sentence + 1]]
+        ids = self._vocabulary.drop_space(self._texts[sentence], spaced)
+        return ids.astype(self._ids.dtype, copy=False).tobytes()
+
+
+def token_type(vocabulary_size: int) -> np.dtype:
+    """The integer type of a shard's tokens."""
+    return np.dtype("<u2" if vocabulary_size <= 1 << 16 else "<i4")
+
+
+def _uniform(state: int) -> Iterator[float]:
+    """Numbers in [0, 1) from a 64-bit seed (SplitMix64; starting it costs nothing)."""
+    while True:
+        state = (state + 0x9E3779B97F4A7C15) & _WORD_64
+        mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _WORD_64
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _WORD_64
+        yield (mixed ^ (mixed >> 31)) / (1 << 64)

@@ -1,0 +1,365 @@
+"""From text files to a folder of shards, in bounded memory and on several cores.
+
+This process only reads, drops documents it has seen, and appends; blocks of text go to worker
+processes that decode, encode and pack them, and come back in the order in which they were read. So
+the shards depend on text, vocabulary and settings, and not on the number of workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections import deque
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Deque, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from bort.downloads.gluonnlp import BORT_DATASET
+from bort.errors import InputError, WorkError
+from bort.process.threads import available_cores
+from bort.settings.config import Config, setting
+from bort.storage.files import sync_folder, write_json
+from bort.text.vocabularies import ArrayVocabulary, load_vocabulary
+from data.corpus.duplicates import DIGEST_BYTES, SeenDigests
+from data.corpus.packing import PackedBlock, Packer
+from data.corpus.shard_files import ShardWriter
+from data.corpus.shards import FORMAT, MANIFEST_NAME, SPLITS, VOCABULARY_FOLDER
+from data.corpus.text_files import FORMATS, TextBlock, find_files, read_blocks
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CorpusConfig(Config):
+    """How a corpus is prepared."""
+
+    input_file: Tuple[str, ...] = setting(
+        ..., "text files, plain or gzip, bz2, xz; globs and comma-separated lists are taken"
+    )
+    output_dir: str = setting(..., "folder to make, with shards and manifest", speed_only=True)
+    dataset_name: str = setting(BORT_DATASET, "name of a published vocabulary")
+    vocab: Optional[str] = setting(None, "vocabulary folder or file, in place of --dataset_name")
+    max_seq_length: int = setting(
+        512, "tokens in a sequence, <s> and </s> included", minimum=8, maximum=1 << 15
+    )
+    dupe_factor: int = setting(
+        1, "passes over the text, each cut into sequences at other places", minimum=1, maximum=1000
+    )
+    num_outputs: int = setting(1, "shards a split", minimum=1, maximum=256)
+    num_workers: int = setting(
+        0, "worker processes; 0 is one for every core", minimum=0, maximum=1024, speed_only=True
+    )
+    random_seed: int = setting(12345, "seed of the places where sequences are cut", minimum=0)
+    short_seq_prob: float = setting(
+        0.1, "probability that a sequence is ended early", minimum=0.0, maximum=1.0
+    )
+    split: Tuple[float, ...] = setting(
+        (1.0,),
+        "shares of the documents for train, validation and test; chosen by content, so the same "
+        "whatever the seed and order",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    input_format: str = setting(
+        "auto",
+        "sentences: one a line, blank line between documents; wikitext: a paragraph a line, "
+        "headings '= … ='; auto: by each file's first line",
+        choices=FORMATS,
+    )
+    overwrite: bool = setting(False, "replace a corpus that is already there", speed_only=True)
+
+    def check(self) -> None:
+        if not self.input_file:
+            raise InputError("input_file is empty, allowed is at least one file")
+        if not self.output_dir:
+            raise InputError("output_dir is empty, allowed is a folder's name")
+        if not 1 <= len(self.split) <= len(SPLITS) or abs(sum(self.split) - 1.0) > 1e-6:
+            raise InputError(
+                f"split is {list(self.split)}, allowed are one to three shares that add up to 1"
+            )
+
+
+def create_corpus(
+    config: CorpusConfig,
+    vocabulary: Optional[ArrayVocabulary] = None,
+    on_progress: Optional[Callable[[int, int], None]] = None,
+) -> Dict[str, Any]:
+    """Prepare a corpus.
+
+    The output appears under its name only when it is complete; on any error nothing is left.
+
+    Args:
+        config: what to read, where to write, how to pack.
+        vocabulary: in place of the one that `config` names.
+        on_progress: called with the bytes of the input files read so far, and their sum.
+
+    Returns:
+        The manifest, as written to `manifest.json`.
+
+    Raises:
+        InputError: an input file is bad, or the output folder is taken.
+        WorkError: the disk is full, or a worker died.
+    """
+    files = find_files(config.input_file)
+    target = Path(config.output_dir).expanduser()
+    _check_target(target, config.overwrite, files)
+    if vocabulary is None:
+        vocabulary = load_vocabulary(config.vocab or config.dataset_name)
+    packer = Packer(
+        vocabulary,
+        config.max_seq_length,
+        config.dupe_factor,
+        config.short_seq_prob,
+        config.random_seed,
+    )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    except OSError as error:
+        raise WorkError(f"{target}: cannot be made: {error.strerror or error}") from error
+    try:
+        with contextlib.ExitStack() as stack:
+            writer = _CorpusWriter(folder, config, packer.dtype)
+            stack.callback(writer.abandon)
+            blocks = _read_all(files, config.input_format, writer, on_progress)
+            workers = config.num_workers or available_cores()
+            for block, packed in stack.enter_context(_packed(blocks, packer, workers)):
+                writer.add(block, packed)
+            manifest = writer.finish(files, vocabulary)
+        vocabulary.save(folder / VOCABULARY_FOLDER)
+        write_json(folder / MANIFEST_NAME, manifest)
+        os.chmod(folder, 0o755)
+        _move_into_place(folder, target)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise WorkError(f"{target}: cannot be written: {error.strerror or error}") from error
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return manifest
+
+
+class _CorpusWriter:
+    """Drops duplicates, chooses splits and shards, counts, appends."""
+
+    def __init__(self, folder: Path, config: CorpusConfig, dtype: np.dtype) -> None:
+        self._config = config
+        self._width = dtype.itemsize
+        names = SPLITS[: len(config.split)]
+        self._shards = {
+            name: [ShardWriter(folder, name, number, dtype) for number in range(config.num_outputs)]
+            for name, share in zip(names, config.split)
+            if share > 0
+        }
+        self._names = [name for name, share in zip(names, config.split) if share > 0]
+        shares = np.cumsum([share for share in config.split if share > 0])
+        self._limits = shares[:-1]
+        self._seen = SeenDigests()
+        self.counts = {
+            name: dict.fromkeys(("documents", "sentences", "tokens", "sequences"), 0)
+            for name in self._names
+        }
+        self.totals = dict.fromkeys(
+            (
+                "duplicate_documents",
+                "split_sentences",
+                "replaced_bytes",
+                "headings",
+                "cut_documents",
+            ),
+            0,
+        )
+        self.replaced: Dict[int, int] = {}
+
+    def add(self, block: TextBlock, packed: PackedBlock) -> None:
+        """Append the documents of a block that have not been seen."""
+        new = self._seen.add(packed.digests)
+        self.totals["duplicate_documents"] += int((~new).sum())
+        self.totals["split_sentences"] += int(packed.split_sentences[new].sum())
+        self.totals["replaced_bytes"] += packed.replaced_bytes
+        self.totals["headings"] += packed.headings
+        self.totals["cut_documents"] += block.cut
+        if packed.replaced_bytes:
+            before = self.replaced.get(block.file_number, 0)
+            self.replaced[block.file_number] = before + packed.replaced_bytes
+        splits = self._split_of(packed.digests)
+        rows = np.concatenate([[0], np.cumsum(packed.sequences)])
+        token_ends = np.concatenate([[0], np.cumsum(packed.lengths)])
+        starts = token_ends[rows] * self._width
+        tokens = memoryview(packed.tokens)
+        for document in np.flatnonzero(new).tolist():
+            name = self._names[splits[document]]
+            first, last = rows[document], rows[document + 1]
+            counts = self.counts[name]
+            shard = self._shards[name][counts["documents"] % self._config.num_outputs]
+            shard.append(
+                tokens[starts[document] : starts[document + 1]], packed.lengths[first:last]
+            )
+            counts["documents"] += 1
+            counts["sentences"] += int(packed.sentences[document])
+            counts["sequences"] += int(last - first)
+            counts["tokens"] += int(starts[document + 1] - starts[document]) // self._width
+
+    def finish(self, files: Sequence[Path], vocabulary: ArrayVocabulary) -> Dict[str, Any]:
+        """Close the shards; returns the manifest."""
+        if not any(counts["sequences"] for counts in self.counts.values()):
+            raise InputError(f"{', '.join(map(str, files))}: holds no text")
+        for name, counts in self.counts.items():
+            if not counts["sequences"]:
+                documents = sum(each["documents"] for each in self.counts.values())
+                raise InputError(
+                    f"split is {list(self._config.split)}, none of the {documents} documents fell "
+                    f"to {name}: give it a larger share, or more documents"
+                )
+        for number, count in sorted(self.replaced.items()):
+            log.warning("%s: %d bytes were no UTF-8 and were replaced", files[number], count)
+        settings = self._config.results_settings()
+        totals = {
+            key: sum(counts[key] for counts in self.counts.values())
+            for key in ("documents", "sentences", "tokens", "sequences")
+        }
+        return {
+            "format": FORMAT,
+            "settings": settings,
+            "vocabulary": {"fingerprint": vocabulary.fingerprint, "size": len(vocabulary)},
+            "inputs": [
+                {
+                    "file": str(path),
+                    "bytes": path.stat().st_size,
+                    "replaced_bytes": self.replaced.get(number, 0),
+                }
+                for number, path in enumerate(files)
+            ],
+            "counts": {**totals, **self.totals},
+            "splits": {
+                name: {**self.counts[name], "shards": [shard.close() for shard in shards]}
+                for name, shards in self._shards.items()
+            },
+        }
+
+    def abandon(self) -> None:
+        """Close what is open."""
+        for shards in self._shards.values():
+            for shard in shards:
+                shard.abandon()
+
+    def _split_of(self, digests: bytes) -> List[int]:
+        """The split of each document: where its digest lies between 0 and 1."""
+        words = np.frombuffer(digests, dtype="<u8")[:: DIGEST_BYTES // 8]
+        split: List[int] = np.searchsorted(self._limits, words / 2.0**64, side="right").tolist()
+        return split
+
+
+def _read_all(
+    files: Sequence[Path],
+    text_format: str,
+    writer: _CorpusWriter,
+    on_progress: Optional[Callable[[int, int], None]],
+) -> Iterator[TextBlock]:
+    sizes = [path.stat().st_size for path in files]
+    for number, path in enumerate(files):
+        for block in read_blocks(path, number, text_format):
+            yield block
+            if on_progress is not None:
+                on_progress(sum(sizes[:number]) + block.position, sum(sizes))
+
+
+@contextlib.contextmanager
+def _packed(
+    blocks: Iterator[TextBlock], packer: Packer, workers: int
+) -> Iterator[Iterator[Tuple[TextBlock, PackedBlock]]]:
+    """Pack blocks, in order; one worker is this process itself."""
+    if workers == 1:
+        yield ((block, packer.pack_block(block)) for block in blocks)
+        return
+    context = multiprocessing.get_context(_start_method())
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (packer,))
+    try:
+        yield _in_order(pool, blocks, 2 * workers + 1)
+    except BrokenProcessPool as error:
+        raise WorkError("a worker process died (out of memory? try fewer workers)") from error
+    finally:
+        pool.shutdown(wait=True)
+
+
+def _start_method() -> str:
+    """Fork where it is safe, as it spares every worker a vocabulary of its own to build.
+
+    A forked copy of threads or of a framework may hang; then workers are started afresh.
+    """
+    alone = threading.active_count() == 1 and "mxnet" not in sys.modules
+    return "fork" if alone and "fork" in multiprocessing.get_all_start_methods() else "spawn"
+
+
+def _in_order(
+    pool: ProcessPoolExecutor, blocks: Iterator[TextBlock], limit: int
+) -> Iterator[Tuple[TextBlock, PackedBlock]]:
+    """Results in the order of the blocks, with at most `limit` blocks under way."""
+    waiting: Deque[Tuple[TextBlock, Future[PackedBlock]]] = deque()
+    for block in blocks:
+        waiting.append((block._replace(content=b""), pool.submit(_pack_in_worker, block)))
+        if len(waiting) >= limit:
+            done, future = waiting.popleft()
+            yield done, future.result()
+    while waiting:
+        done, future = waiting.popleft()
+        yield done, future.result()
+
+
+_worker_packer: Optional[Packer] = None
+
+
+def _start_worker(packer: Packer) -> None:
+    global _worker_packer
+    # Ctrl-C is for the main process, which then ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _worker_packer = packer
+
+
+def _pack_in_worker(block: TextBlock) -> PackedBlock:
+    assert _worker_packer is not None
+    return _worker_packer.pack_block(block)
+
+
+def _check_target(target: Path, overwrite: bool, files: Sequence[Path]) -> None:
+    if target.exists() and not target.is_dir():
+        raise InputError(f"output_dir {target}: is a file, expected a folder's name")
+    if not target.is_dir() or not any(target.iterdir()):
+        return
+    if not overwrite:
+        raise InputError(f"output_dir {target}: is not empty (--overwrite replaces a corpus)")
+    if not (target / MANIFEST_NAME).is_file():
+        raise InputError(
+            f"output_dir {target}: holds other things than a corpus, --overwrite does not touch it"
+        )
+    for path in files:
+        if target.resolve() in path.resolve().parents:
+            raise InputError(f"output_dir {target}: holds the input {path}, it cannot be replaced")
+
+
+def _move_into_place(folder: Path, target: Path) -> None:
+    """Give the finished folder its name; an older corpus goes away only after that."""
+    sync_folder(folder)
+    if not target.is_dir():
+        os.rename(folder, target)
+    else:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as away:
+            old = Path(away) / "old"
+            os.rename(target, old)
+            try:
+                os.rename(folder, target)
+            except OSError:
+                os.rename(old, target)
+                raise
+    sync_folder(target.parent)

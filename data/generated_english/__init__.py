@@ -1,0 +1,1 @@
+"""English text written by a grammar, from a seed."""

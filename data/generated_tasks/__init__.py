@@ -1,0 +1,1 @@
+"""Classification tasks made from generated English."""

@@ -1,0 +1,1 @@
+"""Text that is at hand on every machine."""

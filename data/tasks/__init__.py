@@ -1,0 +1,1 @@
+"""The benchmarks' tasks: files, downloads, caches, gold labels."""

@@ -1,0 +1,126 @@
+"""Where a task's files are: in a folder that the user names, GluonNLP's cache, or the sample."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import List, Optional, Union
+
+from bort.errors import InputError
+from bort.tasks.items import TaskItem
+from bort.tasks.records import DEV, GLUE, SUPERGLUE, TEST, Split, TaskRecord
+from data.readers.glue import read_glue
+from data.readers.race import read_race
+from data.readers.superglue import read_superglue
+
+PathLike = Union[str, "os.PathLike[str]"]
+_PUBLIC_GOLD = ("AX-b", "AX-g", "RACE-H", "RACE-M")
+SAMPLE_FOLDER = Path(__file__).resolve().parents[2] / "test_data" / "tasks"
+
+
+def cache_folder() -> Path:
+    """GluonNLP's folder of data sets: `$MXNET_HOME/datasets` or `~/.mxnet/datasets`."""
+    home = os.environ.get("MXNET_HOME") or os.path.join("~", ".mxnet")
+    return Path(home).expanduser() / "datasets"
+
+
+def read_items(
+    record: TaskRecord,
+    split_name: str,
+    data_dir: Optional[PathLike] = None,
+    sample: bool = False,
+    with_gold: bool = False,
+) -> List[TaskItem]:
+    """Read one split of a task: the one way in.
+
+    Args:
+        record: the task.
+        split_name: one of the record's splits, e.g. "train", "dev_matched".
+        data_dir: see `find_split`.
+        sample: read the small example that belongs to the project.
+        with_gold: read the labels of a test file, for scoring alone. They are public for AX-b, AX-g
+            and RACE; otherwise labels of test files are never read.
+
+    Raises:
+        InputError: the file is missing or bad; names it.
+    """
+    split = record.split(split_name)
+    if with_gold and split.role == TEST:
+        if record.name not in _PUBLIC_GOLD:
+            raise InputError(f"{record.name}: the labels of its test file are not public")
+        split = dataclasses.replace(split, role=DEV)
+    return _read(record, split, find_split(record, split, SAMPLE_FOLDER if sample else data_dir))
+
+
+def read_labelled_file(record: TaskRecord, path: Path) -> List[TaskItem]:
+    """Read any file (RACE: folder) in the form of a task's dev file.
+
+    Raises:
+        InputError: the file is missing or bad; names it.
+    """
+    return _read(record, record.splits_of(DEV)[0], path)
+
+
+def _read(record: TaskRecord, split: Split, path: Path) -> List[TaskItem]:
+    if record.suite == GLUE:
+        return read_glue(record, split, path)
+    if record.suite == SUPERGLUE:
+        return read_superglue(record, split, path)
+    return read_race(record, split, path)
+
+
+def find_split(record: TaskRecord, split: Split, data_dir: Optional[PathLike] = None) -> Path:
+    """The file (RACE: folder) of a split.
+
+    Args:
+        record: the task.
+        split: one of its splits.
+        data_dir: a folder in the official layout: `<suite>/<task>`, `<task>`, or the task's own
+            folder. By default the folders that GluonNLP caches in.
+
+    Raises:
+        InputError: there is none; says how to get it.
+    """
+    for folder in task_folders(record, data_dir):
+        for name in split.files:
+            if (folder / name).exists():
+                return folder / name
+    if data_dir is None:
+        places = cache_folder() / record.cache_folder
+    else:
+        places = Path(data_dir).expanduser()
+        _refuse_unnamed(record, split, places)
+    raise InputError(
+        f"{record.name}: found no {split.files[0]} in {places}; get the data with "
+        "scripts/download_tasks.py, name its folder with --data_dir, or try --sample"
+    )
+
+
+def _refuse_unnamed(record: TaskRecord, split: Split, folder: Path) -> None:
+    """Many tasks have a train.tsv: the folder's name alone says whose it is."""
+    for name in split.files:
+        if (folder / name).exists():
+            raise InputError(
+                f"{record.name}: {folder} holds a {name}, but its name does not say of which task; "
+                f"move the files to {folder / record.folder}"
+            )
+
+
+def task_folders(record: TaskRecord, data_dir: Optional[PathLike] = None) -> List[Path]:
+    """The folders that may hold a task's files, in the order in which they are looked into."""
+    if data_dir is None:
+        cached = cache_folder() / record.cache_folder
+        return [cached, cached / record.folder]
+    root = Path(data_dir).expanduser()
+    names = [record.folder, record.cache_folder]
+    if record.name == "AX":
+        names.append("diagnostic")
+    folders = [
+        parent / name
+        for parent in (root / record.suite, root / record.suite.lower(), root)
+        for name in names
+    ]
+    if root.name.lower() in {name.lower() for name in names}:
+        folders.append(root)
+    return folders

@@ -1,0 +1,28 @@
+"""A vocabulary for trying tasks out on a machine that has none: trained on the sample's texts."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+from bort.tasks.records import TASKS
+from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
+from bort.text.vocabularies import ArrayVocabulary
+from data.tasks.files import read_items
+
+VOCABULARY_SIZE = 1_000
+
+
+def sample_texts() -> Iterator[str]:
+    """Every text of every task in the small example that belongs to the project."""
+    for record in TASKS:
+        for split in record.splits:
+            for item in read_items(record, split.name, sample=True):
+                for value in item.fields.values():
+                    parts = value if isinstance(value, tuple) else (value,)
+                    yield from (part for part in parts if isinstance(part, str))
+
+
+def train_sample_vocabulary() -> ArrayVocabulary:
+    """The same vocabulary on every machine; it has bytes for characters that it has not seen."""
+    settings = SentencePieceConfig(vocabulary_size=VOCABULARY_SIZE, model_type="bpe")
+    return train_sentencepiece(sample_texts(), settings)

@@ -1,0 +1,128 @@
+"""The demonstration from beginning to end, in the order of the paper."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+import time
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Dict, Iterator
+
+from bort.errors import InputError
+from bort.search.ranking import SearchResult
+from bort.storage.files import read_json, write_json
+from experiments.demo.agora import compare_agora, lines
+from experiments.demo.plan import (
+    GENERATED,
+    LONGEST_SECONDS,
+    PLANNED_SECONDS,
+    REAL_ENGLISH_SECONDS,
+    DemoConfig,
+)
+from experiments.demo.results import save, summarise, table
+from experiments.demo.search import ANSWERS, check_candidates, find_architecture, record_answers
+from experiments.demo.students import train_students
+from experiments.demo.text import prepare_text
+from experiments.demo.training import train_teacher, unigram_accuracy
+
+log = logging.getLogger(__name__)
+
+_MARK = "demo.json"
+
+
+def run_demo(config: DemoConfig) -> Dict[str, Any]:
+    """Run every stage in `config.folder` and leave `results.json` and `learning_curves.png` there.
+
+    Returns:
+        What `results.json` holds; see `experiments.demo.results.summarise`.
+
+    Raises:
+        InputError: a folder that holds something else, a corpus that cannot be used.
+    """
+    folder = Path(config.folder)
+    _clear(folder)
+    write_json(folder / _MARK, config.as_dict())
+    _announce(config)
+    seconds: Dict[str, float] = {}
+    stage = partial(_stage, seconds=seconds, planned=config.corpus == GENERATED)
+    with stage("data"):
+        text = prepare_text(config, folder)
+        unigram = unigram_accuracy(text)
+        check_candidates(config, text)
+    with stage("teacher"):
+        teacher, teacher_curve = train_teacher(config, text, folder / "teacher")
+    with stage("search"):
+        answer_seconds = record_answers(teacher, config, text, folder)
+        search = find_architecture(teacher, config, text, folder)
+    config = _with_student(config, search)
+    with stage("students"):
+        runs = train_students(config, folder, answer_seconds)
+        shutil.rmtree(folder / ANSWERS)
+    compared = None
+    if config.agora and config.corpus == GENERATED:
+        with stage("agora"):
+            compared = compare_agora(config, folder)
+    with stage("report"):
+        last = {name: values[-1] for name, values in teacher_curve.values.items()}
+        results = summarise(last, runs, unigram, seconds)
+        results["search"] = search.as_dict()
+        results["settings"] = config.as_dict()
+        if compared is not None:
+            results["agora"] = compared
+        results["teacher_seconds_per_step"] = answer_seconds
+        save(folder, results, runs)
+    results["seconds"] = dict(seconds)
+    write_json(folder / "results.json", results)
+    log.info("\n%s\n", table(results))
+    if compared is not None:
+        log.info("%s\n", "\n".join(lines(compared)))
+    log.info("figure: %s", folder / "learning_curves.png")
+    log.info("numbers: %s (%.0f s in all)", folder / "results.json", sum(seconds.values()))
+    return results
+
+
+def _with_student(config: DemoConfig, search: SearchResult) -> DemoConfig:
+    """The students take what the search found, unless they were told otherwise."""
+    if config.student is not None:
+        log.info("students: %s, as asked for", config.student)
+        return config
+    assert search.best is not None, "some candidate is smaller and faster"
+    found = search.best.architecture
+    log.info("students: %s, found by the search", found)
+    name = f"{found.depth}-{found.heads}-{found.hidden}-{found.intermediate}"
+    return dataclasses.replace(config, student=name)
+
+
+@contextmanager
+def _stage(name: str, seconds: Dict[str, float], planned: bool) -> Iterator[None]:
+    log.info("== %s%s", name, f" (planned: {PLANNED_SECONDS[name]:.0f} s)" if planned else "")
+    began = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - began
+    log.info("== %s took %.0f s", name, seconds[name])
+
+
+def _announce(config: DemoConfig) -> None:
+    if config.corpus == GENERATED:
+        log.info("at most %.0f minutes on two cores", LONGEST_SECONDS / 60)
+    else:
+        log.info(
+            "real English takes its time: about %.0f minutes on two cores",
+            REAL_ENGLISH_SECONDS / 60,
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Remove an earlier demonstration; refuse to remove anything else."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is a file, a folder is expected")
+    if not any(folder.iterdir()):
+        return
+    if not (folder / _MARK).is_file() or "corpus" not in read_json(folder / _MARK):
+        raise InputError(f"{folder}: is not empty and holds no demonstration; name another folder")
+    shutil.rmtree(folder)

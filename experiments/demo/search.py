@@ -1,0 +1,109 @@
+"""The demonstration's search: the teacher answers everything once, then candidates are ranked."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from bort.errors import InputError
+from bort.gluon.distributed import SingleProcess
+from bort.gluon.search.run import SearchPlan, run_search
+from bort.gluon.teacher.live import GluonTeacher
+from bort.process.threads import set_thread_count
+from bort.search.config import SearchConfig
+from bort.search.fptas import choose_every_nth
+from bort.search.questions import SearchQuestions, SearchText
+from bort.search.ranking import SearchResult
+from bort.search.space import SearchSpace
+from bort.search.surrogates import Hyperparameters, MultiplyAddLatency
+from experiments.demo.plan import DemoConfig
+from experiments.demo.training import INITIALIZER_RANGE, Text, architecture_for
+
+ANSWERS = "answers"
+SEARCH = "search"
+
+
+def search_settings(config: DemoConfig, train_steps: int) -> SearchConfig:
+    """The search's settings; with the students' number of steps they name all questions.
+
+    Inference time is the polynomial, so that every machine finds the same architecture.
+    """
+    return SearchConfig(
+        epsilon=config.epsilon,
+        train_steps=train_steps,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        held_out_batches=config.search_held_out_batches,
+        initializer_range=INITIALIZER_RANGE,
+        cache_dtype="float16",
+        latency="multiply_adds",
+        threads=set_thread_count(),
+    )
+
+
+def search_space(config: DemoConfig, text: Text) -> SearchSpace:
+    """The candidates of the demonstration."""
+    return SearchSpace(
+        config.depths,
+        config.heads,
+        config.hiddens,
+        config.intermediates,
+        vocabulary_size=len(text.vocabulary),
+        maximum_length=config.max_seq_length,
+    )
+
+
+def check_candidates(config: DemoConfig, text: Text) -> None:
+    """Refuse a space in which nothing can be found, before anything is trained.
+
+    Raises:
+        InputError: no candidate has fewer parameters and multiply-adds than the teacher.
+    """
+    teacher = architecture_for(config.teacher, text, config)
+    latency = MultiplyAddLatency(config.max_seq_length)
+    for candidate in choose_every_nth(search_space(config, text), config.epsilon):
+        smaller = candidate.parameter_count() < teacher.parameter_count()
+        if smaller and latency.latency(candidate) < latency.latency(teacher):
+            return
+    raise InputError(
+        f"no candidate is smaller and faster than the teacher {teacher}: choose smaller ones with "
+        "--depths, --heads, --hiddens, --intermediates"
+    )
+
+
+def record_answers(teacher: GluonTeacher, config: DemoConfig, text: Text, folder: Path) -> float:
+    """The teacher's answers to all that search and students are going to ask, in `folder`.
+
+    The first batches of the students are those of the search.
+
+    Returns:
+        The seconds that they took for one step of a student.
+    """
+    steps = max(config.student_steps, config.search_steps)
+    questions = SearchQuestions(search_settings(config, steps), _search_text(text))
+    began = time.perf_counter()
+    questions.fill(folder / ANSWERS, teacher, SingleProcess(), lambda: False)
+    return (time.perf_counter() - began) / (steps + config.search_held_out_batches)
+
+
+def find_architecture(
+    teacher: GluonTeacher, config: DemoConfig, text: Text, folder: Path
+) -> SearchResult:
+    """Search with the recorded answers; results stay in `folder`/search."""
+    plan = SearchPlan(
+        search_settings(config, config.search_steps),
+        search_space(config, text),
+        (Hyperparameters(),),
+        _search_text(text),
+        folder / SEARCH,
+        answers=folder / ANSWERS,
+        latencies=folder / SEARCH / "latencies.json",
+        teacher=lambda: teacher,
+    )
+    result = run_search(plan, SingleProcess())
+    assert result is not None, "nobody asks this search to stop"
+    return result
+
+
+def _search_text(text: Text) -> SearchText:
+    return SearchText(text.train, text.held_out, text.vocabulary)

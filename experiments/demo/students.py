@@ -1,0 +1,72 @@
+"""The demonstration's students: of both kinds and several seeds, as many at a time as cores."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Dict, List, Mapping
+
+from bort.gluon.network.model_folder import save_model_folder
+from bort.report.learning_curves import Curve
+from bort.teacher.cache import TeacherCache
+from experiments.demo.plan import DemoConfig
+from experiments.demo.search import ANSWERS
+from experiments.demo.text import open_text
+from experiments.demo.training import architecture_for, student_settings, train_model
+from experiments.processes import advance, run_in_processes
+
+DISTILLED, SELF_SUPERVISED = "distilled", "self_supervised"
+STUDENT = "student"
+
+
+def train_students(
+    config: DemoConfig, folder: Path, answer_seconds: float
+) -> Mapping[str, List[Curve]]:
+    """Students of several seeds by distillation, and the same ones self-supervised.
+
+    Each trains in a process of its own with one thread, as many at a time as there are cores: small
+    networks gain little from a second thread. The seconds of a distilled student include the time
+    that the teacher took to answer, with all cores. The first distilled student is kept as a model
+    folder.
+
+    Args:
+        config: sizes.
+        folder: of the demonstration: text and answers are read from it.
+        answer_seconds: what the teacher's answers for one step took.
+
+    Raises:
+        WorkError: when a student's process dies.
+    """
+    jobs = [(seed, kind) for seed in range(config.seeds) for kind in (DISTILLED, SELF_SUPERVISED)]
+    curves = run_in_processes(
+        _train,
+        [(config, folder, seed, kind) for seed, kind in jobs],
+        len(jobs) * config.student_steps,
+        f"{len(jobs)} students",
+    )
+    runs: Dict[str, List[Curve]] = {DISTILLED: [], SELF_SUPERVISED: []}
+    for (_, kind), curve in zip(jobs, curves):
+        runs[kind].append(_with_teacher(curve, answer_seconds) if kind == DISTILLED else curve)
+    return runs
+
+
+def _train(config: DemoConfig, folder: Path, seed: int, kind: str) -> Curve:
+    """One student, in a process of its own."""
+    text = open_text(config, folder)
+    settings = student_settings(config, seed, kind == DISTILLED)
+    # Not verified: this very run has just written the answers.
+    answers = TeacherCache.open(folder / ANSWERS, verify=False) if kind == DISTILLED else None
+    assert config.student is not None, "the search or a flag has named one"
+    architecture = architecture_for(config.student, text, config)
+    data = text.with_masks(settings)
+    model, curve = train_model("student", architecture, settings, data, answers, advance)
+    if kind == DISTILLED and seed == 0:
+        target = folder / STUDENT
+        save_model_folder(target, model, {"vocabulary": text.vocabulary.fingerprint})
+        text.vocabulary.save(target / "vocabulary")
+    return curve
+
+
+def _with_teacher(curve: Curve, answer_seconds: float) -> Curve:
+    seconds = tuple(own + step * answer_seconds for own, step in zip(curve.seconds, curve.steps))
+    return dataclasses.replace(curve, seconds=seconds)

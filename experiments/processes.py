@@ -1,0 +1,82 @@
+"""Several trainings at a time, each in a process of its own with one thread, and one progress."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Callable, List, Sequence, Tuple, TypeVar
+
+from bort.errors import WorkError
+from bort.process.threads import available_cores
+from bort.storage.run_folder import Progress
+
+T = TypeVar("T")
+
+_counter: Any = None
+
+
+def run_in_processes(
+    work: Callable[..., T], jobs: Sequence[Tuple[Any, ...]], steps: int, title: str
+) -> List[T]:
+    """Call `work(*job)` for every job, as many at a time as there are cores.
+
+    Small networks gain little from a second thread, so that two of them side by side are faster
+    than one after the other.
+
+    Args:
+        work: a function of a module; calls `advance` as it gets on.
+        jobs: its arguments.
+        steps: how far `advance` comes over all jobs.
+        title: of the progress.
+
+    Returns:
+        What the calls returned, in the order of the jobs.
+
+    Raises:
+        WorkError: when a process dies.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    counter = spawn.Value("l", 0)
+    progress = Progress(steps, title)
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"  # read by the processes when they import MXNet
+    workers = max(1, min(len(jobs), available_cores()))
+    try:
+        with ProcessPoolExecutor(workers, spawn, _begin, (counter,)) as pool:
+            futures = [pool.submit(work, *job) for job in jobs]
+            _watch(futures, counter, progress)
+            return [future.result() for future in futures]
+    except BrokenProcessPool as error:
+        raise WorkError(f"a process died (out of memory?): {title}") from error
+    finally:
+        progress.close()
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+def advance(count: int = 1) -> None:
+    """Say that a job got on."""
+    if _counter is not None:
+        with _counter.get_lock():
+            _counter.value += count
+
+
+def _begin(counter: Any) -> None:
+    global _counter
+    _counter = counter
+
+
+def _watch(futures: List[Future[T]], counter: Any, progress: Progress) -> None:
+    """Show the steps of all jobs until they are done or one fails."""
+    shown = 0
+    while True:
+        done, pending = wait(futures, timeout=0.5)
+        count = int(counter.value)
+        progress.advance(count - shown)
+        shown = count
+        if not pending or any(future.exception() is not None for future in done):
+            return

@@ -1,0 +1,78 @@
+"""What the parity tests share: small networks in several shapes, padded batches, a tolerance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Tuple
+
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.network.array_network import ArrayNetwork
+from bort.network.parameter_names import places, shape_of
+
+RELATIVE, ABSOLUTE = 1e-5, 1e-5
+
+BORT = Architecture(4, 8, 64, 48, vocabulary_size=211, maximum_length=40)
+SHAPES: Dict[str, Architecture] = {
+    "bort as released": BORT,
+    "bort as printed": BORT.replace(hidden=48, intermediate=64),
+    "roberta": BORT.replace(depth=6, heads=4, intermediate=256),
+    "bert": BORT.replace(depth=3, heads=12, hidden=96, intermediate=384, token_types=2),
+}
+
+
+def make_network(
+    architecture: Architecture = BORT,
+    *,
+    decoder: bool = False,
+    pooler: bool = False,
+    head: str = "",
+    num_classes: int = 0,
+    seed: int = 0,
+    **fields: Any,
+) -> ArrayNetwork:
+    """Random weights of a size that lets every part matter and keeps activations near 1."""
+    generator = np.random.default_rng(seed)
+    arrays: Dict[str, np.ndarray] = {}
+    for place in places(architecture, decoder=decoder, pooler=pooler, head=head):
+        shape = shape_of(place, architecture, num_classes)
+        spread = 0.1 if len(shape) == 1 else 0.7 / np.sqrt(shape[1])
+        values = generator.normal(0, spread, shape)
+        if place.gluon.endswith("gamma"):
+            values += 1
+        arrays[place.gluon] = values.astype(np.float32)
+    return ArrayNetwork(architecture, arrays, head=head or None, num_classes=num_classes, **fields)
+
+
+def make_batch(architecture: Architecture = BORT, length: int = 17) -> Tuple[Any, Any, Any]:
+    """Ids (4, L), lengths (4,), attention mask (4, L): a full row, two padded ones, one token."""
+    generator = np.random.default_rng(1)
+    ids = generator.integers(0, architecture.vocabulary_size, (4, length))
+    lengths = np.array([length, max(1, length // 2), max(1, length - 1), 1])
+    mask = (np.arange(length)[None, :] < lengths[:, None]).astype(np.int64)
+    return ids, lengths, mask
+
+
+def assert_equal_outputs(ours: np.ndarray, theirs: np.ndarray, mask: np.ndarray) -> None:
+    """Equal to rtol 1e-5 + atol 1e-5 where tokens count."""
+    assert ours.shape == theirs.shape
+    if ours.ndim == 3:
+        ours, theirs = ours[mask.astype(bool)], theirs[mask.astype(bool)]
+    np.testing.assert_allclose(theirs, ours, rtol=RELATIVE, atol=ABSOLUTE)
+
+
+def transformers_outputs(folder: Path, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """What the class that the folder names computes in PyTorch; no weight may be missing or new."""
+    import torch
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(str(folder))
+    kind = getattr(transformers, config.architectures[0])
+    model, report = kind.from_pretrained(str(folder), output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    with torch.no_grad():
+        outputs = model.eval()(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask))
+    name = "logits" if hasattr(outputs, "logits") else "last_hidden_state"
+    return np.asarray(getattr(outputs, name).numpy())

@@ -1,0 +1,226 @@
+"""Exported models against other libraries on the same weights: rtol 1e-5 + atol 1e-5, float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict
+
+import numpy as np
+import pytest
+
+from bort.formats.huggingface.writer import write_huggingface
+from bort.formats.onnx_graph import build_onnx
+from bort.gluon.network.array_network import answers, as_network
+from bort.network.array_network import ArrayNetwork
+from tests.formats.parity import (
+    BORT,
+    SHAPES,
+    assert_equal_outputs,
+    make_batch,
+    make_network,
+    transformers_outputs,
+)
+
+PARTS: Dict[str, Dict[str, Any]] = {
+    "encoder": {},
+    "masked tokens": {"decoder": True},
+    "release head": {"head": "release", "num_classes": 3},
+    "linear head": {"head": "linear", "num_classes": 3},
+    "two linear layers": {"head": "two_linear", "num_classes": 2},
+    "regression": {"head": "linear", "num_classes": 1},
+}
+LENGTHS = (1, 17, 40)
+
+
+@pytest.fixture(params=sorted(SHAPES))
+def architecture(request: Any) -> Any:
+    return SHAPES[request.param]
+
+
+@pytest.fixture(params=sorted(PARTS))
+def network(request: Any, architecture: Any) -> ArrayNetwork:
+    return make_network(architecture, **PARTS[request.param])
+
+
+def onnx_outputs(model: Any, ids: np.ndarray, mask: np.ndarray, **more: np.ndarray) -> np.ndarray:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    feed = {"input_ids": ids, "attention_mask": mask, **more}
+    if "token_type_ids" in [one.name for one in session.get_inputs()]:
+        feed.setdefault("token_type_ids", np.zeros_like(ids))
+    return np.asarray(session.run(None, feed)[0])
+
+
+@pytest.mark.parity("torch", "transformers")
+def test_transformers_answers_as_gluon(network: ArrayNetwork, tmp_path: Path) -> None:
+    write_huggingface(tmp_path, network, None)
+    gluon = as_network(network)
+    for length in LENGTHS:
+        ids, lengths, mask = make_batch(network.architecture, length)
+        ours = answers(gluon, ids, lengths)
+        assert_equal_outputs(ours, transformers_outputs(tmp_path, ids, mask), mask)
+
+
+@pytest.mark.parity("onnx", "onnxruntime")
+def test_onnx_runtime_answers_as_gluon(network: ArrayNetwork) -> None:
+    import onnx
+
+    model = build_onnx(network)
+    onnx.checker.check_model(model, full_check=True)
+    gluon = as_network(network)
+    for length in LENGTHS:
+        ids, lengths, mask = make_batch(network.architecture, length)
+        ours = answers(gluon, ids, lengths)
+        assert_equal_outputs(ours, onnx_outputs(model, ids, mask), mask)
+
+
+@pytest.mark.parity("onnx", "openvino")
+def test_openvino_answers_as_gluon(network: ArrayNetwork) -> None:
+    import openvino
+
+    core = openvino.Core()
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    model = core.read_model(build_onnx(network).SerializeToString())
+    compiled = core.compile_model(model, "CPU", settings)
+    ids, lengths, mask = make_batch(network.architecture)
+    feed = {"input_ids": ids, "attention_mask": mask}
+    if network.architecture.token_types:
+        feed["token_type_ids"] = np.zeros_like(ids)
+    ours = answers(as_network(network), ids, lengths)
+    assert_equal_outputs(ours, np.asarray(compiled(feed)[0]), mask)
+
+
+@pytest.mark.parity("torch", "transformers")
+def test_a_decoder_with_its_own_epsilon_is_exact_when_asked(tmp_path: Path) -> None:
+    network = make_network(decoder=True, decoder_layer_norm_eps=1e-12)
+    write_huggingface(tmp_path, network, None, exact_decoder=True)
+    ids, lengths, mask = make_batch()
+    ours = answers(as_network(network), ids, lengths)
+    assert_equal_outputs(ours, transformers_outputs(tmp_path, ids, mask), mask)
+
+
+@pytest.mark.parity("onnx", "onnxruntime")
+def test_onnx_keeps_the_decoders_epsilon() -> None:
+    network = make_network(decoder=True, decoder_layer_norm_eps=1e-3)
+    ids, lengths, mask = make_batch()
+    ours = answers(as_network(network), ids, lengths)
+    assert_equal_outputs(ours, onnx_outputs(build_onnx(network), ids, mask), mask)
+    other = build_onnx(network.replace(decoder_layer_norm_eps=1e-5))
+    with pytest.raises(AssertionError):
+        assert_equal_outputs(ours, onnx_outputs(other, ids, mask), mask)
+
+
+@pytest.mark.parity("onnx", "onnxruntime")
+def test_onnx_decodes_at_masked_positions() -> None:
+    network = make_network(decoder=True)
+    ids, lengths, mask = make_batch()
+    positions = np.minimum(np.array([[0, 3, 9]]), lengths[:, None] - 1)
+    model = build_onnx(network, masked_positions=True)
+    found = onnx_outputs(model, ids, mask, masked_positions=positions)
+    ours = np.take_along_axis(answers(as_network(network), ids, lengths), positions[:, :, None], 1)
+    assert_equal_outputs(ours, found, np.ones_like(positions))
+
+
+@pytest.mark.parity("onnx", "onnxruntime")
+@pytest.mark.parametrize("part", ["encoder", "masked tokens", "linear head"])
+def test_int8_stays_near(part: str) -> None:
+    network = make_network(**PARTS[part])
+    ids, _, mask = make_batch()
+    exact = onnx_outputs(build_onnx(network), ids, mask)
+    rounded = onnx_outputs(build_onnx(network, precision="int8"), ids, mask)
+    if exact.ndim == 3:
+        exact, rounded = exact[mask.astype(bool)], rounded[mask.astype(bool)]
+    error = np.sqrt(((exact - rounded) ** 2).mean()) / exact.std()
+    assert 1e-5 < error < 0.05
+
+
+@pytest.mark.parity("torch", "transformers", "onnx", "onnxruntime")
+@pytest.mark.parametrize("name", ["masked tokens", "release head", "linear head"])
+def test_every_weight_matters(name: str, tmp_path: Path) -> None:
+    """Any one weight changed a little: neither export agrees with the original any more."""
+    network = make_network(**PARTS[name])
+    ids, lengths, mask = make_batch()
+    ours = answers(as_network(network), ids, lengths)
+    for number, changed in enumerate(sorted(network.arrays)):
+        if changed.endswith("proj_key.bias"):
+            continue  # shifts all scores of a row alike, which softmax does not see
+        array = network.arrays[changed].copy()
+        place = (0,) * array.ndim
+        if changed == "word_embed.0.weight":
+            place = (int(ids[0, 0]), 0)
+        array[place] += 0.05
+        other = network.replace(arrays={**network.arrays, changed: array})
+        with pytest.raises(AssertionError):
+            assert_equal_outputs(ours, onnx_outputs(build_onnx(other), ids, mask), mask)
+        if number % 9 == 0:
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            write_huggingface(folder, other, None)
+            with pytest.raises(AssertionError):
+                assert_equal_outputs(ours, transformers_outputs(folder, ids, mask), mask)
+
+
+@pytest.mark.parity("torch", "transformers")
+@pytest.mark.parametrize("kind", ["RobertaForMaskedLM", "RobertaForSequenceClassification"])
+def test_models_of_transformers_come_in(kind: str, tmp_path: Path) -> None:
+    import torch
+    import transformers
+
+    from bort.formats.huggingface.reader import read_huggingface
+
+    torch.manual_seed(0)
+    config = transformers.RobertaConfig(
+        vocab_size=97,
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=42,
+        type_vocab_size=1,
+        num_labels=3,
+        initializer_range=0.1,
+        layer_norm_eps=1e-5,
+    )
+    model = getattr(transformers, kind)(config).eval()
+    model.save_pretrained(str(tmp_path))
+    network = read_huggingface(tmp_path).network
+    assert network.architecture.maximum_length == 40
+    ids, lengths, mask = make_batch(BORT.replace(vocabulary_size=97), 40)
+    ids = np.maximum(ids, 2)  # RoBERTa gives its padding token a position of its own
+    ids = np.where(mask, ids, 1)
+    with torch.no_grad():
+        theirs = model(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask)).logits
+    assert_equal_outputs(theirs.numpy(), answers(as_network(network), ids, lengths), mask)
+
+
+@pytest.mark.parity("torch", "transformers")
+def test_bert_with_everything_comes_in(tmp_path: Path) -> None:
+    import torch
+    import transformers
+
+    from bort.formats.huggingface.reader import read_huggingface
+
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=97,
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=40,
+        initializer_range=0.1,
+    )
+    model = transformers.BertForPreTraining(config).eval()
+    model.save_pretrained(str(tmp_path))
+    imported = read_huggingface(tmp_path)
+    assert imported.left_out == ("cls.seq_relationship.bias", "cls.seq_relationship.weight")
+    assert imported.network.has_pooler
+    assert imported.network.architecture.token_types == 2
+    ids, lengths, mask = make_batch(BORT.replace(vocabulary_size=97))
+    with torch.no_grad():
+        outputs = model(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask))
+    theirs = outputs.prediction_logits.numpy()
+    assert_equal_outputs(theirs, answers(as_network(imported.network), ids, lengths), mask)

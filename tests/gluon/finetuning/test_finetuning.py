@@ -1,0 +1,242 @@
+"""Fine-tuning: what steps equal, what is kept, resuming, early stopping, independence of order."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from bort.architecture import Architecture
+from bort.errors import InputError, WorkError
+from bort.gluon.distributed import SingleProcess
+from bort.gluon.finetuning.finetune import DevSet, FinetuningHooks, OutputReader, finetune
+from bort.gluon.finetuning.trainer import ClassificationTrainer
+from bort.gluon.network.model import BortClassifier, BortModel
+from bort.gluon.network.model_folder import load_model_folder
+from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.text.labelled import make_labelled_batch
+from bort.training.finetuning_config import FinetuningConfig, make_config
+from tests.text.toy_labelled import ToyLabelled
+
+ARCHITECTURE = Architecture(2, 2, 16, 32, vocabulary_size=60, maximum_length=24)
+CONFIG = FinetuningConfig(
+    epochs=3,
+    lr=3e-3,
+    weight_decay=0.0,
+    warmup_ratio=0.1,
+    batch_size=8,
+    ckpt_interval=4,
+    dropout=0.1,
+)
+ALONE = SingleProcess()
+
+
+def make_network(classes=2, dropout=0.1, seed=0):
+    mx.random.seed(seed)
+    model = BortModel(ARCHITECTURE, dropout=dropout, use_decoder=False)
+    network = BortClassifier(model, classes, dropout=dropout, head="linear")
+    network.initialize(mx.init.Normal(0.3))
+    return network
+
+
+def accuracy_of(examples):
+    return lambda outputs: {"accuracy": float((outputs.argmax(axis=1) == examples.labels).mean())}
+
+
+def run(tmp_path=None, config=CONFIG, train=None, dev=None, network=None, **options):
+    train = train or ToyLabelled(50)
+    dev = dev or ToyLabelled(21, seed=1)
+    network = network or make_network(dropout=config.dropout)
+    result = finetune(
+        network,
+        train,
+        [DevSet("dev", dev, accuracy_of(dev))],
+        config,
+        ALONE,
+        mx.cpu(),
+        pad_id=1,
+        batch_size=config.batch_size,
+        folder=tmp_path,
+        **options,
+    )
+    return network, result
+
+
+def weights(network):
+    return {n: p.data().asnumpy() for n, p in network._collect_params_with_prefix().items()}
+
+
+def test_a_simple_rule_is_learnt_and_the_best_epoch_is_kept(tmp_path):
+    train, dev = ToyLabelled(600), ToyLabelled(200, seed=1)
+    # A checkpoint every 4 steps, as elsewhere here, would take most of the time.
+    config = dataclasses.replace(CONFIG, epochs=12, dropout=0.0, lr=5e-3, ckpt_interval=1000)
+    _, result = run(tmp_path, config, train, dev)
+    assert result.best.mean > 0.85
+    assert result.best.mean == max(score.mean for score in result.history)
+    assert (result.epochs, result.steps) == (12, 12 * (result.steps // 12))
+    best, extra = load_model_folder(tmp_path / "model")
+    assert extra["epoch"] == result.best.epoch
+    assert extra["metrics"] == {"accuracy": result.best.mean}
+    outputs = OutputReader(ALONE, 1, 16).read(
+        lambda batch: best(mx.nd.array(batch.input_ids), mx.nd.array(batch.valid_lengths)), dev, 2
+    )
+    assert accuracy_of(dev)(outputs)["accuracy"] == result.best.mean
+
+
+def test_shuffled_labels_leave_the_dev_score_at_chance():
+    train, dev = ToyLabelled(300), ToyLabelled(400, seed=1)
+    train.labels = np.random.default_rng(0).permutation(train.labels)
+    _, result = run(None, dataclasses.replace(CONFIG, epochs=4, dropout=0.0), train, dev)
+    assert abs(result.history[-1].mean - 0.5) < 0.1
+
+
+def test_micro_batches_make_the_step_of_one_large_batch():
+    train, config = ToyLabelled(40), dataclasses.replace(CONFIG, epochs=1, dropout=0.0)
+    whole, _ = run(None, dataclasses.replace(config, batch_size=10), train)
+    parts, _ = run(None, dataclasses.replace(config, batch_size=5, accumulate=2), train)
+    for name, value in weights(whole).items():
+        np.testing.assert_allclose(weights(parts)[name], value, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 7, 9, 20])
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop_after):
+    whole, expected = run(tmp_path / "whole")
+    seen = []
+    hooks = FinetuningHooks(
+        stop_requested=lambda: len(seen) + 1 >= stop_after,
+        on_step=lambda step, report: seen.append(step),
+        show_progress=False,
+    )
+    _, first = run(tmp_path / "halves", hooks=hooks)
+    assert first.stopped
+    assert first.steps == stop_after
+    resumed, result = run(tmp_path / "halves", resume=True, network=make_network(seed=5))
+    assert result.history == expected.history
+    for name, value in weights(whole).items():
+        assert np.array_equal(weights(resumed)[name], value), name
+    best = [load_model_folder(tmp_path / part / "model") for part in ("whole", "halves")]
+    assert best[0][1] == best[1][1]
+    again, same = run(tmp_path / "halves", resume=True)
+    assert same.history == expected.history
+    assert all(np.array_equal(weights(again)[n], v) for n, v in weights(whole).items())
+
+
+def test_another_run_is_not_resumed(tmp_path):
+    run(tmp_path, dataclasses.replace(CONFIG, epochs=1))
+    assert checkpoint_steps(tmp_path)
+    with pytest.raises(InputError, match=r"lr is 0\.001, the run .* began with 0\.003"):
+        run(tmp_path, dataclasses.replace(CONFIG, epochs=1, lr=1e-3), resume=True)
+    with pytest.raises(InputError, match="data is"):
+        run(tmp_path, dataclasses.replace(CONFIG, epochs=1), ToyLabelled(51), resume=True)
+
+
+def test_training_ends_when_patience_does(tmp_path):
+    scores = iter([0.5, 0.7, 0.6, 0.7, 0.1, 0.9])
+    dev = ToyLabelled(5, seed=1)
+    config = dataclasses.replace(CONFIG, epochs=6, early_stop=2)
+    result = finetune(
+        make_network(),
+        ToyLabelled(20),
+        [DevSet("dev", dev, lambda outputs: {"score": next(scores)})],
+        config,
+        ALONE,
+        mx.cpu(),
+        pad_id=1,
+        batch_size=8,
+        folder=tmp_path,
+    )
+    assert [score.mean for score in result.history] == [0.5, 0.7, 0.6, 0.7]
+    assert result.best.epoch == 2, "the first of the best"
+    assert not result.stopped
+
+
+def test_the_mean_over_all_metrics_of_all_dev_sets_decides():
+    dev = ToyLabelled(5, seed=1)
+    sets = [
+        DevSet("matched", dev, lambda outputs: {"f1": 0.2, "accuracy": 0.4}),
+        DevSet("mismatched", dev, lambda outputs: {"f1": 0.6, "accuracy": 0.8}),
+    ]
+    config = dataclasses.replace(CONFIG, epochs=1)
+    options = {"pad_id": 1, "batch_size": 8}
+    result = finetune(make_network(), ToyLabelled(20), sets, config, ALONE, mx.cpu(), **options)
+    assert result.best.mean == pytest.approx(0.5)
+    assert result.best.metrics["accuracy/mismatched"] == 0.8
+    bad = [DevSet("dev", dev, lambda outputs: {"f1": float("nan")})]
+    with pytest.raises(WorkError, match="f1 on dev is nan"):
+        finetune(make_network(), ToyLabelled(20), bad, config, ALONE, mx.cpu(), **options)
+
+
+def test_outputs_do_not_depend_on_batches_or_their_order():
+    network, examples = make_network(), ToyLabelled(23)
+    trainer = ClassificationTrainer(network, CONFIG, ALONE, mx.cpu())
+    small, large = (
+        OutputReader(ALONE, 1, size).read(trainer.predict, examples, 2) for size in (1, 16)
+    )
+    np.testing.assert_allclose(small, large, atol=1e-5)
+    one_by_one = [
+        trainer.predict(make_labelled_batch(examples, np.array([n]), 24, 1)).asnumpy()[0]
+        for n in range(23)
+    ]
+    np.testing.assert_allclose(one_by_one, large, atol=1e-5)
+
+
+def test_a_regression_learns_scores():
+    train, dev = ToyLabelled(300, classes=5), ToyLabelled(60, seed=1, classes=5)
+    network = make_network(classes=1, dropout=0.0)
+    config = dataclasses.replace(CONFIG, epochs=8, dropout=0.0, lr=5e-3)
+
+    def judge(outputs):
+        return {"pearson": float(np.corrcoef(outputs[:, 0], dev.labels)[0, 1])}
+
+    result = finetune(
+        network,
+        train,
+        [DevSet("dev", dev, judge)],
+        config,
+        ALONE,
+        mx.cpu(),
+        pad_id=1,
+        batch_size=8,
+    )
+    assert result.best.mean > 0.5
+
+
+def test_the_rate_is_planned_for_the_ramp_up_epochs_and_then_stays_at_the_floor():
+    rates = []
+    hooks = FinetuningHooks(on_step=lambda step, report: rates.append(report.learning_rate))
+    config = dataclasses.replace(
+        CONFIG, epochs=4, ramp_up_epochs=2, lr_floor=1e-5, warmup_ratio=0.5, num_buckets=1
+    )
+    run(None, config, ToyLabelled(40), hooks=hooks)
+    assert len(rates) == 20
+    assert rates[:5] == pytest.approx([3e-3 * n / 5 for n in range(1, 6)])
+    assert rates[4] == max(rates)
+    assert rates[10:] == [1e-5] * 10
+    assert min(rates[:10]) > 1e-5
+
+
+def test_an_input_that_is_too_long_is_refused_before_anything_is_trained():
+    train = ToyLabelled(20)
+    train._rows[3] = np.arange(25, dtype=np.int32)
+    train.lengths[3] = 25
+    with pytest.raises(InputError, match="an input has 25 tokens, the model takes 24"):
+        run(None, train=train)
+
+
+def test_a_loss_that_is_not_finite_names_step_and_inputs():
+    network = make_network()
+    for parameter in network.collect_params().values():
+        parameter.set_data(parameter.data() * np.nan)
+    with pytest.raises(WorkError, match=r"step 1.*the loss is not finite .inputs "):
+        run(None, network=network)
+
+
+def test_presets_are_the_defaults_and_the_releases_values():
+    assert make_config("paper", {}) == FinetuningConfig()
+    release = make_config("release", {"epochs": 7, "seed": None})
+    assert (release.lr, release.weight_decay, release.warmup_ratio) == (5e-5, 110.0, 0.45)
+    assert (release.seed, release.early_stop, release.epochs) == (2, 200, 7)
+    with pytest.raises(InputError, match="preset is 'other'"):
+        make_config("other", {})

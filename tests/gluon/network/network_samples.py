@@ -1,0 +1,54 @@
+"""Small networks and batches that the tests of this folder share."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+import mxnet as mx
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.gluon.network.model import BortModel
+from bort.gluon.network.parameters import collect_arrays
+from bort.text.examples import MaskedBatch
+
+SMALL = Architecture(2, 4, 32, 48, vocabulary_size=90, maximum_length=24)
+TYPED = SMALL.replace(token_types=2)
+WIDE_FEED_FORWARD = Architecture(1, 2, 16, 64, vocabulary_size=40, maximum_length=24)
+
+
+def make_model(architecture: Architecture = SMALL, seed: int = 0, **options: object) -> BortModel:
+    """A network with weights large enough that every part of it matters."""
+    model = BortModel(architecture, **options)
+    mx.random.seed(seed)
+    model.initialize()
+    generator = np.random.default_rng(seed)
+    for parameter in model.collect_params().values():
+        values = generator.normal(0, 0.3, parameter.shape)
+        if parameter.name.endswith("gamma"):
+            values += 1
+        parameter.set_data(mx.nd.array(values))
+    return model
+
+
+def weights_of(model: mx.gluon.Block) -> Dict[str, np.ndarray]:
+    """The weights by name, tied ones under each name."""
+    return collect_arrays(model, tied_twice=True)
+
+
+def make_batch(architecture: Architecture = SMALL, seed: int = 0) -> MaskedBatch:
+    """Four rows of 16 tokens, of which 16, 9, 12 and 1 count, with 3 predictions each."""
+    generator = np.random.default_rng(seed)
+    rows, length, predictions = 4, 16, 3
+    lengths = np.array([16, 9, 12, 1], np.int32)
+    size = architecture.vocabulary_size
+    positions = np.stack([generator.integers(0, n, predictions) for n in lengths])
+    return MaskedBatch(
+        input_ids=generator.integers(0, size, (rows, length)).astype(np.int32),
+        valid_lengths=lengths,
+        masked_positions=np.sort(positions, axis=1).astype(np.int32),
+        labels=generator.integers(0, size, (rows, predictions)).astype(np.int32),
+        weights=(generator.random((rows, predictions)) < 0.8).astype(np.float32),
+        example_ids=np.arange(rows),
+        epoch=0,
+    )

@@ -1,0 +1,70 @@
+"""How the pieces of a run are found: student, teacher, vocabulary."""
+
+from __future__ import annotations
+
+import mxnet as mx
+import pytest
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.gluon.network.model import BortModel
+from bort.gluon.network.model_folder import save_model_folder
+from bort.gluon.network.parameters import save_parameters
+from bort.gluon.pretraining.run import build_student
+from bort.gluon.teacher.live import only_parameters
+from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
+from tests.text.toy import ToyVocabulary
+
+VOCABULARY = ToyVocabulary(60)
+
+
+def build(**paths):
+    return build_student(
+        PretrainingPaths(data="unused", **paths), PretrainingConfig(), VOCABULARY, mx.cpu()
+    )
+
+
+def test_the_student_takes_the_size_of_the_vocabulary():
+    assert build(architecture="2-2-16-32").architecture.vocabulary_size == 60
+
+
+def test_the_seed_draws_the_initial_weights():
+    one, same = build(architecture="1-2-16-32"), build(architecture="1-2-16-32")
+    assert (one.embedding_weight.data() == same.embedding_weight.data()).asnumpy().all()
+
+
+@pytest.fixture
+def trained():
+    mx.random.seed(5)
+    model = BortModel(Architecture(1, 2, 16, 32, vocabulary_size=60, maximum_length=24))
+    model.initialize()
+    return model
+
+
+def test_a_model_folder_to_start_from(trained, tmp_path):
+    save_model_folder(tmp_path, trained)
+    student = build(initial_model=str(tmp_path))
+    expected = trained.embedding_weight.data().asnumpy()
+    assert (student.embedding_weight.data().asnumpy() == expected).all()
+
+
+def test_a_model_of_another_vocabulary_is_refused(tmp_path):
+    model = BortModel(Architecture(1, 2, 16, 32, vocabulary_size=61, maximum_length=24))
+    model.initialize()
+    save_model_folder(tmp_path, model)
+    with pytest.raises(InputError, match="knows 61 words, the vocabulary has 60"):
+        build(initial_model=str(tmp_path))
+
+
+def test_a_parameter_file_of_another_vocabulary_is_refused(trained, tmp_path):
+    save_parameters(trained, tmp_path / "x.params")
+    with pytest.raises(InputError, match="50265"):
+        build(initial_model=str(tmp_path / "x.params"), architecture="1-2-16-32")
+
+
+def test_a_folder_of_several_parameter_files_is_not_guessed_from(tmp_path):
+    (tmp_path / "a.params").touch()
+    assert only_parameters(str(tmp_path)) == str(tmp_path / "a.params")
+    (tmp_path / "b.params").touch()
+    with pytest.raises(InputError, match=r"a\.params, b\.params"):
+        only_parameters(str(tmp_path))

@@ -1,0 +1,215 @@
+"""A search on toy text: what it leaves, resuming, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+
+import mxnet as mx
+import pytest
+
+from bort.architecture import get_architecture
+from bort.errors import InputError
+from bort.gluon.distributed import SingleProcess
+from bort.gluon.search import run as search_run
+from bort.gluon.search.candidate_error import DistillationError
+from bort.gluon.search.candidate_latency import GluonLatency
+from bort.gluon.search.run import SearchPlan, run_search
+from bort.search.fptas import fptas
+from bort.search.space import SearchSpace
+from bort.search.surrogates import Hyperparameters, MultiplyAddLatency
+from tests.gluon.pretraining.test_trainer import make_teacher
+from tests.gluon.search.test_candidate_error import CONFIG, toy_text
+
+SPACE = SearchSpace((2,), (2, 4), (8, 16), (4, 8, 12), vocabulary_size=60, maximum_length=24)
+SEARCH = dataclasses.replace(CONFIG, epsilon=3)
+
+
+class Teacher:
+    """Makes the teacher and counts how often it was asked for."""
+
+    def __init__(self, seed: int = 9) -> None:
+        self.seed = seed
+        self.loaded = 0
+
+    def __call__(self):
+        self.loaded += 1
+        return make_teacher(self.seed)
+
+
+def make_plan(folder, config=SEARCH, teacher=None, **changes):
+    values = {
+        "config": config,
+        "space": SPACE,
+        "hyperparameters": (Hyperparameters(),),
+        "text": toy_text(),
+        "folder": folder / "search",
+        "answers": folder / "search" / "teacher_answers",
+        "latencies": folder / "search" / "latencies.json",
+        "teacher": teacher or Teacher(),
+    }
+    return SearchPlan(**{**values, **changes})
+
+
+def search(plan, **options):
+    return run_search(plan, SingleProcess(), **options)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The trials that were really trained, in order."""
+    seen = []
+    original = DistillationError.error
+
+    def error(self, trial):
+        seen.append(trial)
+        return original(self, trial)
+
+    monkeypatch.setattr(DistillationError, "error", error)
+    return seen
+
+
+def test_the_run_is_the_scheme_and_leaves_its_files(tmp_path, trained):
+    plan = make_plan(tmp_path)
+    result = search(plan)
+    questions = search_run.SearchQuestions(SEARCH, plan.text)
+    teacher = make_teacher()
+    errors = DistillationError(
+        SEARCH,
+        questions.train_batches(),
+        questions.held_out_batches(),
+        *questions.open(plan.answers),
+        mx.cpu(),
+    )
+    pure = fptas(SPACE, teacher.architecture, errors, MultiplyAddLatency(24), epsilon=3)
+    assert [row.architecture for row in result.ranking] == [
+        row.architecture for row in pure.ranking
+    ]
+    assert result == pure
+    folder = plan.folder
+    saved = json.loads((folder / "ranking.json").read_text())
+    assert saved["best"]["w"] == result.best.w
+    assert saved["latency_unit"] == "multiply-adds"
+    rows = list(csv.DictReader((folder / "ranking.csv").read_text().splitlines()))
+    assert [float(row["error"]) for row in rows] == [row.error for row in result.ranking]
+    assert get_architecture(str(folder / "best.json")) == result.best.architecture
+    assert (folder / "scatter.png").read_bytes()[:4] == b"\x89PNG"
+    assert len(trained) == 2 * len(result.ranking), "once by the run, once by this test"
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_stopped_search_resumes_without_repeating_and_ends_alike(tmp_path, trained, after):
+    whole = search(make_plan(tmp_path / "whole"))
+    count = len(trained)
+    trained.clear()
+    plan = make_plan(tmp_path / "halves")
+    assert search(plan, stop_requested=lambda: len(trained) >= after) is None
+    assert not (plan.folder / "ranking.json").exists()
+    stopped = len(trained)
+    assert stopped == after
+    teacher = Teacher()
+    resumed = search(dataclasses.replace(plan, teacher=teacher), resume=True)
+    assert resumed == whole
+    assert len(trained) == count
+    assert teacher.loaded == 0, "its answers are complete"
+    again = search(dataclasses.replace(plan, teacher=teacher), resume=True)
+    assert again == whole
+    assert len(trained) == count
+
+
+def test_a_stop_before_the_answers_are_complete_is_no_loss(tmp_path):
+    plan = make_plan(tmp_path)
+    assert search(plan, stop_requested=lambda: True) is None
+    assert search(plan, resume=True) == search(make_plan(tmp_path / "whole"))
+
+
+def test_seeds_give_spreads_and_thetas_rows(tmp_path):
+    config = dataclasses.replace(SEARCH, seeds=2, epsilon=6)
+    thetas = (Hyperparameters(lr=0.1), Hyperparameters(lr=0.5))
+    result = search(make_plan(tmp_path, config, hyperparameters=thetas))
+    assert len(result.ranking) == 4
+    assert all(row.error_spread > 0 and row.w_spread > 0 for row in result.ranking)
+
+
+def test_strategies_look_at_what_they_say(tmp_path):
+    every = search(make_plan(tmp_path / "e", dataclasses.replace(SEARCH, strategy="exhaustive")))
+    assert len(every.ranking) == 12
+    config = dataclasses.replace(SEARCH, strategy="random", random_count=5)
+    assert len(search(make_plan(tmp_path / "r", config)).ranking) == 5
+
+
+def test_times_are_measured_once_and_kept(tmp_path, monkeypatch):
+    measured = []
+
+    def latency(self, architecture):
+        measured.append(architecture)
+        return 1e-9 * architecture.multiply_adds_per_token(1)
+
+    monkeypatch.setattr(GluonLatency, "latency", latency)
+    config = dataclasses.replace(SEARCH, latency="measured", latency_repeats=1)
+    plan = make_plan(tmp_path, config)
+    first = search(plan)
+    assert len(measured) == len({row.architecture for row in first.ranking}) + 1
+    assert make_teacher().architecture in measured
+    second = make_plan(tmp_path / "second", config, latencies=plan.latencies)
+    assert search(second) == first
+    assert len(measured) == len(first.ranking) + 1
+
+
+def test_a_folder_with_another_search_is_refused_and_left_alone(tmp_path):
+    plan = make_plan(tmp_path)
+    search(plan)
+    before = (plan.folder / "ranking.json").read_bytes()
+    with pytest.raises(InputError, match="already holds a search"):
+        search(plan)
+    other = dataclasses.replace(plan, config=dataclasses.replace(SEARCH, train_steps=4))
+    with pytest.raises(InputError, match=r"train_steps was 3 when the search began and is 4 now"):
+        search(other, resume=True)
+    space = dataclasses.replace(plan, space=dataclasses.replace(SPACE, hiddens=(8,)))
+    with pytest.raises(InputError, match="hiddens was"):
+        search(space, resume=True)
+    assert (plan.folder / "ranking.json").read_bytes() == before
+    with pytest.raises(InputError, match="holds no search to resume"):
+        search(make_plan(tmp_path / "nothing"), resume=True)
+
+
+def test_answers_of_another_teacher_are_refused(tmp_path):
+    plan = make_plan(tmp_path)
+    search(plan)
+    other = make_plan(tmp_path / "other", teacher=Teacher(seed=1), answers=plan.answers)
+    with pytest.raises(InputError, match=r"teacher_answers.*teacher"):
+        search(other)
+
+
+def test_a_damaged_result_is_named(tmp_path):
+    plan = make_plan(tmp_path)
+    search(plan)
+    path = plan.folder / "results-rank0.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(["{}", *lines[1:]]) + "\n")
+    with pytest.raises(InputError, match=r"results-rank0\.jsonl, line 1"):
+        search(plan, resume=True)
+
+
+def test_trials_that_a_search_does_not_ask_for_change_nothing(tmp_path):
+    """Results of a wider Θ may lie in the folder's files; the table holds what was planned."""
+    plan = make_plan(tmp_path)
+    result = search(plan)
+    path = plan.folder / "results-rank0.jsonl"
+    record = json.loads(path.read_text().splitlines()[0])
+    record["hyperparameters"]["lr"] = 123.0
+    record["error"] = 1e-9
+    (plan.folder / "results-rank1.jsonl").write_text(json.dumps(record) + "\n")
+    assert search(plan, resume=True) == result
+
+
+def test_text_that_is_too_long_for_the_teacher_is_refused(tmp_path):
+    class Short(Teacher):
+        def __call__(self):
+            teacher = super().__call__()
+            teacher.architecture = teacher.architecture.replace(maximum_length=16)
+            return teacher
+
+    with pytest.raises(InputError, match="up to 24 tokens long, the teacher takes 16"):
+        search(make_plan(tmp_path, teacher=Short()))

@@ -1,0 +1,75 @@
+"""BERTAdam on flat buffers against the formula, one parameter at a time."""
+
+from __future__ import annotations
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from bort.architecture import Architecture
+from bort.gluon.network.model import BortModel
+from bort.gluon.training.flat import ALIGNMENT, FlatParameters
+from bort.gluon.training.optimizer import FlatBertAdam, FlatSGD
+
+
+@pytest.fixture
+def flat():
+    mx.random.seed(3)
+    model = BortModel(Architecture(1, 2, 6, 10, vocabulary_size=21, maximum_length=5))
+    model.initialize()
+    return FlatParameters(model, mx.cpu())
+
+
+def test_update_is_the_formula_with_decay_on_weights_only(flat):
+    optimizer = FlatBertAdam(flat, weight_decay=110.0, epsilon=1e-6)
+    generator = np.random.default_rng(0)
+    weights = flat.weights.asnumpy().astype("float64")
+    mean, variance = np.zeros_like(weights), np.zeros_like(weights)
+    decay = np.zeros_like(weights)
+    real = np.zeros(len(weights), dtype=bool)
+    for slot in flat.slots:
+        plain = slot.name.endswith(("bias", "gamma", "beta"))
+        decay[slot.offset : slot.offset + slot.size] = 0.0 if plain else 110.0
+        real[slot.offset : slot.offset + slot.size] = True
+    for rate, scale in ((5e-5, 1.0), (4e-5, 0.25), (3e-5, 2.0)):
+        gradient = generator.normal(size=len(weights)) * real
+        flat.gradients[:] = gradient
+        optimizer.update(rate, scale)
+        mean = 0.9 * mean + 0.1 * gradient * scale
+        variance = 0.999 * variance + 0.001 * (gradient * scale) ** 2
+        weights -= rate * (mean / (np.sqrt(variance) + 1e-6) + decay * weights)
+    np.testing.assert_allclose(flat.weights.asnumpy(), weights, atol=2e-6)
+    assert (flat.weights.asnumpy()[~real] == 0).all(), "padding stays 0"
+
+
+@pytest.mark.parametrize("scale", [0.0, float("inf"), float("nan"), -1.0])
+def test_a_scale_that_would_skip_the_update_silently_is_refused(flat, scale):
+    with pytest.raises(ValueError, match="silently"):
+        FlatBertAdam(flat, weight_decay=0.0).update(1e-3, scale)
+
+
+def test_every_parameter_has_an_aligned_place_of_its_own(flat):
+    taken = np.zeros(flat.size, dtype=int)
+    for slot in flat.slots:
+        assert slot.offset % ALIGNMENT == 0
+        taken[slot.offset : slot.offset + slot.size] += 1
+        assert slot.decayed == (slot.offset < flat.decayed_size)
+    assert taken.max() == 1
+    assert sum(slot.size for slot in flat.slots) == Architecture(
+        1, 2, 6, 10, vocabulary_size=21, maximum_length=5
+    ).parameter_count(decoder=True), "the tied embedding is there once"
+
+
+def test_sgd_is_the_formula_with_decay_on_weights_only(flat):
+    optimizer = FlatSGD(flat, weight_decay=0.1)
+    generator = np.random.default_rng(1)
+    weights = flat.weights.asnumpy().astype("float64")
+    decay = np.zeros_like(weights)
+    decay[: flat.decayed_size] = 0.1
+    for rate, scale in ((0.5, 1.0), (0.25, 0.125)):
+        gradient = generator.normal(size=len(weights))
+        flat.gradients[:] = gradient
+        optimizer.update(rate, scale)
+        weights -= rate * (scale * gradient + decay * weights)
+    np.testing.assert_allclose(flat.weights.asnumpy(), weights, atol=1e-6)
+    assert optimizer.state() == {}

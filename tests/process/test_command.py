@@ -1,0 +1,90 @@
+"""How a command ends: its status, its one line, its traceback when asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+COMMAND = """
+import argparse, sys
+from bort.process.command import make_parser, run_command
+from bort.errors import BortError, InputError, WorkError
+
+def work(arguments: argparse.Namespace):
+    return eval(arguments.body)
+
+def fail(error):
+    raise error
+
+parser = make_parser("a command")
+parser.add_argument("--body", required=True)
+run_command(parser, work)
+"""
+
+
+def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(COMMAND), *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "line"),
+    [
+        ("None", 0, ""),
+        ("0", 0, ""),
+        ("3", 3, ""),
+        ("fail(InputError('steps is 0, allowed is 1'))", 2, "error: steps is 0, allowed is 1\n"),
+        ("fail(WorkError('loss is nan\\nat step 3'))", 1, "error: loss is nan at step 3\n"),
+        ("fail(BortError('bad'))", 1, "error: bad\n"),
+        ("open('/nowhere/file')", 1, "error: /nowhere/file: No such file or directory\n"),
+        ("fail(KeyboardInterrupt())", 130, "error: interrupted\n"),
+        (
+            "fail(MemoryError())",
+            1,
+            "error: out of memory (try shorter sequences or a smaller batch)\n",
+        ),
+    ],
+)
+def test_status_and_line(project_root: Path, body: str, status: int, line: str) -> None:
+    result = run(project_root, "--body", body)
+    assert result.returncode == status
+    assert result.stderr == line
+    assert result.stdout == ""
+
+
+def test_debug_shows_the_traceback(project_root: Path) -> None:
+    result = run(project_root, "--debug", "--body", "fail(InputError('bad'))")
+    assert result.returncode != 0
+    assert "Traceback" in result.stderr
+    assert "InputError: bad" in result.stderr
+
+
+def test_a_bug_is_not_hidden(project_root: Path) -> None:
+    result = run(project_root, "--body", "1 / 0")
+    assert result.returncode == 1
+    assert "ZeroDivisionError" in result.stderr
+    assert "Traceback" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--bod", "0"], ["--body"], ["--body", "0", "extra"]])
+def test_bad_usage_is_one_line_with_status_2(project_root: Path, arguments: list[str]) -> None:
+    result = run(project_root, *arguments)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_help_ends_with_0(project_root: Path) -> None:
+    result = run(project_root, "--help")
+    assert result.returncode == 0
+    assert "--debug" in result.stdout
+    assert result.stderr == ""

@@ -1,0 +1,190 @@
+"""A file is written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bort.errors import InputError, WorkError
+from bort.storage.files import atomic_write, new_folder, read_json, sha256_of_file, write_json
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder" / "file.bin"
+    with atomic_write(target) as stream:
+        stream.write(b"content")
+        stream.flush()
+        assert not target.exists()
+    assert target.read_bytes() == b"content"
+    assert names(target.parent) == ["file.bin"]
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt(), SystemExit(3)])
+def test_an_error_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, error: BaseException
+) -> None:
+    target = tmp_path / "file.bin"
+    target.write_bytes(b"old")
+    with pytest.raises(type(error)), atomic_write(target) as stream:
+        stream.write(b"half of the n")
+        raise error
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["file.bin"]
+
+
+def test_an_error_of_the_system_names_the_file(tmp_path: Path) -> None:
+    target = tmp_path / "file.bin"
+    message = r"file\.bin: cannot be written: No space left"
+    with pytest.raises(WorkError, match=message), atomic_write(target):
+        raise OSError(28, "No space left on device")
+    assert names(tmp_path) == []
+
+
+def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(WorkError, match="cannot be written"), atomic_write(tmp_path / "file" / "x"):
+        pass
+    (tmp_path / "folder" / "inside").mkdir(parents=True)
+    with pytest.raises(WorkError, match="cannot be written"), atomic_write(tmp_path / "folder"):
+        pass
+    assert names(tmp_path) == ["file", "folder"]
+
+
+def test_a_new_file_can_be_read_by_others(tmp_path: Path) -> None:
+    write_json(tmp_path / "file.json", 1)
+    assert os.stat(tmp_path / "file.json").st_mode & 0o777 == 0o644
+
+
+FULL_DISK = """
+import resource, signal, sys
+from bort.storage.files import atomic_write
+from bort.errors import WorkError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    with atomic_write(sys.argv[1]) as stream:
+        for _ in range(64):
+            stream.write(b"n" * 1024)
+except WorkError as error:
+    print(error)
+    sys.exit(1)
+"""
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, project_root: Path) -> None:
+    target = tmp_path / "file.bin"
+    target.write_bytes(b"old")
+    result = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(target)],
+        cwd=project_root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 1, result.stderr
+    assert f"{target}: cannot be written: File too large" in result.stdout
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["file.bin"]
+
+
+KILLED = """
+import os, signal, sys
+from bort.storage.files import atomic_write
+with atomic_write(sys.argv[1]) as stream:
+    stream.write(b"half")
+    stream.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_writer_leaves_the_old_file(tmp_path: Path, project_root: Path) -> None:
+    target = tmp_path / "file.bin"
+    target.write_bytes(b"old")
+    result = subprocess.run(
+        [sys.executable, "-c", KILLED, str(target)], cwd=project_root, timeout=60
+    )
+    assert result.returncode == -9
+    assert target.read_bytes() == b"old"
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=30)  # every example is synced to the disk
+@given(value=JSON_VALUES)
+def test_json_survives_a_file(tmp_path_factory: pytest.TempPathFactory, value: Any) -> None:
+    path = tmp_path_factory.getbasetemp() / "value.json"
+    write_json(path, value)
+    assert read_json(path) == value
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"loss": float("-inf")}, object()])
+def test_what_is_not_json_is_refused_and_nothing_written(tmp_path: Path, value: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        write_json(tmp_path / "file.json", value)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"{'a': 1}"])
+def test_a_bad_json_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"bad\.json: is not valid JSON"):
+        read_json(path)
+
+
+def test_a_missing_json_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.json: cannot be read: No such file"):
+        read_json(tmp_path / "gone.json")
+
+
+@given(content=st.binary(max_size=64), repeats=st.sampled_from([1, 1 << 15]))
+def test_the_hash_is_that_of_all_bytes(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, repeats: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "hashed.bin"
+    path.write_bytes(content * repeats)
+    assert sha256_of_file(path) == hashlib.sha256(content * repeats).hexdigest()
+
+
+def test_a_new_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "deep" / "whole") as folder:
+        (folder / "file").write_text("content", encoding="utf-8")
+        assert not (tmp_path / "deep" / "whole").exists()
+    assert (tmp_path / "deep" / "whole" / "file").read_text(encoding="utf-8") == "content"
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "broken") as folder:
+        (folder / "file").write_text("half", encoding="utf-8")
+        raise ZeroDivisionError
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]
+
+
+def test_a_new_folder_replaces_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with new_folder(tmp_path / "empty") as folder:
+        (folder / "file").touch()
+    for name in ("empty", "empty/file"):
+        with pytest.raises(InputError, match="exists already"), new_folder(tmp_path / name):
+            raise AssertionError
+    (tmp_path / "empty" / "file").chmod(0o644)
+    with pytest.raises(WorkError), new_folder(tmp_path / "empty" / "file" / "below"):
+        raise AssertionError

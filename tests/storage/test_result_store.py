@@ -1,0 +1,49 @@
+"""Records on disk: durable, of all ranks, a torn last line forgiven, anything else named."""
+
+from __future__ import annotations
+
+import pytest
+
+from bort.errors import InputError, WorkError
+from bort.storage.result_store import ResultStore
+
+
+def records(store):
+    return [record for _, record in store.records()]
+
+
+def test_records_of_all_ranks_come_back_and_names_do_not_mix(tmp_path):
+    ResultStore(tmp_path, 1).append({"n": 0.1 + 0.2})
+    ResultStore(tmp_path, 0).append({"n": 1e-300})
+    ResultStore(tmp_path, 0, "answers").append({"n": 3})
+    assert records(ResultStore(tmp_path, 5)) == [{"n": 1e-300}, {"n": 0.1 + 0.2}]
+    assert records(ResultStore(tmp_path, 5, "answers")) == [{"n": 3}]
+
+
+def test_what_a_kill_cut_off_anywhere_is_dropped_and_not_continued(tmp_path):
+    store = ResultStore(tmp_path, 0)
+    store.append({"n": 1})
+    store.append({"n": 2})
+    path = tmp_path / "results-rank0.jsonl"
+    content = path.read_bytes()
+    first_end = content.index(b"\n") + 1
+    for kept in range(len(content)):
+        path.write_bytes(content[:kept])
+        whole = [{"n": 1}] if kept >= first_end else []
+        assert records(store) == whole
+        store.append({"n": 3})
+        assert records(store) == [*whole, {"n": 3}]
+
+
+@pytest.mark.parametrize("bad", ["nonsense", "[1]", "3", "null"])
+def test_a_damaged_line_is_named(tmp_path, bad):
+    (tmp_path / "results-rank0.jsonl").write_text('{"n": 1}\n' + bad + "\n")
+    with pytest.raises(InputError, match=r"results-rank0\.jsonl, line 2: is not a JSON object"):
+        records(ResultStore(tmp_path, 0))
+
+
+def test_what_json_cannot_say_and_a_folder_that_is_not_there_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        ResultStore(tmp_path, 0).append({"n": float("nan")})
+    with pytest.raises(WorkError, match="cannot be written"):
+        ResultStore(tmp_path / "missing", 0).append({"n": 1})
