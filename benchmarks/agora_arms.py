@@ -226,8 +226,8 @@ class Arms:
     def _agora(self, task: str, seed: int, work: Path) -> Optional[Dict[str, Any]]:
         from bort.gluon.agora.plan import SETTINGS_FILE, AgoraPlan
         from bort.gluon.agora.run import run_agora_in_folder
-        from bort.gluon.distributed import SingleProcess
         from bort.gluon.finetuning.run import StartingPoint
+        from bort.ranks import SingleProcess
 
         began = time.perf_counter()
         plan = AgoraPlan(
@@ -328,13 +328,14 @@ def run_units(
         Whether this rank is the one that reports.
     """
     os.environ["OMP_NUM_THREADS"] = "1"
-    from bort.gluon.distributed import find_communicator, wait_for_all
+    from bort.gluon.distributed import find_communicator
+    from bort.ranks import own_share, wait_for_all
 
     communicator = find_communicator()
     if communicator.rank == 0:
         prepare()
     wait_for_all(communicator)
-    own = units[communicator.rank :: communicator.size]
+    own = own_share(communicator, units)
     for done, unit in enumerate(own):
         if stop.requested():
             break

@@ -47,9 +47,9 @@ def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:
     import mxnet as mx
 
     from benchmarks.synthetic import make_data, make_student, make_teacher, settings
-    from bort.gluon.distributed import SingleProcess
     from bort.gluon.pretraining.pretrain import plan_batches, planned_batches
     from bort.gluon.pretraining.trainer import DistillationTrainer
+    from bort.ranks import SingleProcess
 
     warm = 2
     config = settings(parsed.batch_size, parsed.length, parsed.predictions, parsed.steps + warm)

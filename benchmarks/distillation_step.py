@@ -37,10 +37,10 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
 
     from benchmarks.multiply_add_bound import measure_rate
     from benchmarks.synthetic import make_data, make_student_and_teacher, settings
-    from bort.gluon.distributed import SingleProcess
     from bort.gluon.pretraining.pretrain import plan_batches, planned_batches
     from bort.gluon.pretraining.trainer import DistillationTrainer
     from bort.gluon.training.flat_trainer import StageClock
+    from bort.ranks import SingleProcess
     from bort.text.batches import Prefetcher
 
     warm = 2

@@ -74,9 +74,9 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
 def _ours(architecture: Any, ids: np.ndarray) -> Dict[str, Callable[[], object]]:
     import mxnet as mx
 
-    from bort.gluon.distributed import SingleProcess
     from bort.gluon.finetuning.trainer import ClassificationTrainer
     from bort.gluon.network.model import BortClassifier, BortModel
+    from bort.ranks import SingleProcess
     from bort.text.labelled import LabelledBatch
     from bort.training.finetuning_config import FinetuningConfig
 

@@ -31,9 +31,10 @@ def _work(parsed: argparse.Namespace) -> int:
     import mxnet as mx
 
     from benchmarks.synthetic import make_data, make_student_and_teacher, settings
-    from bort.gluon.distributed import HorovodProcess, SingleProcess
+    from bort.gluon.distributed import HorovodProcess
     from bort.gluon.pretraining.pretrain import plan_batches, planned_batches
     from bort.gluon.pretraining.trainer import DistillationTrainer
+    from bort.ranks import SingleProcess
     from bort.text.batches import Prefetcher
 
     communicator: Any = SingleProcess() if parsed.alone else HorovodProcess()

@@ -47,8 +47,8 @@ def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:
 
     from benchmarks.synthetic import RandomExamples, RandomVocabulary, make_teacher
     from bort.architecture import Architecture
-    from bort.gluon.distributed import SingleProcess
     from bort.gluon.search.candidate_error import DistillationError
+    from bort.ranks import SingleProcess
     from bort.search.config import SearchConfig
     from bort.search.fptas import choose_every_nth
     from bort.search.questions import SearchQuestions, SearchText

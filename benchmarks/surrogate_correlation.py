@@ -48,9 +48,9 @@ def _work(parsed: argparse.Namespace) -> int:
 
 def measure(parsed: argparse.Namespace, communicator: Any) -> Dict[str, Any]:
     """One exhaustive search a number of steps, from the same answers of the same teacher."""
-    from bort.gluon.distributed import wait_for_all
     from bort.gluon.search.run import SETTINGS_FILE, SearchPlan, run_search
     from bort.gluon.teacher.live import load_teacher
+    from bort.ranks import wait_for_all
     from bort.search.config import SearchConfig
     from bort.search.questions import SearchQuestions, SearchText
     from bort.search.space import SearchSpace

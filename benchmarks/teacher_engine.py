@@ -41,10 +41,10 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
 
     from benchmarks.synthetic import make_data, make_student_and_teacher, settings
     from bort.engines.teacher import teacher_of_network
-    from bort.gluon.distributed import SingleProcess
     from bort.gluon.network.array_network import as_arrays
     from bort.gluon.pretraining.losses import MaskedTokenLoss
     from bort.gluon.pretraining.pretrain import plan_batches, planned_batches
+    from bort.ranks import SingleProcess
 
     rounds = parsed.rounds + 1
     config = settings(parsed.batch_size, parsed.length, parsed.predictions, rounds)

@@ -22,7 +22,7 @@ from data.tasks.evaluation import EvaluateConfig, check_split, evaluate_predicti
 
 def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Mapping[str, float]:
     """The metrics of a fine-tuned model on a labelled split."""
-    from bort.gluon.distributed import SingleProcess
+    from bort.ranks import SingleProcess
     from bort.tasks.judging import make_judge
     from data.tasks.sets import open_task_set
 

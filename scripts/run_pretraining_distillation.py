@@ -28,8 +28,8 @@ def _work(parsed: argparse.Namespace, make_communicator: Optional[Callable[[], A
     paths = PretrainingPaths.from_arguments(parsed)
     config = PretrainingConfig.from_arguments(parsed)
     stop = StopRequest().install()
-    from bort.gluon.distributed import SingleProcess
     from bort.gluon.pretraining.run import run_pretraining
+    from bort.ranks import SingleProcess
     from data.corpus.shards import open_examples, open_held_out, open_vocabulary
 
     communicator = make_communicator() if make_communicator else SingleProcess()

@@ -9,12 +9,12 @@ from typing import Any, Callable, Dict, List, Tuple
 import numpy as np
 
 from bort.errors import InputError
-from bort.gluon.distributed import Communicator, wait_for_all
+from bort.ranks import Communicator, wait_for_all
 from bort.search.config import SearchConfig
 from bort.storage.run_folder import RowProgress
 from bort.teacher.answers import LiveTeacher
 from bort.teacher.cache import DESCRIPTION_FILE, CacheKey, TeacherCache
-from bort.teacher.filling import ROWS_PER_PART, FillHooks, Ranks, fill_cache
+from bort.teacher.filling import ROWS_PER_PART, FillHooks, fill_cache
 from bort.text.batch_plan import BatchPlan
 from bort.text.batches import make_batch
 from bort.text.examples import ExampleSource, MaskedBatch
@@ -169,7 +169,7 @@ class SearchQuestions:
             teacher,
             batch_size=size,
             rows_per_part=size * max(1, min(ROWS_PER_PART, len(rows) // _LEAST_PARTS) // size),
-            ranks=Ranks(communicator.rank, communicator.size, lambda: wait_for_all(communicator)),
+            communicator=communicator,
             hooks=FillHooks(stop_requested=stop_requested, on_rows=progress.show),
         )
         progress.close()

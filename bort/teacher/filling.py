@@ -15,6 +15,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 import numpy as np
 
 from bort.errors import InputError, WorkError
+from bort.ranks import ALONE, Communicator, own_share, wait_for_all
 from bort.storage.files import atomic_write, sha256_of_file, write_json
 from bort.teacher.answers import TeacherAnswers
 from bort.teacher.cache import (
@@ -32,21 +33,6 @@ log = logging.getLogger(__name__)
 ROWS_PER_PART = 256
 _ROWS_HEADER_BYTES = 128  # of an .npy file
 _PART_RECORD_BYTES = 4096  # more than the record of a part takes
-
-
-@dataclass(frozen=True)
-class Ranks:
-    """The processes that fill a cache together, in a folder that all of them see.
-
-    Attributes:
-        rank: number of this process; part number n belongs to rank n modulo `size`.
-        size: number of processes.
-        barrier: returns when every process has called it.
-    """
-
-    rank: int = 0
-    size: int = 1
-    barrier: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -74,7 +60,7 @@ def fill_cache(
     *,
     batch_size: int,
     rows_per_part: int = ROWS_PER_PART,
-    ranks: Ranks = Ranks(),
+    communicator: Communicator = ALONE,
     hooks: FillHooks = FillHooks(),
 ) -> bool:
     """Ask `teacher` about every row that is not in `folder` yet, and keep what it says.
@@ -88,7 +74,8 @@ def fill_cache(
         teacher: answers with NumPy or MXNet arrays.
         batch_size: rows that the teacher is asked about at once.
         rows_per_part: rows of a part file.
-        ranks: the processes that share the work.
+        communicator: the ranks that share the work, in a folder that all of them see; part number n
+            belongs to rank n modulo their number.
         hooks: stopping, progress.
 
     Returns:
@@ -106,11 +93,11 @@ def fill_cache(
         for number, first in enumerate(range(0, len(rows), rows_per_part))
     ]
     absent = [part for part in parts if not part.is_there()]
-    _check_space(folder, key, len(rows), absent, ranks, hooks)
-    if ranks.rank == 0:
+    _check_space(folder, key, len(rows), absent, communicator, hooks)
+    if communicator.rank == 0:
         _remove_unfinished(folder)
-    ranks.barrier()
-    mine = parts[ranks.rank :: ranks.size]
+    wait_for_all(communicator)
+    mine = own_share(communicator, parts)
     total = sum(len(part.rows) for part in mine)
     missing = [part for part in mine if not part.is_whole()]
     done = total - sum(len(part.rows) for part in missing)
@@ -123,11 +110,11 @@ def fill_cache(
         for count in part.write(make_batch, teacher, batch_size):
             done += count
             hooks.on_rows(done, total)
-    ranks.barrier()
+    wait_for_all(communicator)
     complete = all(part.is_there() for part in parts)
-    if complete and ranks.rank == 0:
+    if complete and communicator.rank == 0:
         _finish(folder, key, rows, rows_per_part, parts)
-    ranks.barrier()
+    wait_for_all(communicator)
     return complete
 
 
@@ -155,14 +142,14 @@ def _check_space(
     key: CacheKey,
     count: int,
     absent: Sequence[Part],
-    ranks: Ranks,
+    communicator: Communicator,
     hooks: FillHooks,
 ) -> None:
     """Log the exact size, and refuse to begin what the disk cannot hold."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = int(hooks.disk_usage(existing).free)
     needed = sum(part.bytes for part in absent)
-    if ranks.rank == 0:
+    if communicator.rank == 0:
         log.info(
             "%s: %d rows of %d bytes, %s; %s to be made, %s free",
             folder,

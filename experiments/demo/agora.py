@@ -170,7 +170,7 @@ def _agora(
 ) -> Dict[str, Any]:
     from bort.gluon.agora.plan import AgoraPlan
     from bort.gluon.agora.run import run_agora_in_folder
-    from bort.gluon.distributed import SingleProcess
+    from bort.ranks import SingleProcess
 
     loop = AgoraConfig(
         seed=config.seed + seed,

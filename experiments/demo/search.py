@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 from bort.errors import InputError
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.search.run import SearchPlan, run_search
 from bort.gluon.teacher.live import GluonTeacher
 from bort.process.threads import set_thread_count
+from bort.ranks import SingleProcess
 from bort.search.config import SearchConfig
 from bort.search.fptas import choose_every_nth
 from bort.search.questions import SearchQuestions, SearchText

@@ -11,12 +11,12 @@ import mxnet as mx
 import numpy as np
 
 from bort.architecture import Architecture, get_architecture
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.pretraining.evaluation import MaskedTokenScore
 from bort.gluon.pretraining.pretrain import PretrainingData, PretrainingHooks, pretrain
 from bort.gluon.teacher.live import GluonTeacher
+from bort.ranks import SingleProcess
 from bort.report.learning_curves import Curve
 from bort.teacher.answers import TeacherAnswers
 from bort.text.examples import ExampleSource

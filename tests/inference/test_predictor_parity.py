@@ -9,10 +9,10 @@ import pytest
 
 from bort import Predictor
 from bort.errors import InputError
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.finetuning.run import StartingPoint, run_finetuning
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.inference.results import Choice, Classification, Judgements, Regression
+from bort.ranks import SingleProcess
 from bort.tasks.judging import TaskSet
 from bort.tasks.metrics import by_index
 from bort.tasks.options import FOUR_WAY, TaskOptions

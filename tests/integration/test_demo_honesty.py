@@ -13,10 +13,10 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.network.model import BortModel
 from bort.gluon.pretraining.pretrain import pretrain
 from bort.gluon.teacher.live import GluonTeacher
+from bort.ranks import SingleProcess
 from bort.teacher.answers import TeacherAnswers
 from experiments.demo.plan import DemoConfig
 from experiments.demo.text import prepare_text

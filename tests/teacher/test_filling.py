@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import namedtuple
 
@@ -19,7 +18,8 @@ import pytest
 
 from bort.errors import InputError, WorkError
 from bort.teacher.cache import TeacherCache
-from bort.teacher.filling import FillHooks, Ranks
+from bort.teacher.filling import FillHooks
+from tests.ranks_samples import OneOf, on_ranks
 from tests.teacher.cache_samples import FULL, ROWS, TOP, Counting, batch_of, files_of, fill
 from tests.teacher.test_top_k import softmax
 
@@ -54,18 +54,10 @@ def test_a_stopped_and_continued_cache_has_the_same_bytes(tmp_path, key):
 def test_two_ranks_make_the_same_bytes_as_one(tmp_path, key):
     fill(tmp_path / "one", key)
     teachers = [Counting(), Counting()]
-    barrier = threading.Barrier(2)
-    complete = []
-
-    def work(rank):
-        ranks = Ranks(rank, 2, lambda: barrier.wait(30) and None)
-        complete.append(fill(tmp_path / "two", key, teachers[rank], ranks=ranks))
-
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    complete = on_ranks(
+        2,
+        lambda ranks: fill(tmp_path / "two", key, teachers[ranks.rank], communicator=ranks),
+    )
     assert complete == [True, True]
     assert files_of(tmp_path / "two") == files_of(tmp_path / "one")
     assert all(teacher.asked > 0 for teacher in teachers)
@@ -73,11 +65,11 @@ def test_two_ranks_make_the_same_bytes_as_one(tmp_path, key):
 
 def test_one_rank_after_the_other(tmp_path):
     fill(tmp_path / "one")
-    assert not fill(tmp_path / "two", ranks=Ranks(1, 2))
+    assert not fill(tmp_path / "two", communicator=OneOf(1, 2))
     assert not (tmp_path / "two" / "part-000000.bin").exists()
     assert (tmp_path / "two" / "part-000001.bin").exists()
     assert not (tmp_path / "two" / "cache.json").exists()
-    assert fill(tmp_path / "two", ranks=Ranks(0, 2))
+    assert fill(tmp_path / "two", communicator=OneOf(0, 2))
     assert files_of(tmp_path / "two") == files_of(tmp_path / "one")
 
 

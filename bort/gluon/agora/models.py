@@ -14,10 +14,10 @@ from bort.agora.socrates import Answer
 from bort.agora.task_points import TaskPoints
 from bort.agora.tau import Place
 from bort.errors import InputError
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.gluon.teacher.live import GluonTeacher
 from bort.network.model_folder import DESCRIPTION_FILE
+from bort.ranks import SingleProcess
 from bort.storage.files import read_json
 from bort.tasks.features import TooLittleRoom, tokenise
 from bort.tasks.judging import TaskSet

@@ -16,10 +16,10 @@ from bort.agora.reports import AgoraResult
 from bort.agora.task_data import AgoraTask
 from bort.gluon.agora.plan import CHS_FILE, FIGURE_FILE, POINTS_FILE, RESULT_FILE, AgoraPlan
 from bort.gluon.agora.trainer import GluonTimaeus
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.finetuning.finetune import MODEL
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.network.model_folder import DESCRIPTION_FILE
+from bort.ranks import SingleProcess
 from bort.report.agora_figure import draw_agora
 from bort.storage.files import read_json, write_json
 from bort.tasks.judging import make_judge

@@ -21,8 +21,9 @@ from bort.gluon.agora.models import GluonSocrates, MaskedWords
 from bort.gluon.agora.outcome import finish
 from bort.gluon.agora.plan import ITERATIONS_FILE, SETTINGS_FILE, AgoraPlan
 from bort.gluon.agora.trainer import AgoraTrainings, GluonTimaeus
-from bort.gluon.distributed import Communicator, choose_context, wait_for_all
+from bort.gluon.distributed import choose_context
 from bort.gluon.teacher.live import load_teacher
+from bort.ranks import Communicator, wait_for_all
 from bort.storage.files import write_json
 from bort.storage.run_claim import claim_folder
 from bort.text.vocabularies import load_vocabulary

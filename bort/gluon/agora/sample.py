@@ -11,11 +11,11 @@ from typing import Any, Dict, Tuple
 import mxnet as mx
 
 from bort.architecture import get_architecture
-from bort.gluon.distributed import Communicator, SingleProcess, wait_for_all
 from bort.gluon.finetuning.finetune import MODEL
 from bort.gluon.finetuning.run import StartingPoint, run_finetuning
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import save_model_folder
+from bort.ranks import Communicator, SingleProcess, wait_for_all
 from bort.tasks.judging import TaskData
 from bort.training.finetuning_config import FinetuningConfig
 

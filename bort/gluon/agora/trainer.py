@@ -16,7 +16,6 @@ from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.agora.trainings import FinishedTrainings, TrainedTimaeus, Training, Trainings
 from bort.errors import WorkError
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.finetuning.finetune import (
     DevScore,
     DevSet,
@@ -28,6 +27,7 @@ from bort.gluon.finetuning.run import StartingPoint, build_classifier, describe
 from bort.gluon.network.model import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.gluon.network.parameters import collect_arrays, set_parameters
+from bort.ranks import SingleProcess
 from bort.tasks.features import tokenise
 from bort.tasks.judging import make_judge
 from bort.text.batch_plan import BatchPlan

@@ -14,11 +14,11 @@ import mxnet as mx
 import numpy as np
 
 from bort.errors import InputError, WorkError
-from bort.gluon.distributed import Communicator
 from bort.gluon.finetuning.trainer import ClassificationTrainer, FinetuningReport
 from bort.gluon.network.model import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
+from bort.ranks import Communicator
 from bort.storage.run_folder import MetricsWriter, NullWriter, Progress
 from bort.text.batch_plan import BatchPlan, plan_evaluation
 from bort.text.batches import Prefetcher

@@ -14,7 +14,7 @@ import numpy as np
 
 from bort.architecture import get_architecture
 from bort.errors import InputError
-from bort.gluon.distributed import Communicator, choose_context, wait_for_all
+from bort.gluon.distributed import choose_context
 from bort.gluon.finetuning.finetune import (
     MODEL,
     DevSet,
@@ -27,6 +27,7 @@ from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.gluon.network.parameters import collect_arrays, load_parameters, set_parameters
 from bort.gluon.network.pretrained import PARAMETERS_FILE, PARAMETERS_URL, RELEASED_VOCABULARY
 from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.ranks import Communicator, wait_for_all
 from bort.storage.run_folder import NullWriter, RunFolder, refuse_existing_run
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.judging import TaskData, make_judge

@@ -10,11 +10,11 @@ import numpy as np
 from mxnet import autograd
 
 from bort.errors import InputError
-from bort.gluon.distributed import Communicator
 from bort.gluon.finetuning.finetune import OutputReader
 from bort.gluon.network.model import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder
 from bort.network.model_folder import DESCRIPTION_FILE
+from bort.ranks import Communicator
 from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskSet, predict
 from bort.tasks.options import TaskOptions

@@ -10,8 +10,8 @@ import mxnet as mx
 import numpy as np
 
 from bort.errors import InputError
-from bort.gluon.distributed import Communicator
 from bort.gluon.pretraining.losses import MaskedTokenLoss
+from bort.ranks import Communicator
 from bort.text.batch_plan import plan_evaluation
 from bort.text.batches import make_batch
 from bort.text.examples import ExampleSource, MaskedBatch

@@ -12,7 +12,6 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 import mxnet as mx
 
 from bort.errors import InputError
-from bort.gluon.distributed import Communicator
 from bort.gluon.network.model import BortModel
 from bort.gluon.pretraining.evaluation import (
     MaskedTokenScore,
@@ -21,6 +20,7 @@ from bort.gluon.pretraining.evaluation import (
 )
 from bort.gluon.pretraining.trainer import DistillationTrainer, StepReport
 from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
+from bort.ranks import Communicator
 from bort.storage.run_folder import MetricsWriter, NullWriter, Progress
 from bort.teacher.answers import TeacherAnswers
 from bort.text.batch_plan import BatchPlan

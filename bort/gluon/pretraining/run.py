@@ -11,7 +11,7 @@ import mxnet as mx
 
 from bort.architecture import get_architecture
 from bort.errors import InputError
-from bort.gluon.distributed import Communicator, choose_context
+from bort.gluon.distributed import choose_context
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.gluon.network.parameters import load_parameters
@@ -22,6 +22,7 @@ from bort.gluon.pretraining.pretrain import (
 )
 from bort.gluon.teacher.caching import open_teacher_cache
 from bort.gluon.teacher.choosing import load_teacher_on
+from bort.ranks import Communicator
 from bort.storage.run_folder import NullWriter, RunFolder, refuse_existing_run
 from bort.teacher.answers import TeacherAnswers
 from bort.text.examples import ExampleSource

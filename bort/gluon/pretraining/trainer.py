@@ -10,11 +10,11 @@ import mxnet as mx
 import numpy as np
 
 from bort.errors import InputError
-from bort.gluon.distributed import Communicator
 from bort.gluon.network.model import BortModel
 from bort.gluon.pretraining.losses import MaskedTokenLoss
 from bort.gluon.pretraining.student import StudentPass
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
+from bort.ranks import Communicator
 from bort.teacher.answers import TeacherAnswers
 from bort.text.examples import MaskedBatch
 from bort.training.pretraining_config import PretrainingConfig

@@ -10,10 +10,10 @@ import numpy as np
 from mxnet import autograd
 from mxnet.gluon import HybridBlock
 
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.network.initial_weights import FastNormal
 from bort.gluon.network.model import BortModel
 from bort.gluon.pretraining.trainer import DistillationTrainer
+from bort.ranks import SingleProcess
 from bort.search.config import SearchConfig, error_from
 from bort.search.surrogates import Hyperparameters, Trial
 from bort.teacher.answers import TeacherAnswers

@@ -12,9 +12,10 @@ import numpy as np
 
 from bort.architecture import Architecture, get_architecture
 from bort.errors import InputError
-from bort.gluon.distributed import Communicator, choose_context, wait_for_all
+from bort.gluon.distributed import choose_context
 from bort.gluon.search.candidate_error import DistillationError
 from bort.gluon.search.candidate_latency import GluonLatency
+from bort.ranks import Communicator, any_rank, own_share, wait_for_all
 from bort.report.search_figure import draw_search
 from bort.search.config import SearchConfig
 from bort.search.fptas import choose_every_nth, choose_random, plan_trials
@@ -234,7 +235,7 @@ def _measure_times(
             table.add(architecture, gauge.latency(architecture))
             progress.advance()
         progress.close()
-    if sum(communicator.gather(float(stopped))) > 0:
+    if any_rank(communicator, stopped):
         return None
     table = LatencyTable(plan.latencies, gauge.conditions)
     return {architecture: table.latency(architecture) for architecture in architectures}
@@ -254,7 +255,7 @@ def _run_trials(
     done = store.load()
     wait_for_all(communicator)  # nobody appends before everybody has read
     missing = [trial for trial in shuffled(trials) if trial not in done]
-    mine = missing[communicator.rank :: communicator.size]
+    mine = own_share(communicator, missing)
     stopped = False
     if mine:
         answers, answers_at_1 = questions.open(plan.answers)
@@ -287,7 +288,7 @@ def _run_trials(
                 )
                 shown = len(found)
         progress.close()
-    return sum(communicator.gather(float(stopped))) == 0
+    return not any_rank(communicator, stopped)
 
 
 class _WOf:

@@ -9,12 +9,13 @@ from typing import Any, Callable, Dict, Tuple
 import numpy as np
 
 from bort.errors import InputError
-from bort.gluon.distributed import Communicator, choose_context, wait_for_all
+from bort.gluon.distributed import choose_context
 from bort.gluon.teacher.choosing import load_teacher_on
+from bort.ranks import Communicator
 from bort.storage.run_folder import RowProgress
 from bort.teacher.cache import CacheKey, TeacherCache
 from bort.teacher.config import TeacherCacheConfig
-from bort.teacher.filling import FillHooks, Ranks, fill_cache
+from bort.teacher.filling import FillHooks, fill_cache
 from bort.text.batches import make_batch
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
@@ -125,7 +126,7 @@ def cache_teacher_answers(
             teacher,
             batch_size=config.batch_size,
             rows_per_part=config.rows_per_part,
-            ranks=Ranks(communicator.rank, communicator.size, lambda: wait_for_all(communicator)),
+            communicator=communicator,
             hooks=FillHooks(stop_requested=stop_requested, on_rows=progress.show),
         )
     finally:

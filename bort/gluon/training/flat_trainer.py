@@ -11,9 +11,9 @@ import numpy as np
 from mxnet import gluon
 
 from bort.errors import InputError, WorkError
-from bort.gluon.distributed import Communicator
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.optimizer import FlatBertAdam, FlatSGD
+from bort.ranks import Communicator, gather
 
 LARGEST_LOSS_SCALE = 2.0**24
 _INITIAL_LOSS_SCALE = 2.0**15
@@ -169,7 +169,7 @@ class FlatTrainer:
             WorkError: always.
         """
         culprit = next((m for m, loss in enumerate(local_losses) if not math.isfinite(loss)), -1)
-        marked = self.communicator.gather(culprit)
+        marked = gather(self.communicator, culprit)
         ranks = [rank for rank, micro in enumerate(marked) if micro >= 0]
         place = ""
         if ranks:

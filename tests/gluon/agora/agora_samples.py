@@ -10,8 +10,8 @@ from bort.agora.task_data import make_agora_task
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.gluon.agora.plan import AgoraPlan
 from bort.gluon.agora.sample import make_sample_models
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.finetuning.run import StartingPoint
+from bort.ranks import SingleProcess
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from data.tasks.sample_vocabulary import train_sample_vocabulary

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.finetuning.run import StartingPoint, run_finetuning, run_seeds
 from bort.gluon.finetuning.task_classifier import TaskClassifier
+from bort.ranks import SingleProcess
 from bort.tasks.judging import make_judge
 from bort.tasks.metrics import by_index, score_task
 from bort.tasks.options import FOUR_WAY, TaskOptions

@@ -10,12 +10,12 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError, WorkError
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.finetuning.finetune import DevSet, FinetuningHooks, OutputReader, finetune
 from bort.gluon.finetuning.trainer import ClassificationTrainer
 from bort.gluon.network.model import BortClassifier, BortModel
 from bort.gluon.network.model_folder import load_model_folder
 from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.ranks import SingleProcess
 from bort.text.labelled import make_labelled_batch
 from bort.training.finetuning_config import FinetuningConfig, make_config
 from tests.text.toy_labelled import ToyLabelled

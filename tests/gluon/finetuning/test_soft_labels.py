@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.finetuning.trainer import ClassificationTrainer, _SoftCrossEntropy
+from bort.ranks import SingleProcess
 from bort.text.labelled import SoftLabelled, make_labelled_batch, soften
 from tests.gluon.finetuning.test_finetuning import CONFIG, make_network, run, weights
 from tests.text.toy_labelled import ToyLabelled

@@ -11,7 +11,6 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError, WorkError
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.network.model import BortModel
 from bort.gluon.pretraining.pretrain import (
     PretrainingData,
@@ -24,6 +23,7 @@ from bort.gluon.pretraining.trainer import DistillationTrainer
 from bort.gluon.teacher.live import GluonTeacher
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.gluon.training.flat_trainer import dropout_seed
+from bort.ranks import SingleProcess
 from bort.text.masking import Masking
 from bort.training.pretraining_config import PretrainingConfig
 from tests.text.toy import ToyExamples, ToyVocabulary

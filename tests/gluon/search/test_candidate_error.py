@@ -11,11 +11,11 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.network.initial_weights import FastNormal
 from bort.gluon.network.model import BortModel
 from bort.gluon.search.candidate_error import DistillationError
 from bort.gluon.search.candidate_latency import GluonLatency
+from bort.ranks import SingleProcess
 from bort.search.config import SearchConfig
 from bort.search.questions import SearchQuestions, SearchText
 from bort.search.surrogates import Hyperparameters, Trial

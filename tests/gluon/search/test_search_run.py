@@ -11,11 +11,11 @@ import pytest
 
 from bort.architecture import get_architecture
 from bort.errors import InputError
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.search import run as search_run
 from bort.gluon.search.candidate_error import DistillationError
 from bort.gluon.search.candidate_latency import GluonLatency
 from bort.gluon.search.run import SearchPlan, run_search
+from bort.ranks import SingleProcess
 from bort.search.fptas import fptas
 from bort.search.space import SearchSpace
 from bort.search.surrogates import Hyperparameters, MultiplyAddLatency

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
-from bort.gluon.distributed import HorovodProcess, SingleProcess, find_communicator
+from bort.gluon.distributed import HorovodProcess, find_communicator
 from bort.gluon.pretraining.pretrain import (
     PretrainingHooks,
     plan_batches,
@@ -24,6 +24,7 @@ from bort.gluon.teacher.caching import (
     padded_length,
 )
 from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.ranks import SingleProcess
 from bort.teacher.cache import CacheKey, TeacherCache
 from bort.teacher.config import TeacherCacheConfig
 from bort.teacher.filling import fill_cache

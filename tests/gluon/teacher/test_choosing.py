@@ -20,13 +20,13 @@ from bort.engines.protocol import ModelDescription
 from bort.engines.teacher import EngineTeacher, teacher_of_network
 from bort.errors import InputError
 from bort.formats.onnx_file import write_onnx
-from bort.gluon.distributed import SingleProcess
 from bort.gluon.network.array_network import as_arrays, write_network
 from bort.gluon.pretraining.pretrain import PretrainingHooks, pretrain
 from bort.gluon.pretraining.run import run_pretraining
 from bort.gluon.teacher.choosing import load_teacher_on
 from bort.gluon.teacher.live import load_teacher
 from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.ranks import SingleProcess
 from bort.search.config import SearchConfig
 from bort.teacher.config import TeacherCacheConfig
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
