@@ -59,7 +59,7 @@ def work(arguments: argparse.Namespace) -> None:
 
         source, commit = fetch_from_hub(config.download, config.revision or "main")
         origin = {"name": config.download, "commit": commit}
-    from bort.export.exporting import import_huggingface
+    from bort.export.importing import import_huggingface
 
     result = import_huggingface(source, output, config.vocab, origin)
     print(json.dumps({"output_dir": config.output_dir, **result}, indent=2))

@@ -6,10 +6,11 @@ import contextlib
 import io
 import logging
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from bort.engines.protocol import Engine
 from bort.errors import WorkError
 from bort.formats.huggingface.reference import (
     CLASSIFIER,
@@ -38,8 +39,6 @@ SENTENCES = (
     "  two  spaces,\ta tab and a line\nbreak ",
 )
 """Text of several lengths and scripts, for when a user gives none."""
-
-Answer = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Sample(NamedTuple):
@@ -75,6 +74,24 @@ def sample_of(
     for number, row in enumerate(rows):
         input_ids[number, : len(row)] = row
     return Sample(tuple(texts), input_ids, lengths)
+
+
+def answers_of(engine: Engine, sample: Sample) -> np.ndarray:
+    """Return what a model is for, computed for a batch.
+
+    Args:
+        engine: runs the model.
+        sample: a batch.
+
+    Returns:
+        float32: outputs (B, C) of a classifier; logits (B, L, V) at every token of a model with a
+        decoder; else the last hidden states (B, L, H), zero at padding.
+    """
+    ids, lengths = sample.input_ids, sample.lengths
+    if not engine.description.has_decoder:
+        return engine.answer(ids, lengths)
+    everywhere = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
+    return engine.predict_tokens(ids, lengths, everywhere)
 
 
 def largest_difference(

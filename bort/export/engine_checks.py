@@ -7,7 +7,7 @@ from typing import Any, Dict
 import numpy as np
 
 from bort.engines.protocol import FP32, ONNXRUNTIME, OPENVINO, Engine
-from bort.export.checks import TOLERANCE, Sample, largest_difference
+from bort.export.checks import TOLERANCE, Sample, answers_of, largest_difference
 
 INT8_TOLERANCE = 1.0
 """Allowed difference of int8, relative as `bort.export.checks.TOLERANCE`: it only must not be
@@ -22,8 +22,7 @@ def check_engine(engine: Engine, sample: Sample, original: np.ndarray) -> Dict[s
     Args:
         engine: that runs the graph.
         sample: a batch.
-        original: outputs (B, C) of a classifier, logits (B, L, V) of a network with a decoder,
-            else last hidden states (B, L, H).
+        original: what `bort.export.checks.answers_of` gives for the original.
 
     Returns:
         name → number or text, for the description and the command's result.
@@ -31,18 +30,13 @@ def check_engine(engine: Engine, sample: Sample, original: np.ndarray) -> Dict[s
     Raises:
         WorkError: something differs by more than rounding explains.
     """
-    ids, lengths = sample.input_ids, sample.lengths
-    if engine.description.has_decoder:
-        everywhere = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
-        answers = engine.predict_tokens(ids, lengths, everywhere)
-    else:
-        answers = engine.answer(ids, lengths)
+    answers = answers_of(engine, sample)
     tolerance = TOLERANCE if engine.precision == FP32 else INT8_TOLERANCE
     title = TITLES.get(engine.name, engine.name)
     return {
         "texts": len(sample.texts) or "none (random tokens)",
         "largest output": float(np.abs(original).max()),
         f"largest difference, {title}": largest_difference(
-            original, answers, lengths, tolerance, title
+            original, answers, sample.lengths, tolerance, title
         ),
     }

@@ -1,34 +1,22 @@
-"""From a model folder to the formats of other libraries, and from theirs to a model folder."""
+"""From a model folder to the formats of other libraries, each compared with the original."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from bort.engines.choosing import open_graph
-from bort.engines.protocol import ONNXRUNTIME, OPENVINO
+from bort.engines.choosing import open_graph, open_network
+from bort.engines.protocol import MXNET, ONNXRUNTIME, OPENVINO
 from bort.errors import InputError
-from bort.export.checks import (
-    SENTENCES,
-    TOLERANCE,
-    Sample,
-    check_huggingface,
-    kind_of,
-    largest_difference,
-    own_epsilon,
-    sample_of,
-)
+from bort.export.checks import SENTENCES, Sample, answers_of, check_huggingface, sample_of
 from bort.export.engine_checks import check_engine
-from bort.formats.huggingface.reader import read_huggingface
-from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.formats.huggingface.writer import check_vocabulary, write_huggingface
 from bort.formats.onnx_file import write_onnx
 from bort.formats.openvino_file import write_openvino
-from bort.gluon.network.array_network import answers, as_network, read_network
-from bort.gluon.network.model_folder import save_model_folder
 from bort.network.array_network import ArrayNetwork
+from bort.network.model_folder import read_model_folder
 from bort.storage.files import new_folder
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
@@ -40,7 +28,7 @@ class ExportSource(NamedTuple):
     """What is exported.
 
     Attributes:
-        model: a folder that `save_model_folder` wrote.
+        model: a model folder, see `bort.network.model_folder`.
         vocabulary: instead of the one beside the model.
         text_file: text to compare on, one a line; sentences of ours if None.
         encoder_only: leave decoder or head out.
@@ -158,69 +146,8 @@ def _export_graph(
     return results
 
 
-def import_huggingface(
-    source: Path,
-    output: Path,
-    vocabulary: Optional[str] = None,
-    origin: Optional[Mapping[str, str]] = None,
-) -> Dict[str, Any]:
-    """Write a Hugging Face folder as a model folder, for every command that reads one.
-
-    Args:
-        source: of type `bert` or `roberta`, with `model.safetensors`.
-        output: a new folder; gets `vocabulary/` too.
-        vocabulary: instead of the tokenizer beside the weights.
-        origin: where the folder came from, kept in the new one; None for nothing to say.
-
-    Returns:
-        architecture, head, labels, tensors that were left out, and the comparison.
-
-    Raises:
-        InputError: something is missing, damaged or does not fit; names it.
-        WorkError: the imported network answers something else than the folder.
-    """
-    if not source.is_dir():
-        problem = "is a file, a folder is expected" if source.exists() else "no such folder"
-        raise InputError(f"{source}: {problem}")
-    imported = read_huggingface(source)
-    network = imported.network
-    words = load_vocabulary(vocabulary or source)
-    try:
-        check_vocabulary(network, words)
-    except InputError as error:
-        raise InputError(f"{vocabulary or source}: {error}") from error
-    extra = {**network.extra, "vocabulary": words.fingerprint}
-    if origin is not None:
-        extra["origin"] = dict(origin)
-    network = network.replace(extra=extra)
-    sample = sample_of(network, words)
-    theirs = _reference_answers(source, network, sample)
-    gluon = as_network(network)
-    ours = answers(gluon, sample.input_ids, sample.lengths)
-    difference = largest_difference(ours, theirs, sample.lengths, TOLERANCE, "the imported network")
-    with new_folder(output) as folder:
-        save_model_folder(folder, gluon, network.extra)
-        words.save(folder / "vocabulary")
-    return {
-        "architecture": network.architecture.as_dict(),
-        "head": network.head,
-        "labels": list(network.labels),
-        "left_out": list(imported.left_out),
-        "exported_here": imported.from_here,
-        "origin": None if origin is None else dict(origin),
-        "largest_difference": difference,
-    }
-
-
-def _reference_answers(folder: Path, network: ArrayNetwork, sample: Sample) -> np.ndarray:
-    """What a folder computes by itself; its second copy of the weights goes when this returns."""
-    reference = HuggingFaceReference(folder)
-    epsilon = own_epsilon(network, reference)
-    return reference(sample.input_ids, sample.lengths, kind_of(network), epsilon)
-
-
 def _open(source: ExportSource) -> _Opened:
-    gluon, network = read_network(source.model)
+    network = read_model_folder(source.model)
     beside = source.model / "vocabulary"
     if source.vocabulary is None and not beside.is_dir():
         raise InputError(f"{beside}: no such folder; name the model's vocabulary with --vocab")
@@ -231,9 +158,8 @@ def _open(source: ExportSource) -> _Opened:
         raise InputError(f"{source.vocabulary or beside}: {error}") from error
     if source.encoder_only:
         network = network.encoder_alone()
-        gluon = as_network(network)
     sample = sample_of(network, words, _texts(source.text_file))
-    original = answers(gluon, sample.input_ids, sample.lengths)
+    original = answers_of(open_network(network, MXNET), sample)
     return _Opened(network, words, sample, original)
 
 

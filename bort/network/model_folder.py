@@ -6,7 +6,7 @@ networks of it.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional
 
 import numpy as np
 import safetensors
@@ -60,6 +60,39 @@ def write_model_files(
         stream.write(safetensors.numpy.save(dict(arrays)))
     weights = {"file": WEIGHTS_FILE, "sha256": sha256_of_file(target / WEIGHTS_FILE)}
     write_json(target / DESCRIPTION_FILE, {"format": _FORMAT, **fields, "weights": weights})
+
+
+def write_model_folder(folder: PathLike, network: ArrayNetwork) -> None:
+    """Write a network as the folder that `read_model_folder` reads.
+
+    The vocabulary is the caller's to save. See `write_model_files` for what an interruption leaves.
+
+    Args:
+        folder: made if it does not exist.
+        network: what to write.
+    """
+    head: Optional[Dict[str, Any]] = None
+    if network.head is not None:
+        head = {
+            "num_classes": network.num_classes,
+            "head": network.head,
+            "dropout": network.head_dropout,
+        }
+    fields = {
+        "architecture": network.architecture.as_dict(),
+        "dropout": network.dropout,
+        "layer_norm_eps": network.layer_norm_eps,
+        "decoder_layer_norm_eps": network.decoder_layer_norm_eps,
+        "use_decoder": network.has_decoder,
+        "use_pooler": network.has_pooler,
+        "classifier": head,
+        "extra": dict(network.extra),
+    }
+    arrays = {
+        name if head is None or name.startswith("classifier.") else ENCODER_PREFIX + name: array
+        for name, array in network.arrays.items()
+    }
+    write_model_files(folder, arrays, fields)
 
 
 def read_model_files(folder: PathLike) -> StoredModel:

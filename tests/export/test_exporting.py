@@ -12,9 +12,10 @@ import pytest
 import safetensors.numpy
 
 from bort.errors import InputError
-from bort.export.exporting import ExportSource, export_huggingface, export_onnx, import_huggingface
-from bort.gluon.network.array_network import write_network
+from bort.export.exporting import ExportSource, export_huggingface, export_onnx
+from bort.export.importing import import_huggingface
 from bort.network.array_network import ArrayNetwork
+from bort.network.model_folder import write_model_folder
 from bort.storage.files import sha256_of_file
 from tests.formats.parity import BORT, make_network
 from tests.text.tiny_vocabulary import tiny_merges, tiny_vocabulary
@@ -25,7 +26,7 @@ LABELS = ["no", "yes"]
 def write_model(folder: Path, network: ArrayNetwork) -> None:
     vocabulary = tiny_vocabulary()
     extra = {**network.extra, "vocabulary": vocabulary.fingerprint}
-    write_network(folder, network.replace(extra=extra))
+    write_model_folder(folder, network.replace(extra=extra))
     vocabulary.save(folder / "vocabulary")
 
 
