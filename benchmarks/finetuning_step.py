@@ -75,7 +75,8 @@ def _ours(architecture: Any, ids: np.ndarray) -> Dict[str, Callable[[], object]]
     import mxnet as mx
 
     from bort.gluon.finetuning.trainer import ClassificationTrainer
-    from bort.gluon.network.model import BortClassifier, BortModel
+    from bort.gluon.network.classifier import BortClassifier
+    from bort.gluon.network.model import BortModel
     from bort.ranks import SingleProcess
     from bort.text.labelled import LabelledBatch
     from bort.training.finetuning_config import FinetuningConfig

@@ -15,7 +15,7 @@ _PUBLIC = {
     "PRESETS": "bort.architecture",
     "get_architecture": "bort.architecture",
     "BortModel": "bort.gluon.network.model",
-    "BortClassifier": "bort.gluon.network.model",
+    "BortClassifier": "bort.gluon.network.classifier",
     "get_bort_model": "bort.gluon.network.pretrained",
     "Predictor": "bort.inference.predictor",
 }

@@ -28,7 +28,7 @@ FORBIDDEN = {
     "bort.settings": ROOMS - {"bort.settings"},
     "bort.storage": ROOMS - {"bort.storage"},
     "bort.process": ROOMS - {"bort.process", "bort.storage"},
-    "bort.downloads": STAGES | ABOVE,
+    "bort.downloads": STAGES | ABOVE | {"bort.formats", "bort.network", "bort.text"},
     "bort.text": STAGES | ABOVE | {"bort.formats", "bort.network"},
     "bort.tasks": ABOVE | {"bort.formats", "bort.network", "bort.agora", "bort.search"},
     "bort.network": STAGES | ABOVE | {"bort.formats"},

@@ -17,7 +17,7 @@ from bort.engines.protocol import (
     check_positions,
 )
 from bort.gluon.network.array_network import as_network
-from bort.gluon.network.model import BortClassifier
+from bort.gluon.network.classifier import BortClassifier
 from bort.network.array_network import ArrayNetwork
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from bort.errors import InputError
 from bort.formats.mxnet_params import read_params, write_params
-from bort.gluon.network.model import BortClassifier, BortModel
+from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.gluon.network.parameters import load_parameters, save_parameters
 from tests.gluon.network.network_samples import SMALL, TYPED, make_model, weights_of

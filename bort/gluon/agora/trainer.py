@@ -24,7 +24,7 @@ from bort.gluon.finetuning.finetune import (
     finetune,
 )
 from bort.gluon.finetuning.run import StartingPoint, build_classifier, describe
-from bort.gluon.network.model import BortClassifier
+from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.gluon.network.parameters import collect_arrays, set_parameters
 from bort.ranks import SingleProcess

@@ -15,7 +15,7 @@ import numpy as np
 
 from bort.errors import InputError, WorkError
 from bort.gluon.finetuning.trainer import ClassificationTrainer, FinetuningReport
-from bort.gluon.network.model import BortClassifier
+from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
 from bort.ranks import Communicator

@@ -22,7 +22,8 @@ from bort.gluon.finetuning.finetune import (
     finetune,
 )
 from bort.gluon.finetuning.task_classifier import TaskClassifier
-from bort.gluon.network.model import BortClassifier, BortModel
+from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.gluon.network.parameters import collect_arrays, load_parameters, set_parameters
 from bort.gluon.network.pretrained import PARAMETERS_FILE, PARAMETERS_URL, RELEASED_VOCABULARY

@@ -11,7 +11,7 @@ from mxnet import autograd
 
 from bort.errors import InputError
 from bort.gluon.finetuning.finetune import OutputReader
-from bort.gluon.network.model import BortClassifier
+from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder
 from bort.network.model_folder import DESCRIPTION_FILE
 from bort.ranks import Communicator

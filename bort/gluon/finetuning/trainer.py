@@ -11,7 +11,7 @@ import numpy as np
 from mxnet import autograd
 from mxnet.gluon import HybridBlock
 
-from bort.gluon.network.model import BortClassifier
+from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
 from bort.ranks import Communicator
 from bort.text.labelled import LabelledBatch

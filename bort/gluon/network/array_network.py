@@ -10,7 +10,8 @@ import numpy as np
 from mxnet import autograd
 
 from bort.errors import InputError
-from bort.gluon.network.model import BortClassifier, BortModel
+from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import Network, load_model_folder, save_model_folder
 from bort.gluon.network.parameters import collect_arrays, set_parameters
 from bort.network.array_network import ArrayNetwork

@@ -1,4 +1,4 @@
-"""Bort itself: embedding, encoder and masked-token decoder, and the classifier on top of it."""
+"""`BortModel`: embedding, encoder and masked-token decoder."""
 
 from __future__ import annotations
 
@@ -198,89 +198,6 @@ class BortModel(HybridBlock):
     def _clear_cached_op(self) -> None:
         self._graphs = {}
         super()._clear_cached_op()
-
-
-HEADS = ("release", "linear", "two_linear")
-
-
-class BortClassifier(HybridBlock):
-    """A classifier (or regressor) on the first token's encoding.
-
-    Source: arXiv 2010.10499, section 4.
-
-    Args:
-        model: encodes the text; its decoder is not used.
-        num_classes: number of outputs; 1 for a regression.
-        dropout: before every dense layer of the head; 0 to below 1.
-        head: `release`, the original release's: tanh(dense) of width H, then dense to the classes;
-            `linear`, the paper's: one dense layer, weights initialised from U(-0.5, 0.5);
-            `two_linear`, the paper's for CoLA: a dense layer of width H without activation first.
-        prefix: of the Gluon parameter names.
-        params: a Gluon parameter dictionary to share with.
-    """
-
-    def __init__(
-        self,
-        model: BortModel,
-        num_classes: int = 2,
-        dropout: float = 0.1,
-        head: str = "release",
-        prefix: Optional[str] = None,
-        params: Optional[Any] = None,
-    ) -> None:
-        super().__init__(prefix=prefix, params=params)
-        if head not in HEADS:
-            raise InputError(f"head is {head!r}, allowed are {', '.join(HEADS)}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout is {dropout!r}, allowed is 0 to below 1")
-        if num_classes < 1:
-            raise InputError(f"num_classes is {num_classes!r}, allowed is at least 1")
-        self.head = head
-        self.dropout = dropout
-        self.num_classes = num_classes
-        hidden = model.architecture.hidden
-        self.bort = model
-        with self.name_scope():
-            self.classifier = nn.HybridSequential(prefix="classifier_")
-            with self.classifier.name_scope():
-                self.classifier.add(nn.Dropout(dropout))
-                spread: Any = mx.init.Uniform(0.5)
-                if head == "release":
-                    self.classifier.add(nn.Dense(hidden, in_units=hidden, activation="tanh"))
-                    self.classifier.add(nn.Dropout(dropout))
-                    spread = None
-                if head == "two_linear":
-                    self.classifier.add(nn.Dense(hidden, in_units=hidden))
-                    self.classifier.add(nn.Dropout(dropout))
-                self.classifier.add(
-                    nn.Dense(num_classes, in_units=hidden, weight_initializer=spread)
-                )
-
-    def initialize(
-        self,
-        init: Any = None,
-        ctx: Any = None,
-        verbose: bool = False,
-        force_reinit: bool = False,
-    ) -> None:
-        """Draw initial weights: N(0, 0.02²), or as the head says. Those already set are kept."""
-        init = mx.init.Normal(INITIAL_SPREAD) if init is None else init
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*already initialized.*")
-            super().initialize(init, ctx, verbose, force_reinit)
-
-    def __call__(self, input_ids: Any, valid_lengths: Any = None, token_types: Any = None) -> Any:
-        """Outputs (B, num_classes) for token ids (B, L); see `BortModel`."""
-        return super().__call__(input_ids, valid_lengths, token_types)
-
-    def hybrid_forward(
-        self, F: Any, input_ids: Any, valid_lengths: Any = None, token_types: Any = None
-    ) -> Any:
-        """See `__call__`."""
-        embedded = self.bort.word_embed(input_ids)
-        encoded = self.bort.encode(F, embedded, input_ids, valid_lengths, token_types)
-        first = F.slice_axis(encoded, axis=1, begin=0, end=1).reshape((0, -1))
-        return self.classifier(first)
 
 
 def _embedding(rows: int, hidden: int, prefix: str) -> HybridBlock:

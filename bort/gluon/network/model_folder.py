@@ -8,7 +8,8 @@ import mxnet as mx
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.gluon.network.model import BortClassifier, BortModel
+from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.model import BortModel
 from bort.gluon.network.parameters import collect_arrays, set_parameters
 from bort.network.model_folder import read_model_files, write_model_files
 from bort.storage.files import PathLike

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, Optional
 
 import mxnet as mx
 import numpy as np
@@ -18,32 +16,10 @@ from bort.formats.mxnet_params import read_params
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder
 from bort.gluon.network.parameters import collect_arrays, load_parameters
+from bort.gluon.teacher.zoo import ZOO, zoo_file
 from bort.network.model_folder import DESCRIPTION_FILE
 from bort.storage.files import PathLike
 from bort.text.examples import MaskedBatch
-
-
-class ZooEntry(NamedTuple):
-    """What GluonNLP's zoo calls a model, and its data, and the ε of its layer norms."""
-
-    model: str
-    dataset: str
-    layer_norm_eps: float
-
-
-ZOO: Dict[str, ZooEntry] = {
-    "roberta_12_768_12": ZooEntry(
-        "roberta_12_768_12", "openwebtext_ccnews_stories_books_cased", 1e-5
-    ),
-    "roberta_24_1024_16": ZooEntry(
-        "roberta_24_1024_16", "openwebtext_ccnews_stories_books_cased", 1e-5
-    ),
-    "bert_12_768_12": ZooEntry("bert_12_768_12", "book_corpus_wiki_en_uncased", 1e-12),
-    "bert_24_1024_16": ZooEntry("bert_24_1024_16", "book_corpus_wiki_en_uncased", 1e-12),
-    "bert_12_768_12_cased": ZooEntry("bert_12_768_12", "book_corpus_wiki_en_cased", 1e-12),
-    "bert_24_1024_16_cased": ZooEntry("bert_24_1024_16", "book_corpus_wiki_en_cased", 1e-12),
-}
-"""Teachers by preset name, as GluonNLP's model zoo has them."""
 
 IGNORED = ("pooler.", "classifier.")
 """Parts of GluonNLP's BERT files that masked-token answers do not need."""
@@ -142,7 +118,7 @@ def load_teacher(
         mx.random.seed(random_seed, ctx=context)
         network.initialize(ctx=context)
     else:
-        path = checkpoint if checkpoint is not None else _zoo_file(name_or_path, root)
+        path = checkpoint if checkpoint is not None else zoo_file(name_or_path, root)
         path = only_parameters(path)
         network = _empty(name_or_path, path)
         load_parameters(network, path, context=context, ignore=IGNORED)
@@ -189,27 +165,3 @@ def _empty(name: str, path: Optional[PathLike], vocabulary_size: Optional[int] =
     network = BortModel(architecture, dropout=0.0, **options)
     network.collect_params().setattr("grad_req", "null")
     return network
-
-
-def _zoo_file(name: str, root: Optional[PathLike]) -> str:
-    """The file in GluonNLP's cache, downloaded if it is not there yet."""
-    if name not in ZOO:
-        raise InputError(
-            f"teacher {name!r} is neither a folder nor one of {', '.join(sorted(ZOO))}; "
-            "other architectures need a checkpoint or random weights"
-        )
-    from gluonnlp.base import get_home_dir
-    from gluonnlp.model import bert  # noqa: F401  (importing it registers the files' checksums)
-    from mxnet.gluon.model_zoo import model_store
-
-    entry = ZOO[name]
-    folder = str(root) if root is not None else str(Path(get_home_dir()) / "models")
-    try:
-        # The downloader prints its progress to stdout, which is for results.
-        with contextlib.redirect_stdout(io.StringIO()):
-            return model_store.get_model_file(f"{entry.model}_{entry.dataset}", root=folder)
-    except Exception as error:  # the download raises errors of several libraries
-        raise InputError(
-            f"teacher {name!r} is not in {folder} and cannot be downloaded "
-            f"({type(error).__name__}): give a checkpoint, or ask for random weights"
-        ) from error

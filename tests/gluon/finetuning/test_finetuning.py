@@ -12,7 +12,8 @@ from bort.architecture import Architecture
 from bort.errors import InputError, WorkError
 from bort.gluon.finetuning.finetune import DevSet, FinetuningHooks, OutputReader, finetune
 from bort.gluon.finetuning.trainer import ClassificationTrainer
-from bort.gluon.network.model import BortClassifier, BortModel
+from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.ranks import SingleProcess

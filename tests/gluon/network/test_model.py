@@ -10,7 +10,7 @@ from mxnet import autograd
 from bort.architecture import PRESETS, Architecture
 from bort.errors import InputError
 from bort.gluon.network.encoder import LayerNorm
-from bort.gluon.network.model import BortClassifier, BortModel
+from bort.gluon.network.model import BortModel
 from tests.gluon.network import reference
 from tests.gluon.network.network_samples import (
     SMALL,
@@ -181,39 +181,9 @@ def test_layer_norm_has_the_gradient_of_mxnets_own():
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("head", ["release", "linear", "two_linear"])
-def test_classifier_head(head):
-    classifier = BortClassifier(make_model(use_decoder=False), 3, 0.1, head)
-    mx.random.seed(0)
-    classifier.initialize()
-    batch = make_batch()
-    ids, lengths = mx.nd.array(batch.input_ids, dtype="int32"), mx.nd.array(batch.valid_lengths)
-    outputs = classifier(ids, lengths).asnumpy()
-    weights = weights_of(classifier)
-    encoder = {n[len("bort.") :]: v for n, v in weights.items() if n.startswith("bort.")}
-    first = reference.encode(encoder, SMALL.heads, batch.input_ids, batch.valid_lengths)[:, 0]
-    if head == "release":
-        first = np.tanh(reference.dense(first, weights, "classifier.1"))
-        np.testing.assert_allclose(
-            outputs, reference.dense(first, weights, "classifier.3"), rtol=1e-5, atol=1e-5
-        )
-    else:
-        last = "classifier.1"
-        if head == "two_linear":
-            first, last = reference.dense(first, weights, last), "classifier.3"
-        np.testing.assert_allclose(
-            outputs, reference.dense(first, weights, last), rtol=1e-5, atol=1e-5
-        )
-        assert 0.4 < np.abs(weights[f"{last}.weight"]).max() <= 0.5
-    classifier.hybridize()
-    np.testing.assert_allclose(classifier(ids, lengths).asnumpy(), outputs, rtol=1e-6, atol=1e-6)
-
-
 def test_bad_use_is_refused():
     with pytest.raises(InputError, match="dropout is 1"):
         BortModel(SMALL, dropout=1.0)
-    with pytest.raises(InputError, match="head is 'other'"):
-        BortClassifier(make_model(), 2, 0.1, "other")
     model = make_model(use_decoder=False)
     with pytest.raises(InputError, match="25 tokens long, allowed are 24"):
         model(mx.nd.zeros((1, 25), dtype="int32"))

@@ -11,7 +11,8 @@ import pytest
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.formats.mxnet_params import read_params
-from bort.gluon.network.model import BortClassifier, BortModel
+from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.model import BortModel
 from bort.gluon.network.parameters import collect_arrays, load_parameters, save_parameters
 from tests.gluon.network import reference
 

@@ -6,13 +6,13 @@ import mxnet as mx
 import numpy as np
 import pytest
 from gluonnlp.model.bert import BERTEncoder, BERTModel, RoBERTaModel
-from mxnet.gluon.model_zoo import model_store
 
 from bort.errors import InputError
-from bort.gluon.network.model import BortClassifier
+from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.teacher import live as teachers
-from bort.gluon.teacher.live import GluonTeacher, ZooEntry, load_teacher
+from bort.gluon.teacher.live import GluonTeacher, load_teacher
+from bort.gluon.teacher.zoo import ZOO, ZooEntry
 from tests.gluon.network.network_samples import SMALL, TYPED, make_batch, make_model
 
 
@@ -50,7 +50,7 @@ def test_zoo_weights_give_gluonnlps_logits(kind, tmp_path, monkeypatch):
     name = "tiny_" + kind
     epsilon = 1e-5 if kind == "roberta" else 1e-12
     architecture = SMALL if kind == "roberta" else TYPED
-    monkeypatch.setitem(teachers.ZOO, name, ZooEntry(name, "none", epsilon))
+    monkeypatch.setitem(ZOO, name, ZooEntry(name, "none", epsilon))
     # The checkpoint's vocabulary counts, not the preset's.
     preset = architecture.replace(vocabulary_size=77)
     monkeypatch.setattr(teachers, "get_architecture", lambda _: preset)
@@ -99,11 +99,9 @@ def test_folder_and_random_teachers(tmp_path):
     assert one.fingerprint == two.fingerprint != three.fingerprint
 
 
-def test_what_cannot_be_loaded_says_so(tmp_path, monkeypatch):
+def test_what_cannot_be_loaded_says_so(tmp_path):
     with pytest.raises(InputError, match="name is empty"):
         load_teacher("")
-    with pytest.raises(InputError, match="neither a folder nor one of bert_12_768_12"):
-        load_teacher("bort_4_8_768_1024")
     with pytest.raises(InputError, match="is unknown"):
         load_teacher("no_such_model", random_seed=1)
     with pytest.raises(InputError, match="not both"):
@@ -118,25 +116,3 @@ def test_what_cannot_be_loaded_says_so(tmp_path, monkeypatch):
     save_model_folder(tmp_path / "classifier", classifier)
     with pytest.raises(InputError, match="has no masked-token decoder"):
         load_teacher(str(tmp_path / "classifier"))
-
-    def no_network(*_, **__):
-        print("Downloading")
-        raise ConnectionError("a long story\nover several lines")
-
-    monkeypatch.setattr(model_store, "get_model_file", no_network)
-    with pytest.raises(InputError) as caught:
-        load_teacher("roberta_24_1024_16", root=tmp_path)
-    assert "roberta_24_1024_16" in str(caught.value)
-    assert "cannot be downloaded" in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_failed_download_prints_nothing_to_stdout(tmp_path, monkeypatch, capsys):
-    def no_network(*_, **__):
-        print("Downloading")
-        raise ConnectionError
-
-    monkeypatch.setattr(model_store, "get_model_file", no_network)
-    with pytest.raises(InputError):
-        load_teacher("roberta_12_768_12", root=tmp_path)
-    assert capsys.readouterr().out == ""
