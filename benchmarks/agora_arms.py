@@ -226,7 +226,7 @@ class Arms:
     def _agora(self, task: str, seed: int, work: Path) -> Optional[Dict[str, Any]]:
         from bort.gluon.agora.plan import SETTINGS_FILE, AgoraPlan
         from bort.gluon.agora.run import run_agora_in_folder
-        from bort.gluon.finetuning.run import StartingPoint
+        from bort.gluon.finetuning.starting_point import StartingPoint
         from bort.ranks import SingleProcess
 
         began = time.perf_counter()
@@ -263,7 +263,7 @@ class Arms:
 
         from bort.gluon.agora.baselines import best_of, labelled_by
         from bort.gluon.agora.models import GluonSocrates
-        from bort.gluon.finetuning.run import StartingPoint
+        from bort.gluon.finetuning.starting_point import StartingPoint
 
         mine = self._task(task, f"gold-{seed}" if arm == "gold" else f"seed-{seed}")
         sets = self._sets(task, seed)

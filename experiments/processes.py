@@ -9,8 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Callable, List, Sequence, Tuple, TypeVar
 
 from bort.errors import WorkError
+from bort.process.progress import Progress
 from bort.process.threads import available_cores
-from bort.storage.run_folder import Progress
 
 T = TypeVar("T")
 

@@ -29,8 +29,8 @@ def main() -> None:
 def _work(parsed: argparse.Namespace) -> int:
     config = InferenceBenchmarkConfig.from_arguments(parsed)
     from bort.engines.benchmark import as_table, conditions, measure_inference
+    from bort.process.progress import RowProgress
     from bort.storage.files import atomic_write, write_json
-    from bort.storage.run_folder import RowProgress
 
     progress = RowProgress("rounds", True)
     before = conditions()

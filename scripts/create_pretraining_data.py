@@ -13,7 +13,7 @@ import sys
 from typing import Optional
 
 from bort.process.command import make_parser, run_command
-from bort.storage.run_folder import Progress
+from bort.process.progress import Progress
 from data.corpus.preparation import CorpusConfig, create_corpus
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from bort.process.command import make_parser, run_command
-from bort.storage.run_folder import RowProgress
+from bort.process.progress import RowProgress
 from bort.tasks.metrics import as_published, mean_score
 from bort.tasks.published import measured_row, published_rows, score_table
 from bort.tasks.records import TaskRecord, get_task

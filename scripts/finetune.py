@@ -44,7 +44,8 @@ def _work(parsed: argparse.Namespace) -> int:
     record = get_task(paths.task_name)
     stop = StopRequest().install()
     from bort.gluon.distributed import find_communicator
-    from bort.gluon.finetuning.run import run_seeds, starting_point
+    from bort.gluon.finetuning.run import run_seeds
+    from bort.gluon.finetuning.starting_point import starting_point
     from data.tasks.report_split import open_agora_task
     from data.tasks.sample_vocabulary import train_sample_vocabulary
     from data.tasks.sets import open_task_data

@@ -52,7 +52,7 @@ def _work(parsed: argparse.Namespace) -> int:
     from bort.gluon.agora.run import run_agora_in_folder
     from bort.gluon.agora.sample import make_sample_models
     from bort.gluon.distributed import find_communicator
-    from bort.gluon.finetuning.run import StartingPoint, starting_point
+    from bort.gluon.finetuning.starting_point import StartingPoint, starting_point
     from data.tasks.report_split import open_agora_task
     from data.tasks.sample_vocabulary import train_sample_vocabulary
     from data.tasks.sets import open_task_data

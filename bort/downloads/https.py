@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
 from bort.errors import InputError, WorkError
+from bort.process.progress import Progress
 from bort.storage.files import read_json, sha256_of_file, sync_folder, write_json
-from bort.storage.run_folder import Progress
 
 log = logging.getLogger(__name__)
 

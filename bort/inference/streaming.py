@@ -12,8 +12,8 @@ from bort.inference.config import AUTO, STANDARD, PredictConfig
 from bort.inference.lines import line_of, question_of, read_lines
 from bort.inference.predictor import Job, Predictor
 from bort.inference.questions import Asked
+from bort.process.progress import Progress
 from bort.storage.files import atomic_write
-from bort.storage.run_folder import Progress
 
 STANDARD_INPUT = "standard input"
 _BLOCK = 1 << 20

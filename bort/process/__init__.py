@@ -1,1 +1,1 @@
-"""The process of a command: its frame, stop requests, threads."""
+"""The process of a command: its frame, stop requests, threads, progress."""

@@ -9,9 +9,9 @@ from typing import Any, Callable, Dict, List, Tuple
 import numpy as np
 
 from bort.errors import InputError
+from bort.process.progress import RowProgress
 from bort.ranks import Communicator, wait_for_all
 from bort.search.config import SearchConfig
-from bort.storage.run_folder import RowProgress
 from bort.teacher.answers import LiveTeacher
 from bort.teacher.cache import DESCRIPTION_FILE, CacheKey, TeacherCache
 from bort.teacher.filling import ROWS_PER_PART, FillHooks, fill_cache

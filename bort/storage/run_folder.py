@@ -1,4 +1,4 @@
-"""What a run leaves behind and shows: run.json, metrics.jsonl, TensorBoard scalars, progress."""
+"""What a run leaves behind: run.json, metrics.jsonl, TensorBoard scalars."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ import sys
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Protocol
-
-from tqdm import tqdm
+from typing import Any, Mapping, Optional, Protocol
 
 from bort.errors import InputError, WorkError
 from bort.storage.files import atomic_write, write_json
 
 log = logging.getLogger(__name__)
-
-tqdm.monitor_interval = 0  # no thread of its own: processes may be forked while a bar is shown
 
 _RECORDED_PACKAGES = ("numpy", "mxnet", "mxnet-cu101", "mxnet-cu112", "gluonnlp", "horovod")
 
@@ -141,101 +137,3 @@ def refuse_existing_run(folder: Path, what: str = "--resume continues it") -> No
         raise InputError(f"{folder}: is a file, a folder is expected")
     if (folder / "run.json").exists():
         raise InputError(f"{folder}: already holds a run ({what}, or name another folder)")
-
-
-class Progress:
-    """A bar with an ETA where a person watches, a plain line every few seconds where not.
-
-    Args:
-        total: units in all; None where nobody knows, and then there is no ETA.
-        what: title.
-        unit: what is counted.
-        done: units that are done already.
-        enabled: whether this process shows anything.
-        seconds_between_lines: of the plain lines.
-    """
-
-    def __init__(
-        self,
-        total: Optional[int],
-        what: str,
-        *,
-        unit: str = "step",
-        done: int = 0,
-        enabled: bool = True,
-        seconds_between_lines: float = 15.0,
-    ) -> None:
-        self._what, self._total, self._done, self._first = what, total, done, done
-        self._enabled = enabled
-        self._unit = unit
-        self._between = seconds_between_lines
-        self._began = self._spoke = time.monotonic()
-        self._bar: Any = None
-        if enabled and sys.stderr.isatty():
-            self._bar = tqdm(
-                total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True, leave=True
-            )
-
-    def advance(self, count: int = 1, **numbers: float) -> None:
-        """Say that `count` more units are done, with numbers to show beside the bar."""
-        self._done += count
-        shown = {name: f"{value:.4g}" for name, value in numbers.items()}
-        if self._bar is not None:
-            if shown:
-                self._bar.set_postfix(shown, refresh=False)
-            self._bar.update(count)
-            return
-        now = time.monotonic()
-        finished = count > 0 and self._total is not None and self._done >= self._total
-        if self._enabled and (now - self._spoke >= self._between or finished):
-            self._spoke = now
-            log.info("%s", self._line(now, shown))
-
-    def close(self) -> None:
-        """End the bar."""
-        if self._bar is not None:
-            self._bar.close()
-
-    def _line(self, now: float, shown: Dict[str, str]) -> str:
-        rate = (self._done - self._first) / max(1e-9, now - self._began)
-        numbers = "".join(f", {name} {value}" for name, value in shown.items())
-        if self._total is None:
-            return (
-                f"{self._what}: {self._done}, {now - self._began:.0f} s, "
-                f"{rate:.0f} {self._unit}s a second{numbers}"
-            )
-        left = (self._total - self._done) / rate if rate > 0 else 0.0
-        return (
-            f"{self._what}: {self._done}/{self._total}, "
-            f"{now - self._began:.0f} s, {left:.0f} s left{numbers}"
-        )
-
-
-class RowProgress:
-    """A `Progress` of work that says itself how much of it is done and how much there is.
-
-    Args:
-        what: title.
-        enabled: whether this process shows anything.
-    """
-
-    def __init__(self, what: str, enabled: bool = True) -> None:
-        self._what = what
-        self._enabled = enabled
-        self._progress: Optional[Progress] = None
-        self._done = 0
-
-    def show(self, done: int, total: int) -> None:
-        """`done` of `total` rows are done; what was done before the first call took no time."""
-        if self._progress is None:
-            self._progress = Progress(
-                total, self._what, unit="row", done=done, enabled=self._enabled
-            )
-        else:
-            self._progress.advance(done - self._done)
-        self._done = done
-
-    def close(self) -> None:
-        """End the bar."""
-        if self._progress is not None:
-            self._progress.close()

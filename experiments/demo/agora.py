@@ -123,7 +123,7 @@ def _run(config: DemoConfig, folder: Path, seed: int, way: str) -> Dict[str, Any
     import mxnet as mx
 
     from bort.gluon.agora.baselines import best_of
-    from bort.gluon.finetuning.run import StartingPoint
+    from bort.gluon.finetuning.starting_point import StartingPoint
 
     work = folder / FOLDER / f"{way}-{seed}"
     task = _task(config, folder, f"seed-{seed}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from bort.storage.run_folder import Progress
+from bort.process.progress import Progress
 from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
 from bort.text.vocabularies import load_vocabulary
 from data.corpus.documents import read_documents

@@ -9,7 +9,8 @@ import pytest
 
 from bort import Predictor
 from bort.errors import InputError
-from bort.gluon.finetuning.run import StartingPoint, run_finetuning
+from bort.gluon.finetuning.run import run_finetuning
+from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.inference.results import Choice, Classification, Judgements, Regression
 from bort.ranks import SingleProcess

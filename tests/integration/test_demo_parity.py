@@ -17,7 +17,8 @@ import pytest
 from benchmarks.precision_loss import measure
 from bort.export.exporting import ExportSource, export_huggingface, export_onnx
 from bort.gluon.agora.sample import make_socrates
-from bort.gluon.finetuning.run import StartingPoint, run_finetuning
+from bort.gluon.finetuning.run import run_finetuning
+from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.gluon.network.array_network import answers, read_network, write_network
 from bort.gluon.network.model_folder import load_model_folder
 from bort.ranks import SingleProcess

@@ -1,14 +1,13 @@
-"""Run folders and progress: what is kept, what is dropped on resuming, what is shown."""
+"""Run folders: what is kept, what is dropped on resuming, what is refused."""
 
 from __future__ import annotations
 
 import json
-import logging
 
 import pytest
 
 from bort.errors import InputError
-from bort.storage.run_folder import Progress, RunFolder, refuse_existing_run
+from bort.storage.run_folder import RunFolder, refuse_existing_run
 
 
 def lines(folder):
@@ -65,32 +64,3 @@ def test_the_record_holds_settings_and_versions(tmp_path):
         refuse_existing_run(tmp_path)
     with pytest.raises(InputError, match="is a file"):
         refuse_existing_run(tmp_path / "run.json")
-
-
-def test_progress_without_a_terminal_is_lines_with_time_left(caplog):
-    with caplog.at_level(logging.INFO):
-        progress = Progress(4, "learning", seconds_between_lines=0.0)
-        for _ in range(4):
-            progress.advance(loss=0.5)
-        progress.advance(0)
-    assert len(caplog.messages) >= 4
-    assert "learning: 4/4" in caplog.messages[3]
-    assert "s left, loss 0.5" in caplog.messages[0]
-
-
-def test_a_rank_that_shows_nothing_shows_nothing(caplog):
-    with caplog.at_level(logging.INFO):
-        progress = Progress(1, "silent", enabled=False, seconds_between_lines=0.0)
-        progress.advance()
-    assert caplog.messages == []
-
-
-def test_progress_without_a_known_end_says_how_fast_it_goes(caplog):
-    with caplog.at_level(logging.INFO):
-        progress = Progress(None, "reading", unit="line", seconds_between_lines=0.0)
-        progress.advance(3)
-        progress.close()
-    (message,) = caplog.messages
-    assert message.startswith("reading: 3, ")
-    assert message.endswith("lines a second")
-    assert "left" not in message

@@ -18,7 +18,7 @@ from bort.agora.timaeus_config import TimaeusConfig
 from bort.agora.trainings import Training, Trainings
 from bort.gluon.agora.outcome import score_report
 from bort.gluon.agora.trainer import GluonTimaeus
-from bort.gluon.finetuning.run import StartingPoint
+from bort.gluon.finetuning.starting_point import StartingPoint
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.errors import InputError
 from bort.gluon.agora.models import GluonSocrates
-from bort.gluon.finetuning.run import HELD_OUT, StartingPoint
+from bort.gluon.finetuning.run import HELD_OUT
+from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.network.model_folder import DESCRIPTION_FILE
 from bort.storage.files import read_json, sha256_of_file
 from bort.tasks.judging import TaskSet

@@ -12,7 +12,8 @@ import mxnet as mx
 
 from bort.architecture import get_architecture
 from bort.gluon.finetuning.finetune import MODEL
-from bort.gluon.finetuning.run import StartingPoint, run_finetuning
+from bort.gluon.finetuning.run import run_finetuning
+from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import save_model_folder
 from bort.ranks import Communicator, SingleProcess, wait_for_all

@@ -23,7 +23,8 @@ from bort.gluon.finetuning.finetune import (
     check_lengths,
     finetune,
 )
-from bort.gluon.finetuning.run import StartingPoint, build_classifier, describe
+from bort.gluon.finetuning.run import describe
+from bort.gluon.finetuning.starting_point import StartingPoint, build_classifier
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.gluon.network.parameters import collect_arrays, set_parameters

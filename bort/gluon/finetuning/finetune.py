@@ -18,8 +18,9 @@ from bort.gluon.finetuning.trainer import ClassificationTrainer, FinetuningRepor
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
+from bort.process.progress import Progress
 from bort.ranks import Communicator
-from bort.storage.run_folder import MetricsWriter, NullWriter, Progress
+from bort.storage.run_folder import MetricsWriter, NullWriter
 from bort.text.batch_plan import BatchPlan, plan_evaluation
 from bort.text.batches import Prefetcher
 from bort.text.labelled import LabelledBatch, LabelledExamples, make_labelled_batch

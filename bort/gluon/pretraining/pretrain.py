@@ -20,8 +20,9 @@ from bort.gluon.pretraining.evaluation import (
 )
 from bort.gluon.pretraining.trainer import DistillationTrainer, StepReport
 from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
+from bort.process.progress import Progress
 from bort.ranks import Communicator
-from bort.storage.run_folder import MetricsWriter, NullWriter, Progress
+from bort.storage.run_folder import MetricsWriter, NullWriter
 from bort.teacher.answers import TeacherAnswers
 from bort.text.batch_plan import BatchPlan
 from bort.text.batches import Prefetcher, make_batch

@@ -15,6 +15,7 @@ from bort.errors import InputError
 from bort.gluon.distributed import choose_context
 from bort.gluon.search.candidate_error import DistillationError
 from bort.gluon.search.candidate_latency import GluonLatency
+from bort.process.progress import Progress
 from bort.ranks import Communicator, any_rank, own_share, wait_for_all
 from bort.report.search_figure import draw_search
 from bort.search.config import SearchConfig
@@ -29,7 +30,6 @@ from bort.search.table import as_csv, as_text
 from bort.search.w_coefficient import w_coefficient
 from bort.storage.files import atomic_write, read_json, write_json
 from bort.storage.run_claim import claim_folder
-from bort.storage.run_folder import Progress
 from bort.teacher.answers import LiveTeacher
 
 log = logging.getLogger(__name__)

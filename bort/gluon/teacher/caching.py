@@ -11,8 +11,8 @@ import numpy as np
 from bort.errors import InputError
 from bort.gluon.distributed import choose_context
 from bort.gluon.teacher.choosing import load_teacher_on
+from bort.process.progress import RowProgress
 from bort.ranks import Communicator
-from bort.storage.run_folder import RowProgress
 from bort.teacher.cache import CacheKey, TeacherCache
 from bort.teacher.config import TeacherCacheConfig
 from bort.teacher.filling import FillHooks, fill_cache

@@ -10,7 +10,7 @@ from bort.agora.task_data import make_agora_task
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.gluon.agora.plan import AgoraPlan
 from bort.gluon.agora.sample import make_sample_models
-from bort.gluon.finetuning.run import StartingPoint
+from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.ranks import SingleProcess
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
-from bort.gluon.finetuning.run import StartingPoint, run_finetuning, run_seeds
+from bort.gluon.finetuning.run import run_finetuning, run_seeds
+from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.ranks import SingleProcess
 from bort.tasks.judging import make_judge

@@ -1,0 +1,136 @@
+"""Where a fine-tuning starts: the pre-trained encoder with a head for the task."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Optional, Tuple
+
+import mxnet as mx
+
+from bort.architecture import get_architecture
+from bort.errors import InputError
+from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.model import BortModel
+from bort.gluon.network.model_folder import load_model_folder
+from bort.gluon.network.parameters import collect_arrays, load_parameters, set_parameters
+from bort.gluon.network.pretrained import PARAMETERS_FILE, PARAMETERS_URL, RELEASED_VOCABULARY
+from bort.tasks.formulations import output_count
+from bort.tasks.judging import TaskData
+from bort.tasks.records import EXTRA_LAYER
+from bort.text.vocabularies import load_vocabulary
+from bort.text.vocabulary import Vocabulary
+from bort.training.finetuning_config import FinetuningConfig, FinetuningPaths
+
+log = logging.getLogger(__name__)
+
+_NOT_ENCODER = ("decoder.", "classifier.", "pooler.")
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """Where the encoder's weights come from.
+
+    Attributes:
+        pretrained: a model folder or a `.params` file; None draws random weights.
+        architecture: of a `.params` file or of random weights.
+    """
+
+    pretrained: Optional[str]
+    architecture: str
+
+
+def starting_point(
+    paths: FinetuningPaths,
+    sample_architecture: str,
+    make_sample_vocabulary: Callable[[], Vocabulary],
+) -> Tuple[StartingPoint, Vocabulary]:
+    """Where the weights come from, and the vocabulary that belongs to them.
+
+    Args:
+        paths: what the user named.
+        sample_architecture: of the small model of random weights that `--sample` starts from when
+            none is named.
+        make_sample_vocabulary: makes its vocabulary.
+
+    Raises:
+        InputError: nothing is named and the released weights are not there.
+    """
+    source = paths.pretrained_parameters
+    if source is None and paths.sample:
+        log.info("no --pretrained_parameters: a small model of random weights is made")
+        vocabulary = (
+            make_sample_vocabulary() if paths.vocab is None else load_vocabulary(paths.vocab)
+        )
+        return StartingPoint(None, sample_architecture), vocabulary
+    if source is None:
+        source = str(Path("model") / PARAMETERS_FILE)
+        if not Path(source).is_file():
+            raise InputError(
+                f"{source}: no such file; download it from {PARAMETERS_URL} to that place, name "
+                "another model with --pretrained_parameters, or try --sample"
+            )
+    if not Path(source).exists():
+        raise InputError(f"{source}: no such file or folder")
+    inside = Path(source) / "vocabulary"
+    name = paths.vocab or (str(inside) if Path(source).is_dir() else RELEASED_VOCABULARY)
+    return StartingPoint(source, paths.architecture), load_vocabulary(name)
+
+
+def build_classifier(
+    data: TaskData, start: StartingPoint, config: FinetuningConfig, context: mx.Context
+) -> BortClassifier:
+    """The pre-trained encoder with a fresh head for the task, or a fine-tuned one to go on with.
+
+    Raises:
+        InputError: a model of another vocabulary, or one fine-tuned with other labels.
+    """
+    classes = output_count(data.record, data.options)
+    head = "release" if config.head == "release" else "linear"
+    if config.head == "paper" and data.record.head == EXTRA_LAYER:
+        head = "two_linear"
+    mx.random.seed(config.seed)
+    model = _encoder(data, start, config, context)
+    network = BortClassifier(model, classes, config.dropout, head)
+    network.initialize(ctx=context)
+    return network
+
+
+def _encoder(
+    data: TaskData, start: StartingPoint, config: FinetuningConfig, context: mx.Context
+) -> BortModel:
+    size = len(data.vocabulary)
+    source = start.pretrained
+    if source is not None and Path(source).is_dir():
+        network, _ = load_model_folder(source, context, grad_req="null", use_decoder=False)
+        found = network.bort if isinstance(network, BortClassifier) else network
+        if found.architecture.vocabulary_size != size:
+            raise InputError(
+                f"{source}: knows {found.architecture.vocabulary_size} words, "
+                f"the vocabulary has {size}"
+            )
+        model = BortModel(
+            found.architecture,
+            dropout=config.dropout,
+            use_decoder=False,
+            layer_norm_eps=found.layer_norm_eps,
+        )
+        arrays = collect_arrays(found)
+        kept = {n: value for n, value in arrays.items() if not n.startswith(_NOT_ENCODER)}
+        set_parameters(model, kept, source, context)
+        return model
+    architecture = get_architecture(start.architecture)
+    if source is None:
+        architecture = architecture.replace(vocabulary_size=size)
+    elif architecture.vocabulary_size != size:
+        raise InputError(
+            f"{source}: {start.architecture} has {architecture.vocabulary_size} words, "
+            f"the vocabulary {size}"
+        )
+    model = BortModel(architecture, dropout=config.dropout, use_decoder=False)
+    if source is None:
+        model.initialize(ctx=context)
+    else:
+        load_parameters(model, source, context, ignore=_NOT_ENCODER)
+    return model

@@ -1,0 +1,36 @@
+"""Progress: plain lines where nobody watches, with the time left where the end is known."""
+
+from __future__ import annotations
+
+import logging
+
+from bort.process.progress import Progress
+
+
+def test_progress_without_a_terminal_is_lines_with_time_left(caplog):
+    with caplog.at_level(logging.INFO):
+        progress = Progress(4, "learning", seconds_between_lines=0.0)
+        for _ in range(4):
+            progress.advance(loss=0.5)
+        progress.advance(0)
+    assert len(caplog.messages) >= 4
+    assert "learning: 4/4" in caplog.messages[3]
+    assert "s left, loss 0.5" in caplog.messages[0]
+
+
+def test_a_rank_that_shows_nothing_shows_nothing(caplog):
+    with caplog.at_level(logging.INFO):
+        progress = Progress(1, "silent", enabled=False, seconds_between_lines=0.0)
+        progress.advance()
+    assert caplog.messages == []
+
+
+def test_progress_without_a_known_end_says_how_fast_it_goes(caplog):
+    with caplog.at_level(logging.INFO):
+        progress = Progress(None, "reading", unit="line", seconds_between_lines=0.0)
+        progress.advance(3)
+        progress.close()
+    (message,) = caplog.messages
+    assert message.startswith("reading: 3, ")
+    assert message.endswith("lines a second")
+    assert "left" not in message
