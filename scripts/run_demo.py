@@ -1,12 +1,19 @@
-"""The demonstration: a small student learns from a larger teacher, beside one that learns alone."""
+"""Run the demonstration: a small student learns from a larger teacher, and another one by itself.
+
+The tables of the results go to stdout. The file results.json in --folder has all numbers.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 
 from bort.process.command import make_parser, run_command
 from experiments.demo.plan import DemoConfig, make_config
+
+SHOWN = ("mlm_accuracy", "mlm_loss", "perplexity", "agora", "seconds", "time_to_equal_accuracy")
+"""The fields of results.json that --json prints; curves and rankings stay in the file."""
 
 
 def main() -> None:
@@ -16,17 +23,23 @@ def main() -> None:
     for action in parser._actions:
         if action.dest not in ("help", "debug"):
             action.default = None  # what is not given depends on the corpus
+    parser.add_argument(
+        "--json", action="store_true", help="print the main results as JSON, the tables to stderr"
+    )
     run_command(parser, _work)
 
 
 def _work(parsed: argparse.Namespace) -> int:
-    given = {name: value for name, value in vars(parsed).items() if name not in ("debug", "corpus")}
-    config = make_config(parsed.corpus, **given)
-    from experiments.demo.experiment import run_demo
+    given = {name: getattr(parsed, name) for name in DemoConfig.__dataclass_fields__}
+    config = make_config(given.pop("corpus"), **given)
+    from experiments.demo.experiment import run_demo, summary
 
     results = run_demo(config)
-    shown = ("mlm_accuracy", "mlm_loss", "perplexity", "agora", "seconds", "time_to_equal_accuracy")
-    print(json.dumps({name: results[name] for name in shown if name in results}, indent=2))
+    if parsed.json:
+        logging.getLogger(__name__).info("%s\n", summary(results))
+        print(json.dumps({name: results[name] for name in SHOWN if name in results}, indent=2))
+    else:
+        print(summary(results))
     return 0
 
 

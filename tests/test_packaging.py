@@ -92,7 +92,8 @@ def build_wheel(project_root: Path, tmp_path: Path) -> Path:
     """The wheel of a copy of the project, so that nothing is left beside its sources."""
     source = tmp_path / "source"
     source.mkdir()
-    shutil.copy(project_root / "pyproject.toml", source)
+    for name in ("pyproject.toml", "LICENSE"):
+        shutil.copy(project_root / name, source)
     for folder in ("bort", "data", "experiments", "scripts", "tests"):
         if (project_root / folder).is_dir():
             shutil.copytree(
@@ -116,6 +117,10 @@ def build_wheel(project_root: Path, tmp_path: Path) -> Path:
 def test_the_wheel_holds_the_library_alone(project_root: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(build_wheel(project_root, tmp_path)) as archive:
         names = archive.namelist()
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        fields = archive.read(metadata).decode("utf-8").splitlines()
+    assert "License: Apache-2.0" in fields
+    assert [name for name in names if name.endswith("/LICENSE")]
     assert {name.split("/")[0].split("-")[0] for name in names} == {"bort"}
     modules = {
         path.relative_to(project_root).as_posix() for path in (project_root / "bort").rglob("*.py")

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, Mapping
 
 from bort.errors import InputError
 from bort.search.ranking import SearchResult
@@ -76,12 +76,26 @@ def run_demo(config: DemoConfig) -> Dict[str, Any]:
         save(folder, results, runs)
     results["seconds"] = dict(seconds)
     write_json(folder / "results.json", results)
-    log.info("\n%s\n", table(results))
-    if compared is not None:
-        log.info("%s\n", "\n".join(lines(compared)))
-    log.info("figure: %s", folder / "learning_curves.png")
-    log.info("numbers: %s (%.0f s in all)", folder / "results.json", sum(seconds.values()))
     return results
+
+
+def summary(results: Mapping[str, Any]) -> str:
+    """The results as text: the tables, then where the figure and all numbers are.
+
+    Args:
+        results: what `run_demo` returned.
+    """
+    folder, seconds = Path(results["settings"]["folder"]), sum(results["seconds"].values())
+    parts = ["", table(results), ""]
+    if "agora" in results:
+        parts += [*lines(results["agora"]), ""]
+    return "\n".join(
+        [
+            *parts,
+            f"figure: {folder / 'learning_curves.png'}",
+            f"numbers: {folder / 'results.json'} ({seconds:.0f} s in all)",
+        ]
+    )
 
 
 def _with_student(config: DemoConfig, search: SearchResult) -> DemoConfig:

@@ -79,16 +79,32 @@ def check_agora(found) -> None:
 def test_generated_english(tmp_path):
     folder = tmp_path / "demo"
     small = ["--documents", "400", "--vocabulary_size", "700", "--held_out_share", "0.1"]
-    done = run("--folder", folder, *small, *FEW)
+    done = run("--folder", folder, *small, *FEW, "--json")
     check_results(folder, done.stdout)
     check_agora(json.loads((folder / "results.json").read_text())["agora"])
     assert "at most 10 minutes" in done.stderr
     assert "seed 1: plain fine-tuning" in done.stderr
     assert "student by distillation" in done.stderr
     again = run("--folder", folder, *small, *FEW)
-    once, twice = json.loads(done.stdout), json.loads(again.stdout)
+    once, twice = json.loads(done.stdout), json.loads((folder / "results.json").read_text())
     assert once["mlm_loss"] == twice["mlm_loss"], "the same seed gives the same numbers"
     assert once["agora"] == twice["agora"]
+    check_ending(again.stdout, folder)
+
+
+def check_ending(printed: str, folder: Path) -> None:
+    """The tables come on stdout, and the last two lines name the figure and the file of numbers."""
+    lines = printed.splitlines()
+    assert lines[1].split() == ["loss", "accuracy", "perplexity"]
+    assert [line.split("  ")[0] for line in lines[2:5]] == [
+        "teacher",
+        "student by distillation",
+        "student, self-supervised",
+    ]
+    assert sum(line.startswith("seed 1: ") for line in lines) == 2
+    assert "{" not in printed, "JSON is printed with --json alone"
+    assert lines[-2] == f"figure: {folder / 'learning_curves.png'}"
+    assert lines[-1].startswith(f"numbers: {folder / 'results.json'} (")
 
 
 def test_a_text_file_in_its_place(tmp_path):
@@ -97,7 +113,7 @@ def test_a_text_file_in_its_place(tmp_path):
     text = sample.read_text(encoding="utf-8")
     corpus.write_text(text + "\n" + text.replace("a", "e"), encoding="utf-8")
     sizes = ["--vocabulary_size", "420", "--held_out_share", "0.3", "--batch_size", "4"]
-    done = run("--corpus", corpus, "--folder", tmp_path / "demo", *FEW, *sizes)
+    done = run("--corpus", corpus, "--folder", tmp_path / "demo", *FEW, *sizes, "--json")
     check_results(tmp_path / "demo", done.stdout)
     assert "agora" not in json.loads(done.stdout), "the task is made from generated English"
     assert "real English takes its time" in done.stderr

@@ -10,7 +10,7 @@ import pytest
 from bort.errors import InputError
 from bort.report.learning_curves import Curve
 from experiments.demo.agora import lines
-from experiments.demo.experiment import _clear
+from experiments.demo.experiment import _clear, summary
 from experiments.demo.plan import (
     LONGEST_SECONDS,
     PLANNED_SECONDS,
@@ -98,6 +98,17 @@ def test_files_and_table(tmp_path):
     text = table(found)
     assert "student by distillation" in text
     assert "seed 0: distillation is ahead by +0.400 nats and +20.0% accuracy" in text
+
+
+def test_the_summary_ends_on_the_figure_and_the_file():
+    found, _ = results()
+    found["settings"] = {"folder": "runs/somewhere"}
+    text = summary(found)
+    assert table(found) in text
+    assert text.splitlines()[-2:] == [
+        "figure: runs/somewhere/learning_curves.png",
+        "numbers: runs/somewhere/results.json (1 s in all)",
+    ]
 
 
 def test_only_an_earlier_demonstration_is_replaced(tmp_path):
