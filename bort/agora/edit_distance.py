@@ -1,39 +1,20 @@
-"""How far a new example is from the one it was made of."""
+"""The edit distance between a new example and the one that it was made from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
 
-import numpy as np
+from rapidfuzz.distance import Levenshtein
 
-from bort.agora.examples import Example, Token
+from bort.agora.examples import Example
 from bort.errors import InputError
 
 
-def levenshtein(first: Sequence[Token], second: Sequence[Token]) -> int:
-    """The least number of tokens to insert, delete or replace to make one sequence the other.
-
-    A row of the usual table at a time: with c[j] = min(above[j] + 1, diagonal[j − 1] + cost),
-    `row[j] = min over i ≤ j of c[i] + (j − i)`, which is a running minimum of c[i] − i.
-
-    >>> levenshtein("the cat sat".split(), "a cat sat down".split())
-    2
-    """
-    numbers = {token: number for number, token in enumerate(dict.fromkeys([*first, *second]))}
-    rows = [numbers[token] for token in first]
-    columns = np.array([numbers[token] for token in second], dtype=np.int64)
-    places = np.arange(len(columns) + 1)
-    row = places.copy()
-    for token in rows:
-        candidates = row + 1
-        np.minimum(candidates[1:], row[:-1] + (columns != token), out=candidates[1:])
-        row = np.minimum.accumulate(candidates - places) + places
-    return int(row[-1])
-
-
 def normalised_distance(first: Example, second: Example) -> float:
-    """Edits over tokens, 0 (equal) to 1: `Σ levenshtein / Σ max(length)`, sums over segments.
+    """Edits over tokens, 0 (equal) to 1: `Σ edits / Σ max(length)`, sums over segments.
+
+    The edits of a segment are its Levenshtein distance: the least number of tokens to insert,
+    delete or replace.
 
     Raises:
         InputError: when the examples differ in their number of segments.
@@ -48,7 +29,8 @@ def normalised_distance(first: Example, second: Example) -> float:
         )
     pairs = list(zip(first.segments, second.segments))
     longest = sum(max(len(one), len(other)) for one, other in pairs)
-    return sum(levenshtein(one, other) for one, other in pairs) / longest if longest else 0.0
+    edits = sum(Levenshtein.distance(one, other) for one, other in pairs)
+    return edits / longest if longest else 0.0
 
 
 @dataclass(frozen=True)
