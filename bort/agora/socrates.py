@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Protocol, Sequence, Tuple
 
-import numpy as np
-
 from bort.agora.examples import Example, Label, Point, content_key, round_label
 from bort.agora.store import Answered, AnswerStore
 from bort.errors import InputError, WorkError
+from bort.tasks import statistics
 
 LABELS = ("hard", "soft")
 MINIMUM_ACCURACY = 2 / 3
@@ -163,7 +162,9 @@ def check_socrates(
     """
     told = [round_label(answer.label) for answer in answers]
     gold = [point.rounded_label for point in dev]
-    check = SocratesCheck(accuracy(told, gold), matthews_correlation(told, gold))
+    check = SocratesCheck(
+        statistics.accuracy(told, gold), statistics.matthews_correlation(told, gold)
+    )
     if not check.is_strong and not allow_weak:
         raise InputError(
             f"Socrates is too weak: its dev accuracy is {check.accuracy:.4f} and its Matthews "
@@ -171,38 +172,6 @@ def check_socrates(
             "(allow_weak_socrates goes on all the same)"
         )
     return check
-
-
-def accuracy(told: Sequence[int], gold: Sequence[int]) -> float:
-    """Share of equal labels.
-
-    >>> accuracy([0, 1, 1], [0, 1, 0])
-    0.666...
-    """
-    assert len(told) == len(gold) > 0
-    return sum(one == other for one, other in zip(told, gold)) / len(gold)
-
-
-def matthews_correlation(told: Sequence[int], gold: Sequence[int]) -> float:
-    """Matthews correlation, for any number of classes: the correlation of two partitions.
-
-    With C the confusion matrix, s its sum, c its trace, t and p its row and column sums:
-    `(c s − t·p) / √((s² − p·p)(s² − t·t))`, 0 where a factor is 0.
-
-    >>> matthews_correlation([1, 1, 1], [0, 1, 1])
-    0.0
-    >>> matthews_correlation([0, 1, 2], [0, 1, 2])
-    1.0
-    """
-    assert len(told) == len(gold) > 0
-    classes = sorted({*told, *gold})
-    told_of = np.array([[label == c for c in classes] for label in told], dtype=np.int64)
-    gold_of = np.array([[label == c for c in classes] for label in gold], dtype=np.int64)
-    p, t, s = told_of.sum(axis=0), gold_of.sum(axis=0), len(gold)
-    product = int(s * s - p @ p) * int(s * s - t @ t)
-    if product == 0:
-        return 0.0
-    return float(int((told_of * gold_of).sum()) * s - int(t @ p)) / math.sqrt(product)
 
 
 def points_from(examples: Sequence[Example], answers: Sequence[Answer], labels: str) -> List[Point]:

@@ -145,26 +145,26 @@ def _components(
     points: Sequence[Point], groups: Optional[Sequence[Hashable]], text_of: Optional[TextOf]
 ) -> List[List[int]]:
     """Numbers of the points that must stay together, in the order of their first."""
+    # Late, so that commands start without SciPy.
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
     assert groups is None or len(groups) == len(points)
-    parent = list(range(len(points)))
-
-    def root(number: int) -> int:
-        while parent[number] != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
-
+    numbers: List[int] = []
+    tied_to: List[int] = []
     first: Dict[Tuple[str, Hashable], int] = {}
     for number, point in enumerate(points):
         ties: List[Tuple[str, Hashable]] = [("text", normalised_key(point.example, text_of))]
         if groups is not None:
             ties.append(("group", groups[number]))
         for tie in ties:
-            one, other = sorted((root(number), root(first.setdefault(tie, number))))
-            parent[other] = one
+            numbers.append(number)
+            tied_to.append(first.setdefault(tie, number))
+    edges = coo_matrix((np.ones(len(numbers)), (numbers, tied_to)), shape=(len(points),) * 2)
+    _, component_of = connected_components(edges, directed=False)
     found: Dict[int, List[int]] = {}
-    for number in range(len(points)):
-        found.setdefault(root(number), []).append(number)
+    for number, component in enumerate(component_of.tolist()):
+        found.setdefault(component, []).append(number)
     return list(found.values())
 
 

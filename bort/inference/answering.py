@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Iterable, List, Optional, Sequence, Tuple
+from typing import Iterable, List, Sequence, Tuple
 
 import numpy as np
+from scipy.special import softmax
 
 from bort.errors import WorkError
 from bort.inference.results import (
@@ -23,6 +24,7 @@ from bort.tasks.formulations import candidates, input_labels
 from bort.tasks.items import TaskItem
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
+from bort.teacher.top_k import largest
 from bort.text.vocabulary import Vocabulary
 
 _CHOSEN = (records.CHOICES, records.ENTITIES, records.OPTIONS)
@@ -53,19 +55,21 @@ def task_answers(
     for row in np.lexsort((features.choices, features.item_numbers)).tolist():
         rows[features.item_numbers[row]].append(row)
     answers: List[Answer] = []
+    scores = np.asarray(outputs, np.float64)
+    probabilities = softmax(scores, axis=-1)  # of all inputs at once: a row takes 5 µs alone
     for item, label, own in zip(items, decided, rows):
-        numbers = np.asarray(outputs, np.float64)[own]
+        numbers = scores[own]
         if record.is_regression:
             assert isinstance(label, float)
             answers.append(Regression(label, float(numbers[0, 0])))
         elif record.formulation == records.ANSWERS:
             assert isinstance(label, tuple)
-            right = [softmax(row)[1] for row in numbers]
-            answers.append(Judgements(label, item.texts("answers"), _floats(right)))
+            right = _floats(probabilities[own, 1])
+            answers.append(Judgements(label, item.texts("answers"), right))
         elif record.formulation in _CHOSEN:
             answers.append(_choice(record, options, item, str(label), numbers))
         else:
-            answers.append(_classification(record.labels, numbers[0], str(label)))
+            answers.append(_classification(record.labels, str(label), probabilities[own[0]]))
     return answers
 
 
@@ -83,7 +87,10 @@ def text_answers(labels: Sequence[str], outputs: np.ndarray) -> List[Answer]:
     numbers = np.asarray(outputs, np.float64)
     if not labels:
         return [Regression(float(row[0]), float(row[0])) for row in numbers]
-    return [_classification(labels, row, None) for row in numbers]
+    return [
+        _classification(labels, labels[int(row.argmax())], chances)
+        for row, chances in zip(numbers, softmax(numbers, axis=-1))
+    ]
 
 
 def filled_text(
@@ -105,40 +112,16 @@ def filled_text(
     count = min(top_k, logits.shape[1] - len(special))
     text, masks = parts[0], []
     for row, after in zip(logits, parts[1:]):
-        probabilities = softmax(row)
+        probabilities = softmax(np.asarray(row, np.float64))
         probabilities[special] = -1.0
+        (ids,), (chances,) = largest(probabilities[np.newaxis], count)
         guesses = tuple(
-            Guess(_shown(vocabulary, i), vocabulary.token_of(i), i, float(probabilities[i]))
-            for i in largest(probabilities, count)
+            Guess(_shown(vocabulary, i), vocabulary.token_of(i), i, chance)
+            for i, chance in zip(ids.tolist(), chances.tolist())
         )
         masks.append(guesses)
         text = _joined(text, vocabulary, guesses[0]) + after
     return FilledText(_without_surrogates(text), tuple(masks))
-
-
-def softmax(outputs: np.ndarray) -> np.ndarray:
-    """`exp(z) / Σ exp(z)` of one row, in float64.
-
-    >>> softmax(np.array([0.0, 0.0])).tolist()
-    [0.5, 0.5]
-    """
-    numbers = np.asarray(outputs, dtype=np.float64)
-    powers = np.exp(numbers - numbers.max())
-    probabilities: np.ndarray = powers / powers.sum()
-    return probabilities
-
-
-def largest(values: np.ndarray, count: int) -> List[int]:
-    """Places of the largest values, the largest first, of equal ones the first.
-
-    >>> largest(np.array([1.0, 3.0, 2.0, 3.0]), 3)
-    [1, 3, 2]
-    """
-    count = min(count, len(values))
-    least = np.partition(values, len(values) - count)[len(values) - count]
-    found = np.flatnonzero(values >= least)
-    order = np.lexsort((found, -values[found]))[:count]
-    return [int(place) for place in found[order]]
 
 
 def check_finite(outputs: np.ndarray) -> None:
@@ -163,14 +146,9 @@ def _choice(
     return Choice(index, label, answers, _floats(softmax(scores)))
 
 
-def _classification(
-    labels: Sequence[str], numbers: np.ndarray, decided: Optional[str]
-) -> Classification:
-    probabilities = _floats(softmax(numbers))
-    label = labels[int(numbers.argmax())] if decided is None else decided
-    return Classification(
-        label, probabilities[list(labels).index(label)], dict(zip(labels, probabilities))
-    )
+def _classification(labels: Sequence[str], label: str, probabilities: np.ndarray) -> Classification:
+    chances = _floats(probabilities)
+    return Classification(label, chances[list(labels).index(label)], dict(zip(labels, chances)))
 
 
 def _floats(numbers: Iterable[float]) -> Tuple[float, ...]:

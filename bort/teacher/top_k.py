@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple, Tuple
 
 import numpy as np
+from scipy.special import logsumexp
 
 SMALLEST_REMAINDER = 2.0**-24
 """Probability left to the other words at least: what float32 tells from 1, so that c is finite."""
@@ -23,7 +24,7 @@ def largest(logits: np.ndarray, k: int) -> Tuple[np.ndarray, np.ndarray]:
 
     Args:
         logits: float (N, V), finite.
-        k: 1 to V - 1.
+        k: 1 to V.
 
     Returns:
         (int64 (N, k) ids, (N, k) logits in the type of `logits`).
@@ -33,25 +34,18 @@ def largest(logits: np.ndarray, k: int) -> Tuple[np.ndarray, np.ndarray]:
         >>> ids.tolist(), values.tolist()
         ([[1, 3, 2]], [[3.0, 3.0, 2.0]])
     """
-    size = logits.shape[-1]
-    ids = np.argpartition(logits, size - k, axis=-1)[:, size - k :]
-    threshold = np.take_along_axis(logits, ids, axis=-1).min(axis=-1, keepdims=True)
-    tied = np.flatnonzero((logits >= threshold).sum(axis=-1) > k)
-    for row in tied:  # which of the equal ones the partition took is not defined
-        above = np.flatnonzero(logits[row] > threshold[row])
-        equal = np.flatnonzero(logits[row] == threshold[row])
-        ids[row] = np.concatenate([above, equal[: k - len(above)]])
-    ids = np.sort(ids, axis=-1)
-    values = np.take_along_axis(logits, ids, axis=-1)
-    order = np.argsort(-values, axis=-1, kind="stable")
-    return np.take_along_axis(ids, order, axis=-1), np.take_along_axis(values, order, axis=-1)
+    first = logits.shape[-1] - k
+    thresholds = np.partition(logits, first, axis=-1)[:, first]
+    ids = np.empty((len(logits), k), dtype=np.int64)
+    for row, (numbers, threshold) in enumerate(zip(logits, thresholds)):
+        found = np.flatnonzero(numbers >= threshold)  # more than k where some are equal
+        ids[row] = found[np.argsort(-numbers[found], kind="stable")[:k]]
+    return ids, np.take_along_axis(logits, ids, axis=-1)
 
 
 def log_sum_exp(logits: np.ndarray, temperature: float) -> np.ndarray:
     """`log Σ exp(logits / T)` over the last axis, in float64: (N, V) -> (N,)."""
-    scaled = logits.astype(np.float64) / temperature
-    highest = scaled.max(axis=-1, keepdims=True)
-    total: np.ndarray = np.log(np.exp(scaled - highest).sum(axis=-1)) + highest[..., 0]
+    total: np.ndarray = logsumexp(logits.astype(np.float64) / temperature, axis=-1)
     return total
 
 
@@ -138,7 +132,6 @@ def measure_deviation(
     outside = np.maximum(0.0, probabilities.sum(axis=-1) - inside.sum(axis=-1))
     own = (probabilities * scaled).sum(axis=-1)
     other = ((inside * kept).sum(axis=-1) + outside * rest) / temperature
-    peak = np.maximum(kept.max(axis=-1), rest) / temperature
-    mass = np.exp(kept / temperature - peak[:, None]).sum(axis=-1)
-    mass += (size - k) * np.exp(rest / temperature - peak)
-    return Deviation(own - other + np.log(mass) + peak - exact, outside)
+    all_logits = np.append(kept, rest[:, np.newaxis], axis=-1)
+    total_put_back = logsumexp(all_logits / temperature, b=[1] * k + [size - k], axis=-1)
+    return Deviation(own - other + total_put_back - exact, outside)

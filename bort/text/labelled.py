@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Optional, Protocol, Sequence, Tuple
 
 import numpy as np
+from scipy.special import softmax
 
 _SMALLEST = 1e-30  # of a probability, before its logarithm is taken
 
@@ -97,9 +98,9 @@ def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     >>> soften(np.array([0.9, 0.1]), 2.0).round(2).tolist()
     [0.75, 0.25]
     """
-    logarithms = np.log(np.maximum(probabilities, _SMALLEST)) / temperature
-    powers = np.exp(logarithms - logarithms.max(axis=-1, keepdims=True))
-    softened: np.ndarray = powers / powers.sum(axis=-1, keepdims=True)
+    softened: np.ndarray = softmax(
+        np.log(np.maximum(probabilities, _SMALLEST)) / temperature, axis=-1
+    )
     return softened
 
 

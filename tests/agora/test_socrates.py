@@ -5,29 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.metrics import matthews_corrcoef
 
 from bort.agora.examples import Example, Point
-from bort.agora.socrates import (
-    Answer,
-    CachedSocrates,
-    check_socrates,
-    matthews_correlation,
-    points_from,
-)
+from bort.agora.socrates import Answer, CachedSocrates, check_socrates, points_from
 from bort.agora.store import AnswerStore
 from bort.errors import InputError, WorkError
-
-LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30)
-
-
-@pytest.mark.filterwarnings("ignore:A single label was found")
-@given(pairs=LABELS)
-def test_matthews_correlation_is_scikit_learns(pairs):
-    told, gold = zip(*pairs)
-    assert matthews_correlation(told, gold) == pytest.approx(matthews_corrcoef(gold, told))
 
 
 def points(*labels):

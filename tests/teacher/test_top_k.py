@@ -105,6 +105,16 @@ def test_equal_logits_are_taken_in_the_order_of_their_ids():
     assert ids[1].tolist() == ones + zeros[: 150 - len(ones)]
 
 
+@given(
+    st.lists(st.lists(st.integers(-3, 3), min_size=5, max_size=5), min_size=1, max_size=9),
+    st.integers(1, 5),
+)
+def test_the_largest_are_those_of_a_stable_sort(rows, k):
+    ids, _ = largest(np.array(rows, dtype=np.float64), k)
+    expected = [sorted(range(5), key=lambda place: (-row[place], place))[:k] for row in rows]
+    assert ids.tolist() == expected
+
+
 def test_a_sure_teacher_leaves_the_rest_a_finite_logit():
     """Rounding may make the kept words weigh more than everything."""
     values = np.array([[60.0, 0.0], [10.0, 10.0]], dtype=np.float32)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 import numpy as np
-from scipy.special import erf
+from scipy.special import erf, softmax
 
 from bort.formats.huggingface.tensor_file import TENSORS_FILE, read_tensors
 from bort.storage.files import read_json
@@ -101,9 +101,9 @@ class HuggingFaceReference:
         )
         scores = query @ key.swapaxes(2, 3) / math.sqrt(hidden // heads)
         scores = np.where(counts[:, None, None, :], scores, -np.inf)
-        powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        chances = powers / powers.sum(axis=-1, keepdims=True)
-        context: np.ndarray = (chances @ value).swapaxes(1, 2).reshape(rows, length, hidden)
+        context: np.ndarray = (
+            (softmax(scores, axis=-1) @ value).swapaxes(1, 2).reshape(rows, length, hidden)
+        )
         return context
 
     def _decode(self, x: np.ndarray, epsilon: Optional[float]) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
+from scipy.special import softmax
 
 from bort.agora.examples import Example, Token, content_key
 from bort.agora.socrates import Answer
@@ -73,8 +74,7 @@ class GluonSocrates:
         outputs = classifier.outputs(asked, SingleProcess(), self._batch_size)
         if self._record.label_range is not None:
             return [Answer(float(v)) for v in np.clip(outputs[:, 0], *self._record.label_range)]
-        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        return [Answer.from_probabilities(row) for row in powers / powers.sum(axis=1)[:, None]]
+        return [Answer.from_probabilities(row) for row in softmax(outputs, axis=1)]
 
     def _open(self) -> TaskClassifier:
         classifier = TaskClassifier.load(self._folder, self._context)
@@ -166,8 +166,7 @@ class MaskedWords:
             return []
         order = np.argsort(-logits[fitting], kind="stable")[: self._count]
         chosen = fitting[order]
-        powers = np.exp(logits[chosen] - logits[chosen].max())
-        weights = powers / powers.sum()
+        weights = softmax(logits[chosen])
         return [(white + self._words[int(i)], float(w)) for i, w in zip(chosen, weights) if w > 0]
 
 
