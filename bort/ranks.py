@@ -99,23 +99,23 @@ def broadcast_bytes(communicator: Communicator, content: bytes) -> bytes:
     return received.tobytes()
 
 
-def decide(communicator: Communicator, decision: Callable[[], Any]) -> Any:
-    """Let rank 0 call `decision`, and return its value on every rank.
+def on_rank_0(communicator: Communicator, work: Callable[[], Any]) -> Any:
+    """Call `work` on rank 0 alone, and return its value on every rank.
 
-    Use it where ranks could see different things, such as files that one of them is about to
-    write: no rank returns before rank 0 has decided.
+    Use it for what one rank does for all, and for decisions about things that ranks could see
+    differently, such as files: no rank returns before rank 0 is done.
 
     Args:
         communicator: the ranks.
-        decision: returns JSON values (tuples come back as lists); called on rank 0 only.
+        work: returns JSON values; tuples come back as lists.
 
     Raises:
-        InputError, WorkError: on every rank, when `decision` raises it on rank 0.
+        InputError, WorkError: on every rank, when `work` raises it on rank 0.
     """
     answer: Dict[str, Any] = {}
     if communicator.rank == 0:
         try:
-            answer = {"value": decision()}
+            answer = {"value": work()}
         except BortError as error:
             if communicator.size == 1:
                 raise

@@ -14,9 +14,9 @@ from bort.ranks import (
     SingleProcess,
     any_rank,
     broadcast_bytes,
-    decide,
     gather,
     launched_ranks,
+    on_rank_0,
     own_share,
     wait_for_all,
 )
@@ -77,7 +77,7 @@ def test_rank_0_decides_for_all(size):
             asked.append(ranks.rank)
             return {"known": True, "score": 0.1 + 0.2, "name": "größe", "list": (1, None)}
 
-        return decide(ranks, decision)
+        return on_rank_0(ranks, decision)
 
     expected = {"known": True, "score": 0.1 + 0.2, "name": "größe", "list": [1, None]}
     assert on_ranks(size, work) == [expected] * size
@@ -99,7 +99,7 @@ def test_an_error_of_the_decision_ends_every_rank(size, raised, expected):
 
     def work(ranks):
         with pytest.raises(expected, match="^folder: holds a run$") as caught:
-            decide(ranks, refuse)
+            on_rank_0(ranks, refuse)
         return caught.value.exit_status
 
     assert on_ranks(size, work) == [expected.exit_status] * size

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Protocol, Sequence, Tuple
+from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 from bort.agora.examples import Example, Label, Point, content_key, round_label
 from bort.agora.store import Answered, AnswerStore
 from bort.errors import InputError, WorkError
+from bort.ranks import ALONE, Communicator, on_rank_0
 from bort.tasks import statistics
 
 LABELS = ("hard", "soft")
@@ -66,8 +67,7 @@ class CachedSocrates:
     Args:
         labeller: Socrates; not called for what the store holds.
         store: keeps the answers; None keeps them in memory only.
-        rank: of this process.
-        wait: returns when all ranks have called it.
+        communicator: the ranks that ask together.
         chunk: examples asked at a time.
     """
 
@@ -76,16 +76,14 @@ class CachedSocrates:
         labeller: SocratesLabeller,
         store: Optional[AnswerStore] = None,
         *,
-        rank: int = 0,
-        wait: Callable[[], None] = lambda: None,
+        communicator: Communicator = ALONE,
         chunk: int = 64,
     ) -> None:
-        assert store is not None or rank == 0
+        assert store is not None or communicator.size == 1
         self.fingerprint = labeller.fingerprint
         self._labeller = labeller
         self._store = store
-        self._rank = rank
-        self._wait = wait
+        self._communicator = communicator
         self._chunk = chunk
         self._known: Dict[str, Answer] = {}
 
@@ -97,19 +95,19 @@ class CachedSocrates:
         """
         keys = [content_key([self.fingerprint, example.segments]) for example in examples]
         self._read()
-        if self._rank == 0:
-            missing = {key: e for key, e in zip(keys, examples) if key not in self._known}
-            items = list(missing.items())
-            for start in range(0, len(items), self._chunk):
-                self._ask(items[start : start + self._chunk])
-        self._wait()  # the others read what rank 0 has written
-        self._read()
+        missing = {key: e for key, e in zip(keys, examples) if key not in self._known}
+        on_rank_0(self._communicator, lambda: self._ask_in_chunks(list(missing.items())))
+        self._read()  # what rank 0 has written
         return [self._known[key] for key in keys]
 
     @property
     def answers(self) -> Dict[str, Answered]:
         """All answers so far by key, as an `AnswerStore` takes them."""
         return {key: (one.label, one.probabilities) for key, one in self._known.items()}
+
+    def _ask_in_chunks(self, items: Sequence[Tuple[str, Example]]) -> None:
+        for start in range(0, len(items), self._chunk):
+            self._ask(items[start : start + self._chunk])
 
     def _ask(self, items: Sequence[Tuple[str, Example]]) -> None:
         answers = self._labeller.label([example for _, example in items])

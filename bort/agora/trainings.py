@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Protocol, Sequence, Tuple
+from typing import Callable, List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
 from bort.agora.examples import Label, Point, content_key, points_key
 from bort.agora.hyperparameters import HyperparameterSet
 from bort.errors import WorkError
+from bort.ranks import ALONE, Communicator
+from bort.storage.shared_work import InMemory, KeptResults, share_work
 
 
 @dataclass(frozen=True)
@@ -74,29 +76,8 @@ class TimaeusTrainer(Protocol):
         """The model that a training gives; the same training gives the same scores."""
 
 
-class FinishedTrainings(Protocol):
-    """Where finished trainings are kept: `TrainingStore`, or memory."""
-
-    def append(self, key: str, trained: TrainedTimaeus) -> None:
-        """Keep one, durably."""
-
-    def load(self) -> Dict[str, TrainedTimaeus]:
-        """All that are kept, of all ranks."""
-
-
-class InMemory:
-    """Finished trainings of one process, gone with it."""
-
-    def __init__(self) -> None:
-        self._finished: Dict[str, TrainedTimaeus] = {}
-
-    def append(self, key: str, trained: TrainedTimaeus) -> None:
-        """Keep one."""
-        self._finished[key] = trained
-
-    def load(self) -> Dict[str, TrainedTimaeus]:
-        """All that are kept."""
-        return dict(self._finished)
+FinishedTrainings = KeptResults[str, TrainedTimaeus]
+"""Finished trainings by key: `TrainingStore`, or memory."""
 
 
 class Trainings:
@@ -107,10 +88,8 @@ class Trainings:
 
     Args:
         trainer: Timaeus' trainer; called only for what the store does not hold.
-        store: of finished trainings, which all ranks read.
-        rank: of this process.
-        size: number of processes.
-        wait: returns when all ranks have called it.
+        store: of finished trainings, which all ranks read; None keeps them in memory only.
+        communicator: the ranks that share the trainings.
         stop_requested: asked before each training.
     """
 
@@ -119,18 +98,13 @@ class Trainings:
         trainer: TimaeusTrainer,
         store: Optional[FinishedTrainings] = None,
         *,
-        rank: int = 0,
-        size: int = 1,
-        wait: Callable[[], None] = lambda: None,
+        communicator: Communicator = ALONE,
         stop_requested: Callable[[], bool] = lambda: False,
     ) -> None:
-        assert 0 <= rank < size
-        assert store is not None or size == 1
+        assert store is not None or communicator.size == 1
         self._trainer = trainer
-        self._store = store if store is not None else InMemory()
-        self._rank = rank
-        self._size = size
-        self._wait = wait
+        self._store: FinishedTrainings = store if store is not None else InMemory()
+        self._communicator = communicator
         self._stop_requested = stop_requested
 
     def run(self, trainings: Sequence[Training]) -> Optional[List[TrainedTimaeus]]:
@@ -143,19 +117,14 @@ class Trainings:
             WorkError: for a dev score or a prediction that is not finite.
         """
         by_key = {training.key: training for training in trainings}
-        finished = self._store.load()
-        missing = [key for key in by_key if key not in finished]
-        self._wait()  # nobody appends before everybody has read, or they would deal differently
-        for key in missing[self._rank :: self._size]:
-            if self._stop_requested():
-                break
-            self._store.append(key, _checked(self._trainer.train(by_key[key]), by_key[key]))
-        self._wait()
-        finished = self._store.load()
-        self._wait()  # nobody appends to the next round before everybody has read this one
-        if any(key not in finished for key in by_key):
-            return None
-        return [finished[training.key] for training in trainings]
+        finished = share_work(
+            list(by_key),
+            lambda key: _checked(self._trainer.train(by_key[key]), by_key[key]),
+            self._store,
+            communicator=self._communicator,
+            stop_requested=self._stop_requested,
+        )
+        return None if finished is None else [finished[training.key] for training in trainings]
 
 
 def _checked(trained: TrainedTimaeus, training: Training) -> TrainedTimaeus:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from bort.agora.examples import Point
@@ -17,6 +15,7 @@ from tests.agora.learner import (
     Perfect,
 )
 from tests.agora.loops import CONFIG, PROBLEM, run, with_changes
+from tests.ranks_samples import on_ranks
 
 
 class Killed(Exception):
@@ -71,53 +70,35 @@ def test_a_stop_between_trainings_ends_without_a_result_and_can_be_resumed(tmp_p
 def test_ranks_share_the_work_and_all_end_with_the_same(tmp_path, size):
     config = with_changes(halving=2, warm_start=True)
     expected = run(PROBLEM, config)
-    barrier, models, results = threading.Barrier(size, timeout=60), {}, {}
+    models = {}
     trainers = [LogisticRegression(PROBLEM.dev, models) for _ in range(size)]
 
-    def work(rank):
+    def work(ranks):
         trainings = Trainings(
-            trainers[rank],
-            TrainingStore(tmp_path, rank),
-            rank=rank,
-            size=size,
-            wait=barrier.wait,
+            trainers[ranks.rank], TrainingStore(tmp_path, ranks.rank), communicator=ranks
         )
         socrates = CachedSocrates(
-            Perfect(PROBLEM), AnswerStore(tmp_path, rank), rank=rank, wait=barrier.wait
+            Perfect(PROBLEM), AnswerStore(tmp_path, ranks.rank), communicator=ranks
         )
-        results[rank] = run(PROBLEM, config, trainings=trainings, socrates=socrates)
+        return run(PROBLEM, config, trainings=trainings, socrates=socrates)
 
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(size)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [results[rank] for rank in range(size)] == [expected] * size
+    assert on_ranks(size, work) == [expected] * size
     asked = [training.key for trainer in trainers for training in trainer.asked]
     assert len(asked) == len(set(asked)) == expected.trainings
     assert max(len(t.asked) for t in trainers) < expected.trainings
 
 
 def test_one_rank_that_is_stopped_stops_all(tmp_path):
-    barrier, results = threading.Barrier(2, timeout=60), {}
-
-    def work(rank):
+    def work(ranks):
         trainings = Trainings(
             LogisticRegression(PROBLEM.dev),
-            TrainingStore(tmp_path, rank),
-            rank=rank,
-            size=2,
-            wait=barrier.wait,
-            stop_requested=lambda: rank == 1,
+            TrainingStore(tmp_path, ranks.rank),
+            communicator=ranks,
+            stop_requested=lambda: ranks.rank == 1,
         )
-        results[rank] = run(PROBLEM, trainings=trainings)
+        return run(PROBLEM, trainings=trainings)
 
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == {0: None, 1: None}
+    assert on_ranks(2, work) == [None, None]
 
 
 def test_a_training_is_known_by_its_content():

@@ -10,6 +10,7 @@ from bort.agora.examples import Example, Point
 from bort.agora.socrates import Answer, CachedSocrates, check_socrates, points_from
 from bort.agora.store import AnswerStore
 from bort.errors import InputError, WorkError
+from tests.ranks_samples import on_ranks
 
 
 def points(*labels):
@@ -74,12 +75,29 @@ def test_a_killed_run_asks_the_rest_in_the_same_chunks(tmp_path, chunks):
     assert labeller.asked == [[0, 1, 2], [3, 4, 5], [6]][chunks:]
 
 
-def test_other_ranks_read_what_rank_0_wrote(tmp_path):
-    labeller = Counting()
-    expected = CachedSocrates(labeller, AnswerStore(tmp_path, 0)).label(EXAMPLES)
-    silent = Counting()
-    assert CachedSocrates(silent, AnswerStore(tmp_path, 1), rank=1).label(EXAMPLES) == expected
-    assert silent.asked == []
+def test_rank_0_asks_and_the_others_read_what_it_wrote(tmp_path):
+    expected = CachedSocrates(Counting()).label(EXAMPLES)
+    labellers = [Counting() for _ in range(3)]
+
+    def work(ranks):
+        store = AnswerStore(tmp_path, ranks.rank)
+        return CachedSocrates(labellers[ranks.rank], store, communicator=ranks).label(EXAMPLES)
+
+    assert on_ranks(3, work) == [expected] * 3
+    assert [len(labeller.asked) for labeller in labellers] == [1, 0, 0]
+
+
+def test_an_answer_that_rank_0_refuses_ends_every_rank(tmp_path):
+    class Bad(Counting):
+        def label(self, examples):
+            return []
+
+    def work(ranks):
+        socrates = CachedSocrates(Bad(), AnswerStore(tmp_path, ranks.rank), communicator=ranks)
+        with pytest.raises(WorkError, match="Socrates answered 0 of 7 examples"):
+            socrates.label(EXAMPLES)
+
+    on_ranks(2, work)
 
 
 def test_a_bad_answer_and_a_damaged_file_are_refused(tmp_path):

@@ -102,9 +102,7 @@ def run_agora_in_folder(
     trainings = AgoraTrainings(
         trainer,
         TrainingStore(folder, communicator.rank),
-        rank=communicator.rank,
-        size=communicator.size,
-        wait=lambda: wait_for_all(communicator),
+        communicator=communicator,
         stop_requested=stop_requested,
     )
     table = _LiveTable(folder, trainer, trainings, enabled=chief)
@@ -117,8 +115,7 @@ def run_agora_in_folder(
         socrates=CachedSocrates(
             socrates,
             AnswerStore(folder, communicator.rank),
-            rank=communicator.rank,
-            wait=lambda: wait_for_all(communicator),
+            communicator=communicator,
         ),
         tau=tau,
         report=task.report,

@@ -16,7 +16,7 @@ from bort.gluon.distributed import choose_context
 from bort.gluon.search.candidate_error import DistillationError
 from bort.gluon.search.candidate_latency import GluonLatency
 from bort.process.progress import Progress
-from bort.ranks import Communicator, any_rank, own_share, wait_for_all
+from bort.ranks import Communicator, any_rank, wait_for_all
 from bort.report.search_figure import draw_search
 from bort.search.config import SearchConfig
 from bort.search.fptas import choose_every_nth, choose_random, plan_trials
@@ -30,6 +30,7 @@ from bort.search.table import as_csv, as_text
 from bort.search.w_coefficient import w_coefficient
 from bort.storage.files import atomic_write, read_json, write_json
 from bort.storage.run_claim import claim_folder
+from bort.storage.shared_work import share_work
 from bort.teacher.answers import LiveTeacher
 
 log = logging.getLogger(__name__)
@@ -103,9 +104,9 @@ def run_search(
     if times is None:
         return None
     w_of = _WOf(times, maximum_point)
-    if not _run_trials(plan, questions, trials, w_of, communicator, context, stop_requested):
+    measured = _run_trials(plan, questions, trials, w_of, communicator, context, stop_requested)
+    if measured is None:
         return None
-    measured = TrialStore(folder, communicator.rank).load()
     result = rank_candidates({trial: measured[trial] for trial in trials}, times, maximum_point)
     if chief:
         save_result(folder, result, _unit(config))
@@ -249,46 +250,52 @@ def _run_trials(
     communicator: Communicator,
     context: mx.Context,
     stop_requested: Callable[[], bool],
-) -> bool:
-    """Measure what is missing; whether all is measured then."""
+) -> Optional[Dict[Trial, float]]:
+    """ê of all trials, measured where it is missing; None when stopped."""
     store = TrialStore(plan.folder, communicator.rank)
-    done = store.load()
-    wait_for_all(communicator)  # nobody appends before everybody has read
-    missing = [trial for trial in shuffled(trials) if trial not in done]
-    mine = own_share(communicator, missing)
-    stopped = False
-    if mine:
-        answers, answers_at_1 = questions.open(plan.answers)
-        model = DistillationError(
-            plan.config,
-            questions.train_batches(),
-            questions.held_out_batches(),
-            answers,
-            answers_at_1,
-            context,
+    chief, shown = communicator.rank == 0, len(store.load())
+    progress = Progress(len(trials), "trials", unit="trial", done=shown, enabled=chief)
+    model: Optional[DistillationError] = None
+
+    def measure(trial: Trial) -> float:
+        nonlocal model
+        if model is None:  # made by the first trial, so that a finished search opens nothing
+            model = DistillationError(
+                plan.config,
+                questions.train_batches(),
+                questions.held_out_batches(),
+                *questions.open(plan.answers),
+                context,
+            )
+        return check_error(model.error(trial), trial)
+
+    def show(trial: Trial) -> None:
+        nonlocal shown
+        if not chief:
+            return
+        found = store.load()
+        best = max(found, key=lambda t: w_of(t, found[t]))
+        progress.advance(
+            len(found) - shown,
+            best_w=w_of(best, found[best]),
+            D=best.architecture.depth,
+            A=best.architecture.heads,
+            H=best.architecture.hidden,
+            I=best.architecture.intermediate,
         )
-        chief = communicator.rank == 0
-        progress = Progress(len(trials), "trials", unit="trial", done=len(done), enabled=chief)
-        shown = len(done)
-        for trial in mine:
-            stopped = stop_requested()
-            if stopped:
-                break
-            store.append(trial, check_error(model.error(trial), trial))
-            if chief:
-                found = store.load()
-                best = max(found, key=lambda t: w_of(t, found[t]))
-                progress.advance(
-                    len(found) - shown,
-                    best_w=w_of(best, found[best]),
-                    D=best.architecture.depth,
-                    A=best.architecture.heads,
-                    H=best.architecture.hidden,
-                    I=best.architecture.intermediate,
-                )
-                shown = len(found)
+        shown = len(found)
+
+    try:
+        return share_work(
+            shuffled(trials),
+            measure,
+            store,
+            communicator=communicator,
+            stop_requested=stop_requested,
+            on_result=show,
+        )
+    finally:
         progress.close()
-    return not any_rank(communicator, stopped)
 
 
 class _WOf:
