@@ -78,6 +78,7 @@ def _ours(architecture: Any, ids: np.ndarray) -> Dict[str, Callable[[], object]]
     from bort.gluon.network.classifier import BortClassifier
     from bort.gluon.network.model import BortModel
     from bort.ranks import SingleProcess
+    from bort.text.asking import PaddedInputs
     from bort.text.labelled import LabelledBatch
     from bort.training.finetuning_config import FinetuningConfig
 
@@ -92,6 +93,7 @@ def _ours(architecture: Any, ids: np.ndarray) -> Dict[str, Callable[[], object]]
         np.ones(rows, dtype=np.float32),
         np.arange(rows),
     )
+    asked = PaddedInputs(batch.example_ids, batch.input_ids, batch.valid_lengths)
     number = 0
 
     def step() -> None:
@@ -100,7 +102,7 @@ def _ours(architecture: Any, ids: np.ndarray) -> Dict[str, Callable[[], object]]
         trainer.step(number, [batch], 1e-5)
         mx.nd.waitall()
 
-    return {TRAIN: step, EVALUATE: lambda: trainer.predict(batch).wait_to_read()}
+    return {TRAIN: step, EVALUATE: lambda: trainer.predict(asked)}
 
 
 def _transformers(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from bort.process.command import make_parser, run_command
-from bort.process.progress import RowProgress
+from bort.process.progress import Progress
 from bort.tasks.metrics import as_published, mean_score
 from bort.tasks.published import measured_row, published_rows, score_table
 from bort.tasks.records import TaskRecord, get_task
@@ -37,8 +37,9 @@ def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Ma
         data_dir=config.data_dir,
         sample=config.sample,
     )
-    progress = RowProgress(f"{record.name} {config.split}")
-    outputs = model.outputs(task_set, SingleProcess(), config.batch_size, progress.show)
+    features = task_set.features
+    progress = Progress(len(features), f"{record.name} {config.split}", unit="input")
+    outputs = model.outputs(features, SingleProcess(), config.batch_size, progress.advance)
     progress.close()
     return make_judge(model.options, task_set)(outputs)
 

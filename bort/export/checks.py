@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from bort.formats.huggingface.reference import (
 )
 from bort.formats.huggingface.tokenizer import TOKENIZER_FILE
 from bort.network.array_network import ArrayNetwork
+from bort.text.padding import pad_rows
 from bort.text.vocabulary import Vocabulary
 
 TOLERANCE = 1e-5
@@ -65,15 +66,12 @@ def sample_of(
         lengths = np.array([min(longest, n) for n in (23, 64, 1, 40)])
         size = network.architecture.vocabulary_size
         return Sample((), generator.integers(0, size, (4, int(lengths.max()))), lengths)
-    rows: List[List[int]] = []
+    rows = []
     for text in texts:
         ids = [vocabulary.bos_id, *vocabulary.encode(text)][: longest - 1]
-        rows.append([*ids, vocabulary.eos_id][:longest])
-    lengths = np.array([len(row) for row in rows])
-    input_ids = np.full((len(rows), int(lengths.max())), vocabulary.pad_id)
-    for number, row in enumerate(rows):
-        input_ids[number, : len(row)] = row
-    return Sample(tuple(texts), input_ids, lengths)
+        rows.append(np.array([*ids, vocabulary.eos_id][:longest]))
+    input_ids, lengths = pad_rows(rows, max(map(len, rows)), vocabulary.pad_id)
+    return Sample(tuple(texts), input_ids.astype(np.int64), lengths.astype(np.int64))
 
 
 def answers_of(engine: Engine, sample: Sample) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import (
     Any,
@@ -36,9 +35,10 @@ from bort.inference.questions import (
     TextQuestions,
 )
 from bort.inference.results import Answer, Embedding
-from bort.inference.running import MEAN, POOLINGS, OnInputs, Runner, ignore
+from bort.inference.running import MEAN, POOLINGS, Runner
 from bort.storage.files import PathLike
 from bort.tasks.features import TaskFeatures, TooLittleRoom, tokenise
+from bort.text.asking import OnInputs, ignore, in_windows
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
 from bort.text.wordpiece import WordPiece
@@ -246,13 +246,9 @@ class Predictor:
         if window < 1:
             raise InputError(f"window is {window}, allowed is at least 1")
         numbered = enumerate(_several(questions))
-        while True:
-            asked = [
-                job.questions.read(question, "", n) for n, question in islice(numbered, window)
-            ]
-            if not asked:
-                return
-            yield from job.answers(asked)
+        asked = (job.questions.read(question, "", number) for number, question in numbered)
+        for read_ahead in in_windows(asked, window):
+            yield from job.answers(read_ahead)
 
     def job(
         self,

@@ -1,4 +1,4 @@
-"""Running an engine over tokenised inputs, batch by batch, and putting its answers in order."""
+"""The outputs of an engine for tokenised inputs: of a head, of the encoder, of the decoder."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import numpy as np
 
 from bort.engines.protocol import Engine
 from bort.errors import BortError, InputError, WorkError
-from bort.inference.batching import Batch, plan_batches
 from bort.tasks.features import TaskFeatures
+from bort.text.asking import (
+    InputBatch,
+    OnInputs,
+    PaddedInputs,
+    batches_by_tokens,
+    ignore,
+    outputs_in_order,
+    padded_inputs,
+)
+from bort.text.padding import pad_rows
 
 MEAN, CLS = "mean", "cls"
 POOLINGS = (MEAN, CLS)
 _LOGITS_AT_ONCE = 1 << 22
-
-OnInputs = Callable[[int], None]
-"""Called after every batch with how many inputs were in it."""
-
-
-def ignore(count: int) -> None:
-    """An `OnInputs` that does nothing."""
 
 
 class Runner:
@@ -42,12 +44,18 @@ class Runner:
 
     def outputs(self, features: TaskFeatures, on_inputs: OnInputs = ignore) -> np.ndarray:
         """Outputs float32 (N, C) of a classifier, in the order of the inputs."""
-        classes = self._engine.description.num_classes
-        outputs = np.empty((len(features), classes), dtype=np.float32)
-        for batch in self._plan(features):
-            outputs[batch.rows] = self._run(self._engine.answer, *self._padded(features, batch))
-            on_inputs(len(batch.rows))
-        return outputs
+
+        def answer(batch: PaddedInputs) -> np.ndarray:
+            return self._run(self._engine.answer, batch.input_ids, batch.lengths)
+
+        return outputs_in_order(
+            answer,
+            features,
+            self._plan(features),
+            pad_id=self._pad_id,
+            width=self._engine.description.num_classes,
+            on_inputs=on_inputs,
+        )
 
     def pooled(
         self, features: TaskFeatures, pooling: str, on_inputs: OnInputs = ignore
@@ -60,16 +68,22 @@ class Runner:
                 included, or `cls` for that of the first token.
             on_inputs: see `OnInputs`.
         """
-        hidden = self._engine.description.architecture.hidden
-        vectors = np.empty((len(features), hidden), dtype=np.float32)
-        for batch in self._plan(features):
-            input_ids, lengths = self._padded(features, batch)
-            states = self._run(self._engine.encode, input_ids, lengths)
-            for row, number in enumerate(batch.rows.tolist()):
-                count = 1 if pooling == CLS else int(lengths[row])
-                vectors[number] = states[row, :count].mean(axis=0, dtype=np.float64)
-            on_inputs(len(batch.rows))
-        return vectors
+
+        def encode(batch: PaddedInputs) -> np.ndarray:
+            states = self._run(self._engine.encode, batch.input_ids, batch.lengths)
+            counts = np.ones_like(batch.lengths) if pooling == CLS else batch.lengths
+            return np.stack(
+                [row[:count].mean(axis=0, dtype=np.float64) for row, count in zip(states, counts)]
+            )
+
+        return outputs_in_order(
+            encode,
+            features,
+            self._plan(features),
+            pad_id=self._pad_id,
+            width=self._engine.description.architecture.hidden,
+            on_inputs=on_inputs,
+        )
 
     def token_logits(
         self, features: TaskFeatures, positions: List[np.ndarray], on_inputs: OnInputs = ignore
@@ -83,22 +97,19 @@ class Runner:
         """
         counts = np.array([len(one) for one in positions], dtype=np.int64)
         vocabulary_size = self._engine.description.architecture.vocabulary_size
-        batches = plan_batches(
+        plan = batches_by_tokens(
             features.lengths,
             tokens=self._tokens,
             longest=self._longest,
             predictions=counts,
             most_predictions=max(1, _LOGITS_AT_ONCE // vocabulary_size),
         )
-        for batch in batches:
-            input_ids, lengths = self._padded(features, batch)
-            asked = np.zeros((len(batch.rows), int(counts[batch.rows].max())), dtype=np.int64)
-            for row, number in enumerate(batch.rows.tolist()):
-                asked[row, : counts[number]] = positions[number]
+        for numbers, input_ids, lengths in padded_inputs(features, plan, self._pad_id):
+            asked, _ = pad_rows([positions[n] for n in numbers], int(counts[numbers].max()), 0)
             logits = self._run(self._engine.predict_tokens, input_ids, lengths, asked)
-            for row, number in enumerate(batch.rows.tolist()):
+            for row, number in enumerate(numbers.tolist()):
                 yield number, logits[row, : counts[number]]
-            on_inputs(len(batch.rows))
+            on_inputs(len(numbers))
 
     def _run(self, compute: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
         """Compute a batch; what goes wrong inside a library is failed work, not a traceback."""
@@ -109,13 +120,5 @@ class Runner:
         except Exception as error:  # each library has its own types
             raise WorkError(f"engine {self._engine.name} failed: {error}") from error
 
-    def _plan(self, features: TaskFeatures) -> List[Batch]:
-        return plan_batches(features.lengths, tokens=self._tokens, longest=self._longest)
-
-    def _padded(self, features: TaskFeatures, batch: Batch) -> Tuple[np.ndarray, np.ndarray]:
-        """Ids int64 (B, L) and lengths int64 (B,) of a batch."""
-        input_ids = np.full((len(batch.rows), batch.length), self._pad_id, dtype=np.int64)
-        lengths = features.lengths[batch.rows]
-        for row, number in enumerate(batch.rows.tolist()):
-            input_ids[row, : lengths[row]] = features[number]
-        return input_ids, lengths
+    def _plan(self, features: TaskFeatures) -> List[InputBatch]:
+        return batches_by_tokens(features.lengths, tokens=self._tokens, longest=self._longest)

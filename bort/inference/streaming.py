@@ -7,13 +7,14 @@ import os
 import sys
 from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Tuple
 
-from bort.errors import BortError, InputError
+from bort.errors import InputError
 from bort.inference.config import AUTO, STANDARD, PredictConfig
 from bort.inference.lines import line_of, question_of, read_lines
 from bort.inference.predictor import Job, Predictor
 from bort.inference.questions import Asked
 from bort.process.progress import Progress
 from bort.storage.files import atomic_write
+from bort.text.asking import in_windows
 
 STANDARD_INPUT = "standard input"
 _BLOCK = 1 << 20
@@ -113,24 +114,18 @@ class _WindowProgress:
 
 def _windows(job: Job, stream: BinaryIO, name: str, config: PredictConfig) -> Iterator[List[Asked]]:
     """Questions that were read, some thousands at a time; an error comes after those before it."""
-    window: List[Asked] = []
-    failure: Optional[BortError] = None
-    numbered = read_lines(stream, name)
-    while failure is None:
+    failures: List[InputError] = []
+
+    def until_a_bad_one() -> Iterator[Asked]:
         try:
-            number, line = next(numbered)
-            question = question_of(line, config.input_format, f"{name} line {number}")
-            window.append(job.questions.read(question, name, number))
-        except StopIteration:
-            break
+            for number, line in read_lines(stream, name):
+                question = question_of(line, config.input_format, f"{name} line {number}")
+                yield job.questions.read(question, name, number)
         except InputError as error:
-            failure = error
-        if len(window) == config.window:
-            yield window
-            window = []
-    if window:
-        yield window
-    if failure is not None:
+            failures.append(error)
+
+    yield from in_windows(until_a_bad_one(), config.window)
+    for failure in failures:
         raise failure
 
 

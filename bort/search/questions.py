@@ -15,10 +15,11 @@ from bort.search.config import SearchConfig
 from bort.teacher.answers import LiveTeacher
 from bort.teacher.cache import DESCRIPTION_FILE, CacheKey, TeacherCache
 from bort.teacher.filling import ROWS_PER_PART, FillHooks, fill_cache
-from bort.text.batch_plan import BatchPlan
+from bort.text.batch_plan import BatchPlan, in_batches
 from bort.text.batches import make_batch
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import EVALUATION_EPOCH, Masking
+from bort.text.padding import rounded_up
 from bort.text.vocabulary import Vocabulary
 
 _LEAST_PARTS = 16  # so that a few ranks share even a small cache evenly
@@ -42,7 +43,7 @@ class SearchText:
     def longest(self) -> int:
         """Tokens of the longest example, rounded up to 8: what rows are padded to."""
         longest = max(int(np.max(source.lengths)) for source in (self.train, self.held_out))
-        return -(-longest // 8) * 8
+        return rounded_up(longest)
 
 
 class SearchQuestions:
@@ -203,9 +204,4 @@ class SearchQuestions:
         if count == 0:
             raise InputError("the held-out data holds no example")
         chosen = np.unique(np.linspace(0, len(self._text.held_out) - 1, count).astype(np.int64))
-        batches = []
-        for first in range(0, len(chosen), size):
-            ids = np.full(size, -1, dtype=np.int64)
-            ids[: len(chosen[first : first + size])] = chosen[first : first + size]
-            batches.append(ids)
-        return batches
+        return in_batches(chosen, size)

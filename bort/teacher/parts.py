@@ -14,6 +14,7 @@ from bort.storage.files import atomic_write, read_json, write_json
 from bort.teacher.answers import TeacherAnswers
 from bort.teacher.cache import CacheKey, check_key, check_part
 from bort.teacher.top_k import largest, log_sum_exp, measure_deviation
+from bort.text.batch_plan import in_batches
 from bort.text.examples import MaskedBatch
 
 log = logging.getLogger(__name__)
@@ -129,15 +130,11 @@ class _Sums:
 
 def _batches(rows: np.ndarray, batch_size: int) -> Sequence[Tuple[int, np.ndarray]]:
     """Epoch and padded example ids of every batch; a batch is of one epoch."""
-    made = []
-    for epoch in np.unique(rows[:, 0]):
-        examples = rows[rows[:, 0] == epoch, 1]
-        for first in range(0, len(examples), batch_size):
-            ids = np.full(batch_size, -1, dtype=np.int64)
-            chosen = examples[first : first + batch_size]
-            ids[: len(chosen)] = chosen
-            made.append((int(epoch), ids))
-    return made
+    return [
+        (int(epoch), ids)
+        for epoch in np.unique(rows[:, 0])
+        for ids in in_batches(rows[rows[:, 0] == epoch, 1], batch_size)
+    ]
 
 
 def _compress(key: CacheKey, logits: np.ndarray, batch: MaskedBatch, sums: _Sums) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import List, Sequence, Tuple, Union
 import numpy as np
 
 from bort.errors import InputError
+from bort.text.padding import rounded_up
 
 _PLAN_STREAM = 0x706C616E
 
@@ -37,10 +38,7 @@ class PlannedStep:
 
         Part `micro * ranks + rank` takes every `parts`-th example, so that parts differ by one row.
         """
-        mine = self.example_ids[index::parts]
-        padded = np.full(self.rows, -1, dtype=np.int64)
-        padded[: len(mine)] = mine
-        return padded
+        return _filled_up(self.example_ids[index::parts], self.rows)
 
 
 class BatchPlan:
@@ -79,7 +77,7 @@ class BatchPlan:
         if min(batch_size, parts, buckets) < 1:
             raise InputError(f"batch size is {batch_size}, allowed is at least 1")
         longest = int(sizes.max())
-        self.maximum_length = maximum_length or -(-longest // 8) * 8
+        self.maximum_length = maximum_length or rounded_up(longest)
         if longest > self.maximum_length:
             raise InputError(
                 f"an example has {longest} tokens, allowed are at most {self.maximum_length}"
@@ -122,30 +120,21 @@ class BatchPlan:
         return [steps[index] for index in generator.permutation(len(steps))]
 
 
-def plan_evaluation(
-    lengths: Union[Sequence[int], np.ndarray],
-    *,
-    batch_size: int,
-    ranks: int,
-    rank: int,
-    maximum_length: int,
-) -> List[np.ndarray]:
-    """Every example exactly once over all ranks, in batches padded with -1.
+def in_batches(example_ids: np.ndarray, rows: int) -> List[np.ndarray]:
+    """Cut numbers of examples into batches of `rows`; the last one is filled up with -1.
 
-    Returns:
-        One int64 (batch_size,) a batch for this rank. All ranks get the same number of batches.
+    >>> [ids.tolist() for ids in in_batches(np.array([4, 7, 9]), 2)]
+    [[4, 7], [9, -1]]
     """
-    planned = []
-    total = len(lengths)
-    if total and int(np.max(lengths)) > maximum_length:
-        raise InputError(
-            f"an example has {int(np.max(lengths))} tokens, allowed are at most {maximum_length}"
-        )
-    for first in range(0, total, batch_size * ranks):
-        ids = np.arange(first, min(total, first + batch_size * ranks), dtype=np.int64)
-        step = PlannedStep(-1, ids, maximum_length, batch_size)
-        planned.append(step.part(rank, ranks))
-    return planned
+    firsts = range(0, len(example_ids), rows)
+    return [_filled_up(example_ids[first : first + rows], rows) for first in firsts]
+
+
+def _filled_up(example_ids: np.ndarray, rows: int) -> np.ndarray:
+    """The numbers, and -1 up to `rows` of them: int64 (rows,)."""
+    padded = np.full(rows, -1, dtype=np.int64)
+    padded[: len(example_ids)] = example_ids
+    return padded
 
 
 def _make_buckets(
@@ -153,7 +142,7 @@ def _make_buckets(
 ) -> List[Tuple[int, np.ndarray]]:
     """(padded length, example ids) of every bucket that holds an example; widths are equal."""
     width = -(-maximum_length // buckets)
-    bounds = [min(maximum_length, -(-width * n // 8) * 8) for n in range(1, buckets + 1)]
+    bounds = [min(maximum_length, rounded_up(width * n)) for n in range(1, buckets + 1)]
     bounds[-1] = maximum_length
     made = []
     lower = 0

@@ -11,6 +11,7 @@ import numpy as np
 
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
+from bort.text.padding import ROW_OF_PADDING, pad_rows
 
 T = TypeVar("T")
 
@@ -27,22 +28,19 @@ def make_batch(
         length: L, tokens a row.
         masking: draws the masks.
     """
-    rows = len(example_ids)
-    predictions = masking.policy.prediction_count(max(1, length - 2))
-    input_ids = np.full((rows, length), masking.pad_id, dtype=np.int32)
-    valid_lengths = np.ones(rows, dtype=np.int32)
-    positions = np.zeros((rows, predictions), dtype=np.int32)
-    labels = np.zeros((rows, predictions), dtype=np.int32)
-    weights = np.zeros((rows, predictions), dtype=np.float32)
-    for row, example_id in enumerate(example_ids):
-        if example_id < 0:
+    shape = len(example_ids), masking.policy.prediction_count(max(1, length - 2))
+    positions = np.zeros(shape, dtype=np.int32)
+    labels = np.zeros(shape, dtype=np.int32)
+    weights = np.zeros(shape, dtype=np.float32)
+    rows = [ROW_OF_PADDING] * len(example_ids)
+    for row, number in enumerate(example_ids.tolist()):
+        if number < 0:
             continue
-        masked, where, original = masking.apply(examples[int(example_id)], epoch, int(example_id))
-        input_ids[row, : len(masked)] = masked
-        valid_lengths[row] = len(masked)
+        rows[row], where, original = masking.apply(examples[number], epoch, number)
         positions[row, : len(where)] = where
         labels[row, : len(where)] = original
         weights[row, : len(where)] = 1.0
+    input_ids, valid_lengths = pad_rows(rows, length, masking.pad_id)
     return MaskedBatch(input_ids, valid_lengths, positions, labels, weights, example_ids, epoch)
 
 

@@ -9,6 +9,8 @@ from typing import Optional, Protocol, Sequence, Tuple
 import numpy as np
 from scipy.special import softmax
 
+from bort.text.padding import ROW_OF_PADDING, pad_rows
+
 _SMALLEST = 1e-30  # of a probability, before its logarithm is taken
 
 
@@ -141,20 +143,14 @@ def make_labelled_batch(
         length: L, tokens a row.
         pad_id: of `<pad>`.
     """
-    rows = len(example_ids)
-    input_ids = np.full((rows, length), pad_id, dtype=np.int32)
-    valid_lengths = np.ones(rows, dtype=np.int32)
-    labels = np.zeros(rows, dtype=np.float64)
-    weights = np.zeros(rows, dtype=np.float32)
-    for row, example_id in enumerate(example_ids):
-        if example_id < 0:
-            continue
-        ids = examples[int(example_id)]
-        input_ids[row, : len(ids)] = ids
-        valid_lengths[row] = len(ids)
-        label = float(examples.labels[int(example_id)])
+    numbers = example_ids.tolist()
+    rows = [examples[number] if number >= 0 else ROW_OF_PADDING for number in numbers]
+    input_ids, valid_lengths = pad_rows(rows, length, pad_id)
+    labels = np.zeros(len(rows), dtype=np.float64)
+    for row, number in enumerate(numbers):
+        label = float(examples.labels[number]) if number >= 0 else 0.0
         labels[row] = label if label >= 0 else 0.0  # NaN and -1 are no labels
-        weights[row] = 1.0
+    weights = (example_ids >= 0).astype(np.float32)
     soft = None
     if isinstance(examples, SoftLabelled):
         places = np.maximum(example_ids, 0)  # rows of padding weigh nothing

@@ -105,7 +105,7 @@ def test_the_predictions_are_those_of_the_evaluation(finetuned, name, options, e
 
 
 def _compare_probabilities(evaluated: TaskClassifier, dev: TaskSet, answers) -> None:
-    outputs = evaluated.outputs(dev, ALONE, 8)
+    outputs = evaluated.outputs(dev.features, ALONE, 8)
     powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     probabilities = powers / powers.sum(axis=1, keepdims=True)
     for number, answer in enumerate(answers):

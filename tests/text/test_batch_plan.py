@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bort.errors import InputError
-from bort.text.batch_plan import BatchPlan, plan_evaluation
+from bort.text.batch_plan import BatchPlan, in_batches
 
 LENGTHS = st.lists(st.integers(3, 128), min_size=24, max_size=200)
 
@@ -79,16 +79,10 @@ def test_too_few_examples_are_refused_with_both_numbers():
         BatchPlan([40] * 9, seed=0, batch_size=2, maximum_length=32)
 
 
-@given(count=st.integers(1, 70), batch_size=st.integers(1, 9), ranks=st.integers(1, 4))
-def test_evaluation_sees_every_example_exactly_once_on_any_number_of_ranks(
-    count, batch_size, ranks
-):
-    batches = [
-        plan_evaluation(
-            [9] * count, batch_size=batch_size, ranks=ranks, rank=rank, maximum_length=16
-        )
-        for rank in range(ranks)
-    ]
-    assert len({len(planned) for planned in batches}) == 1, "ranks must stay in step"
-    seen = np.concatenate([ids for planned in batches for ids in planned])
-    assert sorted(seen[seen >= 0].tolist()) == list(range(count))
+@given(st.lists(st.integers(0, 99), max_size=30), st.integers(1, 7))
+def test_cutting_keeps_the_order_and_fills_up_the_last_batch_alone(ids, rows):
+    batches = in_batches(np.array(ids, dtype=np.int64), rows)
+    assert all(len(batch) == rows for batch in batches)
+    joined = [number for batch in batches for number in batch.tolist()]
+    assert joined == ids + [-1] * (len(batches) * rows - len(ids))
+    assert len(batches) == -(-len(ids) // rows)

@@ -21,10 +21,11 @@ from bort.network.model_folder import DESCRIPTION_FILE
 from bort.ranks import SingleProcess
 from bort.storage.files import read_json
 from bort.tasks.features import TooLittleRoom, tokenise
-from bort.tasks.judging import TaskSet
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
 from bort.text.examples import MaskedBatch
+from bort.text.masking import EVALUATION_EPOCH
+from bort.text.padding import pad_rows, rounded_up
 from bort.text.vocabulary import Vocabulary
 
 _ONE_WORD = re.compile(r"\w+|[^\w\s]")
@@ -70,8 +71,7 @@ class GluonSocrates:
         classifier = self._classifier
         inputs = self._form.inputs(examples)
         features = tokenise(inputs, classifier.vocabulary, classifier.max_length)
-        asked = TaskSet(self._record, "questions", [], features)
-        outputs = classifier.outputs(asked, SingleProcess(), self._batch_size)
+        outputs = classifier.outputs(features, SingleProcess(), self._batch_size)
         if self._record.label_range is not None:
             return [Answer(float(v)) for v in np.clip(outputs[:, 0], *self._record.label_range)]
         return [Answer.from_probabilities(row) for row in softmax(outputs, axis=1)]
@@ -145,15 +145,16 @@ class MaskedWords:
 
     def _answer(self, ids: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Logits float64 (places, V); rounded-up shapes let compiled graphs be used again."""
-        length, wide = -(-len(ids) // 8) * 8, -(-len(positions) // 4) * 4
-        padded = np.full((1, length), self._vocabulary.pad_id, dtype=np.int32)
-        padded[0, : len(ids)] = ids
-        asked = np.zeros((1, wide), dtype=np.int32)
-        asked[0, : len(positions)] = positions
-        nothing = np.zeros((1, wide), dtype=np.float32)
-        lengths = np.array([len(ids)], dtype=np.int32)
+        padded, lengths = pad_rows([ids], rounded_up(len(ids)), self._vocabulary.pad_id)
+        asked, _ = pad_rows([positions], rounded_up(len(positions), 4), 0)
         batch = MaskedBatch(
-            padded, lengths, asked, asked * 0, nothing, np.zeros(1, dtype=np.int64), -1
+            padded,
+            lengths,
+            asked,
+            labels=np.zeros_like(asked),
+            weights=np.zeros(asked.shape, dtype=np.float32),
+            example_ids=np.zeros(1, dtype=np.int64),
+            epoch=EVALUATION_EPOCH,
         )
         answer = self._model.answer(batch).asnumpy()[0, : len(positions)]
         return np.asarray(answer, dtype=np.float64)

@@ -89,7 +89,7 @@ def score_report(
     """
     report = task.open_report()
     classifier = TaskClassifier.load(model, context)
-    outputs = classifier.outputs(report, SingleProcess(), batch_size)
+    outputs = classifier.outputs(report.features, SingleProcess(), batch_size)
     return dict(make_judge(task.data.options, report)(outputs))
 
 

@@ -21,7 +21,8 @@ from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
 from bort.process.progress import Progress
 from bort.ranks import Communicator
 from bort.storage.run_folder import MetricsWriter, NullWriter
-from bort.text.batch_plan import BatchPlan, plan_evaluation
+from bort.text.asking import shared_outputs
+from bort.text.batch_plan import BatchPlan
 from bort.text.batches import Prefetcher
 from bort.text.labelled import LabelledBatch, LabelledExamples, make_labelled_batch
 from bort.training.finetuning_config import FinetuningConfig
@@ -96,54 +97,6 @@ class FinetuningHooks:
     on_epoch: Callable[[DevScore], None] = lambda score: None
     show_progress: bool = True
     title: str = "fine-tuning"
-
-
-class OutputReader:
-    """Outputs of a network for a whole set, over all ranks, whatever the batches.
-
-    Inputs are sorted by length, so that rows of a batch are padded little; every row's outputs go
-    back to its place. A row does not depend on the others of its batch but for rounding.
-
-    Args:
-        communicator: the ranks that share the work.
-        pad_id: of `<pad>`.
-        batch_size: inputs a rank.
-    """
-
-    def __init__(self, communicator: Communicator, pad_id: int, batch_size: int) -> None:
-        self._communicator = communicator
-        self._pad_id = pad_id
-        self._batch_size = batch_size
-
-    def read(
-        self,
-        predict: Callable[[LabelledBatch], mx.nd.NDArray],
-        examples: LabelledExamples,
-        classes: int,
-        on_batch: Callable[[int, int], None] = lambda done, total: None,
-    ) -> np.ndarray:
-        """Outputs float64 (N, classes) in the order of the examples, the same on every rank."""
-        lengths = np.asarray(examples.lengths)
-        outputs = np.zeros((len(examples), classes), dtype=np.float64)
-        order = np.argsort(lengths, kind="stable")
-        planned = plan_evaluation(
-            lengths,
-            batch_size=self._batch_size,
-            ranks=self._communicator.size,
-            rank=self._communicator.rank,
-            maximum_length=max(8, int(lengths.max(initial=1))),
-        )
-        for done, places in enumerate(planned, start=1):
-            ids = np.where(places >= 0, order[np.maximum(places, 0)], -1)
-            mine = ids[ids >= 0]
-            if len(mine):
-                length = -(-int(lengths[mine].max()) // 8) * 8
-                batch = make_labelled_batch(examples, ids, length, self._pad_id)
-                outputs[mine] = predict(batch).asnumpy()[ids >= 0]
-            on_batch(done, len(planned))
-        total = mx.nd.array(outputs, dtype="float64")
-        self._communicator.sum_in_place(total)
-        return np.asarray(total.asnumpy())
 
 
 def finetune(
@@ -230,7 +183,6 @@ class _Run:
         self.dev_sets = dev_sets
         self.pad_id = pad_id
         self.history: List[DevScore] = []
-        self._reader = OutputReader(communicator, pad_id, config.batch_size_eval)
         self._settings = {
             **config.results_settings(),
             "batch_size": batch_size,
@@ -327,8 +279,13 @@ class _Run:
     ) -> None:
         metrics: Dict[str, float] = {}
         for dev in self.dev_sets:
-            outputs = self._reader.read(
-                self.trainer.predict, dev.examples, self.network.num_classes
+            outputs = shared_outputs(
+                self.trainer.predict,
+                dev.examples,
+                rows=self.config.batch_size_eval,
+                pad_id=self.pad_id,
+                width=self.network.num_classes,
+                ranks=self.communicator,
             )
             for name, value in dev.judge(outputs).items():
                 if not math.isfinite(value):

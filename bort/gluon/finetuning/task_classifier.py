@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
 from mxnet import autograd
 
 from bort.errors import InputError
-from bort.gluon.finetuning.finetune import OutputReader
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder
 from bort.network.model_folder import DESCRIPTION_FILE
@@ -19,7 +18,7 @@ from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskSet, predict
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord, get_task
-from bort.text.labelled import LabelledBatch
+from bort.text.asking import OnInputs, PaddedInputs, TokenisedInputs, ignore, shared_outputs
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
 
@@ -86,21 +85,24 @@ class TaskClassifier:
 
     def outputs(
         self,
-        task_set: TaskSet,
+        inputs: TokenisedInputs,
         communicator: Communicator,
         batch_size: int,
-        on_batch: Callable[[int, int], None] = lambda done, total: None,
+        on_inputs: OnInputs = ignore,
     ) -> np.ndarray:
-        """Outputs (N, classes) for all inputs of a set, on every rank."""
-        reader = OutputReader(communicator, self.vocabulary.pad_id, batch_size)
-        return reader.read(self._answer, task_set.features, self._network.num_classes, on_batch)
+        """Outputs float64 (N, classes) for all inputs, in their order, on every rank."""
+        return shared_outputs(
+            self._answer,
+            inputs,
+            rows=batch_size,
+            pad_id=self.vocabulary.pad_id,
+            width=self._network.num_classes,
+            ranks=communicator,
+            on_inputs=on_inputs,
+        )
 
     def predict(
-        self,
-        task_set: TaskSet,
-        communicator: Communicator,
-        batch_size: int,
-        on_batch: Callable[[int, int], None] = lambda done, total: None,
+        self, task_set: TaskSet, communicator: Communicator, batch_size: int
     ) -> Dict[Any, Any]:
         """Predictions by official index.
 
@@ -109,13 +111,12 @@ class TaskClassifier:
                 (AX for MNLI, AX-b and AX-g for SuperGLUE's RTE).
             communicator: the ranks that share the work.
             batch_size: inputs a rank.
-            on_batch: called with batches done and batches in all.
 
         Raises:
             InputError: a task that this model does not answer.
         """
         self.check_task(task_set.record)
-        outputs = self.outputs(task_set, communicator, batch_size, on_batch)
+        outputs = self.outputs(task_set.features, communicator, batch_size)
         return predict(self.options, task_set, outputs)
 
     def check_task(self, record: TaskRecord) -> None:
@@ -127,8 +128,8 @@ class TaskClassifier:
                 f"{record.name} needs a model of {record.model_task}"
             )
 
-    def _answer(self, batch: LabelledBatch) -> mx.nd.NDArray:
+    def _answer(self, batch: PaddedInputs) -> np.ndarray:
         ids = mx.nd.array(batch.input_ids, ctx=self._context, dtype="int32")
-        lengths = mx.nd.array(batch.valid_lengths, ctx=self._context, dtype="float32")
+        lengths = mx.nd.array(batch.lengths, ctx=self._context, dtype="float32")
         with autograd.predict_mode():
-            return self._network(ids, lengths)
+            return self._network(ids, lengths).asnumpy()

@@ -14,6 +14,7 @@ from mxnet.gluon import HybridBlock
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
 from bort.ranks import Communicator
+from bort.text.asking import PaddedInputs
 from bort.text.labelled import LabelledBatch
 from bort.training.finetuning_config import FinetuningConfig
 
@@ -78,10 +79,11 @@ class ClassificationTrainer(FlatTrainer):
         self._soft_objective.hybridize(static_alloc=True)
         self.synchronise()
 
-    def predict(self, batch: LabelledBatch) -> mx.nd.NDArray:
-        """Outputs (B, C), without dropout."""
+    def predict(self, batch: PaddedInputs) -> np.ndarray:
+        """Outputs float32 (B, C), without dropout."""
         with autograd.predict_mode():
-            return self.network(*self._inputs(batch)).astype("float32", copy=False)
+            outputs = self.network(*self._inputs(batch.input_ids, batch.lengths))
+        return outputs.astype("float32", copy=False).asnumpy()
 
     def step(
         self,
@@ -101,7 +103,7 @@ class ClassificationTrainer(FlatTrainer):
         local: List[float] = []
         for micro, batch in enumerate(micro_batches):
             mx.random.seed(dropout_seed(self.config.seed, number, micro, self.communicator.rank))
-            inputs = self._inputs(batch)
+            inputs = self._inputs(batch.input_ids, batch.valid_lengths)
             kind = "float32" if self.network.num_classes == 1 else "int32"
             labels = mx.nd.array(batch.labels, ctx=self.context, dtype=kind)
             weights = mx.nd.array(batch.weights, ctx=self.context)
@@ -148,10 +150,10 @@ class ClassificationTrainer(FlatTrainer):
         temperatures = mx.nd.array(batch.soft.temperatures, ctx=self.context)
         return self._soft_objective(outputs, labels, weights, targets, temperatures)
 
-    def _inputs(self, batch: LabelledBatch) -> Sequence[mx.nd.NDArray]:
+    def _inputs(self, input_ids: np.ndarray, lengths: np.ndarray) -> Sequence[mx.nd.NDArray]:
         return (
-            mx.nd.array(batch.input_ids, ctx=self.context, dtype="int32"),
-            mx.nd.array(batch.valid_lengths, ctx=self.context, dtype="float32"),
+            mx.nd.array(input_ids, ctx=self.context, dtype="int32"),
+            mx.nd.array(lengths, ctx=self.context, dtype="float32"),
         )
 
 

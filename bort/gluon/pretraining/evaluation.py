@@ -12,7 +12,7 @@ import numpy as np
 from bort.errors import InputError
 from bort.gluon.pretraining.losses import MaskedTokenLoss
 from bort.ranks import Communicator
-from bort.text.batch_plan import plan_evaluation
+from bort.text.asking import batches_by_rows
 from bort.text.batches import make_batch
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import EVALUATION_EPOCH, Masking
@@ -48,14 +48,13 @@ def evaluation_batches(
     """This rank's batches of held-out text; masks and batches are always the same."""
     if len(examples) == 0:
         raise InputError("the evaluation data holds no example")
-    planned = plan_evaluation(
-        examples.lengths,
-        batch_size=batch_size,
-        ranks=communicator.size,
-        rank=communicator.rank,
-        maximum_length=maximum_length,
+    planned = batches_by_rows(
+        examples.lengths, rows=batch_size, length=maximum_length, ranks=communicator
     )
-    return [make_batch(examples, ids, EVALUATION_EPOCH, maximum_length, masking) for ids in planned]
+    return [
+        make_batch(examples, batch.rows, EVALUATION_EPOCH, batch.length, masking)
+        for batch in planned
+    ]
 
 
 def score_masked_tokens(
@@ -68,7 +67,7 @@ def score_masked_tokens(
 
     Args:
         answer: a student's or teacher's answers, without dropout.
-        batches: of this rank, as many on every rank.
+        batches: of this rank.
         communicator: adds up the ranks.
         context: where to compute.
     """

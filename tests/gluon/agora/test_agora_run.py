@@ -51,12 +51,12 @@ def test_a_run_leaves_the_best_model_and_all_that_led_to_it(samples, whole):
     assert (folder / "agora.png").stat().st_size > 5000
     model = TaskClassifier.load(folder / "model")
     (dev,) = samples.data.dev
-    outputs = model.outputs(dev, ALONE, 8)
+    outputs = model.outputs(dev.features, ALONE, 8)
     assert make_judge(model.options, dev)(outputs) == summary["dev"]["metrics"]
     task = samples.task()
     task.report.fix_winner("any")
     report = task.open_report()
-    outputs = model.outputs(report, ALONE, 8)
+    outputs = model.outputs(report.features, ALONE, 8)
     assert make_judge(model.options, report)(outputs) == summary["report"]["metrics"]
     assert len(list((folder / "models").iterdir())) == 1, "only the winner stays"
     assert json.loads((folder / "result.json").read_text())["dev"] == summary["dev"]

@@ -51,7 +51,7 @@ def test_a_training_keeps_its_best_epoch_as_a_fine_tuned_folder(tmp_path, sample
     task.data.vocabulary.save(folder / "vocabulary")
     (dev,) = task.data.dev
     model = TaskClassifier.load(folder)
-    outputs = model.outputs(dev, ALONE, 5)
+    outputs = model.outputs(dev.features, ALONE, 5)
     metrics = make_judge(model.options, dev)(outputs)
     assert np.mean(list(metrics.values())) == trained.dev_score
     assert trained.dev_predictions == predicted_labels(outputs, None)
@@ -139,7 +139,7 @@ def test_socrates_answers_as_his_model_does(samples):
     socrates = GluonSocrates(samples.socrates, task.data.record, task.form)
     answers = socrates.label([point.example for point in task.dev])
     (dev,) = task.data.dev
-    outputs = TaskClassifier.load(samples.socrates).outputs(dev, ALONE, 5)
+    outputs = TaskClassifier.load(samples.socrates).outputs(dev.features, ALONE, 5)
     assert [a.label for a in answers] == outputs.argmax(axis=1).tolist()
     for answer, row in zip(answers, outputs):
         powers = np.exp(row - row.max())

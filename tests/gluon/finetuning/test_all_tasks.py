@@ -54,7 +54,7 @@ def test_a_task_runs_from_files_to_predictions(tmp_path, vocabulary, name):
         assert predictions.keys() == expected.keys(), "every official item, each once"
     model = TaskClassifier.load(tmp_path / "model")
     for dev in data.dev:
-        again = make_judge(model.options, dev)(model.outputs(dev, ALONE, 5))
+        again = make_judge(model.options, dev)(model.outputs(dev.features, ALONE, 5))
         for metric, value in again.items():
             stored = metrics[metric if len(data.dev) == 1 else f"{metric}/{dev.split}"]
             assert value == pytest.approx(stored, abs=1e-4)
@@ -150,5 +150,5 @@ def test_predictions_do_not_depend_on_the_order_of_the_items(tmp_path, vocabular
     assert model.predict(turned, ALONE, 8) == straight
     gold = by_index(record, dev.items, [item.label for item in dev.items])
     assert score_task(record, straight, gold) == make_judge(model.options, dev)(
-        model.outputs(dev, ALONE, 4)
+        model.outputs(dev.features, ALONE, 4)
     )

@@ -10,14 +10,15 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError, WorkError
-from bort.gluon.finetuning.finetune import DevSet, FinetuningHooks, OutputReader, finetune
+from bort.gluon.finetuning.finetune import DevSet, FinetuningHooks, finetune
 from bort.gluon.finetuning.trainer import ClassificationTrainer
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.ranks import SingleProcess
-from bort.text.labelled import make_labelled_batch
+from bort.text.asking import PaddedInputs, shared_outputs
+from bort.text.padding import pad_rows
 from bort.training.finetuning_config import FinetuningConfig, make_config
 from tests.text.toy_labelled import ToyLabelled
 
@@ -80,8 +81,10 @@ def test_a_simple_rule_is_learnt_and_the_best_epoch_is_kept(tmp_path):
     best, extra = load_model_folder(tmp_path / "model")
     assert extra["epoch"] == result.best.epoch
     assert extra["metrics"] == {"accuracy": result.best.mean}
-    outputs = OutputReader(ALONE, 1, 16).read(
-        lambda batch: best(mx.nd.array(batch.input_ids), mx.nd.array(batch.valid_lengths)), dev, 2
+    outputs = shared_outputs(
+        lambda batch: best(mx.nd.array(batch.input_ids), mx.nd.array(batch.lengths)).asnumpy(),
+        dev,
+        **{"rows": 16, "pad_id": 1, "width": 2, "ranks": ALONE},
     )
     assert accuracy_of(dev)(outputs)["accuracy"] == result.best.mean
 
@@ -172,12 +175,11 @@ def test_the_mean_over_all_metrics_of_all_dev_sets_decides():
 def test_outputs_do_not_depend_on_batches_or_their_order():
     network, examples = make_network(), ToyLabelled(23)
     trainer = ClassificationTrainer(network, CONFIG, ALONE, mx.cpu())
-    small, large = (
-        OutputReader(ALONE, 1, size).read(trainer.predict, examples, 2) for size in (1, 16)
-    )
+    how = {"pad_id": 1, "width": 2, "ranks": ALONE}
+    small, large = (shared_outputs(trainer.predict, examples, rows=size, **how) for size in (1, 16))
     np.testing.assert_allclose(small, large, atol=1e-5)
     one_by_one = [
-        trainer.predict(make_labelled_batch(examples, np.array([n]), 24, 1)).asnumpy()[0]
+        trainer.predict(PaddedInputs(np.array([n]), *pad_rows([examples[n]], 24, 1)))[0]
         for n in range(23)
     ]
     np.testing.assert_allclose(one_by_one, large, atol=1e-5)

@@ -1,0 +1,60 @@
+"""Rows of token ids padded to one length."""
+
+from __future__ import annotations
+
+from typing import Sequence, Tuple
+
+import numpy as np
+
+ROW_OF_PADDING = np.zeros(0, dtype=np.int32)
+"""No tokens; see `pad_rows`."""
+
+_STEP = 8
+_STEPS_OF_AN_OCTAVE = 8
+
+
+def rounded_up(count: int, step: int = _STEP) -> int:
+    """The smallest multiple of `step` that is not below `count`.
+
+    >>> [rounded_up(n) for n in (0, 1, 8, 9)]
+    [0, 8, 8, 16]
+    """
+    return -(-count // step) * step
+
+
+def padded_length(length: int, longest: int) -> int:
+    """Tokens of an input after padding: a multiple of 8, of 16 above 128, of 32 above 256.
+
+    There are few different lengths then (32 up to 512), and an input of more than 64 tokens grows
+    by less than an eighth.
+
+    Args:
+        length: tokens of an input.
+        longest: most tokens that the model takes; never exceeded.
+
+    >>> [padded_length(n, 512) for n in (1, 9, 64, 65, 130, 512)]
+    [8, 16, 64, 72, 144, 512]
+    """
+    power_below = 1 << max(0, length - 1).bit_length() >> 1
+    return min(longest, rounded_up(length, max(_STEP, power_below // _STEPS_OF_AN_OCTAVE)))
+
+
+def pad_rows(rows: Sequence[np.ndarray], length: int, pad_id: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Put rows of token ids into one array.
+
+    Args:
+        rows: B integer arrays of at most `length` ids; `ROW_OF_PADDING` has none.
+        length: L, tokens of a row.
+        pad_id: of `<pad>`.
+
+    Returns:
+        Ids int32 (B, L), and lengths int32 (B,), the tokens that count in every row; 1 for a row of
+        padding, because models need at least one token.
+    """
+    input_ids = np.full((len(rows), length), pad_id, dtype=np.int32)
+    lengths = np.ones(len(rows), dtype=np.int32)
+    for number, ids in enumerate(rows):
+        if len(ids):
+            input_ids[number, : len(ids)] = ids
+            lengths[number] = len(ids)
+    return input_ids, lengths
