@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.network.array_network import HEADS, ArrayNetwork
-from bort.storage.files import read_json, sha256_of_file, write_json
+from bort.storage.sealed_folder import SealedFile, SealedFormat
 
 FORMAT = 1
 VOCABULARY_FOLDER = "vocabulary"
@@ -62,9 +62,11 @@ def write_exported_description(
         "decoder": network.has_decoder and not network.head,
         "layer_norm_eps": [network.layer_norm_eps, network.decoder_layer_norm_eps],
         "extra": dict(network.extra),
-        "files": {name: sha256_of_file(path.parent / name) for name in names},
     }
-    write_json(path, {**description, **fields})
+    writer = _exported_folder(path, names).writer(path.parent)
+    for name in names:
+        writer.include(name)
+    writer.seal({**description, "files": writer.hashes, **fields})
 
 
 def read_exported_description(path: Path, names: Sequence[str]) -> ExportedModel:
@@ -77,9 +79,8 @@ def read_exported_description(path: Path, names: Sequence[str]) -> ExportedModel
     Raises:
         InputError: names the file or field that is missing, damaged or of another kind.
     """
-    values = read_json(path)
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise InputError(f"{path}: is not the description of an exported model (format {FORMAT})")
+    sealed = _exported_folder(path, names).open(path.parent)
+    values = sealed.record
     try:
         epsilons = values.get("layer_norm_eps")
         model = ExportedModel(
@@ -92,16 +93,20 @@ def read_exported_description(path: Path, names: Sequence[str]) -> ExportedModel
             layer_norm_eps=epsilons and (float(epsilons[0]), float(epsilons[1])),
             files=tuple(path.parent / name for name in names),
         )
-        stated = [str(values["files"][name]) for name in names]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(f"{path}: a field is missing or malformed: {error}") from error
     if model.head not in (None, *HEADS) or (model.head is None) != (model.num_classes == 0):
         raise InputError(f"{path}: head is {model.head!r} and num_classes {model.num_classes}")
     if model.labels and len(model.labels) != model.num_classes:
         raise InputError(f"{path}: {model.num_classes} outputs have {len(model.labels)} labels")
-    for file, digest in zip(model.files, stated):
-        if not file.is_file():
-            raise InputError(f"{file}: is missing, {path} lists it")
-        if sha256_of_file(file) != digest:
-            raise InputError(f"{file}: is damaged: its SHA-256 is not the one in {path}")
+    sealed.verify()
     return model
+
+
+def _exported_folder(path: Path, names: Sequence[str]) -> SealedFormat:
+    return SealedFormat(
+        path.name,
+        "the description of an exported model",
+        lambda record: [SealedFile(name, record["files"][name]) for name in names],
+        version=FORMAT,
+    )

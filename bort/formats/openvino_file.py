@@ -11,7 +11,6 @@ from bort.formats.exported_folder import write_exported_description
 from bort.formats.onnx_file import Check, graph_for_file
 from bort.formats.onnx_graph import FP32, INT8_WEIGHTS
 from bort.network.array_network import ArrayNetwork
-from bort.storage.files import sync_folder
 from bort.text.vocabulary import Vocabulary
 
 MODEL_FILE, WEIGHTS_FILE = "openvino.xml", "openvino.bin"
@@ -53,7 +52,6 @@ def write_openvino(
     graph = core().read_model(model.SerializeToString())
     # By default it would round the weights to float16.
     openvino.save_model(graph, str(folder / MODEL_FILE), compress_to_fp16=False)
-    sync_folder(folder)
     fields = {
         "openvino": str(openvino.get_version()),
         "precision": precision,

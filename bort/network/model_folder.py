@@ -5,17 +5,17 @@ networks of it.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Dict, Mapping, NamedTuple, Optional
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.network.array_network import ArrayNetwork
-from bort.storage.files import PathLike, atomic_write, read_json, sha256_of_file, write_json
+from bort.storage.array_files import read_safetensors
+from bort.storage.files import PathLike
+from bort.storage.sealed_folder import SealedFile, SealedFormat
 
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -23,6 +23,12 @@ ENCODER_PREFIX = "bort."
 """Of the names of a classifier's encoder."""
 
 _FORMAT = 1
+_MODEL_FOLDER = SealedFormat(
+    DESCRIPTION_FILE,
+    "the description of a model",
+    lambda record: [SealedFile(record["weights"]["file"], record["weights"]["sha256"])],
+    version=_FORMAT,
+)
 
 
 class StoredModel(NamedTuple):
@@ -55,11 +61,10 @@ def write_model_files(
     A folder that is interrupted in between has no description, or the old one whose SHA-256 does
     not match; either is refused by `read_model_files`.
     """
-    target = Path(folder)
-    with atomic_write(target / WEIGHTS_FILE) as stream:
-        stream.write(safetensors.numpy.save(dict(arrays)))
-    weights = {"file": WEIGHTS_FILE, "sha256": sha256_of_file(target / WEIGHTS_FILE)}
-    write_json(target / DESCRIPTION_FILE, {"format": _FORMAT, **fields, "weights": weights})
+    writer = _MODEL_FOLDER.writer(folder)
+    digest = writer.write(WEIGHTS_FILE, safetensors.numpy.save(dict(arrays)))
+    weights = {"file": WEIGHTS_FILE, "sha256": digest}
+    writer.seal({"format": _FORMAT, **fields, "weights": weights})
 
 
 def write_model_folder(folder: PathLike, network: ArrayNetwork) -> None:
@@ -101,27 +106,14 @@ def read_model_files(folder: PathLike) -> StoredModel:
     Raises:
         InputError: names the file that is missing or damaged.
     """
-    source = Path(folder) / DESCRIPTION_FILE
-    description = read_json(source)
-    if not isinstance(description, dict) or description.get("format") != _FORMAT:
-        raise InputError(f"{source}: is not the description of a model (format {_FORMAT})")
+    sealed = _MODEL_FOLDER.open(folder)
     try:
-        weights = Path(folder) / description["weights"]["file"]
-        stated = description["weights"]["sha256"]
-        dict(description["extra"])
+        dict(sealed.record["extra"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{source}: a field is missing or malformed: {error}") from error
-    if weights.parent != Path(folder):
-        raise InputError(f"{source}: names the weights {weights}, which lie outside the folder")
-    if not weights.is_file():
-        raise InputError(f"{weights}: no such file")
-    if sha256_of_file(weights) != stated:
-        raise InputError(f"{weights}: is damaged: its SHA-256 is not the one in {source}")
-    try:
-        arrays = safetensors.numpy.load_file(weights)
-    except (safetensors.SafetensorError, ValueError) as error:
-        raise InputError(f"{weights}: is not a safetensors file: {error}") from error
-    return StoredModel(description, arrays, str(source), str(weights))
+        raise InputError(f"{sealed.source}: a field is missing or malformed: {error}") from error
+    weights = sealed.verified(sealed.record["weights"]["file"])
+    arrays = read_safetensors(weights)
+    return StoredModel(sealed.record, arrays, str(sealed.source), str(weights))
 
 
 def read_model_folder(folder: PathLike) -> ArrayNetwork:

@@ -1,11 +1,13 @@
-"""Writing files so that a reader never sees half of one, and knowing a file by its content."""
+"""Files and folders that a reader sees whole or not at all, and the SHA-256 of a file."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,6 +16,11 @@ from typing import Any, BinaryIO, Iterator, Union
 from bort.errors import InputError, WorkError
 
 PathLike = Union[str, "os.PathLike[str]"]
+
+UNFINISHED = ".unfinished-"
+"""Prefix of the name of every folder that is still being filled."""
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux: <fcntl.h>, <linux/fs.h>
 
 
 @contextlib.contextmanager
@@ -49,32 +56,90 @@ def atomic_write(path: PathLike) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def new_folder(path: PathLike) -> Iterator[Path]:
+def new_folder(path: PathLike, *, replace: bool = False, clean: bool = False) -> Iterator[Path]:
     """A folder that appears under `path` only when the block ends without an error.
 
-    It is filled under a temporary name beside it and then renamed.
+    It is filled under a temporary name beside `path`, synced with all its files, and renamed.
+
+    Args:
+        path: the folder's final name.
+        replace: a folder at `path` is replaced: until the block has ended it stays as it is.
+        clean: remove first what killed calls for the same `path` left beside it. Not allowed where
+            two processes can write the same folder.
 
     Raises:
-        InputError: there is something at `path` already, an empty folder excepted.
-        WorkError: when the system refuses a write.
+        InputError: `path` exists already and `replace` is false; an empty folder may exist.
+        WorkError: the system refuses a write.
     """
     target = Path(path)
-    check_new_folder(target)
+    if not replace:
+        check_new_folder(target)
+    with temporary_folder(target, clean=clean) as folder:
+        try:
+            yield folder
+            move_into_place(folder, target, replace=replace)
+        except OSError as error:
+            raise WorkError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def temporary_folder(target: PathLike, *, clean: bool = False) -> Iterator[Path]:
+    """An empty folder beside `target`, removed when the block ends.
+
+    A folder that is made in it can become `target` with `move_into_place`.
+
+    Args:
+        target: gives the temporary name, `.unfinished-<name>-<random>`, and the place.
+        clean: as in `new_folder`.
+
+    Raises:
+        WorkError: the folder cannot be made.
+    """
+    place = Path(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if clean:
+            remove_unfinished(place.parent, re.escape(place.name))
+        folder = Path(tempfile.mkdtemp(dir=place.parent, prefix=f"{UNFINISHED}{place.name}-"))
     except OSError as error:
-        raise WorkError(f"{target}: cannot be made: {error.strerror or error}") from error
+        raise WorkError(f"{place}: cannot be made: {error.strerror or error}") from error
     try:
-        yield temporary
-        os.chmod(temporary, 0o755)
-        sync_folder(temporary)
-        os.replace(temporary, target)
-        sync_folder(target.parent)
-    except OSError as error:
-        raise WorkError(f"{target}: cannot be written: {error.strerror or error}") from error
+        yield folder
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove_folder(folder)
+
+
+def remove_unfinished(folder: Path, name: str) -> None:
+    """Remove the temporary folders in `folder` that killed writes left, also version 0.2.0's.
+
+    Args:
+        folder: where the folders were to appear.
+        name: regular expression of the names they were to have.
+    """
+    pattern = re.compile(rf"{re.escape(UNFINISHED)}{name}-[^-]+|\.{name}-making")
+    for path in folder.iterdir():
+        if pattern.fullmatch(path.name):
+            _remove_folder(path)
+
+
+def move_into_place(source: PathLike, target: PathLike, *, replace: bool = False) -> None:
+    """Sync a finished folder with all its files, and give it its final name.
+
+    Args:
+        source: the folder; in the same file system as `target`.
+        target: its name; nothing or an empty folder is there.
+        replace: a folder at `target` is swapped with `source`, in one step where the system can.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    _sync_tree(source)
+    os.chmod(source, 0o755)
+    if replace and os.path.lexists(target) and not _is_empty_folder(Path(target)):
+        _swap(Path(source), Path(target))
+    else:
+        os.replace(source, target)
+    sync_folder(Path(target).parent)
 
 
 def check_new_folder(path: PathLike) -> None:
@@ -133,8 +198,77 @@ def sync_folder(folder: PathLike) -> None:
         os.close(descriptor)
 
 
+def move_file(source: PathLike, target: PathLike) -> None:
+    """Sync a finished file, and give it its final name.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    sync_file(source)
+    os.replace(source, target)
+    sync_folder(Path(target).parent)
+
+
+def sync_file(path: PathLike) -> None:
+    """Wait until a file that something else wrote is on the disk.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_tree(folder: PathLike) -> None:
+    """Sync all files in `folder` and the names in all its folders."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            if not os.path.islink(path):
+                sync_file(path)
+        sync_folder(parent)
+
+
+def _swap(first: Path, second: Path) -> None:
+    """Swap the names of two folders.
+
+    Where the system cannot do so in one step, `second` is called `.replaced-…` for a moment; after
+    a kill in that moment it is found there.
+    """
+    if _exchange(first, second):
+        return
+    aside = second.with_name(f".replaced-{second.name}-{os.getpid()}")
+    os.rename(second, aside)
+    try:
+        os.rename(first, second)
+    except OSError:
+        os.rename(aside, second)
+        raise
+    os.rename(aside, first)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swap two names in one step; False where the C library or the file system has no such step."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    names = os.fsencode(first), os.fsencode(second)
+    return bool(renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
+
+
 def _is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not any(path.iterdir())
+
+
+def _remove_folder(path: Path) -> None:
+    if path.is_symlink():
+        _remove(path)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove(path: PathLike) -> None:

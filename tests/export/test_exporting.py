@@ -108,7 +108,7 @@ BAD = {
     "truncated and forged": (truncate_and_forge, "is not a safetensors file"),
     "huge header": (huge_header, "is not a safetensors file"),
     "pickle under the name": (pickled, "is not a safetensors file"),
-    "pickle beside": (pickle_beside, "model.safetensors: no such file"),
+    "pickle beside": (pickle_beside, "model.safetensors: is missing"),
     "not finite": (not_finite, "layer_norm.gamma' holds a number that is not finite"),
     "label count": (
         lambda folder: forge(folder, labels=["a", "b", "c"]),

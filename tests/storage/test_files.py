@@ -14,7 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bort.errors import InputError, WorkError
-from bort.storage.files import atomic_write, new_folder, read_json, sha256_of_file, write_json
+from bort.storage.files import (
+    atomic_write,
+    move_file,
+    move_into_place,
+    new_folder,
+    read_json,
+    sha256_of_file,
+    temporary_folder,
+    write_json,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -188,3 +197,88 @@ def test_a_new_folder_replaces_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty" / "file").chmod(0o644)
     with pytest.raises(WorkError), new_folder(tmp_path / "empty" / "file" / "below"):
         raise AssertionError
+
+
+def test_a_new_folder_replaces_one_where_it_may(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "whole").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "kept").touch()
+    for number in range(3):
+        with new_folder(tmp_path / "whole", replace=True) as folder:
+            (folder / f"file-{number}").touch()
+            (folder / "deep").mkdir()
+            (folder / "deep" / "file").write_text("content", encoding="utf-8")
+        assert names(tmp_path) == ["elsewhere", "whole"]
+        assert names(tmp_path / "whole") == ["deep", f"file-{number}"]
+    assert names(tmp_path / "elsewhere") == ["kept"]
+    assert os.stat(tmp_path / "whole").st_mode & 0o777 == 0o755
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "whole", replace=True):
+        raise ZeroDivisionError
+    assert names(tmp_path / "whole") == ["deep", "file-2"]
+
+
+def test_what_a_kill_left_of_the_same_folder_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    left = [".unfinished-model-ab12cd_3", ".model-making"]
+    others = [".unfinished-model-best-ab12cd_3", ".unfinished-mode-ab12cd_3", ".model.json.x1"]
+    others += [".models-making", "model-making", ".replaced-model-17"]
+    for name in (*left, *others):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    with new_folder(tmp_path / "model") as folder:
+        assert folder.name.startswith(".unfinished-model-")
+    assert set(left) < set(names(tmp_path)), "another process could be writing them"
+    with new_folder(tmp_path / "model", replace=True, clean=True):
+        pass
+    assert names(tmp_path) == sorted([*others, "model"])
+
+
+def test_a_part_of_a_temporary_folder_can_become_the_folder(tmp_path: Path) -> None:
+    with temporary_folder(tmp_path / "deep" / "best") as work:
+        (work / "run" / "model").mkdir(parents=True)
+        (work / "run" / "model" / "file").touch()
+        move_into_place(work / "run" / "model", tmp_path / "deep" / "best")
+    assert names(tmp_path / "deep") == ["best"]
+    assert names(tmp_path / "deep" / "best") == ["file"]
+
+
+def test_everything_is_synced_before_it_gets_its_name_and_the_name_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+    sync, replace = os.fsync, os.replace
+
+    def watched_sync(descriptor: int) -> None:
+        sync(descriptor)
+        done.append(("sync", os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    def watched_replace(source: Any, target: Any) -> None:
+        replace(source, target)
+        done.append(("name", str(target), str(source)))
+
+    monkeypatch.setattr(os, "fsync", watched_sync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+
+    with new_folder(tmp_path / "whole") as folder:
+        (folder / "deep").mkdir()
+        for path in (folder / "a", folder / "deep" / "b"):
+            path.write_text("content", encoding="utf-8")
+    parts = ("a", "deep/b", "deep", "")
+    expected = {("sync", str(folder / part)) for part in parts}
+    assert set(done[: len(parts)]) == expected
+    named = [("name", str(tmp_path / "whole"), str(folder)), ("sync", str(tmp_path))]
+    assert done[len(parts) :] == named
+
+    done.clear()
+    (tmp_path / "fetched.part").write_text("content", encoding="utf-8")
+    move_file(tmp_path / "fetched.part", tmp_path / "fetched")
+    assert done == [
+        ("sync", str(tmp_path / "fetched.part")),
+        ("name", str(tmp_path / "fetched"), str(tmp_path / "fetched.part")),
+        ("sync", str(tmp_path)),
+    ]
+
+    done.clear()
+    write_json(tmp_path / "file.json", 1)
+    (first, (name, target, source), last) = done
+    assert first == ("sync", source)
+    assert (name, target, last) == ("name", str(tmp_path / "file.json"), ("sync", str(tmp_path)))

@@ -16,10 +16,10 @@ from bort.errors import InputError
 from bort.formats.huggingface.heads import without_tanh
 from bort.formats.huggingface.residual import shift_residual
 from bort.formats.huggingface.tensor_file import find_tensors, read_tensors
-from bort.formats.huggingface.writer import CONFIG_FILE, MARK, RECORD_FILE, RECORD_FORMAT
+from bort.formats.huggingface.writer import CONFIG_FILE, EXPORT, MARK, RECORD_FILE
 from bort.network.array_network import ArrayNetwork
 from bort.network.parameter_names import HEAD, MODEL_TYPES, name_in, places
-from bort.storage.files import read_json, sha256_of_file
+from bort.storage.files import read_json
 
 _TYPES_OF_CONFIG = {"bert": "bert", "bort": "bert", "roberta": "roberta"}
 _SIZES = {
@@ -121,27 +121,15 @@ def _read_record(folder: Path) -> Mapping[str, Any]:
     path = folder / RECORD_FILE
     if not path.exists():
         return {}
-    record = read_json(path)
-    if not isinstance(record, dict) or record.get("format") != RECORD_FORMAT:
-        raise InputError(f"{path}: is no record of an export (format {RECORD_FORMAT})")
-    files = record.get("files")
-    if not isinstance(files, dict) or not isinstance(record.get("extra"), dict):
-        raise InputError(f"{path}: is damaged: files or extra is no object")
+    sealed = EXPORT.open(folder)
+    record = sealed.record
+    if not isinstance(record.get("extra"), dict):
+        raise InputError(f"{path}: is damaged: extra is no object")
     if type(record.get("token_types")) is not int:
         raise InputError(f"{path}: token_types is {record.get('token_types')!r}, no number")
     for name in ("decoder_layer_norm_eps", "head_dropout"):
         _number(record, name, -1, path)
-    for name, expected in files.items():
-        if Path(name).name != name:
-            raise InputError(f"{path}: the file name {name!r} leads out of the folder")
-        file = folder / name
-        if not file.is_file():
-            raise InputError(f"{file}: is missing, {path} lists it")
-        if sha256_of_file(file) != expected:
-            raise InputError(
-                f"{file}: is damaged or was changed after the export: its SHA-256 is not the one "
-                f"in {path} (delete that file to import the folder as it is)"
-            )
+    sealed.verify()
     return record
 
 

@@ -21,7 +21,8 @@ from bort.formats.huggingface.tensor_file import TENSORS_FILE, write_tensors
 from bort.formats.huggingface.tokenizer import write_tokenizer
 from bort.network.array_network import ArrayNetwork
 from bort.network.parameter_names import HEAD, POOLER, places
-from bort.storage.files import atomic_write, sha256_of_file, write_json
+from bort.storage.files import atomic_write, write_json
+from bort.storage.sealed_folder import SealedFile, SealedFormat
 from bort.text.vocabulary import Vocabulary
 
 CONFIG_FILE = "config.json"
@@ -30,7 +31,14 @@ CARD_FILE = "README.md"
 MARK = "bort"
 """Key of the config under which is what an import undoes."""
 
-RECORD_FORMAT = 1
+EXPORT = SealedFormat(
+    RECORD_FILE,
+    "the record of an export",
+    lambda record: [SealedFile(name, digest) for name, digest in record["files"].items()],
+    version=1,
+    damage="is damaged or was changed after the export",
+    advice=f" (delete {RECORD_FILE} to import the folder as it is)",
+)
 MASKED_LM = "BertForMaskedLM"
 CLASSIFIER = "BertForSequenceClassification"
 ENCODER = "BertModel"
@@ -174,15 +182,16 @@ def _tensors(network: ArrayNetwork, marks: Dict[str, Any]) -> Dict[str, np.ndarr
 
 
 def _write_record(folder: Path, network: ArrayNetwork) -> None:
-    names = sorted(
-        path.name for path in folder.iterdir() if path.name not in (RECORD_FILE, CARD_FILE)
-    )
+    writer = EXPORT.writer(folder)
+    for name in sorted(path.name for path in folder.iterdir()):
+        if name not in (RECORD_FILE, CARD_FILE):
+            writer.include(name)
     record = {
-        "format": RECORD_FORMAT,
-        "files": {name: sha256_of_file(folder / name) for name in names},
+        "format": EXPORT.version,
+        "files": writer.hashes,
         "decoder_layer_norm_eps": network.decoder_layer_norm_eps,
         "token_types": network.architecture.token_types,
         "head_dropout": network.head_dropout,
         "extra": dict(network.extra),
     }
-    write_json(folder / RECORD_FILE, record)
+    writer.seal(record)

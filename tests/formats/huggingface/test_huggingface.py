@@ -451,7 +451,7 @@ def test_a_killed_export_leaves_nothing_under_its_name(
 
     assert export(files) == -signal.SIGKILL
     (half,) = tmp_path.iterdir()
-    assert half.name.startswith(".hf.")
+    assert half.name.startswith(".unfinished-hf-")
     assert len([path for path in half.iterdir() if not path.name.startswith(".")]) == files
     if files == 10:
         assert (half / "bort.json").is_file()  # all are there; only the folder has no name yet

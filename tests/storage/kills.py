@@ -1,0 +1,93 @@
+"""Killing a writer between any two of its file operations, to see what it leaves."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import traceback
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, List
+
+_OPERATIONS = {
+    *("open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir"),
+    *("shutil.copyfile", "shutil.rmtree", "tempfile.mkdtemp", "tempfile.mkstemp"),
+    "ctypes.dlsym",  # before two names are exchanged
+}
+"""Python's audit events of the operations; `os.fsync` has none and is counted by hand."""
+
+
+def outcomes(
+    base: Path,
+    start: Callable[[Path], None],
+    write: Callable[[Path], None],
+    look: Callable[[Path], Any],
+) -> List[Any]:
+    """What is left by a kill before each operation of a writer and, last, by no kill.
+
+    Every kill is a SIGKILL in a process of its own, forked from a process without threads; so the
+    three functions are those of a module.
+
+    Args:
+        base: an empty folder to work in.
+        start: fills a new folder with what is there before the writer begins.
+        write: the writer, called with that folder.
+        look: called with that folder afterwards; returns what it finds.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_outcomes, base, start, write, look).result(timeout=300)
+
+
+def _outcomes(
+    base: Path,
+    start: Callable[[Path], None],
+    write: Callable[[Path], None],
+    look: Callable[[Path], Any],
+) -> List[Any]:
+    seen = []
+    for number in range(1, 1000):
+        folder = base / str(number)
+        folder.mkdir()
+        start(folder)
+        child = os.fork()
+        if child == 0:
+            _write_and_die(number, write, folder)
+        _, status = os.waitpid(child, 0)
+        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        assert killed or status == 0, f"the writer fails before operation {number}"
+        seen.append(look(folder))
+        shutil.rmtree(folder)
+        if not killed:
+            return seen
+    raise AssertionError("the writer does not end")
+
+
+def _write_and_die(number: int, write: Callable[[Path], None], folder: Path) -> None:
+    """Call the writer and die by SIGKILL before its operation `number`. Never returns."""
+    left, sync = number, os.fsync
+
+    def count(event: str, _: Any) -> None:
+        nonlocal left
+        if event not in _OPERATIONS:
+            return
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def counted_sync(descriptor: int) -> None:
+        count("open", ())
+        sync(descriptor)
+
+    status = 1
+    try:
+        os.fsync = counted_sync
+        sys.addaudithook(count)
+        write(folder)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
