@@ -8,6 +8,7 @@ from typing import Any, Dict, List
 
 from bort.architecture import PRESETS, TABLE_2_MILLIONS
 from bort.process.command import make_parser, run_command
+from bort.process.text_table import text_table
 
 NOTE = """\
 paper's way: the encoder with one token-type row at least, and with the pooler.
@@ -42,14 +43,19 @@ def work(arguments: argparse.Namespace) -> None:
         print(json.dumps(rows, indent=2))
         return
     print("parameters, in millions; our network: exactly\n")
-    heads = ("model", "<D, A, H, I>", "printed", "paper's way", "+1024·H", "our network")
-    print("{:<18} {:<29} {:>8} {:>12} {:>9} {:>13}".format(*heads))
+    lines = [("model", "<D, A, H, I>", "printed", "paper's way", "+1024·H", "our network")]
     for row in rows:
-        print(
-            f"{row['title']:<18} {row['architecture']:<29} {row['printed_millions']:>8.2f} "
-            f"{row['papers_way'] / 1e6:>12.2f} {row['papers_way_plus_1024_hidden'] / 1e6:>9.2f} "
-            f"{row['our_network']:>13,}"
+        lines.append(
+            (
+                row["title"],
+                row["architecture"],
+                f"{row['printed_millions']:.2f}",
+                f"{row['papers_way'] / 1e6:.2f}",
+                f"{row['papers_way_plus_1024_hidden'] / 1e6:.2f}",
+                f"{row['our_network']:,}",
+            )
         )
+    print(text_table(lines, "<<>"))
     print("\n" + NOTE)
 
 

@@ -6,9 +6,10 @@ import dataclasses
 from typing import Any, Dict
 
 from bort.agora.reports import IterationReport
+from bort.process.text_table import text_line
 
 _HEADINGS = ("iter", "sets", "best dev", "so far", "points", "added", "kept", "Socrates", "cost")
-_WIDTHS = (4, 5, 9, 8, 7, 6, 6, 9, 8)
+_WIDTHS = (4, 4, 8, 7, 6, 5, 5, 8, 7)
 
 
 def headings() -> str:
@@ -17,13 +18,13 @@ def headings() -> str:
     `kept` is the share of added points whose label is that of the dev example they were made from,
     `Socrates` his accuracy on the dev set, `cost` the trainings so far, short ones by their share.
     """
-    return _line(_HEADINGS)
+    return text_line(_HEADINGS, _WIDTHS, ">")
 
 
 def row(report: IterationReport) -> str:
     """The line of an iteration."""
     kept = "-" if report.labels_kept is None else f"{report.labels_kept:.2f}"
-    return _line(
+    return text_line(
         (
             str(report.iteration),
             str(report.sets_left),
@@ -34,7 +35,9 @@ def row(report: IterationReport) -> str:
             kept,
             f"{report.socrates.accuracy:.4f}",
             f"{report.cost:g}",
-        )
+        ),
+        _WIDTHS,
+        ">",
     )
 
 
@@ -43,7 +46,3 @@ def as_dict(report: IterationReport) -> Dict[str, Any]:
     values = dataclasses.asdict(report)
     values["label_counts"] = {str(label): n for label, n in report.label_counts.items()}
     return values
-
-
-def _line(cells: Any) -> str:
-    return " ".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS))

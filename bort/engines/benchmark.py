@@ -31,6 +31,7 @@ from bort.engines.protocol import FAST, FP32, Engine
 from bort.engines.sources import Source, read_source, source_of_network
 from bort.errors import InputError
 from bort.network.random_network import random_network
+from bort.process.text_table import text_table
 from bort.process.threads import available_cores
 from bort.search.latency import describe_machine
 
@@ -203,14 +204,7 @@ def as_table(rows: Sequence[Row]) -> str:
                 *(f"{row.ratios[n]:.2f}" if n in row.ratios else "" for n in references),
             ]
         )
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if place < 2 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths))
-        ).rstrip()
-        for line in lines
-    )
+    return text_table(lines, "<<>")
 
 
 def _sources(config: InferenceBenchmarkConfig) -> List[Tuple[str, Source]]:

@@ -7,6 +7,7 @@ import io
 from typing import List, Optional
 
 from bort.architecture import Architecture
+from bort.process.text_table import text_table
 from bort.search.ranking import RankedCandidate, SearchResult
 
 _COLUMNS = (
@@ -36,22 +37,26 @@ def as_text(result: SearchResult, unit: str, rows: Optional[int] = 20) -> str:
         rows: candidates shown at most; None shows all.
     """
     several = len({row.hyperparameters for row in result.ranking}) > 1
-    header = f"{'':4}{'<D, A, H, I>':28}{'parameters':>12}{_latency_title(unit):>16}"
-    header += f"{'error':>20}{'W':>20}"
-    lines = [header]
+    lines = [["", "<D, A, H, I>", "parameters", _latency_title(unit), "error", "W", ""]]
     shown = result.ranking if rows is None else result.ranking[:rows]
     for rank, row in enumerate(shown, start=1):
-        line = f"{rank:3} {row.architecture!s:28}{row.parameters / 1e6:10.2f} M"
-        line += f"{_latency(row.latency, unit):>16}{_with(row.error, row.error_spread):>20}"
-        line += f"{_with(row.w, row.w_spread):>20}"
-        lines.append(line + (f"  {row.hyperparameters}" if several else ""))
+        lines.append(
+            [
+                str(rank),
+                str(row.architecture),
+                _millions(row.parameters),
+                _latency(row.latency, unit),
+                _with(row.error, row.error_spread),
+                _with(row.w, row.w_spread),
+                str(row.hyperparameters) if several else "",
+            ]
+        )
+    maximum = (_millions(result.maximum_parameters), _latency(result.maximum_latency, unit))
+    lines.append(["T", str(result.maximum_point), *maximum, "", "N/A", ""])
+    table = text_table(lines, "><>>>><").splitlines()
     if len(shown) < len(result.ranking):
-        lines.append(f"    … and {len(result.ranking) - len(shown)} more")
-    lines.append(
-        f"{'T':>3} {result.maximum_point!s:28}{result.maximum_parameters / 1e6:10.2f} M"
-        f"{_latency(result.maximum_latency, unit):>16}{'':20}{'N/A':>20}"
-    )
-    return "\n".join([*lines, "", *verdict(result)])
+        table.insert(-1, f"    … and {len(result.ranking) - len(shown)} more")
+    return "\n".join([*table, "", *verdict(result)])
 
 
 def verdict(result: SearchResult) -> List[str]:
@@ -80,6 +85,10 @@ def verdict(result: SearchResult) -> List[str]:
 def _smallest(result: SearchResult) -> Architecture:
     row: RankedCandidate = max(result.ranking, key=result.smallness_of)
     return row.architecture
+
+
+def _millions(parameters: int) -> str:
+    return f"{parameters / 1e6:.2f} M"
 
 
 def _latency_title(unit: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from bort.errors import InputError
+from bort.process.text_table import text_table
 from bort.tasks.metrics import percent
 from bort.tasks.records import GLUE, RACE, SUPERGLUE, TASKS, TaskRecord, get_task
 
@@ -106,18 +107,8 @@ def score_table(suite: str, rows: Sequence[ScoreRow], only: str = "") -> str:
         heads.append("score")
     lines = [["", *heads]]
     for row in rows:
-        cells = [row.system]
-        for name in heads:
-            cells.append(_cell(row, name))
-        lines.append(cells)
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths))
-        ).rstrip()
-        for line in lines
-    )
+        lines.append([row.system, *(_cell(row, name) for name in heads)])
+    return text_table(lines)
 
 
 def _cell(row: ScoreRow, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
+from bort.process.text_table import text_table
 from bort.report.learning_curves import Curve, draw_learning_curves, first_reaching, mean_curve
 from bort.storage.files import write_json
 
@@ -80,18 +81,26 @@ def save(folder: Path, results: Mapping[str, Any], runs: Mapping[str, Sequence[C
 
 def table(results: Mapping[str, Any]) -> str:
     """The results for the screen."""
-    lines = [
-        f"{'':28}{'loss':>8}{'accuracy':>10}{'perplexity':>12}",
+    titles = {
+        "teacher": "teacher",
+        DISTILLED: "student by distillation",
+        SELF_SUPERVISED: "student, self-supervised",
+    }
+    scores = [
+        ("", "loss", "accuracy", "perplexity"),
         *(
-            f"{title:28}{results['mlm_loss'][kind]:8.3f}{results['mlm_accuracy'][kind]:10.1%}"
-            f"{results['perplexity'][kind]:12.2f}"
-            for kind, title in (
-                ("teacher", "teacher"),
-                (DISTILLED, "student by distillation"),
-                (SELF_SUPERVISED, "student, self-supervised"),
+            (
+                title,
+                f"{results['mlm_loss'][kind]:.3f}",
+                f"{results['mlm_accuracy'][kind]:.1%}",
+                f"{results['perplexity'][kind]:.2f}",
             )
+            for kind, title in titles.items()
         ),
-        f"{'most frequent token':28}{'':8}{results['unigram_accuracy']:10.1%}",
+        ("most frequent token", "", f"{results['unigram_accuracy']:.1%}", ""),
+    ]
+    lines = [
+        text_table(scores),
         "",
         *_seed_lines(results),
         *_time_lines(results["time_to_equal_accuracy"]),

@@ -117,3 +117,13 @@ def test_the_polynomial_is_that_of_the_architecture():
     latency = MultiplyAddLatency(64)
     # D(4H² + 2HI + 2SH) · S
     assert latency.latency(Architecture(2, 2, 8, 16)) == 64 * 2 * (4 * 64 + 2 * 128 + 2 * 64 * 8)
+
+
+def test_what_is_left_out_is_counted_above_the_maximum_point():
+    errors = {Trial(SMALL, THETA, 0): 1.0, Trial(LARGE, THETA, 0): 2.0}
+    result = rank_candidates(errors, LATENCIES, MAXIMUM)
+    whole, short = (as_text(result, "s", rows).splitlines() for rows in (None, 1))
+    assert [row.split()[0] for row in whole[1:4]] == ["1", "2", "T"]
+    assert [row.split()[0] for row in short[1:4]] == ["1", "…", "T"]
+    assert short[2].split() == "… and 1 more".split()
+    assert len({row.index("<D=") for row in (*whole[1:4], short[1], short[3])}) == 1

@@ -1,0 +1,38 @@
+"""Text tables for the screen: cells in columns two spaces apart."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+
+def text_table(lines: Sequence[Sequence[str]], alignment: str = "<>") -> str:
+    """A table whose columns are as wide as their widest cell.
+
+    Args:
+        lines: cells of every line, the headings first; the same number in each.
+        alignment: as of `text_line`.
+
+    >>> print(text_table([("", "loss"), ("teacher", "1.25"), ("student", "10.50")]))
+              loss
+    teacher   1.25
+    student  10.50
+    """
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return "\n".join(text_line(cells, widths, alignment) for cells in lines)
+
+
+def text_line(cells: Sequence[str], widths: Sequence[int], alignment: str = "<>") -> str:
+    """One line of a table whose widths are known, for a table that grows while it is shown.
+
+    Args:
+        cells: one a column.
+        widths: characters of every column; a longer cell moves the rest of its line.
+        alignment: one sign a column, `<` or `>`; the last one counts for all further columns.
+
+    >>> text_line(("2", "0.75"), (4, 8), ">")
+    '   2      0.75'
+    """
+    assert len(cells) == len(widths)
+    signs = alignment.ljust(len(cells), alignment[-1])
+    columns = zip(cells, signs, widths)
+    return "  ".join(f"{cell:{sign}{width}}" for cell, sign, width in columns).rstrip()
