@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import logging
 import os
 import shutil
@@ -24,6 +23,7 @@ from bort.errors import InputError
 from bort.process.stopping import StopRequest
 from bort.settings.config import Config, setting
 from bort.storage.files import read_json, write_json
+from bort.storage.run_claim import claim_folder
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from data.generated_tasks.scarce import DEV_FROM, ScarceSizes, open_scarce_task, write_scarce_tasks
@@ -125,8 +125,8 @@ class Arms:
         self.student, self.teacher = demo / "student", demo / "teacher"
         self.vocabulary = load_vocabulary(demo / "vocabulary")
         of_data = {k: v for k, v in gain.as_dict().items() if k not in _GROWING}
-        _claim(self.folder, "settings.json", of_data)
-        _claim(self.results, "agora_settings.json", loop.results_settings())
+        _claim(self.folder, "settings.json", of_data, gain.defaults())
+        _claim(self.results, "agora_settings.json", loop.results_settings(), loop.defaults())
 
     def prepare_all(self) -> None:
         """Files and Socrates of every task; what is there stays."""
@@ -345,8 +345,9 @@ def run_units(
     return communicator.rank == 0
 
 
-def _claim(folder: Path, name: str, settings: Mapping[str, Any]) -> None:
-    path = folder / name
-    if path.is_file() and read_json(path) != json.loads(json.dumps(settings)):
-        raise InputError(f"{path}: holds other settings; name another --folder")
-    write_json(path, dict(settings))
+def _claim(
+    folder: Path, name: str, settings: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> None:
+    """Begin a comparison in `folder`, or go on with the one that it holds."""
+    begun = (folder / name).is_file()
+    claim_folder(folder, name, settings, "comparison", begun, defaults=defaults)

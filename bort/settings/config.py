@@ -94,13 +94,8 @@ class Config:
 
     @classmethod
     def defaults(cls) -> Dict[str, Any]:
-        """The default of every field that has one, as `as_dict` writes it: what a setting was in
-        a run that is older than the setting."""
-        return {
-            field.name: list(field.default) if isinstance(field.default, tuple) else field.default
-            for field in dataclasses.fields(cls)
-            if field.default is not dataclasses.MISSING
-        }
+        """The default of every field that has one; see `defaults_of`."""
+        return defaults_of(cls)
 
     @classmethod
     def from_dict(cls: Type[C], values: Mapping[str, Any], source: str) -> C:
@@ -122,6 +117,18 @@ class Config:
     def from_arguments(cls: Type[C], arguments: argparse.Namespace) -> C:
         """Build from parsed flags; flags of other configurations are ignored."""
         return cls(**{f.name: getattr(arguments, f.name) for f in dataclasses.fields(cls)})
+
+
+def defaults_of(kind: Any) -> Dict[str, Any]:
+    """The default of every field of a dataclass that has one, JSON-ready.
+
+    A run that is older than a setting had the setting's default.
+    """
+    return {
+        field.name: list(field.default) if isinstance(field.default, tuple) else field.default
+        for field in dataclasses.fields(kind)
+        if field.default is not dataclasses.MISSING
+    }
 
 
 def parse_boolean(text: str) -> bool:

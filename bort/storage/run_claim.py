@@ -1,37 +1,106 @@
-"""A folder belongs to one run: its settings are written down, and another run is refused."""
+"""One rule for "is this the same run?", and folders that belong to one run."""
 
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
-from typing import Any, Mapping, Optional
+from typing import Any, Iterator, Mapping, NamedTuple, Optional
 
 from bort.errors import InputError
-from bort.storage.files import read_json, write_json
+from bort.storage.files import PathLike, read_json, write_json
+
+log = logging.getLogger(__name__)
+
+Settings = Mapping[str, Any]
+
+
+class Difference(NamedTuple):
+    """A setting with its value in a run that began earlier and its value now."""
+
+    name: str
+    then: Any
+    now: Any
+
+
+def differences(then: Settings, now: Settings, defaults: Settings) -> Iterator[Difference]:
+    """Yield the settings that have changed, in the order of `now`.
+
+    A setting that `then` lacks is newer than that run, so it had its default; a setting that `now`
+    lacks no longer exists and is not compared. Objects are compared field by field.
+
+    Args:
+        then: settings as they were recorded, read from JSON.
+        now: settings in force, JSON-ready.
+        defaults: of the settings, in the same shape; of a list of objects the defaults of one.
+
+    >>> list(differences({"lr": 0.1}, {"lr": 0.2, "clip": 1.0}, {"clip": 1.0}))
+    [Difference(name='lr', then=0.1, now=0.2)]
+    """
+    for name, value in json.loads(json.dumps(now)).items():
+        default = json.loads(json.dumps(defaults.get(name)))
+        before = then.get(name, default)
+        if isinstance(value, dict) and isinstance(before or {}, dict):
+            yield from differences(before or {}, value, default or {})
+            continue
+        if isinstance(before, list) and isinstance(default, dict):
+            before = [{**default, **one} if isinstance(one, dict) else one for one in before]
+        if value != before:
+            yield Difference(name, before, value)
+
+
+def check_same_run(
+    where: PathLike,
+    what: str,
+    then: Settings,
+    now: Settings,
+    defaults: Settings,
+    may_change: Optional[Mapping[str, str]] = None,
+) -> None:
+    """Refuse to resume a run with other settings than it began with; see `differences`.
+
+    Args:
+        where: the file or folder of the run.
+        what: such a run is called, such as "search".
+        then: settings as they were recorded.
+        now: settings in force.
+        defaults: of the settings, in the same shape.
+        may_change: settings that may differ -> what follows from it, which is logged.
+
+    Raises:
+        InputError: names `where`, the first setting that differs, and both values.
+    """
+    for name, before, value in differences(then, now, defaults):
+        consequence = (may_change or {}).get(name)
+        if consequence is None:
+            raise InputError(
+                f"{where}: {name} is {value!r}, the {what} that is resumed began with {before!r}"
+            )
+        log.info("%s was %s and is %s now: %s", name, before, value, consequence)
 
 
 def claim_folder(
     folder: Path,
     file: str,
-    settings: Mapping[str, Any],
+    settings: Settings,
     what: str,
     resume: bool,
     *,
-    defaults: Optional[Mapping[str, Any]] = None,
+    defaults: Optional[Settings] = None,
 ) -> None:
     """Take a folder for a run, or go on with the run that it holds.
 
     Args:
         folder: of the run.
         file: name of the settings file in it.
-        settings: JSON-ready, all that can change results; objects are compared field by field.
-        what: what such a run is called, such as "search".
+        settings: JSON-ready, all that can change results.
+        what: such a run is called, such as "search".
         resume: whether the folder must hold the run already.
-        defaults: what settings were in a folder that is older than they are.
+        defaults: of the settings, in the same shape; see `differences`.
 
     Raises:
         InputError: the folder is a file, holds a run and `resume` is false, holds none and it is
-            true, or holds a run of other settings; names the first that differs.
+            true, or holds a run of other settings.
     """
     path = folder / file
     if folder.exists() and not folder.is_dir():
@@ -45,12 +114,4 @@ def claim_folder(
         raise InputError(
             f"{folder}: already holds a {what} (--resume continues it, or name another folder)"
         )
-    before = read_json(path)
-    for part, value in json.loads(json.dumps(settings)).items():
-        for name, here in value.items() if isinstance(value, dict) else [(part, value)]:
-            recorded = before.get(part) if isinstance(value, dict) else before
-            there = (recorded or {}).get(name, (defaults or {}).get(name))
-            if there != here:
-                raise InputError(
-                    f"{path}: {name} was {there!r} when the {what} began and is {here!r} now"
-                )
+    check_same_run(path, what, read_json(path), settings, defaults or {})

@@ -22,6 +22,7 @@ import numpy as np
 from bort.errors import InputError
 from bort.settings.config import Config, setting
 from bort.storage.files import read_json, sha256_of_file
+from bort.storage.run_claim import differences
 from bort.teacher.top_k import put_back, rest_logit
 from bort.text.examples import MaskedBatch
 from bort.text.masking import MaskingPolicy
@@ -306,11 +307,8 @@ def check_key(folder: Path, key: CacheKey, expected: Mapping[str, Any]) -> None:
     Raises:
         InputError: names the folder, the field, the value in the cache and the value asked for.
     """
-    found = key.as_dict()
-    for field, value in expected.items():
-        asked = list(value) if isinstance(value, tuple) else value
-        if found[field] != asked:
-            raise InputError(f"{folder}: {field} is {found[field]!r}, {asked!r} is asked for")
+    for field, found, asked in differences(key.as_dict(), expected, CacheKey.defaults()):
+        raise InputError(f"{folder}: {field} is {found!r}, {asked!r} is asked for")
 
 
 def check_part(path: Path, description: Mapping[str, Any]) -> None:

@@ -1,32 +1,72 @@
-"""A folder belongs to one run; settings that are younger than a folder had their defaults."""
+"""One rule for "is this the same run?", and folders that belong to one run."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import Any, Dict
 
 import pytest
 
 from bort.errors import InputError
-from bort.search.config import SearchConfig
-from bort.storage.files import write_json
-from bort.storage.run_claim import claim_folder
+from bort.storage.files import read_json, write_json
+from bort.storage.run_claim import Difference, check_same_run, claim_folder, differences
 
-FILE = "search.json"
+DEFAULTS: Dict[str, Any] = {"settings": {"lr": 0.1, "taus": ("a",)}, "sets": {"clip": 1.0}}
 
 
-def test_an_older_folder_is_continued(tmp_path: Path) -> None:
-    config = SearchConfig()
-    settings = config.results_settings()
-    older = {name: value for name, value in settings.items() if not name.startswith("teacher_e")}
-    write_json(tmp_path / FILE, {"settings": older, "train": "a"})
+def test_a_setting_that_is_newer_than_the_run_had_its_default() -> None:
+    now = {"settings": {"lr": 0.1, "taus": ("a",)}, "sets": [{"seed": 1, "clip": 1.0}]}
+    for then in (
+        {"settings": {"lr": 0.1, "taus": ["a"]}, "sets": [{"seed": 1, "clip": 1.0}]},
+        {"settings": {"lr": 0.1}, "sets": [{"seed": 1}]},
+        {"sets": [{"seed": 1}]},
+    ):
+        assert list(differences(then, now, DEFAULTS)) == []
+    changed = {"settings": {"lr": 0.2, "taus": ("a", "b")}, "sets": [{"seed": 1, "clip": 2.0}]}
+    assert [found.name for found in differences({"sets": [{"seed": 1}]}, changed, DEFAULTS)] == [
+        "lr",
+        "taus",
+        "sets",
+    ]
 
-    def claim(now: SearchConfig) -> None:
-        values = {"settings": now.results_settings(), "train": "a"}
-        claim_folder(tmp_path, FILE, values, "search", True, defaults=config.defaults())
 
-    claim(config)
-    with pytest.raises(InputError, match="teacher_engine was 'mxnet' when the search began and is"):
-        claim(SearchConfig(teacher_engine="openvino"))
-    with pytest.raises(InputError, match="teacher_engine was None when"):
-        values = {"settings": settings, "train": "a"}
-        claim_folder(tmp_path, FILE, values, "search", True)
+def test_a_new_setting_without_a_default_was_none() -> None:
+    assert list(differences({}, {"data": None}, {})) == []
+    assert list(differences({}, {"data": "x"}, {})) == [Difference("data", None, "x")]
+    assert list(differences({}, {"data": {"train": "x"}}, {})) == [Difference("train", None, "x")]
+    assert list(differences({"data": 3}, {"data": {"a": 1}}, {})) == [
+        Difference("data", 3, {"a": 1})
+    ]
+
+
+def test_a_setting_that_is_no_more_is_not_compared() -> None:
+    assert list(differences({"old": 1, "lr": 0.1}, {"lr": 0.1}, {})) == []
+
+
+def test_what_may_change_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    then, now = {"steps": 4, "lr": 1.0}, {"steps": 8, "lr": 1.0}
+    with caplog.at_level(logging.INFO):
+        check_same_run("run", "run", then, now, {}, {"steps": "the schedule changes"})
+    assert caplog.messages == ["steps was 4 and is 8 now: the schedule changes"]
+    with pytest.raises(InputError, match="^run: steps is 8, the run that is resumed began with 4$"):
+        check_same_run("run", "run", then, now, {})
+
+
+def test_a_folder_belongs_to_one_run(tmp_path: Path) -> None:
+    def claim(folder: Path, resume: bool, **settings: Any) -> None:
+        claim_folder(folder, "search.json", settings, "search", resume, defaults={"error": "kl"})
+
+    folder = tmp_path / "run"
+    with pytest.raises(InputError, match="holds no search to resume"):
+        claim(folder, True, lr=0.1)
+    claim(folder, False, lr=0.1)
+    with pytest.raises(InputError, match="already holds a search"):
+        claim(folder, False, lr=0.1)
+    claim(folder, True, lr=0.1, error="kl")
+    assert read_json(folder / "search.json") == {"lr": 0.1}, "it tells how the run began"
+    with pytest.raises(InputError, match=r"search\.json: error is 'chance', .* began with 'kl'"):
+        claim(folder, True, lr=0.1, error="chance")
+    write_json(tmp_path / "file", {})
+    with pytest.raises(InputError, match="is a file"):
+        claim(tmp_path / "file", False)

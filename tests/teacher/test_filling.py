@@ -152,6 +152,24 @@ def test_another_cache_is_not_overwritten(tmp_path):
         assert files_of(folder) == before
 
 
+def test_a_cache_older_than_a_setting_of_its_key_is_filled_on(tmp_path):
+    """Held-out text was not covered yet: the key does not name it."""
+    fill(tmp_path, hooks=stop_after(2))
+    for path in tmp_path.glob("part-*.json"):
+        record = json.loads(path.read_text())
+        del record["key"]["held_out"], record["key"]["dtype"]
+        path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match="dtype is 'float32', 'float16' is asked for"):
+        fill(tmp_path, dataclasses.replace(FULL, dtype="float16"))
+    teacher = Counting()
+    assert fill(tmp_path, teacher=teacher)
+    assert teacher.asked == 9, "the two parts that are there stay"
+    description = json.loads((tmp_path / "cache.json").read_text())
+    del description["key"]["dtype"]
+    (tmp_path / "cache.json").write_text(json.dumps(description))
+    assert fill(tmp_path)
+
+
 def test_the_size_is_known_and_refused_before_the_teacher_is_asked(tmp_path, caplog):
     teacher = Counting()
     asked_about = []

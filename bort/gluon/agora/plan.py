@@ -10,7 +10,7 @@ import mxnet as mx
 
 from bort.agora.config import AgoraConfig
 from bort.agora.examples import Point, points_key
-from bort.agora.hyperparameters import HyperparameterSets
+from bort.agora.hyperparameters import HyperparameterSet, HyperparameterSets
 from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.errors import InputError
@@ -20,6 +20,7 @@ from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.network.model_folder import DESCRIPTION_FILE
 from bort.storage.files import read_json, sha256_of_file
 from bort.tasks.judging import TaskSet
+from bort.tasks.options import TaskOptions
 
 SETTINGS_FILE, RESULT_FILE, ITERATIONS_FILE = "agora.json", "result.json", "iterations.json"
 CHS_FILE, POINTS_FILE, FIGURE_FILE = "chs.json", "points.jsonl", "agora.png"
@@ -87,6 +88,16 @@ class AgoraPlan:
             "options": task.data.options.as_dict(),
             "hyperparameters": [theta.as_dict() for theta in self.sets],
             "fingerprints": fingerprints,
+        }
+
+    @staticmethod
+    def defaults() -> Dict[str, Any]:
+        """The defaults of `settings`, which a run had that is older than a setting."""
+        return {
+            "settings": AgoraConfig.defaults(),
+            "timaeus": TimaeusConfig.defaults(),
+            "options": TaskOptions.defaults(),
+            "hyperparameters": HyperparameterSet.defaults(),
         }
 
 

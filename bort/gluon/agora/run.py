@@ -78,7 +78,9 @@ def run_agora_in_folder(
     wait_for_all(communicator)
     if chief:
         settings = plan.settings(socrates, context)
-        claim_folder(folder, SETTINGS_FILE, settings, "run of Agora", resume)
+        claim_folder(
+            folder, SETTINGS_FILE, settings, "run of Agora", resume, defaults=plan.defaults()
+        )
         if answers:
             AnswerStore(folder, communicator.rank).append(answers)
         _announce(plan)

@@ -20,6 +20,7 @@ from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
 from bort.process.progress import Progress
 from bort.ranks import Communicator
+from bort.storage.run_claim import check_same_run
 from bort.storage.run_folder import MetricsWriter, NullWriter
 from bort.text.asking import shared_outputs
 from bort.text.batch_plan import BatchPlan
@@ -328,12 +329,9 @@ class _Run:
     def _restore(self, folder: Path) -> int:
         """Take the newest checkpoint back; returns its step."""
         step, state = load_checkpoint(folder, self.trainer.flat, self.trainer.buffers(), None)
-        for name, value in self._settings.items():
-            before = state["settings"].get(name)
-            if before != value:
-                raise InputError(
-                    f"{folder}: {name} is {value!r}, the run that is resumed began with {before!r}"
-                )
+        check_same_run(
+            folder, "run", state["settings"], self._settings, FinetuningConfig.defaults()
+        )
         self.trainer.restore(state["trainer"])
         self.history = [DevScore(**score) for score in state["history"]]
         return step

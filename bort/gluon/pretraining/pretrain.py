@@ -22,6 +22,7 @@ from bort.gluon.pretraining.trainer import DistillationTrainer, StepReport
 from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
 from bort.process.progress import Progress
 from bort.ranks import Communicator
+from bort.storage.run_claim import check_same_run
 from bort.storage.run_folder import MetricsWriter, NullWriter
 from bort.teacher.answers import TeacherAnswers
 from bort.text.batch_plan import BatchPlan
@@ -179,8 +180,14 @@ def pretrain(
         if folder is None:
             raise InputError("resuming needs the folder of the run")
         done, state = load_checkpoint(folder, trainer.flat, trainer.buffers(), resume_step)
-        then = {**config.defaults(), **state["settings"]}
-        _check_same_run(folder, {**settings, **identity}, then)
+        check_same_run(
+            folder,
+            "run",
+            state["settings"],
+            {**settings, **identity},
+            PretrainingConfig.defaults(),
+            may_change={"num_steps": "the schedule changes"},
+        )
         trainer.restore(state["trainer"])
         first = done + 1
     evaluate = _make_evaluation(data, config, trainer, longest)
@@ -293,17 +300,3 @@ def _evaluation_record(score: MaskedTokenScore) -> Dict[str, float]:
         "validation/mlm_accuracy": score.mlm_accuracy,
         "validation/perplexity": score.perplexity,
     }
-
-
-def _check_same_run(folder: Path, now: Dict[str, Any], then: Dict[str, Any]) -> None:
-    """A resumed run must have the settings that it began with (the number of steps may grow)."""
-    for name, value in now.items():
-        before = then.get(name)
-        if before == value:
-            continue
-        if name == "num_steps":
-            log.info("num_steps was %s and is %s now: the schedule changes", before, value)
-            continue
-        raise InputError(
-            f"{folder}: {name} is {value!r}, the run that is resumed began with {before!r}"
-        )

@@ -28,6 +28,7 @@ from bort.search.store import TrialStore
 from bort.search.surrogates import Hyperparameters, MultiplyAddLatency, Trial, check_error
 from bort.search.table import as_csv, as_text
 from bort.search.w_coefficient import w_coefficient
+from bort.settings.config import defaults_of
 from bort.storage.files import atomic_write, read_json, write_json
 from bort.storage.run_claim import claim_folder
 from bort.storage.shared_work import share_work
@@ -150,9 +151,12 @@ def _prepare_folder(plan: SearchPlan, resume: bool) -> None:
         "held_out": plan.text.held_out.fingerprint,
         "vocabulary": plan.text.vocabulary.fingerprint,
     }
-    claim_folder(
-        plan.folder, SETTINGS_FILE, settings, "search", resume, defaults=plan.config.defaults()
-    )
+    defaults = {
+        "settings": SearchConfig.defaults(),
+        "space": defaults_of(SearchSpace),
+        "hyperparameters": Hyperparameters.defaults(),
+    }
+    claim_folder(plan.folder, SETTINGS_FILE, settings, "search", resume, defaults=defaults)
 
 
 def _announce(

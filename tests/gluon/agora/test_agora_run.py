@@ -137,10 +137,27 @@ def test_a_folder_holds_one_run(samples, whole, tmp_path):
     with pytest.raises(InputError, match="holds no run of Agora to resume"):
         run_agora_in_folder(samples.plan(tmp_path / "none"), ALONE, resume=True)
     other = samples.plan(folder, dataclasses.replace(CONFIG, tau_share=0.3))
-    with pytest.raises(InputError, match=r"tau_share was 0.4 when the run of Agora began"):
+    with pytest.raises(InputError, match=r"agora\.json: tau_share is 0\.3, .* began with 0\.4"):
         run_agora_in_folder(other, ALONE, resume=True)
     other = samples.plan(folder, timaeus=dataclasses.replace(TIMAEUS, epochs=9))
-    with pytest.raises(InputError, match="epochs was 2 when"):
+    with pytest.raises(
+        InputError, match="epochs is 9, the run of Agora that is resumed began with 2"
+    ):
+        run_agora_in_folder(other, ALONE, resume=True)
+
+
+def test_a_run_older_than_a_setting_is_resumed_with_its_default(samples, whole, tmp_path):
+    folder, expected = whole
+    shutil.copytree(folder, tmp_path / "run")
+    path = tmp_path / "run" / "agora.json"
+    recorded = json.loads(path.read_text())
+    del recorded["settings"]["tau_share"], recorded["timaeus"]["temperature"]
+    del recorded["options"]["race_form"]
+    path.write_text(json.dumps(recorded))
+    again = run_agora_in_folder(samples.plan(tmp_path / "run"), ALONE, resume=True)
+    assert again["dev"] == expected["dev"]
+    other = samples.plan(tmp_path / "run", dataclasses.replace(CONFIG, tau_share=0.3))
+    with pytest.raises(InputError, match=r"tau_share is 0\.3, the run of Agora .* with 0\.4"):
         run_agora_in_folder(other, ALONE, resume=True)
 
 

@@ -20,6 +20,7 @@ from bort.ranks import SingleProcess
 from bort.text.asking import PaddedInputs, shared_outputs
 from bort.text.padding import pad_rows
 from bort.training.finetuning_config import FinetuningConfig, make_config
+from tests.gluon.training.checkpoint_samples import forget_setting
 from tests.text.toy_labelled import ToyLabelled
 
 ARCHITECTURE = Architecture(2, 2, 16, 32, vocabulary_size=60, maximum_length=24)
@@ -134,6 +135,15 @@ def test_another_run_is_not_resumed(tmp_path):
         run(tmp_path, dataclasses.replace(CONFIG, epochs=1, lr=1e-3), resume=True)
     with pytest.raises(InputError, match="data is"):
         run(tmp_path, dataclasses.replace(CONFIG, epochs=1), ToyLabelled(51), resume=True)
+
+
+def test_a_run_older_than_a_setting_is_resumed_with_its_default(tmp_path):
+    config = dataclasses.replace(CONFIG, epochs=1)
+    run(tmp_path, config)
+    forget_setting(tmp_path, "clip")
+    run(tmp_path, config, resume=True)
+    with pytest.raises(InputError, match=r"clip is 2\.0, the run that is resumed began with 1\.0"):
+        run(tmp_path, dataclasses.replace(config, clip=2.0), resume=True)
 
 
 def test_training_ends_when_patience_does(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 
 import mxnet as mx
@@ -26,6 +27,7 @@ from bort.gluon.training.flat_trainer import dropout_seed
 from bort.ranks import SingleProcess
 from bort.text.masking import Masking
 from bort.training.pretraining_config import PretrainingConfig
+from tests.gluon.training.checkpoint_samples import forget_setting
 from tests.text.toy import ToyExamples, ToyVocabulary
 
 SMALL = Architecture(2, 2, 16, 32, vocabulary_size=60, maximum_length=24)
@@ -154,6 +156,21 @@ def test_a_resumed_run_must_be_the_same_run(tmp_path):
         run(BASE, tmp_path, resume_step=3)
     with pytest.raises(InputError, match="holds no complete checkpoint"):
         run(BASE, tmp_path / "elsewhere", resume=True)
+
+
+def test_a_run_older_than_a_setting_is_resumed_with_its_default(tmp_path):
+    run(BASE, tmp_path)
+    forget_setting(tmp_path, "clip")
+    with pytest.raises(InputError, match=r"clip is 2\.0, the run that is resumed began with 1\.0"):
+        run(dataclasses.replace(BASE, clip=2.0), tmp_path, resume=True)
+    run(BASE, tmp_path, resume=True)
+
+
+def test_the_number_of_steps_may_grow(tmp_path, caplog):
+    run(BASE, tmp_path)
+    with caplog.at_level(logging.INFO):
+        assert run(dataclasses.replace(BASE, num_steps=14), tmp_path, resume=True).steps == 14
+    assert "num_steps was 12 and is 14 now: the schedule changes" in caplog.messages
 
 
 def run(config, folder, **how):

@@ -164,14 +164,35 @@ def test_a_folder_with_another_search_is_refused_and_left_alone(tmp_path):
     with pytest.raises(InputError, match="already holds a search"):
         search(plan)
     other = dataclasses.replace(plan, config=dataclasses.replace(SEARCH, train_steps=4))
-    with pytest.raises(InputError, match=r"train_steps was 3 when the search began and is 4 now"):
+    with pytest.raises(
+        InputError, match=r"search\.json: train_steps is 4, the search .* began with 3"
+    ):
         search(other, resume=True)
     space = dataclasses.replace(plan, space=dataclasses.replace(SPACE, hiddens=(8,)))
-    with pytest.raises(InputError, match="hiddens was"):
+    with pytest.raises(InputError, match=r"hiddens is \[8\], the search"):
         search(space, resume=True)
     assert (plan.folder / "ranking.json").read_bytes() == before
     with pytest.raises(InputError, match="holds no search to resume"):
         search(make_plan(tmp_path / "nothing"), resume=True)
+
+
+def test_a_search_older_than_a_setting_is_resumed_with_its_default(tmp_path):
+    thetas = (Hyperparameters(lr=0.1),)
+    plan = make_plan(tmp_path, hyperparameters=thetas)
+    expected = search(plan)
+    path = plan.folder / "search.json"
+    recorded = json.loads(path.read_text())
+    del recorded["settings"]["error"], recorded["space"]["even_depth"]
+    del recorded["hyperparameters"][0]["clip"]
+    path.write_text(json.dumps(recorded))
+    assert search(plan, resume=True) == expected
+    for name, value in (("error", "kl"), ("train_steps", 4)):
+        other = dataclasses.replace(plan, config=dataclasses.replace(SEARCH, **{name: value}))
+        with pytest.raises(InputError, match=f"{name} is {value!r}, the search that is resumed"):
+            search(other, resume=True)
+    other = dataclasses.replace(plan, hyperparameters=(Hyperparameters(lr=0.1, clip=2.0),))
+    with pytest.raises(InputError, match="hyperparameters is"):
+        search(other, resume=True)
 
 
 def test_answers_of_another_teacher_are_refused(tmp_path):
