@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, List, Sequence, Union
+from typing import Dict, Sequence, Union
 
 import numpy as np
 
@@ -57,16 +57,6 @@ class OpenVinoSession:
         self._request.infer(feed, share_inputs=True)
         # The tensor's memory belongs to the request, whose next answer would overwrite it.
         return np.array(self._request.get_output_tensor(self._places[output]).data, np.float32)
-
-    def kernels(self) -> List[Dict[str, str]]:
-        """What the processor really runs: for each node its type, and how it is computed."""
-        return [
-            {
-                key: str(node.get_rt_info()[key].value)
-                for key in ("layerType", "primitiveType", "runtimePrecision")
-            }
-            for node in self._compiled.get_runtime_model().get_ordered_ops()
-        ]
 
 
 def computes_bf16() -> bool:

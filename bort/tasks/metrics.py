@@ -81,28 +81,6 @@ def score_task(task: Union[str, TaskRecord], predictions: Values, gold: Values) 
     return {metric: functions[metric]() for metric in record.metrics}
 
 
-def score_items(
-    task: Union[str, TaskRecord], items: Sequence[TaskItem], predictions: Sequence[Label]
-) -> Dict[str, float]:
-    """The metrics of a task from its official items and a prediction for each, in their form.
-
-    Args:
-        task: its name or record.
-        items: with labels.
-        predictions: as `bort.tasks.decisions.decide` makes them.
-
-    Raises:
-        InputError: as `score_task`; an item without a label.
-    """
-    record = get_task(task) if isinstance(task, str) else task
-    gold = []
-    for item in items:
-        if item.label is None:
-            raise InputError(f"{item.where}: has no label, nothing can be scored on it")
-        gold.append(item.label)
-    return score_task(record, by_index(record, items, predictions), by_index(record, items, gold))
-
-
 def by_index(
     record: TaskRecord, items: Sequence[TaskItem], values: Sequence[Label]
 ) -> Dict[Any, Any]:
@@ -171,24 +149,6 @@ def gender_parity(indices: Sequence[int], predictions: Sequence[str]) -> float:
             raise InputError(f"index {index}: its partner {index ^ 1} is missing, pairs are scored")
     first = [index for index in indices if index % 2 == 0]
     return _mean([float(by_index[index] == by_index[index + 1]) for index in first])
-
-
-def race_scores(middle: Tuple[Values, Values], high: Tuple[Values, Values]) -> Dict[str, float]:
-    """Accuracy for RACE-M, for RACE-H, and for all questions together.
-
-    Args:
-        middle: predictions and gold of the middle-school questions, letters "A" to "D".
-        high: the same for the high-school questions.
-
-    Raises:
-        InputError: as `score_task`.
-    """
-    counts = [len(gold) for _, gold in (middle, high)]
-    accuracies = [
-        score_task(name, *sides)[ACCURACY] for name, sides in (("RACE-M", middle), ("RACE-H", high))
-    ]
-    right = sum(round(accuracy * count) for accuracy, count in zip(accuracies, counts))
-    return {"middle": accuracies[0], "high": accuracies[1], "all": right / sum(counts)}
 
 
 def squad_scores(predictions: Values, gold: Values) -> Dict[str, float]:

@@ -25,7 +25,6 @@ CHOICES = "each of two choices"
 ANSWERS = "each answer to a question"
 ENTITIES = "each candidate entity"
 OPTIONS = "each of four options"
-FORMULATIONS = (SINGLE, PAIR, SPANS, WORD, CHOICES, ANSWERS, ENTITIES, OPTIONS)
 
 ACCURACY = "accuracy"
 F1 = "f1"
@@ -37,10 +36,6 @@ ANSWER_F1 = "answer_f1"
 EXACT_MATCH = "exact_match"
 TOKEN_F1 = "token_f1"
 GENDER_PARITY = "gender_parity"
-METRICS = (
-    ACCURACY, F1, MATTHEWS, PEARSON, SPEARMAN, MACRO_F1, ANSWER_F1, EXACT_MATCH, TOKEN_F1,
-    GENDER_PARITY,
-)  # fmt: skip
 
 TRAIN, DEV, TEST = "train", "dev", "test"
 LINEAR, EXTRA_LAYER = "linear", "extra layer"
@@ -83,7 +78,7 @@ class TaskRecord:
             answers are texts.
         label_range: lowest and highest score of a regression, None otherwise.
         metrics: in published order.
-        formulation: one of `FORMULATIONS`.
+        formulation: `SINGLE` to `OPTIONS`, see above.
         splits: in the order train, dev, test.
         model_task: the task whose model predicts this one, its own name for most.
         head: "linear", or "extra layer" (a linear layer before the classifier; CoLA in the paper).

@@ -23,13 +23,6 @@ teacher's answers."""
 
 LONGEST_SECONDS = 600.0
 
-TEACHER_STEP_SECONDS = 0.13
-STUDENT_STEP_SECONDS = 0.065
-ANSWER_SECONDS = 0.045
-CANDIDATE_STEP_SECONDS = 0.08
-"""Seconds of a step with the default sizes on two cores (AMD EPYC, AVX2): the teacher's and its
-answers' with both, a student's with one. `benchmarks/demo_stages.py` measures the stages."""
-
 
 @dataclasses.dataclass(frozen=True)
 class DemoConfig(Config):
@@ -75,24 +68,6 @@ class DemoConfig(Config):
     socrates_epochs: int = setting(3, "passes of Socrates over them", minimum=1)
     evaluations: int = setting(10, "points of each curve", minimum=1)
     seed: int = setting(0, "seed of everything", minimum=0)
-
-
-def planned_training_seconds(config: DemoConfig) -> Mapping[str, float]:
-    """Seconds that the steps of a configuration with the default sizes take."""
-    kinds, cores = 2, 2
-    students = kinds * config.seeds * STUDENT_STEP_SECONDS / cores
-    combinations = (
-        len(config.depths) * len(config.heads) * len(config.hiddens) * len(config.intermediates)
-    )
-    candidates = -(-combinations // config.epsilon)
-    trial = config.search_steps * CANDIDATE_STEP_SECONDS + (
-        config.search_held_out_batches * ANSWER_SECONDS
-    )
-    return {
-        "teacher": config.teacher_steps * TEACHER_STEP_SECONDS,
-        "search": config.student_steps * ANSWER_SECONDS + candidates * trial,
-        "students": config.student_steps * students,
-    }
 
 
 REAL_ENGLISH: Mapping[str, object] = {

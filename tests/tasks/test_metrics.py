@@ -16,8 +16,6 @@ from bort.tasks.metrics import (
     as_published,
     by_index,
     mean_score,
-    race_scores,
-    score_items,
     score_task,
     squad_scores,
 )
@@ -117,11 +115,6 @@ def test_perfect_predictions_of_label_strings(task: str) -> None:
     assert set(score_task(task, gold, gold).values()) == {1.0}
 
 
-def test_race_all_weighs_questions() -> None:
-    scores = race_scores((list("AB"), list("AC")), (list("ABCDAB"), list("ABCDAA")))
-    assert scores == {"middle": 0.5, "high": pytest.approx(5 / 6), "all": 6 / 8}
-
-
 def test_squad_by_hand() -> None:
     gold: Dict[str, List[str]] = {"a": ["Denver Broncos", "Broncos"], "b": [], "c": [], "d": ["no"]}
     predicted = {"a": "The Broncos", "b": "", "c": "something", "d": "No, never"}
@@ -168,11 +161,13 @@ def test_items_are_scored_by_their_own_indices() -> None:
         TaskItem((0, 1), fields, ("1", "0"), "val.jsonl", 1),
         TaskItem((0, 2), {"answer_indices": (6,)}, ("1",), "val.jsonl", 1),
     ]
-    scores = score_items("MultiRC", items, [("1", "0"), ("0",)])
-    assert scores == {"answer_f1": pytest.approx(2 / 3), "exact_match": 0.5}
     record = get_task("MultiRC")
     values: Any = [("1", "0"), ("0",)]
-    assert by_index(record, items, values) == {(0, 1, 4): "1", (0, 1, 5): "0", (0, 2, 6): "0"}
+    found = by_index(record, items, values)
+    assert found == {(0, 1, 4): "1", (0, 1, 5): "0", (0, 2, 6): "0"}
+    gold = by_index(record, items, [("1", "0"), ("1",)])
+    scores = score_task(record, found, gold)
+    assert scores == {"answer_f1": pytest.approx(2 / 3), "exact_match": 0.5}
     with pytest.raises(InputError, match="val.jsonl line 1: allowed is one label for every answer"):
         by_index(record, items, [("1",), ("0",)])
     with pytest.raises(InputError, match="has 1 values for 2 items"):
@@ -180,11 +175,12 @@ def test_items_are_scored_by_their_own_indices() -> None:
     with pytest.raises(InputError, match=r"index \(0, 1, 4\) comes twice"):
         by_index(record, [items[0]] * 2, [("1", "0")] * 2)
     queries = [TaskItem(9, {}, ("Costa", "Diego Costa")), TaskItem(3, {}, ("Chelsea",))]
-    assert mean_score(score_items("ReCoRD", queries, ["Costa", "Blues"])) == 0.5
-    with pytest.raises(InputError, match="item 9: has no label"):
-        score_items("ReCoRD", [TaskItem(9, {})], ["Costa"])
+    accepted = {9: ("Costa", "Diego Costa"), 3: ("Chelsea",)}
+    told = by_index(get_task("ReCoRD"), queries, ["Costa", "Blues"])
+    assert mean_score(score_task("ReCoRD", told, accepted)) == 0.5
     race = [TaskItem(("high1.txt", 0), {}, "A"), TaskItem(("high1.txt", 1), {}, "B")]
-    assert score_items("RACE-H", race, ["A", "A"]) == {"accuracy": 0.5}
+    told, gold = (by_index(get_task("RACE-H"), race, labels) for labels in ("AA", "AB"))
+    assert score_task("RACE-H", told, gold) == {"accuracy": 0.5}
 
 
 @given(MULTIRC)

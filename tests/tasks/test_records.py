@@ -7,7 +7,7 @@ import pytest
 from bort.errors import InputError
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import TaskOptions
-from bort.tasks.records import FORMULATIONS, METRICS, SUITES, TASKS, get_task
+from bort.tasks.records import SUITES, TASKS, get_task
 
 LABELS = {
     "CoLA": "0 1", "SST-2": "0 1", "MRPC": "0 1", "STS-B": "", "QQP": "0 1",
@@ -37,7 +37,6 @@ def test_the_22_tasks_are_there_with_their_labels_in_order():
 def test_metrics_stand_in_published_order():
     for task in TASKS:
         assert " ".join(task.metrics) == METRICS_OF.get(task.name, "accuracy")
-        assert set(task.metrics) <= set(METRICS)
 
 
 def test_official_row_counts():
@@ -48,7 +47,6 @@ def test_official_row_counts():
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_a_record_does_not_contradict_itself(task):
     assert task.suite in SUITES
-    assert task.formulation in FORMULATIONS
     assert task.passage in ("", *task.fields)
     model = get_task(task.model_task)
     assert model.trains

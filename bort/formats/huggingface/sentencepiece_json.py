@@ -7,7 +7,11 @@ carries several marks in an order that NFKC changes. Models that fold the case (
 the marks of capital letters for which there is no letter with that mark. U+2581, which stands for a
 space, makes a difference where the model's table does not turn it into one.
 
-The model file is a protocol buffer; the few fields that matter are read here without its library.
+The model file is a protocol buffer. Its few fields that matter are read here, and not by the
+package's own `sentencepiece_model_pb2`, for three reasons: that module needs the package protobuf,
+which sentencepiece does not install; the one of sentencepiece 0.1.99 fails with protobuf 4 and
+later; and it cannot be imported in one process with the copy in Transformers, since both register
+the same file name.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from bort.formats.huggingface.character_map import characters_that_become
 from bort.text.vocabulary import BOS, EOS, UNK
 
 _SPACE = "\u2581"
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+NORMAL = 1
 UNIGRAM, BPE = 1, 2
 Field = Tuple[int, Union[int, bytes]]
 Piece = Tuple[str, float, int]

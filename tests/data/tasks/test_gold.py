@@ -8,7 +8,7 @@ from typing import Any, Dict
 import pytest
 
 from bort.errors import InputError
-from bort.tasks.metrics import by_index, mean_score, score_items, score_task
+from bort.tasks.metrics import by_index, mean_score, score_task
 from bort.tasks.predictions import read_predictions, write_predictions
 from bort.tasks.records import DEV, TASKS, Split, TaskRecord, get_task
 from data.tasks.files import SAMPLE_FOLDER, find_split, read_items
@@ -40,8 +40,6 @@ def test_perfect_predictions_go_through_a_file_and_score_one(
     items = read_items(record, split.name, SAMPLE_FOLDER)
     labels = [item.label for item in items if item.label is not None]
     assert by_index(record, items, labels) == gold
-    if record.name != "ReCoRD":
-        assert score_items(record, items, labels) == pytest.approx(scores)
     if record.suite != "RACE":
         assert gold_of_file(record, find_split(record, split, SAMPLE_FOLDER)) == gold
         assert record.name == "ReCoRD" or gold_of_file(record, path) == pytest.approx(gold)
