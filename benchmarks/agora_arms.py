@@ -329,12 +329,10 @@ def run_units(
     """
     os.environ["OMP_NUM_THREADS"] = "1"
     from bort.gluon.distributed import find_communicator
-    from bort.ranks import own_share, wait_for_all
+    from bort.ranks import on_rank_0, own_share, wait_for_all
 
     communicator = find_communicator()
-    if communicator.rank == 0:
-        prepare()
-    wait_for_all(communicator)
+    on_rank_0(communicator, prepare)
     own = own_share(communicator, units)
     for done, unit in enumerate(own):
         if stop.requested():

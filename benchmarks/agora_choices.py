@@ -63,7 +63,7 @@ def main() -> None:
         default=USUAL,
         help="what all are compared with and change, in the same form; default: the defaults",
     )
-    run_command(parser, _work)
+    run_command(parser, _work, several_ranks=True)
 
 
 def _work(parsed: argparse.Namespace) -> int:

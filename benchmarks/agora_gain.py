@@ -39,7 +39,7 @@ def main() -> None:
     parser = make_parser(__doc__ or "")
     add_flags(parser, "runs/agora_gain")
     AgoraConfig.add_flags(parser.add_argument_group("Agora's loop (seed: of the first run)"))
-    run_command(parser, _work)
+    run_command(parser, _work, several_ranks=True)
 
 
 def _work(parsed: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--predictions", type=int, default=20)
     parser.add_argument("--steps", type=int, default=5)
-    run_command(parser, _work)
+    run_command(parser, _work, several_ranks=True)
 
 
 def _work(parsed: argparse.Namespace) -> int:

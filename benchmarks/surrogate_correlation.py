@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--long_steps", type=int, default=1_000, help="steps of the long training")
     parser.add_argument("--seeds", type=int, default=2, help="seeds of the short trainings")
     parser.add_argument("--output_file", help="where to write the JSON too")
-    run_command(parser, _work)
+    run_command(parser, _work, several_ranks=True)
 
 
 def _work(parsed: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ than a step may take. This launcher starts it in a session of its own, so that s
 and leaves a stop request that the ranks find after their step; they save and end by themselves.
 A second signal ends everything at once.
 
-    python -m bort.launch --ranks 2 scripts/run_pretraining_distillation_hvd.py --data …
+    python -m bort.launch --ranks 2 scripts/run_pretraining_distillation.py --data …
 """
 
 from __future__ import annotations

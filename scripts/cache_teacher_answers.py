@@ -20,7 +20,7 @@ def main() -> None:
     """Parse the flags and fill the cache."""
     parser = make_parser("Keep a teacher's answers, so that pre-training needs no teacher.")
     TeacherCacheConfig.add_flags(parser)
-    run_command(parser, _work)
+    run_command(parser, _work, several_ranks=True)
 
 
 def _work(parsed: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     for action in training._group_actions:
         action.default = None  # what is not given depends on the preset
     TaskOptions.add_flags(parser.add_argument_group("formulation"))
-    run_command(parser, _work, arguments)
+    run_command(parser, _work, arguments, several_ranks=True)
 
 
 def _work(parsed: argparse.Namespace) -> int:

@@ -36,7 +36,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     AgoraSets.add_flags(parser.add_argument_group("hyperparameter sets"))
     AgoraConfig.add_flags(parser.add_argument_group("the loop"))
     TimaeusConfig.add_flags(parser.add_argument_group("every training"))
-    run_command(parser, _work, arguments)
+    run_command(parser, _work, arguments, several_ranks=True)
 
 
 def _work(parsed: argparse.Namespace) -> int:

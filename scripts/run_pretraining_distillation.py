@@ -1,6 +1,8 @@
-"""Pre-train a Bort by distillation, in one process.
+"""Pre-train a Bort by distillation.
 
-Several processes: scripts/run_pretraining_distillation_hvd.py, or the shell script at the root.
+One process, or several ranks on this machine:
+
+python -m bort.launch --ranks 2 scripts/run_pretraining_distillation.py --data …
 """
 
 from __future__ import annotations
@@ -17,22 +19,24 @@ from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
 def main(
     make_communicator: Optional[Callable[[], Any]] = None, arguments: Optional[List[str]] = None
 ) -> None:
-    """Parse the flags and run; `make_communicator` is for the Horovod variant."""
+    """Parse the flags and run; ranks are found unless `make_communicator` makes them."""
     parser = make_parser("Pre-train a small BERT from a large one by knowledge distillation.")
     PretrainingPaths.add_flags(parser.add_argument_group("files"))
     PretrainingConfig.add_flags(parser.add_argument_group("training"))
-    run_command(parser, lambda parsed: _work(parsed, make_communicator), arguments)
+    run_command(
+        parser, lambda parsed: _work(parsed, make_communicator), arguments, several_ranks=True
+    )
 
 
 def _work(parsed: argparse.Namespace, make_communicator: Optional[Callable[[], Any]]) -> int:
     paths = PretrainingPaths.from_arguments(parsed)
     config = PretrainingConfig.from_arguments(parsed)
     stop = StopRequest().install()
+    from bort.gluon.distributed import find_communicator
     from bort.gluon.pretraining.run import run_pretraining
-    from bort.ranks import SingleProcess
     from data.corpus.shards import open_examples, open_held_out, open_vocabulary
 
-    communicator = make_communicator() if make_communicator else SingleProcess()
+    communicator = (make_communicator or find_communicator)()
     vocabulary = open_vocabulary(paths.data, paths.vocab)
     train = open_examples(paths.data, "train", vocabulary)
     held_out = open_held_out(paths.data_eval, vocabulary) if paths.data_eval else None

@@ -25,7 +25,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     )
     SearchPaths.add_flags(parser.add_argument_group("files and search space"))
     SearchConfig.add_flags(parser.add_argument_group("search"))
-    run_command(parser, _work, arguments)
+    run_command(parser, _work, arguments, several_ranks=True)
 
 
 def _work(parsed: argparse.Namespace) -> int:

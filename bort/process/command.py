@@ -9,7 +9,8 @@ import os
 import sys
 from typing import Callable, NoReturn, Optional, Sequence
 
-from bort.errors import BortError
+from bort.errors import BortError, InputError
+from bort.ranks import launched_ranks
 
 ERROR_FILE_VARIABLE = "BORT_ERROR_FILE"
 """Names a file that takes the error of the first rank that fails, instead of stderr."""
@@ -33,18 +34,33 @@ def run_command(
     parser: argparse.ArgumentParser,
     work: Callable[[argparse.Namespace], Optional[int]],
     arguments: Optional[Sequence[str]] = None,
+    *,
+    several_ranks: bool = False,
 ) -> NoReturn:
     """Parse, call `work`, and exit with its status (None is 0).
 
     A `BortError` becomes one line on stderr and its own status; Ctrl-C ends with 130; with
     `--debug` the traceback is shown.
+
+    Args:
+        parser: of the command's flags, from `make_parser`.
+        work: the command; takes the parsed flags and returns the exit status.
+        arguments: the command line; None takes that of this process.
+        several_ranks: whether `work` finds its ranks and shares its work among them. A command
+            that does not is refused on several ranks: each would write the same files.
     """
     parsed = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+
+    def begin() -> Optional[int]:
+        if not several_ranks:
+            _refuse_ranks()
+        return work(parsed)
+
     if parsed.debug:
-        sys.exit(work(parsed))
+        sys.exit(begin())
     try:
-        sys.exit(work(parsed))
+        sys.exit(begin())
     except BortError as error:
         _end(str(error), error.exit_status)
     except KeyboardInterrupt:
@@ -54,6 +70,15 @@ def run_command(
         _end(f"{where}{error.strerror or error}", 1)
     except MemoryError:
         _end("out of memory (try shorter sequences or a smaller batch)", 1)
+
+
+def _refuse_ranks() -> None:
+    ranks = launched_ranks() or 1
+    if ranks > 1:
+        raise InputError(
+            f"{ranks} ranks were started, but this command runs in one process only; start it "
+            "without bort.launch, horovodrun and mpirun"
+        )
 
 
 def _end(message: str, status: int) -> NoReturn:

@@ -24,13 +24,14 @@ from tests.integration.commands import ROOT, SECONDS, run
 
 pytestmark = pytest.mark.integration
 
-ONE = [sys.executable, str(ROOT / "scripts" / "run_pretraining_distillation.py")]
+SCRIPT = str(ROOT / "scripts" / "run_pretraining_distillation.py")
+ONE = [sys.executable, SCRIPT]
 HVD = str(ROOT / "scripts" / "run_pretraining_distillation_hvd.py")
 SMALL = ["--architecture", "2-2-32-64", "--batch_size", "4", "--lr", "2e-3", "--cpu_only"]
 
 
-def ranks(count: int) -> List[str]:
-    return [sys.executable, "-m", "bort.launch", "--ranks", str(count), HVD]
+def ranks(count: int, script: str = HVD) -> List[str]:
+    return [sys.executable, "-m", "bort.launch", "--ranks", str(count), script]
 
 
 @pytest.fixture
@@ -65,9 +66,13 @@ def test_a_teacher_on_another_engine(tmp_path, flags):
     assert recorded["settings"]["teacher_engine"] == "openvino"
 
 
-def test_two_ranks_make_the_steps_of_one_rank_of_twice_the_batch(tmp_path, flags):
+def test_two_ranks_of_either_script_make_the_steps_of_one_rank_of_twice_the_batch(tmp_path, flags):
     common = [*flags, "--dropout", "0", "--num_steps", "6", "--ckpt_dir"]
     run([*ranks(2), *common, tmp_path / "two"])
+    found = run([*ranks(2, SCRIPT), *common, tmp_path / "found"])
+    assert final_hash(tmp_path / "found") == final_hash(tmp_path / "two")
+    assert json.loads(found.stdout)["steps"] == 6, "one rank speaks, once"
+    assert json.loads((tmp_path / "found" / "run.json").read_text())["ranks"] == 2
     run([*ONE, *common, tmp_path / "one", "--batch_size", "8"])
     one, two = final_tensors(tmp_path / "one"), final_tensors(tmp_path / "two")
     assert one.keys() == two.keys()

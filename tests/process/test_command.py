@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bort.errors import InputError
+from bort.process.command import make_parser, run_command
+
 COMMAND = """
 import argparse, sys
 from bort.process.command import make_parser, run_command
@@ -88,3 +91,26 @@ def test_help_ends_with_0(project_root: Path) -> None:
     assert result.returncode == 0
     assert "--debug" in result.stdout
     assert result.stderr == ""
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str, **options: bool) -> tuple[int, str]:
+    """The status and the error of a command that ends with status 7 when it is begun."""
+    with pytest.raises(SystemExit) as ended:
+        run_command(make_parser("a command"), lambda parsed: 7, arguments, **options)
+    return int(ended.value.code or 0), capsys.readouterr().err
+
+
+@pytest.mark.parametrize("variable", ["HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE"])
+def test_several_ranks_begin_only_a_command_that_shares_its_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str
+) -> None:
+    assert call(capsys) == (7, "")
+    monkeypatch.setenv(variable, "1")
+    assert call(capsys) == (7, "")
+    monkeypatch.setenv(variable, "2")
+    status, line = call(capsys)
+    assert (status, line.count("\n")) == (2, 1)
+    assert line.startswith("error: 2 ranks were started, but this command runs in one process")
+    assert call(capsys, several_ranks=True) == (7, "")
+    with pytest.raises(InputError, match="2 ranks were started"):
+        run_command(make_parser("a command"), lambda parsed: 7, ["--debug"])

@@ -23,7 +23,7 @@ from bort.gluon.agora.plan import ITERATIONS_FILE, SETTINGS_FILE, AgoraPlan
 from bort.gluon.agora.trainer import AgoraTrainings, GluonTimaeus
 from bort.gluon.distributed import choose_context
 from bort.gluon.teacher.live import load_teacher
-from bort.ranks import Communicator, wait_for_all
+from bort.ranks import Communicator, on_rank_0
 from bort.storage.files import write_json
 from bort.storage.run_claim import claim_folder
 from bort.text.vocabularies import load_vocabulary
@@ -70,13 +70,11 @@ def run_agora_in_folder(
         load=chief,
     )
     tau = _tau(plan, context)
-    answers: Dict[str, Answered] = {}
     if plan.config.labels == "soft" and task.data.record.is_regression:
         raise InputError(f"labels is 'soft', which {task.data.record.name} does not have: hard")
-    if chief and not resume:
-        answers = _check(plan, socrates, context)
-    wait_for_all(communicator)
-    if chief:
+
+    def begin() -> None:
+        answers = {} if resume else _check(plan, socrates, context)
         settings = plan.settings(socrates, context)
         claim_folder(
             folder, SETTINGS_FILE, settings, "run of Agora", resume, defaults=plan.defaults()
@@ -84,7 +82,8 @@ def run_agora_in_folder(
         if answers:
             AnswerStore(folder, communicator.rank).append(answers)
         _announce(plan)
-    wait_for_all(communicator)
+
+    on_rank_0(communicator, begin)
 
     def tell(training: Training, score: float) -> None:
         on_trained(training, score)
@@ -127,9 +126,7 @@ def run_agora_in_folder(
     summary: Dict[str, Any] = {"task": task.data.record.name, "folder": str(folder)}
     if result is None:
         return {**summary, "stopped": True}
-    if chief:
-        summary.update(finish(plan, result, trainer, context))
-    wait_for_all(communicator)
+    on_rank_0(communicator, lambda: summary.update(finish(plan, result, trainer, context)))
     return {**summary, "stopped": False}
 
 

@@ -16,7 +16,7 @@ from bort.gluon.finetuning.run import run_finetuning
 from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import save_model_folder
-from bort.ranks import Communicator, SingleProcess, wait_for_all
+from bort.ranks import Communicator, SingleProcess, on_rank_0
 from bort.tasks.judging import TaskData
 from bort.training.finetuning_config import FinetuningConfig
 
@@ -36,7 +36,8 @@ def make_sample_models(
     # Another report split, another Socrates: it must not have learnt this one.
     name = "socrates" if data.held_out is None else f"socrates-{data.held_out[:12]}"
     timaeus, socrates = folder / "timaeus", folder / name
-    if communicator.rank == 0:
+
+    def make() -> None:
         log.info("a small Timaeus of random weights and a Socrates are made in %s", folder)
         if not timaeus.exists():
             making = _fresh(folder / ".timaeus-making")
@@ -51,7 +52,8 @@ def make_sample_models(
         if not socrates.exists():
             config = FinetuningConfig(epochs=8, lr=1e-3, weight_decay=0.0, max_len=max_len)
             make_socrates(socrates, data, timaeus, config)
-    wait_for_all(communicator)
+
+    on_rank_0(communicator, make)
     return timaeus, socrates
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict
 
@@ -21,7 +22,7 @@ from bort.gluon.finetuning.starting_point import StartingPoint, build_classifier
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.training.checkpoint import checkpoint_steps
-from bort.ranks import Communicator, wait_for_all
+from bort.ranks import Communicator, on_rank_0, wait_for_all
 from bort.storage.run_folder import NullWriter, RunFolder, refuse_existing_run
 from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskData, make_judge
@@ -55,9 +56,8 @@ def run_finetuning(
         WorkError: a non-finite loss, a full disk.
     """
     chief = communicator.rank == 0
-    if chief and not resume:
-        refuse_existing_run(folder)
-    wait_for_all(communicator)
+    if not resume:
+        on_rank_0(communicator, lambda: refuse_existing_run(folder))
     context = choose_context(communicator, cpu_only)
     network = build_classifier(data, start, config, context)
     batch_size = config.batch_size or data.record.batch_size
@@ -196,11 +196,7 @@ def run_seeds(
     summaries = []
     for seed in range(config.seed, config.seed + seeds):
         place = folder / f"seed-{seed}"
-        begun = resume and bool(checkpoint_steps(place))
-        wait_for_all(communicator)
-        if resume and not begun and communicator.rank == 0 and place.exists():
-            shutil.rmtree(place)  # killed before its first checkpoint
-        wait_for_all(communicator)
+        begun = resume and on_rank_0(communicator, partial(_is_begun, place))
         settings = dataclasses.replace(config, seed=seed)
         summaries.append(
             run_finetuning(data, start, settings, place, communicator, resume=begun, **options)
@@ -217,3 +213,12 @@ def run_seeds(
         for name, v in metrics.items()
     }
     return {**best, "dev": dev}
+
+
+def _is_begun(folder: Path) -> bool:
+    """Whether a run can be resumed; what was killed before its first checkpoint is deleted."""
+    if checkpoint_steps(folder):
+        return True
+    if folder.exists():
+        shutil.rmtree(folder)
+    return False

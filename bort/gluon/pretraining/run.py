@@ -22,7 +22,7 @@ from bort.gluon.pretraining.pretrain import (
 )
 from bort.gluon.teacher.caching import open_teacher_cache
 from bort.gluon.teacher.choosing import load_teacher_on
-from bort.ranks import Communicator
+from bort.ranks import Communicator, on_rank_0
 from bort.storage.run_folder import NullWriter, RunFolder, refuse_existing_run
 from bort.teacher.answers import TeacherAnswers
 from bort.text.examples import ExampleSource
@@ -54,8 +54,8 @@ def run_pretraining(
     folder = Path(paths.ckpt_dir)
     resume = paths.resume or paths.start_step is not None
     chief = communicator.rank == 0
-    if chief and not resume:
-        refuse_existing_run(folder)
+    if not resume:
+        on_rank_0(communicator, lambda: refuse_existing_run(folder))
     for source in (train, validation):
         _check_vocabulary(source, vocabulary)
     context = choose_context(communicator, paths.cpu_only)

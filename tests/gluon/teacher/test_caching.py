@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
-from bort.gluon.distributed import HorovodProcess, find_communicator
 from bort.gluon.pretraining.pretrain import (
     PretrainingHooks,
     plan_batches,
@@ -237,15 +236,6 @@ def test_a_cache_and_a_network_are_not_both_given(name, value):
     PretrainingPaths(data="x", **{name: value})
     with pytest.raises(InputError, match=f"teacher_cache is 'kept' and {name} is"):
         PretrainingPaths(data="x", teacher_cache="kept", **{name: value})
-
-
-def test_ranks_are_found_in_the_environment(monkeypatch):
-    for name in ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
-    assert isinstance(find_communicator(), SingleProcess)
-    monkeypatch.setattr(HorovodProcess, "__init__", lambda self: None)
-    monkeypatch.setenv("HOROVOD_SIZE", "2")
-    assert isinstance(find_communicator(), HorovodProcess)
 
 
 def test_opening_does_not_need_the_teacher(tmp_path):

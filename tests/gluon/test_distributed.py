@@ -1,0 +1,103 @@
+"""Ranks on Horovod: how they are found, what is exchanged, which device each takes."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from bort.errors import InputError
+from bort.gluon.distributed import HorovodProcess, choose_context, find_communicator
+from bort.ranks import ALONE, SingleProcess
+from tests.ranks_samples import OneOf
+
+
+@pytest.fixture
+def exchanged(monkeypatch):
+    """Stands in for Horovod on rank 1 of 2: rank 0 holds sevens; records what is handed over."""
+    arrays = []
+
+    def allreduce(array, average, name):
+        assert not average
+        arrays.append((array, name))
+        array += 7
+
+    def broadcast(array, root_rank, name):
+        assert root_rank == 0
+        arrays.append((array, name))
+        array[:] = 7
+
+    fake = types.ModuleType("horovod.mxnet")
+    for name, value in (
+        ("init", lambda: None),
+        ("rank", lambda: 1),
+        ("size", lambda: 2),
+        ("local_rank", lambda: 1),
+        ("allreduce_", allreduce),
+        ("broadcast_", broadcast),
+    ):
+        setattr(fake, name, value)
+    package = types.ModuleType("horovod")
+    package.mxnet = fake
+    monkeypatch.setitem(sys.modules, "horovod", package)
+    monkeypatch.setitem(sys.modules, "horovod.mxnet", fake)
+    return arrays
+
+
+def test_ranks_are_found_in_the_environment(monkeypatch):
+    for name in ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert isinstance(find_communicator(), SingleProcess)
+    monkeypatch.setattr(HorovodProcess, "__init__", lambda self: None)
+    monkeypatch.setenv("HOROVOD_SIZE", "2")
+    assert isinstance(find_communicator(), HorovodProcess)
+
+
+def test_a_buffer_of_mxnet_is_exchanged_without_a_copy(exchanged):
+    ranks = HorovodProcess()
+    assert (ranks.rank, ranks.size, ranks.local_rank) == (1, 2, 1)
+    buffer = mx.nd.array([1.0, 2.0])
+    ranks.sum_in_place(buffer)
+    assert buffer.asnumpy().tolist() == [8.0, 9.0]
+    ranks.broadcast(buffer)
+    assert buffer.asnumpy().tolist() == [7.0, 7.0]
+    assert [array is buffer for array, _ in exchanged] == [True, True]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int32", "uint8"])
+def test_a_buffer_of_numpy_comes_back_in_place_and_in_its_type(exchanged, dtype):
+    ranks = HorovodProcess()
+    buffer = np.array([[1, 2], [3, 4]], dtype=dtype)
+    ranks.sum_in_place(buffer)
+    assert buffer.tolist() == [[8, 9], [10, 11]]
+    ranks.broadcast(buffer)
+    assert buffer.tolist() == [[7, 7], [7, 7]]
+    assert [np.dtype(array.dtype).name for array, _ in exchanged] == [dtype, dtype]
+
+
+def test_names_tell_buffers_of_another_size_or_type_apart(exchanged):
+    ranks = HorovodProcess()
+    for dtype in ("float32", "float64"):
+        for size in (1, 2):
+            ranks.sum_in_place(np.zeros(size, dtype=dtype))
+            ranks.broadcast(np.zeros(size, dtype=dtype))
+    assert len({name for _, name in exchanged}) == 8
+
+
+def test_without_horovod_the_error_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "horovod.mxnet", None)
+    with pytest.raises(InputError, match=r"horovod with MXNet .* scripts/setup_environment\.sh"):
+        HorovodProcess()
+
+
+def test_every_local_rank_takes_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: 2)
+    assert choose_context(OneOf(1, 2), cpu_only=False) == mx.gpu(1)
+    assert choose_context(OneOf(1, 2), cpu_only=True) == mx.cpu()
+    with pytest.raises(InputError, match="local rank 2 has no GPU of its own, this machine has 2"):
+        choose_context(OneOf(2, 3), cpu_only=False)
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: 0)
+    assert choose_context(ALONE, cpu_only=False) == mx.cpu()
