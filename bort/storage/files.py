@@ -153,10 +153,16 @@ def check_new_folder(path: PathLike) -> None:
 
 
 def write_json(path: PathLike, value: Any) -> None:
-    """Write `value` as indented JSON, atomically. NaN and infinity are refused."""
-    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    """Write `value` as `json_text`, atomically."""
+    content = json_text(value)
     with atomic_write(path) as stream:
-        stream.write(text.encode("utf-8"))
+        stream.write(content)
+
+
+def json_text(value: Any) -> bytes:
+    """`value` as indented JSON in UTF-8, keys in order. NaN and infinity are refused."""
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    return text.encode("utf-8")
 
 
 def read_json(path: PathLike) -> Any:

@@ -194,6 +194,7 @@ class SealedWriter:
             OSError: the file is missing, or the system refuses.
         """
         sync_file(self.folder / name)
+        sync_folder(self.folder)
         self.hashes[name] = sha256_of_file(self.folder / name)
         return self.hashes[name]
 
@@ -206,7 +207,6 @@ class SealedWriter:
         path = self.folder / self._kind.record_name
         listed = self._kind.files_of(record, path)
         assert self.hashes.items() <= {name: file.sha256 for name, file in listed.items()}.items()
-        sync_folder(self.folder)  # the names of the files before that of the record
         write_json(path, record)
 
 

@@ -15,14 +15,15 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 
 from bort.errors import InputError
 from bort.settings.config import Config, setting
-from bort.storage.files import read_json, sha256_of_file
+from bort.storage.array_files import read_npy
 from bort.storage.run_claim import differences
+from bort.storage.sealed_folder import SealedFile, SealedFolder, SealedFormat
 from bort.teacher.top_k import put_back, rest_logit
 from bort.text.examples import MaskedBatch
 from bort.text.masking import MaskingPolicy
@@ -30,6 +31,15 @@ from bort.text.masking import MaskingPolicy
 FORMAT = "bort-teacher-cache-1"
 DESCRIPTION_FILE = "cache.json"
 ROWS_FILE = "rows.npy"
+CACHE_FORMAT = SealedFormat(
+    DESCRIPTION_FILE,
+    "the description of a cache of a teacher's answers",
+    lambda record: [
+        SealedFile(ROWS_FILE, record["rows_sha256"]),
+        *(SealedFile(part["file"], part["sha256"], part["bytes"]) for part in record["parts"]),
+    ],
+    version=FORMAT,
+)
 DTYPES = ("float32", "float16")
 _MOST_OPEN_PARTS = 4096  # a process may map some ten thousand files
 
@@ -119,25 +129,24 @@ class TeacherCache:
 
     def __init__(
         self,
-        folder: Path,
+        sealed: SealedFolder,
         key: CacheKey,
         rows: np.ndarray,
-        description: Mapping[str, Any],
         temperature: Optional[float],
         verify: bool,
     ) -> None:
-        self.folder = folder
+        description = sealed.record
+        self.folder = sealed.folder
         self.key = key
         self.vocabulary_size = key.vocabulary_size
         self.row_count = len(rows)
         self.size_bytes = int(description["bytes"])
         self.deviation: Optional[List[Dict[str, float]]] = description["deviation"]
         self._temperature = temperature
-        self._verify = verify
+        self._path_of = sealed.verified if verify else sealed.path
         self._rows_per_part = int(description["rows_per_part"])
         self._parts: List[Mapping[str, Any]] = description["parts"]
         self._arrays: Dict[int, np.ndarray] = {}
-        self._verified: Set[int] = set()
         self._examples = np.ascontiguousarray(rows[:, 1])
         epochs, begins = np.unique(rows[:, 0], return_index=True)
         ends = np.append(begins[1:], len(rows))
@@ -170,24 +179,19 @@ class TeacherCache:
         Raises:
             InputError: a missing or damaged file, another key, a temperature that is not covered.
         """
-        description, key = read_description(folder)
+        sealed, key = read_description(folder)
         check_key(folder, key, expected or {})
         if key.top_k and temperature not in key.temperatures:
             raise InputError(
                 f"{folder}: temperatures are {list(key.temperatures)}, {temperature} is asked for"
             )
-        path = folder / ROWS_FILE
-        try:
-            if sha256_of_file(path) != description["rows_sha256"]:
-                raise InputError(f"{path}: is damaged, its SHA-256 is not that of {folder}")
-            rows = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read: {error}") from error
-        if rows.shape != (int(description["rows"]), 2):
+        path = sealed.verified(ROWS_FILE)
+        rows = read_npy(path)
+        if rows.shape != (int(sealed.record["rows"]), 2):
             raise InputError(f"{path}: is damaged, its shape is {rows.shape}")
-        for part in description["parts"]:
-            _check_size(folder / part["file"], int(part["bytes"]))
-        return cls(folder, key, rows, description, temperature, verify)
+        for name in sealed.files:
+            sealed.path(name)
+        return cls(sealed, key, rows, temperature, verify)
 
     @property
     def fingerprint(self) -> str:
@@ -257,10 +261,7 @@ class TeacherCache:
         part, row = divmod(number, self._rows_per_part)
         if part not in self._arrays:
             description = self._parts[part]
-            path = self.folder / description["file"]
-            if self._verify and part not in self._verified:
-                check_part(path, description)
-                self._verified.add(part)
+            path = self._path_of(description["file"])
             if len(self._arrays) >= _MOST_OPEN_PARTS:
                 del self._arrays[next(iter(self._arrays))]
             try:
@@ -273,16 +274,14 @@ class TeacherCache:
         return self._arrays[part][row]
 
 
-def read_description(folder: Path) -> Tuple[Dict[str, Any], CacheKey]:
-    """What `cache.json` says, checked.
+def read_description(folder: Path) -> Tuple[SealedFolder, CacheKey]:
+    """A cache whose `cache.json` is checked, and its key.
 
     Raises:
-        InputError: it is missing, or not that of a cache; names the file.
+        InputError: `cache.json` is missing, or not that of a cache; names the file.
     """
-    path = folder / DESCRIPTION_FILE
-    description = read_json(path)
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise InputError(f"{path}: does not describe a cache of a teacher's answers ({FORMAT})")
+    sealed = CACHE_FORMAT.open(folder)
+    path, description = sealed.source, sealed.record
     try:
         key = CacheKey.from_dict(description["key"], str(path))
         parts, rows = description["parts"], int(description["rows"])
@@ -292,13 +291,12 @@ def read_description(folder: Path) -> Tuple[Dict[str, Any], CacheKey]:
         whole &= all(1 <= count <= full for count in kept)
         for part in parts:
             whole &= int(part["bytes"]) == int(part["rows"]) * key.row_type.itemsize
-            whole &= Path(part["file"]).name == part["file"] and len(part["sha256"]) == 64
-        int(description["bytes"]), description["deviation"], str(description["rows_sha256"])
+        int(description["bytes"]), description["deviation"]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: is damaged: {error!r}") from error
     if not whole:
         raise InputError(f"{path}: is damaged, its parts contradict its {rows} rows")
-    return description, key
+    return sealed, key
 
 
 def check_key(folder: Path, key: CacheKey, expected: Mapping[str, Any]) -> None:
@@ -309,23 +307,3 @@ def check_key(folder: Path, key: CacheKey, expected: Mapping[str, Any]) -> None:
     """
     for field, found, asked in differences(key.as_dict(), expected, CacheKey.defaults()):
         raise InputError(f"{folder}: {field} is {found!r}, {asked!r} is asked for")
-
-
-def check_part(path: Path, description: Mapping[str, Any]) -> None:
-    """Refuse a part whose size or SHA-256 is not the recorded one.
-
-    Raises:
-        InputError: names the file.
-    """
-    _check_size(path, int(description["bytes"]))
-    if sha256_of_file(path) != description["sha256"]:
-        raise InputError(f"{path}: is damaged, its SHA-256 is not the recorded one")
-
-
-def _check_size(path: Path, size: int) -> None:
-    try:
-        found = path.stat().st_size
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if found != size:
-        raise InputError(f"{path}: is damaged, it has {found} bytes, {size} are expected")

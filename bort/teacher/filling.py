@@ -16,9 +16,9 @@ import numpy as np
 
 from bort.errors import InputError, WorkError
 from bort.ranks import ALONE, Communicator, own_share, wait_for_all
-from bort.storage.files import atomic_write, sha256_of_file, write_json
 from bort.teacher.answers import TeacherAnswers
 from bort.teacher.cache import (
+    CACHE_FORMAT,
     DESCRIPTION_FILE,
     FORMAT,
     ROWS_FILE,
@@ -183,17 +183,17 @@ def _finish(
 ) -> None:
     """Write `rows.npy` and, last, `cache.json`."""
     records = [part.record() for part in parts]
-    with atomic_write(folder / ROWS_FILE) as stream:
+    writer = CACHE_FORMAT.writer(folder)
+    with writer.open(ROWS_FILE) as stream:
         np.save(stream, rows.astype("<i8"), allow_pickle=False)
     deviation = _mean_deviation(key, [record["deviation"] for record in records])
-    write_json(
-        folder / DESCRIPTION_FILE,
+    writer.seal(
         {
             "format": FORMAT,
             "key": key.as_dict(),
             "rows": len(rows),
             "rows_per_part": rows_per_part,
-            "rows_sha256": sha256_of_file(folder / ROWS_FILE),
+            "rows_sha256": writer.hashes[ROWS_FILE],
             "shape": [len(rows), key.predictions, key.top_k or key.vocabulary_size],
             "bytes": sum(part.bytes for part in parts),
             "parts": [
@@ -201,7 +201,7 @@ def _finish(
                 for record in records
             ],
             "deviation": deviation,
-        },
+        }
     )
     for entry in deviation or ():
         log.info(

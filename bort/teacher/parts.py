@@ -10,14 +10,16 @@ from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 import numpy as np
 
 from bort.errors import InputError, WorkError
-from bort.storage.files import atomic_write, read_json, write_json
+from bort.storage.sealed_folder import SealedFile, SealedFolder, SealedFormat
 from bort.teacher.answers import TeacherAnswers
-from bort.teacher.cache import CacheKey, check_key, check_part
+from bort.teacher.cache import CacheKey, check_key
 from bort.teacher.top_k import largest, log_sum_exp, measure_deviation
 from bort.text.batch_plan import in_batches
 from bort.text.examples import MaskedBatch
 
 log = logging.getLogger(__name__)
+
+_FIELDS = {"file", "rows", "rows_sha256", "bytes", "sha256", "key", "deviation"}
 
 MakeBatch = Callable[[int, np.ndarray], MaskedBatch]
 """From an epoch and example ids, int64 (B,), -1 for padding, to the batch."""
@@ -38,6 +40,11 @@ class Part:
         self.path = folder / f"part-{number:06d}.bin"
         self._folder, self._key = folder, key
         self._record_path = self.path.with_suffix(".json")
+        self._format = SealedFormat(
+            self._record_path.name,
+            "the record of a part of a cache",
+            lambda record: [SealedFile(record["file"], record["sha256"], record["bytes"])],
+        )
         self._rows_sha256 = hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
 
     def is_there(self) -> bool:
@@ -48,26 +55,15 @@ class Part:
         """
         if not self._record_path.exists():
             return False
-        record = self.record()
-        check_key(
-            self._folder,
-            CacheKey.from_dict(record["key"], str(self._record_path)),
-            self._key_fields,
-        )
-        if record["rows_sha256"] != self._rows_sha256:
-            raise InputError(f"{self.path}: holds answers for other rows than those asked for")
-        return self.path.exists() and self.path.stat().st_size == self.bytes
-
-    @property
-    def _key_fields(self) -> Dict[str, Any]:
-        return self._key.as_dict()
+        sealed = self._open()
+        return sealed.record["bytes"] == self.bytes and sealed.has(self.path.name)
 
     def is_whole(self) -> bool:
         """Whether the part is there and its SHA-256 is the recorded one."""
         if not self.is_there():
             return False
         try:
-            check_part(self.path, self.record())
+            self._open().verify()
         except InputError as error:
             log.warning("%s; it is made again", error)
             return False
@@ -79,11 +75,7 @@ class Part:
 
     def record(self) -> Dict[str, Any]:
         """What was recorded when the part was written."""
-        record = read_json(self._record_path)
-        fields = {"file", "rows", "rows_sha256", "bytes", "sha256", "key", "deviation"}
-        if not isinstance(record, dict) or set(record) != fields:
-            raise InputError(f"{self._record_path}: is not the record of a part of a cache")
-        return record
+        return self._open().record
 
     def write(
         self,
@@ -92,28 +84,37 @@ class Part:
         batch_size: int,
     ) -> Iterator[int]:
         """Write the part; yields the number of rows after every batch."""
-        digest, sums = hashlib.sha256(), _Sums(self._key)
-        with atomic_write(self.path) as stream:
+        writer, sums = self._format.writer(self._folder), _Sums(self._key)
+        with writer.open(self.path.name) as stream:
             for epoch, ids in _batches(self.rows, batch_size):
                 count = int((ids >= 0).sum())
                 batch = make_batch(epoch, ids)
                 logits = _to_numpy(teacher.answer(batch))[:count]
-                payload = _compress(self._key, logits, batch, sums).tobytes()
-                digest.update(payload)
-                stream.write(payload)
+                stream.write(_compress(self._key, logits, batch, sums).tobytes())
                 yield count
-        write_json(
-            self._record_path,
+        writer.seal(
             {
                 "file": self.path.name,
                 "rows": len(self.rows),
                 "rows_sha256": self._rows_sha256,
                 "bytes": self.bytes,
-                "sha256": digest.hexdigest(),
-                "key": self._key_fields,
+                "sha256": writer.hashes[self.path.name],
+                "key": self._key.as_dict(),
                 "deviation": sums.as_dict(),
-            },
+            }
         )
+
+    def _open(self) -> SealedFolder:
+        """The record, which belongs to this key and these rows."""
+        sealed = self._format.open(self._folder)
+        record = sealed.record
+        if set(record) != _FIELDS:
+            raise InputError(f"{sealed.source}: is not the record of a part of a cache")
+        key = CacheKey.from_dict(record["key"], str(sealed.source))
+        check_key(self._folder, key, self._key.as_dict())
+        if record["rows_sha256"] != self._rows_sha256:
+            raise InputError(f"{self.path}: holds answers for other rows than those asked for")
+        return sealed
 
 
 class _Sums:

@@ -18,9 +18,16 @@ import numpy as np
 import tiktoken
 
 from bort.errors import InputError
-from bort.storage.files import atomic_write
-from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK
-from bort.text.vocabulary_record import write_record
+from bort.text.vocabulary import (
+    BOS,
+    EOS,
+    MASK,
+    PAD,
+    SPECIAL_TOKENS,
+    UNK,
+    VOCABULARY_FORMAT,
+    seal_vocabulary,
+)
 
 KIND = "byte-bpe"
 Merge = Tuple[bytes, bytes]
@@ -182,15 +189,13 @@ class ByteBPE:
 
     def save(self, folder: Path) -> None:
         """Write `vocab.json`, `merges.txt` and `vocabulary.json` into `folder`."""
-        folder = Path(folder)
+        writer = VOCABULARY_FORMAT.writer(folder)
         lines = ["#version: 0.2"]
         lines += [f"{name_of_bytes(left)} {name_of_bytes(right)}" for left, right in self._merges]
-        with atomic_write(folder / "merges.txt") as stream:
-            stream.write(("\n".join(lines) + "\n").encode("utf-8"))
+        writer.write("merges.txt", ("\n".join(lines) + "\n").encode("utf-8"))
         names = {entry.name: number for number, entry in enumerate(self._entries)}
-        with atomic_write(folder / "vocab.json") as stream:
-            stream.write(json.dumps(names, ensure_ascii=False).encode("utf-8"))
-        write_record(folder, KIND, ("vocab.json", "merges.txt"), self.fingerprint, len(self))
+        writer.write("vocab.json", json.dumps(names, ensure_ascii=False).encode("utf-8"))
+        seal_vocabulary(writer, KIND, self)
 
     def _entry(self, token_id: int) -> Entry:
         if not 0 <= token_id < len(self._entries):

@@ -20,9 +20,7 @@ import numpy as np
 
 from bort.errors import InputError, WorkError
 from bort.settings.config import Config, setting
-from bort.storage.files import atomic_write
-from bort.text.vocabulary import BOS, EOS, MASK, PAD, UNK
-from bort.text.vocabulary_record import write_record
+from bort.text.vocabulary import BOS, EOS, MASK, PAD, UNK, VOCABULARY_FORMAT, seal_vocabulary
 
 KIND = "sentencepiece"
 MODEL_NAME = "sentencepiece.model"
@@ -167,10 +165,9 @@ class SentencePieceVocabulary:
 
     def save(self, folder: Path) -> None:
         """Write `sentencepiece.model` and `vocabulary.json` into `folder`."""
-        folder = Path(folder)
-        with atomic_write(folder / MODEL_NAME) as stream:
-            stream.write(self._model)
-        write_record(folder, KIND, (MODEL_NAME,), self.fingerprint, len(self))
+        writer = VOCABULARY_FORMAT.writer(folder)
+        writer.write(MODEL_NAME, self._model)
+        seal_vocabulary(writer, KIND, self)
 
     def _check(self, token_id: int) -> None:
         if not 0 <= token_id < self._size:

@@ -19,8 +19,7 @@ from bort.text.byte_bpe_files import (
 )
 from bort.text.sentencepiece_vocabulary import KIND as SENTENCEPIECE
 from bort.text.sentencepiece_vocabulary import MODEL_NAME, read_sentencepiece
-from bort.text.vocabulary import Vocabulary
-from bort.text.vocabulary_record import RECORD_NAME, read_record
+from bort.text.vocabulary import VOCABULARY_FORMAT, Vocabulary
 from bort.text.wordpiece import KIND as WORDPIECE
 from bort.text.wordpiece import WORDS_FILE, read_wordpiece
 
@@ -81,7 +80,7 @@ def load_vocabulary(name_or_path: Union[str, os.PathLike[str]]) -> ArrayVocabula
 
 
 def _load_folder(folder: Path) -> ArrayVocabulary:
-    if (folder / RECORD_NAME).exists():
+    if (folder / VOCABULARY_FORMAT.record_name).exists():
         return _load_recorded(folder)
     if (folder / "encoder.json").exists() or (folder / "vocab.bpe").exists():
         return read_fairseq(folder)
@@ -97,22 +96,25 @@ def _load_folder(folder: Path) -> ArrayVocabulary:
     if (folder / gluonnlp_files.BORT_VOCABULARY.name).exists():
         return load_vocabulary(folder / gluonnlp_files.BORT_VOCABULARY.name)
     raise InputError(
-        f"{folder}: holds no vocabulary, expected {RECORD_NAME}; encoder.json, vocab.bpe and "
-        "dict.txt; vocab.json and merges.txt; tokenizer.json; vocab.txt; or one .model file"
+        f"{folder}: holds no vocabulary, expected {VOCABULARY_FORMAT.record_name}; encoder.json, "
+        "vocab.bpe and dict.txt; vocab.json and merges.txt; tokenizer.json; vocab.txt; or one "
+        ".model file"
     )
 
 
 def _load_recorded(folder: Path) -> ArrayVocabulary:
-    record = read_record(folder)
+    sealed = VOCABULARY_FORMAT.open(folder)
+    sealed.verify()
+    kind = sealed.record.get("kind")
     vocabulary: ArrayVocabulary
-    if record["kind"] == BYTE_BPE:
+    if kind == BYTE_BPE:
         vocabulary = read_hugging_face(folder)
-    elif record["kind"] == SENTENCEPIECE:
+    elif kind == SENTENCEPIECE:
         vocabulary = read_sentencepiece(folder / MODEL_NAME)
-    elif record["kind"] == WORDPIECE:
+    elif kind == WORDPIECE:
         vocabulary = read_wordpiece(folder)
     else:
-        raise InputError(f"{folder / RECORD_NAME}: unknown kind of vocabulary {record['kind']!r}")
-    if vocabulary.fingerprint != record.get("fingerprint"):
-        raise InputError(f"{folder / RECORD_NAME}: is damaged, its fingerprint is another one's")
+        raise InputError(f"{sealed.source}: unknown kind of vocabulary {kind!r}")
+    if vocabulary.fingerprint != sealed.record.get("fingerprint"):
+        raise InputError(f"{sealed.source}: is damaged, its fingerprint is another one's")
     return vocabulary

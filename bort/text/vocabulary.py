@@ -7,8 +7,17 @@ from typing import List, Protocol, Sequence, Tuple
 
 import numpy as np
 
+from bort.storage.sealed_folder import SealedFile, SealedFormat, SealedWriter
+
 BOS, PAD, EOS, UNK, MASK = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
 SPECIAL_TOKENS: Tuple[str, ...] = (BOS, PAD, EOS, UNK, MASK)
+
+VOCABULARY_FORMAT = SealedFormat(
+    "vocabulary.json",
+    "the record of a vocabulary",
+    lambda record: [SealedFile(name, digest) for name, digest in record["files"].items()],
+)
+"""A saved vocabulary: its files, and a record of kind, fingerprint and size."""
 
 
 class Vocabulary(Protocol):
@@ -48,3 +57,14 @@ class Vocabulary(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write the files that `load_vocabulary(folder)` reads."""
+
+
+def seal_vocabulary(writer: SealedWriter, kind: str, vocabulary: Vocabulary) -> None:
+    """Write the record of a vocabulary whose files `writer` has written."""
+    record = {
+        "kind": kind,
+        "files": writer.hashes,
+        "fingerprint": vocabulary.fingerprint,
+        "size": len(vocabulary),
+    }
+    writer.seal(record)

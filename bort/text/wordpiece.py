@@ -20,8 +20,8 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 import numpy as np
 
 from bort.errors import InputError
-from bort.storage.files import atomic_write, read_json, write_json
-from bort.text.vocabulary_record import write_record
+from bort.storage.files import json_text, read_json
+from bort.text.vocabulary import VOCABULARY_FORMAT, seal_vocabulary
 
 KIND = "wordpiece"
 WORDS_FILE = "vocab.txt"
@@ -126,11 +126,11 @@ class WordPiece:
 
     def save(self, folder: Path) -> None:
         """Write `vocab.txt`, `wordpiece.json` and `vocabulary.json` into `folder`."""
-        folder = Path(folder)
-        with atomic_write(folder / WORDS_FILE) as stream:
-            stream.write("".join(f"{piece}\n" for piece in self._pieces).encode("utf-8"))
-        write_json(folder / SETTINGS_FILE, {"lower_case": self.lower_case})
-        write_record(folder, KIND, (WORDS_FILE, SETTINGS_FILE), self.fingerprint, len(self))
+        writer = VOCABULARY_FORMAT.writer(folder)
+        pieces = "".join(f"{piece}\n" for piece in self._pieces)
+        writer.write(WORDS_FILE, pieces.encode("utf-8"))
+        writer.write(SETTINGS_FILE, json_text({"lower_case": self.lower_case}))
+        seal_vocabulary(writer, KIND, self)
 
     def _words(self, text: str) -> Iterator[str]:
         if not text.isascii():

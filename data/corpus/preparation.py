@@ -10,11 +10,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
-import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -29,12 +26,19 @@ from bort.downloads.gluonnlp import BORT_DATASET
 from bort.errors import InputError, WorkError
 from bort.process.threads import available_cores
 from bort.settings.config import Config, setting
-from bort.storage.files import sync_folder, write_json
+from bort.storage.files import new_folder
+from bort.storage.sealed_folder import SealedWriter
 from bort.text.vocabularies import ArrayVocabulary, load_vocabulary
 from data.corpus.duplicates import DIGEST_BYTES, SeenDigests
 from data.corpus.packing import PackedBlock, Packer
 from data.corpus.shard_files import ShardWriter
-from data.corpus.shards import FORMAT, MANIFEST_NAME, SPLITS, VOCABULARY_FOLDER
+from data.corpus.shards import (
+    FORMAT,
+    MANIFEST_NAME,
+    SHARDS_FORMAT,
+    SPLITS,
+    VOCABULARY_FOLDER,
+)
 from data.corpus.text_files import FORMATS, TextBlock, find_files, read_blocks
 
 log = logging.getLogger(__name__)
@@ -123,14 +127,10 @@ def create_corpus(
         config.short_seq_prob,
         config.random_seed,
     )
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    except OSError as error:
-        raise WorkError(f"{target}: cannot be made: {error.strerror or error}") from error
-    try:
+    with new_folder(target, replace=config.overwrite) as folder:
+        sealed = SHARDS_FORMAT.writer(folder)
         with contextlib.ExitStack() as stack:
-            writer = _CorpusWriter(folder, config, packer.dtype)
+            writer = _CorpusWriter(sealed, config, packer.dtype)
             stack.callback(writer.abandon)
             blocks = _read_all(files, config.input_format, writer, on_progress)
             workers = config.num_workers or available_cores()
@@ -138,22 +138,14 @@ def create_corpus(
                 writer.add(block, packed)
             manifest = writer.finish(files, vocabulary)
         vocabulary.save(folder / VOCABULARY_FOLDER)
-        write_json(folder / MANIFEST_NAME, manifest)
-        os.chmod(folder, 0o755)
-        _move_into_place(folder, target)
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise WorkError(f"{target}: cannot be written: {error.strerror or error}") from error
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        sealed.seal(manifest)
     return manifest
 
 
 class _CorpusWriter:
     """Drops duplicates, chooses splits and shards, counts, appends."""
 
-    def __init__(self, folder: Path, config: CorpusConfig, dtype: np.dtype) -> None:
+    def __init__(self, folder: SealedWriter, config: CorpusConfig, dtype: np.dtype) -> None:
         self._config = config
         self._width = dtype.itemsize
         names = SPLITS[: len(config.split)]
@@ -346,20 +338,3 @@ def _check_target(target: Path, overwrite: bool, files: Sequence[Path]) -> None:
     for path in files:
         if target.resolve() in path.resolve().parents:
             raise InputError(f"output_dir {target}: holds the input {path}, it cannot be replaced")
-
-
-def _move_into_place(folder: Path, target: Path) -> None:
-    """Give the finished folder its name; an older corpus goes away only after that."""
-    sync_folder(folder)
-    if not target.is_dir():
-        os.rename(folder, target)
-    else:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as away:
-            old = Path(away) / "old"
-            os.rename(target, old)
-            try:
-                os.rename(folder, target)
-            except OSError:
-                os.rename(old, target)
-                raise
-    sync_folder(target.parent)

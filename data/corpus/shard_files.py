@@ -6,15 +6,15 @@ int32), `<split>-00000.offsets.npy` where each begins and the last ends (int64, 
 
 from __future__ import annotations
 
-import os
 import struct
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Union
+from typing import Any, BinaryIO, Dict, Mapping, Union
 
 import numpy as np
 
 from bort.errors import InputError
-from bort.storage.files import sha256_of_file
+from bort.storage.array_files import read_npy
+from bort.storage.sealed_folder import SealedFile, SealedWriter
 
 _HEADER_BYTES = 128
 _BUFFER_BYTES = 1 << 18
@@ -24,11 +24,12 @@ Buffer = Union[bytes, memoryview]
 class ArrayAppender:
     """A one-dimensional `.npy` file that grows; its length is filled in when it is closed."""
 
-    def __init__(self, path: Path, dtype: np.dtype) -> None:
-        self.path = path
+    def __init__(self, folder: SealedWriter, name: str, dtype: np.dtype) -> None:
         self.count = 0
+        self._folder = folder
+        self._name = name
         self._dtype = dtype
-        self._stream: BinaryIO = path.open("wb", buffering=_BUFFER_BYTES)
+        self._stream: BinaryIO = (folder.folder / name).open("wb", buffering=_BUFFER_BYTES)
         self._stream.write(self._header())
 
     def append(self, content: Buffer) -> None:
@@ -40,14 +41,12 @@ class ArrayAppender:
         """Finish the file; returns its record for the manifest."""
         self._stream.seek(0)
         self._stream.write(self._header())
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
         self._stream.close()
         return {
-            "file": self.path.name,
+            "file": self._name,
             "count": self.count,
             "dtype": self._dtype.str,
-            "sha256": sha256_of_file(self.path),
+            "sha256": self._folder.include(self._name),
         }
 
     def abandon(self) -> None:
@@ -68,10 +67,10 @@ class ArrayAppender:
 class ShardWriter:
     """Appends sequences to one shard."""
 
-    def __init__(self, folder: Path, split: str, number: int, dtype: np.dtype) -> None:
+    def __init__(self, folder: SealedWriter, split: str, number: int, dtype: np.dtype) -> None:
         name = f"{split}-{number:05d}"
-        self._tokens = ArrayAppender(folder / f"{name}.tokens.npy", dtype)
-        self._offsets = ArrayAppender(folder / f"{name}.offsets.npy", np.dtype("<i8"))
+        self._tokens = ArrayAppender(folder, f"{name}.tokens.npy", dtype)
+        self._offsets = ArrayAppender(folder, f"{name}.offsets.npy", np.dtype("<i8"))
         self._end = 0
         self._offsets.append(np.zeros(1, dtype="<i8").tobytes())
 
@@ -93,19 +92,19 @@ class ShardWriter:
         self._offsets.abandon()
 
 
-def open_array(path: Path, record: Any) -> np.ndarray:
+def sealed_file(record: Mapping[str, Any]) -> SealedFile:
+    """The file that one of the manifest's records describes."""
+    size = _HEADER_BYTES + int(record["count"]) * np.dtype(record["dtype"]).itemsize
+    return SealedFile(record["file"], record["sha256"], size)
+
+
+def open_array(path: Path, record: Mapping[str, Any]) -> np.ndarray:
     """Map a shard's array and compare type and length with the manifest's record.
 
     Raises:
-        InputError: the file is missing, or is not what the record says; names it.
+        InputError: the file is not what the record says; names it.
     """
-    try:
-        with open(path, "rb") as stream:
-            empty = os.fstat(stream.fileno()).st_size <= _HEADER_BYTES
-        array: np.ndarray = np.load(path, mmap_mode=None if empty else "r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or "is damaged, it is no array of numbers"
-        raise InputError(f"{path}: {reason}") from error
+    array = read_npy(path, mapped=True)
     if array.ndim != 1 or array.dtype.str != record["dtype"] or len(array) != record["count"]:
         raise InputError(
             f"{path}: is damaged, it holds {array.dtype.str} {array.shape} "

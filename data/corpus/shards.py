@@ -10,20 +10,33 @@ import glob
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, List, NamedTuple, Optional, Sequence, Union
+from typing import List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 
 from bort.errors import InputError
-from bort.storage.files import read_json, sha256_of_file
+from bort.storage.files import sha256_of_file
+from bort.storage.sealed_folder import SealedFolder, SealedFormat
 from bort.text.vocabularies import ArrayVocabulary, load_vocabulary
 from bort.text.vocabulary import Vocabulary
 from data.corpus.original_shards import read_original_shard
-from data.corpus.shard_files import open_array
+from data.corpus.shard_files import open_array, sealed_file
 
 MANIFEST_NAME = "manifest.json"
 VOCABULARY_FOLDER = "vocabulary"
 FORMAT = "bort-shards-1"
+_PARTS = ("tokens", "offsets")
+SHARDS_FORMAT = SealedFormat(
+    MANIFEST_NAME,
+    "the manifest of a corpus",
+    lambda record: [
+        sealed_file(shard[part])
+        for split in record["splits"].values()
+        for shard in split["shards"]
+        for part in _PARTS
+    ],
+    version=FORMAT,
+)
 SPLITS = ("train", "validation", "test")
 _CHEAP_TO_HASH_BYTES = 128 << 20
 PathOrPaths = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]]]
@@ -131,12 +144,13 @@ def open_examples(
         fingerprint, size = vocabulary.fingerprint, len(vocabulary)
     for path in _find(paths):
         if path.is_dir():
-            manifest = read_manifest(path)
+            sealed = _open_manifest(path)
+            manifest = sealed.record
             found = manifest["vocabulary"]["fingerprint"]
             if fingerprint and found != fingerprint:
                 raise InputError(f"{path}: was made with another vocabulary ({found[:12]})")
             fingerprint, size = found, int(manifest["vocabulary"]["size"])
-            shards.extend(_open_folder(path, manifest, split, verify))
+            shards.extend(_open_folder(sealed, split, verify))
         elif vocabulary is None:
             raise InputError(f"{path}: does not say what its vocabulary is, give one")
         else:
@@ -152,7 +166,7 @@ def open_held_out(paths: PathOrPaths, vocabulary: Vocabulary) -> ShardedExamples
         InputError: as `open_examples`.
     """
     parts: List[Path] = [path for path in _find(paths) if path.is_dir()]
-    known = [set(read_manifest(path)["splits"]) for path in parts]
+    known = [set(_open_manifest(path).record["splits"]) for path in parts]
     for split in ("validation", "test"):
         if known and all(split in splits for splits in known):
             return open_examples(paths, split, vocabulary)
@@ -179,28 +193,19 @@ def open_vocabulary(
     raise InputError(f"{paths}: holds no vocabulary, name one")
 
 
-def read_manifest(folder: Path) -> Any:
-    """Read the manifest of a folder of shards.
+def _open_manifest(folder: Path) -> SealedFolder:
+    """A folder of shards whose manifest is checked.
 
     Raises:
-        InputError: it is missing or not one of ours.
+        InputError: the manifest is missing, or is not one of this toolkit.
     """
-    path = folder / MANIFEST_NAME
-    manifest = read_json(path)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise InputError(f"{path}: is not the manifest of a corpus ({FORMAT})")
+    sealed = SHARDS_FORMAT.open(folder)
     try:
-        int(manifest["vocabulary"]["size"]), str(manifest["vocabulary"]["fingerprint"])
-        for split in manifest["splits"].values():
-            for shard in split["shards"]:
-                for part in ("tokens", "offsets"):
-                    record = shard[part]
-                    int(record["count"]), str(record["dtype"]), str(record["sha256"])
-                    if Path(record["file"]).name != record["file"]:
-                        raise InputError(f"{path}: {record['file']!r} leads out of the folder")
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path}: is damaged, {error!r}") from error
-    return manifest
+        vocabulary = sealed.record["vocabulary"]
+        int(vocabulary["size"]), str(vocabulary["fingerprint"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{sealed.source}: is damaged, {error!r}") from error
+    return sealed
 
 
 def _find(paths: PathOrPaths) -> List[Path]:
@@ -239,25 +244,22 @@ def _examples_at(path: Path) -> List[Path]:
     raise InputError(f"{path}: is no folder of shards, nor an .npz shard")
 
 
-def _open_folder(folder: Path, manifest: Any, split: str, verify: Optional[bool]) -> List[Shard]:
-    if split not in manifest["splits"]:
-        known = ", ".join(manifest["splits"])
-        raise InputError(f"{folder}: has no split {split!r}, it has {known}")
-    records = manifest["splits"][split]["shards"]
+def _open_folder(sealed: SealedFolder, split: str, verify: Optional[bool]) -> List[Shard]:
+    splits = sealed.record["splits"]
+    if split not in splits:
+        known = ", ".join(splits)
+        raise InputError(f"{sealed.folder}: has no split {split!r}, it has {known}")
+    records = splits[split]["shards"]
     if verify is None:
-        files = [folder / record[part]["file"] for record in records for part in record]
-        size = sum(file.stat().st_size for file in files if file.is_file())
-        verify = size <= _CHEAP_TO_HASH_BYTES
+        files = [sealed_file(record[part]) for record in records for part in _PARTS]
+        verify = sum(file.size or 0 for file in files) <= _CHEAP_TO_HASH_BYTES
+    path_of = sealed.verified if verify else sealed.path
     shards = []
     for record in records:
-        arrays = []
-        for part in ("tokens", "offsets"):
-            path = folder / record[part]["file"]
-            arrays.append(open_array(path, record[part]))
-            if verify and sha256_of_file(path) != record[part]["sha256"]:
-                raise InputError(f"{path}: is damaged, its SHA-256 is not the manifest's")
+        paths = [path_of(record[part]["file"]) for part in _PARTS]
+        arrays = [open_array(path, record[part]) for path, part in zip(paths, _PARTS)]
         digest = record["tokens"]["sha256"] + record["offsets"]["sha256"]
-        shards.append(Shard(str(folder / record["tokens"]["file"]), arrays[0], arrays[1], digest))
+        shards.append(Shard(str(paths[0]), arrays[0], arrays[1], digest))
     return shards
 
 

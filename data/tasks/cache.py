@@ -7,7 +7,6 @@ damaged, and then made again.
 
 from __future__ import annotations
 
-import io
 import logging
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
@@ -15,15 +14,21 @@ from typing import Any, Dict, Optional, Sequence
 import numpy as np
 
 from bort.errors import InputError
-from bort.storage.files import atomic_write, read_json, sha256_of_file, write_json
+from bort.storage.array_files import read_npy
+from bort.storage.sealed_folder import SealedFile, SealedFormat
 from bort.tasks.features import TaskFeatures, features_fingerprint, tokenise
 from bort.tasks.items import TaskInput
 from bort.text.vocabulary import Vocabulary
 
-RECORD_NAME = "features.json"
 _ARRAYS = ("tokens", "offsets", "labels", "item_numbers", "choices")
 _COUNTS = ("truncated", "dropped_tokens")
 _NAMES = ("vocabulary_fingerprint", "fingerprint")
+
+FEATURES_FORMAT = SealedFormat(
+    "features.json",
+    "the record of a tokenised set",
+    lambda record: [SealedFile(f"{name}.npy", record["sha256"][name]) for name in _ARRAYS],
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -61,7 +66,7 @@ def _load_or_make(
         return tokenise(inputs, vocabulary, max_length)
     fingerprint = features_fingerprint(inputs, vocabulary, max_length)
     place = Path(folder) / fingerprint[:32]
-    if (place / RECORD_NAME).exists():
+    if (place / FEATURES_FORMAT.record_name).exists():
         try:
             return load_features(place, fingerprint)
         except InputError as error:
@@ -77,16 +82,13 @@ def save_features(folder: Path, features: TaskFeatures) -> None:
     Raises:
         WorkError: the system refuses a write.
     """
-    digests: Dict[str, str] = {}
+    writer = FEATURES_FORMAT.writer(folder)
     for name in _ARRAYS:
-        buffer = io.BytesIO()
-        np.save(buffer, getattr(features, name), allow_pickle=False)
-        path = folder / f"{name}.npy"
-        with atomic_write(path) as stream:
-            stream.write(buffer.getvalue())
-        digests[name] = sha256_of_file(path)
+        with writer.open(f"{name}.npy") as stream:
+            np.save(stream, getattr(features, name), allow_pickle=False)
     values = {name: getattr(features, name) for name in (*_COUNTS, *_NAMES)}
-    write_json(folder / RECORD_NAME, {**values, "sha256": digests})
+    digests = {name: writer.hashes[f"{name}.npy"] for name in _ARRAYS}
+    writer.seal({**values, "sha256": digests})
 
 
 def load_features(folder: Path, fingerprint: str) -> TaskFeatures:
@@ -95,21 +97,14 @@ def load_features(folder: Path, fingerprint: str) -> TaskFeatures:
     Raises:
         InputError: a file is missing or damaged, or the set is another one.
     """
-    path = folder / RECORD_NAME
-    record = read_json(path)
-    arrays: Dict[str, Any] = {}
+    sealed = FEATURES_FORMAT.open(folder)
+    record = sealed.record
+    if record.get("fingerprint") != fingerprint:
+        raise InputError(f"{sealed.source}: is the record of another set")
+    arrays: Dict[str, Any] = {name: read_npy(sealed.verified(f"{name}.npy")) for name in _ARRAYS}
     try:
-        if record["fingerprint"] != fingerprint:
-            raise InputError(f"{path}: is the record of another set")
-        for name in _ARRAYS:
-            file = folder / f"{name}.npy"
-            if sha256_of_file(file) != record["sha256"][name]:
-                raise InputError(f"{file}: is damaged, its SHA-256 is not the record's")
-            arrays[name] = np.load(file, allow_pickle=False)
         counts = {name: int(record[name]) for name in _COUNTS}
         names = {name: str(record[name]) for name in _NAMES}
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be read: {error.strerror or error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: is damaged, {error!r}") from error
+        raise InputError(f"{sealed.source}: is damaged, {error!r}") from error
     return TaskFeatures(**arrays, **counts, **names)  # type: ignore[arg-type]

@@ -7,8 +7,6 @@ renamed, so a run that is killed while saving leaves the checkpoint before it. N
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import shutil
 from pathlib import Path
@@ -16,16 +14,23 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from bort.errors import InputError, WorkError
 from bort.gluon.training.flat import FlatParameters
-from bort.storage.files import atomic_write, read_json, sync_folder, write_json
+from bort.storage.array_files import read_safetensors
+from bort.storage.files import new_folder, remove_unfinished
+from bort.storage.sealed_folder import SealedFile, SealedFormat
 
+CHECKPOINT_FORMAT = SealedFormat(
+    "state.json",
+    "the state of a checkpoint",
+    lambda record: [SealedFile(_TENSORS, record["sha256"])],
+    version=1,
+)
+_TENSORS = "tensors.safetensors"
 _NAME = re.compile(r"step-(\d{8})$")
-_TEMPORARY = ".saving-"
+_OLD_TEMPORARY = ".saving-*"  # what version 0.2.0 called a checkpoint that it was writing
 
 
 def checkpoint_steps(folder: Path) -> List[int]:
@@ -35,7 +40,7 @@ def checkpoint_steps(folder: Path) -> List[int]:
     found = []
     for entry in folder.iterdir():
         match = _NAME.match(entry.name)
-        if match and (entry / "state.json").is_file():
+        if match and (entry / CHECKPOINT_FORMAT.record_name).is_file():
             found.append(int(match.group(1)))
     return sorted(found)
 
@@ -69,24 +74,13 @@ def save_checkpoint(
             tensors[f"{name}/{slot.name}"] = np.ascontiguousarray(piece)
     payload = save_tensors(tensors)
     target = folder / f"step-{step:08d}"
-    temporary = folder / f"{_TEMPORARY}{step:08d}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         _remove_partial(folder)
-        temporary.mkdir()
-        with atomic_write(temporary / "tensors.safetensors") as stream:
-            stream.write(payload)
-        digest = hashlib.sha256(payload).hexdigest()
-        write_json(
-            temporary / "state.json",
-            {"format": 1, "step": step, "sha256": digest, "state": dict(state)},
-        )
-        if target.exists():
-            shutil.rmtree(target)
-        os.rename(temporary, target)
-        sync_folder(folder)
+        with new_folder(target, replace=True) as making:
+            writer = CHECKPOINT_FORMAT.writer(making)
+            digest = writer.write(_TENSORS, payload)
+            writer.seal({"format": 1, "step": step, "sha256": digest, "state": dict(state)})
     except (OSError, WorkError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise WorkError(f"{target}: the checkpoint cannot be written: {reason}") from error
     for old in checkpoint_steps(folder)[:-keep]:
@@ -119,8 +113,8 @@ def load_checkpoint(
     if chosen not in known:
         raise InputError(f"{folder}: holds no checkpoint of step {chosen}, there are {known}")
     where = folder / f"step-{chosen:08d}"
-    record = read_json(where / "state.json")
-    tensors = read_tensors(where / "tensors.safetensors", str(record.get("sha256")))
+    sealed = CHECKPOINT_FORMAT.open(where)
+    tensors = read_safetensors(sealed.verified(_TENSORS))
     for name, buffer in buffers.items():
         values = np.zeros(buffer.shape, dtype="float32")
         for slot in flat.slots:
@@ -133,30 +127,12 @@ def load_checkpoint(
                 )
             values[slot.offset : slot.offset + slot.size] = tensors[key].reshape(-1)
         buffer[:] = values
-    return int(record["step"]), dict(record["state"])
-
-
-def read_tensors(path: Path, expected_sha256: str) -> Dict[str, np.ndarray]:
-    """Read a safetensors file whose hash is known.
-
-    Raises:
-        InputError: when it is missing, truncated or changed since it was written.
-    """
-    try:
-        payload = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    digest = hashlib.sha256(payload).hexdigest()
-    if digest != expected_sha256:
-        raise InputError(
-            f"{path}: is damaged: its SHA-256 is {digest}, recorded is {expected_sha256}"
-        )
-    try:
-        return dict(load_tensors(payload))
-    except (SafetensorError, ValueError) as error:
-        raise InputError(f"{path}: is not a safetensors file: {error}") from error
+    return int(sealed.record["step"]), dict(sealed.record["state"])
 
 
 def _remove_partial(folder: Path) -> None:
-    for entry in folder.glob(f"{_TEMPORARY}*"):
+    if not folder.is_dir():
+        return
+    remove_unfinished(folder, r"step-\d{8}")
+    for entry in folder.glob(_OLD_TEMPORARY):
         shutil.rmtree(entry, ignore_errors=True)

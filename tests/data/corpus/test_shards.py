@@ -10,12 +10,12 @@ import pytest
 
 from bort.errors import InputError
 from data.corpus.shard_files import ShardWriter, open_array
-from data.corpus.shards import open_examples, open_vocabulary
+from data.corpus.shards import SHARDS_FORMAT, open_examples, open_vocabulary
 from tests.data.corpus.corpora import VOCABULARY, corpus
 
 
 def test_plain_numpy_reads_what_was_appended(tmp_path):
-    writer = ShardWriter(tmp_path, "train", 3, np.dtype("<u2"))
+    writer = ShardWriter(SHARDS_FORMAT.writer(tmp_path), "train", 3, np.dtype("<u2"))
     for rows in ([[1, 2], [3]], [], [[4, 5, 6]]):
         flat = np.array([i for row in rows for i in row], dtype="<u2")
         writer.append(flat.tobytes(), np.array([len(row) for row in rows], dtype=np.int64))
