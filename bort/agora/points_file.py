@@ -10,6 +10,7 @@ from bort.agora.examples import Example, Label, Point
 from bort.agora.task_data import AgoraTask
 from bort.errors import InputError
 from bort.storage.files import atomic_write
+from bort.storage.text_lines import read_lines
 from bort.tasks.formulations import input_labels
 from bort.tasks.records import TaskRecord
 
@@ -43,11 +44,7 @@ def read_points(path: Path, task: AgoraTask) -> List[Point]:
     points = []
     expected = len(task.dev[0].example.segments)
     classes = len(input_labels(task.data.record, task.data.options))
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    for number, line in enumerate(lines, start=1):
+    for number, line in read_lines(path, may_be_empty=True):
         try:
             record = json.loads(line)
             segments = tuple(tuple(map(str, segment)) for segment in record["segments"])

@@ -18,6 +18,7 @@ from bort.formats.openvino_file import write_openvino
 from bort.network.array_network import ArrayNetwork
 from bort.network.model_folder import read_model_folder
 from bort.storage.files import new_folder
+from bort.storage.text_lines import read_lines
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
 
@@ -166,11 +167,4 @@ def _open(source: ExportSource) -> _Opened:
 def _texts(path: Optional[Path]) -> Tuple[str, ...]:
     if path is None:
         return SENTENCES
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    texts = tuple(line for line in lines if line.strip())[:_CHECKED_TEXTS]
-    if not texts:
-        raise InputError(f"{path}: holds no text")
-    return texts
+    return tuple(line.text for line in read_lines(path) if line.text.strip())[:_CHECKED_TEXTS]

@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Tuple, Union
 
 from bort.errors import InputError
 from bort.storage.files import PathLike, atomic_write
+from bort.storage.text_lines import read_lines
 from bort.tasks.records import ANSWERS, RACE, TaskRecord, get_task
 
 TSV_HEADER = "index\tprediction"
@@ -153,8 +154,7 @@ def _entries(path: Path, record: TaskRecord) -> Iterator[Tuple[int, Index, Any]]
 
 
 def _tsv_entries(path: Path) -> Iterator[Tuple[int, Index, Any]]:
-    lines = _lines(path)
-    header = next(lines, (1, ""))[1]
+    (_, header), *lines = read_lines(path)
     if header != TSV_HEADER:
         raise InputError(f"{path}:1: the header is {header!r}, allowed is {TSV_HEADER!r}")
     for line, text in lines:
@@ -165,25 +165,11 @@ def _tsv_entries(path: Path) -> Iterator[Tuple[int, Index, Any]]:
 
 
 def _json_lines(path: Path) -> Iterator[Tuple[int, Any]]:
-    for line, text in _lines(path):
+    for line, text in read_lines(path):
         try:
             yield line, json.loads(text)
         except ValueError as error:
             raise InputError(f"{path}:{line}: is not valid JSON: {error}") from error
-
-
-def _lines(path: Path) -> Iterator[Tuple[int, str]]:
-    """(number, text) of the lines; only a line feed ends one, texts may hold other separators."""
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    with stream:
-        for number, raw in enumerate(stream, start=1):
-            try:
-                yield number, raw.decode("utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise InputError(f"{path}:{number}: is not UTF-8 ({error.reason})") from error
 
 
 def _flattened(value: Any, where: str) -> Iterator[Tuple[Index, Any]]:

@@ -8,6 +8,7 @@ from typing import Dict, List, Mapping
 
 from bort.errors import InputError
 from bort.storage.files import read_json
+from bort.storage.text_lines import read_lines
 from bort.text.byte_bpe import ByteBPE, Entry, Merge, bytes_of_name, name_of_bytes
 from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK
 
@@ -29,7 +30,7 @@ def read_fairseq(folder: Path) -> ByteBPE:
     encoder = _read_ids(encoder_path)
     name_of_number = {number: name for name, number in encoder.items()}
     entries = [Entry(name, None) for name in _FAIRSEQ_FIRST]
-    for number, line in enumerate(_read_lines(order_path), start=1):
+    for number, line in read_lines(order_path):
         if not re.fullmatch(r"\S+ \d+", line):
             raise InputError(f"{order_path} line {number}: {line[:40]!r}, expected 'token count'")
         word = line.split(" ")[0]
@@ -113,7 +114,7 @@ def read_merges(path: Path) -> List[Merge]:
     Raises:
         InputError: names the file and line.
     """
-    return _merges(_read_lines(path), path)
+    return _merges([line.text for line in read_lines(path)], path)
 
 
 def _merges(lines: List[str], path: Path) -> List[Merge]:
@@ -152,13 +153,3 @@ def _read_ids(path: Path) -> Mapping[str, int]:
     if len(set(value.values())) != len(value):
         raise InputError(f"{path}: two tokens have the same id")
     return value
-
-
-def _read_lines(path: Path) -> List[str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not UTF-8 text: {error}") from error
-    return text.rstrip("\n").split("\n") if text else []

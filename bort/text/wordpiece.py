@@ -21,6 +21,7 @@ import numpy as np
 
 from bort.errors import InputError
 from bort.storage.files import json_text, read_json
+from bort.storage.text_lines import read_text
 from bort.text.vocabulary import VOCABULARY_FORMAT, seal_vocabulary
 
 KIND = "wordpiece"
@@ -185,11 +186,7 @@ def read_wordpiece(folder: Path) -> WordPiece:
         InputError: names the file that is missing or wrong.
     """
     path = folder / WORDS_FILE
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    pieces = text.rstrip("\n").split("\n")
+    pieces = read_text(path).rstrip("\n").split("\n")  # the last one may be white space
     return WordPiece([piece.rstrip("\r") for piece in pieces], _lower_case(folder), str(path))
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from bort.errors import InputError
+from bort.storage.text_lines import Line, read_lines
 from bort.tasks.items import Label, TaskItem
 from bort.tasks.records import TEST, Split, TaskRecord
 from data.readers.indices import SeenIndices
-from data.readers.text_lines import Line, read_lines
 
 LABEL_COLUMNS = {
     "CoLA": "label", "SST-2": "label", "MRPC": "Quality", "STS-B": "score", "QQP": "is_duplicate",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from bort.errors import InputError
-from data.readers.text_lines import read_lines, read_text
+from bort.storage.text_lines import read_lines, read_text
 
 
 class JsonObject:

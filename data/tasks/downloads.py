@@ -18,8 +18,8 @@ from bort.downloads.archives import extract
 from bort.downloads.https import RemoteFile, fetch
 from bort.errors import InputError, WorkError
 from bort.storage.files import atomic_write, sync_folder
+from bort.storage.text_lines import read_lines
 from bort.tasks.records import RACE, TaskRecord
-from data.readers.text_lines import read_lines
 from data.tasks.files import cache_folder
 
 log = logging.getLogger(__name__)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from bort.errors import InputError
+from bort.storage.text_lines import read_lines
 from bort.tasks.items import TaskItem
 from bort.tasks.metrics import by_index
 from bort.tasks.predictions import TSV_HEADER, read_predictions
 from bort.tasks.records import GLUE, RACE, TEST, TaskRecord
 from data.readers.glue import read_glue
 from data.readers.superglue import read_superglue
-from data.readers.text_lines import read_lines
 from data.tasks.files import PathLike, read_items
 
 

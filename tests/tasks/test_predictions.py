@@ -101,7 +101,7 @@ def test_official_superglue_files(shared_data: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "task", "text", "message"),
     [
-        ("a.tsv", "CoLA", "", ":1: the header is ''"),
+        ("a.tsv", "CoLA", "", ": is empty"),
         ("a.tsv", "CoLA", "id\tprediction\n0\t1\n", ":1: the header is 'id"),
         ("a.tsv", "CoLA", "index\tprediction\n", ": has no predictions"),
         ("a.tsv", "CoLA", "index\tprediction\n0\t1\n1\n", ":3: has 1 fields, allowed are 2"),
@@ -137,7 +137,7 @@ def test_a_missing_file_and_bytes_that_are_no_text(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.tsv: cannot be read: No such file"):
         read_predictions(tmp_path / "a.tsv", "CoLA")
     (tmp_path / "a.tsv").write_bytes(b"index\tprediction\n0\t\xff\n")
-    with pytest.raises(InputError, match=r"a\.tsv:2: is not UTF-8"):
+    with pytest.raises(InputError, match=r"a\.tsv line 2: byte 0xff is not valid UTF-8"):
         read_predictions(tmp_path / "a.tsv", "CoLA")
 
 

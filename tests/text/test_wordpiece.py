@@ -110,5 +110,5 @@ def test_bad_vocabularies_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\[MASK\] is missing"):
         WordPiece([piece for piece in PIECES if piece != "[MASK]"], True, "here")
     (tmp_path / "vocab.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(InputError, match=r"vocab\.txt: cannot be read"):
+    with pytest.raises(InputError, match=r"vocab\.txt line 1: byte 0xff is not valid UTF-8"):
         load_vocabulary(tmp_path)

@@ -1,4 +1,4 @@
-"""Lines of a UTF-8 file with their numbers, for formats where a line is a record.
+"""Lines of a UTF-8 file with their numbers, for formats in which a line is a record.
 
 Only a line feed ends a line: other signs that end lines in Unicode are data.
 """
@@ -20,11 +20,11 @@ class Line(NamedTuple):
     text: str
 
 
-def read_text(path: Path) -> str:
-    """The content of a UTF-8 file that is not empty.
+def read_text(path: Path, *, may_be_empty: bool = False) -> str:
+    """The content of a UTF-8 file, without a byte order mark.
 
     Raises:
-        InputError: it is missing, empty, or not UTF-8; names file and line.
+        InputError: it is missing, not UTF-8, or empty unless it may be; names file and line.
     """
     try:
         content = path.read_bytes()
@@ -32,7 +32,7 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     if content.startswith(_BYTE_ORDER_MARK):
         content = content[len(_BYTE_ORDER_MARK) :]
-    if not content.strip():
+    if not may_be_empty and not content.strip():
         raise InputError(f"{path}: is empty")
     try:
         return content.decode("utf-8")
@@ -42,13 +42,14 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path} line {line}: byte 0x{byte:02x} is not valid UTF-8") from error
 
 
-def read_lines(path: Path) -> List[Line]:
+def read_lines(path: Path, *, may_be_empty: bool = False) -> List[Line]:
     """All lines of a file; blank ones at its end are left out.
 
     Raises:
         InputError: as `read_text`.
     """
-    lines = [Line(number, text) for number, text in enumerate(read_text(path).split("\n"), 1)]
+    text = read_text(path, may_be_empty=may_be_empty)
+    lines = [Line(number, line) for number, line in enumerate(text.split("\n"), start=1)]
     while lines and not lines[-1].text.strip():
         lines.pop()
     return [Line(line.number, line.text.rstrip("\r")) for line in lines]
