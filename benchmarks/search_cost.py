@@ -50,15 +50,15 @@ def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:
     from bort.gluon.search.candidate_error import DistillationError
     from bort.ranks import SingleProcess
     from bort.search.config import SearchConfig
-    from bort.search.fptas import choose_every_nth
     from bort.search.questions import SearchQuestions, SearchText
     from bort.search.space import PAPER_SPACE, SearchSpace
+    from bort.search.strategy import ApproximationScheme
     from bort.search.surrogates import Hyperparameters, Trial
 
     size, length = parsed.vocabulary_size, parsed.length
     sizes = {"vocabulary_size": size, "maximum_length": length}
     space = SearchSpace.from_dict({**PAPER_SPACE.as_dict(), **sizes})
-    candidates = choose_every_nth(space, parsed.epsilon)
+    candidates = ApproximationScheme(space, parsed.epsilon).ask()
     config = SearchConfig(
         epsilon=parsed.epsilon,
         train_steps=parsed.train_steps,

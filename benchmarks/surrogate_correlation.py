@@ -48,7 +48,8 @@ def _work(parsed: argparse.Namespace) -> int:
 
 def measure(parsed: argparse.Namespace, communicator: Any) -> Dict[str, Any]:
     """One exhaustive search a number of steps, from the same answers of the same teacher."""
-    from bort.gluon.search.run import SETTINGS_FILE, SearchPlan, run_search
+    from bort.gluon.search.plan import SETTINGS_FILE, SearchPlan
+    from bort.gluon.search.run import run_search
     from bort.gluon.teacher.live import load_teacher
     from bort.ranks import wait_for_all
     from bort.search.config import SearchConfig
@@ -128,7 +129,7 @@ def compare(found: Any, long: Any, entropy: float) -> Dict[str, Any]:
 
     Cross-entropy is kl plus the teacher's entropy, the same for every candidate.
     """
-    from bort.search.fptas import sort_by_parameters
+    from bort.search.strategy import sort_by_parameters
     from bort.search.w_coefficient import rank_correlation
 
     short = {row.architecture: row.error for row in found.ranking}

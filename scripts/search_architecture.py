@@ -34,7 +34,8 @@ def _work(parsed: argparse.Namespace) -> int:
     stop = StopRequest().install()
     os.environ["OMP_NUM_THREADS"] = str(config.threads)  # read when MXNet is imported
     from bort.gluon.distributed import find_communicator
-    from bort.gluon.search.run import SearchPlan, run_search
+    from bort.gluon.search.plan import SearchPlan
+    from bort.gluon.search.run import run_search
     from bort.gluon.teacher.choosing import load_teacher_on
     from bort.search.questions import SearchText
     from data.corpus.shards import open_examples, open_held_out, open_vocabulary

@@ -38,7 +38,7 @@ FORBIDDEN = {
     "bort.search": ABOVE | {"bort.agora", "bort.formats"},
     "bort.agora": ABOVE | {"bort.search", "bort.formats"},
     "bort.formats": STAGES | ABOVE,
-    "bort.engines": STAGES - {"bort.search"} | {"bort.export", "bort.inference", "bort.report"},
+    "bort.engines": STAGES | {"bort.export", "bort.inference", "bort.report"},
     "bort.export": STAGES | {"bort.gluon", "bort.inference", "bort.report"},
     "data": {"bort.gluon", "bort.engines", "bort.report", "experiments", "scripts"},
 }

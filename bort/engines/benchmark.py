@@ -21,6 +21,7 @@ import numpy as np
 from bort.architecture import Architecture, get_architecture
 from bort.engines.benchmark_config import InferenceBenchmarkConfig
 from bort.engines.choosing import (
+    engine_version,
     installed_engines,
     open_source,
     reads,
@@ -31,9 +32,9 @@ from bort.engines.protocol import FAST, FP32, Engine
 from bort.engines.sources import Source, read_source, source_of_network
 from bort.errors import InputError
 from bort.network.random_network import random_network
+from bort.process.machine import describe_machine
 from bort.process.text_table import text_table
 from bort.process.threads import available_cores
-from bort.search.latency import describe_machine
 
 log = logging.getLogger(__name__)
 
@@ -157,19 +158,12 @@ def measure_inference(
 
 def conditions() -> Dict[str, Any]:
     """What a measurement depends on beside its settings: machine, load, versions."""
-    from importlib import metadata
-
-    versions = {}
-    for name in ("numpy", *installed_engines()):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "unknown"
+    versions = {name: engine_version(name) for name in installed_engines()}
     return {
         "machine": describe_machine(),
         "cores_used": available_cores(),
         "load_average": list(os.getloadavg()),
-        "versions": versions,
+        "versions": {"numpy": np.__version__, **versions},
     }
 
 

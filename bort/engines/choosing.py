@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+from importlib import metadata
 from pathlib import Path
 from typing import Optional, Tuple, Union
 
@@ -89,10 +90,11 @@ def open_network(
     engine: str = AUTO,
     precision: str = FP32,
     threads: Optional[int] = None,
+    gpu: Optional[int] = None,
 ) -> Engine:
-    """Run a network that is in memory; arguments and errors are those of `open_engine`."""
+    """Run a network that is in memory; arguments and errors are those of `open_source`."""
     _check(engine, precision, threads)
-    return open_source(source_of_network(network), engine, precision, threads)
+    return open_source(source_of_network(network), engine, precision, threads, gpu)
 
 
 def reads(engine: str, source: Source) -> bool:
@@ -114,6 +116,18 @@ def real_precision(source: Source, engine: str, precision: str) -> str:
     return INT8 if source.network is not None or _has("onnx") else FP32
 
 
+def engine_version(engine: str) -> str:
+    """The version of an installed engine's package."""
+    if engine == MXNET:
+        from bort.gluon.engine import VERSION
+
+        return VERSION
+    try:
+        return metadata.version(engine)
+    except metadata.PackageNotFoundError:  # a build of another name, such as onnxruntime-gpu
+        return "unknown"
+
+
 def require_engine(engine: str) -> None:
     """Raise `InputError` unless an engine's package is installed."""
     if not _has(engine):
@@ -132,11 +146,26 @@ def _check(engine: str, precision: str, threads: Optional[int]) -> None:
 
 
 def open_source(
-    source: Source, engine: str, precision: str = FP32, threads: Optional[int] = None
+    source: Source,
+    engine: str,
+    precision: str = FP32,
+    threads: Optional[int] = None,
+    gpu: Optional[int] = None,
 ) -> Engine:
-    """Load what was read; arguments and errors are those of `open_engine`."""
+    """Load what was read.
+
+    Args:
+        source: what was read.
+        engine: as in `open_engine`.
+        precision: as in `open_engine`.
+        threads: as in `open_engine`.
+        gpu: number of the GPU that MXNet computes on; the CPU, as all other engines, if None.
+
+    Raises:
+        InputError: as `open_engine`.
+    """
     if engine == AUTO:
-        engine = _choose(source, precision)
+        engine = choose_engine(source, precision)
     if not reads(engine, source):
         readers = [name for name in ENGINES if reads(name, source)]
         raise InputError(
@@ -152,11 +181,15 @@ def open_source(
     from bort.gluon.engine import GluonEngine
 
     assert source.network is not None
-    return GluonEngine(source.network, source.description, threads)
+    return GluonEngine(source.network, source.description, threads, gpu)
 
 
-def _choose(source: Source, precision: str) -> str:
-    """The fastest engine that is installed and reads the source."""
+def choose_engine(source: Source, precision: str) -> str:
+    """The engine that `auto` stands for: the fastest that is installed and reads the source.
+
+    Raises:
+        InputError: none of the engines that read the source is installed.
+    """
     able = [name for name in installed_engines() if reads(name, source)]
     if source.kind == ARRAYS and not _has("onnx"):
         # The graphs of the other two are made with it.

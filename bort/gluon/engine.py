@@ -20,26 +20,41 @@ from bort.gluon.network.array_network import as_network
 from bort.gluon.network.classifier import BortClassifier
 from bort.network.array_network import ArrayNetwork
 
+VERSION: str = mx.__version__
+
+
+def set_openmp_threads(count: int) -> None:
+    """Let MXNet compute with `count` threads from now on, in the whole process."""
+    mx.base.check_call(mx.base._LIB.MXSetNumOMPThreads(ctypes.c_int(count)))
+
 
 class GluonEngine:
-    """Implements `bort.engines.protocol.Engine` with MXNet, in float32 on the CPU.
+    """Implements `bort.engines.protocol.Engine` with MXNet, in float32.
 
     Args:
         network: the arrays.
         description: what the model is.
         threads: that compute; None leaves what MXNet was imported with. It is one number for the
             process.
+        gpu: number of the GPU that computes; the CPU if None.
     """
 
     def __init__(
-        self, network: ArrayNetwork, description: ModelDescription, threads: Optional[int] = None
+        self,
+        network: ArrayNetwork,
+        description: ModelDescription,
+        threads: Optional[int] = None,
+        gpu: Optional[int] = None,
     ) -> None:
         self.name = MXNET
         self.precision = FP32
         self.description = description
         if threads is not None:
-            mx.base.check_call(mx.base._LIB.MXSetNumOMPThreads(ctypes.c_int(threads)))
+            set_openmp_threads(threads)
+        self._context = mx.cpu() if gpu is None else mx.gpu(gpu)
         gluon = as_network(network)
+        if gpu is not None:
+            gluon.collect_params().reset_ctx(self._context)
         gluon.hybridize(static_alloc=True)
         self._classifier = gluon if isinstance(gluon, BortClassifier) else None
         self._model = gluon.bort if isinstance(gluon, BortClassifier) else gluon
@@ -67,8 +82,11 @@ class GluonEngine:
         arrays = self._arrays(input_ids, lengths)
         places = check_positions(self.description, np.asarray(input_ids), positions)
         with autograd.predict_mode():
-            return self._model(*arrays, mx.nd.array(places, dtype="int32"))[-1].asnumpy()
+            return self._model(*arrays, self._array(places, "int32"))[-1].asnumpy()
 
     def _arrays(self, input_ids: np.ndarray, lengths: np.ndarray) -> Tuple[Any, Any]:
         ids, counts = check_inputs(self.description, input_ids, lengths)
-        return mx.nd.array(ids, dtype="int32"), mx.nd.array(counts, dtype="float32")
+        return self._array(ids, "int32"), self._array(counts, "float32")
+
+    def _array(self, values: np.ndarray, dtype: str) -> mx.nd.NDArray:
+        return mx.nd.array(values, ctx=self._context, dtype=dtype)

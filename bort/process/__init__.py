@@ -1,1 +1,1 @@
-"""The process of a command: its frame, stop requests, threads, progress."""
+"""The process of a command: its frame, stop requests, threads, progress, and its machine."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from bort.search.ranking import SearchResult, pareto_front
 from bort.storage.files import atomic_write
 
 
-def draw_search(path: Path, result: SearchResult, unit: str) -> None:
+def draw_search(
+    path: Path, result: SearchResult, unit: str, timed_on: Optional[str] = None
+) -> None:
     """Write the scatter as PNG.
 
     A point is a candidate, its area the number of parameters, its colour W (grey without one). The
@@ -19,11 +21,14 @@ def draw_search(path: Path, result: SearchResult, unit: str) -> None:
         path: of the figure.
         result: what a search found.
         unit: of the latencies: seconds are shown as milliseconds.
+        timed_on: how the latencies were measured, for the label of their axis.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     scale, label = (1e3, "inference time (ms a sequence)") if unit == "s" else (1.0, unit)
+    if timed_on is not None:
+        label += f"\n{timed_on}"
     figure = Figure(figsize=(7.5, 5.0), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -65,7 +65,24 @@ class SearchConfig(Config):
         0, "tokens a sequence when inference is timed; 0: the longest of the data", minimum=0
     )
     latency_batch: int = setting(1, "sequences at a time when inference is timed", minimum=1)
-    latency_repeats: int = setting(5, "timed runs, of which the median is taken", minimum=1)
+    latency_repeats: int = setting(
+        5, "timed runs at least, of which the median is taken", minimum=1
+    )
+    latency_engine: str = setting(
+        "auto",
+        "what runs the candidates when inference is timed; auto: the fastest installed, or on "
+        "--resume that of the search",
+        choices=("auto", "mxnet", "openvino", "onnxruntime"),
+        formerly="mxnet",
+    )
+    latency_precision: str = setting(
+        "fp32",
+        "of the engine when inference is timed: fp32, or fast (bf16 or int8 where that is faster)",
+        choices=("fp32", "fast"),
+    )
+    latency_threads: int = setting(
+        0, "threads of the engine when inference is timed; 0: those of --threads", minimum=0
+    )
     teacher_engine: str = setting(
         "mxnet", "what runs the teacher", choices=("mxnet", "openvino", "onnxruntime")
     )

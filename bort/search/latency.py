@@ -1,48 +1,28 @@
-"""Measured inference time: how it is taken, and a file that keeps it by machine."""
+"""Measured inference times: kept in a file by machine, and shared by the ranks of a search."""
 
 from __future__ import annotations
 
-import os
-import platform
-import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Sequence
-
-import numpy as np
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence
 
 from bort.architecture import Architecture
 from bort.errors import InputError
+from bort.process.machine import describe_machine
+from bort.process.progress import Progress
+from bort.ranks import Communicator, on_rank_0
+from bort.search.surrogates import LatencyModel
 from bort.storage.files import read_json, write_json
 
 _FORMAT = "bort-latencies-1"
+_FORMER_CONDITIONS = {"precision": "fp32"}  # of entries that version 0.2.0 wrote
 
 
-def median_seconds(run: Callable[[], object], repeats: int, warmup: int = 2) -> float:
-    """The median of the seconds that `run` takes.
+class LatencyGauge(LatencyModel, Protocol):
+    """Measures inference times, and says how."""
 
-    Args:
-        run: does the work and waits for its end.
-        repeats: timed calls.
-        warmup: calls before them that are not timed (compilation, memory, caches).
-    """
-    for _ in range(warmup):
-        run()
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - began)
-    return float(np.median(seconds))
-
-
-def describe_machine() -> Dict[str, str]:
-    """What tells machines apart: processor, cores, architecture, host name."""
-    return {
-        "processor": _processor(),
-        "cores": str(os.cpu_count()),
-        "machine": platform.machine(),
-        "host": platform.node(),
-    }
+    @property
+    def conditions(self) -> Mapping[str, Any]:
+        """Everything but machine and architecture that a time depends on."""
 
 
 class LatencyTable:
@@ -50,8 +30,8 @@ class LatencyTable:
 
     Args:
         path: of the file; need not exist.
-        conditions: how inference is timed: length, batch, threads, device, repeats, engine. Only
-            entries of this machine under the same conditions are used.
+        conditions: how inference is timed: engine, precision, threads, device, length, batch,
+            repeats. Only entries of this machine under the same conditions are used.
 
     Raises:
         InputError: the file holds something else.
@@ -71,7 +51,7 @@ class LatencyTable:
         """See `LatencyModel`.
 
         Raises:
-            InputError: for one that was not measured.
+            InputError: for an architecture that was not measured.
         """
         if architecture not in self._known:
             raise InputError(f"{self.path}: {architecture} was not measured under these conditions")
@@ -101,19 +81,64 @@ class LatencyTable:
         for number, entry in enumerate(self._entries):
             where = f"{self.path}: entry {number}"
             try:
-                if entry["conditions"] == self._conditions:
+                if {**_FORMER_CONDITIONS, **entry["conditions"]} == self._conditions:
                     architecture = Architecture.from_dict(entry["architecture"], where)
                     self._known[architecture] = float(entry["seconds"])
             except (KeyError, TypeError, ValueError) as error:
                 raise InputError(f"{where}: is damaged: {error!r}") from error
 
 
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            for line in stream:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass  # not on Linux
-    return platform.processor() or "unknown"
+def measure_latencies(
+    path: Path,
+    gauge: LatencyGauge,
+    architectures: Sequence[Architecture],
+    communicator: Communicator,
+    stop_requested: Callable[[], bool],
+) -> Optional[Dict[Architecture, float]]:
+    """Inference times from a file, after rank 0 has measured those that it lacks.
+
+    Args:
+        path: of the file; see `LatencyTable`.
+        gauge: measures an architecture, while the other ranks wait.
+        architectures: whose times are wanted.
+        communicator: the ranks, all of which call this.
+        stop_requested: whether to stop before the next architecture.
+
+    Returns:
+        Seconds a sequence of all architectures; None when stopped before the end.
+    """
+
+    def measure() -> bool:
+        table = LatencyTable(path, gauge.conditions)
+        missing = table.missing(architectures)
+        progress = Progress(len(missing), "inference times", unit="candidate")
+        try:
+            for architecture in missing:
+                if stop_requested():
+                    return False
+                table.add(architecture, gauge.latency(architecture))
+                progress.advance()
+        finally:
+            progress.close()
+        return True
+
+    if not on_rank_0(communicator, measure):
+        return None
+    table = LatencyTable(path, gauge.conditions)
+    return {architecture: table.latency(architecture) for architecture in architectures}
+
+
+def describe_conditions(conditions: Mapping[str, Any]) -> str:
+    """How inference was timed, in words.
+
+    >>> describe_conditions({"engine": "openvino 2024.6.0", "precision": "fp32", "threads": 1,
+    ...                      "device": "cpu(0)", "batch": 1, "length": 128, "repeats": 5})
+    'openvino 2024.6.0 fp32, 1 thread, 1 sequence of 128 tokens'
+    """
+    threads, batch = conditions["threads"], conditions["batch"]
+    device = "" if conditions["device"].startswith("cpu") else f" on {conditions['device']}"
+    return (
+        f"{conditions['engine']} {conditions['precision']}{device}, "
+        f"{threads} thread{'s' if threads > 1 else ''}, "
+        f"{batch} sequence{'s' if batch > 1 else ''} of {conditions['length']} tokens"
+    )

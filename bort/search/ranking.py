@@ -15,8 +15,8 @@ from bort.search.w_coefficient import rank_correlation, smallness, w_coefficient
 
 
 @dataclass(frozen=True)
-class RankedCandidate:
-    """One row of the table.
+class MeasuredCandidate:
+    """What was measured of a candidate with one θ.
 
     Attributes:
         architecture: f.
@@ -27,7 +27,6 @@ class RankedCandidate:
         error_spread: sample standard deviation of ê over seeds; None with one seed.
         w: W(f, T), from the mean error; None where W is not defined.
         w_spread: sample standard deviation over seeds of W; None with one seed or without W.
-        on_front: no candidate is at least as small, as fast and as close to T, and better in one.
     """
 
     architecture: Architecture
@@ -38,7 +37,6 @@ class RankedCandidate:
     error_spread: Optional[float]
     w: Optional[float]
     w_spread: Optional[float]
-    on_front: bool
 
     def as_dict(self) -> Dict[str, Any]:
         """JSON-ready values."""
@@ -51,8 +49,22 @@ class RankedCandidate:
             "error_spread": self.error_spread,
             "w": self.w,
             "w_spread": self.w_spread,
-            "on_front": self.on_front,
         }
+
+
+@dataclass(frozen=True)
+class RankedCandidate(MeasuredCandidate):
+    """One row of the table.
+
+    Attributes:
+        on_front: no candidate is at least as small, as fast and as close to T, and better in one.
+    """
+
+    on_front: bool
+
+    def as_dict(self) -> Dict[str, Any]:
+        """JSON-ready values."""
+        return {**super().as_dict(), "on_front": self.on_front}
 
 
 @dataclass(frozen=True)
@@ -114,17 +126,15 @@ class SearchResult:
         }
 
 
-def rank_candidates(
+def measured_candidates(
     errors: Mapping[Trial, float],
     latencies: Mapping[Architecture, float],
     maximum_point: Architecture,
-) -> SearchResult:
-    """W of every measured (candidate, θ) and their order.
-
-    Equal W are ordered by parameter count, latency, D, A, H, I and then by θ in the order given.
+) -> List[MeasuredCandidate]:
+    """W of every measured (candidate, θ), in the order in which the errors name them first.
 
     Args:
-        errors: ê of every trial; trials that differ in the seed only make one row.
+        errors: ê of every trial; trials that differ only in the seed make one result.
         latencies: î of every candidate and of `maximum_point`.
         maximum_point: T.
 
@@ -138,33 +148,36 @@ def rank_candidates(
         if architecture not in latencies:
             raise InputError(f"the latency of {architecture} was not measured")
     maximum = (maximum_point.parameter_count(), latencies[maximum_point])
-    points = [
-        (key[0].parameter_count(), latencies[key[0]], float(np.mean(values)))
-        for key, values in grouped.items()
-    ]
-    front = pareto_front(points)
-    rows = []
-    for (architecture, theta), values, point, on_front in zip(
-        grouped, grouped.values(), points, front
-    ):
+    found = []
+    for (architecture, theta), values in grouped.items():
+        point = (architecture.parameter_count(), latencies[architecture], float(np.mean(values)))
         defined = w_coefficient(*point, *maximum)
         w_spread = None
         if defined is not None:
             w_spread = _spread([_w(point, value, maximum) for value in values])
-        rows.append(
-            RankedCandidate(
-                architecture,
-                theta,
-                int(point[0]),
-                point[1],
-                point[2],
-                _spread(values),
-                defined,
-                w_spread,
-                on_front,
-            )
+        found.append(
+            MeasuredCandidate(architecture, theta, *point, _spread(values), defined, w_spread)
         )
-    order = {theta: number for number, theta in enumerate(dict.fromkeys(k[1] for k in grouped))}
+    return found
+
+
+def rank_candidates(
+    errors: Mapping[Trial, float],
+    latencies: Mapping[Architecture, float],
+    maximum_point: Architecture,
+) -> SearchResult:
+    """The measured candidates in the order of their W; arguments as in `measured_candidates`.
+
+    Equal W are ordered by parameter count, latency, D, A, H, I and then by θ in the order given.
+
+    Raises:
+        InputError: when a latency is missing.
+    """
+    measured = measured_candidates(errors, latencies, maximum_point)
+    maximum = (maximum_point.parameter_count(), latencies[maximum_point])
+    front = pareto_front([(row.parameters, row.latency, row.error) for row in measured])
+    rows = [RankedCandidate(**vars(row), on_front=on) for row, on in zip(measured, front)]
+    order = {theta: n for n, theta in enumerate(dict.fromkeys(r.hyperparameters for r in rows))}
     rows.sort(
         key=lambda row: (
             math.inf if row.w is None else -row.w,

@@ -28,13 +28,19 @@ def as_csv(result: SearchResult) -> str:
     return stream.getvalue()
 
 
-def as_text(result: SearchResult, unit: str, rows: Optional[int] = 20) -> str:
+def as_text(
+    result: SearchResult,
+    unit: str,
+    rows: Optional[int] = 20,
+    timed_on: Optional[str] = None,
+) -> str:
     """The table of arXiv 2010.10499 (Table 1), best first, T last, and what to make of it.
 
     Args:
         result: what a search found.
         unit: of the latencies.
         rows: candidates shown at most; None shows all.
+        timed_on: how the latencies were measured, for the title; None for no title.
     """
     several = len({row.hyperparameters for row in result.ranking}) > 1
     lines = [["", "<D, A, H, I>", "parameters", _latency_title(unit), "error", "W", ""]]
@@ -56,7 +62,8 @@ def as_text(result: SearchResult, unit: str, rows: Optional[int] = 20) -> str:
     table = text_table(lines, "><>>>><").splitlines()
     if len(shown) < len(result.ranking):
         table.insert(-1, f"    … and {len(result.ranking) - len(shown)} more")
-    return "\n".join([*table, "", *verdict(result)])
+    title = [] if timed_on is None else [f"inference on {timed_on}"]
+    return "\n".join([*title, *table, "", *verdict(result)])
 
 
 def verdict(result: SearchResult) -> List[str]:

@@ -28,6 +28,7 @@ def setting(
     maximum: Optional[float] = None,
     above: Optional[float] = None,
     speed_only: bool = False,
+    formerly: Any = None,
     aliases: Sequence[str] = (),
 ) -> Any:
     """A field of a configuration.
@@ -40,6 +41,7 @@ def setting(
         maximum: largest allowed number.
         above: number that the value must exceed.
         speed_only: the setting cannot change results, only how fast they come, or whether.
+        formerly: what runs did that are older than the setting, if that is not the default.
         aliases: further flag names.
     """
     metadata = {
@@ -49,6 +51,7 @@ def setting(
         "maximum": maximum,
         "above": above,
         "speed_only": speed_only,
+        "formerly": formerly,
         "aliases": tuple(aliases),
     }
     if default is ...:
@@ -122,13 +125,16 @@ class Config:
 def defaults_of(kind: Any) -> Dict[str, Any]:
     """The default of every field of a dataclass that has one, JSON-ready.
 
-    A run that is older than a setting had the setting's default.
+    A run that is older than a setting had the setting's default, unless the setting says what such
+    runs did (`formerly`).
     """
-    return {
-        field.name: list(field.default) if isinstance(field.default, tuple) else field.default
-        for field in dataclasses.fields(kind)
-        if field.default is not dataclasses.MISSING
-    }
+    values: Dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        if field.default is not dataclasses.MISSING:
+            formerly = field.metadata.get("formerly")
+            value = field.default if formerly is None else formerly
+            values[field.name] = list(value) if isinstance(value, tuple) else value
+    return values
 
 
 def parse_boolean(text: str) -> bool:

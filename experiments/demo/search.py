@@ -6,15 +6,16 @@ import time
 from pathlib import Path
 
 from bort.errors import InputError
-from bort.gluon.search.run import SearchPlan, run_search
+from bort.gluon.search.plan import SearchPlan
+from bort.gluon.search.run import run_search
 from bort.gluon.teacher.live import GluonTeacher
 from bort.process.threads import set_thread_count
 from bort.ranks import SingleProcess
 from bort.search.config import SearchConfig
-from bort.search.fptas import choose_every_nth
 from bort.search.questions import SearchQuestions, SearchText
 from bort.search.ranking import SearchResult
 from bort.search.space import SearchSpace
+from bort.search.strategy import ApproximationScheme
 from bort.search.surrogates import Hyperparameters, MultiplyAddLatency
 from experiments.demo.plan import DemoConfig
 from experiments.demo.training import INITIALIZER_RANGE, Text, architecture_for
@@ -61,7 +62,7 @@ def check_candidates(config: DemoConfig, text: Text) -> None:
     """
     teacher = architecture_for(config.teacher, text, config)
     latency = MultiplyAddLatency(config.max_seq_length)
-    for candidate in choose_every_nth(search_space(config, text), config.epsilon):
+    for candidate in ApproximationScheme(search_space(config, text), config.epsilon).ask():
         smaller = candidate.parameter_count() < teacher.parameter_count()
         if smaller and latency.latency(candidate) < latency.latency(teacher):
             return

@@ -308,3 +308,20 @@ def test_fast_and_auto_take_what_is_fastest(tmp_path: Path, monkeypatch: Any) ->
 def test_mxnet_knows_fp32_alone(tmp_path: Path) -> None:
     write_network(tmp_path, make_network())
     assert open_engine(tmp_path, "mxnet", "fast").precision == "fp32"
+
+
+def test_mxnet_computes_on_the_gpu_that_it_is_given(monkeypatch: Any) -> None:
+    """Another context of the CPU stands for the GPU."""
+    import mxnet as mx
+
+    monkeypatch.setattr(mx, "gpu", mx.cpu)
+    network = make_network(decoder=True)
+    ids, lengths, mask = make_batch(network.architecture, 17)
+    engine = open_network(network, "mxnet", gpu=1)
+    used = {p.list_ctx()[0] for p in engine._model.collect_params().values()}  # type: ignore[attr-defined]
+    assert used == {mx.cpu(1)}
+    other = open_network(network, "mxnet")
+    np.testing.assert_array_equal(engine.encode(ids, lengths), other.encode(ids, lengths))
+    positions = np.zeros((len(ids), 1), np.int64)
+    found = [e.predict_tokens(ids, lengths, positions) for e in (engine, other)]
+    np.testing.assert_array_equal(*found)

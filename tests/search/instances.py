@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Sequence
+
+import numpy as np
 
 from bort.architecture import Architecture
-from bort.search.fptas import sort_by_parameters
+from bort.search.ranking import MeasuredCandidate
 from bort.search.space import SearchSpace
+from bort.search.strategy import sort_by_parameters
 from bort.search.surrogates import Trial
 from bort.search.w_coefficient import smallness
 
@@ -58,3 +61,27 @@ def planted(space: SearchSpace, values: List[float]) -> KnownError:
     order = sort_by_parameters(space.candidates())
     table = dict(zip(order, values))
     return KnownError(table.__getitem__, KnownLatency({}), MAXIMUM)
+
+
+class Climber:
+    """A strategy in rounds: from a random candidate it goes to the best neighbour while W grows."""
+
+    def __init__(self, space: SearchSpace, generator: np.random.Generator) -> None:
+        self.budget = len(space)
+        self.rounds: List[List[Architecture]] = []
+        self.told: List[Sequence[MeasuredCandidate]] = []
+        self._space = space
+        self._next = space.sample(2, generator)
+        self._w: Dict[Architecture, float] = {}
+
+    def ask(self) -> List[Architecture]:
+        if self._next:
+            self.rounds.append(self._next)
+        return self._next
+
+    def tell(self, results: Sequence[MeasuredCandidate]) -> None:
+        self.told.append(results)
+        for row in results:
+            self._w[row.architecture] = row.w or 0.0
+        best = max(self._w, key=self._w.__getitem__)
+        self._next = [a for a in self._space.neighbours(best) if a not in self._w]

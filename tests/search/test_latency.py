@@ -1,4 +1,4 @@
-"""Inference times: the median, the warm-up, and a file that keeps them by machine."""
+"""Inference times: a file that keeps them by machine, and ranks that share it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,14 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError
+from bort.process.machine import describe_machine
+from bort.ranks import SingleProcess
 from bort.search import latency
-from bort.search.latency import LatencyTable, describe_machine, median_seconds
+from bort.search.latency import LatencyTable, describe_conditions, measure_latencies
+from tests.ranks_samples import on_ranks
 
 ONE, OTHER = Architecture(2, 2, 4, 8), Architecture(2, 2, 4, 9)
-CONDITIONS = {"length": 16, "threads": 1}
-
-
-def test_the_median_of_the_timed_runs_is_taken(monkeypatch):
-    durations = iter([100.0, 50.0, 3.0, 1.0, 2.0])
-    now = [0.0]
-    monkeypatch.setattr(latency.time, "perf_counter", lambda: now[0])
-
-    def run():
-        now[0] += next(durations)
-
-    assert median_seconds(run, repeats=3, warmup=2) == 2.0
+CONDITIONS = {"engine": "e 1", "precision": "fp32", "length": 16, "threads": 1}
 
 
 def test_what_was_measured_is_kept_and_only_the_rest_is_missing(tmp_path):
@@ -65,3 +57,66 @@ def test_a_damaged_entry_is_named(tmp_path):
     path.write_text(json.dumps(values))
     with pytest.raises(InputError, match=r"times\.json: entry 0"):
         LatencyTable(path, CONDITIONS)
+
+
+def test_times_of_other_engines_and_precisions_do_not_mix(tmp_path):
+    path = tmp_path / "times.json"
+    LatencyTable(path, CONDITIONS).add(ONE, 0.25)
+    for name, value in (("engine", "e 2"), ("precision", "bf16")):
+        assert LatencyTable(path, {**CONDITIONS, name: value}).missing([ONE]) == [ONE]
+
+
+def test_entries_without_a_precision_are_those_of_version_0_2_0_in_float32(tmp_path):
+    path = tmp_path / "times.json"
+    LatencyTable(path, CONDITIONS).add(ONE, 0.25)
+    values = json.loads(path.read_text())
+    del values["entries"][0]["conditions"]["precision"]
+    path.write_text(json.dumps(values))
+    assert LatencyTable(path, CONDITIONS).latency(ONE) == 0.25
+    assert LatencyTable(path, {**CONDITIONS, "precision": "bf16"}).missing([ONE]) == [ONE]
+    LatencyTable(path, CONDITIONS).add(OTHER, 0.5)
+    assert json.loads(path.read_text())["entries"][0] == values["entries"][0], "left as it was"
+
+
+class Gauge:
+    """Measures by counting; remembers what it was asked."""
+
+    unit = "s"
+    conditions = CONDITIONS
+
+    def __init__(self):
+        self.asked = []
+
+    def latency(self, architecture):
+        self.asked.append(architecture)
+        return 0.5 * len(self.asked)
+
+
+def test_rank_0_measures_what_is_missing_and_every_rank_gets_it(tmp_path):
+    path = tmp_path / "times.json"
+    LatencyTable(path, CONDITIONS).add(OTHER, 4.0)
+    gauges = [Gauge(), Gauge()]
+    found = on_ranks(
+        2,
+        lambda ranks: measure_latencies(
+            path, gauges[ranks.rank], [ONE, OTHER], ranks, lambda: False
+        ),
+    )
+    assert found == [{ONE: 0.5, OTHER: 4.0}] * 2
+    assert [gauge.asked for gauge in gauges] == [[ONE], []]
+
+
+def test_a_stop_between_times_keeps_what_was_measured(tmp_path):
+    path, gauge = tmp_path / "times.json", Gauge()
+
+    def measure(stop):
+        return measure_latencies(path, gauge, [ONE, OTHER], SingleProcess(), stop)
+
+    assert measure(lambda: len(gauge.asked) >= 1) is None
+    assert measure(lambda: False) == {ONE: 0.5, OTHER: 1.0}
+    assert gauge.asked == [ONE, OTHER]
+
+
+def test_conditions_in_words():
+    values = {**CONDITIONS, "device": "gpu(1)", "batch": 8, "threads": 2}
+    assert describe_conditions(values) == "e 1 fp32 on gpu(1), 2 threads, 8 sequences of 16 tokens"

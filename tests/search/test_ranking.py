@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.search.config import ERRORS, error_from
-from bort.search.fptas import exhaustive
+from bort.search.driver import exhaustive
 from bort.search.ranking import pareto_front, rank_candidates
 from bort.search.surrogates import Hyperparameters, MultiplyAddLatency, Trial
 from bort.search.table import as_csv, as_text
@@ -46,6 +46,13 @@ def test_equal_errors_leave_size_to_decide_and_the_table_says_so():
     text = as_text(result, "s")
     assert "merely the smallest candidate" in text
     assert "rank correlation of W with (1 - p)(1 - i), which needs no training: 1.000" in text
+
+
+def test_the_table_says_how_times_were_measured():
+    result = rank_candidates({Trial(SMALL, THETA, 0): 5.0}, LATENCIES, MAXIMUM)
+    how = "openvino 2024.6.0 fp32, 1 thread, 1 sequence of 24 tokens"
+    titled = as_text(result, "s", timed_on=how)
+    assert titled == f"inference on {how}\n" + as_text(result, "s")
 
 
 def test_an_error_that_decides_is_seen_in_the_correlation():

@@ -139,6 +139,17 @@ def test_speed_settings_are_kept_apart_from_those_of_results() -> None:
     assert set(config.as_dict()) - set(config.results_settings()) == {"workers"}
 
 
+def test_a_run_older_than_a_setting_had_its_default_or_did_what_the_setting_says() -> None:
+    @dataclass(frozen=True)
+    class Newer(Config):
+        engine: str = setting("auto", "what computes", formerly="one")
+        weights: Tuple[float, ...] = setting((1.0,), "a weight a loss", formerly=(2.0,))
+        steps: int = setting(3, "number of steps")
+
+    assert Newer.defaults() == {"engine": "one", "weights": [2.0], "steps": 3}
+    assert Newer().as_dict() == {"engine": "auto", "weights": [1.0], "steps": 3}
+
+
 def test_help_shows_every_flag_with_its_default() -> None:
     parser = make_parser("an example")
     Example.add_flags(parser)

@@ -1,68 +1,36 @@
-"""A search from beginning to end: times, answers, trials, ranking; on one rank or several."""
+"""A search from beginning to end: answers of the teacher, rounds of candidates, ranking."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
-from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional
 
 import mxnet as mx
-import numpy as np
 
 from bort.architecture import Architecture, get_architecture
+from bort.engines.latency import EngineLatency
+from bort.engines.protocol import MXNET
 from bort.errors import InputError
 from bort.gluon.distributed import choose_context
+from bort.gluon.engine import set_openmp_threads
 from bort.gluon.search.candidate_error import DistillationError
-from bort.gluon.search.candidate_latency import GluonLatency
-from bort.process.progress import Progress
-from bort.ranks import Communicator, any_rank, wait_for_all
-from bort.report.search_figure import draw_search
-from bort.search.config import SearchConfig
-from bort.search.fptas import choose_every_nth, choose_random, plan_trials
-from bort.search.latency import LatencyTable
-from bort.search.questions import SearchQuestions, SearchText
-from bort.search.ranking import SearchResult, rank_candidates
-from bort.search.space import SearchSpace
-from bort.search.store import TrialStore
-from bort.search.surrogates import Hyperparameters, MultiplyAddLatency, Trial, check_error
-from bort.search.table import as_csv, as_text
-from bort.search.w_coefficient import w_coefficient
-from bort.settings.config import defaults_of
-from bort.storage.files import atomic_write, read_json, write_json
-from bort.storage.run_claim import claim_folder
-from bort.storage.shared_work import share_work
-from bort.teacher.answers import LiveTeacher
+from bort.gluon.search.plan import SearchPlan, announce, claim_search
+from bort.ranks import Communicator, on_rank_0, wait_for_all
+from bort.report.search_files import save_result
+from bort.search.driver import count_trials, drive
+from bort.search.latency import describe_conditions, measure_latencies
+from bort.search.measuring import MeasureTimes, SharedMeasurements
+from bort.search.questions import SearchQuestions
+from bort.search.ranking import SearchResult
+from bort.search.strategy import build_strategy
+from bort.search.surrogates import MultiplyAddLatency
+from bort.storage.files import read_json, write_json
 
 log = logging.getLogger(__name__)
 
-SETTINGS_FILE, BEST_FILE, RANKING_FILE = "search.json", "best.json", "ranking.json"
 MAXIMUM_POINT_FILE = "maximum_point.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class SearchPlan:
-    """What is searched, once everything is read.
-
-    Attributes:
-        config: settings.
-        space: Ξ, with the vocabulary and the length of the text.
-        hyperparameters: Θ.
-        text: to train and to judge candidates on.
-        folder: of the search.
-        answers: folder of T's answers.
-        latencies: file of inference times.
-        teacher: makes T; called only when something must be asked.
-    """
-
-    config: SearchConfig
-    space: SearchSpace
-    hyperparameters: Sequence[Hyperparameters]
-    text: SearchText
-    folder: Path
-    answers: Path
-    latencies: Path
-    teacher: Callable[[], LiveTeacher]
 
 
 def run_search(
@@ -73,12 +41,11 @@ def run_search(
     cpu_only: bool = True,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Optional[SearchResult]:
-    """Measure the candidates that the strategy chooses, and leave the ranking in `plan.folder`.
+    """Measure the candidates that the strategy asks for, and leave the ranking in `plan.folder`.
 
-    Times come first, one candidate at a time on rank 0 while the others wait; then T answers all
-    questions once; then the trials are dealt out to the ranks, and each result is appended to the
-    rank's own file as it is found. A search that was stopped or killed continues with `resume`,
-    repeats no finished trial and ends with the same table (but for times that were not kept).
+    T answers all questions once; then the ranks measure one round of candidates after the other
+    (see `SharedMeasurements`). A search that was stopped or killed continues with `resume`, repeats
+    no finished trial and ends with the same table (but for times that were not kept).
 
     Returns:
         The ranking; None when it was stopped before the end.
@@ -87,95 +54,40 @@ def run_search(
         InputError: a folder that holds another search, text or teacher that do not fit.
         WorkError: a training that ran into numbers that are not finite, a full disk.
     """
-    config, folder, chief = plan.config, plan.folder, communicator.rank == 0
-    questions = SearchQuestions(config, plan.text)
-    chosen = choose(config, plan.space)
-    trials = plan_trials(chosen, plan.hyperparameters, config.trial_seeds)
+    chief, seeds = communicator.rank == 0, plan.config.trial_seeds
+    strategy = build_strategy(plan.config, plan.space)
+    trials = count_trials(strategy, plan.hyperparameters, seeds)
+    questions = SearchQuestions(plan.config, plan.text)
+    engine = on_rank_0(communicator, lambda: claim_search(plan, resume))
+    plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, latency_engine=engine))
     if chief:
-        _prepare_folder(plan, resume)
-        _announce(plan, chosen, trials, questions.length)
-    wait_for_all(communicator)
+        announce(plan, strategy.budget, trials, questions.length)
     maximum_point = _ask_teacher(plan, questions, communicator, stop_requested)
     if maximum_point is None:
         return None
     context = choose_context(communicator, cpu_only)
-    times = _measure_times(
-        plan, [*chosen, maximum_point], questions.length, communicator, context, stop_requested
+    timing = _plan_timing(plan, questions.length, context, communicator, stop_requested)
+    if chief and timing.conditions is not None:
+        log.info("inference is timed on %s", describe_conditions(timing.conditions))
+    measure = SharedMeasurements(
+        plan.folder,
+        communicator,
+        maximum_point,
+        times=timing.measure,
+        errors=_error_model(plan, questions, context),
+        total=trials,
+        stop_requested=stop_requested,
     )
-    if times is None:
-        return None
-    w_of = _WOf(times, maximum_point)
-    measured = _run_trials(plan, questions, trials, w_of, communicator, context, stop_requested)
-    if measured is None:
-        return None
-    result = rank_candidates({trial: measured[trial] for trial in trials}, times, maximum_point)
-    if chief:
-        save_result(folder, result, _unit(config))
+    result = drive(
+        strategy,
+        measure,
+        maximum_point,
+        hyperparameters=plan.hyperparameters,
+        seeds=seeds,
+    )
+    if chief and result is not None:
+        save_result(plan.folder, result, timing.unit, timing.conditions)
     return result
-
-
-def choose(config: SearchConfig, space: SearchSpace) -> List[Architecture]:
-    """The candidates that the strategy looks at."""
-    if config.strategy == "exhaustive":
-        return choose_every_nth(space, 1)
-    if config.strategy == "random":
-        return choose_random(space, config.random_count, np.random.default_rng(config.seed))
-    return choose_every_nth(space, config.epsilon)
-
-
-def save_result(folder: Path, result: SearchResult, unit: str) -> None:
-    """Write `ranking.json`, `ranking.csv`, `scatter.png` and `best.json`.
-
-    `best.json` is an architecture for `--architecture`; it is not written without a pick.
-    """
-    write_json(folder / RANKING_FILE, {**result.as_dict(), "latency_unit": unit})
-    with atomic_write(folder / "ranking.csv") as stream:
-        stream.write(as_csv(result).encode("utf-8"))
-    draw_search(folder / "scatter.png", result, unit)
-    if result.best is not None:
-        write_json(folder / BEST_FILE, {"architecture": result.best.architecture.as_dict()})
-    log.info("\n%s\n", as_text(result, unit))
-
-
-def _unit(config: SearchConfig) -> str:
-    return GluonLatency.unit if config.latency == "measured" else MultiplyAddLatency.unit
-
-
-def _prepare_folder(plan: SearchPlan, resume: bool) -> None:
-    """Refuse a folder with another search; write down what this one is."""
-    settings: Dict[str, Any] = {
-        "settings": plan.config.results_settings(),
-        "space": plan.space.as_dict(),
-        "hyperparameters": [theta.as_dict() for theta in plan.hyperparameters],
-        "train": plan.text.train.fingerprint,
-        "held_out": plan.text.held_out.fingerprint,
-        "vocabulary": plan.text.vocabulary.fingerprint,
-    }
-    defaults = {
-        "settings": SearchConfig.defaults(),
-        "space": defaults_of(SearchSpace),
-        "hyperparameters": Hyperparameters.defaults(),
-    }
-    claim_folder(plan.folder, SETTINGS_FILE, settings, "search", resume, defaults=defaults)
-
-
-def _announce(
-    plan: SearchPlan, chosen: Sequence[Architecture], trials: Sequence[Trial], length: int
-) -> None:
-    excluded: Dict[str, int] = {}
-    for exclusion in plan.space.exclusions():
-        excluded[exclusion.reason] = excluded.get(exclusion.reason, 0) + 1
-    reasons = "".join(f"; {count} excluded: {reason}" for reason, count in excluded.items())
-    log.info("search space: %d candidates%s", len(plan.space), reasons)
-    log.info(
-        "%s: %d candidates, %d trials of %d steps",
-        plan.config.strategy,
-        len(chosen),
-        len(trials),
-        plan.config.train_steps,
-    )
-    for warning in plan.space.weak_property_warnings(length):
-        log.warning("warning: %s", warning)
 
 
 def _ask_teacher(
@@ -207,115 +119,66 @@ def _ask_teacher(
     return get_architecture(str(path))
 
 
-def _measure_times(
+@dataclasses.dataclass(frozen=True)
+class _Timing:
+    """Where î comes from, its unit, and how it is measured; None when it is computed."""
+
+    measure: MeasureTimes
+    unit: str
+    conditions: Optional[Mapping[str, Any]]
+
+
+def _plan_timing(
     plan: SearchPlan,
-    architectures: Sequence[Architecture],
     length: int,
-    communicator: Communicator,
     context: mx.Context,
+    communicator: Communicator,
     stop_requested: Callable[[], bool],
-) -> Optional[Dict[Architecture, float]]:
-    """î of all; None when stopped."""
+) -> _Timing:
     config = plan.config
     length = config.latency_length or length
     if config.latency == "multiply_adds":
         polynomial = MultiplyAddLatency(length)
-        return {architecture: polynomial.latency(architecture) for architecture in architectures}
-    gauge = GluonLatency(
+        return _Timing(
+            lambda found: {a: polynomial.latency(a) for a in found}, polynomial.unit, None
+        )
+    gauge = EngineLatency(
+        engine=config.latency_engine,
+        precision=config.latency_precision,
+        threads=config.latency_threads or config.threads,
         length=length,
         batch=config.latency_batch,
         repeats=config.latency_repeats,
-        threads=config.threads,
-        context=context,
+        gpu=context.device_id if context.device_type == "gpu" else None,
     )
-    stopped = False
-    if communicator.rank == 0:
-        table = LatencyTable(plan.latencies, gauge.conditions)
-        missing = table.missing(architectures)
-        progress = Progress(len(missing), "inference times", unit="candidate")
-        for architecture in missing:
-            stopped = stop_requested()
-            if stopped:
-                break
-            table.add(architecture, gauge.latency(architecture))
-            progress.advance()
-        progress.close()
-    if any_rank(communicator, stopped):
-        return None
-    table = LatencyTable(plan.latencies, gauge.conditions)
-    return {architecture: table.latency(architecture) for architecture in architectures}
+    measure = functools.partial(
+        measure_latencies,
+        plan.latencies,
+        gauge,
+        communicator=communicator,
+        stop_requested=stop_requested,
+    )
+    return _Timing(measure, gauge.unit, gauge.conditions)
 
 
-def _run_trials(
-    plan: SearchPlan,
-    questions: SearchQuestions,
-    trials: Sequence[Trial],
-    w_of: _WOf,
-    communicator: Communicator,
-    context: mx.Context,
-    stop_requested: Callable[[], bool],
-) -> Optional[Dict[Trial, float]]:
-    """ê of all trials, measured where it is missing; None when stopped."""
-    store = TrialStore(plan.folder, communicator.rank)
-    chief, shown = communicator.rank == 0, len(store.load())
-    progress = Progress(len(trials), "trials", unit="trial", done=shown, enabled=chief)
-    model: Optional[DistillationError] = None
+def _error_model(
+    plan: SearchPlan, questions: SearchQuestions, context: mx.Context
+) -> Callable[[], DistillationError]:
+    """What makes the model of ê ready, every time that trials are about to be made."""
 
-    def measure(trial: Trial) -> float:
-        nonlocal model
-        if model is None:  # made by the first trial, so that a finished search opens nothing
-            model = DistillationError(
-                plan.config,
-                questions.train_batches(),
-                questions.held_out_batches(),
-                *questions.open(plan.answers),
-                context,
-            )
-        return check_error(model.error(trial), trial)
-
-    def show(trial: Trial) -> None:
-        nonlocal shown
-        if not chief:
-            return
-        found = store.load()
-        best = max(found, key=lambda t: w_of(t, found[t]))
-        progress.advance(
-            len(found) - shown,
-            best_w=w_of(best, found[best]),
-            D=best.architecture.depth,
-            A=best.architecture.heads,
-            H=best.architecture.hidden,
-            I=best.architecture.intermediate,
+    @functools.lru_cache(maxsize=1)
+    def build() -> DistillationError:
+        return DistillationError(
+            plan.config,
+            questions.train_batches(),
+            questions.held_out_batches(),
+            *questions.open(plan.answers),
+            context,
         )
-        shown = len(found)
 
-    try:
-        return share_work(
-            shuffled(trials),
-            measure,
-            store,
-            communicator=communicator,
-            stop_requested=stop_requested,
-            on_result=show,
-        )
-    finally:
-        progress.close()
+    def prepare() -> DistillationError:
+        if plan.config.latency == "measured" and plan.config.latency_engine == MXNET:
+            set_openmp_threads(plan.config.threads)  # timing may have set another number
+        return build()
 
-
-class _WOf:
-    """W of a single trial, for the progress; 0 where it is not defined."""
-
-    def __init__(self, times: Mapping[Architecture, float], maximum_point: Architecture) -> None:
-        self._times = times
-        self._maximum = (maximum_point.parameter_count(), times[maximum_point])
-
-    def __call__(self, trial: Trial, error: float) -> float:
-        size = trial.architecture.parameter_count()
-        w = w_coefficient(size, self._times[trial.architecture], error, *self._maximum)
-        return 0.0 if w is None else w
-
-
-def shuffled(trials: Sequence[Trial]) -> List[Trial]:
-    """Always the same shuffle: large and small ones alternate, so the ETA is honest."""
-    order = np.random.default_rng(0).permutation(len(trials))
-    return [trials[index] for index in order]
+    return prepare

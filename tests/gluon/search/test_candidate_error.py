@@ -14,7 +14,6 @@ from bort.errors import InputError
 from bort.gluon.network.initial_weights import FastNormal
 from bort.gluon.network.model import BortModel
 from bort.gluon.search.candidate_error import DistillationError
-from bort.gluon.search.candidate_latency import GluonLatency
 from bort.ranks import SingleProcess
 from bort.search.config import SearchConfig
 from bort.search.questions import SearchQuestions, SearchText
@@ -150,16 +149,6 @@ def test_held_out_examples_are_spread_over_the_text():
     assert np.concatenate(ids).tolist() == [0, 4, 8, 12]
     few = SearchQuestions(CONFIG, toy_text(held_out=5)).held_out_batches()
     assert np.concatenate([b.example_ids for b in few]).tolist() == [0, 1, 2, 3, 4, -1, -1, -1]
-
-
-def test_inference_time_is_positive_and_says_under_which_conditions():
-    gauge = GluonLatency(length=16, batch=2, repeats=2, threads=1, context=mx.cpu())
-    assert gauge.latency(SMALL) > 0
-    assert gauge.conditions["length"] == 16
-    assert gauge.conditions["device"] == "cpu(0)"
-    long = GluonLatency(length=25, batch=1, repeats=1, threads=1, context=mx.cpu())
-    with pytest.raises(InputError, match="latency_length is 25"):
-        long.latency(SMALL)
 
 
 def test_initial_weights_are_normal_and_repeat_with_the_seed():

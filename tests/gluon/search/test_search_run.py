@@ -7,20 +7,24 @@ import dataclasses
 import json
 
 import mxnet as mx
+import numpy as np
 import pytest
 
 from bort.architecture import get_architecture
+from bort.engines import choosing
+from bort.engines.latency import EngineLatency
 from bort.errors import InputError
 from bort.gluon.search import run as search_run
 from bort.gluon.search.candidate_error import DistillationError
-from bort.gluon.search.candidate_latency import GluonLatency
-from bort.gluon.search.run import SearchPlan, run_search
+from bort.gluon.search.plan import SearchPlan
+from bort.gluon.search.run import run_search
 from bort.ranks import SingleProcess
-from bort.search.fptas import fptas
+from bort.search.driver import fptas, search_with
 from bort.search.space import SearchSpace
 from bort.search.surrogates import Hyperparameters, MultiplyAddLatency
 from tests.gluon.pretraining.test_trainer import make_teacher
 from tests.gluon.search.test_candidate_error import CONFIG, toy_text
+from tests.search.instances import Climber
 
 SPACE = SearchSpace((2,), (2, 4), (8, 16), (4, 8, 12), vocabulary_size=60, maximum_length=24)
 SEARCH = dataclasses.replace(CONFIG, epsilon=3)
@@ -139,22 +143,151 @@ def test_strategies_look_at_what_they_say(tmp_path):
     assert len(search(make_plan(tmp_path / "r", config)).ranking) == 5
 
 
-def test_times_are_measured_once_and_kept(tmp_path, monkeypatch):
+def test_a_strategy_in_rounds_runs_stops_and_resumes(tmp_path, trained, monkeypatch):
+    def climber(config, space):
+        return Climber(space, np.random.default_rng(config.seed))
+
+    monkeypatch.setattr(search_run, "build_strategy", climber)
+    plan = make_plan(tmp_path / "halves")
+    assert search(plan, stop_requested=lambda: len(trained) >= 3) is None
+    assert len(trained) == 3
+    resumed = search(plan, resume=True)
+    count = len(trained)
+    assert 3 < count == len(set(trained)) == len(resumed.ranking)
+    assert search(make_plan(tmp_path / "whole")) == resumed
+    questions = search_run.SearchQuestions(SEARCH, plan.text)
+    errors = DistillationError(
+        SEARCH,
+        questions.train_batches(),
+        questions.held_out_batches(),
+        *questions.open(plan.answers),
+        mx.cpu(),
+    )
+    strategy = climber(SEARCH, SPACE)
+    pure = search_with(strategy, make_teacher().architecture, errors, MultiplyAddLatency(24))
+    assert resumed == pure
+    assert len(strategy.rounds) > 2
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """What was timed, with the engine, precision and threads; the times are made up."""
     measured = []
 
     def latency(self, architecture):
-        measured.append(architecture)
+        how = self.conditions
+        measured.append((architecture, how["engine"].split()[0], how["precision"], how["threads"]))
         return 1e-9 * architecture.multiply_adds_per_token(1)
 
-    monkeypatch.setattr(GluonLatency, "latency", latency)
-    config = dataclasses.replace(SEARCH, latency="measured", latency_repeats=1)
-    plan = make_plan(tmp_path, config)
+    monkeypatch.setattr(EngineLatency, "latency", latency)
+    return measured
+
+
+TIMED = dataclasses.replace(SEARCH, latency="measured", latency_repeats=1)
+
+
+def test_times_are_measured_once_and_kept(tmp_path, timed):
+    plan = make_plan(tmp_path, TIMED)
     first = search(plan)
+    measured = [entry[0] for entry in timed]
     assert len(measured) == len({row.architecture for row in first.ranking}) + 1
     assert make_teacher().architecture in measured
-    second = make_plan(tmp_path / "second", config, latencies=plan.latencies)
+    second = make_plan(tmp_path / "second", TIMED, latencies=plan.latencies)
     assert search(second) == first
-    assert len(measured) == len(first.ranking) + 1
+    assert len(timed) == len(first.ranking) + 1
+
+
+def test_the_engine_that_is_timed_is_named_wherever_times_are(tmp_path, timed, caplog):
+    caplog.set_level("INFO")
+    config = dataclasses.replace(TIMED, latency_engine="mxnet", latency_threads=2)
+    plan = make_plan(tmp_path, config)
+    search(plan)
+    assert {entry[1:] for entry in timed} == {("mxnet", "fp32", 2)}
+    saved = json.loads((plan.folder / "ranking.json").read_text())
+    assert saved["latency_unit"] == "s"
+    assert saved["latency_conditions"] == {
+        "engine": f"mxnet {mx.__version__}",
+        "precision": "fp32",
+        "device": "cpu(0)",
+        "threads": 2,
+        "length": 24,
+        "batch": 1,
+        "repeats": 1,
+    }
+    how = f"mxnet {mx.__version__} fp32, 2 threads, 1 sequence of 24 tokens"
+    assert [how in message for message in caplog.messages].count(True) == 2, "log and table"
+    assert caplog.messages[-1].startswith(f"\ninference on {how}\n")
+
+
+@pytest.mark.parity("onnx", "openvino", "onnxruntime")
+def test_auto_is_settled_when_a_search_begins(tmp_path, timed, monkeypatch):
+    """What `auto` stands for may change in between; the search keeps its engine."""
+    plan = make_plan(tmp_path, TIMED)
+    assert search(plan, stop_requested=lambda: len(timed) >= 2) is None
+    settings = json.loads((plan.folder / "search.json").read_text())["settings"]
+    assert settings["latency_engine"] == "openvino"
+    assert {entry[1] for entry in timed} == {"openvino"}
+
+    monkeypatch.setattr(choosing, "installed_engines", lambda: ("mxnet",))
+    other = dataclasses.replace(plan, config=dataclasses.replace(TIMED, latency_engine="mxnet"))
+    with pytest.raises(
+        InputError,
+        match="latency_engine is 'mxnet', the search that is resumed began with 'openvino'",
+    ):
+        search(other, resume=True)
+    assert search(plan, resume=True) is not None
+    times = json.loads(plan.latencies.read_text())["entries"]
+    assert {entry["conditions"]["engine"].split()[0] for entry in times} == {"openvino"}
+
+
+def test_a_search_of_version_0_2_0_goes_on_with_mxnets_times(tmp_path, timed):
+    """It recorded no engine, and its times have no precision."""
+    old = dataclasses.replace(TIMED, latency_engine="mxnet")
+    plan = make_plan(tmp_path, old)
+    whole = search(plan)
+    path = plan.folder / "search.json"
+    recorded = json.loads(path.read_text())
+    for name in ("latency_engine", "latency_precision", "latency_threads"):
+        del recorded["settings"][name]
+    path.write_text(json.dumps(recorded))
+    times = json.loads(plan.latencies.read_text())
+    for entry in times["entries"]:
+        del entry["conditions"]["precision"]
+        entry["seconds"] *= 2  # to be recognised
+    del times["entries"][-1]
+    plan.latencies.write_text(json.dumps(times))
+    timed.clear()
+    resumed = search(dataclasses.replace(plan, config=TIMED), resume=True)
+    assert [entry[1:] for entry in timed] == [("mxnet", "fp32", 1)], "the one that was not kept"
+    assert [row.latency for row in resumed.ranking] == [2 * row.latency for row in whole.ranking]
+    with pytest.raises(
+        InputError,
+        match="latency_engine is 'openvino', the search that is resumed began with 'mxnet'",
+    ):
+        search(
+            dataclasses.replace(plan, config=dataclasses.replace(TIMED, latency_engine="openvino")),
+            resume=True,
+        )
+
+
+def test_a_search_of_version_0_2_0_by_multiply_adds_goes_on(tmp_path):
+    plan = make_plan(tmp_path)
+    whole = search(plan)
+    path = plan.folder / "search.json"
+    recorded = json.loads(path.read_text())
+    for name in ("latency_engine", "latency_precision", "latency_threads"):
+        del recorded["settings"][name]
+    path.write_text(json.dumps(recorded))
+    assert search(plan, resume=True) == whole
+
+
+def test_timing_on_mxnet_leaves_training_its_threads(tmp_path, timed, monkeypatch):
+    counts = []
+    monkeypatch.setattr(search_run, "set_openmp_threads", counts.append)
+    search(make_plan(tmp_path / "m", dataclasses.replace(TIMED, latency_engine="mxnet")))
+    assert counts == [1]
+    search(make_plan(tmp_path / "p"))
+    assert counts == [1], "nothing was timed"
 
 
 def test_a_folder_with_another_search_is_refused_and_left_alone(tmp_path):

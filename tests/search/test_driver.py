@@ -1,4 +1,4 @@
-"""The scheme against brute force, its guarantee, ties, and what it must refuse."""
+"""Strategies driven to their end: brute force, the guarantee of the scheme, ties, rounds."""
 
 from __future__ import annotations
 
@@ -9,39 +9,13 @@ from hypothesis import strategies as st
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.search.fptas import (
-    choose_every_nth,
-    exhaustive,
-    fptas,
-    plan_trials,
-    random_search,
-    sort_by_parameters,
-)
-from bort.search.space import PAPER_SPACE, SearchSpace
+from bort.search.driver import exhaustive, fptas, plan_trials, random_search, search_with
+from bort.search.space import SearchSpace
+from bort.search.strategy import ApproximationScheme, sort_by_parameters
 from bort.search.surrogates import Hyperparameters, Trial
-from tests.search.instances import MAXIMUM, KnownError, KnownLatency, line, planted
+from tests.search.instances import MAXIMUM, Climber, KnownError, KnownLatency, line, planted
 
 W_VALUES = st.lists(st.floats(0.1, 50), min_size=1, max_size=25)
-
-
-def test_the_paper_looks_at_50_of_300_sorted_by_size():
-    chosen = choose_every_nth(PAPER_SPACE, 6)
-    assert len(chosen) == 50
-    order = sort_by_parameters(PAPER_SPACE.candidates())
-    assert chosen == [order[n] for n in range(0, 300, 6)]
-    counts = [a.parameter_count() for a in order]
-    assert counts == sorted(counts)
-
-
-def test_ties_of_size_are_ordered_by_depth_heads_hidden_intermediate():
-    space = SearchSpace((2,), (16, 4, 8), (64,), (32,))
-    assert [a.heads for a in sort_by_parameters(space.candidates()[::-1])] == [4, 8, 16]
-
-
-@pytest.mark.parametrize("epsilon", [0, -1, 301])
-def test_epsilon_out_of_range_is_refused(epsilon):
-    with pytest.raises(InputError, match=rf"epsilon is {epsilon}, allowed is 1 to 300"):
-        choose_every_nth(PAPER_SPACE, epsilon)
 
 
 @given(values=W_VALUES)
@@ -198,3 +172,76 @@ def test_trials_need_different_thetas_and_seeds():
     with pytest.raises(InputError, match="must differ"):
         plan_trials(here, [Hyperparameters()], (1, 1))
     assert len(plan_trials(here * 1, [Hyperparameters()], (1, 2))) == 2
+
+
+def test_a_strategy_in_rounds_is_told_what_it_asked_for_and_ranked_as_a_whole():
+    space = line(30)
+    values = [float(100 - abs(n - 3)) for n in range(30)]
+    errors = planted(space, values)
+    thetas = [Hyperparameters(lr=0.1), Hyperparameters(lr=0.2)]
+    climber = Climber(space, np.random.default_rng(1))
+    steps = []
+    result = search_with(
+        climber,
+        MAXIMUM,
+        errors,
+        KnownLatency({}),
+        hyperparameters=thetas,
+        seeds=(0, 1),
+        on_trial=lambda done, total, trial, error: steps.append((done, total)),
+    )
+    order = sort_by_parameters(space.candidates())
+    assert result.best.architecture == order[3], "from neighbour to neighbour up to the top"
+    assert len(climber.told) > 5
+    for candidates, rows in zip(climber.rounds, climber.told):
+        assert [(r.architecture, r.hyperparameters) for r in rows] == [
+            (a, theta) for theta in thetas for a in candidates
+        ]
+        for row in rows:
+            assert row.w == pytest.approx(values[order.index(row.architecture)])
+            assert row.parameters == row.architecture.parameter_count()
+            assert row.latency == KnownLatency({}).latency(row.architecture)
+            assert row.error_spread == 0.0
+    assert len(result.ranking) == sum(len(rows) for rows in climber.told)
+    assert {vars(row)["w"] for row in result.ranking} == {
+        r.w for rows in climber.told for r in rows
+    }
+    assert steps == [(n, 30 * 4) for n in range(1, len(steps) + 1)]
+    assert len(errors.asked) == len(steps) == len(set(errors.asked)), "nothing is measured twice"
+
+
+def test_the_same_generator_leads_to_the_same_rounds():
+    def rounds(seed: int):
+        climber = Climber(line(30), np.random.default_rng(seed))
+        search_with(climber, MAXIMUM, planted(line(30), list(range(1, 31))), KnownLatency({}))
+        return climber.rounds
+
+    assert rounds(3) == rounds(3)
+    assert rounds(3) != rounds(4)
+
+
+@pytest.mark.parametrize("fault", ["twice", "too many"])
+def test_a_strategy_that_breaks_its_protocol_ends(fault):
+    class Broken(ApproximationScheme):
+        def ask(self):
+            return self.again if fault == "twice" else super().ask()
+
+    broken = Broken(line(3), 1)
+    broken.again = line(3).candidates()[:1]
+    broken.budget = 9 if fault == "twice" else 2
+    with pytest.raises(AssertionError, match="protocol"):
+        search_with(broken, MAXIMUM, planted(line(3), [1.0] * 3), KnownLatency({}))
+
+
+def test_the_latency_of_an_architecture_is_asked_for_once():
+    asked = []
+
+    class Counting(KnownLatency):
+        def latency(self, architecture: Architecture) -> float:
+            asked.append(architecture)
+            return super().latency(architecture)
+
+    space = line(30)
+    climber = Climber(space, np.random.default_rng(1))
+    search_with(climber, MAXIMUM, planted(space, list(range(1, 31))), Counting({}))
+    assert len(asked) == len(set(asked))

@@ -1,0 +1,155 @@
+"""Times the inference of candidate architectures on the engine that will serve them."""
+
+from __future__ import annotations
+
+import gc
+import time
+from typing import Any, Callable, Dict, List, Optional
+
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.engines.choosing import (
+    AUTO,
+    choose_engine,
+    engine_version,
+    open_network,
+    real_precision,
+    require_engine,
+)
+from bort.engines.protocol import FP32, MXNET
+from bort.engines.sources import Source, source_of_network
+from bort.errors import InputError
+from bort.network.random_network import random_network
+
+_SEED = 0
+_PAUSE_SECONDS = 0.02
+_LEAST_SECONDS = 0.2
+_MOST_RUNS = 1_000
+_WARMUP_RUNS = 2
+_TINY = Architecture(1, 1, 1, 1, vocabulary_size=1, maximum_length=1)
+
+
+class EngineLatency:
+    """Measures the seconds that an engine takes for one sequence.
+
+    The encoder of an architecture is timed, without its decoder, with random weights, which do not
+    matter to the time. The result is the median time of a batch divided by its size. Every
+    architecture is loaded anew, and dropped before the next one, and the first runs are not timed,
+    so that a time does not depend on what ran before.
+
+    Source: arXiv 2010.10499, Table 1 (inference time of a sample on a CPU). Assumption: the encoder
+    alone is timed, as fine-tuned models use it.
+
+    Args:
+        engine: `mxnet`, `onnxruntime`, `openvino`, or `auto`, which `Predictor` would choose too.
+        precision: `fp32` or `fast`; see `bort.engines.choosing.open_engine`.
+        threads: that compute.
+        length: tokens of every sequence.
+        batch: sequences at a time.
+        repeats: timed runs, at least; short runs are repeated more often.
+        gpu: number of the GPU that MXNet computes on; the CPU if None.
+
+    Raises:
+        InputError: the engine is not installed.
+    """
+
+    unit = "s"
+
+    def __init__(
+        self,
+        *,
+        engine: str = AUTO,
+        precision: str = FP32,
+        threads: int,
+        length: int,
+        batch: int = 1,
+        repeats: int = 5,
+        gpu: Optional[int] = None,
+    ) -> None:
+        self.engine = resolve_engine(engine, precision)
+        require_engine(self.engine)
+        self._asked_precision = precision
+        self.precision = real_precision(_probe(), self.engine, precision)
+        self._threads = threads
+        self._length = length
+        self._batch = batch
+        self._repeats = repeats
+        self._gpu = gpu if self.engine == MXNET else None
+
+    @property
+    def conditions(self) -> Dict[str, Any]:
+        """Everything but machine and architecture that a time depends on."""
+        return {
+            "engine": f"{self.engine} {engine_version(self.engine)}",
+            "precision": self.precision,
+            "device": "cpu(0)" if self._gpu is None else f"gpu({self._gpu})",
+            "threads": self._threads,
+            "length": self._length,
+            "batch": self._batch,
+            "repeats": self._repeats,
+        }
+
+    def latency(self, architecture: Architecture) -> float:
+        """Seconds a sequence.
+
+        Raises:
+            InputError: the sequences are longer than the architecture takes.
+        """
+        if self._length > architecture.maximum_length:
+            raise InputError(
+                f"latency_length is {self._length}, "
+                f"{architecture} takes at most {architecture.maximum_length}"
+            )
+        gc.collect()
+        engine = open_network(
+            random_network(architecture, _SEED),
+            self.engine,
+            self._asked_precision,
+            self._threads,
+            self._gpu,
+        )
+        generator = np.random.default_rng(_SEED)
+        shape = (self._batch, self._length)
+        ids = generator.integers(0, architecture.vocabulary_size, shape)
+        lengths = np.full(self._batch, self._length)
+        time.sleep(_PAUSE_SECONDS)  # threads of an earlier engine may still wait busily for work
+        return median_seconds(lambda: engine.encode(ids, lengths), self._repeats) / self._batch
+
+
+def resolve_engine(engine: str, precision: str) -> str:
+    """The engine that times candidates: `engine` itself, or what `auto` stands for here.
+
+    Raises:
+        InputError: no engine is installed.
+    """
+    return choose_engine(_probe(), precision) if engine == AUTO else engine
+
+
+def median_seconds(
+    run: Callable[[], object], repeats: int, least_seconds: float = _LEAST_SECONDS
+) -> float:
+    """The median of the seconds that `run` takes.
+
+    Args:
+        run: does the work and waits for its end. It is first called without being timed
+            (compilation, memory, caches).
+        repeats: timed calls, at least.
+        least_seconds: more calls are timed until all of them have taken this long, or are 1,000:
+            short runs vary more.
+    """
+    for _ in range(_WARMUP_RUNS):
+        run()
+    seconds: List[float] = []
+    total = 0.0
+    while len(seconds) < repeats or (total < least_seconds and len(seconds) < _MOST_RUNS):
+        began = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - began)
+        total += seconds[-1]
+    return float(np.median(seconds))
+
+
+def _probe() -> Source:
+    """Weights in memory, as every candidate's are: what `auto` and `fast` mean depends on that."""
+    return source_of_network(random_network(_TINY, _SEED))

@@ -1,0 +1,213 @@
+"""Drives a search strategy to its end: asks, has the candidates measured, tells, ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence
+
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.search.ranking import SearchResult, measured_candidates, rank_candidates
+from bort.search.space import SearchSpace
+from bort.search.strategy import (
+    ApproximationScheme,
+    ExhaustiveSearch,
+    RandomSearch,
+    SearchStrategy,
+)
+from bort.search.surrogates import ErrorModel, Hyperparameters, LatencyModel, Trial, check_error
+
+OnTrial = Callable[[int, int, Trial, float], None]
+"""Called after each trial with trials done, the most trials of the search, the trial, its error."""
+
+
+@dataclass(frozen=True)
+class RoundResults:
+    """What was measured of one round.
+
+    Attributes:
+        errors: ê of every trial.
+        latencies: î of every candidate and of the maximum point.
+    """
+
+    errors: Mapping[Trial, float]
+    latencies: Mapping[Architecture, float]
+
+
+class Measure(Protocol):
+    """Measures the trials of a round, in this process or shared among ranks."""
+
+    def __call__(self, trials: Sequence[Trial]) -> Optional[RoundResults]:
+        """Results of all trials; None when the search was asked to stop before the end."""
+
+
+def drive(
+    strategy: SearchStrategy,
+    measure: Measure,
+    maximum_point: Architecture,
+    *,
+    hyperparameters: Sequence[Hyperparameters],
+    seeds: Sequence[int],
+) -> Optional[SearchResult]:
+    """Ask a strategy and tell it results until it asks no more, and rank all that was measured.
+
+    Args:
+        strategy: chooses the candidates.
+        measure: measures a round of them.
+        maximum_point: T.
+        hyperparameters: Θ, all of which are tried on every candidate.
+        seeds: of initial weights, all of which are tried with every θ.
+
+    Returns:
+        The candidates ranked by W, best first; None when `measure` was stopped.
+
+    Raises:
+        InputError: for an empty Θ, no seed, or one of either given twice.
+    """
+    asked: List[Architecture] = []
+    errors: Dict[Trial, float] = {}
+    latencies: Dict[Architecture, float] = {}
+    candidates = strategy.ask()
+    while candidates:
+        asked.extend(candidates)
+        assert len(set(asked)) == len(asked) <= strategy.budget, "a strategy breaks its protocol"
+        trials = plan_trials(candidates, hyperparameters, seeds)
+        found = measure(trials)
+        if found is None:
+            return None
+        latencies.update(found.latencies)
+        round_errors = {trial: found.errors[trial] for trial in trials}
+        errors.update(round_errors)
+        strategy.tell(measured_candidates(round_errors, latencies, maximum_point))
+        candidates = strategy.ask()
+    trials = plan_trials(asked, hyperparameters, seeds)
+    return rank_candidates({trial: errors[trial] for trial in trials}, latencies, maximum_point)
+
+
+def count_trials(
+    strategy: SearchStrategy, hyperparameters: Sequence[Hyperparameters], seeds: Sequence[int]
+) -> int:
+    """The most trials that a search makes; arguments and errors as in `drive`."""
+    _check_sets(hyperparameters, seeds)
+    return strategy.budget * len(hyperparameters) * len(seeds)
+
+
+def plan_trials(
+    architectures: Sequence[Architecture],
+    hyperparameters: Sequence[Hyperparameters],
+    seeds: Sequence[int] = (0,),
+) -> List[Trial]:
+    """The loops of Algorithm 1 written out: θ in Θ, then candidates, then (ours) seeds.
+
+    Raises:
+        InputError: without a θ or a seed, or with one given twice.
+    """
+    _check_sets(hyperparameters, seeds)
+    return [
+        Trial(architecture, theta, seed)
+        for theta in hyperparameters
+        for architecture in architectures
+        for seed in seeds
+    ]
+
+
+def _check_sets(hyperparameters: Sequence[Hyperparameters], seeds: Sequence[int]) -> None:
+    if not hyperparameters or not seeds:
+        raise InputError("a search needs at least one set of hyperparameters and one seed")
+    if len(set(hyperparameters)) != len(hyperparameters) or len(set(seeds)) != len(seeds):
+        raise InputError("hyperparameter sets and seeds must differ from each other")
+
+
+def search_with(
+    strategy: SearchStrategy,
+    maximum_point: Architecture,
+    errors: ErrorModel,
+    latencies: LatencyModel,
+    *,
+    hyperparameters: Sequence[Hyperparameters] = (Hyperparameters(),),
+    seeds: Sequence[int] = (0,),
+    on_trial: Optional[OnTrial] = None,
+) -> SearchResult:
+    """Optimal subarchitecture extraction: the argmax of W over the candidates of a strategy.
+
+    Source: arXiv 2010.08512, algorithm 1, with `ApproximationScheme`. Choices of ours: of equal W
+    the smaller candidate comes first (see `rank_candidates`); several seeds make one trial's error
+    their mean; candidates that are not smaller than T have no W and are never returned.
+
+    Args:
+        strategy: chooses the candidates.
+        maximum_point: T; may lie outside of the space.
+        errors: ê; it sets the number of training steps s.
+        latencies: î, of the candidates and of T.
+        hyperparameters: Θ.
+        seeds: of initial weights; more than one gives W a spread.
+        on_trial: see `OnTrial`.
+
+    Returns:
+        The candidates ranked by W, best first.
+
+    Raises:
+        InputError: for an empty Θ, or an error that is not above 0.
+    """
+    total = count_trials(strategy, hyperparameters, seeds)
+    known: Dict[Architecture, float] = {}
+    done = 0
+
+    def measure(trials: Sequence[Trial]) -> RoundResults:
+        nonlocal done
+        for architecture in [*(trial.architecture for trial in trials), maximum_point]:
+            if architecture not in known:
+                known[architecture] = latencies.latency(architecture)
+        found: Dict[Trial, float] = {}
+        for trial in trials:
+            found[trial] = check_error(errors.error(trial), trial)
+            done += 1
+            if on_trial is not None:
+                on_trial(done, total, trial, found[trial])
+        return RoundResults(found, known)
+
+    result = drive(strategy, measure, maximum_point, hyperparameters=hyperparameters, seeds=seeds)
+    assert result is not None, "nothing stops this search"
+    return result
+
+
+def fptas(
+    space: SearchSpace,
+    maximum_point: Architecture,
+    errors: ErrorModel,
+    latencies: LatencyModel,
+    *,
+    epsilon: int = 6,
+    **options: Any,
+) -> SearchResult:
+    """`search_with` an `ApproximationScheme`; `options` are those of `search_with`."""
+    strategy = ApproximationScheme(space, epsilon)
+    return search_with(strategy, maximum_point, errors, latencies, **options)
+
+
+def exhaustive(
+    space: SearchSpace,
+    maximum_point: Architecture,
+    errors: ErrorModel,
+    latencies: LatencyModel,
+    **options: Any,
+) -> SearchResult:
+    """`search_with` an `ExhaustiveSearch`; `options` are those of `search_with`."""
+    return search_with(ExhaustiveSearch(space), maximum_point, errors, latencies, **options)
+
+
+def random_search(
+    space: SearchSpace,
+    maximum_point: Architecture,
+    errors: ErrorModel,
+    latencies: LatencyModel,
+    *,
+    count: int,
+    generator: np.random.Generator,
+    **options: Any,
+) -> SearchResult:
+    """`search_with` a `RandomSearch`; `options` are those of `search_with`."""
+    strategy = RandomSearch(space, count, generator)
+    return search_with(strategy, maximum_point, errors, latencies, **options)

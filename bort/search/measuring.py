@@ -1,0 +1,126 @@
+"""Measures the rounds of a search on several ranks, and keeps every result on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.process.progress import Progress
+from bort.ranks import Communicator
+from bort.search.driver import RoundResults
+from bort.search.ranking import measured_candidates
+from bort.search.store import TrialStore
+from bort.search.surrogates import ErrorModel, Trial, check_error
+from bort.storage.shared_work import share_work
+
+MeasureTimes = Callable[[Sequence[Architecture]], Optional[Dict[Architecture, float]]]
+"""Returns î of all architectures, on every rank; None when stopped."""
+
+
+class SharedMeasurements:
+    """Implements `bort.search.driver.Measure` for ranks that share a folder.
+
+    Times come first. Then the ranks share the trials of which no result is kept, and each result is
+    appended to a rank's own file as it is found. So a search that was stopped or killed repeats no
+    finished trial.
+
+    Args:
+        folder: of the search.
+        communicator: the ranks, each of which measures the same rounds.
+        maximum_point: T.
+        times: measures î.
+        errors: makes the model of ê; called in rounds in which this rank has a trial to make.
+        total: trials of the whole search, at most, for the progress.
+        stop_requested: whether to stop before the next trial.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        communicator: Communicator,
+        maximum_point: Architecture,
+        *,
+        times: MeasureTimes,
+        errors: Callable[[], ErrorModel],
+        total: int,
+        stop_requested: Callable[[], bool],
+    ) -> None:
+        self._store = TrialStore(folder, communicator.rank)
+        self._communicator = communicator
+        self._maximum_point = maximum_point
+        self._times = times
+        self._errors = errors
+        self._total = total
+        self._stop_requested = stop_requested
+
+    def __call__(self, trials: Sequence[Trial]) -> Optional[RoundResults]:
+        """See `Measure`.
+
+        Raises:
+            InputError: an error that is not above 0, a kept result that is damaged.
+            WorkError: a training that runs into numbers that are not finite, a full disk.
+        """
+        candidates = dict.fromkeys(trial.architecture for trial in trials)
+        times = self._times([*candidates, self._maximum_point])
+        if times is None:
+            return None
+        errors = self._measure_errors(trials, times)
+        return None if errors is None else RoundResults(errors, times)
+
+    def _measure_errors(
+        self, trials: Sequence[Trial], times: Mapping[Architecture, float]
+    ) -> Optional[Dict[Trial, float]]:
+        """ê of all trials, measured where it is missing; None when stopped."""
+        chief, shown = self._communicator.rank == 0, len(self._store.load())
+        progress = Progress(self._total, "trials", unit="trial", done=shown, enabled=chief)
+        model: Optional[ErrorModel] = None
+
+        def measure(trial: Trial) -> float:
+            nonlocal model
+            if model is None:  # made by the first trial, so that a finished search opens nothing
+                model = self._errors()
+            return check_error(model.error(trial), trial)
+
+        def show(trial: Trial) -> None:
+            nonlocal shown
+            if chief:
+                found = self._store.load()
+                progress.advance(len(found) - shown, **self._best(found, times))
+                shown = len(found)
+
+        try:
+            return share_work(
+                shuffled(trials),
+                measure,
+                self._store,
+                communicator=self._communicator,
+                stop_requested=self._stop_requested,
+                on_result=show,
+            )
+        finally:
+            progress.close()
+
+    def _best(
+        self, errors: Mapping[Trial, float], times: Mapping[Architecture, float]
+    ) -> Dict[str, float]:
+        """W and sizes of the best candidate of this round so far."""
+        here = {trial: error for trial, error in errors.items() if trial.architecture in times}
+        rows = measured_candidates(here, times, self._maximum_point)
+        best = max(rows, key=lambda row: row.w or 0.0)
+        sizes = best.architecture
+        return {
+            "best_w": best.w or 0.0,
+            "D": sizes.depth,
+            "A": sizes.heads,
+            "H": sizes.hidden,
+            "I": sizes.intermediate,
+        }
+
+
+def shuffled(trials: Sequence[Trial]) -> List[Trial]:
+    """The trials in a fixed random order: large and small candidates mix, so the ETA holds."""
+    order = np.random.default_rng(0).permutation(len(trials))
+    return [trials[index] for index in order]

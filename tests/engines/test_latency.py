@@ -1,0 +1,155 @@
+"""Times of candidates: how they are taken, on which engine, and what they do not depend on."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any, Dict, List
+
+import numpy as np
+import pytest
+
+from bort.architecture import Architecture
+from bort.engines import latency
+from bort.engines.latency import EngineLatency, median_seconds, resolve_engine
+from bort.engines.protocol import FAST, FP32
+from bort.errors import InputError
+
+SMALL = Architecture(2, 2, 8, 16, vocabulary_size=60, maximum_length=24)
+LARGE = Architecture(2, 2, 16, 32, vocabulary_size=60, maximum_length=24)
+HOW: Dict[str, Any] = {"threads": 1, "length": 16, "batch": 2, "repeats": 2}
+NAMES = [
+    pytest.param("mxnet"),
+    pytest.param("onnxruntime", marks=pytest.mark.parity("onnx", "onnxruntime")),
+    pytest.param("openvino", marks=pytest.mark.parity("onnx", "openvino")),
+]
+
+
+class Clock:
+    """Stands still but for what is told to pass."""
+
+    def __init__(self, monkeypatch: Any) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(latency.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(latency.time, "sleep", lambda seconds: None)
+
+
+def test_the_median_of_the_timed_runs_is_taken(monkeypatch: Any) -> None:
+    clock = Clock(monkeypatch)
+    durations = iter([100.0, 50.0, 3.0, 1.0, 2.0])
+
+    def run() -> None:
+        clock.now += next(durations)
+
+    assert median_seconds(run, repeats=3) == 2.0
+    assert next(durations, None) is None, "two runs that are not timed, and three that are"
+
+
+def test_short_runs_are_repeated_more_often(monkeypatch: Any) -> None:
+    clock = Clock(monkeypatch)
+    durations = iter([1.0, 1.0, *[0.125] * 3, *[0.25] * 7])
+
+    def run() -> None:
+        clock.now += next(durations)
+
+    assert median_seconds(run, repeats=3, least_seconds=2.0) == 0.25
+    assert len(list(durations)) == 0
+
+    calls: List[int] = []
+    assert median_seconds(lambda: calls.append(1), repeats=3, least_seconds=2.0) == 0.0
+    assert len(calls) == 1_002, "the number of runs is bounded"
+
+
+class FakeEngine:
+    """Takes the seconds that it is told for a run."""
+
+    def __init__(self, clock: Clock, seconds: float, inputs: List[Any]) -> None:
+        self._clock, self._seconds, self.inputs = clock, seconds, inputs
+
+    def encode(self, ids: np.ndarray, lengths: np.ndarray) -> None:
+        self.inputs.append((ids, lengths))
+        self._clock.now += self._seconds
+
+
+def test_the_time_is_that_of_a_sequence_and_candidates_are_dropped(monkeypatch: Any) -> None:
+    clock = Clock(monkeypatch)
+    opened: List[Any] = []
+    alive: List[Any] = []
+    inputs: List[Any] = []
+
+    def open_network(network: Any, *how: Any) -> FakeEngine:
+        gc.collect()
+        assert [one for one in alive if one() is not None] == [], "the last one is still loaded"
+        opened.append((network.architecture, network.has_decoder, how))
+        seconds = 4.0 if network.architecture == LARGE else 1.0
+        engine = FakeEngine(clock, seconds, inputs)
+        alive.append(weakref.ref(engine))
+        return engine
+
+    monkeypatch.setattr(latency, "open_network", open_network)
+    gauge = EngineLatency(engine="mxnet", gpu=3, **HOW)
+    assert [gauge.latency(a) for a in (SMALL, LARGE, SMALL)] == [0.5, 2.0, 0.5]
+    assert opened == [(a, False, ("mxnet", FP32, 1, 3)) for a in (SMALL, LARGE, SMALL)]
+    ids, lengths = inputs[0]
+    assert ids.shape == (2, 16)
+    assert lengths.tolist() == [16, 16]
+    assert 0 <= ids.min() < ids.max() < 60
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_engine_is_timed_and_says_under_which_conditions(name: str) -> None:
+    gauge = EngineLatency(engine=name, **HOW)
+    assert gauge.latency(SMALL) > 0
+    conditions = gauge.conditions
+    kind, version = conditions["engine"].split()
+    assert kind == name
+    assert version[0].isdigit()
+    rest = {name: value for name, value in conditions.items() if name != "engine"}
+    assert rest == {**HOW, "precision": "fp32", "device": "cpu(0)"}
+
+
+def test_mxnets_conditions_are_those_of_version_0_2_0_and_the_precision() -> None:
+    import mxnet as mx
+
+    conditions = EngineLatency(engine="mxnet", **HOW).conditions
+    assert conditions["engine"] == f"mxnet {mx.__version__}"
+    assert conditions["device"] == str(mx.cpu())
+    assert set(conditions) == {*HOW, "engine", "device", "precision"}
+    assert EngineLatency(engine="mxnet", gpu=1, **HOW).conditions["device"] == "gpu(1)"
+
+
+def test_a_sequence_that_is_too_long_is_refused() -> None:
+    gauge = EngineLatency(engine="mxnet", **{**HOW, "length": 25})
+    with pytest.raises(InputError, match="latency_length is 25, <D=2, .* takes at most 24"):
+        gauge.latency(SMALL)
+
+
+@pytest.mark.parity("onnx", "onnxruntime", "openvino")
+def test_auto_is_what_the_predictor_takes(monkeypatch: Any) -> None:
+    from bort.engines import choosing
+
+    for has_bf16, fast in ((True, ("openvino", "bf16")), (False, ("onnxruntime", "int8"))):
+        monkeypatch.setattr(choosing, "computes_bf16", lambda answer=has_bf16: answer)
+        for precision, expected in ((FP32, ("openvino", "fp32")), (FAST, fast)):
+            gauge = EngineLatency(precision=precision, **HOW)
+            assert (gauge.engine, gauge.precision) == expected
+            assert gauge.conditions["precision"] == expected[1]
+            assert resolve_engine("auto", precision) == expected[0]
+            assert resolve_engine("mxnet", precision) == "mxnet"
+    gauge = EngineLatency(engine="mxnet", precision=FAST, **HOW)
+    assert gauge.conditions["precision"] == "fp32", "MXNet has one precision"
+
+
+def test_an_engine_that_is_not_installed_is_named(monkeypatch: Any) -> None:
+    from bort.engines import choosing
+
+    monkeypatch.setattr(choosing, "_has", lambda package: package == "mxnet")
+    assert EngineLatency(**HOW).engine == "mxnet"
+    with pytest.raises(InputError, match="engine openvino: the package is not installed"):
+        EngineLatency(engine="openvino", **HOW)
+    assert EngineLatency(engine="mxnet", gpu=1, **HOW).conditions["device"] == "gpu(1)"
+
+
+def test_a_gpu_is_mxnets_alone(monkeypatch: Any) -> None:
+    monkeypatch.setattr(latency, "require_engine", lambda engine: None)
+    assert EngineLatency(engine="onnxruntime", gpu=1, **HOW).conditions["device"] == "cpu(0)"
