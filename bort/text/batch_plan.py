@@ -7,12 +7,15 @@ planned without regard to ranks and only then split.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple, Union
+from typing import Callable, Iterable, Iterator, List, Sequence, Tuple, TypeVar, Union
 
 import numpy as np
 
 from bort.errors import InputError
+from bort.ranks import Communicator
 from bort.text.padding import rounded_up
+
+T = TypeVar("T")
 
 _PLAN_STREAM = 0x706C616E
 
@@ -118,6 +121,28 @@ class BatchPlan:
             for ids in np.array_split(generator.permutation(members), count):
                 steps.append(PlannedStep(epoch, ids, length, rows))
         return [steps[index] for index in generator.permutation(len(steps))]
+
+
+def own_micro_batches(
+    plan: BatchPlan,
+    steps: Iterable[int],
+    ranks: Communicator,
+    make: Callable[[PlannedStep, np.ndarray], T],
+) -> Iterator[List[T]]:
+    """Yield one rank's micro-batches of every step.
+
+    Args:
+        plan: its parts are a multiple of the number of ranks.
+        steps: their numbers, counted from 1.
+        ranks: that share a step; those of this rank are yielded.
+        make: a batch from the planned step and its example ids int64 (rows,), -1 for padding.
+    """
+    for number in steps:
+        planned = plan.step(number - 1)
+        yield [
+            make(planned, planned.part(index, plan.parts))
+            for index in range(ranks.rank, plan.parts, ranks.size)
+        ]
 
 
 def in_batches(example_ids: np.ndarray, rows: int) -> List[np.ndarray]:

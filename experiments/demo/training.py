@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -22,6 +21,7 @@ from bort.teacher.answers import TeacherAnswers
 from bort.text.examples import ExampleSource
 from bort.text.masking import Masking
 from bort.text.vocabulary import Vocabulary
+from bort.training.clock import TrainingClock
 from bort.training.pretraining_config import PretrainingConfig
 from experiments.demo.plan import DemoConfig
 
@@ -139,40 +139,32 @@ def train_model(
 ) -> Tuple[BortModel, Curve]:
     """Train one model; the curve holds its held-out scores and the seconds spent on training.
 
-    The time of evaluations is not counted. With `on_step_done` every step is told to it, and no
-    progress is shown here.
+    With `on_step_done` every step is told to it, and no progress is shown here.
     """
     mx.random.seed(settings.seed)
     model = BortModel(architecture, dropout=settings.dropout)
     model.initialize(mx.init.Normal(settings.initializer_range))
-    began = time.perf_counter()
-    last_step = began
-    spent = 0.0
+    clock = TrainingClock()
     steps: List[float] = []
     seconds: List[float] = []
     values: Dict[str, List[float]] = {"mlm_loss": [], "mlm_accuracy": [], "perplexity": []}
 
     def on_step(step: int, report: Any) -> None:
-        nonlocal last_step, spent
-        now = time.perf_counter()
-        spent += now - last_step
-        last_step = now
         if on_step_done is not None:
             on_step_done()
 
     def on_evaluation(step: int, score: MaskedTokenScore) -> None:
-        nonlocal last_step
         steps.append(step)
-        seconds.append(spent)
+        seconds.append(clock.training_seconds)
         for name in values:
             values[name].append(getattr(score, name))
-        last_step = time.perf_counter()
 
     hooks = PretrainingHooks(
         on_step=on_step,
         on_evaluation=on_evaluation,
         title=title,
         show_progress=on_step_done is None,
+        clock=clock,
     )
     pretrain(model, data, settings, SingleProcess(), mx.cpu(), teacher=teacher, hooks=hooks)
     frozen = {name: tuple(column) for name, column in values.items()}

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bort.errors import InputError
-from bort.text.batch_plan import BatchPlan, in_batches
+from bort.text.batch_plan import BatchPlan, in_batches, own_micro_batches
+from tests.ranks_samples import OneOf
 
 LENGTHS = st.lists(st.integers(3, 128), min_size=24, max_size=200)
 
@@ -45,6 +46,21 @@ def test_two_ranks_see_what_one_rank_of_twice_the_batch_sees():
         assert a.example_ids.tolist() == b.example_ids.tolist()
         halves = np.concatenate([b.part(0, 2), b.part(1, 2)])
         assert sorted(a.part(0, 1).tolist()) == sorted(halves.tolist())
+
+
+def test_ranks_share_the_parts_of_a_step():
+    plan = BatchPlan([10] * 50, seed=1, batch_size=4, parts=6)
+    shares = [
+        list(own_micro_batches(plan, range(3, 5), OneOf(rank, 2), lambda planned, ids: ids))
+        for rank in range(2)
+    ]
+    for index, number in enumerate((3, 4)):
+        planned = plan.step(number - 1)
+        for micro in range(3):
+            for rank in range(2):
+                found = shares[rank][index][micro]
+                assert found.tolist() == planned.part(2 * micro + rank, 6).tolist()
+    assert [len(micros) for share in shares for micros in share] == [3] * 4
 
 
 def test_a_step_is_a_function_of_seed_and_step_alone():

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional
@@ -17,19 +15,14 @@ from bort.errors import InputError, WorkError
 from bort.gluon.finetuning.trainer import ClassificationTrainer, FinetuningReport
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
-from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
-from bort.process.progress import Progress
+from bort.gluon.training.loop import Cadence, LoopHooks, run_loop
+from bort.gluon.training.run_checkpoints import RunCheckpoints
 from bort.ranks import Communicator
-from bort.storage.run_claim import check_same_run
-from bort.storage.run_folder import MetricsWriter, NullWriter
 from bort.text.asking import shared_outputs
-from bort.text.batch_plan import BatchPlan
-from bort.text.batches import Prefetcher
+from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.labelled import LabelledBatch, LabelledExamples, make_labelled_batch
 from bort.training.finetuning_config import FinetuningConfig
 from bort.training.schedule import learning_rate
-
-log = logging.getLogger(__name__)
 
 Judge = Callable[[np.ndarray], Mapping[str, float]]
 """From outputs (N, C) for the whole dev set to its metrics; their mean decides what is best."""
@@ -89,14 +82,14 @@ class DevSet:
 
 
 @dataclass
-class FinetuningHooks:
-    """What a run tells and asks the outside; see `PretrainingHooks`."""
+class FinetuningHooks(LoopHooks[FinetuningReport]):
+    """What a run tells and asks the outside; see `LoopHooks`.
 
-    metrics: MetricsWriter = dataclasses.field(default_factory=NullWriter)
-    stop_requested: Callable[[], bool] = lambda: False
-    on_step: Callable[[int, FinetuningReport], None] = lambda step, report: None
+    Attributes:
+        on_epoch: called with the score of every epoch.
+    """
+
     on_epoch: Callable[[DevScore], None] = lambda score: None
-    show_progress: bool = True
     title: str = "fine-tuning"
 
 
@@ -135,8 +128,47 @@ def finetune(
         InputError: data or settings that do not fit each other.
         WorkError: a non-finite loss, a full disk.
     """
-    run = _Run(network, train, dev_sets, config, communicator, context, pad_id, batch_size)
-    return run.work(folder, description or {}, resume, hooks or FinetuningHooks())
+    check_lengths(network, [train.lengths, *(dev.examples.lengths for dev in dev_sets)])
+    hooks = hooks or FinetuningHooks()
+    plan = BatchPlan(
+        train.lengths,
+        seed=config.seed,
+        batch_size=batch_size,
+        parts=communicator.size * config.accumulate,
+        buckets=config.num_buckets,
+    )
+    trainer = ClassificationTrainer(network, config, communicator, context)
+    training = _Finetuning(
+        trainer, plan, train, dev_sets, pad_id, folder, description or {}, hooks.on_epoch
+    )
+    settings = {
+        **config.results_settings(),
+        "batch_size": batch_size,
+        "ranks": communicator.size,
+        "data": train.fingerprint,
+    }
+    checkpoints = None
+    if folder is not None:
+        checkpoints = RunCheckpoints(
+            folder, trainer, settings, FinetuningConfig.defaults(), config.keep_checkpoints
+        )
+    ended = run_loop(
+        training,
+        Cadence(
+            last=training.total_steps,
+            log=config.log_interval,
+            evaluate=plan.steps_per_epoch,
+            save=(config.ckpt_interval, plan.steps_per_epoch),
+        ),
+        hooks,
+        checkpoints=checkpoints,
+        resume=resume,
+        is_chief=communicator.rank == 0,
+    )
+    epochs = ended.steps // plan.steps_per_epoch
+    return FinetuningResult(
+        ended.steps, epochs, ended.stopped, training.best, list(training.history)
+    )
 
 
 def check_lengths(network: BortClassifier, sets: Iterable[np.ndarray]) -> None:
@@ -152,196 +184,115 @@ def check_lengths(network: BortClassifier, sets: Iterable[np.ndarray]) -> None:
             raise InputError(f"an input has {found} tokens, the model takes {longest} (--max_len)")
 
 
-class _Run:
-    """One fine-tuning under way."""
+class _Finetuning:
+    """Implements `bort.gluon.training.loop.Training`; an evaluation ends an epoch."""
 
     def __init__(
         self,
-        network: BortClassifier,
+        trainer: ClassificationTrainer,
+        plan: BatchPlan,
         train: LabelledExamples,
         dev_sets: List[DevSet],
-        config: FinetuningConfig,
-        communicator: Communicator,
-        context: mx.Context,
         pad_id: int,
-        batch_size: int,
+        folder: Optional[Path],
+        description: Mapping[str, Any],
+        on_epoch: Callable[[DevScore], None],
     ) -> None:
-        check_lengths(network, [train.lengths, *(dev.examples.lengths for dev in dev_sets)])
-        self.config = config
-        self.communicator = communicator
-        self.plan = BatchPlan(
-            train.lengths,
-            seed=config.seed,
-            batch_size=batch_size,
-            parts=communicator.size * config.accumulate,
-            buckets=config.num_buckets,
-        )
-        self.steps_per_epoch = self.plan.steps_per_epoch
-        self.total_steps = config.epochs * self.steps_per_epoch
-        self.trainer = ClassificationTrainer(network, config, communicator, context)
-        self.network = network
-        self.train = train
-        self.dev_sets = dev_sets
-        self.pad_id = pad_id
+        self._trainer = trainer
+        self._plan = plan
+        self._train = train
+        self._dev_sets = dev_sets
+        self._pad_id = pad_id
+        self._folder = folder
+        self._description = description
+        self._on_epoch = on_epoch
         self.history: List[DevScore] = []
-        self._settings = {
-            **config.results_settings(),
-            "batch_size": batch_size,
-            "ranks": communicator.size,
-            "data": train.fingerprint,
-        }
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all epochs."""
+        return self._trainer.config.epochs * self._plan.steps_per_epoch
 
     @property
     def best(self) -> Optional[DevScore]:
         """The first of the best scores."""
         return max(self.history, key=lambda score: (score.mean, -score.epoch), default=None)
 
-    def work(
-        self,
-        folder: Optional[Path],
-        description: Mapping[str, Any],
-        resume: bool,
-        hooks: FinetuningHooks,
-    ) -> FinetuningResult:
-        first = 1
-        if resume:
-            if folder is None:
-                raise InputError("resuming needs the folder of the run")
-            first = 1 + self._restore(folder)
-        progress = Progress(
-            self.total_steps,
-            hooks.title,
-            done=first - 1,
-            enabled=hooks.show_progress and self.communicator.rank == 0,
-        )
-        batches = Prefetcher(self._batches(first))
-        number, stopped = first - 1, False
-        began, tokens = time.perf_counter(), 0
-        finished = self._out_of_patience()
-        try:
-            for number, micro_batches in enumerate(() if finished else batches, start=first):
-                report = self.trainer.step(
-                    number, micro_batches, self._rate(number), hooks.stop_requested()
-                )
-                tokens += report.tokens
-                hooks.on_step(number, report)
-                progress.advance(loss=report.loss, accuracy=report.accuracy)
-                if number % self.config.log_interval == 0:
-                    seconds = time.perf_counter() - began
-                    hooks.metrics.write(number, _record(report, tokens / seconds))
-                    began, tokens = time.perf_counter(), 0
-                ends_epoch = number % self.steps_per_epoch == 0
-                if ends_epoch:
-                    self._end_epoch(number, folder, description, hooks)
-                finished = number == self.total_steps or (ends_epoch and self._out_of_patience())
-                stopped = report.stop and not finished
-                if ends_epoch or stopped or number % self.config.ckpt_interval == 0:
-                    self._save(folder, number)
-                if finished or stopped:
-                    break
-        finally:
-            batches.close()
-            progress.close()
-        return FinetuningResult(
-            number, number // self.steps_per_epoch, stopped, self.best, list(self.history)
-        )
+    def batches(self, first: int) -> Iterator[List[LabelledBatch]]:
+        def make(planned: PlannedStep, example_ids: np.ndarray) -> LabelledBatch:
+            return make_labelled_batch(self._train, example_ids, planned.length, self._pad_id)
 
-    def _batches(self, first: int) -> Iterator[List[LabelledBatch]]:
-        ranks, rank = self.communicator.size, self.communicator.rank
-        for number in range(first, self.total_steps + 1):
-            planned = self.plan.step(number - 1)
-            yield [
-                make_labelled_batch(
-                    self.train,
-                    planned.part(micro * ranks + rank, self.plan.parts),
-                    planned.length,
-                    self.pad_id,
-                )
-                for micro in range(self.config.accumulate)
-            ]
+        steps = range(first, self.total_steps + 1)
+        return own_micro_batches(self._plan, steps, self._trainer.communicator, make)
 
-    def _rate(self, number: int) -> float:
-        planned = self.config.planned_epochs * self.steps_per_epoch
-        return learning_rate(
+    def step(
+        self, number: int, batch: List[LabelledBatch], stop_requested: bool
+    ) -> FinetuningReport:
+        config = self._trainer.config
+        planned = config.planned_epochs * self._plan.steps_per_epoch
+        rate = learning_rate(
             number,
             schedule="linear",
-            peak=self.config.lr,
+            peak=config.lr,
             total_steps=planned,
-            warmup_steps=round(planned * self.config.warmup_ratio),
-            floor=self.config.lr_floor,
+            warmup_steps=round(planned * config.warmup_ratio),
+            floor=config.lr_floor,
         )
+        return self._trainer.step(number, batch, rate, stop_requested)
 
-    def _end_epoch(
-        self,
-        number: int,
-        folder: Optional[Path],
-        description: Mapping[str, Any],
-        hooks: FinetuningHooks,
-    ) -> None:
+    def record(self, report: FinetuningReport) -> Dict[str, float]:
+        record = {"train/loss": report.loss}
+        if report.accuracy is not None:
+            record["train/accuracy"] = report.accuracy
+        record["train/learning_rate"] = report.learning_rate
+        record["train/gradient_norm"] = report.gradient_norm
+        return record
+
+    def evaluate(self, number: int) -> Dict[str, float]:
+        metrics = self._dev_metrics(number)
+        if not metrics:
+            return {}
+        mean = sum(metrics.values()) / len(metrics)
+        score = DevScore(number // self._plan.steps_per_epoch, number, metrics, mean)
+        self.history.append(score)
+        if self.best is score:
+            self._save_best(score)
+        self._on_epoch(score)
+        return {f"dev/{name}": value for name, value in metrics.items()}
+
+    def ends_early(self) -> bool:
+        best, patience = self.best, self._trainer.config.early_stop
+        if patience is None or best is None:
+            return False
+        return self.history[-1].epoch - best.epoch >= patience
+
+    def state(self) -> Dict[str, Any]:
+        return {"history": [dataclasses.asdict(score) for score in self.history]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.history = [DevScore(**score) for score in state["history"]]
+
+    def _dev_metrics(self, number: int) -> Dict[str, float]:
         metrics: Dict[str, float] = {}
-        for dev in self.dev_sets:
+        for dev in self._dev_sets:
             outputs = shared_outputs(
-                self.trainer.predict,
+                self._trainer.predict,
                 dev.examples,
-                rows=self.config.batch_size_eval,
-                pad_id=self.pad_id,
-                width=self.network.num_classes,
-                ranks=self.communicator,
+                rows=self._trainer.config.batch_size_eval,
+                pad_id=self._pad_id,
+                width=self._trainer.network.num_classes,
+                ranks=self._trainer.communicator,
             )
             for name, value in dev.judge(outputs).items():
                 if not math.isfinite(value):
                     raise WorkError(f"step {number}: {name} on {dev.name} is {value!r}")
-                metrics[name if len(self.dev_sets) == 1 else f"{name}/{dev.name}"] = float(value)
-        if not metrics:
+                metrics[name if len(self._dev_sets) == 1 else f"{name}/{dev.name}"] = float(value)
+        return metrics
+
+    def _save_best(self, score: DevScore) -> None:
+        if self._folder is None or self._trainer.communicator.rank != 0:
             return
-        mean = sum(metrics.values()) / len(metrics)
-        score = DevScore(number // self.steps_per_epoch, number, metrics, mean)
-        self.history.append(score)
-        if folder is not None and self.communicator.rank == 0 and self.best is score:
-            extra = {**description, "metrics": metrics, "epoch": score.epoch, "step": number}
-            save_model_folder(folder / MODEL, self.network, extra)
-        hooks.on_epoch(score)
-        hooks.metrics.write(number, {f"dev/{name}": value for name, value in metrics.items()})
-
-    def _out_of_patience(self) -> bool:
-        best = self.best
-        if self.config.early_stop is None or best is None:
-            return False
-        return self.history[-1].epoch - best.epoch >= self.config.early_stop
-
-    def _save(self, folder: Optional[Path], step: int) -> None:
-        if folder is None or self.communicator.rank != 0:
-            return
-        state = {
-            "settings": self._settings,
-            "trainer": self.trainer.scalars(),
-            "history": [dataclasses.asdict(score) for score in self.history],
-        }
-        save_checkpoint(
-            folder,
-            step,
-            self.trainer.flat,
-            self.trainer.buffers(),
-            state,
-            self.config.keep_checkpoints,
+        extra = {"metrics": dict(score.metrics), "epoch": score.epoch, "step": score.step}
+        save_model_folder(
+            self._folder / MODEL, self._trainer.network, {**self._description, **extra}
         )
-
-    def _restore(self, folder: Path) -> int:
-        """Take the newest checkpoint back; returns its step."""
-        step, state = load_checkpoint(folder, self.trainer.flat, self.trainer.buffers(), None)
-        check_same_run(
-            folder, "run", state["settings"], self._settings, FinetuningConfig.defaults()
-        )
-        self.trainer.restore(state["trainer"])
-        self.history = [DevScore(**score) for score in state["history"]]
-        return step
-
-
-def _record(report: FinetuningReport, tokens_per_second: float) -> Dict[str, float]:
-    return {
-        "train/loss": report.loss,
-        "train/accuracy": report.accuracy,
-        "train/learning_rate": report.learning_rate,
-        "train/gradient_norm": report.gradient_norm,
-        "train/tokens_per_second": tokens_per_second,
-    }

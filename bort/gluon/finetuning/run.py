@@ -23,7 +23,7 @@ from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.ranks import Communicator, on_rank_0, wait_for_all
-from bort.storage.run_folder import NullWriter, RunFolder, refuse_existing_run
+from bort.storage.run_folder import MetricsWriter, NullWriter, RunFolder, refuse_existing_run
 from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskData, make_judge
 from bort.training.finetuning_config import FinetuningConfig
@@ -62,8 +62,11 @@ def run_finetuning(
     network = build_classifier(data, start, config, context)
     batch_size = config.batch_size or data.record.batch_size
     description = describe(data, config)
-    writer = RunFolder(folder) if chief else NullWriter()
-    if isinstance(writer, RunFolder):
+
+    def open_metrics(done: int) -> MetricsWriter:
+        if not chief:
+            return NullWriter()
+        writer = RunFolder(folder, done)
         writer.record(
             {
                 "task": data.record.name,
@@ -80,34 +83,32 @@ def run_finetuning(
         )
         data.vocabulary.save(folder / MODEL / "vocabulary")
         _report_data(data)
+        return writer
 
     def on_epoch(score: Any) -> None:
         if chief:
             shown = ", ".join(f"{name} {value:.4f}" for name, value in score.metrics.items())
             log.info("epoch %d: %s", score.epoch, shown)
 
-    try:
-        result = finetune(
-            network,
-            data.train.features,
-            [DevSet(dev.split, dev.features, make_judge(data.options, dev)) for dev in data.dev],
-            config,
-            communicator,
-            context,
-            pad_id=data.vocabulary.pad_id,
-            batch_size=batch_size,
-            folder=folder,
-            description=description,
-            resume=resume,
-            hooks=FinetuningHooks(
-                metrics=writer,
-                stop_requested=stop_requested,
-                on_epoch=on_epoch,
-                title=f"fine-tuning on {data.record.name}",
-            ),
-        )
-    finally:
-        writer.close()
+    result = finetune(
+        network,
+        data.train.features,
+        [DevSet(dev.split, dev.features, make_judge(data.options, dev)) for dev in data.dev],
+        config,
+        communicator,
+        context,
+        pad_id=data.vocabulary.pad_id,
+        batch_size=batch_size,
+        folder=folder,
+        description=description,
+        resume=resume,
+        hooks=FinetuningHooks(
+            open_metrics=open_metrics,
+            stop_requested=stop_requested,
+            on_epoch=on_epoch,
+            title=f"fine-tuning on {data.record.name}",
+        ),
+    )
     best = result.best
     summary: Dict[str, Any] = {
         "task": data.record.name,

@@ -27,7 +27,7 @@ class FinetuningReport:
 
     Attributes:
         loss: mean over inputs; cross-entropy in nats, or squared error for a regression.
-        accuracy: share of inputs classified right, with dropout in force; 0 for a regression.
+        accuracy: share of inputs classified right, with dropout in force; None for a regression.
         gradient_norm: global norm before clipping.
         learning_rate: of this step.
         inputs: that count (padding rows do not).
@@ -37,7 +37,7 @@ class FinetuningReport:
     """
 
     loss: float
-    accuracy: float
+    accuracy: Optional[float]
     gradient_norm: float
     learning_rate: float
     inputs: int
@@ -127,7 +127,7 @@ class ClassificationTrainer(FlatTrainer):
         norm, updated = self.update(number, count, rate, where)
         return FinetuningReport(
             loss=totals[_LOSS] / count,
-            accuracy=totals[_CORRECT] / count,
+            accuracy=None if self.network.num_classes == 1 else totals[_CORRECT] / count,
             gradient_norm=norm,
             learning_rate=rate,
             inputs=int(totals[_COUNT]),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import logging
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 import mxnet as mx
+import numpy as np
 
 from bort.errors import InputError
 from bort.gluon.network.model import BortModel
@@ -19,21 +17,16 @@ from bort.gluon.pretraining.evaluation import (
     score_masked_tokens,
 )
 from bort.gluon.pretraining.trainer import DistillationTrainer, StepReport
-from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
-from bort.process.progress import Progress
+from bort.gluon.training.loop import Cadence, LoopHooks, run_loop
+from bort.gluon.training.run_checkpoints import RunCheckpoints
 from bort.ranks import Communicator
-from bort.storage.run_claim import check_same_run
-from bort.storage.run_folder import MetricsWriter, NullWriter
 from bort.teacher.answers import TeacherAnswers
-from bort.text.batch_plan import BatchPlan
-from bort.text.batches import Prefetcher, make_batch
+from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
+from bort.text.batches import make_batch
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
+from bort.text.padding import rounded_up
 from bort.training.pretraining_config import PretrainingConfig
-
-log = logging.getLogger(__name__)
-
-Evaluate = Callable[[int], MaskedTokenScore]
 
 
 @dataclass(frozen=True)
@@ -69,23 +62,14 @@ class PretrainingResult:
 
 
 @dataclass
-class PretrainingHooks:
-    """What a run tells and asks the outside.
+class PretrainingHooks(LoopHooks[StepReport]):
+    """What a run tells and asks the outside; see `LoopHooks`.
 
     Attributes:
-        metrics: takes the recorded numbers (rank 0 only).
-        stop_requested: asked before every step.
-        on_step: called after every step with its number and report.
         on_evaluation: called after every evaluation with the step and the score.
-        show_progress: whether this process shows a bar.
-        title: what the bar says.
     """
 
-    metrics: MetricsWriter = dataclasses.field(default_factory=NullWriter)
-    stop_requested: Callable[[], bool] = lambda: False
-    on_step: Callable[[int, StepReport], None] = lambda step, report: None
     on_evaluation: Callable[[int, MaskedTokenScore], None] = lambda step, score: None
-    show_progress: bool = True
     title: str = "pre-training"
 
 
@@ -115,19 +99,12 @@ def planned_batches(
 
     Their masks are those of the planned epoch, or repeat after `config.mask_epochs` of them.
     """
-    ranks, rank = communicator.size, communicator.rank
-    for number in range(first_step, config.num_steps + 1):
-        planned = plan.step(number - 1)
-        yield [
-            make_batch(
-                data.train,
-                planned.part(micro * ranks + rank, plan.parts),
-                config.mask_epoch(planned.epoch),
-                planned.length,
-                data.masking,
-            )
-            for micro in range(config.accumulate)
-        ]
+
+    def make(planned: PlannedStep, example_ids: np.ndarray) -> MaskedBatch:
+        epoch = config.mask_epoch(planned.epoch)
+        return make_batch(data.train, example_ids, epoch, planned.length, data.masking)
+
+    return own_micro_batches(plan, range(first_step, config.num_steps + 1), communicator, make)
 
 
 def pretrain(
@@ -173,130 +150,112 @@ def pretrain(
             f"the architecture takes {longest} (--max_seq_length of the data)"
         )
     trainer = DistillationTrainer(model, config, communicator, context, teacher)
-    settings = {**config.results_settings(), "ranks": communicator.size}
-    identity = {"data": data.train.fingerprint, "teacher": getattr(teacher, "fingerprint", None)}
-    first = 1
-    if resume or resume_step is not None:
-        if folder is None:
-            raise InputError("resuming needs the folder of the run")
-        done, state = load_checkpoint(folder, trainer.flat, trainer.buffers(), resume_step)
-        check_same_run(
+    training = _Pretraining(trainer, plan, data, longest, hooks)
+    settings = {
+        **config.results_settings(),
+        "ranks": communicator.size,
+        "data": data.train.fingerprint,
+        "teacher": getattr(teacher, "fingerprint", None),
+    }
+    checkpoints = None
+    if folder is not None:
+        checkpoints = RunCheckpoints(
             folder,
-            "run",
-            state["settings"],
-            {**settings, **identity},
+            trainer,
+            settings,
             PretrainingConfig.defaults(),
+            config.keep_checkpoints,
             may_change={"num_steps": "the schedule changes"},
         )
-        trainer.restore(state["trainer"])
-        first = done + 1
-    evaluate = _make_evaluation(data, config, trainer, longest)
-
-    def save(step: int) -> None:
-        if folder is not None and communicator.rank == 0:
-            state = {"settings": {**settings, **identity}, "trainer": trainer.scalars()}
-            save_checkpoint(
-                folder, step, trainer.flat, trainer.buffers(), state, config.keep_checkpoints
-            )
-
-    return _run(trainer, plan, data, hooks, first, save, evaluate)
-
-
-def _run(
-    trainer: DistillationTrainer,
-    plan: BatchPlan,
-    data: PretrainingData,
-    hooks: PretrainingHooks,
-    first: int,
-    save: Callable[[int], None],
-    evaluate: Optional[Evaluate],
-) -> PretrainingResult:
-    config, communicator = trainer.config, trainer.communicator
-    progress = Progress(
-        config.num_steps,
-        hooks.title,
-        done=first - 1,
-        enabled=hooks.show_progress and communicator.rank == 0,
+    ended = run_loop(
+        training,
+        Cadence(
+            last=config.num_steps,
+            log=config.log_interval,
+            evaluate=None if data.validation is None else config.eval_interval,
+            save=(config.ckpt_interval,),
+        ),
+        hooks,
+        checkpoints=checkpoints,
+        resume=resume or resume_step is not None,
+        resume_step=resume_step,
+        is_chief=communicator.rank == 0,
     )
-    batches = Prefetcher(planned_batches(plan, data, config, communicator, first))
-    score, saved, stopped, number = None, first - 1, False, first - 1
-    began, tokens = time.perf_counter(), 0
-    try:
-        for number, micro_batches in enumerate(batches, start=first):
-            report = trainer.step(number, micro_batches, hooks.stop_requested())
-            tokens += report.tokens
-            hooks.on_step(number, report)
-            progress.advance(loss=report.loss, accuracy=report.mlm_accuracy)
-            last = number == config.num_steps
-            if number % config.log_interval == 0 or last:
-                seconds = time.perf_counter() - began
-                hooks.metrics.write(number, _record(report, tokens / seconds, trainer))
-                began, tokens = time.perf_counter(), 0
-            stopped = report.stop and not last
-            if evaluate is not None and (
-                last or (number % config.eval_interval == 0 and not stopped)
-            ):
-                score = evaluate(number)
-                hooks.on_evaluation(number, score)
-                hooks.metrics.write(number, _evaluation_record(score))
-            if number % config.ckpt_interval == 0 or last or stopped:
-                save(number)
-                saved = number
-            if stopped:
-                log.info("stopped after step %d as asked; --resume continues", saved)
-                break
-    finally:
-        batches.close()
-        progress.close()
-    return PretrainingResult(number, stopped, None if stopped else score, batches.waited_seconds)
+    score = None if ended.stopped else training.score
+    return PretrainingResult(ended.steps, ended.stopped, score, ended.waited_seconds)
 
 
-def _make_evaluation(
-    data: PretrainingData,
-    config: PretrainingConfig,
-    trainer: DistillationTrainer,
-    longest: int,
-) -> Optional[Evaluate]:
-    if data.validation is None:
-        return None
-    held_out = data.validation
-    length = min(longest, -(-int(max(held_out.lengths, default=1)) // 8) * 8)
-    kept: List[MaskedBatch] = []
+class _Pretraining:
+    """Implements `bort.gluon.training.loop.Training`."""
 
-    def evaluate(step: int) -> MaskedTokenScore:
-        if not kept:
-            kept.extend(
-                evaluation_batches(
-                    held_out,
-                    data.masking,
-                    batch_size=config.batch_size_eval,
-                    communicator=trainer.communicator,
-                    maximum_length=length,
-                )
-            )
-        return score_masked_tokens(trainer.predict, kept, trainer.communicator, trainer.context)
+    def __init__(
+        self,
+        trainer: DistillationTrainer,
+        plan: BatchPlan,
+        data: PretrainingData,
+        longest: int,
+        hooks: PretrainingHooks,
+    ) -> None:
+        self._trainer = trainer
+        self._plan = plan
+        self._data = data
+        self._longest = longest
+        self._hooks = hooks
+        self._held_out: List[MaskedBatch] = []
+        self.score: Optional[MaskedTokenScore] = None
 
-    return evaluate
+    def batches(self, first: int) -> Iterator[List[MaskedBatch]]:
+        trainer = self._trainer
+        return planned_batches(self._plan, self._data, trainer.config, trainer.communicator, first)
 
+    def step(self, number: int, batch: List[MaskedBatch], stop_requested: bool) -> StepReport:
+        return self._trainer.step(number, batch, stop_requested)
 
-def _record(report: StepReport, tokens_per_second: float, trainer: Any) -> Dict[str, float]:
-    record = {
-        "train/loss": report.loss,
-        "train/mlm_loss": report.mlm_loss,
-        "train/distillation_loss": report.distillation_loss,
-        "train/mlm_accuracy": report.mlm_accuracy,
-        "train/learning_rate": report.learning_rate,
-        "train/gradient_norm": report.gradient_norm,
-        "train/tokens_per_second": tokens_per_second,
-    }
-    if trainer.config.dtype == "float16":
-        record["train/loss_scale"] = trainer.loss_scale
-    return record
+    def record(self, report: StepReport) -> Dict[str, float]:
+        record = {
+            "train/loss": report.loss,
+            "train/mlm_loss": report.mlm_loss,
+            "train/distillation_loss": report.distillation_loss,
+            "train/mlm_accuracy": report.mlm_accuracy,
+            "train/learning_rate": report.learning_rate,
+            "train/gradient_norm": report.gradient_norm,
+        }
+        if self._trainer.config.dtype == "float16":
+            record["train/loss_scale"] = self._trainer.loss_scale
+        return record
 
+    def evaluate(self, number: int) -> Dict[str, float]:
+        trainer = self._trainer
+        if not self._held_out:
+            self._held_out = self._held_out_batches()
+        score = score_masked_tokens(
+            trainer.predict, self._held_out, trainer.communicator, trainer.context
+        )
+        self.score = score
+        self._hooks.on_evaluation(number, score)
+        return {
+            "validation/mlm_loss": score.mlm_loss,
+            "validation/mlm_accuracy": score.mlm_accuracy,
+            "validation/perplexity": score.perplexity,
+        }
 
-def _evaluation_record(score: MaskedTokenScore) -> Dict[str, float]:
-    return {
-        "validation/mlm_loss": score.mlm_loss,
-        "validation/mlm_accuracy": score.mlm_accuracy,
-        "validation/perplexity": score.perplexity,
-    }
+    def ends_early(self) -> bool:
+        return False
+
+    def state(self) -> Dict[str, Any]:
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        pass
+
+    def _held_out_batches(self) -> List[MaskedBatch]:
+        examples = self._data.validation
+        assert examples is not None, "without held-out text nothing is evaluated"
+        longest = rounded_up(int(max(examples.lengths, default=1)))
+        return evaluation_batches(
+            examples,
+            self._data.masking,
+            batch_size=self._trainer.config.batch_size_eval,
+            communicator=self._trainer.communicator,
+            maximum_length=min(self._longest, longest),
+        )

@@ -23,7 +23,7 @@ from bort.gluon.pretraining.pretrain import (
 from bort.gluon.teacher.caching import open_teacher_cache
 from bort.gluon.teacher.choosing import load_teacher_on
 from bort.ranks import Communicator, on_rank_0
-from bort.storage.run_folder import NullWriter, RunFolder, refuse_existing_run
+from bort.storage.run_folder import MetricsWriter, NullWriter, RunFolder, refuse_existing_run
 from bort.teacher.answers import TeacherAnswers
 from bort.text.examples import ExampleSource
 from bort.text.masking import Masking
@@ -74,8 +74,11 @@ def run_pretraining(
         teacher, config = open_teacher_cache(Path(paths.teacher_cache), config, train, vocabulary)
     else:
         teacher = _build_teacher(paths, config, context, len(vocabulary))
-    writer = RunFolder(folder, _resumed_step(folder, paths)) if chief else NullWriter()
-    if isinstance(writer, RunFolder):
+
+    def open_metrics(done: int) -> MetricsWriter:
+        if not chief:
+            return NullWriter()
+        writer = RunFolder(folder, done)
         writer.record(
             {
                 "settings": config.as_dict(),
@@ -87,24 +90,23 @@ def run_pretraining(
                 "teacher": None if teacher is None else teacher.fingerprint,
             }
         )
+        return writer
+
     data = PretrainingData(
         train, validation, Masking(vocabulary, config.masking_policy, config.order_seed)
     )
-    try:
-        result = pretrain(
-            model,
-            data,
-            config,
-            communicator,
-            context,
-            teacher=teacher,
-            folder=folder,
-            resume_step=paths.start_step,
-            resume=resume,
-            hooks=PretrainingHooks(metrics=writer, stop_requested=stop_requested),
-        )
-    finally:
-        writer.close()
+    result = pretrain(
+        model,
+        data,
+        config,
+        communicator,
+        context,
+        teacher=teacher,
+        folder=folder,
+        resume_step=paths.start_step,
+        resume=resume,
+        hooks=PretrainingHooks(open_metrics=open_metrics, stop_requested=stop_requested),
+    )
     summary: Dict[str, Any] = {
         "steps": result.steps,
         "stopped": result.stopped,
@@ -194,12 +196,3 @@ def _check_vocabulary(source: Optional[ExampleSource], vocabulary: Vocabulary) -
             f"({source.vocabulary_fingerprint[:12]}) than the one given "
             f"({vocabulary.fingerprint[:12]})"
         )
-
-
-def _resumed_step(folder: Path, paths: PretrainingPaths) -> int:
-    """The step whose checkpoint a resumed run continues from; 0 for a fresh run."""
-    from bort.gluon.training.checkpoint import checkpoint_steps
-
-    if paths.start_step is not None:
-        return paths.start_step
-    return max(checkpoint_steps(folder), default=0) if paths.resume else 0

@@ -51,6 +51,11 @@ class StepReport:
     skipped: bool
     stop: bool
 
+    @property
+    def accuracy(self) -> float:
+        """Share of masked tokens predicted exactly."""
+        return self.mlm_accuracy
+
 
 class DistillationTrainer(FlatTrainer):
     """Holds a student and its optimizer, and makes steps.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -132,6 +133,44 @@ def test_several_seeds_give_a_mean_and_a_deviation(tmp_path, vocabulary):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["seed-0", "seed-1", "seed-2"]
     again = run_seeds(data, START, config, tmp_path, ALONE, seeds=3, resume=True)
     assert again["dev"] == summary["dev"]
+
+
+def recorded(folder):
+    """The lines of metrics.jsonl without what depends on the time."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    times = ("train/tokens_per_second", "train/seconds")
+    return [{name: line[name] for name in line if name not in times} for line in lines]
+
+
+def test_a_resumed_run_records_what_an_uninterrupted_one_does(tmp_path, vocabulary):
+    data = open_sample("STS-B", vocabulary)
+    config = dataclasses.replace(CONFIG, epochs=3, log_interval=2)
+    run_finetuning(data, START, config, tmp_path / "whole", ALONE)
+    asked = []
+    folder = tmp_path / "pieces"
+    stop = {"stop_requested": lambda: asked.append(1) or len(asked) == 7}
+    assert run_finetuning(data, START, config, folder, ALONE, **stop)["stopped"]
+    before = (folder / "run.json").read_bytes(), (folder / "metrics.jsonl").read_bytes()
+    with pytest.raises(InputError, match=r"clip is 2\.0, the run that is resumed began with 1"):
+        run_finetuning(
+            data, START, dataclasses.replace(config, clip=2.0), folder, ALONE, resume=True
+        )
+    after = (folder / "run.json").read_bytes(), (folder / "metrics.jsonl").read_bytes()
+    assert after == before, "a run that is refused is left alone"
+    run_finetuning(data, START, config, folder, ALONE, resume=True)
+    assert recorded(folder) == recorded(tmp_path / "whole")
+    assert len(recorded(folder)) > 6
+
+
+def test_a_regression_shows_no_accuracy(tmp_path, vocabulary, caplog):
+    with caplog.at_level(logging.INFO):
+        run_finetuning(open_sample("STS-B", vocabulary), START, CONFIG, tmp_path, ALONE)
+    shown = [line for line in caplog.messages if "fine-tuning on STS-B" in line]
+    assert shown
+    assert all("loss" in line and "accuracy" not in line for line in shown)
+    lines = [line for line in recorded(tmp_path) if "train/loss" in line]
+    assert lines
+    assert not any("train/accuracy" in line for line in lines)
 
 
 def test_predictions_do_not_depend_on_the_order_of_the_items(tmp_path, vocabulary):

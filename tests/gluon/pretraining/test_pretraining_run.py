@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
 import mxnet as mx
 import pytest
 
@@ -10,12 +13,20 @@ from bort.errors import InputError
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.network.parameters import save_parameters
-from bort.gluon.pretraining.run import build_student
+from bort.gluon.pretraining.run import build_student, run_pretraining
 from bort.gluon.teacher.live import only_parameters
+from bort.ranks import SingleProcess
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
+from tests.gluon.pretraining.test_trainer import BASE, make_data
 from tests.text.toy import ToyVocabulary
 
-VOCABULARY = ToyVocabulary(60)
+
+class Vocabulary(ToyVocabulary):
+    def save(self, folder):
+        folder.mkdir()
+
+
+VOCABULARY = Vocabulary(60)
 
 
 def build(**paths):
@@ -31,6 +42,51 @@ def test_the_student_takes_the_size_of_the_vocabulary():
 def test_the_seed_draws_the_initial_weights():
     one, same = build(architecture="1-2-16-32"), build(architecture="1-2-16-32")
     assert (one.embedding_weight.data() == same.embedding_weight.data()).asnumpy().all()
+
+
+def run(folder, stop_at=0, resume=False, **settings):
+    config = dataclasses.replace(BASE, log_interval=2, **settings)
+    data = make_data(config)
+    asked = []
+    return run_pretraining(
+        PretrainingPaths(
+            data="unused",
+            ckpt_dir=str(folder),
+            architecture="1-2-16-32",
+            teacher_model="none",
+            resume=resume,
+            cpu_only=True,
+        ),
+        config,
+        data.train,
+        data.validation,
+        VOCABULARY,
+        SingleProcess(),
+        lambda: asked.append(1) or len(asked) == stop_at,
+    )
+
+
+def recorded(folder):
+    """The lines of metrics.jsonl without what depends on the time."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    times = ("train/tokens_per_second", "train/seconds")
+    return [{name: line[name] for name in line if name not in times} for line in lines]
+
+
+@pytest.mark.parametrize("stop_at", [5, 7])
+def test_a_resumed_run_records_what_an_uninterrupted_one_does(tmp_path, stop_at):
+    """At step 5 an evaluation is due."""
+    run(tmp_path / "whole")
+    folder = tmp_path / "pieces"
+    assert run(folder, stop_at)["stopped"]
+    before = (folder / "run.json").read_bytes(), (folder / "metrics.jsonl").read_bytes()
+    with pytest.raises(InputError, match=r"clip is 2\.0, the run that is resumed began with 1"):
+        run(folder, resume=True, clip=2.0)
+    after = (folder / "run.json").read_bytes(), (folder / "metrics.jsonl").read_bytes()
+    assert after == before, "a run that is refused is left alone"
+    run(folder, resume=True)
+    assert recorded(folder) == recorded(tmp_path / "whole")
+    assert [line["step"] for line in recorded(folder)] == [2, 4, 5, 6, 8, 10, 10, 12, 12]
 
 
 @pytest.fixture

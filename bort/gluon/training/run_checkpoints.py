@@ -1,0 +1,73 @@
+"""The checkpoints of one run: a trainer's state, with the settings that the run has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
+from bort.gluon.training.flat_trainer import FlatTrainer
+from bort.storage.run_claim import check_same_run
+
+
+class RunCheckpoints:
+    """Saves a trainer in the folder of its run and restores it, if the run is the same.
+
+    Args:
+        folder: of the run.
+        trainer: whose buffers and scalars are kept.
+        settings: of the run, JSON-ready: all that can change results.
+        defaults: of the settings; see `bort.storage.run_claim.differences`.
+        keep: newest checkpoints that stay.
+        may_change: settings that may differ on resuming; see `check_same_run`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        trainer: FlatTrainer,
+        settings: Mapping[str, Any],
+        defaults: Mapping[str, Any],
+        keep: int,
+        may_change: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        self._folder = folder
+        self._trainer = trainer
+        self._settings = settings
+        self._defaults = defaults
+        self._keep = keep
+        self._may_change = may_change
+
+    def save(self, step: int, state: Mapping[str, Any]) -> None:
+        """Write the checkpoint of a step, on rank 0 only.
+
+        Raises:
+            WorkError: when the system refuses a write; earlier checkpoints are untouched.
+        """
+        trainer = self._trainer
+        if trainer.communicator.rank != 0:
+            return
+        values = {"settings": self._settings, "trainer": trainer.scalars(), **state}
+        save_checkpoint(self._folder, step, trainer.flat, trainer.buffers(), values, self._keep)
+
+    def restore(self, step: Optional[int]) -> Tuple[int, Dict[str, Any]]:
+        """Read the checkpoint of `step`, None for the newest, into the trainer.
+
+        Returns:
+            Its step and its state.
+
+        Raises:
+            InputError: there is none, it is damaged, or it belongs to another run.
+        """
+        trainer = self._trainer
+        done, state = load_checkpoint(self._folder, trainer.flat, trainer.buffers(), step)
+        check_same_run(
+            self._folder,
+            "run",
+            state["settings"],
+            self._settings,
+            self._defaults,
+            self._may_change,
+        )
+        trainer.restore(state["trainer"])
+        return done, state

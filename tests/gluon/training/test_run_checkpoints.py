@@ -1,0 +1,71 @@
+"""The checkpoints of a run: what is kept, what is refused, who writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet.gluon import nn
+
+from bort.errors import InputError
+from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.gluon.training.flat_trainer import FlatTrainer
+from bort.gluon.training.run_checkpoints import RunCheckpoints
+from bort.ranks import ALONE
+from bort.training.pretraining_config import PretrainingConfig
+from tests.ranks_samples import OneOf
+
+SETTINGS = {"lr": 0.1, "num_steps": 4}
+
+
+def make_trainer(seed: int = 0, ranks: Any = ALONE) -> FlatTrainer:
+    mx.random.seed(seed)
+    network = nn.Dense(3, in_units=2)
+    network.initialize(mx.init.Normal(1.0))
+    return FlatTrainer(network, PretrainingConfig(), ranks, mx.cpu())
+
+
+def checkpoints(folder: Path, trainer: FlatTrainer, **changes: Any) -> RunCheckpoints:
+    settings = {**SETTINGS, **changes}
+    return RunCheckpoints(
+        folder, trainer, settings, {"clip": 1.0}, 2, {"num_steps": "the schedule changes"}
+    )
+
+
+def test_a_trainer_and_a_state_come_back(tmp_path: Path) -> None:
+    first = make_trainer()
+    first.restore({"loss_scale": 8.0, "steps_since_overflow": 3})
+    checkpoints(tmp_path, first).save(4, {"history": [1]})
+    second = make_trainer(seed=1)
+    done, state = checkpoints(tmp_path, second, clip=1.0).restore(None)
+    assert (done, state["history"]) == (4, [1])
+    assert second.scalars() == first.scalars()
+    assert np.array_equal(second.flat.weights.asnumpy(), first.flat.weights.asnumpy())
+
+
+def test_only_the_newest_stay(tmp_path: Path) -> None:
+    kept = checkpoints(tmp_path, make_trainer())
+    for step in (1, 2, 3):
+        kept.save(step, {})
+    assert checkpoint_steps(tmp_path) == [2, 3]
+    assert kept.restore(2)[0] == 2
+
+
+def test_another_run_is_refused(tmp_path: Path) -> None:
+    checkpoints(tmp_path, make_trainer()).save(4, {})
+    for changes in ({"lr": 0.2}, {"clip": 2.0}, {"data": "x"}):
+        ((name, value),) = changes.items()
+        with pytest.raises(InputError, match=f"{tmp_path}: {name} is {value!r}, the run"):
+            checkpoints(tmp_path, make_trainer(), **changes).restore(None)
+    checkpoints(tmp_path, make_trainer(), num_steps=9).restore(None)
+
+
+def test_rank_0_alone_writes(tmp_path: Path) -> None:
+    checkpoints(tmp_path, make_trainer(ranks=OneOf(1, 2))).save(4, {})
+    assert checkpoint_steps(tmp_path) == []
+    checkpoints(tmp_path, make_trainer(ranks=OneOf(0, 2))).save(4, {})
+    assert json.loads((tmp_path / "step-00000004" / "state.json").read_text())["step"] == 4
