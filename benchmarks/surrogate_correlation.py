@@ -177,13 +177,12 @@ def found_smallness(result: Any, architecture: Any) -> float:
 def _teacher_entropy(questions: Any, answers: Path) -> float:
     """Mean entropy of the teacher's distribution at the held-out masked positions, in nats."""
     import numpy as np
+    from scipy.special import log_softmax
 
     cache = questions.open(answers)[1]
     total = count = 0.0
     for batch in questions.held_out_batches():
-        logits = cache.answer(batch).astype(np.float64)
-        logits -= logits.max(axis=-1, keepdims=True)
-        log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        log_p = log_softmax(cache.answer(batch).astype(np.float64), axis=-1)
         total -= float(((np.exp(log_p) * log_p).sum(axis=-1) * batch.weights).sum())
         count += float(batch.weights.sum())
     return total / count

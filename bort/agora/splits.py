@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Dict, Hashable, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -123,9 +124,9 @@ def carve_report(
     together = _components(points, groups, text_of)
     strata: Dict[int, List[List[int]]] = {}
     for members in together:
-        labels = sorted(points[number].rounded_label for number in members)
         # The middle label stands for a group of several.
-        strata.setdefault(labels[len(labels) // 2], []).append(members)
+        label = statistics.median_high(points[number].rounded_label for number in members)
+        strata.setdefault(label, []).append(members)
     generator = np.random.default_rng(seed)
     taken = set()
     for _, found in sorted(strata.items()):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any, List, Sequence
+from typing import List, Sequence
 
 import numpy as np
 
@@ -21,7 +20,7 @@ def sign_flip_p_value(differences: Sequence[float]) -> float:
         differences: one a seed: score of the one minus score of the other.
 
     Raises:
-        InputError: fewer than two differences, or one that is not finite; SciPy is missing.
+        InputError: fewer than two differences, or one that is not finite.
 
     >>> sign_flip_p_value([0.1, 0.2, 0.3])
     0.125
@@ -33,7 +32,9 @@ def sign_flip_p_value(differences: Sequence[float]) -> float:
         raise InputError(f"a paired test needs at least 2 differences, given are {values.size}")
     if not np.isfinite(values).all():
         raise InputError(f"a difference is not finite: {list(differences)}")
-    found = _scipy_stats().permutation_test(
+    from scipy.stats import permutation_test  # late: the package takes half a second to import
+
+    found = permutation_test(
         (values,),
         np.sum,
         permutation_type="samples",
@@ -60,10 +61,3 @@ def holm(p_values: Sequence[float]) -> List[float]:
         highest = max(highest, min(1.0, (len(p_values) - place) * p_values[number]))
         adjusted[number] = highest
     return adjusted
-
-
-def _scipy_stats() -> Any:
-    try:
-        return importlib.import_module("scipy.stats")
-    except ImportError as error:
-        raise InputError("SciPy is not installed: pip install scipy") from error

@@ -1,22 +1,20 @@
 """The statistics behind the metrics, over a whole set: scikit-learn's and SciPy's, made strict.
 
 Every function takes predictions and gold of equal length, predictions first, and refuses empty
-sets. Values are fractions (1.0 is perfect), not per cent.
+sets. Values are fractions (1.0 is perfect), not per cent. The packages are imported where they are
+called: together they take a second.
 """
 
 from __future__ import annotations
 
-import importlib
 import logging
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 import numpy as np
 
 from bort.errors import InputError
 
 log = logging.getLogger(__name__)
-
-_PACKAGES = {"sklearn": "scikit-learn", "scipy": "scipy"}
 
 
 def accuracy(predictions: Sequence[Any], gold: Sequence[Any]) -> float:
@@ -32,12 +30,13 @@ def matthews_correlation(predictions: Sequence[Any], gold: Sequence[Any]) -> flo
     k predicted p_k and true t_k times. When all predictions (or all gold labels) are the same the
     quotient is 0/0; the value is then 0.0, as in scikit-learn, which the official scorer uses.
     """
+    from sklearn.metrics import matthews_corrcoef
+
     check_lengths(predictions, gold)
     if len(set(predictions)) == 1 or len(set(gold)) == 1:
         return 0.0
     number = {label: index for index, label in enumerate(sorted({*predictions, *gold}, key=str))}
-    function = _load("sklearn.metrics").matthews_corrcoef
-    return float(function([number[x] for x in gold], [number[x] for x in predictions]))
+    return float(matthews_corrcoef([number[x] for x in gold], [number[x] for x in predictions]))
 
 
 def f1(predictions: Sequence[Any], gold: Sequence[Any], positive: Any) -> float:
@@ -45,10 +44,11 @@ def f1(predictions: Sequence[Any], gold: Sequence[Any], positive: Any) -> float:
 
     The last is scikit-learn's convention, and the official scorer's.
     """
+    from sklearn.metrics import f1_score
+
     check_lengths(predictions, gold)
-    function = _load("sklearn.metrics").f1_score
     hits = [[label == positive for label in side] for side in (gold, predictions)]
-    return float(function(hits[0], hits[1], pos_label=True, average="binary", zero_division=0))
+    return float(f1_score(hits[0], hits[1], pos_label=True, average="binary", zero_division=0))
 
 
 def macro_f1(predictions: Sequence[Any], gold: Sequence[Any], labels: Sequence[Any]) -> float:
@@ -65,12 +65,18 @@ def macro_f1(predictions: Sequence[Any], gold: Sequence[Any], labels: Sequence[A
 
 def pearson(predictions: Sequence[float], gold: Sequence[float]) -> float:
     """Pearson's correlation coefficient; 0.0 for constant predictions (see `_correlation`)."""
-    return _correlation("pearsonr", predictions, gold)
+    from scipy.stats import pearsonr
+
+    # Centred and scaled first, which changes no correlation: the squares of very large or very
+    # small scores would leave the range of a float.
+    return _correlation(lambda x, y: pearsonr(_standard(x), _standard(y)), predictions, gold)
 
 
 def spearman(predictions: Sequence[float], gold: Sequence[float]) -> float:
     """Spearman's rank correlation, ties share their mean rank; 0.0 for constant predictions."""
-    return _correlation("spearmanr", predictions, gold)
+    from scipy.stats import spearmanr
+
+    return _correlation(spearmanr, predictions, gold)
 
 
 def check_lengths(predictions: Sequence[Any], gold: Sequence[Any]) -> None:
@@ -88,7 +94,9 @@ def check_lengths(predictions: Sequence[Any], gold: Sequence[Any]) -> None:
         raise InputError("gold is empty, allowed is one example or more")
 
 
-def _correlation(name: str, predictions: Sequence[float], gold: Sequence[float]) -> float:
+def _correlation(
+    function: Callable[..., Any], predictions: Sequence[float], gold: Sequence[float]
+) -> float:
     """A correlation coefficient with what makes it 0/0 sorted out first.
 
     Constant gold scores, or fewer than two, are an error: no model could be judged on them.
@@ -105,11 +113,7 @@ def _correlation(name: str, predictions: Sequence[float], gold: Sequence[float])
     if (predicted == predicted[0]).all():
         log.warning("all predictions are %g: the correlation is given as 0", predicted[0])
         return 0.0
-    # Centred and scaled first, which changes no correlation: the squares of very large or very
-    # small scores would leave the range of a float.
-    if name == "pearsonr":
-        predicted, expected = _standard(predicted), _standard(expected)
-    value = float(getattr(_load("scipy.stats"), name)(predicted, expected)[0])
+    value = float(function(predicted, expected)[0])
     if not np.isfinite(value):
         raise InputError(f"the correlation of these scores is {value}, they differ too little")
     return min(1.0, max(-1.0, value))
@@ -131,14 +135,3 @@ def _finite(name: str, values: Sequence[float]) -> np.ndarray:
             f"({len(bad)} such values)"
         )
     return array
-
-
-def _load(module: str) -> Any:
-    """Import a module of a package that only metrics need."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        package = _PACKAGES[module.split(".")[0]]
-        raise InputError(
-            f"the metrics need {package}, which is not installed: pip install {package}"
-        ) from error
