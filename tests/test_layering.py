@@ -42,6 +42,11 @@ FORBIDDEN = {
     "bort.export": STAGES | {"bort.gluon", "bort.inference", "bort.report"},
     "data": {"bort.gluon", "bort.engines", "bort.report", "experiments", "scripts"},
 }
+# What only `bort.storage` calls: elsewhere a rename would be one that nobody syncs.
+OF_STORAGE = {
+    *("os.fsync", "os.rename", "os.renames", "os.replace", "os.sync"),
+    *("shutil.move", "tempfile.mkdtemp", "tempfile.mkstemp"),
+}
 PURE = ("bort", "data")
 NOT_PURE = ("bort.gluon", "bort.report")
 
@@ -94,6 +99,24 @@ def breaches(root: Path) -> List[str]:
     return found
 
 
+def renames(root: Path) -> List[str]:
+    """Every call outside `bort.storage` that renames, syncs or makes a temporary folder itself."""
+    found = []
+    for folder in ("bort", "data", "experiments", "scripts"):
+        for path in sorted((root / folder).rglob("*.py")):
+            if is_inside(module_name(path, root), "bort.storage"):
+                continue
+            source = path.read_text(encoding="utf-8")
+            for node in ast.walk(ast.parse(source)):
+                names = set()
+                if isinstance(node, ast.Attribute):
+                    names.add(f"{getattr(node.value, 'id', '')}.{node.attr}")
+                elif isinstance(node, ast.ImportFrom):
+                    names.update(f"{node.module}.{alias.name}" for alias in node.names)
+                found += [f"{path.relative_to(root)}: {name}" for name in names & OF_STORAGE]
+    return found
+
+
 def pure_modules() -> List[str]:
     paths = [path for folder in PURE for path in sorted((ROOT / folder).rglob("*.py"))]
     names = [module_name(path) for path in paths]
@@ -133,6 +156,27 @@ sys.exit(bool(failed))
 
 def test_no_import_goes_against_an_arrow() -> None:
     assert breaches(ROOT) == []
+
+
+def test_storage_alone_renames_and_syncs() -> None:
+    assert renames(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "count"),
+    [
+        ("bort/text/bad.py", "import os\nos.replace('a', 'b')", 1),
+        ("data/bad.py", "def late():\n    from shutil import move, copyfile", 1),
+        ("scripts/bad.py", "import os, tempfile\nos.fsync(os.dup(tempfile.mkdtemp()))", 2),
+        ("bort/storage/good.py", "import os\nos.replace('a', 'b')", 0),
+        ("bort/text/good.py", "import os\nname.replace('a', 'b')\nos.remove('a')", 0),
+    ],
+)
+def test_a_rename_elsewhere_is_found(tmp_path: Path, file: str, source: str, count: int) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source, encoding="utf-8")
+    assert len(renames(tmp_path)) == count
 
 
 def test_pure_modules_import_without_frameworks() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import logging
-import os
 import socket
 import urllib.error
 import urllib.parse
@@ -16,7 +15,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from bort.errors import InputError, WorkError
 from bort.process.progress import Progress
-from bort.storage.files import read_json, sha256_of_file, sync_folder, write_json
+from bort.storage.files import move_file, read_json, sha256_of_file, write_json
 
 log = logging.getLogger(__name__)
 
@@ -102,8 +101,7 @@ def fetch(
     except WorkError:
         _forget(part)
         raise
-    os.replace(part, target)
-    sync_folder(folder)
+    move_file(part, target)
     _forget(part)
     return target
 
@@ -168,8 +166,6 @@ def _receive(remote: RemoteFile, response: Any, part: Path, begin: int, enabled:
                     raise WorkError(f"{remote.url}: is longer than {limit} bytes")
                 stream.write(block)
                 progress.advance(len(block))
-            stream.flush()
-            os.fsync(stream.fileno())
     except WorkError:
         _forget(part)
         raise

@@ -164,6 +164,7 @@ class SealedWriter:
         self.folder = folder
         self.hashes: Dict[str, str] = {}
         self._kind = kind
+        self._is_synced = True  # the names of the files; `atomic_write` sees to its own
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[HashingStream]:
@@ -194,7 +195,7 @@ class SealedWriter:
             OSError: the file is missing, or the system refuses.
         """
         sync_file(self.folder / name)
-        sync_folder(self.folder)
+        self._is_synced = False
         self.hashes[name] = sha256_of_file(self.folder / name)
         return self.hashes[name]
 
@@ -207,6 +208,8 @@ class SealedWriter:
         path = self.folder / self._kind.record_name
         listed = self._kind.files_of(record, path)
         assert self.hashes.items() <= {name: file.sha256 for name, file in listed.items()}.items()
+        if not self._is_synced:
+            sync_folder(self.folder)
         write_json(path, record)
 
 

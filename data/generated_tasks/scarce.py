@@ -5,14 +5,13 @@ All come from one pool, so that no example of any split is in another split, of 
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Sequence
 
 from bort.agora.task_data import AgoraTask
 from bort.errors import InputError
+from bort.storage.files import new_folder
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from bort.text.vocabulary import Vocabulary
@@ -83,20 +82,18 @@ def write_scarce_tasks(folder: Path, task: str, sizes: ScarceSizes, seed: int = 
         ),
         task,
     )
-    making = folder.with_name(f".{folder.name}-making")
-    shutil.rmtree(making, ignore_errors=True)
-    for number in range(sizes.seeds):
-        splits = {
-            "dev": _dev(pool["dev"][number * drawn : (number + 1) * drawn], sizes),
-            "report": pool["report"][number * sizes.report : (number + 1) * sizes.report],
-        }
-        begin = number * sizes.socrates // sizes.seeds
-        turned = [*pool["train"][begin:], *pool["train"][:begin]]
-        scarce = _first(turned, sizes.train, sizes.positive_share)
-        for name, train in (("seed", scarce), ("gold", pool["train"])):
-            where = making / f"{name}-{number}" / FORMATS[task]
-            write_splits(where, task, {"train": train, **splits})
-    os.rename(making, folder)
+    with new_folder(folder, clean=True) as making:
+        for number in range(sizes.seeds):
+            splits = {
+                "dev": _dev(pool["dev"][number * drawn : (number + 1) * drawn], sizes),
+                "report": pool["report"][number * sizes.report : (number + 1) * sizes.report],
+            }
+            begin = number * sizes.socrates // sizes.seeds
+            turned = [*pool["train"][begin:], *pool["train"][:begin]]
+            scarce = _first(turned, sizes.train, sizes.positive_share)
+            for name, train in (("seed", scarce), ("gold", pool["train"])):
+                where = making / f"{name}-{number}" / FORMATS[task]
+                write_splits(where, task, {"train": train, **splits})
 
 
 def open_scarce_task(

@@ -7,9 +7,7 @@ Face Datasets) recorded for these addresses when they fetched them.
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -17,7 +15,12 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from bort.downloads.archives import extract
 from bort.downloads.https import RemoteFile, fetch
 from bort.errors import InputError, WorkError
-from bort.storage.files import atomic_write, sync_folder
+from bort.storage.files import (
+    atomic_write,
+    move_files_into,
+    move_into_place,
+    temporary_folder,
+)
 from bort.storage.text_lines import read_lines
 from bort.tasks.records import RACE, TaskRecord
 from data.tasks.files import cache_folder
@@ -84,20 +87,13 @@ def download_task(
         fetch(remote, downloads, local_server=local_server, offline=offline)
         for remote in source.files
     ]
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except OSError as error:
-        raise WorkError(f"{folder}: cannot be made: {error.strerror or error}") from error
-    try:
+    with temporary_folder(folder) as building:
         source.build(record, fetched, building)
         missing = [name for name in wanted if not (building / name).exists()]
         if missing:
             names = ", ".join(str(path) for path in fetched)
             raise WorkError(f"{names}: does not hold {', '.join(missing)} of {record.name}")
         _move(building, folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     if not keep_archives:
         for path in fetched:
             path.unlink()
@@ -179,18 +175,10 @@ def _paraphrases(path: Path) -> List[List[str]]:
 def _move(building: Path, folder: Path) -> None:
     """Put what was built under its name: at once, or entry by entry into a folder that exists."""
     try:
-        os.chmod(building, 0o755)
-        if hasattr(os, "sync"):
-            os.sync()
         if folder.exists():
-            for path in sorted(building.rglob("*")):
-                target = folder / path.relative_to(building)
-                if path.is_file():
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(path, target)
+            move_files_into(building, folder)
         else:
-            os.replace(building, folder)
-        sync_folder(folder.parent)
+            move_into_place(building, folder)
     except OSError as error:
         raise WorkError(f"{folder}: cannot be written: {error.strerror or error}") from error
 

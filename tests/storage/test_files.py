@@ -17,6 +17,7 @@ from bort.errors import InputError, WorkError
 from bort.storage.files import (
     atomic_write,
     move_file,
+    move_files_into,
     move_into_place,
     new_folder,
     read_json,
@@ -241,6 +242,16 @@ def test_a_part_of_a_temporary_folder_can_become_the_folder(tmp_path: Path) -> N
     assert names(tmp_path / "deep" / "best") == ["file"]
 
 
+def test_files_move_into_a_folder_that_keeps_its_others(tmp_path: Path) -> None:
+    for name, content in (("new/a", "new"), ("new/deep/b", "new"), ("old/a", "old"), ("old/c", "")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    move_files_into(tmp_path / "new", tmp_path / "old")
+    assert names(tmp_path / "old") == ["a", "c", "deep"]
+    assert (tmp_path / "old" / "a").read_text(encoding="utf-8") == "new"
+    assert names(tmp_path / "old" / "deep") == ["b"]
+
+
 def test_everything_is_synced_before_it_gets_its_name_and_the_name_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,3 +293,15 @@ def test_everything_is_synced_before_it_gets_its_name_and_the_name_afterwards(
     (first, (name, target, source), last) = done
     assert first == ("sync", source)
     assert (name, target, last) == ("name", str(tmp_path / "file.json"), ("sync", str(tmp_path)))
+
+
+def test_many_files_are_synced_at_once_before_the_folder_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = []
+    monkeypatch.setattr(os, "sync", lambda: whole.append((tmp_path / "whole").exists()))
+    with new_folder(tmp_path / "whole") as folder:
+        for number in range(65):
+            (folder / str(number)).touch()
+    assert whole == [False]
+    assert len(names(tmp_path / "whole")) == 65

@@ -21,7 +21,7 @@ from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.network.model_folder import DESCRIPTION_FILE
 from bort.ranks import SingleProcess
 from bort.report.agora_figure import draw_agora
-from bort.storage.files import read_json, write_json
+from bort.storage.files import new_folder, read_json, write_json
 from bort.tasks.judging import make_judge
 
 log = logging.getLogger(__name__)
@@ -95,12 +95,9 @@ def score_report(
 
 def _publish(source: Path, target: Path, plan: AgoraPlan) -> None:
     """The best model as an ordinary fine-tuned folder, whole or not there at all."""
-    making = target.with_name(f".{target.name}-making")
-    shutil.rmtree(making, ignore_errors=True)
-    shutil.copytree(source, making, copy_function=_link_or_copy)
-    plan.task.data.vocabulary.save(making / "vocabulary")
-    shutil.rmtree(target, ignore_errors=True)
-    os.rename(making, target)
+    with new_folder(target, replace=True, clean=True) as making:
+        shutil.copytree(source, making, copy_function=_link_or_copy, dirs_exist_ok=True)
+        plan.task.data.vocabulary.save(making / "vocabulary")
 
 
 def _link_or_copy(source: str, target: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
@@ -17,6 +15,7 @@ from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import save_model_folder
 from bort.ranks import Communicator, SingleProcess, on_rank_0
+from bort.storage.files import move_into_place, new_folder, temporary_folder
 from bort.tasks.judging import TaskData
 from bort.training.finetuning_config import FinetuningConfig
 
@@ -40,15 +39,14 @@ def make_sample_models(
     def make() -> None:
         log.info("a small Timaeus of random weights and a Socrates are made in %s", folder)
         if not timaeus.exists():
-            making = _fresh(folder / ".timaeus-making")
             mx.random.seed(0)
             model = BortModel(
                 get_architecture(architecture).replace(vocabulary_size=len(data.vocabulary))
             )
             model.initialize()
-            save_model_folder(making, model, {"vocabulary": data.vocabulary.fingerprint})
-            data.vocabulary.save(making / "vocabulary")
-            os.rename(making, timaeus)
+            with new_folder(timaeus, clean=True) as making:
+                save_model_folder(making, model, {"vocabulary": data.vocabulary.fingerprint})
+                data.vocabulary.save(making / "vocabulary")
         if not socrates.exists():
             config = FinetuningConfig(epochs=8, lr=1e-3, weight_decay=0.0, max_len=max_len)
             make_socrates(socrates, data, timaeus, config)
@@ -71,15 +69,8 @@ def make_socrates(
     Returns:
         What `run_finetuning` returns.
     """
-    making = _fresh(folder.with_name(f".{folder.name}-making"))
     start = StartingPoint(str(pretrained), "")
-    result = run_finetuning(data, start, config, making, SingleProcess())
-    os.rename(making / MODEL, folder)
-    shutil.rmtree(making)
+    with temporary_folder(folder, clean=True) as making:
+        result = run_finetuning(data, start, config, making, SingleProcess())
+        move_into_place(making / MODEL, folder)
     return result
-
-
-def _fresh(folder: Path) -> Path:
-    """Without what a killed run has left."""
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder

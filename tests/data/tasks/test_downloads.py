@@ -95,6 +95,24 @@ def test_a_zip_becomes_the_task_folder(
     assert len(site.requests) == 1
 
 
+def test_files_that_are_there_already_stay_beside_the_official_ones(
+    site: Site, tmp_path: Path
+) -> None:
+    sources = offer(site, {"CoLA": {"a": zipped(official("CoLA"))}})
+    place = task_folder(get_task("CoLA"), tmp_path)
+    place.mkdir(parents=True)
+    (place / "dev.tsv").write_text("another one's")
+    (place / "notes.txt").write_text("mine")
+    folder, done = download_task(
+        get_task("CoLA"), tmp_path, sources=sources, local_server=site.address
+    )
+    assert (folder, done) == (place, True)
+    assert (place / "dev.tsv").read_bytes() == b"dev.tsv"
+    assert (place / "notes.txt").read_text() == "mine"
+    assert set(official_files(get_task("CoLA"))) < {path.name for path in place.iterdir()}
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+
+
 def test_both_rte_live_side_by_side(site: Site, tmp_path: Path) -> None:
     sources = offer(
         site,
