@@ -86,7 +86,7 @@ def _fill(parsed: argparse.Namespace, folder: Path, config: Any, data: Any, teac
     from bort.teacher.cache import CacheKey, TeacherCache
     from bort.teacher.filling import fill_cache
 
-    temperature = config.distillation_temperature
+    temperature = config.objective.distillation_temperature
     vocabulary = RandomVocabulary(teacher.vocabulary_size)
     answers: Dict[str, Any] = {LIVE: teacher}
     filled: Dict[str, Any] = {}
@@ -97,7 +97,7 @@ def _fill(parsed: argparse.Namespace, folder: Path, config: Any, data: Any, teac
             precision="float32",
             top_k=top_k,
             temperatures=(temperature,) if top_k else (),
-            **key_fields(config, data.train, vocabulary),
+            **key_fields(data.masking, data.train, vocabulary),
         )
         began = time.perf_counter()
         fill_cache(

@@ -9,7 +9,7 @@ from typing import Any, Dict
 
 from benchmarks.output import run_benchmark
 from bort.process.command import make_parser
-from experiments.demo.plan import LONGEST_SECONDS, PLANNED_SECONDS, make_config
+from experiments.demo.plan import LONGEST_SECONDS, PLANNED_SECONDS, DemoConfig
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def _work(parsed: argparse.Namespace) -> Dict[str, Any]:
     from experiments.demo.experiment import run_demo
 
     with tempfile.TemporaryDirectory() as folder:
-        results = run_demo(make_config(None, folder=str(Path(folder) / "demo")))
+        results = run_demo(DemoConfig(folder=str(Path(folder) / "demo")))
     measured = results["seconds"]
     report = {
         "measured_seconds": measured,

@@ -54,6 +54,7 @@ def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:
     from bort.search.space import PAPER_SPACE, SearchSpace
     from bort.search.strategy import ApproximationScheme
     from bort.search.surrogates import Hyperparameters, Trial
+    from bort.text.masking_config import TokenMasks
 
     size, length = parsed.vocabulary_size, parsed.length
     sizes = {"vocabulary_size": size, "maximum_length": length}
@@ -64,8 +65,7 @@ def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:
         train_steps=parsed.train_steps,
         held_out_batches=parsed.held_out_batches,
         batch_size=parsed.batch_size,
-        mask_probability=parsed.predictions / (length - 2),
-        max_predictions=parsed.predictions,
+        masks=TokenMasks(parsed.predictions / (length - 2), parsed.predictions),
     )
     text = SearchText(
         RandomExamples(parsed.batch_size * (parsed.train_steps + 1), length, size),

@@ -56,12 +56,12 @@ def measure(parsed: argparse.Namespace, communicator: Any) -> Dict[str, Any]:
     from bort.search.questions import SearchQuestions, SearchText
     from bort.search.space import SearchSpace
     from bort.search.surrogates import Hyperparameters
-    from experiments.demo.plan import make_config
+    from experiments.demo.plan import DemoConfig
     from experiments.demo.text import open_text, prepare_text
     from experiments.demo.training import INITIALIZER_RANGE, train_teacher
 
     folder = Path(parsed.folder)
-    config = make_config(None, folder=str(folder))
+    config = DemoConfig(folder=str(folder))
     if communicator.rank == 0 and not (folder / "teacher" / "model.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
         train_teacher(config, prepare_text(config, folder), folder / "teacher")

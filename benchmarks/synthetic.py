@@ -12,6 +12,7 @@ from bort.gluon.network.model import BortModel
 from bort.gluon.pretraining.pretrain import PretrainingData
 from bort.gluon.teacher.live import GluonTeacher
 from bort.text.masking import Masking
+from bort.text.masking_config import Masks
 from bort.training.pretraining_config import PretrainingConfig
 
 
@@ -57,8 +58,7 @@ def settings(batch_size: int, length: int, predictions: int, steps: int) -> Pret
     return PretrainingConfig(
         num_steps=steps,
         batch_size=batch_size,
-        mask_probability=min(1.0, predictions / (length - 2)),
-        max_predictions=predictions,
+        masks=Masks(min(1.0, predictions / (length - 2)), predictions),
     )
 
 
@@ -89,5 +89,5 @@ def make_teacher(teacher: str, student: Architecture) -> GluonTeacher:
 
 def make_data(config: PretrainingConfig, length: int, size: int, examples: int) -> PretrainingData:
     """Random examples with the masks of `config`."""
-    masking = Masking(RandomVocabulary(size), config.masking_policy, config.order_seed)
+    masking = Masking(RandomVocabulary(size), config.masks.policy, config.order_seed)
     return PretrainingData(RandomExamples(examples, length, size), None, masking)

@@ -60,9 +60,7 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
     data = make_data(config, parsed.length, size, 16 * parsed.batch_size)
     plan = plan_batches(data.train, config, 1)
     batches = planned_batches(plan, data, config, SingleProcess(), 1)
-    objective = MaskedTokenLoss(
-        config.mlm_weight, config.teacher_ce_weight, config.distillation_temperature
-    )
+    objective = MaskedTokenLoss(config.objective)
     seconds: Dict[str, List[Tuple[float, float]]] = {name: [] for name in teachers}
     losses: Dict[str, List[np.ndarray]] = {name: [] for name in teachers}
     differences: Dict[str, List[float]] = {name: [] for name in teachers}

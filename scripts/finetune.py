@@ -18,7 +18,7 @@ from bort.process.stopping import StopRequest
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from bort.tasks.submissions import write_test_predictions
-from bort.training.finetuning_config import FinetuningConfig, FinetuningPaths, make_config
+from bort.training.finetuning_config import PRESETS, FinetuningConfig, FinetuningPaths
 
 SAMPLE_ARCHITECTURE = "2-2-64-128"
 
@@ -30,17 +30,14 @@ def main(arguments: Optional[List[str]] = None) -> None:
     )
     FinetuningPaths.add_flags(parser.add_argument_group("task and files"))
     training = parser.add_argument_group("training (defaults are those of --preset paper)")
-    FinetuningConfig.add_flags(training)
-    for action in training._group_actions:
-        action.default = None  # what is not given depends on the preset
+    FinetuningConfig.add_flags(training, preset=True)
     TaskOptions.add_flags(parser.add_argument_group("formulation"))
     run_command(parser, _work, arguments, several_ranks=True)
 
 
 def _work(parsed: argparse.Namespace) -> int:
     paths, options = FinetuningPaths.from_arguments(parsed), TaskOptions.from_arguments(parsed)
-    names = FinetuningConfig.__dataclass_fields__
-    config = make_config(paths.preset, {name: getattr(parsed, name) for name in names})
+    config = FinetuningConfig.from_arguments(parsed, PRESETS[paths.preset])
     record = get_task(paths.task_name)
     stop = StopRequest().install()
     from bort.gluon.distributed import find_communicator

@@ -10,7 +10,7 @@ import json
 import logging
 
 from bort.process.command import make_parser, run_command
-from experiments.demo.plan import DemoConfig, make_config
+from experiments.demo.plan import DemoConfig, preset_for
 
 SHOWN = ("mlm_accuracy", "mlm_loss", "perplexity", "agora", "seconds", "time_to_equal_accuracy")
 """The fields of results.json that --json prints; curves and rankings stay in the file."""
@@ -19,10 +19,7 @@ SHOWN = ("mlm_accuracy", "mlm_loss", "perplexity", "agora", "seconds", "time_to_
 def main() -> None:
     """Parse the flags and run."""
     parser = make_parser(__doc__ or "")
-    DemoConfig.add_flags(parser)
-    for action in parser._actions:
-        if action.dest not in ("help", "debug"):
-            action.default = None  # what is not given depends on the corpus
+    DemoConfig.add_flags(parser, preset=True)
     parser.add_argument(
         "--json", action="store_true", help="print the main results as JSON, the tables to stderr"
     )
@@ -30,8 +27,8 @@ def main() -> None:
 
 
 def _work(parsed: argparse.Namespace) -> int:
-    given = {name: getattr(parsed, name) for name in DemoConfig.__dataclass_fields__}
-    config = make_config(given.pop("corpus"), **given)
+    corpus = getattr(parsed, "corpus", DemoConfig().corpus)
+    config = DemoConfig.from_arguments(parsed, preset_for(corpus))
     from experiments.demo.experiment import run_demo, summary
 
     results = run_demo(config)

@@ -58,12 +58,7 @@ def _work(parsed: argparse.Namespace) -> int:
         answers=Path(paths.teacher_cache or folder / "teacher_answers"),
         latencies=Path(paths.latency_cache or folder / "latencies.json"),
         teacher=lambda: load_teacher_on(
-            config.teacher_engine,
-            config.teacher_precision,
-            paths.teacher_model,
-            checkpoint=paths.teacher_ckpt_dir,
-            random_seed=paths.teacher_random_seed,
-            vocabulary_size=len(vocabulary),
+            paths.teacher, config.teacher_runtime, vocabulary_size=len(vocabulary)
         ),
     )
     result = run_search(

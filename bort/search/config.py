@@ -9,10 +9,11 @@ from typing import List, Optional, Tuple
 from bort.errors import InputError
 from bort.search.space import PAPER_SPACE, SearchSpace, read_space
 from bort.search.surrogates import Hyperparameters
-from bort.settings.config import Config, setting
+from bort.settings.config import Config, part, setting
 from bort.storage.files import read_json
-from bort.teacher.answers import check_teacher_engine
-from bort.text.masking import MaskingPolicy
+from bort.teacher.source import TeacherRuntime, TeacherSource
+from bort.text.masking_config import TokenMasks
+from bort.training.objective import Objective
 
 STRATEGIES = ("fptas", "exhaustive", "random")
 ERRORS = ("cross_entropy", "kl", "chance")
@@ -42,16 +43,11 @@ class SearchConfig(Config):
     )
     held_out_batches: int = setting(4, "held-out batches that the error is taken on", minimum=1)
     batch_size: int = setting(8, "sequences a batch", minimum=1)
-    mlm_weight: float = setting(0.1, "weight of the masked-token loss", minimum=0.0)
-    teacher_ce_weight: float = setting(0.5, "weight of the distillation loss", above=0.0)
-    distillation_temperature: float = setting(2.0, "temperature T of the distillation", above=0.0)
+    objective: Objective = part(Objective)
     initializer_range: float = setting(
         0.02, "standard deviation of random initial weights; narrow models like more", above=0.0
     )
-    mask_probability: float = setting(
-        0.15, "share of the tokens that is predicted", above=0.0, maximum=1.0
-    )
-    max_predictions: int = setting(80, "most predictions a sequence", minimum=1)
+    masks: TokenMasks = part(TokenMasks)
     top_k: int = setting(
         0, "teacher's logits kept a position; 0 keeps all, which is exact", minimum=0
     )
@@ -83,26 +79,14 @@ class SearchConfig(Config):
     latency_threads: int = setting(
         0, "threads of the engine when inference is timed; 0: those of --threads", minimum=0
     )
-    teacher_engine: str = setting(
-        "mxnet", "what runs the teacher", choices=("mxnet", "openvino", "onnxruntime")
-    )
-    teacher_precision: str = setting(
-        "fp32",
-        "of a teacher that another engine than mxnet runs: fp32, or fast (bf16 or int8)",
-        choices=("fp32", "fast"),
-    )
+    teacher_runtime: TeacherRuntime = part(TeacherRuntime)
     threads: int = setting(1, "threads of every process; start as many ranks as cores", minimum=1)
 
     def check(self) -> None:
-        """MXNet has one precision."""
-        check_teacher_engine(self.teacher_engine, self.teacher_precision)
-
-    @property
-    def masking_policy(self) -> MaskingPolicy:
-        """The masking that the settings describe."""
-        return MaskingPolicy(
-            probability=self.mask_probability, maximum_predictions=self.max_predictions
-        )
+        """Candidates are compared with their teacher, so they learn from it."""
+        weight = self.objective.teacher_ce_weight
+        if weight == 0:
+            raise InputError(f"teacher_ce_weight is {weight!r}, allowed is more than 0.0")
 
     @property
     def trial_seeds(self) -> Tuple[int, ...]:
@@ -122,14 +106,15 @@ class SearchPaths(Config):
     vocab: Optional[str] = setting(
         None, "vocabulary (folder, file or name); default: the one stored with the shards"
     )
-    teacher_model: str = setting(
-        "roberta_24_1024_16", "the maximum point T: a GluonNLP model or a model folder"
-    )
-    teacher_ckpt_dir: Optional[str] = setting(
-        None, "weights of T: .params, or a folder that holds one; default: GluonNLP's cache"
-    )
-    teacher_random_seed: Optional[int] = setting(
-        None, "use a T of random weights drawn from this seed (to try things out)"
+    teacher: TeacherSource = part(
+        TeacherSource,
+        help={
+            "teacher_model": "the maximum point T: a GluonNLP model or a model folder",
+            "teacher_ckpt_dir": "weights of T: .params, or a folder that holds one; default: "
+            "GluonNLP's cache",
+            "teacher_random_seed": "use a T of random weights drawn from this seed (to try things "
+            "out)",
+        },
     )
     teacher_cache: Optional[str] = setting(
         None, "folder that keeps T's answers; default: teacher_answers in --output_dir"

@@ -64,7 +64,7 @@ class SearchQuestions:
         self._config = config
         self._text = text
         self.length = text.longest
-        self._masking = Masking(text.vocabulary, config.masking_policy, config.seed)
+        self._masking = Masking(text.vocabulary, config.masks.policy, config.seed)
         plan = BatchPlan(
             text.train.lengths,
             seed=config.seed,
@@ -88,8 +88,8 @@ class SearchQuestions:
         A cache that was filled for more steps serves a shorter search.
         """
         config, text = self._config, self._text
-        policy = config.masking_policy
-        temperatures = {1.0, config.distillation_temperature} if config.top_k else set()
+        policy = config.masks.policy
+        temperatures = {1.0, config.objective.distillation_temperature} if config.top_k else set()
         return {
             "train": text.train.fingerprint,
             "held_out": text.held_out.fingerprint,
@@ -184,7 +184,7 @@ class SearchQuestions:
         """
         expected = self.cache_fields()
         objective = TeacherCache.open(
-            folder, expected=expected, temperature=self._config.distillation_temperature
+            folder, expected=expected, temperature=self._config.objective.distillation_temperature
         )
         return objective, TeacherCache.open(folder, expected=expected, temperature=1.0)
 

@@ -3,6 +3,14 @@
 A configuration is a frozen dataclass that derives from `Config` and whose fields are made with
 `setting`. It is checked when it is built; flags, `--help` and the record in `run.json` all come
 from the same fields, so they cannot drift apart.
+
+Settings that several configurations need stand once, in a configuration of their own that the
+others include with `part`:
+
+    masks: MaskSettings = part(MaskSettings)
+
+In Python they are nested (`config.masks.max_predictions`). Flags and records name the settings
+alone (`--max_predictions`), in the place of the part.
 """
 
 from __future__ import annotations
@@ -11,7 +19,7 @@ import argparse
 import dataclasses
 import math
 import typing
-from typing import Any, Dict, Mapping, Optional, Sequence, Type, TypeVar, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type, TypeVar, Union
 
 from bort.errors import InputError
 
@@ -59,6 +67,16 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def part(kind: Type[C], *, help: Optional[Mapping[str, str]] = None) -> Any:
+    """A field that holds another configuration, with the defaults of its settings.
+
+    Args:
+        kind: the other configuration; all its settings have defaults.
+        help: lines for `--help` that replace those of some settings: name → text.
+    """
+    return dataclasses.field(default=kind(), metadata={"part": kind, "help": help or {}})
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
     """Base of every configuration; checks types and ranges when built.
@@ -70,7 +88,11 @@ class Config:
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):
-            value = _coerce(getattr(self, field.name), hints[field.name], field.name)
+            value = getattr(self, field.name)
+            if "part" in field.metadata:
+                _check_part(field, value)
+                continue
+            value = _coerce(value, hints[field.name], field.name)
             object.__setattr__(self, field.name, value)
             _check(field, value)
         self.check()
@@ -79,21 +101,25 @@ class Config:
         """Checks between fields; a subclass overrides it and raises `InputError`."""
 
     def as_dict(self) -> Dict[str, Any]:
-        """The fields as JSON-ready values."""
-        return {
-            field.name: list(value) if isinstance(value, tuple) else value
-            for field in dataclasses.fields(self)
-            for value in [getattr(self, field.name)]
-        }
+        """All settings as JSON-ready values, those of parts among them."""
+        values: Dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Config):
+                values.update(value.as_dict())
+            else:
+                values[field.name] = list(value) if isinstance(value, tuple) else value
+        return values
 
     def results_settings(self) -> Dict[str, Any]:
-        """The fields that can change results (all but those that only change speed)."""
+        """The settings that can change results (all but those that only change speed)."""
         values = self.as_dict()
-        return {
-            field.name: values[field.name]
-            for field in dataclasses.fields(self)
-            if not field.metadata.get("speed_only")
-        }
+        settings = _settings(type(self))
+        return {s.name: values[s.name] for s in settings if not s.field.metadata["speed_only"]}
+
+    def replace(self: C, **changes: Any) -> C:
+        """A copy with some settings changed, those of parts among them, checked again."""
+        return self.from_dict({**self.as_dict(), **changes}, type(self).__name__)
 
     @classmethod
     def defaults(cls) -> Dict[str, Any]:
@@ -102,24 +128,82 @@ class Config:
 
     @classmethod
     def from_dict(cls: Type[C], values: Mapping[str, Any], source: str) -> C:
-        """Build from a mapping; unknown keys are refused and `source` is named."""
-        known = {field.name for field in dataclasses.fields(cls)}
+        """Build from settings by name; unknown ones are refused and `source` is named."""
+        known = {one.name for one in _settings(cls)}
         for name in values:
             if name not in known:
                 raise InputError(f"{source}: unknown setting {name!r}, known are {sorted(known)}")
-        return cls(**values)
+        return _build(cls, values)
 
     @classmethod
-    def add_flags(cls, parser: argparse._ActionsContainer) -> None:
-        """Add one flag a field to `parser` (or to a group of one)."""
-        hints = typing.get_type_hints(cls)
-        for field in dataclasses.fields(cls):
-            _add_flag(parser, field, hints[field.name])
+    def add_flags(cls, parser: argparse._ActionsContainer, *, preset: bool = False) -> None:
+        """Add one flag a setting to `parser` (or to a group of one).
+
+        Args:
+            parser: takes the flags.
+            preset: leave flags that are not given to the preset of `from_arguments`.
+        """
+        for one in _settings(cls):
+            _add_flag(parser, one, preset)
 
     @classmethod
-    def from_arguments(cls: Type[C], arguments: argparse.Namespace) -> C:
-        """Build from parsed flags; flags of other configurations are ignored."""
-        return cls(**{f.name: getattr(arguments, f.name) for f in dataclasses.fields(cls)})
+    def from_arguments(
+        cls: Type[C], arguments: argparse.Namespace, preset: Optional[Mapping[str, Any]] = None
+    ) -> C:
+        """Build from parsed flags; flags of other configurations are ignored.
+
+        Args:
+            arguments: the parsed flags.
+            preset: values of settings whose flags are not given; needs flags that were added with
+                `preset=True`.
+
+        Raises:
+            InputError: a value is not allowed.
+        """
+        given = {
+            one.name: getattr(arguments, one.name)
+            for one in _settings(cls)
+            if preset is None or hasattr(arguments, one.name)
+        }
+        return cls.from_dict({**(preset or {}), **given}, "preset")
+
+
+class _Setting(NamedTuple):
+    """A setting of a configuration or of one of its parts."""
+
+    name: str
+    field: Any
+    hint: Any
+    help: str
+
+
+def _settings(kind: Any) -> List[_Setting]:
+    """The settings of a configuration in their order, those of a part in its place."""
+    hints = typing.get_type_hints(kind)
+    found: List[_Setting] = []
+    for field in dataclasses.fields(kind):
+        inside = field.metadata.get("part")
+        if inside is None:
+            found.append(_Setting(field.name, field, hints[field.name], field.metadata["help"]))
+            continue
+        texts = field.metadata["help"]
+        found += [one._replace(help=texts.get(one.name, one.help)) for one in _settings(inside)]
+    names = [one.name for one in found]
+    assert len(set(names)) == len(names), f"{kind.__name__} has a setting twice: {names}"
+    return found
+
+
+def _build(kind: Type[C], values: Mapping[str, Any]) -> C:
+    """A configuration from settings by name, which its parts take their own from."""
+    fields: Dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        inside = field.metadata.get("part")
+        if inside is not None:
+            own = {one.name for one in _settings(inside)}
+            fields[field.name] = _build(inside, {n: v for n, v in values.items() if n in own})
+        elif field.name in values:
+            fields[field.name] = values[field.name]
+    return kind(**fields)
 
 
 def defaults_of(kind: Any) -> Dict[str, Any]:
@@ -130,7 +214,9 @@ def defaults_of(kind: Any) -> Dict[str, Any]:
     """
     values: Dict[str, Any] = {}
     for field in dataclasses.fields(kind):
-        if field.default is not dataclasses.MISSING:
+        if isinstance(field.default, Config):
+            values.update(defaults_of(type(field.default)))
+        elif field.default is not dataclasses.MISSING:
             formerly = field.metadata.get("formerly")
             value = field.default if formerly is None else formerly
             values[field.name] = list(value) if isinstance(value, tuple) else value
@@ -147,16 +233,17 @@ def parse_boolean(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"{text!r} is not a boolean, allowed are true and false")
 
 
-def _add_flag(parser: argparse._ActionsContainer, field: Any, hint: Any) -> None:
-    kind, optional, many = _unwrap(hint)
+def _add_flag(parser: argparse._ActionsContainer, one: _Setting, preset: bool) -> None:
+    field = one.field
+    kind, optional, many = _unwrap(one.hint)
     meta = field.metadata
     names = ["--" + field.name, *("--" + alias for alias in meta["aliases"])]
     options: Dict[str, Any] = {"dest": field.name}
-    text = meta["help"].replace("%", "%%")
+    text = one.help.replace("%", "%%")
     if field.default is _REQUIRED:
         options["required"] = True
     else:
-        options["default"] = field.default
+        options["default"] = argparse.SUPPRESS if preset else field.default
         shown = field.default if field.default not in (None, ()) else "none"
         text += f" (default: {shown})"
     if kind is bool:
@@ -182,6 +269,12 @@ def _unwrap(hint: Any) -> Any:
         many = True
         hint = typing.get_args(hint)[0]
     return hint, optional, many
+
+
+def _check_part(field: Any, value: Any) -> None:
+    kind = field.metadata["part"]
+    if not isinstance(value, kind):
+        raise InputError(f"{field.name} is {value!r}, allowed is a {kind.__name__}")
 
 
 def _coerce(value: Any, hint: Any, name: str) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from bort.architecture import Architecture
-from bort.errors import InputError
 from bort.text.examples import MaskedBatch
 
 
@@ -44,11 +43,3 @@ class LiveTeacher(TeacherAnswers, Protocol):
     architecture: Architecture
     engine: str
     precision: str
-
-
-def check_teacher_engine(engine: str, precision: str) -> None:
-    """Raise `InputError` for a precision that an engine does not have."""
-    if engine == "mxnet" and precision != "fp32":
-        raise InputError(
-            f"teacher_precision is {precision!r}, teacher_engine mxnet allows 'fp32' alone"
-        )

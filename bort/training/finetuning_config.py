@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Mapping, Optional
 
-from bort.errors import InputError
 from bort.settings.config import Config, setting
 
 HEADS = ("paper", "release")
@@ -128,16 +127,3 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """Named sets of settings: the defaults, and the values of the original release's script."""
-
-
-def make_config(preset: str, given: Mapping[str, Any]) -> FinetuningConfig:
-    """The settings of a preset with those that were given in their place.
-
-    Raises:
-        InputError: an unknown preset, a value out of range.
-    """
-    if preset not in PRESETS:
-        raise InputError(f"preset is {preset!r}, allowed are {', '.join(PRESETS)}")
-    values: Dict[str, Any] = dict(PRESETS[preset])
-    values.update({name: value for name, value in given.items() if value is not None})
-    return FinetuningConfig(**values)

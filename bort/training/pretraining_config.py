@@ -6,9 +6,10 @@ import dataclasses
 from typing import Optional
 
 from bort.errors import InputError
-from bort.settings.config import Config, setting
-from bort.teacher.answers import check_teacher_engine
-from bort.text.masking import MaskingPolicy
+from bort.settings.config import Config, part, setting
+from bort.teacher.source import TeacherRuntime, TeacherSource
+from bort.text.masking_config import Masks
+from bort.training.objective import Objective
 from bort.training.schedule import SCHEDULES
 
 
@@ -17,7 +18,7 @@ class PretrainingConfig(Config):
     """Settings of one pre-training run.
 
     Defaults are those of the release where it states one (arXiv 2010.10499 leaves them open):
-    weights 0.1 and 0.5, temperature 2, learning rate 1e-4, weight decay 0.01, epsilon 1e-6,
+    the objective's, learning rate 1e-4, weight decay 0.01, epsilon 1e-6,
     clipping at 1, warm-up over 1 % of the steps, at most 2 M steps.
     """
 
@@ -53,28 +54,15 @@ class PretrainingConfig(Config):
     initializer_range: float = setting(
         0.02, "standard deviation of random initial weights; narrow models like more", above=0.0
     )
-    mlm_weight: float = setting(0.1, "weight of the masked-token loss", minimum=0.0)
-    teacher_ce_weight: float = setting(0.5, "weight of the distillation loss", minimum=0.0)
-    distillation_temperature: float = setting(2.0, "temperature T of the distillation", above=0.0)
-    mask_probability: float = setting(
-        0.15, "share of the tokens that is predicted", above=0.0, maximum=1.0
-    )
-    max_predictions: int = setting(80, "most predictions a sequence", minimum=1)
-    whole_word_mask: bool = setting(False, "hide whole words")
+    objective: Objective = part(Objective)
+    masks: Masks = part(Masks)
     mask_epochs: Optional[int] = setting(
         None, "masks repeat after this many passes over the data; default: never", minimum=1
     )
     dtype: str = setting(
         "float32", "float16 needs a GPU; dynamic loss scaling", choices=("float32", "float16")
     )
-    teacher_engine: str = setting(
-        "mxnet", "what runs the teacher", choices=("mxnet", "openvino", "onnxruntime")
-    )
-    teacher_precision: str = setting(
-        "fp32",
-        "of a teacher that another engine than mxnet runs: fp32, or fast (bf16 or int8)",
-        choices=("fp32", "fast"),
-    )
+    teacher_runtime: TeacherRuntime = part(TeacherRuntime)
     batch_size_eval: int = setting(8, "sequences a rank in evaluation", minimum=1, speed_only=True)
     log_interval: int = setting(10, "steps between records", minimum=1, speed_only=True)
     ckpt_interval: int = setting(250, "steps between checkpoints", minimum=1, speed_only=True)
@@ -82,12 +70,6 @@ class PretrainingConfig(Config):
         1000, "steps between evaluations (and one at the end)", minimum=1, speed_only=True
     )
     keep_checkpoints: int = setting(3, "newest checkpoints kept", minimum=1, speed_only=True)
-
-    def check(self) -> None:
-        """A loss needs a weight above 0."""
-        if self.mlm_weight == 0 and self.teacher_ce_weight == 0:
-            raise InputError("mlm_weight and teacher_ce_weight are both 0, one must be above 0")
-        check_teacher_engine(self.teacher_engine, self.teacher_precision)
 
     @property
     def order_seed(self) -> int:
@@ -98,15 +80,6 @@ class PretrainingConfig(Config):
     def warmup_steps(self) -> int:
         """Steps of the warm-up, rounded."""
         return round(self.num_steps * self.warmup_ratio)
-
-    @property
-    def masking_policy(self) -> MaskingPolicy:
-        """The masking that the settings describe."""
-        return MaskingPolicy(
-            probability=self.mask_probability,
-            maximum_predictions=self.max_predictions,
-            whole_words=self.whole_word_mask,
-        )
 
     def mask_epoch(self, epoch: int) -> int:
         """The epoch whose masks are used in a pass over the data, counted from 0."""
@@ -131,14 +104,9 @@ class PretrainingPaths(Config):
     initial_model: Optional[str] = setting(
         None, "start from this model (folder or .params) instead of random weights"
     )
-    teacher_model: str = setting(
-        "roberta_24_1024_16", "a GluonNLP model, a model folder, or none (self-supervised)"
-    )
-    teacher_ckpt_dir: Optional[str] = setting(
-        None, "teacher weights: .params, or a folder that holds one; default: GluonNLP's cache"
-    )
-    teacher_random_seed: Optional[int] = setting(
-        None, "use a teacher of random weights drawn from this seed (to try things out)"
+    teacher: TeacherSource = part(
+        TeacherSource,
+        help={"teacher_model": "a GluonNLP model, a model folder, or none (self-supervised)"},
     )
     teacher_cache: Optional[str] = setting(
         None, "answers that scripts/cache_teacher_answers.py has kept; no teacher is loaded"
@@ -153,10 +121,11 @@ class PretrainingPaths(Config):
         """Answers come from a cache or from a network."""
         if self.teacher_cache is None:
             return
+        teacher = self.teacher
         given = {
-            "teacher_ckpt_dir": self.teacher_ckpt_dir,
-            "teacher_random_seed": self.teacher_random_seed,
-            "teacher_model": "none" if self.teacher_model.lower() == "none" else None,
+            "teacher_ckpt_dir": teacher.teacher_ckpt_dir,
+            "teacher_random_seed": teacher.teacher_random_seed,
+            "teacher_model": "none" if teacher.teacher_model.lower() == "none" else None,
         }
         for name, value in given.items():
             if value is not None:

@@ -88,10 +88,6 @@ REAL_ENGLISH_SECONDS = 1_500.0
 """How long real English takes on two cores, roughly; said before it starts."""
 
 
-def make_config(corpus: Optional[str], **changes: object) -> DemoConfig:
-    """The sizes for a corpus: the defaults for generated English, larger ones for any other."""
-    values = {} if corpus in (None, GENERATED) else dict(REAL_ENGLISH)
-    values.update({name: value for name, value in changes.items() if value is not None})
-    if corpus is not None:
-        values["corpus"] = corpus
-    return DemoConfig(**values)  # type: ignore[arg-type]
+def preset_for(corpus: str) -> Mapping[str, object]:
+    """The sizes for a corpus where they are not the defaults, which fit generated English."""
+    return {} if corpus == GENERATED else REAL_ENGLISH

@@ -22,6 +22,7 @@ from bort.text.examples import ExampleSource
 from bort.text.masking import Masking
 from bort.text.vocabulary import Vocabulary
 from bort.training.clock import TrainingClock
+from bort.training.objective import WITHOUT_TEACHER, Objective
 from bort.training.pretraining_config import PretrainingConfig
 from experiments.demo.plan import DemoConfig
 
@@ -56,7 +57,7 @@ class Text:
 
     def with_masks(self, config: PretrainingConfig) -> PretrainingData:
         """The data of a run, masked as its settings say."""
-        masking = Masking(self.vocabulary, config.masking_policy, config.order_seed)
+        masking = Masking(self.vocabulary, config.masks.policy, config.order_seed)
         return PretrainingData(self.train, self.held_out, masking)
 
 
@@ -93,8 +94,7 @@ def teacher_settings(config: DemoConfig) -> PretrainingConfig:
         warmup_ratio=0.1,
         dropout=config.dropout,
         initializer_range=INITIALIZER_RANGE,
-        mlm_weight=1.0,
-        teacher_ce_weight=0.0,
+        objective=WITHOUT_TEACHER,
         eval_interval=max(1, config.teacher_steps // 4),
         log_interval=50,
     )
@@ -105,7 +105,6 @@ def student_settings(config: DemoConfig, seed: int, distilled: bool) -> Pretrain
 
     By distillation with the paper's weights; self-supervised with the masked-token loss alone.
     """
-    weights = {} if distilled else {"mlm_weight": 1.0, "teacher_ce_weight": 0.0}
     return PretrainingConfig(
         seed=config.seed + 1 + seed,
         data_seed=config.seed,
@@ -118,7 +117,7 @@ def student_settings(config: DemoConfig, seed: int, distilled: bool) -> Pretrain
         initializer_range=INITIALIZER_RANGE,
         eval_interval=max(1, config.student_steps // config.evaluations),
         log_interval=50,
-        **weights,  # type: ignore[arg-type]
+        objective=Objective() if distilled else WITHOUT_TEACHER,
     )
 
 

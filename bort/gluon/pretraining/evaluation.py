@@ -16,6 +16,7 @@ from bort.text.asking import batches_by_rows
 from bort.text.batches import make_batch
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import EVALUATION_EPOCH, Masking
+from bort.training.objective import WITHOUT_TEACHER
 
 LARGEST_EXPONENT = 700.0
 
@@ -71,7 +72,7 @@ def score_masked_tokens(
         communicator: adds up the ranks.
         context: where to compute.
     """
-    objective = MaskedTokenLoss(1.0, 0.0, 1.0)
+    objective = MaskedTokenLoss(WITHOUT_TEACHER)
     objective.hybridize()
     sums = np.zeros(3, dtype="float64")
     for batch in batches:

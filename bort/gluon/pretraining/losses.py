@@ -6,11 +6,13 @@ from typing import Any
 
 from mxnet.gluon import HybridBlock
 
+from bort.training.objective import Objective
+
 
 class MaskedTokenLoss(HybridBlock):
     """Sums over the masked positions of the masked-token and the distillation loss.
 
-    `mlm_weight · CE(student, token) + teacher_weight · T² · KL(softmax(t/T) ‖ softmax(s/T))`
+    `mlm_weight · CE(student, token) + teacher_ce_weight · T² · KL(softmax(t/T) ‖ softmax(s/T))`
 
     KL and cross-entropy differ by the teacher's entropy only, so their gradients are equal:
     `T · (softmax(s/T) − softmax(t/T))` a position; KL is 0 when student and teacher agree.
@@ -18,6 +20,9 @@ class MaskedTokenLoss(HybridBlock):
 
     Source: arXiv 1503.02531, section 2; arXiv 2010.10499, section 4. Differs from the release,
     which feeds probabilities into a loss that takes logits and averages over the vocabulary.
+
+    Args:
+        objective: the weights and the temperature T.
 
     Inputs:
         - logits: (B, P, V), of the student.
@@ -30,13 +35,11 @@ class MaskedTokenLoss(HybridBlock):
         number of right predictions, each summed over the positions of weight 1.
     """
 
-    def __init__(
-        self, mlm_weight: float, teacher_weight: float, temperature: float, **kwargs: Any
-    ) -> None:
+    def __init__(self, objective: Objective, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._mlm_weight = mlm_weight
-        self._teacher_weight = teacher_weight
-        self._temperature = temperature
+        self._mlm_weight = objective.mlm_weight
+        self._teacher_weight = objective.teacher_ce_weight
+        self._temperature = objective.distillation_temperature
 
     def hybrid_forward(
         self, F: Any, logits: Any, labels: Any, weights: Any, teacher_logits: Any = None

@@ -93,7 +93,7 @@ def run_pretraining(
         return writer
 
     data = PretrainingData(
-        train, validation, Masking(vocabulary, config.masking_policy, config.order_seed)
+        train, validation, Masking(vocabulary, config.masks.policy, config.order_seed)
     )
     result = pretrain(
         model,
@@ -165,15 +165,12 @@ def build_student(
 def _build_teacher(
     paths: PretrainingPaths, config: PretrainingConfig, context: mx.Context, vocabulary_size: int
 ) -> Optional[TeacherAnswers]:
-    if paths.teacher_model.lower() == "none":
+    if paths.teacher.teacher_model.lower() == "none":
         _refuse_engine(config, "teacher_model is 'none'")
         return None
     return load_teacher_on(
-        config.teacher_engine,
-        config.teacher_precision,
-        paths.teacher_model,
-        checkpoint=paths.teacher_ckpt_dir,
-        random_seed=paths.teacher_random_seed,
+        paths.teacher,
+        config.teacher_runtime,
         vocabulary_size=vocabulary_size,
         context=context,
         dtype=config.dtype,
@@ -181,10 +178,9 @@ def _build_teacher(
 
 
 def _refuse_engine(config: PretrainingConfig, why: str) -> None:
-    if config.teacher_engine != "mxnet":
-        raise InputError(
-            f"teacher_engine is {config.teacher_engine!r} and {why}: no engine runs a teacher then"
-        )
+    engine = config.teacher_runtime.teacher_engine
+    if engine != "mxnet":
+        raise InputError(f"teacher_engine is {engine!r} and {why}: no engine runs a teacher then")
 
 
 def _check_vocabulary(source: Optional[ExampleSource], vocabulary: Vocabulary) -> None:

@@ -92,11 +92,9 @@ class DistillationTrainer(FlatTrainer):
         super().__init__(model, config, communicator, context, clock)
         self.model = model
         self.config = config
-        self.teacher = teacher if config.teacher_ce_weight > 0 else None
+        self.teacher = teacher if config.objective.teacher_ce_weight > 0 else None
         self._student = StudentPass(model, self.flat, context)
-        self._objective = MaskedTokenLoss(
-            config.mlm_weight, config.teacher_ce_weight, config.distillation_temperature
-        )
+        self._objective = MaskedTokenLoss(config.objective)
         self._objective.hybridize(static_alloc=True)
         self.synchronise()
 

@@ -133,11 +133,7 @@ def training_settings(
         clip=theta.clip,
         dropout=0.0,
         initializer_range=config.initializer_range,
-        mlm_weight=config.mlm_weight,
-        teacher_ce_weight=config.teacher_ce_weight,
-        distillation_temperature=config.distillation_temperature,
-        mask_probability=config.mask_probability,
-        max_predictions=config.max_predictions,
+        objective=config.objective,
     )
 
 

@@ -19,21 +19,20 @@ from bort.teacher.filling import FillHooks, fill_cache
 from bort.text.batches import make_batch
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
+from bort.text.padding import rounded_up
 from bort.text.vocabulary import Vocabulary
 from bort.training.pretraining_config import PretrainingConfig
 
 
-def key_fields(
-    config: PretrainingConfig, train: ExampleSource, vocabulary: Vocabulary
-) -> Dict[str, Any]:
-    """The fields of `CacheKey` that the settings of a run decide (all but `mask_epochs`)."""
-    policy = config.masking_policy
+def key_fields(masking: Masking, train: ExampleSource, vocabulary: Vocabulary) -> Dict[str, Any]:
+    """The fields of `CacheKey` that masks and data decide (all but `mask_epochs`)."""
+    policy = masking.policy
     return {
         "train": train.fingerprint,
         "vocabulary": vocabulary.fingerprint,
         "vocabulary_size": len(vocabulary),
-        "mask_seed": config.order_seed,
-        "length": padded_length(train),
+        "mask_seed": masking.seed,
+        "length": row_length(train),
         "mask_probability": policy.probability,
         "max_predictions": policy.maximum_predictions,
         "whole_word_mask": policy.whole_words,
@@ -42,9 +41,9 @@ def key_fields(
     }
 
 
-def padded_length(train: ExampleSource) -> int:
+def row_length(train: ExampleSource) -> int:
     """Tokens to which the longest example is padded, as `BatchPlan` does it: a multiple of 8."""
-    return -(-int(np.max(train.lengths)) // 8) * 8
+    return rounded_up(int(np.max(train.lengths)))
 
 
 def open_teacher_cache(
@@ -58,10 +57,11 @@ def open_teacher_cache(
     Raises:
         InputError: a cache of other data, masks or temperatures, or a damaged one.
     """
+    masking = Masking(vocabulary, config.masks.policy, config.order_seed)
     cache = TeacherCache.open(
         folder,
-        expected=key_fields(config, train, vocabulary),
-        temperature=config.distillation_temperature,
+        expected=key_fields(masking, train, vocabulary),
+        temperature=config.objective.distillation_temperature,
     )
     covered = cache.key.mask_epochs
     if config.mask_epochs not in (None, covered):
@@ -90,22 +90,19 @@ def cache_teacher_answers(
     if config.dtype == "float16" and context.device_type != "gpu":
         raise InputError("dtype is 'float16', which needs a GPU; allowed on a CPU is 'float32'")
     teacher = load_teacher_on(
-        config.teacher_engine,
-        config.teacher_precision,
-        config.teacher_model,
-        checkpoint=config.teacher_ckpt_dir,
-        random_seed=config.teacher_random_seed,
+        config.teacher,
+        config.teacher_runtime,
         vocabulary_size=len(vocabulary),
         context=context,
         dtype=config.dtype,
     )
-    length = padded_length(train)
+    length = row_length(train)
     if length > teacher.architecture.maximum_length:
         raise InputError(
             f"the examples are up to {length} tokens long, the teacher takes "
             f"{teacher.architecture.maximum_length} (--max_seq_length of the data)"
         )
-    masks = config.masks
+    masking = Masking(vocabulary, config.masks.policy, config.seed)
     key = CacheKey(
         teacher=teacher.fingerprint,
         engine=teacher.engine,
@@ -114,7 +111,7 @@ def cache_teacher_answers(
         top_k=config.top_k,
         temperatures=config.temperatures if config.top_k else (),
         dtype=config.cache_dtype,
-        **key_fields(masks, train, vocabulary),
+        **key_fields(masking, train, vocabulary),
     )
     progress = RowProgress("teacher's answers", communicator.rank == 0)
     try:
@@ -122,7 +119,7 @@ def cache_teacher_answers(
             folder,
             key,
             every_row(len(train), config.mask_epochs),
-            batch_maker(train, Masking(vocabulary, masks.masking_policy, masks.order_seed), key),
+            batch_maker(train, masking, key),
             teacher,
             batch_size=config.batch_size,
             rows_per_part=config.rows_per_part,

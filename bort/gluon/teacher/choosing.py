@@ -14,17 +14,14 @@ from bort.gluon.network.array_network import as_arrays
 from bort.gluon.teacher.live import load_teacher
 from bort.network.array_network import ArrayNetwork
 from bort.process.threads import set_thread_count
-from bort.storage.files import PathLike
 from bort.teacher.answers import LiveTeacher
+from bort.teacher.source import TeacherRuntime, TeacherSource
 
 
 def load_teacher_on(
-    engine: str,
-    precision: str,
-    name_or_path: str,
+    source: TeacherSource,
+    runtime: TeacherRuntime,
     *,
-    checkpoint: Optional[PathLike] = None,
-    random_seed: Optional[int] = None,
     vocabulary_size: Optional[int] = None,
     context: Optional[mx.Context] = None,
     dtype: str = "float32",
@@ -32,19 +29,22 @@ def load_teacher_on(
     """Make a teacher.
 
     Args:
-        engine: `mxnet`, `openvino` or `onnxruntime`; the last two run on the CPU, with as many
-            threads as MXNet has.
-        precision: of another engine than MXNet, `fp32` or `fast`.
-        name_or_path: see `load_teacher`; for another engine also an exported folder.
-        checkpoint, random_seed, vocabulary_size, context: see `load_teacher`.
+        source: where its architecture and weights come from; `teacher_model` is what
+            `load_teacher` takes, or for another engine also an exported folder.
+        runtime: what runs it; engines other than MXNet run on the CPU, with as many threads as
+            MXNet has.
+        vocabulary_size, context: see `load_teacher`.
         dtype: in which MXNet runs it.
 
     Raises:
         InputError: as `load_teacher`; the engine is not installed.
     """
+    name, checkpoint = source.teacher_model, source.teacher_ckpt_dir
+    random_seed = source.teacher_random_seed
+    engine, precision = runtime.teacher_engine, runtime.teacher_precision
     if engine == MXNET:
         return load_teacher(
-            name_or_path,
+            name,
             checkpoint=checkpoint,
             random_seed=random_seed,
             vocabulary_size=vocabulary_size,
@@ -53,13 +53,13 @@ def load_teacher_on(
         )
     require_engine(engine)
     threads = set_thread_count()
-    if Path(name_or_path).is_dir() and checkpoint is None and random_seed is None:
-        return teacher_of_folder(Path(name_or_path), engine, precision, threads)
+    if Path(name).is_dir() and checkpoint is None and random_seed is None:
+        return teacher_of_folder(Path(name), engine, precision, threads)
 
     def network() -> ArrayNetwork:
         # MXNet's copy of the weights is gone when this returns.
         teacher = load_teacher(
-            name_or_path,
+            name,
             checkpoint=checkpoint,
             random_seed=random_seed,
             vocabulary_size=vocabulary_size,

@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
+from bort.process.command import make_parser
 from bort.report.learning_curves import Curve
 from experiments.demo.agora import lines
 from experiments.demo.experiment import _clear, summary
-from experiments.demo.plan import LONGEST_SECONDS, PLANNED_SECONDS, make_config
+from experiments.demo.plan import (
+    GENERATED,
+    LONGEST_SECONDS,
+    PLANNED_SECONDS,
+    DemoConfig,
+    preset_for,
+)
 from experiments.demo.results import save, summarise, table
 from experiments.demo.training import Selection, evenly_chosen, student_settings, teacher_settings
 from tests.text.toy import ToyExamples
@@ -44,33 +51,42 @@ def planned_training_seconds(config):
 
 def test_the_planned_stages_fit_into_ten_minutes():
     assert sum(PLANNED_SECONDS.values()) <= LONGEST_SECONDS
-    for stage, seconds in planned_training_seconds(make_config(None)).items():
+    for stage, seconds in planned_training_seconds(DemoConfig()).items():
         assert seconds <= PLANNED_SECONDS[stage], stage
 
 
 def test_the_plan_counts_the_steps_that_are_made():
-    config = make_config(None)
+    config = DemoConfig()
     assert teacher_settings(config).num_steps == config.teacher_steps
     assert student_settings(config, 0, True).num_steps == config.student_steps
-    longer = make_config(None, teacher_steps=10 * config.teacher_steps)
+    longer = DemoConfig(teacher_steps=10 * config.teacher_steps)
     assert planned_training_seconds(longer)["teacher"] > PLANNED_SECONDS["teacher"]
 
 
 def test_students_differ_in_their_seed_and_share_text_and_masks():
-    config = make_config(None)
+    config = DemoConfig()
     one, other = student_settings(config, 0, True), student_settings(config, 1, True)
     assert one.seed != other.seed
     assert one.order_seed == other.order_seed
     alone = student_settings(config, 0, False)
     assert (alone.seed, alone.order_seed) == (one.seed, one.order_seed)
-    assert alone.teacher_ce_weight == 0
+    assert alone.objective.teacher_ce_weight == 0
 
 
 def test_another_corpus_gets_larger_sizes_and_flags_win():
-    assert make_config("python-docs").teacher_steps > make_config(None).teacher_steps
-    assert make_config("python-docs", teacher_steps=7).teacher_steps == 7
+    def parse(*flags):
+        parser = make_parser("")
+        DemoConfig.add_flags(parser, preset=True)
+        parsed = parser.parse_args(flags)
+        return DemoConfig.from_arguments(parsed, preset_for(getattr(parsed, "corpus", GENERATED)))
+
+    assert parse() == DemoConfig()
+    larger = parse("--corpus", "python-docs")
+    assert larger.corpus == "python-docs"
+    assert larger.teacher_steps > DemoConfig().teacher_steps
+    assert parse("--corpus", "python-docs", "--teacher_steps", "7").teacher_steps == 7
     with pytest.raises(InputError, match="seeds"):
-        make_config(None, seeds=0)
+        parse("--seeds", "0")
 
 
 def curve(*values):

@@ -19,7 +19,7 @@ from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.ranks import SingleProcess
 from bort.text.asking import PaddedInputs, shared_outputs
 from bort.text.padding import pad_rows
-from bort.training.finetuning_config import FinetuningConfig, make_config
+from bort.training.finetuning_config import PRESETS, FinetuningConfig, FinetuningPaths
 from tests.gluon.training.checkpoint_samples import forget_setting
 from tests.text.toy_labelled import ToyLabelled
 
@@ -247,9 +247,9 @@ def test_a_loss_that_is_not_finite_names_step_and_inputs():
 
 
 def test_presets_are_the_defaults_and_the_releases_values():
-    assert make_config("paper", {}) == FinetuningConfig()
-    release = make_config("release", {"epochs": 7, "seed": None})
+    assert FinetuningConfig.from_dict(PRESETS["paper"], "paper") == FinetuningConfig()
+    release = FinetuningConfig.from_dict({**PRESETS["release"], "epochs": 7}, "release")
     assert (release.lr, release.weight_decay, release.warmup_ratio) == (5e-5, 110.0, 0.45)
     assert (release.seed, release.early_stop, release.epochs) == (2, 200, 7)
-    with pytest.raises(InputError, match="preset is 'other'"):
-        make_config("other", {})
+    with pytest.raises(InputError, match="preset is 'other', allowed are paper, release"):
+        FinetuningPaths(task_name="CoLA", preset="other")

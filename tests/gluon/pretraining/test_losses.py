@@ -8,6 +8,7 @@ import pytest
 from mxnet import autograd
 
 from bort.gluon.pretraining.losses import MaskedTokenLoss
+from bort.training.objective import Objective
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -19,8 +20,8 @@ def draw(shape, seed, scale=2.0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32") * scale
 
 
-def evaluate(student, teacher, labels, weights, **settings):
-    loss = MaskedTokenLoss(**settings)
+def evaluate(student, teacher, labels, weights, objective):
+    loss = MaskedTokenLoss(objective)
     logits = mx.nd.array(student)
     logits.attach_grad()
     with autograd.record():
@@ -43,9 +44,7 @@ def test_gradient_is_the_closed_form(temperature, mlm_weight, teacher_weight):
         teacher,
         labels,
         weights,
-        mlm_weight=mlm_weight,
-        teacher_weight=teacher_weight,
-        temperature=temperature,
+        Objective(mlm_weight, teacher_weight, temperature),
     )
     distillation = temperature * (softmax(student / temperature) - softmax(teacher / temperature))
     token = softmax(student) - np.eye(11)[labels]
@@ -70,9 +69,7 @@ def test_a_student_equal_to_its_teacher_has_no_loss_and_no_gradient():
         same,
         np.zeros((1, 4)),
         np.ones((1, 4)),
-        mlm_weight=0.0,
-        teacher_weight=1.0,
-        temperature=2.0,
+        Objective(0.0, 1.0, 2.0),
     )
     assert abs(values[0]) < 1e-4
     assert np.abs(gradient).max() < 1e-5
@@ -90,9 +87,7 @@ def test_the_distillation_gradient_does_not_shrink_with_the_vocabulary():
                 teacher,
                 labels,
                 weights,
-                mlm_weight=mlm_weight,
-                teacher_weight=teacher_weight,
-                temperature=2.0,
+                Objective(mlm_weight, teacher_weight, 2.0),
             )
             norms.append(np.linalg.norm(gradient))
         assert 0.05 < norms[1] / norms[0] < 5
@@ -108,9 +103,7 @@ def test_with_the_teacher_alone_the_student_becomes_the_teacher():
             teacher,
             labels,
             weights,
-            mlm_weight=0.0,
-            teacher_weight=1.0,
-            temperature=2.0,
+            Objective(0.0, 1.0, 2.0),
         )
         student = student - 0.5 * gradient
     np.testing.assert_allclose(softmax(student), softmax(teacher), atol=1e-3)

@@ -16,6 +16,7 @@ from bort.gluon.network.parameters import save_parameters
 from bort.gluon.pretraining.run import build_student, run_pretraining
 from bort.gluon.teacher.live import only_parameters
 from bort.ranks import SingleProcess
+from bort.teacher.source import TeacherSource
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
 from tests.gluon.pretraining.test_trainer import BASE, make_data
 from tests.text.toy import ToyVocabulary
@@ -53,7 +54,7 @@ def run(folder, stop_at=0, resume=False, **settings):
             data="unused",
             ckpt_dir=str(folder),
             architecture="1-2-16-32",
-            teacher_model="none",
+            teacher=TeacherSource("none"),
             resume=resume,
             cpu_only=True,
         ),

@@ -26,6 +26,7 @@ from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.gluon.training.flat_trainer import dropout_seed
 from bort.ranks import SingleProcess
 from bort.text.masking import Masking
+from bort.training.objective import WITHOUT_TEACHER
 from bort.training.pretraining_config import PretrainingConfig
 from tests.gluon.training.checkpoint_samples import forget_setting
 from tests.text.toy import ToyExamples, ToyVocabulary
@@ -55,7 +56,7 @@ def make_teacher(seed=9):
 
 
 def make_data(config=BASE, count=50, stride=7):
-    masking = Masking(ToyVocabulary(), config.masking_policy, config.order_seed)
+    masking = Masking(ToyVocabulary(), config.masks.policy, config.order_seed)
     train = ToyExamples(count, stride=stride)
     return PretrainingData(train, ToyExamples(13, seed=1, stride=stride), masking)
 
@@ -92,9 +93,7 @@ def test_repeated_runs_are_equal_bit_for_bit_and_seeds_matter():
 
 
 def test_a_student_learns_to_predict():
-    config = dataclasses.replace(
-        BASE, num_steps=150, teacher_ce_weight=0.0, mlm_weight=1.0, batch_size=16
-    )
+    config = dataclasses.replace(BASE, num_steps=150, objective=WITHOUT_TEACHER, batch_size=16)
     _, reports = run_steps(config, steps=150, count=400, stride=0)
     assert np.mean([r.mlm_loss for r in reports[:5]]) > 3.9
     assert np.mean([r.mlm_loss for r in reports[-10:]]) < 2.0

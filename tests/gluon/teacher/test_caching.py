@@ -20,7 +20,7 @@ from bort.gluon.teacher.caching import (
     every_row,
     key_fields,
     open_teacher_cache,
-    padded_length,
+    row_length,
 )
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.ranks import SingleProcess
@@ -52,7 +52,7 @@ def fill(folder, config=CYCLE, teacher=None, top_k=0, temperatures=(2.0,), batch
         mask_epochs=config.mask_epochs,
         top_k=top_k,
         temperatures=temperatures if top_k else (),
-        **key_fields(config, data.train, VOCABULARY),
+        **key_fields(data.masking, data.train, VOCABULARY),
     )
     rows = every_row(len(data.train), config.mask_epochs)
     make = batch_maker(data.train, data.masking, key)
@@ -189,7 +189,7 @@ def test_the_cache_decides_when_masks_repeat(tmp_path):
 def test_a_cache_of_other_masks_is_refused(tmp_path, change, field):
     fill(tmp_path, top_k=3)
     with pytest.raises(InputError, match=f": {field} (is|are) "):
-        open_for(tmp_path, dataclasses.replace(CYCLE, **change))
+        open_for(tmp_path, CYCLE.replace(**change))
 
 
 def test_a_cache_of_other_text_is_refused(tmp_path):
@@ -210,7 +210,7 @@ def test_the_length_is_that_of_the_plan():
     for count in (3, 50):
         train_text = make_data(count=count).train
         config = dataclasses.replace(BASE, batch_size=1)
-        assert padded_length(train_text) == plan_batches(train_text, config, 1).maximum_length
+        assert row_length(train_text) == plan_batches(train_text, config, 1).maximum_length
 
 
 def test_every_row_is_in_order():
@@ -218,14 +218,9 @@ def test_every_row_is_in_order():
 
 
 def test_the_command_draws_the_masks_of_pretraining():
-    config = TeacherCacheConfig(data="x", output_dir="y", seed=4, mask_probability=0.3)
-    run = PretrainingConfig(seed=4, mask_probability=0.3)
-    masks = config.masks
-    assert (masks.masking_policy, masks.order_seed) == (run.masking_policy, run.order_seed)
-    default, ours = PretrainingConfig(), TeacherCacheConfig(data="x", output_dir="y")
-    for name in ("mask_probability", "max_predictions", "whole_word_mask", "seed"):
-        assert getattr(ours, name) == getattr(default, name)
-    assert default.distillation_temperature in ours.temperatures
+    ours, run = TeacherCacheConfig(data="x", output_dir="y"), PretrainingConfig()
+    assert (ours.masks.policy, ours.seed) == (run.masks.policy, run.order_seed)
+    assert run.objective.distillation_temperature in ours.temperatures
 
 
 @pytest.mark.parametrize(
@@ -233,9 +228,9 @@ def test_the_command_draws_the_masks_of_pretraining():
     [("teacher_random_seed", 0), ("teacher_ckpt_dir", "weights"), ("teacher_model", "None")],
 )
 def test_a_cache_and_a_network_are_not_both_given(name, value):
-    PretrainingPaths(data="x", **{name: value})
+    paths = PretrainingPaths(data="x").replace(**{name: value})
     with pytest.raises(InputError, match=f"teacher_cache is 'kept' and {name} is"):
-        PretrainingPaths(data="x", teacher_cache="kept", **{name: value})
+        paths.replace(teacher_cache="kept")
 
 
 def test_opening_does_not_need_the_teacher(tmp_path):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import mxnet as mx
 import numpy as np
@@ -28,7 +28,9 @@ from bort.gluon.teacher.live import load_teacher
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.ranks import SingleProcess
 from bort.search.config import SearchConfig
+from bort.teacher.answers import LiveTeacher
 from bort.teacher.config import TeacherCacheConfig
+from bort.teacher.source import TeacherRuntime, TeacherSource
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
 from tests.formats.parity import make_network
 from tests.gluon.network.network_samples import make_batch
@@ -58,12 +60,20 @@ def on(engine: str, precision: str = "fp32") -> EngineTeacher:
     return teacher_of_network(as_arrays(make_teacher().network), engine, precision, 1)
 
 
+def load_on(
+    engine: str, model: str, random_seed: Optional[int] = None, **options: Any
+) -> LiveTeacher:
+    """The teacher that flags name, on an engine."""
+    source = TeacherSource(model, teacher_random_seed=random_seed)
+    return load_teacher_on(source, TeacherRuntime(engine), **options)
+
+
 def test_answers_are_mxnets(engine: str, tmp_path: Path) -> None:
     model = make_weighty_model()
     write_network(tmp_path, as_arrays(model))
     batch = make_batch()
     ours = load_teacher(str(tmp_path)).answer(batch).asnumpy()
-    teacher = load_teacher_on(engine, "fp32", str(tmp_path))
+    teacher = load_on(engine, str(tmp_path))
     answers = teacher.answer(batch)
     assert answers.dtype == np.float32
     np.testing.assert_allclose(answers, ours, rtol=1e-5, atol=1e-5 * np.abs(ours).max())
@@ -93,7 +103,7 @@ def test_losses_with_int8_stay_near() -> None:
 
 
 def test_a_resumed_run_ends_bit_for_bit(engine: str, tmp_path: Path) -> None:
-    config = dataclasses.replace(BASE, teacher_engine=engine)
+    config = BASE.replace(teacher_engine=engine)
     results = []
     for name, pieces in (("whole", [12]), ("split", [5, 12])):
         for number, last in enumerate(pieces):
@@ -118,7 +128,7 @@ def test_a_resumed_run_ends_bit_for_bit(engine: str, tmp_path: Path) -> None:
         assert step == 12
     assert results[0] == results[1]
     with pytest.raises(InputError, match="teacher_engine is 'mxnet', the run that is resumed"):
-        resume(dataclasses.replace(config, teacher_engine="mxnet"), tmp_path / "whole")
+        resume(config.replace(teacher_engine="mxnet"), tmp_path / "whole")
 
 
 def resume(config: PretrainingConfig, folder: Path) -> None:
@@ -176,7 +186,7 @@ class FakeEngine:
 def test_an_exported_folder_teaches(tmp_path: Path) -> None:
     network = make_network(decoder=True)
     write_onnx(tmp_path, network, None, masked_positions=True)
-    teacher = load_teacher_on("onnxruntime", "fp32", str(tmp_path))
+    teacher = load_on("onnxruntime", str(tmp_path))
     batch = make_batch(network.architecture)
     expected = teacher_of_network(network, "onnxruntime", "fp32").answer(batch)
     np.testing.assert_array_equal(teacher.answer(batch), expected)
@@ -186,7 +196,7 @@ def test_an_exported_folder_teaches(tmp_path: Path) -> None:
 def test_random_weights_are_mxnets_random_weights() -> None:
     batch = make_batch()
     expected = load_teacher("1-2-16-16", random_seed=3, vocabulary_size=90).answer(batch).asnumpy()
-    teacher = load_teacher_on("onnxruntime", "fp32", "1-2-16-16", random_seed=3, vocabulary_size=90)
+    teacher = load_on("onnxruntime", "1-2-16-16", random_seed=3, vocabulary_size=90)
     np.testing.assert_allclose(teacher.answer(batch), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -196,24 +206,20 @@ def test_models_that_cannot_teach_are_named(tmp_path: Path, monkeypatch: Any) ->
         folder = tmp_path / str(len(part))
         write_network(folder, make_network(**part))
         with pytest.raises(InputError, match=f"{folder}: has no masked-token decoder"):
-            load_teacher_on("openvino", "fp32", str(folder))
+            load_on("openvino", str(folder))
 
 
 def test_a_missing_package_is_named_before_anything_is_loaded(monkeypatch: Any) -> None:
     monkeypatch.setattr(choosing, "_has", lambda package: False)
     with pytest.raises(InputError, match=r'engine openvino: .*pip install "bort\[openvino\]"'):
-        load_teacher_on("openvino", "fp32", "roberta_24_1024_16")
+        load_on("openvino", "roberta_24_1024_16")
 
 
 @pytest.mark.parametrize(
-    "make",
-    [
-        PretrainingConfig,
-        SearchConfig,
-        lambda **values: TeacherCacheConfig(data="x", output_dir="y", **values),
-    ],
+    "config", [PretrainingConfig(), SearchConfig(), TeacherCacheConfig(data="x", output_dir="y")]
 )
-def test_settings_that_make_no_sense_together(make: Any) -> None:
+def test_settings_that_make_no_sense_together(config: Any) -> None:
+    make = config.replace
     config = make(teacher_engine="openvino", teacher_precision="fast")
     assert config.results_settings()["teacher_engine"] == "openvino"
     assert config.results_settings()["teacher_precision"] == "fast"
@@ -226,7 +232,11 @@ def test_settings_that_make_no_sense_together(make: Any) -> None:
 def test_float16_is_mxnets(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="dtype is 'float16', which is for teacher_engine mxnet"):
         TeacherCacheConfig(
-            data="x", output_dir="y", teacher_engine="openvino", dtype="float16", cpu_only=True
+            data="x",
+            output_dir="y",
+            teacher_runtime=TeacherRuntime("openvino"),
+            dtype="float16",
+            cpu_only=True,
         )
 
 
@@ -238,12 +248,12 @@ def test_float16_is_mxnets(tmp_path: Path) -> None:
     ],
 )
 def test_no_engine_without_a_live_teacher(paths: Any, message: str, tmp_path: Path) -> None:
-    config = dataclasses.replace(BASE, teacher_engine="openvino")
+    config = BASE.replace(teacher_engine="openvino")
     data = make_data()
     flags = {"data": "x", "ckpt_dir": str(tmp_path), "architecture": "1-2-16-16", **paths}
     with pytest.raises(InputError, match=message):
         run_pretraining(
-            PretrainingPaths(**flags),
+            PretrainingPaths.from_dict(flags, "flags"),
             config,
             data.train,
             None,
