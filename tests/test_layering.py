@@ -197,6 +197,32 @@ def test_importing_bort_imports_no_framework() -> None:
     assert result.stdout.strip() == "[]", result.stderr
 
 
+SHOW_ALL_HELP = """
+import os, runpy, sys
+
+sys.path.insert(0, os.path.dirname(sys.argv[1]))  # as when a script is called itself
+for script in sys.argv[1:]:
+    before, sys.argv = set(sys.modules), [script, "--help"]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as end:
+        assert not end.code, script
+    names = {name.split(".")[0] for name in set(sys.modules) - before}
+    print("imports of", script, *sorted(names))
+"""
+
+
+def test_the_help_of_every_command_starts_without_heavy_packages() -> None:
+    heavy = FRAMEWORKS | {"scipy", "sklearn", "matplotlib", "tensorboard", "sentencepiece"}
+    heavy |= {"onnx", "onnxruntime", "openvino", "torch", "transformers", "tokenizers"}
+    scripts = sorted(str(path) for path in (ROOT / "scripts").glob("*.py"))
+    result = run_python(SHOW_ALL_HELP, *scripts)
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stdout.splitlines() if line.startswith("imports of ")]
+    assert len(lines) == len(scripts)
+    assert [line for line in lines if heavy & set(line.split())] == []
+
+
 @pytest.mark.parametrize(
     ("file", "source"),
     [

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import NamedTuple, Tuple
 
 import numpy as np
-from scipy.special import logsumexp
 
 SMALLEST_REMAINDER = 2.0**-24
 """Probability left to the other words at least: what float32 tells from 1, so that c is finite."""
@@ -45,6 +44,8 @@ def largest(logits: np.ndarray, k: int) -> Tuple[np.ndarray, np.ndarray]:
 
 def log_sum_exp(logits: np.ndarray, temperature: float) -> np.ndarray:
     """`log Σ exp(logits / T)` over the last axis, in float64: (N, V) -> (N,)."""
+    from scipy.special import logsumexp  # late: the flags of commands need this module, not SciPy
+
     total: np.ndarray = logsumexp(logits.astype(np.float64) / temperature, axis=-1)
     return total
 
@@ -120,6 +121,8 @@ def measure_deviation(
         total: (N,), log-sum-exp as kept.
         temperature: T.
     """
+    from scipy.special import logsumexp
+
     size, k = logits.shape[-1], ids.shape[-1]
     # What is put back is float32, so the rest is rounded before it is compared.
     rest = rest_logit(values, total, size, temperature).astype(np.float32).astype(np.float64)
