@@ -20,6 +20,7 @@ from bort.agora.hyperparameters import HyperparameterSets, grid, with_more_seeds
 from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.errors import InputError
+from bort.network.model_folder import read_description
 from bort.process.stopping import StopRequest
 from bort.settings.config import Config, setting
 from bort.storage.files import read_json, write_json
@@ -293,10 +294,7 @@ class Arms:
 
     def socrates_score(self, task: str) -> Mapping[str, float]:
         """Socrates' dev score."""
-        metrics: Mapping[str, float] = read_json(self._socrates(task) / "model.json")["extra"][
-            "metrics"
-        ]
-        return metrics
+        return read_description(self._socrates(task)).metrics
 
     def _result(self, task: str, seed: int, arm: str) -> Path:
         return self.results / task / "results" / f"{seed}-{arm}.json"

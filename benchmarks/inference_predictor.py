@@ -72,7 +72,7 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
         vocabulary = train_sample_vocabulary()
     architecture = get_architecture(parsed.model).replace(vocabulary_size=len(vocabulary))
     network = random_network(architecture, 0, num_classes=2)
-    network = network.replace(extra={"vocabulary": vocabulary.fingerprint})
+    network = network.replace(vocabulary_fingerprint=vocabulary.fingerprint)
     with tempfile.TemporaryDirectory() as folder:
         subjects = export(network, vocabulary, Path(folder))
         opened = {

@@ -12,7 +12,8 @@ from typing import Any, Dict
 import numpy as np
 
 from benchmarks.output import run_benchmark
-from bort.engines.choosing import installed_engines, open_engine
+from bort.engines.choosing import installed_engines, open_source
+from bort.engines.sources import read_source
 from bort.errors import InputError
 from bort.process.command import make_parser
 from bort.tasks.features import tokenise
@@ -42,25 +43,26 @@ def measure(model: Path, data_dir: Any, file: Any) -> Dict[str, Any]:
     """Scores by engine and precision, each with its difference from the first engine's fp32."""
     from data.tasks.files import read_items, read_labelled_file
 
+    source = read_source(model)
     engines = [
-        open_engine(model, engine, precision, threads=1)
+        open_source(source, engine, precision, threads=1)
         for engine in installed_engines()
         for precision in ("fp32", "fast")
         if (engine, precision) != ("mxnet", "fast")
     ]
-    description = engines[0].description
-    record = get_task(str(description.extra["task"]))
-    options = TaskOptions.from_dict(description.extra["options"], str(model))
-    vocabulary = load_vocabulary(description.vocabulary_folder)
+    task, length = source.description.task, source.description.input_length
+    if task is None or length is None or source.vocabulary_folder is None:
+        raise InputError(f"{model}: does not say what it was fine-tuned on")
+    record = get_task(task.name)
+    options = TaskOptions.from_dict(task.options or {}, str(model))
+    vocabulary = load_vocabulary(source.vocabulary_folder)
     if file:
         items = read_labelled_file(record, Path(file))
     else:
         items = read_items(record, "dev", data_dir)
     if not items:
         raise InputError(f"{file or data_dir}: holds no example")
-    features = tokenise(
-        make_inputs(record, items, options), vocabulary, int(description.extra["max_len"])
-    )
+    features = tokenise(make_inputs(record, items, options), vocabulary, length)
     asked = TaskSet(record, "dev", items, features)
     judge = make_judge(options, asked)
     rows = [features[number] for number in range(len(features))]

@@ -142,8 +142,7 @@ print("data" in sys.modules)
 def test_the_installed_wheel_predicts_beside_a_folder_named_data(
     project_root: Path, tmp_path: Path
 ) -> None:
-    from bort.gluon.network.array_network import write_network
-    from tests.formats.parity import BORT, make_network
+    from tests.formats.parity import BORT, make_network, write_network
     from tests.text.tiny_vocabulary import tiny_vocabulary
 
     vocabulary = tiny_vocabulary()

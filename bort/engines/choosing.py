@@ -35,6 +35,7 @@ from bort.errors import InputError
 from bort.formats.onnx_file import arrays_of_onnx
 from bort.formats.onnx_graph import build_onnx
 from bort.network.array_network import ArrayNetwork
+from bort.network.description import MASKED_LM
 from bort.process.threads import available_cores
 
 AUTO = "auto"
@@ -93,7 +94,6 @@ def open_network(
     gpu: Optional[int] = None,
 ) -> Engine:
     """Run a network that is in memory; arguments and errors are those of `open_source`."""
-    _check(engine, precision, threads)
     return open_source(source_of_network(network), engine, precision, threads, gpu)
 
 
@@ -164,6 +164,7 @@ def open_source(
     Raises:
         InputError: as `open_engine`.
     """
+    _check(engine, precision, threads)
     if engine == AUTO:
         engine = choose_engine(source, precision)
     if not reads(engine, source):
@@ -181,7 +182,7 @@ def open_source(
     from bort.gluon.engine import GluonEngine
 
     assert source.network is not None
-    return GluonEngine(source.network, source.description, threads, gpu)
+    return GluonEngine(source.network, threads, gpu)
 
 
 def choose_engine(source: Source, precision: str) -> str:
@@ -216,8 +217,8 @@ def _open_openvino(source: Source, precision: str, threads: int) -> Engine:
 
 def _open_onnxruntime(source: Source, precision: str, threads: int) -> Engine:
     real = real_precision(source, ONNXRUNTIME, precision)
-    if real != source.precision and source.exported is not None:
-        source = dataclasses.replace(source, network=arrays_of_onnx(source.exported), graph=None)
+    if real != source.precision and source.graph is not None:
+        source = dataclasses.replace(source, network=arrays_of_onnx(source.graph), graph=None)
     session = OnnxRuntimeSession(_graph(source, real), threads, source.name)
     return GraphEngine(session, source.description, ONNXRUNTIME, real, source.name)
 
@@ -225,11 +226,10 @@ def _open_onnxruntime(source: Source, precision: str, threads: int) -> Engine:
 def _graph(source: Source, precision: str) -> Union[Path, bytes]:
     """The file of an exported graph, or one made in memory."""
     if source.graph is not None:
-        return source.graph
+        return source.graph.files[0]
     assert source.network is not None
-    model = build_onnx(
-        source.network, precision=precision, masked_positions=source.description.has_decoder
-    )
+    predicts_tokens = source.description.purpose == MASKED_LM
+    model = build_onnx(source.network, precision=precision, masked_positions=predicts_tokens)
     content: bytes = model.SerializeToString()
     return content
 

@@ -6,7 +6,7 @@ from typing import Dict, Protocol, Sequence
 
 import numpy as np
 
-from bort.engines.protocol import ModelDescription, check_inputs, check_positions
+from bort.engines.protocol import check_inputs, check_positions
 from bort.errors import InputError
 from bort.formats.onnx_graph import (
     ATTENTION_MASK,
@@ -16,6 +16,7 @@ from bort.formats.onnx_graph import (
     MASKED_POSITIONS,
     TOKEN_TYPE_IDS,
 )
+from bort.network.description import ENCODER, ModelDescription
 
 
 class Session(Protocol):
@@ -61,7 +62,7 @@ class GraphEngine:
         self._session = session
         self._source = source
         known = {INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, MASKED_POSITIONS}
-        wants_logits = bool(description.head) or description.has_decoder
+        wants_logits = description.purpose != ENCODER
         if not {INPUT_IDS, ATTENTION_MASK} <= set(session.inputs) <= known or (
             wants_logits and LOGITS not in session.outputs
         ):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Mapping, Optional, Protocol, Tuple
+from typing import Protocol, Tuple
 
 import numpy as np
 
-from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.network.array_network import ArrayNetwork
+from bort.network.description import MASKED_LM, ModelDescription
 
 MXNET, ONNXRUNTIME, OPENVINO = "mxnet", "onnxruntime", "openvino"
 ENGINES = (OPENVINO, ONNXRUNTIME, MXNET)
@@ -22,44 +18,6 @@ FAST = "fast"
 PRECISIONS = (FP32, FAST)
 """What can be asked for: `fp32` gives the same answers on every machine but for rounding, `fast`
 whatever is fastest here."""
-
-
-@dataclass(frozen=True)
-class ModelDescription:
-    """What a model is.
-
-    Attributes:
-        architecture: the sizes.
-        head: of a classifier `release`, `linear` or `two_linear`; None without one.
-        num_classes: outputs of the head, 1 for a regression; 0 without a head.
-        labels: names of the outputs, () if unknown, for a regression, or without a head.
-        has_decoder: whether it predicts masked tokens.
-        extra: what its writer added: task, options, max_len, the vocabulary's fingerprint, …
-        vocabulary_folder: what `load_vocabulary` takes; it need not be there.
-    """
-
-    architecture: Architecture
-    head: Optional[str]
-    num_classes: int
-    labels: Tuple[str, ...]
-    has_decoder: bool
-    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    vocabulary_folder: Path = Path("vocabulary")
-
-    @classmethod
-    def of_network(
-        cls, network: ArrayNetwork, vocabulary_folder: Path = Path("vocabulary")
-    ) -> ModelDescription:
-        """The description of a network in memory."""
-        return cls(
-            architecture=network.architecture,
-            head=network.head,
-            num_classes=network.num_classes,
-            labels=network.labels,
-            has_decoder=network.has_decoder and not network.head,
-            extra=network.extra,
-            vocabulary_folder=vocabulary_folder,
-        )
 
 
 class Engine(Protocol):
@@ -147,7 +105,7 @@ def check_positions(
     Raises:
         InputError: a model without a decoder, or a position outside the row.
     """
-    if not description.has_decoder:
+    if description.purpose != MASKED_LM:
         raise InputError("the model has no masked-token decoder")
     places = np.ascontiguousarray(positions, np.int64)
     rows, length = input_ids.shape

@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from bort.engines.protocol import FP32, ModelDescription
+from bort.engines.protocol import FP32
 from bort.errors import InputError
 from bort.formats import onnx_file, openvino_file
-from bort.formats.exported_folder import (
-    VOCABULARY_FOLDER,
-    ExportedModel,
-    read_exported_description,
-)
+from bort.formats.exported_folder import VOCABULARY_FOLDER, ExportedGraph, read_exported_graph
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.writer import CONFIG_FILE
 from bort.network.array_network import ArrayNetwork
+from bort.network.description import ModelDescription
 from bort.network.model_folder import DESCRIPTION_FILE, read_model_folder
 
 ARRAYS, ONNX, IR = "weights", "an ONNX file", "OpenVINO's own files"
@@ -24,37 +21,41 @@ ARRAYS, ONNX, IR = "weights", "an ONNX file", "OpenVINO's own files"
 
 @dataclass(frozen=True)
 class Source:
-    """A model before an engine has it.
+    """A model before an engine has it: either arrays or an exported graph.
 
     Attributes:
-        description: what it is.
+        description: what the model is.
         kind: `ARRAYS`, `ONNX` or `IR`.
-        precision: of an exported graph, `fp32` or `int8`; `fp32` of arrays.
-        network: the arrays; None of an exported graph.
-        graph: the file of an exported graph; None of arrays.
-        exported: what is known of an exported folder; None otherwise.
         name: what to call it in an error.
+        network: the arrays; None of an exported graph.
+        graph: the exported graph; None of arrays.
+        vocabulary_folder: what `load_vocabulary` takes; it need not be there. None of a model in
+            memory.
     """
 
     description: ModelDescription
     kind: str
-    precision: str
-    network: Optional[ArrayNetwork]
-    graph: Optional[Path]
     name: str
-    exported: Optional[ExportedModel] = None
+    network: Optional[ArrayNetwork] = None
+    graph: Optional[ExportedGraph] = None
+    vocabulary_folder: Optional[Path] = None
+
+    @property
+    def precision(self) -> str:
+        """Of an exported graph, `fp32` or `int8`; `fp32` of arrays."""
+        return FP32 if self.graph is None else self.graph.precision
 
 
 def source_of_network(network: ArrayNetwork, name: str = "the network") -> Source:
     """A network that is in memory already."""
-    return Source(ModelDescription.of_network(network), ARRAYS, FP32, network, None, name)
+    return Source(network.description, ARRAYS, name, network)
 
 
 def source_of_graph(graph: Path, network: ArrayNetwork, precision: str) -> Source:
     """A graph that was just written, and is not yet described beside it."""
+    exported = ExportedGraph(network.description, precision, (graph,))
     kind = IR if graph.suffix == ".xml" else ONNX
-    description = ModelDescription.of_network(network)
-    return Source(description, kind, precision, None, graph, str(graph))
+    return Source(network.description, kind, str(graph), graph=exported)
 
 
 def read_source(folder: Path) -> Source:
@@ -74,10 +75,10 @@ def read_source(folder: Path) -> Source:
     path = folder / openvino_file.DESCRIPTION_FILE
     if path.exists():
         names = (openvino_file.MODEL_FILE, openvino_file.WEIGHTS_FILE)
-        return _of_graph(read_exported_description(path, names), IR, folder)
+        return _of_graph(read_exported_graph(path, names), IR, folder)
     path = folder / onnx_file.DESCRIPTION_FILE
     if path.exists():
-        return _of_graph(read_exported_description(path, (onnx_file.MODEL_FILE,)), ONNX, folder)
+        return _of_graph(read_exported_graph(path, (onnx_file.MODEL_FILE,)), ONNX, folder)
     if (folder / CONFIG_FILE).exists():
         return _of_arrays(read_huggingface(folder).network, folder, folder)
     raise InputError(
@@ -87,19 +88,14 @@ def read_source(folder: Path) -> Source:
 
 
 def _of_arrays(network: ArrayNetwork, vocabulary: Path, folder: Path) -> Source:
-    description = ModelDescription.of_network(network, vocabulary)
-    return Source(description, ARRAYS, FP32, network, None, str(folder))
+    return Source(network.description, ARRAYS, str(folder), network, vocabulary_folder=vocabulary)
 
 
-def _of_graph(model: ExportedModel, kind: str, folder: Path) -> Source:
-    description = ModelDescription(
-        architecture=model.architecture,
-        head=model.head,
-        num_classes=model.num_classes,
-        labels=model.labels,
-        has_decoder=model.has_decoder,
-        extra=model.extra,
+def _of_graph(graph: ExportedGraph, kind: str, folder: Path) -> Source:
+    return Source(
+        graph.description,
+        kind,
+        str(graph.files[0]),
+        graph=graph,
         vocabulary_folder=folder / VOCABULARY_FOLDER,
     )
-    graph = model.files[0]
-    return Source(description, kind, model.precision, None, graph, str(graph), model)

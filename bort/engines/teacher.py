@@ -13,6 +13,7 @@ from bort.engines.protocol import Engine
 from bort.engines.sources import Source, read_source, source_of_network
 from bort.errors import InputError
 from bort.network.array_network import ArrayNetwork
+from bort.network.description import MASKED_LM
 from bort.storage.files import sha256_of_file
 from bort.text.examples import MaskedBatch
 
@@ -70,7 +71,7 @@ def teacher_of_folder(
 
 
 def _teacher(source: Source, engine: str, precision: str, threads: Optional[int]) -> EngineTeacher:
-    if not source.description.has_decoder:
+    if source.description.purpose != MASKED_LM:
         raise InputError(f"{source.name}: has no masked-token decoder")
     weights = _fingerprint(source)
     return EngineTeacher(open_source(source, engine, precision, threads), weights)
@@ -83,6 +84,6 @@ def _fingerprint(source: Source) -> str:
         for name, array in sorted(source.network.arrays.items()):
             digest.update(f"{name} {array.shape} {array.dtype}".encode())
             digest.update(np.ascontiguousarray(array).data)
-    for file in source.exported.files if source.exported is not None else ():
+    for file in () if source.graph is None else source.graph.files:
         digest.update(sha256_of_file(file).encode())
     return digest.hexdigest()

@@ -12,14 +12,10 @@ import numpy as np
 
 from bort.engines.protocol import Engine
 from bort.errors import WorkError
-from bort.formats.huggingface.reference import (
-    CLASSIFIER,
-    ENCODER,
-    MASKED_LM,
-    HuggingFaceReference,
-)
+from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.formats.huggingface.tokenizer import TOKENIZER_FILE
 from bort.network.array_network import ArrayNetwork
+from bort.network.description import MASKED_LM, ModelDescription
 from bort.text.padding import pad_rows
 from bort.text.vocabulary import Vocabulary
 
@@ -86,7 +82,7 @@ def answers_of(engine: Engine, sample: Sample) -> np.ndarray:
         decoder; else the last hidden states (B, L, H), zero at padding.
     """
     ids, lengths = sample.input_ids, sample.lengths
-    if not engine.description.has_decoder:
+    if engine.description.purpose != MASKED_LM:
         return engine.answer(ids, lengths)
     everywhere = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
     return engine.predict_tokens(ids, lengths, everywhere)
@@ -142,8 +138,8 @@ def check_huggingface(
         "texts": len(sample.texts) or "none (random tokens)",
         "largest output": float(np.abs(original).max()),
     }
-    kind, tolerance, what = kind_of(network), TOLERANCE, "the folder"
-    own = own_epsilon(network, reference)
+    kind, tolerance, what = network.description.purpose, TOLERANCE, "the folder"
+    own = own_epsilon(network.description, reference)
     if own is not None:
         answers = reference(ids, lengths, kind, own)
         results["largest difference, decoder with its own epsilon"] = largest_difference(
@@ -163,21 +159,14 @@ def check_huggingface(
     return results
 
 
-def kind_of(network: ArrayNetwork) -> str:
-    """What a network is for, in the words of `HuggingFaceReference`."""
-    if network.head:
-        return CLASSIFIER
-    return MASKED_LM if network.has_decoder else ENCODER
-
-
-def own_epsilon(network: ArrayNetwork, reference: HuggingFaceReference) -> Optional[float]:
+def own_epsilon(model: ModelDescription, reference: HuggingFaceReference) -> Optional[float]:
     """The decoder's ε where the folder's one ε is not the same; None where they agree.
 
     A folder whose ε is not the encoder's has its residual stream shifted so that they do.
     """
-    if kind_of(network) != MASKED_LM or reference.epsilon != network.layer_norm_eps:
+    if model.purpose != MASKED_LM or reference.epsilon != model.layer_norm_eps:
         return None
-    own = network.decoder_layer_norm_eps
+    own = model.decoder_layer_norm_eps
     return None if own == reference.epsilon else own
 
 

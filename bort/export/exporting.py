@@ -12,10 +12,11 @@ from bort.engines.protocol import MXNET, ONNXRUNTIME, OPENVINO
 from bort.errors import InputError
 from bort.export.checks import SENTENCES, Sample, answers_of, check_huggingface, sample_of
 from bort.export.engine_checks import check_engine
-from bort.formats.huggingface.writer import check_vocabulary, write_huggingface
+from bort.formats.huggingface.writer import write_huggingface
 from bort.formats.onnx_file import write_onnx
 from bort.formats.openvino_file import write_openvino
 from bort.network.array_network import ArrayNetwork
+from bort.network.description import check_vocabulary
 from bort.network.model_folder import read_model_folder
 from bort.storage.files import new_folder
 from bort.storage.text_lines import read_lines
@@ -153,10 +154,7 @@ def _open(source: ExportSource) -> _Opened:
     if source.vocabulary is None and not beside.is_dir():
         raise InputError(f"{beside}: no such folder; name the model's vocabulary with --vocab")
     words = load_vocabulary(source.vocabulary or beside)
-    try:
-        check_vocabulary(network, words)
-    except InputError as error:
-        raise InputError(f"{source.vocabulary or beside}: {error}") from error
+    check_vocabulary(network.description, words, str(source.vocabulary or beside))
     if source.encoder_only:
         network = network.encoder_alone()
     sample = sample_of(network, words, _texts(source.text_file))

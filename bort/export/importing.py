@@ -14,15 +14,13 @@ from bort.export.checks import (
     TOLERANCE,
     Sample,
     answers_of,
-    kind_of,
     largest_difference,
     own_epsilon,
     sample_of,
 )
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.reference import HuggingFaceReference
-from bort.formats.huggingface.writer import check_vocabulary
-from bort.network.array_network import ArrayNetwork
+from bort.network.description import ModelDescription, check_vocabulary
 from bort.network.model_folder import write_model_folder
 from bort.storage.files import new_folder
 from bort.text.vocabularies import load_vocabulary
@@ -55,25 +53,23 @@ def import_huggingface(
     imported = read_huggingface(source)
     network = imported.network
     words = load_vocabulary(vocabulary or source)
-    try:
-        check_vocabulary(network, words)
-    except InputError as error:
-        raise InputError(f"{vocabulary or source}: {error}") from error
-    extra = {**network.extra, "vocabulary": words.fingerprint}
+    check_vocabulary(network.description, words, str(vocabulary or source))
+    notes = dict(network.description.notes)
     if origin is not None:
-        extra["origin"] = dict(origin)
-    network = network.replace(extra=extra)
+        notes["origin"] = dict(origin)
+    network = network.replace(vocabulary_fingerprint=words.fingerprint, notes=notes)
+    model = network.description
     sample = sample_of(network, words)
-    theirs = _reference_answers(source, network, sample)
+    theirs = _reference_answers(source, model, sample)
     ours = answers_of(open_network(network, MXNET), sample)
     difference = largest_difference(ours, theirs, sample.lengths, TOLERANCE, "the imported network")
     with new_folder(output) as folder:
-        write_model_folder(folder, network)
+        write_model_folder(folder, model, network.arrays)
         words.save(folder / "vocabulary")
     return {
-        "architecture": network.architecture.as_dict(),
-        "head": network.head,
-        "labels": list(network.labels),
+        "architecture": model.architecture.as_dict(),
+        "head": None if model.head is None else model.head.kind,
+        "labels": list(model.labels),
         "left_out": list(imported.left_out),
         "exported_here": imported.from_here,
         "origin": None if origin is None else dict(origin),
@@ -81,8 +77,8 @@ def import_huggingface(
     }
 
 
-def _reference_answers(folder: Path, network: ArrayNetwork, sample: Sample) -> np.ndarray:
+def _reference_answers(folder: Path, model: ModelDescription, sample: Sample) -> np.ndarray:
     """What a folder computes by itself; its second copy of the weights goes when this returns."""
     reference = HuggingFaceReference(folder)
-    epsilon = own_epsilon(network, reference)
-    return reference(sample.input_ids, sample.lengths, kind_of(network), epsilon)
+    epsilon = own_epsilon(model, reference)
+    return reference(sample.input_ids, sample.lengths, model.purpose, epsilon)

@@ -5,63 +5,58 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.network.array_network import HEADS, ArrayNetwork
+from bort.network.description import (
+    MASKED_LM,
+    HeadDescription,
+    ModelDescription,
+    naming,
+    read_architecture,
+)
+from bort.storage.json_fields import JsonFields
 from bort.storage.sealed_folder import SealedFile, SealedFormat
 
 FORMAT = 1
 VOCABULARY_FOLDER = "vocabulary"
 
 
-class ExportedModel(NamedTuple):
-    """What a description says.
+class ExportedGraph(NamedTuple):
+    """A graph that was exported.
 
     Attributes:
-        architecture: the sizes.
-        head: of a classifier; None without one.
-        num_classes: outputs of the head; 0 without one.
-        has_decoder: whether the graph predicts masked tokens.
+        description: of the model. Of dropout and pooler, which a graph does not have, it holds the
+            defaults.
         precision: of the graph's products, `fp32` or `int8`.
-        extra: labels, task, fingerprint of the vocabulary, …
-        layer_norm_eps: ε of the encoder's and of the decoder's layer norms; None in old folders.
         files: paths of the graph, the SHA-256 of each compared.
+        has_epsilons: whether the description's ε are those of the graph. Folders of the first
+            versions do not say.
     """
 
-    architecture: Architecture
-    head: Optional[str]
-    num_classes: int
-    has_decoder: bool
+    description: ModelDescription
     precision: str
-    extra: Mapping[str, Any]
-    layer_norm_eps: Optional[Tuple[float, float]]
     files: Tuple[Path, ...]
-
-    @property
-    def labels(self) -> Tuple[str, ...]:
-        """Names of the outputs, () if they are not known."""
-        return tuple(map(str, self.extra.get("labels") or ()))
+    has_epsilons: bool = True
 
 
 def write_exported_description(
-    path: Path, network: ArrayNetwork, names: Sequence[str], fields: Mapping[str, Any]
+    path: Path, model: ModelDescription, names: Sequence[str], fields: Mapping[str, Any]
 ) -> None:
     """Write the description; it comes last, after the files themselves.
 
     Args:
         path: of the description, beside the files.
-        network: what was exported.
+        model: what was exported.
         names: of the graph's files.
         fields: what else is to be known, `precision` among it.
     """
     description: Dict[str, Any] = {
         "format": FORMAT,
-        "architecture": network.architecture.as_dict(),
-        "head": network.head,
-        "num_classes": network.num_classes,
-        "decoder": network.has_decoder and not network.head,
-        "layer_norm_eps": [network.layer_norm_eps, network.decoder_layer_norm_eps],
-        "extra": dict(network.extra),
+        "architecture": model.architecture.as_dict(),
+        "head": None if model.head is None else model.head.kind,
+        "num_classes": model.num_classes,
+        "decoder": model.purpose == MASKED_LM,
+        "layer_norm_eps": [model.layer_norm_eps, model.decoder_layer_norm_eps],
+        "extra": model.extra(),
     }
     writer = _exported_folder(path, names).writer(path.parent)
     for name in names:
@@ -69,7 +64,7 @@ def write_exported_description(
     writer.seal({**description, "files": writer.hashes, **fields})
 
 
-def read_exported_description(path: Path, names: Sequence[str]) -> ExportedModel:
+def read_exported_graph(path: Path, names: Sequence[str]) -> ExportedGraph:
     """Read a description and compare the files' SHA-256.
 
     Args:
@@ -80,27 +75,38 @@ def read_exported_description(path: Path, names: Sequence[str]) -> ExportedModel
         InputError: names the file or field that is missing, damaged or of another kind.
     """
     sealed = _exported_folder(path, names).open(path.parent)
-    values = sealed.record
-    try:
-        epsilons = values.get("layer_norm_eps")
-        model = ExportedModel(
-            architecture=Architecture.from_dict(values["architecture"], str(path)),
-            head=values["head"],
-            num_classes=int(values["num_classes"]),
-            has_decoder=bool(values["decoder"]),
-            precision=str(values["precision"]),
-            extra=dict(values["extra"]),
-            layer_norm_eps=epsilons and (float(epsilons[0]), float(epsilons[1])),
-            files=tuple(path.parent / name for name in names),
+    fields = JsonFields.of(sealed.record, str(path))
+    with naming(str(path)):
+        epsilons = _epsilons(fields)
+        description = ModelDescription(
+            read_architecture(fields), _head(fields), has_decoder=fields.boolean("decoder")
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise InputError(f"{path}: a field is missing or malformed: {error}") from error
-    if model.head not in (None, *HEADS) or (model.head is None) != (model.num_classes == 0):
-        raise InputError(f"{path}: head is {model.head!r} and num_classes {model.num_classes}")
-    if model.labels and len(model.labels) != model.num_classes:
-        raise InputError(f"{path}: {model.num_classes} outputs have {len(model.labels)} labels")
+        description = description.replace(**(epsilons or {})).with_extra(fields.fields("extra"))
     sealed.verify()
-    return model
+    return ExportedGraph(
+        description,
+        fields.text("precision"),
+        tuple(path.parent / name for name in names),
+        epsilons is not None,
+    )
+
+
+def _head(fields: JsonFields) -> Optional[HeadDescription]:
+    classes = fields.integer("num_classes")
+    if fields.value("head") is None and classes == 0:
+        return None
+    return HeadDescription(fields.text("head"), classes)
+
+
+def _epsilons(fields: JsonFields) -> Optional[Dict[str, float]]:
+    if fields.values.get("layer_norm_eps") is None:
+        return None
+    given = fields.value("layer_norm_eps")
+    if not isinstance(given, list) or len(given) != 2:
+        raise InputError(f"layer_norm_eps is {given!r}, allowed is a list of two numbers")
+    named = dict(zip(("layer_norm_eps", "decoder_layer_norm_eps"), given))
+    pair = JsonFields.of(named, fields.source)
+    return {name: pair.number(name) for name in named}
 
 
 def _exported_folder(path: Path, names: Sequence[str]) -> SealedFormat:

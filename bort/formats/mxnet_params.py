@@ -1,4 +1,4 @@
-"""MXNet's `.params` files, read and written without MXNet.
+"""MXNet's `.params` files, read without MXNet.
 
 MXNet's own reader trusts the sizes that a file states: a damaged header ends in a failed allocation
 and a truncated file in a message without the file's name. This reader checks every size against the
@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Dict, Mapping
+from typing import Dict
 
 import numpy as np
 
 from bort.errors import InputError
-from bort.storage.files import PathLike, atomic_write
+from bort.storage.files import PathLike
 
 _MAGIC = 0x112
 _VERSIONS = (0xF993FAC9, 0xF993FACA)
@@ -40,22 +40,6 @@ def read_params(path: PathLike) -> Dict[str, np.ndarray]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     return _Reader(path, content).read()
-
-
-def write_params(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays in the order of `arrays`, atomically, so that MXNet's own reader takes them."""
-    with atomic_write(path) as stream:
-        stream.write(struct.pack("<QQQ", _MAGIC, 0, len(arrays)))
-        for array in arrays.values():
-            shape = array.shape
-            stream.write(struct.pack("<Iii", _VERSIONS[0], 0, len(shape)))
-            stream.write(struct.pack(f"<{len(shape)}q", *shape))
-            stream.write(struct.pack("<iii", 1, 0, _TYPES.index(array.dtype.name)))
-            stream.write(np.ascontiguousarray(array).data)
-        stream.write(struct.pack("<Q", len(arrays)))
-        for name in arrays:
-            encoded = name.encode("utf-8")
-            stream.write(struct.pack("<Q", len(encoded)) + encoded)
 
 
 class _Reader:

@@ -11,13 +11,12 @@ import numpy as np
 from bort.errors import InputError
 from bort.formats.exported_folder import (
     VOCABULARY_FOLDER,
-    ExportedModel,
+    ExportedGraph,
     write_exported_description,
 )
-from bort.formats.huggingface.writer import check_vocabulary
 from bort.formats.onnx_graph import FP32, OPSET, build_onnx, library
-from bort.network.array_network import ArrayNetwork
-from bort.network.parameter_names import places
+from bort.network.array_network import ArrayNetwork, places_of
+from bort.network.description import check_vocabulary, naming
 from bort.storage.files import atomic_write
 from bort.text.vocabulary import Vocabulary
 
@@ -60,7 +59,9 @@ def write_onnx(
         "outputs": [one.name for one in model.graph.output],
         "checks": dict(check(folder / MODEL_FILE)) if check is not None else {},
     }
-    write_exported_description(folder / DESCRIPTION_FILE, network, (MODEL_FILE,), fields)
+    write_exported_description(
+        folder / DESCRIPTION_FILE, network.description, (MODEL_FILE,), fields
+    )
 
 
 def graph_for_file(
@@ -73,24 +74,24 @@ def graph_for_file(
 ) -> Any:
     """Save the vocabulary, and build the `onnx.ModelProto` with all that it says of itself."""
     if vocabulary is not None:
-        check_vocabulary(network, vocabulary)
+        check_vocabulary(network.description, vocabulary)
         vocabulary.save(folder / VOCABULARY_FOLDER)
     metadata = {"architecture": json.dumps(network.architecture.as_dict()), "precision": precision}
-    if network.labels:
-        metadata["labels"] = json.dumps(network.labels)
+    if network.description.labels:
+        metadata["labels"] = json.dumps(network.description.labels)
     return build_onnx(
         network, precision=precision, masked_positions=masked_positions, metadata=metadata
     )
 
 
-def arrays_of_onnx(model: ExportedModel) -> ArrayNetwork:
+def arrays_of_onnx(graph: ExportedGraph) -> ArrayNetwork:
     """The network that a file in fp32 was made of: its constants have the names of the weights.
 
     Raises:
         InputError: onnx is not installed, or the file is not of this toolkit's making.
     """
-    path = model.files[0]
-    if model.precision != FP32 or model.layer_norm_eps is None:
+    path = graph.files[0]
+    if graph.precision != FP32 or not graph.has_epsilons:
         raise InputError(f"{path}: does not hold its weights in fp32; export the model again")
     onnx = library()
     try:
@@ -98,7 +99,7 @@ def arrays_of_onnx(model: ExportedModel) -> ArrayNetwork:
     except Exception as error:  # protobuf's errors, of which it has its own
         raise InputError(f"{path}: is no ONNX file: {error}") from error
     arrays: Dict[str, np.ndarray] = {}
-    for place in places(model.architecture, decoder=model.has_decoder, head=model.head or ""):
+    for place in places_of(graph.description):
         if place.gluon not in constants:
             raise InputError(f"{path}: the weight {place.gluon!r} is missing")
         array = onnx.numpy_helper.to_array(constants[place.gluon])
@@ -106,15 +107,5 @@ def arrays_of_onnx(model: ExportedModel) -> ArrayNetwork:
             array.ndim == 2 and "embed" not in place.gluon and "position" not in place.gluon
         )
         arrays[place.gluon] = np.ascontiguousarray(array.T if is_product else array)
-    try:
-        return ArrayNetwork(
-            model.architecture,
-            arrays,
-            layer_norm_eps=model.layer_norm_eps[0],
-            decoder_layer_norm_eps=model.layer_norm_eps[1],
-            head=model.head,
-            num_classes=model.num_classes,
-            extra=model.extra,
-        )
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    with naming(str(path)):
+        return ArrayNetwork(graph.description, arrays)

@@ -29,7 +29,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from bort.errors import InputError
-from bort.network.array_network import LINEAR, RELEASE, ArrayNetwork
+from bort.network.array_network import ArrayNetwork
+from bort.network.description import LINEAR, MASKED_LM, RELEASE
 
 OPSET = 17
 IR_VERSION = 8
@@ -74,7 +75,7 @@ def build_onnx(
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision is {precision!r}, allowed are {', '.join(PRECISIONS)}")
-    if masked_positions and (network.head or not network.has_decoder):
+    if masked_positions and network.description.purpose != MASKED_LM:
         raise InputError("masked_positions: the network has no masked-token decoder in use")
     total = sum(array.nbytes for array in network.arrays.values())
     if total > _LARGEST_FILE:
@@ -125,7 +126,8 @@ class _Graph:
         self.nodes: List[Any] = []
         self.initializers: List[Any] = []
         self.value_info: List[Any] = []
-        self._network = network
+        self._model = network.description
+        self._arrays = network.arrays
         self._onnx = onnx
         self._precision = precision
         self._quantised: Dict[str, Tuple[str, str, str]] = {}
@@ -134,7 +136,7 @@ class _Graph:
 
     def build(self, masked_positions: bool) -> List[Tuple[str, Sequence[Any]]]:
         """Add everything; names and shapes of the outputs."""
-        network, architecture = self._network, self._network.architecture
+        architecture = self._model.architecture
         x = self._embed()
         mask = self._additive_mask()
         for layer in range(architecture.depth):
@@ -142,9 +144,10 @@ class _Graph:
         counts = self._add("Cast", [ATTENTION_MASK], to=self._onnx.TensorProto.FLOAT)
         self._add("Mul", [x, self._unsqueeze(counts, -1)], output=HIDDEN)
         hidden = (HIDDEN, ("batch", "length", architecture.hidden))
-        if network.head:
-            return [(self._head(x), ("batch", network.num_classes)), hidden]
-        if network.has_decoder:
+        if self._model.head is not None:
+            outputs = self._head(x, self._model.head.kind)
+            return [(outputs, ("batch", self._model.num_classes)), hidden]
+        if self._model.has_decoder:
             if masked_positions:
                 # (B, P) -> (B, P, 1), which picks rows of every (L, H)
                 positions = self._unsqueeze(MASKED_POSITIONS, -1)
@@ -156,7 +159,7 @@ class _Graph:
     def _embed(self) -> str:
         # (V, H), (B, L) -> (B, L, H)
         x = self._add("Gather", [self._weight("word_embed.0.weight"), INPUT_IDS])
-        if self._network.architecture.token_types:
+        if self._model.architecture.token_types:
             types = self._weight("token_type_embed.0.weight")
             x = self._add("Add", [x, self._add("Gather", [types, TOKEN_TYPE_IDS])])
         shape = self._add("Shape", [INPUT_IDS])
@@ -169,7 +172,7 @@ class _Graph:
             self._onnx.helper.make_tensor_value_info(
                 x,
                 self._onnx.TensorProto.FLOAT,
-                ("batch", "length", self._network.architecture.hidden),
+                ("batch", "length", self._model.architecture.hidden),
             )
         )
         return self._norm(x, "encoder.layer_norm")
@@ -182,7 +185,7 @@ class _Graph:
         return self._add("Mul", [padding, self._number(MASKED_SCORE)])
 
     def _layer(self, x: str, mask: str, layer: int) -> str:
-        architecture = self._network.architecture
+        architecture = self._model.architecture
         cell = f"encoder.transformer_cells.{layer}"
         # (B, L, H) -> (B, A, L, d)
         query, key, value = (
@@ -205,7 +208,7 @@ class _Graph:
 
     def _split(self, x: str, transposed: bool) -> str:
         """(B, L, H) -> (B, A, L, d), or (B, A, d, L)."""
-        architecture = self._network.architecture
+        architecture = self._model.architecture
         shape = self._integers([0, 0, architecture.heads, architecture.head_width])
         perm = [0, 2, 3, 1] if transposed else [0, 2, 1, 3]
         return self._add("Transpose", [self._add("Reshape", [x, shape])], perm=perm)
@@ -213,7 +216,7 @@ class _Graph:
     def _decode(self, x: str) -> str:
         """Logits of (B, L, H); the matrix is the embedding, which is stored once."""
         inner = self._gelu(self._dense(x, "decoder.0"))
-        inner = self._norm(inner, "decoder.2", self._network.decoder_layer_norm_eps)
+        inner = self._norm(inner, "decoder.2", self._model.decoder_layer_norm_eps)
         if self._precision == FP32:
             matrix = self._add("Transpose", [self._weight("word_embed.0.weight")], perm=[1, 0])
             logits = self._add("MatMul", [inner, matrix])
@@ -221,15 +224,15 @@ class _Graph:
             logits = self._product(inner, "word_embed.0.weight")
         return self._add("Add", [logits, self._weight("decoder.3.bias")], output=LOGITS)
 
-    def _head(self, x: str) -> str:
+    def _head(self, x: str, kind: str) -> str:
         """Outputs (B, C) from the first token of (B, L, H)."""
         # A scalar index drops the axis: (B, L, H) -> (B, H)
         first = self._add("Gather", [x, self._constant(np.array(0, np.int64))], axis=1)
         self._precision = FP32
-        if self._network.head == LINEAR:
+        if kind == LINEAR:
             return self._dense(first, "classifier.1", output=LOGITS)
         inner = self._dense(first, "classifier.1")
-        if self._network.head == RELEASE:
+        if kind == RELEASE:
             inner = self._add("Tanh", [inner])
         return self._dense(inner, "classifier.3", output=LOGITS)
 
@@ -265,7 +268,7 @@ class _Graph:
 
     def _rounded(self, name: str, largest: int) -> Tuple[str, str]:
         """Wᵀ as integers from -`largest` to it, and the scales of its columns."""
-        weight = self._network.arrays[name].T
+        weight = self._arrays[name].T
         scales = np.abs(weight).max(axis=0) / largest
         scales[scales == 0] = 1
         rounded = np.rint(weight / scales).astype(np.int8)
@@ -280,7 +283,7 @@ class _Graph:
         return self._add("Mul", [twice, self._number(0.5)])
 
     def _norm(self, x: str, name: str, epsilon: Optional[float] = None) -> str:
-        epsilon = self._network.layer_norm_eps if epsilon is None else epsilon
+        epsilon = self._model.layer_norm_eps if epsilon is None else epsilon
         inputs = [x, self._weight(f"{name}.gamma"), self._weight(f"{name}.beta")]
         return self._add("LayerNormalization", inputs, axis=-1, epsilon=epsilon)
 
@@ -295,7 +298,7 @@ class _Graph:
 
     def _weight(self, name: str, transposed: bool = False) -> str:
         if name not in self._weights:
-            array = self._network.arrays[name]
+            array = self._arrays[name]
             array = np.ascontiguousarray(array.T if transposed else array)
             self.initializers.append(self._onnx.numpy_helper.from_array(array, name))
             self._weights[name] = name

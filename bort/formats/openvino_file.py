@@ -60,7 +60,7 @@ def write_openvino(
         "checks": dict(check(folder / MODEL_FILE)) if check is not None else {},
     }
     names = (MODEL_FILE, WEIGHTS_FILE)
-    write_exported_description(folder / DESCRIPTION_FILE, network, names, fields)
+    write_exported_description(folder / DESCRIPTION_FILE, network.description, names, fields)
 
 
 @functools.lru_cache(maxsize=None)

@@ -12,7 +12,6 @@ from mxnet import autograd
 from bort.engines.protocol import (
     FP32,
     MXNET,
-    ModelDescription,
     check_inputs,
     check_positions,
 )
@@ -33,7 +32,6 @@ class GluonEngine:
 
     Args:
         network: the arrays.
-        description: what the model is.
         threads: that compute; None leaves what MXNet was imported with. It is one number for the
             process.
         gpu: number of the GPU that computes; the CPU if None.
@@ -42,19 +40,16 @@ class GluonEngine:
     def __init__(
         self,
         network: ArrayNetwork,
-        description: ModelDescription,
         threads: Optional[int] = None,
         gpu: Optional[int] = None,
     ) -> None:
         self.name = MXNET
         self.precision = FP32
-        self.description = description
+        self.description = network.description
         if threads is not None:
             set_openmp_threads(threads)
         self._context = mx.cpu() if gpu is None else mx.gpu(gpu)
-        gluon = as_network(network)
-        if gpu is not None:
-            gluon.collect_params().reset_ctx(self._context)
+        gluon = as_network(network, self._context)
         gluon.hybridize(static_alloc=True)
         self._classifier = gluon if isinstance(gluon, BortClassifier) else None
         self._model = gluon.bort if isinstance(gluon, BortClassifier) else gluon

@@ -4,42 +4,25 @@ from __future__ import annotations
 
 from typing import Optional, Tuple
 
-from bort.engines.protocol import ModelDescription
 from bort.errors import InputError
+from bort.network.description import ModelDescription
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord, get_task
-from bort.text.vocabulary import Vocabulary
 
 _SPECIAL_TOKENS_OF_PAIR = 4
-
-
-def check_vocabulary(described: ModelDescription, vocabulary: Vocabulary, source: str) -> None:
-    """Raise `InputError` unless the vocabulary is the one that the model was trained with."""
-    size = described.architecture.vocabulary_size
-    if len(vocabulary) != size:
-        raise InputError(f"{source}: knows {size} tokens, the vocabulary has {len(vocabulary)}")
-    expected = described.extra.get("vocabulary")
-    if expected and expected != vocabulary.fingerprint:
-        raise InputError(
-            f"{source}: the vocabulary ({vocabulary.fingerprint[:12]}) is not the one that the "
-            f"model was trained with ({str(expected)[:12]})"
-        )
 
 
 def task_of(described: ModelDescription, source: str) -> Tuple[Optional[TaskRecord], TaskOptions]:
     """The task that a model was fine-tuned on, None for none, and how its inputs were made.
 
     Raises:
-        InputError: the model says so in a way that cannot be, or has not the task's outputs.
+        InputError: an unknown task or option, or a model that has not the task's outputs.
     """
-    if "task" not in described.extra or not described.num_classes:
+    if described.task is None or described.head is None:
         return None, TaskOptions()
-    given = described.extra.get("options", {})
-    if not isinstance(given, dict):
-        raise InputError(f"{source}: options is {given!r}, an object is expected")
-    record = get_task(str(described.extra["task"]))
-    options = TaskOptions.from_dict(given, source)
+    record = get_task(described.task.name)
+    options = TaskOptions.from_dict(described.task.options or {}, source)
     expected = input_labels(record, options)
     if described.num_classes != output_count(record, options) or described.labels != expected:
         raise InputError(
@@ -53,14 +36,14 @@ def labels_of(described: ModelDescription, source: str) -> Tuple[str, ...]:
     """Names of a classifier's outputs, `LABEL_0`, … if it has none; () without classes to name.
 
     Raises:
-        InputError: there are more or fewer labels than outputs, or two are the same.
+        InputError: two labels are the same.
     """
     if described.num_classes <= 1:
         return ()
     if not described.labels:
         return tuple(f"LABEL_{number}" for number in range(described.num_classes))
     different = len(set(described.labels))
-    if not different == len(described.labels) == described.num_classes:
+    if different != described.num_classes:
         raise InputError(
             f"{source}: has {described.num_classes} outputs and {different} different labels"
         )
@@ -77,7 +60,7 @@ def maximum_length(described: ModelDescription, given: Optional[int], source: st
     if given is not None:
         name, value = "max_length", given
     else:
-        name, value = f"{source}: max_len", described.extra.get("max_len", longest)
+        name, value = f"{source}: max_len", described.input_length or longest
     if type(value) is not int or not _SPECIAL_TOKENS_OF_PAIR < value <= longest:
         raise InputError(
             f"{name} is {value!r}, allowed are {_SPECIAL_TOKENS_OF_PAIR + 1} to {longest}"

@@ -19,11 +19,12 @@ from typing import (
 
 import numpy as np
 
-from bort.engines.choosing import open_engine
+from bort.engines.choosing import open_source
 from bort.engines.protocol import Engine
+from bort.engines.sources import read_source
 from bort.errors import InputError
 from bort.inference.answering import check_finite, filled_text, task_answers, text_answers
-from bort.inference.fitting import check_vocabulary, labels_of, maximum_length, task_of
+from bort.inference.fitting import labels_of, maximum_length, task_of
 from bort.inference.questions import (
     MASK_PATTERN,
     TEXT,
@@ -36,6 +37,7 @@ from bort.inference.questions import (
 )
 from bort.inference.results import Answer, Embedding
 from bort.inference.running import MEAN, POOLINGS, Runner
+from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM, check_vocabulary
 from bort.storage.files import PathLike
 from bort.tasks.features import TaskFeatures, TooLittleRoom, tokenise
 from bort.text.asking import OnInputs, ignore, in_windows
@@ -45,6 +47,7 @@ from bort.text.wordpiece import WordPiece
 
 TASK, MASKED, EMBEDDINGS = "task", "masked", "embeddings"
 PURPOSES = (TASK, MASKED, EMBEDDINGS)
+_PURPOSE_OF_MODEL = {CLASSIFIER: TASK, MASKED_LM: MASKED, ENCODER: EMBEDDINGS}
 WINDOW = 4096
 """Questions that are tokenised and sorted together."""
 
@@ -142,16 +145,15 @@ class Predictor:
             predictor = Predictor.from_pretrained("runs/finetune/SST-2/model")
             print(*predictor(["a moving film", "two hours of my life"]), sep="\\n")
         """
-        source = Path(folder)
-        if not source.is_dir():
-            raise InputError(f"{source}: no such folder")
-        opened = open_engine(source, engine, precision, threads)
-        name = Path(vocabulary or opened.description.vocabulary_folder)
-        if vocabulary is None and not name.is_dir():
-            raise InputError(f"{name}: no such folder; the model's vocabulary is expected there")
-        words = load_vocabulary(vocabulary or name)
+        source = read_source(Path(folder))
+        opened = open_source(source, engine, precision, threads)
+        beside = source.vocabulary_folder
+        assert beside is not None
+        if vocabulary is None and not beside.is_dir():
+            raise InputError(f"{beside}: no such folder; the model's vocabulary is expected there")
+        words = load_vocabulary(vocabulary or beside)
         return cls(
-            opened, words, source=str(source), max_length=max_length, batch_tokens=batch_tokens
+            opened, words, source=str(folder), max_length=max_length, batch_tokens=batch_tokens
         )
 
     @property
@@ -167,9 +169,7 @@ class Predictor:
     @property
     def purpose(self) -> str:
         """What a call answers: `task`, `masked` or `embeddings`."""
-        if self._engine.description.num_classes:
-            return TASK
-        return MASKED if self._engine.description.has_decoder else EMBEDDINGS
+        return _PURPOSE_OF_MODEL[self._engine.description.purpose]
 
     def __repr__(self) -> str:
         task = f" of {self.record.name}" if self.record else ""
@@ -270,9 +270,9 @@ class Predictor:
         if purpose not in PURPOSES:
             raise InputError(f"purpose is {purpose!r}, allowed are {', '.join(PURPOSES)}")
         described = self._engine.description
-        if purpose == TASK and not described.num_classes:
+        if purpose == TASK and described.purpose != CLASSIFIER:
             raise InputError(f"{self._source}: has no head for a task")
-        if purpose == MASKED and (described.num_classes or not described.has_decoder):
+        if purpose == MASKED and described.purpose != MASKED_LM:
             raise InputError(f"{self._source}: has no decoder, it cannot fill masks")
         if pooling not in POOLINGS:
             raise InputError(f"pooling is {pooling!r}, allowed are {', '.join(POOLINGS)}")

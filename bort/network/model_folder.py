@@ -1,26 +1,26 @@
-"""The folder that a trained network lives in: `model.json` says what it is, `model.safetensors`
-holds it. Written and read here without a framework; `bort.gluon.network.model_folder` makes
-networks of it.
+"""Model folders: `model.json` describes a trained network, `model.safetensors` holds its weights.
+
+They are written and read here without a framework; `bort.gluon.network.model_folder` makes Gluon
+networks of them.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, NamedTuple, Optional
+from typing import Mapping
 
 import numpy as np
 import safetensors.numpy
 
-from bort.architecture import Architecture
-from bort.errors import InputError
-from bort.network.array_network import ArrayNetwork
+from bort.network.array_network import ArrayNetwork, places_of
+from bort.network.description import CLASSIFIER, ModelDescription, naming
 from bort.storage.array_files import read_safetensors
 from bort.storage.files import PathLike
-from bort.storage.sealed_folder import SealedFile, SealedFormat
+from bort.storage.sealed_folder import SealedFile, SealedFolder, SealedFormat
 
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
-ENCODER_PREFIX = "bort."
-"""Of the names of a classifier's encoder."""
+_ENCODER_PREFIX = "bort."
+"""Of the names of a classifier's encoder in the file."""
 
 _FORMAT = 1
 _MODEL_FOLDER = SealedFormat(
@@ -31,119 +31,62 @@ _MODEL_FOLDER = SealedFormat(
 )
 
 
-class StoredModel(NamedTuple):
-    """What a folder holds.
-
-    Attributes:
-        description: all fields of `model.json`; of `weights` and `extra` it is known that they
-            are there.
-        arrays: by the names under which they are stored.
-        source: path of the description, for errors.
-        weights: path of the weights, for errors.
-    """
-
-    description: Dict[str, Any]
-    arrays: Dict[str, np.ndarray]
-    source: str
-    weights: str
-
-    @property
-    def extra(self) -> Dict[str, Any]:
-        """What the writer added: task, labels, fingerprint of the vocabulary, …"""
-        return dict(self.description["extra"])
-
-
-def write_model_files(
-    folder: PathLike, arrays: Mapping[str, np.ndarray], fields: Mapping[str, Any]
+def write_model_folder(
+    folder: PathLike, description: ModelDescription, arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Write weights, then the description with their SHA-256, each atomically.
 
     A folder that is interrupted in between has no description, or the old one whose SHA-256 does
-    not match; either is refused by `read_model_files`.
-    """
-    writer = _MODEL_FOLDER.writer(folder)
-    digest = writer.write(WEIGHTS_FILE, safetensors.numpy.save(dict(arrays)))
-    weights = {"file": WEIGHTS_FILE, "sha256": digest}
-    writer.seal({"format": _FORMAT, **fields, "weights": weights})
-
-
-def write_model_folder(folder: PathLike, network: ArrayNetwork) -> None:
-    """Write a network as the folder that `read_model_folder` reads.
-
-    The vocabulary is the caller's to save. See `write_model_files` for what an interruption leaves.
+    not match; either is refused by `read_model_folder`. The vocabulary is the caller's to save.
 
     Args:
         folder: made if it does not exist.
-        network: what to write.
+        description: of the network.
+        arrays: its weights, by the names of `bort.network.parameter_names`.
     """
-    head: Optional[Dict[str, Any]] = None
-    if network.head is not None:
-        head = {
-            "num_classes": network.num_classes,
-            "head": network.head,
-            "dropout": network.head_dropout,
-        }
-    fields = {
-        "architecture": network.architecture.as_dict(),
-        "dropout": network.dropout,
-        "layer_norm_eps": network.layer_norm_eps,
-        "decoder_layer_norm_eps": network.decoder_layer_norm_eps,
-        "use_decoder": network.has_decoder,
-        "use_pooler": network.has_pooler,
-        "classifier": head,
-        "extra": dict(network.extra),
-    }
-    arrays = {
-        name if head is None or name.startswith("classifier.") else ENCODER_PREFIX + name: array
-        for name, array in network.arrays.items()
-    }
-    write_model_files(folder, arrays, fields)
+    assert set(arrays) == {place.gluon for place in places_of(description)}
+    is_classifier = description.purpose == CLASSIFIER
+    stored = {_stored_name(name, is_classifier): array for name, array in arrays.items()}
+    writer = _MODEL_FOLDER.writer(folder)
+    digest = writer.write(WEIGHTS_FILE, safetensors.numpy.save(stored))
+    weights = {"file": WEIGHTS_FILE, "sha256": digest}
+    writer.seal({"format": _FORMAT, **description.as_dict(), "weights": weights})
 
 
-def read_model_files(folder: PathLike) -> StoredModel:
-    """Read a folder and compare its weights with the SHA-256 in its description.
+def read_description(folder: PathLike) -> ModelDescription:
+    """Read what a folder says of its network, without the weights.
 
     Raises:
-        InputError: names the file that is missing or damaged.
+        InputError: names the file, and the field that is missing or malformed.
     """
-    sealed = _MODEL_FOLDER.open(folder)
-    try:
-        dict(sealed.record["extra"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{sealed.source}: a field is missing or malformed: {error}") from error
-    weights = sealed.verified(sealed.record["weights"]["file"])
-    arrays = read_safetensors(weights)
-    return StoredModel(sealed.record, arrays, str(sealed.source), str(weights))
+    return _description_in(_MODEL_FOLDER.open(folder))
 
 
 def read_model_folder(folder: PathLike) -> ArrayNetwork:
-    """Read a folder as arrays, without MXNet.
+    """Read a folder, and compare its weights with the SHA-256 in its description.
 
     Raises:
-        InputError: names the file that is missing, damaged, or does not fit.
+        InputError: names the file that is missing or damaged, or the field or parameter that does
+            not fit.
     """
-    stored = read_model_files(folder)
+    sealed = _MODEL_FOLDER.open(folder)
+    description = _description_in(sealed)
+    (weights,) = map(sealed.verified, sealed.files)
     arrays = {
-        name[len(ENCODER_PREFIX) :] if name.startswith(ENCODER_PREFIX) else name: np.asarray(
+        name[len(_ENCODER_PREFIX) :] if name.startswith(_ENCODER_PREFIX) else name: np.asarray(
             array, np.float32
         )
-        for name, array in stored.arrays.items()
+        for name, array in read_safetensors(weights).items()
     }
-    fields = stored.description
-    try:
-        head = fields["classifier"] or {}
-        values: Dict[str, Any] = {
-            "layer_norm_eps": float(fields["layer_norm_eps"]),
-            "decoder_layer_norm_eps": float(fields["decoder_layer_norm_eps"]),
-            "dropout": float(fields["dropout"]),
-            "head": head["head"] if head else None,
-            "num_classes": head["num_classes"] if head else 0,
-            "head_dropout": float(head["dropout"]) if head else 0.1,
-        }
-        architecture = Architecture.from_dict(fields["architecture"], stored.source)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{stored.source}: a field is missing or malformed: {error}") from error
-    try:
-        return ArrayNetwork(architecture, arrays, extra=stored.extra, **values)
-    except InputError as error:
-        raise InputError(f"{stored.weights}: {error}") from error
+    with naming(str(weights)):
+        return ArrayNetwork(description, arrays)
+
+
+def _description_in(sealed: SealedFolder) -> ModelDescription:
+    return ModelDescription.from_dict(sealed.record, str(sealed.source))
+
+
+def _stored_name(name: str, is_classifier: bool) -> str:
+    if is_classifier and not name.startswith("classifier."):
+        return _ENCODER_PREFIX + name
+    return name

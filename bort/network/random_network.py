@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Dict
 
 import numpy as np
 
 from bort.architecture import Architecture
-from bort.network.array_network import ArrayNetwork
-from bort.network.parameter_names import places, shape_of
+from bort.network.array_network import ArrayNetwork, places_of
+from bort.network.description import LINEAR, HeadDescription, ModelDescription
+from bort.network.parameter_names import shape_of
 
 _SPREAD = 0.02
 
@@ -31,15 +32,14 @@ def random_network(
         num_classes: outputs of a linear head; 0 for none.
     """
     generator = np.random.default_rng(seed)
-    head: Dict[str, Any] = {}
-    if num_classes:
-        head = {"head": "linear", "num_classes": num_classes}
+    head = HeadDescription(LINEAR, num_classes) if num_classes else None
+    description = ModelDescription(architecture, head, has_decoder=decoder)
     arrays: Dict[str, np.ndarray] = {}
-    for place in places(architecture, decoder=decoder, head=head.get("head", "")):
+    for place in places_of(description):
         shape = shape_of(place, architecture, num_classes)
         values = generator.standard_normal(shape, np.float32)
         values *= np.float32(_SPREAD)
         if place.gluon.endswith("gamma"):
             values += np.float32(1)
         arrays[place.gluon] = values
-    return ArrayNetwork(architecture, arrays, **head)
+    return ArrayNetwork(description, arrays)

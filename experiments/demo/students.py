@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Dict, List, Mapping
 
+from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.model_folder import save_model_folder
 from bort.report.learning_curves import Curve
 from bort.teacher.cache import TeacherCache
@@ -62,7 +63,8 @@ def _train(config: DemoConfig, folder: Path, seed: int, kind: str) -> Curve:
     model, curve = train_model("student", architecture, settings, data, answers, advance)
     if kind == DISTILLED and seed == 0:
         target = folder / STUDENT
-        save_model_folder(target, model, {"vocabulary": text.vocabulary.fingerprint})
+        described = describe_network(model, vocabulary_fingerprint=text.vocabulary.fingerprint)
+        save_model_folder(target, model, described)
         text.vocabulary.save(target / "vocabulary")
     return curve
 

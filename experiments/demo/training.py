@@ -10,6 +10,7 @@ import mxnet as mx
 import numpy as np
 
 from bort.architecture import Architecture, get_architecture
+from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.pretraining.evaluation import MaskedTokenScore
@@ -176,6 +177,7 @@ def train_teacher(config: DemoConfig, text: Text, folder: Path) -> Tuple[GluonTe
     architecture = architecture_for(config.teacher, text, config)
     data = text.with_masks(settings)
     model, curve = train_model("teacher", architecture, settings, data)
-    save_model_folder(folder, model, {"vocabulary": text.vocabulary.fingerprint})
+    described = describe_network(model, vocabulary_fingerprint=text.vocabulary.fingerprint)
+    save_model_folder(folder, model, described)
     text.vocabulary.save(folder / "vocabulary")
     return GluonTeacher(model, architecture), curve

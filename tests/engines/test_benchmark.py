@@ -15,9 +15,8 @@ from bort.engines import benchmark
 from bort.engines.benchmark import Case, Row, as_table, measure_inference
 from bort.engines.benchmark_config import InferenceBenchmarkConfig
 from bort.errors import InputError
-from bort.gluon.network.array_network import write_network
 from bort.network.random_network import random_network
-from tests.formats.parity import BORT, make_network
+from tests.formats.parity import BORT, make_network, write_network
 from tests.integration.commands import ROOT, run
 
 TINY = ("1-2-16-16", "1-2-16-32")
@@ -130,7 +129,7 @@ def test_random_networks_are_those_of_their_seed() -> None:
         np.testing.assert_array_equal(array, same.arrays[name])
         assert (array != other.arrays[name]).any()
         assert array.any()
-    assert random_network(architecture, 0, decoder=True).has_decoder
+    assert random_network(architecture, 0, decoder=True).description.has_decoder
 
 
 def test_the_figure_is_drawn(tmp_path: Path) -> None:

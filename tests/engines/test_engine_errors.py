@@ -16,9 +16,8 @@ from bort.engines.choosing import open_engine, open_network
 from bort.errors import InputError
 from bort.formats.onnx_file import write_onnx
 from bort.formats.openvino_file import write_openvino
-from bort.gluon.network.array_network import write_network
 from tests.conftest import PROJECT_ROOT
-from tests.formats.parity import make_batch, make_network
+from tests.formats.parity import make_batch, make_network, write_network
 
 BLOCKED = """
 import sys
@@ -156,8 +155,8 @@ def test_a_damaged_export_is_named(onnx_folder: Path) -> None:
     for field, value, message in (
         ("format", 7, "is not the description of an exported model"),
         ("architecture", {}, "field 'depth' is missing"),
-        ("head", "lstm", "head is 'lstm' and num_classes 3"),
-        ("num_classes", 0, "head is 'linear' and num_classes 0"),
+        ("head", "lstm", "onnx.json: head is 'lstm', allowed are release, linear"),
+        ("num_classes", 0, "onnx.json: num_classes is 0, allowed is 1 to"),
         ("files", {}, "a field is missing or malformed: 'model.onnx'"),
         ("extra", {"labels": ["a"]}, "3 outputs have 1 labels"),
     ):

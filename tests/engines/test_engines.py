@@ -13,13 +13,13 @@ import pytest
 
 from bort.engines.choosing import installed_engines, open_engine, open_network
 from bort.engines.graph_engine import GraphEngine, Session
-from bort.engines.protocol import ENGINES, Engine, ModelDescription
+from bort.engines.protocol import ENGINES, Engine
+from bort.engines.sources import read_source
 from bort.errors import InputError
-from bort.formats.exported_folder import read_exported_description
+from bort.formats.exported_folder import read_exported_graph
 from bort.formats.huggingface.writer import write_huggingface
 from bort.formats.onnx_file import arrays_of_onnx, write_onnx
 from bort.formats.openvino_file import write_openvino
-from bort.gluon.network.array_network import answers, as_network, write_network
 from bort.network.array_network import ArrayNetwork
 from tests.formats.parity import (
     ABSOLUTE,
@@ -27,8 +27,10 @@ from tests.formats.parity import (
     RELATIVE,
     SHAPES,
     assert_equal_outputs,
+    gluon_answers,
     make_batch,
     make_network,
+    write_network,
 )
 
 PARTS: Dict[str, Dict[str, Any]] = {
@@ -63,18 +65,20 @@ def test_engines_answer_as_gluon(name: str, shape: str, part: str) -> None:
     engine = open_network(network, name, threads=1)
     assert (engine.name, engine.precision) == (name, "fp32")
     assert engine.description.architecture == network.architecture
-    gluon, encoder = as_network(network), as_network(network.encoder_alone())
+    encoder = network.encoder_alone()
     for length in LENGTHS:
         ids, lengths, mask = make_batch(network.architecture, length)
-        hidden = answers(encoder, ids, lengths)
+        hidden = gluon_answers(encoder, ids, lengths)
         assert_equal_outputs(hidden, engine.encode(ids, lengths), np.ones_like(mask))
-        if network.head:
-            assert_equal_outputs(answers(gluon, ids, lengths), engine.answer(ids, lengths), mask)
+        if network.description.head:
+            assert_equal_outputs(
+                gluon_answers(network, ids, lengths), engine.answer(ids, lengths), mask
+            )
         else:
             assert_equal_outputs(hidden, engine.answer(ids, lengths), mask)
-        if network.has_decoder:
+        if network.description.has_decoder:
             positions = np.minimum(np.array([[0, 3, 9, 0]]), lengths[:, None] - 1)
-            expected = picked(answers(gluon, ids, lengths), positions)
+            expected = picked(gluon_answers(network, ids, lengths), positions)
             found = engine.predict_tokens(ids, lengths, positions)
             assert_equal_outputs(expected, found, np.ones_like(positions))
 
@@ -83,7 +87,7 @@ def test_every_weight_matters(name: str) -> None:
     for part in ("linear head", "masked tokens"):
         network = make_network(**PARTS[part])
         ids, lengths, mask = make_batch()
-        ours = answers(as_network(network), ids, lengths)
+        ours = gluon_answers(network, ids, lengths)
         places = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
         for changed in sorted(network.arrays)[::7]:
             if changed.endswith("proj_key.bias"):
@@ -96,7 +100,7 @@ def test_every_weight_matters(name: str) -> None:
             with pytest.raises(AssertionError):
                 found = (
                     engine.answer(ids, lengths)
-                    if network.head
+                    if network.description.head
                     else engine.predict_tokens(ids, lengths, places)
                 )
                 assert_equal_outputs(ours, found, mask)
@@ -136,9 +140,11 @@ def test_zeros_change_no_name(name: str, part: str) -> None:
     ids, lengths, mask = make_batch()
     places = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
     found = (
-        engine.answer(ids, lengths) if network.head else engine.predict_tokens(ids, lengths, places)
+        engine.answer(ids, lengths)
+        if network.description.head
+        else engine.predict_tokens(ids, lengths, places)
     )
-    assert_equal_outputs(answers(as_network(network), ids, lengths), found, mask)
+    assert_equal_outputs(gluon_answers(network, ids, lengths), found, mask)
 
 
 def test_answers_stay_when_the_next_ones_come(name: str) -> None:
@@ -160,29 +166,25 @@ def folders(network: ArrayNetwork, root: Path) -> List[Path]:
         if engine in installed_engines():
             made.append(root / engine)
             made[-1].mkdir()
-            write(made[-1], network, None, masked_positions=network.has_decoder)
+            write(made[-1], network, None, masked_positions=network.description.has_decoder)
     return made
 
 
 @pytest.mark.parametrize("part", ["linear head", "masked tokens", "encoder"])
 def test_every_kind_of_folder_opens(name: str, part: str, tmp_path: Path) -> None:
-    extra = {"labels": ["no", "yes", "maybe"]} if part == "linear head" else {}
-    network = make_network(extra={**extra, "vocabulary": "0" * 64}, **PARTS[part])
+    labels = ["no", "yes", "maybe"] if part == "linear head" else []
+    network = make_network(labels=labels, vocabulary_fingerprint="0" * 64, **PARTS[part])
     ids, lengths, _ = make_batch()
-    expected = answers(as_network(network.encoder_alone()), ids, lengths)
+    expected = gluon_answers(network.encoder_alone(), ids, lengths)
     for folder in folders(network, tmp_path):
         if folder.name in ENGINES and name == "mxnet":
             continue
         if (folder.name, name) == ("openvino", "onnxruntime"):
             continue
         engine: Engine = open_engine(folder, name)
-        what = engine.description
-        assert (what.architecture, what.head) == (network.architecture, network.head)
-        assert (what.num_classes, what.labels) == (network.num_classes, network.labels)
-        assert what.has_decoder == network.has_decoder
-        assert what.extra["vocabulary"] == "0" * 64
+        assert engine.description == network.description
         beside = folder if folder.name == "huggingface" else folder / "vocabulary"
-        assert what.vocabulary_folder == beside
+        assert read_source(folder).vocabulary_folder == beside
         found = engine.encode(ids, lengths)
         np.testing.assert_allclose(found, expected, rtol=RELATIVE, atol=ABSOLUTE)
 
@@ -194,7 +196,7 @@ def test_a_graph_that_decodes_everywhere_serves_too(tmp_path: Path) -> None:
     ids, lengths, _ = make_batch()
     positions = np.minimum(np.array([[0, 2]]), lengths[:, None] - 1)
     found = open_engine(tmp_path, "onnxruntime").predict_tokens(ids, lengths, positions)
-    expected = picked(answers(as_network(network), ids, lengths), positions)
+    expected = picked(gluon_answers(network, ids, lengths), positions)
     assert_equal_outputs(expected, found, np.ones_like(positions))
 
 
@@ -223,14 +225,13 @@ def test_weights_come_back_from_an_onnx_file(part: str, tmp_path: Path) -> None:
         SHAPES["bert"], layer_norm_eps=1e-6, decoder_layer_norm_eps=1e-3, **PARTS[part]
     )
     write_onnx(tmp_path, network, None)
-    description = read_exported_description(tmp_path / "onnx.json", ("model.onnx",))
-    back = arrays_of_onnx(description)
+    back = arrays_of_onnx(read_exported_graph(tmp_path / "onnx.json", ("model.onnx",)))
     for name, array in network.arrays.items():
         np.testing.assert_array_equal(back.arrays[name], array)
-    assert (back.layer_norm_eps, back.decoder_layer_norm_eps) == (1e-6, 1e-3)
+    assert back.description == network.description
     (tmp_path / "int8").mkdir()
     write_onnx(tmp_path / "int8", network, None, precision="int8")
-    rounded = read_exported_description(tmp_path / "int8" / "onnx.json", ("model.onnx",))
+    rounded = read_exported_graph(tmp_path / "int8" / "onnx.json", ("model.onnx",))
     with pytest.raises(InputError, match="does not hold its weights in fp32"):
         arrays_of_onnx(rounded)
 
@@ -261,7 +262,7 @@ def test_openvino_keeps_rounded_weights_small(part: str, tmp_path: Path) -> None
 
 def test_another_graph_than_described_is_refused() -> None:
     session: Session = FakeSession(["input_ids"], ["logits"])
-    description = ModelDescription.of_network(make_network(head="linear", num_classes=2))
+    description = make_network(head="linear", num_classes=2).description
     with pytest.raises(InputError, match="x.onnx: takes input_ids and gives logits, which is no"):
         GraphEngine(session, description, "onnxruntime", "fp32", "x.onnx")
     session = FakeSession(["input_ids", "attention_mask"], ["last_hidden_state"])

@@ -80,7 +80,7 @@ def test_the_time_is_that_of_a_sequence_and_candidates_are_dropped(monkeypatch: 
     def open_network(network: Any, *how: Any) -> FakeEngine:
         gc.collect()
         assert [one for one in alive if one() is not None] == [], "the last one is still loaded"
-        opened.append((network.architecture, network.has_decoder, how))
+        opened.append((network.architecture, network.description.has_decoder, how))
         seconds = 4.0 if network.architecture == LARGE else 1.0
         engine = FakeEngine(clock, seconds, inputs)
         alive.append(weakref.ref(engine))

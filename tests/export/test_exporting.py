@@ -15,9 +15,9 @@ from bort.errors import InputError
 from bort.export.exporting import ExportSource, export_huggingface, export_onnx
 from bort.export.importing import import_huggingface
 from bort.network.array_network import ArrayNetwork
-from bort.network.model_folder import write_model_folder
+from bort.network.description import TaskDescription
 from bort.storage.files import sha256_of_file
-from tests.formats.parity import BORT, make_network
+from tests.formats.parity import BORT, make_network, write_network
 from tests.text.tiny_vocabulary import tiny_merges, tiny_vocabulary
 
 LABELS = ["no", "yes"]
@@ -25,8 +25,7 @@ LABELS = ["no", "yes"]
 
 def write_model(folder: Path, network: ArrayNetwork) -> None:
     vocabulary = tiny_vocabulary()
-    extra = {**network.extra, "vocabulary": vocabulary.fingerprint}
-    write_model_folder(folder, network.replace(extra=extra))
+    write_network(folder, network.replace(vocabulary_fingerprint=vocabulary.fingerprint))
     vocabulary.save(folder / "vocabulary")
 
 
@@ -35,8 +34,16 @@ def good(tmp_path_factory: Any) -> Path:
     """A small classifier with its vocabulary."""
     architecture = BORT.replace(depth=1, vocabulary_size=len(tiny_vocabulary()))
     folder: Path = tmp_path_factory.mktemp("models") / "good"
-    extra = {"labels": LABELS, "task": "RTE"}
-    write_model(folder, make_network(architecture, head="linear", num_classes=2, extra=extra))
+    write_model(
+        folder,
+        make_network(
+            architecture,
+            head="linear",
+            num_classes=2,
+            labels=LABELS,
+            task=TaskDescription("RTE"),
+        ),
+    )
     return folder
 
 
@@ -114,7 +121,10 @@ BAD = {
         lambda folder: forge(folder, labels=["a", "b", "c"]),
         "2 outputs have 3 labels",
     ),
-    "labels of a kind": (lambda folder: forge(folder, labels="ab"), "allowed is a list of names"),
+    "labels of a kind": (
+        lambda folder: forge(folder, labels="ab"),
+        "extra.labels is 'ab', allowed is a list of texts",
+    ),
     "other vocabulary": (other_vocabulary, "is not the one that the model was trained with"),
     "smaller vocabulary": (smaller_vocabulary, "tokens, the vocabulary has"),
     "no vocabulary": (no_vocabulary, "name the model's vocabulary with --vocab"),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
 import numpy as np
 
 from bort.architecture import Architecture
-from bort.network.array_network import ArrayNetwork
-from bort.network.parameter_names import places, shape_of
+from bort.network.array_network import ArrayNetwork, places_of
+from bort.network.description import MASKED_LM, HeadDescription, ModelDescription
+from bort.network.model_folder import write_model_folder
+from bort.network.parameter_names import shape_of
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-5
 
@@ -29,20 +31,58 @@ def make_network(
     pooler: bool = False,
     head: str = "",
     num_classes: int = 0,
+    labels: Sequence[str] = (),
+    head_dropout: float = 0.1,
     seed: int = 0,
     **fields: Any,
 ) -> ArrayNetwork:
     """Random weights of a size that lets every part matter and keeps activations near 1."""
+    description = ModelDescription(
+        architecture,
+        HeadDescription(head, num_classes, tuple(labels), head_dropout) if head else None,
+        has_decoder=decoder,
+        has_pooler=pooler,
+        **fields,
+    )
     generator = np.random.default_rng(seed)
     arrays: Dict[str, np.ndarray] = {}
-    for place in places(architecture, decoder=decoder, pooler=pooler, head=head):
+    for place in places_of(description):
         shape = shape_of(place, architecture, num_classes)
         spread = 0.1 if len(shape) == 1 else 0.7 / np.sqrt(shape[1])
         values = generator.normal(0, spread, shape)
         if place.gluon.endswith("gamma"):
             values += 1
         arrays[place.gluon] = values.astype(np.float32)
-    return ArrayNetwork(architecture, arrays, head=head or None, num_classes=num_classes, **fields)
+    return ArrayNetwork(description, arrays)
+
+
+def write_network(folder: Path, network: ArrayNetwork) -> None:
+    """Write a network as a model folder, without a vocabulary."""
+    write_model_folder(folder, network.description, network.arrays)
+
+
+def gluon_answers(network: ArrayNetwork, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """What Gluon computes, not compiled, without the engines' code.
+
+    Returns:
+        float32: outputs (B, C) of a classifier; logits (B, L, V) at every token of a network with a
+        decoder; else the encoded tokens (B, L, H), zero at padding.
+    """
+    import mxnet as mx
+    from mxnet import autograd
+
+    from bort.gluon.network.array_network import as_network
+
+    gluon = as_network(network)
+    arrays = [mx.nd.array(input_ids, dtype="int32"), mx.nd.array(lengths, dtype="float32")]
+    if network.description.purpose == MASKED_LM:
+        everywhere = np.broadcast_to(np.arange(input_ids.shape[1]), input_ids.shape)
+        arrays.append(mx.nd.array(everywhere, dtype="int32"))
+    with autograd.predict_mode():
+        outputs = gluon(*arrays)
+    if isinstance(outputs, tuple):
+        outputs = outputs[-1 if network.description.purpose == MASKED_LM else 0]
+    return np.asarray(outputs.asnumpy())
 
 
 def make_batch(architecture: Architecture = BORT, length: int = 17) -> Tuple[Any, Any, Any]:

@@ -10,12 +10,12 @@ import pytest
 
 from bort.formats.huggingface.writer import write_huggingface
 from bort.formats.onnx_graph import build_onnx
-from bort.gluon.network.array_network import answers, as_network
 from bort.network.array_network import ArrayNetwork
 from tests.formats.parity import (
     BORT,
     SHAPES,
     assert_equal_outputs,
+    gluon_answers,
     make_batch,
     make_network,
     transformers_outputs,
@@ -57,10 +57,9 @@ def onnx_outputs(model: Any, ids: np.ndarray, mask: np.ndarray, **more: np.ndarr
 @pytest.mark.parity("torch", "transformers")
 def test_transformers_answers_as_gluon(network: ArrayNetwork, tmp_path: Path) -> None:
     write_huggingface(tmp_path, network, None)
-    gluon = as_network(network)
     for length in LENGTHS:
         ids, lengths, mask = make_batch(network.architecture, length)
-        ours = answers(gluon, ids, lengths)
+        ours = gluon_answers(network, ids, lengths)
         assert_equal_outputs(ours, transformers_outputs(tmp_path, ids, mask), mask)
 
 
@@ -70,10 +69,9 @@ def test_onnx_runtime_answers_as_gluon(network: ArrayNetwork) -> None:
 
     model = build_onnx(network)
     onnx.checker.check_model(model, full_check=True)
-    gluon = as_network(network)
     for length in LENGTHS:
         ids, lengths, mask = make_batch(network.architecture, length)
-        ours = answers(gluon, ids, lengths)
+        ours = gluon_answers(network, ids, lengths)
         assert_equal_outputs(ours, onnx_outputs(model, ids, mask), mask)
 
 
@@ -89,7 +87,7 @@ def test_openvino_answers_as_gluon(network: ArrayNetwork) -> None:
     feed = {"input_ids": ids, "attention_mask": mask}
     if network.architecture.token_types:
         feed["token_type_ids"] = np.zeros_like(ids)
-    ours = answers(as_network(network), ids, lengths)
+    ours = gluon_answers(network, ids, lengths)
     assert_equal_outputs(ours, np.asarray(compiled(feed)[0]), mask)
 
 
@@ -98,7 +96,7 @@ def test_a_decoder_with_its_own_epsilon_is_exact_when_asked(tmp_path: Path) -> N
     network = make_network(decoder=True, decoder_layer_norm_eps=1e-12)
     write_huggingface(tmp_path, network, None, exact_decoder=True)
     ids, lengths, mask = make_batch()
-    ours = answers(as_network(network), ids, lengths)
+    ours = gluon_answers(network, ids, lengths)
     assert_equal_outputs(ours, transformers_outputs(tmp_path, ids, mask), mask)
 
 
@@ -106,7 +104,7 @@ def test_a_decoder_with_its_own_epsilon_is_exact_when_asked(tmp_path: Path) -> N
 def test_onnx_keeps_the_decoders_epsilon() -> None:
     network = make_network(decoder=True, decoder_layer_norm_eps=1e-3)
     ids, lengths, mask = make_batch()
-    ours = answers(as_network(network), ids, lengths)
+    ours = gluon_answers(network, ids, lengths)
     assert_equal_outputs(ours, onnx_outputs(build_onnx(network), ids, mask), mask)
     other = build_onnx(network.replace(decoder_layer_norm_eps=1e-5))
     with pytest.raises(AssertionError):
@@ -120,7 +118,7 @@ def test_onnx_decodes_at_masked_positions() -> None:
     positions = np.minimum(np.array([[0, 3, 9]]), lengths[:, None] - 1)
     model = build_onnx(network, masked_positions=True)
     found = onnx_outputs(model, ids, mask, masked_positions=positions)
-    ours = np.take_along_axis(answers(as_network(network), ids, lengths), positions[:, :, None], 1)
+    ours = np.take_along_axis(gluon_answers(network, ids, lengths), positions[:, :, None], 1)
     assert_equal_outputs(ours, found, np.ones_like(positions))
 
 
@@ -143,7 +141,7 @@ def test_every_weight_matters(name: str, tmp_path: Path) -> None:
     """Any one weight changed a little: neither export agrees with the original any more."""
     network = make_network(**PARTS[name])
     ids, lengths, mask = make_batch()
-    ours = answers(as_network(network), ids, lengths)
+    ours = gluon_answers(network, ids, lengths)
     for number, changed in enumerate(sorted(network.arrays)):
         if changed.endswith("proj_key.bias"):
             continue  # shifts all scores of a row alike, which softmax does not see
@@ -193,7 +191,7 @@ def test_models_of_transformers_come_in(kind: str, tmp_path: Path) -> None:
     ids = np.where(mask, ids, 1)
     with torch.no_grad():
         theirs = model(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask)).logits
-    assert_equal_outputs(theirs.numpy(), answers(as_network(network), ids, lengths), mask)
+    assert_equal_outputs(theirs.numpy(), gluon_answers(network, ids, lengths), mask)
 
 
 @pytest.mark.parity("torch", "transformers")
@@ -217,10 +215,10 @@ def test_bert_with_everything_comes_in(tmp_path: Path) -> None:
     model.save_pretrained(str(tmp_path))
     imported = read_huggingface(tmp_path)
     assert imported.left_out == ("cls.seq_relationship.bias", "cls.seq_relationship.weight")
-    assert imported.network.has_pooler
+    assert imported.network.description.has_pooler
     assert imported.network.architecture.token_types == 2
     ids, lengths, mask = make_batch(BORT.replace(vocabulary_size=97))
     with torch.no_grad():
         outputs = model(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask))
     theirs = outputs.prediction_logits.numpy()
-    assert_equal_outputs(theirs, answers(as_network(imported.network), ids, lengths), mask)
+    assert_equal_outputs(theirs, gluon_answers(imported.network, ids, lengths), mask)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from bort.architecture import Architecture
-from bort.engines.protocol import ModelDescription, check_inputs, check_positions
+from bort.engines.protocol import check_inputs, check_positions
 from bort.inference.predictor import Predictor
+from bort.network.description import HeadDescription, ModelDescription, TaskDescription
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
@@ -67,30 +67,34 @@ class FakeEngine:
         )
 
 
-def describe(vocabulary: Vocabulary = VOCABULARY, **fields: Any) -> ModelDescription:
-    """An encoder's description, with some fields changed."""
+def describe(
+    vocabulary: Vocabulary = VOCABULARY,
+    *,
+    head: str = "",
+    num_classes: int = 0,
+    labels: Sequence[str] = (),
+    **fields: Any,
+) -> ModelDescription:
+    """An encoder's description, or a classifier's, with some fields changed."""
     architecture = Architecture(
         1, 1, HIDDEN, 8, vocabulary_size=len(vocabulary), maximum_length=LONGEST
     )
-    values = {"extra": {"vocabulary": vocabulary.fingerprint}, **fields}
-    described = ModelDescription(architecture, None, 0, (), False)
-    return dataclasses.replace(described, **values)
+    values = {"vocabulary_fingerprint": vocabulary.fingerprint, **fields}
+    described = HeadDescription(head, num_classes, tuple(labels)) if head else None
+    return ModelDescription(architecture, described, **values)
 
 
 def describe_task(name: str, options: Optional[TaskOptions] = None) -> ModelDescription:
     """What a model that was fine-tuned on a task says of itself."""
     options = options or TaskOptions()
     record = get_task(name)
-    labels = input_labels(record, options)
-    extra = {
-        "task": record.name,
-        "labels": list(labels),
-        "options": options.as_dict(),
-        "max_len": 48,
-        "vocabulary": VOCABULARY.fingerprint,
-    }
-    count = output_count(record, options)
-    return describe(head="linear", num_classes=count, labels=labels, extra=extra)
+    return describe(
+        head="linear",
+        num_classes=output_count(record, options),
+        labels=input_labels(record, options),
+        task=TaskDescription(record.name, options.as_dict()),
+        input_length=48,
+    )
 
 
 def task_predictor(name: str, options: Optional[TaskOptions] = None, **fields: Any) -> Predictor:

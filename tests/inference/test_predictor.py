@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from itertools import count, islice
 
 import numpy as np
@@ -14,6 +13,7 @@ import bort
 from bort.errors import InputError, WorkError
 from bort.inference.predictor import Predictor
 from bort.inference.results import Classification, FilledText, Regression
+from bort.network.description import HeadDescription, TaskDescription
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TASKS, get_task
 from bort.text.wordpiece import WordPiece
@@ -235,37 +235,36 @@ def opened(description, vocabulary=VOCABULARY):
 
 def test_another_vocabulary_is_refused():
     with pytest.raises(InputError, match=r"folder: the vocabulary \(.*\) is not the one that"):
-        opened(describe(extra={"vocabulary": "0" * 64}))
+        opened(describe(vocabulary_fingerprint="0" * 64))
     shorter = describe()
     architecture = shorter.architecture.replace(vocabulary_size=len(VOCABULARY) - 1)
-    with pytest.raises(InputError, match=r"folder: knows \d+ tokens, the vocabulary has \d+"):
-        opened(dataclasses.replace(shorter, architecture=architecture))
+    with pytest.raises(
+        InputError, match=r"folder: the model knows \d+ tokens, the vocabulary has \d+"
+    ):
+        opened(shorter.replace(architecture=architecture))
 
 
 def test_wrong_labels_and_options_are_refused():
     described = describe_task("CB")
     for change in (
-        {"num_classes": 2},
-        {"labels": ("neutral", "entailment")},
-        {"labels": ("entailment", "neutral", "contradiction")},
-        {"extra": {**described.extra, "task": "RTE"}},
+        {"head": HeadDescription("linear", 2)},
+        {"head": HeadDescription("linear", 2, ("neutral", "entailment"))},
+        {"head": HeadDescription("linear", 3, ("entailment", "neutral", "contradiction"))},
+        {"task": TaskDescription("RTE")},
     ):
         with pytest.raises(InputError, match="folder: has . outputs with the labels .* needs"):
-            opened(dataclasses.replace(described, **change))
-    for extra, message in (
-        ({"options": {"race": 1}}, "folder: unknown setting 'race'"),
-        ({"options": [1]}, r"folder: options is \[1\], an object"),
-        ({"task": "GLUE"}, "task 'GLUE': is not known"),
-        ({"max_len": 4}, "folder: max_len is 4, allowed are 5 to 64"),
-        ({"max_len": "48"}, "folder: max_len is '48'"),
+            opened(described.replace(**change))
+    for changes, message in (
+        ({"task": TaskDescription("CB", {"race": 1})}, "folder: unknown setting 'race'"),
+        ({"task": TaskDescription("GLUE")}, "task 'GLUE': is not known"),
+        ({"input_length": 4}, "folder: max_len is 4, allowed are 5 to 64"),
+        ({"input_length": 65}, "folder: max_len is 65, allowed are 5 to 64"),
     ):
-        changed = dataclasses.replace(described, extra={**described.extra, **extra})
         with pytest.raises(InputError, match=message):
-            opened(changed)
-    for labels in (("a", "b"), ("a", "b", "a")):
-        three = describe(head="linear", num_classes=3, labels=labels)
-        with pytest.raises(InputError, match="folder: has 3 outputs and 2 different labels"):
-            opened(three)
+            opened(described.replace(**changes))
+    three = describe(head="linear", num_classes=3, labels=("a", "b", "a"))
+    with pytest.raises(InputError, match="folder: has 3 outputs and 2 different labels"):
+        opened(three)
 
 
 def test_outputs_without_names_are_numbered():
@@ -289,7 +288,7 @@ def test_pairs_of_a_model_with_token_types_are_refused():
     pieces = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"], True, "test")
     described = describe(pieces, head="release", num_classes=2)
     with_types = described.architecture.replace(token_types=2)
-    typed = dataclasses.replace(described, architecture=with_types)
+    typed = described.replace(architecture=with_types)
     assert opened(typed, pieces)(["a"])
     with pytest.raises(InputError, match="item 0: is a pair of texts; this model tells two texts"):
         opened(typed, pieces)([("a", "a")])

@@ -13,8 +13,7 @@ from bort.errors import InputError
 from bort.formats.huggingface.writer import write_huggingface
 from bort.formats.onnx_file import write_onnx
 from bort.formats.openvino_file import write_openvino
-from bort.gluon.network.array_network import write_network
-from tests.formats.parity import BORT, make_network
+from tests.formats.parity import BORT, make_network, write_network
 from tests.text.tiny_vocabulary import tiny_vocabulary
 
 pytestmark = pytest.mark.parity("onnx", "onnxruntime", "openvino")
@@ -40,10 +39,10 @@ def folders(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("folders")
     architecture = BORT.replace(vocabulary_size=len(VOCABULARY))
     for part, fields in PARTS.items():
-        extra = {"vocabulary": VOCABULARY.fingerprint}
-        if part == "classifier":
-            extra["labels"] = ["wet", "dry"]
-        network = make_network(architecture, extra=extra, **fields)
+        labels = ["wet", "dry"] if part == "classifier" else []
+        network = make_network(
+            architecture, labels=labels, vocabulary_fingerprint=VOCABULARY.fingerprint, **fields
+        )
         write_network(root / part / "bort", network)
         VOCABULARY.save(root / part / "bort" / "vocabulary")
         for name, write in (

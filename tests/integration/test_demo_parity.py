@@ -19,8 +19,7 @@ from bort.export.exporting import ExportSource, export_huggingface, export_onnx
 from bort.gluon.agora.sample import make_socrates
 from bort.gluon.finetuning.run import run_finetuning
 from bort.gluon.finetuning.starting_point import StartingPoint
-from bort.gluon.network.array_network import answers, read_network, write_network
-from bort.gluon.network.model_folder import load_model_folder
+from bort.network.model_folder import read_description, read_model_folder
 from bort.ranks import SingleProcess
 from bort.storage.files import new_folder
 from bort.tasks.options import TaskOptions
@@ -38,7 +37,9 @@ from tests.formats.parity import (
     ABSOLUTE,
     RELATIVE,
     assert_equal_outputs,
+    gluon_answers,
     transformers_outputs,
+    write_network,
 )
 
 pytestmark = [
@@ -120,14 +121,13 @@ class Asked(NamedTuple):
 
 def ask(folder: Path) -> Asked:
     vocabulary = load_vocabulary(folder / "vocabulary")
-    network, _ = load_model_folder(folder, grad_req="null")
     rows = [[vocabulary.bos_id, *vocabulary.encode(t), vocabulary.eos_id] for t in TEXTS]
     lengths = np.array([len(row) for row in rows])
     ids = np.full((len(rows), int(lengths.max())), vocabulary.pad_id)
     for number, row in enumerate(rows):
         ids[number, : len(row)] = row
     mask = (np.arange(ids.shape[1])[None, :] < lengths[:, None]).astype(np.int64)
-    return Asked(ids, mask, answers(network, ids, lengths))
+    return Asked(ids, mask, gluon_answers(read_model_folder(folder), ids, lengths))
 
 
 def tokens_of(folder: Path) -> Any:
@@ -187,18 +187,18 @@ def test_onnx_runtime_answers_the_same(kind: str, models: Models, tmp_path: Path
 def test_labels_and_scores_go_along(models: Models, tmp_path: Path) -> None:
     export_huggingface(ExportSource(models.folders["classifier"]), tmp_path / "hf")
     config = json.loads((tmp_path / "hf" / "config.json").read_text(encoding="utf-8"))
-    extra = load_model_folder(models.folders["classifier"], grad_req="null")[1]
-    assert list(config["id2label"].values()) == extra["labels"]
+    description = read_description(models.folders["classifier"])
+    assert tuple(config["id2label"].values()) == description.labels
     card = (tmp_path / "hf" / "README.md").read_text(encoding="utf-8")
     assert f"fine-tuned on {TASK}" in card
-    for metric, value in extra["metrics"].items():
+    for metric, value in description.metrics.items():
         assert f"| {metric} | {value:.4f} |" in card
 
 
 def test_a_changed_weight_is_noticed(models: Models, tmp_path: Path) -> None:
     """One weight of the student changed by a hundredth: neither library agrees any more."""
     asked = ask(models.folders["student"])
-    _, source = read_network(models.folders["student"])
+    source = read_model_folder(models.folders["student"])
     name = "encoder.transformer_cells.1.ffn.ffn_2.weight"
     array = source.arrays[name].copy()
     array[0, 0] += 0.01

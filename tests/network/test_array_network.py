@@ -1,20 +1,58 @@
-"""What a network of arrays refuses."""
+"""Networks as arrays: parts of them, copies, and what is refused."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from bort.errors import InputError
-from tests.formats.parity import make_network
+from bort.network.array_network import ArrayNetwork
+from tests.formats.parity import BORT, make_network
+
+SMALL = BORT.replace(depth=1)
 
 
-def test_a_depth_that_no_network_has_is_refused_at_once():
+def test_a_depth_that_no_network_has_is_refused_at_once() -> None:
     network = make_network()
     deep = network.architecture.replace(depth=10**30)
     with pytest.raises(InputError, match="parameters are not those of 10+ layers"):
         network.replace(architecture=deep)
 
 
-def test_labels_are_a_list():
-    with pytest.raises(InputError, match="labels are -1, allowed is a list of names"):
-        make_network(head="linear", num_classes=2, extra={"labels": -1})
+def test_arrays_must_be_those_described() -> None:
+    network = make_network(SMALL, decoder=True)
+    name = "decoder.0.weight"
+    array = network.arrays[name]
+    without = {key: value for key, value in network.arrays.items() if key != name}
+    for arrays, message in (
+        (without, f"parameter '{name}' is missing"),
+        ({**network.arrays, "x": array}, "parameter 'x' has no place in this network"),
+        ({**without, name: array[:5]}, r"has shape \(5, 64\), expected \(64, 64\)"),
+        ({**without, name: array.astype(np.float64)}, "is float64, allowed is float32"),
+        ({**without, name: array * np.float32("nan")}, "holds a number that is not finite"),
+    ):
+        with pytest.raises(InputError, match=message):
+            network.replace(arrays=arrays)
+
+
+def test_a_copy_has_other_arrays_or_another_description() -> None:
+    network = make_network(SMALL, head="linear", num_classes=2)
+    doubled = {name: 2 * array for name, array in network.arrays.items()}
+    other = network.replace(doubled, dropout=0.0)
+    assert other.arrays is doubled
+    assert other.description == network.description.replace(dropout=0.0)
+    assert network.replace(dropout=0.0).arrays is network.arrays
+
+
+def test_parts_are_left_out() -> None:
+    network = make_network(SMALL, head="release", num_classes=2, decoder=True, pooler=True)
+
+    def kinds(one: ArrayNetwork) -> set:
+        return {name.split(".")[0] for name in one.arrays}
+
+    assert {"decoder", "classifier", "pooler"} <= kinds(network)
+    assert kinds(network.without_decoder()) == kinds(network) - {"decoder"}
+    assert network.without_decoder().description.num_classes == 2
+    alone = network.encoder_alone()
+    assert kinds(alone) == kinds(network) - {"decoder", "classifier"}
+    assert alone.description.head is None

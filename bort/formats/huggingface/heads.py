@@ -20,7 +20,8 @@ import numpy as np
 
 from bort.errors import InputError
 from bort.formats.huggingface.residual import multiply_by_power
-from bort.network.array_network import LINEAR, RELEASE, TWO_LINEAR, ArrayNetwork
+from bort.network.array_network import ArrayNetwork
+from bort.network.description import LINEAR, RELEASE, TWO_LINEAR
 from bort.network.parameter_names import HEAD
 
 SHIFT = 14
@@ -41,9 +42,11 @@ def with_tanh(network: ArrayNetwork) -> Tuple[Arrays, Dict[str, Any]]:
         InputError: a weight that float32 cannot hold when it is multiplied.
     """
     arrays, hidden = network.arrays, network.architecture.hidden
-    if network.head == RELEASE:
+    head = network.description.head
+    assert head is not None
+    if head.kind == RELEASE:
         return {place.gluon: arrays[place.gluon] for place in HEAD}, {}
-    if network.head == LINEAR:
+    if head.kind == LINEAR:
         pooler, pooler_bias = np.eye(hidden, dtype=np.float32), np.zeros(hidden, np.float32)
         last = "classifier.1"
     else:
@@ -55,7 +58,7 @@ def with_tanh(network: ArrayNetwork) -> Tuple[Arrays, Dict[str, Any]]:
         _CLASSIFIER: multiply_by_power(arrays[f"{last}.weight"], SHIFT, f"{last}.weight"),
         _BIAS: arrays[f"{last}.bias"],
     }
-    mark = {"kind": network.head, "shift": SHIFT, "sha256": _hash(tensors)}
+    mark = {"kind": head.kind, "shift": SHIFT, "sha256": _hash(tensors)}
     return tensors, mark
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any, List, Mapping, Sequence
 
 from bort.network.array_network import ArrayNetwork
+from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM, ModelDescription
 
 _HIDDEN = ("labels", "metrics", "vocabulary")
 
@@ -24,9 +25,9 @@ def model_card(
         notes: sentences about the tokenizer.
         checks: what was compared with the original, name → number or text.
     """
-    architecture = network.architecture
+    model, architecture = network.description, network.architecture
     count = sum(array.size for array in network.arrays.values())
-    lines = [*_front_matter(network), "", f"# {_title(network)}", ""]
+    lines = [*_front_matter(model), "", f"# {_title(model)}", ""]
     lines += [
         f"A BERT-like encoder of depth {architecture.depth}, {architecture.heads} attention heads, "
         f"hidden size {architecture.hidden} and intermediate size {architecture.intermediate}: "
@@ -37,35 +38,48 @@ def model_card(
         "## Use",
         "",
         "```python",
-        *_usage(network),
+        *_usage(model),
         "```",
         "",
     ]
     if not architecture.token_types:
         lines += ["The model has no token types: their table is zero and changes nothing.", ""]
-    if network.head:
-        names = ", ".join(" ".join(label.split()) for label in network.labels)
+    if model.purpose == CLASSIFIER:
+        names = ", ".join(" ".join(label.split()) for label in model.labels)
         lines += [f"Outputs: {names or 'one number (regression)'}.", ""]
-    lines += _metrics(network)
-    remarks = [*_warnings(network, marks), *notes]
+    lines += _metrics(model)
+    remarks = [*_warnings(model, marks), *notes]
     if remarks:
         lines += ["## Good to know", "", *(f"- {remark}" for remark in remarks), ""]
     if checks:
         lines += ["## Compared with the original on text when it was written", ""]
         lines += [f"- {name}: {value}" for name, value in checks.items()] + [""]
-    lines += _provenance(network)
+    lines += _provenance(model)
     return "\n".join(lines)
 
 
-def _front_matter(network: ArrayNetwork) -> List[str]:
-    if network.head:
-        pipeline = "text-classification"
-    else:
-        pipeline = "fill-mask" if network.has_decoder else "feature-extraction"
+_PIPELINES = {
+    CLASSIFIER: "text-classification",
+    MASKED_LM: "fill-mask",
+    ENCODER: "feature-extraction",
+}
+_TITLES = {
+    CLASSIFIER: "Bort, fine-tuned",
+    MASKED_LM: "Bort, pre-trained",
+    ENCODER: "Bort, encoder",
+}
+_CLASSES = {
+    CLASSIFIER: "AutoModelForSequenceClassification",
+    MASKED_LM: "AutoModelForMaskedLM",
+    ENCODER: "AutoModel",
+}
+
+
+def _front_matter(model: ModelDescription) -> List[str]:
     return [
         "---",
         "library_name: transformers",
-        f"pipeline_tag: {pipeline}",
+        f"pipeline_tag: {_PIPELINES[model.purpose]}",
         "tags:",
         "- bort",
         "- bert",
@@ -73,18 +87,14 @@ def _front_matter(network: ArrayNetwork) -> List[str]:
     ]
 
 
-def _title(network: ArrayNetwork) -> str:
-    task = network.extra.get("task")
-    if network.head:
-        return f"Bort fine-tuned on {task}" if task else "Bort, fine-tuned"
-    return "Bort, pre-trained" if network.has_decoder else "Bort, encoder"
+def _title(model: ModelDescription) -> str:
+    if model.purpose == CLASSIFIER and model.task is not None:
+        return f"Bort fine-tuned on {model.task.name}"
+    return _TITLES[model.purpose]
 
 
-def _usage(network: ArrayNetwork) -> List[str]:
-    if network.head:
-        name = "AutoModelForSequenceClassification"
-    else:
-        name = "AutoModelForMaskedLM" if network.has_decoder else "AutoModel"
+def _usage(model: ModelDescription) -> List[str]:
+    name = _CLASSES[model.purpose]
     return [
         f"from transformers import AutoTokenizer, {name}",
         "",
@@ -94,19 +104,14 @@ def _usage(network: ArrayNetwork) -> List[str]:
     ]
 
 
-def _metrics(network: ArrayNetwork) -> List[str]:
-    metrics = network.extra.get("metrics")
-    if not isinstance(metrics, Mapping) or not metrics:
+def _metrics(model: ModelDescription) -> List[str]:
+    if not model.metrics:
         return []
-    rows = [f"| {name} | {_score(value)} |" for name, value in sorted(metrics.items())]
+    rows = [f"| {name} | {value:.4f} |" for name, value in sorted(model.metrics.items())]
     return ["## Scores on the development set", "", "| metric | value |", "|---|---|", *rows, ""]
 
 
-def _score(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, (int, float)) else str(value)
-
-
-def _warnings(network: ArrayNetwork, marks: Mapping[str, Any]) -> List[str]:
+def _warnings(model: ModelDescription, marks: Mapping[str, Any]) -> List[str]:
     found = []
     if "head" in marks:
         shift = marks["head"]["shift"]
@@ -122,10 +127,10 @@ def _warnings(network: ArrayNetwork, marks: Mapping[str, Any]) -> List[str]:
             f"(2^{marks['residual_shift']}) so that one epsilon serves encoder and decoder. Do "
             "not train it, and do not convert it to 16 bits."
         )
-    elif network.has_decoder and network.decoder_layer_norm_eps != network.layer_norm_eps:
+    elif model.has_decoder and model.decoder_layer_norm_eps != model.layer_norm_eps:
         found.append(
-            f"The original's decoder has a layer norm of epsilon {network.decoder_layer_norm_eps}, "
-            f"here it is {network.layer_norm_eps} as in the encoder: masked-token logits differ "
+            f"The original's decoder has a layer norm of epsilon {model.decoder_layer_norm_eps}, "
+            f"here it is {model.layer_norm_eps} as in the encoder: masked-token logits differ "
             "by about as many hundred-thousandths of their size."
         )
     if marks.get("pooler") == "zeros":
@@ -133,8 +138,8 @@ def _warnings(network: ArrayNetwork, marks: Mapping[str, Any]) -> List[str]:
     return found
 
 
-def _provenance(network: ArrayNetwork) -> List[str]:
-    shown = {name: value for name, value in network.extra.items() if name not in _HIDDEN}
+def _provenance(model: ModelDescription) -> List[str]:
+    shown = {name: value for name, value in model.extra().items() if name not in _HIDDEN}
     if not shown:
         return []
     text = json.dumps(shown, indent=2, sort_keys=True, ensure_ascii=False, default=str)

@@ -18,8 +18,10 @@ from bort.formats.huggingface.residual import shift_residual
 from bort.formats.huggingface.tensor_file import find_tensors, read_tensors
 from bort.formats.huggingface.writer import CONFIG_FILE, EXPORT, MARK, RECORD_FILE
 from bort.network.array_network import ArrayNetwork
+from bort.network.description import HeadDescription, ModelDescription, naming
 from bort.network.parameter_names import HEAD, MODEL_TYPES, name_in, places
 from bort.storage.files import read_json
+from bort.storage.json_fields import JsonFields
 
 _TYPES_OF_CONFIG = {"bert": "bert", "bort": "bert", "roberta": "roberta"}
 _SIZES = {
@@ -44,7 +46,7 @@ class Imported(NamedTuple):
     """What a folder gives.
 
     Attributes:
-        network: the weights and all that goes with them; `extra` has `labels` of a classifier.
+        network: the weights and what is known of them.
         left_out: names of tensors that have no place here, such as a next-sentence head.
         from_here: whether the folder was exported by this toolkit and is unchanged.
     """
@@ -74,38 +76,37 @@ def read_huggingface(folder: Path) -> Imported:
     marks = config.get(MARK) or {}
     if not isinstance(marks, dict):
         raise InputError(f"{path}: {MARK} is {marks!r}, an object is expected")
-    kind: Optional[str] = None
-    classes = 0
-    extra: Dict[str, Any] = dict(record.get("extra", {}))
+    described_head: Optional[HeadDescription] = None
+    head_dropout = _head_dropout(config, record, path)
     if head:
         kind, head_arrays = without_tanh(head, marks.get("head"), str(path))
         arrays.update(head_arrays)
         classes = head[HEAD[3].gluon].shape[0]
-        labels = _labels(config, classes, path)
-        if not record:
-            extra["labels"] = labels
+        with naming(str(path)):
+            labels = _labels(config, classes, path)
+            described_head = HeadDescription(kind, classes, labels, head_dropout)
     elif marks.get("pooler") == "zeros" and not any(
         array.any() for name, array in arrays.items() if name.startswith("pooler.")
     ):
         arrays = {k: v for k, v in arrays.items() if not k.startswith("pooler.")}
-    if "vocabulary" in marks and not record:
-        extra["vocabulary"] = marks["vocabulary"]
     epsilon = _number(config, "layer_norm_eps", 1e-12, path)
-    dropout = _number(config, "hidden_dropout_prob", 0.1, path)
-    try:
-        network = ArrayNetwork(
-            architecture,
-            arrays,
-            layer_norm_eps=epsilon,
-            decoder_layer_norm_eps=epsilon,
-            dropout=dropout,
-            head=kind,
-            num_classes=classes,
-            head_dropout=_head_dropout(config, record, path),
-            extra=extra,
-        )
-    except InputError as error:
-        raise InputError(f"{tensors_path}: {error}") from error
+    description = ModelDescription(
+        architecture,
+        described_head,
+        has_decoder=any(name.startswith("decoder.") for name in arrays),
+        has_pooler=any(name.startswith("pooler.") for name in arrays),
+        layer_norm_eps=epsilon,
+        decoder_layer_norm_eps=epsilon,
+        dropout=_number(config, "hidden_dropout_prob", 0.1, path),
+    )
+    if record:
+        extra = JsonFields.of(record["extra"], str(folder / RECORD_FILE), "extra")
+        description = description.with_extra(extra)
+    elif "vocabulary" in marks:
+        fingerprint = JsonFields(marks, str(path), MARK).text("vocabulary")
+        description = description.replace(vocabulary_fingerprint=fingerprint)
+    with naming(str(tensors_path)):
+        network = ArrayNetwork(description, arrays)
     shift = marks.get("residual_shift", 0)
     if type(shift) is not int or abs(shift) > 62:
         raise InputError(f"{path}: {MARK}.residual_shift is {shift!r}, which is no shift")
@@ -248,18 +249,18 @@ def _token_types(
     return architecture.replace(token_types=0)
 
 
-def _labels(config: Mapping[str, Any], classes: int, path: Path) -> List[str]:
-    """Names of the outputs, [] for a regression or when there are only numbered ones."""
+def _labels(config: Mapping[str, Any], classes: int, path: Path) -> Tuple[str, ...]:
+    """Names of the outputs, () for a regression or when there are only numbered ones."""
     names = config.get("id2label")
     if config.get("problem_type") == "regression" or not names:
-        return []
+        return ()
     if not isinstance(names, dict) or set(names) != {str(n) for n in range(len(names))}:
         raise InputError(f"{path}: id2label does not name the outputs 0, 1, …")
     if len(names) != classes:
         raise InputError(f"{path}: id2label names {len(names)} labels, the model has {classes}")
-    ordered = [str(names[str(number)]) for number in range(classes)]
-    numbered = [f"LABEL_{number}" for number in range(classes)]
-    return [] if ordered == numbered else ordered
+    ordered = tuple(str(names[str(number)]) for number in range(classes))
+    numbered = tuple(f"LABEL_{number}" for number in range(classes))
+    return () if ordered == numbered else ordered
 
 
 def _head_dropout(config: Mapping[str, Any], record: Mapping[str, Any], path: Path) -> float:

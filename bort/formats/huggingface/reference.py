@@ -15,9 +15,8 @@ import numpy as np
 from scipy.special import erf, softmax
 
 from bort.formats.huggingface.tensor_file import TENSORS_FILE, read_tensors
+from bort.network.description import CLASSIFIER, MASKED_LM
 from bort.storage.files import read_json
-
-CLASSIFIER, MASKED_LM, ENCODER = "classifier", "masked_lm", "encoder"
 
 
 class HuggingFaceReference:

@@ -26,7 +26,8 @@ from bort.network.array_network import ArrayNetwork
 
 def residual_shift(network: ArrayNetwork) -> int:
     """k, with which ε 4⁻ᵏ of the encoder is nearest to the decoder's ε."""
-    return round(math.log(network.layer_norm_eps / network.decoder_layer_norm_eps, 4))
+    model = network.description
+    return round(math.log(model.layer_norm_eps / model.decoder_layer_norm_eps, 4))
 
 
 def shift_residual(network: ArrayNetwork, shift: int) -> ArrayNetwork:
@@ -43,7 +44,7 @@ def shift_residual(network: ArrayNetwork, shift: int) -> ArrayNetwork:
     for place in network.places():
         array = network.arrays[place.gluon]
         arrays[place.gluon] = multiply_by_power(array, -shift * place.residual_power, place.gluon)
-    epsilon = math.ldexp(network.layer_norm_eps, -2 * shift)
+    epsilon = math.ldexp(network.description.layer_norm_eps, -2 * shift)
     return network.replace(arrays=arrays, layer_norm_eps=epsilon)
 
 

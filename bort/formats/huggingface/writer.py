@@ -20,6 +20,13 @@ from bort.formats.huggingface.residual import residual_shift, shift_residual
 from bort.formats.huggingface.tensor_file import TENSORS_FILE, write_tensors
 from bort.formats.huggingface.tokenizer import write_tokenizer
 from bort.network.array_network import ArrayNetwork
+from bort.network.description import (
+    CLASSIFIER,
+    ENCODER,
+    MASKED_LM,
+    ModelDescription,
+    check_vocabulary,
+)
 from bort.network.parameter_names import HEAD, POOLER, places
 from bort.storage.files import atomic_write, write_json
 from bort.storage.sealed_folder import SealedFile, SealedFormat
@@ -39,10 +46,14 @@ EXPORT = SealedFormat(
     damage="is damaged or was changed after the export",
     advice=f" (delete {RECORD_FILE} to import the folder as it is)",
 )
-MASKED_LM = "BertForMaskedLM"
-CLASSIFIER = "BertForSequenceClassification"
-ENCODER = "BertModel"
+_CLASSES = {
+    CLASSIFIER: "BertForSequenceClassification",
+    MASKED_LM: "BertForMaskedLM",
+    ENCODER: "BertModel",
+}
 _ZERO_TOKEN_TYPES = 2
+_NO_HEAD_DROPOUT = 0.1
+"""Of the record of a model without a head, which has none."""
 
 Check = Callable[[Path], Mapping[str, Any]]
 
@@ -73,42 +84,36 @@ def write_huggingface(
     Raises:
         InputError: the network cannot be expressed, or the vocabulary is another one's.
     """
-    if network.head and network.has_pooler:
+    model = network.description
+    if model.head is not None and model.has_pooler:
         raise InputError("the classifier's encoder has a pooler of its own, BERT has one pooler")
     if vocabulary is not None:
-        check_vocabulary(network, vocabulary)
-    shift = residual_shift(network) if exact_decoder and network.has_decoder else 0
+        check_vocabulary(model, vocabulary)
+    shift = residual_shift(network) if exact_decoder and model.has_decoder else 0
     written = shift_residual(network, shift) if shift else network
     marks: Dict[str, Any] = {}
     if shift:
         marks["residual_shift"] = shift
     tensors = _tensors(written, marks)
-    fingerprint = network.extra.get("vocabulary") or getattr(vocabulary, "fingerprint", None)
+    fingerprint = model.vocabulary_fingerprint or getattr(vocabulary, "fingerprint", None)
     if fingerprint:
         marks["vocabulary"] = fingerprint
     write_tensors(folder / TENSORS_FILE, tensors)
-    write_json(folder / CONFIG_FILE, {**config_of(written, vocabulary), MARK: marks})
+    write_json(folder / CONFIG_FILE, {**_config(written.description, vocabulary), MARK: marks})
     notes = []
     if vocabulary is not None:
         notes = write_tokenizer(folder, vocabulary, network.architecture.maximum_length)
     checks = check(folder) if check is not None else {}
     with atomic_write(folder / CARD_FILE) as stream:
         stream.write(model_card(network, marks, notes, checks).encode("utf-8"))
-    _write_record(folder, network)
+    _write_record(folder, model)
 
 
-def class_of(network: ArrayNetwork) -> str:
-    """The class of Transformers that computes what the network is for."""
-    if network.head:
-        return CLASSIFIER
-    return MASKED_LM if network.has_decoder else ENCODER
-
-
-def config_of(network: ArrayNetwork, vocabulary: Optional[Vocabulary]) -> Dict[str, Any]:
+def _config(model: ModelDescription, vocabulary: Optional[Vocabulary]) -> Dict[str, Any]:
     """The fields of `config.json`, without this toolkit's marks."""
-    architecture = network.architecture
+    architecture = model.architecture
     config: Dict[str, Any] = {
-        "architectures": [class_of(network)],
+        "architectures": [_CLASSES[model.purpose]],
         "model_type": "bert",
         "vocab_size": architecture.vocabulary_size,
         "hidden_size": architecture.hidden,
@@ -116,12 +121,12 @@ def config_of(network: ArrayNetwork, vocabulary: Optional[Vocabulary]) -> Dict[s
         "num_attention_heads": architecture.heads,
         "intermediate_size": architecture.intermediate,
         "hidden_act": "gelu",
-        "hidden_dropout_prob": network.dropout,
-        "attention_probs_dropout_prob": network.dropout,
+        "hidden_dropout_prob": model.dropout,
+        "attention_probs_dropout_prob": model.dropout,
         "max_position_embeddings": architecture.maximum_length,
         "type_vocab_size": architecture.token_types or _ZERO_TOKEN_TYPES,
         "initializer_range": 0.02,
-        "layer_norm_eps": network.layer_norm_eps,
+        "layer_norm_eps": model.layer_norm_eps,
         "position_embedding_type": "absolute",
         "tie_word_embeddings": True,
         "torch_dtype": "float32",
@@ -132,56 +137,44 @@ def config_of(network: ArrayNetwork, vocabulary: Optional[Vocabulary]) -> Dict[s
         config["eos_token_id"] = vocabulary.eos_id
     else:
         config["pad_token_id"] = None
-    if network.head:
-        names = network.labels or tuple(f"LABEL_{number}" for number in range(network.num_classes))
-        config["classifier_dropout"] = network.head_dropout
+    if model.head is not None:
+        names = model.labels or tuple(f"LABEL_{number}" for number in range(model.num_classes))
+        config["classifier_dropout"] = model.head.dropout
         config["id2label"] = {str(number): name for number, name in enumerate(names)}
         config["label2id"] = {name: number for number, name in enumerate(names)}
-        regression = network.num_classes == 1
+        regression = model.num_classes == 1
         config["problem_type"] = "regression" if regression else "single_label_classification"
     return config
 
 
-def check_vocabulary(network: ArrayNetwork, vocabulary: Vocabulary) -> None:
-    """Raise `InputError` unless the vocabulary is the network's."""
-    size = network.architecture.vocabulary_size
-    if len(vocabulary) != size:
-        raise InputError(f"the model knows {size} tokens, the vocabulary has {len(vocabulary)}")
-    expected = network.extra.get("vocabulary")
-    if expected and expected != vocabulary.fingerprint:
-        raise InputError(
-            f"the vocabulary ({vocabulary.fingerprint[:12]}) is not the one that the model was "
-            f"trained with ({str(expected)[:12]})"
-        )
-
-
 def _tensors(network: ArrayNetwork, marks: Dict[str, Any]) -> Dict[str, np.ndarray]:
     """All tensors by their names in the folder; adds the head's mark."""
-    arrays, architecture = dict(network.arrays), network.architecture
+    model, arrays = network.description, dict(network.arrays)
+    architecture = model.architecture
     if not architecture.token_types:
         shape = (_ZERO_TOKEN_TYPES, architecture.hidden)
         arrays["token_type_embed.0.weight"] = np.zeros(shape, np.float32)
-    if network.head:
+    if model.head is not None:
         arrays = {k: v for k, v in arrays.items() if not k.startswith("classifier.")}
         head, mark = with_tanh(network)
         arrays.update(head)
         if mark:
             marks["head"] = mark
-    pooler = network.has_pooler
-    if class_of(network) == ENCODER and not pooler:
+    pooler = model.has_pooler
+    if model.purpose == ENCODER and not pooler:
         hidden = architecture.hidden
         arrays[POOLER[0].gluon] = np.zeros((hidden, hidden), np.float32)
         arrays[POOLER[1].gluon] = np.zeros(hidden, np.float32)
         marks["pooler"] = "zeros"
         pooler = True
     rows = [
-        *places(architecture, decoder=network.has_decoder, pooler=pooler, token_types=True),
-        *(HEAD if network.head else ()),
+        *places(architecture, decoder=model.has_decoder, pooler=pooler, token_types=True),
+        *(() if model.head is None else HEAD),
     ]
     return {place.bert: arrays[place.gluon] for place in rows}
 
 
-def _write_record(folder: Path, network: ArrayNetwork) -> None:
+def _write_record(folder: Path, model: ModelDescription) -> None:
     writer = EXPORT.writer(folder)
     for name in sorted(path.name for path in folder.iterdir()):
         if name not in (RECORD_FILE, CARD_FILE):
@@ -189,9 +182,9 @@ def _write_record(folder: Path, network: ArrayNetwork) -> None:
     record = {
         "format": EXPORT.version,
         "files": writer.hashes,
-        "decoder_layer_norm_eps": network.decoder_layer_norm_eps,
-        "token_types": network.architecture.token_types,
-        "head_dropout": network.head_dropout,
-        "extra": dict(network.extra),
+        "decoder_layer_norm_eps": model.decoder_layer_norm_eps,
+        "token_types": model.architecture.token_types,
+        "head_dropout": _NO_HEAD_DROPOUT if model.head is None else model.head.dropout,
+        "extra": model.extra(),
     }
     writer.seal(record)

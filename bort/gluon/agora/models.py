@@ -17,7 +17,7 @@ from bort.agora.tau import Place
 from bort.errors import InputError
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.gluon.teacher.live import GluonTeacher
-from bort.network.model_folder import DESCRIPTION_FILE
+from bort.network.model_folder import DESCRIPTION_FILE, read_description
 from bort.ranks import SingleProcess
 from bort.storage.files import read_json
 from bort.tasks.features import TooLittleRoom, tokenise
@@ -204,10 +204,8 @@ def options_of(folder: Path) -> TaskOptions:
     Raises:
         InputError: the folder does not say.
     """
+    task = read_description(folder).task
     source = Path(folder) / DESCRIPTION_FILE
-    description = read_json(source)
-    extra = description.get("extra") if isinstance(description, dict) else None
-    options = extra.get("options") if isinstance(extra, dict) else None
-    if not isinstance(options, dict):
+    if task is None or task.options is None:
         raise InputError(f"{source}: does not say what it was fine-tuned on; fine-tune it first")
-    return TaskOptions.from_dict(options, str(source))
+    return TaskOptions.from_dict(task.options, str(source))

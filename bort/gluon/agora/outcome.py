@@ -18,10 +18,10 @@ from bort.gluon.agora.plan import CHS_FILE, FIGURE_FILE, POINTS_FILE, RESULT_FIL
 from bort.gluon.agora.trainer import GluonTimaeus
 from bort.gluon.finetuning.finetune import MODEL
 from bort.gluon.finetuning.task_classifier import TaskClassifier
-from bort.network.model_folder import DESCRIPTION_FILE
+from bort.network.model_folder import read_description
 from bort.ranks import SingleProcess
 from bort.report.agora_figure import draw_agora
-from bort.storage.files import new_folder, read_json, write_json
+from bort.storage.files import new_folder, write_json
 from bort.tasks.judging import make_judge
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def finish(
     _publish(trainer.folder_of(result.best.handle), folder / MODEL, plan)
     trainer.keep_only([result.best.handle])
     report_scores = score_report(task, folder / MODEL, plan.timaeus.batch_size_eval, context)
-    dev_scores = read_json(folder / MODEL / DESCRIPTION_FILE)["extra"]["metrics"]
+    dev_scores = read_description(folder / MODEL).metrics
     report_mean = sum(report_scores.values()) / len(report_scores)
     write_json(folder / CHS_FILE, result.convergent_set.as_dict())
     write_points(folder / POINTS_FILE, [p for p in result.points if p.from_socrates])
@@ -51,7 +51,7 @@ def finish(
     log.info("report score (of a split it has never seen%s): %.4f", doubt, report_mean)
     summary = {
         "model": str(folder / MODEL),
-        "dev": {"mean": result.best.dev_score, "metrics": dev_scores},
+        "dev": {"mean": result.best.dev_score, "metrics": dict(dev_scores)},
         "report": {
             "mean": report_mean,
             "metrics": report_scores,

@@ -15,10 +15,9 @@ from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.errors import InputError
 from bort.gluon.agora.models import GluonSocrates
-from bort.gluon.finetuning.run import HELD_OUT
 from bort.gluon.finetuning.starting_point import StartingPoint
-from bort.network.model_folder import DESCRIPTION_FILE
-from bort.storage.files import read_json, sha256_of_file
+from bort.network.model_folder import DESCRIPTION_FILE, read_description
+from bort.storage.files import sha256_of_file
 from bort.tasks.judging import TaskSet
 from bort.tasks.options import TaskOptions
 
@@ -63,8 +62,8 @@ class AgoraPlan:
         """
         if not self.task.is_carved:
             return True
-        extra = read_json(self.socrates / DESCRIPTION_FILE)["extra"]
-        return bool(extra.get(HELD_OUT) == self.task.report_key)
+        learnt = read_description(self.socrates).task
+        return learnt is not None and learnt.held_out == self.task.report_key
 
     def settings(self, socrates: GluonSocrates, context: mx.Context) -> Dict[str, Any]:
         """All that can change results."""

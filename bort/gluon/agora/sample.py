@@ -12,6 +12,7 @@ from bort.architecture import get_architecture
 from bort.gluon.finetuning.finetune import MODEL
 from bort.gluon.finetuning.run import run_finetuning
 from bort.gluon.finetuning.starting_point import StartingPoint
+from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import save_model_folder
 from bort.ranks import Communicator, SingleProcess, on_rank_0
@@ -44,8 +45,9 @@ def make_sample_models(
                 get_architecture(architecture).replace(vocabulary_size=len(data.vocabulary))
             )
             model.initialize()
+            described = describe_network(model, vocabulary_fingerprint=data.vocabulary.fingerprint)
             with new_folder(timaeus, clean=True) as making:
-                save_model_folder(making, model, {"vocabulary": data.vocabulary.fingerprint})
+                save_model_folder(making, model, described)
                 data.vocabulary.save(making / "vocabulary")
         if not socrates.exists():
             config = FinetuningConfig(epochs=8, lr=1e-3, weight_decay=0.0, max_len=max_len)

@@ -120,12 +120,10 @@ class GluonTimaeus:
         )
         assert best.score is not None
         set_parameters(network, best.weights, training.key, self._context)
-        description = {
-            **describe(data, config),
-            "metrics": dict(best.score.metrics),
-            "epoch": best.score.epoch,
-            "step": best.score.step,
-        }
+        score = best.score
+        description = describe(network, data, config).with_scores(
+            score.metrics, epoch=score.epoch, step=score.step
+        )
         save_model_folder(self._folder / training.key, network, description)
         if not self._keep_all:
             self._drop_beaten(training, best.score.mean)

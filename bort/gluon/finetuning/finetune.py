@@ -13,10 +13,12 @@ import numpy as np
 
 from bort.errors import InputError, WorkError
 from bort.gluon.finetuning.trainer import ClassificationTrainer, FinetuningReport
+from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.training.loop import Cadence, LoopHooks, run_loop
 from bort.gluon.training.run_checkpoints import RunCheckpoints
+from bort.network.description import ModelDescription
 from bort.ranks import Communicator
 from bort.text.asking import shared_outputs
 from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
@@ -104,7 +106,7 @@ def finetune(
     pad_id: int,
     batch_size: int,
     folder: Optional[Path] = None,
-    description: Optional[Mapping[str, Any]] = None,
+    description: Optional[ModelDescription] = None,
     resume: bool = False,
     hooks: Optional[FinetuningHooks] = None,
 ) -> FinetuningResult:
@@ -120,7 +122,8 @@ def finetune(
         pad_id: of `<pad>`.
         batch_size: inputs a rank and micro-batch.
         folder: for checkpoints and the best model; None keeps none.
-        description: kept in the best model's folder, with its metrics added.
+        description: written to the best model's folder with its scores; None for what the network
+            itself says.
         resume: continue from the newest checkpoint in `folder`.
         hooks: metrics, progress, stopping.
 
@@ -139,7 +142,14 @@ def finetune(
     )
     trainer = ClassificationTrainer(network, config, communicator, context)
     training = _Finetuning(
-        trainer, plan, train, dev_sets, pad_id, folder, description or {}, hooks.on_epoch
+        trainer,
+        plan,
+        train,
+        dev_sets,
+        pad_id,
+        folder,
+        description or describe_network(network),
+        hooks.on_epoch,
     )
     settings = {
         **config.results_settings(),
@@ -195,7 +205,7 @@ class _Finetuning:
         dev_sets: List[DevSet],
         pad_id: int,
         folder: Optional[Path],
-        description: Mapping[str, Any],
+        description: ModelDescription,
         on_epoch: Callable[[DevScore], None],
     ) -> None:
         self._trainer = trainer
@@ -292,7 +302,5 @@ class _Finetuning:
     def _save_best(self, score: DevScore) -> None:
         if self._folder is None or self._trainer.communicator.rank != 0:
             return
-        extra = {"metrics": dict(score.metrics), "epoch": score.epoch, "step": score.step}
-        save_model_folder(
-            self._folder / MODEL, self._trainer.network, {**self._description, **extra}
-        )
+        scored = self._description.with_scores(score.metrics, epoch=score.epoch, step=score.step)
+        save_model_folder(self._folder / MODEL, self._trainer.network, scored)

@@ -20,8 +20,11 @@ from bort.gluon.finetuning.finetune import (
 )
 from bort.gluon.finetuning.starting_point import StartingPoint, build_classifier
 from bort.gluon.finetuning.task_classifier import TaskClassifier
+from bort.gluon.network.array_network import describe_network
+from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.network.description import ModelDescription, TaskDescription
 from bort.ranks import Communicator, on_rank_0, wait_for_all
 from bort.storage.run_folder import MetricsWriter, NullWriter, RunFolder, refuse_existing_run
 from bort.tasks.formulations import input_labels
@@ -29,9 +32,6 @@ from bort.tasks.judging import TaskData, make_judge
 from bort.training.finetuning_config import FinetuningConfig
 
 log = logging.getLogger(__name__)
-
-HELD_OUT = "held_out"
-"""In a fine-tuned folder's description: which examples were kept out of its training data."""
 
 
 def run_finetuning(
@@ -61,7 +61,7 @@ def run_finetuning(
     context = choose_context(communicator, cpu_only)
     network = build_classifier(data, start, config, context)
     batch_size = config.batch_size or data.record.batch_size
-    description = describe(data, config)
+    description = describe(network, data, config)
 
     def open_metrics(done: int) -> MetricsWriter:
         if not chief:
@@ -132,17 +132,16 @@ def run_finetuning(
     return summary
 
 
-def describe(data: TaskData, config: FinetuningConfig) -> Dict[str, Any]:
-    """What a fine-tuned folder says of itself beside its architecture and metrics."""
-    return {
-        "task": data.record.name,
-        "labels": list(input_labels(data.record, data.options)),
-        "options": data.options.as_dict(),
-        "max_len": config.max_len,
-        "vocabulary": data.vocabulary.fingerprint,
-        "training": config.as_dict(),
-        **({} if data.held_out is None else {HELD_OUT: data.held_out}),
-    }
+def describe(network: BortClassifier, data: TaskData, config: FinetuningConfig) -> ModelDescription:
+    """The description of a classifier that is fine-tuned on a task, without its scores."""
+    return describe_network(
+        network,
+        labels=input_labels(data.record, data.options),
+        task=TaskDescription(data.record.name, data.options.as_dict(), data.held_out),
+        input_length=config.max_len,
+        vocabulary_fingerprint=data.vocabulary.fingerprint,
+        notes={"training": config.as_dict()},
+    )
 
 
 def _report_data(data: TaskData) -> None:

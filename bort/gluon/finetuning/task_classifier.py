@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Optional
 
 import mxnet as mx
 import numpy as np
@@ -12,6 +12,7 @@ from mxnet import autograd
 from bort.errors import InputError
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder
+from bort.network.description import ModelDescription, check_vocabulary
 from bort.network.model_folder import DESCRIPTION_FILE
 from bort.ranks import Communicator
 from bort.tasks.formulations import input_labels
@@ -38,7 +39,7 @@ class TaskClassifier:
     def __init__(
         self,
         network: BortClassifier,
-        description: Mapping[str, Any],
+        description: ModelDescription,
         vocabulary: Vocabulary,
         source: str,
         context: mx.Context,
@@ -48,20 +49,17 @@ class TaskClassifier:
         self._source = source
         self.description = description
         self.vocabulary = vocabulary
-        try:
-            self.record = get_task(str(description["task"]))
-            self.options = TaskOptions.from_dict(description["options"], source)
-            self.labels: Tuple[str, ...] = tuple(description["labels"])
-            self.max_length = int(description["max_len"])
-            expected = str(description["vocabulary"])
-        except (KeyError, TypeError, ValueError) as error:
+        task, length = description.task, description.input_length
+        if task is None or task.options is None or length is None:
+            missing = "task" if task is None else "max_len" if length is None else "options"
             raise InputError(
-                f"{source}: does not say what it was fine-tuned on: {error}"
-            ) from error
-        if vocabulary.fingerprint != expected:
-            raise InputError(
-                f"{source}: the vocabulary beside it is not the one it was trained with"
+                f"{source}: does not say what it was fine-tuned on: extra.{missing} is missing"
             )
+        self.record = get_task(task.name)
+        self.options = TaskOptions.from_dict(task.options, source)
+        self.labels = description.labels
+        self.max_length = length
+        check_vocabulary(description, vocabulary, source)
         if network.num_classes != (len(self.labels) or 1):
             raise InputError(
                 f"{source}: has {network.num_classes} outputs and {len(self.labels)} labels"

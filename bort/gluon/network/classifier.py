@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
 from bort.errors import InputError
 from bort.gluon.network.model import INITIAL_SPREAD, BortModel
-from bort.network.array_network import HEADS, RELEASE, TWO_LINEAR
+from bort.network.description import HEAD_KINDS, RELEASE, TWO_LINEAR
 
 
 class BortClassifier(HybridBlock):
@@ -39,8 +39,8 @@ class BortClassifier(HybridBlock):
         params: Optional[Any] = None,
     ) -> None:
         super().__init__(prefix=prefix, params=params)
-        if head not in HEADS:
-            raise InputError(f"head is {head!r}, allowed are {', '.join(HEADS)}")
+        if head not in HEAD_KINDS:
+            raise InputError(f"head is {head!r}, allowed are {', '.join(HEAD_KINDS)}")
         if not 0 <= dropout < 1:
             raise InputError(f"dropout is {dropout!r}, allowed is 0 to below 1")
         if num_classes < 1:
@@ -91,3 +91,7 @@ class BortClassifier(HybridBlock):
         encoded = self.bort.encode(F, embedded, input_ids, valid_lengths, token_types)
         first = F.slice_axis(encoded, axis=1, begin=0, end=1).reshape((0, -1))
         return self.classifier(first)
+
+
+Network = Union[BortModel, BortClassifier]
+"""What a model folder holds."""

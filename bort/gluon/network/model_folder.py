@@ -1,53 +1,29 @@
-"""A trained network as a folder, and back; the files are `bort.network.model_folder`'s."""
+"""Saves a Gluon network as a model folder, and loads one (see `bort.network.model_folder`)."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional, Tuple, Union
+from typing import Optional, Tuple
 
 import mxnet as mx
 
-from bort.architecture import Architecture
-from bort.errors import InputError
-from bort.gluon.network.classifier import BortClassifier
-from bort.gluon.network.model import BortModel
-from bort.gluon.network.parameters import collect_arrays, set_parameters
-from bort.network.model_folder import read_model_files, write_model_files
+from bort.gluon.network.array_network import arrays_of, as_network, describe_network
+from bort.gluon.network.classifier import Network
+from bort.network.description import ModelDescription
+from bort.network.model_folder import read_model_folder, write_model_folder
 from bort.storage.files import PathLike
-
-Network = Union[BortModel, BortClassifier]
 
 
 def save_model_folder(
-    folder: PathLike, network: Network, extra: Optional[Mapping[str, Any]] = None
+    folder: PathLike, network: Network, description: Optional[ModelDescription] = None
 ) -> None:
-    """Write weights, then the description with their SHA-256, each atomically.
-
-    A folder that is interrupted in between has no description, or the old one whose SHA-256 does
-    not match; either is refused by `load_model_folder`. The vocabulary is the caller's to save.
+    """Write a network with `bort.network.model_folder.write_model_folder`.
 
     Args:
         folder: made if it does not exist.
         network: a `BortModel` or a `BortClassifier`; a tied weight is stored once.
-        extra: JSON-ready values kept under `extra`, such as the vocabulary's fingerprint.
+        description: of the network; None for what the network itself says.
     """
-    model = network.bort if isinstance(network, BortClassifier) else network
-    description: Dict[str, Any] = {
-        "architecture": model.architecture.as_dict(),
-        "dropout": model.dropout,
-        "layer_norm_eps": model.layer_norm_eps,
-        "decoder_layer_norm_eps": model.decoder_layer_norm_eps,
-        "use_decoder": model.decoder is not None,
-        "use_pooler": model.pooler is not None,
-        "classifier": None,
-        "extra": dict(extra or {}),
-    }
-    if isinstance(network, BortClassifier):
-        description["classifier"] = {
-            "num_classes": network.num_classes,
-            "head": network.head,
-            "dropout": network.dropout,
-        }
-    write_model_files(folder, collect_arrays(network), description)
+    write_model_folder(folder, description or describe_network(network), arrays_of(network))
 
 
 def load_model_folder(
@@ -56,47 +32,22 @@ def load_model_folder(
     *,
     grad_req: str = "write",
     use_decoder: bool = True,
-) -> Tuple[Network, Dict[str, Any]]:
-    """Read a folder that `save_model_folder` wrote.
+) -> Tuple[Network, ModelDescription]:
+    """Read a model folder.
 
     Args:
         folder: holds `model.json` and `model.safetensors`.
         context: where the weights go; the CPU by default.
         grad_req: `null` allocates no gradients.
-        use_decoder: False leaves a decoder in the folder unread.
+        use_decoder: False leaves out a decoder that is in the folder.
 
     Returns:
-        the network and `extra`.
+        the network and its description.
 
     Raises:
         InputError: names the file that is missing, damaged, or does not fit.
     """
-    stored = read_model_files(folder)
-    try:
-        network, ignore = _build(stored.description, stored.source, use_decoder)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{stored.source}: a field is missing or malformed: {error}") from error
-    arrays = {name: value for name, value in stored.arrays.items() if not name.startswith(ignore)}
-    network.collect_params().setattr("grad_req", grad_req)
-    set_parameters(network, arrays, stored.weights, context)
-    return network, stored.extra
-
-
-def _build(
-    description: Mapping[str, Any], source: str, use_decoder: bool
-) -> Tuple[Network, Tuple[str, ...]]:
-    """The network of a description, and the beginnings of names that it has no place for."""
-    decoder = bool(description["use_decoder"]) and use_decoder
-    model = BortModel(
-        Architecture.from_dict(description["architecture"], source),
-        dropout=description["dropout"],
-        use_decoder=decoder,
-        use_pooler=description["use_pooler"],
-        layer_norm_eps=description["layer_norm_eps"],
-        decoder_layer_norm_eps=description["decoder_layer_norm_eps"],
-    )
-    ignore = ("\0",) if decoder else ("decoder.", "bort.decoder.")
-    head = description["classifier"]
-    if head is None:
-        return model, ignore
-    return BortClassifier(model, head["num_classes"], head["dropout"], head["head"]), ignore
+    network = read_model_folder(folder)
+    if not use_decoder:
+        network = network.without_decoder()
+    return as_network(network, context, grad_req=grad_req), network.description

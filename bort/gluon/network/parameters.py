@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Dict, Mapping, Optional, Set, Tuple
 
 import mxnet as mx
 import numpy as np
 from mxnet import gluon
 
 from bort.errors import InputError
-from bort.formats.mxnet_params import read_params, write_params
+from bort.formats.mxnet_params import read_params
 from bort.storage.files import PathLike
 
 
@@ -46,28 +46,17 @@ def load_parameters(
     set_parameters(network, kept, str(path), context, optional)
 
 
-def save_parameters(network: gluon.Block, path: PathLike, *, tied_twice: bool = True) -> None:
-    """Write a network's weights as a `.params` file, atomically.
+def collect_arrays(network: gluon.Block) -> Dict[str, np.ndarray]:
+    """The weights as NumPy arrays by their names in the structure, in its order.
 
-    Args:
-        network: its parameter names in the structure become the names in the file.
-        path: the file.
-        tied_twice: store a tied weight under each of its names, which the original release needs
-            (a third more bytes for Bort); False stores it once.
+    A tied weight is there once, under its first name.
     """
-    write_params(path, collect_arrays(network, tied_twice=tied_twice))
-
-
-def collect_arrays(network: gluon.Block, *, tied_twice: bool = False) -> Dict[str, np.ndarray]:
-    """The weights as NumPy arrays by their names in the structure, in its order."""
     arrays: Dict[str, np.ndarray] = {}
-    first: Dict[int, str] = {}
+    seen: Set[int] = set()
     for name, parameter in named_parameters(network).items():
-        if id(parameter) not in first:
-            first[id(parameter)] = name
+        if id(parameter) not in seen:
+            seen.add(id(parameter))
             arrays[name] = parameter.data(parameter.list_ctx()[0]).asnumpy()
-        elif tied_twice:
-            arrays[name] = arrays[first[id(parameter)]]
     return arrays
 
 

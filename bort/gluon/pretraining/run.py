@@ -12,6 +12,7 @@ import mxnet as mx
 from bort.architecture import get_architecture
 from bort.errors import InputError
 from bort.gluon.distributed import choose_context
+from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.gluon.network.parameters import load_parameters
@@ -115,7 +116,8 @@ def run_pretraining(
     }
     if chief and not result.stopped:
         target = folder / "model"
-        save_model_folder(target, model, {"vocabulary": vocabulary.fingerprint})
+        description = describe_network(model, vocabulary_fingerprint=vocabulary.fingerprint)
+        save_model_folder(target, model, description)
         vocabulary.save(target / "vocabulary")
         summary["model"] = str(target)
     return summary

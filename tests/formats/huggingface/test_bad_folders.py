@@ -17,6 +17,7 @@ from bort.errors import InputError
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.tensor_file import read_tensors
 from bort.formats.huggingface.writer import write_huggingface
+from bort.network.description import TaskDescription
 from bort.text.vocabularies import load_vocabulary
 from tests.formats.parity import BORT, make_network
 from tests.text.tiny_vocabulary import tiny_vocabulary
@@ -131,11 +132,12 @@ def folder(tmp_path_factory: Any) -> Path:
         num_classes=3,
         decoder=True,
         decoder_layer_norm_eps=1e-12,
-        extra={
-            "labels": ["a", "b", "c"],
-            "vocabulary": vocabulary.fingerprint,
-            "metrics": {"m": 1},
-        },
+        labels=["a", "b", "c"],
+        task=TaskDescription("CB", {"drop_seed": 0}, "0" * 64),
+        input_length=32,
+        vocabulary_fingerprint=vocabulary.fingerprint,
+        metrics={"m": 1},
+        notes={"epoch": 3},
     )
     path: Path = tmp_path_factory.mktemp("export")
     write_huggingface(path, network, vocabulary, exact_decoder=True)

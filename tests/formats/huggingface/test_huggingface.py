@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 
 from bort.downloads.huggingface_hub import fetch_from_hub
 from bort.errors import BortError, InputError, WorkError
-from bort.export.checks import check_huggingface, kind_of, sample_of
+from bort.export.checks import check_huggingface, sample_of
 from bort.formats.huggingface.heads import with_tanh, without_tanh
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.formats.huggingface.residual import residual_shift, shift_residual
 from bort.formats.huggingface.writer import write_huggingface
 from bort.network.array_network import ArrayNetwork
+from bort.network.description import TaskDescription
 from bort.network.parameter_names import DECODER, EMBEDDINGS, HEAD, LAYER, POOLER, name_in, places
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import FOUR_WAY, PER_OPTION, TaskOptions
@@ -37,10 +38,10 @@ PARTS: Dict[str, Dict[str, Any]] = {
     "encoder with pooler": {"pooler": True},
     "masked tokens": {"decoder": True},
     "masked tokens, own epsilon": {"decoder": True, "decoder_layer_norm_eps": 1e-12},
-    "release": {"head": "release", "num_classes": 3, "extra": {"labels": ["a", "b", "c"]}},
+    "release": {"head": "release", "num_classes": 3, "labels": ["a", "b", "c"]},
     "linear": {"head": "linear", "num_classes": 2, "head_dropout": 0.2},
-    "two linear": {"head": "two_linear", "num_classes": 2, "extra": {"task": "CoLA"}},
-    "regression": {"head": "linear", "num_classes": 1, "extra": {"metrics": {"pearson": 0.5}}},
+    "two linear": {"head": "two_linear", "num_classes": 2, "task": TaskDescription("CoLA")},
+    "regression": {"head": "linear", "num_classes": 1, "metrics": {"pearson": 0.5}},
     "classifier with decoder": {"head": "release", "num_classes": 2, "decoder": True},
 }
 
@@ -69,7 +70,7 @@ def test_there_and_back_is_the_identity(
 def test_a_vocabulary_goes_along(tmp_path: Path) -> None:
     vocabulary = tiny_vocabulary()
     architecture = BORT.replace(vocabulary_size=len(vocabulary))
-    network = make_network(architecture, extra={"vocabulary": vocabulary.fingerprint})
+    network = make_network(architecture, vocabulary_fingerprint=vocabulary.fingerprint)
     write_huggingface(tmp_path, network, vocabulary)
     assert_identical(network, read_huggingface(tmp_path).network)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
@@ -78,12 +79,12 @@ def test_a_vocabulary_goes_along(tmp_path: Path) -> None:
 
 
 def test_without_the_record_the_marks_are_enough(tmp_path: Path) -> None:
-    network = make_network(head="two_linear", num_classes=2, extra={"labels": ["no", "yes"]})
+    network = make_network(head="two_linear", num_classes=2, labels=["no", "yes"])
     write_huggingface(tmp_path, network, None)
     (tmp_path / "bort.json").unlink()
     imported = read_huggingface(tmp_path)
     assert not imported.from_here
-    assert imported.network.labels == ("no", "yes")
+    assert imported.network.description.labels == ("no", "yes")
     assert_identical(network, imported.network)
 
 
@@ -97,7 +98,8 @@ def test_a_head_that_was_trained_further_keeps_its_tanh(kind: str, tmp_path: Pat
     tensors["classifier.weight"] = tensors["classifier.weight"] + 1
     safetensors.numpy.save_file(tensors, path)
     found = read_huggingface(tmp_path).network
-    assert found.head == "release"
+    assert found.description.head is not None
+    assert found.description.head.kind == "release"
     ids, lengths, _ = make_batch()
     np.testing.assert_array_equal(found.arrays["classifier.3.weight"], tensors["classifier.weight"])
     assert HuggingFaceReference(tmp_path)(ids, lengths, "classifier").shape == (4, 2)
@@ -145,7 +147,7 @@ def test_the_shift_brings_the_epsilons_together(tmp_path: Path) -> None:
         folder.mkdir()
         write_huggingface(folder, network, None, exact_decoder=exact)
         reference = HuggingFaceReference(folder)
-        own = None if exact else network.decoder_layer_norm_eps
+        own = None if exact else network.description.decoder_layer_norm_eps
         outputs += [reference(ids, lengths, "masked_lm", own), reference(ids, lengths, "masked_lm")]
     plain_own, plain, shifted, _ = outputs
     assert np.abs(shifted - plain_own).max() < 1e-9
@@ -164,7 +166,7 @@ def test_the_check_finds_a_wrong_export(tmp_path: Path) -> None:
     network = make_network(decoder=True)
     write_huggingface(tmp_path, network, None)
     sample = sample_of(network, None)
-    original = HuggingFaceReference(tmp_path)(sample.input_ids, sample.lengths, kind_of(network))
+    original = HuggingFaceReference(tmp_path)(sample.input_ids, sample.lengths, "masked_lm")
     original = original.astype(np.float32)
     check_huggingface(tmp_path, network, sample, original, None)
     array = network.arrays["encoder.transformer_cells.3.ffn.ffn_1.weight"].copy()
@@ -186,7 +188,7 @@ def roberta_folder(folder: Path, network: ArrayNetwork, *, prefix: bool = True) 
     arrays["token_type_embed.0.weight"] = np.zeros((1, architecture.hidden), np.float32)
     positions = arrays["encoder.position_weight"]
     arrays["encoder.position_weight"] = np.concatenate([np.full_like(positions[:2], 9), positions])
-    for place in places(architecture, decoder=network.has_decoder, token_types=True):
+    for place in places(architecture, decoder=network.description.has_decoder, token_types=True):
         name = name_in(place, "roberta")
         tensors[name if prefix else name.replace("roberta.", "")] = arrays[place.gluon]
     tensors["lm_head.decoder.weight"] = arrays["word_embed.0.weight"]
@@ -350,20 +352,20 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
         write_huggingface(tmp_path, make_network(), vocabulary)
     fitting = BORT.replace(vocabulary_size=len(vocabulary))
     with pytest.raises(InputError, match="is not the one that the model was trained with"):
-        write_huggingface(tmp_path, make_network(fitting, extra={"vocabulary": "00"}), vocabulary)
+        write_huggingface(tmp_path, make_network(fitting, vocabulary_fingerprint="00"), vocabulary)
     with pytest.raises(InputError, match="pooler of its own"):
         network = make_network(head="release", num_classes=2, pooler=True)
         write_huggingface(tmp_path, network, None)
     with pytest.raises(InputError, match="2 outputs have 3 labels"):
-        make_network(head="linear", num_classes=2, extra={"labels": ["a", "b", "c"]})
+        make_network(head="linear", num_classes=2, labels=["a", "b", "c"])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_model_card_says_what_matters(tmp_path: Path) -> None:
-    extra = {"task": "RTE", "labels": ["no", "yes"], "metrics": {"accuracy": 0.625}, "epoch": 3}
+    known = {"task": TaskDescription("RTE"), "metrics": {"accuracy": 0.625}, "notes": {"epoch": 3}}
     write_huggingface(
         tmp_path,
-        make_network(head="linear", num_classes=2, extra=extra),
+        make_network(head="linear", num_classes=2, labels=["no", "yes"], **known),
         None,
         check=lambda folder: {"largest difference": 1e-7},
     )
@@ -398,8 +400,13 @@ def test_every_tasks_labels_stand_in_the_config(
     options = TaskOptions(race_form=race_form)
     labels = input_labels(record, options)
     outputs = output_count(record, options)
-    extra = {"labels": list(labels), "task": record.name}
-    network = make_network(BORT.replace(depth=1), head="release", num_classes=outputs, extra=extra)
+    network = make_network(
+        BORT.replace(depth=1),
+        head="release",
+        num_classes=outputs,
+        labels=labels,
+        task=TaskDescription(record.name),
+    )
     write_huggingface(tmp_path, network, None)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     if labels:
@@ -410,7 +417,7 @@ def test_every_tasks_labels_stand_in_the_config(
         assert config["id2label"] == {"0": "LABEL_0"}
         assert config["problem_type"] == "regression"
     (tmp_path / "bort.json").unlink()
-    assert read_huggingface(tmp_path).network.labels == labels
+    assert read_huggingface(tmp_path).network.description.labels == labels
 
 
 KILLED = """

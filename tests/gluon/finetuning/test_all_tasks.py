@@ -94,7 +94,7 @@ def test_another_vocabulary_beside_the_model_is_refused(tmp_path, vocabulary):
     described = json.loads(path.read_text())
     described["extra"]["vocabulary"] = "0" * 64
     path.write_text(json.dumps(described))
-    with pytest.raises(InputError, match="vocabulary beside it is not the one"):
+    with pytest.raises(InputError, match="is not the one that the model was trained with"):
         TaskClassifier.load(tmp_path / "model")
 
 

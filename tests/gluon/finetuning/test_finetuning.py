@@ -79,9 +79,9 @@ def test_a_simple_rule_is_learnt_and_the_best_epoch_is_kept(tmp_path):
     assert result.best.mean > 0.85
     assert result.best.mean == max(score.mean for score in result.history)
     assert (result.epochs, result.steps) == (12, 12 * (result.steps // 12))
-    best, extra = load_model_folder(tmp_path / "model")
-    assert extra["epoch"] == result.best.epoch
-    assert extra["metrics"] == {"accuracy": result.best.mean}
+    best, description = load_model_folder(tmp_path / "model")
+    assert description.notes["epoch"] == result.best.epoch
+    assert description.metrics == {"accuracy": result.best.mean}
     outputs = shared_outputs(
         lambda batch: best(mx.nd.array(batch.input_ids), mx.nd.array(batch.lengths)).asnumpy(),
         dev,

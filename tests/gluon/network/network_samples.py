@@ -9,7 +9,7 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.gluon.network.model import BortModel
-from bort.gluon.network.parameters import collect_arrays
+from bort.gluon.network.parameters import named_parameters
 from bort.text.examples import MaskedBatch
 
 SMALL = Architecture(2, 4, 32, 48, vocabulary_size=90, maximum_length=24)
@@ -33,7 +33,7 @@ def make_model(architecture: Architecture = SMALL, seed: int = 0, **options: obj
 
 def weights_of(model: mx.gluon.Block) -> Dict[str, np.ndarray]:
     """The weights by name, tied ones under each name."""
-    return collect_arrays(model, tied_twice=True)
+    return {name: one.data().asnumpy() for name, one in named_parameters(model).items()}
 
 
 def make_batch(architecture: Architecture = SMALL, seed: int = 0) -> MaskedBatch:

@@ -10,7 +10,6 @@ import pytest
 
 import bort
 from bort.errors import InputError
-from bort.gluon.network.parameters import save_parameters
 from bort.gluon.network.pretrained import get_bort_model
 from tests.gluon.network.network_samples import SMALL, make_model, weights_of
 
@@ -42,7 +41,7 @@ def test_released_preset_has_the_released_size():
 @pytest.mark.parametrize("decoder", [True, False])
 @pytest.mark.parametrize("pooler", [True, False])
 def test_pretrained_weights_are_loaded(tmp_path, decoder, pooler):
-    save_parameters(make_model(), tmp_path / "bort.params")
+    make_model().save_parameters(str(tmp_path / "bort.params"))
     model, _ = get_bort_model(
         SMALL, vocab=Words(90), root=tmp_path, use_decoder=decoder, use_pooler=pooler
     )
@@ -64,7 +63,7 @@ def test_missing_weights_say_where_to_get_them(tmp_path):
 
 
 def test_misfits_are_refused(tmp_path):
-    save_parameters(make_model(), tmp_path / "bort.params")
+    make_model().save_parameters(str(tmp_path / "bort.params"))
     with pytest.raises(InputError, match="vocabulary has 91 tokens, the pre-trained model 90"):
         get_bort_model(SMALL, vocab=Words(91), root=tmp_path)
     with pytest.raises(InputError, match=r"bort\.params: parameter .* has shape"):

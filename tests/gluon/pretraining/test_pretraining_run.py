@@ -12,7 +12,6 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import save_model_folder
-from bort.gluon.network.parameters import save_parameters
 from bort.gluon.pretraining.run import build_student, run_pretraining
 from bort.gluon.teacher.live import only_parameters
 from bort.ranks import SingleProcess
@@ -114,7 +113,7 @@ def test_a_model_of_another_vocabulary_is_refused(tmp_path):
 
 
 def test_a_parameter_file_of_another_vocabulary_is_refused(trained, tmp_path):
-    save_parameters(trained, tmp_path / "x.params")
+    trained.save_parameters(str(tmp_path / "x.params"))
     with pytest.raises(InputError, match="50265"):
         build(initial_model=str(tmp_path / "x.params"), architecture="1-2-16-32")
 

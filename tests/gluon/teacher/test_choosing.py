@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 
 from bort.engines import choosing
-from bort.engines.protocol import ModelDescription
 from bort.engines.teacher import EngineTeacher, teacher_of_network
 from bort.errors import InputError
 from bort.formats.onnx_file import write_onnx
-from bort.gluon.network.array_network import as_arrays, write_network
+from bort.gluon.network.array_network import as_arrays
 from bort.gluon.pretraining.pretrain import PretrainingHooks, pretrain
 from bort.gluon.pretraining.run import run_pretraining
 from bort.gluon.teacher.choosing import load_teacher_on
@@ -32,7 +31,7 @@ from bort.teacher.answers import LiveTeacher
 from bort.teacher.config import TeacherCacheConfig
 from bort.teacher.source import TeacherRuntime, TeacherSource
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
-from tests.formats.parity import make_network
+from tests.formats.parity import make_network, write_network
 from tests.gluon.network.network_samples import make_batch
 from tests.gluon.network.network_samples import make_model as make_weighty_model
 from tests.gluon.pretraining.test_trainer import (
@@ -169,7 +168,7 @@ class FakeEngine:
     def __init__(self, name: str, precision: str) -> None:
         self.name = name
         self.precision = precision
-        self.description = ModelDescription.of_network(make_network(decoder=True))
+        self.description = make_network(decoder=True).description
 
     def answer(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         raise AssertionError("it was asked")

@@ -1,0 +1,327 @@
+"""`ModelDescription`: a trained model without its weights, and its form in `model.json`.
+
+Engines, exported folders, the Hugging Face reader and writer, the predictor and the Gluon networks
+all share this type. Where a new property belongs:
+
+- a size, which shapes of weights depend on (token types, the width of the attention's query, key
+  and value), in `Architecture`;
+- how the encoder computes with its weights (the place and kind of its layer norms), in
+  `ModelDescription`, beside `layer_norm_eps`;
+- what is computed from the encoder's output (another kind of head, the token or the mean that it
+  reads), in `HeadDescription`;
+- what the model was trained on, in `TaskDescription`; what no code reads, in `notes`.
+
+`from_dict` reads a property that is newer than a file as its default, and `as_dict` writes it only
+where it differs from the default: files that say nothing new keep their bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.storage.json_fields import JsonFields
+from bort.text.vocabulary import Vocabulary
+
+RELEASE, LINEAR, TWO_LINEAR = "release", "linear", "two_linear"
+HEAD_KINDS = (RELEASE, LINEAR, TWO_LINEAR)
+
+CLASSIFIER, MASKED_LM, ENCODER = "classifier", "masked_lm", "encoder"
+"""What a model is for; see `ModelDescription.purpose`."""
+
+LARGEST_SIZE = 2**24
+"""Of an architecture in a file. Larger numbers are damage: they would be refused by the weights, or
+fill the memory before."""
+
+_EXTRA_FIELDS = ("labels", "task", "max_len", "vocabulary", "metrics")
+"""Names under `extra` that have a field here."""
+
+_EXTRA_FIELDS_OF_TASK = ("options", "held_out")
+"""The same, where there is a task."""
+
+
+@dataclass(frozen=True)
+class HeadDescription:
+    """The head of a classifier or regressor, which reads the first token's last hidden state.
+
+    Attributes:
+        kind: `release`: tanh(dense) of width H, then dense to the outputs; `linear`: one dense
+            layer; `two_linear`: a dense layer of width H, then dense to the outputs.
+        num_classes: number of outputs C; 1 for a regression.
+        labels: names of the outputs; () if they are not known, and for a regression.
+        dropout: probability of dropping before every dense layer in training; 0 to below 1.
+
+    Raises:
+        InputError: another kind, no output, or more or fewer labels than outputs.
+    """
+
+    kind: str
+    num_classes: int
+    labels: Tuple[str, ...] = ()
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.kind not in HEAD_KINDS:
+            raise InputError(f"head is {self.kind!r}, allowed are {', '.join(HEAD_KINDS)}")
+        if not 1 <= self.num_classes <= LARGEST_SIZE:
+            raise InputError(f"num_classes is {self.num_classes!r}, allowed is 1 to {LARGEST_SIZE}")
+        if self.labels and len(self.labels) != self.num_classes:
+            raise InputError(f"{self.num_classes} outputs have {len(self.labels)} labels")
+        _check_fraction("head_dropout", self.dropout)
+
+
+@dataclass(frozen=True)
+class TaskDescription:
+    """The task that a model was fine-tuned on.
+
+    Attributes:
+        name: as in `bort.tasks.records.TASKS`.
+        options: how examples became inputs, as `bort.tasks.options.TaskOptions.as_dict` gives it;
+            None if that is not known.
+        held_out: SHA-256 of the labelled examples that were kept out of the training data; None if
+            there are none.
+    """
+
+    name: str
+    options: Optional[Mapping[str, Any]] = None
+    held_out: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """A trained model without its weights.
+
+    Attributes:
+        architecture: the sizes.
+        head: of a classifier or regressor; None for other models.
+        has_decoder: whether there are weights of the masked-token decoder. A classifier may have
+            them too, and does not use them.
+        has_pooler: whether there are weights of a pooler.
+        layer_norm_eps: ε of the layer norms in the encoder; at least 0.
+        decoder_layer_norm_eps: ε of the decoder's layer norm; at least 0.
+        dropout: probability of dropping in the encoder in training; 0 to below 1.
+        task: what the model was fine-tuned on; None for nothing.
+        input_length: longest input in tokens during fine-tuning; None if that is not known.
+        vocabulary_fingerprint: of the vocabulary that the model was trained with; None if that is
+            not known.
+        metrics: score by name of metric, on the development set.
+        notes: JSON-ready values that no code reads: settings of the training, origin, …
+
+    Raises:
+        InputError: names the field, its value, and what is allowed.
+    """
+
+    architecture: Architecture
+    head: Optional[HeadDescription] = None
+    has_decoder: bool = False
+    has_pooler: bool = False
+    layer_norm_eps: float = 1e-5
+    decoder_layer_norm_eps: float = 1e-5
+    dropout: float = 0.1
+    task: Optional[TaskDescription] = None
+    input_length: Optional[int] = None
+    vocabulary_fingerprint: Optional[str] = None
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("layer_norm_eps", "decoder_layer_norm_eps"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"{name} is {getattr(self, name)!r}, allowed is at least 0")
+        _check_fraction("dropout", self.dropout)
+        if self.input_length is not None and self.input_length < 1:
+            raise InputError(f"max_len is {self.input_length}, allowed is at least 1")
+        for name in self._names_in_extra():
+            if name in self.notes:
+                raise InputError(f"notes: {name!r} has a field of its own")
+
+    @property
+    def purpose(self) -> str:
+        """What the model is for: `classifier`, `masked_lm` or `encoder`."""
+        if self.head is not None:
+            return CLASSIFIER
+        return MASKED_LM if self.has_decoder else ENCODER
+
+    @property
+    def num_classes(self) -> int:
+        """Outputs of the head; 0 without one."""
+        return 0 if self.head is None else self.head.num_classes
+
+    @property
+    def labels(self) -> Tuple[str, ...]:
+        """Names of the head's outputs; () without a head."""
+        return () if self.head is None else self.head.labels
+
+    def replace(self, **changes: Any) -> ModelDescription:
+        """A copy with some fields changed, checked again."""
+        return dataclasses.replace(self, **changes)
+
+    def with_scores(self, metrics: Mapping[str, float], **notes: Any) -> ModelDescription:
+        """A copy with other metrics, and with some notes added."""
+        return self.replace(metrics=dict(metrics), notes={**self.notes, **notes})
+
+    def encoder_alone(self) -> ModelDescription:
+        """The description of the same model without decoder and head."""
+        return self.replace(head=None, has_decoder=False)
+
+    def as_dict(self) -> Dict[str, Any]:
+        """The fields of `model.json` that describe the model; `from_dict` reads them."""
+        head = self.head
+        return {
+            "architecture": self.architecture.as_dict(),
+            "dropout": self.dropout,
+            "layer_norm_eps": self.layer_norm_eps,
+            "decoder_layer_norm_eps": self.decoder_layer_norm_eps,
+            "use_decoder": self.has_decoder,
+            "use_pooler": self.has_pooler,
+            "classifier": None
+            if head is None
+            else {"num_classes": head.num_classes, "head": head.kind, "dropout": head.dropout},
+            "extra": self.extra(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Any, source: str) -> ModelDescription:
+        """The description that the content of a `model.json` gives.
+
+        Args:
+            values: the file's content.
+            source: the file, for errors.
+
+        Raises:
+            InputError: no object, or a field is missing, has another type or a value that is not
+                allowed; names the file, the field and its value.
+        """
+        fields = JsonFields.of(values, source)
+        classifier = fields.optional_fields("classifier")
+        with naming(source):
+            return cls(
+                architecture=read_architecture(fields),
+                head=None
+                if classifier is None
+                else HeadDescription(
+                    kind=classifier.text("head"),
+                    num_classes=classifier.integer("num_classes"),
+                    dropout=classifier.number("dropout"),
+                ),
+                has_decoder=fields.boolean("use_decoder"),
+                has_pooler=fields.boolean("use_pooler"),
+                layer_norm_eps=fields.number("layer_norm_eps"),
+                decoder_layer_norm_eps=fields.number("decoder_layer_norm_eps"),
+                dropout=fields.number("dropout"),
+            ).with_extra(fields.fields("extra"))
+
+    def extra(self) -> Dict[str, Any]:
+        """The object `extra` that every format's description holds: labels, task, notes, …"""
+        known: Dict[str, Any] = {
+            "labels": None if self.head is None else list(self.head.labels),
+            "max_len": self.input_length,
+            "vocabulary": self.vocabulary_fingerprint,
+            "metrics": dict(self.metrics) or None,
+        }
+        if self.task is not None:
+            options = self.task.options
+            known["task"] = self.task.name
+            known["options"] = None if options is None else dict(options)
+            known["held_out"] = self.task.held_out
+        return {**self.notes, **{name: x for name, x in known.items() if x is not None}}
+
+    def with_extra(self, extra: JsonFields) -> ModelDescription:
+        """The same model with what an object `extra` says of it.
+
+        Raises:
+            InputError: a field has another type, or the labels do not fit the head.
+        """
+
+        def has(name: str) -> bool:
+            return name in extra.values
+
+        task: Optional[TaskDescription] = None
+        if has("task"):
+            task = TaskDescription(
+                name=extra.text("task"),
+                options=extra.fields("options").values if has("options") else None,
+                held_out=extra.text("held_out") if has("held_out") else None,
+            )
+        labels = extra.texts("labels") if has("labels") else ()
+        if labels and self.head is None:
+            raise InputError(f"{extra.source}: labels are {list(labels)}, and there is no head")
+        metrics: Dict[str, float] = {}
+        if has("metrics"):
+            given = extra.fields("metrics")
+            metrics = {name: given.number(name) for name in given.values}
+        with naming(extra.source):
+            described = self.replace(
+                head=None if self.head is None else dataclasses.replace(self.head, labels=labels),
+                task=task,
+                input_length=extra.integer("max_len") if has("max_len") else None,
+                vocabulary_fingerprint=extra.text("vocabulary") if has("vocabulary") else None,
+                metrics=metrics,
+                notes={},
+            )
+        return described.replace(notes=extra.without(*described._names_in_extra()))
+
+    def _names_in_extra(self) -> Tuple[str, ...]:
+        """Names under `extra` that are no notes."""
+        return _EXTRA_FIELDS + (() if self.task is None else _EXTRA_FIELDS_OF_TASK)
+
+
+def read_architecture(fields: JsonFields) -> Architecture:
+    """The field `architecture` of a description.
+
+    Raises:
+        InputError: it is missing, has missing or unknown sizes, or sizes that no model has.
+    """
+    sizes = fields.fields("architecture")
+    for name, value in sizes.values.items():
+        if type(value) is int and value > LARGEST_SIZE:
+            raise InputError(
+                f"{fields.source}: architecture: {name} is {value}, allowed is at most "
+                f"{LARGEST_SIZE}"
+            )
+    with naming(fields.source):
+        return Architecture.from_dict(sizes.values)
+
+
+def check_vocabulary(
+    description: ModelDescription, vocabulary: Vocabulary, source: str = "the model"
+) -> None:
+    """Raise `InputError` unless a vocabulary is the one that a model was trained with.
+
+    Args:
+        description: of the model.
+        vocabulary: to be used with it.
+        source: names the model or the vocabulary in the error.
+    """
+    size = description.architecture.vocabulary_size
+    if len(vocabulary) != size:
+        raise InputError(
+            f"{source}: the model knows {size} tokens, the vocabulary has {len(vocabulary)}"
+        )
+    expected = description.vocabulary_fingerprint
+    if expected and expected != vocabulary.fingerprint:
+        raise InputError(
+            f"{source}: the vocabulary ({vocabulary.fingerprint[:12]}) is not the one that the "
+            f"model was trained with ({expected[:12]})"
+        )
+
+
+@contextlib.contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Name a file in every `InputError` of the block that does not begin with it."""
+    try:
+        yield
+    except InputError as error:
+        if str(error).startswith(f"{source}: "):
+            raise
+        raise InputError(f"{source}: {error}") from error
+
+
+def _check_fraction(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise InputError(f"{name} is {value!r}, allowed is 0 to below 1")
