@@ -29,6 +29,8 @@ _MOST_RUNS = 1_000
 _WARMUP_RUNS = 2
 _TINY = Architecture(1, 1, 1, 1, vocabulary_size=1, maximum_length=1)
 
+Clock = Callable[[], float]
+
 
 class EngineLatency:
     """Measures the seconds that an engine takes for one sequence.
@@ -49,6 +51,7 @@ class EngineLatency:
         batch: sequences at a time.
         repeats: timed runs, at least; short runs are repeated more often.
         gpu: number of the GPU that MXNet computes on; the CPU if None.
+        clock: returns seconds; see `median_seconds`.
 
     Raises:
         InputError: the engine is not installed.
@@ -66,6 +69,7 @@ class EngineLatency:
         batch: int = 1,
         repeats: int = 5,
         gpu: Optional[int] = None,
+        clock: Clock = time.perf_counter,
     ) -> None:
         self.engine = resolve_engine(engine, precision)
         require_engine(self.engine)
@@ -76,6 +80,7 @@ class EngineLatency:
         self._batch = batch
         self._repeats = repeats
         self._gpu = gpu if self.engine == MXNET else None
+        self._clock = clock
 
     @property
     def conditions(self) -> Dict[str, Any]:
@@ -114,7 +119,10 @@ class EngineLatency:
         ids = generator.integers(0, architecture.vocabulary_size, shape)
         lengths = np.full(self._batch, self._length)
         time.sleep(_PAUSE_SECONDS)  # threads of an earlier engine may still wait busily for work
-        return median_seconds(lambda: engine.encode(ids, lengths), self._repeats) / self._batch
+        seconds = median_seconds(
+            lambda: engine.encode(ids, lengths), self._repeats, clock=self._clock
+        )
+        return seconds / self._batch
 
 
 def resolve_engine(engine: str, precision: str) -> str:
@@ -127,7 +135,10 @@ def resolve_engine(engine: str, precision: str) -> str:
 
 
 def median_seconds(
-    run: Callable[[], object], repeats: int, least_seconds: float = _LEAST_SECONDS
+    run: Callable[[], object],
+    repeats: int,
+    least_seconds: float = _LEAST_SECONDS,
+    clock: Clock = time.perf_counter,
 ) -> float:
     """The median of the seconds that `run` takes.
 
@@ -137,15 +148,17 @@ def median_seconds(
         repeats: timed calls, at least.
         least_seconds: more calls are timed until all of them have taken this long, or are 1,000:
             short runs vary more.
+        clock: returns seconds. `time.process_time` counts the work of all threads, and hardly what
+            else the machine does.
     """
     for _ in range(_WARMUP_RUNS):
         run()
     seconds: List[float] = []
     total = 0.0
     while len(seconds) < repeats or (total < least_seconds and len(seconds) < _MOST_RUNS):
-        began = time.perf_counter()
+        began = clock()
         run()
-        seconds.append(time.perf_counter() - began)
+        seconds.append(clock() - began)
         total += seconds[-1]
     return float(np.median(seconds))
 

@@ -25,45 +25,45 @@ NAMES = [
 ]
 
 
-class Clock:
+class StoppedClock:
     """Stands still but for what is told to pass."""
 
-    def __init__(self, monkeypatch: Any) -> None:
-        self.now = 0.0
-        monkeypatch.setattr(latency.time, "perf_counter", lambda: self.now)
-        monkeypatch.setattr(latency.time, "sleep", lambda seconds: None)
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
-def test_the_median_of_the_timed_runs_is_taken(monkeypatch: Any) -> None:
-    clock = Clock(monkeypatch)
+def test_the_median_of_the_timed_runs_is_taken() -> None:
+    clock = StoppedClock()
     durations = iter([100.0, 50.0, 3.0, 1.0, 2.0])
 
     def run() -> None:
         clock.now += next(durations)
 
-    assert median_seconds(run, repeats=3) == 2.0
+    assert median_seconds(run, repeats=3, clock=clock) == 2.0
     assert next(durations, None) is None, "two runs that are not timed, and three that are"
 
 
-def test_short_runs_are_repeated_more_often(monkeypatch: Any) -> None:
-    clock = Clock(monkeypatch)
+def test_short_runs_are_repeated_more_often() -> None:
+    clock = StoppedClock()
     durations = iter([1.0, 1.0, *[0.125] * 3, *[0.25] * 7])
 
     def run() -> None:
         clock.now += next(durations)
 
-    assert median_seconds(run, repeats=3, least_seconds=2.0) == 0.25
+    assert median_seconds(run, repeats=3, least_seconds=2.0, clock=clock) == 0.25
     assert len(list(durations)) == 0
 
     calls: List[int] = []
-    assert median_seconds(lambda: calls.append(1), repeats=3, least_seconds=2.0) == 0.0
+    assert median_seconds(lambda: calls.append(1), repeats=3, least_seconds=2.0, clock=clock) == 0.0
     assert len(calls) == 1_002, "the number of runs is bounded"
 
 
 class FakeEngine:
     """Takes the seconds that it is told for a run."""
 
-    def __init__(self, clock: Clock, seconds: float, inputs: List[Any]) -> None:
+    def __init__(self, clock: StoppedClock, seconds: float, inputs: List[Any]) -> None:
         self._clock, self._seconds, self.inputs = clock, seconds, inputs
 
     def encode(self, ids: np.ndarray, lengths: np.ndarray) -> None:
@@ -72,7 +72,7 @@ class FakeEngine:
 
 
 def test_the_time_is_that_of_a_sequence_and_candidates_are_dropped(monkeypatch: Any) -> None:
-    clock = Clock(monkeypatch)
+    clock = StoppedClock()
     opened: List[Any] = []
     alive: List[Any] = []
     inputs: List[Any] = []
@@ -87,7 +87,7 @@ def test_the_time_is_that_of_a_sequence_and_candidates_are_dropped(monkeypatch: 
         return engine
 
     monkeypatch.setattr(latency, "open_network", open_network)
-    gauge = EngineLatency(engine="mxnet", gpu=3, **HOW)
+    gauge = EngineLatency(engine="mxnet", gpu=3, clock=clock, **HOW)
     assert [gauge.latency(a) for a in (SMALL, LARGE, SMALL)] == [0.5, 2.0, 0.5]
     assert opened == [(a, False, ("mxnet", FP32, 1, 3)) for a in (SMALL, LARGE, SMALL)]
     ids, lengths = inputs[0]
