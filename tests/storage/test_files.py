@@ -218,6 +218,27 @@ def test_a_new_folder_replaces_one_where_it_may(tmp_path: Path) -> None:
     assert names(tmp_path / "whole") == ["deep", "file-2"]
 
 
+def test_the_old_folder_gets_its_name_back_when_the_new_one_cannot_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / "old").touch()
+    rename = os.rename
+
+    def refusing(source: Any, target: Any) -> None:
+        if ".unfinished-" in str(source):
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr("bort.storage.files._exchange", lambda first, second: False)
+    monkeypatch.setattr(os, "rename", refusing)
+    message = "whole: cannot be written: No space left on device"
+    with pytest.raises(WorkError, match=message), new_folder(tmp_path / "whole", replace=True):
+        pass
+    assert names(tmp_path) == ["whole"]
+    assert names(tmp_path / "whole") == ["old"]
+
+
 def test_what_a_kill_left_of_the_same_folder_is_removed_and_nothing_else(tmp_path: Path) -> None:
     left = [".unfinished-model-ab12cd_3", ".model-making"]
     others = [".unfinished-model-best-ab12cd_3", ".unfinished-mode-ab12cd_3", ".model.json.x1"]

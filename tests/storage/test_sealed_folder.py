@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any, Dict, Union
 
@@ -327,6 +328,26 @@ def test_hashes_are_those_of_the_files_however_they_were_written(tmp_path: Path)
         assert digest == hashlib.sha256((writer.folder / name).read_bytes()).hexdigest()
     assert written.items() <= writer.hashes.items()
     assert list(writer.hashes) == ["c", "a", "b"]
+
+
+def test_what_somebody_else_wrote_is_synced_before_the_record_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+    sync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        sync(descriptor)
+        synced.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    writer = SAMPLE.writer(tmp_path)
+    (tmp_path / "a.bin").write_bytes(b"by somebody else")
+    digest = writer.include("a.bin")
+    writer.seal({"format": 1, "files": {"a.bin": {"sha256": digest}}})
+    (file, folder, record, again) = synced
+    assert (file, folder, again) == ("a.bin", tmp_path.name, tmp_path.name)
+    assert record.startswith(".sample.json.")
 
 
 def test_an_error_in_a_file_leaves_the_old_one_and_no_hash(tmp_path: Path) -> None:
