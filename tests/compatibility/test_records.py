@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bort.network.model_folder import read_model_files, write_model_files
+from bort.network.model_folder import read_model_folder, write_model_folder
 from bort.storage.files import json_text
 from bort.text.vocabularies import load_vocabulary
 
@@ -28,9 +28,8 @@ def test_models_and_vocabularies_keep_their_bytes(kept: Path, tmp_path: Path) ->
     for path in sorted(kept.rglob("model.json")):
         if not path.with_name("model.safetensors").is_file():
             continue  # the archive leaves some weights out
-        stored = read_model_files(path.parent)
-        fields = {k: v for k, v in stored.description.items() if k not in ("format", "weights")}
-        write_model_files(tmp_path, stored.arrays, fields)
+        network = read_model_folder(path.parent)
+        write_model_folder(tmp_path, network.description, network.arrays)
         for name in ("model.json", "model.safetensors"):
             assert (tmp_path / name).read_bytes() == path.with_name(name).read_bytes()
         rewritten += 1

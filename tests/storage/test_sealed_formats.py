@@ -8,14 +8,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Callable, Dict, NamedTuple, Tuple
 
-import numpy as np
 import pytest
 
 from bort.errors import InputError
-from bort.formats.exported_folder import read_exported_description, write_exported_description
+from bort.formats.exported_folder import read_exported_graph, write_exported_description
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.writer import EXPORT, write_huggingface
-from bort.network.model_folder import read_model_files, write_model_files
+from bort.network.model_folder import read_model_folder, write_model_folder
 from bort.tasks.features import tokenise
 from bort.tasks.formulations import make_inputs
 from bort.tasks.options import TaskOptions
@@ -31,9 +30,7 @@ from tests.teacher.cache_samples import TOP, batch_of, fill
 from tests.text.tiny_vocabulary import tiny_vocabulary
 
 VOCABULARY = tiny_vocabulary()
-NETWORK = make_network(
-    BORT.replace(depth=1, vocabulary_size=len(VOCABULARY)), decoder=True, extra={"by": "a test"}
-)
+NETWORK = make_network(BORT.replace(depth=1, vocabulary_size=len(VOCABULARY)), decoder=True)
 MULTIRC = get_task("MultiRC")
 FEATURES = tokenise(
     make_inputs(MULTIRC, read_items(MULTIRC, "dev", sample=True), TaskOptions()), VOCABULARY, 40
@@ -59,7 +56,7 @@ class Kind(NamedTuple):
 
 
 def write_model(folder: Path) -> None:
-    write_model_files(folder, {"weight": np.ones(3, np.float32)}, {"depth": 1, "extra": {}})
+    write_model_folder(folder, NETWORK.description, NETWORK.arrays)
 
 
 def write_exported(folder: Path) -> None:
@@ -67,7 +64,8 @@ def write_exported(folder: Path) -> None:
     for name in ("openvino.xml", "openvino.bin"):
         (folder / name).write_bytes(name.encode())
     names = ("openvino.xml", "openvino.bin")
-    write_exported_description(folder / "openvino.json", NETWORK, names, {"precision": "fp32"})
+    fields = {"precision": "fp32"}
+    write_exported_description(folder / "openvino.json", NETWORK.description, names, fields)
 
 
 def write_hugging_face(folder: Path) -> None:
@@ -103,10 +101,16 @@ KINDS = {
         "model.json",
         ("model.safetensors",),
         write_model,
-        read_model_files,
+        read_model_folder,
         lambda hash_of: {
             "format": 1,
-            "depth": 1,
+            "architecture": NETWORK.architecture.as_dict(),
+            "dropout": 0.1,
+            "layer_norm_eps": 1e-5,
+            "decoder_layer_norm_eps": 1e-5,
+            "use_decoder": True,
+            "use_pooler": False,
+            "classifier": None,
             "extra": {},
             "weights": {"file": "model.safetensors", "sha256": hash_of("model.safetensors")},
         },
@@ -115,7 +119,7 @@ KINDS = {
         "openvino.json",
         ("openvino.xml", "openvino.bin"),
         write_exported,
-        lambda folder: read_exported_description(
+        lambda folder: read_exported_graph(
             folder / "openvino.json", ("openvino.xml", "openvino.bin")
         ),
         lambda hash_of: {
@@ -124,8 +128,8 @@ KINDS = {
             "head": None,
             "num_classes": 0,
             "decoder": True,
-            "layer_norm_eps": [NETWORK.layer_norm_eps, NETWORK.decoder_layer_norm_eps],
-            "extra": {"by": "a test"},
+            "layer_norm_eps": [1e-5, 1e-5],
+            "extra": {},
             "precision": "fp32",
             "files": {name: hash_of(name) for name in ("openvino.xml", "openvino.bin")},
         },
@@ -141,7 +145,7 @@ KINDS = {
             "decoder_layer_norm_eps": 1e-5,
             "token_types": 0,
             "head_dropout": 0.1,
-            "extra": {"by": "a test"},
+            "extra": {},
         },
     ),
     "vocabulary": Kind(
