@@ -36,7 +36,7 @@ class AgoraConfig(Config):
 
     Differs from the paper: new points are made from the whole dev set by default, which was no
     worse in 12 of 14 measured runs; `sources="mistakes"` is the paper's way. What each choice did
-    is in benchmarks/agora.md. Of a regression, mistakes and Socrates' agreement are judged on
+    is in docs/benchmarks.md. Of a regression, mistakes and Socrates' agreement are judged on
     rounded values, as in the paper; sets are ranked by the task's own metrics of the values as they
     are.
     """
