@@ -30,7 +30,7 @@ def flags_of(script: str) -> FrozenSet[str]:
 
     The script runs in this process, which is many times as fast as one process each.
     """
-    path = ROOT / script
+    path = ROOT / ("bort/launch.py" if script == LAUNCHER else script)
     if script.endswith(".sh"):
         return frozenset(FLAG.findall(path.read_text(encoding="utf-8")))
     printed = io.StringIO()
@@ -39,10 +39,7 @@ def flags_of(script: str) -> FrozenSet[str]:
         stack.enter_context(mock.patch.dict("os.environ", {"COLUMNS": "200"}))
         stack.enter_context(contextlib.redirect_stdout(printed))
         stack.enter_context(contextlib.suppress(SystemExit))
-        if script == LAUNCHER:
-            runpy.run_module(script, run_name="__main__")
-        else:
-            runpy.run_path(str(path), run_name="__main__")
+        runpy.run_path(str(path), run_name="__main__")
     found = frozenset(FLAG.findall(printed.getvalue()))
     assert "--help" in found, f"{script} --help prints {printed.getvalue()!r}"
     return found
