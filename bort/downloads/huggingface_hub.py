@@ -21,9 +21,9 @@ from bort.storage.files import sha256_of_file
 
 log = logging.getLogger(__name__)
 
-WEIGHTS_FILE = "model.safetensors"
+HUB_WEIGHTS_FILE = "model.safetensors"
 FILES = (
-    *("config.json", WEIGHTS_FILE, f"{WEIGHTS_FILE}.index.json"),
+    *("config.json", HUB_WEIGHTS_FILE, f"{HUB_WEIGHTS_FILE}.index.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "vocab.txt"),
     # What this toolkit's own exports have beside them.
@@ -81,10 +81,10 @@ def fetch_from_hub(
         what, revision, lambda: api.model_info(name, revision=revision, files_metadata=True)
     )
     files = {file.rfilename: file for file in info.siblings or ()}
-    if WEIGHTS_FILE not in files:
+    if HUB_WEIGHTS_FILE not in files:
         others = sorted(set(files) & {"pytorch_model.bin", "tf_model.h5", FILES[2]})
         offers = f", only {', '.join(others)}, which is not read" if others else ""
-        raise InputError(f"{what}: has no {WEIGHTS_FILE}{offers}")
+        raise InputError(f"{what}: has no {HUB_WEIGHTS_FILE}{offers}")
     size = sum(file.size or 0 for path, file in files.items() if path in FILES)
     log.info("%s at %s: %.1f MB", name, info.sha, size / 1e6)
     folder = _ask(
@@ -98,8 +98,8 @@ def fetch_from_hub(
             cache_dir=None if cache is None else str(cache),
         ),
     )
-    weights = Path(folder) / WEIGHTS_FILE
-    _check_hash(weights, files[WEIGHTS_FILE], what)
+    weights = Path(folder) / HUB_WEIGHTS_FILE
+    _check_hash(weights, files[HUB_WEIGHTS_FILE], what)
     return Fetched(Path(folder), str(info.sha))
 
 
@@ -107,14 +107,14 @@ def _check_hash(path: Path, file: Any, what: str) -> None:
     stated = getattr(file, "lfs", None)
     expected = stated.get("sha256") if isinstance(stated, dict) else getattr(stated, "sha256", None)
     if not path.is_file():
-        raise WorkError(f"{what}: {WEIGHTS_FILE} did not arrive")
+        raise WorkError(f"{what}: {HUB_WEIGHTS_FILE} did not arrive")
     if not expected:
-        log.warning("%s: the hub states no SHA-256 of %s", what, WEIGHTS_FILE)
+        log.warning("%s: the hub states no SHA-256 of %s", what, HUB_WEIGHTS_FILE)
     elif sha256_of_file(path) != expected:
         broken = path.resolve()
         raise WorkError(
-            f"{what}: {WEIGHTS_FILE} has another SHA-256 than the hub states; delete {broken} to "
-            "fetch it again"
+            f"{what}: {HUB_WEIGHTS_FILE} has another SHA-256 than the hub states; delete {broken} "
+            "to fetch it again"
         )
 
 

@@ -8,13 +8,18 @@ from typing import Optional
 
 from bort.engines.protocol import FP32
 from bort.errors import InputError
-from bort.formats import onnx_file, openvino_file
 from bort.formats.exported_folder import VOCABULARY_FOLDER, ExportedGraph, read_exported_graph
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.writer import CONFIG_FILE
+from bort.formats.onnx_file import ONNX_DESCRIPTION_FILE, ONNX_FILE
+from bort.formats.openvino_file import (
+    OPENVINO_DESCRIPTION_FILE,
+    OPENVINO_GRAPH_FILE,
+    OPENVINO_WEIGHTS_FILE,
+)
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import ModelDescription
-from bort.network.model_folder import DESCRIPTION_FILE, read_model_folder
+from bort.network.model_folder import MODEL_DESCRIPTION_FILE, read_model_folder
 
 ARRAYS, ONNX, IR = "weights", "an ONNX file", "OpenVINO's own files"
 
@@ -70,20 +75,20 @@ def read_source(folder: Path) -> Source:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    if (folder / DESCRIPTION_FILE).exists():
+    if (folder / MODEL_DESCRIPTION_FILE).exists():
         return _of_arrays(read_model_folder(folder), folder / VOCABULARY_FOLDER, folder)
-    path = folder / openvino_file.DESCRIPTION_FILE
+    path = folder / OPENVINO_DESCRIPTION_FILE
     if path.exists():
-        names = (openvino_file.MODEL_FILE, openvino_file.WEIGHTS_FILE)
+        names = (OPENVINO_GRAPH_FILE, OPENVINO_WEIGHTS_FILE)
         return _of_graph(read_exported_graph(path, names), IR, folder)
-    path = folder / onnx_file.DESCRIPTION_FILE
+    path = folder / ONNX_DESCRIPTION_FILE
     if path.exists():
-        return _of_graph(read_exported_graph(path, (onnx_file.MODEL_FILE,)), ONNX, folder)
+        return _of_graph(read_exported_graph(path, (ONNX_FILE,)), ONNX, folder)
     if (folder / CONFIG_FILE).exists():
         return _of_arrays(read_huggingface(folder).network, folder, folder)
     raise InputError(
-        f"{folder}: holds no model, expected {DESCRIPTION_FILE}, {onnx_file.DESCRIPTION_FILE}, "
-        f"{openvino_file.DESCRIPTION_FILE} or Hugging Face's {CONFIG_FILE}"
+        f"{folder}: holds no model, expected {MODEL_DESCRIPTION_FILE}, {ONNX_DESCRIPTION_FILE}, "
+        f"{OPENVINO_DESCRIPTION_FILE} or Hugging Face's {CONFIG_FILE}"
     )
 
 

@@ -14,14 +14,14 @@ from bort.formats.exported_folder import (
     ExportedGraph,
     write_exported_description,
 )
-from bort.formats.onnx_graph import FP32, OPSET, build_onnx, library
+from bort.formats.onnx_graph import FP32, OPSET, build_onnx, onnx_package
 from bort.network.array_network import ArrayNetwork, places_of
 from bort.network.description import check_vocabulary, naming
 from bort.storage.files import atomic_write
 from bort.text.vocabulary import Vocabulary
 
-MODEL_FILE = "model.onnx"
-DESCRIPTION_FILE = "onnx.json"
+ONNX_FILE = "model.onnx"
+ONNX_DESCRIPTION_FILE = "onnx.json"
 Check = Callable[[Path], Mapping[str, Any]]
 
 
@@ -50,17 +50,17 @@ def write_onnx(
     model = graph_for_file(
         folder, network, vocabulary, precision=precision, masked_positions=masked_positions
     )
-    with atomic_write(folder / MODEL_FILE) as stream:
+    with atomic_write(folder / ONNX_FILE) as stream:
         stream.write(model.SerializeToString())
     fields = {
         "opset": OPSET,
         "precision": precision,
         "inputs": [one.name for one in model.graph.input],
         "outputs": [one.name for one in model.graph.output],
-        "checks": dict(check(folder / MODEL_FILE)) if check is not None else {},
+        "checks": dict(check(folder / ONNX_FILE)) if check is not None else {},
     }
     write_exported_description(
-        folder / DESCRIPTION_FILE, network.description, (MODEL_FILE,), fields
+        folder / ONNX_DESCRIPTION_FILE, network.description, (ONNX_FILE,), fields
     )
 
 
@@ -93,7 +93,7 @@ def arrays_of_onnx(graph: ExportedGraph) -> ArrayNetwork:
     path = graph.files[0]
     if graph.precision != FP32 or not graph.has_epsilons:
         raise InputError(f"{path}: does not hold its weights in fp32; export the model again")
-    onnx = library()
+    onnx = onnx_package()
     try:
         constants = {one.name: one for one in onnx.load(str(path)).graph.initializer}
     except Exception as error:  # protobuf's errors, of which it has its own

@@ -80,7 +80,7 @@ def build_onnx(
     total = sum(array.nbytes for array in network.arrays.values())
     if total > _LARGEST_FILE:
         raise InputError(f"the weights take {total} bytes, an ONNX file holds {_LARGEST_FILE}")
-    onnx = library()
+    onnx = onnx_package()
     graph = _Graph(network, onnx, precision)
     inputs = [(INPUT_IDS, ("batch", "length")), (ATTENTION_MASK, ("batch", "length"))]
     if network.architecture.token_types:
@@ -106,7 +106,7 @@ def build_onnx(
     return model
 
 
-def library() -> Any:
+def onnx_package() -> Any:
     """The onnx package.
 
     Raises:

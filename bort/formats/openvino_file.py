@@ -13,8 +13,8 @@ from bort.formats.onnx_graph import FP32, INT8_WEIGHTS
 from bort.network.array_network import ArrayNetwork
 from bort.text.vocabulary import Vocabulary
 
-MODEL_FILE, WEIGHTS_FILE = "openvino.xml", "openvino.bin"
-DESCRIPTION_FILE = "openvino.json"
+OPENVINO_GRAPH_FILE, OPENVINO_WEIGHTS_FILE = "openvino.xml", "openvino.bin"
+OPENVINO_DESCRIPTION_FILE = "openvino.json"
 
 
 def write_openvino(
@@ -41,7 +41,7 @@ def write_openvino(
     Raises:
         InputError: a package is missing, or the network or vocabulary does not fit.
     """
-    openvino = library()
+    openvino = openvino_package()
     model = graph_for_file(
         folder,
         network,
@@ -51,16 +51,17 @@ def write_openvino(
     )
     graph = core().read_model(model.SerializeToString())
     # By default it would round the weights to float16.
-    openvino.save_model(graph, str(folder / MODEL_FILE), compress_to_fp16=False)
+    openvino.save_model(graph, str(folder / OPENVINO_GRAPH_FILE), compress_to_fp16=False)
     fields = {
         "openvino": str(openvino.get_version()),
         "precision": precision,
         "inputs": [one.name for one in model.graph.input],
         "outputs": [one.name for one in model.graph.output],
-        "checks": dict(check(folder / MODEL_FILE)) if check is not None else {},
+        "checks": dict(check(folder / OPENVINO_GRAPH_FILE)) if check is not None else {},
     }
-    names = (MODEL_FILE, WEIGHTS_FILE)
-    write_exported_description(folder / DESCRIPTION_FILE, network.description, names, fields)
+    names = (OPENVINO_GRAPH_FILE, OPENVINO_WEIGHTS_FILE)
+    path = folder / OPENVINO_DESCRIPTION_FILE
+    write_exported_description(path, network.description, names, fields)
 
 
 @functools.lru_cache(maxsize=None)
@@ -74,10 +75,10 @@ def core() -> Any:
     Raises:
         InputError: openvino is not installed.
     """
-    return library().Core()
+    return openvino_package().Core()
 
 
-def library() -> Any:
+def openvino_package() -> Any:
     """The openvino package.
 
     Raises:

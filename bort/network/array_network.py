@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Optional
 
@@ -77,15 +76,9 @@ class ArrayNetwork:
 
     def encoder_alone(self) -> ArrayNetwork:
         """The network without decoder and head."""
-        return self._without(self.description.encoder_alone(), "decoder.", "classifier.")
-
-    def without_decoder(self) -> ArrayNetwork:
-        """The network without the masked-token decoder."""
-        return self._without(self.description.replace(has_decoder=False), "decoder.")
-
-    def _without(self, description: ModelDescription, *beginnings: str) -> ArrayNetwork:
-        kept = {k: array for k, array in self.arrays.items() if not k.startswith(beginnings)}
-        return dataclasses.replace(self, description=description, arrays=kept)
+        dropped = ("decoder.", "classifier.")
+        arrays = {k: array for k, array in self.arrays.items() if not k.startswith(dropped)}
+        return ArrayNetwork(self.description.encoder_alone(), arrays)
 
 
 def places_of(description: ModelDescription) -> Iterator[Place]:

@@ -11,8 +11,8 @@ all share this type. Where a new property belongs:
   reads), in `HeadDescription`;
 - what the model was trained on, in `TaskDescription`; what no code reads, in `notes`.
 
-`from_dict` reads a property that is newer than a file as its default, and `as_dict` writes it only
-where it differs from the default: files that say nothing new keep their bytes.
+Give a new property a default, let `from_dict` take it where a file says nothing, and let `as_dict`
+write only other values: what has nothing new to say then keeps its bytes.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class HeadDescription:
             raise InputError(f"num_classes is {self.num_classes!r}, allowed is 1 to {LARGEST_SIZE}")
         if self.labels and len(self.labels) != self.num_classes:
             raise InputError(f"{self.num_classes} outputs have {len(self.labels)} labels")
-        _check_fraction("head_dropout", self.dropout)
+        _check_fraction("the head's dropout", self.dropout)
 
 
 @dataclass(frozen=True)

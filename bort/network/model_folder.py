@@ -17,14 +17,14 @@ from bort.storage.array_files import read_safetensors
 from bort.storage.files import PathLike
 from bort.storage.sealed_folder import SealedFile, SealedFolder, SealedFormat
 
-DESCRIPTION_FILE = "model.json"
-WEIGHTS_FILE = "model.safetensors"
+MODEL_DESCRIPTION_FILE = "model.json"
+MODEL_WEIGHTS_FILE = "model.safetensors"
 _ENCODER_PREFIX = "bort."
 """Of the names of a classifier's encoder in the file."""
 
 _FORMAT = 1
 _MODEL_FOLDER = SealedFormat(
-    DESCRIPTION_FILE,
+    MODEL_DESCRIPTION_FILE,
     "the description of a model",
     lambda record: [SealedFile(record["weights"]["file"], record["weights"]["sha256"])],
     version=_FORMAT,
@@ -48,8 +48,8 @@ def write_model_folder(
     is_classifier = description.purpose == CLASSIFIER
     stored = {_stored_name(name, is_classifier): array for name, array in arrays.items()}
     writer = _MODEL_FOLDER.writer(folder)
-    digest = writer.write(WEIGHTS_FILE, safetensors.numpy.save(stored))
-    weights = {"file": WEIGHTS_FILE, "sha256": digest}
+    digest = writer.write(MODEL_WEIGHTS_FILE, safetensors.numpy.save(stored))
+    weights = {"file": MODEL_WEIGHTS_FILE, "sha256": digest}
     writer.seal({"format": _FORMAT, **description.as_dict(), "weights": weights})
 
 

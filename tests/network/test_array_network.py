@@ -1,4 +1,4 @@
-"""Networks as arrays: parts of them, copies, and what is refused."""
+"""Networks as arrays: copies, the encoder alone, and what is refused."""
 
 from __future__ import annotations
 
@@ -44,15 +44,13 @@ def test_a_copy_has_other_arrays_or_another_description() -> None:
     assert network.replace(dropout=0.0).arrays is network.arrays
 
 
-def test_parts_are_left_out() -> None:
+def test_the_encoder_alone() -> None:
     network = make_network(SMALL, head="release", num_classes=2, decoder=True, pooler=True)
 
     def kinds(one: ArrayNetwork) -> set:
         return {name.split(".")[0] for name in one.arrays}
 
     assert {"decoder", "classifier", "pooler"} <= kinds(network)
-    assert kinds(network.without_decoder()) == kinds(network) - {"decoder"}
-    assert network.without_decoder().description.num_classes == 2
     alone = network.encoder_alone()
     assert kinds(alone) == kinds(network) - {"decoder", "classifier"}
     assert alone.description.head is None

@@ -164,7 +164,7 @@ BAD = (
     (put(10**12, "classifier", "num_classes"), f"num_classes is {10**12}, allowed is 1 to"),
     (put("2", "classifier", "num_classes"), "classifier.num_classes is '2', allowed is an integer"),
     (put(3, "classifier", "num_classes"), "3 outputs have 2 labels"),
-    (put(1.5, "classifier", "dropout"), "head_dropout is 1.5, allowed is 0 to below 1"),
+    (put(1.5, "classifier", "dropout"), "the head's dropout is 1.5, allowed is 0 to below 1"),
     (drop("extra"), "extra is missing"),
     (put("", "extra"), "extra is '', allowed is an object"),
     (put("ab", "extra", "labels"), "extra.labels is 'ab', allowed is a list of texts"),

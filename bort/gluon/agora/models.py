@@ -17,7 +17,7 @@ from bort.agora.tau import Place
 from bort.errors import InputError
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.gluon.teacher.live import GluonTeacher
-from bort.network.model_folder import DESCRIPTION_FILE, read_description
+from bort.network.model_folder import MODEL_DESCRIPTION_FILE, read_description
 from bort.ranks import SingleProcess
 from bort.storage.files import read_json
 from bort.tasks.features import TooLittleRoom, tokenise
@@ -62,7 +62,7 @@ class GluonSocrates:
         self._classifier = self._open() if load else None
         self._form = form
         self._batch_size = batch_size
-        self.fingerprint = content_key(read_json(Path(folder) / DESCRIPTION_FILE))
+        self.fingerprint = content_key(read_json(Path(folder) / MODEL_DESCRIPTION_FILE))
 
     def label(self, examples: Sequence[Example]) -> List[Answer]:
         """The most probable class with all probabilities, or the value of a regression."""
@@ -205,7 +205,7 @@ def options_of(folder: Path) -> TaskOptions:
         InputError: the folder does not say.
     """
     task = read_description(folder).task
-    source = Path(folder) / DESCRIPTION_FILE
+    source = Path(folder) / MODEL_DESCRIPTION_FILE
     if task is None or task.options is None:
         raise InputError(f"{source}: does not say what it was fine-tuned on; fine-tune it first")
     return TaskOptions.from_dict(task.options, str(source))

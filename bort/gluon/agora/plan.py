@@ -16,7 +16,7 @@ from bort.agora.timaeus_config import TimaeusConfig
 from bort.errors import InputError
 from bort.gluon.agora.models import GluonSocrates
 from bort.gluon.finetuning.starting_point import StartingPoint
-from bort.network.model_folder import DESCRIPTION_FILE, read_description
+from bort.network.model_folder import MODEL_DESCRIPTION_FILE, read_description
 from bort.storage.files import sha256_of_file
 from bort.tasks.judging import TaskSet
 from bort.tasks.options import TaskOptions
@@ -106,4 +106,4 @@ def _fingerprint(source: Optional[str]) -> Optional[str]:
     path = Path(source)
     if not path.exists():
         raise InputError(f"{source}: is not there")
-    return sha256_of_file(path / DESCRIPTION_FILE if path.is_dir() else path)
+    return sha256_of_file(path / MODEL_DESCRIPTION_FILE if path.is_dir() else path)

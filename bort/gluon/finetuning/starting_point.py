@@ -13,9 +13,10 @@ from bort.architecture import get_architecture
 from bort.errors import InputError
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model import BortModel
-from bort.gluon.network.model_folder import load_model_folder
-from bort.gluon.network.parameters import collect_arrays, load_parameters, set_parameters
+from bort.gluon.network.parameters import load_parameters, set_parameters
 from bort.gluon.network.pretrained import PARAMETERS_FILE, PARAMETERS_URL, RELEASED_VOCABULARY
+from bort.network.description import LINEAR, RELEASE, TWO_LINEAR
+from bort.network.model_folder import read_model_folder
 from bort.tasks.formulations import output_count
 from bort.tasks.judging import TaskData
 from bort.tasks.records import EXTRA_LAYER
@@ -87,9 +88,9 @@ def build_classifier(
         InputError: a model of another vocabulary, or one fine-tuned with other labels.
     """
     classes = output_count(data.record, data.options)
-    head = "release" if config.head == "release" else "linear"
+    head = RELEASE if config.head == "release" else LINEAR
     if config.head == "paper" and data.record.head == EXTRA_LAYER:
-        head = "two_linear"
+        head = TWO_LINEAR
     mx.random.seed(config.seed)
     model = _encoder(data, start, config, context)
     network = BortClassifier(model, classes, config.dropout, head)
@@ -103,8 +104,8 @@ def _encoder(
     size = len(data.vocabulary)
     source = start.pretrained
     if source is not None and Path(source).is_dir():
-        network, _ = load_model_folder(source, context, grad_req="null", use_decoder=False)
-        found = network.bort if isinstance(network, BortClassifier) else network
+        network = read_model_folder(source)
+        found = network.description
         if found.architecture.vocabulary_size != size:
             raise InputError(
                 f"{source}: knows {found.architecture.vocabulary_size} words, "
@@ -116,7 +117,7 @@ def _encoder(
             use_decoder=False,
             layer_norm_eps=found.layer_norm_eps,
         )
-        arrays = collect_arrays(found)
+        arrays = network.arrays
         kept = {n: value for n, value in arrays.items() if not n.startswith(_NOT_ENCODER)}
         set_parameters(model, kept, source, context)
         return model

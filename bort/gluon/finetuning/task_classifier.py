@@ -13,7 +13,7 @@ from bort.errors import InputError
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder
 from bort.network.description import ModelDescription, check_vocabulary
-from bort.network.model_folder import DESCRIPTION_FILE
+from bort.network.model_folder import MODEL_DESCRIPTION_FILE
 from bort.ranks import Communicator
 from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskSet, predict
@@ -75,7 +75,7 @@ class TaskClassifier:
         """
         context = context or mx.cpu()
         network, description = load_model_folder(folder, context, grad_req="null")
-        source = str(Path(folder) / DESCRIPTION_FILE)
+        source = str(Path(folder) / MODEL_DESCRIPTION_FILE)
         if not isinstance(network, BortClassifier):
             raise InputError(f"{source}: holds no classifier; fine-tune it first")
         vocabulary = load_vocabulary(str(Path(folder) / "vocabulary"))

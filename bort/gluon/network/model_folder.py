@@ -31,7 +31,6 @@ def load_model_folder(
     context: Optional[mx.Context] = None,
     *,
     grad_req: str = "write",
-    use_decoder: bool = True,
 ) -> Tuple[Network, ModelDescription]:
     """Read a model folder.
 
@@ -39,7 +38,6 @@ def load_model_folder(
         folder: holds `model.json` and `model.safetensors`.
         context: where the weights go; the CPU by default.
         grad_req: `null` allocates no gradients.
-        use_decoder: False leaves out a decoder that is in the folder.
 
     Returns:
         the network and its description.
@@ -48,6 +46,4 @@ def load_model_folder(
         InputError: names the file that is missing, damaged, or does not fit.
     """
     network = read_model_folder(folder)
-    if not use_decoder:
-        network = network.without_decoder()
     return as_network(network, context, grad_req=grad_req), network.description

@@ -17,7 +17,7 @@ from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder
 from bort.gluon.network.parameters import collect_arrays, load_parameters
 from bort.gluon.teacher.zoo import ZOO, zoo_file
-from bort.network.model_folder import DESCRIPTION_FILE
+from bort.network.model_folder import MODEL_DESCRIPTION_FILE
 from bort.storage.files import PathLike
 from bort.text.examples import MaskedBatch
 
@@ -145,7 +145,7 @@ def only_parameters(path: PathLike) -> PathLike:
 def _from_folder(folder: str, context: mx.Context) -> BortModel:
     network, _ = load_model_folder(folder, context, grad_req="null")
     if not isinstance(network, BortModel) or network.decoder is None:
-        raise InputError(f"{Path(folder) / DESCRIPTION_FILE}: has no masked-token decoder")
+        raise InputError(f"{Path(folder) / MODEL_DESCRIPTION_FILE}: has no masked-token decoder")
     return network
 
 
