@@ -16,7 +16,6 @@ from bort.network.description import (
 from bort.storage.json_fields import JsonFields
 from bort.storage.sealed_folder import SealedFile, SealedFormat
 
-FORMAT = 1
 VOCABULARY_FOLDER = "vocabulary"
 
 
@@ -50,7 +49,6 @@ def write_exported_description(
         fields: what else is to be known, `precision` among it.
     """
     description: Dict[str, Any] = {
-        "format": FORMAT,
         "architecture": model.architecture.as_dict(),
         "head": None if model.head is None else model.head.kind,
         "num_classes": model.num_classes,
@@ -114,5 +112,5 @@ def _exported_folder(path: Path, names: Sequence[str]) -> SealedFormat:
         path.name,
         "the description of an exported model",
         lambda record: [SealedFile(name, record["files"][name]) for name in names],
-        version=FORMAT,
+        version=1,
     )

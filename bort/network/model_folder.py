@@ -22,12 +22,11 @@ MODEL_WEIGHTS_FILE = "model.safetensors"
 _ENCODER_PREFIX = "bort."
 """Of the names of a classifier's encoder in the file."""
 
-_FORMAT = 1
 _MODEL_FOLDER = SealedFormat(
     MODEL_DESCRIPTION_FILE,
     "the description of a model",
     lambda record: [SealedFile(record["weights"]["file"], record["weights"]["sha256"])],
-    version=_FORMAT,
+    version=1,
 )
 
 
@@ -50,7 +49,7 @@ def write_model_folder(
     writer = _MODEL_FOLDER.writer(folder)
     digest = writer.write(MODEL_WEIGHTS_FILE, safetensors.numpy.save(stored))
     weights = {"file": MODEL_WEIGHTS_FILE, "sha256": digest}
-    writer.seal({"format": _FORMAT, **description.as_dict(), "weights": weights})
+    writer.seal({**description.as_dict(), "weights": weights})
 
 
 def read_description(folder: PathLike) -> ModelDescription:

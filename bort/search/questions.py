@@ -13,7 +13,7 @@ from bort.process.progress import RowProgress
 from bort.ranks import Communicator, wait_for_all
 from bort.search.config import SearchConfig
 from bort.teacher.answers import LiveTeacher
-from bort.teacher.cache import DESCRIPTION_FILE, CacheKey, TeacherCache
+from bort.teacher.cache import CACHE_FORMAT, CacheKey, TeacherCache
 from bort.teacher.filling import ROWS_PER_PART, FillHooks, fill_cache
 from bort.text.batch_plan import BatchPlan, in_batches
 from bort.text.batches import make_batch
@@ -113,7 +113,7 @@ class SearchQuestions:
         Raises:
             InputError: it holds the answers to other ones.
         """
-        if not (folder / DESCRIPTION_FILE).exists():
+        if not CACHE_FORMAT.is_in(folder):
             return False
         if not self.open(folder)[0].covers(self._rows()):
             raise InputError(f"{folder}: holds the answers to other examples; name another folder")

@@ -79,6 +79,10 @@ class SealedFormat:
     damage: str = "is damaged"
     advice: str = ""
 
+    def is_in(self, folder: PathLike) -> bool:
+        """Whether a folder has a record of this name, so that it was once complete."""
+        return os.path.isfile(Path(folder) / self.record_name)
+
     def writer(self, folder: PathLike) -> SealedWriter:
         """A writer of one folder; the folder may exist."""
         return SealedWriter(self, Path(folder))
@@ -199,13 +203,18 @@ class SealedWriter:
         self.hashes[name] = sha256_of_file(self.folder / name)
         return self.hashes[name]
 
-    def seal(self, record: Mapping[str, Any]) -> None:
-        """Write the record; it lists every file of this writer.
+    def seal(self, fields: Mapping[str, Any]) -> None:
+        """Write the record.
+
+        Args:
+            fields: JSON-ready; they list every file of this writer. The field `format` is added
+                where the format has a version.
 
         Raises:
             WorkError: the system refuses a write.
         """
-        path = self.folder / self._kind.record_name
+        version, path = self._kind.version, self.folder / self._kind.record_name
+        record = dict(fields) if version is None else {"format": version, **fields}
         listed = self._kind.files_of(record, path)
         assert self.hashes.items() <= {name: file.sha256 for name, file in listed.items()}.items()
         if not self._is_synced:

@@ -28,17 +28,15 @@ from bort.teacher.top_k import put_back, rest_logit
 from bort.text.examples import MaskedBatch
 from bort.text.masking import MaskingPolicy
 
-FORMAT = "bort-teacher-cache-1"
-DESCRIPTION_FILE = "cache.json"
 ROWS_FILE = "rows.npy"
 CACHE_FORMAT = SealedFormat(
-    DESCRIPTION_FILE,
+    "cache.json",
     "the description of a cache of a teacher's answers",
     lambda record: [
         SealedFile(ROWS_FILE, record["rows_sha256"]),
         *(SealedFile(part["file"], part["sha256"], part["bytes"]) for part in record["parts"]),
     ],
-    version=FORMAT,
+    version="bort-teacher-cache-1",
 )
 DTYPES = ("float32", "float16")
 _MOST_OPEN_PARTS = 4096  # a process may map some ten thousand files

@@ -19,8 +19,6 @@ from bort.ranks import ALONE, Communicator, own_share, wait_for_all
 from bort.teacher.answers import TeacherAnswers
 from bort.teacher.cache import (
     CACHE_FORMAT,
-    DESCRIPTION_FILE,
-    FORMAT,
     ROWS_FILE,
     CacheKey,
     check_key,
@@ -86,7 +84,7 @@ def fill_cache(
         WorkError: the disk lacks the space, or an answer is not finite.
     """
     _check_request(key, rows, teacher, batch_size, rows_per_part)
-    if (folder / DESCRIPTION_FILE).exists():
+    if CACHE_FORMAT.is_in(folder):
         check_key(folder, read_description(folder)[1], key.as_dict())
     parts = [
         Part(folder, key, number, rows[first : first + rows_per_part])
@@ -173,7 +171,7 @@ def _amount(count: int) -> str:
 
 def _remove_unfinished(folder: Path) -> None:
     """Remove what writes that were killed have left."""
-    for pattern in (".part-*", f".{ROWS_FILE}.*", f".{DESCRIPTION_FILE}.*"):
+    for pattern in (".part-*", f".{ROWS_FILE}.*", f".{CACHE_FORMAT.record_name}.*"):
         for path in folder.glob(pattern):
             path.unlink()
 
@@ -189,7 +187,6 @@ def _finish(
     deviation = _mean_deviation(key, [record["deviation"] for record in records])
     writer.seal(
         {
-            "format": FORMAT,
             "key": key.as_dict(),
             "rows": len(rows),
             "rows_per_part": rows_per_part,

@@ -33,8 +33,6 @@ from data.corpus.duplicates import DIGEST_BYTES, SeenDigests
 from data.corpus.packing import PackedBlock, Packer
 from data.corpus.shard_files import ShardWriter
 from data.corpus.shards import (
-    FORMAT,
-    MANIFEST_NAME,
     SHARDS_FORMAT,
     SPLITS,
     VOCABULARY_FOLDER,
@@ -222,7 +220,7 @@ class _CorpusWriter:
             for key in ("documents", "sentences", "tokens", "sequences")
         }
         return {
-            "format": FORMAT,
+            "format": SHARDS_FORMAT.version,
             "settings": settings,
             "vocabulary": {"fingerprint": vocabulary.fingerprint, "size": len(vocabulary)},
             "inputs": [
@@ -331,7 +329,7 @@ def _check_target(target: Path, overwrite: bool, files: Sequence[Path]) -> None:
         return
     if not overwrite:
         raise InputError(f"output_dir {target}: is not empty (--overwrite replaces a corpus)")
-    if not (target / MANIFEST_NAME).is_file():
+    if not SHARDS_FORMAT.is_in(target):
         raise InputError(
             f"output_dir {target}: holds other things than a corpus, --overwrite does not touch it"
         )

@@ -22,12 +22,10 @@ from bort.text.vocabulary import Vocabulary
 from data.corpus.original_shards import read_original_shard
 from data.corpus.shard_files import open_array, sealed_file
 
-MANIFEST_NAME = "manifest.json"
 VOCABULARY_FOLDER = "vocabulary"
-FORMAT = "bort-shards-1"
 _PARTS = ("tokens", "offsets")
 SHARDS_FORMAT = SealedFormat(
-    MANIFEST_NAME,
+    "manifest.json",
     "the manifest of a corpus",
     lambda record: [
         sealed_file(shard[part])
@@ -35,7 +33,7 @@ SHARDS_FORMAT = SealedFormat(
         for shard in split["shards"]
         for part in _PARTS
     ],
-    version=FORMAT,
+    version="bort-shards-1",
 )
 SPLITS = ("train", "validation", "test")
 _CHEAP_TO_HASH_BYTES = 128 << 20
@@ -231,13 +229,14 @@ def _find(paths: PathOrPaths) -> List[Path]:
 
 def _examples_at(path: Path) -> List[Path]:
     if path.is_dir():
-        if (path / MANIFEST_NAME).exists():
+        if SHARDS_FORMAT.is_in(path):
             return [path]
         originals = sorted(path.glob("*.npz"))
         if originals:
             return originals
-        raise InputError(f"{path}: holds no {MANIFEST_NAME}, so it is no finished corpus")
-    if path.name == MANIFEST_NAME:
+        manifest = SHARDS_FORMAT.record_name
+        raise InputError(f"{path}: holds no {manifest}, so it is no finished corpus")
+    if path.name == SHARDS_FORMAT.record_name:
         return [path.parent]
     if path.suffix == ".npz":
         return [path]

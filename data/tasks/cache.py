@@ -66,7 +66,7 @@ def _load_or_make(
         return tokenise(inputs, vocabulary, max_length)
     fingerprint = features_fingerprint(inputs, vocabulary, max_length)
     place = Path(folder) / fingerprint[:32]
-    if (place / FEATURES_FORMAT.record_name).exists():
+    if FEATURES_FORMAT.is_in(place):
         try:
             return load_features(place, fingerprint)
         except InputError as error:

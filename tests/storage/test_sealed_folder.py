@@ -39,7 +39,7 @@ def write_sample(folder: Path, text: str) -> None:
         name: {"sha256": digest, "bytes": (folder / name).stat().st_size}
         for name, digest in writer.hashes.items()
     }
-    writer.seal({"format": 1, "text": text, "files": files})
+    writer.seal({"text": text, "files": files})
 
 
 def read_sample(folder: Path) -> str:
@@ -344,7 +344,7 @@ def test_what_somebody_else_wrote_is_synced_before_the_record_is(
     writer = SAMPLE.writer(tmp_path)
     (tmp_path / "a.bin").write_bytes(b"by somebody else")
     digest = writer.include("a.bin")
-    writer.seal({"format": 1, "files": {"a.bin": {"sha256": digest}}})
+    writer.seal({"files": {"a.bin": {"sha256": digest}}})
     (file, folder, record, again) = synced
     assert (file, folder, again) == ("a.bin", tmp_path.name, tmp_path.name)
     assert record.startswith(".sample.json.")
@@ -366,10 +366,19 @@ def test_a_record_lists_what_was_written(tmp_path: Path) -> None:
     digest = writer.write("a.bin", b"content")
     for files in ({}, {"a.bin": {"sha256": "0" * 64}}, {"b.bin": {"sha256": digest}}):
         with pytest.raises(AssertionError):
-            writer.seal({"format": 1, "files": files})
-    assert not (tmp_path / "sample.json").exists()
-    writer.seal({"format": 1, "files": {"a.bin": {"sha256": digest}}})
+            writer.seal({"files": files})
+    assert not SAMPLE.is_in(tmp_path)
+    writer.seal({"files": {"a.bin": {"sha256": digest}}})
+    assert SAMPLE.is_in(tmp_path)
     SAMPLE.open(tmp_path).verify()
+    assert json.loads((tmp_path / "sample.json").read_text())["format"] == 1
+
+
+def test_a_record_without_a_version_has_no_field_of_that_name(tmp_path: Path) -> None:
+    kind = SealedFormat("plain.json", "a plain record", lambda record: ())
+    kind.writer(tmp_path).seal({"a": 1})
+    assert (tmp_path / "plain.json").read_text() == '{\n  "a": 1\n}\n'
+    assert kind.open(tmp_path).record == {"a": 1}
 
 
 def test_a_refusal_of_the_system_names_the_file(tmp_path: Path) -> None:

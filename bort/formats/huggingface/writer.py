@@ -180,7 +180,6 @@ def _write_record(folder: Path, model: ModelDescription) -> None:
         if name not in (RECORD_FILE, CARD_FILE):
             writer.include(name)
     record = {
-        "format": EXPORT.version,
         "files": writer.hashes,
         "decoder_layer_norm_eps": model.decoder_layer_norm_eps,
         "token_types": model.architecture.token_types,

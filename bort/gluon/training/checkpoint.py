@@ -40,7 +40,7 @@ def checkpoint_steps(folder: Path) -> List[int]:
     found = []
     for entry in folder.iterdir():
         match = _NAME.match(entry.name)
-        if match and (entry / CHECKPOINT_FORMAT.record_name).is_file():
+        if match and CHECKPOINT_FORMAT.is_in(entry):
             found.append(int(match.group(1)))
     return sorted(found)
 
@@ -79,7 +79,7 @@ def save_checkpoint(
         with new_folder(target, replace=True) as making:
             writer = CHECKPOINT_FORMAT.writer(making)
             digest = writer.write(_TENSORS, payload)
-            writer.seal({"format": 1, "step": step, "sha256": digest, "state": dict(state)})
+            writer.seal({"step": step, "sha256": digest, "state": dict(state)})
     except (OSError, WorkError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise WorkError(f"{target}: the checkpoint cannot be written: {reason}") from error
