@@ -13,8 +13,8 @@ class TrainingClock:
     """Counts the seconds of a training; those of evaluations and checkpoints are counted apart.
 
     A checkpoint keeps `state`, and `restore` takes it back, so that the seconds of a resumed run
-    continue those of the run that was interrupted. Ranks have clocks that differ a little: a
-    decision that depends on time is made by rank 0's clock and shared with the others, as with
+    continue those of the interrupted run. The clocks of several ranks differ a little, so rank 0
+    makes a decision that depends on time and shares it with the others, as in
     `bort.ranks.on_rank_0(communicator, lambda: clock.training_seconds >= budget)`.
 
     Args:

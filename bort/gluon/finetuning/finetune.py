@@ -85,7 +85,7 @@ class DevSet:
 
 @dataclass
 class FinetuningHooks(LoopHooks[FinetuningReport]):
-    """What a run tells and asks the outside; see `LoopHooks`.
+    """Callbacks and settings of a fine-tuning run; see `LoopHooks`.
 
     Attributes:
         on_epoch: called with the score of every epoch.

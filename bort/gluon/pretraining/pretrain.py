@@ -63,7 +63,7 @@ class PretrainingResult:
 
 @dataclass
 class PretrainingHooks(LoopHooks[StepReport]):
-    """What a run tells and asks the outside; see `LoopHooks`.
+    """Callbacks and settings of a pre-training run; see `LoopHooks`.
 
     Attributes:
         on_evaluation: called after every evaluation with the step and the score.

@@ -1,7 +1,7 @@
 """The training loop: steps, records, evaluations and checkpoints until a training is finished.
 
-The loop decides what happens when; it knows no network, no data and no file. A `Training` makes the
-steps, `Checkpoints` keep its state, and `LoopHooks` take what is recorded and shown.
+The loop is control flow alone and knows no network, no data and no file. A `Training` makes the
+steps, `Checkpoints` keep its state, and `LoopHooks` connect the run with its caller.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class StepNumbers(Protocol):
     """The numbers of a step that the loop needs, over all ranks.
 
     Attributes:
-        loss: that is minimised.
-        accuracy: share that was right; None where there is no such share, as in a regression.
-        tokens: seen, padding not counted.
+        loss: the minimised loss.
+        accuracy: share of right predictions; None for a regression, which has none.
+        tokens: tokens seen, without padding.
         stop: whether any rank was asked to stop.
     """
 
@@ -56,7 +56,7 @@ Report = TypeVar("Report", bound=StepNumbers)
 
 
 class Training(Protocol[Batch, Report]):
-    """What one kind of training does; steps are counted from 1.
+    """The part of a training that differs from others; steps are counted from 1.
 
     All ranks call the same methods in the same order.
     """
@@ -65,43 +65,43 @@ class Training(Protocol[Batch, Report]):
         """Yield this rank's batch of every step from `first` to the last; called once."""
 
     def step(self, number: int, batch: Batch, stop_requested: bool) -> Report:
-        """Make a step, and tell all ranks whether this one was asked to stop."""
+        """Make a step; its report tells all ranks whether one of them was asked to stop."""
 
     def record(self, report: Report) -> Dict[str, float]:
-        """The numbers of a step that are recorded, by name."""
+        """Numbers of a step to record, by name."""
 
     def evaluate(self, number: int) -> Mapping[str, float]:
-        """Evaluate after a step; returns the numbers that are recorded, by name."""
+        """Evaluate after a step; returns numbers to record, by name."""
 
     def ends_early(self) -> bool:
-        """Whether the steps and evaluations so far are enough; the same on every rank."""
+        """Whether training ends now, before the last planned step; the same on every rank."""
 
     def state(self) -> Dict[str, Any]:
-        """JSON values of a checkpoint that belong to this training, beside its trainer's."""
+        """JSON values to keep in a checkpoint, beside those of the trainer."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back `state`, that of a checkpoint."""
+        """Take back the `state` of a checkpoint."""
 
 
 class Checkpoints(Protocol):
-    """Where the state of a run is kept; see `bort.gluon.training.run_checkpoints`."""
+    """The store of a run's state; see `bort.gluon.training.run_checkpoints`."""
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Keep the trainer's state after a step, and `state`."""
+        """Keep the trainer's state after a step together with `state`."""
 
     def restore(self, step: Optional[int]) -> Tuple[int, Mapping[str, Any]]:
-        """Take back the trainer's state after `step`, None for the newest; (step, state)."""
+        """Take back the trainer's state after `step` (None: the newest); returns (step, state)."""
 
 
 @dataclass(frozen=True)
 class Cadence:
-    """How often the loop does what it does beside steps.
+    """How often the loop records, evaluates and saves.
 
     Attributes:
         last: number of the last step.
         log: steps between records.
         evaluate: steps between evaluations; None evaluates never.
-        save: steps between checkpoints, of one or several rhythms at once.
+        save: steps between checkpoints; with several numbers a multiple of any of them is saved.
     """
 
     last: int
@@ -118,22 +118,23 @@ class Cadence:
         return self.evaluate is not None and (number % self.evaluate == 0 or number == self.last)
 
     def saves(self, number: int) -> bool:
-        """Whether a checkpoint follows step `number`, though the run goes on."""
+        """Whether a checkpoint follows step `number` of a run that goes on."""
         return any(number % steps == 0 for steps in self.save)
 
 
 @dataclass
 class LoopHooks(Generic[Report]):
-    """What a run tells and asks the outside.
+    """Callbacks and settings that connect a run with its caller.
 
     Attributes:
-        open_metrics: called with the steps that are done once the run may begin or go on; returns
-            what takes the recorded numbers, which the loop closes.
+        open_metrics: called once before the first step, with the number of steps already done;
+            returns the writer of recorded numbers, which the loop closes. A run that is refused
+            never calls it.
         stop_requested: asked before every step.
         on_step: called after every step with its number and report.
         show_progress: whether this process shows a bar.
         title: of the bar.
-        clock: counts the seconds; a resumed run continues those of its checkpoint.
+        clock: counts seconds; a resumed run continues from those in its checkpoint.
     """
 
     open_metrics: Callable[[int], MetricsWriter] = lambda done: NullWriter()
@@ -171,37 +172,38 @@ def run_loop(
 ) -> LoopResult:
     """Train until the training is finished or any rank is asked to stop.
 
-    A step is followed by its record, its evaluation and its checkpoint, in this order, as far as
-    they are due. A run that stops is saved; an evaluation that is due is made nevertheless, so that
-    a resumed run records what an uninterrupted one does.
+    After each step the loop records, evaluates and saves, in this order, where the cadence says so.
+    It also saves when the run ends or stops. A stop does not skip an evaluation that is due, so a
+    resumed run records the same numbers as an uninterrupted one.
+
+    Errors of the training, the checkpoints and the hooks pass through.
 
     Args:
-        training: what is trained.
-        cadence: when is recorded, evaluated and saved.
-        hooks: the outside.
+        training: makes the steps.
+        cadence: says when to record, evaluate and save.
+        hooks: connect the run with its caller.
         checkpoints: of the run; None keeps none.
         resume: whether to continue from a checkpoint.
-        resume_step: of the checkpoint; None takes the newest.
-        is_chief: whether this is rank 0, which alone speaks.
+        resume_step: step of that checkpoint; None takes the newest.
+        is_chief: whether this process is rank 0, which alone shows progress and logs.
 
     Returns:
         How the run ended.
 
     Raises:
-        InputError: there is nothing to resume.
-        Whatever the training, the checkpoints and the hooks raise.
+        InputError: `resume` is true without `checkpoints`.
     """
     clock, done = hooks.clock, 0
     if resume:
         done = _restore(training, checkpoints, resume_step, clock)
     number, stopped = done, False
     finished = done >= cadence.last or training.ends_early()
+    metrics = hooks.open_metrics(done)
     progress = Progress(
         cadence.last, hooks.title, done=done, enabled=hooks.show_progress and is_chief
     )
     batches = Prefetcher(training.batches(done + 1))
     pace = _Pace(clock)
-    metrics = hooks.open_metrics(done)
     try:
         with clock.count(TRAINING):
             for number, batch in enumerate(() if finished else batches, start=done + 1):

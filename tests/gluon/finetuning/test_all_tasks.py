@@ -23,6 +23,7 @@ from bort.tasks.submissions import write_test_predictions
 from bort.training.finetuning_config import FinetuningConfig
 from data.tasks.sample_vocabulary import train_sample_vocabulary
 from data.tasks.sets import open_task_data, open_task_set
+from tests.gluon.training.run_samples import recorded
 
 ALONE = SingleProcess()
 START = StartingPoint(None, "2-2-16-32")
@@ -133,13 +134,6 @@ def test_several_seeds_give_a_mean_and_a_deviation(tmp_path, vocabulary):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["seed-0", "seed-1", "seed-2"]
     again = run_seeds(data, START, config, tmp_path, ALONE, seeds=3, resume=True)
     assert again["dev"] == summary["dev"]
-
-
-def recorded(folder):
-    """The lines of metrics.jsonl without what depends on the time."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    times = ("train/tokens_per_second", "train/seconds")
-    return [{name: line[name] for name in line if name not in times} for line in lines]
 
 
 def test_a_resumed_run_records_what_an_uninterrupted_one_does(tmp_path, vocabulary):

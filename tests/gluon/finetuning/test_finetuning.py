@@ -20,7 +20,7 @@ from bort.ranks import SingleProcess
 from bort.text.asking import PaddedInputs, shared_outputs
 from bort.text.padding import pad_rows
 from bort.training.finetuning_config import PRESETS, FinetuningConfig, FinetuningPaths
-from tests.gluon.training.checkpoint_samples import forget_setting
+from tests.gluon.training.run_samples import forget_setting
 from tests.text.toy_labelled import ToyLabelled
 
 ARCHITECTURE = Architecture(2, 2, 16, 32, vocabulary_size=60, maximum_length=24)

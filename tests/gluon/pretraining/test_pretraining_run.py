@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import mxnet as mx
 import pytest
@@ -18,6 +17,7 @@ from bort.ranks import SingleProcess
 from bort.teacher.source import TeacherSource
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
 from tests.gluon.pretraining.test_trainer import BASE, make_data
+from tests.gluon.training.run_samples import recorded
 from tests.text.toy import ToyVocabulary
 
 
@@ -64,13 +64,6 @@ def run(folder, stop_at=0, resume=False, **settings):
         SingleProcess(),
         lambda: asked.append(1) or len(asked) == stop_at,
     )
-
-
-def recorded(folder):
-    """The lines of metrics.jsonl without what depends on the time."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    times = ("train/tokens_per_second", "train/seconds")
-    return [{name: line[name] for name in line if name not in times} for line in lines]
 
 
 @pytest.mark.parametrize("stop_at", [5, 7])

@@ -28,7 +28,7 @@ from bort.ranks import SingleProcess
 from bort.text.masking import Masking
 from bort.training.objective import WITHOUT_TEACHER
 from bort.training.pretraining_config import PretrainingConfig
-from tests.gluon.training.checkpoint_samples import forget_setting
+from tests.gluon.training.run_samples import forget_setting
 from tests.text.toy import ToyExamples, ToyVocabulary
 
 SMALL = Architecture(2, 2, 16, 32, vocabulary_size=60, maximum_length=24)
