@@ -107,7 +107,7 @@ def find_horovodrun() -> str:
     if not found:
         raise InputError(
             "horovodrun is not installed; scripts/setup_environment.sh builds Horovod, "
-            "scripts/run_pretraining_distillation.py runs one process without it"
+            "a command that is started alone, on one rank, does not need it"
         )
     return found
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Callable, Dict, List, Optional, Protocol, Sequence, TypeVar
+from typing import Any, Callable, Dict, List, Optional, Protocol, TypeVar
 
 import numpy as np
 
 from bort.errors import BortError, InputError, WorkError
-
-Item = TypeVar("Item")
 
 _SIZE_VARIABLES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE")
 
@@ -126,6 +124,17 @@ def on_rank_0(communicator: Communicator, work: Callable[[], Any]) -> Any:
     return answer["value"]
 
 
-def own_share(communicator: Communicator, items: Sequence[Item]) -> Sequence[Item]:
-    """The items that belong to this rank: every `size`-th, from number `rank` on."""
-    return items[communicator.rank :: communicator.size]
+class Sliceable(Protocol):
+    """A list, a tuple, an array."""
+
+    def __getitem__(self, part: slice, /) -> Any:
+        """The items of a slice."""
+
+
+Items = TypeVar("Items", bound=Sliceable)
+
+
+def own_share(communicator: Communicator, items: Items) -> Items:
+    """The items that belong to this rank, of a list or an array: every `size`-th from `rank` on."""
+    share: Items = items[communicator.rank :: communicator.size]
+    return share

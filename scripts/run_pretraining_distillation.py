@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any, Callable, List, Optional
+from typing import Callable, List, Optional
 
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
+from bort.ranks import Communicator
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
 
 
 def main(
-    make_communicator: Optional[Callable[[], Any]] = None, arguments: Optional[List[str]] = None
+    make_communicator: Optional[Callable[[], Communicator]] = None,
+    arguments: Optional[List[str]] = None,
 ) -> None:
     """Parse the flags and run; ranks are found unless `make_communicator` makes them."""
     parser = make_parser("Pre-train a small BERT from a large one by knowledge distillation.")
@@ -28,7 +30,9 @@ def main(
     )
 
 
-def _work(parsed: argparse.Namespace, make_communicator: Optional[Callable[[], Any]]) -> int:
+def _work(
+    parsed: argparse.Namespace, make_communicator: Optional[Callable[[], Communicator]]
+) -> int:
     paths = PretrainingPaths.from_arguments(parsed)
     config = PretrainingConfig.from_arguments(parsed)
     stop = StopRequest().install()

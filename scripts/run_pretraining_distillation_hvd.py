@@ -9,12 +9,12 @@ horovodrun -np 8 -H host1:4,host2:4 python scripts/run_pretraining_distillation_
 
 from __future__ import annotations
 
-from typing import Any
-
 from run_pretraining_distillation import main
 
+from bort.ranks import Communicator
 
-def _communicator() -> Any:
+
+def _communicator() -> Communicator:
     from bort.gluon.distributed import HorovodProcess
 
     return HorovodProcess()

@@ -110,7 +110,8 @@ def test_shares_cover_all_items_once_and_differ_by_one():
     shares = [own_share(OneOf(rank, 4), items) for rank in range(4)]
     assert shares == [[0, 4, 8], [1, 5, 9], [2, 6, 10], [3, 7]]
     assert own_share(ALONE, items) == items
-    assert own_share(OneOf(3, 4), "ab") == ""
+    assert own_share(OneOf(3, 4), (1, 2)) == ()
+    assert own_share(OneOf(1, 4), np.arange(11)).tolist() == shares[1]
 
 
 def test_the_launcher_tells_how_many_ranks_it_started(monkeypatch):

@@ -31,7 +31,7 @@ class HorovodProcess:
             raise InputError(
                 "horovod with MXNet cannot be imported "
                 f"({type(error).__name__}: {error}); scripts/setup_environment.sh builds it, "
-                "after MXNet; scripts/run_pretraining_distillation.py runs without it"
+                "after MXNet; a command that is started alone, on one rank, does not need it"
             ) from error
         horovod.init()
         self._horovod: Any = horovod

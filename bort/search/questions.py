@@ -10,7 +10,7 @@ import numpy as np
 
 from bort.errors import InputError
 from bort.process.progress import RowProgress
-from bort.ranks import Communicator, wait_for_all
+from bort.ranks import Communicator, on_rank_0
 from bort.search.config import SearchConfig
 from bort.teacher.answers import LiveTeacher
 from bort.teacher.cache import CACHE_FORMAT, CacheKey, TeacherCache
@@ -143,9 +143,7 @@ class SearchQuestions:
                 f"the examples are up to {self.length} tokens long, the teacher takes {longest} "
                 "(--max_seq_length of the data)"
             )
-        complete = self.is_complete(folder)
-        wait_for_all(communicator)  # nobody writes before everybody has looked
-        if complete:
+        if on_rank_0(communicator, lambda: self.is_complete(folder)):
             answered_by = self.open(folder)[0].key.teacher
             if answered_by != teacher.fingerprint:
                 raise InputError(

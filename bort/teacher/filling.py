@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 import numpy as np
 
 from bort.errors import InputError, WorkError
-from bort.ranks import ALONE, Communicator, own_share, wait_for_all
+from bort.ranks import ALONE, Communicator, on_rank_0, own_share, wait_for_all
 from bort.teacher.answers import TeacherAnswers
 from bort.teacher.cache import (
     CACHE_FORMAT,
@@ -84,17 +84,19 @@ def fill_cache(
         WorkError: the disk lacks the space, or an answer is not finite.
     """
     _check_request(key, rows, teacher, batch_size, rows_per_part)
-    if CACHE_FORMAT.is_in(folder):
-        check_key(folder, read_description(folder)[1], key.as_dict())
     parts = [
         Part(folder, key, number, rows[first : first + rows_per_part])
         for number, first in enumerate(range(0, len(rows), rows_per_part))
     ]
-    absent = [part for part in parts if not part.is_there()]
-    _check_space(folder, key, len(rows), absent, communicator, hooks)
-    if communicator.rank == 0:
+
+    def begin() -> None:
+        if CACHE_FORMAT.is_in(folder):
+            check_key(folder, read_description(folder)[1], key.as_dict())
+        absent = [part for part in parts if not part.is_there()]
+        _check_space(folder, key, len(rows), absent, hooks)
         _remove_unfinished(folder)
-    wait_for_all(communicator)
+
+    on_rank_0(communicator, begin)
     mine = own_share(communicator, parts)
     total = sum(len(part.rows) for part in mine)
     missing = [part for part in mine if not part.is_whole()]
@@ -108,12 +110,15 @@ def fill_cache(
         for count in part.write(make_batch, teacher, batch_size):
             done += count
             hooks.on_rows(done, total)
+
+    def finish() -> bool:
+        complete = all(part.is_there() for part in parts)
+        if complete:
+            _finish(folder, key, rows, rows_per_part, parts)
+        return complete
+
     wait_for_all(communicator)
-    complete = all(part.is_there() for part in parts)
-    if complete and communicator.rank == 0:
-        _finish(folder, key, rows, rows_per_part, parts)
-    wait_for_all(communicator)
-    return complete
+    return bool(on_rank_0(communicator, finish))
 
 
 def _check_request(
@@ -140,23 +145,21 @@ def _check_space(
     key: CacheKey,
     count: int,
     absent: Sequence[Part],
-    communicator: Communicator,
     hooks: FillHooks,
 ) -> None:
     """Log the exact size, and refuse to begin what the disk cannot hold."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = int(hooks.disk_usage(existing).free)
     needed = sum(part.bytes for part in absent)
-    if communicator.rank == 0:
-        log.info(
-            "%s: %d rows of %d bytes, %s; %s to be made, %s free",
-            folder,
-            count,
-            key.row_type.itemsize,
-            _amount(count * key.row_type.itemsize),
-            _amount(needed),
-            _amount(free),
-        )
+    log.info(
+        "%s: %d rows of %d bytes, %s; %s to be made, %s free",
+        folder,
+        count,
+        key.row_type.itemsize,
+        _amount(count * key.row_type.itemsize),
+        _amount(needed),
+        _amount(free),
+    )
     beside = _ROWS_HEADER_BYTES + 16 * count + _PART_RECORD_BYTES * (len(absent) + 1)
     if absent and needed + beside > free:
         raise WorkError(

@@ -14,7 +14,7 @@ from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Pro
 import numpy as np
 
 from bort.errors import InputError
-from bort.ranks import Communicator
+from bort.ranks import Communicator, own_share
 from bort.text.batch_plan import in_batches
 from bort.text.padding import ROW_OF_PADDING, pad_rows, padded_length, rounded_up
 
@@ -106,7 +106,7 @@ def batches_by_rows(
     order = np.arange(len(lengths)) if length is not None else np.argsort(lengths, kind="stable")
     return [
         InputBatch(ids, length or rounded_up(int(lengths[ids[ids >= 0]].max())))
-        for ids in in_batches(order[ranks.rank :: ranks.size], rows)
+        for ids in in_batches(own_share(ranks, order), rows)
     ]
 
 

@@ -19,7 +19,7 @@ import pytest
 from bort.errors import InputError, WorkError
 from bort.teacher.cache import TeacherCache
 from bort.teacher.filling import FillHooks
-from tests.ranks_samples import OneOf, on_ranks
+from tests.ranks_samples import on_ranks
 from tests.teacher.cache_samples import FULL, ROWS, TOP, Counting, batch_of, files_of, fill
 from tests.teacher.test_top_k import softmax
 
@@ -65,11 +65,13 @@ def test_two_ranks_make_the_same_bytes_as_one(tmp_path, key):
 
 def test_one_rank_after_the_other(tmp_path):
     fill(tmp_path / "one")
-    assert not fill(tmp_path / "two", communicator=OneOf(1, 2))
+    folder, one_stops = tmp_path / "two", [stop_after(0), FillHooks()]
+    work = on_ranks(2, lambda ranks: fill(folder, communicator=ranks, hooks=one_stops[ranks.rank]))
+    assert work == [False, False]
     assert not (tmp_path / "two" / "part-000000.bin").exists()
     assert (tmp_path / "two" / "part-000001.bin").exists()
     assert not (tmp_path / "two" / "cache.json").exists()
-    assert fill(tmp_path / "two", communicator=OneOf(0, 2))
+    assert on_ranks(2, lambda ranks: fill(folder, communicator=ranks)) == [True, True]
     assert files_of(tmp_path / "two") == files_of(tmp_path / "one")
 
 

@@ -83,9 +83,8 @@ def score_masked_tokens(
         weights = mx.nd.array(batch.weights, ctx=context)
         values = objective(logits, labels, weights).asnumpy()
         sums += (values[1], values[3], batch.prediction_count)
-    total = mx.nd.array(sums, dtype="float64")
-    communicator.sum_in_place(total)
-    loss_sum, correct, count = (float(value) for value in total.asnumpy())
+    communicator.sum_in_place(sums)
+    loss_sum, correct, count = map(float, sums)
     count = max(1.0, count)
     loss = loss_sum / count
     return MaskedTokenScore(
