@@ -75,11 +75,6 @@ def gather(communicator: Communicator, value: float) -> List[float]:
     return [float(number) for number in numbers]
 
 
-def any_rank(communicator: Communicator, answer: bool) -> bool:
-    """Whether `answer` is true on one rank at least, such as a request to stop."""
-    return any(gather(communicator, float(answer)))
-
-
 def wait_for_all(communicator: Communicator) -> None:
     """Return when every rank has called this."""
     gather(communicator, 0.0)

@@ -12,7 +12,6 @@ from bort.errors import InputError, WorkError
 from bort.ranks import (
     ALONE,
     SingleProcess,
-    any_rank,
     broadcast_bytes,
     gather,
     launched_ranks,
@@ -36,13 +35,6 @@ def test_every_rank_gathers_the_numbers_of_all_in_order(size):
     values = [0.1, math.nan, -math.inf][:size]
     for gathered in on_ranks(size, lambda ranks: gather(ranks, values[ranks.rank])):
         np.testing.assert_array_equal(gathered, values)
-
-
-def test_one_yes_is_enough():
-    assert on_ranks(3, lambda ranks: any_rank(ranks, ranks.rank == 2)) == [True] * 3
-    assert on_ranks(3, lambda ranks: any_rank(ranks, False)) == [False] * 3
-    assert any_rank(ALONE, True)
-    assert not any_rank(ALONE, False)
 
 
 def test_nobody_goes_on_before_all_have_come():

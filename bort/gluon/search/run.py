@@ -17,7 +17,7 @@ from bort.gluon.distributed import choose_context
 from bort.gluon.engine import set_openmp_threads
 from bort.gluon.search.candidate_error import DistillationError
 from bort.gluon.search.plan import SearchPlan, announce, claim_search
-from bort.ranks import Communicator, on_rank_0, wait_for_all
+from bort.ranks import Communicator, on_rank_0
 from bort.report.search_files import save_result
 from bort.search.driver import count_trials, drive
 from bort.search.latency import describe_conditions, measure_latencies
@@ -101,9 +101,7 @@ def _ask_teacher(
     T is not even loaded when an earlier call has written both down.
     """
     path = plan.folder / MAXIMUM_POINT_FILE
-    known = path.exists() and questions.is_complete(plan.answers)
-    wait_for_all(communicator)  # nobody writes before everybody has looked
-    if not known:
+    if not on_rank_0(communicator, lambda: path.exists() and questions.is_complete(plan.answers)):
         teacher = plan.teacher()
         if communicator.rank == 0:
             description = {
