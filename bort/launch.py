@@ -29,6 +29,8 @@ from bort.process.command import ERROR_FILE_VARIABLE, make_parser, run_command
 from bort.process.stopping import LAUNCHER_VARIABLE, STOP_FILE_VARIABLE
 
 _RANK_PREFIX = re.compile(r"^\[\d+(?:,(\d+))?\]<(?:stdout|stderr)>:")
+# The shell around a rank says so when horovodrun ends it, because another one has failed.
+_SHELL_NOISE = "Terminated"
 _SECONDS_TO_DIE = 15.0
 
 
@@ -144,7 +146,7 @@ def _forward(source: IO[str], target: IO[str], noise: List[str]) -> None:
     """Show what rank 0 prints; keep the rest for the case that something goes wrong."""
     for line in source:
         match = _RANK_PREFIX.match(line)
-        if match is None:
+        if match is None or line[match.end() :].strip() == _SHELL_NOISE:
             noise.append(line)
         elif line.startswith("[0]") or match.group(1) == "0":
             target.write(line[match.end() :])

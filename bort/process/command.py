@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+from tempfile import NamedTemporaryFile
 from typing import Callable, NoReturn, Optional, Sequence
 
 from bort.errors import BortError, InputError
@@ -88,8 +89,10 @@ def _end(message: str, status: int) -> NoReturn:
         print(f"error: {line}", file=sys.stderr)
         sys.exit(status)
     try:
-        with open(path, "x", encoding="utf-8") as stream:
+        with NamedTemporaryFile("w", dir=os.path.dirname(path), encoding="utf-8") as stream:
             json.dump({"message": line, "status": status}, stream)
+            stream.flush()
+            os.link(stream.name, path)  # at once: a rank may be ended when another has failed
     except OSError:
         pass  # another rank was first, or nobody reads it any more
     sys.exit(status)

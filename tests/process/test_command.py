@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import subprocess
 import sys
 import textwrap
@@ -9,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bort.errors import InputError
-from bort.process.command import make_parser, run_command
+from bort.errors import BortError, InputError, WorkError
+from bort.process.command import ERROR_FILE_VARIABLE, make_parser, run_command
 
 COMMAND = """
 import argparse, sys
@@ -114,3 +116,20 @@ def test_several_ranks_begin_only_a_command_that_shares_its_work(
     assert call(capsys, several_ranks=True) == (7, "")
     with pytest.raises(InputError, match="2 ranks were started"):
         run_command(make_parser("a command"), lambda parsed: 7, ["--debug"])
+
+
+def test_the_first_rank_that_fails_leaves_its_error_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "error.json"
+    monkeypatch.setenv(ERROR_FILE_VARIABLE, str(path))
+    for error in (InputError("first"), WorkError("second")):
+
+        def fail(parsed: argparse.Namespace, error: BortError = error) -> None:
+            raise error
+
+        with pytest.raises(SystemExit) as ended:
+            run_command(make_parser("a command"), fail, [])
+        assert ended.value.code == error.exit_status
+    assert json.loads(path.read_text()) == {"message": "first", "status": 2}
+    assert capsys.readouterr().err == ""
