@@ -10,10 +10,9 @@ from bort.network.description import (
     MASKED_LM,
     HeadDescription,
     ModelDescription,
-    naming,
     read_architecture,
 )
-from bort.storage.json_fields import JsonFields
+from bort.storage.json_fields import JsonFields, errors_naming
 from bort.storage.sealed_folder import SealedFile, SealedFormat
 
 VOCABULARY_FOLDER = "vocabulary"
@@ -74,7 +73,7 @@ def read_exported_graph(path: Path, names: Sequence[str]) -> ExportedGraph:
     """
     sealed = _exported_folder(path, names).open(path.parent)
     fields = JsonFields.of(sealed.record, str(path))
-    with naming(str(path)):
+    with errors_naming(str(path)):
         epsilons = _epsilons(fields)
         description = ModelDescription(
             read_architecture(fields), _head(fields), has_decoder=fields.boolean("decoder")

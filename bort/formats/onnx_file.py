@@ -16,8 +16,9 @@ from bort.formats.exported_folder import (
 )
 from bort.formats.onnx_graph import FP32, OPSET, build_onnx, onnx_package
 from bort.network.array_network import ArrayNetwork, places_of
-from bort.network.description import check_vocabulary, naming
+from bort.network.description import check_vocabulary
 from bort.storage.files import atomic_write
+from bort.storage.json_fields import errors_naming
 from bort.text.vocabulary import Vocabulary
 
 ONNX_FILE = "model.onnx"
@@ -107,5 +108,5 @@ def arrays_of_onnx(graph: ExportedGraph) -> ArrayNetwork:
             array.ndim == 2 and "embed" not in place.gluon and "position" not in place.gluon
         )
         arrays[place.gluon] = np.ascontiguousarray(array.T if is_product else array)
-    with naming(str(path)):
+    with errors_naming(str(path)):
         return ArrayNetwork(graph.description, arrays)

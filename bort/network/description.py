@@ -17,15 +17,14 @@ write only other values: what has nothing new to say then keeps its bytes.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.storage.json_fields import JsonFields
+from bort.storage.json_fields import JsonFields, errors_naming
 from bort.text.vocabulary import Vocabulary
 
 RELEASE, LINEAR, TWO_LINEAR = "release", "linear", "two_linear"
@@ -199,7 +198,7 @@ class ModelDescription:
         """
         fields = JsonFields.of(values, source)
         classifier = fields.optional_fields("classifier")
-        with naming(source):
+        with errors_naming(source):
             return cls(
                 architecture=read_architecture(fields),
                 head=None
@@ -255,7 +254,7 @@ class ModelDescription:
         if has("metrics"):
             given = extra.fields("metrics")
             metrics = {name: given.number(name) for name in given.values}
-        with naming(extra.source):
+        with errors_naming(extra.source):
             described = self.replace(
                 head=None if self.head is None else dataclasses.replace(self.head, labels=labels),
                 task=task,
@@ -284,7 +283,7 @@ def read_architecture(fields: JsonFields) -> Architecture:
                 f"{fields.source}: architecture: {name} is {value}, allowed is at most "
                 f"{LARGEST_SIZE}"
             )
-    with naming(fields.source):
+    with errors_naming(fields.source):
         return Architecture.from_dict(sizes.values)
 
 
@@ -309,17 +308,6 @@ def check_vocabulary(
             f"{source}: the vocabulary ({vocabulary.fingerprint[:12]}) is not the one that the "
             f"model was trained with ({expected[:12]})"
         )
-
-
-@contextlib.contextmanager
-def naming(source: str) -> Iterator[None]:
-    """Name a file in every `InputError` of the block that does not begin with it."""
-    try:
-        yield
-    except InputError as error:
-        if str(error).startswith(f"{source}: "):
-            raise
-        raise InputError(f"{source}: {error}") from error
 
 
 def _check_fraction(name: str, value: float) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 import safetensors.numpy
 
 from bort.network.array_network import ArrayNetwork, places_of
-from bort.network.description import CLASSIFIER, ModelDescription, naming
+from bort.network.description import CLASSIFIER, ModelDescription
 from bort.storage.array_files import read_safetensors
 from bort.storage.files import PathLike
+from bort.storage.json_fields import errors_naming
 from bort.storage.sealed_folder import SealedFile, SealedFolder, SealedFormat
 
 MODEL_DESCRIPTION_FILE = "model.json"
@@ -77,7 +78,7 @@ def read_model_folder(folder: PathLike) -> ArrayNetwork:
         )
         for name, array in read_safetensors(weights).items()
     }
-    with naming(str(weights)):
+    with errors_naming(str(weights)):
         return ArrayNetwork(description, arrays)
 
 

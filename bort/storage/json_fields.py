@@ -1,9 +1,10 @@
-"""Fields of a JSON object, each with its type checked when it is read."""
+"""Fields of JSON objects, each with its type checked, and errors that name the file."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional, Tuple, cast
+from typing import Any, Dict, Iterator, Mapping, Optional, Tuple, cast
 
 from bort.errors import InputError
 
@@ -98,6 +99,17 @@ class JsonFields:
     def _refusal(self, name: str, allowed: str) -> InputError:
         value = _shown(self.values[name])
         return InputError(f"{self.source}: {self._path(name)} is {value}, allowed is {allowed}")
+
+
+@contextlib.contextmanager
+def errors_naming(source: str) -> Iterator[None]:
+    """Name a file in every `InputError` of the block that does not begin with it."""
+    try:
+        yield
+    except InputError as error:
+        if str(error).startswith(f"{source}: "):
+            raise
+        raise InputError(f"{source}: {error}") from error
 
 
 def _shown(value: Any) -> str:

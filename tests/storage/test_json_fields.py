@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bort.errors import InputError
-from bort.storage.json_fields import JsonFields
+from bort.storage.json_fields import JsonFields, errors_naming
 
 GOOD = {
     "integer": 3,
@@ -72,3 +72,11 @@ def test_a_file_that_holds_no_object_is_refused(value: Any) -> None:
 
 def test_fields_but_some() -> None:
     assert JsonFields.of({"a": 1, "b": 2, "c": 3}, "x.json").without("b", "d") == {"a": 1, "c": 3}
+
+
+def test_an_error_names_its_file_once() -> None:
+    for text in ("depth is 0", "x.json: depth is 0"):
+        with pytest.raises(InputError, match="^x.json: depth is 0$"), errors_naming("x.json"):
+            raise InputError(text)
+    with pytest.raises(KeyError), errors_naming("x.json"):
+        raise KeyError("depth")

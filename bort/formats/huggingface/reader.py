@@ -18,10 +18,10 @@ from bort.formats.huggingface.residual import shift_residual
 from bort.formats.huggingface.tensor_file import find_tensors, read_tensors
 from bort.formats.huggingface.writer import CONFIG_FILE, EXPORT, MARK, RECORD_FILE
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import HeadDescription, ModelDescription, naming
+from bort.network.description import HeadDescription, ModelDescription
 from bort.network.parameter_names import HEAD, MODEL_TYPES, name_in, places
 from bort.storage.files import read_json
-from bort.storage.json_fields import JsonFields
+from bort.storage.json_fields import JsonFields, errors_naming
 
 _TYPES_OF_CONFIG = {"bert": "bert", "bort": "bert", "roberta": "roberta"}
 _SIZES = {
@@ -82,7 +82,7 @@ def read_huggingface(folder: Path) -> Imported:
         kind, head_arrays = without_tanh(head, marks.get("head"), str(path))
         arrays.update(head_arrays)
         classes = head[HEAD[3].gluon].shape[0]
-        with naming(str(path)):
+        with errors_naming(str(path)):
             labels = _labels(config, classes, path)
             described_head = HeadDescription(kind, classes, labels, head_dropout)
     elif marks.get("pooler") == "zeros" and not any(
@@ -105,7 +105,7 @@ def read_huggingface(folder: Path) -> Imported:
     elif "vocabulary" in marks:
         fingerprint = JsonFields(marks, str(path), MARK).text("vocabulary")
         description = description.replace(vocabulary_fingerprint=fingerprint)
-    with naming(str(tensors_path)):
+    with errors_naming(str(tensors_path)):
         network = ArrayNetwork(description, arrays)
     shift = marks.get("residual_shift", 0)
     if type(shift) is not int or abs(shift) > 62:
