@@ -76,29 +76,16 @@ def read_huggingface(folder: Path) -> Imported:
     marks = config.get(MARK) or {}
     if not isinstance(marks, dict):
         raise InputError(f"{path}: {MARK} is {marks!r}, an object is expected")
-    described_head: Optional[HeadDescription] = None
-    head_dropout = _head_dropout(config, record, path)
+    kind = ""
     if head:
         kind, head_arrays = without_tanh(head, marks.get("head"), str(path))
         arrays.update(head_arrays)
-        classes = head[HEAD[3].gluon].shape[0]
-        with errors_naming(str(path)):
-            labels = _labels(config, classes, path)
-            described_head = HeadDescription(kind, classes, labels, head_dropout)
     elif marks.get("pooler") == "zeros" and not any(
         array.any() for name, array in arrays.items() if name.startswith("pooler.")
     ):
         arrays = {k: v for k, v in arrays.items() if not k.startswith("pooler.")}
-    epsilon = _number(config, "layer_norm_eps", 1e-12, path)
-    description = ModelDescription(
-        architecture,
-        described_head,
-        has_decoder=any(name.startswith("decoder.") for name in arrays),
-        has_pooler=any(name.startswith("pooler.") for name in arrays),
-        layer_norm_eps=epsilon,
-        decoder_layer_norm_eps=epsilon,
-        dropout=_number(config, "hidden_dropout_prob", 0.1, path),
-    )
+    classes = head[HEAD[3].gluon].shape[0] if head else 0
+    description = _description(config, record, path, architecture, arrays, kind, classes)
     if record:
         extra = JsonFields.of(record["extra"], str(folder / RECORD_FILE), "extra")
         description = description.with_extra(extra)
@@ -247,6 +234,33 @@ def _token_types(
         return architecture
     del arrays["token_type_embed.0.weight"]
     return architecture.replace(token_types=0)
+
+
+def _description(
+    config: Mapping[str, Any],
+    record: Mapping[str, Any],
+    path: Path,
+    architecture: Architecture,
+    arrays: Arrays,
+    kind: str,
+    classes: int,
+) -> ModelDescription:
+    """What the config says of the network; `kind` is that of the head, "" without one."""
+    head: Optional[HeadDescription] = None
+    head_dropout = _head_dropout(config, record, path)
+    if kind:
+        with errors_naming(str(path)):
+            head = HeadDescription(kind, classes, _labels(config, classes, path), head_dropout)
+    epsilon = _number(config, "layer_norm_eps", 1e-12, path)
+    return ModelDescription(
+        architecture,
+        head,
+        has_decoder=any(name.startswith("decoder.") for name in arrays),
+        has_pooler=any(name.startswith("pooler.") for name in arrays),
+        layer_norm_eps=epsilon,
+        decoder_layer_norm_eps=epsilon,
+        dropout=_number(config, "hidden_dropout_prob", 0.1, path),
+    )
 
 
 def _labels(config: Mapping[str, Any], classes: int, path: Path) -> Tuple[str, ...]:
