@@ -1,6 +1,7 @@
-"""Optimal subarchitecture extraction: which `<D, A, H, I>` is small, fast and close to its teacher.
+"""Optimal subarchitecture extraction: the search for an architecture `<D, A, H, I>`.
 
-Pure Python and NumPy: networks come in behind `ErrorModel` and `LatencyModel`.
+The search looks for a candidate that is small, fast and close to its teacher. This package is pure
+Python and NumPy; it reaches networks through the protocols `ErrorModel` and `LatencyModel`.
 
 Source: arXiv 2010.08512 (the scheme), arXiv 2010.10499 (its use).
 """

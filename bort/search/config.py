@@ -1,4 +1,4 @@
-"""Every setting of an architecture search."""
+"""Settings of an architecture search."""
 
 from __future__ import annotations
 
@@ -22,83 +22,94 @@ LATENCIES = ("measured", "multiply_adds")
 
 @dataclasses.dataclass(frozen=True)
 class SearchConfig(Config):
-    """Settings of one search; the defaults are those of arXiv 2010.10499 where it states one.
+    """Settings of one search; the defaults follow arXiv 2010.10499 where it states a value.
 
-    From the paper: ε = 6, s = 3, one set of hyperparameters, cross-entropy, measured inference
-    time. Assumptions of ours: batch size, number of held-out batches, repetitions, and the weights
-    and temperature of the objective, which are those of pre-training.
+    The paper states ε = 6, s = 3, one set of hyperparameters, cross-entropy and measured inference
+    time. Our assumptions are the batch size, the number of held-out batches, the repetitions, and
+    the weights and temperature of the objective, which are those of pre-training.
     """
 
-    strategy: str = setting("fptas", "which candidates are measured", choices=STRATEGIES)
-    epsilon: int = setting(6, "interval size of the scheme: every n-th candidate", minimum=1)
-    random_count: int = setting(50, "candidates that the random strategy draws", minimum=1)
-    train_steps: int = setting(3, "s, steps that each candidate is trained", minimum=1)
-    seeds: int = setting(1, "initial weights tried for each candidate", minimum=1)
-    seed: int = setting(0, "seed of masks, order, initial weights and drawing", minimum=0)
+    strategy: str = setting("fptas", "strategy that chooses the candidates", choices=STRATEGIES)
+    epsilon: int = setting(
+        6, "interval of fptas: it measures every epsilon-th candidate by size", minimum=1
+    )
+    random_count: int = setting(50, "number of candidates that random draws", minimum=1)
+    train_steps: int = setting(3, "training steps of each candidate (s in the paper)", minimum=1)
+    seeds: int = setting(1, "number of seeds of initial weights for each candidate", minimum=1)
+    seed: int = setting(
+        0,
+        "seed of the masks, the batch order, the initial weights and the random strategy",
+        minimum=0,
+    )
     error: str = setting(
         "cross_entropy",
-        "error surrogate on held-out text: cross_entropy with the teacher, kl (less the teacher's "
-        "entropy), chance (kl as a share of that of guessing evenly)",
+        "error surrogate on held-out text: cross_entropy with the teacher, kl (cross_entropy minus "
+        "the teacher's entropy), chance (kl divided by the kl of a uniform guess)",
         choices=ERRORS,
     )
-    held_out_batches: int = setting(4, "held-out batches that the error is taken on", minimum=1)
-    batch_size: int = setting(8, "sequences a batch", minimum=1)
+    held_out_batches: int = setting(4, "number of held-out batches for the error", minimum=1)
+    batch_size: int = setting(8, "sequences per batch", minimum=1)
     objective: Objective = part(Objective)
     initializer_range: float = setting(
-        0.02, "standard deviation of random initial weights; narrow models like more", above=0.0
+        0.02,
+        "standard deviation of random initial weights; narrow models train better with more",
+        above=0.0,
     )
     masks: TokenMasks = part(TokenMasks)
     top_k: int = setting(
-        0, "teacher's logits kept a position; 0 keeps all, which is exact", minimum=0
+        0, "teacher logits cached per position; 0 keeps all of them, which is exact", minimum=0
     )
     cache_dtype: str = setting(
-        "float32", "of the teacher's kept logits", choices=("float32", "float16")
+        "float32", "data type of the cached teacher logits", choices=("float32", "float16")
     )
     latency: str = setting(
-        "measured", "inference time on this machine, or the exact polynomial", choices=LATENCIES
+        "measured",
+        "latency of a candidate: inference time measured on this machine, or the exact count of "
+        "multiply-adds",
+        choices=LATENCIES,
     )
     latency_length: int = setting(
-        0, "tokens a sequence when inference is timed; 0: the longest of the data", minimum=0
+        0, "tokens per sequence in the timing; 0: the longest example of the data", minimum=0
     )
-    latency_batch: int = setting(1, "sequences at a time when inference is timed", minimum=1)
+    latency_batch: int = setting(1, "sequences per batch in the timing", minimum=1)
     latency_repeats: int = setting(
-        5, "timed runs at least, of which the median is taken", minimum=1
+        5, "minimum number of timed runs; the latency is their median", minimum=1
     )
     latency_engine: str = setting(
         "auto",
-        "what runs the candidates when inference is timed; auto: the fastest installed, or on "
-        "--resume that of the search",
+        "engine that runs the candidates in the timing; auto: the fastest installed engine, or on "
+        "--resume the engine of the search",
         choices=("auto", "mxnet", "openvino", "onnxruntime"),
         formerly="mxnet",
     )
     latency_precision: str = setting(
         "fp32",
-        "of the engine when inference is timed: fp32, or fast (bf16 or int8 where that is faster)",
+        "precision of the engine in the timing: fp32, or fast (bf16 or int8 where that is faster)",
         choices=("fp32", "fast"),
     )
     latency_threads: int = setting(
-        0, "threads of the engine when inference is timed; 0: those of --threads", minimum=0
+        0, "threads of the engine in the timing; 0: the value of --threads", minimum=0
     )
     teacher_runtime: TeacherRuntime = part(TeacherRuntime)
-    threads: int = setting(1, "threads of every process; start as many ranks as cores", minimum=1)
+    threads: int = setting(1, "threads per process; start as many ranks as cores", minimum=1)
 
     def check(self) -> None:
-        """Candidates are compared with their teacher, so they learn from it."""
+        """Check that candidates learn from the teacher that they are compared with."""
         weight = self.objective.teacher_ce_weight
         if weight == 0:
             raise InputError(f"teacher_ce_weight is {weight!r}, allowed is more than 0.0")
 
     @property
     def trial_seeds(self) -> Tuple[int, ...]:
-        """Seeds of initial weights."""
+        """The seeds of the initial weights."""
         return tuple(self.seed + number for number in range(self.seeds))
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchPaths(Config):
-    """What a search reads and writes."""
+    """Paths and inputs of a search."""
 
-    data: str = setting(..., "folder of shards, or files of shards (globs, commas)")
+    data: str = setting(..., "folder of shards, or shard files (globs, separated by commas)")
     output_dir: str = setting(..., "folder of the search: results, ranking, best.json, figure")
     data_eval: Optional[str] = setting(
         None, "held-out shards; default: the validation split of --data"
@@ -109,36 +120,45 @@ class SearchPaths(Config):
     teacher: TeacherSource = part(
         TeacherSource,
         help={
-            "teacher_model": "the maximum point T: a GluonNLP model or a model folder",
-            "teacher_ckpt_dir": "weights of T: .params, or a folder that holds one; default: "
-            "GluonNLP's cache",
-            "teacher_random_seed": "use a T of random weights drawn from this seed (to try things "
-            "out)",
+            "teacher_model": "the teacher (maximum point T): a GluonNLP model or a model folder",
+            "teacher_ckpt_dir": "weights of the teacher: a .params file, or a folder with one; "
+            "default: GluonNLP's cache",
+            "teacher_random_seed": "use a teacher with random weights from this seed (for trying "
+            "things out)",
         },
     )
     teacher_cache: Optional[str] = setting(
-        None, "folder that keeps T's answers; default: teacher_answers in --output_dir"
+        None, "folder of the teacher's answers; default: teacher_answers in --output_dir"
     )
     space: Optional[str] = setting(
-        None, "search space as JSON (depths, heads, hiddens, intermediates); default: the paper's"
+        None,
+        "JSON file of the search space (depths, heads, hiddens, intermediates); default: the "
+        "paper's space",
     )
-    depths: Optional[Tuple[int, ...]] = setting(None, "values of D, in place of the space's")
-    heads: Optional[Tuple[int, ...]] = setting(None, "values of A, in place of the space's")
-    hiddens: Optional[Tuple[int, ...]] = setting(None, "values of H, in place of the space's")
-    intermediates: Optional[Tuple[int, ...]] = setting(None, "values of I, in place of the space's")
-    even_depth: Optional[bool] = setting(None, "drop odd depths, in place of the space's choice")
+    depths: Optional[Tuple[int, ...]] = setting(None, "values of D; override --space")
+    heads: Optional[Tuple[int, ...]] = setting(None, "values of A; override --space")
+    hiddens: Optional[Tuple[int, ...]] = setting(None, "values of H; override --space")
+    intermediates: Optional[Tuple[int, ...]] = setting(None, "values of I; override --space")
+    even_depth: Optional[bool] = setting(None, "drop odd depths; overrides --space")
     hyperparameters: Optional[str] = setting(
-        None, "JSON list of sets of optimizer, lr, clip, warmup_ratio, weight_decay; default: one"
+        None,
+        "JSON file with a list of hyperparameter sets (optimizer, lr, clip, warmup_ratio, "
+        "weight_decay); default: one set",
     )
     latency_cache: Optional[str] = setting(
-        None, "file that keeps inference times; default: latencies.json in --output_dir"
+        None, "file of measured inference times; default: latencies.json in --output_dir"
     )
     resume: bool = setting(False, "continue the search in --output_dir")
-    cpu_only: bool = setting(False, "do not use a GPU even if there is one")
+    cpu_only: bool = setting(False, "use the CPU even if there is a GPU")
 
 
 def make_space(paths: SearchPaths, vocabulary_size: int, maximum_length: int) -> SearchSpace:
-    """The search space that files and flags describe, for a vocabulary and a length.
+    """Return the search space that the space file and the flags describe.
+
+    Args:
+        paths: the space file and the flags that override it.
+        vocabulary_size: V of every candidate.
+        maximum_length: S of every candidate, in tokens.
 
     Raises:
         InputError: names the file or flag and the value.
@@ -154,7 +174,7 @@ def make_space(paths: SearchPaths, vocabulary_size: int, maximum_length: int) ->
 
 
 def read_hyperparameters(path: Optional[str]) -> List[Hyperparameters]:
-    """Θ from a JSON file, or the default of one set.
+    """Read Θ from a JSON file; without a file, return one set of defaults.
 
     Raises:
         InputError: names the file, the set and the field.
@@ -163,7 +183,7 @@ def read_hyperparameters(path: Optional[str]) -> List[Hyperparameters]:
         return [Hyperparameters()]
     values = read_json(path)
     if not isinstance(values, list) or not values:
-        raise InputError(f"{path}: holds no list of hyperparameter sets")
+        raise InputError(f"{path}: is not a list of hyperparameter sets")
     sets = []
     for number, entry in enumerate(values):
         where = f"{path}: set {number}"
@@ -178,18 +198,27 @@ def read_hyperparameters(path: Optional[str]) -> List[Hyperparameters]:
 
 
 def error_from(kind: str, kl: float, entropy: float, vocabulary_size: int) -> float:
-    """ê of one kind, from means over held-out masked positions at temperature 1.
+    """Return the error surrogate ê of one kind.
 
-    `cross_entropy`: −Σ t log s, as in arXiv 2010.10499, which is kl and the teacher's entropy
-    −Σ t log t. `kl`: without the entropy, so that T itself would have 0. `chance`: kl divided by
-    that of an even guess, ln V − entropy: 0 is T, 1 is guessing. The last two rank alike; against
-    the first they rank otherwise, because 1/e is not invariant to a shift.
+    With t the teacher's and s the candidate's probabilities, and means over the held-out masked
+    positions at temperature 1:
+
+    - `cross_entropy`: −Σ t log s, as in arXiv 2010.10499. It is kl plus the teacher's entropy
+      −Σ t log t.
+    - `kl`: cross-entropy minus the entropy; 0 for T itself.
+    - `chance`: kl divided by the kl of a uniform guess, ln V − entropy; 0 for T, 1 for guessing.
+
+    `kl` and `chance` give the same ranking. `cross_entropy` can give another one, because 1/e is
+    not invariant to a shift of e.
 
     Args:
         kind: one of `ERRORS`.
-        kl: Σ t (log t − log s), nats a position.
-        entropy: of the teacher, nats a position.
+        kl: Σ t (log t − log s), in nats per position.
+        entropy: entropy of the teacher, in nats per position.
         vocabulary_size: V.
+
+    Raises:
+        InputError: for `chance` when the teacher's distribution is uniform.
 
     >>> error_from("chance", 1.0, 2.0, 55)
     0.498...
@@ -201,6 +230,7 @@ def error_from(kind: str, kl: float, entropy: float, vocabulary_size: int) -> fl
     guessing = math.log(vocabulary_size) - entropy
     if guessing <= 0:
         raise InputError(
-            f"error is {kind!r}, but the teacher itself guesses evenly (entropy {entropy:.4f} nats)"
+            f"error is {kind!r}, but the teacher's own guess is uniform (entropy {entropy:.4f} "
+            "nats)"
         )
     return kl / guessing

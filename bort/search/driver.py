@@ -1,4 +1,4 @@
-"""Drives a search strategy to its end: asks, has the candidates measured, tells, ranks."""
+"""The loop of a search: ask a strategy for candidates, measure them, tell it, rank them all."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from bort.search.strategy import (
 from bort.search.surrogates import ErrorModel, Hyperparameters, LatencyModel, Trial, check_error
 
 OnTrial = Callable[[int, int, Trial, float], None]
-"""Called after each trial with trials done, the most trials of the search, the trial, its error."""
+"""Called after each trial with the trials done, the most trials possible, the trial, its error."""
 
 
 @dataclass(frozen=True)
 class RoundResults:
-    """What was measured of one round.
+    """Measurements of one round.
 
     Attributes:
         errors: ê of every trial.
@@ -37,10 +37,10 @@ class RoundResults:
 
 
 class Measure(Protocol):
-    """Measures the trials of a round, in this process or shared among ranks."""
+    """A function that measures the trials of a round, in one process or shared among ranks."""
 
     def __call__(self, trials: Sequence[Trial]) -> Optional[RoundResults]:
-        """Results of all trials; None when the search was asked to stop before the end."""
+        """Return the results of all trials, or None when a stop was requested before the end."""
 
 
 def drive(
@@ -51,20 +51,20 @@ def drive(
     hyperparameters: Sequence[Hyperparameters],
     seeds: Sequence[int],
 ) -> Optional[SearchResult]:
-    """Ask a strategy and tell it results until it asks no more, and rank all that was measured.
+    """Run a strategy until it asks for no more candidates, and rank all measured candidates.
 
     Args:
         strategy: chooses the candidates.
-        measure: measures a round of them.
+        measure: measures a round of candidates.
         maximum_point: T.
-        hyperparameters: Θ, all of which are tried on every candidate.
-        seeds: of initial weights, all of which are tried with every θ.
+        hyperparameters: Θ; every θ is tried on every candidate.
+        seeds: seeds of initial weights; every seed is tried with every θ.
 
     Returns:
         The candidates ranked by W, best first; None when `measure` was stopped.
 
     Raises:
-        InputError: for an empty Θ, no seed, or one of either given twice.
+        InputError: for an empty Θ, no seed, or a θ or seed that is given twice.
     """
     asked: List[Architecture] = []
     errors: Dict[Trial, float] = {}
@@ -89,7 +89,7 @@ def drive(
 def count_trials(
     strategy: SearchStrategy, hyperparameters: Sequence[Hyperparameters], seeds: Sequence[int]
 ) -> int:
-    """The most trials that a search makes; arguments and errors as in `drive`."""
+    """Return the largest number of trials of a search; arguments and errors as in `drive`."""
     _check_sets(hyperparameters, seeds)
     return strategy.budget * len(hyperparameters) * len(seeds)
 
@@ -99,10 +99,12 @@ def plan_trials(
     hyperparameters: Sequence[Hyperparameters],
     seeds: Sequence[int] = (0,),
 ) -> List[Trial]:
-    """The loops of Algorithm 1 written out: θ in Θ, then candidates, then (ours) seeds.
+    """Return all trials of a round, in the order of the loops of Algorithm 1.
+
+    The loops are θ in Θ, then candidates, then seeds; the loop over seeds is ours.
 
     Raises:
-        InputError: without a θ or a seed, or with one given twice.
+        InputError: for an empty Θ, no seed, or a θ or seed that is given twice.
     """
     _check_sets(hyperparameters, seeds)
     return [
@@ -130,26 +132,26 @@ def search_with(
     seeds: Sequence[int] = (0,),
     on_trial: Optional[OnTrial] = None,
 ) -> SearchResult:
-    """Optimal subarchitecture extraction: the argmax of W over the candidates of a strategy.
+    """Run a search in this process: the argmax of W over the candidates of a strategy.
 
-    Source: arXiv 2010.08512, algorithm 1, with `ApproximationScheme`. Choices of ours: of equal W
-    the smaller candidate comes first (see `rank_candidates`); several seeds make one trial's error
-    their mean; candidates that are not smaller than T have no W and are never returned.
+    Source: arXiv 2010.08512, algorithm 1, with `ApproximationScheme`. Our choices: of candidates
+    with equal W the smaller one comes first (see `rank_candidates`); the error with several seeds
+    is their mean; a candidate that is not smaller and faster than T has no W and is never the best.
 
     Args:
         strategy: chooses the candidates.
-        maximum_point: T; may lie outside of the space.
-        errors: ê; it sets the number of training steps s.
-        latencies: î, of the candidates and of T.
+        maximum_point: T; may lie outside the space.
+        errors: model of ê; it sets the number of training steps s.
+        latencies: model of î, for the candidates and for T.
         hyperparameters: Θ.
-        seeds: of initial weights; more than one gives W a spread.
+        seeds: seeds of initial weights; with more than one, W has a spread.
         on_trial: see `OnTrial`.
 
     Returns:
         The candidates ranked by W, best first.
 
     Raises:
-        InputError: for an empty Θ, or an error that is not above 0.
+        InputError: for an empty Θ, or an error that is not finite and above 0.
     """
     total = count_trials(strategy, hyperparameters, seeds)
     known: Dict[Architecture, float] = {}
@@ -182,7 +184,7 @@ def fptas(
     epsilon: int = 6,
     **options: Any,
 ) -> SearchResult:
-    """`search_with` an `ApproximationScheme`; `options` are those of `search_with`."""
+    """Run `search_with` on an `ApproximationScheme`; `options` are passed on to it."""
     strategy = ApproximationScheme(space, epsilon)
     return search_with(strategy, maximum_point, errors, latencies, **options)
 
@@ -194,7 +196,7 @@ def exhaustive(
     latencies: LatencyModel,
     **options: Any,
 ) -> SearchResult:
-    """`search_with` an `ExhaustiveSearch`; `options` are those of `search_with`."""
+    """Run `search_with` on an `ExhaustiveSearch`; `options` are passed on to it."""
     return search_with(ExhaustiveSearch(space), maximum_point, errors, latencies, **options)
 
 
@@ -208,6 +210,6 @@ def random_search(
     generator: np.random.Generator,
     **options: Any,
 ) -> SearchResult:
-    """`search_with` a `RandomSearch`; `options` are those of `search_with`."""
+    """Run `search_with` on a `RandomSearch`; `options` are passed on to it."""
     strategy = RandomSearch(space, count, generator)
     return search_with(strategy, maximum_point, errors, latencies, **options)

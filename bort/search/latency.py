@@ -1,4 +1,4 @@
-"""Measured inference times: kept in a file by machine, and shared by the ranks of a search."""
+"""A table of measured inference times, kept in a file and shared by the ranks of a search."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from bort.search.surrogates import LatencyModel
 from bort.storage.files import read_json, write_json
 
 _FORMAT = "bort-latencies-1"
-_FORMER_CONDITIONS = {"precision": "fp32"}  # of entries that version 0.2.0 wrote
+_FORMER_CONDITIONS = {"precision": "fp32"}  # entries of version 0.2.0 lack these
 
 
 class LatencyGauge(LatencyModel, Protocol):
-    """Measures inference times, and says how."""
+    """A latency model that measures, and describes its measuring conditions."""
 
     @property
     def conditions(self) -> Mapping[str, Any]:
-        """Everything but machine and architecture that a time depends on."""
+        """All that a time depends on except the machine and the architecture."""
 
 
 class LatencyTable:
-    """Measured seconds a sequence by (machine, conditions, architecture), kept in a JSON file.
+    """Measured seconds per sequence, keyed by machine, conditions and architecture.
+
+    The table is a JSON file. Only entries of this machine under the same conditions are used.
 
     Args:
-        path: of the file; need not exist.
-        conditions: how inference is timed: engine, precision, threads, device, length, batch,
-            repeats. Only entries of this machine under the same conditions are used.
+        path: the file; it need not exist.
+        conditions: engine, precision, threads, device, length, batch and repeats of the timing.
 
     Raises:
-        InputError: the file holds something else.
+        InputError: the file is damaged or has another format.
     """
 
     unit = "s"
@@ -48,21 +49,21 @@ class LatencyTable:
             self._read()
 
     def latency(self, architecture: Architecture) -> float:
-        """See `LatencyModel`.
+        """Return the measured seconds per sequence of an architecture.
 
         Raises:
-            InputError: for an architecture that was not measured.
+            InputError: the architecture was not measured under these conditions.
         """
         if architecture not in self._known:
             raise InputError(f"{self.path}: {architecture} was not measured under these conditions")
         return self._known[architecture]
 
     def missing(self, architectures: Sequence[Architecture]) -> List[Architecture]:
-        """Those that are still to be measured, each once."""
+        """Return the architectures that are not measured yet, each once."""
         return [a for a in dict.fromkeys(architectures) if a not in self._known]
 
     def add(self, architecture: Architecture, seconds: float) -> None:
-        """Keep a measurement: the file is written again before this returns."""
+        """Add a measurement and rewrite the file."""
         self._entries.append(
             {
                 "conditions": self._conditions,
@@ -76,7 +77,7 @@ class LatencyTable:
     def _read(self) -> None:
         values = read_json(self.path)
         if not isinstance(values, dict) or values.get("format") != _FORMAT:
-            raise InputError(f"{self.path}: holds no inference times ({_FORMAT})")
+            raise InputError(f"{self.path}: is not a file of inference times ({_FORMAT})")
         self._entries = list(values["entries"])
         for number, entry in enumerate(self._entries):
             where = f"{self.path}: entry {number}"
@@ -95,17 +96,17 @@ def measure_latencies(
     communicator: Communicator,
     stop_requested: Callable[[], bool],
 ) -> Optional[Dict[Architecture, float]]:
-    """Inference times from a file, after rank 0 has measured those that it lacks.
+    """Return inference times from a file, after rank 0 has measured the missing ones.
 
     Args:
-        path: of the file; see `LatencyTable`.
-        gauge: measures an architecture, while the other ranks wait.
-        architectures: whose times are wanted.
-        communicator: the ranks, all of which call this.
+        path: the file; see `LatencyTable`.
+        gauge: measures an architecture on rank 0 while the other ranks wait.
+        architectures: the architectures to measure.
+        communicator: the ranks; all of them call this function.
         stop_requested: whether to stop before the next architecture.
 
     Returns:
-        Seconds a sequence of all architectures; None when stopped before the end.
+        Seconds per sequence of all architectures; None when stopped before the end.
     """
 
     def measure() -> bool:
@@ -129,7 +130,7 @@ def measure_latencies(
 
 
 def describe_conditions(conditions: Mapping[str, Any]) -> str:
-    """How inference was timed, in words.
+    """Return the conditions of a timing as text.
 
     >>> describe_conditions({"engine": "openvino 2024.6.0", "precision": "fp32", "threads": 1,
     ...                      "device": "cpu(0)", "batch": 1, "length": 128, "repeats": 5})

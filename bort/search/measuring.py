@@ -1,4 +1,4 @@
-"""Measures the rounds of a search on several ranks, and keeps every result on disk."""
+"""The measuring of a search's rounds on several ranks, with every result kept on disk."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from bort.search.surrogates import ErrorModel, Trial, check_error
 from bort.storage.shared_work import share_work
 
 MeasureTimes = Callable[[Sequence[Architecture]], Optional[Dict[Architecture, float]]]
-"""Returns î of all architectures, on every rank; None when stopped."""
+"""Returns î of all architectures on every rank, or None when stopped."""
 
 
 class SharedMeasurements:
-    """Implements `bort.search.driver.Measure` for ranks that share a folder.
+    """An implementation of `bort.search.driver.Measure` for ranks that share a folder.
 
-    Times come first. Then the ranks share the trials of which no result is kept, and each result is
-    appended to a rank's own file as it is found. So a search that was stopped or killed repeats no
-    finished trial.
+    A round measures latencies first. Then the ranks share the trials that have no result on disk,
+    and each rank appends every result to its own file at once. A search that was stopped or killed
+    therefore repeats no finished trial.
 
     Args:
-        folder: of the search.
-        communicator: the ranks, each of which measures the same rounds.
+        folder: the folder of the search.
+        communicator: the ranks; all of them measure the same rounds.
         maximum_point: T.
         times: measures î.
-        errors: makes the model of ê; called in rounds in which this rank has a trial to make.
-        total: trials of the whole search, at most, for the progress.
+        errors: builds the model of ê; called only when this rank has a trial to run.
+        total: the largest number of trials of the search, for the progress bar.
         stop_requested: whether to stop before the next trial.
     """
 
@@ -57,11 +57,11 @@ class SharedMeasurements:
         self._stop_requested = stop_requested
 
     def __call__(self, trials: Sequence[Trial]) -> Optional[RoundResults]:
-        """See `Measure`.
+        """Measure a round; see `Measure`.
 
         Raises:
-            InputError: an error that is not above 0, a kept result that is damaged.
-            WorkError: a training that runs into numbers that are not finite, a full disk.
+            InputError: an error is not finite and above 0, or a stored result is damaged.
+            WorkError: the loss of a training is not finite, or a file cannot be written.
         """
         candidates = dict.fromkeys(trial.architecture for trial in trials)
         times = self._times([*candidates, self._maximum_point])
@@ -73,14 +73,14 @@ class SharedMeasurements:
     def _measure_errors(
         self, trials: Sequence[Trial], times: Mapping[Architecture, float]
     ) -> Optional[Dict[Trial, float]]:
-        """ê of all trials, measured where it is missing; None when stopped."""
+        """Return ê of all trials after measuring the missing ones; None when stopped."""
         chief, shown = self._communicator.rank == 0, len(self._store.load())
         progress = Progress(self._total, "trials", unit="trial", done=shown, enabled=chief)
         model: Optional[ErrorModel] = None
 
         def measure(trial: Trial) -> float:
             nonlocal model
-            if model is None:  # made by the first trial, so that a finished search opens nothing
+            if model is None:  # built by the first trial, so a finished search loads no data
                 model = self._errors()
             return check_error(model.error(trial), trial)
 
@@ -106,7 +106,7 @@ class SharedMeasurements:
     def _best(
         self, errors: Mapping[Trial, float], times: Mapping[Architecture, float]
     ) -> Dict[str, float]:
-        """W and sizes of the best candidate of this round so far."""
+        """Return W and the sizes of the best candidate of this round so far."""
         here = {trial: error for trial, error in errors.items() if trial.architecture in times}
         rows = measured_candidates(here, times, self._maximum_point)
         best = max(rows, key=lambda row: row.w or 0.0)
@@ -121,6 +121,6 @@ class SharedMeasurements:
 
 
 def shuffled(trials: Sequence[Trial]) -> List[Trial]:
-    """The trials in a fixed random order: large and small candidates mix, so the ETA holds."""
+    """Return the trials in a fixed random order, which mixes sizes and keeps the ETA accurate."""
     order = np.random.default_rng(0).permutation(len(trials))
     return [trials[index] for index in order]

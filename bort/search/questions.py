@@ -1,4 +1,4 @@
-"""What every candidate of a search is asked: the same batches under the same masks."""
+"""The training and held-out batches of a search, the same for every candidate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bort.text.masking import EVALUATION_EPOCH, Masking
 from bort.text.padding import rounded_up
 from bort.text.vocabulary import Vocabulary
 
-_LEAST_PARTS = 16  # so that a few ranks share even a small cache evenly
+_LEAST_PARTS = 16  # enough for a few ranks to share even a small cache evenly
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class SearchText:
 
     Attributes:
         train: examples that candidates are trained on.
-        held_out: examples that their error is taken on.
-        vocabulary: of both.
+        held_out: examples that their error is measured on.
+        vocabulary: the vocabulary of both.
     """
 
     train: ExampleSource
@@ -41,23 +41,23 @@ class SearchText:
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest example, rounded up to 8: what rows are padded to."""
+        """The length in tokens that rows are padded to: the longest example, rounded up to 8."""
         longest = max(int(np.max(source.lengths)) for source in (self.train, self.held_out))
         return rounded_up(longest)
 
 
 class SearchQuestions:
-    """The s training batches and the held-out batches of a search, and T's answers to them.
+    """The s training batches and the held-out batches of a search, with T's answers to them.
 
-    Training batches are those of the first s steps of a pre-training run with the same seed and
-    batch size on one rank. Held-out examples are spread evenly over the held-out text.
+    The training batches are those of the first s steps of a pre-training run on one rank with the
+    same seed and batch size. The held-out examples are spread evenly over the held-out text.
 
     Args:
-        config: seed, steps, batch size, masking.
-        text: where examples come from.
+        config: seed, steps, batch size and masking.
+        text: the source of the examples.
 
     Raises:
-        InputError: for fewer examples than one batch.
+        InputError: there are fewer examples than one batch needs.
     """
 
     def __init__(self, config: SearchConfig, text: SearchText) -> None:
@@ -75,17 +75,17 @@ class SearchQuestions:
         self._held_out = self._held_out_ids()
 
     def train_batches(self) -> List[MaskedBatch]:
-        """One batch a step."""
+        """Return the training batches, one per step."""
         return [self._batch(step.epoch, step.part(0, 1)) for step in self._steps]
 
     def held_out_batches(self) -> List[MaskedBatch]:
-        """The batches that errors are taken on."""
+        """Return the batches that errors are measured on."""
         return [self._batch(EVALUATION_EPOCH, ids) for ids in self._held_out]
 
     def cache_fields(self) -> Dict[str, Any]:
-        """The fields of a cache's key that depend neither on the teacher nor on the steps.
+        """Return the fields of a cache key that depend neither on the teacher nor on the steps.
 
-        A cache that was filled for more steps serves a shorter search.
+        A shorter search can use a cache that was filled for more steps.
         """
         config, text = self._config, self._text
         policy = config.masks.policy
@@ -108,15 +108,15 @@ class SearchQuestions:
         }
 
     def is_complete(self, folder: Path) -> bool:
-        """Whether `folder` holds T's answers to all questions.
+        """Return whether `folder` holds T's answers for all batches.
 
         Raises:
-            InputError: it holds the answers to other ones.
+            InputError: it holds answers for other examples.
         """
         if not CACHE_FORMAT.is_in(folder):
             return False
         if not self.open(folder)[0].covers(self._rows()):
-            raise InputError(f"{folder}: holds the answers to other examples; name another folder")
+            raise InputError(f"{folder}: holds answers for other examples; choose another folder")
         return True
 
     def fill(
@@ -126,29 +126,32 @@ class SearchQuestions:
         communicator: Communicator,
         stop_requested: Callable[[], bool],
     ) -> bool:
-        """Ask T about everything that is not in `folder` yet; see `fill_cache`.
+        """Compute T's answers that are not in `folder` yet; see `fill_cache`.
 
         Args:
-            folder: of the cache.
+            folder: the folder of the cache.
             teacher: T.
             communicator: the ranks that share the work.
-            stop_requested: asked now and then.
+            stop_requested: whether to stop; called regularly.
 
         Returns:
             Whether the cache is complete; False after a stop.
+
+        Raises:
+            InputError: the examples are longer than T takes, or the cache is another teacher's.
         """
         longest = teacher.architecture.maximum_length
         if self.length > longest:
             raise InputError(
-                f"the examples are up to {self.length} tokens long, the teacher takes {longest} "
-                "(--max_seq_length of the data)"
+                f"the examples are up to {self.length} tokens long, the teacher takes at most "
+                f"{longest} (see --max_seq_length of the data)"
             )
         if on_rank_0(communicator, lambda: self.is_complete(folder)):
             answered_by = self.open(folder)[0].key.teacher
             if answered_by != teacher.fingerprint:
                 raise InputError(
-                    f"{folder}: teacher is {answered_by[:12]}, {teacher.fingerprint[:12]} is "
-                    "asked for (a cache holds the answers of one teacher)"
+                    f"{folder}: teacher is {answered_by[:12]}, this search uses "
+                    f"{teacher.fingerprint[:12]} (a cache holds the answers of one teacher)"
                 )
             return True
         rows, size = self._rows(), self._config.batch_size
@@ -175,10 +178,10 @@ class SearchQuestions:
         return complete
 
     def open(self, folder: Path) -> Tuple[TeacherCache, TeacherCache]:
-        """T's answers for training (at the temperature of the objective) and for errors (at 1).
+        """Open T's answers for training (at the objective's temperature) and for errors (at 1).
 
         Raises:
-            InputError: another cache, or a damaged one.
+            InputError: the cache does not belong to this search, or is damaged.
         """
         expected = self.cache_fields()
         objective = TeacherCache.open(
@@ -191,7 +194,7 @@ class SearchQuestions:
         return make_batch(source, example_ids, epoch, self.length, self._masking)
 
     def _rows(self) -> np.ndarray:
-        """(epoch, example) of every question, ascending: int64 (n, 2)."""
+        """Return (epoch, example) of every row, ascending: int64 (n, 2)."""
         rows = {(step.epoch, int(i)) for step in self._steps for i in step.example_ids}
         rows |= {(EVALUATION_EPOCH, int(i)) for ids in self._held_out for i in ids if i >= 0}
         return np.array(sorted(rows), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""From measurements to the ranked table of a search, and what to make of it."""
+"""The ranking of measured candidates by W, and the result of a search."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from bort.search.w_coefficient import rank_correlation, smallness, w_coefficient
 
 @dataclass(frozen=True)
 class MeasuredCandidate:
-    """What was measured of a candidate with one θ.
+    """Measurements of a candidate with one θ.
 
     Attributes:
         architecture: f.
         hyperparameters: θ.
         parameters: p(f).
         latency: i(f), in the unit of the search.
-        error: ê(f, θ), mean over seeds.
+        error: ê(f, θ), the mean over seeds.
         error_spread: sample standard deviation of ê over seeds; None with one seed.
-        w: W(f, T), from the mean error; None where W is not defined.
-        w_spread: sample standard deviation over seeds of W; None with one seed or without W.
+        w: W(f, T), computed from the mean error; None where W is not defined.
+        w_spread: sample standard deviation of W over seeds; None with one seed or without W.
     """
 
     architecture: Architecture
@@ -54,10 +54,11 @@ class MeasuredCandidate:
 
 @dataclass(frozen=True)
 class RankedCandidate(MeasuredCandidate):
-    """One row of the table.
+    """A measured candidate, with its place on the Pareto front.
 
     Attributes:
-        on_front: no candidate is at least as small, as fast and as close to T, and better in one.
+        on_front: whether no other candidate is at least as small, fast and close to T, and better
+            in one of the three.
     """
 
     on_front: bool
@@ -69,15 +70,15 @@ class RankedCandidate(MeasuredCandidate):
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        ranking: best W first; candidates without a W last, by parameter count.
+        ranking: candidates, best W first; those without a W come last, by parameter count.
         maximum_point: T.
         maximum_parameters: p(T).
         maximum_latency: i(T).
         size_correlation: Spearman's rank correlation of W with (1 − p)(1 − i), the part of W that
-            no training enters; near 1 the error surrogate told nothing. None if not defined.
+            needs no training. Near 1 the error surrogate had no influence. None if not defined.
     """
 
     ranking: Tuple[RankedCandidate, ...]
@@ -88,13 +89,13 @@ class SearchResult:
 
     @property
     def best(self) -> Optional[RankedCandidate]:
-        """The first candidate that has a W."""
+        """The candidate with the highest W; None if no candidate has a W."""
         first = self.ranking[0] if self.ranking else None
         return first if first is not None and first.w is not None else None
 
     @property
     def best_is_smallest(self) -> bool:
-        """Whether the pick has the largest (1 − p)(1 − i) of all: the error changed nothing."""
+        """Whether the best candidate also has the largest (1 − p)(1 − i): size alone decided."""
         best = self.best
         return (
             best is not None
@@ -103,17 +104,17 @@ class SearchResult:
         )
 
     def smallness_of(self, row: RankedCandidate) -> float:
-        """(1 − p/p(T)) · (1 − i/i(T)) of a row; negative numbers count as 0."""
+        """Return (1 − p/p(T)) · (1 − i/i(T)) of a row; 0 if a factor is not positive."""
         if row.parameters >= self.maximum_parameters or row.latency >= self.maximum_latency:
             return 0.0
         return smallness(row.parameters, row.latency, self.maximum_parameters, self.maximum_latency)
 
     def as_dict(self) -> Dict[str, Any]:
-        """JSON-ready values: the summary with all rows."""
+        """Return the ranking and the summary as JSON-ready values."""
         return {"ranking": [row.as_dict() for row in self.ranking], **self.summary()}
 
     def summary(self) -> Dict[str, Any]:
-        """JSON-ready values without the ranking."""
+        """Return the result without the ranking as JSON-ready values."""
         return {
             "best": None if self.best is None else self.best.as_dict(),
             "best_is_smallest": self.best_is_smallest,
@@ -131,10 +132,10 @@ def measured_candidates(
     latencies: Mapping[Architecture, float],
     maximum_point: Architecture,
 ) -> List[MeasuredCandidate]:
-    """W of every measured (candidate, θ), in the order in which the errors name them first.
+    """Return W of every measured (candidate, θ), in the order of their first trial in `errors`.
 
     Args:
-        errors: ê of every trial; trials that differ only in the seed make one result.
+        errors: ê of every trial; trials that differ only in the seed are averaged.
         latencies: î of every candidate and of `maximum_point`.
         maximum_point: T.
 
@@ -166,9 +167,9 @@ def rank_candidates(
     latencies: Mapping[Architecture, float],
     maximum_point: Architecture,
 ) -> SearchResult:
-    """The measured candidates in the order of their W; arguments as in `measured_candidates`.
+    """Return the measured candidates ranked by W; arguments as in `measured_candidates`.
 
-    Equal W are ordered by parameter count, latency, D, A, H, I and then by θ in the order given.
+    Ties are broken by parameter count, latency, D, A, H, I, and then by the order of Θ.
 
     Raises:
         InputError: when a latency is missing.
@@ -196,7 +197,9 @@ def rank_candidates(
 
 
 def pareto_front(points: Sequence[Tuple[float, ...]]) -> List[bool]:
-    """Which points no other point is at least as low as in every number, and lower in one.
+    """Return for each point whether it is on the Pareto front (lower is better).
+
+    A point is on the front if no other point is at most as high in every number and lower in one.
 
     >>> pareto_front([(1, 5), (2, 3), (3, 4)])
     [True, True, False]

@@ -1,4 +1,4 @@
-"""Which architectures a search may choose from."""
+"""The search space: the architectures that a search may choose from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AXES = ("depths", "heads", "hiddens", "intermediates")
 
 
 class Exclusion(NamedTuple):
-    """A combination that is no candidate: D, A, H, I, and why."""
+    """A combination of D, A, H, I that is not a valid candidate, and the reason."""
 
     depth: int
     heads: int
@@ -28,7 +28,7 @@ class Exclusion(NamedTuple):
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """All combinations of depths, heads, hidden and intermediate sizes that make an architecture.
+    """All valid combinations of depths, heads, hidden sizes and intermediate sizes.
 
     Source: Ξ of arXiv 2010.10499, section 3.1; the weak property is that of arXiv 2010.08512.
 
@@ -38,12 +38,12 @@ class SearchSpace:
         hiddens: values of H, ascending.
         intermediates: values of I, ascending.
         vocabulary_size: V of every candidate.
-        maximum_length: S of every candidate, tokens.
-        even_depth: drop odd depths, as the weak property wants blocks in pairs.
+        maximum_length: S of every candidate, in tokens.
+        even_depth: drop odd depths, because the weak property needs blocks in pairs.
 
     Raises:
-        InputError: for an axis that is empty, repeats a value or holds something else than
-            positive integers, and for a space without a single candidate.
+        InputError: an axis is empty, repeats a value or holds anything but positive integers, or
+            the space has no valid candidate.
 
     >>> len(PAPER_SPACE), len(PAPER_SPACE.exclusions())
     (300, 60)
@@ -78,13 +78,13 @@ class SearchSpace:
         return len(self.candidates())
 
     def candidates(self) -> List[Architecture]:
-        """Every valid architecture once, ordered by D, A, H, I."""
+        """Return every valid architecture, ordered by D, A, H, I."""
         return [
             self._build(sizes) for sizes in self._combinations() if self._reason(*sizes) is None
         ]
 
     def exclusions(self) -> List[Exclusion]:
-        """Every combination that is not valid, with the reason."""
+        """Return every combination that is not valid, with the reason."""
         found = []
         for sizes in self._combinations():
             reason = self._reason(*sizes)
@@ -100,10 +100,10 @@ class SearchSpace:
         return inside and self._reason(*sizes) is None and self._build(sizes) == architecture
 
     def sample(self, count: int, generator: np.random.Generator) -> List[Architecture]:
-        """`count` different candidates, each set of them as likely as any other.
+        """Return `count` different candidates, drawn uniformly.
 
         Raises:
-            InputError: for less than one, or more than there are.
+            InputError: `count` is below 1 or above the number of candidates.
         """
         candidates = self.candidates()
         if not 1 <= count <= len(candidates):
@@ -111,13 +111,12 @@ class SearchSpace:
         return [candidates[i] for i in generator.permutation(len(candidates))[:count]]
 
     def neighbours(self, architecture: Architecture) -> List[Architecture]:
-        """Valid candidates one step away: one of D, A, H, I moved to the next value of its axis.
+        """Return the candidates that differ in one of D, A, H, I by one step along its axis.
 
-        Values that lead to an invalid combination are passed over, so that the next valid one is
-        a neighbour.
+        Values that lead to an invalid combination are skipped: the next valid one is the neighbour.
 
         Raises:
-            InputError: for an architecture that is not in the space.
+            InputError: the architecture is not in the space.
         """
         if architecture not in self:
             raise InputError(f"{architecture} is not in the search space")
@@ -135,9 +134,9 @@ class SearchSpace:
         return found
 
     def maximum_point(self) -> Architecture:
-        """The candidate with the most parameters and, among those, the most multiply-adds.
+        """Return the candidate with the most parameters and, among those, the most multiply-adds.
 
-        A search usually takes a trained network outside of the space as its maximum point T.
+        A search usually takes a trained network outside the space as its maximum point T.
         """
         return max(
             self.candidates(),
@@ -145,20 +144,20 @@ class SearchSpace:
         )
 
     def weak_property_warnings(self, length: int) -> List[str]:
-        """Where the guarantee of the approximation scheme does not hold.
+        """Return warnings where the guarantee of the approximation scheme does not hold.
 
         A space has the weak AB^nC property if every intermediate block B (an encoder layer) has at
         least the parameters and the inference time (here multiply-adds) of the input layer A (the
         embeddings) and of the output layer C (the pooler).
 
-        Source: arXiv 2010.08512, definition of the AB^nC property. Assumption of ours: A is the
-        token and position embedding with its layer norm, C a dense layer of width H.
+        Source: arXiv 2010.08512, definition of the AB^nC property. Our assumption: A is the token
+        and position embedding with its layer norm, C is a dense layer of width H.
 
         Args:
-            length: tokens a sequence, for the multiply-adds.
+            length: tokens per sequence, for the multiply-adds.
 
         Returns:
-            One line a breach with its worst case; empty if the property holds.
+            One line per violation with its worst case; empty if the property holds.
         """
         worst: Dict[str, Tuple[float, str]] = {}
         for architecture in self.candidates():
@@ -167,22 +166,22 @@ class SearchSpace:
                 if ratio > 1 and ratio > worst.get(title, (1.0, ""))[0]:
                     worst[title] = (ratio, f"{layer:,} against {block:,} in {architecture}")
         return [
-            f"{title} has up to {ratio:.1f} times that of an encoder layer ({example}): "
-            "the weak property does not hold, nor does the guarantee of the scheme"
+            f"{title} is up to {ratio:.1f} times that of an encoder layer ({example}): "
+            "the weak property does not hold, so the scheme gives no guarantee"
             for title, (ratio, example) in worst.items()
         ]
 
     def as_dict(self) -> Dict[str, Any]:
-        """The fields as a dictionary that `from_dict` takes back."""
+        """Return the fields as a dictionary that `from_dict` accepts."""
         values = dataclasses.asdict(self)
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "search space") -> SearchSpace:
-        """Build from a mapping of field names.
+        """Build a space from a mapping of field names to values.
 
         Raises:
-            InputError: for unknown, missing or bad fields; `source` names the origin.
+            InputError: a field is unknown, missing or bad; `source` names the origin.
         """
         known = [field.name for field in dataclasses.fields(cls)]
         for name in values:
@@ -222,7 +221,7 @@ def read_space(path: PathLike) -> SearchSpace:
     """
     values = read_json(path)
     if not isinstance(values, dict):
-        raise InputError(f"{path}: holds no search space (a JSON object is expected)")
+        raise InputError(f"{path}: is not a search space, allowed is a JSON object")
     return SearchSpace.from_dict(values, str(path))
 
 
@@ -247,7 +246,7 @@ def _checked_axis(axis: str, values: Any) -> Tuple[int, ...]:
 
 
 def _layer_costs(architecture: Architecture, length: int) -> List[Tuple[str, int, int]]:
-    """(what, cost of the input or output layer, cost of one encoder layer)."""
+    """Return (title, cost of the input or output layer, cost of one encoder layer) triples."""
     hidden = architecture.hidden
     one = architecture.replace(depth=1)
     embedding = hidden * (architecture.vocabulary_size + architecture.maximum_length + 2)

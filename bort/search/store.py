@@ -1,4 +1,4 @@
-"""Results of trials on disk: each appended durably as it is found, one file a rank."""
+"""Results of trials on disk, one append-only file per rank."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from bort.storage.result_store import ResultStore
 
 
 class TrialStore:
-    """The results of a search in its folder, `results-rank<n>.jsonl`.
+    """The results of a search in its folder, in files `results-rank<n>.jsonl`.
 
-    A line is one trial: the fields of `Trial` and `error`. A line that a kill left unfinished is
-    dropped, when it is the last of its file.
+    A line is one trial: the fields of `Trial` and `error`. An unfinished last line, which a killed
+    process leaves, is dropped.
 
     Args:
-        folder: of the search.
-        rank: whose file `append` writes.
+        folder: the folder of the search.
+        rank: the rank whose file `append` writes.
     """
 
     def __init__(self, folder: Path, rank: int) -> None:
         self._store = ResultStore(folder, rank)
 
     def append(self, trial: Trial, error: float) -> None:
-        """Write one result and wait until it is on the disk.
+        """Append one result and wait until it is on disk.
 
         Raises:
-            WorkError: when the disk refuses.
+            WorkError: the file cannot be written.
         """
         self._store.append({**trial.as_dict(), "error": error})
 
     def load(self) -> Dict[Trial, float]:
-        """Results of all ranks. A trial that was measured twice keeps its first result.
+        """Return the results of all ranks; of a trial that was measured twice, the first result.
 
         Raises:
-            InputError: for a line that is no result; names file and line.
+            InputError: a line is not a result; names file and line.
         """
         found: Dict[Trial, float] = {}
         for where, record in self._store.records():

@@ -1,4 +1,4 @@
-"""Search strategies: objects that are asked for candidates and told what was measured."""
+"""Search strategies: objects that propose candidates and receive their measurements."""
 
 from __future__ import annotations
 
@@ -14,60 +14,60 @@ from bort.search.space import SearchSpace
 
 
 class SearchStrategy(Protocol):
-    """Chooses the candidates of a search, in one round or several.
+    """A strategy that chooses the candidates of a search, in one or more rounds.
 
     `ask` and `tell` are called in turn until `ask` returns no candidate. A strategy is
-    deterministic: it draws only from a generator that it was given, so the same results always
-    lead to the same questions. That keeps ranks in step, each of which asks a strategy of its own,
-    and it lets a search resume: the kept results are told again, round by round.
+    deterministic: it draws only from the generator that it was given, so the same results always
+    lead to the same candidates. This keeps ranks in step, since each rank runs its own strategy.
+    It also lets a search resume: the strategy is told the stored results again, round by round.
 
     Attributes:
-        budget: the most candidates that the strategy asks for in all.
+        budget: the largest number of candidates that the strategy asks for in total.
     """
 
     budget: int
 
     def ask(self) -> Sequence[Architecture]:
-        """Candidates of the next round, none of which was asked for before; empty at the end."""
+        """Return the candidates of the next round, all of them new; empty at the end."""
 
     def tell(self, results: Sequence[MeasuredCandidate]) -> None:
-        """Take the results of the last round, one for each candidate and θ."""
+        """Receive the results of the last round, one for each candidate and θ."""
 
 
 class _OneRound:
-    """Asks for a fixed list of candidates."""
+    """A strategy that asks for a fixed list of candidates in one round."""
 
     def __init__(self, candidates: Sequence[Architecture]) -> None:
         self._left = list(candidates)
         self.budget = len(self._left)
 
     def ask(self) -> Sequence[Architecture]:
-        """See `SearchStrategy`."""
+        """Return the whole list the first time, then nothing."""
         candidates, self._left = self._left, []
         return candidates
 
     def tell(self, results: Sequence[MeasuredCandidate]) -> None:
-        """Ignore the results: no question depends on them."""
+        """Ignore the results: the candidates do not depend on them."""
 
 
 class ApproximationScheme(_OneRound):
     """Every ε-th candidate of the space sorted by parameter count, from the first.
 
-    Where W of neighbours in that order differ by at most L, the best of these is at most L(ε − 1)
-    below the best W of the space: the best candidate is at most ε − 1 places behind one that is
-    measured.
+    The best candidate of the space is at most ε − 1 places behind a measured one. So if the W of
+    neighbours in that order differ by at most L, the best measured W is at most L(ε − 1) below the
+    best W of the space.
 
-    Source: arXiv 2010.08512, algorithm 1; arXiv 2010.10499, section 3. Choices of ours: the order
-    of ties (`sort_by_parameters`) and the first interval. Starting from the first candidate always
-    measures the smallest one; the largest is measured only if ε divides the number of candidates
-    less one.
+    Source: arXiv 2010.08512, algorithm 1; arXiv 2010.10499, section 3. Our choices: the order of
+    ties (`sort_by_parameters`) and the start. The scheme starts from the first candidate, so it
+    always measures the smallest one. It measures the largest one only if ε divides the number of
+    candidates minus one.
 
     Args:
         space: Ξ.
-        epsilon: ε, the interval size, 1 to the number of candidates.
+        epsilon: ε, the interval size, from 1 to the number of candidates.
 
     Raises:
-        InputError: for ε out of range.
+        InputError: ε is out of range.
 
     >>> from bort.search.space import PAPER_SPACE
     >>> len(ApproximationScheme(PAPER_SPACE, 6).ask())
@@ -95,15 +95,15 @@ class ExhaustiveSearch(ApproximationScheme):
 
 
 class RandomSearch(_OneRound):
-    """Different candidates drawn evenly from the space: the baseline of every other strategy.
+    """Different candidates drawn uniformly from the space: a baseline for other strategies.
 
     Args:
         space: Ξ.
-        count: number of candidates, 1 to all of them.
-        generator: source of the draw.
+        count: number of candidates, from 1 to the size of the space.
+        generator: random generator of the draw.
 
     Raises:
-        InputError: for a count out of range.
+        InputError: the count is out of range.
     """
 
     def __init__(self, space: SearchSpace, count: int, generator: np.random.Generator) -> None:
@@ -111,10 +111,10 @@ class RandomSearch(_OneRound):
 
 
 def sort_by_parameters(architectures: Sequence[Architecture]) -> List[Architecture]:
-    """Architectures in ascending order of parameter count, ties by D, A, H, I.
+    """Return architectures in ascending order of parameter count, ties by D, A, H, I.
 
-    Heads never change the count, so ties are the rule. The order of ties is our choice: the paper
-    states none.
+    Ties are common, because the number of heads does not change the count. The order of ties is
+    our choice; the paper states none.
     """
     return sorted(
         architectures,
@@ -132,9 +132,9 @@ _STRATEGIES: Dict[str, Callable[[SearchConfig, SearchSpace], SearchStrategy]] = 
 
 
 def build_strategy(config: SearchConfig, space: SearchSpace) -> SearchStrategy:
-    """The strategy that the settings name, ready to be asked.
+    """Return a new instance of the strategy that the settings name.
 
     Raises:
-        InputError: for a setting of the strategy that does not fit the space.
+        InputError: a setting of the strategy does not fit the space.
     """
     return _STRATEGIES[config.strategy](config, space)

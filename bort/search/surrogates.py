@@ -1,4 +1,4 @@
-"""What the search asks of networks: two small protocols, and what they are asked about."""
+"""Protocols of the error and latency surrogates, and the trials that they measure."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ OPTIMIZERS = ("sgd", "bertadam")
 
 @dataclass(frozen=True)
 class Hyperparameters(Config):
-    """One element θ of Θ: how a candidate is trained for its few steps.
+    """One element θ of Θ: the hyperparameters of a candidate's short training.
 
-    Assumption: arXiv 2010.10499 names SGD, clipping, warm-up and a single set, but no number; the
-    numbers here are ours. Batch size and length belong to the search as a whole, because all
-    candidates are asked the same questions.
+    Assumption: arXiv 2010.10499 names SGD, clipping, warm-up and a single set, but no values; the
+    values here are ours. Batch size and length are settings of the whole search, because all
+    candidates see the same batches.
     """
 
-    optimizer: str = setting("sgd", "how weights are updated", choices=OPTIMIZERS)
+    optimizer: str = setting("sgd", "optimizer", choices=OPTIMIZERS)
     lr: float = setting(0.5, "peak learning rate", above=0.0)
-    clip: float = setting(1.0, "largest global norm of the gradient", above=0.0)
+    clip: float = setting(1.0, "maximum global norm of the gradient", above=0.0)
     warmup_ratio: float = setting(
         0.1, "share of the steps in which the learning rate rises", minimum=0.0, maximum=1.0
     )
-    weight_decay: float = setting(0.0, "decay of the weights a step, times lr", minimum=0.0)
+    weight_decay: float = setting(0.0, "weight decay per step, multiplied by lr", minimum=0.0)
 
     def __str__(self) -> str:
         return ", ".join(f"{f.name}={getattr(self, f.name)}" for f in dataclasses.fields(self))
@@ -37,12 +37,12 @@ class Hyperparameters(Config):
 
 @dataclass(frozen=True)
 class Trial:
-    """One thing to measure: a candidate, trained with one θ from one seed.
+    """One measurement to make: a candidate, trained with one θ from one seed.
 
     Attributes:
         architecture: the candidate f.
         hyperparameters: θ.
-        seed: of its initial weights.
+        seed: seed of its initial weights.
     """
 
     architecture: Architecture
@@ -50,7 +50,7 @@ class Trial:
     seed: int
 
     def as_dict(self) -> Dict[str, Any]:
-        """JSON-ready values that `from_dict` takes back."""
+        """Return JSON-ready values that `from_dict` accepts."""
         return {
             "architecture": self.architecture.as_dict(),
             "hyperparameters": self.hyperparameters.as_dict(),
@@ -59,10 +59,10 @@ class Trial:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str) -> Trial:
-        """Build from what `as_dict` gave.
+        """Build a trial from the values that `as_dict` returns.
 
         Raises:
-            InputError: for a missing or bad field; `source` names the origin.
+            InputError: a field is missing or bad; `source` names the origin.
         """
         try:
             return cls(
@@ -71,37 +71,37 @@ class Trial:
                 int(values["seed"]),
             )
         except (KeyError, TypeError) as error:
-            raise InputError(f"{source}: does not describe a trial: {error!r}") from error
+            raise InputError(f"{source}: is not a trial: {error!r}") from error
 
 
 class ErrorModel(Protocol):
-    """Tells how far a candidate is from the maximum point after a short training."""
+    """The error surrogate: how far a candidate is from T after a short training."""
 
     def error(self, trial: Trial) -> float:
-        """ê(f, θ), finite and above 0; the same trial always gives the same number."""
+        """Return ê(f, θ), finite and above 0; the same trial always gives the same number."""
 
 
 class LatencyModel(Protocol):
-    """Tells how long inference takes.
+    """The latency of a candidate's inference.
 
     Attributes:
-        unit: of what `latency` returns, for tables: `s`, `multiply-adds`.
+        unit: unit of the values that `latency` returns, for tables: `s` or `multiply-adds`.
     """
 
     unit: str
 
     def latency(self, architecture: Architecture) -> float:
-        """î(f), above 0; the same for the same architecture throughout a search."""
+        """Return î(f), above 0; the same for the same architecture throughout a search."""
 
 
 class MultiplyAddLatency:
-    """î as the step-count polynomial of a forward pass: exact, and the same on every machine.
+    """î as the number of multiply-adds of a forward pass: exact, and the same on every machine.
 
-    Source: arXiv 2010.08512, lemma 2 (reconstructed): `D(4H² + 2HI + 2SH) + H²` a token, without
-    the `H²` here (a pooler runs once a sequence). Heads drop out.
+    Source: arXiv 2010.08512, lemma 2 (reconstructed): `D(4H² + 2HI + 2SH) + H²` per token. The
+    `H²` is left out here, because a pooler runs once per sequence. The number of heads cancels.
 
     Args:
-        length: tokens a sequence.
+        length: tokens per sequence.
 
     >>> MultiplyAddLatency(128).latency(Architecture(4, 8, 1024, 768)) / 128
     24117248.0
@@ -113,15 +113,15 @@ class MultiplyAddLatency:
         self.length = length
 
     def latency(self, architecture: Architecture) -> float:
-        """Multiply-adds of one sequence."""
+        """Return the multiply-adds of one sequence."""
         return float(self.length * architecture.multiply_adds_per_token(self.length))
 
 
 def check_error(value: float, trial: Trial) -> float:
-    """A measured error as it must be.
+    """Return a measured error after checking it.
 
     Raises:
-        InputError: when it is not finite and above 0; names the trial.
+        InputError: the error is not finite and above 0; names the trial.
     """
     if not math.isfinite(value) or value <= 0:
         raise InputError(

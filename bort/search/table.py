@@ -1,4 +1,4 @@
-"""The ranked candidates as text for the screen and as CSV."""
+"""The ranking of a search as a text table and as CSV."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLUMNS = (
 
 
 def as_csv(result: SearchResult) -> str:
-    """One line a candidate, best first, under a header; empty fields where nothing is defined."""
+    """Return the ranking as CSV, one line per candidate; undefined values are empty fields."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -34,13 +34,13 @@ def as_text(
     rows: Optional[int] = 20,
     timed_on: Optional[str] = None,
 ) -> str:
-    """The table of arXiv 2010.10499 (Table 1), best first, T last, and what to make of it.
+    """Return the ranking in the form of arXiv 2010.10499, Table 1, followed by a verdict.
 
     Args:
-        result: what a search found.
-        unit: of the latencies.
-        rows: candidates shown at most; None shows all.
-        timed_on: how the latencies were measured, for the title; None for no title.
+        result: the result of a search.
+        unit: unit of the latencies.
+        rows: maximum number of candidates to show; None shows all.
+        timed_on: measuring conditions of the latencies, for the title; None for no title.
     """
     several = len({row.hyperparameters for row in result.ranking}) > 1
     lines = [["", "<D, A, H, I>", "parameters", _latency_title(unit), "error", "W", ""]]
@@ -67,7 +67,7 @@ def as_text(
 
 
 def verdict(result: SearchResult) -> List[str]:
-    """How much of the ranking the error surrogate decided, in plain words."""
+    """Return lines that say how much the error surrogate influenced the ranking."""
     lines = []
     if result.size_correlation is not None:
         lines.append(

@@ -1,4 +1,4 @@
-"""The W-coefficient: how much smaller, faster and how close to the maximum point a candidate is."""
+"""The W-coefficient, which scores a candidate by its size, latency and error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def w_coefficient(
     maximum_parameters: float,
     maximum_latency: float,
 ) -> Optional[float]:
-    """W of a candidate f with respect to the maximum point T.
+    """Return W of a candidate f with respect to the maximum point T.
 
     `W(f, T) = (p(T) − p(f))/p(T) · (i(T) − i(f))/i(T) · 1/e(f)`
 
@@ -23,18 +23,18 @@ def w_coefficient(
 
     Args:
         parameters: p(f), above 0.
-        latency: i(f), above 0, in any unit that `maximum_latency` has too.
+        latency: i(f), above 0, in the unit of `maximum_latency`.
         error: e(f), above 0.
         maximum_parameters: p(T).
         maximum_latency: i(T).
 
     Returns:
-        W above 0, or None where W is not defined: two negative factors would make a large network
-        look good, so a candidate must be smaller than T in both p and i. W(T, T), which the formula
-        makes 0, is None too (the paper prints N/A).
+        W above 0, or None where W is not defined. A candidate must be smaller than T in both p and
+        i, because the product of two negative factors would make a large network look good.
+        W(T, T), for which the formula gives 0, is None too (the paper prints N/A).
 
     Raises:
-        InputError: for a number that is not finite and above 0.
+        InputError: a number is not finite and above 0.
 
     >>> w_coefficient(56.14, 0.308, 0.093, 355, 6.170)  # Bort in Table 1, printed as 8.6
     8.60...
@@ -64,7 +64,7 @@ def w_coefficient(
 def smallness(
     parameters: float, latency: float, maximum_parameters: float, maximum_latency: float
 ) -> float:
-    """`(1 − p/p(T)) · (1 − i/i(T))`: what is left of W when the error is the same for everybody.
+    """Return `(1 − p/p(T)) · (1 − i/i(T))`, the factor of W that does not depend on the error.
 
     >>> smallness(25, 1, 100, 4)
     0.5625
@@ -73,20 +73,26 @@ def smallness(
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> Optional[float]:
-    """Spearman's rank correlation, ties taking the mean of their ranks.
+    """Return Spearman's rank correlation; ties take the mean of their ranks.
 
     Args:
         first: (n,) numbers.
         second: (n,) numbers.
 
     Returns:
-        -1 to 1, or None for fewer than two points or a sequence of equal numbers.
+        A number from -1 to 1; None for fewer than two points or a sequence of equal numbers.
+
+    Raises:
+        InputError: the sequences differ in length.
 
     >>> rank_correlation([1, 2, 3], [10, 30, 20])
     0.5
     """
     if len(first) != len(second):
-        raise InputError(f"rank correlation of {len(first)} with {len(second)} numbers")
+        raise InputError(
+            f"rank correlation: first has {len(first)} numbers and second has {len(second)}, "
+            "allowed are as many"
+        )
     if min(len(set(first)), len(set(second))) < 2:
         return None
     from scipy.stats import spearmanr  # late: the package takes half a second to import

@@ -1,4 +1,4 @@
-"""Synthetic instances of the search: parameters, latency and error are known in advance."""
+"""Synthetic search instances with known parameters, latencies and errors."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MAXIMUM = Architecture(24, 16, 1024, 4096)
 
 
 def line(count: int) -> SearchSpace:
-    """A space in which every candidate has a parameter count of its own."""
+    """Return a space in which no two candidates have the same parameter count."""
     return SearchSpace((2,), (2,), (64,), tuple(range(1, count + 1)))
 
 
 class KnownLatency:
-    """The multiply-adds of the architecture, or what it is told."""
+    """A latency model that returns given values, and multiply-adds for other architectures."""
 
     unit = "units"
 
@@ -34,7 +34,7 @@ class KnownLatency:
 
 
 class KnownError:
-    """The error that gives every candidate the W that it is told; remembers what it was asked."""
+    """An error model that gives every candidate a chosen W and records the trials."""
 
     def __init__(
         self, w_of: Callable[[Architecture], float], latency: KnownLatency, maximum: Architecture
@@ -57,14 +57,14 @@ class KnownError:
 
 
 def planted(space: SearchSpace, values: List[float]) -> KnownError:
-    """Errors that give the candidates, in the order of the scheme, these W."""
+    """Return errors that give the candidates these W, in the order of the scheme."""
     order = sort_by_parameters(space.candidates())
     table = dict(zip(order, values))
     return KnownError(table.__getitem__, KnownLatency({}), MAXIMUM)
 
 
 class Climber:
-    """A strategy in rounds: from a random candidate it goes to the best neighbour while W grows."""
+    """A strategy with several rounds: hill climbing on W from a random candidate."""
 
     def __init__(self, space: SearchSpace, generator: np.random.Generator) -> None:
         self.budget = len(space)

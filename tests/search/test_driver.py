@@ -1,4 +1,4 @@
-"""Strategies driven to their end: brute force, the guarantee of the scheme, ties, rounds."""
+"""Tests of whole searches: brute force, the guarantee of the scheme, ties, several rounds."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_loss_is_at_most_l_times_epsilon_less_one(start, moves, epsilon):
 
 @pytest.mark.parametrize("epsilon", [2, 5, 6])
 def test_the_bound_is_nearly_reached(epsilon):
-    """W climbs by L to the end of the last interval, whose first candidate alone is measured."""
+    """W grows by L up to the end of the last interval, which is the worst case."""
     slope = 0.25
     values = [1.0 + slope * n for n in range(5 * epsilon)]
     space = line(len(values))
@@ -93,7 +93,7 @@ def test_candidates_that_are_not_smaller_and_faster_than_t_are_never_the_pick():
     result = fptas(space, middle, Same(), latency, epsilon=1)
     assert result.best is None
     assert [row.w for row in result.ranking] == [None, None, None]
-    # T = large: small is slower than T, middle as fast: neither has a W.
+    # T is large. Small is slower than T and middle is as fast as T, so neither has a W.
     assert fptas(space, large, Same(), latency, epsilon=1).best is None
     latency.values[large] = 2.0
     found = fptas(space, large, Same(), latency, epsilon=1)

@@ -1,4 +1,4 @@
-"""Inference times: a file that keeps them by machine, and ranks that share it."""
+"""Tests of the table of inference times and of the ranks that share it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_entries_without_a_precision_are_those_of_version_0_2_0_in_float32(tmp_p
 
 
 class Gauge:
-    """Measures by counting; remembers what it was asked."""
+    """A gauge that returns a counter and records the architectures."""
 
     unit = "s"
     conditions = CONDITIONS

@@ -1,4 +1,4 @@
-"""Rounds shared by ranks: same results as in one process, resumed, nothing measured twice."""
+"""Tests of shared measuring: the results of one process, resuming, nothing measured twice."""
 
 from __future__ import annotations
 

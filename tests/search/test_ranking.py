@@ -1,4 +1,4 @@
-"""Means and spreads over seeds, the front, what the ranking owes to size alone."""
+"""Tests of the ranking: means and spreads over seeds, the Pareto front, the influence of size."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_kinds_of_error_differ_by_a_shift_and_a_scale():
     assert found["cross_entropy"] == 3.0
     assert found["kl"] == 1.0
     assert found["chance"] == pytest.approx(1.0 / (4.605170185988092 - 2.0))
-    with pytest.raises(InputError, match="the teacher itself guesses evenly"):
+    with pytest.raises(InputError, match="the teacher's own guess is uniform"):
         error_from("chance", 1.0, 4.7, 100)
 
 

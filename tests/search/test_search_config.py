@@ -1,4 +1,4 @@
-"""Settings and files of a search."""
+"""Tests of the settings and files of a search."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_sets_of_hyperparameters_come_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", "holds no list"),
-        ("{}", "holds no list"),
+        ("[]", "is not a list"),
+        ("{}", "is not a list"),
         ("[3]", "set 0 is 3"),
         ('[{"lr": 0.1}, {"rate": 1}]', "set 1: unknown setting 'rate'"),
         ('[{"lr": -1}]', "set 0: lr is -1.0"),

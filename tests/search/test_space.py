@@ -1,4 +1,4 @@
-"""The search space: counts of the paper, reasons, sampling, moves, the weak property."""
+"""Tests of the search space: the paper's counts, exclusions, sampling, neighbours, warnings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_space_of_the_paper_has_300_of_360():
     assert len(PAPER_SPACE.candidates()) == 300
     excluded = PAPER_SPACE.exclusions()
     assert len(excluded) == 60
-    # 12 heads divide 768 alone: 6 depths x 2 widths x 5 intermediate sizes
+    # 12 heads divide only 768: 6 depths x 2 widths x 5 intermediate sizes are excluded
     assert {(e.heads, e.hidden) for e in excluded} == {(12, 512), (12, 1024)}
     assert all(f"12 heads do not divide {e.hidden}" == e.reason for e in excluded)
 
@@ -150,5 +150,5 @@ def test_a_file_without_an_axis_or_an_object_is_refused(tmp_path):
     with pytest.raises(InputError, match="field 'intermediates' is missing"):
         read_space(path)
     path.write_text("[1]")
-    with pytest.raises(InputError, match="holds no search space"):
+    with pytest.raises(InputError, match="is not a search space"):
         read_space(path)

@@ -1,4 +1,4 @@
-"""Results on disk: durable, of all ranks, a torn last line forgiven, anything else named."""
+"""Tests of stored results: all ranks are read, a torn last line is dropped, others are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strategies: which candidates they ask for."""
+"""Tests of the candidates that each strategy asks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The W-coefficient against the printed table, its domain, and the rank correlation."""
+"""Tests of the W-coefficient against the paper's table, its domain, and the rank correlation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from bort.errors import InputError
 from bort.search.w_coefficient import rank_correlation, w_coefficient
 
-# Name, parameters (M), seconds a sample, W as printed in Table 1; RoBERTa-large: 355 M, 6.170 s.
+# Name, parameters (M), seconds per sample and W as printed in Table 1.
+# T is RoBERTa-large: 355 M parameters, 6.170 s.
 TABLE_1 = [
     ("A1", 56.14, 0.308, 0.093, 8.6),
     ("A2", 35.20, 0.314, 0.114, 7.5),
@@ -38,7 +39,7 @@ def test_w_is_defined_only_below_the_maximum_point_in_both(p, i, e, top_p, top_i
         expected = (1 - p / top_p) * (1 - i / top_i) / e
         assert w == pytest.approx(expected, rel=1e-6, abs=1e-12)
     else:
-        # A candidate that is larger in both would have two negative factors: a positive product.
+        # For a candidate that is larger in both, the product of the negative factors is positive.
         assert w is None
 
 
@@ -52,7 +53,7 @@ def test_numbers_that_are_not_positive_are_refused(bad):
 
 
 def ranks(values):
-    """From 1; equal values share the mean of their ranks."""
+    """Return ranks from 1; equal values share the mean of their ranks."""
     return [sum(v < x for v in values) + (values.count(x) + 1) / 2 for x in values]
 
 
@@ -69,5 +70,5 @@ def test_rank_correlation_is_the_correlation_of_the_ranks(pairs):
 
 def test_rank_correlation_of_too_little_is_none_and_of_unequal_lengths_refused():
     assert rank_correlation([1.0], [2.0]) is None
-    with pytest.raises(InputError, match="2 with 1"):
+    with pytest.raises(InputError, match="first has 2 numbers and second has 1"):
         rank_correlation([1, 2], [1])

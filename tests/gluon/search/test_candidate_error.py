@@ -136,7 +136,7 @@ def test_a_cache_for_more_steps_serves_and_one_for_fewer_is_refused(tmp_path):
     assert longer.fill(tmp_path / "c", make_teacher(), SingleProcess(), lambda: False)
     assert SearchQuestions(CONFIG, toy_text()).is_complete(tmp_path / "c")
     much_longer = SearchQuestions(dataclasses.replace(CONFIG, train_steps=10), toy_text())
-    with pytest.raises(InputError, match="holds the answers to other examples"):
+    with pytest.raises(InputError, match="holds answers for other examples"):
         much_longer.is_complete(tmp_path / "c")
     reseeded = SearchQuestions(dataclasses.replace(CONFIG, seed=1), toy_text())
     with pytest.raises(InputError, match="mask_seed"):
