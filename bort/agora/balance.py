@@ -62,7 +62,7 @@ def balance(
 
 
 def _wanted(new: Dict[int, int], there: Dict[int, int], how: str) -> Dict[int, int]:
-    """How many points of each class join."""
+    """Return how many points of each class join."""
     if how == "downsample":
         least = min((new[c] for c in there if there[c]), default=0)
         return dict.fromkeys(new, least)

@@ -57,5 +57,5 @@ class Band:
             )
 
     def holds(self, distance: float) -> bool:
-        """Whether a distance is neither too small nor too large."""
+        """Return whether a distance is neither too small nor too large."""
         return self.minimum <= distance <= self.maximum

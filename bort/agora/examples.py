@@ -33,11 +33,11 @@ class Example:
 
     @classmethod
     def from_texts(cls, *texts: str) -> Example:
-        """An example of words; `texts` gives the same strings back, less spaces at the ends."""
+        """Return an example of words, from which `texts` recovers the stripped strings."""
         return cls(tuple(split_words(text) for text in texts))
 
     def texts(self, text_of: Optional[TextOf] = None) -> Tuple[str, ...]:
-        """The segments as strings; token ids need `text_of`."""
+        """Return the segments as strings; token ids need `text_of`."""
         return tuple((text_of or join_words)(segment) for segment in self.segments)
 
     @property
@@ -69,7 +69,7 @@ class Point:
 
 
 def round_label(label: Label) -> int:
-    """The class of a label: a regression is judged on rounded values, halves upwards.
+    """Return the class of a label: a regression is judged on rounded values, halves upwards.
 
     >>> [round_label(value) for value in (0.49, 0.5, 1.5, 2.5, 3)]
     [0, 1, 2, 3, 3]
@@ -78,9 +78,9 @@ def round_label(label: Label) -> int:
 
 
 def split_words(text: str) -> Segment:
-    """Words and punctuation marks, each with the spaces before it, so that joining loses nothing.
+    """Return words and punctuation marks, each with the white space before it.
 
-    The first has a space before it too, or words could not change places.
+    Joining them loses nothing. The first one gets a space too, so that words can change places.
 
     >>> split_words("Don't go.")
     (' Don', "'", 't', ' go', '.')
@@ -89,7 +89,7 @@ def split_words(text: str) -> Segment:
 
 
 def join_words(segment: Sequence[Token]) -> str:
-    """The text of what `split_words` gave.
+    """Return the text of what `split_words` gave.
 
     Raises:
         TypeError: for token ids, which only a vocabulary can join.
@@ -118,7 +118,7 @@ def normalised_text(text: str) -> str:
 
 
 def normalised_key(example: Example, text_of: Optional[TextOf] = None) -> str:
-    """The same for two examples that differ in case, spaces and punctuation only.
+    """Return the same for two examples that differ in case, spaces and punctuation only.
 
     Args:
         example: of words, or of token ids.
@@ -147,5 +147,5 @@ def points_key(points: Sequence[Point]) -> str:
 
 
 def classes_of(points: Sequence[Point]) -> List[int]:
-    """The classes that occur among the (rounded) labels, ascending."""
+    """Return the classes that occur among the (rounded) labels, ascending."""
     return sorted({point.rounded_label for point in points})

@@ -42,7 +42,7 @@ def generate(
     is_reserved: Callable[[Example], bool] = lambda example: False,
     text_of: Optional[TextOf] = None,
 ) -> Generated:
-    """Examples made from `sources`, similar enough to their source, but not too similar.
+    """Return examples made from `sources`, similar enough to their source, but not too similar.
 
     Equal is what differs in case, spaces and punctuation only.
 

@@ -53,7 +53,7 @@ def grid(
     weight_decays: Sequence[float],
     warmup_ratios: Sequence[float],
 ) -> HyperparameterSets:
-    """All combinations, the last axis turning fastest.
+    """Return all combinations, the last axis turning fastest.
 
     Raises:
         InputError: for an empty axis, a value given twice or out of range.

@@ -164,7 +164,7 @@ def halving_budgets(count: int, factor: int, rungs: int) -> List[float]:
 
 
 def mistakes(predictions: Sequence[int], dev: Sequence[Point]) -> List[int]:
-    """Numbers of the dev examples with a wrong prediction; regressions are judged rounded."""
+    """Return the numbers of the dev examples with a wrong prediction, regressions rounded."""
     return [n for n, told in enumerate(predictions) if told != dev[n].rounded_label]
 
 
@@ -199,7 +199,7 @@ class _Loop:
         gold: Tuple[Point, ...],
         previous: Optional[_Round],
     ) -> Optional[List[_Round]]:
-        """An iteration with its repetitions; None when stopped."""
+        """Return an iteration with its repetitions; None when stopped."""
         replay = self._config.replay
         bound = 0 if replay == "none" else self._config.max_replays
         done: List[_Round] = []
@@ -228,7 +228,7 @@ class _Loop:
         removed: HyperparameterSets,
         check: SocratesCheck,
     ) -> IterationReport:
-        """The line of the table."""
+        """Return the line of the table."""
         accepted = attempts[number]
         joined = (
             [accepted.drawn] if self._config.replay == "redraw" else [a.drawn for a in attempts]
@@ -337,7 +337,7 @@ class _Loop:
         return _Drawn(points, sources, generated)
 
     def _known(self, points: Sequence[Point]) -> Set[str]:
-        """Keys of everything that a new example must differ from."""
+        """Return keys of everything that a new example must differ from."""
         known = set()
         for point in (*points, *self._dev):
             if point.example not in self._keys:
@@ -357,7 +357,7 @@ class _Loop:
 
 
 def _accepted(attempts: Sequence[_Round], replay: str) -> int:
-    """The attempt that counts: the last, which has all points; of redrawn ones the best."""
+    """Return the attempt that counts: the last, which has all points; of redrawn ones the best."""
     if replay != "redraw":
         return len(attempts) - 1
     scores = [attempt.best.dev_score for attempt in attempts]

@@ -32,7 +32,7 @@ def write_points(path: Path, points: Sequence[Point]) -> None:
 
 
 def read_points(path: Path, task: AgoraTask) -> List[Point]:
-    """Points that a former run has left in `points.jsonl`.
+    """Return points that a former run has left in `points.jsonl`.
 
     Args:
         path: of the file.

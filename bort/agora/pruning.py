@@ -30,7 +30,7 @@ class Pruning:
 def rank_sets(
     scores: Mapping[HyperparameterSet, Tuple[int, float]], listing: Sequence[HyperparameterSet]
 ) -> HyperparameterSets:
-    """Sets from best to worst.
+    """Return sets from best to worst.
 
     Args:
         scores: rung that a set reached (the same for all without successive halving; a higher one
@@ -98,7 +98,7 @@ def prune(
 
 
 def longest_common_sequence(ordered: Sequence[HyperparameterSet]) -> List[HyperparameterSet]:
-    """The first set and those that share its longest shared leading values, in order."""
+    """Return the first set and those that share its longest shared leading values, in order."""
     root = ordered[0].values
     for length in range(len(FIELDS) - 1, 0, -1):
         group = [theta for theta in ordered if theta.values[:length] == root[:length]]

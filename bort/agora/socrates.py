@@ -30,7 +30,7 @@ class Answer:
 
     @classmethod
     def from_probabilities(cls, probabilities: Sequence[float]) -> Answer:
-        """The most probable class, the first of equals.
+        """Return the most probable class, the first of equals.
 
         >>> Answer.from_probabilities([0.25, 0.5, 0.25]).label
         1
@@ -54,7 +54,7 @@ class SocratesLabeller(Protocol):
     fingerprint: str
 
     def label(self, examples: Sequence[Example]) -> Sequence[Answer]:
-        """One answer for each example; the same for the same examples."""
+        """Return one answer for each example; the same for the same examples."""
 
 
 class CachedSocrates:
@@ -88,7 +88,7 @@ class CachedSocrates:
         self._known: Dict[str, Answer] = {}
 
     def label(self, examples: Sequence[Example]) -> List[Answer]:
-        """One answer for each example.
+        """Return one answer for each example.
 
         Raises:
             WorkError: when Socrates does not answer all, or with numbers that are not finite.
@@ -173,7 +173,7 @@ def check_socrates(
 
 
 def points_from(examples: Sequence[Example], answers: Sequence[Answer], labels: str) -> List[Point]:
-    """Examples with Socrates' labels.
+    """Return examples with Socrates' labels.
 
     Args:
         examples: that were labelled.

@@ -60,7 +60,7 @@ class SealedReport:
         self._winner = handle
 
     def open(self) -> Tuple[Point, ...]:
-        """The points.
+        """Return the points.
 
         Raises:
             WorkError: before the winner is fixed.
@@ -70,7 +70,7 @@ class SealedReport:
         return self._points
 
     def holds(self, example: Example) -> bool:
-        """Whether an example is one of these, case, spaces and punctuation aside."""
+        """Return whether an example is one of these, case, spaces and punctuation aside."""
         return normalised_key(example, self._text_of) in self._keys
 
     def refuse_leaks(self, points: Sequence[Point], name: str) -> None:
@@ -145,7 +145,7 @@ def carve_report(
 def _components(
     points: Sequence[Point], groups: Optional[Sequence[Hashable]], text_of: Optional[TextOf]
 ) -> List[List[int]]:
-    """Numbers of the points that must stay together, in the order of their first."""
+    """Return numbers of the points that must stay together, in the order of their first."""
     # Late, so that commands start without SciPy.
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components

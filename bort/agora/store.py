@@ -72,7 +72,7 @@ class AnswerStore:
         self._store.append({"answers": rows})
 
     def load(self) -> Dict[str, Answered]:
-        """All answers by key.
+        """Return all answers by key.
 
         Raises:
             InputError: for a line that holds no answers; names file and line.

@@ -13,7 +13,7 @@ _WIDTHS = (4, 4, 8, 7, 6, 5, 5, 8, 7)
 
 
 def headings() -> str:
-    """The first line.
+    """Return the first line.
 
     `kept` is the share of added points whose label is that of the dev example they were made from,
     `Socrates` his accuracy on the dev set, `cost` the trainings so far, short ones by their share.
@@ -22,7 +22,7 @@ def headings() -> str:
 
 
 def row(report: IterationReport) -> str:
-    """The line of an iteration."""
+    """Return the line of an iteration."""
     kept = "-" if report.labels_kept is None else f"{report.labels_kept:.2f}"
     return text_line(
         (
@@ -42,7 +42,7 @@ def row(report: IterationReport) -> str:
 
 
 def as_dict(report: IterationReport) -> Dict[str, Any]:
-    """A report as JSON-ready values; hyperparameter sets by the names of their fields."""
+    """Return a report as JSON-ready values; hyperparameter sets by the names of their fields."""
     values = dataclasses.asdict(report)
     values["label_counts"] = {str(label): n for label, n in report.label_counts.items()}
     return values

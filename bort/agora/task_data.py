@@ -45,7 +45,7 @@ class AgoraTask:
     is_carved: bool
 
     def open_report(self) -> TaskSet:
-        """The report split, tokenised.
+        """Return the report split, tokenised.
 
         Raises:
             WorkError: before the winner is fixed.
@@ -119,7 +119,7 @@ def _carved(
     share: float,
     seed: int,
 ) -> List[int]:
-    """Numbers of the items that become the report split."""
+    """Return numbers of the items that become the report split."""
     points = form.points(inputs)
     groups = [_group(record, items[one.item], one.item) for one in inputs]
     in_dev = {normalised_key(point.example) for point in dev}

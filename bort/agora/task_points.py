@@ -54,7 +54,7 @@ class TaskPoints:
         return Editable(kept=self.kept)
 
     def points(self, inputs: Iterable[TaskInput]) -> List[Point]:
-        """Gold points of labelled inputs.
+        """Return gold points of labelled inputs.
 
         Raises:
             InputError: an input without a label.
@@ -74,13 +74,13 @@ class TaskPoints:
         ]
 
     def labelled(self, points: Sequence[Point]) -> List[TaskInput]:
-        """Inputs with the points' labels, to train on."""
+        """Return inputs with the points' labels, to train on."""
         labels: List[Label] = [point.label for point in points]
         examples = [point.example for point in points]
         return [one._replace(label=label) for one, label in zip(self.inputs(examples), labels)]
 
     def masked(self, example: Example, places: Sequence[Place]) -> Tuple[TaskInput, List[int]]:
-        """The example with one `<mask>` in the stead of each word.
+        """Return the example with one `<mask>` in the stead of each word.
 
         Returns:
             The input, and for each place how many `<mask>` stand before its own.
@@ -120,7 +120,7 @@ class TaskPoints:
 
 
 def _words(text: str, is_first: bool) -> List[str]:
-    """Words of a piece, each with the white space before it."""
+    """Return words of a piece, each with the white space before it."""
     words = [str(word) for word in split_words(text)]
     if words and not is_first:
         white = text[: len(text) - len(text.lstrip())]

@@ -53,7 +53,7 @@ class Editable:
     kept: FrozenSet[Token] = frozenset()
 
     def places(self, example: Example) -> List[Place]:
-        """The places that may change, in order."""
+        """Return the places that may change, in order."""
         return [
             (number, place)
             for number, segment in enumerate(example.segments)
@@ -81,7 +81,7 @@ class TokenDeletion:
     editable: Editable = Editable()
 
     def propose(self, example: Example, generator: np.random.Generator) -> Sequence[Example]:
-        """One example with tokens deleted."""
+        """Return one example with tokens deleted."""
         left = [len(segment) for segment in example.segments]
         gone = set()
         for number, place in _draw(self.editable.places(example), self.share, generator):
@@ -115,7 +115,7 @@ class NeighbourSwap:
     editable: Editable = Editable()
 
     def propose(self, example: Example, generator: np.random.Generator) -> Sequence[Example]:
-        """One example with neighbours swapped."""
+        """Return one example with neighbours swapped."""
         places = set(self.editable.places(example))
         pairs = [(n, p) for n, p in sorted(places) if (n, p + 1) in places]
         segments = [list(segment) for segment in example.segments]
@@ -138,7 +138,7 @@ class SpanShuffle:
     editable: Editable = Editable()
 
     def propose(self, example: Example, generator: np.random.Generator) -> Sequence[Example]:
-        """One example with a shuffled span."""
+        """Return one example with a shuffled span."""
         places = set(self.editable.places(example))
         starts = [(n, p) for n, p in sorted(places) if (n, p + 1) in places]
         if not starts:
@@ -170,7 +170,7 @@ class PartSwap:
     editable: Editable = Editable()
 
     def propose(self, example: Example, generator: np.random.Generator) -> Sequence[Example]:
-        """One example with a part of another."""
+        """Return one example with a part of another."""
         numbers = sorted({number for number, _ in self.editable.places(example)})
         if not numbers or not self.pool:
             return []
@@ -311,7 +311,7 @@ def build_tau(
 
 
 def _draw(places: Sequence[Place], share: float, generator: np.random.Generator) -> List[Place]:
-    """A share of the places, at least one, in the order drawn."""
+    """Return a share of the places, at least one, in the order drawn."""
     if not places:
         return []
     count = min(len(places), max(1, math.floor(share * len(places) + 0.5)))

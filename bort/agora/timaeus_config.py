@@ -40,7 +40,7 @@ class TimaeusConfig(Config):
     def finetuning(
         self, theta: HyperparameterSet, examples: int, budget: float = 1.0
     ) -> FinetuningConfig:
-        """The settings of one training.
+        """Return the settings of one training.
 
         Args:
             theta: θ.

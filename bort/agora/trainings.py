@@ -63,7 +63,7 @@ class Training:
         budget: float = 1.0,
         start: Optional[Tuple[str, str]] = None,
     ) -> List[Training]:
-        """One training for each θ; `start` is (key, handle) of the model to start from."""
+        """Return one training for each θ; `start` is (key, handle) of the model to start from."""
         key, shared = points_key(points), tuple(points)
         start_key, start_handle = start or (None, None)
         return [cls(theta, shared, key, budget, start_key, start_handle) for theta in sets]
@@ -73,7 +73,7 @@ class TimaeusTrainer(Protocol):
     """Fine-tunes the small model."""
 
     def train(self, training: Training) -> TrainedTimaeus:
-        """The model that a training gives; the same training gives the same scores."""
+        """Return the model that a training gives; the same training gives the same scores."""
 
 
 FinishedTrainings = KeptResults[str, TrainedTimaeus]
@@ -128,7 +128,7 @@ class Trainings:
 
 
 def _checked(trained: TrainedTimaeus, training: Training) -> TrainedTimaeus:
-    """The same with plain Python numbers, all of them finite."""
+    """Return the same with plain Python numbers, all of them finite."""
     predictions = tuple(
         int(label) if isinstance(label, (int, np.integer)) else float(label)
         for label in trained.dev_predictions

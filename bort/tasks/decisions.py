@@ -98,7 +98,7 @@ def _input_count(record: TaskRecord, item: TaskItem, options: TaskOptions) -> in
 def _decision(
     record: TaskRecord, item: TaskItem, outputs: np.ndarray, options: TaskOptions
 ) -> Label:
-    """The prediction from (inputs of the item, classes), inputs in the order of their choices."""
+    """Return the prediction of an item from outputs (inputs of the item, classes) by choice."""
     if record.label_range is not None:
         return float(np.clip(outputs[0, 0], *record.label_range))
     if record.formulation == records.ANSWERS:

@@ -13,7 +13,7 @@ from bort.tasks.items import Index, TaskItem
 
 
 def balanced_choices(right: Sequence[bool], index: Index, seed: int) -> Tuple[int, ...]:
-    """Numbers of the answers to train on: all right ones, and as many wrong ones.
+    """Return numbers of the answers to train on: all right ones, and as many wrong ones.
 
     Of RACE's three wrong options one is kept, so that two thirds of the negatives are dropped. A
     question without a right answer has none left.

@@ -234,7 +234,7 @@ class _Runs(NamedTuple):
 
 
 def _gathered(layout: _Layout, runs: _Runs, table: _TokenTable) -> np.ndarray:
-    """Where in the table the tokens of all sequences are, special ones put in between.
+    """Return where in the table the tokens of all sequences are, special ones put in between.
 
     A sequence is, for each segment, an opening (`<s>` or `</s></s>`) and its runs, then `</s>`.
     """
@@ -265,7 +265,7 @@ def _shortened(
     too_long: np.ndarray,
     max_length: int,
 ) -> _Runs:
-    """The runs after those inputs were cut to `max_length` tokens."""
+    """Return the runs after those inputs were cut to `max_length` tokens."""
     rows: List[Tuple[int, int, int]] = []
     for number in too_long.tolist():
         first = int(layout.first_segment[number])
@@ -321,7 +321,7 @@ def _integers(values: Iterable[int], count: int) -> np.ndarray:
 
 
 def _starts(counts: np.ndarray) -> np.ndarray:
-    """Where each of several lists begins, and the last ends: (N + 1,)."""
+    """Return where each of several lists begins, and the last ends: (N + 1,)."""
     starts = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=starts[1:])
     return starts

@@ -42,7 +42,7 @@ def make_inputs(
     options: TaskOptions,
     training: bool = False,
 ) -> List[TaskInput]:
-    """Inputs of all items, in their order.
+    """Return inputs of all items, in their order.
 
     Args:
         record: the task.
@@ -86,7 +86,7 @@ def input_labels(record: TaskRecord, options: TaskOptions) -> Tuple[str, ...]:
 
 
 def output_count(record: TaskRecord, options: TaskOptions) -> int:
-    """Numbers that a model answers per input: one per class, 1 for a regression."""
+    """Return numbers that a model answers per input: one per class, 1 for a regression."""
     return len(input_labels(record, options)) or 1
 
 

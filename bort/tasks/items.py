@@ -40,21 +40,21 @@ class TaskItem:
         return f"{self.file} line {self.line}" if self.line else self.file or f"item {self.index}"
 
     def text(self, name: str) -> str:
-        """A field that is one text."""
+        """Return a field that is one text."""
         value = self._field(name)
         if not isinstance(value, str):
             raise InputError(f"{self.where}: {name} is {value!r}, expected a text")
         return value
 
     def texts(self, name: str) -> Tuple[str, ...]:
-        """A field that is several texts."""
+        """Return a field that is several texts."""
         value = self._field(name)
         if not isinstance(value, tuple) or not all(isinstance(part, str) for part in value):
             raise InputError(f"{self.where}: {name} is {value!r}, expected a list of texts")
         return tuple(str(part) for part in value)
 
     def number(self, name: str) -> int:
-        """A field that is a whole number."""
+        """Return a field that is a whole number."""
         value = self._field(name)
         if not isinstance(value, int):
             raise InputError(f"{self.where}: {name} is {value!r}, expected a whole number")

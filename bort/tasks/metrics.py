@@ -39,7 +39,7 @@ Values = Union[Sequence[Any], Mapping[Any, Any]]
 
 
 def score_task(task: Union[str, TaskRecord], predictions: Values, gold: Values) -> Dict[str, float]:
-    """The metrics of a task.
+    """Return the metrics of a task.
 
     Args:
         task: its name or record.
@@ -111,7 +111,7 @@ def by_index(
 
 
 def mean_score(scores: Mapping[str, float]) -> float:
-    """The mean of a task's metrics: by it the best model is kept, of it benchmarks are made.
+    """Return the mean of a task's metrics: by it the best model is kept, of it benchmarks are made.
 
     Raises:
         InputError: when there is no metric.
@@ -120,7 +120,7 @@ def mean_score(scores: Mapping[str, float]) -> float:
 
 
 def percent(scores: Mapping[str, float]) -> Tuple[float, ...]:
-    """The values in per cent, in their order."""
+    """Return the values in per cent, in their order."""
     return tuple(100 * value for value in scores.values())
 
 

@@ -72,7 +72,7 @@ def write_predictions(
 def prediction_bytes(
     name: str, task: Union[str, TaskRecord], predictions: Mapping[Any, Any]
 ) -> bytes:
-    """The content of a file of predictions; its name says of which kind.
+    """Return the content of a file of predictions; its name says of which kind.
 
     Raises:
         InputError: see `write_predictions`.
@@ -99,7 +99,7 @@ def prediction_bytes(
 
 
 def parse_value(record: TaskRecord, raw: Any, where: str) -> Any:
-    """A value as it stands in a file → the value that metrics take.
+    """Return a value as it stands in a file → the value that metrics take.
 
     Raises:
         InputError: names `where`, the value and what is allowed.
@@ -123,7 +123,7 @@ def parse_value(record: TaskRecord, raw: Any, where: str) -> Any:
 
 
 def written_value(record: TaskRecord, value: Any, where: str) -> Any:
-    """A value as metrics take it → as the benchmark wants it in a submission.
+    """Return a value as metrics take it → as the benchmark wants it in a submission.
 
     Raises:
         InputError: names the task, `where`, the value and what is allowed.

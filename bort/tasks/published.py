@@ -35,7 +35,7 @@ class ScoreRow:
 
 
 def benchmark_score(suite: str, scores: Mapping[str, Percents]) -> float:
-    """The score of a benchmark: the mean over its tasks of the mean of each task's metrics.
+    """Return the score of a benchmark: the mean over its tasks of the mean of each task's metrics.
 
     The diagnostics (AX, AX-b, AX-g) are left out; WNLI counts; MNLI's two halves are two metrics of
     one task. So made of the published rows it comes out as printed: GLUE 83.57 and 80.52 for Bort
@@ -63,19 +63,19 @@ def benchmark_score(suite: str, scores: Mapping[str, Percents]) -> float:
 
 
 def tasks_of(suite: str) -> List[TaskRecord]:
-    """The records of a suite, in published order."""
+    """Return the records of a suite, in published order."""
     return [task for task in TASKS if task.suite == suite]
 
 
 def published_rows(suite: str) -> List[ScoreRow]:
-    """The published rows of a suite."""
+    """Return the published rows of a suite."""
     return [row for row in PUBLISHED if row.suite == suite]
 
 
 def measured_row(
     system: str, suite: str, scores: Mapping[str, Sequence[Mapping[str, float]]]
 ) -> ScoreRow:
-    """A row made of results of `score_task`.
+    """Return a row made of results of `score_task`.
 
     Args:
         system: a name for it.
@@ -93,7 +93,7 @@ def measured_row(
 
 
 def score_table(suite: str, rows: Sequence[ScoreRow], only: str = "") -> str:
-    """A text table of a suite: one line a system, "-" where there is no score.
+    """Return a text table of a suite: one line a system, "-" where there is no score.
 
     The last column is the benchmark score, where a row has every task.
 

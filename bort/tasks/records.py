@@ -119,11 +119,11 @@ class TaskRecord:
         return self.model_task == self.name
 
     def splits_of(self, role: str) -> Tuple[Split, ...]:
-        """The splits for "train", "dev" or "test"; the diagnostics have only test."""
+        """Return the splits for "train", "dev" or "test"; the diagnostics have only test."""
         return tuple(split for split in self.splits if split.role == role)
 
     def split(self, name: str) -> Split:
-        """The split of that name.
+        """Return the split of that name.
 
         Raises:
             InputError: the task has no such split.
@@ -316,7 +316,7 @@ _TASK_OF_KEY = _index()
 
 
 def get_task(name: str) -> TaskRecord:
-    """The record of a task.
+    """Return the record of a task.
 
     Args:
         name: its name or an alias; case, dashes and underscores do not matter.

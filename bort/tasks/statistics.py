@@ -97,7 +97,7 @@ def check_lengths(predictions: Sequence[Any], gold: Sequence[Any]) -> None:
 def _correlation(
     function: Callable[..., Any], predictions: Sequence[float], gold: Sequence[float]
 ) -> float:
-    """A correlation coefficient with what makes it 0/0 sorted out first.
+    """Return a correlation coefficient with what makes it 0/0 sorted out first.
 
     Constant gold scores, or fewer than two, are an error: no model could be judged on them.
     Constant predictions are what a collapsed model gives; they say nothing about the gold score,

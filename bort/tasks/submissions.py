@@ -37,7 +37,7 @@ class SubmissionFile(NamedTuple):
 
 
 def submission_files(suite: str) -> List[SubmissionFile]:
-    """The files that a suite's submission consists of, in the order of the table of tasks.
+    """Return the files that a suite's submission consists of, in the order of the table of tasks.
 
     Raises:
         InputError: the suite takes no submissions.

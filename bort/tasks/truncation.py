@@ -96,7 +96,7 @@ def _share(lengths: Sequence[int], least: Sequence[int], room: int) -> List[int]
 
 
 def _nearest(pieces: Sequence[PieceLength], count: int) -> List[Run]:
-    """The `count` tokens nearest to the pieces to keep (all those included), as runs."""
+    """Return the `count` tokens nearest to the pieces to keep (all those included), as runs."""
     total = sum(piece.length for piece in pieces)
     if count >= total or not any(piece.keep and piece.length for piece in pieces):
         return _beginning(pieces, count)
@@ -119,7 +119,7 @@ def _nearest(pieces: Sequence[PieceLength], count: int) -> List[Run]:
 
 
 def _beginning(pieces: Sequence[PieceLength], count: int) -> List[Run]:
-    """The first `count` tokens."""
+    """Return the first `count` tokens."""
     runs: List[Run] = []
     for number, piece in enumerate(pieces):
         length = min(piece.length, count)

@@ -157,7 +157,7 @@ def batches_by_tokens(
 def padded_inputs(
     inputs: TokenisedInputs, plan: Iterable[InputBatch], pad_id: int
 ) -> Iterator[PaddedInputs]:
-    """The batches of a plan, looked up and padded one at a time."""
+    """Yield the batches of a plan, looked up and padded one at a time."""
     for batch in plan:
         numbers = batch.rows[batch.rows >= 0]
         rows = [inputs[number] for number in numbers.tolist()]

@@ -37,7 +37,7 @@ class PlannedStep:
     rows: int
 
     def part(self, index: int, parts: int) -> np.ndarray:
-        """The rows of one rank's micro-batch, padded with -1: int64 (rows,).
+        """Return the rows of one rank's micro-batch, padded with -1: int64 (rows,).
 
         Part `micro * ranks + rank` takes every `parts`-th example, so that parts differ by one row.
         """
@@ -106,7 +106,7 @@ class BatchPlan:
         self._cached: Tuple[int, List[PlannedStep]] = (-1, [])
 
     def step(self, step: int) -> PlannedStep:
-        """The global batch of a step, counted from 0."""
+        """Return the global batch of a step, counted from 0."""
         epoch, index = divmod(step, self.steps_per_epoch)
         if self._cached[0] != epoch:
             self._cached = (epoch, self._plan_epoch(epoch))
@@ -156,7 +156,7 @@ def in_batches(example_ids: np.ndarray, rows: int) -> List[np.ndarray]:
 
 
 def _filled_up(example_ids: np.ndarray, rows: int) -> np.ndarray:
-    """The numbers, and -1 up to `rows` of them: int64 (rows,)."""
+    """Return the numbers, and -1 up to `rows` of them: int64 (rows,)."""
     padded = np.full(rows, -1, dtype=np.int64)
     padded[: len(example_ids)] = example_ids
     return padded

@@ -74,7 +74,7 @@ def name_of_bytes(content: bytes) -> str:
 
 
 def bytes_of_name(name: str) -> bytes:
-    """The bytes that a token's name stands for.
+    """Return the bytes that a token's name stands for.
 
     Raises:
         UnicodeEncodeError: a character stands for no byte.
@@ -180,11 +180,11 @@ class ByteBPE:
         return np.concatenate([first, spaced[skipped:]])
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; special tokens are left out, broken UTF-8 becomes U+FFFD."""
+        """Return the text of `ids`; special tokens are left out, broken UTF-8 becomes U+FFFD."""
         return b"".join(self._entry(i).content or b"" for i in ids).decode("utf-8", "replace")
 
     def token_of(self, token_id: int) -> str:
-        """The readable form of one token, a space shown as `Ġ`."""
+        """Return the readable form of one token, a space shown as `Ġ`."""
         return self._entry(token_id).name
 
     def save(self, folder: Path) -> None:

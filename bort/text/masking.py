@@ -47,7 +47,10 @@ class MaskingPolicy:
             )
 
     def prediction_count(self, maskable: int) -> int:
-        """Tokens to predict among `maskable`: the rounded share, at least 1, at most the cap."""
+        """Return the number of tokens to predict out of `maskable`.
+
+        It is the rounded share, at least 1 and at most `maximum_predictions`; 0 for no token.
+        """
         if maskable == 0:
             return 0
         return min(maskable, self.maximum_predictions, max(1, round(maskable * self.probability)))

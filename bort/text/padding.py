@@ -14,7 +14,7 @@ _STEPS_OF_AN_OCTAVE = 8
 
 
 def rounded_up(count: int, step: int = _STEP) -> int:
-    """The smallest multiple of `step` that is not below `count`.
+    """Return the smallest multiple of `step` that is not below `count`.
 
     >>> [rounded_up(n) for n in (0, 1, 8, 9)]
     [0, 8, 8, 16]
@@ -23,7 +23,7 @@ def rounded_up(count: int, step: int = _STEP) -> int:
 
 
 def padded_length(length: int, longest: int) -> int:
-    """Tokens of an input after padding: a multiple of 8, of 16 above 128, of 32 above 256.
+    """Return tokens of an input after padding: a multiple of 8, of 16 above 128, of 32 above 256.
 
     There are few different lengths then (32 up to 512), and an input of more than 64 tokens grows
     by less than an eighth.

@@ -152,14 +152,14 @@ class SentencePieceVocabulary:
         return spaced
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; special tokens are left out, broken UTF-8 becomes U+FFFD."""
+        """Return the text of `ids`; special tokens are left out, broken UTF-8 becomes U+FFFD."""
         for token_id in ids:
             self._check(token_id)
         special = set(self.special_ids)
         return str(self._processor.decode([int(i) for i in ids if int(i) not in special]))
 
     def token_of(self, token_id: int) -> str:
-        """The readable form of one token, a space shown as `▁`."""
+        """Return the readable form of one token, a space shown as `▁`."""
         self._check(token_id)
         return str(self._processor.id_to_piece(int(token_id)))
 

@@ -50,10 +50,10 @@ class Vocabulary(Protocol):
         """Ids of each text: equal to `[encode(text) for text in texts]`, and faster."""
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; special tokens are left out."""
+        """Return the text of `ids`; special tokens are left out."""
 
     def token_of(self, token_id: int) -> str:
-        """The readable form of one token."""
+        """Return the readable form of one token."""
 
     def save(self, folder: Path) -> None:
         """Write the files that `load_vocabulary(folder)` reads."""

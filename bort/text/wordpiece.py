@@ -114,13 +114,13 @@ class WordPiece:
         return spaced
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Words with a space between; special tokens are left out."""
+        """Return words with a space between; special tokens are left out."""
         special = set(self.special_ids)
         text = " ".join(self.token_of(i) for i in ids if int(i) not in special)
         return text.replace(f" {_INSIDE}", "")
 
     def token_of(self, token_id: int) -> str:
-        """The readable form of one token."""
+        """Return the readable form of one token."""
         if not 0 <= token_id < len(self._pieces):
             raise InputError(f"token id {token_id}, allowed are 0 to {len(self._pieces) - 1}")
         return self._pieces[token_id]
