@@ -225,7 +225,7 @@ class Arms:
         )
 
     def _agora(self, task: str, seed: int, work: Path) -> Optional[Dict[str, Any]]:
-        from bort.gluon.agora.plan import SETTINGS_FILE, AgoraPlan
+        from bort.gluon.agora.plan import AGORA_SETTINGS_FILE, AgoraPlan
         from bort.gluon.agora.run import run_agora_in_folder
         from bort.gluon.finetuning.starting_point import StartingPoint
         from bort.ranks import SingleProcess
@@ -245,7 +245,7 @@ class Arms:
         result = run_agora_in_folder(
             plan,
             SingleProcess(),
-            resume=(work / SETTINGS_FILE).is_file(),
+            resume=(work / AGORA_SETTINGS_FILE).is_file(),
             stop_requested=self.stop.requested,
         )
         if result["stopped"]:

@@ -48,7 +48,7 @@ def _work(parsed: argparse.Namespace) -> int:
 
 def measure(parsed: argparse.Namespace, communicator: Any) -> Dict[str, Any]:
     """One exhaustive search a number of steps, from the same answers of the same teacher."""
-    from bort.gluon.search.plan import SETTINGS_FILE, SearchPlan
+    from bort.gluon.search.plan import SEARCH_SETTINGS_FILE, SearchPlan
     from bort.gluon.search.run import run_search
     from bort.gluon.teacher.live import load_teacher
     from bort.ranks import wait_for_all
@@ -109,7 +109,7 @@ def measure(parsed: argparse.Namespace, communicator: Any) -> Dict[str, Any]:
                 hyperparameters=(Hyperparameters(),),
                 folder=folder / f"steps-{steps}",
             )
-        resume = (shorter.folder / SETTINGS_FILE).exists()
+        resume = (shorter.folder / SEARCH_SETTINGS_FILE).exists()
         wait_for_all(communicator)
         results[steps] = run_search(shorter, communicator, resume=resume)
     entropy = _teacher_entropy(questions, plan.answers)

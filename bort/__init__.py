@@ -1,6 +1,6 @@
 """Bort: an optimal subarchitecture of BERT, reproduced and improved.
 
-The public names are loaded when they are first used, so `import bort` imports no framework.
+Public names are imported on first use, so `import bort` imports no framework.
 """
 
 from __future__ import annotations

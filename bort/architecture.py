@@ -1,4 +1,4 @@
-"""What a model looks like: the tuple `<D, A, H, I>`, its named presets and its exact costs."""
+"""The architecture `<D, A, H, I>` of a model, named presets, and exact counts of its costs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Architecture:
 
     Attributes:
         depth: D, number of encoder layers.
-        heads: A, attention heads a layer; must divide `hidden`.
+        heads: A, attention heads per layer; must divide `hidden`.
         hidden: H, width of the residual stream (GluonNLP calls it `units`).
         intermediate: I, width of the feed-forward layer (GluonNLP calls it `hidden_size`).
         vocabulary_size: V, rows of the token embedding, shared with the decoder.
@@ -27,7 +27,7 @@ class Architecture:
         token_types: rows of the token-type embedding, 0 for none (RoBERTa and Bort have none).
 
     Raises:
-        InputError: for a size that is not a positive integer, or heads that do not divide hidden.
+        InputError: a size is not an integer in its range, or heads do not divide hidden.
 
     >>> str(Architecture(4, 8, 1024, 768))
     '<D=4, A=8, H=1024, I=768>'
@@ -62,18 +62,18 @@ class Architecture:
 
     @property
     def head_width(self) -> int:
-        """H / A, the width of one attention head."""
+        """The width of one attention head, H / A."""
         return self.hidden // self.heads
 
     def parameter_count(self, *, pooler: bool = False, decoder: bool = False) -> int:
-        """Exact number of trainable numbers in the network.
+        """Return the exact number of trainable parameters.
 
-        `H(V + S + N) + 2H + D(4H² + 2HI + 9H + I)` with N token types; a pooler adds `H² + H`, the
-        masked-token decoder (a dense layer, a layer norm and a bias a word, its matrix being the
-        embedding) adds `H² + 3H + V`.
+        `H(V + S + N) + 2H + D(4H² + 2HI + 9H + I)` with N token types. A pooler adds `H² + H`. The
+        masked-token decoder adds `H² + 3H + V`: a dense layer, a layer norm and a bias per token;
+        its output matrix is the embedding.
 
-        Source: arXiv 2010.10499, Table 1 is reproduced by `token_types=1` and `pooler=True` but for
-        1024·H that the printed figures have on top (unexplained).
+        Source: arXiv 2010.10499, Table 1. With `token_types=1` and `pooler=True` this gives the
+        printed numbers less 1024·H, a difference that the paper does not explain.
         """
         hidden, intermediate = self.hidden, self.intermediate
         embedding = hidden * (self.vocabulary_size + self.maximum_length + self.token_types)
@@ -86,10 +86,14 @@ class Architecture:
         return total
 
     def multiply_adds_per_token(self, length: int, *, pooler: bool = False) -> int:
-        """Multiply-adds of a forward pass for one token of a sequence of `length` tokens.
+        """Return the multiply-adds of a forward pass for one of `length` tokens in a sequence.
 
-        `D(4H² + 2HI + 2SH)` with S the length; `pooler=True` adds the `H²` of arXiv 2010.08512,
-        Lemma 2 (reconstructed), although a pooler runs once a sequence. Heads drop out.
+        `D(4H² + 2HI + 2SH)` with S the length; the number of heads has no effect. `pooler=True`
+        adds the `H²` of arXiv 2010.08512, Lemma 2 (reconstructed), although a pooler runs once per
+        sequence.
+
+        Raises:
+            InputError: `length` is not in 1 to `maximum_length`.
         """
         self._check_length(length)
         hidden, intermediate = self.hidden, self.intermediate
@@ -97,23 +101,28 @@ class Architecture:
         return self.depth * layer + (hidden**2 if pooler else 0)
 
     def multiply_adds_per_prediction(self) -> int:
-        """Multiply-adds of the masked-token decoder for one position: `H² + HV`."""
+        """Return the multiply-adds of the masked-token decoder for one position: `H² + HV`."""
         return self.hidden**2 + self.hidden * self.vocabulary_size
 
     def multiply_adds(self, batch: int, length: int, predictions: int = 0) -> int:
-        """Multiply-adds of a forward pass over `batch` sequences with `predictions` each.
+        """Return the multiply-adds of a forward pass over a batch.
 
-        A backward pass through every layer costs twice this number.
+        A backward pass through all layers costs twice this number.
+
+        Args:
+            batch: number of sequences.
+            length: tokens per sequence, 1 to `maximum_length`.
+            predictions: masked positions per sequence that the decoder predicts.
         """
         encoder = length * self.multiply_adds_per_token(length)
         return batch * (encoder + predictions * self.multiply_adds_per_prediction())
 
     def as_dict(self) -> Dict[str, int]:
-        """The fields as a dictionary that `from_dict` takes back."""
+        """Return the fields as a dictionary, which `from_dict` reads."""
         return dataclasses.asdict(self)
 
     def replace(self, **changes: int) -> Architecture:
-        """A copy with some fields changed, checked again."""
+        """Return a copy with some fields changed; the copy is checked too."""
         return dataclasses.replace(self, **changes)
 
     @classmethod
@@ -121,7 +130,7 @@ class Architecture:
         """Build from a mapping of field names to integers.
 
         Raises:
-            InputError: for unknown or missing fields; `source` names the origin in the message.
+            InputError: a field is unknown or missing; the message begins with `source`.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - known)
@@ -146,7 +155,7 @@ def _presets() -> Dict[str, Architecture]:
         # Names of the release: the last two numbers are intermediate, then hidden.
         "bort_4_8_768_1024": Architecture(4, 8, 1024, 768),
         "bort_2_16_512_1024": Architecture(2, 16, 1024, 512),
-        # As printed in the paper: hidden, then intermediate. A2 and A3: heads are not known.
+        # As printed in the paper: hidden, then intermediate. The heads of A2 and A3 are not known.
         "bort_printed_4_8_768_1024": Architecture(4, 8, 768, 1024),
         "bort_printed_4_4_512_1024": Architecture(4, 4, 512, 1024),
         "bort_printed_4_8_512_1024": Architecture(4, 8, 512, 1024),
@@ -184,12 +193,12 @@ TABLE_2_MILLIONS: Tuple[Tuple[str, str, float], ...] = (
 
 
 def get_architecture(name: str) -> Architecture:
-    """Find an architecture by preset name, by `D-A-H-I`, or in a JSON file.
+    """Return an architecture by preset name, by `D-A-H-I`, or from a JSON file.
 
     A JSON file holds the fields of `Architecture`, or has them under the key `architecture`.
 
     Raises:
-        InputError: for an unknown name (the known ones are listed) or a bad file.
+        InputError: the name is unknown (the message lists the known ones) or the file is bad.
 
     >>> get_architecture("4-8-1024-768") == PRESETS["bort_4_8_768_1024"]
     True

@@ -1,26 +1,26 @@
-"""The two ways in which a command of this toolkit ends badly."""
+"""The errors that end a command of this toolkit: bad input and failed work."""
 
 
 class BortError(Exception):
-    """Base of every error that is shown to the user as one line, without a traceback.
+    """The base of errors that are shown to the user as one line, without a traceback.
 
     Attributes:
-        exit_status: the status with which a command ends.
+        exit_status: exit status of the command, 1 or 2.
     """
 
     exit_status = 1
 
 
 class InputError(BortError):
-    """Bad usage or bad input: a flag, a field, a file. Ends with status 2.
+    """Bad usage or bad input: a flag, a field or a file. The exit status is 2.
 
-    The message names the file (and line) or field, the value that was found, and what is allowed.
+    The message names the file (and line) or field, the value found, and the values allowed.
     """
 
     exit_status = 2
 
 
 class WorkError(BortError):
-    """Good input, failed work: a full disk, a non-finite loss. Ends with status 1."""
+    """Failed work on good input: a full disk, a non-finite loss. The exit status is 1."""
 
     exit_status = 1

@@ -1,9 +1,9 @@
-"""Starts a command on several Horovod ranks of this machine, and ends it without losing anything.
+"""A launcher of commands on several Horovod ranks of this machine, which stops them gracefully.
 
-`horovodrun` answers SIGTERM and SIGINT by killing its workers five seconds later, which is less
-than a step may take. This launcher starts it in a session of its own, so that signals end here,
-and leaves a stop request that the ranks find after their step; they save and end by themselves.
-A second signal ends everything at once.
+On SIGTERM or SIGINT, `horovodrun` kills its workers after five seconds, which can be shorter than a
+step. This launcher starts `horovodrun` in its own session, so that only the launcher receives
+signals. It then writes a stop request, which the ranks check after each step; they save a
+checkpoint and exit. A second signal ends all ranks at once.
 
     python -m bort.launch --ranks 2 scripts/run_pretraining_distillation.py --data …
 """
@@ -29,13 +29,13 @@ from bort.process.command import ERROR_FILE_VARIABLE, make_parser, run_command
 from bort.process.stopping import LAUNCHER_VARIABLE, STOP_FILE_VARIABLE
 
 _RANK_PREFIX = re.compile(r"^\[\d+(?:,(\d+))?\]<(?:stdout|stderr)>:")
-# The shell around a rank says so when horovodrun ends it, because another one has failed.
+# The shell of a rank prints this when horovodrun ends it because another rank failed.
 _SHELL_NOISE = "Terminated"
 _SECONDS_TO_DIE = 15.0
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
-    """The command line of this module."""
+    """Run the command line of this module."""
     parser = make_parser("Run a Python command on several Horovod ranks of this machine.")
     parser.add_argument("--ranks", type=int, required=True, help="number of processes, at least 1")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="a Python script and its flags")
@@ -43,10 +43,16 @@ def main(arguments: Optional[List[str]] = None) -> None:
 
 
 def launch(ranks: int, command: List[str]) -> int:
-    """Run `python command…` on `ranks` ranks and wait for the end.
+    """Run `python command…` on `ranks` ranks and wait until it ends.
 
-    Only what rank 0 prints is shown. Returns the exit status: 0 also for a run that was asked to
-    stop and saved.
+    Only the output of rank 0 is shown.
+
+    Args:
+        ranks: number of processes, at least 1.
+        command: a Python script and its flags.
+
+    Returns:
+        The exit status; 0 also for a run that was stopped and saved its state.
 
     Raises:
         InputError: for fewer than one rank, no command, or no `horovodrun`.
@@ -99,23 +105,23 @@ def launch(ranks: int, command: List[str]) -> int:
 
 
 def find_horovodrun() -> str:
-    """Path of `horovodrun`, beside this interpreter or on the search path.
+    """Return the path of `horovodrun`, next to this interpreter or on the search path.
 
     Raises:
-        InputError: when it is not installed.
+        InputError: `horovodrun` is not installed.
     """
-    beside = Path(sys.executable).parent / "horovodrun"
-    found = str(beside) if beside.exists() else shutil.which("horovodrun")
+    neighbour = Path(sys.executable).parent / "horovodrun"
+    found = str(neighbour) if neighbour.exists() else shutil.which("horovodrun")
     if not found:
         raise InputError(
-            "horovodrun is not installed; scripts/setup_environment.sh builds Horovod, "
-            "a command that is started alone, on one rank, does not need it"
+            "horovodrun is not installed; scripts/setup_environment.sh builds Horovod; "
+            "a command on a single rank does not need it"
         )
     return found
 
 
 class _Signals:
-    """The first signal asks the ranks to stop, the second ends them."""
+    """A signal handler: the first signal asks the ranks to stop, the second ends them."""
 
     def __init__(self, stop_file: Path, process: subprocess.Popen[str]) -> None:
         self._stop_file = stop_file
@@ -143,7 +149,7 @@ class _Signals:
 
 
 def _forward(source: IO[str], target: IO[str], noise: List[str]) -> None:
-    """Show what rank 0 prints; keep the rest for the case that something goes wrong."""
+    """Show the output of rank 0, and keep the rest to print it after a failure."""
     for line in source:
         match = _RANK_PREFIX.match(line)
         if match is None or line[match.end() :].strip() == _SHELL_NOISE:

@@ -1,7 +1,7 @@
 """The protocol of ranks: processes that run the same command together.
 
-Rank 0 speaks, writes and decides. `bort.gluon.distributed` implements the protocol on Horovod; this
-module knows no framework, so that the stages without MXNet share work by the same rules.
+Rank 0 logs, writes and decides. `bort.gluon.distributed` implements the protocol on Horovod. This
+module depends on no framework, so stages without MXNet share work by the same rules.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _SIZE_VARIABLES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE")
 
 
 class Communicator(Protocol):
-    """The ranks of a command, as one of them sees them.
+    """One rank of a command and its connection to the others.
 
     Both methods are collective: every rank calls them in the same order, with buffers of the same
     shape and type. A buffer is a NumPy array, or an array of the implementation's framework, which
-    is exchanged where it lies, without a copy. Buffers are not booleans.
+    is exchanged in place without a copy. Buffers of booleans are not supported.
 
     Attributes:
-        rank: number of this process, from 0.
+        rank: index of this process, 0 to `size` - 1.
         size: number of processes.
-        local_rank: number of this process on its machine.
+        local_rank: index of this process on its machine, from 0.
     """
 
     rank: int
@@ -35,32 +35,32 @@ class Communicator(Protocol):
     local_rank: int
 
     def sum_in_place(self, buffer: Any) -> None:
-        """Replace `buffer` by its sum over all ranks; bit-equal on every rank."""
+        """Replace `buffer` by its sum over all ranks, which has the same bits on every rank."""
 
     def broadcast(self, buffer: Any) -> None:
-        """Replace `buffer` by that of rank 0."""
+        """Replace `buffer` by the buffer of rank 0."""
 
 
 class SingleProcess:
-    """One process, which exchanges nothing."""
+    """A single process, which exchanges nothing."""
 
     rank = 0
     size = 1
     local_rank = 0
 
     def sum_in_place(self, buffer: Any) -> None:
-        """Leave `buffer`, which is the sum over one rank."""
+        """Leave `buffer` unchanged: it is the sum over one rank."""
 
     def broadcast(self, buffer: Any) -> None:
-        """Leave `buffer`, which is that of rank 0."""
+        """Leave `buffer` unchanged: it is the buffer of rank 0."""
 
 
 ALONE: Communicator = SingleProcess()
-"""The default where several ranks may share the work."""
+"""The default communicator of functions that several ranks can share."""
 
 
 def launched_ranks() -> Optional[int]:
-    """Processes that `horovodrun` or `mpirun` has started; None without such a launcher."""
+    """Return the number of processes that `horovodrun` or `mpirun` started, None without them."""
     for name in _SIZE_VARIABLES:
         if name in os.environ:
             return int(os.environ[name])
@@ -68,7 +68,7 @@ def launched_ranks() -> Optional[int]:
 
 
 def gather(communicator: Communicator, value: float) -> List[float]:
-    """One number of every rank, in the order of ranks."""
+    """Return one number from every rank, in the order of ranks."""
     numbers = np.zeros(communicator.size, dtype=np.float64)
     numbers[communicator.rank] = value
     communicator.sum_in_place(numbers)
@@ -76,12 +76,12 @@ def gather(communicator: Communicator, value: float) -> List[float]:
 
 
 def wait_for_all(communicator: Communicator) -> None:
-    """Return when every rank has called this."""
+    """Block until every rank has called this function."""
     gather(communicator, 0.0)
 
 
 def broadcast_bytes(communicator: Communicator, content: bytes) -> bytes:
-    """The `content` of rank 0; that of other ranks is not looked at."""
+    """Return the `content` of rank 0; that of other ranks is ignored."""
     length = np.array([len(content)], dtype=np.int64)
     communicator.broadcast(length)
     received = np.zeros(int(length[0]), dtype=np.uint8)
@@ -95,15 +95,15 @@ def broadcast_bytes(communicator: Communicator, content: bytes) -> bytes:
 def on_rank_0(communicator: Communicator, work: Callable[[], Any]) -> Any:
     """Call `work` on rank 0 alone, and return its value on every rank.
 
-    Use it for what one rank does for all, and for decisions about things that ranks could see
-    differently, such as files: no rank returns before rank 0 is done.
+    Use it for work that is done once, and for decisions that ranks could make differently, such as
+    whether a file exists. No rank returns before rank 0 is done.
 
     Args:
         communicator: the ranks.
-        work: returns JSON values; tuples come back as lists.
+        work: returns a JSON value; tuples come back as lists.
 
     Raises:
-        InputError, WorkError: on every rank, when `work` raises it on rank 0.
+        InputError, WorkError: on every rank, when `work` raises one on rank 0.
     """
     answer: Dict[str, Any] = {}
     if communicator.rank == 0:
@@ -120,16 +120,16 @@ def on_rank_0(communicator: Communicator, work: Callable[[], Any]) -> Any:
 
 
 class Sliceable(Protocol):
-    """A list, a tuple, an array."""
+    """A list, a tuple or an array."""
 
     def __getitem__(self, part: slice, /) -> Any:
-        """The items of a slice."""
+        """Return the items of a slice."""
 
 
-Items = TypeVar("Items", bound=Sliceable)
+_Items = TypeVar("_Items", bound=Sliceable)
 
 
-def own_share(communicator: Communicator, items: Items) -> Items:
-    """The items that belong to this rank, of a list or an array: every `size`-th from `rank` on."""
-    share: Items = items[communicator.rank :: communicator.size]
+def own_share(communicator: Communicator, items: _Items) -> _Items:
+    """Return the items of this rank: every `size`-th item from index `rank` on."""
+    share: _Items = items[communicator.rank :: communicator.size]
     return share

@@ -18,7 +18,7 @@ from bort.process.stopping import StopRequest
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from bort.tasks.submissions import write_test_predictions
-from bort.training.finetuning_config import PRESETS, FinetuningConfig, FinetuningPaths
+from bort.training.finetuning_config import FINETUNING_PRESETS, FinetuningConfig, FinetuningPaths
 
 SAMPLE_ARCHITECTURE = "2-2-64-128"
 
@@ -37,7 +37,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
 
 def _work(parsed: argparse.Namespace) -> int:
     paths, options = FinetuningPaths.from_arguments(parsed), TaskOptions.from_arguments(parsed)
-    config = FinetuningConfig.from_arguments(parsed, PRESETS[paths.preset])
+    config = FinetuningConfig.from_arguments(parsed, FINETUNING_PRESETS[paths.preset])
     record = get_task(paths.task_name)
     stop = StopRequest().install()
     from bort.gluon.distributed import find_communicator

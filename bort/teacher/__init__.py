@@ -1,1 +1,1 @@
-"""A teacher's answers: protocol, cache, top-k."""
+"""The answers of a teacher: protocol, cache and top-k logits."""

@@ -1,4 +1,4 @@
-"""The question that distillation asks of a teacher, whoever answers it."""
+"""The protocol of teachers, whose answers a student learns from."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from bort.text.examples import MaskedBatch
 
 
 class TeacherAnswers(Protocol):
-    """Answers for masked batches: a live network, a record on disk, or another engine.
+    """A source of answers for masked batches: a network on any engine, or a cache on disk.
 
     Attributes:
-        vocabulary_size: V, number of logits a position; must equal the student's.
-        fingerprint: names teacher, engine and precision; equal for equal answers.
+        vocabulary_size: V, number of logits per position; must equal the student's.
+        fingerprint: identifies teacher, engine and precision; equal for equal answers.
     """
 
     vocabulary_size: int
@@ -23,21 +23,24 @@ class TeacherAnswers(Protocol):
         """See the class."""
 
     def answer(self, batch: MaskedBatch) -> Any:
-        """Logits at the masked positions, temperature 1.
+        """Return the logits at the masked positions, at temperature 1.
+
+        Args:
+            batch: B rows with P masked positions each.
 
         Returns:
-            float32 (B, P, V): a NumPy array, or an array of the framework that trains. Rows of
-            padding predictions hold finite numbers without meaning.
+            float32 (B, P, V): a NumPy array, or an array of the framework that trains. Positions
+            of padding hold arbitrary finite numbers.
         """
 
 
 class LiveTeacher(TeacherAnswers, Protocol):
-    """A network that answers, as opposed to a record of answers.
+    """A teacher that runs a network, as opposed to a cache of answers.
 
     Attributes:
-        architecture: of the network.
-        engine: what runs it.
-        precision: in which it runs.
+        architecture: architecture of the network.
+        engine: name of the engine that runs the network.
+        precision: number format that the network runs in.
     """
 
     architecture: Architecture

@@ -1,12 +1,13 @@
-"""A teacher's answers computed once and kept: `TeacherAnswers` read from a folder.
+"""A cache of a teacher's answers on disk, which implements `TeacherAnswers`.
 
-The folder holds part files of a fixed number of rows, `rows.npy`, int64 (n, 2), with the epoch and
-the example of every row in ascending order, and `cache.json`, written last, which says whose
-answers they are (`CacheKey`) and what every file's size and SHA-256 are. A row holds P positions,
-the predictions of the longest example; narrower batches read a part of it. Answers are found by
-(epoch, example), so they serve any split of a batch over ranks, and any number of students.
+The folder holds part files of a fixed number of rows, `rows.npy` and `cache.json`. `rows.npy`,
+int64 (n, 2), holds the epoch and the example of every row in ascending order. `cache.json`, written
+last, holds the `CacheKey`, which identifies the answers, and the size and SHA-256 of every file. A
+row holds P positions, the number of predictions in the longest example; batches with fewer
+positions read a part of it. Answers are looked up by (epoch, example), so they do not depend on how
+batches are split over ranks, and any number of students can use them.
 
-`bort.teacher.filling` writes such folders.
+`bort.teacher.filling` writes these folders.
 """
 
 from __future__ import annotations
@@ -39,38 +40,38 @@ CACHE_FORMAT = SealedFormat(
     version="bort-teacher-cache-1",
 )
 DTYPES = ("float32", "float16")
-_MOST_OPEN_PARTS = 4096  # a process may map some ten thousand files
+_MOST_OPEN_PARTS = 4096  # the system limits the number of mapped files of a process
 
 
 @dataclasses.dataclass(frozen=True)
 class CacheKey(Config):
-    """Everything that the answers in a cache depend on, and how they are kept."""
+    """The identity of the answers in a cache, and the format of the stored rows."""
 
     teacher: str = setting(..., "fingerprint of the teacher: weights and engine")
-    engine: str = setting(..., "what ran the teacher")
-    precision: str = setting(..., "in which the teacher ran")
+    engine: str = setting(..., "engine that ran the teacher")
+    precision: str = setting(..., "precision that the teacher ran in")
     train: str = setting(..., "fingerprint of the training examples")
     vocabulary: str = setting(..., "fingerprint of the vocabulary")
-    vocabulary_size: int = setting(..., "V, logits a position", minimum=2)
+    vocabulary_size: int = setting(..., "V, logits per position", minimum=2)
     mask_seed: int = setting(..., "seed of the masks", minimum=0)
-    length: int = setting(..., "tokens to which every row was padded", minimum=1)
-    mask_epochs: int = setting(1, "epochs of masks that are covered", minimum=1)
+    length: int = setting(..., "tokens that every row was padded to", minimum=1)
+    mask_epochs: int = setting(1, "number of epochs whose masks are covered", minimum=1)
     mask_probability: float = setting(0.15, "see MaskingPolicy", above=0.0, maximum=1.0)
     max_predictions: int = setting(80, "see MaskingPolicy", minimum=1)
     whole_word_mask: bool = setting(False, "see MaskingPolicy")
     mask_share: float = setting(0.8, "see MaskingPolicy", minimum=0.0, maximum=1.0)
     random_share: float = setting(0.1, "see MaskingPolicy", minimum=0.0, maximum=1.0)
-    top_k: int = setting(0, "largest logits kept a position; 0 keeps all", minimum=0)
-    temperatures: Tuple[float, ...] = setting((), "whose log-sum-exp is kept", above=0.0)
-    dtype: str = setting("float32", "of the logits that are kept", choices=DTYPES)
+    top_k: int = setting(0, "largest logits kept per position; 0 keeps all", minimum=0)
+    temperatures: Tuple[float, ...] = setting((), "temperatures of the log-sum-exp", above=0.0)
+    dtype: str = setting("float32", "number format of stored logits", choices=DTYPES)
     held_out: Optional[str] = setting(None, "fingerprint of held-out examples, if covered")
 
     def check(self) -> None:
-        """Top-k needs fewer words than there are, and temperatures, each once."""
+        """Check that top-k is below V and has temperatures, without duplicates."""
         if self.top_k >= self.vocabulary_size:
             raise InputError(
                 f"top_k is {self.top_k}, allowed is less than the vocabulary's "
-                f"{self.vocabulary_size} words (0 keeps all)"
+                f"{self.vocabulary_size} tokens (0 keeps all)"
             )
         if self.top_k > 0 and not self.temperatures:
             raise InputError(f"top_k is {self.top_k}, which needs at least one of temperatures")
@@ -79,12 +80,12 @@ class CacheKey(Config):
 
     @property
     def predictions(self) -> int:
-        """P, positions a row: the predictions of an example of `length` tokens."""
+        """P, positions per row: the number of predictions in an example of `length` tokens."""
         return self.masking_policy.prediction_count(max(1, self.length - 2))
 
     @property
     def masking_policy(self) -> MaskingPolicy:
-        """How the masks were drawn."""
+        """The policy that the masks were drawn with."""
         return MaskingPolicy(
             probability=self.mask_probability,
             maximum_predictions=self.max_predictions,
@@ -95,10 +96,11 @@ class CacheKey(Config):
 
     @property
     def row_type(self) -> np.dtype:
-        """A row as it lies in a part file.
+        """The structured type of a row in a part file.
 
-        `logits` (P, V), or for top-k `log_sum_exp` float32 (P, temperatures), `logits` (P, k) and
-        `ids` (P, k), uint16 where V allows it.
+        Full answers have the field `logits` (P, V). Top-k answers have `log_sum_exp` float32
+        (P, temperatures), `logits` (P, k) and `ids` (P, k), uint16 if V is at most 65536 and int32
+        otherwise.
         """
         positions = self.predictions
         kind = {"float32": "<f4", "float16": "<f2"}[self.dtype]
@@ -117,12 +119,12 @@ class TeacherCache:
     """A complete cache; implements `bort.teacher.answers.TeacherAnswers`.
 
     Attributes:
-        folder: where it lies.
-        key: whose answers these are.
+        folder: folder of the cache.
+        key: identity of the answers and format of the rows.
         vocabulary_size: V.
-        row_count: n, rows kept.
-        size_bytes: bytes of all parts.
-        deviation: what keeping k logits has changed, for every temperature; None if all are kept.
+        row_count: n, number of rows.
+        size_bytes: size of all parts in bytes.
+        deviation: mean error of top-k compression for every temperature; None for full answers.
     """
 
     def __init__(
@@ -166,22 +168,23 @@ class TeacherCache:
         temperature: Optional[float] = None,
         verify: bool = True,
     ) -> TeacherCache:
-        """Open a complete cache; sizes of files are checked at once.
+        """Open a complete cache, and check the sizes of its files.
 
         Args:
-            folder: of the cache.
-            expected: fields of `CacheKey` that must have these values.
-            temperature: T at which the answers are going to be used; needed for top-k.
+            folder: folder of the cache.
+            expected: required values of some fields of `CacheKey`.
+            temperature: temperature T of the distillation; required for top-k.
             verify: compare every part with its SHA-256 when it is first read.
 
         Raises:
-            InputError: a missing or damaged file, another key, a temperature that is not covered.
+            InputError: a file is missing or damaged, the key has another value, or the temperature
+                is not covered.
         """
-        sealed, key = read_description(folder)
+        sealed, key = read_cache_description(folder)
         check_key(folder, key, expected or {})
         if key.top_k and temperature not in key.temperatures:
             raise InputError(
-                f"{folder}: temperatures are {list(key.temperatures)}, {temperature} is asked for"
+                f"{folder}: temperatures are {list(key.temperatures)}, which lack {temperature}"
             )
         path = sealed.verified(ROWS_FILE)
         rows = read_npy(path)
@@ -197,10 +200,10 @@ class TeacherCache:
         return self._fingerprint
 
     def answer(self, batch: MaskedBatch) -> np.ndarray:
-        """See `TeacherAnswers`; a new array at every call. Rows of padding are 0.
+        """Return a new array of logits; see `TeacherAnswers`. Rows of padding are 0.
 
         Raises:
-            InputError: an example that is not covered in that epoch, or a damaged part.
+            InputError: an example is not covered in its epoch, or a part is damaged.
         """
         key, (rows, predictions) = self.key, batch.labels.shape
         if predictions > key.predictions:
@@ -234,7 +237,7 @@ class TeacherCache:
         return put_back(ids, values, rest, self.vocabulary_size)
 
     def covers(self, rows: np.ndarray) -> bool:
-        """Whether all rows, int64 (n, 2) of epoch and example, are kept."""
+        """Return whether the cache holds all rows, int64 (n, 2) of epoch and example."""
         for epoch in np.unique(rows[:, 0]):
             first, last = self._epochs.get(int(epoch), (0, 0))
             if not np.isin(rows[rows[:, 0] == epoch, 1], self._examples[first:last]).all():
@@ -242,7 +245,7 @@ class TeacherCache:
         return True
 
     def _find(self, batch: MaskedBatch) -> np.ndarray:
-        """Row numbers of a batch's examples, -1 for padding: int64 (B,)."""
+        """Return the row numbers of a batch's examples, int64 (B,), -1 for padding."""
         wanted = np.asarray(batch.example_ids, dtype=np.int64)
         first, last = self._epochs.get(int(batch.epoch), (0, 0))
         numbers = first + np.searchsorted(self._examples[first:last], wanted)
@@ -272,11 +275,11 @@ class TeacherCache:
         return self._arrays[part][row]
 
 
-def read_description(folder: Path) -> Tuple[SealedFolder, CacheKey]:
-    """A cache whose `cache.json` is checked, and its key.
+def read_cache_description(folder: Path) -> Tuple[SealedFolder, CacheKey]:
+    """Return a cache folder with a checked `cache.json`, and its key.
 
     Raises:
-        InputError: `cache.json` is missing, or not that of a cache; names the file.
+        InputError: `cache.json` is missing, damaged or of another kind; names the file.
     """
     sealed = CACHE_FORMAT.open(folder)
     path, description = sealed.source, sealed.record
@@ -298,10 +301,10 @@ def read_description(folder: Path) -> Tuple[SealedFolder, CacheKey]:
 
 
 def check_key(folder: Path, key: CacheKey, expected: Mapping[str, Any]) -> None:
-    """Refuse a cache whose key has another value in one of the `expected` fields.
+    """Check that the key of a cache has the `expected` values.
 
     Raises:
-        InputError: names the folder, the field, the value in the cache and the value asked for.
+        InputError: names the folder, the field, its value in the cache and the expected value.
     """
-    for field, found, asked in differences(key.as_dict(), expected, CacheKey.defaults()):
-        raise InputError(f"{folder}: {field} is {found!r}, {asked!r} is asked for")
+    for field, found, wanted in differences(key.as_dict(), expected, CacheKey.defaults()):
+        raise InputError(f"{folder}: {field} is {found!r}, expected is {wanted!r}")

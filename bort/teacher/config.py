@@ -1,4 +1,4 @@
-"""What the command that fills a cache of a teacher's answers is told."""
+"""The settings of the command that fills a cache of a teacher's answers."""
 
 from __future__ import annotations
 
@@ -15,34 +15,36 @@ from bort.text.masking_config import Masks
 
 @dataclasses.dataclass(frozen=True)
 class TeacherCacheConfig(Config):
-    """Settings of one cache; those of the masks mean the same as in pre-training."""
+    """Settings of one cache; mask settings have the same meaning as in pre-training."""
 
     data: str = setting(..., "folder of shards, or files of shards (globs, commas)")
-    output_dir: str = setting(..., "folder of the cache; a second call continues in it")
+    output_dir: str = setting(..., "folder of the cache; a second call continues it")
     vocab: Optional[str] = setting(
         None, "vocabulary (folder, file or name); default: the one stored with the shards"
     )
     teacher: TeacherSource = part(TeacherSource)
-    mask_epochs: int = setting(1, "passes over the data, each with masks of its own", minimum=1)
-    top_k: int = setting(64, "largest logits kept a position; 0 keeps all", minimum=0)
+    mask_epochs: int = setting(1, "epochs to cover, each with different masks", minimum=1)
+    top_k: int = setting(64, "largest logits kept per position; 0 keeps all", minimum=0)
     temperatures: Tuple[float, ...] = setting(
-        (2.0,), "temperatures at which top-k answers can be used", above=0.0
+        (2.0,), "distillation temperatures that top-k answers support", above=0.0
     )
-    cache_dtype: str = setting("float32", "of the logits that are kept", choices=DTYPES)
+    cache_dtype: str = setting("float32", "number format of stored logits", choices=DTYPES)
     seed: int = setting(0, "seed of the masks: pre-training's --data_seed or --seed", minimum=0)
     masks: Masks = part(Masks)
     dtype: str = setting(
-        "float32", "in which the teacher runs; float16 needs a GPU", choices=("float32", "float16")
+        "float32",
+        "number format of the teacher (float16: GPU)",
+        choices=("float32", "float16"),
     )
     teacher_runtime: TeacherRuntime = part(TeacherRuntime)
-    batch_size: int = setting(8, "sequences asked about at once", minimum=1, speed_only=True)
+    batch_size: int = setting(8, "sequences per batch of the teacher", minimum=1, speed_only=True)
     rows_per_part: int = setting(
-        ROWS_PER_PART, "sequences a part file; a stop waits for the part", minimum=1
+        ROWS_PER_PART, "sequences per part file; a stop waits until the part is done", minimum=1
     )
-    cpu_only: bool = setting(False, "do not use a GPU even if there is one", speed_only=True)
+    cpu_only: bool = setting(False, "run on the CPU even if there is a GPU", speed_only=True)
 
     def check(self) -> None:
-        """Another engine runs on the CPU, in its own precision."""
+        """Check that `dtype` is given for MXNet only."""
         if self.teacher_runtime.teacher_engine != "mxnet" and self.dtype != "float32":
             raise InputError(
                 f"dtype is {self.dtype!r}, which is for teacher_engine mxnet; "

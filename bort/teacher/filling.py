@@ -1,7 +1,7 @@
-"""Asking a teacher once about everything, and keeping what it says: fills a `TeacherCache`.
+"""Fills a `TeacherCache`: runs a teacher once over all rows and stores its answers.
 
-Each part file is written together with a small `part-….json` that records its key, rows, size and
-SHA-256. Filling can be stopped or killed at any moment and called again: whole parts are kept.
+Every part file has a record `part-….json` with its key, rows, size and SHA-256. Filling can be
+stopped or killed at any time and continued by another call, which keeps complete parts.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from bort.teacher.cache import (
     ROWS_FILE,
     CacheKey,
     check_key,
-    read_description,
+    read_cache_description,
 )
-from bort.teacher.parts import MakeBatch, Part
+from bort.teacher.parts import CachePart, MakeBatch
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +35,14 @@ _PART_RECORD_BYTES = 4096  # more than the record of a part takes
 
 @dataclass(frozen=True)
 class FillHooks:
-    """What filling tells and asks the outside.
+    """Callbacks of `fill_cache`.
 
     Attributes:
-        stop_requested: asked before every part.
-        on_rows: called with the rows that this process has done, whole parts of earlier calls
-            included, and with all rows that it is to do; once before the first batch.
-        disk_usage: as `shutil.disk_usage`.
+        stop_requested: called before every part; True ends the filling.
+        on_rows: called before the first batch and after every batch with the number of rows that
+            this process has done, complete parts of earlier calls included, and the number of all
+            its rows.
+        disk_usage: replaces `shutil.disk_usage`.
     """
 
     stop_requested: Callable[[], bool] = lambda: False
@@ -61,37 +62,38 @@ def fill_cache(
     communicator: Communicator = ALONE,
     hooks: FillHooks = FillHooks(),
 ) -> bool:
-    """Ask `teacher` about every row that is not in `folder` yet, and keep what it says.
+    """Store the answers of `teacher` for every row that is not in `folder` yet.
 
     Args:
-        folder: of the cache; made if it is not there.
-        key: whose answers these are and how they are kept.
-        rows: int64 (n, 2), epoch and example of every row, ascending, each once.
-        make_batch: from an epoch and int64 (batch_size,) example ids (-1 for padding) to a batch of
-            `key.length` tokens.
+        folder: folder of the cache; it is created if it does not exist.
+        key: identity of the answers and format of the stored rows.
+        rows: int64 (n, 2), epoch and example of every row, ascending and without duplicates.
+        make_batch: returns the batch of `key.length` tokens for an epoch and int64 (batch_size,)
+            example ids, -1 for padding.
         teacher: answers with NumPy or MXNet arrays.
-        batch_size: rows that the teacher is asked about at once.
-        rows_per_part: rows of a part file.
-        communicator: the ranks that share the work, in a folder that all of them see; part number n
-            belongs to rank n modulo their number.
-        hooks: stopping, progress.
+        batch_size: rows per batch of the teacher.
+        rows_per_part: rows per part file.
+        communicator: the ranks that share the work; all see the same folder. Part n belongs to
+            rank n modulo the number of ranks.
+        hooks: callbacks for stopping and progress.
 
     Returns:
         Whether the cache is complete; False after a stop.
 
     Raises:
-        InputError: the folder holds another cache, rows that are not in order, another vocabulary.
-        WorkError: the disk lacks the space, or an answer is not finite.
+        InputError: the folder holds another cache, the rows are not in order, or the teacher has
+            another vocabulary.
+        WorkError: the disk has too little space, or an answer is not finite.
     """
     _check_request(key, rows, teacher, batch_size, rows_per_part)
     parts = [
-        Part(folder, key, number, rows[first : first + rows_per_part])
+        CachePart(folder, key, number, rows[first : first + rows_per_part])
         for number, first in enumerate(range(0, len(rows), rows_per_part))
     ]
 
     def begin() -> None:
         if CACHE_FORMAT.is_in(folder):
-            check_key(folder, read_description(folder)[1], key.as_dict())
+            check_key(folder, read_cache_description(folder)[1], key.as_dict())
         absent = [part for part in parts if not part.is_there()]
         _check_space(folder, key, len(rows), absent, hooks)
         _remove_unfinished(folder)
@@ -130,7 +132,7 @@ def _check_request(
         )
     if teacher.vocabulary_size != key.vocabulary_size:
         raise InputError(
-            f"the teacher knows {teacher.vocabulary_size} words, the cache is for "
+            f"the teacher's vocabulary has {teacher.vocabulary_size} tokens, the cache is for "
             f"{key.vocabulary_size}"
         )
     if rows.ndim != 2 or rows.shape[1] != 2 or len(rows) == 0:
@@ -144,15 +146,15 @@ def _check_space(
     folder: Path,
     key: CacheKey,
     count: int,
-    absent: Sequence[Part],
+    absent: Sequence[CachePart],
     hooks: FillHooks,
 ) -> None:
-    """Log the exact size, and refuse to begin what the disk cannot hold."""
+    """Log the exact size of the cache, and raise if the disk has too little space."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = int(hooks.disk_usage(existing).free)
     needed = sum(part.bytes for part in absent)
     log.info(
-        "%s: %d rows of %d bytes, %s; %s to be made, %s free",
+        "%s: %d rows of %d bytes, %s; %s to be written, %s free",
         folder,
         count,
         key.row_type.itemsize,
@@ -160,10 +162,10 @@ def _check_space(
         _amount(needed),
         _amount(free),
     )
-    beside = _ROWS_HEADER_BYTES + 16 * count + _PART_RECORD_BYTES * (len(absent) + 1)
-    if absent and needed + beside > free:
+    overhead = _ROWS_HEADER_BYTES + 16 * count + _PART_RECORD_BYTES * (len(absent) + 1)
+    if absent and needed + overhead > free:
         raise WorkError(
-            f"{folder}: the cache needs {_amount(needed + beside)} more, the disk has "
+            f"{folder}: the cache needs {_amount(needed + overhead)} more, the disk has "
             f"{_amount(free)} free (a smaller --top_k, --mask_epochs or --cache_dtype float16)"
         )
 
@@ -173,16 +175,16 @@ def _amount(count: int) -> str:
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """Remove what writes that were killed have left."""
+    """Remove the temporary files that killed writes have left."""
     for pattern in (".part-*", f".{ROWS_FILE}.*", f".{CACHE_FORMAT.record_name}.*"):
         for path in folder.glob(pattern):
             path.unlink()
 
 
 def _finish(
-    folder: Path, key: CacheKey, rows: np.ndarray, rows_per_part: int, parts: Sequence[Part]
+    folder: Path, key: CacheKey, rows: np.ndarray, rows_per_part: int, parts: Sequence[CachePart]
 ) -> None:
-    """Write `rows.npy` and, last, `cache.json`."""
+    """Write `rows.npy`, and then `cache.json`."""
     records = [part.record() for part in parts]
     writer = CACHE_FORMAT.writer(folder)
     with writer.open(ROWS_FILE) as stream:
@@ -205,8 +207,8 @@ def _finish(
     )
     for entry in deviation or ():
         log.info(
-            "%s: at temperature %g, keeping %d logits a position deviates by %.3g nats; "
-            "%.3g of the probability lies outside",
+            "%s: at temperature %g, keeping %d logits per position changes the distribution by "
+            "%.3g nats; the other tokens have a probability of %.3g",
             folder,
             entry["temperature"],
             key.top_k,
@@ -218,7 +220,7 @@ def _finish(
 def _mean_deviation(
     key: CacheKey, sums: Sequence[Mapping[str, Any]]
 ) -> Optional[List[Dict[str, float]]]:
-    """Means over all masked positions, for every temperature; None for full logits."""
+    """Return means over all masked positions for every temperature; None for full logits."""
     if key.top_k == 0:
         return None
     positions = max(1, sum(int(part["positions"]) for part in sums))

@@ -1,4 +1,4 @@
-"""A part of a cache of a teacher's answers: some rows in one file, and what is recorded of it."""
+"""The parts of a cache of a teacher's answers: files of rows, each with a record."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ log = logging.getLogger(__name__)
 _FIELDS = {"file", "rows", "rows_sha256", "bytes", "sha256", "key", "deviation"}
 
 MakeBatch = Callable[[int, np.ndarray], MaskedBatch]
-"""From an epoch and example ids, int64 (B,), -1 for padding, to the batch."""
+"""A function from an epoch and example ids, int64 (B,) with -1 for padding, to a batch."""
 
 
-class Part:
-    """One part file, `part-….bin`, and its record, `part-….json`, which is written after it.
+class CachePart:
+    """One part file, `part-….bin`, and its record `part-….json`, which is written last.
 
     Attributes:
-        rows: int64 (n, 2), epoch and example of its rows.
-        bytes: of the part file, exactly.
-        path: of the part file.
+        rows: int64 (n, 2), epoch and example of every row.
+        bytes: exact size of the part file.
+        path: path of the part file.
     """
 
     def __init__(self, folder: Path, key: CacheKey, number: int, rows: np.ndarray) -> None:
@@ -48,10 +48,10 @@ class Part:
         self._rows_sha256 = hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
 
     def is_there(self) -> bool:
-        """Whether the part has its record and its size.
+        """Return whether the record exists and the file has the recorded size.
 
         Raises:
-            InputError: it belongs to another cache.
+            InputError: the part belongs to another cache.
         """
         if not self._record_path.exists():
             return False
@@ -59,22 +59,22 @@ class Part:
         return sealed.record["bytes"] == self.bytes and sealed.has(self.path.name)
 
     def is_whole(self) -> bool:
-        """Whether the part is there and its SHA-256 is the recorded one."""
+        """Return whether the part exists and has the recorded SHA-256."""
         if not self.is_there():
             return False
         try:
             self._open().verify()
         except InputError as error:
-            log.warning("%s; it is made again", error)
+            log.warning("%s; the part is written again", error)
             return False
         return True
 
     def forget(self) -> None:
-        """Remove the record, so that the part does not count as there until it is written."""
+        """Remove the record, so that the part counts as missing until it is written again."""
         self._record_path.unlink(missing_ok=True)
 
     def record(self) -> Dict[str, Any]:
-        """What was recorded when the part was written."""
+        """Return the record of the part."""
         return self._open().record
 
     def write(
@@ -83,7 +83,7 @@ class Part:
         teacher: TeacherAnswers,
         batch_size: int,
     ) -> Iterator[int]:
-        """Write the part; yields the number of rows after every batch."""
+        """Write the part; yields the number of rows written after every batch."""
         writer, sums = self._format.writer(self._folder), _Sums(self._key)
         with writer.open(self.path.name) as stream:
             for epoch, ids in _batches(self.rows, batch_size):
@@ -105,7 +105,7 @@ class Part:
         )
 
     def _open(self) -> SealedFolder:
-        """The record, which belongs to this key and these rows."""
+        """Open the record, and check that it belongs to this key and these rows."""
         sealed = self._format.open(self._folder)
         record = sealed.record
         if set(record) != _FIELDS:
@@ -113,12 +113,12 @@ class Part:
         key = CacheKey.from_dict(record["key"], str(sealed.source))
         check_key(self._folder, key, self._key.as_dict())
         if record["rows_sha256"] != self._rows_sha256:
-            raise InputError(f"{self.path}: holds answers for other rows than those asked for")
+            raise InputError(f"{self.path}: holds answers for other rows than expected")
         return sealed
 
 
 class _Sums:
-    """Sums of the deviation over the masked positions of a part."""
+    """The sums of the top-k error over the masked positions of a part."""
 
     def __init__(self, key: CacheKey) -> None:
         self.positions = 0
@@ -130,7 +130,7 @@ class _Sums:
 
 
 def _batches(rows: np.ndarray, batch_size: int) -> Sequence[Tuple[int, np.ndarray]]:
-    """Epoch and padded example ids of every batch; a batch is of one epoch."""
+    """Return epoch and padded example ids of every batch; all rows of a batch share the epoch."""
     return [
         (int(epoch), ids)
         for epoch in np.unique(rows[:, 0])
@@ -139,13 +139,13 @@ def _batches(rows: np.ndarray, batch_size: int) -> Sequence[Tuple[int, np.ndarra
 
 
 def _compress(key: CacheKey, logits: np.ndarray, batch: MaskedBatch, sums: _Sums) -> np.ndarray:
-    """The first rows of a batch as they are kept; adds to the sums of the deviation.
+    """Return the first n rows of a batch as they are stored, and add their error to `sums`.
 
     Args:
-        key: says how.
+        key: format of the stored rows.
         logits: float32 (n, P, V).
-        batch: n rows or more; weights say which positions count.
-        sums: of the part.
+        batch: n rows or more; positions of weight 0 are padding.
+        sums: sums of the part, updated in place.
     """
     expected = (key.predictions, key.vocabulary_size)
     if logits.shape[1:] != expected:

@@ -1,4 +1,4 @@
-"""The settings that say which network is the teacher and what runs it."""
+"""The settings of a teacher: its weights, and the engine that runs it."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from bort.settings.config import Config, setting
 
 @dataclasses.dataclass(frozen=True)
 class TeacherSource(Config):
-    """Where the teacher's architecture and weights come from."""
+    """Settings for the source of a teacher's architecture and weights."""
 
     teacher_model: str = setting("roberta_24_1024_16", "a GluonNLP model or a model folder")
     teacher_ckpt_dir: Optional[str] = setting(
         None, "teacher weights: .params, or a folder that holds one; default: GluonNLP's cache"
     )
     teacher_random_seed: Optional[int] = setting(
-        None, "use a teacher of random weights drawn from this seed (to try things out)"
+        None, "seed of a teacher with random weights, which needs no download (for trials)"
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class TeacherRuntime(Config):
-    """What runs the teacher, and in which precision."""
+    """Settings for the engine of a teacher and its precision."""
 
     teacher_engine: str = setting(
-        "mxnet", "what runs the teacher", choices=("mxnet", "openvino", "onnxruntime")
+        "mxnet", "engine that runs the teacher", choices=("mxnet", "openvino", "onnxruntime")
     )
     teacher_precision: str = setting(
         "fp32",
-        "of a teacher that another engine than mxnet runs: fp32, or fast (bf16 or int8)",
+        "precision of the teacher on engines other than mxnet: fp32, or fast (bf16 or int8)",
         choices=("fp32", "fast"),
     )
 
     def check(self) -> None:
-        """MXNet has one precision."""
+        """Check that MXNet runs in its only precision."""
         if self.teacher_engine == "mxnet" and self.teacher_precision != "fp32":
             raise InputError(
                 f"teacher_precision is {self.teacher_precision!r}, teacher_engine mxnet allows "
-                "'fp32' alone"
+                "only 'fp32'"
             )

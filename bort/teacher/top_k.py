@@ -1,11 +1,13 @@
-"""A position's logits kept as its k largest, and put back so that no loss needs to know of it.
+"""Top-k compression of logits: keep the k largest logits of a position, and restore all V.
 
-Beside the k largest logits of a position the log-sum-exp of all V, divided by the temperature T, is
-kept: it says how much probability the other words have in all. Put back, these share it evenly:
+In addition to the k largest logits t of a position, the log-sum-exp L = LSE(t/T) of all V logits
+at temperature T is kept. It gives the total probability of the other tokens. Restored logits
+divide this probability evenly among them, with the logit
 
-    c = T · (L + log((1 − Σ exp(tᵢ/T − L)) / (V − k)))        i over the k largest, L = LSE(t/T)
+    c = T · (L + log((1 − Σ exp(tᵢ/T − L)) / (V − k)))        i over the k largest
 
-so that `softmax(·/T)` is exact for the k words, and sums to 1.
+so that `softmax(·/T)` is exact for the k tokens and sums to 1. Losses use the restored logits as
+if they were the original ones.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ from typing import NamedTuple, Tuple
 import numpy as np
 
 SMALLEST_REMAINDER = 2.0**-24
-"""Probability left to the other words at least: what float32 tells from 1, so that c is finite."""
+"""The least probability of all other tokens, the resolution of float32; it keeps c finite."""
 
 
 def largest(logits: np.ndarray, k: int) -> Tuple[np.ndarray, np.ndarray]:
-    """The k largest of every row, largest first; of equal ones those of lower ids.
+    """Return the k largest logits of every row, largest first; ties go to the lower id.
 
     Args:
         logits: float (N, V), finite.
@@ -43,8 +45,8 @@ def largest(logits: np.ndarray, k: int) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def log_sum_exp(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """`log Σ exp(logits / T)` over the last axis, in float64: (N, V) -> (N,)."""
-    from scipy.special import logsumexp  # late: the flags of commands need this module, not SciPy
+    """Return `log Σ exp(logits / T)` over the last axis, in float64: (N, V) -> (N,)."""
+    from scipy.special import logsumexp  # late: commands import this module for --help
 
     total: np.ndarray = logsumexp(logits.astype(np.float64) / temperature, axis=-1)
     return total
@@ -53,16 +55,17 @@ def log_sum_exp(logits: np.ndarray, temperature: float) -> np.ndarray:
 def rest_logit(
     values: np.ndarray, total: np.ndarray, vocabulary_size: int, temperature: float
 ) -> np.ndarray:
-    """The one logit that all words outside the k largest get.
+    """Return the logit c that all tokens outside the k largest get.
 
     Args:
-        values: (..., k), the k largest logits as kept.
-        total: (...), log-sum-exp of all V logits divided by T, as kept.
+        values: (..., k), the k largest logits as stored.
+        total: (...), log-sum-exp of all V logits divided by T, as stored.
         vocabulary_size: V, more than k.
-        temperature: T.
+        temperature: T, above 0.
 
     Returns:
-        float64 (...): see the equation of this module; finite, also where rounding leaves nothing.
+        float64 (...): c by the equation of this module; finite even where rounding leaves no
+        probability.
     """
     others = vocabulary_size - values.shape[-1]
     exact = total.astype(np.float64)
@@ -75,12 +78,12 @@ def rest_logit(
 def put_back(
     ids: np.ndarray, values: np.ndarray, rest: np.ndarray, vocabulary_size: int
 ) -> np.ndarray:
-    """Logits of all words, in a new array.
+    """Return the logits of all tokens in a new array.
 
     Args:
         ids: integers (B, P, k).
-        values: (B, P, k), logits of these words.
-        rest: (B, P), logit of all others.
+        values: (B, P, k), logits of these tokens.
+        rest: (B, P), logit of all other tokens.
         vocabulary_size: V.
 
     Returns:
@@ -96,11 +99,11 @@ def put_back(
 
 
 class Deviation(NamedTuple):
-    """What keeping k logits has changed, for every position, at one temperature.
+    """The error of top-k compression at every position, for one temperature.
 
     Attributes:
-        divergence: float64 (N,), KL(teacher ‖ what is put back) in nats.
-        outside: float64 (N,), the teacher's probability of the words outside the k largest.
+        divergence: float64 (N,), KL(teacher ‖ restored) in nats.
+        outside: float64 (N,), the teacher's probability of the tokens outside the k largest.
     """
 
     divergence: np.ndarray
@@ -110,31 +113,31 @@ class Deviation(NamedTuple):
 def measure_deviation(
     logits: np.ndarray, ids: np.ndarray, values: np.ndarray, total: np.ndarray, temperature: float
 ) -> Deviation:
-    """Compare the teacher's logits with what is going to be put back.
+    """Compare the teacher's logits with the restored ones.
 
-    With p = softmax(t/T) and r the logits put back, `KL = Σ p (t − r)/T + LSE(r/T) − LSE(t/T)`.
+    With p = softmax(t/T) and r the restored logits, `KL = Σ p (t − r)/T + LSE(r/T) − LSE(t/T)`.
 
     Args:
-        logits: (N, V), the teacher's.
-        ids: (N, k), of the largest.
-        values: (N, k), their logits as kept.
-        total: (N,), log-sum-exp as kept.
-        temperature: T.
+        logits: (N, V), the teacher's logits.
+        ids: (N, k), ids of the largest.
+        values: (N, k), their logits as stored.
+        total: (N,), log-sum-exp as stored.
+        temperature: T, above 0.
     """
     from scipy.special import logsumexp
 
     size, k = logits.shape[-1], ids.shape[-1]
-    # What is put back is float32, so the rest is rounded before it is compared.
+    # Restored logits are float32, so c is rounded before the comparison.
     rest = rest_logit(values, total, size, temperature).astype(np.float32).astype(np.float64)
     kept = values.astype(np.float64)
     scaled = logits.astype(np.float64) / temperature
     exact = log_sum_exp(logits, temperature)
     probabilities = np.exp(scaled - exact[:, None])
     inside = np.take_along_axis(probabilities, ids, axis=-1)
-    # Σ p t/T over all words, and Σ p r/T: the k words one by one, the others at once
+    # Σ p t/T over all tokens, and Σ p r/T: the k tokens one by one, the others together
     outside = np.maximum(0.0, probabilities.sum(axis=-1) - inside.sum(axis=-1))
     own = (probabilities * scaled).sum(axis=-1)
     other = ((inside * kept).sum(axis=-1) + outside * rest) / temperature
     all_logits = np.append(kept, rest[:, np.newaxis], axis=-1)
-    total_put_back = logsumexp(all_logits / temperature, b=[1] * k + [size - k], axis=-1)
-    return Deviation(own - other + total_put_back - exact, outside)
+    total_restored = logsumexp(all_logits / temperature, b=[1] * k + [size - k], axis=-1)
+    return Deviation(own - other + total_restored - exact, outside)

@@ -1,1 +1,1 @@
-"""Settings and schedules that every training shares, as pure values."""
+"""Settings, learning-rate schedules and the clock of training, without a framework."""

@@ -1,4 +1,4 @@
-"""A clock of training, whose seconds survive an interruption."""
+"""A training clock, which continues after a resume."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ TRAINING, EVALUATION, SAVING = "training", "evaluation", "saving"
 
 
 class TrainingClock:
-    """Counts the seconds of a training; those of evaluations and checkpoints are counted apart.
+    """A clock of the seconds spent on training, evaluations and checkpoints.
 
-    A checkpoint keeps `state`, and `restore` takes it back, so that the seconds of a resumed run
-    continue those of the interrupted run. The clocks of several ranks differ a little, so rank 0
-    makes a decision that depends on time and shares it with the others, as in
+    A checkpoint stores `state`, and `restore` reads it, so a resumed run continues from the seconds
+    of the interrupted run. Clocks of different ranks differ slightly, so rank 0 makes decisions
+    that depend on time and shares them with the other ranks, as in
     `bort.ranks.on_rank_0(communicator, lambda: clock.training_seconds >= budget)`.
 
     Args:
@@ -37,7 +37,7 @@ class TrainingClock:
 
     @contextmanager
     def count(self, activity: str) -> Iterator[None]:
-        """Count the time of the block for `activity`, and not for that of a block around it."""
+        """Count the time of the `with` block for `activity` instead of the enclosing activity."""
         around = self._activity
         self._turn_to(activity)
         try:
@@ -46,23 +46,23 @@ class TrainingClock:
             self._turn_to(around)
 
     def seconds(self, activity: str) -> float:
-        """Seconds of an activity up to now, in this process and those before it."""
+        """Return the seconds of an activity so far, those before a resume included."""
         running = self._now() - self._since if activity == self._activity else 0.0
         return self._seconds.get(activity, 0.0) + running
 
     @property
     def training_seconds(self) -> float:
-        """Seconds of training alone."""
+        """The seconds of training, without evaluations and checkpoints."""
         return self.seconds(TRAINING)
 
     def state(self) -> Dict[str, float]:
-        """Seconds of every activity, for a checkpoint; JSON-ready."""
+        """Return the seconds of every activity as JSON values, for a checkpoint."""
         if self._activity is not None:
             self._turn_to(self._activity)
         return dict(self._seconds)
 
     def restore(self, state: Mapping[str, float]) -> None:
-        """Continue from `state`; an activity that it lacks begins at 0."""
+        """Continue from `state`; activities that it does not hold start at 0."""
         self._turn_to(self._activity)
         self._seconds = {activity: float(seconds) for activity, seconds in state.items()}
 

@@ -1,4 +1,4 @@
-"""Every setting of fine-tuning, with the release's names where it had one."""
+"""The settings of fine-tuning, named as in the original release where it has them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ HEADS = ("paper", "release")
 
 @dataclasses.dataclass(frozen=True)
 class FinetuningConfig(Config):
-    """Settings of one fine-tuning.
+    """Settings of one fine-tuning run.
 
-    From arXiv 2010.10499 and its author: length 512, batch 8 (16 for SST-2, QNLI, QQP, MNLI; see
-    the table of tasks), BERTAdam, gradients clipped at 1, linear warm-up and linear decay to a
-    floor of 1e-7, dropout 0.1 on the classifier. Learning rate, weight decay and warm-up are
-    members of the paper's Θ; which ones its scores come from is not known, so that the choice of
-    these three, and 50 epochs (50–100 were used on small tasks), is an assumption of ours.
+    These defaults are from arXiv 2010.10499 and its author: length 512, batch size 8 (16 for SST-2,
+    QNLI, QQP and MNLI; see the table of tasks), BERTAdam, gradients clipped at 1, linear warm-up,
+    linear decay to a floor of 1e-7, dropout 0.1 on the classifier. The learning rate, weight decay
+    and warm-up are members of the paper's Θ; the paper does not say which members its scores come
+    from, so the choice of these three is our assumption. So are the 50 epochs (the author used
+    50–100 on small tasks).
     """
 
-    seed: int = setting(0, "seed of the classifier's weights, the order and dropout", minimum=0)
+    seed: int = setting(
+        0, "seed of the classifier's initial weights, the order of examples and dropout", minimum=0
+    )
     epochs: int = setting(50, "passes over the training data", minimum=1)
     ramp_up_epochs: Optional[int] = setting(
         None,
-        "epochs that warm-up and decay are planned for; further ones run at the floor; "
+        "epochs that the learning-rate schedule is planned for; later epochs run at --lr_floor; "
         "default: --epochs",
         minimum=1,
     )
     batch_size: Optional[int] = setting(
-        None, "inputs a rank and micro-batch; default: the task's", minimum=1
+        None, "inputs per rank and micro-batch; default: set by the task", minimum=1
     )
     accumulate: int = setting(1, "micro-batches whose gradients make one step", minimum=1)
     max_len: int = setting(512, "longest input in tokens", minimum=8, aliases=("max_seq_length",))
@@ -38,84 +41,96 @@ class FinetuningConfig(Config):
     lr: float = setting(1e-4, "peak learning rate", above=0.0, aliases=("learning_rate",))
     lr_floor: float = setting(1e-7, "lowest learning rate after the warm-up", minimum=0.0)
     warmup_ratio: float = setting(
-        0.35, "share of the planned steps in which the rate rises", minimum=0.0, maximum=1.0
+        0.35,
+        "share of the planned steps for the warm-up",
+        minimum=0.0,
+        maximum=1.0,
     )
     weight_decay: float = setting(
-        10.0, "of BERTAdam: w -= lr * (m / (sqrt(v) + eps) + decay * w)", minimum=0.0
+        10.0, "weight decay of BERTAdam: w -= lr * (m / (sqrt(v) + eps) + decay * w)", minimum=0.0
     )
     adam_epsilon: float = setting(1e-6, "epsilon of BERTAdam", above=0.0)
     clip: float = setting(1.0, "largest global norm of the gradient", above=0.0)
-    dropout: float = setting(0.1, "of encoder and classifier", minimum=0.0, maximum=0.9)
+    dropout: float = setting(
+        0.1, "dropout probability of encoder and classifier", minimum=0.0, maximum=0.9
+    )
     head: str = setting(
-        "paper", "one linear layer (two for CoLA), or the release's dense-tanh one", choices=HEADS
+        "paper",
+        "classifier head: paper is one linear layer (two for CoLA), release a tanh layer and a "
+        "linear layer",
+        choices=HEADS,
     )
     early_stop: Optional[int] = setting(
-        None, "end after this many epochs without a better dev score; default: never", minimum=1
+        None, "stop after this many epochs without a better dev score; default: never", minimum=1
     )
-    optimizer: str = setting("bertadam", "how weights are updated", choices=("bertadam", "sgd"))
+    optimizer: str = setting("bertadam", "optimizer", choices=("bertadam", "sgd"))
     dtype: str = setting(
-        "float32", "float16 needs a GPU; dynamic loss scaling", choices=("float32", "float16")
+        "float32",
+        "number format; float16 needs a GPU and uses dynamic loss scaling",
+        choices=("float32", "float16"),
     )
-    batch_size_eval: int = setting(32, "inputs a rank in evaluation", minimum=1, speed_only=True)
-    log_interval: int = setting(10, "steps between records", minimum=1, speed_only=True)
+    batch_size_eval: int = setting(32, "inputs per rank in evaluation", minimum=1, speed_only=True)
+    log_interval: int = setting(10, "steps between recorded metrics", minimum=1, speed_only=True)
     ckpt_interval: int = setting(
-        1000, "steps between checkpoints, beside one an epoch", minimum=1, speed_only=True
+        1000, "steps between checkpoints, in addition to one per epoch", minimum=1, speed_only=True
     )
-    keep_checkpoints: int = setting(2, "newest checkpoints kept", minimum=1, speed_only=True)
+    keep_checkpoints: int = setting(2, "newest checkpoints to keep", minimum=1, speed_only=True)
 
     @property
     def planned_epochs(self) -> int:
-        """Epochs of the schedule."""
+        """The number of epochs that the learning-rate schedule is planned for."""
         return self.epochs if self.ramp_up_epochs is None else self.ramp_up_epochs
 
 
 @dataclasses.dataclass(frozen=True)
 class FinetuningPaths(Config):
-    """What a fine-tuning reads and writes."""
+    """The files and folders that a fine-tuning run reads and writes."""
 
     task_name: str = setting(..., "task, such as CoLA or MultiRC", aliases=("task",))
     pretrained_parameters: Optional[str] = setting(
         None,
-        "where to start: a model folder, or a .params file of --architecture; default: "
+        "initial weights: a model folder, or a .params file of --architecture; default: "
         "model/bort.params",
     )
-    architecture: str = setting("bort_4_8_768_1024", "of a .params file", aliases=("bort_model",))
+    architecture: str = setting(
+        "bort_4_8_768_1024", "architecture of .params files", aliases=("bort_model",)
+    )
     vocab: Optional[str] = setting(
         None,
-        "vocabulary (folder, file or name); default: the model folder's, or RoBERTa's",
+        "vocabulary (folder, file or name); default: that of the model folder, or RoBERTa's",
     )
     data_dir: Optional[str] = setting(
-        None, "data in the official layout; default: the folders that GluonNLP caches in"
+        None, "folder of the data in the official layout; default: GluonNLP's cache"
     )
     sample: bool = setting(
-        False, "use the small example of the task that comes along, and a model made on the spot"
+        False, "use the small data set of the task in this repository, and a small random model"
     )
     output_dir: Optional[str] = setting(
         None, "folder of the run; default: runs/finetune/<task>", aliases=("ckpt_dir",)
     )
     report_share: float = setting(
         0.0,
-        "keep out of training what scripts/run_agora.py carves for its report split with this "
-        "--report_share, so that a Socrates has not learnt it",
+        "leave out the training examples that scripts/run_agora.py takes for its report split with "
+        "this --report_share, so that Socrates does not learn them",
         minimum=0.0,
         maximum=0.9,
     )
-    report_seed: int = setting(0, "--seed of that run of Agora", minimum=0)
+    report_seed: int = setting(0, "--seed of that Agora run", minimum=0)
     cache_dir: Optional[str] = setting(
-        None, "folder that keeps tokenised sets; default: none is kept"
+        None, "folder for tokenised data sets; default: they are not stored"
     )
     preset: str = setting(
         "paper",
-        "defaults: the paper's, or the values of the original release's script",
+        "defaults of the other flags: those of the paper, or of the original release's script",
         choices=("paper", "release"),
     )
     resume: bool = setting(False, "continue the run in --output_dir from its newest checkpoint")
-    seeds: int = setting(1, "runs with further seeds, for a mean and its deviation", minimum=1)
+    seeds: int = setting(1, "number of runs, each with another seed", minimum=1)
     gpu: bool = setting(True, "use a GPU if there is one")
-    no_distributed: bool = setting(False, "accepted for the release's sake; ranks make it so")
+    no_distributed: bool = setting(False, "has no effect; accepted because the release has it")
 
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {
+FINETUNING_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "paper": {},
     "release": {
         "lr": 5e-5,
@@ -126,4 +141,4 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "head": "release",
     },
 }
-"""Named sets of settings: the defaults, and the values of the original release's script."""
+"""Settings by name: `paper` keeps the defaults, `release` has those of the original script."""

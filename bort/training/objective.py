@@ -1,4 +1,4 @@
-"""The weights and the temperature of distillation, which pre-training and the search share."""
+"""The settings of the distillation loss, which pre-training and the search share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bort.settings.config import Config, setting
 
 @dataclasses.dataclass(frozen=True)
 class Objective(Config):
-    """What a student minimises over masked positions, given its teacher's answers.
+    """The weights and the temperature of the loss that a student minimises at masked positions.
 
     `mlm_weight · CE(student, token) + teacher_ce_weight · T² · KL(softmax(t/T) ‖ softmax(s/T))`
 
-    Source: arXiv 1503.02531, section 2. The weights and T are the release's; arXiv 2010.10499
-    leaves them open.
+    Source: arXiv 1503.02531, section 2. The default weights and T are those of the original
+    release; arXiv 2010.10499 does not state them.
     """
 
     mlm_weight: float = setting(0.1, "weight of the masked-token loss", minimum=0.0)
@@ -23,7 +23,7 @@ class Objective(Config):
     distillation_temperature: float = setting(2.0, "temperature T of the distillation", above=0.0)
 
     def check(self) -> None:
-        """A loss needs a weight above 0."""
+        """Check that one of the weights is above 0."""
         if self.mlm_weight == 0 and self.teacher_ce_weight == 0:
             raise InputError("mlm_weight and teacher_ce_weight are both 0, one must be above 0")
 

@@ -1,4 +1,4 @@
-"""Every setting of pre-training by distillation, with the release's names where it had one."""
+"""The settings of pre-training, named as in the original release where it has them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from bort.training.schedule import SCHEDULES
 class PretrainingConfig(Config):
     """Settings of one pre-training run.
 
-    Defaults are those of the release where it states one (arXiv 2010.10499 leaves them open):
-    the objective's, learning rate 1e-4, weight decay 0.01, epsilon 1e-6,
-    clipping at 1, warm-up over 1 % of the steps, at most 2 M steps.
+    The defaults are those of the original release where it states them: the objective, learning
+    rate 1e-4, weight decay 0.01, epsilon 1e-6, clipping at 1, warm-up over 1 % of the steps, 2 M
+    steps. arXiv 2010.10499 does not state them.
     """
 
     seed: int = setting(0, "seed of initial weights and dropout", minimum=0)
@@ -28,70 +28,75 @@ class PretrainingConfig(Config):
     )
     num_steps: int = setting(2_000_000, "optimizer steps", minimum=1)
     batch_size: int = setting(
-        8, "sequences a rank and micro-batch (tokens with --use_avg_len)", minimum=1
+        8, "sequences per rank and micro-batch (tokens with --use_avg_len)", minimum=1
     )
     accumulate: int = setting(1, "micro-batches whose gradients make one step", minimum=1)
-    use_avg_len: bool = setting(False, "count --batch_size in tokens, by length bucket")
+    use_avg_len: bool = setting(False, "count --batch_size in tokens, per length bucket")
     num_buckets: int = setting(1, "length buckets; 1 pads every row to the longest", minimum=1)
     optimizer: str = setting(
-        "bertadam", "how weights are updated; sgd is for the search", choices=("bertadam", "sgd")
+        "bertadam", "optimizer; sgd is meant for the search", choices=("bertadam", "sgd")
     )
     lr: float = setting(1e-4, "peak learning rate", above=0.0, aliases=("learning_rate",))
     schedule: str = setting(
         "linear",
-        "after warm-up: linear (the release), noam (the paper) or constant",
+        "learning rate after the warm-up: linear (the release), noam (the paper) or constant",
         choices=SCHEDULES,
     )
     warmup_ratio: float = setting(
         0.01, "share of the steps in which the learning rate rises", minimum=0.0, maximum=1.0
     )
     weight_decay: float = setting(
-        0.01, "of BERTAdam: w -= lr * (m / (sqrt(v) + eps) + decay * w)", minimum=0.0
+        0.01, "weight decay of BERTAdam: w -= lr * (m / (sqrt(v) + eps) + decay * w)", minimum=0.0
     )
     adam_epsilon: float = setting(1e-6, "epsilon of BERTAdam", above=0.0)
     clip: float = setting(1.0, "largest global norm of the gradient", above=0.0)
-    dropout: float = setting(0.1, "dropout of the student", minimum=0.0, maximum=0.9)
+    dropout: float = setting(0.1, "dropout probability of the student", minimum=0.0, maximum=0.9)
     initializer_range: float = setting(
-        0.02, "standard deviation of random initial weights; narrow models like more", above=0.0
+        0.02, "standard deviation of random initial weights; narrow models may need more", above=0.0
     )
     objective: Objective = part(Objective)
     masks: Masks = part(Masks)
     mask_epochs: Optional[int] = setting(
-        None, "masks repeat after this many passes over the data; default: never", minimum=1
+        None, "epochs after which the masks repeat; default: never", minimum=1
     )
     dtype: str = setting(
-        "float32", "float16 needs a GPU; dynamic loss scaling", choices=("float32", "float16")
+        "float32",
+        "number format; float16 needs a GPU and uses dynamic loss scaling",
+        choices=("float32", "float16"),
     )
     teacher_runtime: TeacherRuntime = part(TeacherRuntime)
-    batch_size_eval: int = setting(8, "sequences a rank in evaluation", minimum=1, speed_only=True)
-    log_interval: int = setting(10, "steps between records", minimum=1, speed_only=True)
+    batch_size_eval: int = setting(8, "evaluation sequences per rank", minimum=1, speed_only=True)
+    log_interval: int = setting(10, "steps between recorded metrics", minimum=1, speed_only=True)
     ckpt_interval: int = setting(250, "steps between checkpoints", minimum=1, speed_only=True)
     eval_interval: int = setting(
-        1000, "steps between evaluations (and one at the end)", minimum=1, speed_only=True
+        1000,
+        "steps between evaluations; one more at the end",
+        minimum=1,
+        speed_only=True,
     )
-    keep_checkpoints: int = setting(3, "newest checkpoints kept", minimum=1, speed_only=True)
+    keep_checkpoints: int = setting(3, "newest checkpoints to keep", minimum=1, speed_only=True)
 
     @property
     def order_seed(self) -> int:
-        """The seed of order and masks."""
+        """The seed of the order of examples and of the masks."""
         return self.seed if self.data_seed is None else self.data_seed
 
     @property
     def warmup_steps(self) -> int:
-        """Steps of the warm-up, rounded."""
+        """The number of warm-up steps, rounded."""
         return round(self.num_steps * self.warmup_ratio)
 
     def mask_epoch(self, epoch: int) -> int:
-        """The epoch whose masks are used in a pass over the data, counted from 0."""
+        """Return the epoch whose masks an epoch uses; epochs are counted from 0."""
         return epoch if self.mask_epochs is None else epoch % self.mask_epochs
 
 
 @dataclasses.dataclass(frozen=True)
 class PretrainingPaths(Config):
-    """What a pre-training run reads and writes."""
+    """The files and folders that a pre-training run reads and writes."""
 
     data: str = setting(..., "folder of shards, or files of shards (globs, commas)")
-    data_eval: Optional[str] = setting(None, "the same for evaluation")
+    data_eval: Optional[str] = setting(None, "the same for the evaluation data")
     ckpt_dir: str = setting("ckpt_dir", "folder of the run: checkpoints, metrics, the model")
     vocab: Optional[str] = setting(
         None, "vocabulary (folder, file or name); default: the one stored with the shards"
@@ -109,16 +114,16 @@ class PretrainingPaths(Config):
         help={"teacher_model": "a GluonNLP model, a model folder, or none (self-supervised)"},
     )
     teacher_cache: Optional[str] = setting(
-        None, "answers that scripts/cache_teacher_answers.py has kept; no teacher is loaded"
+        None, "cache written by scripts/cache_teacher_answers.py, used instead of a teacher"
     )
     resume: bool = setting(False, "continue the run in --ckpt_dir from its newest checkpoint")
     start_step: Optional[int] = setting(
         None, "continue from the checkpoint of this step", minimum=0
     )
-    cpu_only: bool = setting(False, "do not use a GPU even if there is one")
+    cpu_only: bool = setting(False, "run on the CPU even if there is a GPU")
 
     def check(self) -> None:
-        """Answers come from a cache or from a network."""
+        """Check that a cache and a teacher network are not both given."""
         if self.teacher_cache is None:
             return
         teacher = self.teacher

@@ -1,4 +1,4 @@
-"""Learning rates as pure functions of the step."""
+"""Learning-rate schedules as pure functions of the step."""
 
 from __future__ import annotations
 
@@ -16,13 +16,22 @@ def learning_rate(
     warmup_steps: int,
     floor: float = 0.0,
 ) -> float:
-    """Learning rate of a step, counted from 1 to `total_steps`; never 0 inside that range.
+    """Return the learning rate of a step; it is above 0 in steps 1 to `total_steps`.
 
-    `linear`: rises to `peak` at `warmup_steps`, then falls linearly to 0 one step after the last
-    (the release reaches 0 at the last step, which is then lost). `noam`: rises in the same way,
-    then `peak * sqrt(warmup_steps / step)` (arXiv 1706.03762, equation 3, scaled to its peak).
-    `constant`: rises in the same way, then stays. After the warm-up the rate never falls below
-    `floor` (nor below `peak`, if that is smaller), also in steps beyond `total_steps`.
+    All schedules rise linearly to `peak` at `warmup_steps`. After the warm-up, `linear` falls
+    linearly and reaches 0 one step after the last, `noam` is `peak * sqrt(warmup_steps / step)`
+    (arXiv 1706.03762, equation 3, scaled to its peak), and `constant` stays at `peak`. The rate
+    after the warm-up is at least `min(floor, peak)`, also beyond `total_steps`.
+
+    Differs from the release, whose linear schedule is 0 in the last step and so wastes that step.
+
+    Args:
+        step: number of the step, from 1.
+        schedule: one of `SCHEDULES`.
+        peak: learning rate at the end of the warm-up, above 0.
+        total_steps: steps that the schedule is planned for.
+        warmup_steps: steps of the warm-up, 0 to `total_steps`.
+        floor: lowest rate after the warm-up.
 
     >>> [learning_rate(n, schedule="linear", peak=1.0, total_steps=4, warmup_steps=2)
     ...  for n in (1, 2, 3, 4)]

@@ -130,7 +130,7 @@ def test_two_ranks_fill_the_same_bytes_as_one(tmp_path, flags, top):
         "bytes": cache.size_bytes,
         "deviation": cache.deviation,
     }
-    assert "deviates by" in done.stderr
+    assert "changes the distribution by" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -187,18 +187,21 @@ def test_a_stopped_fill_says_that_it_is_not_complete(tmp_path, flags):
 def test_another_cache_is_refused(flags, top):
     before = contents(top)
     again = [*FILL, *flags, "--temperatures", "1", "2", "--output_dir", top]
-    check_refusal(run([*again, "--seed", "1"], status=2), str(top), "mask_seed is 0, 1 is asked")
-    check_refusal(run([*again, "--top_k", "8"], status=2), str(top), "top_k is 64, 8 is asked")
+    check_refusal(run([*again, "--seed", "1"], status=2), str(top), "mask_seed is 0, expected is 1")
+    check_refusal(run([*again, "--top_k", "8"], status=2), str(top), "top_k is 64, expected is 8")
     other = ["--teacher_model", "1-2-32-64", "--teacher_random_seed", "1"]
     check_refusal(run([*again, *other], status=2), str(top), "teacher is ")
     assert contents(top) == before
 
 
 REFUSED = {
-    "seed": (["--seed", "1"], ["mask_seed is 0, 1 is asked for"]),
-    "masks": (["--mask_probability", "0.2"], ["mask_probability is 0.15, 0.2"]),
-    "temperature": (["--distillation_temperature", "3"], ["temperatures are [1.0, 2.0], 3.0"]),
-    "epochs": (["--mask_epochs", "2"], ["mask_epochs is 1, 2 is asked for"]),
+    "seed": (["--seed", "1"], ["mask_seed is 0, expected is 1"]),
+    "masks": (["--mask_probability", "0.2"], ["mask_probability is 0.15, expected is 0.2"]),
+    "temperature": (
+        ["--distillation_temperature", "3"],
+        ["temperatures are [1.0, 2.0], which lack 3.0"],
+    ),
+    "epochs": (["--mask_epochs", "2"], ["mask_epochs is 1, expected is 2"]),
     "random": (["--teacher_random_seed", "1"], ["teacher_cache", "teacher_random_seed is 1"]),
     "weights": (["--teacher_ckpt_dir", "x"], ["teacher_cache", "teacher_ckpt_dir is 'x'"]),
     "none": (["--teacher_model", "none"], ["teacher_cache", "teacher_model is 'none'"]),

@@ -88,7 +88,9 @@ def test_top_k_keeps_the_distribution_at_its_temperatures(top, temperature):
 
 @pytest.mark.parametrize("temperature", [None, 3.0])
 def test_a_temperature_that_is_not_covered_is_refused(top, temperature):
-    with pytest.raises(InputError, match=rf"top: temperatures are \[2\.0, 1\.0\], {temperature} "):
+    with pytest.raises(
+        InputError, match=rf"top: temperatures are \[2\.0, 1\.0\], which lack {temperature}"
+    ):
         TeacherCache.open(top, temperature=temperature)
 
 
@@ -176,7 +178,7 @@ def test_another_key_is_refused_with_field_and_values(top, field):
         TeacherCache.open(top, expected=asked.as_dict(), temperature=2.0)
     message = str(caught.value)
     values = TOP.as_dict()[field], asked.as_dict()[field]
-    assert message == f"{top}: {field} is {values[0]!r}, {values[1]!r} is asked for"
+    assert message == f"{top}: {field} is {values[0]!r}, expected is {values[1]!r}"
 
 
 @pytest.mark.parametrize(

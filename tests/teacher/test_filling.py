@@ -145,7 +145,7 @@ def test_another_cache_is_not_overwritten(tmp_path):
     fill(tmp_path / "begun", hooks=stop_after(1))
     for folder in (tmp_path / "complete", tmp_path / "begun"):
         before = files_of(folder)
-        with pytest.raises(InputError, match=f"{folder.name}: mask_seed is 3, 4 is asked for"):
+        with pytest.raises(InputError, match=f"{folder.name}: mask_seed is 3, expected is 4"):
             fill(folder, dataclasses.replace(FULL, mask_seed=4))
         with pytest.raises(InputError, match=r"part-000000\.bin: holds answers for other rows"):
             fill(folder, rows=ROWS[1:])
@@ -161,7 +161,7 @@ def test_a_cache_older_than_a_setting_of_its_key_is_filled_on(tmp_path):
         record = json.loads(path.read_text())
         del record["key"]["held_out"], record["key"]["dtype"]
         path.write_text(json.dumps(record))
-    with pytest.raises(InputError, match="dtype is 'float32', 'float16' is asked for"):
+    with pytest.raises(InputError, match="dtype is 'float32', expected is 'float16'"):
         fill(tmp_path, dataclasses.replace(FULL, dtype="float16"))
     teacher = Counting()
     assert fill(tmp_path, teacher=teacher)
@@ -189,7 +189,7 @@ def test_the_size_is_known_and_refused_before_the_teacher_is_asked(tmp_path, cap
     assert teacher.asked == 0
     assert not (tmp_path / "deep").exists()
     assert asked_about == [tmp_path], "the disk of the nearest folder that is there"
-    assert f"40 rows of 720 bytes, {size} bytes; {size} bytes to be made" in caplog.text
+    assert f"40 rows of 720 bytes, {size} bytes; {size} bytes to be written" in caplog.text
     needed, free = map(int, re.findall(r"(\d+) bytes", str(caught.value)))
     assert size < needed < size + 10**5
     assert free == size
@@ -282,7 +282,7 @@ def test_an_answer_that_is_not_finite_stops_by_name(tmp_path):
         ({"rows": ROWS[[0, 0]]}, "not in ascending order"),
         ({"rows": ROWS[:0]}, r"shape \(0, 2\)"),
         ({"batch_size": 0}, "batch_size is 0"),
-        ({"key": dataclasses.replace(FULL, vocabulary_size=61)}, "knows 60 words, .* 61"),
+        ({"key": dataclasses.replace(FULL, vocabulary_size=61)}, "has 60 tokens, .* 61"),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused(tmp_path, how, message):

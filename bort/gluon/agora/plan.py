@@ -21,7 +21,7 @@ from bort.storage.files import sha256_of_file
 from bort.tasks.judging import TaskSet
 from bort.tasks.options import TaskOptions
 
-SETTINGS_FILE, RESULT_FILE, ITERATIONS_FILE = "agora.json", "result.json", "iterations.json"
+AGORA_SETTINGS_FILE, RESULT_FILE, ITERATIONS_FILE = "agora.json", "result.json", "iterations.json"
 CHS_FILE, POINTS_FILE, FIGURE_FILE = "chs.json", "points.jsonl", "agora.png"
 
 

@@ -19,7 +19,7 @@ from bort.agora.trainings import Training
 from bort.errors import InputError
 from bort.gluon.agora.models import GluonSocrates, MaskedWords
 from bort.gluon.agora.outcome import finish
-from bort.gluon.agora.plan import ITERATIONS_FILE, SETTINGS_FILE, AgoraPlan
+from bort.gluon.agora.plan import AGORA_SETTINGS_FILE, ITERATIONS_FILE, AgoraPlan
 from bort.gluon.agora.trainer import AgoraTrainings, GluonTimaeus
 from bort.gluon.distributed import choose_context
 from bort.gluon.teacher.live import load_teacher
@@ -77,7 +77,7 @@ def run_agora_in_folder(
         answers = {} if resume else _check(plan, socrates, context)
         settings = plan.settings(socrates, context)
         claim_folder(
-            folder, SETTINGS_FILE, settings, "run of Agora", resume, defaults=plan.defaults()
+            folder, AGORA_SETTINGS_FILE, settings, "run of Agora", resume, defaults=plan.defaults()
         )
         if answers:
             AnswerStore(folder, communicator.rank).append(answers)

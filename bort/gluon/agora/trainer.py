@@ -20,7 +20,7 @@ from bort.gluon.finetuning.finetune import (
     DevScore,
     DevSet,
     FinetuningHooks,
-    check_lengths,
+    check_inputs_fit,
     finetune,
 )
 from bort.gluon.finetuning.run import describe
@@ -85,7 +85,7 @@ class GluonTimaeus:
         task, data = self._task, self._task.data
         config = self._config.finetuning(theta, len(task.training))
         network = build_classifier(data, self._start, config, self._context)
-        check_lengths(network, [one.features.lengths for one in data.sets])
+        check_inputs_fit(network, [one.features.lengths for one in data.sets])
         BatchPlan(
             data.train.features.lengths,
             seed=theta.seed,

@@ -131,7 +131,7 @@ def finetune(
         InputError: data or settings that do not fit each other.
         WorkError: a non-finite loss, a full disk.
     """
-    check_lengths(network, [train.lengths, *(dev.examples.lengths for dev in dev_sets)])
+    check_inputs_fit(network, [train.lengths, *(dev.examples.lengths for dev in dev_sets)])
     hooks = hooks or FinetuningHooks()
     plan = BatchPlan(
         train.lengths,
@@ -181,7 +181,7 @@ def finetune(
     )
 
 
-def check_lengths(network: BortClassifier, sets: Iterable[np.ndarray]) -> None:
+def check_inputs_fit(network: BortClassifier, sets: Iterable[np.ndarray]) -> None:
     """Make sure that every input has positions, by the lengths of each set in tokens.
 
     Raises:
@@ -195,7 +195,7 @@ def check_lengths(network: BortClassifier, sets: Iterable[np.ndarray]) -> None:
 
 
 class _Finetuning:
-    """Implements `bort.gluon.training.loop.Training`; an evaluation ends an epoch."""
+    """Implements `bort.gluon.training.loop.TrainingProcedure`; an evaluation ends an epoch."""
 
     def __init__(
         self,

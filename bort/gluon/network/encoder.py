@@ -19,7 +19,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from bort.architecture import Architecture
 
-MASKED_SCORE = -1e4
+_MASKED_SCORE = -1e4
 """Added to the scores of padding: its probability is then exactly 0, in float16 as well."""
 
 
@@ -189,7 +189,7 @@ class Encoder(HybridBlock):
 
         It is spread out once, because adding arrays of one shape has the cheaper gradient.
         """
-        padding = F.broadcast_greater_equal(steps, ends.reshape((-1, 1))) * MASKED_SCORE
+        padding = F.broadcast_greater_equal(steps, ends.reshape((-1, 1))) * _MASKED_SCORE
         # (B, L) -> (B, A, L) -> (B·A, 1, L)
         padding = F.broadcast_axis(padding.expand_dims(1), axis=1, size=self._heads)
         padding = padding.reshape((-3, 0)).expand_dims(1)

@@ -186,7 +186,7 @@ def pretrain(
 
 
 class _Pretraining:
-    """Implements `bort.gluon.training.loop.Training`."""
+    """Implements `bort.gluon.training.loop.TrainingProcedure`."""
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ from bort.teacher.answers import LiveTeacher
 
 log = logging.getLogger(__name__)
 
-SETTINGS_FILE = "search.json"
+SEARCH_SETTINGS_FILE = "search.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ def claim_search(plan: SearchPlan, resume: bool) -> str:
         InputError: the folder holds another search, holds none to resume, or holds one already.
     """
     former = SearchConfig.defaults()
-    config, path = plan.config, plan.folder / SETTINGS_FILE
+    config, path = plan.config, plan.folder / SEARCH_SETTINGS_FILE
     if config.latency_engine == AUTO:
         engine = AUTO
         if resume and path.exists():
@@ -81,7 +81,7 @@ def claim_search(plan: SearchPlan, resume: bool) -> str:
         "space": defaults_of(SearchSpace),
         "hyperparameters": Hyperparameters.defaults(),
     }
-    claim_folder(plan.folder, SETTINGS_FILE, settings, "search", resume, defaults=defaults)
+    claim_folder(plan.folder, SEARCH_SETTINGS_FILE, settings, "search", resume, defaults=defaults)
     return config.latency_engine
 
 

@@ -65,7 +65,7 @@ def open_teacher_cache(
     )
     covered = cache.key.mask_epochs
     if config.mask_epochs not in (None, covered):
-        raise InputError(f"{folder}: mask_epochs is {covered}, {config.mask_epochs} is asked for")
+        raise InputError(f"{folder}: mask_epochs is {covered}, expected is {config.mask_epochs}")
     return cache, dataclasses.replace(config, mask_epochs=covered)
 
 

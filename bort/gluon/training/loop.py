@@ -1,7 +1,8 @@
 """The training loop: steps, records, evaluations and checkpoints until a training is finished.
 
-The loop is control flow alone and knows no network, no data and no file. A `Training` makes the
-steps, `Checkpoints` keep its state, and `LoopHooks` connect the run with its caller.
+The loop holds the control flow alone and depends on no network, data or file. A
+`TrainingProcedure` makes the steps, `Checkpoints` keep its state, and `LoopHooks` connect the run
+with its caller.
 """
 
 from __future__ import annotations
@@ -51,46 +52,46 @@ class StepNumbers(Protocol):
     def stop(self) -> bool: ...
 
 
-Batch = TypeVar("Batch")
-Report = TypeVar("Report", bound=StepNumbers)
+_Batch = TypeVar("_Batch")
+_Report = TypeVar("_Report", bound=StepNumbers)
 
 
-class Training(Protocol[Batch, Report]):
-    """The part of a training that differs from others; steps are counted from 1.
+class TrainingProcedure(Protocol[_Batch, _Report]):
+    """The part of the loop that differs between pre-training and fine-tuning.
 
-    All ranks call the same methods in the same order.
+    Steps are counted from 1. All ranks call the same methods in the same order.
     """
 
-    def batches(self, first: int) -> Iterator[Batch]:
+    def batches(self, first: int) -> Iterator[_Batch]:
         """Yield this rank's batch of every step from `first` to the last; called once."""
 
-    def step(self, number: int, batch: Batch, stop_requested: bool) -> Report:
-        """Make a step; its report tells all ranks whether one of them was asked to stop."""
+    def step(self, number: int, batch: _Batch, stop_requested: bool) -> _Report:
+        """Make a step and report it; `stop` of the report is the same on all ranks."""
 
-    def record(self, report: Report) -> Dict[str, float]:
-        """Numbers of a step to record, by name."""
+    def record(self, report: _Report) -> Dict[str, float]:
+        """Return the numbers of a step to record, by name."""
 
     def evaluate(self, number: int) -> Mapping[str, float]:
-        """Evaluate after a step; returns numbers to record, by name."""
+        """Evaluate after a step, and return numbers to record, by name."""
 
     def ends_early(self) -> bool:
         """Whether training ends now, before the last planned step; the same on every rank."""
 
     def state(self) -> Dict[str, Any]:
-        """JSON values to keep in a checkpoint, beside those of the trainer."""
+        """Return JSON values to keep in a checkpoint, in addition to those of the trainer."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back the `state` of a checkpoint."""
+        """Restore the `state` of a checkpoint."""
 
 
 class Checkpoints(Protocol):
     """The store of a run's state; see `bort.gluon.training.run_checkpoints`."""
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Keep the trainer's state after a step together with `state`."""
+        """Save the trainer's state after a step together with `state`."""
 
     def restore(self, step: Optional[int]) -> Tuple[int, Mapping[str, Any]]:
-        """Take back the trainer's state after `step` (None: the newest); returns (step, state)."""
+        """Restore the trainer's state after `step` (None: the newest); returns (step, state)."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ class Cadence:
     Attributes:
         last: number of the last step.
         log: steps between records.
-        evaluate: steps between evaluations; None evaluates never.
-        save: steps between checkpoints; with several numbers a multiple of any of them is saved.
+        evaluate: steps between evaluations; None never evaluates.
+        save: steps between checkpoints; with several numbers, multiples of each are saved.
     """
 
     last: int
@@ -118,28 +119,28 @@ class Cadence:
         return self.evaluate is not None and (number % self.evaluate == 0 or number == self.last)
 
     def saves(self, number: int) -> bool:
-        """Whether a checkpoint follows step `number` of a run that goes on."""
+        """Whether a checkpoint follows step `number` of a run that continues."""
         return any(number % steps == 0 for steps in self.save)
 
 
 @dataclass
-class LoopHooks(Generic[Report]):
+class LoopHooks(Generic[_Report]):
     """Callbacks and settings that connect a run with its caller.
 
     Attributes:
         open_metrics: called once before the first step, with the number of steps already done;
-            returns the writer of recorded numbers, which the loop closes. A run that is refused
-            never calls it.
-        stop_requested: asked before every step.
+            returns the writer of recorded numbers, which the loop closes. It is not called when
+            the run is refused.
+        stop_requested: called before every step; True stops the run after that step.
         on_step: called after every step with its number and report.
-        show_progress: whether this process shows a bar.
-        title: of the bar.
+        show_progress: whether this process shows a progress bar.
+        title: title of the progress bar.
         clock: counts seconds; a resumed run continues from those in its checkpoint.
     """
 
     open_metrics: Callable[[int], MetricsWriter] = lambda done: NullWriter()
     stop_requested: Callable[[], bool] = lambda: False
-    on_step: Callable[[int, Report], None] = lambda step, report: None
+    on_step: Callable[[int, _Report], None] = lambda step, report: None
     show_progress: bool = True
     title: str = "training"
     clock: TrainingClock = dataclasses.field(default_factory=TrainingClock)
@@ -150,9 +151,9 @@ class LoopResult:
     """How a run ended.
 
     Attributes:
-        steps: done in all.
-        stopped: whether it was asked to stop before it was finished.
-        waited_seconds: how long training waited for batches.
+        steps: steps done in all, those before a resume included.
+        stopped: whether the run was asked to stop before it was finished.
+        waited_seconds: time that training waited for batches, in seconds.
     """
 
     steps: int
@@ -161,9 +162,9 @@ class LoopResult:
 
 
 def run_loop(
-    training: Training[Batch, Report],
+    training: TrainingProcedure[_Batch, _Report],
     cadence: Cadence,
-    hooks: LoopHooks[Report],
+    hooks: LoopHooks[_Report],
     *,
     checkpoints: Optional[Checkpoints] = None,
     resume: bool = False,
@@ -176,7 +177,7 @@ def run_loop(
     It also saves when the run ends or stops. A stop does not skip an evaluation that is due, so a
     resumed run records the same numbers as an uninterrupted one.
 
-    Errors of the training, the checkpoints and the hooks pass through.
+    Errors of the training, the checkpoints and the hooks propagate.
 
     Args:
         training: makes the steps.
@@ -236,12 +237,12 @@ def run_loop(
 
 
 def _restore(
-    training: Training[Batch, Report],
+    training: TrainingProcedure[_Batch, _Report],
     checkpoints: Optional[Checkpoints],
     step: Optional[int],
     clock: TrainingClock,
 ) -> int:
-    """Continue from a checkpoint; returns the steps that are done."""
+    """Restore a checkpoint, and return the number of steps done."""
     if checkpoints is None:
         raise InputError("resuming needs the folder of the run")
     done, state = checkpoints.restore(step)
@@ -251,7 +252,7 @@ def _restore(
 
 
 def _shown(report: StepNumbers) -> Dict[str, float]:
-    """The numbers beside the bar."""
+    """Return the numbers that the progress bar shows."""
     numbers = {"loss": report.loss}
     return numbers if report.accuracy is None else {**numbers, "accuracy": report.accuracy}
 
@@ -267,7 +268,7 @@ class _Pace:
         self._tokens += tokens
 
     def record(self) -> Dict[str, float]:
-        """The pace, and the seconds of training in all; begins anew."""
+        """Return the pace and the total seconds of training, and start a new interval."""
         now = self._clock.training_seconds
         pace = self._tokens / max(1e-9, now - self._since)
         self._tokens, self._since = 0, now

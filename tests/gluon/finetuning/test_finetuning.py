@@ -19,7 +19,7 @@ from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.ranks import SingleProcess
 from bort.text.asking import PaddedInputs, shared_outputs
 from bort.text.padding import pad_rows
-from bort.training.finetuning_config import PRESETS, FinetuningConfig, FinetuningPaths
+from bort.training.finetuning_config import FINETUNING_PRESETS, FinetuningConfig, FinetuningPaths
 from tests.gluon.training.run_samples import forget_setting
 from tests.text.toy_labelled import ToyLabelled
 
@@ -247,8 +247,8 @@ def test_a_loss_that_is_not_finite_names_step_and_inputs():
 
 
 def test_presets_are_the_defaults_and_the_releases_values():
-    assert FinetuningConfig.from_dict(PRESETS["paper"], "paper") == FinetuningConfig()
-    release = FinetuningConfig.from_dict({**PRESETS["release"], "epochs": 7}, "release")
+    assert FinetuningConfig.from_dict(FINETUNING_PRESETS["paper"], "paper") == FinetuningConfig()
+    release = FinetuningConfig.from_dict({**FINETUNING_PRESETS["release"], "epochs": 7}, "release")
     assert (release.lr, release.weight_decay, release.warmup_ratio) == (5e-5, 110.0, 0.45)
     assert (release.seed, release.early_stop, release.epochs) == (2, 200, 7)
     with pytest.raises(InputError, match="preset is 'other', allowed are paper, release"):

@@ -171,7 +171,7 @@ def test_the_cache_decides_when_masks_repeat(tmp_path):
     fill(tmp_path)
     assert open_for(tmp_path, dataclasses.replace(CYCLE, mask_epochs=None))[1] == CYCLE
     assert open_for(tmp_path, CYCLE)[1] == CYCLE
-    with pytest.raises(InputError, match="mask_epochs is 2, 3 is asked for"):
+    with pytest.raises(InputError, match="mask_epochs is 2, expected is 3"):
         open_for(tmp_path, dataclasses.replace(CYCLE, mask_epochs=3))
 
 
@@ -194,9 +194,9 @@ def test_a_cache_of_other_masks_is_refused(tmp_path, change, field):
 
 def test_a_cache_of_other_text_is_refused(tmp_path):
     fill(tmp_path)
-    with pytest.raises(InputError, match=": train is 'toy-50-0-7', 'toy-49-0-7' is asked for"):
+    with pytest.raises(InputError, match=": train is 'toy-50-0-7', expected is 'toy-49-0-7'"):
         open_for(tmp_path, train=make_data(count=49).train)
-    with pytest.raises(InputError, match=": vocabulary_size is 60, 61 is asked for"):
+    with pytest.raises(InputError, match=": vocabulary_size is 60, expected is 61"):
         open_for(tmp_path, vocabulary=ToyVocabulary(61))
 
 
