@@ -28,7 +28,7 @@ from bort.storage.run_claim import claim_folder
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from data.generated_tasks.scarce import DEV_FROM, ScarceSizes, open_scarce_task, write_scarce_tasks
-from data.generated_tasks.tasks import TASKS
+from data.generated_tasks.tasks import GENERATED_TASKS
 from data.tasks.report_split import open_agora_task
 from data.tasks.sets import open_task_data
 
@@ -139,7 +139,7 @@ class Arms:
 
     def _write_task(self, task: str) -> None:
         target, gain = self.folder / task / "files", self.gain
-        if task in TASKS and not target.is_dir():
+        if task in GENERATED_TASKS and not target.is_dir():
             target.parent.mkdir(parents=True, exist_ok=True)
             sizes = ScarceSizes(
                 gain.train_size,
@@ -154,7 +154,7 @@ class Arms:
 
     def _task(self, task: str, name: str) -> AgoraTask:
         gain = self.gain
-        if task in TASKS:
+        if task in GENERATED_TASKS:
             files = self.folder / task / "files"
             return open_scarce_task(files, task, name, self.vocabulary, gain.max_len)
         data = open_task_data(
@@ -192,7 +192,7 @@ class Arms:
             path = self._result(task, seed, arm)
             if arm not in self.gain.arms or path.is_file() or self.stop.requested():
                 continue
-            if arm == "gold" and task not in TASKS:
+            if arm == "gold" and task not in GENERATED_TASKS:
                 continue  # everybody has all gold labels
             work = self.results / task / "work" / f"{seed}-{arm}"
             result = self._agora(task, seed, work) if arm == "agora" else None
@@ -210,7 +210,7 @@ class Arms:
 
     def _sets(self, task: str, seed: int) -> HyperparameterSets:
         # The data of an official task are always the same: its trainings must differ by seed.
-        first = 0 if task in TASKS else seed * _APART
+        first = 0 if task in GENERATED_TASKS else seed * _APART
         seeds = range(first, first + self.gain.set_seeds)
         return grid(seeds, self.gain.lrs, (0.01,), (0.1,))
 

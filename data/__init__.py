@@ -1,1 +1,1 @@
-"""What knows files: text to shards, shards to examples, generated English."""
+"""Corpora and task data: readers, shards of token ids, generated text and generated tasks."""

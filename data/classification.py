@@ -1,10 +1,11 @@
-"""The original's task classes, as views of the table of records.
+"""Task classes with the interface of the original release.
 
     from data.classification import BoolQTask
     task = BoolQTask()
     segment, rows = task.dataset_train()
 
-A row holds an item's fields and, but for test, its label; see `bort.tasks.records`.
+A row holds an item's fields, followed by its label unless the segment is a test set. Fields and
+labels of every task are in `bort.tasks.records`.
 """
 
 from __future__ import annotations
@@ -16,24 +17,24 @@ from bort.tasks.items import FieldValue, Label
 from bort.tasks.records import DEV, SINGLE, SUPERGLUE, TEST, TRAIN, TaskRecord, get_task
 from data.tasks.files import read_items
 
-Row = Tuple[Union[FieldValue, Label], ...]
-Dataset = Tuple[str, List[Row]]
+ItemRow = Tuple[Union[FieldValue, Label], ...]
+Dataset = Tuple[str, List[ItemRow]]
 
 
 class ClassificationTask:
-    """One task: a record and where its files are.
+    """A task: its record and the location of its files.
 
     Args:
-        data_dir: a folder in the official layout; by default the folders that GluonNLP caches in.
-        sample: read the small example that belongs to the project.
+        data_dir: a folder in the official layout; by default GluonNLP's cache folders.
+        sample: read the small sample that is part of this project.
 
     Attributes:
-        name: the key of the task's record.
-        record: what is known of the task.
-        class_labels: label strings in the order of class ids, None for a regression.
-        metrics: names, in published order.
+        name: the name of the task's record.
+        record: the task's record in `bort.tasks.records`.
+        class_labels: label strings in the order of class ids; None for a regression.
+        metrics: names of the metrics, in published order.
         is_pair: whether an item has more than one sentence.
-        output_format: how the benchmark wants predictions, "tsv" or "jsonl".
+        output_format: the file format that the benchmark accepts, "tsv" or "jsonl".
     """
 
     name = ""
@@ -51,11 +52,14 @@ class ClassificationTask:
         self._data_dir = data_dir
         self._sample = sample
 
-    def get_dataset(self, segment: str = TRAIN) -> List[Row]:
-        """The rows of one segment.
+    def get_dataset(self, segment: str = TRAIN) -> List[ItemRow]:
+        """Return the rows of one segment.
+
+        Args:
+            segment: the name of a split, e.g. "train", "dev", "dev_matched".
 
         Raises:
-            InputError: the task has no such segment, or its file is missing or bad.
+            InputError: the task has no such segment, or its file is missing or invalid.
         """
         items = read_items(self.record, segment, self._data_dir, self._sample)
         labels = [() if item.label is None else (item.label,) for item in items]
@@ -65,15 +69,15 @@ class ClassificationTask:
         ]
 
     def dataset_train(self) -> Dataset:
-        """The name of the training segment, and its rows."""
+        """Return the name of the training segment and its rows."""
         return TRAIN, self.get_dataset(TRAIN)
 
     def dataset_dev(self) -> Union[Dataset, List[Dataset]]:
-        """The name of the dev segment and its rows; for MNLI a list of two such pairs."""
+        """Return the name of the dev segment and its rows; for MNLI a list of two such pairs."""
         return self._datasets(DEV)
 
     def dataset_test(self) -> Union[Dataset, List[Dataset]]:
-        """The name of the test segment and its rows; for MNLI a list of two such pairs."""
+        """Return the name of the test segment and its rows; for MNLI a list of two such pairs."""
         return self._datasets(TEST)
 
     def _datasets(self, role: str) -> Union[Dataset, List[Dataset]]:

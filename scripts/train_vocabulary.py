@@ -13,7 +13,7 @@ from bort.process.command import make_parser, run_command
 from bort.settings.config import Config, setting
 from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
 from data.corpus.documents import read_documents
-from data.corpus.text_files import FORMATS, find_files
+from data.corpus.text_files import TEXT_FORMATS, find_files
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class VocabularyPaths(Config):
         ..., "text files, plain or gzip, bz2, xz; globs and comma-separated lists are taken"
     )
     output_dir: str = setting(..., "folder to make, for load_vocabulary and --vocab")
-    input_format: str = setting("auto", "see create_pretraining_data.py", choices=FORMATS)
+    input_format: str = setting("auto", "see create_pretraining_data.py", choices=TEXT_FORMATS)
     overwrite: bool = setting(False, "write into a folder that is not empty")
 
 

@@ -1,1 +1,1 @@
-"""From text files to shards of token ids."""
+"""Preparation and reading of pre-training corpora: text files to shards of token ids."""

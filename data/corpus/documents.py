@@ -1,4 +1,4 @@
-"""From bytes to documents: lists of sentences, cleaned, with what had to be mended counted."""
+"""Splitting of text into documents, each a list of sentences."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ class Documents:
     """The documents of a block.
 
     Attributes:
-        sentences: the sentences of each document, white space at their ends removed; no document
-            and no sentence is empty.
-        replaced_bytes: bytes that were no UTF-8; each wrong run became U+FFFD.
-        headings: heading lines left out.
+        sentences: the sentences of each document, without leading and trailing white space; no
+            document and no sentence is empty.
+        replaced_bytes: the number of bytes that are not valid UTF-8; each invalid run becomes
+            U+FFFD.
+        headings: the number of heading lines, which are left out.
     """
 
     sentences: List[List[str]] = field(default_factory=list)
@@ -30,13 +31,13 @@ class Documents:
 
 
 def split_documents(content: bytes, wikitext: bool = False) -> Documents:
-    r"""Split a block of whole documents.
+    r"""Split a block of text into documents and sentences.
 
     Args:
-        content: UTF-8 text.
-        wikitext: a line is a paragraph, to be split into sentences, and a heading `= … =` begins a
-            document; blank lines say nothing. Otherwise a line is a sentence and a blank line ends
-            a document.
+        content: UTF-8 text of whole documents.
+        wikitext: True: each line is a paragraph, which is split into sentences, a heading `= … =`
+            begins a document, and blank lines are ignored. False: each line is a sentence, and a
+            blank line ends a document.
 
     >>> split_documents(b"One.\nTwo.\n\nThree.\n").sentences
     [['One.', 'Two.'], ['Three.']]
@@ -69,7 +70,7 @@ def split_documents(content: bytes, wikitext: bool = False) -> Documents:
 
 
 def read_documents(paths: Sequence[Path], text_format: str = "auto") -> Iterator[List[str]]:
-    """The documents of text files, one at a time.
+    """Yield the documents of text files, one at a time.
 
     Args:
         paths: the files.
@@ -84,11 +85,11 @@ def read_documents(paths: Sequence[Path], text_format: str = "auto") -> Iterator
 
 
 def _decode(content: bytes) -> Tuple[str, int]:
-    """Text, and the number of bytes that are no UTF-8."""
+    """Return the text and the number of bytes that are not valid UTF-8."""
     try:
         return content.decode("utf-8"), 0
     except UnicodeDecodeError:
         text = content.decode("utf-8", "replace")
-    # Every wrong run became one U+FFFD, three bytes long in UTF-8.
+    # Each invalid run becomes one U+FFFD, which has three bytes in UTF-8.
     wrong_runs = text.count("\ufffd") - content.count(b"\xef\xbf\xbd")
     return text, len(content) - (len(text.encode("utf-8")) - 3 * wrong_runs)

@@ -1,4 +1,4 @@
-"""Which documents have been seen before, at 16 bytes each."""
+"""Detection of duplicate documents, with 16 bytes of memory for each document."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ DIGEST_BYTES = 16
 
 
 class SeenDigests:
-    """A growing set of 16-byte digests, asked a batch at a time.
+    """A growing set of 16-byte digests, updated in batches.
 
-    Digests are kept in sorted runs; runs are merged when the later is no smaller, so n digests make
-    at most log2 n runs and each is copied at most log2 n times.
+    Digests are kept in sorted runs. A new run is merged with the runs before it that are not
+    longer, so n digests form at most log2(n) runs and each is copied at most log2(n) times.
 
     >>> seen = SeenDigests()
     >>> seen.add(b"a" * 16 + b"b" * 16 + b"a" * 16).tolist()
@@ -29,14 +29,14 @@ class SeenDigests:
         return sum(len(run) for run in self._runs)
 
     def add(self, digests: bytes) -> np.ndarray:
-        """Add digests.
+        """Add digests and report which of them are new.
 
         Args:
-            digests: n digests of 16 bytes, one after the other.
+            digests: n digests of 16 bytes, concatenated.
 
         Returns:
-            Boolean array (n,), true for each digest that was not there and is the first of its kind
-            in this batch.
+            Boolean array (n,): True for the first occurrence in this batch of each digest that was
+            not in the set.
         """
         # Byte strings of fixed width compare equal exactly when all 16 bytes are equal.
         batch = np.frombuffer(digests, dtype=f"S{DIGEST_BYTES}")

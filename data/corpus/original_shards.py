@@ -1,7 +1,8 @@
-"""Reading `.npz` shards as GluonNLP's scripts and the original release wrote them.
+"""Reader of the `.npz` shards of GluonNLP's scripts and of the original release.
 
-Those shards were masked when they were made: the labels are put back, so that masking can be drawn
-anew at every step. Rows of unequal length were stored as pickles, which are never read.
+These shards contain masked text. The reader restores the original tokens from the labels, so that
+masks can be drawn anew at every step. Shards whose rows differ in length contain pickled objects;
+these are refused, since nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -22,18 +23,19 @@ _ALLOWED_UNKNOWN_SHARE = 0.5
 
 
 def read_original_shard(path: Path, vocabulary: Vocabulary) -> Tuple[np.ndarray, np.ndarray]:
-    """Read one shard and undo its masks.
+    """Read one shard and restore its masked tokens.
 
     Args:
         path: the `.npz` file, with `input_ids` (N, L), `masked_lm_ids` and `masked_lm_positions`
-            (N, P), `valid_lengths` (N,) and, where predictions are padded, `masked_lm_weights`.
-        vocabulary: what the ids belong to.
+            (N, P), `valid_lengths` (N,) and, if predictions are padded, `masked_lm_weights` (N, P).
+        vocabulary: the vocabulary of the ids.
 
     Returns:
-        int32 ids of all rows without padding, and their int64 offsets (N + 1,).
+        The int32 ids of all rows without padding, and the int64 offsets (N + 1,) of the rows.
 
     Raises:
-        InputError: the file is damaged or pickled, or its ids are not the vocabulary's; names it.
+        InputError: the file is damaged or pickled, or its ids are not the vocabulary's; names the
+            file.
     """
     arrays = _load(path)
     ids = arrays["input_ids"].astype(np.int64)
@@ -61,7 +63,7 @@ def read_original_shard(path: Path, vocabulary: Vocabulary) -> Tuple[np.ndarray,
     if unknown > _ALLOWED_UNKNOWN_SHARE * len(flat):
         raise InputError(
             f"{path}: {unknown} of {len(flat)} tokens are {vocabulary.token_of(vocabulary.unk_id)}"
-            f", so its ids were looked up twice when it was made; {_RECREATE}"
+            f", so its tokens were converted to ids twice; {_RECREATE}"
         )
     return flat.astype(np.int32), np.concatenate([[0], np.cumsum(lengths)])
 
@@ -74,7 +76,7 @@ def _load(path: Path) -> Dict[str, np.ndarray]:
                 if name in content.files:
                     arrays[name] = np.asarray(content[name])
                 elif name in _NEEDED:
-                    raise InputError(f"{path}: has no array {name!r}, so it is no shard")
+                    raise InputError(f"{path}: has no array {name!r}, so it is not a shard")
     except ValueError as error:
         if "pickle" in str(error).lower() or "object" in str(error).lower():
             raise InputError(
@@ -82,7 +84,7 @@ def _load(path: Path) -> Dict[str, np.ndarray]:
             ) from error
         raise InputError(f"{path}: is damaged: {error}") from error
     except (OSError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: is damaged or no .npz file") from error
+        raise InputError(f"{path}: is damaged or not an .npz file") from error
     for name, array in arrays.items():
         wanted = np.floating if name == "masked_lm_weights" else np.integer
         if not np.issubdtype(array.dtype, wanted):

@@ -1,9 +1,9 @@
-"""From documents to sequences: whole sentences, packed until a sequence is full.
+"""Packing of documents into sequences of whole sentences.
 
 A sequence is `<s> … </s>` around whole sentences of one document. Sentences after the first are
-encoded with a space in front, so that decoding a sequence gives the sentences back, joined by
-spaces. Everything drawn at random depends on the seed, the pass and the document's content only,
-never on who does the work or in which order.
+encoded with a space in front, so that a decoded sequence is its sentences joined by spaces. Random
+draws depend only on the seed, the pass and the document's content, so the result does not depend
+on the number of workers or on the order of their work.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _WORD_64 = (1 << 64) - 1
 
 
 class PackedBlock(NamedTuple):
-    """The documents of a block as sequences; arrays have one row a document unless said otherwise.
+    """The packed sequences of a block with D documents and N sequences.
 
     Attributes:
-        digests: 16 bytes a document.
-        tokens: token ids of all sequences, one after the other, as bytes of the shard's type.
-        lengths: int64, tokens of every sequence, `<s>` and `</s>` included.
-        sequences: int64, sequences a document.
-        sentences: int64, sentences a document.
-        split_sentences: int64, sentences too long for a sequence.
-        replaced_bytes: bytes of the block that were no UTF-8.
-        headings: heading lines of the block that were left out.
+        digests: 16 bytes for each document, concatenated.
+        tokens: token ids of all sequences, concatenated, as bytes of the shard's integer type.
+        lengths: int64 (N,), tokens of each sequence, `<s>` and `</s>` included.
+        sequences: int64 (D,), sequences of each document.
+        sentences: int64 (D,), sentences of each document.
+        split_sentences: int64 (D,), sentences of each document that are too long for a sequence.
+        replaced_bytes: the number of bytes of the block that are not valid UTF-8.
+        headings: the number of heading lines of the block, which are left out.
     """
 
     digests: bytes
@@ -47,14 +47,14 @@ class PackedBlock(NamedTuple):
 
 
 class Packer:
-    """Turns blocks of text into packed sequences.
+    """A packer of text blocks into sequences.
 
     Args:
-        vocabulary: encodes the sentences.
-        max_seq_length: tokens a sequence may have, `<s>` and `</s>` included; at least 3.
-        passes: how often every document is packed, each time cut at other places.
-        short_seq_prob: probability that a sequence is ended early, at a length drawn evenly.
-        seed: of the places and lengths drawn.
+        vocabulary: the vocabulary that encodes the sentences.
+        max_seq_length: maximum tokens in a sequence, `<s>` and `</s>` included; at least 3.
+        passes: number of times each document is packed, each time with different boundaries.
+        short_seq_prob: probability that a sequence gets a shorter target length, drawn uniformly.
+        seed: seed of boundaries and target lengths.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Packer:
 
     def pack(self, documents: Sequence[Sequence[str]]) -> PackedBlock:
         """Encode and pack documents, each a list of sentences that are not empty."""
-        # A lone surrogate is no text: the vocabulary replaces it, and so does the digest.
+        # UTF-8 cannot encode a lone surrogate. The vocabulary replaces it, and so does the digest.
         digests = [
             hashlib.blake2b(
                 "\n".join(sentences).encode("utf-8", "replace"), digest_size=DIGEST_BYTES
@@ -122,7 +122,7 @@ class Packer:
         parts: List[bytes],
         lengths: List[int],
     ) -> int:
-        """Append the sequences of sentences `begin` to `end`; count the sentences split."""
+        """Append the sequences of sentences `begin` to `end`; return how many were split."""
         capacity, width, starts = self._capacity, self.dtype.itemsize, pages.starts
         long_sentences = 0
         for key in range(self._passes):
@@ -138,7 +138,7 @@ class Packer:
                         lengths.append(right - left + 2)
                     first = first[cuts[-1] * width :]
                 count = len(first) // width
-                # Sentences that follow, as many as fit into what the first one leaves.
+                # Add as many of the following sentences as fit into the remaining space.
                 limit = starts[sentence + 1] + next(targets) - count
                 after = max(sentence + 1, bisect_right(starts, limit, sentence + 1, end + 1) - 1)
                 rest = pages.spaced[starts[sentence + 1] * width : starts[after] * width]
@@ -150,7 +150,7 @@ class Packer:
         return long_sentences
 
     def _targets(self, key: int, digest: bytes) -> Iterator[int]:
-        """Tokens to aim at in each sequence of a document, in a pass."""
+        """Yield the target length of each sequence of a document in one pass, in tokens."""
         capacity = self._capacity
         if key == 0 and not self._short_seq_prob:
             while True:
@@ -158,7 +158,7 @@ class Packer:
         seed = hashlib.blake2b(digest, key=self._keys[key], digest_size=8).digest()
         draws = _uniform(int.from_bytes(seed, "little"))
         if key > 0:
-            # A further pass begins with a shorter sequence, so that all its cuts move.
+            # Further passes begin with a shorter sequence, which moves all later boundaries.
             yield 1 + int(next(draws) * capacity)
         while True:
             if next(draws) < self._short_seq_prob:
@@ -167,7 +167,11 @@ class Packer:
                 yield capacity
 
     def _cuts(self, packed: bytes) -> List[int]:
-        """Where to cut a long sentence: before a word if one begins in the last quarter."""
+        """Return where to split a long sentence.
+
+        A cut is before a word that begins in the last quarter of a sequence, else before a
+        character that begins there.
+        """
         ids = np.frombuffer(packed, dtype=self.dtype)
         words = self._vocabulary.starts_word[ids]
         characters = self._vocabulary.starts_character[ids]
@@ -187,11 +191,11 @@ class Packer:
 
 
 class _Pages:
-    """Sentences encoded with a space in front, and without one as they are asked for.
+    """Encoded sentences, with a space in front or without it.
 
     Attributes:
-        spaced: ids of all sentences with a space in front, as bytes.
-        starts: where each sentence begins among them, in tokens, and where the last one ends.
+        spaced: ids of all sentences with a space in front, concatenated, as bytes.
+        starts: offsets of the sentences in `spaced`, in tokens, and the end of the last one.
     """
 
     def __init__(self, vocabulary: ArrayVocabulary, texts: Sequence[str], dtype: np.dtype) -> None:
@@ -209,12 +213,15 @@ class _Pages:
 
 
 def token_type(vocabulary_size: int) -> np.dtype:
-    """The integer type of a shard's tokens."""
+    """Return the integer type of a shard's tokens: uint16 if all ids fit, else int32."""
     return np.dtype("<u2" if vocabulary_size <= 1 << 16 else "<i4")
 
 
 def _uniform(state: int) -> Iterator[float]:
-    """Numbers in [0, 1) from a 64-bit seed (SplitMix64; starting it costs nothing)."""
+    """Yield uniform numbers in [0, 1) from a 64-bit seed.
+
+    The generator is SplitMix64, which needs no set-up time for each document.
+    """
     while True:
         state = (state + 0x9E3779B97F4A7C15) & _WORD_64
         mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _WORD_64

@@ -1,8 +1,9 @@
-"""From text files to a folder of shards, in bounded memory and on several cores.
+"""Preparation of a corpus: text files to a folder of shards, in bounded memory, on several cores.
 
-This process only reads, drops documents it has seen, and appends; blocks of text go to worker
-processes that decode, encode and pack them, and come back in the order in which they were read. So
-the shards depend on text, vocabulary and settings, and not on the number of workers.
+The main process reads text, drops duplicate documents and appends sequences to shards. Worker
+processes decode, encode and pack the blocks of text, and their results are used in the order of
+reading. The shards therefore depend on text, vocabulary and settings, not on the number of
+workers.
 """
 
 from __future__ import annotations
@@ -33,60 +34,65 @@ from data.corpus.duplicates import DIGEST_BYTES, SeenDigests
 from data.corpus.packing import PackedBlock, Packer
 from data.corpus.shard_files import ShardWriter
 from data.corpus.shards import (
+    CORPUS_SPLITS,
+    CORPUS_VOCABULARY_FOLDER,
     SHARDS_FORMAT,
-    SPLITS,
-    VOCABULARY_FOLDER,
 )
-from data.corpus.text_files import FORMATS, TextBlock, find_files, read_blocks
+from data.corpus.text_files import TEXT_FORMATS, TextBlock, find_files, read_blocks
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class CorpusConfig(Config):
-    """How a corpus is prepared."""
+    """Settings of the preparation of a corpus."""
 
     input_file: Tuple[str, ...] = setting(
-        ..., "text files, plain or gzip, bz2, xz; globs and comma-separated lists are taken"
+        ...,
+        "text files, plain or compressed with gzip, bz2 or xz; globs and comma-separated lists "
+        "are allowed",
     )
-    output_dir: str = setting(..., "folder to make, with shards and manifest", speed_only=True)
+    output_dir: str = setting(..., "output folder for shards and manifest", speed_only=True)
     dataset_name: str = setting(BORT_DATASET, "name of a published vocabulary")
-    vocab: Optional[str] = setting(None, "vocabulary folder or file, in place of --dataset_name")
+    vocab: Optional[str] = setting(None, "vocabulary folder or file, instead of --dataset_name")
     max_seq_length: int = setting(
-        512, "tokens in a sequence, <s> and </s> included", minimum=8, maximum=1 << 15
+        512, "maximum tokens in a sequence, <s> and </s> included", minimum=8, maximum=1 << 15
     )
     dupe_factor: int = setting(
-        1, "passes over the text, each cut into sequences at other places", minimum=1, maximum=1000
+        1,
+        "passes over the text; each packs it into sequences with different boundaries",
+        minimum=1,
+        maximum=1000,
     )
-    num_outputs: int = setting(1, "shards a split", minimum=1, maximum=256)
+    num_outputs: int = setting(1, "shards per split", minimum=1, maximum=256)
     num_workers: int = setting(
-        0, "worker processes; 0 is one for every core", minimum=0, maximum=1024, speed_only=True
+        0, "worker processes; 0: one per core", minimum=0, maximum=1024, speed_only=True
     )
-    random_seed: int = setting(12345, "seed of the places where sequences are cut", minimum=0)
+    random_seed: int = setting(12345, "seed of the sequence boundaries", minimum=0)
     short_seq_prob: float = setting(
-        0.1, "probability that a sequence is ended early", minimum=0.0, maximum=1.0
+        0.1, "probability that a sequence gets a shorter target length", minimum=0.0, maximum=1.0
     )
     split: Tuple[float, ...] = setting(
         (1.0,),
-        "shares of the documents for train, validation and test; chosen by content, so the same "
-        "whatever the seed and order",
+        "shares of the documents for train, validation and test; the content of a document decides "
+        "its split, independently of seed and order",
         minimum=0.0,
         maximum=1.0,
     )
     input_format: str = setting(
         "auto",
-        "sentences: one a line, blank line between documents; wikitext: a paragraph a line, "
-        "headings '= … ='; auto: by each file's first line",
-        choices=FORMATS,
+        "sentences: one sentence per line, blank line between documents; wikitext: one paragraph "
+        "per line, headings '= … ='; auto: by each file's first line",
+        choices=TEXT_FORMATS,
     )
-    overwrite: bool = setting(False, "replace a corpus that is already there", speed_only=True)
+    overwrite: bool = setting(False, "replace an existing corpus", speed_only=True)
 
     def check(self) -> None:
         if not self.input_file:
             raise InputError("input_file is empty, allowed is at least one file")
         if not self.output_dir:
-            raise InputError("output_dir is empty, allowed is a folder's name")
-        if not 1 <= len(self.split) <= len(SPLITS) or abs(sum(self.split) - 1.0) > 1e-6:
+            raise InputError("output_dir is empty, allowed is the name of a folder")
+        if not 1 <= len(self.split) <= len(CORPUS_SPLITS) or abs(sum(self.split) - 1.0) > 1e-6:
             raise InputError(
                 f"split is {list(self.split)}, allowed are one to three shares that add up to 1"
             )
@@ -97,21 +103,21 @@ def create_corpus(
     vocabulary: Optional[ArrayVocabulary] = None,
     on_progress: Optional[Callable[[int, int], None]] = None,
 ) -> Dict[str, Any]:
-    """Prepare a corpus.
+    """Prepare a corpus and write it as a folder of shards.
 
-    The output appears under its name only when it is complete; on any error nothing is left.
+    The output folder appears when it is complete; after an error nothing is left.
 
     Args:
-        config: what to read, where to write, how to pack.
-        vocabulary: in place of the one that `config` names.
-        on_progress: called with the bytes of the input files read so far, and their sum.
+        config: input files, output folder and settings.
+        vocabulary: a vocabulary to use instead of the one that `config` names.
+        on_progress: called with the number of input bytes read so far and the total.
 
     Returns:
         The manifest, as written to `manifest.json`.
 
     Raises:
-        InputError: an input file is bad, or the output folder is taken.
-        WorkError: the disk is full, or a worker died.
+        InputError: an input file is invalid, or the output folder is in use.
+        WorkError: a file cannot be written, or a worker process died.
     """
     files = find_files(config.input_file)
     target = Path(config.output_dir).expanduser()
@@ -135,18 +141,18 @@ def create_corpus(
             for block, packed in stack.enter_context(_packed(blocks, packer, workers)):
                 writer.add(block, packed)
             manifest = writer.finish(files, vocabulary)
-        vocabulary.save(folder / VOCABULARY_FOLDER)
+        vocabulary.save(folder / CORPUS_VOCABULARY_FOLDER)
         sealed.seal(manifest)
     return manifest
 
 
 class _CorpusWriter:
-    """Drops duplicates, chooses splits and shards, counts, appends."""
+    """A writer that drops duplicates, assigns documents to splits and shards, and counts them."""
 
     def __init__(self, folder: SealedWriter, config: CorpusConfig, dtype: np.dtype) -> None:
         self._config = config
         self._width = dtype.itemsize
-        names = SPLITS[: len(config.split)]
+        names = CORPUS_SPLITS[: len(config.split)]
         self._shards = {
             name: [ShardWriter(folder, name, number, dtype) for number in range(config.num_outputs)]
             for name, share in zip(names, config.split)
@@ -173,7 +179,7 @@ class _CorpusWriter:
         self.replaced: Dict[int, int] = {}
 
     def add(self, block: TextBlock, packed: PackedBlock) -> None:
-        """Append the documents of a block that have not been seen."""
+        """Append the documents of a block that are not duplicates."""
         new = self._seen.add(packed.digests)
         self.totals["duplicate_documents"] += int((~new).sum())
         self.totals["split_sentences"] += int(packed.split_sentences[new].sum())
@@ -202,18 +208,18 @@ class _CorpusWriter:
             counts["tokens"] += int(starts[document + 1] - starts[document]) // self._width
 
     def finish(self, files: Sequence[Path], vocabulary: ArrayVocabulary) -> Dict[str, Any]:
-        """Close the shards; returns the manifest."""
+        """Close the shards and return the manifest."""
         if not any(counts["sequences"] for counts in self.counts.values()):
             raise InputError(f"{', '.join(map(str, files))}: holds no text")
         for name, counts in self.counts.items():
             if not counts["sequences"]:
                 documents = sum(each["documents"] for each in self.counts.values())
                 raise InputError(
-                    f"split is {list(self._config.split)}, none of the {documents} documents fell "
-                    f"to {name}: give it a larger share, or more documents"
+                    f"split is {list(self._config.split)}, none of the {documents} documents is in "
+                    f"{name}: use a larger share or more documents"
                 )
         for number, count in sorted(self.replaced.items()):
-            log.warning("%s: %d bytes were no UTF-8 and were replaced", files[number], count)
+            log.warning("%s: replaced %d bytes that are not valid UTF-8", files[number], count)
         settings = self._config.results_settings()
         totals = {
             key: sum(counts[key] for counts in self.counts.values())
@@ -239,13 +245,13 @@ class _CorpusWriter:
         }
 
     def abandon(self) -> None:
-        """Close what is open."""
+        """Close all shards after an error."""
         for shards in self._shards.values():
             for shard in shards:
                 shard.abandon()
 
     def _split_of(self, digests: bytes) -> List[int]:
-        """The split of each document: where its digest lies between 0 and 1."""
+        """Return the number of each document's split, from its digest as a fraction of 2**64."""
         words = np.frombuffer(digests, dtype="<u8")[:: DIGEST_BYTES // 8]
         split: List[int] = np.searchsorted(self._limits, words / 2.0**64, side="right").tolist()
         return split
@@ -269,7 +275,7 @@ def _read_all(
 def _packed(
     blocks: Iterator[TextBlock], packer: Packer, workers: int
 ) -> Iterator[Iterator[Tuple[TextBlock, PackedBlock]]]:
-    """Pack blocks, in order; one worker is this process itself."""
+    """Pack blocks in order; a single worker runs in this process."""
     if workers == 1:
         yield ((block, packer.pack_block(block)) for block in blocks)
         return
@@ -284,9 +290,10 @@ def _packed(
 
 
 def _start_method() -> str:
-    """Fork where it is safe, as it spares every worker a vocabulary of its own to build.
+    """Return "fork" where it is safe, else "spawn".
 
-    A forked copy of threads or of a framework may hang; then workers are started afresh.
+    Forked workers share the vocabulary instead of building their own. A process with several
+    threads, or with MXNet loaded, may hang after a fork.
     """
     alone = threading.active_count() == 1 and "mxnet" not in sys.modules
     return "fork" if alone and "fork" in multiprocessing.get_all_start_methods() else "spawn"
@@ -295,7 +302,7 @@ def _start_method() -> str:
 def _in_order(
     pool: ProcessPoolExecutor, blocks: Iterator[TextBlock], limit: int
 ) -> Iterator[Tuple[TextBlock, PackedBlock]]:
-    """Results in the order of the blocks, with at most `limit` blocks under way."""
+    """Yield results in the order of the blocks, with at most `limit` blocks in progress."""
     waiting: Deque[Tuple[TextBlock, Future[PackedBlock]]] = deque()
     for block in blocks:
         waiting.append((block._replace(content=b""), pool.submit(_pack_in_worker, block)))
@@ -312,7 +319,7 @@ _worker_packer: Optional[Packer] = None
 
 def _start_worker(packer: Packer) -> None:
     global _worker_packer
-    # Ctrl-C is for the main process, which then ends its workers.
+    # The main process handles Ctrl-C and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker_packer = packer
 
@@ -324,15 +331,15 @@ def _pack_in_worker(block: TextBlock) -> PackedBlock:
 
 def _check_target(target: Path, overwrite: bool, files: Sequence[Path]) -> None:
     if target.exists() and not target.is_dir():
-        raise InputError(f"output_dir {target}: is a file, expected a folder's name")
+        raise InputError(f"output_dir {target}: is a file, expected the name of a folder")
     if not target.is_dir() or not any(target.iterdir()):
         return
     if not overwrite:
         raise InputError(f"output_dir {target}: is not empty (--overwrite replaces a corpus)")
     if not SHARDS_FORMAT.is_in(target):
         raise InputError(
-            f"output_dir {target}: holds other things than a corpus, --overwrite does not touch it"
+            f"output_dir {target}: is not a corpus, --overwrite replaces a corpus only"
         )
     for path in files:
         if target.resolve() in path.resolve().parents:
-            raise InputError(f"output_dir {target}: holds the input {path}, it cannot be replaced")
+            raise InputError(f"output_dir {target}: is not replaced, it holds the input {path}")

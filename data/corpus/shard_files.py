@@ -1,7 +1,8 @@
-"""The files of a shard: two plain NumPy arrays, written by appending, read through a memory map.
+"""The two files of a shard: NumPy arrays that are appended to and read through a memory map.
 
-`<split>-00000.tokens.npy` holds the token ids of all sequences one after the other (uint16 or
-int32), `<split>-00000.offsets.npy` where each begins and the last ends (int64, N + 1).
+`<split>-00000.tokens.npy` holds the concatenated token ids of all N sequences (uint16 or int32).
+`<split>-00000.offsets.npy` holds where each sequence begins and where the last one ends (int64,
+(N + 1,)).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Buffer = Union[bytes, memoryview]
 
 
 class ArrayAppender:
-    """A one-dimensional `.npy` file that grows; its length is filled in when it is closed."""
+    """A one-dimensional `.npy` file that grows; `close` writes its final length."""
 
     def __init__(self, folder: SealedWriter, name: str, dtype: np.dtype) -> None:
         self.count = 0
@@ -33,12 +34,12 @@ class ArrayAppender:
         self._stream.write(self._header())
 
     def append(self, content: Buffer) -> None:
-        """Append values, given as bytes."""
+        """Append values of the file's type, given as bytes."""
         self._stream.write(content)
         self.count += len(content) // self._dtype.itemsize
 
     def close(self) -> Dict[str, Any]:
-        """Finish the file; returns its record for the manifest."""
+        """Finish the file and return its record for the manifest."""
         self._stream.seek(0)
         self._stream.write(self._header())
         self._stream.close()
@@ -50,14 +51,14 @@ class ArrayAppender:
         }
 
     def abandon(self) -> None:
-        """Close without finishing, after an error; what cannot be written is let go."""
+        """Close the unfinished file after an error, ignoring further errors."""
         try:
             self._stream.close()
         except OSError:
             pass
 
     def _header(self) -> bytes:
-        """NumPy's header, format 1.0, at a fixed size whatever the length."""
+        """Return NumPy's header, format 1.0, padded to `_HEADER_BYTES`."""
         start = b"\x93NUMPY\x01\x00" + struct.pack("<H", _HEADER_BYTES - 10)
         fields = f"{{'descr': '{self._dtype.str}', 'fortran_order': False, 'shape': "
         text = f"{fields}({self.count},), }}"
@@ -65,7 +66,7 @@ class ArrayAppender:
 
 
 class ShardWriter:
-    """Appends sequences to one shard."""
+    """A writer that appends sequences to one shard."""
 
     def __init__(self, folder: SealedWriter, split: str, number: int, dtype: np.dtype) -> None:
         name = f"{split}-{number:05d}"
@@ -75,7 +76,12 @@ class ShardWriter:
         self._offsets.append(np.zeros(1, dtype="<i8").tobytes())
 
     def append(self, tokens: Buffer, lengths: np.ndarray) -> None:
-        """Append sequences: their ids as bytes, and the int64 length of each."""
+        """Append sequences.
+
+        Args:
+            tokens: the ids of all sequences, concatenated, as bytes of the shard's type.
+            lengths: int64 (N,), tokens of each sequence.
+        """
         self._tokens.append(tokens)
         ends = np.cumsum(lengths, dtype="<i8") + self._end
         if len(ends):
@@ -83,7 +89,7 @@ class ShardWriter:
             self._offsets.append(ends.tobytes())
 
     def close(self) -> Dict[str, Any]:
-        """Finish both files; returns their records for the manifest."""
+        """Finish both files and return their records for the manifest."""
         return {"tokens": self._tokens.close(), "offsets": self._offsets.close()}
 
     def abandon(self) -> None:
@@ -93,16 +99,20 @@ class ShardWriter:
 
 
 def sealed_file(record: Mapping[str, Any]) -> SealedFile:
-    """The file that one of the manifest's records describes."""
+    """Return name, hash and size of the file that a record of the manifest describes."""
     size = _HEADER_BYTES + int(record["count"]) * np.dtype(record["dtype"]).itemsize
     return SealedFile(record["file"], record["sha256"], size)
 
 
 def open_array(path: Path, record: Mapping[str, Any]) -> np.ndarray:
-    """Map a shard's array and compare type and length with the manifest's record.
+    """Open a shard's array as a memory map and check its type and length.
+
+    Args:
+        path: the `.npy` file.
+        record: the file's record in the manifest.
 
     Raises:
-        InputError: the file is not what the record says; names it.
+        InputError: type or length differ from the record; names the file.
     """
     array = read_npy(path, mapped=True)
     if array.ndim != 1 or array.dtype.str != record["dtype"] or len(array) != record["count"]:

@@ -1,7 +1,7 @@
-"""Reading shards: tokenised examples, addressed by one number over all shards.
+"""Reading of tokenised examples from any number of shards.
 
-Arrays are memory-mapped, so opening a corpus of any size is quick, several processes share its
-pages, and it does not matter how many shards there are.
+Examples have consecutive numbers over all shards. Arrays are memory-mapped, so that a corpus of
+any size opens quickly and several processes share its pages.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bort.text.vocabulary import Vocabulary
 from data.corpus.original_shards import read_original_shard
 from data.corpus.shard_files import open_array, sealed_file
 
-VOCABULARY_FOLDER = "vocabulary"
+CORPUS_VOCABULARY_FOLDER = "vocabulary"
 _PARTS = ("tokens", "offsets")
 SHARDS_FORMAT = SealedFormat(
     "manifest.json",
@@ -35,19 +35,19 @@ SHARDS_FORMAT = SealedFormat(
     ],
     version="bort-shards-1",
 )
-SPLITS = ("train", "validation", "test")
+CORPUS_SPLITS = ("train", "validation", "test")
 _CHEAP_TO_HASH_BYTES = 128 << 20
 PathOrPaths = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]]]
 
 
 class Shard(NamedTuple):
-    """The examples of one file.
+    """The N examples of one shard.
 
     Attributes:
-        name: what to name in an error.
-        tokens: integer array, ids of all examples.
-        offsets: int64 array (N + 1,), where each example begins.
-        digest: SHA-256 of both.
+        name: the name of the shard in errors.
+        tokens: integer array of the ids of all examples, concatenated.
+        offsets: int64 array (N + 1,), where each example begins and the last one ends.
+        digest: SHA-256 of both arrays.
     """
 
     name: str
@@ -61,11 +61,15 @@ class ShardedExamples:
 
     Args:
         shards: the shards, in the order in which examples are numbered.
-        vocabulary_fingerprint: the vocabulary that the ids belong to.
-        vocabulary_size: every id must be below it.
+        vocabulary_fingerprint: the fingerprint of the vocabulary of the ids.
+        vocabulary_size: the number of tokens in that vocabulary; all ids are below it.
+
+    Attributes:
+        lengths: int64 array, tokens of each example.
+        fingerprint: SHA-256 of the vocabulary's fingerprint and all shards.
 
     Raises:
-        InputError: there is no example, or a shard's offsets contradict its tokens.
+        InputError: the shards hold no example, or a shard's offsets contradict its tokens.
     """
 
     def __init__(
@@ -89,18 +93,18 @@ class ShardedExamples:
 
     @property
     def shards(self) -> Sequence[Shard]:
-        """The shards, in the order in which examples are numbered."""
+        """The shards in the order in which examples are numbered."""
         return self._shards
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, example_id: int) -> np.ndarray:
-        """Token ids of one example, not to be written to.
+        """Return the token ids of one example as a read-only integer array.
 
         Raises:
-            IndexError: there is no such example.
-            InputError: an id is beyond the vocabulary, so the shard is damaged.
+            IndexError: the number is outside 0 to `len(self) - 1`.
+            InputError: an id is outside the vocabulary, so the shard is damaged.
         """
         if not 0 <= example_id < len(self.lengths):
             raise IndexError(f"example {example_id}, allowed are 0 to {len(self.lengths) - 1}")
@@ -122,19 +126,19 @@ def open_examples(
     vocabulary: Optional[Vocabulary] = None,
     verify: Optional[bool] = None,
 ) -> ShardedExamples:
-    """Open tokenised examples: the one way in.
+    """Open tokenised examples.
 
     Args:
-        paths: folders that `scripts/create_pretraining_data.py` made, or `.npz` shards of the
-            original release; globs, comma-separated lists and several of them are taken.
-        split: "train", "validation" or "test"; a folder without that split is refused.
-        vocabulary: when given, the examples must belong to it; needed for `.npz` shards, which do
-            not say what their vocabulary is.
-        verify: compare every file's SHA-256 with the manifest; by default when that is cheap, up
-            to 128 MiB a folder.
+        paths: folders made by `scripts/create_pretraining_data.py`, or `.npz` shards of the
+            original release; also globs, comma-separated lists and sequences of these.
+        split: "train", "validation" or "test"; a folder without this split is refused.
+        vocabulary: the vocabulary that the examples must belong to. `.npz` shards need it, since
+            they do not record their vocabulary.
+        verify: compare the SHA-256 of every file with the manifest; by default only for folders of
+            up to 128 MiB.
 
     Raises:
-        InputError: a file is missing, damaged or belongs to another vocabulary; names it.
+        InputError: a file is missing or damaged, or belongs to another vocabulary; names the file.
     """
     shards: List[Shard] = []
     fingerprint, size = "", 0
@@ -150,7 +154,7 @@ def open_examples(
             fingerprint, size = found, int(manifest["vocabulary"]["size"])
             shards.extend(_open_folder(sealed, split, verify))
         elif vocabulary is None:
-            raise InputError(f"{path}: does not say what its vocabulary is, give one")
+            raise InputError(f"{path}: does not record its vocabulary, name one")
         else:
             tokens, offsets = read_original_shard(path, vocabulary)
             shards.append(Shard(str(path), tokens, offsets, sha256_of_file(path)))
@@ -158,10 +162,16 @@ def open_examples(
 
 
 def open_held_out(paths: PathOrPaths, vocabulary: Vocabulary) -> ShardedExamples:
-    """Open examples to evaluate on: the validation part of a corpus, else test, else all of it.
+    """Open the examples of a corpus for evaluation.
+
+    These are the validation split, else the test split, else the training split.
+
+    Args:
+        paths: see `open_examples`.
+        vocabulary: the vocabulary that the examples must belong to.
 
     Raises:
-        InputError: as `open_examples`.
+        InputError: see `open_examples`.
     """
     parts: List[Path] = [path for path in _find(paths) if path.is_dir()]
     known = [set(_open_manifest(path).record["splits"]) for path in parts]
@@ -174,28 +184,28 @@ def open_held_out(paths: PathOrPaths, vocabulary: Vocabulary) -> ShardedExamples
 def open_vocabulary(
     paths: PathOrPaths, name_or_path: Optional[Union[str, os.PathLike[str]]] = None
 ) -> ArrayVocabulary:
-    """The vocabulary of tokenised examples: the one saved beside the first folder's shards.
+    """Load the vocabulary of tokenised examples, by default the one saved in the first folder.
 
     Args:
         paths: see `open_examples`.
-        name_or_path: a vocabulary to take in its place; see `load_vocabulary`.
+        name_or_path: a vocabulary to load instead; see `load_vocabulary`.
 
     Raises:
-        InputError: there is none, or it is damaged.
+        InputError: the folders hold no vocabulary, or it is damaged.
     """
     if name_or_path is not None:
         return load_vocabulary(name_or_path)
     for path in _find(paths):
-        if (path / VOCABULARY_FOLDER).is_dir():
-            return load_vocabulary(path / VOCABULARY_FOLDER)
+        if (path / CORPUS_VOCABULARY_FOLDER).is_dir():
+            return load_vocabulary(path / CORPUS_VOCABULARY_FOLDER)
     raise InputError(f"{paths}: holds no vocabulary, name one")
 
 
 def _open_manifest(folder: Path) -> SealedFolder:
-    """A folder of shards whose manifest is checked.
+    """Open a folder of shards and check its manifest.
 
     Raises:
-        InputError: the manifest is missing, or is not one of this toolkit.
+        InputError: the manifest is missing, damaged or of another format.
     """
     sealed = SHARDS_FORMAT.open(folder)
     try:
@@ -207,7 +217,7 @@ def _open_manifest(folder: Path) -> SealedFolder:
 
 
 def _find(paths: PathOrPaths) -> List[Path]:
-    """Folders of shards and `.npz` files, each once, in order."""
+    """Return the folders of shards and the `.npz` files, each once, in order."""
     several = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     found: List[Path] = []
     for given in several:
@@ -235,12 +245,12 @@ def _examples_at(path: Path) -> List[Path]:
         if originals:
             return originals
         manifest = SHARDS_FORMAT.record_name
-        raise InputError(f"{path}: holds no {manifest}, so it is no finished corpus")
+        raise InputError(f"{path}: holds no {manifest}, so it is not a finished corpus")
     if path.name == SHARDS_FORMAT.record_name:
         return [path.parent]
     if path.suffix == ".npz":
         return [path]
-    raise InputError(f"{path}: is no folder of shards, nor an .npz shard")
+    raise InputError(f"{path}: is neither a folder of shards nor an .npz shard")
 
 
 def _open_folder(sealed: SealedFolder, split: str, verify: Optional[bool]) -> List[Shard]:

@@ -1,8 +1,7 @@
-"""Reading text files of any size in blocks that end where a document ends.
+"""Reading of text files of any size in blocks of whole documents.
 
-A block holds whole documents, so blocks can be worked on independently of each other. Memory is
-bounded by two limits: a document longer than `LONGEST_DOCUMENT_BYTES` goes on as a further document
-after one of its lines, and a line longer than that is refused, since no text has such lines.
+Blocks can be processed independently of each other. Memory is bounded: a document longer than
+`LONGEST_DOCUMENT_BYTES` is split after one of its lines, and a line longer than that is refused.
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ from bort.errors import InputError
 
 BLOCK_BYTES = 1 << 20
 LONGEST_DOCUMENT_BYTES = 4 << 20
-FORMATS = ("auto", "sentences", "wikitext")
+TEXT_FORMATS = ("auto", "sentences", "wikitext")
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _TOP_HEADING = re.compile(rb"\s*= [^=\n][^\n]* = ?\r?(?:\n|$)")
 
 
 class TextBlock(NamedTuple):
-    """Whole documents of one file.
+    """A block of whole documents of one file.
 
     Attributes:
-        file_number: which of the input files.
-        content: the bytes, UTF-8 as far as they are text.
-        wikitext: whether lines are paragraphs and headings part the documents.
-        cut: whether the last document goes on in the next block.
-        position: bytes of the file (compressed ones, if it is) read so far.
+        file_number: the number of the input file.
+        content: the text as bytes, expected to be UTF-8.
+        wikitext: whether lines are paragraphs and headings separate the documents.
+        cut: whether the last document continues in the next block.
+        position: bytes of the file read so far; compressed bytes if the file is compressed.
     """
 
     file_number: int
@@ -46,10 +45,13 @@ class TextBlock(NamedTuple):
 
 
 def find_files(patterns: Sequence[str]) -> List[Path]:
-    """The files that paths, globs and comma-separated lists of them name, each once, in order.
+    """Return the files that patterns match, each once, in order.
+
+    Args:
+        patterns: paths, globs, and comma-separated lists of these.
 
     Raises:
-        InputError: a file is missing, a pattern matches nothing, or a folder is named.
+        InputError: a file is missing, a pattern matches nothing, or a path is a folder.
     """
     found: Dict[Path, Path] = {}
     for pattern in patterns:
@@ -78,17 +80,20 @@ def _matches(part: str) -> List[Path]:
 
 
 def read_blocks(path: Path, file_number: int = 0, text_format: str = "auto") -> Iterator[TextBlock]:
-    """Read a text file, plain or packed with gzip, bz2 or xz (told by its content).
+    """Yield the blocks of a text file.
+
+    The file is plain or compressed with gzip, bz2 or xz; its first bytes decide, not its name.
 
     Args:
         path: the file.
-        file_number: what the blocks carry as their file's number.
-        text_format: "sentences" (one a line, blank line between documents), "wikitext" (a paragraph
-            a line, a heading `= … =` before each document), or "auto": wikitext when the first
-            line that is not blank is such a heading.
+        file_number: the `file_number` of the blocks.
+        text_format: "sentences" (one sentence per line, a blank line between documents), "wikitext"
+            (one paragraph per line, a heading `= … =` before each document), or "auto": wikitext
+            if the first line that is not blank is such a heading.
 
     Raises:
-        InputError: the file is empty, binary, damaged, or has an endless line; names it (and line).
+        InputError: the file is empty, binary or damaged, or a line is too long; names file and
+            line.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -129,7 +134,7 @@ def read_blocks(path: Path, file_number: int = 0, text_format: str = "auto") -> 
 
 
 def _unpacked(raw: IO[bytes]) -> IO[bytes]:
-    """The plain bytes of a stream, its packing told by its first bytes."""
+    """Return a decompressing stream; the first bytes tell the compression format."""
     start = raw.read(6)
     raw.seek(0)
     if start.startswith(b"\x1f\x8b"):
@@ -142,7 +147,7 @@ def _unpacked(raw: IO[bytes]) -> IO[bytes]:
 
 
 def _read(stream: IO[bytes], path: Path) -> bytes:
-    """A full block, or what is left."""
+    """Return the next `BLOCK_BYTES` bytes, or fewer at the end of the stream."""
     parts: List[bytes] = []
     missing = BLOCK_BYTES
     try:
@@ -153,12 +158,12 @@ def _read(stream: IO[bytes], path: Path) -> bytes:
             parts.append(part)
             missing -= len(part)
     except EOFError as error:
-        raise InputError(f"{path}: is truncated, its packed content ends too early") from error
+        raise InputError(f"{path}: is truncated, its compressed content ends early") from error
     except (zlib.error, lzma.LZMAError) as error:
-        raise InputError(f"{path}: is damaged, it cannot be unpacked: {error}") from error
+        raise InputError(f"{path}: is damaged, it cannot be decompressed: {error}") from error
     except OSError as error:
-        # gzip and bz2 report damaged content as an OSError that carries no error number.
-        what = "cannot be read" if error.errno else "is damaged, it cannot be unpacked"
+        # gzip and bz2 report damaged content as an OSError without an error number.
+        what = "cannot be read" if error.errno else "is damaged, it cannot be decompressed"
         raise InputError(f"{path}: {what}: {error.strerror or error}") from error
     return b"".join(parts)
 
@@ -171,12 +176,12 @@ def _refuse_binary(content: bytes, path: Path, line: int) -> None:
 
 
 def _end_of_last_document(content: bytes, wikitext: bool) -> int:
-    """Position after which the last, maybe unfinished document begins; 0 when there is none."""
+    """Return where the last document begins, which may be unfinished; 0 if there is no boundary."""
     if wikitext:
         end = len(content)
         while end > 0:
             end = max(content.rfind(b"\n = ", 0, end), content.rfind(b"\n= ", 0, end))
-            # The heading's line must be there in full: "= = Career = =" begins the same way.
+            # Only a complete line tells a top heading from a lower one, such as "= = Career = =".
             if (
                 end >= 0
                 and content.find(b"\n", end + 1) > 0

@@ -1,1 +1,1 @@
-"""English text written by a grammar, from a seed."""
+"""English text that a grammar generates from a seed."""

@@ -1,9 +1,9 @@
-"""Generated English: an endless, deterministic corpus of small stories with the truth behind them.
+"""Generated English: an endless, deterministic corpus of short stories with annotations.
 
-Each document is a few plain sentences about two people. Number agreement, selection, the topic,
-and lasting facts that are told once and used again make most words of a document follow from its
-other words, while the share of each word in the language says little. It is the corpus of the
-demonstration, and its truth is what generated tasks are made from.
+Each document is a few simple sentences about two people. Most of its words follow from its other
+words, through number agreement, selection, the topic, and facts that are stated once and used
+again; word frequencies alone say little. The demonstration trains on this corpus, and generated
+tasks take their labels from its annotations.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ __all__ = ["document", "generate_documents", "tokenize", "words", "write_corpus"
 
 
 def generate_documents(seed: int, count: int, first: int = 0) -> Iterator[Document]:
-    """Documents `first` to `first + count - 1` of the corpus of `seed`, one after another.
+    """Yield documents `first` to `first + count - 1` of the corpus of `seed`.
 
-    Document n depends on the seed and n alone.
+    A document depends only on the seed and its number.
 
     Args:
         seed: any integer.
         count: number of documents, at least 0.
-        first: number of the first one, at least 0.
+        first: number of the first document, at least 0.
 
     Raises:
-        InputError: when `count` or `first` is negative.
+        InputError: `count` or `first` is negative.
 
     >>> next(generate_documents(seed=0, count=1)).sentences[0]
     'Ella is a skier from Westholm and owns a blue backpack.'
@@ -43,7 +43,7 @@ def generate_documents(seed: int, count: int, first: int = 0) -> Iterator[Docume
 
 
 def document(seed: int, index: int) -> Document:
-    """Document number `index` of the corpus of `seed`."""
+    """Return document number `index` of the corpus of `seed`."""
     draw = Draw(seed, index)
     story = draw_story(draw)
     sentences: List[Sentence] = []
@@ -80,20 +80,20 @@ def _entities(person: Person) -> Iterator[Entity]:
 
 
 def write_corpus(path: PathLike, seed: int, documents: int) -> Dict[str, int]:
-    """Write a corpus file: one sentence a line, an empty line between documents, UTF-8.
+    """Write a corpus file: one sentence per line, a blank line between documents, UTF-8.
 
     Args:
-        path: the file to write; it appears only when it is complete.
+        path: the file to write; it appears when it is complete.
         seed: any integer.
         documents: number of documents, at least 1.
 
     Returns:
-        The counts `documents`, `sentences`, `tokens` (words and punctuation), `types` (distinct
-        ones) and `bytes`.
+        The counts `documents`, `sentences`, `tokens` (words and punctuation marks), `types`
+        (distinct tokens) and `bytes`.
 
     Raises:
-        InputError: when `documents` is not positive.
-        WorkError: when the file cannot be written.
+        InputError: `documents` is not positive.
+        WorkError: the file cannot be written.
     """
     if documents < 1:
         raise InputError(f"documents is {documents}, allowed is at least 1")

@@ -1,8 +1,8 @@
-"""The grammar of the generated English: how each kind of sentence is put together.
+"""The grammar of the generated English: one rule for each kind of sentence.
 
-Every rule takes a writer, the story, the draw and two people (who, other). The setting rules open
-a document and state what lasts; the body rules use it again, so that a hidden word can be found
-elsewhere in the document.
+A rule takes a writer, the story, the draw and two people (who, other). The setting rules open a
+document and state its facts. The body rules use these facts again, so that a masked word often
+follows from the rest of the document.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from data.generated_english.topics import PLURAL, SINGULAR
 from data.generated_english.writer import SentenceWriter
 
 _Rule = Callable[[SentenceWriter, Story, Draw, Person, Person], None]
-# How often a body rule is taken that says a lasting fact again, as long as there is one.
+# The chance of choosing a body rule that repeats a fact, while such rules are left.
 _RECALLING_PERCENT = 70
 GROUP_KEY = "group"  # the entity of "the cooks"
 
@@ -271,9 +271,13 @@ def _eat(w: SentenceWriter, story: Story, draw: Draw, who: Person, other: Person
 
 
 class BodyRule(NamedTuple):
-    """A body rule, with what its first person must have ("" for nothing).
+    """A body rule and its requirement.
 
-    "profession" is what only the first person of a story has.
+    Attributes:
+        kind: the name of the rule.
+        rule: the function that writes the sentence.
+        extra: the trait that the rule's first person must have; "" if it needs none. Only the
+            first person of a story has a "profession".
     """
 
     kind: str
@@ -303,9 +307,10 @@ BODY_RULES: Tuple[BodyRule, ...] = (
 
 
 def write_story(story: Story, draw: Draw) -> Iterator[Tuple[str, SentenceWriter]]:
-    """Write the sentences of a story one after another, each with the name of its rule.
+    """Yield the sentences of a story, each with the name of its rule.
 
-    The first three state what lasts; the others are different body rules.
+    The first three sentences state facts; the others come from distinct pairs of a body rule and a
+    person.
     """
     people = ((story.first, story.second), (story.second, story.first))
     for kind, rule in (("opening", _opening), ("companion", _companion), ("habit", _habit)):

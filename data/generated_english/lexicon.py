@@ -1,4 +1,4 @@
-"""The words of the generated English that belong to no topic, and the closed list of all words."""
+"""The words of the generated English that belong to no topic, and the list of all its words."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _TOKEN = re.compile(r"[A-Za-z]+|'s|[.,]")
 
 @dataclass(frozen=True)
 class Pronouns:
-    """The forms of one pronoun and the number that its verb takes.
+    """The forms of a pronoun and the number of its verb.
 
-    The singular "they" of a person takes the plural verb, and its reflexive is "themself".
+    The singular "they" takes a plural verb, and its reflexive is "themself".
     """
 
     subject: str
@@ -40,7 +40,7 @@ NAMES: Tuple[str, ...] = tuple(PRONOUNS_OF_NAME)
 TOWNS: Tuple[str, ...] = tuple(
     "Easton Millford Norwick Ashdale Brookham Kingsley Redport Stonebury Westholm Yarrow".split()
 )
-COLOURS: Tuple[str, ...] = tuple("red blue green yellow white black orange purple".split())
+THING_COLOURS: Tuple[str, ...] = tuple("red blue green yellow white black orange purple".split())
 THINGS: Tuple[str, ...] = tuple(
     "boat bicycle umbrella hat scarf kite mirror tent drone coat armchair backpack".split()
 )
@@ -70,7 +70,7 @@ PLAIN_VERBS: Dict[str, Verb] = {
     )
 }
 
-# Words that only the grammar in `generated_sentences` places.
+# Words that only the rules in `grammar` and `writer` insert.
 FUNCTION_WORDS: Tuple[str, ...] = tuple(
     "a an the this that these those 's . , and but because while when after "
     "as at in near with for from of on to best called some".split()
@@ -88,12 +88,12 @@ def tokenize(sentence: str) -> List[str]:
 
 
 def words() -> Tuple[str, ...]:
-    """Every surface form that `tokenize` can find in generated text, sorted.
+    """Return all tokens that `tokenize` can find in generated text, sorted.
 
-    Both numbers of every noun and verb are in it, so it also covers sentences whose agreement was
+    The list has both numbers of every noun and verb, so it also covers sentences whose agreement is
     broken on purpose.
     """
-    forms: Set[str] = {*FUNCTION_WORDS, *OPENERS, *NAMES, *TOWNS, *COLOURS, *THINGS, *ANIMALS}
+    forms: Set[str] = {*FUNCTION_WORDS, *OPENERS, *NAMES, *TOWNS, *THING_COLOURS, *THINGS, *ANIMALS}
     forms.update((*PETS, *HOMES, *LANDMARKS, *FOODS, *DAYS, *ATTRACTOR_PREPOSITIONS))
     for kin in KIN.values():
         forms.update(kin)
@@ -115,5 +115,5 @@ def words() -> Tuple[str, ...]:
 
 
 def article(following: str) -> str:
-    """The indefinite article before a word of this lexicon (its spelling decides)."""
+    """Return the indefinite article before a word of this lexicon, from the word's spelling."""
     return "an" if following[0].lower() in "aeiou" else "a"

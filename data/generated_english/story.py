@@ -1,4 +1,4 @@
-"""Who lives in a generated document and what lasts there: the draw from (seed, number)."""
+"""The random content of a generated document: its people, their traits, and its setting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import List, Sequence, Tuple, TypeVar
 from data.generated_english.lexicon import (
     ANIMALS,
     ATTRACTOR_PREPOSITIONS,
-    COLOURS,
     DAYS,
     FOODS,
     HOMES,
@@ -19,22 +18,24 @@ from data.generated_english.lexicon import (
     NAMES,
     PETS,
     PRONOUNS_OF_NAME,
+    THING_COLOURS,
     THINGS,
     TOWNS,
     Pronouns,
 )
 from data.generated_english.topics import PLURAL, SINGULAR, TOPICS, Activity, Noun, Topic
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
-# What a person may have besides a name; each makes rules of the grammar available.
+# What a person may have in addition to a name. Each makes some rules of the grammar available.
 EXTRAS = ("thing", "pet", "home", "food")
 
 
 class Draw:
-    """Random choices that are the same on every Python version and machine.
+    """A source of random choices that are the same on every Python version and machine.
 
-    Only the 32-bit words of the Mersenne Twister are used, with integer arithmetic of our own.
+    It uses only the 32-bit outputs of the Mersenne Twister and integer arithmetic, since the
+    methods of `random.Random` may change between Python versions.
     """
 
     def __init__(self, seed: int, index: int) -> None:
@@ -42,25 +43,25 @@ class Draw:
         self._bits = random.Random(int.from_bytes(key[:16], "big")).getrandbits
 
     def below(self, count: int) -> int:
-        """A number in 0 ... count - 1."""
+        """Return a number in 0 ... count - 1."""
         return (self._bits(32) * count) >> 32
 
-    def choose(self, items: Sequence[T]) -> T:
-        """One of the items."""
+    def choose(self, items: Sequence[_T]) -> _T:
+        """Return one of the items."""
         return items[self.below(len(items))]
 
-    def take(self, items: List[T]) -> T:
-        """One of the items, removed from the list."""
+    def take(self, items: List[_T]) -> _T:
+        """Remove one of the items from the list and return it."""
         return items.pop(self.below(len(items)))
 
     def percent(self, chance: int) -> bool:
-        """True in `chance` of 100 draws."""
+        """Return True with a probability of `chance` percent."""
         return self.below(100) < chance
 
 
 @dataclass(frozen=True)
 class Goods:
-    """What a person works on: an activity with a fixed object, number and adjective."""
+    """The object of a person's work: an activity with a fixed object, number and adjective."""
 
     activity: Activity
     noun: Noun
@@ -70,7 +71,7 @@ class Goods:
 
 @dataclass(frozen=True)
 class Person:
-    """A person with lasting traits; only the traits in `extras` are ever spoken of."""
+    """A person with traits; the document mentions only the traits in `extras`."""
 
     name: str
     pronouns: Pronouns
@@ -87,16 +88,17 @@ class Person:
 
 @dataclass(frozen=True)
 class Story:
-    """All that is fixed for one document.
+    """The content of one document.
 
     Attributes:
         topic: the topic.
-        first, second: the two people; their pronouns differ, and so do all their traits.
-        kin: what the second is to the first ("sister").
-        profession, town, day: of the first person.
-        place: (preposition, noun) of the topic.
-        fixture: a noun of the topic, `fixture_preposition` goes before it.
-        sentences: how many sentences the document has.
+        first, second: the two people; their pronouns and all their traits differ.
+        kin: the relation of the second person to the first ("sister").
+        profession, town, day: attributes of the first person.
+        place: (preposition, noun), a place of the topic.
+        fixture: a noun of the topic that stands between a subject and its verb.
+        fixture_preposition: the preposition before `fixture`.
+        sentences: number of sentences in the document.
     """
 
     topic: Topic
@@ -112,12 +114,12 @@ class Story:
     sentences: int
 
 
-# Lengths of 4 to 9 sentences, the short ones more often.
+# Documents have 4 to 9 sentences; short ones are more frequent.
 _LENGTHS = (4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 6, 6, 6, 7, 7, 8, 9)
 
 
 def draw_story(draw: Draw) -> Story:
-    """Draw the people and what lasts."""
+    """Draw the people and the setting of a document."""
     topic = draw.choose(TOPICS)
     name = draw.choose(NAMES)
     others = [n for n in NAMES if PRONOUNS_OF_NAME[n].subject != PRONOUNS_OF_NAME[name].subject]
@@ -128,7 +130,7 @@ def draw_story(draw: Draw) -> Story:
     activities = list(topic.activities)
     stock = {
         "thing": list(THINGS),
-        "colour": list(COLOURS),
+        "colour": list(THING_COLOURS),
         "pet": list(PETS),
         "animal": list(ANIMALS),
         "home": list(HOMES),

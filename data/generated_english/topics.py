@@ -1,7 +1,7 @@
-"""What people do in the generated English: ten topics, their activities, objects, tools, places.
+"""The ten topics of the generated English, with their activities, objects, tools and places.
 
-Selection lives here: a verb takes only the objects of its activity, an object takes only the
-adjectives of its activity, an activity has one tool, and a topic has its own places.
+The topics define selection: a verb takes only the objects of its activity, an object takes only
+the adjectives of its activity, each activity has one tool, and each topic has its own places.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _VOWELS = "aeiou"
 
 @dataclass(frozen=True)
 class Noun:
-    """A countable noun with its two forms.
+    """A countable noun with its singular and plural form.
 
     >>> _noun("berry").form(PLURAL), _noun("bench").plural, _noun("loaf", "loaves").plural
     ('berries', 'benches', 'loaves')
@@ -26,7 +26,7 @@ class Noun:
     plural: str
 
     def form(self, number: str) -> str:
-        """The form of `number` (`SINGULAR` or `PLURAL`)."""
+        """Return the form of `number` (`SINGULAR` or `PLURAL`)."""
         return self.singular if number == SINGULAR else self.plural
 
 
@@ -42,20 +42,20 @@ class Verb:
     third: str
 
     def form(self, number: str) -> str:
-        """The form that agrees with a subject of `number`."""
+        """Return the form that agrees with a subject of `number` (`SINGULAR` or `PLURAL`)."""
         return self.third if number == SINGULAR else self.base
 
 
 @dataclass(frozen=True)
 class Activity:
-    """One thing that people of a topic do.
+    """An activity of a topic.
 
     Attributes:
         verb: the verb.
-        objects: the only nouns that it takes as its object.
-        adjectives: the only adjectives that fit those nouns.
-        preposition: joins the tool.
-        tool: the noun it is done with (or in, on, from ...).
+        objects: the nouns that the verb allows as its object.
+        adjectives: the adjectives that these nouns allow.
+        preposition: the preposition before the tool ("with", "in", "on", "from", ...).
+        tool: the noun of the tool.
     """
 
     verb: Verb
@@ -67,14 +67,14 @@ class Activity:
 
 @dataclass(frozen=True)
 class Topic:
-    """A cluster of words.
+    """A topic with its words.
 
     Attributes:
-        name: the topic.
-        professions: who works there.
-        places: (preposition, noun) of where the work is done.
+        name: the name of the topic.
+        professions: nouns for the people who work there.
+        places: the places of the work, as (preposition, noun).
         fixtures: nouns that stand between a subject and its verb ("the cooks near the oven bake").
-        activities: what is done there.
+        activities: the activities of the topic.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Topic:
 
 
 def _ending(word: str) -> str:
-    """The regular plural of a noun, which is also the regular third person of a verb."""
+    """Return the regular plural of a noun, which is also the regular third person of a verb."""
     if word.endswith(("s", "x", "z", "ch", "sh")):
         return word + "es"
     if word.endswith("y") and word[-2] not in _VOWELS:
@@ -98,7 +98,7 @@ def _noun(singular: str, plural: str = "") -> Noun:
 
 
 def _nouns(text: str) -> Tuple[Noun, ...]:
-    """Nouns from words; an irregular plural follows its singular after a slash."""
+    """Return the nouns of a list of words; an irregular plural follows its singular and a slash."""
     return tuple(_noun(*word.split("/")) for word in text.split())
 
 

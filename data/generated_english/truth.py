@@ -1,4 +1,4 @@
-"""What is known about a generated document: its facts, who is who, and how a sentence is built."""
+"""The annotations of a generated document: facts, entities, mentions and grammatical parts."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ class Span:
     end: int
 
     def of(self, text: str) -> str:
-        """The piece of `text` that the span covers."""
+        """Return the piece of `text` that the span covers."""
         return text[self.start : self.end]
 
 
 @dataclass(frozen=True)
-class Part:
+class SentencePart:
     """A word of a sentence with its grammatical role.
 
     Attributes:
         role: "subject", "verb", "infinitive", "object", "adjective", "determiner", "reflexive",
             "tool", "place", "attractor" (a noun between a subject and its verb).
-        lemma: dictionary form: a verb's base, a noun's singular.
-        number: "singular" or "plural"; for a verb the number that it agrees with; else "".
-        clause: counts the finite verbs; a verb agrees with the subject of its own clause.
-        head: for an adjective or determiner the lemma of its noun, for a tool or an object the
-            lemma of its verb; else "".
-        span: where it stands.
+        lemma: the dictionary form: the base of a verb, the singular of a noun.
+        number: "singular" or "plural"; for a verb, the number of its subject; "" if the word has
+            no number.
+        clause: the number of the clause, from 0; a clause has one finite verb, which agrees with
+            the subject of that clause.
+        head: the lemma of the noun for an adjective or determiner, the lemma of the verb for a
+            tool or an object; else "".
+        span: the position of the word.
     """
 
     role: str
@@ -43,12 +45,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Mention:
-    """Words that stand for an entity.
+    """Words that refer to an entity.
 
     Attributes:
-        entities: keys of the entities (two for a "they" that joins two people).
+        entities: keys of the entities; two for a "they" that refers to two people.
         form: "name", "noun", "pronoun", "possessive" or "reflexive".
-        span: where the words stand.
+        span: the position of the words.
     """
 
     entities: Tuple[str, ...]
@@ -58,10 +60,10 @@ class Mention:
 
 @dataclass(frozen=True)
 class Entity:
-    """Someone or something that lasts through a document.
+    """A person, an animal, a thing or a group that a document mentions.
 
     Attributes:
-        key: a person's or pet's name, or the owner's name and the noun ("Mira's boat").
+        key: the name of a person or pet, or the name of the owner and a noun ("Mira's boat").
         kind: "person", "pet", "thing", "home" or "group".
         pronoun: the subject pronoun.
         owner: key of the owner, or "".
@@ -75,17 +77,17 @@ class Entity:
 
 @dataclass(frozen=True)
 class Fact:
-    """A lasting truth of a document: `subject` has `value` for `relation`.
+    """A fact that holds throughout a document: `subject` has `value` for `relation`.
 
-    Relations: profession, town, owns, colour, pet, animal, home, landmark, food, day (on which the
-    first person works and meets the second), the kinship of the second person to the first
-    (sister_of, ...) and activity (value: verb, adjective and object lemma).
+    The relations are profession, town, owns, colour, pet, animal, home, landmark, food, day (on
+    which the first person works and meets the second), the kinship of the second person to the
+    first (sister_of, ...) and activity (value: lemmas of verb, adjective and object).
 
     Attributes:
         subject: key of an entity.
-        relation: as above; holds at most one value for a subject.
+        relation: one of the relations above; a subject has at most one value for it.
         value: the value.
-        sentences: indices of the sentences that say or presuppose it, ascending.
+        sentences: indices of the sentences that state or presuppose the fact, ascending.
     """
 
     subject: str
@@ -99,21 +101,21 @@ class Sentence:
     """A sentence and its structure.
 
     Attributes:
-        text: the surface.
-        kind: name of the rule that made it.
-        parts: the grammatical parts in surface order.
-        mentions: the mentions in surface order.
-        facts: (subject, relation) of the facts that it says or presupposes.
+        text: the text of the sentence.
+        kind: name of the grammar rule that generated it.
+        parts: the grammatical parts, in the order of the text.
+        mentions: the mentions, in the order of the text.
+        facts: (subject, relation) of the facts that the sentence states or presupposes.
     """
 
     text: str
     kind: str
-    parts: Tuple[Part, ...]
+    parts: Tuple[SentencePart, ...]
     mentions: Tuple[Mention, ...]
     facts: Tuple[Tuple[str, str], ...]
 
-    def part(self, role: str, clause: int = 0) -> Optional[Part]:
-        """The first part with `role` in a clause, or None."""
+    def part(self, role: str, clause: int = 0) -> Optional[SentencePart]:
+        """Return the first part with `role` in a clause, or None."""
         for part in self.parts:
             if part.role == role and part.clause == clause:
                 return part
@@ -122,14 +124,14 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Document:
-    """A generated document and the truth behind it.
+    """A generated document and its annotations.
 
     Attributes:
-        index: its number under the seed.
+        index: the number of the document under its seed.
         topic: name of its topic.
         structure: its sentences with their structure.
-        entities: who and what occurs.
-        facts: what holds throughout.
+        entities: the entities that it mentions.
+        facts: the facts that hold throughout.
     """
 
     index: int
@@ -140,11 +142,11 @@ class Document:
 
     @property
     def sentences(self) -> Tuple[str, ...]:
-        """The surfaces of the sentences."""
+        """The texts of the sentences."""
         return tuple(sentence.text for sentence in self.structure)
 
     def fact(self, subject: str, relation: str) -> Optional[Fact]:
-        """The fact about `subject` under `relation`, or None."""
+        """Return the fact about `subject` for `relation`, or None."""
         for fact in self.facts:
             if fact.subject == subject and fact.relation == relation:
                 return fact

@@ -1,4 +1,4 @@
-"""Writes one generated sentence word by word and keeps its structure: spans, parts, mentions."""
+"""A writer of generated sentences that records spans, grammatical parts and mentions."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import List, Tuple
 from data.generated_english.lexicon import PLAIN_VERBS, Pronouns, article
 from data.generated_english.story import Goods, Person, Story
 from data.generated_english.topics import PLURAL, SINGULAR, Noun, Verb
-from data.generated_english.truth import Mention, Part, Sentence, Span
+from data.generated_english.truth import Mention, Sentence, SentencePart, Span
 
 
 class SentenceWriter:
-    """Builds a sentence from left to right.
+    """A writer of one sentence, from left to right.
 
-    A finite verb agrees with the last subject that was written; `clause` counts finite verbs.
-    Phrases note the facts that they say, as (subject, relation, value).
+    A finite verb agrees with the last subject that was written. Each method appends a phrase and
+    records its structure.
+
+    Attributes:
+        facts: the facts that the sentence states so far, as (subject, relation, value).
     """
 
     def __init__(self, story: Story) -> None:
@@ -23,12 +26,12 @@ class SentenceWriter:
         self._length = 0
         self._clause = -1
         self._number = SINGULAR
-        self._parts: List[Part] = []
+        self._parts: List[SentencePart] = []
         self._mentions: List[Mention] = []
         self.facts: List[Tuple[str, str, str]] = []
 
     def say(self, words: str) -> Span:
-        """Append words after a space (punctuation and "'s" are joined to the word before)."""
+        """Append words after a space; punctuation and "'s" follow the last word directly."""
         if self._pieces and words[0] not in ".,'":
             self._pieces.append(" ")
             self._length += 1
@@ -38,7 +41,7 @@ class SentenceWriter:
         return Span(start, self._length)
 
     def finish(self, kind: str) -> Sentence:
-        """The sentence, with a capital and a full stop."""
+        """Return the sentence, with a capital letter and a full stop."""
         self.say(".")
         text = "".join(self._pieces)
         return Sentence(
@@ -51,20 +54,20 @@ class SentenceWriter:
 
     def _part(self, role: str, lemma: str, words: str, number: str = "", head: str = "") -> Span:
         span = self.say(words)
-        self._parts.append(Part(role, lemma, number, max(self._clause, 0), head, span))
+        self._parts.append(SentencePart(role, lemma, number, max(self._clause, 0), head, span))
         return span
 
     def _mention(self, span: Span, form: str, *entities: str) -> None:
         self._mentions.append(Mention(entities, form, span))
 
     def note(self, subject: str, relation: str, value: str) -> None:
-        """Note that the sentence says a fact."""
+        """Record that the sentence states a fact."""
         self.facts.append((subject, relation, value))
 
     # --- subjects and verbs
 
     def subject(self, person: Person, pronoun: bool = False) -> None:
-        """A person as the subject of the next verb."""
+        """Append a person as the subject of the next verb."""
         number = person.pronouns.verb_number if pronoun else SINGULAR
         words = person.pronouns.subject if pronoun else person.name
         self._clause += 1
@@ -73,13 +76,13 @@ class SentenceWriter:
         self._number = number
 
     def noun_subject(self, noun: Noun, number: str, determiner: str, adjective: str = "") -> None:
-        """A noun as the subject of the next verb."""
+        """Append a noun as the subject of the next verb."""
         self._clause += 1
         self._noun("subject", noun, number, determiner, adjective, "")
         self._number = number
 
     def one_of(self, noun: Noun) -> None:
-        """ "one of the cooks" as the subject of the next verb, which is singular."""
+        """Append "one of the cooks" as the subject of the next verb, which is singular."""
         self._clause += 1
         self._part("subject", "one", "one", SINGULAR)
         self.say("of")
@@ -88,17 +91,19 @@ class SentenceWriter:
         self._number = SINGULAR
 
     def both_subject(self, first: Person, second: Person) -> None:
-        """Two names joined by "and" as the subject of the next verb."""
+        """Append two names joined by "and" as the subject of the next verb."""
         self._clause += 1
         start = self.name(first).start
         self.say("and")
         end = self.name(second).end
         words = f"{first.name} and {second.name}"
-        self._parts.append(Part("subject", words, PLURAL, self._clause, "", Span(start, end)))
+        self._parts.append(
+            SentencePart("subject", words, PLURAL, self._clause, "", Span(start, end))
+        )
         self._number = PLURAL
 
     def group_pronoun(self, words: str, form: str, *entities: str) -> None:
-        """A plural pronoun; as a subject ("pronoun" form, "they") the next verb is plural."""
+        """Append a plural pronoun; "they" is the subject of the next verb, which is plural."""
         if words == "they":
             self._clause += 1
             span = self._part("subject", "they", words, PLURAL)
@@ -108,7 +113,7 @@ class SentenceWriter:
         self._mention(span, form, *entities)
 
     def pet_subject(self, owner: Person) -> None:
-        """The pet of `owner` as the subject of the next verb: "Momo the cat"."""
+        """Append the pet of `owner` as the subject of the next verb: "Momo the cat"."""
         self._clause += 1
         span = self._part("subject", owner.pet, owner.pet, SINGULAR)
         self._mention(span, "name", owner.pet)
@@ -118,17 +123,17 @@ class SentenceWriter:
         self._number = SINGULAR
 
     def attractor(self, noun: Noun, number: str) -> None:
-        """A phrase between a subject and its verb: "near the ovens"."""
+        """Append a phrase between a subject and its verb: "near the ovens"."""
         self.say(self._story.fixture_preposition)
         self.say("the")
         self._part("attractor", noun.singular, noun.form(number), number)
 
     def more(self) -> None:
-        """Begin a further clause with the same subject: "... and owns ..."."""
+        """Begin another clause with the same subject: "... and owns ..."."""
         self._clause += 1
 
     def verb(self, third: str) -> None:
-        """A verb of `PLAIN_VERBS`, by its third person, in the form that agrees."""
+        """Append a verb of `PLAIN_VERBS`, named by its third person, in the form that agrees."""
         self._verb(PLAIN_VERBS[third])
 
     def _verb(self, verb: Verb) -> None:
@@ -137,34 +142,34 @@ class SentenceWriter:
     # --- people and what they have
 
     def name(self, person: Person) -> Span:
-        """A person's name."""
+        """Append a person's name."""
         span = self.say(person.name)
         self._mention(span, "name", person.name)
         return span
 
     def person(self, person: Person, by_role: bool) -> None:
-        """A person by name, or the first person of the story as "the cook from Easton"."""
+        """Append a person by name, or the story's first person as "the cook from Easton"."""
         if not by_role or person is not self._story.first:
             self.name(person)
             return
         self.profession("the")
-        # The mention is the noun alone, which is the head of the phrase.
+        # The mention is the noun, which is the head of the phrase.
         word = self._story.profession.singular
         self._mention(Span(self._length - len(word), self._length), "noun", person.name)
         self.say("from")
         self.town()
 
     def object_pronoun(self, person: Person) -> None:
-        """ "her", "him" or "them" for a person."""
+        """Append "her", "him" or "them" for a person."""
         self._mention(self.say(person.pronouns.object), "pronoun", person.name)
 
     def reflexive(self, pronouns: Pronouns, entity: str) -> None:
-        """The reflexive of the subject `entity`."""
+        """Append the reflexive pronoun of the subject `entity`."""
         span = self._part("reflexive", "self", pronouns.reflexive, self._number)
         self._mention(span, "reflexive", entity)
 
     def owner(self, person: Person, pronoun: bool) -> None:
-        """ "her" or "Mira's"."""
+        """Append a possessive: "her" or "Mira's"."""
         if pronoun:
             self._mention(self.say(person.pronouns.possessive), "possessive", person.name)
         else:
@@ -172,7 +177,7 @@ class SentenceWriter:
             self.say("'s")
 
     def thing(self, owner: Person, pronoun: bool) -> None:
-        """The thing of `owner`, with its colour: "her red boat"."""
+        """Append the thing of `owner`, with its colour: "her red boat"."""
         self.owner(owner, pronoun)
         self._thing(owner)
 
@@ -184,7 +189,7 @@ class SentenceWriter:
         self.note(key, "colour", owner.colour)
 
     def home(self, owner: Person, pronoun: bool) -> None:
-        """The home of `owner`: "her cottage near the mill"."""
+        """Append the home of `owner`: "her cottage near the mill"."""
         self.owner(owner, pronoun)
         self._home(owner)
 
@@ -198,7 +203,7 @@ class SentenceWriter:
         self.note(key, "landmark", owner.landmark)
 
     def food(self, owner: Person) -> None:
-        """The favourite food of `owner`."""
+        """Append the favourite food of `owner`."""
         self.say(owner.food)
         self.note(owner.name, "food", owner.food)
 
@@ -207,7 +212,12 @@ class SentenceWriter:
         self.note(owner.pet, "animal", owner.animal)
 
     def state(self, extra: str, owner: Person) -> None:
-        """The verb phrase that first tells what `owner`, the subject, has."""
+        """Append the verb phrase that introduces an extra of `owner`, the subject.
+
+        Args:
+            extra: one of `data.generated_english.story.EXTRAS`.
+            owner: the person.
+        """
         if extra == "thing":
             self.verb("owns")
             self.say(article(owner.colour))
@@ -231,14 +241,14 @@ class SentenceWriter:
     # --- work
 
     def work(self, goods: Goods, determiner: str = "", worker: str = "") -> None:
-        """A verb with its object: "bakes sweet pies"; noted as an activity of `worker`."""
+        """Append a verb with its object, "bakes sweet pies", as an activity of `worker`."""
         self._verb(goods.activity.verb)
         self.goods(goods, determiner)
         if worker:
             self._note_work(goods, worker)
 
     def to_work(self, goods: Goods, worker: str = "") -> None:
-        """The infinitive with its object: "to bake sweet pies"."""
+        """Append an infinitive with its object: "to bake sweet pies"."""
         self.say("to")
         verb = goods.activity.verb
         self._part("infinitive", verb.base, verb.base)
@@ -251,7 +261,7 @@ class SentenceWriter:
         self.note(worker, "activity", value)
 
     def goods(self, goods: Goods, determiner: str = "") -> None:
-        """The object of an activity; without a determiner "a sweet pie" or "sweet pies"."""
+        """Append the object of an activity; without a determiner "a sweet pie" or "sweet pies"."""
         head = goods.activity.verb.base
         self._noun("object", goods.noun, goods.number, determiner, goods.adjective, head)
 
@@ -267,13 +277,13 @@ class SentenceWriter:
         self._part(role, noun.singular, noun.form(number), number, head)
 
     def tool(self, goods: Goods) -> None:
-        """The tool of an activity: "in a tin"."""
+        """Append the tool of an activity: "in a tin"."""
         self.say(goods.activity.preposition)
         self.say(article(goods.activity.tool))
         self._part("tool", goods.activity.tool, goods.activity.tool, "", goods.activity.verb.base)
 
     def place(self) -> None:
-        """The place of the story: "at the counter"."""
+        """Append the place of the story: "at the counter"."""
         preposition, place = self._story.place
         self.say(preposition)
         self.say("the")
@@ -282,19 +292,19 @@ class SentenceWriter:
     # --- the first person
 
     def profession(self, determiner: str) -> None:
-        """The profession of the first person after a determiner ("a", "the best")."""
+        """Append the profession of the first person after a determiner ("a", "the best")."""
         noun = self._story.profession
         self.say(article(noun.singular) if determiner == "a" else determiner)
         self.say(noun.singular)
         self.note(self._story.first.name, "profession", noun.singular)
 
     def town(self) -> None:
-        """The town of the first person."""
+        """Append the town of the first person."""
         self.say(self._story.town)
         self.note(self._story.first.name, "town", self._story.town)
 
     def day(self) -> None:
-        """ "on Mondays", the day of the first person."""
+        """Append the day of the first person: "on Mondays"."""
         self.say("on")
         self.say(self._story.day)
         self.note(self._story.first.name, "day", self._story.day)

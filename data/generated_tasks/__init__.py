@@ -1,1 +1,1 @@
-"""Classification tasks made from generated English."""
+"""Classification tasks that are made from generated English."""

@@ -1,4 +1,4 @@
-"""Sentences of the generated English, and who acts in them."""
+"""The generated task "actor": whether the person who acts in a sentence is a woman or a man."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from data.generated_tasks.pairs import Candidate
 
 
 def actor(seed: int, number: int, draw: Draw) -> Iterator[Candidate]:
-    """A sentence of a document whose first subject is a person called by name: a woman or a man?
+    """Yield a sentence of a document whose first subject is a woman (positive) or a man.
 
-    Whoever else is named in it, or stands before the subject ("Nora's neighbour Paul"), leads
-    astray. Names that go with "they" are left out.
+    The subject is a person's name. Other names in the sentence, also before the subject ("Nora's
+    neighbour Paul"), are distractors. Names with the pronoun "they" are left out.
+
+    Args:
+        seed: seed of the corpus.
+        number: number of the document.
+        draw: source of the random choices.
     """
     found = []
     for sentence in document(seed, number).structure:

@@ -1,4 +1,4 @@
-"""Sentences of the generated English, as they are and broken against the grammar."""
+"""The generated tasks "acceptability" and "order": original sentences and broken ones."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ VERB_OF_BASE = {
     **{verb.base: verb for verb in PLAIN_VERBS.values()},
     **{base: activity.verb for base, activity in ACTIVITY_OF_VERB.items()},
 }
-"""Every finite verb of the language by its base."""
+"""All finite verbs of the language by their base form."""
 
 _OTHER_REFLEXIVE = {"herself": "himself", "himself": "herself"}
 _OTHER_DETERMINER = {"this": "these", "these": "this", "that": "those", "those": "that"}
 
 
 class Break(NamedTuple):
-    """One way to make a sentence ungrammatical: `old` at `span` becomes `new`."""
+    """A change that makes a sentence ungrammatical: `old` at `span` becomes `new`."""
 
     kind: str
     span: Span
@@ -31,9 +31,9 @@ class Break(NamedTuple):
 
 
 def breaks(sentence: Sentence) -> List[Break]:
-    """All ways to break a sentence: each leaves it with one word that the grammar forbids.
+    """Return all changes that put one ungrammatical word into a sentence.
 
-    - agreement: a verb in the form for the other number than its subject's;
+    - agreement: a verb does not agree with the number of its subject;
     - reflexive: "herself" for a man or "himself" for a woman;
     - determiner: "this" or "that" before a plural, "these" or "those" before a singular.
     """
@@ -52,7 +52,13 @@ def breaks(sentence: Sentence) -> List[Break]:
 
 
 def acceptability(seed: int, number: int, draw: Draw) -> Iterator[Candidate]:
-    """One sentence of a document as it is, and another one broken."""
+    """Yield an unchanged sentence of a document (positive) and a broken one.
+
+    Args:
+        seed: seed of the corpus.
+        number: number of the document.
+        draw: source of the random choices.
+    """
     several = list(document(seed, number).structure)
     good = draw.take(several)
     yield Candidate((good.text,), 1.0, True, "as written")
@@ -62,7 +68,7 @@ def acceptability(seed: int, number: int, draw: Draw) -> Iterator[Candidate]:
 
 def _break_one(sentence: Sentence, draw: Draw) -> Tuple[Break, str]:
     possible = breaks(sentence)
-    # The rare kinds first: otherwise nearly all would be agreement.
+    # Prefer the rare kinds; otherwise nearly all changes would be agreement.
     rare = [one for one in possible if one.kind != "agreement"]
     chosen = draw.choose(rare if rare and draw.percent(60) else possible)
     text = sentence.text
@@ -73,9 +79,10 @@ def _break_one(sentence: Sentence, draw: Draw) -> Tuple[Break, str]:
 
 
 def exchanges(sentence: Sentence) -> List[int]:
-    """Numbers of the words, counted by spaces, that may not change places with the next one.
+    """Return the indices of the words whose exchange with the next word breaks the sentence.
 
-    Not the first word, whose capital would tell, nor words with a mark, nor two adjectives.
+    Words are separated by spaces. The first word is left out, since its capital letter would give
+    the answer away. Words with punctuation, equal words and pairs of adjectives are also left out.
     """
     words = sentence.text.split(" ")
     adjectives = {p.span.of(sentence.text) for p in sentence.parts if p.role == "adjective"}
@@ -90,7 +97,13 @@ def exchanges(sentence: Sentence) -> List[int]:
 
 
 def order(seed: int, number: int, draw: Draw) -> Iterator[Candidate]:
-    """One sentence of a document as it is, and another one with two neighbours exchanged."""
+    """Yield an unchanged sentence of a document (positive) and one with two words exchanged.
+
+    Args:
+        seed: seed of the corpus.
+        number: number of the document.
+        draw: source of the random choices.
+    """
     several = list(document(seed, number).structure)
     good = draw.take(several)
     yield Candidate((good.text,), 1.0, True, "as written")

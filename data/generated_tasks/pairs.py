@@ -1,4 +1,4 @@
-"""Pairs of sentences with known truth: entailment, coreference, similarity."""
+"""The generated tasks on sentence pairs: entailment, coreference and similarity."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tu
 from data.generated_english.corpus import document
 from data.generated_english.lexicon import (
     ANIMALS,
-    COLOURS,
     DAYS,
     FOODS,
     HOMES,
     LANDMARKS,
     NAMES,
     PRONOUNS_OF_NAME,
+    THING_COLOURS,
     THINGS,
     TOWNS,
     article,
@@ -23,11 +23,18 @@ from data.generated_english.topics import PLURAL, SINGULAR, TOPICS, Activity, To
 from data.generated_english.truth import Document, Mention, Sentence
 
 SLOTS = ("day", "person", "adjective", "object", "place")
-"""What two sentences of the similarity task may have in common; each is worth a point."""
+"""What two sentences of the similarity task may have in common; each adds 1 to the score."""
 
 
 class Candidate(NamedTuple):
-    """An example on offer: its texts, its label, on which side it counts, how it was made."""
+    """A candidate for an example of a generated task.
+
+    Attributes:
+        texts: one or two sentences.
+        label: the label, 0.0 or 1.0; a score of 0.0 to 5.0 for similarity.
+        is_positive: whether the example counts as positive in a balanced split.
+        origin: how the example was made.
+    """
 
     texts: Tuple[str, ...]
     label: float
@@ -42,17 +49,17 @@ VALUES: Dict[str, Sequence[str]] = {
     "profession": _PROFESSIONS,
     "town": TOWNS,
     "owns": THINGS,
-    "colour": COLOURS,
+    "colour": THING_COLOURS,
     "animal": ANIMALS,
     "home": HOMES,
     "landmark": LANDMARKS,
     "food": FOODS,
 }
-"""The relations that hypotheses are made of, with all their values."""
+"""The relations that hypotheses are about, with all their values."""
 
 
 def hypothesis(subject: str, relation: str, value: str) -> str:
-    """A fact in words.
+    """Return a fact as a sentence.
 
     >>> hypothesis("Mira's boat", "colour", "red")
     "Mira's boat is red."
@@ -71,11 +78,11 @@ def hypothesis(subject: str, relation: str, value: str) -> str:
 
 
 def stated(story: Document, sentence: Sentence) -> List[Tuple[str, str, str]]:
-    """The facts that a sentence states by itself, as (subject, relation, value).
+    """Return the facts that a sentence states by itself, as (subject, relation, value).
 
-    Its subject (or the subject's owner) is named in it, and the words that say it are there: "the
-    cook from Easton" says nothing of Mira, who is brought soup need not love it, and who works in a
-    town need not be from there.
+    The sentence must name the subject (or its owner) and state the relation explicitly. "The cook
+    from Easton" states nothing about Mira, a person who receives soup need not love it, and a
+    person who works in a town need not be from there.
     """
     found = []
     for subject, relation in sentence.facts:
@@ -94,7 +101,15 @@ def stated(story: Document, sentence: Sentence) -> List[Tuple[str, str, str]]:
 
 
 def entailment(seed: int, number: int, draw: Draw) -> Iterator[Candidate]:
-    """For one sentence of a document a fact of it, and a fact with another value or person."""
+    """Yield a sentence with a fact that it states (positive), and one with a changed fact.
+
+    The changed fact has another value or another person.
+
+    Args:
+        seed: seed of the corpus.
+        number: number of the document.
+        draw: source of the random choices.
+    """
     story = document(seed, number)
     sentence = draw.choose(story.structure)
     facts = stated(story, sentence)
@@ -118,7 +133,7 @@ def entailment(seed: int, number: int, draw: Draw) -> Iterator[Candidate]:
 
 
 def _named(sentence: Sentence) -> List[str]:
-    """People whose names are in a sentence."""
+    """Return the people whose names are in a sentence."""
     found = (m.span.of(sentence.text) for m in sentence.mentions if m.form == "name")
     return list(dict.fromkeys(name for name in found if name in PRONOUNS_OF_NAME))
 
@@ -127,7 +142,10 @@ def _named(sentence: Sentence) -> List[str]:
 
 
 def resolvable(sentence: Sentence) -> Optional[Mention]:
-    """The first subject pronoun, "she" or "he", that one of two people named before it fits."""
+    """Return the first pronoun that refers to exactly one of two people named before it, or None.
+
+    The pronoun is "she" or "he", as a subject.
+    """
     for mention in sentence.mentions:
         word = mention.span.of(sentence.text)
         if mention.form != "pronoun" or word not in ("she", "he"):
@@ -145,9 +163,15 @@ def resolvable(sentence: Sentence) -> Optional[Mention]:
 
 
 def coreference(seed: int, number: int, draw: Draw) -> Iterator[Candidate]:
-    """For one sentence its last clause with the right name, or with the other one, for a pronoun.
+    """Yield a sentence and its last clause with a name in place of the pronoun.
 
-    Only one of them, so that no two examples differ in the name alone.
+    The name is the right one (positive) or the other one. Only one of the two is yielded, so that
+    no two examples differ only in the name.
+
+    Args:
+        seed: seed of the corpus.
+        number: number of the document.
+        draw: source of the random choices.
     """
     story = document(seed, number)
     found = [(s, m) for s in story.structure for m in [resolvable(s)] if m is not None]
@@ -167,7 +191,7 @@ def coreference(seed: int, number: int, draw: Draw) -> Iterator[Candidate]:
 
 
 class Scene(NamedTuple):
-    """What a sentence of the similarity task says; the slots, the verb, and the number."""
+    """The content of a sentence of the similarity task: slots, activity and number."""
 
     day: str
     person: str
@@ -178,7 +202,7 @@ class Scene(NamedTuple):
     number: str
 
     def text(self, day_first: bool) -> str:
-        """The sentence in one of two orders of words."""
+        """Return the sentence in one of two word orders."""
         verb = self.activity.verb.third
         (noun,) = (n.form(self.number) for n in self.activity.objects if n.singular == self.object)
         core = f"{self.person} {verb} the {self.adjective} {noun} {self.place}"
@@ -186,9 +210,14 @@ class Scene(NamedTuple):
 
 
 def similarity(seed: int, number: int, draw: Draw) -> Iterator[Candidate]:
-    """Two scenes of one topic, of which some slots are the same; the score is their number.
+    """Yield two scenes of one topic; the score is the number of slots that they share.
 
-    Which and how many is drawn: each number from 0 to 5 as often as the others.
+    The number of shared slots is drawn uniformly from 0 to 5.
+
+    Args:
+        seed: seed that the other tasks use for the corpus; this task does not read the corpus.
+        number: number of the document, unused likewise.
+        draw: source of the random choices.
     """
     topic = draw.choose(TOPICS)
     first = _scene(topic, draw)
@@ -216,14 +245,14 @@ def _scene(topic: Topic, draw: Draw) -> Scene:
 
 
 def _changed(scene: Scene, same: Set[str], topic: Topic, draw: Draw) -> Scene:
-    """A scene that has the slots of `same` in common with another, and no other slot."""
+    """Return a scene that shares the slots of `same` with `scene`, and no other slot."""
 
     def other(values: Sequence[str], old: str) -> str:
         return draw.choose([value for value in values if value != old])
 
     activity = scene.activity
     if not same & {"adjective", "object"}:
-        # Neither is shared: another activity of the topic, which has other words for both.
+        # Neither is shared: take another activity of the topic, which has other words for both.
         activity = draw.choose([a for a in topic.activities if a is not activity])
         adjective = draw.choose(activity.adjectives)
         thing = draw.choose(activity.objects).singular

@@ -1,6 +1,7 @@
-"""A generated task, scarce for Timaeus, plentiful for Socrates, with splits for several seeds.
+"""A generated task for Agora, with few examples for Timaeus and many for Socrates.
 
-All come from one pool, so that no example of any split is in another split, of any seed.
+The splits of all seeds come from one pool: an example of a dev or report split is in no other
+split of any seed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from bort.text.vocabulary import Vocabulary
 from data.generated_tasks.tasks import (
-    FORMATS,
+    FORMAT_OF_TASK,
     GeneratedExample,
     GeneratedTasksConfig,
     generate_task,
@@ -32,17 +33,17 @@ _SHORTEST_OF = 8
 
 @dataclass(frozen=True)
 class ScarceSizes:
-    """How many of what.
+    """Numbers of examples.
 
     Attributes:
-        train: gold examples that Timaeus has.
-        dev: dev examples of each seed.
-        report: examples of each seed's honest score.
-        socrates: gold examples that Socrates learns from; those of `train` are among them.
-        seeds: sets of scarce data.
-        positive_share: share of label 1 in every split.
-        dev_from: where dev examples come from: any, or the shortest of eight times as many, which
-            then stand for less than what training and report splits hold.
+        train: gold examples for Timaeus.
+        dev: dev examples for each seed.
+        report: examples in the report split of each seed.
+        socrates: gold examples for Socrates; they include those of `train`.
+        seeds: number of data sets.
+        positive_share: share of label 1 in every split, 0 to 1.
+        dev_from: source of the dev examples: "any", or "shortest" for the shortest out of eight
+            times as many, which represent the other splits less well.
     """
 
     train: int
@@ -61,13 +62,19 @@ class ScarceSizes:
 
 
 def write_scarce_tasks(folder: Path, task: str, sizes: ScarceSizes, seed: int = 0) -> None:
-    """Write the files below a folder that is there afterwards as a whole, or not at all.
+    """Write the data sets of all seeds; the folder appears when it is complete.
 
-    `seed-<k>` holds scarce gold data, `gold-<k>` all gold data of Socrates with the same dev and
-    report splits, each in the layout that `data_dir` takes.
+    `seed-<k>` holds the gold data of Timaeus. `gold-<k>` holds all gold data of Socrates, with the
+    same dev and report splits. Both have the layout that `data_dir` expects.
+
+    Args:
+        folder: the folder to make.
+        task: one of `data.generated_tasks.tasks.GENERATED_TASKS`.
+        sizes: numbers of examples.
+        seed: seed of the examples.
 
     Raises:
-        InputError: a task that is not there, or has not so many different examples.
+        InputError: the task is unknown, or has too few distinct examples.
         WorkError: a file cannot be written.
     """
     drawn = sizes.dev * (_SHORTEST_OF if sizes.dev_from == "shortest" else 1)
@@ -92,23 +99,30 @@ def write_scarce_tasks(folder: Path, task: str, sizes: ScarceSizes, seed: int = 
             turned = [*pool["train"][begin:], *pool["train"][:begin]]
             scarce = _first(turned, sizes.train, sizes.positive_share)
             for name, train in (("seed", scarce), ("gold", pool["train"])):
-                where = making / f"{name}-{number}" / FORMATS[task]
+                where = making / f"{name}-{number}" / FORMAT_OF_TASK[task]
                 write_splits(where, task, {"train": train, **splits})
 
 
 def open_scarce_task(
     folder: Path, task: str, name: str, vocabulary: Vocabulary, max_length: int
 ) -> AgoraTask:
-    """What `write_scarce_tasks` wrote as `name`; its report split is sealed.
+    """Open a data set that `write_scarce_tasks` wrote, with a sealed report split.
+
+    Args:
+        folder: the folder of `write_scarce_tasks`.
+        task: the task.
+        name: the data set, `seed-<k>` or `gold-<k>`.
+        vocabulary: the vocabulary that tokenises the examples.
+        max_length: maximum tokens in an input.
 
     Raises:
-        InputError: it is not there.
+        InputError: the data set is missing.
     """
     where = folder / name
     data = open_task_data(
-        get_task(FORMATS[task]), vocabulary, TaskOptions(), max_length, data_dir=where
+        get_task(FORMAT_OF_TASK[task]), vocabulary, TaskOptions(), max_length, data_dir=where
     )
-    report = where / FORMATS[task] / _REPORT_FILE
+    report = where / FORMAT_OF_TASK[task] / _REPORT_FILE
     return open_agora_task(data, max_length, share=0.2, seed=0, report_file=report)
 
 
@@ -122,7 +136,7 @@ def _dev(drawn: List[GeneratedExample], sizes: ScarceSizes) -> List[GeneratedExa
 def _first(
     examples: Sequence[GeneratedExample], count: int, positive_share: float
 ) -> List[GeneratedExample]:
-    """The first examples of each side, so many as the share says."""
+    """Return the first `count` examples that have the given share of positive ones."""
     positive = round(count * positive_share)
     left = {True: positive, False: count - positive}
     found = []

@@ -1,16 +1,16 @@
-"""Tasks with known truth, made from the generated English, in the files of GLUE tasks.
+"""Synthetic classification tasks from the generated English, in the file formats of GLUE tasks.
 
-They are synthetic: made to measure and to show, where every label is right by the grammar that
-wrote the sentence. They say nothing about the tasks whose file format they borrow.
+Their labels are correct by construction, since the grammar that generates a sentence also decides
+its label. Scores on them say nothing about the tasks whose file formats they use.
 
-| name | format | a positive label says |
+| name | format | meaning of a positive label |
 |---|---|---|
-| acceptability | CoLA | the sentence is as the grammar wrote it; otherwise one word was broken |
-| order | CoLA | the sentence is as the grammar wrote it; otherwise two neighbours were exchanged |
-| actor | SST-2 | the one who acts in the sentence is a woman; otherwise a man |
+| acceptability | CoLA | the sentence follows the grammar; otherwise one word is wrong |
+| order | CoLA | the sentence follows the grammar; otherwise two adjacent words are exchanged |
+| actor | SST-2 | the person who acts in the sentence is a woman; otherwise a man |
 | entailment | RTE | the hypothesis is a fact that the premise states |
-| coreference | WNLI | the pronoun was replaced by the name that it stands for |
-| similarity | STS-B | (0 to 5) so many of day, person, adjective, object, place are the same |
+| coreference | WNLI | the name in place of the pronoun is the one that the pronoun refers to |
+| similarity | STS-B | (0 to 5) the number of equal slots: day, person, adjective, object, place |
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from data.generated_tasks.actors import actor
 from data.generated_tasks.broken_sentences import acceptability, order
 from data.generated_tasks.pairs import Candidate, coreference, entailment, similarity
 
-TASKS = ("acceptability", "order", "actor", "entailment", "coreference", "similarity")
-FORMATS = {
+GENERATED_TASKS = ("acceptability", "order", "actor", "entailment", "coreference", "similarity")
+FORMAT_OF_TASK = {
     "acceptability": "CoLA",
     "order": "CoLA",
     "actor": "SST-2",
@@ -38,7 +38,7 @@ FORMATS = {
     "coreference": "WNLI",
     "similarity": "STS-B",
 }
-SPLITS = ("train", "dev", "report")
+GENERATED_SPLITS = ("train", "dev", "report")
 _MAKERS = {
     "acceptability": acceptability,
     "order": order,
@@ -57,35 +57,35 @@ NOTICE = (
 
 @dataclasses.dataclass(frozen=True)
 class GeneratedTasksConfig(Config):
-    """What is made."""
+    """Settings of the generated tasks."""
 
     output_dir: str = setting(
-        ..., "folder to make: <task>/<format>/train.tsv, dev.tsv and report.tsv"
+        ..., "output folder, with <task>/<format>/train.tsv, dev.tsv and report.tsv"
     )
-    tasks: Tuple[str, ...] = setting(TASKS, "which tasks", choices=TASKS)
+    tasks: Tuple[str, ...] = setting(GENERATED_TASKS, "tasks to generate", choices=GENERATED_TASKS)
     train_size: int = setting(500, "training examples", minimum=2, maximum=50_000)
     dev_size: int = setting(200, "dev examples", minimum=2, maximum=50_000)
     report_size: int = setting(
-        500, "examples of report.tsv, for an honest score (--report_file)", minimum=2
+        500, "examples in report.tsv, for the final score (--report_file)", minimum=2
     )
     positive_share: float = setting(
         0.5,
-        "share of label 1 (entailment) in every split; of similarity, scores of 3 and more",
+        "share of label 1 (entailment) in every split; for similarity, of scores of at least 3",
         minimum=0.0,
         maximum=1.0,
     )
-    seed: int = setting(0, "any integer: the same files for the same seed", minimum=0)
+    seed: int = setting(0, "seed of the examples", minimum=0)
 
 
 @dataclass(frozen=True)
 class GeneratedExample:
-    """One example with its truth.
+    """An example of a generated task.
 
     Attributes:
-        texts: one sentence, or two.
-        label: 0 or 1; of similarity 0.0 to 5.0.
-        is_positive: on which side of a balanced split it counts.
-        origin: where it came from: document, and what was done to it.
+        texts: one or two sentences.
+        label: 0.0 or 1.0; a score of 0.0 to 5.0 for similarity.
+        is_positive: whether the example counts as positive in a balanced split.
+        origin: the number of the document, and how the example was made from it.
     """
 
     texts: Tuple[str, ...]
@@ -95,17 +95,24 @@ class GeneratedExample:
 
 
 def generate_task(config: GeneratedTasksConfig, task: str) -> Dict[str, List[GeneratedExample]]:
-    """The splits of a task, the same for the same configuration.
+    """Generate the splits of a task; the same configuration gives the same splits.
 
-    No two examples of any splits are equal, case, spaces and punctuation aside, and no document
-    gives examples to two splits.
+    All examples of all splits differ in more than case, spaces and punctuation, and the examples
+    of a document are in one split.
+
+    Args:
+        config: sizes, share of positive examples, and seed.
+        task: one of `GENERATED_TASKS`.
+
+    Returns:
+        The examples of the splits "train", "dev" and "report".
 
     Raises:
-        InputError: an unknown task, or more examples than the grammar gives.
+        InputError: the task is unknown, or the grammar has too few distinct examples.
     """
     if task not in _MAKERS:
-        raise InputError(f"task is {task!r}, allowed are {', '.join(TASKS)}")
-    sizes = {name: int(getattr(config, f"{name}_size")) for name in SPLITS}
+        raise InputError(f"task is {task!r}, allowed are {', '.join(GENERATED_TASKS)}")
+    sizes = {name: int(getattr(config, f"{name}_size")) for name in GENERATED_SPLITS}
     document = 0
     seen: Set[str] = set()
     splits: Dict[str, List[GeneratedExample]] = {}
@@ -117,8 +124,8 @@ def generate_task(config: GeneratedTasksConfig, task: str) -> Dict[str, List[Gen
         while sum(left.values()):
             if document == last:
                 raise InputError(
-                    f"{name}_size is {size}, of {task} only {len(found)} different examples were "
-                    f"found in {last} documents"
+                    f"{name}_size is {size}, but {last} documents have only {len(found)} different "
+                    f"examples of {task}"
                 )
             for candidate in _candidates(task, config.seed, document):
                 key = normalised_key(Example.from_texts(*candidate.texts))
@@ -137,30 +144,39 @@ def generate_task(config: GeneratedTasksConfig, task: str) -> Dict[str, List[Gen
 
 
 def write_tasks(config: GeneratedTasksConfig) -> Dict[str, Dict[str, int]]:
-    """Write `train.tsv`, `dev.tsv`, and `report.tsv` in the form of `dev.tsv`, of all tasks.
+    """Write `train.tsv`, `dev.tsv` and `report.tsv` of all tasks.
 
-    There is no `test.tsv`: nobody takes submissions for these.
+    `report.tsv` has the format of `dev.tsv`. There is no `test.tsv`, since no benchmark takes
+    submissions for these tasks. `<output_dir>/<task>` serves as the task's `data_dir`.
+
+    Args:
+        config: output folder, tasks and sizes.
 
     Returns:
-        Sizes of the splits of each task. `<output_dir>/<task>` is the task's `data_dir`.
+        The sizes of the splits of each task.
 
     Raises:
-        InputError: a folder that is there already, or see `generate_task`.
+        InputError: the output folder exists; also see `generate_task`.
         WorkError: a file cannot be written.
     """
     root = Path(config.output_dir)
     if root.exists():
-        raise InputError(f"{root}: is there already; name another folder")
+        raise InputError(f"{root}: exists already; name another folder")
     made = {task: generate_task(config, task) for task in config.tasks}
     for task, splits in made.items():
-        write_splits(root / task / FORMATS[task], task, splits)
+        write_splits(root / task / FORMAT_OF_TASK[task], task, splits)
     settings = {key: value for key, value in config.as_dict().items() if key != "output_dir"}
     write_json(root / "about.json", {"notice": NOTICE, "settings": settings})
     return {t: {n: len(e) for n, e in s.items()} for t, s in made.items()}
 
 
 def write_splits(folder: Path, task: str, splits: Mapping[str, Sequence[GeneratedExample]]) -> None:
-    """Write `<split>.tsv` in the task's format for every split.
+    """Write each split as `<split>.tsv` in the format of the task.
+
+    Args:
+        folder: the folder of the files.
+        task: one of `GENERATED_TASKS`.
+        splits: name of a split → its examples.
 
     Raises:
         WorkError: a file cannot be written.
@@ -172,8 +188,8 @@ def write_splits(folder: Path, task: str, splits: Mapping[str, Sequence[Generate
 
 
 def _candidates(task: str, seed: int, number: int) -> Iterator[Candidate]:
-    # A stream of draws of its own for each task and document.
-    draw = Draw(seed * len(TASKS) + TASKS.index(task), -2 - number)
+    # Each task and document has its own stream of random draws.
+    draw = Draw(seed * len(GENERATED_TASKS) + GENERATED_TASKS.index(task), -2 - number)
     return _MAKERS[task](seed, number, draw)
 
 

@@ -1,7 +1,7 @@
-"""Readers of GLUE's files (arXiv:1804.07461): tab-separated, without quoting.
+"""Reader of GLUE's files (arXiv:1804.07461): tab-separated values without quoting.
 
-Columns are found by their names, so that a mislabelled file is refused; only CoLA's train and dev
-files have no header. Labels of a test file are never looked at.
+Columns are found by the names in the header, so that a file of another task is refused; CoLA's
+train and dev files have no header. Labels of a test file are never read.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ LABEL_COLUMNS = {
 }  # fmt: skip
 _INDEX_COLUMNS = {"QQP": "id"}
 _COLA_COLUMNS = ("source", "label", "original judgement", "sentence")
-# Some questions of the official QQP files hold a line feed, which breaks their rows in two; nor is
-# it certain that its ids are there once only. Such rows are left out of train and dev, and counted.
+# Some questions in the official QQP files contain a line feed, which splits their rows in two. The
+# reader counts such rows of train and dev and leaves them out. QQP's ids may also occur twice.
 _BROKEN_ROWS_ALLOWED = {"QQP": 0.01}
 
 _logger = logging.getLogger(__name__)
@@ -35,12 +35,12 @@ def read_glue(record: TaskRecord, split: Split, path: Path) -> List[TaskItem]:
 
     Args:
         record: the task.
-        split: which part of it the file is.
+        split: the split that the file holds.
         path: the file.
 
     Raises:
         InputError: a column is missing, a row has a wrong number of fields, a label is unknown, an
-            index is there twice, the file is empty or not UTF-8; names file and line.
+            index occurs twice, or the file is empty or not UTF-8; names file and line.
     """
     is_test = split.role == TEST
     lines = read_lines(path)
@@ -49,7 +49,7 @@ def read_glue(record: TaskRecord, split: Split, path: Path) -> List[TaskItem]:
     else:
         columns, lines = lines[0].text.split("\t"), lines[1:]
     if not lines:
-        raise InputError(f"{path}: is empty but for its header")
+        raise InputError(f"{path}: holds nothing but a header")
     table = _Columns(record, is_test, [name.strip() for name in columns], path)
     allowed = 0 if is_test else int(_BROKEN_ROWS_ALLOWED.get(record.name, 0) * len(lines))
     items: List[TaskItem] = []
@@ -75,7 +75,7 @@ def read_glue(record: TaskRecord, split: Split, path: Path) -> List[TaskItem]:
 
 
 class _Columns:
-    """Where a task's fields stand in a row."""
+    """The positions of a task's fields in a row."""
 
     def __init__(self, record: TaskRecord, is_test: bool, columns: List[str], path: Path) -> None:
         self._record = record
@@ -83,7 +83,7 @@ class _Columns:
         place: Dict[str, int] = {}
         for number, name in enumerate(columns):
             if place.setdefault(name, number) != number:
-                raise InputError(f"{path} line 1: the column {name!r} is there twice")
+                raise InputError(f"{path} line 1: the column {name!r} occurs twice")
         index = _INDEX_COLUMNS.get(record.name, "index")
         needed = (
             [*record.fields, index] if is_test else [*record.fields, LABEL_COLUMNS[record.name]]
@@ -98,7 +98,7 @@ class _Columns:
         self._label = None if is_test else place[LABEL_COLUMNS[record.name]]
 
     def item(self, row: int, line: Line, fields: List[str]) -> TaskItem:
-        """The item of one row."""
+        """Return the item of one row."""
         where = f"{self._path} line {line.number}"
         texts = {name: fields[place] for name, place in self._texts}
         index = row if self._index is None else _index(fields[self._index], where)
@@ -128,5 +128,7 @@ def _score(text: str, label_range: Tuple[float, float], where: str) -> float:
         value = None
     if value is None or math.isnan(value) or not label_range[0] <= value <= label_range[1]:
         low, high = label_range
-        raise InputError(f"{where}: label is {text!r}, allowed is a number of {low:g} to {high:g}")
+        raise InputError(
+            f"{where}: label is {text!r}, allowed is a number from {low:g} to {high:g}"
+        )
     return value

@@ -1,4 +1,4 @@
-"""The check that no index of a file is there twice."""
+"""A check that the indices of a file are distinct."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from bort.tasks.items import Index
 
 
 class SeenIndices:
-    """Remembers where each index was."""
+    """The indices read so far, with their positions."""
 
     def __init__(self) -> None:
         self._where: Dict[Index, str] = {}
 
     def add(self, index: Index, where: str) -> None:
-        """Note an index.
+        """Record an index.
+
+        Args:
+            index: the index.
+            where: file and line.
 
         Raises:
-            InputError: it was there before; names both places.
+            InputError: the index occurred before; names both positions.
         """
         before = self._where.setdefault(index, where)
         if before is not where:
-            raise InputError(f"{where}: index {index!r} is there twice, first at {before}")
+            raise InputError(f"{where}: index {index!r} occurs twice, first at {before}")

@@ -1,4 +1,4 @@
-"""JSON objects read from files, whose every complaint names file, line and field."""
+"""JSON objects with checked fields, whose errors name file, line and field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from bort.storage.text_lines import read_lines, read_text
 
 
 class JsonObject:
-    """A JSON object and the place it came from."""
+    """A JSON object and its position in a file.
+
+    Args:
+        value: the parsed value, which must be an object.
+        where: the position to name in errors.
+        line: the line number, from 1; 0 if the object is a whole file.
+        field: the path of the field that holds the object; "" at the top.
+
+    Raises:
+        InputError: the value is not an object.
+    """
 
     def __init__(self, value: Any, where: str, line: int = 0, field: str = "") -> None:
         self.where = where
@@ -23,50 +33,50 @@ class JsonObject:
         self._values: Dict[str, Any] = value
 
     def has(self, name: str) -> bool:
-        """Whether there is such a field."""
+        """Return whether the object has a field."""
         return name in self._values
 
     def value(self, name: str) -> Any:
-        """A field of any type."""
+        """Return the value of a field of any type."""
         if name not in self._values:
             known = ", ".join(self._values)
             raise InputError(f"{self.where}: has no field {self._path(name)!r}, it has {known}")
         return self._values[name]
 
     def text(self, name: str) -> str:
-        """A field that must be a text with something in it."""
+        """Return the value of a field that must be a text and not blank."""
         value = self.value(name)
         if not isinstance(value, str) or not value.strip():
             raise self._wrong(name, value, "a text")
         return value
 
     def number(self, name: str) -> int:
-        """A field that must be a whole number."""
+        """Return the value of a field that must be an integer."""
         value = self.value(name)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self._wrong(name, value, "a whole number")
         return value
 
     def items(self, name: str) -> List[Any]:
-        """A field that must be a list with something in it."""
+        """Return the value of a field that must be a list and not empty."""
         value = self.value(name)
         if not isinstance(value, list) or not value:
             raise self._wrong(name, value, "a list that is not empty")
         return value
 
     def texts(self, name: str) -> List[str]:
-        """A field that must be a list of texts."""
+        """Return the value of a field that must be a list of texts."""
         value = self.items(name)
         if not all(isinstance(part, str) for part in value):
             raise self._wrong(name, value, "a list of texts")
         return value
 
     def object(self, name: str) -> JsonObject:
-        """A field that must be an object."""
+        """Return the value of a field that must be an object."""
         return JsonObject(self.value(name), self.where, self.line, self._path(name))
 
     def objects(self, name: str) -> List[JsonObject]:
-        """A field that must be a list of objects."""
+        """Return the values of a field that must be a list of objects."""
         return [
             JsonObject(value, self.where, self.line, f"{self._path(name)}[{number}]")
             for number, value in enumerate(self.items(name))
@@ -82,10 +92,10 @@ class JsonObject:
 
 
 def read_json_lines(path: Path) -> List[JsonObject]:
-    """The objects of a file with one on every line.
+    """Return the objects of a file that has one JSON object per line.
 
     Raises:
-        InputError: the file is missing, empty or not UTF-8, or a line holds no object.
+        InputError: the file is missing, empty or not UTF-8, or a line is not an object.
     """
     objects = []
     for number, text in read_lines(path):
@@ -95,10 +105,10 @@ def read_json_lines(path: Path) -> List[JsonObject]:
 
 
 def read_json_object(path: Path) -> JsonObject:
-    """The one object of a file.
+    """Return the object of a file that holds a single JSON object.
 
     Raises:
-        InputError: the file is missing, empty, not UTF-8, or holds no object.
+        InputError: the file is missing, empty or not UTF-8, or is not an object.
     """
     return JsonObject(_parsed(read_text(path), str(path)), str(path))
 

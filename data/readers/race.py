@@ -1,6 +1,6 @@
-"""Reader of RACE (arXiv:1704.04683): a folder of files, one JSON object each.
+"""Reader of RACE (arXiv:1704.04683): a folder of files with one JSON object each.
 
-A file holds an article with its questions. Answers of a test folder are never looked at.
+A file holds an article and its questions. Answers of a test folder are never read.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from bort.tasks.records import TEST, Split, TaskRecord
 from data.readers.indices import SeenIndices
 from data.readers.json_objects import JsonObject, read_json_object
 
-OPTIONS = 4
+OPTION_COUNT = 4
 
 
 def read_race(record: TaskRecord, split: Split, folder: Path) -> List[TaskItem]:
-    """Read one folder, files in the order of the numbers in their names.
+    """Read the files of one folder in the order of the numbers in their names.
 
     Args:
         record: RACE-H or RACE-M.
-        split: which part of it the folder is.
-        folder: has the `.txt` files.
+        split: the split that the folder holds.
+        folder: the folder of the `.txt` files.
 
     Raises:
-        InputError: the folder holds no file, or a file is no JSON or lacks a field; names the file.
+        InputError: the folder holds no file, or a file is not JSON or lacks a field; names the
+            file.
     """
     paths = sorted(folder.glob("*.txt"), key=lambda path: _natural(path.name))
     if not paths:
@@ -57,8 +58,10 @@ def _questions(
     for number, question in enumerate(questions):
         several = options[number]
         is_list = isinstance(several, list) and all(isinstance(part, str) for part in several)
-        if not is_list or len(several) != OPTIONS:
-            raise InputError(f"{path}: options[{number}] is {several!r}, expected {OPTIONS} texts")
+        if not is_list or len(several) != OPTION_COUNT:
+            raise InputError(
+                f"{path}: options[{number}] is {several!r}, expected {OPTION_COUNT} texts"
+            )
         label: Optional[Label] = None
         if answers is not None:
             label = answers[number]
@@ -75,6 +78,6 @@ def _questions(
 
 
 def _natural(name: str) -> Tuple[Tuple[Union[int, str], ...], str]:
-    """Sorting key that puts `2.txt` before `10.txt`."""
+    """Return a sort key that puts `2.txt` before `10.txt`."""
     numbers = tuple(int(part) for part in re.findall(r"[0-9]+", name))
     return numbers, name

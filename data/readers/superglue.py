@@ -1,6 +1,6 @@
-"""Readers of SuperGLUE's files (arXiv:1905.00537): one JSON object a line.
+"""Reader of SuperGLUE's files (arXiv:1905.00537): one JSON object per line.
 
-Labels and answers of a test file are never looked at.
+Labels and answers of a test file are never read.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def read_superglue(record: TaskRecord, split: Split, path: Path) -> List[TaskIte
 
     Args:
         record: the task.
-        split: which part of it the file is.
+        split: the split that the file holds.
         path: the file.
 
     Raises:
-        InputError: a field is missing or of a wrong type, a label is unknown, an index is there
-            twice, a line is no JSON, the file is empty or not UTF-8; names file and line.
+        InputError: a field is missing or has a wrong type, a label is unknown, an index occurs
+            twice, a line is not JSON, or the file is empty or not UTF-8; names file and line.
     """
     read = _READERS.get(record.name, _read_flat)
     lines, seen = SeenIndices(), SeenIndices()
@@ -70,7 +70,7 @@ def _read_multirc(record: TaskRecord, line: JsonObject, is_test: bool, file: str
         answers = question.objects("answers")
         numbers = tuple(answer.number("idx") for answer in answers)
         if len(set(numbers)) != len(numbers):
-            raise InputError(f"{line.where}: an answer's idx is there twice in {list(numbers)}")
+            raise InputError(f"{line.where}: an answer's idx occurs twice in {list(numbers)}")
         fields: Dict[str, FieldValue] = {
             "passage": text,
             "question": question.text("question"),
@@ -86,7 +86,7 @@ def _read_multirc(record: TaskRecord, line: JsonObject, is_test: bool, file: str
 
 
 def _answer_text(answer: JsonObject) -> str:
-    # An answer may be blank in the official files; it counts as one all the same.
+    # An answer in the official files may be blank; it is kept.
     value = answer.value("text")
     return value if isinstance(value, str) else answer.text("text")
 
@@ -138,7 +138,7 @@ def _item(
 
 
 def _known(record: TaskRecord, value: Any, where: str) -> str:
-    """The label string of a JSON value: `false` and "false" are one, 0 and "0" are one."""
+    """Return the label of a JSON value; `false` and "false" are equal, and so are 0 and "0"."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     if isinstance(value, (bool, int, str)) and text in record.labels:
         return text

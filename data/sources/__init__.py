@@ -1,1 +1,1 @@
-"""Text that is at hand on every machine."""
+"""Corpora from text that is available on every machine."""

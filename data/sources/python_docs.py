@@ -1,9 +1,9 @@
-"""Real English that every machine has: the docstrings of Python's own standard library.
+"""A corpus of real English that needs no download: the docstrings of Python's standard library.
 
-The modules are parsed, never imported, in the order of their names, so one Python installation
-always gives the same text. Examples, signatures, tables and lists of parameters are left out, and
-so is every sentence that says nearly the same as an earlier one: text held out for evaluation must
-not stand in the training text in other words.
+The modules are parsed in the order of their names and never imported, so one Python installation
+always gives the same text. Examples, signatures, tables and lists of parameters are left out.
+Sentences that nearly repeat an earlier one are also left out, since held-out text must not occur in
+the training text in a similar wording.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Dict, Iterator, List, Optional, Set, Tuple
 from bort.errors import InputError
 from bort.storage.files import PathLike, atomic_write
 
-# Tests and demonstrations hold little prose, vendored packages differ between installations.
+# Tests and demonstrations hold little prose; vendored packages differ between installations.
 _LEFT_OUT = {
     *("site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"),
     *("turtledemo", "ensurepip", "_vendor", "lib-dynload"),
@@ -44,15 +44,15 @@ _CODE = re.compile(r">>>|\w\(.*\)\s*->|[{}\\|<>]| = |\w=\w|\S{40}")
 def write_python_docs(
     path: PathLike, maximum_documents: Optional[int] = None, folder: Optional[Path] = None
 ) -> Dict[str, int]:
-    """Write the corpus: one sentence a line, a blank line between documents.
+    """Write the corpus: one sentence per line, a blank line between documents.
 
     Args:
         path: the file to write.
-        maximum_documents: stop after so many documents.
-        folder: a library folder, by default that of the running Python.
+        maximum_documents: maximum number of documents; None: all.
+        folder: a library folder; by default that of the running Python.
 
     Returns:
-        Counts of documents, sentences, words and bytes.
+        The counts `documents`, `sentences`, `words` and `bytes`.
 
     Raises:
         InputError: the folder holds no prose.
@@ -76,15 +76,15 @@ def write_python_docs(
 
 
 def standard_library() -> Path:
-    """The folder of the running Python's standard library."""
+    """Return the folder of the running Python's standard library."""
     return Path(sysconfig.get_path("stdlib"))
 
 
 def python_documents(folder: Optional[Path] = None) -> Iterator[List[str]]:
-    """The prose of each module, as sentences; nearly equal sentences only once.
+    """Yield the sentences of each module's prose, without near duplicates.
 
     Args:
-        folder: a library folder, by default that of the running Python.
+        folder: a library folder; by default that of the running Python.
     """
     root = standard_library() if folder is None else Path(folder)
     seen = _SeenSentences()
@@ -100,7 +100,7 @@ def python_documents(folder: Optional[Path] = None) -> Iterator[List[str]]:
 
 
 def prose_sentences(docstring: str) -> List[str]:
-    """The sentences of a docstring that are prose.
+    """Return the sentences of a docstring that are prose.
 
     >>> prose_sentences('''Return the mean of data.
     ...
@@ -129,7 +129,7 @@ def _modules(root: Path) -> Iterator[Tuple[str, Path]]:
 
 
 def _texts(path: Path) -> Iterator[str]:
-    """Docstrings of a module in the order of its lines; and long texts that it holds as data."""
+    """Yield the docstrings of a module in the order of its lines; for `pydoc_data` its texts."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -143,7 +143,7 @@ def _texts(path: Path) -> Iterator[str]:
 
 
 def _docstrings(node: ast.AST) -> Iterator[str]:
-    """Docstrings below a node, in the order of the source; only statements can hold one."""
+    """Yield the docstrings below a node in the order of the source; only statements have one."""
     if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
         docstring = ast.get_docstring(node)
         if docstring:
@@ -154,7 +154,7 @@ def _docstrings(node: ast.AST) -> Iterator[str]:
 
 
 def _topics(tree: ast.Module) -> Iterator[str]:
-    """The chapters of the language reference that `help()` shows: the values of a dictionary."""
+    """Yield the topics of the language reference that `help()` shows, from a dictionary."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             for value in node.values:
@@ -163,7 +163,7 @@ def _topics(tree: ast.Module) -> Iterator[str]:
 
 
 def _paragraphs(docstring: str) -> Iterator[str]:
-    """Paragraphs of running text: no examples, tables, headings or lists of parameters."""
+    """Yield paragraphs of prose, without examples, tables, headings and lists of parameters."""
     for block in re.split(r"\n\s*\n", docstring.expandtabs()):
         lines = block.split("\n")
         indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
@@ -172,7 +172,8 @@ def _paragraphs(docstring: str) -> Iterator[str]:
             continue
         if any(re.fullmatch(r"[-=~^+|*#. ]{3,}", line) for line in lines):
             continue
-        # An item of a list begins a paragraph of its own; a deeper line belongs to the one above.
+        # An item of a list begins a new paragraph. So does a line with a deeper indent, which
+        # `_running_text` drops.
         current: List[str] = []
         for line in lines:
             mark = _LIST_MARK.match(line)
@@ -210,7 +211,10 @@ def _is_english(sentence: str) -> bool:
 
 
 class _SeenSentences:
-    """Knows a sentence again when half of its runs of five words have been read before."""
+    """The sentences read so far, as shingles: runs of five words.
+
+    A sentence is a near duplicate if at least half of its shingles have occurred before.
+    """
 
     def __init__(self) -> None:
         self._shingles: Set[Tuple[str, ...]] = set()

@@ -1,1 +1,1 @@
-"""The benchmarks' tasks: files, downloads, caches, gold labels."""
+"""Data of the benchmark tasks: files, downloads, caches and gold labels."""

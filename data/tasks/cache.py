@@ -1,8 +1,8 @@
-"""Tokenised sets kept on disk under their content's name, so that a task is tokenised once.
+"""A cache of tokenised data sets on disk.
 
-A set is a folder of `.npy` files with a `features.json` that is written last and holds their
-SHA-256. Its name is the fingerprint of all it was made from: it is never out of date, at worst
-damaged, and then made again.
+A set is a folder of `.npy` files and a `features.json`, which is written last and holds their
+SHA-256. The folder's name is the fingerprint of everything that the set depends on, so a set is
+never out of date. A damaged set is made again.
 """
 
 from __future__ import annotations
@@ -39,13 +39,15 @@ def tokenise_cached(
     max_length: int,
     folder: Optional[Path] = None,
 ) -> TaskFeatures:
-    """As `bort.tasks.features.tokenise`, taken from `folder` when it is there, else put there.
+    """Tokenise inputs as `bort.tasks.features.tokenise` does, with a cache on disk.
+
+    The number of shortened inputs is logged.
 
     Args:
-        inputs: what to tokenise.
+        inputs: the inputs.
         vocabulary: the vocabulary.
-        max_length: most tokens of an input; how many were shortened to it is logged.
-        folder: of cached sets; None keeps nothing.
+        max_length: maximum tokens in an input; longer ones are shortened.
+        folder: the folder of cached sets; None: no cache.
     """
     features = _load_or_make(inputs, vocabulary, max_length, folder)
     if features.truncated:
@@ -80,7 +82,7 @@ def save_features(folder: Path, features: TaskFeatures) -> None:
     """Write a tokenised set into a folder.
 
     Raises:
-        WorkError: the system refuses a write.
+        WorkError: a file cannot be written.
     """
     writer = FEATURES_FORMAT.writer(folder)
     for name in _ARRAYS:
@@ -94,8 +96,12 @@ def save_features(folder: Path, features: TaskFeatures) -> None:
 def load_features(folder: Path, fingerprint: str) -> TaskFeatures:
     """Read a tokenised set.
 
+    Args:
+        folder: the folder of the set.
+        fingerprint: the fingerprint that the set must have.
+
     Raises:
-        InputError: a file is missing or damaged, or the set is another one.
+        InputError: a file is missing or damaged, or the fingerprint differs.
     """
     sealed = FEATURES_FORMAT.open(folder)
     record = sealed.record

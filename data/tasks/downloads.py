@@ -1,7 +1,7 @@
-"""The official archives of GLUE, SuperGLUE and RACE, and how they become a task's folder.
+"""Downloads of the official archives of GLUE, SuperGLUE and RACE.
 
-Sizes and SHA-256 are those that two public catalogues of data sets (TensorFlow Datasets, Hugging
-Face Datasets) recorded for these addresses when they fetched them.
+The sizes and SHA-256 hashes are those that two public catalogues of data sets (TensorFlow Datasets
+and Hugging Face Datasets) record for these addresses.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ _SENTEVAL = _FACEBOOK + "senteval/senteval_data/"
 
 @dataclass(frozen=True)
 class TaskSource:
-    """Where a task's data comes from.
+    """The source of a task's data.
 
     Attributes:
-        files: what to fetch.
-        build: the fetched files, an empty folder → the task's official files in that folder.
+        files: the files to download.
+        build: a function of the record, the downloaded files and an empty folder; it writes the
+            task's official files into that folder.
     """
 
     files: Tuple[RemoteFile, ...]
@@ -56,21 +57,22 @@ def download_task(
     offline: bool = False,
     keep_archives: bool = False,
 ) -> Tuple[Path, bool]:
-    """Bring a task's official files into their place, unless they are there.
+    """Download and unpack a task's official files, unless they exist.
 
-    The archives go to the folder `downloads` beside the tasks; one that the user has put there is
-    used after the same checks. The files appear under their names only when all are unpacked.
+    The archives are stored in the folder `downloads` next to the task folders. An archive that the
+    user has put there is used after the same checks. The task's files appear when all of them are
+    unpacked.
 
     Args:
         record: the task.
-        data_dir: the root of the official layout; by default the folders that GluonNLP caches in.
-        sources: task name → source; by default `SOURCES`.
-        local_server: for tests, see `bort.downloads.https.fetch`.
-        offline: never touch the network.
-        keep_archives: leave the archives in `downloads`.
+        data_dir: the root of the official layout; by default GluonNLP's cache folders.
+        sources: name of a task → its source; by default `TASK_SOURCES`.
+        local_server: for tests; see `bort.downloads.https.fetch`.
+        offline: do not use the network.
+        keep_archives: keep the archives in `downloads`.
 
     Returns:
-        The task's folder, and whether anything had to be done.
+        The task's folder, and whether its files were written.
 
     Raises:
         InputError: see `bort.downloads.https.fetch` and `bort.downloads.archives.extract`.
@@ -81,7 +83,7 @@ def download_task(
     wanted = official_files(record)
     if all((folder / name).exists() for name in wanted):
         return folder, False
-    source = (SOURCES if sources is None else sources)[record.name]
+    source = (TASK_SOURCES if sources is None else sources)[record.name]
     downloads = root / DOWNLOADS_FOLDER
     fetched = [
         fetch(remote, downloads, local_server=local_server, offline=offline)
@@ -101,9 +103,10 @@ def download_task(
 
 
 def task_folder(record: TaskRecord, data_dir: Optional[Path] = None) -> Path:
-    """Where a task's files are put: `<data_dir>/<suite>/<task>`, RACE `<data_dir>/RACE`.
+    """Return the folder for a task's files.
 
-    Without `data_dir`: GluonNLP's folder of the task.
+    It is `<data_dir>/<suite>/<task>`, for RACE `<data_dir>/RACE`, and without `data_dir`
+    GluonNLP's cache folder of the task.
     """
     if data_dir is None:
         return cache_folder() / record.cache_folder
@@ -112,14 +115,14 @@ def task_folder(record: TaskRecord, data_dir: Optional[Path] = None) -> Path:
 
 
 def official_files(record: TaskRecord) -> List[str]:
-    """The names of a task's files (RACE: folders) within its folder."""
+    """Return the names of a task's files (RACE: folders) in its folder."""
     return [split.files[0] for split in record.splits]
 
 
 def _unpack(record: TaskRecord, fetched: Sequence[Path], folder: Path) -> None:
-    """Take the official files out of an archive whose top folder is named after the task.
+    """Extract the official files from an archive whose top folder is named after the task.
 
-    Of RACE that is both levels at once.
+    For RACE these are the files of both levels.
     """
     tops = {name.split("/")[0] for name in official_files(record)}
 
@@ -139,7 +142,7 @@ def _copy(record: TaskRecord, fetched: Sequence[Path], folder: Path) -> None:
 
 
 def _build_mrpc(record: TaskRecord, fetched: Sequence[Path], folder: Path) -> None:
-    """Make GLUE's train, dev and test files of the corpus and the list of dev pairs."""
+    """Make GLUE's train, dev and test files from the corpus and the list of dev pairs."""
     train, test, dev_ids = fetched
     wanted = {line.text for line in read_lines(dev_ids)}
     head = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String"
@@ -173,7 +176,7 @@ def _paraphrases(path: Path) -> List[List[str]]:
 
 
 def _move(building: Path, folder: Path) -> None:
-    """Put what was built under its name: at once, or entry by entry into a folder that exists."""
+    """Move the built folder to its place, entry by entry if that folder exists."""
     try:
         if folder.exists():
             move_files_into(building, folder)
@@ -193,7 +196,7 @@ _RACE_ARCHIVE = _archive(
     "b2769cc9fdc5c546a693300eb9a966cec6870bd349fbc44ed5225f8ad33006e5",
 )
 
-SOURCES: Mapping[str, TaskSource] = {
+TASK_SOURCES: Mapping[str, TaskSource] = {
     "CoLA": _archive(_GLUE + "CoLA.zip", 376971,
                      "f212fcd832b8f7b435fb991f101abf89f96b933ab400603bf198960dfc32cbff"),
     "SST-2": _archive(_GLUE + "SST-2.zip", 7439277,

@@ -1,4 +1,4 @@
-"""What an evaluation is asked, and the score of a file of predictions."""
+"""Settings of an evaluation, and the scoring of a file of predictions."""
 
 from __future__ import annotations
 
@@ -16,38 +16,46 @@ from data.tasks.gold import gold_of_file, gold_of_split
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateConfig(Config):
-    """What to score, and against what."""
+    """Settings of an evaluation: what to score, and the gold labels."""
 
     task_name: Optional[str] = setting(
-        None, "the task, e.g. CoLA, MNLI, SuperGLUE-RTE, RACE-H; default: the model's"
+        None, "task, e.g. CoLA, MNLI, SuperGLUE-RTE, RACE-H; none: the model's task"
     )
     model: Optional[str] = setting(None, "folder of a fine-tuned model")
     predictions: Optional[str] = setting(
         None, "file of predictions, .tsv or .jsonl, as in a submission"
     )
     gold: Optional[str] = setting(
-        None, "official file with labels, or gold labels in the form of predictions"
+        None, "official file with labels, or gold labels in the format of predictions"
     )
     data_dir: Optional[str] = setting(
-        None, "folder of official data, when --gold is not given (none: GluonNLP's cache)"
+        None, "folder of official data, if --gold is not given; none: GluonNLP's cache"
     )
     split: str = setting("dev", "split of the official data, e.g. dev, train, dev_mismatched")
-    sample: bool = setting(False, "use the small example of the task that comes along")
-    batch_size: int = setting(32, "inputs at a time", minimum=1)
+    sample: bool = setting(False, "use the small sample of the task that is part of this project")
+    batch_size: int = setting(32, "inputs per batch", minimum=1)
 
     def check(self) -> None:
         if (self.model is None) == (self.predictions is None):
-            raise InputError("allowed is one of --model and --predictions, and one is needed")
+            raise InputError("exactly one of --model and --predictions is required")
         if self.predictions is not None and self.task_name is None:
-            raise InputError("task_name is missing, predictions do not say it")
+            raise InputError("task_name is missing, a file of predictions does not name its task")
         if self.model is not None and self.gold is not None:
-            raise InputError("gold is for predictions; a model reads --data_dir")
+            raise InputError("gold is allowed with --predictions only; with --model use --data_dir")
         if self.gold is not None and self.data_dir is not None:
             raise InputError("gold and data_dir are both given, allowed is one of them")
 
 
 def evaluate_predictions(config: EvaluateConfig, record: TaskRecord) -> Mapping[str, float]:
-    """The metrics of a file of predictions."""
+    """Return the metrics of a file of predictions.
+
+    Args:
+        config: names the file and the gold labels.
+        record: the task.
+
+    Returns:
+        Name of a metric → its value, as a fraction.
+    """
     predictions = read_predictions(config.predictions or "", record)
     if config.gold is not None:
         return score_task(record, predictions, gold_of_file(record, config.gold))
@@ -57,6 +65,10 @@ def evaluate_predictions(config: EvaluateConfig, record: TaskRecord) -> Mapping[
 
 
 def check_split(config: EvaluateConfig, record: TaskRecord) -> None:
-    """Raise `InputError` for a split without labels."""
+    """Check that the split to score has labels.
+
+    Raises:
+        InputError: the split is a test split.
+    """
     if record.split(config.split).role == TEST:
         raise InputError(f"split is {config.split!r}, allowed is one that has labels")

@@ -1,26 +1,26 @@
-"""Where a task's files are: in a folder that the user names, GluonNLP's cache, or the sample."""
+"""Location and reading of a task's files, from a given folder, GluonNLP's cache or the sample."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 from pathlib import Path
-from typing import List, Optional, Union
+from typing import List, Optional
 
 from bort.errors import InputError
+from bort.storage.files import PathLike
 from bort.tasks.items import TaskItem
 from bort.tasks.records import DEV, GLUE, SUPERGLUE, TEST, Split, TaskRecord
 from data.readers.glue import read_glue
 from data.readers.race import read_race
 from data.readers.superglue import read_superglue
 
-PathLike = Union[str, "os.PathLike[str]"]
 _PUBLIC_GOLD = ("AX-b", "AX-g", "RACE-H", "RACE-M")
 SAMPLE_FOLDER = Path(__file__).resolve().parents[2] / "test_data" / "tasks"
 
 
 def cache_folder() -> Path:
-    """GluonNLP's folder of data sets: `$MXNET_HOME/datasets` or `~/.mxnet/datasets`."""
+    """Return GluonNLP's folder of data sets: `$MXNET_HOME/datasets` or `~/.mxnet/datasets`."""
     home = os.environ.get("MXNET_HOME") or os.path.join("~", ".mxnet")
     return Path(home).expanduser() / "datasets"
 
@@ -32,18 +32,18 @@ def read_items(
     sample: bool = False,
     with_gold: bool = False,
 ) -> List[TaskItem]:
-    """Read one split of a task: the one way in.
+    """Read one split of a task.
 
     Args:
         record: the task.
-        split_name: one of the record's splits, e.g. "train", "dev_matched".
+        split_name: the name of a split of the record, e.g. "train", "dev_matched".
         data_dir: see `find_split`.
-        sample: read the small example that belongs to the project.
-        with_gold: read the labels of a test file, for scoring alone. They are public for AX-b, AX-g
-            and RACE; otherwise labels of test files are never read.
+        sample: read the small sample that is part of this project.
+        with_gold: read the labels of a test file, for scoring. They are public for AX-b, AX-g and
+            RACE only; by default labels of test files are never read.
 
     Raises:
-        InputError: the file is missing or bad; names it.
+        InputError: the file is missing or invalid; names the file.
     """
     split = record.split(split_name)
     if with_gold and split.role == TEST:
@@ -54,10 +54,10 @@ def read_items(
 
 
 def read_labelled_file(record: TaskRecord, path: Path) -> List[TaskItem]:
-    """Read any file (RACE: folder) in the form of a task's dev file.
+    """Read a file (RACE: folder) in the format of a task's dev file.
 
     Raises:
-        InputError: the file is missing or bad; names it.
+        InputError: the file is missing or invalid; names the file.
     """
     return _read(record, record.splits_of(DEV)[0], path)
 
@@ -71,16 +71,16 @@ def _read(record: TaskRecord, split: Split, path: Path) -> List[TaskItem]:
 
 
 def find_split(record: TaskRecord, split: Split, data_dir: Optional[PathLike] = None) -> Path:
-    """The file (RACE: folder) of a split.
+    """Return the file (RACE: folder) of a split.
 
     Args:
         record: the task.
         split: one of its splits.
-        data_dir: a folder in the official layout: `<suite>/<task>`, `<task>`, or the task's own
-            folder. By default the folders that GluonNLP caches in.
+        data_dir: a folder in the official layout: it holds `<suite>/<task>` or `<task>`, or is the
+            task's folder itself. By default GluonNLP's cache folders.
 
     Raises:
-        InputError: there is none; says how to get it.
+        InputError: the file does not exist; says how to get it.
     """
     for folder in task_folders(record, data_dir):
         for name in split.files:
@@ -98,17 +98,17 @@ def find_split(record: TaskRecord, split: Split, data_dir: Optional[PathLike] = 
 
 
 def _refuse_unnamed(record: TaskRecord, split: Split, folder: Path) -> None:
-    """Many tasks have a train.tsv: the folder's name alone says whose it is."""
+    """Refuse a folder whose name is not the task's, since many tasks have a `train.tsv`."""
     for name in split.files:
         if (folder / name).exists():
             raise InputError(
-                f"{record.name}: {folder} holds a {name}, but its name does not say of which task; "
+                f"{record.name}: {folder} holds a {name}, but the folder's name is not the task's; "
                 f"move the files to {folder / record.folder}"
             )
 
 
 def task_folders(record: TaskRecord, data_dir: Optional[PathLike] = None) -> List[Path]:
-    """The folders that may hold a task's files, in the order in which they are looked into."""
+    """Return the folders that may hold a task's files, in the order of the search."""
     if data_dir is None:
         cached = cache_folder() / record.cache_folder
         return [cached, cached / record.folder]

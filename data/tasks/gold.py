@@ -1,4 +1,4 @@
-"""Gold labels by the examples' own indices: of a split of the official data, or of one file."""
+"""Gold labels by index, from a split of the official data or from a file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from bort.errors import InputError
+from bort.storage.files import PathLike
 from bort.storage.text_lines import read_lines
 from bort.tasks.items import TaskItem
 from bort.tasks.metrics import by_index
@@ -13,33 +14,40 @@ from bort.tasks.predictions import TSV_HEADER, read_predictions
 from bort.tasks.records import GLUE, RACE, TEST, TaskRecord
 from data.readers.glue import read_glue
 from data.readers.superglue import read_superglue
-from data.tasks.files import PathLike, read_items
+from data.tasks.files import read_items
 
 
 def gold_of_split(
     record: TaskRecord, split: str, data_dir: Optional[PathLike] = None
 ) -> Dict[Any, Any]:
-    """The gold labels of a split of the official data.
+    """Return the gold labels of a split of the official data.
 
     Args:
         record: the task.
-        split: one that has labels, e.g. "dev", "dev_matched".
+        split: the name of a split with labels, e.g. "dev", "dev_matched".
         data_dir: see `data.tasks.files.find_split`.
 
     Returns:
-        Index → value, as `bort.tasks.metrics.score_task` takes it.
+        Index → label, as `bort.tasks.metrics.score_task` expects it.
 
     Raises:
-        InputError: see `data.tasks.files.read_items`; the split has no labels.
+        InputError: the split has no labels; also see `data.tasks.files.read_items`.
     """
     return _gold(record, read_items(record, split, data_dir))
 
 
 def gold_of_file(record: TaskRecord, path: PathLike) -> Dict[Any, Any]:
-    """The gold labels of one file: an official one, or one in the form of predictions.
+    """Return the gold labels of an official file, or of a file in the format of predictions.
+
+    Args:
+        record: the task.
+        path: the file.
+
+    Returns:
+        Index → label, as `bort.tasks.metrics.score_task` expects it.
 
     Raises:
-        InputError: names file and line.
+        InputError: the file is missing or invalid; names file and line.
     """
     file = Path(path)
     if file.suffix == ".tsv" and read_lines(file)[0].text == TSV_HEADER:

@@ -1,4 +1,4 @@
-"""A task's files made ready for Agora."""
+"""Preparation of a task's data for Agora, with a sealed report split."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Optional
 
 from bort.agora.task_data import AgoraTask, make_agora_task
+from bort.storage.files import PathLike
 from bort.tasks.judging import TaskData
-from data.tasks.files import PathLike, read_labelled_file
+from data.tasks.files import read_labelled_file
 
 
 def open_agora_task(
@@ -19,17 +20,18 @@ def open_agora_task(
     seed: int,
     report_file: Optional[PathLike] = None,
 ) -> AgoraTask:
-    """Carve the report split from the training data, or read it from a file.
+    """Split a report set from the training data, or read it from a file.
 
     Args:
-        data: the task's data (`data.tasks.sets.open_task_data`).
-        max_length: longest input in tokens.
-        share: of the training items that is carved.
-        seed: of the carving.
-        report_file: labelled, in the form of the task's dev file; nothing is carved then.
+        data: the task's data (see `data.tasks.sets.open_task_data`).
+        max_length: maximum tokens in an input.
+        share: share of the training items for the report split, above 0 and below 1.
+        seed: seed of the split.
+        report_file: a labelled file in the format of the task's dev file, used instead of a share
+            of the training data.
 
     Raises:
-        InputError: a bad file, or one that holds training or dev examples.
+        InputError: the file is invalid, or contains training or dev examples.
     """
     items = None
     if report_file is not None:

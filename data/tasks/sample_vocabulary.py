@@ -1,4 +1,4 @@
-"""A vocabulary for trying tasks out on a machine that has none: trained on the sample's texts."""
+"""A small vocabulary for trying out tasks, trained on the texts of the task sample."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VOCABULARY_SIZE = 1_000
 
 
 def sample_texts() -> Iterator[str]:
-    """Every text of every task in the small example that belongs to the project."""
+    """Yield all texts of all tasks in the small sample that is part of this project."""
     for record in TASKS:
         for split in record.splits:
             for item in read_items(record, split.name, sample=True):
@@ -23,6 +23,9 @@ def sample_texts() -> Iterator[str]:
 
 
 def train_sample_vocabulary() -> ArrayVocabulary:
-    """The same vocabulary on every machine; it has bytes for characters that it has not seen."""
+    """Train the vocabulary, which is the same on every machine.
+
+    It encodes characters that the sample lacks as bytes.
+    """
     settings = SentencePieceConfig(vocabulary_size=VOCABULARY_SIZE, model_type="bpe")
     return train_sentencepiece(sample_texts(), settings)

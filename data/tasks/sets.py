@@ -1,4 +1,4 @@
-"""A task's data for training or prediction: files read, inputs made, tokenised."""
+"""Tokenised task data for training and prediction."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Optional, Union
 
 from bort.errors import InputError
+from bort.storage.files import PathLike
 from bort.tasks.formulations import make_inputs
 from bort.tasks.judging import TaskData, TaskSet
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import DEV, TEST, TRAIN, Split, TaskRecord, get_task
 from bort.text.vocabulary import Vocabulary
 from data.tasks.cache import tokenise_cached
-from data.tasks.files import SAMPLE_FOLDER, PathLike, find_split, read_items
+from data.tasks.files import SAMPLE_FOLDER, find_split, read_items
 
 log = logging.getLogger(__name__)
 
@@ -35,16 +36,16 @@ def open_task_set(
     Args:
         record: the task.
         split: name of one of its splits.
-        vocabulary: tokenises.
-        options: how items become inputs.
-        max_length: longest input in tokens.
-        training: leave out what training does not see.
+        vocabulary: the vocabulary that tokenises the inputs.
+        options: the formulation of items as inputs.
+        max_length: maximum tokens in an input.
+        training: leave out inputs that are not used for training.
         data_dir: see `data.tasks.files.find_split`.
-        sample: the small example that belongs to the project.
-        cache: folder that keeps tokenised sets.
+        sample: read the small sample that is part of this project.
+        cache: the folder of cached tokenised sets; None: no cache.
 
     Raises:
-        InputError: a file is missing or bad; names it and the line.
+        InputError: a file is missing or invalid; names file and line.
     """
     items = read_items(record, split, data_dir, sample)
     inputs = make_inputs(record, items, options, training)
@@ -62,13 +63,17 @@ def open_task_data(
     sample: bool = False,
     cache: Optional[Union[str, Path]] = None,
 ) -> TaskData:
-    """All that fine-tuning for a task needs.
+    """Open the training, dev and test data for fine-tuning on a task.
 
-    A diagnostic task is trained on that of its model (AX on MNLI, AX-b and AX-g on SuperGLUE's
-    RTE). A test set that is not there is left out, with a line that says so.
+    A diagnostic task uses the training data of another task (AX of MNLI, AX-b and AX-g of
+    SuperGLUE's RTE). A missing test set is left out, and this is logged.
+
+    Args:
+        record: the task.
+        vocabulary, options, max_length, data_dir, sample, cache: see `open_task_set`.
 
     Raises:
-        InputError: training or dev data are missing, or a file is bad; names it.
+        InputError: training or dev data are missing, or a file is invalid; names the file.
     """
     model_task = get_task(record.model_task)
 

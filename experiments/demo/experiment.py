@@ -23,7 +23,12 @@ from experiments.demo.plan import (
     DemoConfig,
 )
 from experiments.demo.results import save, summarise, table
-from experiments.demo.search import ANSWERS, check_candidates, find_architecture, record_answers
+from experiments.demo.search import (
+    ANSWERS_FOLDER,
+    check_candidates,
+    find_architecture,
+    record_answers,
+)
 from experiments.demo.students import train_students
 from experiments.demo.text import prepare_text
 from experiments.demo.training import train_teacher, unigram_accuracy
@@ -60,7 +65,7 @@ def run_demo(config: DemoConfig) -> Dict[str, Any]:
     config = _with_student(config, search)
     with stage("students"):
         runs = train_students(config, folder, answer_seconds)
-        shutil.rmtree(folder / ANSWERS)
+        shutil.rmtree(folder / ANSWERS_FOLDER)
     compared = None
     if config.agora and config.corpus == GENERATED:
         with stage("agora"):

@@ -20,7 +20,7 @@ from bort.search.surrogates import Hyperparameters, MultiplyAddLatency
 from experiments.demo.plan import DemoConfig
 from experiments.demo.training import INITIALIZER_RANGE, Text, architecture_for
 
-ANSWERS = "answers"
+ANSWERS_FOLDER = "answers"
 SEARCH = "search"
 
 
@@ -83,7 +83,7 @@ def record_answers(teacher: GluonTeacher, config: DemoConfig, text: Text, folder
     steps = max(config.student_steps, config.search_steps)
     questions = SearchQuestions(search_settings(config, steps), _search_text(text))
     began = time.perf_counter()
-    questions.fill(folder / ANSWERS, teacher, SingleProcess(), lambda: False)
+    questions.fill(folder / ANSWERS_FOLDER, teacher, SingleProcess(), lambda: False)
     return (time.perf_counter() - began) / (steps + config.search_held_out_batches)
 
 
@@ -97,7 +97,7 @@ def find_architecture(
         (Hyperparameters(),),
         _search_text(text),
         folder / SEARCH,
-        answers=folder / ANSWERS,
+        answers=folder / ANSWERS_FOLDER,
         latencies=folder / SEARCH / "latencies.json",
         teacher=lambda: teacher,
     )

@@ -11,7 +11,7 @@ from bort.gluon.network.model_folder import save_model_folder
 from bort.report.learning_curves import Curve
 from bort.teacher.cache import TeacherCache
 from experiments.demo.plan import DemoConfig
-from experiments.demo.search import ANSWERS
+from experiments.demo.search import ANSWERS_FOLDER
 from experiments.demo.text import open_text
 from experiments.demo.training import architecture_for, student_settings, train_model
 from experiments.processes import advance, run_in_processes
@@ -55,8 +55,10 @@ def _train(config: DemoConfig, folder: Path, seed: int, kind: str) -> Curve:
     """One student, in a process of its own."""
     text = open_text(config, folder)
     settings = student_settings(config, seed, kind == DISTILLED)
-    # Not verified: this very run has just written the answers.
-    answers = TeacherCache.open(folder / ANSWERS, verify=False) if kind == DISTILLED else None
+    answers = None
+    if kind == DISTILLED:
+        # Hashes are not verified, since this run has just written the answers.
+        answers = TeacherCache.open(folder / ANSWERS_FOLDER, verify=False)
     assert config.student is not None, "the search or a flag has named one"
     architecture = architecture_for(config.student, text, config)
     data = text.with_masks(settings)

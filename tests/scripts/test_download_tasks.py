@@ -47,12 +47,12 @@ def test_a_task_is_fetched_and_its_folder_printed(
             archive.writestr(f"CoLA/{name}", name)
     content = stream.getvalue()
     site.files["/glue/data/CoLA.zip"] = content
-    real = task_downloads.SOURCES["CoLA"]
+    real = task_downloads.TASK_SOURCES["CoLA"]
     file = dataclasses.replace(
         real.files[0], size=len(content), sha256=hashlib.sha256(content).hexdigest()
     )
     source = dataclasses.replace(real, files=(file,))
-    monkeypatch.setattr(task_downloads, "SOURCES", {"CoLA": source})
+    monkeypatch.setattr(task_downloads, "TASK_SOURCES", {"CoLA": source})
     parser = command.make_parser("x")
     command.DownloadTasksConfig.add_flags(parser)
     flags = ["--task_name", "cola", "--data_dir", str(tmp_path), "--local_server", site.address]

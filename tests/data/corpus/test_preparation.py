@@ -103,7 +103,7 @@ def test_long_sentences_and_wrong_bytes_are_counted(tmp_path, caplog):
     assert manifest["counts"]["split_sentences"] == 1
     assert manifest["counts"]["replaced_bytes"] == 2
     assert manifest["inputs"][0]["replaced_bytes"] == 2
-    assert "mixed.txt: 2 bytes were no UTF-8" in caplog.text
+    assert "mixed.txt: replaced 2 bytes that are not valid UTF-8" in caplog.text
     assert "".join(decoded(tmp_path / "out")).split().count("word") == 100
 
 
@@ -128,7 +128,7 @@ def test_an_existing_folder_is_kept_unless_told_otherwise(tmp_path):
     assert decoded(tmp_path / "out") == ["other text"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(InputError, match="holds other things than a corpus"):
+    with pytest.raises(InputError, match="is not a corpus"):
         corpus(tmp_path, name="mine", overwrite=True)
     (tmp_path / "out" / "inside.txt").write_text("text")
     with pytest.raises(InputError, match="holds the input"):
@@ -142,7 +142,7 @@ def test_an_existing_folder_is_kept_unless_told_otherwise(tmp_path):
         ({"max_seq_length": 2}, "max_seq_length is 2, allowed is at least 8"),
         ({"split": (0.5, 0.4)}, "shares that add up to 1"),
         ({"split": (0.5, 0.2, 0.2, 0.1)}, "one to three shares"),
-        ({"split": (0.999999, 0.000001)}, "none of the 40 documents fell to validation"),
+        ({"split": (0.999999, 0.000001)}, "none of the 40 documents is in validation"),
         ({"dupe_factor": 0}, "dupe_factor is 0"),
         ({"input_file": ()}, "input_file is empty"),
         ({"input_file": ("/no/such/file",)}, "/no/such/file: no such file"),

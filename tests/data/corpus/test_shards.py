@@ -110,7 +110,7 @@ def test_a_damaged_or_foreign_folder_is_named(tmp_path):
         with pytest.raises(InputError, match=r"manifest\.json"):
             open_examples(tmp_path / "out")
     manifest.unlink()
-    with pytest.raises(InputError, match="no finished corpus"):
+    with pytest.raises(InputError, match="not a finished corpus"):
         open_examples(tmp_path / "out")
     with pytest.raises(InputError, match="no such folder or file"):
         open_examples(tmp_path / "nothing*")
@@ -170,7 +170,7 @@ class TestOriginalShards:
             ({"input_ids": np.zeros((2, 6))}, "'input_ids' holds float64"),
             (
                 {"input_ids": np.full((2, 6), 3), "masked_lm_ids": np.full((2, 2), 3)},
-                "8 of 8 tokens are <unk>.*looked up twice.*create it again",
+                "8 of 8 tokens are <unk>.*converted to ids twice.*create it again",
             ),
         ],
     )
@@ -180,7 +180,7 @@ class TestOriginalShards:
 
     def test_damage_and_a_missing_vocabulary_are_named(self, tmp_path):
         path = self.write(tmp_path)
-        with pytest.raises(InputError, match="does not say what its vocabulary is"):
+        with pytest.raises(InputError, match="does not record its vocabulary"):
             open_examples(path)
         path.write_bytes(path.read_bytes()[:-40])
         with pytest.raises(InputError, match=r"part-000\.npz: is damaged"):

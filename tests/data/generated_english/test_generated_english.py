@@ -25,12 +25,12 @@ from data.generated_english.corpus import (
 )
 from data.generated_english.lexicon import (
     ANIMALS,
-    COLOURS,
     GROUP,
     HOMES,
     LANDMARKS,
     PETS,
     PRONOUNS_OF_NAME,
+    THING_COLOURS,
     THINGS,
 )
 from data.generated_english.topics import TOPICS
@@ -168,7 +168,7 @@ def test_the_surface_never_contradicts_itself(documents: List[Document]) -> None
     patterns = (
         (rf"\b({'|'.join(PETS)}) the (\w+)", False),
         (rf"\b({'|'.join(ANIMALS)}) called (\w+)", True),
-        (rf"\b({'|'.join(COLOURS)}) ({'|'.join(THINGS)})\b", True),
+        (rf"\b({'|'.join(THING_COLOURS)}) ({'|'.join(THINGS)})\b", True),
         (rf"\b({'|'.join(HOMES)}) near the ({'|'.join(LANDMARKS)})\b", False),
         (r"\b(best|is a|as a) ([a-z]+) (?:in|from)", True),
     )

@@ -21,7 +21,7 @@ from data.generated_english.lexicon import (
     THINGS,
 )
 from data.generated_english.topics import PLURAL, SINGULAR, TOPICS
-from data.generated_english.truth import Document, Part
+from data.generated_english.truth import Document, SentencePart
 
 ACTIVITIES = [activity for topic in TOPICS for activity in topic.activities]
 ACTIVITY_BY_FORM = {
@@ -134,7 +134,7 @@ def test_thousands_of_sentences_select(documents: List[Document]) -> None:
     assert {s: selection_breaches(s) for s in sentences if selection_breaches(s)} == {}
 
 
-def replaced(text: str, part: Part, word: str) -> str:
+def replaced(text: str, part: SentencePart, word: str) -> str:
     return text[: part.span.start] + word + text[part.span.end :]
 
 

@@ -10,7 +10,7 @@ import pytest
 from bort.agora.examples import normalised_key
 from bort.errors import InputError
 from data.generated_tasks.scarce import ScarceSizes, open_scarce_task, write_scarce_tasks
-from data.generated_tasks.tasks import TASKS
+from data.generated_tasks.tasks import GENERATED_TASKS
 from data.tasks.sample_vocabulary import train_sample_vocabulary
 
 SIZES = ScarceSizes(train=12, dev=10, report=14, socrates=40, seeds=3, positive_share=0.5)
@@ -20,7 +20,7 @@ def keys(points):
     return {normalised_key(point.example) for point in points}
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", GENERATED_TASKS)
 def test_no_example_of_a_split_is_in_another_of_any_seed(tmp_path, task):
     folder = tmp_path / "files"
     write_scarce_tasks(folder, task, SIZES)

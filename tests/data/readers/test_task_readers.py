@@ -163,28 +163,28 @@ def changed(value, **fields):
 
 BAD_FILES = [
     ("RTE", "RTE/train.tsv", "", r"train\.tsv: is empty"),
-    ("RTE", "RTE/train.tsv", "index\tsentence1\tsentence2\tlabel\n", r"train\.tsv: is empty but"),
+    ("RTE", "RTE/train.tsv", "index\tsentence1\tsentence2\tlabel\n", r"train\.tsv: holds nothing"),
     ("RTE", "RTE/train.tsv", RTE.replace("label", "gold"), r"line 1: has no column 'label'"),
-    ("RTE", "RTE/train.tsv", RTE.replace("sentence2", "sentence1"), "line 1: .* there twice"),
+    ("RTE", "RTE/train.tsv", RTE.replace("sentence2", "sentence1"), "line 1: .* occurs twice"),
     ("RTE", "RTE/train.tsv", RTE + "1\tA.\tB.\n", r"train\.tsv line 3: .* 3 fields, expected 4"),
     ("RTE", "RTE/train.tsv", RTE + "1\tA.\tB.\tC.\tentailment\n", "line 3: .* 5 fields"),
     ("RTE", "RTE/train.tsv", RTE + "\n" + RTE.split("\n")[1], "line 3: .* 1 fields, expected 4"),
     ("RTE", "RTE/train.tsv", RTE + "1\tA.\tB.\tmaybe\n",
      "line 3: label is 'maybe', allowed are not_entailment, entailment"),
     ("RTE", "RTE/train.tsv", RTE + "0\tA.\tB.\tentailment\n",
-     r"line 3: index 0 is there twice, first at .*train\.tsv line 2"),
+     r"line 3: index 0 occurs twice, first at .*train\.tsv line 2"),
     ("RTE", "RTE/train.tsv", RTE + "one\tA.\tB.\tentailment\n", "line 3: index is 'one'"),
     ("RTE", "RTE/train.tsv", RTE.encode() + b"1\tA\xff.\tB.\tentailment\n",
      "line 3: byte 0xff is not valid UTF-8"),
     ("CoLA", "CoLA/train.tsv", "ours\t1\t\tA.\nours\t2\t\tB.\n", "line 2: label is '2'"),
     ("CoLA", "CoLA/train.tsv", "sentence\tlabel\nA.\t1\n", "line 1: .* 2 fields, expected 4"),
     ("STS-B", "STS-B/train.tsv", "index\tsentence1\tsentence2\tscore\n0\tA.\tB.\t5.5\n",
-     "line 2: label is '5.5', allowed is a number of 0 to 5"),
+     "line 2: label is '5.5', allowed is a number from 0 to 5"),
     ("STS-B", "STS-B/train.tsv", "index\tsentence1\tsentence2\tscore\n0\tA.\tB.\tnan\n", "'nan'"),
     ("BoolQ", "BoolQ/train.jsonl", "", r"train\.jsonl: is empty"),
     ("BoolQ", "BoolQ/train.jsonl", BOOLQ + '{"question": "q", ', "line 2: is not valid JSON"),
     ("BoolQ", "BoolQ/train.jsonl", BOOLQ + "[1]", r"line 2: holds \[1\], expected an object"),
-    ("BoolQ", "BoolQ/train.jsonl", BOOLQ * 2, "line 2: index 0 is there twice"),
+    ("BoolQ", "BoolQ/train.jsonl", BOOLQ * 2, "line 2: index 0 occurs twice"),
     ("BoolQ", "BoolQ/train.jsonl", BOOLQ.replace("passage", "text"), "line 1: has no field 'pass"),
     ("BoolQ", "BoolQ/train.jsonl", BOOLQ.replace("true", "2"), "line 1: label is 2, allowed are"),
     ("BoolQ", "BoolQ/train.jsonl", BOOLQ.replace('"p"', "7"), "line 1: passage is 7, expected a t"),
@@ -218,7 +218,7 @@ def test_a_bad_file_is_named_with_its_line(tmp_path, name, file, content, messag
 def test_passages_of_race_with_one_id_are_refused(tmp_path):
     for number in (1, 2):
         write(tmp_path, f"RACE/train/high/{number}.txt", json.dumps(RACE))
-    with pytest.raises(InputError, match=r"2\.txt: index 'high1.txt' is there twice.*1\.txt"):
+    with pytest.raises(InputError, match=r"2\.txt: index 'high1.txt' occurs twice.*1\.txt"):
         read_items(get_task("RACE-H"), "train", tmp_path)
 
 

@@ -15,7 +15,13 @@ import pytest
 from bort.downloads.https import RemoteFile
 from bort.errors import InputError, WorkError
 from bort.tasks.records import TASKS, get_task
-from data.tasks.downloads import SOURCES, TaskSource, download_task, official_files, task_folder
+from data.tasks.downloads import (
+    TASK_SOURCES,
+    TaskSource,
+    download_task,
+    official_files,
+    task_folder,
+)
 from data.tasks.files import find_split
 from tests.downloads.local_server import Site, serve
 
@@ -49,11 +55,11 @@ def offer(site: Site, contents: Mapping[str, Dict[str, bytes]]) -> Dict[str, Tas
     sources = {}
     for task, files in contents.items():
         remotes = []
-        for real, content in zip(SOURCES[task].files, files.values()):
+        for real, content in zip(TASK_SOURCES[task].files, files.values()):
             site.files["/" + real.url.split("/", 3)[3]] = content
             digest = hashlib.sha256(content).hexdigest()
             remotes.append(dataclasses.replace(real, size=len(content), sha256=digest))
-        sources[task] = dataclasses.replace(SOURCES[task], files=tuple(remotes))
+        sources[task] = dataclasses.replace(TASK_SOURCES[task], files=tuple(remotes))
     return sources
 
 
@@ -63,8 +69,8 @@ def official(task: str) -> Dict[str, bytes]:
 
 
 def test_every_task_has_a_source_with_published_checksums() -> None:
-    assert set(SOURCES) == {task.name for task in TASKS}
-    for name, source in SOURCES.items():
+    assert set(TASK_SOURCES) == {task.name for task in TASKS}
+    for name, source in TASK_SOURCES.items():
         for file in source.files:
             assert file.url.startswith("https://")
             assert len(bytes.fromhex(file.sha256)) == 32
