@@ -31,6 +31,7 @@ from bort.inference.predictor import Predictor
 from bort.network.array_network import ArrayNetwork
 from bort.network.random_network import random_network
 from bort.process.command import make_parser
+from bort.text.padding import pad_rows
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
 
@@ -192,11 +193,8 @@ def mixed(
     generator = np.random.default_rng(0)
     drawn = np.exp(generator.uniform(np.log(8), np.log(parsed.longest), parsed.texts))
     texts = [text_of(vocabulary, int(length)) for length in drawn]
-    rows = [[vocabulary.bos_id, *vocabulary.encode(t), vocabulary.eos_id] for t in texts]
-    lengths = np.array([len(row) for row in rows])
-    ids = np.full((len(rows), int(lengths.max())), vocabulary.pad_id)
-    for number, row in enumerate(rows):
-        ids[number, : len(row)] = row
+    rows = [np.array([vocabulary.bos_id, *vocabulary.encode(t), vocabulary.eos_id]) for t in texts]
+    ids, lengths = pad_rows(rows, max(map(len, rows)), vocabulary.pad_id)
 
     def padded(engine: Engine) -> None:
         for first in range(0, len(ids), _ROWS_AT_ONCE):

@@ -21,6 +21,7 @@ from bort.tasks.formulations import make_inputs
 from bort.tasks.judging import TaskSet, make_judge
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
+from bort.text.padding import pad_rows
 from bort.text.vocabularies import load_vocabulary
 
 _BATCH = 16
@@ -92,11 +93,7 @@ def _outputs(engine: Any, rows: Any, pad_id: int) -> np.ndarray:
     found = []
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
-        lengths = np.array([len(row) for row in batch])
-        ids = np.full((len(batch), lengths.max()), pad_id, dtype=np.int32)
-        for line, row in zip(ids, batch):
-            line[: len(row)] = row
-        found.append(engine.answer(ids, lengths))
+        found.append(engine.answer(*pad_rows(batch, max(map(len, batch)), pad_id)))
     return np.concatenate(found)
 
 

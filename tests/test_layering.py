@@ -40,7 +40,7 @@ FORBIDDEN = {
     "bort.tasks": ABOVE | {"bort.formats", "bort.network", "bort.agora", "bort.search"},
     "bort.network": STAGES | ABOVE | {"bort.formats"},
     "bort.training": ABOVE | {"bort.search", "bort.agora", "bort.formats"},
-    "bort.teacher": ABOVE | {"bort.search", "bort.agora", "bort.formats"},
+    "bort.teacher": ABOVE | {"bort.training", "bort.search", "bort.agora", "bort.formats"},
     "bort.search": ABOVE | {"bort.agora", "bort.formats"},
     "bort.agora": ABOVE | {"bort.search", "bort.formats"},
     "bort.formats": STAGES | ABOVE,
@@ -243,6 +243,7 @@ def test_the_help_of_every_command_starts_without_heavy_packages() -> None:
         ("bort/text/bad.py", "def late():\n    import mxnet as mx\n    return mx"),
         ("bort/inference.py", "from gluonnlp.data import x"),
         ("bort/search/bad.py", "from bort.gluon import model"),
+        ("bort/teacher/bad.py", "from bort.training import objective"),
         ("bort/search/bad.py", "from ..gluon.model import BortModel"),
         ("bort/search/__init__.py", "from ..gluon import model"),
         (
