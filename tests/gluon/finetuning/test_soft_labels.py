@@ -65,7 +65,7 @@ def test_a_student_learns_its_teachers_probabilities():
     trainer = ClassificationTrainer(network, CONFIG, SingleProcess(), mx.cpu())
     batch = make_labelled_batch(soft, np.append(np.arange(64), -1), 24, 1)
     for number in range(1, 200):
-        report = trainer.step(number, [batch], 0.01)
+        report = trainer.step(number, [batch], 0.003)
     asked = PaddedInputs(np.arange(64), batch.input_ids, batch.valid_lengths)
     found = softmax(trainer.predict(asked)[:64], axis=1)
     np.testing.assert_allclose(found, told, atol=0.05)
