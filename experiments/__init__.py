@@ -1,1 +1,1 @@
-"""Whole experiments built on the library."""
+"""Complete experiments built on the library."""

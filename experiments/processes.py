@@ -1,4 +1,4 @@
-"""Several trainings at a time, each in a process of its own with one thread, and one progress."""
+"""Parallel trainings in single-threaded processes, with one shared progress bar."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from bort.errors import WorkError
 from bort.process.progress import Progress
 from bort.process.threads import available_cores
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _counter: Any = None
 
 
 def run_in_processes(
-    work: Callable[..., T], jobs: Sequence[Tuple[Any, ...]], steps: int, title: str
-) -> List[T]:
-    """Call `work(*job)` for every job, as many at a time as there are cores.
+    work: Callable[..., _T], jobs: Sequence[Tuple[Any, ...]], steps: int, title: str
+) -> List[_T]:
+    """Call `work(*job)` for every job, with one process per core.
 
-    Small networks gain little from a second thread, so that two of them side by side are faster
-    than one after the other.
+    Small networks gain little from a second thread, so several of them in parallel are faster than
+    one after the other with several threads.
 
     Args:
-        work: a function of a module; calls `advance` as it gets on.
-        jobs: its arguments.
-        steps: how far `advance` comes over all jobs.
-        title: of the progress.
+        work: a function defined at the top of a module; it reports its steps with `advance`.
+        jobs: the arguments of each call.
+        steps: the number of steps of all jobs together.
+        title: the title of the progress bar.
 
     Returns:
-        What the calls returned, in the order of the jobs.
+        The results of the calls, in the order of the jobs.
 
     Raises:
-        WorkError: when a process dies.
+        WorkError: a process died.
     """
     spawn = multiprocessing.get_context("spawn")
     counter = spawn.Value("l", 0)
     progress = Progress(steps, title)
     before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"  # read by the processes when they import MXNet
+    os.environ["OMP_NUM_THREADS"] = "1"  # the processes read it when they import MXNet
     workers = max(1, min(len(jobs), available_cores()))
     try:
         with ProcessPoolExecutor(workers, spawn, _begin, (counter,)) as pool:
@@ -59,7 +59,7 @@ def run_in_processes(
 
 
 def advance(count: int = 1) -> None:
-    """Say that a job got on."""
+    """Report that a job has finished `count` more steps."""
     if _counter is not None:
         with _counter.get_lock():
             _counter.value += count
@@ -70,8 +70,8 @@ def _begin(counter: Any) -> None:
     _counter = counter
 
 
-def _watch(futures: List[Future[T]], counter: Any, progress: Progress) -> None:
-    """Show the steps of all jobs until they are done or one fails."""
+def _watch(futures: List[Future[_T]], counter: Any, progress: Progress) -> None:
+    """Show the steps of all jobs until all are done or one fails."""
     shown = 0
     while True:
         done, pending = wait(futures, timeout=0.5)

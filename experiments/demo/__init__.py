@@ -1,1 +1,1 @@
-"""The demonstration: from raw text to a small student that has learnt from a teacher."""
+"""The demonstration: from raw text to a small student that is trained by distillation."""

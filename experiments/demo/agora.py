@@ -1,4 +1,4 @@
-"""The demonstration's end: the student on a task with scarce data, by itself and with Agora."""
+"""The last stage of the demonstration: fine-tuning on scarce data, with and without Agora."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ from experiments.demo.plan import DemoConfig
 from experiments.demo.students import STUDENT
 from experiments.processes import advance, run_in_processes
 
-TASK = "acceptability"
+AGORA_TASK = "acceptability"
 METRIC = "Matthews correlation"
 FOLDER = "agora"
 PLAIN, AGORA = "plain", "agora"
 SETS = grid((0, 1), (1e-3, 5e-4), (0.01,), (0.1,))
 TRAININGS = 7
-"""Of a run: pruning takes Θ from 4 sets to 2 and 1, and no iteration is repeated."""
+"""Trainings of a run: pruning reduces Θ from 4 sets to 2 and 1, and no iteration is repeated."""
 
 
 def compare_agora(config: DemoConfig, folder: Path) -> Dict[str, Any]:
-    """Fine-tune the student on scarce data: plainly, and with Agora, over several seeds.
+    """Compare plain fine-tuning and Agora on scarce data, over several seeds.
 
-    The task is synthetic: is a sentence of the generated English grammatical? Socrates is the
-    teacher, fine-tuned on many examples; Timaeus the student, which has few. Both ways have the
-    same number of trainings, choose by the dev set, and are judged on a report split.
+    The task is synthetic: whether a sentence of the generated English is grammatical. Socrates is
+    the teacher, fine-tuned on many examples. Timaeus is the student, which has few examples. Both
+    ways have the same number of trainings, choose a model by the dev set, and are scored on a
+    report split. A Socrates that is too weak for Agora is used nevertheless; the results contain
+    its score.
 
     Args:
         config: sizes.
-        folder: of the demonstration, with the trained teacher and student in it.
-
-    A Socrates that is too weak for Agora is used all the same, and the results show how good he is.
+        folder: the folder of the demonstration, with the trained teacher and student.
 
     Returns:
-        `task`, `metric`, `sizes`, `socrates` (its dev scores), `seeds` (for each both ways' scores
-        and trainings), and the means `plain`, `agora` of the report split.
+        `task`, `synthetic`, `metric`, `sizes`, `socrates` (its dev scores), `seeds` (scores and
+        trainings of both ways for each seed), and `plain` and `agora`, the mean scores on the
+        report split.
     """
     target = folder / FOLDER
     sizes = ScarceSizes(
@@ -54,16 +55,16 @@ def compare_agora(config: DemoConfig, folder: Path) -> Dict[str, Any]:
         config.seeds,
     )
     target.mkdir()
-    write_scarce_tasks(target / "files", TASK, sizes, config.seed)
+    write_scarce_tasks(target / "files", AGORA_TASK, sizes, config.seed)
     socrates = _train_socrates(config, folder)
     jobs = [(config, folder, seed, way) for seed in range(config.seeds) for way in (PLAIN, AGORA)]
-    title = f"{len(jobs)} times {TRAININGS} trainings on {TASK}"
+    title = f"{len(jobs)} times {TRAININGS} trainings on {AGORA_TASK}"
     found = run_in_processes(_run, jobs, len(jobs) * TRAININGS, title)
     seeds: List[Dict[str, Any]] = [
         {PLAIN: plain, AGORA: agora} for plain, agora in zip(found[::2], found[1::2])
     ]
     return {
-        "task": TASK,
+        "task": AGORA_TASK,
         "synthetic": True,
         "metric": METRIC,
         "sizes": dataclasses.asdict(sizes),
@@ -77,7 +78,11 @@ def compare_agora(config: DemoConfig, folder: Path) -> Dict[str, Any]:
 
 
 def lines(results: Mapping[str, Any]) -> List[str]:
-    """What the screen shows of it."""
+    """Return the lines that the screen shows.
+
+    Args:
+        results: the result of `compare_agora`.
+    """
     sizes = results["sizes"]
     shown = [
         f"{results['task']} (synthetic), {sizes['train']} gold examples, {results['metric']} on "
@@ -97,7 +102,7 @@ def lines(results: Mapping[str, Any]) -> List[str]:
 def _task(config: DemoConfig, folder: Path, name: str) -> AgoraTask:
     vocabulary = load_vocabulary(folder / "vocabulary")
     files = folder / FOLDER / "files"
-    return open_scarce_task(files, TASK, name, vocabulary, config.max_seq_length)
+    return open_scarce_task(files, AGORA_TASK, name, vocabulary, config.max_seq_length)
 
 
 def _train_socrates(config: DemoConfig, folder: Path) -> Mapping[str, float]:
@@ -119,7 +124,7 @@ def _train_socrates(config: DemoConfig, folder: Path) -> Mapping[str, float]:
 
 
 def _run(config: DemoConfig, folder: Path, seed: int, way: str) -> Dict[str, Any]:
-    """One way for one seed, in a process of its own."""
+    """Run one way for one seed, in a separate process."""
     import mxnet as mx
 
     from bort.gluon.agora.baselines import best_of

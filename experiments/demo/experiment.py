@@ -1,4 +1,4 @@
-"""The demonstration from beginning to end, in the order of the paper."""
+"""The stages of the demonstration, in the order of the paper."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _MARK = "demo.json"
 
 
 def run_demo(config: DemoConfig) -> Dict[str, Any]:
-    """Run every stage in `config.folder` and leave `results.json` and `learning_curves.png` there.
+    """Run all stages and write `results.json` and `learning_curves.png` into `config.folder`.
 
     Returns:
-        What `results.json` holds; see `experiments.demo.results.summarise`.
+        The content of `results.json`; see `experiments.demo.results.summarise`.
 
     Raises:
-        InputError: a folder that holds something else, a corpus that cannot be used.
+        InputError: the folder holds other files, or the corpus is invalid.
     """
     folder = Path(config.folder)
     _clear(folder)
@@ -85,10 +85,10 @@ def run_demo(config: DemoConfig) -> Dict[str, Any]:
 
 
 def summary(results: Mapping[str, Any]) -> str:
-    """The results as text: the tables, then where the figure and all numbers are.
+    """Return the results as text: the tables, and the paths of the figure and of all numbers.
 
     Args:
-        results: what `run_demo` returned.
+        results: the result of `run_demo`.
     """
     folder, seconds = Path(results["settings"]["folder"]), sum(results["seconds"].values())
     parts = ["", table(results), ""]
@@ -104,9 +104,9 @@ def summary(results: Mapping[str, Any]) -> str:
 
 
 def _with_student(config: DemoConfig, search: SearchResult) -> DemoConfig:
-    """The students take what the search found, unless they were told otherwise."""
+    """Return the configuration with the students' architecture, given or found by the search."""
     if config.student is not None:
-        log.info("students: %s, as asked for", config.student)
+        log.info("students: %s, given by --student", config.student)
         return config
     assert search.best is not None, "some candidate is smaller and faster"
     found = search.best.architecture
@@ -129,17 +129,21 @@ def _announce(config: DemoConfig) -> None:
         log.info("at most %.0f minutes on two cores", LONGEST_SECONDS / 60)
     else:
         log.info(
-            "real English takes its time: about %.0f minutes on two cores",
+            "real English takes longer: about %.0f minutes on two cores",
             REAL_ENGLISH_SECONDS / 60,
         )
 
 
 def _clear(folder: Path) -> None:
-    """Remove an earlier demonstration; refuse to remove anything else."""
+    """Remove an earlier demonstration.
+
+    Raises:
+        InputError: the folder holds something else.
+    """
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise InputError(f"{folder}: is a file, a folder is expected")
+        raise InputError(f"{folder}: is a file, expected a folder")
     if not any(folder.iterdir()):
         return
     if not (folder / _MARK).is_file() or "corpus" not in read_json(folder / _MARK):

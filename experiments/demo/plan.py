@@ -1,4 +1,4 @@
-"""What the demonstration does and how long each stage may take on two cores."""
+"""The settings of the demonstration and the planned time of each stage on two cores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Mapping, Optional, Tuple
 from bort.settings.config import Config, setting
 
 GENERATED, PYTHON_DOCS = "generated-english", "python-docs"
-"""The corpora that are made on the spot; anything else is a text file."""
+"""The corpora that the demonstration makes itself; any other value is the path of a text file."""
 
 PLANNED_SECONDS: Mapping[str, float] = {
     "data": 15.0,
@@ -18,56 +18,63 @@ PLANNED_SECONDS: Mapping[str, float] = {
     "agora": 165.0,
     "report": 10.0,
 }
-"""Seconds of every stage, 585 of the 600 that it may take. `search` includes recording the
-teacher's answers."""
+"""Planned seconds of each stage, 585 of the 600 allowed. `search` includes recording the teacher's
+answers."""
 
 LONGEST_SECONDS = 600.0
 
 
 @dataclasses.dataclass(frozen=True)
 class DemoConfig(Config):
-    """Sizes of the demonstration; the defaults are those of the generated corpus."""
+    """Settings of the demonstration; the defaults are those for generated English."""
 
-    corpus: str = setting(GENERATED, f"{GENERATED}, {PYTHON_DOCS}, or a text file of your own")
-    folder: str = setting("runs/demo", "where everything goes; replaced if it holds a demo")
+    corpus: str = setting(GENERATED, f"{GENERATED}, {PYTHON_DOCS}, or the path of a text file")
+    folder: str = setting("runs/demo", "output folder; an earlier demonstration is replaced")
     documents: int = setting(24_000, "documents of generated English", minimum=200)
-    vocabulary_size: int = setting(1_500, "tokens of the vocabulary", minimum=300)
-    max_seq_length: int = setting(96, "tokens a sequence", minimum=16, maximum=512)
+    vocabulary_size: int = setting(1_500, "tokens in the vocabulary", minimum=300)
+    max_seq_length: int = setting(96, "tokens per sequence", minimum=16, maximum=512)
     held_out_share: float = setting(
-        0.03, "share of the documents that nothing is trained on", above=0.0, maximum=0.5
+        0.03, "share of the documents held out from training", above=0.0, maximum=0.5
     )
-    scored_examples: int = setting(384, "held-out sequences that scores are taken on", minimum=8)
-    batch_size: int = setting(16, "sequences a step", minimum=1)
+    scored_examples: int = setting(384, "held-out sequences used for scores", minimum=8)
+    batch_size: int = setting(16, "sequences per step", minimum=1)
     teacher: str = setting("3-4-128-256", "architecture of the teacher")
-    teacher_steps: int = setting(1_500, "steps of the teacher", minimum=1)
+    teacher_steps: int = setting(1_500, "training steps of the teacher", minimum=1)
     teacher_lr: float = setting(1e-3, "peak learning rate of the teacher", above=0.0)
     depths: Tuple[int, ...] = setting((2, 4), "values of D in the search space", minimum=1)
-    heads: Tuple[int, ...] = setting((2, 4), "values of A", minimum=1)
-    hiddens: Tuple[int, ...] = setting((64, 80, 96), "values of H", minimum=1)
-    intermediates: Tuple[int, ...] = setting((128, 256, 384), "values of I", minimum=1)
-    epsilon: int = setting(3, "every n-th candidate of the space is looked at", minimum=1)
-    search_steps: int = setting(10, "steps that each candidate is trained", minimum=1)
+    heads: Tuple[int, ...] = setting((2, 4), "values of A in the search space", minimum=1)
+    hiddens: Tuple[int, ...] = setting((64, 80, 96), "values of H in the search space", minimum=1)
+    intermediates: Tuple[int, ...] = setting(
+        (128, 256, 384), "values of I in the search space", minimum=1
+    )
+    epsilon: int = setting(
+        3, "epsilon of the search: every n-th candidate of the space is evaluated", minimum=1
+    )
+    search_steps: int = setting(10, "training steps of each candidate", minimum=1)
     search_held_out_batches: int = setting(
-        8, "held-out batches on which candidates are compared", minimum=1
+        8, "held-out batches for the error of each candidate", minimum=1
     )
     student: Optional[str] = setting(
-        None, "architecture of the students, in place of what the search finds"
+        None, "architecture of the students, instead of the one that the search finds"
     )
-    student_steps: int = setting(700, "steps of every student", minimum=1)
+    student_steps: int = setting(700, "training steps of each student", minimum=1)
     student_lr: float = setting(1e-3, "peak learning rate of the students", above=0.0)
     dropout: float = setting(
-        0.0, "of teacher and students; text that is seen once needs none", minimum=0.0, maximum=0.9
+        0.0,
+        "dropout of teacher and students; not needed for text that is seen once",
+        minimum=0.0,
+        maximum=0.9,
     )
-    seeds: int = setting(3, "students of each kind; comparisons with Agora", minimum=1)
+    seeds: int = setting(3, "seeds: students of each kind, and comparisons with Agora", minimum=1)
     agora: bool = setting(True, "end with Agora on a generated task (generated English only)")
-    agora_train_size: int = setting(100, "gold examples that Agora's student has", minimum=8)
-    agora_dev_size: int = setting(200, "dev examples of that task", minimum=8)
-    agora_report_size: int = setting(1_000, "examples of its honest score", minimum=8)
-    agora_inputs: int = setting(2_000, "inputs each training of Agora's student sees", minimum=8)
-    socrates_size: int = setting(3_000, "gold examples that Socrates learns from", minimum=8)
-    socrates_epochs: int = setting(3, "passes of Socrates over them", minimum=1)
-    evaluations: int = setting(10, "points of each curve", minimum=1)
-    seed: int = setting(0, "seed of everything", minimum=0)
+    agora_train_size: int = setting(100, "gold training examples for Agora's student", minimum=8)
+    agora_dev_size: int = setting(200, "dev examples of Agora's task", minimum=8)
+    agora_report_size: int = setting(1_000, "report examples of Agora's task", minimum=8)
+    agora_inputs: int = setting(2_000, "inputs in each training of Agora's student", minimum=8)
+    socrates_size: int = setting(3_000, "gold training examples for Socrates", minimum=8)
+    socrates_epochs: int = setting(3, "training epochs of Socrates", minimum=1)
+    evaluations: int = setting(10, "points of each learning curve", minimum=1)
+    seed: int = setting(0, "seed of the whole demonstration", minimum=0)
 
 
 REAL_ENGLISH: Mapping[str, object] = {
@@ -80,14 +87,14 @@ REAL_ENGLISH: Mapping[str, object] = {
     "teacher_steps": 5_000,
     "student_steps": 1_500,
 }
-"""What differs on real English: many short sequences a step. With 16 sequences of 64 tokens a
-teacher was still guessing word frequencies after 3,000 steps (12.9 % accuracy); with 64 sequences
-of 32 it leaves them behind in the first 750."""
+"""Settings for real English, with many short sequences in a step. With 16 sequences of 64 tokens,
+the teacher did no better than word frequencies after 3,000 steps (12.9 % accuracy). With 64
+sequences of 32 tokens, it does better within the first 750 steps."""
 
 REAL_ENGLISH_SECONDS = 1_500.0
-"""How long real English takes on two cores, roughly; said before it starts."""
+"""Approximate seconds for real English on two cores; logged before the start."""
 
 
 def preset_for(corpus: str) -> Mapping[str, object]:
-    """The sizes for a corpus where they are not the defaults, which fit generated English."""
+    """Return the settings of a corpus that differ from those for generated English."""
     return {} if corpus == GENERATED else REAL_ENGLISH

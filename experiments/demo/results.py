@@ -1,4 +1,4 @@
-"""What the demonstration found: results.json, a table for the screen, a figure."""
+"""Results of the demonstration: `results.json`, a table for the screen, and a figure."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def summarise(
     unigram_accuracy: float,
     seconds: Mapping[str, float],
 ) -> Dict[str, Any]:
-    """The numbers of `results.json`.
+    """Return the numbers for `results.json`.
 
     Args:
-        teacher: its held-out scores.
-        runs: `distilled` and `self_supervised` -> one curve a seed.
-        unigram_accuracy: of always guessing the most frequent token.
-        seconds: of every stage.
+        teacher: the held-out scores of the teacher.
+        runs: `distilled` and `self_supervised` → one curve for each seed.
+        unigram_accuracy: the accuracy of always predicting the most frequent token, 0 to 1.
+        seconds: the seconds of each stage.
 
     Returns:
-        `mlm_loss`, `mlm_accuracy`, `perplexity`, each with `teacher`, `distilled` and
-        `self_supervised` (means over seeds); `seeds` with the final scores of every seed; `curves`;
-        `time_to_equal_accuracy`; `unigram_accuracy`; `seconds`.
+        `mlm_loss` (nats per masked token), `mlm_accuracy` (0 to 1) and `perplexity`, each with
+        `teacher`, `distilled` and `self_supervised` (means over seeds); `seeds` with the final
+        scores of each seed; `curves`; `time_to_equal_accuracy`; `unigram_accuracy`; `seconds`.
     """
     results: Dict[str, Any] = {"seconds": dict(seconds), "unigram_accuracy": unigram_accuracy}
     for score in ("mlm_loss", "mlm_accuracy", "perplexity"):
@@ -50,7 +50,7 @@ def summarise(
 
 
 def _time_to_equal(runs: Mapping[str, Sequence[Curve]]) -> Dict[str, Optional[float]]:
-    """Steps and seconds until the self-supervised students' last accuracy is reached."""
+    """Return the steps and seconds until the final accuracy of the self-supervised students."""
     distilled, plain = mean_curve(runs[DISTILLED]), mean_curve(runs[SELF_SUPERVISED])
     goal = plain.values["mlm_accuracy"][-1]
     reached = distilled.values["mlm_accuracy"]
@@ -80,7 +80,11 @@ def save(folder: Path, results: Mapping[str, Any], runs: Mapping[str, Sequence[C
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """The results for the screen."""
+    """Return the tables of the results for the screen.
+
+    Args:
+        results: the result of `summarise`.
+    """
     titles = {
         "teacher": "teacher",
         DISTILLED: "student by distillation",

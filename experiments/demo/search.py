@@ -1,4 +1,4 @@
-"""The demonstration's search: the teacher answers everything once, then candidates are ranked."""
+"""The search of the demonstration: recording the teacher's answers and ranking candidates."""
 
 from __future__ import annotations
 
@@ -25,9 +25,14 @@ SEARCH = "search"
 
 
 def search_settings(config: DemoConfig, train_steps: int) -> SearchConfig:
-    """The search's settings; with the students' number of steps they name all questions.
+    """Return the settings of the search.
 
-    Inference time is the polynomial, so that every machine finds the same architecture.
+    Inference time is counted in multiply-adds, so that every machine finds the same architecture.
+
+    Args:
+        config: settings of the demonstration.
+        train_steps: training steps of a candidate; to record the answers for the students too,
+            at least their number of steps.
     """
     return SearchConfig(
         epsilon=config.epsilon,
@@ -43,7 +48,7 @@ def search_settings(config: DemoConfig, train_steps: int) -> SearchConfig:
 
 
 def search_space(config: DemoConfig, text: Text) -> SearchSpace:
-    """The candidates of the demonstration."""
+    """Return the search space of the demonstration."""
     return SearchSpace(
         config.depths,
         config.heads,
@@ -55,7 +60,7 @@ def search_space(config: DemoConfig, text: Text) -> SearchSpace:
 
 
 def check_candidates(config: DemoConfig, text: Text) -> None:
-    """Refuse a space in which nothing can be found, before anything is trained.
+    """Check before any training that the search can find an architecture.
 
     Raises:
         InputError: no candidate has fewer parameters and multiply-adds than the teacher.
@@ -73,12 +78,12 @@ def check_candidates(config: DemoConfig, text: Text) -> None:
 
 
 def record_answers(teacher: GluonTeacher, config: DemoConfig, text: Text, folder: Path) -> float:
-    """The teacher's answers to all that search and students are going to ask, in `folder`.
+    """Record the teacher's answers for all batches of the search and of the students.
 
-    The first batches of the students are those of the search.
+    The search uses the first batches of the students.
 
     Returns:
-        The seconds that they took for one step of a student.
+        The seconds for the answers of one step.
     """
     steps = max(config.student_steps, config.search_steps)
     questions = SearchQuestions(search_settings(config, steps), _search_text(text))
@@ -90,7 +95,7 @@ def record_answers(teacher: GluonTeacher, config: DemoConfig, text: Text, folder
 def find_architecture(
     teacher: GluonTeacher, config: DemoConfig, text: Text, folder: Path
 ) -> SearchResult:
-    """Search with the recorded answers; results stay in `folder`/search."""
+    """Search with the recorded answers, and keep the results in the subfolder `search`."""
     plan = SearchPlan(
         search_settings(config, config.search_steps),
         search_space(config, text),
@@ -102,7 +107,7 @@ def find_architecture(
         teacher=lambda: teacher,
     )
     result = run_search(plan, SingleProcess())
-    assert result is not None, "nobody asks this search to stop"
+    assert result is not None, "this search has no stop request"
     return result
 
 

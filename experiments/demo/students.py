@@ -1,4 +1,4 @@
-"""The demonstration's students: of both kinds and several seeds, as many at a time as cores."""
+"""Training of the demonstration's students, of both kinds and several seeds, in parallel."""
 
 from __future__ import annotations
 
@@ -11,32 +11,34 @@ from bort.gluon.network.model_folder import save_model_folder
 from bort.report.learning_curves import Curve
 from bort.teacher.cache import TeacherCache
 from experiments.demo.plan import DemoConfig
+from experiments.demo.results import DISTILLED, SELF_SUPERVISED
 from experiments.demo.search import ANSWERS_FOLDER
 from experiments.demo.text import open_text
 from experiments.demo.training import architecture_for, student_settings, train_model
 from experiments.processes import advance, run_in_processes
 
-DISTILLED, SELF_SUPERVISED = "distilled", "self_supervised"
 STUDENT = "student"
 
 
 def train_students(
     config: DemoConfig, folder: Path, answer_seconds: float
 ) -> Mapping[str, List[Curve]]:
-    """Students of several seeds by distillation, and the same ones self-supervised.
+    """Train students of several seeds by distillation, and the same students self-supervised.
 
-    Each trains in a process of its own with one thread, as many at a time as there are cores: small
-    networks gain little from a second thread. The seconds of a distilled student include the time
-    that the teacher took to answer, with all cores. The first distilled student is kept as a model
-    folder.
+    Each student trains in its own process with one thread, since small networks gain little from a
+    second thread. The seconds of a distilled student include the teacher's answers, which use all
+    cores. The first distilled student is saved as a model folder.
 
     Args:
         config: sizes.
-        folder: of the demonstration: text and answers are read from it.
-        answer_seconds: what the teacher's answers for one step took.
+        folder: the folder of the demonstration, with text and recorded answers.
+        answer_seconds: the seconds of the teacher's answers for one step.
+
+    Returns:
+        `distilled` and `self_supervised` → one learning curve for each seed.
 
     Raises:
-        WorkError: when a student's process dies.
+        WorkError: the process of a student died.
     """
     jobs = [(seed, kind) for seed in range(config.seeds) for kind in (DISTILLED, SELF_SUPERVISED)]
     curves = run_in_processes(
@@ -52,14 +54,14 @@ def train_students(
 
 
 def _train(config: DemoConfig, folder: Path, seed: int, kind: str) -> Curve:
-    """One student, in a process of its own."""
+    """Train one student, in a separate process."""
     text = open_text(config, folder)
     settings = student_settings(config, seed, kind == DISTILLED)
     answers = None
     if kind == DISTILLED:
         # Hashes are not verified, since this run has just written the answers.
         answers = TeacherCache.open(folder / ANSWERS_FOLDER, verify=False)
-    assert config.student is not None, "the search or a flag has named one"
+    assert config.student is not None, "the search or --student sets it"
     architecture = architecture_for(config.student, text, config)
     data = text.with_masks(settings)
     model, curve = train_model("student", architecture, settings, data, answers, advance)

@@ -1,4 +1,4 @@
-"""From a corpus to the demonstration's text: file, vocabulary, shards."""
+"""Preparation of the demonstration's text: corpus, vocabulary and shards."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 def prepare_text(config: DemoConfig, folder: Path) -> Text:
-    """Make the corpus, its vocabulary and its shards below `folder`.
+    """Make the corpus, its vocabulary and its shards in `folder`.
 
     Raises:
-        InputError: a text file that cannot be used.
+        InputError: the text file is missing or invalid.
     """
     path = _corpus_file(config, folder)
     files = find_files((str(path),))
@@ -62,12 +62,12 @@ def prepare_text(config: DemoConfig, folder: Path) -> Text:
     create_corpus(settings, vocabulary, show)
     progress.close()
     text = open_text(config, folder)
-    log.info("%d sequences to learn from, %d to score", len(text.train), len(text.held_out))
+    log.info("%d training sequences, %d held out", len(text.train), len(text.held_out))
     return text
 
 
 def open_text(config: DemoConfig, folder: Path) -> Text:
-    """What `prepare_text` left in `folder`, in another process too."""
+    """Open the text that `prepare_text` wrote into `folder`."""
     vocabulary = load_vocabulary(folder / "vocabulary")
     train = open_examples(folder / "shards", "train", vocabulary)
     held_out = open_examples(folder / "shards", "validation", vocabulary)

@@ -1,4 +1,4 @@
-"""Training one model of the demonstration, and its teacher."""
+"""Training of the demonstration's models."""
 
 from __future__ import annotations
 
@@ -28,11 +28,17 @@ from bort.training.pretraining_config import PretrainingConfig
 from experiments.demo.plan import DemoConfig
 
 INITIALIZER_RANGE = 0.06
-"""For the narrow models here: with the 0.02 of wide ones they guess word frequencies for long."""
+"""Standard deviation of initial weights. With the usual 0.02, these narrow models stay at word
+frequencies for many steps."""
 
 
 class Selection:
-    """Some examples of a source, by number: an `ExampleSource` itself."""
+    """A subset of the examples of a source; implements `bort.text.examples.ExampleSource`.
+
+    Args:
+        source: the source.
+        numbers: the numbers of the examples, an integer array.
+    """
 
     def __init__(self, source: ExampleSource, numbers: np.ndarray) -> None:
         self._source = source
@@ -50,27 +56,27 @@ class Selection:
 
 @dataclass(frozen=True)
 class Text:
-    """The demonstration's text: training examples, held-out examples, vocabulary."""
+    """The text of the demonstration: training examples, held-out examples and vocabulary."""
 
     train: ExampleSource
     held_out: ExampleSource
     vocabulary: Vocabulary
 
     def with_masks(self, config: PretrainingConfig) -> PretrainingData:
-        """The data of a run, masked as its settings say."""
+        """Return the data of a training, with the masks of its settings."""
         masking = Masking(self.vocabulary, config.masks.policy, config.order_seed)
         return PretrainingData(self.train, self.held_out, masking)
 
 
 def evenly_chosen(source: ExampleSource, count: int) -> ExampleSource:
-    """At most `count` examples, spread over the whole source."""
+    """Return at most `count` examples, evenly spaced over the source."""
     if len(source) <= count:
         return source
     return Selection(source, np.linspace(0, len(source) - 1, count).astype(np.int64))
 
 
 def unigram_accuracy(text: Text) -> float:
-    """How often the most frequent token of the training text is right on held-out text."""
+    """Return the share of held-out tokens that are the most frequent token of the training text."""
     size = len(text.vocabulary)
     special = list(text.vocabulary.special_ids)
     train = np.zeros(size, dtype=np.int64)
@@ -85,7 +91,7 @@ def unigram_accuracy(text: Text) -> float:
 
 
 def teacher_settings(config: DemoConfig) -> PretrainingConfig:
-    """The teacher learns by itself, from masked text."""
+    """Return the settings of the teacher, which trains on the masked-token loss alone."""
     return PretrainingConfig(
         seed=config.seed,
         num_steps=config.teacher_steps,
@@ -102,9 +108,15 @@ def teacher_settings(config: DemoConfig) -> PretrainingConfig:
 
 
 def student_settings(config: DemoConfig, seed: int, distilled: bool) -> PretrainingConfig:
-    """All students see the same examples under the same masks; the seed draws weights and dropout.
+    """Return the settings of a student.
 
-    By distillation with the paper's weights; self-supervised with the masked-token loss alone.
+    All students see the same examples with the same masks.
+
+    Args:
+        config: settings of the demonstration.
+        seed: seed of initial weights and dropout.
+        distilled: train by distillation with the paper's loss weights; otherwise self-supervised,
+            with the masked-token loss alone.
     """
     return PretrainingConfig(
         seed=config.seed + 1 + seed,
@@ -123,7 +135,7 @@ def student_settings(config: DemoConfig, seed: int, distilled: bool) -> Pretrain
 
 
 def architecture_for(name: str, text: Text, config: DemoConfig) -> Architecture:
-    """A named architecture with the demonstration's vocabulary and length."""
+    """Return a named architecture with the demonstration's vocabulary size and length."""
     return get_architecture(name).replace(
         vocabulary_size=len(text.vocabulary), maximum_length=config.max_seq_length
     )
@@ -137,9 +149,18 @@ def train_model(
     teacher: Optional[TeacherAnswers] = None,
     on_step_done: Optional[Callable[[], None]] = None,
 ) -> Tuple[BortModel, Curve]:
-    """Train one model; the curve holds its held-out scores and the seconds spent on training.
+    """Train one model.
 
-    With `on_step_done` every step is told to it, and no progress is shown here.
+    Args:
+        title: the title of the progress bar.
+        architecture: the architecture of the model.
+        settings: the settings of the training.
+        data: training and held-out examples.
+        teacher: answers of the teacher, for distillation.
+        on_step_done: called after each step; if given, no progress bar is shown.
+
+    Returns:
+        The model, and its held-out scores against steps and training seconds.
     """
     mx.random.seed(settings.seed)
     model = BortModel(architecture, dropout=settings.dropout)
@@ -172,7 +193,7 @@ def train_model(
 
 
 def train_teacher(config: DemoConfig, text: Text, folder: Path) -> Tuple[GluonTeacher, Curve]:
-    """Train the teacher and keep it as a model folder."""
+    """Train the teacher and save it as a model folder."""
     settings = teacher_settings(config)
     architecture = architecture_for(config.teacher, text, config)
     data = text.with_masks(settings)
