@@ -1,4 +1,4 @@
-"""Everything that runs on MXNet: networks, training, Horovod. Nothing else imports them."""
+"""Everything that runs on MXNet: networks, training and search. Other code imports no MXNet."""
 
 from bort.process.threads import set_thread_count
 

@@ -1,7 +1,7 @@
-"""Ranks on Horovod, and the device of each: the only file that knows Horovod.
+"""Ranks on Horovod and the device of each rank; no other module imports Horovod.
 
-Gradients travel in one flat buffer, by one call a step: fused reductions of many arrays add in an
-order that changes from run to run from three ranks on.
+Gradients are reduced as one flat buffer with one call per step. Horovod's fused reductions of many
+arrays add in an order that changes from run to run with three or more ranks.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from bort.ranks import Communicator, SingleProcess, launched_ranks
 class HorovodProcess:
     """Processes started by `horovodrun`; implements `bort.ranks.Communicator`.
 
-    MXNet's arrays are exchanged in place, NumPy's through a copy.
+    MXNet arrays are exchanged in place, NumPy arrays through a copy.
 
     Raises:
-        InputError: when Horovod with MXNet is not installed.
+        InputError: Horovod with MXNet is not installed.
     """
 
     def __init__(self) -> None:
         try:
             import horovod.mxnet as horovod
-        except Exception as error:  # a build without MXNet raises more than ImportError
+        except Exception as error:  # a build without MXNet raises other errors too
             raise InputError(
                 "horovod with MXNet cannot be imported "
-                f"({type(error).__name__}: {error}); scripts/setup_environment.sh builds it, "
-                "after MXNet; a command that is started alone, on one rank, does not need it"
+                f"({type(error).__name__}: {error}); scripts/setup_environment.sh builds it "
+                "after MXNet; a command on a single rank does not need it"
             ) from error
         horovod.init()
         self._horovod: Any = horovod
@@ -56,7 +56,7 @@ class HorovodProcess:
         )
 
     def _exchange(self, exchange: Callable[[mx.nd.NDArray, str], Any], buffer: Any) -> None:
-        """Call `exchange` with `buffer` as an array of MXNet and a name, and wait for its end."""
+        """Call `exchange` with `buffer` as an MXNet array and a name, and wait for the result."""
         if self.size == 1:
             return
         is_numpy = isinstance(buffer, np.ndarray)
@@ -68,12 +68,16 @@ class HorovodProcess:
 
 
 def find_communicator() -> Communicator:
-    """The Horovod ranks when a launcher has started this process, else this process alone."""
+    """Return the Horovod ranks if a launcher started this process, else a `SingleProcess`."""
     return SingleProcess() if launched_ranks() is None else HorovodProcess()
 
 
 def choose_context(communicator: Communicator, cpu_only: bool) -> mx.Context:
-    """The GPU of this local rank, or the CPU when there is none or `cpu_only` is set."""
+    """Return the GPU of this local rank, or the CPU if there is no GPU or `cpu_only` is set.
+
+    Raises:
+        InputError: the machine has GPUs, but fewer than local ranks.
+    """
     if cpu_only:
         return mx.cpu()
     gpus = mx.context.num_gpus()

@@ -1,4 +1,4 @@
-"""MXNet behind the engines' protocol."""
+"""MXNet as an inference engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERSION: str = mx.__version__
 
 
 def set_openmp_threads(count: int) -> None:
-    """Let MXNet compute with `count` threads from now on, in the whole process."""
+    """Set the number of threads that MXNet computes with, for the whole process."""
     mx.base.check_call(mx.base._LIB.MXSetNumOMPThreads(ctypes.c_int(count)))
 
 
@@ -31,10 +31,9 @@ class GluonEngine:
     """Implements `bort.engines.protocol.Engine` with MXNet, in float32.
 
     Args:
-        network: the arrays.
-        threads: that compute; None leaves what MXNet was imported with. It is one number for the
-            process.
-        gpu: number of the GPU that computes; the CPU if None.
+        network: description and weights.
+        threads: number of threads, which is set for the whole process; None leaves it unchanged.
+        gpu: index of the GPU; None runs on the CPU.
     """
 
     def __init__(

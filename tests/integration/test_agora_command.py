@@ -48,8 +48,8 @@ def whole(tmp_path_factory) -> Path:
     assert len(predictions.read_text().splitlines()) > 1
     table = [line for line in done.stderr.splitlines() if line.split()[:1] == ["iter"]]
     assert len(table) == 1
-    assert "report score (of a split it has never seen): " in done.stderr
-    assert "dev score (Agora has looked at this set): " in done.stderr
+    assert "report score (of a split that Agora did not use): " in done.stderr
+    assert "dev score (of the split that selected the model): " in done.stderr
     return folder
 
 

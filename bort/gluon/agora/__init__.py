@@ -1,1 +1,1 @@
-"""Agora on MXNet: trains Timaeus, asks Socrates, makes new examples."""
+"""Agora on MXNet: training of Timaeus, labels of Socrates, proposals for new examples."""

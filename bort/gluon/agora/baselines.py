@@ -1,4 +1,4 @@
-"""What Agora is compared with: the same small model fine-tuned as usual, with as many trainings."""
+"""Baselines for Agora: the best of many ordinary trainings of the same small model."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from bort.gluon.finetuning.starting_point import StartingPoint
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to train, and how its best model scores.
+    """The scores and the cost of one way to train.
 
     Attributes:
-        dev_score: of the best training, which was chosen by it.
-        report_score: of that model on the report split, opened for it alone.
-        trainings: how many there were to choose from.
-        points: examples each was trained on.
-        seconds: all of it, trainings of an earlier, killed run left out.
+        dev_score: dev score of the best training, which it was selected by.
+        report_score: score of that model on the report split.
+        trainings: number of trainings to select from.
+        points: number of examples that each was trained on.
+        seconds: duration of the call; it excludes trainings of an earlier, interrupted call.
     """
 
     dev_score: float
@@ -52,26 +52,26 @@ def best_of(
     stop_requested: Callable[[], bool] = lambda: False,
     on_trained: Callable[[Training, float], None] = lambda training, score: None,
 ) -> Optional[Contender]:
-    """Train with every set on the same points, and judge the best by dev score on the report split.
+    """Train with every set on the same points, and score the best by dev score on the report split.
 
-    Every finished training is kept in `folder`, and a second call repeats none.
+    Finished trainings are stored in `folder`, and a second call does not repeat them.
 
     Args:
-        task: data; its report split must still be closed.
-        start: where the encoder's weights come from.
-        timaeus: what all trainings share.
-        sets: one training each.
-        points: to train on.
-        folder: keeps trainings and the best model.
+        task: data sets; the report split must be sealed.
+        start: source of the encoder's weights.
+        timaeus: settings that all trainings share.
+        sets: hyperparameter sets, one for each training.
+        points: training points.
+        folder: folder of the trainings and the best model.
         context: CPU or GPU.
-        stop_requested: asked before each training.
-        on_trained: told of each finished training with its dev score.
+        stop_requested: called before each training; True stops the call.
+        on_trained: called after each training with its dev score.
 
     Returns:
-        How the best one does; None when stopped.
+        The scores of the best training; None when stopped.
 
     Raises:
-        InputError: points of the report split among those to train on.
+        InputError: a training point is in the report split.
     """
     began = time.perf_counter()
     task.report.refuse_leaks(points, "training data")
@@ -98,6 +98,12 @@ def best_of(
 def labelled_by(
     socrates: SocratesLabeller, points: Sequence[Point], labels: str = "soft"
 ) -> List[Point]:
-    """The same examples with Socrates' labels in place of the gold ones: plain distillation."""
+    """Return the same examples with labels of Socrates instead of gold labels (distillation).
+
+    Args:
+        socrates: labels the examples.
+        points: points whose gold labels are replaced.
+        labels: `soft` or `hard`.
+    """
     examples = [point.example for point in points]
     return points_from(examples, socrates.label(examples), labels)

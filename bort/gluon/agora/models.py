@@ -1,4 +1,4 @@
-"""Socrates and the masked language model on MXNet, as Agora asks them."""
+"""Socrates and the proposer of substitutions on MXNet."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _ONE_WORD = re.compile(r"\w+|[^\w\s]")
 
 
 class GluonSocrates:
-    """Implements `bort.agora.SocratesLabeller` with any fine-tuned folder.
+    """Socrates from a fine-tuned model folder; implements `bort.agora.SocratesLabeller`.
 
     Args:
-        folder: that fine-tuning has left.
+        folder: model folder of a fine-tuning run.
         record: the task.
-        form: makes inputs of examples.
-        context: the device.
-        batch_size: inputs at a time; it can change the last bits of a probability.
-        load: open the model now; otherwise when it is first asked, which ranks that only read
-            answers never do.
+        form: converts examples to inputs.
+        context: the device; the CPU by default.
+        batch_size: inputs per batch; it can change the last bits of a probability.
+        load: whether to load the model now instead of on first use. Ranks that only read cached
+            answers never load it.
 
     Raises:
-        InputError: no fine-tuned folder, or one of another task.
+        InputError: the folder holds no fine-tuned model, or one of another task.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class GluonSocrates:
         self.fingerprint = content_key(read_json(Path(folder) / MODEL_DESCRIPTION_FILE))
 
     def label(self, examples: Sequence[Example]) -> List[Answer]:
-        """The most probable class with all probabilities, or the value of a regression."""
+        """Return the class and probabilities of each example, or the value of a regression."""
         if self._classifier is None:
             self._classifier = self._open()
         classifier = self._classifier
@@ -83,20 +83,23 @@ class GluonSocrates:
 
 
 class MaskedWords:
-    """Implements `bort.agora.Proposer` with a masked language model.
+    """A proposer of substitutions by a masked language model; implements `bort.agora.Proposer`.
 
-    All places are masked together, one `<mask>` for a word. A word's place takes words of one
-    token, a punctuation mark's place other marks; what stands in front of them (a space or nothing)
-    stays. The answer has no chance in it: τ draws, by its own generator.
+    All places are masked at once, with one `<mask>` per word. A word is replaced by words of one
+    token and a punctuation mark by other marks; a leading space is kept. Proposals are
+    deterministic: τ draws among them with its own generator.
 
-    Differs from the paper, which does not say how many proposals are taken: `count` of them.
+    Differs from the paper, which does not state the number of proposals: here it is `count`.
 
     Args:
         model: a masked language model.
-        vocabulary: its own.
-        form: makes inputs of examples.
+        vocabulary: vocabulary of the model.
+        form: converts examples to inputs.
         max_length: longest input in tokens.
-        count: most probable words for each place.
+        count: number of proposals for each place, at least 1.
+
+    Raises:
+        InputError: the vocabulary is not of the size of the model's.
     """
 
     def __init__(
@@ -109,7 +112,7 @@ class MaskedWords:
     ) -> None:
         if model.vocabulary_size != len(vocabulary):
             raise InputError(
-                f"the proposer knows {model.vocabulary_size} words, its vocabulary has "
+                f"the proposer has {model.vocabulary_size} tokens, its vocabulary has "
                 f"{len(vocabulary)}"
             )
         self._model = model
@@ -120,39 +123,39 @@ class MaskedWords:
         self._words, self._fitting = _word_table(vocabulary)
 
     def propose(self, example: Example, places: Sequence[Place]) -> List[List[Tuple[Token, float]]]:
-        """The model's most probable words at each place, with their probabilities.
+        """Return the most probable words at each place, with their probabilities.
 
-        A `<mask>` is never truncated away. Where an input has no room for so many, every second
-        place has proposals, or every fourth and so on.
+        A `<mask>` is never truncated. If an input has no room for all of them, only every second
+        place gets proposals, or every fourth and so on; the other places get an empty list.
         """
-        asked = list(places)
-        while asked:
-            one, numbers = self._form.masked(example, asked)
+        masked = list(places)
+        while masked:
+            one, numbers = self._form.masked(example, masked)
             try:
                 ids = tokenise([one], self._vocabulary, self._max_length)[0]
                 break
             except TooLittleRoom:
-                asked = asked[1::2]
-        if not asked:
+                masked = masked[1::2]
+        if not masked:
             return [[] for _ in places]
         masks = np.flatnonzero(ids == self._vocabulary.mask_id)
         logits = self._answer(ids, masks[numbers])
         found = {
             (n, p): self._choose(logits[row], str(example.segments[n][p]))
-            for row, (n, p) in enumerate(asked)
+            for row, (n, p) in enumerate(masked)
         }
         return [found.get((n, p), []) for n, p in places]
 
     def _answer(self, ids: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """Logits float64 (places, V); rounded-up shapes let compiled graphs be used again."""
+        """Return logits, float64 (places, V); rounded-up shapes reuse compiled graphs."""
         padded, lengths = pad_rows([ids], rounded_up(len(ids)), self._vocabulary.pad_id)
-        asked, _ = pad_rows([positions], rounded_up(len(positions), 4), 0)
+        padded_positions, _ = pad_rows([positions], rounded_up(len(positions), 4), 0)
         batch = MaskedBatch(
             padded,
             lengths,
-            asked,
-            labels=np.zeros_like(asked),
-            weights=np.zeros(asked.shape, dtype=np.float32),
+            padded_positions,
+            labels=np.zeros_like(padded_positions),
+            weights=np.zeros(padded_positions.shape, dtype=np.float32),
             example_ids=np.zeros(1, dtype=np.int64),
             epoch=EVALUATION_EPOCH,
         )
@@ -174,9 +177,9 @@ class MaskedWords:
 def _word_table(
     vocabulary: Vocabulary,
 ) -> Tuple[Dict[int, str], Dict[Tuple[bool, bool], np.ndarray]]:
-    """Ids that are one word or mark; and those that fit, by (begins a word, is a mark).
+    """Return the words by id, and the ids by (starts a word, is a punctuation mark).
 
-    A word without a space in front, such as the "t" of "don't", continues what stands before it.
+    A word without a leading space, such as the "t" of "don't", continues the preceding text.
     """
     words: Dict[int, str] = {}
     fitting: Dict[Tuple[bool, bool], List[int]] = {
@@ -199,10 +202,10 @@ def _is_mark(word: str) -> bool:
 
 
 def options_of(folder: Path) -> TaskOptions:
-    """How a fine-tuned folder's task was formulated, read without its weights.
+    """Return the task options of a fine-tuned model folder, without reading its weights.
 
     Raises:
-        InputError: the folder does not say.
+        InputError: the folder does not record its task.
     """
     task = read_description(folder).task
     source = Path(folder) / MODEL_DESCRIPTION_FILE

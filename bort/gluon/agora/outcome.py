@@ -1,4 +1,4 @@
-"""What a run of Agora leaves when it is over: the best model, judged, and how it came about."""
+"""The results of an Agora run: the best model, its scores, points and figure."""
 
 from __future__ import annotations
 
@@ -30,10 +30,16 @@ log = logging.getLogger(__name__)
 def finish(
     plan: AgoraPlan, result: AgoraResult, trainer: GluonTimaeus, context: mx.Context
 ) -> Dict[str, Any]:
-    """Write everything that a run leaves; rank 0 alone.
+    """Write the results of a run; only rank 0 calls this.
+
+    Args:
+        plan: the run.
+        result: result of the loop.
+        trainer: has the model folder of the best training.
+        context: CPU or GPU.
 
     Returns:
-        What the command prints.
+        The values that the command prints.
     """
     task, folder = plan.task, plan.folder
     _publish(trainer.folder_of(result.best.handle), folder / MODEL, plan)
@@ -45,10 +51,10 @@ def finish(
     write_points(folder / POINTS_FILE, [p for p in result.points if p.from_socrates])
     title = f"{task.data.record.name}: dev {result.best.dev_score:.4f}, report {report_mean:.4f}"
     draw_agora(folder / FIGURE_FILE, result.iterations, report_mean, title)
-    log.info("dev score (Agora has looked at this set): %.4f", result.best.dev_score)
+    log.info("dev score (of the split that selected the model): %.4f", result.best.dev_score)
     unseen = plan.is_report_kept_from_socrates
-    doubt = "" if unseen else "; but Socrates may have"
-    log.info("report score (of a split it has never seen%s): %.4f", doubt, report_mean)
+    doubt = "" if unseen else ", but Socrates may have been trained on it"
+    log.info("report score (of a split that Agora did not use%s): %.4f", doubt, report_mean)
     summary = {
         "model": str(folder / MODEL),
         "dev": {"mean": result.best.dev_score, "metrics": dict(dev_scores)},
@@ -82,10 +88,16 @@ def finish(
 def score_report(
     task: AgoraTask, model: Path, batch_size: int, context: mx.Context
 ) -> Dict[str, float]:
-    """The task's metrics on the report split, which is opened here and nowhere else.
+    """Return the metrics of a model on the report split, which only this function opens.
+
+    Args:
+        task: the task, whose best model is fixed.
+        model: model folder.
+        batch_size: inputs per batch.
+        context: CPU or GPU.
 
     Raises:
-        WorkError: before the winner is fixed.
+        WorkError: the best model is not fixed yet.
     """
     report = task.open_report()
     classifier = TaskClassifier.load(model, context)
@@ -94,7 +106,7 @@ def score_report(
 
 
 def _publish(source: Path, target: Path, plan: AgoraPlan) -> None:
-    """The best model as an ordinary fine-tuned folder, whole or not there at all."""
+    """Write the best model as a fine-tuned model folder, atomically."""
     with new_folder(target, replace=True, clean=True) as making:
         shutil.copytree(source, making, copy_function=_link_or_copy, dirs_exist_ok=True)
         plan.task.data.vocabulary.save(making / "vocabulary")
@@ -102,7 +114,7 @@ def _publish(source: Path, target: Path, plan: AgoraPlan) -> None:
 
 def _link_or_copy(source: str, target: str) -> str:
     try:
-        os.link(source, target)  # files here are replaced, never written into
+        os.link(source, target)  # a link is safe: these files are replaced, never modified
     except OSError:
         shutil.copyfile(source, target)
     return target

@@ -1,4 +1,4 @@
-"""What a run of Agora is made of, and the names of the files in its folder."""
+"""The plan of an Agora run, and the names of the files in its folder."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ CHS_FILE, POINTS_FILE, FIGURE_FILE = "chs.json", "points.jsonl", "agora.png"
 
 @dataclasses.dataclass(frozen=True)
 class AgoraPlan:
-    """What is run, once everything is read.
+    """The settings, data and models of an Agora run.
 
     Attributes:
         config: settings of the loop.
-        timaeus: what all trainings share.
-        sets: Θ.
-        task: data, with its report split sealed.
-        start: where Timaeus' weights come from.
-        socrates: folder of the labeller.
-        proposer: folder of a masked language model; None takes Timaeus' own start.
-        folder: of the run.
-        more_points: labelled by Socrates in a former run.
-        test: test sets, which the best model answers when all is over.
+        timaeus: settings that all trainings share.
+        sets: hyperparameter sets, Θ.
+        task: data sets, with a sealed report split.
+        start: source of Timaeus' weights.
+        socrates: model folder of Socrates, the labeller.
+        proposer: folder of a masked language model; None uses the start of Timaeus.
+        folder: folder of the run.
+        more_points: points that Socrates labelled in an earlier run.
+        test: test sets, which the best model predicts at the end.
     """
 
     config: AgoraConfig
@@ -55,10 +55,10 @@ class AgoraPlan:
 
     @property
     def is_report_kept_from_socrates(self) -> bool:
-        """Whether Socrates cannot have learnt the report split.
+        """Whether Socrates was certainly not trained on the report split.
 
-        A split of its own file is no part of the training file; whether one that was carved from it
-        was kept out of Socrates' training data too, his folder says.
+        A report split from a separate file is not part of the training data. For a split taken from
+        the training file, the model folder of Socrates records which split it was trained without.
         """
         if not self.task.is_carved:
             return True
@@ -66,7 +66,7 @@ class AgoraPlan:
         return learnt is not None and learnt.held_out == self.task.report_key
 
     def settings(self, socrates: GluonSocrates, context: mx.Context) -> Dict[str, Any]:
-        """All that can change results."""
+        """Return all settings that can change results, as JSON values."""
         task = self.task
         fingerprints = {
             "training data": points_key(task.training),
@@ -91,7 +91,7 @@ class AgoraPlan:
 
     @staticmethod
     def defaults() -> Dict[str, Any]:
-        """The defaults of `settings`, which a run had that is older than a setting."""
+        """Return the defaults of `settings`, which apply to runs older than a setting."""
         return {
             "settings": AgoraConfig.defaults(),
             "timaeus": TimaeusConfig.defaults(),
@@ -105,5 +105,5 @@ def _fingerprint(source: Optional[str]) -> Optional[str]:
         return None
     path = Path(source)
     if not path.exists():
-        raise InputError(f"{source}: is not there")
+        raise InputError(f"{source}: no such file or folder")
     return sha256_of_file(path / MODEL_DESCRIPTION_FILE if path.is_dir() else path)

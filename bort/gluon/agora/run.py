@@ -1,4 +1,4 @@
-"""A run of Agora from beginning to end, in one folder, on one rank or several."""
+"""Runs of Agora in a folder, on one or several ranks."""
 
 from __future__ import annotations
 
@@ -42,25 +42,36 @@ def run_agora_in_folder(
     stop_requested: Callable[[], bool] = lambda: False,
     on_trained: Callable[[Training, float], None] = lambda training, score: None,
 ) -> Dict[str, Any]:
-    """Run Agora and leave in `plan.folder` the best model, its scores and all that led to it.
+    """Run Agora, and write the best model and all results to `plan.folder`.
 
-    `model/` is the best model as an ordinary fine-tuned folder, `chs.json` the convergent set,
-    `points.jsonl` what Socrates labelled, `iterations.json` the table, `agora.png` the figure,
-    `result.json` what is returned. Trainings are dealt out to the ranks; each is durable when it is
-    finished, so that a run that was stopped or killed continues with `resume`, repeats none of them
-    and ends the same.
+    The folder holds the best model `model/` as a fine-tuned model folder, the convergent
+    hyperparameter set `chs.json`, the points that Socrates labelled `points.jsonl`, the table of
+    iterations `iterations.json`, the figure `agora.png` and the summary `result.json`.
+
+    The ranks share the trainings, and every finished training is stored. A run that was stopped or
+    killed continues with `resume`: it repeats no finished training and has the same result.
+
+    Args:
+        plan: settings, data and models.
+        communicator: the ranks.
+        resume: continue the run in the folder.
+        cpu_only: run on the CPU even if there is a GPU.
+        stop_requested: called before every training; True stops the run.
+        on_trained: called after each training of this rank with its dev score.
 
     Returns:
-        What the command prints, with `stopped` when it was stopped before the end; and
-        `test_predictions`: for every test set index → value, for the caller to write.
+        The values that the command prints. `stopped` is whether the run was stopped before its end.
+        A finished run adds `test_predictions` if there are test sets: for each, a mapping from
+        index to prediction, which the caller writes.
 
     Raises:
-        InputError: a folder with another run, models or data that do not fit, a weak Socrates.
-        WorkError: a training that ran into numbers that are not finite, a full disk.
+        InputError: the folder holds another run, models or data do not fit together, or Socrates
+            is too weak.
+        WorkError: a loss is not finite, or the disk is full.
     """
     task, folder, chief = plan.task, plan.folder, communicator.rank == 0
     context = choose_context(communicator, cpu_only)
-    # Before anything is written: what does not fit leaves nothing.
+    # These checks come before anything is written, so a refused run leaves no files.
     socrates = GluonSocrates(
         plan.socrates,
         task.data.record,
@@ -71,7 +82,9 @@ def run_agora_in_folder(
     )
     tau = _tau(plan, context)
     if plan.config.labels == "soft" and task.data.record.is_regression:
-        raise InputError(f"labels is 'soft', which {task.data.record.name} does not have: hard")
+        raise InputError(
+            f"labels is 'soft', allowed for the regression {task.data.record.name} is 'hard'"
+        )
 
     def begin() -> None:
         answers = {} if resume else _check(plan, socrates, context)
@@ -85,7 +98,7 @@ def run_agora_in_folder(
 
     on_rank_0(communicator, begin)
 
-    def tell(training: Training, score: float) -> None:
+    def report_training(training: Training, score: float) -> None:
         on_trained(training, score)
         if chief:
             share = "" if training.budget == 1 else f" ({training.budget:.2f} of the epochs)"
@@ -98,7 +111,7 @@ def run_agora_in_folder(
         folder,
         context,
         keep_all=plan.config.warm_start,
-        on_trained=tell,
+        on_trained=report_training,
     )
     trainings = AgoraTrainings(
         trainer,
@@ -131,18 +144,18 @@ def run_agora_in_folder(
 
 
 def _check(plan: AgoraPlan, socrates: GluonSocrates, context: mx.Context) -> Dict[str, Answered]:
-    """What can be known to fail before anything is written; Socrates' answers of the dev set."""
+    """Check model and data, and return Socrates' answers for the dev set; writes nothing."""
     task = plan.task
     GluonTimaeus(task, plan.start, plan.timaeus, plan.folder, context).check(plan.sets[0])
     task.report.refuse_leaks(plan.more_points, "points of a former run")
-    asked = CachedSocrates(socrates)
-    told = asked.label([point.example for point in task.dev])
-    check_socrates(told, task.dev, allow_weak=plan.config.allow_weak_socrates)
-    return asked.answers
+    labeller = CachedSocrates(socrates)
+    answers = labeller.label([point.example for point in task.dev])
+    check_socrates(answers, task.dev, allow_weak=plan.config.allow_weak_socrates)
+    return labeller.answers
 
 
 class _LiveTable:
-    """Shows each iteration and keeps it; deletes the models that nobody asks for any more."""
+    """The table of iterations: logs and saves each row, and deletes models that are not needed."""
 
     def __init__(
         self, folder: Path, trainer: GluonTimaeus, trainings: AgoraTrainings, enabled: bool
@@ -155,11 +168,11 @@ class _LiveTable:
         self._rows: List[Dict[str, Any]] = []
 
     def add(self, report: IterationReport) -> None:
-        """Called by the loop on every rank; only rank 0 acts.
+        """Add the row of an iteration; the loop calls this on every rank, and rank 0 acts.
 
-        The others cannot begin the next trainings before rank 0 takes part in dealing them out.
+        The other ranks cannot start the next trainings before rank 0 takes part in sharing them.
         """
-        asked, self._trainings.asked = self._trainings.asked, {}
+        requested, self._trainings.requested = self._trainings.requested, {}
         if not self._enabled:
             return
         if not self._rows:
@@ -167,12 +180,12 @@ class _LiveTable:
         log.info("%s", row(report))
         self._rows.append(as_dict(report))
         write_json(self._folder / ITERATIONS_FILE, self._rows)
-        # Models of iterations that a resumed run has not reached again yet are left alone; and
-        # those just asked for, which the next iteration asks for again if nothing joins.
+        # Keep the models of iterations that a resumed run has not reached yet, and those just
+        # requested: the next iteration requests them again if it adds no points.
         for handle in self._seen:
-            if handle not in report.needed_handles and handle not in asked:
+            if handle not in report.needed_handles and handle not in requested:
                 shutil.rmtree(self._trainer.folder_of(handle), ignore_errors=True)
-        self._seen = {h: None for h in (*self._seen, *asked) if self._exists(h)}
+        self._seen = {h: None for h in (*self._seen, *requested) if self._exists(h)}
 
     def _exists(self, handle: str) -> bool:
         return self._trainer.folder_of(handle).is_dir()
@@ -201,7 +214,7 @@ def _proposer(plan: AgoraPlan, context: mx.Context) -> MaskedWords:
     else:
         source = plan.start.pretrained
         if source is None:
-            raise InputError("taus holds 'substitution', which needs a pre-trained model")
+            raise InputError("taus includes 'substitution', which needs a pre-trained model")
         if Path(source).is_dir():
             model = load_teacher(source, context=context)
         else:
@@ -212,7 +225,7 @@ def _proposer(plan: AgoraPlan, context: mx.Context) -> MaskedWords:
 def _announce(plan: AgoraPlan) -> None:
     task = plan.task
     log.info(
-        "%s: %d training points, %d dev points, %d items kept apart for the report",
+        "%s: %d training points, %d dev points, %d items in the report split",
         task.data.record.name,
         len(task.training) + len(plan.more_points),
         len(task.dev),
@@ -220,9 +233,9 @@ def _announce(plan: AgoraPlan) -> None:
     )
     if not plan.is_report_kept_from_socrates:
         log.info(
-            "Socrates may have learnt the report split's labels and pass them on; fine-tune it "
-            "with --report_share (and --report_seed) as here to keep them from it"
+            "Socrates may have been trained on the report split; fine-tune it with the "
+            "--report_share (and --report_seed) of this run to leave the split out"
         )
     log.info("hyperparameter sets: %d", len(plan.sets))
     if plan.config.is_economical:
-        log.info("economical mode, which is not the paper's")
+        log.info("economical mode (not in the paper)")

@@ -1,4 +1,4 @@
-"""A Timaeus and a Socrates made on the spot, to try Agora out on a machine that has neither."""
+"""Small sample models of Timaeus and Socrates, to try Agora without trained models."""
 
 from __future__ import annotations
 
@@ -26,19 +26,27 @@ log = logging.getLogger(__name__)
 def make_sample_models(
     folder: Path, data: TaskData, architecture: str, max_len: int, communicator: Communicator
 ) -> Tuple[Path, Path]:
-    """Folders of a small model of random weights, and of one fine-tuned from it on the task.
+    """Make a small random model, Timaeus, and a model fine-tuned from it on the task, Socrates.
 
-    Rank 0 makes what is not there yet, always the same; the others wait.
+    Rank 0 makes the models that do not exist yet; the other ranks wait. Every call makes the same
+    models.
+
+    Args:
+        folder: folder of both model folders.
+        data: the task.
+        architecture: architecture of the models, see `get_architecture`.
+        max_len: longest input in tokens.
+        communicator: the ranks.
 
     Returns:
-        Timaeus' folder and Socrates' folder.
+        The folders of Timaeus and Socrates.
     """
-    # Another report split, another Socrates: it must not have learnt this one.
+    # Each report split has its own Socrates, which is not trained on that split.
     name = "socrates" if data.held_out is None else f"socrates-{data.held_out[:12]}"
     timaeus, socrates = folder / "timaeus", folder / name
 
     def make() -> None:
-        log.info("a small Timaeus of random weights and a Socrates are made in %s", folder)
+        log.info("making a small Timaeus with random weights and a Socrates in %s", folder)
         if not timaeus.exists():
             mx.random.seed(0)
             model = BortModel(
@@ -60,16 +68,16 @@ def make_sample_models(
 def make_socrates(
     folder: Path, data: TaskData, pretrained: Path, config: FinetuningConfig
 ) -> Dict[str, Any]:
-    """Fine-tune a model on a task as `folder`, which is there afterwards as a whole or not at all.
+    """Fine-tune a model on a task, and write the model folder `folder` atomically.
 
     Args:
-        folder: a new one.
+        folder: the model folder, which must not exist.
         data: the task.
         pretrained: folder of the model to start from.
-        config: of the fine-tuning.
+        config: settings of the fine-tuning.
 
     Returns:
-        What `run_finetuning` returns.
+        The summary of `run_finetuning`.
     """
     start = StartingPoint(str(pretrained), "")
     with temporary_folder(folder, clean=True) as making:

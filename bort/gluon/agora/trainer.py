@@ -1,4 +1,4 @@
-"""Timaeus on MXNet: fine-tunes the small model on points, and keeps what may be asked for again."""
+"""Timaeus on MXNet: trainings of the small model on points, and their saved models."""
 
 from __future__ import annotations
 
@@ -40,20 +40,21 @@ MODELS = "models"
 
 
 class GluonTimaeus:
-    """Implements `bort.agora.TimaeusTrainer`.
+    """The trainer of Timaeus on MXNet; implements `bort.agora.TimaeusTrainer`.
 
-    A training runs on this process alone, on one device; ranks share trainings, not batches. Its
-    best epoch by dev score is kept as `<folder>/models/<key>`. Of trainings on the same points only
-    the best models so far stay on disk, since only the best of an iteration is asked for again.
+    Each training runs in this process on one device; ranks share trainings, not batches. The model
+    of the best epoch by dev score is saved as `<folder>/models/<key>`. Of all trainings on the same
+    points, only the best models stay on disk, because only the best one of an iteration is used
+    later.
 
     Args:
-        task: data, and how points become inputs.
-        start: where the encoder's weights come from.
-        config: what all trainings share.
-        folder: of the run.
+        task: data sets, and the conversion of points to inputs.
+        start: source of the encoder's weights.
+        config: settings that all trainings share.
+        folder: folder of the run.
         context: CPU or GPU.
-        keep_all: leave also models that another has beaten, as a warm start may need.
-        on_trained: told of each finished training.
+        keep_all: whether to keep the other models too, which a warm start may need.
+        on_trained: called after each training with its dev score.
     """
 
     def __init__(
@@ -77,10 +78,10 @@ class GluonTimaeus:
         self._kept: Dict[Tuple[str, Optional[str]], List[Tuple[float, float, str]]] = {}
 
     def check(self, theta: HyperparameterSet) -> None:
-        """Make sure that the models and the data fit each other, without training.
+        """Check that the model and the data fit together, without training.
 
         Raises:
-            InputError: as `train`.
+            InputError: see `train`.
         """
         task, data = self._task, self._task.data
         config = self._config.finetuning(theta, len(task.training))
@@ -95,11 +96,14 @@ class GluonTimaeus:
         )
 
     def train(self, training: Training) -> TrainedTimaeus:
-        """Fine-tune with θ on the points of a training.
+        """Fine-tune with the hyperparameters and points of a training.
+
+        Returns:
+            Key, dev score and dev predictions of the best epoch.
 
         Raises:
-            InputError: too few points for a batch, a model that does not fit.
-            WorkError: a loss that is not finite, a full disk.
+            InputError: there are too few points for a batch, or the model does not fit.
+            WorkError: the loss is not finite, or the disk is full.
         """
         task, data = self._task, self._task.data
         config = self._config.finetuning(training.theta, len(training.points), training.budget)
@@ -131,11 +135,11 @@ class GluonTimaeus:
         return TrainedTimaeus(training.key, best.score.mean, best.predictions)
 
     def folder_of(self, handle: str) -> Path:
-        """The model folder of a handle."""
+        """Return the model folder of a handle."""
         return self._folder / handle
 
     def keep_only(self, handles: Sequence[str]) -> None:
-        """Delete all models but these."""
+        """Delete all models except those of `handles`."""
         for path in sorted(self._folder.glob("*")):
             if path.name not in handles:
                 shutil.rmtree(path, ignore_errors=True)
@@ -149,10 +153,10 @@ class GluonTimaeus:
         return SoftLabelled(features, soft, classes, self._config.temperature)
 
     def _take_over(self, network: BortClassifier, handle: str) -> None:
-        """Weights of another training, the classifier's too."""
+        """Copy the weights of another training, with its classifier head."""
         folder = self.folder_of(handle)
         if not folder.is_dir():
-            raise WorkError(f"{folder}: the model that a training starts from is not there")
+            raise WorkError(f"{folder}: the model that a training starts from is missing")
         other, _ = load_model_folder(folder, self._context, grad_req="null")
         set_parameters(network, collect_arrays(other), str(folder), self._context)
 
@@ -167,26 +171,26 @@ class GluonTimaeus:
 
 
 class AgoraTrainings(Trainings):
-    """Trainings that remember which models the loop has asked for.
+    """Trainings that record which models the loop has requested.
 
     Attributes:
-        asked: handles of all trainings since `forget`.
+        requested: handles of all requested trainings since the caller last replaced it, as keys.
     """
 
     def __init__(
         self, trainer: GluonTimaeus, store: Optional[FinishedTrainings] = None, **options: Any
     ) -> None:
         super().__init__(trainer, store, **options)
-        self.asked: Dict[str, None] = {}
+        self.requested: Dict[str, None] = {}
 
     def run(self, trainings: Sequence[Training]) -> Optional[List[TrainedTimaeus]]:
         """See `Trainings.run`."""
-        self.asked.update((training.key, None) for training in trainings)
+        self.requested.update((training.key, None) for training in trainings)
         return super().run(trainings)
 
 
 class _BestEpoch:
-    """Weights and dev predictions of the best epoch of a training, the first of equals."""
+    """Weights and dev predictions of the best epoch of a training, the first one of ties."""
 
     def __init__(self, task: AgoraTask, network: BortClassifier) -> None:
         self._task = task
@@ -197,7 +201,7 @@ class _BestEpoch:
         self.predictions: Tuple[float, ...] = ()
 
     def dev_sets(self) -> List[DevSet]:
-        """The dev sets, whose outputs are kept when they are judged."""
+        """Return the dev sets, with judges that also store the outputs."""
         options = self._task.data.options
         return [
             DevSet(dev.split, dev.features, self._keeping(dev.split, make_judge(options, dev)))
@@ -226,7 +230,15 @@ class _BestEpoch:
 def predicted_labels(
     outputs: np.ndarray, label_range: Optional[Tuple[float, float]]
 ) -> Tuple[float, ...]:
-    """Class ids of outputs (N, classes), or values within the range of a regression."""
+    """Return the predicted labels of outputs.
+
+    Args:
+        outputs: float (N, classes), or (N, 1) for a regression.
+        label_range: least and largest label of a regression; None for a classification.
+
+    Returns:
+        N class ids, or values clipped to `label_range`.
+    """
     if label_range is None:
         return tuple(int(number) for number in outputs.argmax(axis=1))
     assert outputs.shape[1] == 1

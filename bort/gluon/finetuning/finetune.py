@@ -1,4 +1,4 @@
-"""Fine-tuning from beginning to end: plan, steps, evaluation after each epoch, checkpoints."""
+"""The fine-tuning of a network: steps, an evaluation after each epoch, checkpoints."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from bort.training.finetuning_config import FinetuningConfig
 from bort.training.schedule import learning_rate
 
 Judge = Callable[[np.ndarray], Mapping[str, float]]
-"""From outputs (N, C) for the whole dev set to its metrics; their mean decides what is best."""
+"""A function from outputs (N, C) for a whole dev set to metrics by name."""
 
 MODEL = "model"
 
 
 @dataclass(frozen=True)
 class DevScore:
-    """A dev set's metrics after an epoch.
+    """The dev metrics after an epoch.
 
     Attributes:
-        epoch: counted from 1.
-        step: optimizer steps done.
-        metrics: name -> value; of several dev sets `name/split`.
-        mean: mean of the metrics, by which models are compared.
+        epoch: number of the epoch, from 1.
+        step: number of optimizer steps done.
+        metrics: metrics by name; with several dev sets, by `name/split`.
+        mean: mean of the metrics, which selects the best model.
     """
 
     epoch: int
@@ -54,10 +54,10 @@ class FinetuningResult:
     """How a fine-tuning ended.
 
     Attributes:
-        steps: optimizer steps done.
-        epochs: epochs that were finished.
-        stopped: whether it was asked to stop before its end.
-        best: the best score; None when stopped before the first epoch's end.
+        steps: number of optimizer steps done.
+        epochs: number of finished epochs.
+        stopped: whether the run was asked to stop before it was finished.
+        best: the best score; None if no epoch was evaluated.
         history: scores of all epochs.
     """
 
@@ -70,12 +70,12 @@ class FinetuningResult:
 
 @dataclass(frozen=True)
 class DevSet:
-    """Held-out inputs and how outputs for them are judged.
+    """Held-out inputs and the function that scores their outputs.
 
     Attributes:
-        name: of the split.
-        examples: the inputs; their labels are not used here.
-        judge: see `Judge`.
+        name: name of the split.
+        examples: the inputs; their labels are not used.
+        judge: computes metrics from outputs.
     """
 
     name: str
@@ -88,7 +88,7 @@ class FinetuningHooks(LoopHooks[FinetuningReport]):
     """Callbacks and settings of a fine-tuning run; see `LoopHooks`.
 
     Attributes:
-        on_epoch: called with the score of every epoch.
+        on_epoch: called with the score after every epoch.
     """
 
     on_epoch: Callable[[DevScore], None] = lambda score: None
@@ -110,26 +110,27 @@ def finetune(
     resume: bool = False,
     hooks: Optional[FinetuningHooks] = None,
 ) -> FinetuningResult:
-    """Train a classifier or regressor on labelled inputs and keep the best by dev score.
+    """Train a classifier or regressor, and save the model with the best dev score.
 
     Args:
-        network: initialised; holds the last weights at the end (the best are in `folder`/model).
+        network: an initialised network; it has the weights of the last step afterwards, and the
+            best weights are in `folder`/model.
         train: labelled inputs.
-        dev_sets: judged after each epoch; the mean over all their metrics decides.
-        config: every setting that can change the result.
-        communicator: the processes that train together.
+        dev_sets: evaluated after each epoch; the mean of all their metrics selects the best model.
+        config: settings of the training.
+        communicator: the ranks that train together.
         context: CPU or GPU.
-        pad_id: of `<pad>`.
-        batch_size: inputs a rank and micro-batch.
-        folder: for checkpoints and the best model; None keeps none.
-        description: written to the best model's folder with its scores; None for what the network
-            itself says.
+        pad_id: id of `<pad>`.
+        batch_size: inputs per rank and micro-batch.
+        folder: folder of checkpoints and the best model; None saves nothing.
+        description: description of the best model, to which its scores are added; None describes
+            the network itself.
         resume: continue from the newest checkpoint in `folder`.
-        hooks: metrics, progress, stopping.
+        hooks: callbacks for metrics, progress and stopping.
 
     Raises:
-        InputError: data or settings that do not fit each other.
-        WorkError: a non-finite loss, a full disk.
+        InputError: data or settings do not fit together.
+        WorkError: the loss or a metric is not finite, or the disk is full.
     """
     check_inputs_fit(network, [train.lengths, *(dev.examples.lengths for dev in dev_sets)])
     hooks = hooks or FinetuningHooks()
@@ -182,10 +183,14 @@ def finetune(
 
 
 def check_inputs_fit(network: BortClassifier, sets: Iterable[np.ndarray]) -> None:
-    """Make sure that every input has positions, by the lengths of each set in tokens.
+    """Check that no input is longer than the position embedding of the network.
+
+    Args:
+        network: the network.
+        sets: input lengths in tokens, (N,) for each data set.
 
     Raises:
-        InputError: names the length.
+        InputError: an input is too long.
     """
     longest = network.bort.architecture.maximum_length
     for lengths in sets:
@@ -195,7 +200,7 @@ def check_inputs_fit(network: BortClassifier, sets: Iterable[np.ndarray]) -> Non
 
 
 class _Finetuning:
-    """Implements `bort.gluon.training.loop.TrainingProcedure`; an evaluation ends an epoch."""
+    """Fine-tuning as a `bort.gluon.training.loop.TrainingProcedure`."""
 
     def __init__(
         self,
@@ -220,12 +225,12 @@ class _Finetuning:
 
     @property
     def total_steps(self) -> int:
-        """Steps of all epochs."""
+        """The number of steps of all epochs."""
         return self._trainer.config.epochs * self._plan.steps_per_epoch
 
     @property
     def best(self) -> Optional[DevScore]:
-        """The first of the best scores."""
+        """The best score, the first one of ties; None before the first evaluation."""
         return max(self.history, key=lambda score: (score.mean, -score.epoch), default=None)
 
     def batches(self, first: int) -> Iterator[List[LabelledBatch]]:

@@ -1,4 +1,4 @@
-"""From a task's data to a run folder: builds the classifier, trains, keeps the best, predicts."""
+"""Fine-tuning runs in a folder: build the classifier, train it, save the best model, predict."""
 
 from __future__ import annotations
 
@@ -45,15 +45,26 @@ def run_finetuning(
     cpu_only: bool = True,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Dict[str, Any]:
-    """Fine-tune on one task in `folder` and leave the best model in `folder`/model.
+    """Fine-tune on one task, and save the best model in `folder`/model.
+
+    Args:
+        data: data sets of the task.
+        start: source of the encoder's weights.
+        config: settings of the training.
+        folder: folder of the run.
+        communicator: the ranks that train together.
+        resume: continue the run in `folder` from its newest checkpoint.
+        cpu_only: run on the CPU even if there is a GPU.
+        stop_requested: called before every step; True stops the run after that step.
 
     Returns:
-        What the command prints: task, dev scores, epochs, folders; and `test_predictions`: for
-        every test set index → value, for the caller to write.
+        The values that the command prints: task, dev scores, epochs and folders. A finished run
+        adds `test_predictions` if there are test sets: for each, a mapping from index to
+        prediction, which the caller writes.
 
     Raises:
-        InputError: anything that does not fit: vocabulary, model, data, folder.
-        WorkError: a non-finite loss, a full disk.
+        InputError: vocabulary, model, data or folder do not fit together.
+        WorkError: the loss is not finite, or the disk is full.
     """
     chief = communicator.rank == 0
     if not resume:
@@ -133,7 +144,7 @@ def run_finetuning(
 
 
 def describe(network: BortClassifier, data: TaskData, config: FinetuningConfig) -> ModelDescription:
-    """The description of a classifier that is fine-tuned on a task, without its scores."""
+    """Return the description of a classifier for a task, without scores."""
     return describe_network(
         network,
         labels=input_labels(data.record, data.options),
@@ -145,10 +156,10 @@ def describe(network: BortClassifier, data: TaskData, config: FinetuningConfig) 
 
 
 def _report_data(data: TaskData) -> None:
-    """Say how many inputs there are, of which classes, and how many were shortened."""
+    """Log the number of inputs, their classes, and how many were truncated."""
     for task_set in data.sets:
         features = task_set.features
-        cut = f", {features.truncated} shortened by {features.dropped_tokens} tokens in all"
+        cut = f", {features.truncated} truncated by {features.dropped_tokens} tokens in all"
         log.info(
             "%s: %d examples, %d inputs%s",
             task_set.name,
@@ -164,7 +175,7 @@ def _report_data(data: TaskData) -> None:
 
 
 def class_counts(data: TaskData) -> Dict[str, int]:
-    """Training inputs of each class; empty for a regression."""
+    """Return the number of training inputs of each class; empty for a regression."""
     labels = input_labels(data.record, data.options)
     if not labels:
         return {}
@@ -184,11 +195,17 @@ def run_seeds(
     cpu_only: bool = True,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Dict[str, Any]:
-    """`run_finetuning` for several seeds, each in `folder`/seed-<n>; one seed in `folder` itself.
+    """Run `run_finetuning` in `folder` for one seed, or in `folder`/seed-<n> for each of several.
+
+    Args:
+        data, start, config, folder, communicator: see `run_finetuning`; `config.seed` is the first
+            seed.
+        seeds: number of seeds, at least 1.
+        resume, cpu_only, stop_requested: see `run_finetuning`.
 
     Returns:
-        The summary of the seed with the best dev score, and for several seeds `dev`: mean and
-        sample standard deviation of every metric, and the values.
+        The summary of the seed with the best dev score. For several seeds it has `dev`: mean,
+        sample standard deviation and values of every metric.
     """
     options: Dict[str, Any] = {"cpu_only": cpu_only, "stop_requested": stop_requested}
     if seeds == 1:
@@ -216,7 +233,7 @@ def run_seeds(
 
 
 def _is_begun(folder: Path) -> bool:
-    """Whether a run can be resumed; what was killed before its first checkpoint is deleted."""
+    """Return whether a run has a checkpoint; a folder without one is deleted."""
     if checkpoint_steps(folder):
         return True
     if folder.exists():

@@ -1,4 +1,4 @@
-"""Where a fine-tuning starts: the pre-trained encoder with a head for the task."""
+"""The starting point of fine-tuning: a pre-trained encoder and a classifier head."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _NOT_ENCODER = ("decoder.", "classifier.", "pooler.")
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """Where the encoder's weights come from.
+    """The source of the encoder's weights.
 
     Attributes:
         pretrained: a model folder or a `.params` file; None draws random weights.
-        architecture: of a `.params` file or of random weights.
+        architecture: architecture of a `.params` file or of random weights.
     """
 
     pretrained: Optional[str]
@@ -47,20 +47,21 @@ def starting_point(
     sample_architecture: str,
     make_sample_vocabulary: Callable[[], Vocabulary],
 ) -> Tuple[StartingPoint, Vocabulary]:
-    """Where the weights come from, and the vocabulary that belongs to them.
+    """Return the source of the weights and their vocabulary.
 
     Args:
-        paths: what the user named.
-        sample_architecture: of the small model of random weights that `--sample` starts from when
-            none is named.
-        make_sample_vocabulary: makes its vocabulary.
+        paths: the paths that the user gave.
+        sample_architecture: architecture of the random model that `--sample` starts from if no
+            model is given.
+        make_sample_vocabulary: returns the vocabulary of that random model.
 
     Raises:
-        InputError: nothing is named and the released weights are not there.
+        InputError: the model does not exist; or no model is given and there are no released
+            weights.
     """
     source = paths.pretrained_parameters
     if source is None and paths.sample:
-        log.info("no --pretrained_parameters: a small model of random weights is made")
+        log.info("no --pretrained_parameters: starting from a small model with random weights")
         vocabulary = (
             make_sample_vocabulary() if paths.vocab is None else load_vocabulary(paths.vocab)
         )
@@ -82,10 +83,12 @@ def starting_point(
 def build_classifier(
     data: TaskData, start: StartingPoint, config: FinetuningConfig, context: mx.Context
 ) -> BortClassifier:
-    """The pre-trained encoder with a fresh head for the task, or a fine-tuned one to go on with.
+    """Return a classifier of the pre-trained encoder and a new head for the task.
+
+    A pooler, decoder or head of the source is not used.
 
     Raises:
-        InputError: a model of another vocabulary, or one fine-tuned with other labels.
+        InputError: the model has another vocabulary, or a file is missing or damaged.
     """
     classes = output_count(data.record, data.options)
     head = RELEASE if config.head == "release" else LINEAR
@@ -108,8 +111,8 @@ def _encoder(
         found = network.description
         if found.architecture.vocabulary_size != size:
             raise InputError(
-                f"{source}: knows {found.architecture.vocabulary_size} words, "
-                f"the vocabulary has {size}"
+                f"{source}: the model's vocabulary has {found.architecture.vocabulary_size} "
+                f"tokens, the given one has {size}"
             )
         model = BortModel(
             found.architecture,
@@ -126,8 +129,8 @@ def _encoder(
         architecture = architecture.replace(vocabulary_size=size)
     elif architecture.vocabulary_size != size:
         raise InputError(
-            f"{source}: {start.architecture} has {architecture.vocabulary_size} words, "
-            f"the vocabulary {size}"
+            f"{source}: {start.architecture} has {architecture.vocabulary_size} tokens, "
+            f"the vocabulary has {size}"
         )
     model = BortModel(architecture, dropout=config.dropout, use_decoder=False)
     if source is None:

@@ -1,4 +1,4 @@
-"""A fine-tuned folder in use: outputs and predictions for a task's sets, without any other flag."""
+"""`TaskClassifier`: outputs and predictions of a fine-tuned model folder for data sets."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from bort.text.vocabulary import Vocabulary
 
 
 class TaskClassifier:
-    """A network that was fine-tuned on a task, and how its inputs are made.
+    """A network that was fine-tuned on a task, with everything that its inputs need.
 
     Attributes:
-        record: the task it was trained on.
-        options: how items become inputs.
+        record: the task that the network was trained on.
+        options: settings that turn items of the task into inputs.
         labels: names of the outputs, () for a regression.
         max_length: longest input in tokens.
-        vocabulary: of its inputs.
-        description: all that the folder says of itself.
+        vocabulary: vocabulary of the inputs.
+        description: description of the model folder.
     """
 
     def __init__(
@@ -68,10 +68,11 @@ class TaskClassifier:
 
     @classmethod
     def load(cls, folder: Path, context: Optional[mx.Context] = None) -> TaskClassifier:
-        """Open a folder that fine-tuning has left.
+        """Load the model folder of a fine-tuning run.
 
         Raises:
-            InputError: no fine-tuned model, a damaged one, or another vocabulary beside it.
+            InputError: the folder holds no fine-tuned model or a damaged one, or its vocabulary is
+                not that of the model.
         """
         context = context or mx.cpu()
         network, description = load_model_folder(folder, context, grad_req="null")
@@ -88,7 +89,7 @@ class TaskClassifier:
         batch_size: int,
         on_inputs: OnInputs = ignore,
     ) -> np.ndarray:
-        """Outputs float64 (N, classes) for all inputs, in their order, on every rank."""
+        """Return the outputs, float64 (N, classes), in the order of the inputs on every rank."""
         return shared_outputs(
             self._answer,
             inputs,
@@ -102,23 +103,23 @@ class TaskClassifier:
     def predict(
         self, task_set: TaskSet, communicator: Communicator, batch_size: int
     ) -> Dict[Any, Any]:
-        """Predictions by official index.
+        """Return predictions by official index.
 
         Args:
-            task_set: what to predict: of the model's own task, or of one that its model answers
-                (AX for MNLI, AX-b and AX-g for SuperGLUE's RTE).
+            task_set: a data set of the model's task, or of a task that uses its model (AX uses that
+                of MNLI; AX-b and AX-g use that of SuperGLUE's RTE).
             communicator: the ranks that share the work.
-            batch_size: inputs a rank.
+            batch_size: inputs per rank.
 
         Raises:
-            InputError: a task that this model does not answer.
+            InputError: the task needs another model.
         """
         self.check_task(task_set.record)
         outputs = self.outputs(task_set.features, communicator, batch_size)
         return predict(self.options, task_set, outputs)
 
     def check_task(self, record: TaskRecord) -> None:
-        """Raise `InputError` unless this model answers a task."""
+        """Raise `InputError` unless a task uses this model."""
         answers = record.model_task == self.record.name
         if not answers or input_labels(record, self.options) != self.labels:
             raise InputError(

@@ -1,4 +1,4 @@
-"""One optimizer step of fine-tuning, on one process or many."""
+"""`ClassificationTrainer`: the optimizer steps of fine-tuning, on one or several ranks."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _COUNT, _LOSS, _CORRECT, _TOKENS, _STOP = range(5)
 
 @dataclass(frozen=True)
 class FinetuningReport:
-    """What happened in a step, over all ranks.
+    """The results of a step, over all ranks.
 
     Attributes:
         loss: mean over inputs; cross-entropy in nats, or squared error for a regression.
-        accuracy: share of inputs classified right, with dropout in force; None for a regression.
+        accuracy: share of correctly classified inputs, with dropout; None for a regression.
         gradient_norm: global norm before clipping.
-        learning_rate: of this step.
-        inputs: that count (padding rows do not).
-        tokens: that count.
-        skipped: whether the update was left out (an overflow in float16).
+        learning_rate: learning rate of the step.
+        inputs: number of inputs, without padding rows.
+        tokens: number of tokens, without padding.
+        skipped: whether the update was skipped (an overflow in float16).
         stop: whether any rank was asked to stop.
     """
 
@@ -47,18 +47,19 @@ class FinetuningReport:
 
 
 class ClassificationTrainer(FlatTrainer):
-    """Holds a classifier or regressor and its optimizer, and makes steps.
+    """A trainer of a classifier or regressor.
 
-    Cross-entropy for several outputs, squared error for one (arXiv 2010.10499, section 4); for
-    batches with soft targets q and temperature τ, `−τ² Σ q log softmax(z/τ)` (arXiv 1503.02531).
-    Sums over micro-batches and ranks are divided by the number of inputs; see `FlatTrainer`.
+    The loss is the cross-entropy for several outputs and the squared error for one
+    (arXiv 2010.10499, section 4). For batches with soft labels q and temperature τ, it is
+    `−τ² Σ q log softmax(z/τ)` (arXiv 1503.02531). Sums over micro-batches and ranks are divided by
+    the number of inputs; see `FlatTrainer`.
 
     Args:
-        network: initialised on `context`; its parameters move into flat buffers.
-        config: optimizer, clipping, seed.
-        communicator: the processes that train together; rank 0's weights are taken by all.
+        network: a network initialised on `context`; its parameters move into flat buffers.
+        config: optimizer, clipping and seed.
+        communicator: the ranks; all start from the weights of rank 0.
         context: CPU or GPU.
-        clock: measures stages, for benchmarks.
+        clock: measures the stages of a step, for benchmarks.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class ClassificationTrainer(FlatTrainer):
         self.synchronise()
 
     def predict(self, batch: PaddedInputs) -> np.ndarray:
-        """Outputs float32 (B, C), without dropout."""
+        """Return the outputs, float32 (B, C), without dropout."""
         with autograd.predict_mode():
             outputs = self.network(*self._inputs(batch.input_ids, batch.lengths))
         return outputs.astype("float32", copy=False).asnumpy()
@@ -92,10 +93,16 @@ class ClassificationTrainer(FlatTrainer):
         rate: float,
         stop_requested: bool = False,
     ) -> FinetuningReport:
-        """Make step `number`, counted from 1, from this rank's micro-batches.
+        """Make one optimizer step.
+
+        Args:
+            number: number of the step, from 1.
+            micro_batches: micro-batches of this rank.
+            rate: learning rate.
+            stop_requested: whether this rank was asked to stop.
 
         Raises:
-            WorkError: when loss or gradient are not finite; names the step and the inputs.
+            WorkError: the loss or the gradient is not finite; names the step and the inputs.
         """
         self._clock.start()
         self.flat.clear()
@@ -143,7 +150,7 @@ class ClassificationTrainer(FlatTrainer):
         labels: mx.nd.NDArray,
         weights: mx.nd.NDArray,
     ) -> mx.nd.NDArray:
-        """Two sums: loss, right ones."""
+        """Return two sums: the loss and the number of correct inputs."""
         if batch.soft is None:
             return self._objective(outputs, labels, weights)
         targets = mx.nd.array(batch.soft.probabilities, ctx=self.context)
@@ -158,7 +165,7 @@ class ClassificationTrainer(FlatTrainer):
 
 
 class _CrossEntropy(HybridBlock):
-    """From outputs (B, C), labels (B,) and weights (B,) to two sums: loss, right ones."""
+    """Two sums over outputs (B, C), labels (B,) and weights (B,): loss and correct inputs."""
 
     def hybrid_forward(self, F: Any, outputs: Any, labels: Any, weights: Any) -> Any:
         log_probabilities = F.log_softmax(F.cast(outputs, "float32"), axis=-1)
@@ -169,10 +176,10 @@ class _CrossEntropy(HybridBlock):
 
 
 class _SoftCrossEntropy(HybridBlock):
-    """As `_CrossEntropy`, with targets q (B, C) and temperatures τ (B,): −τ² Σ q log softmax(z/τ).
+    """`_CrossEntropy` with soft labels q (B, C) at temperatures τ (B,): −τ² Σ q log softmax(z/τ).
 
-    The factor keeps the gradient's size when τ grows. With q one-hot and τ = 1 it is the
-    cross-entropy.
+    The factor τ² keeps the scale of the gradient when τ grows. With one-hot q and τ = 1, the loss
+    is the cross-entropy.
     """
 
     def hybrid_forward(
@@ -188,7 +195,7 @@ class _SoftCrossEntropy(HybridBlock):
 
 
 class _SquaredError(HybridBlock):
-    """From outputs (B, 1), labels (B,) and weights (B,) to two sums: squared error, 0."""
+    """Two sums over outputs (B, 1), labels (B,) and weights (B,): squared error and 0."""
 
     def hybrid_forward(self, F: Any, outputs: Any, labels: Any, weights: Any) -> Any:
         difference = F.cast(outputs, "float32").reshape((-1,)) - labels
@@ -197,7 +204,7 @@ class _SquaredError(HybridBlock):
 
 
 def _describe(micro_batches: Sequence[LabelledBatch], local_losses: Sequence[float]) -> str:
-    """Inputs of the first micro-batch whose loss is not finite, or of the first."""
+    """Name inputs of the first micro-batch with a non-finite loss, or else of the first one."""
     culprit = next((m for m, loss in enumerate(local_losses) if not math.isfinite(loss)), 0)
     ids = ", ".join(str(n) for n in micro_batches[culprit].example_ids[:8] if n >= 0)
     return f"inputs {ids}, …"

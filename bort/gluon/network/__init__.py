@@ -1,1 +1,1 @@
-"""The Gluon networks: encoder, model, classifier, initial weights."""
+"""Gluon networks: encoder, model, classifier and initial weights."""

@@ -1,4 +1,4 @@
-"""Between Gluon networks and the descriptions and arrays of `bort.network`."""
+"""Conversions between Gluon networks and the descriptions and arrays of `bort.network`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _ENCODER = "bort."
 def describe_network(
     network: Network, *, labels: Tuple[str, ...] = (), **known: Any
 ) -> ModelDescription:
-    """Describe a Gluon network.
+    """Return the description of a Gluon network.
 
     Args:
-        network: what to describe.
+        network: a model or a classifier.
         labels: names of a classifier's outputs.
-        known: fields of `ModelDescription` that the network itself does not say, such as `task` and
+        known: fields of `ModelDescription` that cannot be read from the network, such as `task` and
             `vocabulary_fingerprint`.
     """
     is_classifier = isinstance(network, BortClassifier)
@@ -45,7 +45,7 @@ def describe_network(
 
 
 def build_network(description: ModelDescription) -> Network:
-    """Build the Gluon network that a description asks for; its weights are not initialised."""
+    """Return the Gluon network of a description; its weights are not initialised."""
     model = BortModel(
         description.architecture,
         dropout=description.dropout,
@@ -61,7 +61,7 @@ def build_network(description: ModelDescription) -> Network:
 
 
 def arrays_of(network: Network) -> Dict[str, np.ndarray]:
-    """The weights of a Gluon network by the names of `bort.network.parameter_names`."""
+    """Return the weights of a Gluon network by the names of `bort.network.parameter_names`."""
     return {
         name[len(_ENCODER) :] if name.startswith(_ENCODER) else name: array
         for name, array in collect_arrays(network).items()
@@ -69,7 +69,7 @@ def arrays_of(network: Network) -> Dict[str, np.ndarray]:
 
 
 def as_arrays(network: Network) -> ArrayNetwork:
-    """A Gluon network as arrays.
+    """Return a Gluon network as an `ArrayNetwork`.
 
     Raises:
         InputError: a weight is not float32 or not finite.
@@ -80,12 +80,12 @@ def as_arrays(network: Network) -> ArrayNetwork:
 def as_network(
     source: ArrayNetwork, context: Optional[mx.Context] = None, *, grad_req: str = "null"
 ) -> Network:
-    """A Gluon network that holds the arrays.
+    """Return a Gluon network with the weights of an `ArrayNetwork`.
 
     Args:
-        source: what to build.
-        context: where the weights go; the CPU by default.
-        grad_req: `null` allocates no gradients.
+        source: description and weights.
+        context: device of the weights; the CPU by default.
+        grad_req: gradient request of all parameters; `null` allocates no gradients.
     """
     network = build_network(source.description)
     is_classifier = isinstance(network, BortClassifier)

@@ -19,14 +19,18 @@ class BortClassifier(HybridBlock):
     Source: arXiv 2010.10499, section 4.
 
     Args:
-        model: encodes the text; its decoder is not used.
-        num_classes: number of outputs; 1 for a regression.
-        dropout: before every dense layer of the head; 0 to below 1.
-        head: `release`, the original release's: tanh(dense) of width H, then dense to the classes;
-            `linear`, the paper's: one dense layer, weights initialised from U(-0.5, 0.5);
-            `two_linear`, the paper's for CoLA: a dense layer of width H without activation first.
-        prefix: of the Gluon parameter names.
+        model: the encoder; its decoder is not used.
+        num_classes: number of outputs, at least 1; 1 for a regression.
+        dropout: dropout probability before every dense layer of the head, in [0, 1).
+        head: the classifier head. `release` is that of the original release: a dense layer of width
+            H with tanh, then a dense layer to the classes. `linear` is that of the paper: one dense
+            layer with weights from U(-0.5, 0.5). `two_linear` is that of the paper for CoLA:
+            `linear` after a dense layer of width H without activation.
+        prefix: prefix of the Gluon parameter names.
         params: a Gluon parameter dictionary to share with.
+
+    Raises:
+        InputError: an argument is out of its range.
     """
 
     def __init__(
@@ -73,14 +77,14 @@ class BortClassifier(HybridBlock):
         verbose: bool = False,
         force_reinit: bool = False,
     ) -> None:
-        """Draw initial weights: N(0, 0.02²), or as the head says. Those already set are kept."""
+        """Draw the initial weights that are not set yet: N(0, 0.02²), or as `head` defines."""
         init = mx.init.Normal(INITIAL_SPREAD) if init is None else init
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*already initialized.*")
             super().initialize(init, ctx, verbose, force_reinit)
 
     def __call__(self, input_ids: Any, valid_lengths: Any = None, token_types: Any = None) -> Any:
-        """Outputs (B, num_classes) for token ids (B, L); see `BortModel`."""
+        """Return outputs (B, num_classes) for token ids (B, L); see `BortModel.__call__`."""
         return super().__call__(input_ids, valid_lengths, token_types)
 
     def hybrid_forward(
@@ -94,4 +98,4 @@ class BortClassifier(HybridBlock):
 
 
 Network = Union[BortModel, BortClassifier]
-"""What a model folder holds."""
+"""The networks that a model folder can hold."""

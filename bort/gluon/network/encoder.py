@@ -1,4 +1,4 @@
-"""The transformer encoder: layers named as GluonNLP names them, so that its weights load unchanged.
+"""The transformer encoder, with the layer names of GluonNLP, so that its weights load unchanged.
 
 One layer, with x of shape (B, L, H) and A heads of width d = H/A, is
 
@@ -6,7 +6,7 @@ One layer, with x of shape (B, L, H) and A heads of width d = H/A, is
     y = LayerNorm(x + dropout(proj(a)))                         (proj, layer_norm)
     z = LayerNorm(y + dropout(ffn_2(gelu(ffn_1(y)))))           (ffn: ffn_1, ffn_2, layer_norm)
 
-with the exact (erf) GELU, and dropout on the attention probabilities too.
+with the exact (erf) GELU. Dropout is applied to the attention probabilities too.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from mxnet.gluon import HybridBlock, nn
 from bort.architecture import Architecture
 
 _MASKED_SCORE = -1e4
-"""Added to the scores of padding: its probability is then exactly 0, in float16 as well."""
+"""Added to the scores of padding, so that its probability is exactly 0, in float16 too."""
 
 
 class LayerNorm(nn.LayerNorm):
     """(x - mean) / √(variance + ε) · γ + β over the last axis, with a faster gradient on a CPU.
 
-    MXNet's own operator takes fifteen times as long backward as forward on a CPU. For training
-    there, the same numbers are composed of operators that are fast both ways: dense layers with
-    constant weights take means and spread rows, and `L2Normalization` divides. In float16, on a
-    GPU and without gradients MXNet's own operator runs.
+    On a CPU, the backward pass of MXNet's own operator takes fifteen times as long as its forward
+    pass. For training on a CPU, this class computes the same function from operators with a fast
+    backward pass: dense layers with constant weights compute means and broadcast them, and
+    `L2Normalization` divides. In float16, on a GPU and without gradients, MXNet's operator runs.
     """
 
     def __init__(self, hidden: int, epsilon: float) -> None:
@@ -43,7 +43,7 @@ class LayerNorm(nn.LayerNorm):
         hidden = self._hidden
         # (…, H) -> (N, H)
         rows = x.reshape((-1, hidden))
-        # (N, H) -> (N, 1) -> (N, H): every row's mean
+        # (N, H) -> (N, 1) -> (N, H): the mean of every row
         mean = _dense(F, rows, F.full((1, hidden), 1 / hidden), 1)
         spread = F.ones((hidden, 1))
         centred = rows - _dense(F, mean, spread, hidden)
@@ -66,7 +66,7 @@ def _dense(F: Any, x: Any, weight: Any, units: int) -> Any:
 
 
 class SelfAttention(HybridBlock):
-    """Scaled dot-product attention of every token to the tokens that count, in several heads."""
+    """Multi-head scaled dot-product attention to all tokens that are not padding."""
 
     def __init__(self, hidden: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class SelfAttention(HybridBlock):
             self.proj_value = nn.Dense(hidden, in_units=hidden, flatten=False, prefix="value_")
 
     def hybrid_forward(self, F: Any, x: Any, mask: Any) -> Any:
-        """Context (B, L, H) of x (B, L, H) under the additive mask (B·A, L, L)."""
+        """Return the context (B, L, H) of x (B, L, H) under the additive mask (B·A, L, L)."""
         query = self._split(self.proj_query(x) * self._scale)
         key = self._split(self.proj_key(x))
         value = self._split(self.proj_value(x))
@@ -119,7 +119,7 @@ class FeedForward(HybridBlock):
 
 
 class EncoderLayer(HybridBlock):
-    """Self-attention and a feed-forward part, each with residual connection and layer norm."""
+    """Self-attention and a feed-forward block, each with a residual connection and a layer norm."""
 
     def __init__(
         self, architecture: Architecture, dropout: float, epsilon: float, prefix: str
@@ -142,7 +142,7 @@ class EncoderLayer(HybridBlock):
 
 
 class Encoder(HybridBlock):
-    """Position embedding, layer norm, and the layers."""
+    """Position embedding, layer norm and encoder layers."""
 
     def __init__(self, architecture: Architecture, dropout: float, epsilon: float) -> None:
         super().__init__(prefix="encoder_")
@@ -161,12 +161,12 @@ class Encoder(HybridBlock):
                 self.transformer_cells.add(EncoderLayer(architecture, dropout, epsilon, prefix))
 
     def cast(self, dtype: str) -> None:
-        """Convert the parameters; the mask follows."""
+        """Convert the parameters and the attention mask to `dtype`."""
         self._dtype = dtype
         super().cast(dtype)
 
     def hybrid_forward(self, F: Any, x: Any, valid_lengths: Any, position_weight: Any) -> Any:
-        """Encode embedded tokens x (B, L, H), of which `valid_lengths` (B,) in each row count.
+        """Encode embedded tokens x (B, L, H), `valid_lengths` (B,) of which are not padding.
 
         Returns:
             (B, L, H), zero at padding.
@@ -185,9 +185,9 @@ class Encoder(HybridBlock):
         return F.SequenceMask(x, ends, use_sequence_length=True, axis=1)
 
     def _mask(self, F: Any, steps: Any, ends: Any) -> Any:
-        """Additive mask (B·A, L, L) from positions (B, L) and lengths (B,).
+        """Return the additive mask (B·A, L, L) from positions (B, L) and lengths (B,).
 
-        It is spread out once, because adding arrays of one shape has the cheaper gradient.
+        It is broadcast once, because adding arrays of equal shape has a cheaper gradient.
         """
         padding = F.broadcast_greater_equal(steps, ends.reshape((-1, 1))) * _MASKED_SCORE
         # (B, L) -> (B, A, L) -> (B·A, 1, L)

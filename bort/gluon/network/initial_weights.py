@@ -1,4 +1,4 @@
-"""Initial weights drawn by NumPy: on a CPU several times faster than MXNet's generator."""
+"""Initial weights drawn by NumPy, which is several times faster on a CPU than MXNet."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 
 
 class FastNormal(mx.init.Initializer):
-    """N(0, spread²) for weights, as `mx.init.Normal`; other parameters as their names say.
+    """An initialiser that draws weights from N(0, spread²), like `mx.init.Normal`.
 
-    The same seed gives the same numbers, whatever was drawn before and wherever.
+    Biases and layer norms get the defaults of MXNet. Weights depend on the seed and the order of
+    parameters only, not on MXNet's generators.
 
     Args:
-        spread: standard deviation.
-        seed: of the numbers; a new object begins at their beginning.
+        spread: standard deviation, above 0.
+        seed: seed of the generator of this object.
     """
 
     def __init__(self, spread: float, seed: int) -> None:

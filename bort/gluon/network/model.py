@@ -1,4 +1,4 @@
-"""`BortModel`: embedding, encoder and masked-token decoder."""
+"""`BortModel`: token embedding, encoder and masked-token decoder."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ INITIAL_SPREAD = 0.02
 
 
 class Gelu(HybridBlock):
-    """x Φ(x) with Φ the normal distribution function: the exact (erf) form."""
+    """The activation x Φ(x) with Φ the normal distribution function, in its exact (erf) form."""
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        """Any shape."""
+        """Apply the activation to an array of any shape."""
         return F.LeakyReLU(x, act_type="gelu")
 
 
 class BortModel(HybridBlock):
     """A BERT-like encoder of any architecture, with a masked-token decoder tied to the embedding.
 
-    Parameter names in the structure are those of the original release and of GluonNLP's RoBERTa
-    and BERT, so their `.params` files load unchanged. Initial weights are drawn from N(0, 0.02²),
-    biases are 0, by `model.initialize()` after `mx.random.seed`.
+    Structural parameter names are those of the original release and of GluonNLP's RoBERTa and
+    BERT, so their `.params` files load unchanged. `model.initialize()` draws weights from
+    N(0, 0.02²) and sets biases to 0; call `mx.random.seed` first for reproducible weights.
 
     Source: arXiv 2010.10499, section 3; the decoder is RoBERTa's (arXiv 1907.11692).
 
     Args:
-        architecture: the sizes; `token_types` above 0 adds a token-type embedding.
-        dropout: probability of dropping, after the embedding, in the attention, and before every
-            residual addition; 0 to below 1.
-        use_decoder: whether to have the masked-token decoder.
-        use_pooler: whether to have a pooler: tanh of a dense layer on the first token.
+        architecture: sizes of the network; `token_types` above 0 adds a token-type embedding.
+        dropout: dropout probability after the embedding, in the attention, and before every
+            residual addition; in [0, 1).
+        use_decoder: whether to build the masked-token decoder.
+        use_pooler: whether to build a pooler: tanh of a dense layer on the first token.
         layer_norm_eps: ε of the layer norms in the encoder.
-        decoder_layer_norm_eps: ε of the decoder's. 1e-12 is what the original release computes with
-            (found from its outputs); GluonNLP 0.10 and Hugging Face use one ε throughout.
-        prefix: of the Gluon parameter names.
+        decoder_layer_norm_eps: ε of the decoder's layer norm. The original release uses 1e-12
+            (inferred from its outputs); GluonNLP 0.10 and Hugging Face use one ε for all.
+        prefix: prefix of the Gluon parameter names.
         params: a Gluon parameter dictionary to share with.
     """
 
@@ -91,7 +91,7 @@ class BortModel(HybridBlock):
 
     @property
     def embedding_weight(self) -> mx.gluon.Parameter:
-        """The token embedding (V, H), which the decoder shares."""
+        """The token embedding (V, H), which the decoder shares as its output matrix."""
         return self.word_embed[0].weight
 
     def initialize(
@@ -101,7 +101,7 @@ class BortModel(HybridBlock):
         verbose: bool = False,
         force_reinit: bool = False,
     ) -> None:
-        """Draw initial weights from N(0, 0.02²), unless `init` says otherwise."""
+        """Draw initial weights from N(0, 0.02²), or with `init` if it is given."""
         init = mx.init.Normal(INITIAL_SPREAD) if init is None else init
         super().initialize(init, ctx, verbose, force_reinit)
 
@@ -112,20 +112,22 @@ class BortModel(HybridBlock):
         masked_positions: Any = None,
         token_types: Any = None,
     ) -> Any:
-        """Encode token ids, and decode them at the masked positions.
+        """Encode token ids, and predict tokens at the masked positions.
 
         Args:
             input_ids: int32 (B, L), L up to the architecture's maximum length.
-            valid_lengths: (B,) int or float, tokens that count in every row; None: all.
-            masked_positions: int32 (B, P), positions to decode; None: none.
-            token_types: int32 (B, L); None is type 0. Ignored without a token-type embedding.
+            valid_lengths: int or float (B,), number of tokens in every row that are not padding;
+                None means that there is no padding.
+            masked_positions: int32 (B, P), positions to predict; None predicts nothing.
+            token_types: int32 (B, L); None means type 0. Ignored without a token-type embedding.
 
         Returns:
-            `encoded` (B, L, H), zero at padding; with a pooler `(encoded, pooled (B, H))`; with
-            masked positions the logits (B, P, V) come last: `(encoded, logits)`.
+            `encoded` (B, L, H), zero at padding; with a pooler `(encoded, pooled (B, H))`. With
+            masked positions, the logits (B, P, V) are the last element: `(encoded, logits)`.
 
         Raises:
-            InputError: L above the maximum length, or masked positions without a decoder.
+            InputError: L is above the maximum length, or the model has no decoder for the masked
+                positions.
         """
         longest = self.architecture.maximum_length
         if isinstance(input_ids, mx.nd.NDArray) and input_ids.shape[1] > longest:
@@ -155,7 +157,7 @@ class BortModel(HybridBlock):
     def encode(
         self, F: Any, embedded: Any, input_ids: Any, valid_lengths: Any, token_types: Any = None
     ) -> Any:
-        """From embedded tokens (B, L, H) to encoded ones (B, L, H), zero at padding."""
+        """Return the encoding (B, L, H) of embedded tokens (B, L, H); it is zero at padding."""
         if self.token_type_embed is not None:
             token_types = F.zeros_like(input_ids) if token_types is None else token_types
             embedded = embedded + self.token_type_embed(token_types)
@@ -164,11 +166,11 @@ class BortModel(HybridBlock):
         return self.encoder(embedded, valid_lengths)
 
     def decode(self, F: Any, encoded: Any, input_ids: Any, masked_positions: Any) -> Any:
-        """Logits (B, P, V) at the masked positions (B, P) of `encoded` (B, L, H)."""
+        """Return the logits (B, P, V) at the masked positions (B, P) of `encoded` (B, L, H)."""
         return self.decoder[3](self.prepare(F, encoded, input_ids, masked_positions))
 
     def prepare(self, F: Any, encoded: Any, input_ids: Any, masked_positions: Any) -> Any:
-        """The decoder but for its last layer: (B, P, H), of which logits are W x + b."""
+        """Return the input (B, P, H) of the decoder's last layer, whose logits are W x + b."""
         # Row b of the batch begins at b·L in the flat list of tokens: (B, L) -> (B, 1)
         numbers = F.contrib.arange_like(input_ids.astype("float32")).reshape_like(input_ids)
         starts = F.slice_axis(numbers, axis=1, begin=0, end=1).astype("int32")
@@ -180,8 +182,8 @@ class BortModel(HybridBlock):
         return chosen
 
     def _call_cached_op(self, *args: Any) -> Any:
-        # Gluon keeps one compiled graph a block, for the arguments of its first call; a model is
-        # called with and without masked positions. Keep one graph for each set of arguments.
+        # Gluon keeps one compiled graph per block, for the arguments of its first call. A model is
+        # called with and without masked positions, so keep one graph for each set of arguments.
         key = tuple(argument is None for argument in args)
         kept = ("_cached_graph", "_cached_op", "_cached_op_args", "_in_format", "_out_format")
         for name in kept:

@@ -1,4 +1,4 @@
-"""Saves a Gluon network as a model folder, and loads one (see `bort.network.model_folder`)."""
+"""Model folders of Gluon networks: saving and loading (see `bort.network.model_folder`)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bort.storage.files import PathLike
 def save_model_folder(
     folder: PathLike, network: Network, description: Optional[ModelDescription] = None
 ) -> None:
-    """Write a network with `bort.network.model_folder.write_model_folder`.
+    """Write a network as a model folder.
 
     Args:
-        folder: made if it does not exist.
+        folder: the model folder; it is created if it does not exist.
         network: a `BortModel` or a `BortClassifier`; a tied weight is stored once.
-        description: of the network; None for what the network itself says.
+        description: description to store; None describes the network itself.
     """
     write_model_folder(folder, description or describe_network(network), arrays_of(network))
 
@@ -32,18 +32,18 @@ def load_model_folder(
     *,
     grad_req: str = "write",
 ) -> Tuple[Network, ModelDescription]:
-    """Read a model folder.
+    """Load the network of a model folder.
 
     Args:
         folder: holds `model.json` and `model.safetensors`.
-        context: where the weights go; the CPU by default.
-        grad_req: `null` allocates no gradients.
+        context: device of the weights; the CPU by default.
+        grad_req: gradient request of all parameters; `null` allocates no gradients.
 
     Returns:
-        the network and its description.
+        The network and its description.
 
     Raises:
-        InputError: names the file that is missing, damaged, or does not fit.
+        InputError: a file is missing, damaged, or does not fit the description.
     """
     network = read_model_folder(folder)
     return as_network(network, context, grad_req=grad_req), network.description

@@ -1,4 +1,4 @@
-"""Weights into a network and out of it, with errors that name the file and the parameter."""
+"""Loading and reading the weights of Gluon networks, with checks of every parameter."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def load_parameters(
     ignore: Tuple[str, ...] = (),
     optional: Tuple[str, ...] = (),
 ) -> None:
-    """Load a `.params` file into a network, whether it is initialised or not.
+    """Load a `.params` file into a network, which need not be initialised.
 
     Args:
-        network: takes the weights; those it ties may be stored once or several times.
-        path: the file.
-        context: where an uninitialised network gets its weights; the CPU by default.
-        prefix: only names with this beginning are read, and they lose it, such as `bort.` for the
+        network: the network; the file may hold a tied weight once or under each of its names.
+        path: path of the file.
+        context: device of the weights of an uninitialised network; the CPU by default.
+        prefix: reads only names that begin with it, and removes it from them; `bort.` reads the
             encoder of a classifier.
-        ignore: names in the file with one of these beginnings are left out.
-        optional: parameters of the network with one of these beginnings need not be in the file;
-            they keep what they hold.
+        ignore: prefixes of names in the file to skip.
+        optional: prefixes of network parameters that may be missing from the file; they keep their
+            values.
 
     Raises:
-        InputError: names the file, and the parameter that is missing, unknown, of another shape
-            or not finite.
+        InputError: a parameter is missing, unknown, of another shape or not finite; names the file
+            and the parameter.
     """
     arrays = read_params(path)
     arrays = {name[len(prefix) :]: v for name, v in arrays.items() if name.startswith(prefix)}
@@ -47,9 +47,9 @@ def load_parameters(
 
 
 def collect_arrays(network: gluon.Block) -> Dict[str, np.ndarray]:
-    """The weights as NumPy arrays by their names in the structure, in its order.
+    """Return the weights as NumPy arrays by structural name, in the order of the network.
 
-    A tied weight is there once, under its first name.
+    A tied weight appears once, under its first name.
     """
     arrays: Dict[str, np.ndarray] = {}
     seen: Set[int] = set()
@@ -67,11 +67,18 @@ def set_parameters(
     context: Optional[mx.Context] = None,
     optional: Tuple[str, ...] = (),
 ) -> None:
-    """Put arrays into a network; `source` is named in every error.
+    """Set the parameters of a network from arrays.
+
+    Args:
+        network: the network, initialised or not.
+        arrays: arrays by structural name.
+        source: origin of the arrays, for error messages.
+        context: device of the weights of an uninitialised network; the CPU by default.
+        optional: prefixes of parameters that may be missing.
 
     Raises:
         InputError: a parameter is missing, unknown, of another shape or not finite; or two names
-            of one tied weight hold different numbers.
+            of one tied weight have different values.
     """
     places = named_parameters(network)
     for name in arrays:
@@ -100,7 +107,7 @@ def set_parameters(
 
 
 def named_parameters(network: gluon.Block) -> Dict[str, gluon.Parameter]:
-    """Parameters by their names in the structure; a tied one is there under each of its names."""
+    """Return parameters by structural name; a tied one appears under each of its names."""
     return network._collect_params_with_prefix()
 
 

@@ -1,4 +1,4 @@
-"""The released model by name, as the original release offers it."""
+"""`get_bort_model`: a model by name, with the interface of the original release."""
 
 from __future__ import annotations
 
@@ -30,24 +30,26 @@ def get_bort_model(
     root: PathLike = "model",
     dropout: float = 0.1,
 ) -> Tuple[BortModel, Any]:
-    """A Bort and its vocabulary.
+    """Return a model and its vocabulary.
 
     Args:
         model_name: a preset, `depth-heads-hidden-intermediate`, a JSON file, or an `Architecture`.
-        dataset_name: names the vocabulary, unless `vocab` is given.
-        vocab: a vocabulary; the architecture takes over its size if nothing pre-trained is loaded.
-        pretrained: load `<root>/bort.params`, the authors' file; False draws random weights.
+        dataset_name: name of the vocabulary, used if `vocab` is None.
+        vocab: a vocabulary. Without pre-trained weights, its size replaces the architecture's.
+        pretrained: whether to load `<root>/bort.params`, the authors' file, instead of random
+            weights.
         ctx: the device; the CPU by default.
-        use_decoder: whether to have the masked-token decoder.
-        use_pooler: whether to have a pooler; it gets random weights, the file has none.
-        root: folder with the weights and vocabularies.
-        dropout: probability of dropping in training; 0 to below 1.
+        use_decoder: whether to build the masked-token decoder.
+        use_pooler: whether to build a pooler. Its weights are random, since the file has none.
+        root: folder that holds `bort.params`.
+        dropout: dropout probability in training, in [0, 1).
 
     Returns:
         (model, vocabulary).
 
     Raises:
-        InputError: an unknown name, no file in `root`, or a file or vocabulary that does not fit.
+        InputError: the name is unknown, `root` holds no file, or the file or vocabulary does not
+            fit the architecture.
     """
     if isinstance(model_name, Architecture):
         architecture = model_name

@@ -1,4 +1,4 @@
-"""How well a model predicts masked tokens of held-out text, over the whole set and all ranks."""
+"""The masked-token scores of a model on held-out text, over all ranks."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ LARGEST_EXPONENT = 700.0
 
 @dataclass(frozen=True)
 class MaskedTokenScore:
-    """Scores over masked tokens, each counted once.
+    """Scores over all masked tokens of a data set.
 
     Attributes:
         mlm_loss: mean cross-entropy in nats.
-        mlm_accuracy: share predicted exactly, 0 to 1.
+        mlm_accuracy: share of correct predictions, 0 to 1.
         perplexity: `exp(mlm_loss)`.
-        predictions: masked tokens.
+        predictions: number of masked tokens.
     """
 
     mlm_loss: float
@@ -46,7 +46,18 @@ def evaluation_batches(
     communicator: Communicator,
     maximum_length: int,
 ) -> List[MaskedBatch]:
-    """This rank's batches of held-out text; masks and batches are always the same."""
+    """Return the held-out batches of this rank; masks and batches are the same in every call.
+
+    Args:
+        examples: the held-out examples.
+        masking: draws the masks.
+        batch_size: sequences per rank.
+        communicator: the ranks that share the examples.
+        maximum_length: tokens that batches are padded to at most.
+
+    Raises:
+        InputError: there are no examples.
+    """
     if len(examples) == 0:
         raise InputError("the evaluation data holds no example")
     planned = batches_by_rows(
@@ -64,13 +75,13 @@ def score_masked_tokens(
     communicator: Communicator,
     context: mx.Context,
 ) -> MaskedTokenScore:
-    """Score logits (B, P, V) that `answer` gives for every batch.
+    """Return the masked-token scores of `answer`, over all batches and ranks.
 
     Args:
-        answer: a student's or teacher's answers, without dropout.
-        batches: of this rank.
-        communicator: adds up the ranks.
-        context: where to compute.
+        answer: returns the logits (B, P, V) of a student or teacher for a batch, without dropout.
+        batches: the batches of this rank.
+        communicator: the ranks whose sums are added.
+        context: device of the computation.
     """
     objective = MaskedTokenLoss(WITHOUT_TEACHER)
     objective.hybridize()

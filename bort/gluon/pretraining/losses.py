@@ -1,4 +1,4 @@
-"""The objective of pre-training: masked tokens and the teacher's distribution."""
+"""The loss of pre-training: masked tokens and distillation."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from bort.training.objective import Objective
 
 
 class MaskedTokenLoss(HybridBlock):
-    """Sums over the masked positions of the masked-token and the distillation loss.
+    """The masked-token and the distillation loss, summed over the masked positions.
 
     `mlm_weight · CE(student, token) + teacher_ce_weight · T² · KL(softmax(t/T) ‖ softmax(s/T))`
 
-    KL and cross-entropy differ by the teacher's entropy only, so their gradients are equal:
-    `T · (softmax(s/T) − softmax(t/T))` a position; KL is 0 when student and teacher agree.
-    Sums, not means: the division by the number of predictions follows once all ranks are added up.
+    KL divergence and cross-entropy differ only by the teacher's entropy, so they have the same
+    gradient, `T · (softmax(s/T) − softmax(t/T))` per position. The KL divergence is 0 when student
+    and teacher agree. The outputs are sums; trainers divide them by the number of predictions of
+    all ranks.
 
     Source: arXiv 1503.02531, section 2; arXiv 2010.10499, section 4. Differs from the release,
-    which feeds probabilities into a loss that takes logits and averages over the vocabulary.
+    which passes probabilities to a loss that expects logits, and averages over the vocabulary.
 
     Args:
         objective: the weights and the temperature T.
 
     Inputs:
-        - logits: (B, P, V), of the student.
-        - labels: (B, P), ids.
+        - logits: (B, P, V), logits of the student.
+        - labels: (B, P), token ids.
         - weights: (B, P), 1 for a prediction and 0 for padding.
-        - teacher_logits: (B, P, V), or left out.
+        - teacher_logits: (B, P, V), optional.
 
     Outputs:
-        float32 (4,): total, masked-token and distillation loss (unweighted, T² included) and the
-        number of right predictions, each summed over the positions of weight 1.
+        float32 (4,): total loss, masked-token loss and distillation loss (both unweighted, with T²)
+        and the number of correct predictions, summed over the positions of weight 1.
     """
 
     def __init__(self, objective: Objective, **kwargs: Any) -> None:
@@ -44,7 +45,7 @@ class MaskedTokenLoss(HybridBlock):
     def hybrid_forward(
         self, F: Any, logits: Any, labels: Any, weights: Any, teacher_logits: Any = None
     ) -> Any:
-        """See the class."""
+        """Return the four sums; see the class."""
         logits = F.cast(logits, "float32")
         log_probabilities = F.log_softmax(logits, axis=-1)
         token_loss = -F.pick(log_probabilities, labels, axis=-1) * weights

@@ -1,4 +1,4 @@
-"""Pre-training by distillation from beginning to end: plan, steps, evaluation, checkpoints."""
+"""The pre-training of a model by distillation: plan, steps, evaluations, checkpoints."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from bort.training.pretraining_config import PretrainingConfig
 
 @dataclass(frozen=True)
 class PretrainingData:
-    """The text of a run and how it is masked.
+    """The text of a run and its masking.
 
     Attributes:
-        train: examples to learn from.
-        validation: held-out examples, or None.
+        train: training examples.
+        validation: held-out examples; None evaluates nothing.
         masking: draws the masks of both.
     """
 
@@ -49,10 +49,10 @@ class PretrainingResult:
     """How a run ended.
 
     Attributes:
-        steps: optimizer steps done in all.
-        stopped: whether it was asked to stop before the last step.
-        score: of the held-out text at the end, None without any or when stopped.
-        waited_seconds: how long training waited for data.
+        steps: number of optimizer steps done in all.
+        stopped: whether the run was asked to stop before the last step.
+        score: final score on held-out text; None without held-out text or for a stopped run.
+        waited_seconds: time that training waited for data, in seconds.
     """
 
     steps: int
@@ -66,7 +66,7 @@ class PretrainingHooks(LoopHooks[StepReport]):
     """Callbacks and settings of a pre-training run; see `LoopHooks`.
 
     Attributes:
-        on_evaluation: called after every evaluation with the step and the score.
+        on_evaluation: called after every evaluation with the number of the step and the score.
     """
 
     on_evaluation: Callable[[int, MaskedTokenScore], None] = lambda step, score: None
@@ -76,7 +76,14 @@ class PretrainingHooks(LoopHooks[StepReport]):
 def plan_batches(
     train: ExampleSource, config: PretrainingConfig, ranks: int, maximum_length: int = 0
 ) -> BatchPlan:
-    """The plan of a run on `ranks` ranks: which examples each step sees."""
+    """Return the plan of a run on `ranks` ranks: the examples of each step.
+
+    Args:
+        train: training examples.
+        config: settings of the run.
+        ranks: number of ranks.
+        maximum_length: see `BatchPlan`.
+    """
     return BatchPlan(
         train.lengths,
         seed=config.order_seed,
@@ -95,9 +102,9 @@ def planned_batches(
     communicator: Communicator,
     first_step: int,
 ) -> Iterator[List[MaskedBatch]]:
-    """This rank's micro-batches of every step from `first_step` (counted from 1) to the last.
+    """Yield the micro-batches of this rank for every step from `first_step` (from 1) to the last.
 
-    Their masks are those of the planned epoch, or repeat after `config.mask_epochs` of them.
+    Every epoch has its own masks, which repeat after `config.mask_epochs` epochs.
     """
 
     def make(planned: PlannedStep, example_ids: np.ndarray) -> MaskedBatch:
@@ -120,26 +127,26 @@ def pretrain(
     resume: bool = False,
     hooks: Optional[PretrainingHooks] = None,
 ) -> PretrainingResult:
-    """Train `model` on masked text, from a teacher's answers if there is a teacher.
+    """Train `model` on masked text, by distillation if there is a teacher.
 
     Args:
-        model: the student, initialised; it holds the result.
+        model: the student, initialised; it has the trained weights afterwards.
         data: text and masks.
-        config: every setting that can change the result.
-        communicator: the processes that train together.
+        config: settings of the training.
+        communicator: the ranks that train together.
         context: CPU or GPU.
-        teacher: answers for batches, or None for self-supervised training.
-        folder: for checkpoints; None keeps none.
-        resume_step: continue from the checkpoint of this step.
+        teacher: answers for batches; None trains without a teacher (self-supervised).
+        folder: folder of checkpoints; None saves none.
+        resume_step: step of the checkpoint to continue from.
         resume: continue from the newest checkpoint.
-        hooks: metrics, progress, stopping.
+        hooks: callbacks for metrics, progress and stopping.
 
     Returns:
-        How it ended; the model holds the trained weights.
+        How the run ended.
 
     Raises:
-        InputError: data, checkpoint or settings that do not fit each other.
-        WorkError: a non-finite loss, a full disk.
+        InputError: data, checkpoint or settings do not fit together.
+        WorkError: the loss is not finite, or the disk is full.
     """
     hooks = hooks or PretrainingHooks()
     longest = model.architecture.maximum_length
@@ -186,7 +193,7 @@ def pretrain(
 
 
 class _Pretraining:
-    """Implements `bort.gluon.training.loop.TrainingProcedure`."""
+    """Pre-training as a `bort.gluon.training.loop.TrainingProcedure`."""
 
     def __init__(
         self,

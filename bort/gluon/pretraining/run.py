@@ -1,4 +1,4 @@
-"""From configurations to a run folder: builds student and teacher, trains, saves the model."""
+"""Pre-training runs in a folder: build student and teacher, train, save the model."""
 
 from __future__ import annotations
 
@@ -43,14 +43,23 @@ def run_pretraining(
     communicator: Communicator,
     stop_requested: Callable[[], bool],
 ) -> Dict[str, Any]:
-    """Train a student in the folder `paths.ckpt_dir` and leave it in `ckpt_dir/model`.
+    """Train a student in the folder `paths.ckpt_dir`, and save it in `ckpt_dir/model`.
+
+    Args:
+        paths: files and folders of the run.
+        config: settings of the training.
+        train: training examples.
+        validation: held-out examples; None evaluates nothing.
+        vocabulary: vocabulary of the examples and the student.
+        communicator: the ranks that train together.
+        stop_requested: called before every step; True stops the run after that step.
 
     Returns:
-        What the command prints: steps, whether it was stopped, scores, folders.
+        The values that the command prints: steps, whether the run was stopped, scores and folders.
 
     Raises:
-        InputError: anything that does not fit: vocabulary, architecture, teacher, folder.
-        WorkError: a non-finite loss, a full disk.
+        InputError: vocabulary, architecture, teacher or folder do not fit together.
+        WorkError: the loss is not finite, or the disk is full.
     """
     folder = Path(paths.ckpt_dir)
     resume = paths.resume or paths.start_step is not None
@@ -129,24 +138,26 @@ def build_student(
     vocabulary: Vocabulary,
     context: mx.Context,
 ) -> BortModel:
-    """The student with initial weights: random from the seed, or those of `--initial_model`.
+    """Return the student with random initial weights, or with those of `--initial_model`.
 
-    The vocabulary's size replaces that of the architecture (a preset names RoBERTa's).
+    For random weights, the size of the vocabulary replaces that of the architecture, since presets
+    have the size of RoBERTa's vocabulary.
 
     Raises:
-        InputError: when the initial model has another vocabulary or architecture.
+        InputError: the initial model has another vocabulary, or does not fit the architecture.
     """
     mx.random.seed(config.seed)
     if paths.initial_model is not None and Path(paths.initial_model).is_dir():
         network, _ = load_model_folder(paths.initial_model, context)
         if not isinstance(network, BortModel):
             raise InputError(
-                f"{paths.initial_model}: holds a classifier, a masked-token model is needed"
+                f"{paths.initial_model}: holds a classifier, expected is a masked-token model"
             )
         if network.architecture.vocabulary_size != len(vocabulary):
             raise InputError(
-                f"{paths.initial_model}: knows {network.architecture.vocabulary_size} words, "
-                f"the vocabulary has {len(vocabulary)}"
+                f"{paths.initial_model}: the model's vocabulary has "
+                f"{network.architecture.vocabulary_size} tokens, "
+                f"the given one has {len(vocabulary)}"
             )
         return network
     architecture = get_architecture(paths.architecture)
@@ -155,7 +166,7 @@ def build_student(
     elif architecture.vocabulary_size != len(vocabulary):
         raise InputError(
             f"{paths.initial_model}: {paths.architecture} has {architecture.vocabulary_size} "
-            f"words, the vocabulary {len(vocabulary)}"
+            f"tokens, the vocabulary has {len(vocabulary)}"
         )
     model = BortModel(architecture, dropout=config.dropout)
     model.initialize(mx.init.Normal(config.initializer_range), ctx=context)
@@ -182,7 +193,7 @@ def _build_teacher(
 def _refuse_engine(config: PretrainingConfig, why: str) -> None:
     engine = config.teacher_runtime.teacher_engine
     if engine != "mxnet":
-        raise InputError(f"teacher_engine is {engine!r} and {why}: no engine runs a teacher then")
+        raise InputError(f"teacher_engine is {engine!r} and {why}, so there is no teacher to run")
 
 
 def _check_vocabulary(source: Optional[ExampleSource], vocabulary: Vocabulary) -> None:

@@ -1,4 +1,4 @@
-"""One pass of the student over a micro-batch: forward, loss, backward into the flat gradients."""
+"""The forward and backward pass of a student over a micro-batch, into flat gradients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bort.text.examples import MaskedBatch
 
 
 class BatchArrays(NamedTuple):
-    """A `MaskedBatch` on the device: the fields of the same names."""
+    """The fields of a `MaskedBatch` as arrays on a device."""
 
     input_ids: mx.nd.NDArray
     valid_lengths: mx.nd.NDArray
@@ -26,7 +26,7 @@ class BatchArrays(NamedTuple):
 
 
 def to_device(batch: MaskedBatch, context: mx.Context) -> BatchArrays:
-    """Copy a batch to the device: ids int32, lengths and weights float32."""
+    """Copy a batch to a device: ids as int32, lengths and weights as float32."""
     return BatchArrays(
         mx.nd.array(batch.input_ids, ctx=context, dtype="int32"),
         mx.nd.array(batch.valid_lengths, ctx=context, dtype="float32"),
@@ -37,20 +37,22 @@ def to_device(batch: MaskedBatch, context: mx.Context) -> BatchArrays:
 
 
 class StudentPass:
-    """Runs a student forward and backward, leaving its gradients in flat buffers.
+    """The forward and backward pass of a student, with gradients in flat buffers.
 
-    Two things are done otherwise than by plain `autograd`, with the same result. The token
-    embedding is two variables that share one array and one gradient, the embedding and the
-    decoder's matrix: the first adds to the few rows of the batch's tokens, where a single variable
-    would make a dense array of V rows for it. And the decoder's matrix product is differentiated
-    by hand, because on a CPU the gradient to its input takes half the time as a plain `dot`.
+    The result is that of plain `autograd`, but two parts are computed in another way for speed:
 
-    Repeated calls give the same bits when `mx.random.seed` and the number of threads are the same.
+    - The token embedding is represented by two variables with one array and one gradient: the
+      embedding and the decoder's matrix. The first adds its gradient to the rows of the batch's
+      tokens; with a single variable, it would be a dense array of V rows.
+    - The gradient of the decoder's matrix product is computed explicitly. On a CPU, its gradient
+      with respect to the input takes half the time as a plain `dot`.
+
+    Repeated calls give the same bits for the same `mx.random.seed` and number of threads.
 
     Args:
-        model: the student, with a decoder; its parameters already live in `flat`.
-        flat: the buffers.
-        context: the device.
+        model: a student with a decoder, whose parameters are views of `flat`.
+        flat: the flat buffers of the student.
+        context: the device of the buffers.
     """
 
     def __init__(self, model: BortModel, flat: FlatParameters, context: mx.Context) -> None:
@@ -61,7 +63,7 @@ class StudentPass:
         self._graph.hybridize(static_alloc=True, static_shape=True)
         distinct = {id(p): p for p in named_parameters(model).values()}
         parameters = [p for p in distinct.values() if p.grad_req != "null"]
-        # Second handles on the same memory: each handle has a gradient request of its own.
+        # Second handles on the same memory, because gradient requests belong to handles.
         table = model.embedding_weight
         self._table = table.data(context).reshape(table.shape)
         table_gradient = table.grad(context).reshape(table.shape)
@@ -76,17 +78,17 @@ class StudentPass:
         *,
         first: bool = False,
     ) -> Any:
-        """Forward, loss, backward.
+        """Compute the loss of a micro-batch and its gradients.
 
         Args:
             batch: the micro-batch.
-            loss: from logits (B, P, V) and the batch's arrays to one array or a sequence of
-                arrays; the first is summed and differentiated, the rest comes along.
-            first: the gradients overwrite those in the buffer, whatever they are, instead of
-                being added to them; faster than clearing it.
+            loss: returns one array or a sequence of arrays for logits (B, P, V) and the batch's
+                arrays; the sum of the first array is differentiated.
+            first: whether to overwrite the gradients in the buffer instead of adding to them, which
+                is faster than clearing the buffer.
 
         Returns:
-            what `loss` returned, not waited for.
+            The result of `loss`, which may still be computing.
         """
         arrays = to_device(batch, self.context)
         self._mark("write" if first else "add")
@@ -105,7 +107,7 @@ class StudentPass:
         return outputs
 
     def predict(self, batch: MaskedBatch) -> mx.nd.NDArray:
-        """Logits (B, P, V) in predict mode, without gradients."""
+        """Return the logits (B, P, V) without dropout and gradients."""
         with autograd.predict_mode():
             return self._project(self._run(to_device(batch, self.context)))
 
@@ -119,8 +121,8 @@ class StudentPass:
         return self.model.decoder[3](inner)
 
     def _mark(self, request: str) -> None:
-        # The decoder's part of the embedding's gradient is computed before the embedding's own,
-        # which is therefore always added.
+        # The gradient of the decoder's matrix is computed before that of the embedding, so the
+        # latter is always added.
         requests = [request] * (len(self._variables) - 1) + ["add"]
         autograd.mark_variables(self._variables, self._gradients, requests)
         if request == "write":
@@ -129,7 +131,7 @@ class StudentPass:
 
 
 class _Graph(HybridBlock):
-    """The student as a function of the batch and of the embedding's table."""
+    """The student as a function of a batch and the embedding matrix."""
 
     def __init__(self, model: BortModel) -> None:
         super().__init__()
@@ -138,7 +140,7 @@ class _Graph(HybridBlock):
     def hybrid_forward(
         self, F: Any, input_ids: Any, valid_lengths: Any, masked_positions: Any, table: Any
     ) -> Any:
-        """Input (B, P, H) of the decoder's last layer."""
+        """Return the input (B, P, H) of the decoder's last layer."""
         size, hidden = self.model.architecture.vocabulary_size, self.model.architecture.hidden
         embedded = F.Embedding(input_ids, table, input_dim=size, output_dim=hidden)
         encoded = self.model.encode(F, embedded, input_ids, valid_lengths)
@@ -151,5 +153,5 @@ class _Graph(HybridBlock):
 
 
 def _unused_parameters(model: BortModel) -> List[gluon.Parameter]:
-    """Parameters that a pass over masked tokens gives no gradient."""
+    """Return the parameters that have no effect on masked-token logits."""
     return [] if model.pooler is None else list(model.pooler.collect_params().values())

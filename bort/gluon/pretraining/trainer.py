@@ -1,4 +1,4 @@
-"""One optimizer step of pre-training, on one process or many."""
+"""`DistillationTrainer`: the optimizer steps of pre-training, on one or several ranks."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _COUNT, _TOTAL, _MLM, _DISTILLATION, _CORRECT, _TOKENS, _STOP = range(7)
 
 @dataclass(frozen=True)
 class StepReport:
-    """What happened in a step, over all ranks; losses are means in nats a masked token.
+    """The results of a step, over all ranks; losses are means in nats per masked token.
 
     Attributes:
         loss: the weighted sum that is minimised.
         mlm_loss: masked-token cross-entropy.
-        distillation_loss: T² times the divergence from the teacher; 0 without one.
-        mlm_accuracy: share of masked tokens predicted exactly, with dropout in force.
+        distillation_loss: T² times the divergence from the teacher; 0 without a teacher.
+        mlm_accuracy: share of correct predictions, with dropout.
         gradient_norm: global norm before clipping.
-        learning_rate: of this step.
-        tokens: tokens seen, padding not counted.
-        predictions: masked tokens.
-        skipped: whether the update was left out (an overflow in float16).
+        learning_rate: learning rate of the step.
+        tokens: number of tokens, without padding.
+        predictions: number of masked tokens.
+        skipped: whether the update was skipped (an overflow in float16).
         stop: whether any rank was asked to stop.
     """
 
@@ -53,25 +53,25 @@ class StepReport:
 
     @property
     def accuracy(self) -> float:
-        """Share of masked tokens predicted exactly."""
+        """The share of correct predictions; see `mlm_accuracy`."""
         return self.mlm_accuracy
 
 
 class DistillationTrainer(FlatTrainer):
-    """Holds a student and its optimizer, and makes steps.
+    """A trainer of a student on the objective of `MaskedTokenLoss`.
 
-    The count that sums are divided by is the number of masked predictions; see `FlatTrainer`.
+    Sums over micro-batches and ranks are divided by the number of predictions; see `FlatTrainer`.
 
     Args:
         model: the student, initialised on `context`; its parameters move into flat buffers.
-        config: weights, temperature, optimizer, schedule, seed.
-        communicator: the processes that train together; rank 0's weights are taken by all.
+        config: loss weights, temperature, optimizer, schedule and seed.
+        communicator: the ranks; all start from the weights of rank 0.
         context: CPU or GPU.
-        teacher: answers for batches; None trains without one (self-supervised).
-        clock: measures stages, for benchmarks.
+        teacher: answers for batches; None trains without a teacher (self-supervised).
+        clock: measures the stages of a step, for benchmarks.
 
     Raises:
-        InputError: for a teacher of another vocabulary, or float16 without a GPU.
+        InputError: the teacher has another vocabulary, or `dtype` is float16 without a GPU.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class DistillationTrainer(FlatTrainer):
         size = model.architecture.vocabulary_size
         if teacher is not None and teacher.vocabulary_size != size:
             raise InputError(
-                f"the teacher knows {teacher.vocabulary_size} words, the student {size}; "
-                "distillation needs the same vocabulary"
+                f"the teacher's vocabulary has {teacher.vocabulary_size} tokens, the student's has "
+                f"{size}; distillation needs the same vocabulary"
             )
         super().__init__(model, config, communicator, context, clock)
         self.model = model
@@ -99,16 +99,21 @@ class DistillationTrainer(FlatTrainer):
         self.synchronise()
 
     def predict(self, batch: MaskedBatch) -> mx.nd.NDArray:
-        """The student's logits (B, P, V), without dropout."""
+        """Return the student's logits (B, P, V), without dropout."""
         return self._student.predict(batch)
 
     def step(
         self, number: int, micro_batches: Sequence[MaskedBatch], stop_requested: bool = False
     ) -> StepReport:
-        """Make step `number`, counted from 1, from this rank's micro-batches.
+        """Make one optimizer step.
+
+        Args:
+            number: number of the step, from 1.
+            micro_batches: micro-batches of this rank.
+            stop_requested: whether this rank was asked to stop.
 
         Raises:
-            WorkError: when the loss is not finite; names the step and the examples.
+            WorkError: the loss or the gradient is not finite; names the step and the examples.
         """
         self._clock.start()
         sums = np.zeros(7, dtype="float64")
@@ -147,7 +152,7 @@ class DistillationTrainer(FlatTrainer):
         )
 
     def _accumulate(self, number: int, micro: int, batch: MaskedBatch) -> np.ndarray:
-        """Add one micro-batch's gradients; returns its four summed losses, unscaled."""
+        """Add the gradients of a micro-batch, and return its four sums without loss scale."""
         answers = None
         if self.teacher is not None:
             answers = self.teacher.answer(batch)
@@ -171,7 +176,7 @@ class DistillationTrainer(FlatTrainer):
 
 
 def _describe(micro_batches: Sequence[MaskedBatch], local_losses: Sequence[float]) -> str:
-    """Epoch and examples of the first micro-batch whose loss is not finite, or of the first."""
+    """Name examples of the first micro-batch with a non-finite loss, or else of the first one."""
     culprit = next((m for m, loss in enumerate(local_losses) if not math.isfinite(loss)), 0)
     batch = micro_batches[culprit]
     ids = ", ".join(str(n) for n in batch.example_ids[:8] if n >= 0)

@@ -1,1 +1,1 @@
-"""The search on MXNet: trains and times candidates."""
+"""The architecture search on MXNet: training and timing of candidates."""

@@ -1,4 +1,4 @@
-"""The search's error surrogate on MXNet: a candidate trained for a few steps, then compared."""
+"""The error surrogate of the search: a candidate trained for a few steps on MXNet."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from bort.training.pretraining_config import PretrainingConfig
 
 @dataclass(frozen=True)
 class Divergence:
-    """How far a candidate's output distribution is from the teacher's, in nats a position.
+    """The difference of a candidate's output distribution from the teacher's, in nats per position.
 
     Attributes:
-        kl: Σ t (log t − log s).
-        entropy: of the teacher, −Σ t log t.
+        kl: KL divergence, Σ t (log t − log s).
+        entropy: entropy of the teacher, −Σ t log t.
     """
 
     kl: float
@@ -35,22 +35,22 @@ class Divergence:
 
 
 class DistillationError:
-    """ê by training: implements `bort.search.surrogates.ErrorModel`.
+    """The error surrogate ê by training; implements `bort.search.surrogates.ErrorModel`.
 
-    A candidate with random weights makes s steps on the distillation objective, without dropout;
-    ê is the mean over held-out masked positions of the cross-entropy at temperature 1 between the
-    teacher's and the candidate's output distributions (or another of `bort.search.config.ERRORS`).
-    All candidates see the same batches under the same masks. Nothing depends on the order in which
-    trials are made, nor on the process that makes them.
+    A candidate with random weights makes s steps on the distillation loss, without dropout. ê is
+    the mean over held-out masked positions of the cross-entropy at temperature 1 between the output
+    distributions of teacher and candidate (or another of `bort.search.config.ERRORS`). All
+    candidates see the same batches and masks. Results do not depend on the order of trials or the
+    process that runs them.
 
     Source: arXiv 2010.10499, section 3.
 
     Args:
-        config: objective, kind of error, initial weights.
-        train_batches: one a step.
-        held_out_batches: what ê is taken on.
-        teacher: its answers for the training batches.
-        held_out_teacher: its answers for the held-out batches, right at temperature 1.
+        config: distillation loss, kind of error and initial weights.
+        train_batches: training batches, one per step.
+        held_out_batches: batches that ê is computed on.
+        teacher: answers for the training batches.
+        held_out_teacher: answers for the held-out batches, exact at temperature 1.
         context: the device.
     """
 
@@ -73,10 +73,10 @@ class DistillationError:
         self._divergence.hybridize(static_alloc=True)
 
     def error(self, trial: Trial) -> float:
-        """See `ErrorModel`.
+        """Return ê of a trial; see `ErrorModel`.
 
         Raises:
-            WorkError: when training runs into numbers that are not finite.
+            WorkError: the loss or the gradient is not finite.
         """
         trainer = self.train(trial)
         found = self.divergence(trainer)
@@ -84,7 +84,7 @@ class DistillationError:
         return error_from(self._config.error, found.kl, found.entropy, size)
 
     def train(self, trial: Trial) -> DistillationTrainer:
-        """The candidate after its s steps."""
+        """Train a candidate for its s steps, and return its trainer."""
         model = BortModel(trial.architecture, dropout=0.0)
         weights = FastNormal(self._config.initializer_range, trial.seed)
         model.initialize(weights, ctx=self._context)
@@ -99,7 +99,7 @@ class DistillationError:
         return trainer
 
     def divergence(self, trainer: DistillationTrainer) -> Divergence:
-        """How far a trained candidate is from the teacher on the held-out batches."""
+        """Return the divergence of a trained candidate from the teacher on the held-out batches."""
         sums = np.zeros(2)
         count = 0
         for batch in self._held_out_batches:
@@ -118,7 +118,7 @@ class DistillationError:
 def training_settings(
     config: SearchConfig, hyperparameters: Hyperparameters, steps: int, seed: int
 ) -> PretrainingConfig:
-    """The settings of pre-training that a candidate's few steps amount to."""
+    """Return the pre-training settings for the steps of a candidate."""
     theta = hyperparameters
     return PretrainingConfig(
         seed=seed,
@@ -138,7 +138,7 @@ def training_settings(
 
 
 class _Divergence(HybridBlock):
-    """From logits (B, P, V) of student and teacher and weights (B, P) to two sums: (2,)."""
+    """The sums of KL and entropy, (2,), over logits (B, P, V) of both and weights (B, P)."""
 
     def hybrid_forward(self, F: Any, student: Any, teacher: Any, weights: Any) -> Any:
         log_teacher = F.log_softmax(F.cast(teacher, "float32"), axis=-1)

@@ -1,4 +1,4 @@
-"""A search once everything is read: its settings, and the folder that it claims."""
+"""The plan of a search, and the check that its folder belongs to it."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ SEARCH_SETTINGS_FILE = "search.json"
 
 @dataclasses.dataclass(frozen=True)
 class SearchPlan:
-    """What is searched, once everything is read.
+    """The settings, space, text and teacher of a search.
 
     Attributes:
-        config: settings.
-        space: Ξ, with the vocabulary and the length of the text.
-        hyperparameters: Θ.
-        text: to train and to judge candidates on.
-        folder: of the search.
-        answers: folder of T's answers.
+        config: settings of the search.
+        space: search space, Ξ, with the vocabulary size and length of the text.
+        hyperparameters: hyperparameters, Θ.
+        text: text to train and evaluate candidates on.
+        folder: folder of the search.
+        answers: folder of the teacher's answers.
         latencies: file of inference times.
-        teacher: makes T; called only when something must be asked.
+        teacher: returns the teacher, T; called only if answers are missing.
     """
 
     config: SearchConfig
@@ -49,14 +49,18 @@ class SearchPlan:
 
 
 def claim_search(plan: SearchPlan, resume: bool) -> str:
-    """Take the folder for this search, or go on with the search that it holds.
+    """Claim the folder for a new search, or check that it holds the search to resume.
+
+    Args:
+        plan: the search.
+        resume: whether to continue the search in the folder.
 
     Returns:
-        The engine of inference times. `auto` becomes that of the search that is resumed, or else
-        the engine that it stands for here, so that a search never mixes the times of two.
+        The engine of inference times. `auto` becomes the engine of the resumed search, or for a new
+        search the engine that it selects on this machine, so a search never mixes engines.
 
     Raises:
-        InputError: the folder holds another search, holds none to resume, or holds one already.
+        InputError: the folder holds another search, has no search to resume, or already holds one.
     """
     former = SearchConfig.defaults()
     config, path = plan.config, plan.folder / SEARCH_SETTINGS_FILE
@@ -86,13 +90,13 @@ def claim_search(plan: SearchPlan, resume: bool) -> str:
 
 
 def announce(plan: SearchPlan, candidates: int, trials: int, length: int) -> None:
-    """Log the sizes of the search, and where the guarantee of the scheme does not hold.
+    """Log the size of the search, and warn where the guarantee of the scheme does not hold.
 
     Args:
         plan: the search.
-        candidates: that the strategy asks for, at most.
-        trials: that they make, at most.
-        length: tokens a sequence.
+        candidates: largest number of candidates that the strategy proposes.
+        trials: largest number of trials for them.
+        length: tokens per sequence.
     """
     excluded: Dict[str, int] = {}
     for exclusion in plan.space.exclusions():

@@ -1,4 +1,4 @@
-"""A search from beginning to end: answers of the teacher, rounds of candidates, ranking."""
+"""Architecture search in a folder: answers of the teacher, rounds of candidates, ranking."""
 
 from __future__ import annotations
 
@@ -41,18 +41,25 @@ def run_search(
     cpu_only: bool = True,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Optional[SearchResult]:
-    """Measure the candidates that the strategy asks for, and leave the ranking in `plan.folder`.
+    """Measure the candidates of the strategy, and write the ranking to `plan.folder`.
 
-    T answers all questions once; then the ranks measure one round of candidates after the other
-    (see `SharedMeasurements`). A search that was stopped or killed continues with `resume`, repeats
-    no finished trial and ends with the same table (but for times that were not kept).
+    The teacher T answers all batches once. Then the ranks measure the candidates in rounds (see
+    `SharedMeasurements`). A search that was stopped or killed continues with `resume`: it repeats
+    no finished trial and has the same table, except for times that were not stored.
+
+    Args:
+        plan: the search.
+        communicator: the ranks that share the work.
+        resume: continue the search in the folder.
+        cpu_only: run on the CPU even if there is a GPU.
+        stop_requested: called between trials; True stops the search.
 
     Returns:
-        The ranking; None when it was stopped before the end.
+        The ranking; None when the search was stopped before its end.
 
     Raises:
-        InputError: a folder that holds another search, text or teacher that do not fit.
-        WorkError: a training that ran into numbers that are not finite, a full disk.
+        InputError: the folder holds another search, or text and teacher do not fit together.
+        WorkError: a loss is not finite, or the disk is full.
     """
     chief, seeds = communicator.rank == 0, plan.config.trial_seeds
     strategy = build_strategy(plan.config, plan.space)
@@ -96,9 +103,9 @@ def _ask_teacher(
     communicator: Communicator,
     stop_requested: Callable[[], bool],
 ) -> Optional[Architecture]:
-    """T's architecture once T has answered everything; None when stopped before.
+    """Return the teacher's architecture after it has answered all batches; None when stopped.
 
-    T is not even loaded when an earlier call has written both down.
+    The teacher is not loaded if its answers and architecture are in the folder already.
     """
     path = plan.folder / MAXIMUM_POINT_FILE
     if not on_rank_0(communicator, lambda: path.exists() and questions.is_complete(plan.answers)):
@@ -119,7 +126,7 @@ def _ask_teacher(
 
 @dataclasses.dataclass(frozen=True)
 class _Timing:
-    """Where î comes from, its unit, and how it is measured; None when it is computed."""
+    """The measurement of inference times î, their unit and conditions (None if computed)."""
 
     measure: MeasureTimes
     unit: str
@@ -162,7 +169,7 @@ def _plan_timing(
 def _error_model(
     plan: SearchPlan, questions: SearchQuestions, context: mx.Context
 ) -> Callable[[], DistillationError]:
-    """What makes the model of ê ready, every time that trials are about to be made."""
+    """Return a function that prepares the error surrogate ê before each round of trials."""
 
     @functools.lru_cache(maxsize=1)
     def build() -> DistillationError:
@@ -176,7 +183,7 @@ def _error_model(
 
     def prepare() -> DistillationError:
         if plan.config.latency == "measured" and plan.config.latency_engine == MXNET:
-            set_openmp_threads(plan.config.threads)  # timing may have set another number
+            set_openmp_threads(plan.config.threads)  # timing may have changed the number
         return build()
 
     return prepare

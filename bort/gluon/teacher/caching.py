@@ -1,4 +1,4 @@
-"""Caches of a teacher's answers for pre-training: filling one, and opening one for a run."""
+"""Caches of a teacher's answers for pre-training: filling a cache and opening one for a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bort.training.pretraining_config import PretrainingConfig
 
 
 def key_fields(masking: Masking, train: ExampleSource, vocabulary: Vocabulary) -> Dict[str, Any]:
-    """The fields of `CacheKey` that masks and data decide (all but `mask_epochs`)."""
+    """Return the fields of `CacheKey` that depend on masks and data, without `mask_epochs`."""
     policy = masking.policy
     return {
         "train": train.fingerprint,
@@ -42,20 +42,20 @@ def key_fields(masking: Masking, train: ExampleSource, vocabulary: Vocabulary) -
 
 
 def row_length(train: ExampleSource) -> int:
-    """Tokens to which the longest example is padded, as `BatchPlan` does it: a multiple of 8."""
+    """Return the padded length of the longest example, a multiple of 8 tokens as in `BatchPlan`."""
     return rounded_up(int(np.max(train.lengths)))
 
 
 def open_teacher_cache(
     folder: Path, config: PretrainingConfig, train: ExampleSource, vocabulary: Vocabulary
 ) -> Tuple[TeacherCache, PretrainingConfig]:
-    """Open the cache of a run, and let it decide after how many epochs masks repeat.
+    """Open a cache for a run, and set `mask_epochs` of the run to that of the cache.
 
     Returns:
-        The cache, and the settings with the cache's `mask_epochs`.
+        The cache, and the settings with the `mask_epochs` of the cache.
 
     Raises:
-        InputError: a cache of other data, masks or temperatures, or a damaged one.
+        InputError: the cache is damaged, or has other data, masks or temperatures.
     """
     masking = Masking(vocabulary, config.masks.policy, config.order_seed)
     cache = TeacherCache.open(
@@ -139,7 +139,7 @@ def cache_teacher_answers(
 
 
 def every_row(examples: int, epochs: int) -> np.ndarray:
-    """Epoch and example of every row of whole epochs, ascending: int64 (epochs · examples, 2)."""
+    """Return epoch and example of all rows, ascending: int64 (epochs · examples, 2)."""
     numbers = np.arange(epochs * examples, dtype=np.int64)
     return np.stack(np.divmod(numbers, examples), axis=1)
 
@@ -147,7 +147,7 @@ def every_row(examples: int, epochs: int) -> np.ndarray:
 def batch_maker(
     train: ExampleSource, masking: Masking, key: CacheKey
 ) -> Callable[[int, np.ndarray], MaskedBatch]:
-    """What makes the batches of a cache: masked, padded to the key's length."""
+    """Return a function that makes masked batches, padded to the length of the key."""
 
     def make(epoch: int, example_ids: np.ndarray) -> MaskedBatch:
         return make_batch(train, example_ids, epoch, key.length, masking)

@@ -1,4 +1,4 @@
-"""The teacher that the settings of a run ask for, on MXNet or on another engine."""
+"""Teachers by the settings of a run, on MXNet or on another engine."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def load_teacher_on(
     context: Optional[mx.Context] = None,
     dtype: str = "float32",
 ) -> LiveTeacher:
-    """Make a teacher.
+    """Return a teacher.
 
     Args:
-        source: where its architecture and weights come from; `teacher_model` is what
-            `load_teacher` takes, or for another engine also an exported folder.
-        runtime: what runs it; engines other than MXNet run on the CPU, with as many threads as
-            MXNet has.
+        source: source of architecture and weights. `teacher_model` is an argument of
+            `load_teacher`; engines other than MXNet also take an exported folder.
+        runtime: engine and precision. Engines other than MXNet run on the CPU, with the same
+            number of threads as MXNet.
         vocabulary_size, context: see `load_teacher`.
-        dtype: in which MXNet runs it.
+        dtype: number format on MXNet.
 
     Raises:
-        InputError: as `load_teacher`; the engine is not installed.
+        InputError: the engine is not installed, or an error of `load_teacher`.
     """
     name, checkpoint = source.teacher_model, source.teacher_ckpt_dir
     random_seed = source.teacher_random_seed
@@ -57,7 +57,7 @@ def load_teacher_on(
         return teacher_of_folder(Path(name), engine, precision, threads)
 
     def network() -> ArrayNetwork:
-        # MXNet's copy of the weights is gone when this returns.
+        # MXNet's copy of the weights is freed when this function returns.
         teacher = load_teacher(
             name,
             checkpoint=checkpoint,

@@ -1,4 +1,4 @@
-"""A teacher that runs on MXNet: any encoder of ours, GluonNLP's RoBERTa and BERT included."""
+"""`GluonTeacher`: a teacher on MXNet from a model folder, a file, or GluonNLP's model zoo."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from bort.storage.files import PathLike
 from bort.text.examples import MaskedBatch
 
 IGNORED = ("pooler.", "classifier.")
-"""Parts of GluonNLP's BERT files that masked-token answers do not need."""
+"""Prefixes of parameters in GluonNLP's BERT files that masked-token logits do not need."""
 
 
 class GluonTeacher:
-    """Implements `bort.teacher.answers.LiveTeacher`: no gradients, no dropout, a compiled graph.
+    """A teacher on MXNet, without gradients and dropout; implements `LiveTeacher`.
 
     Args:
-        network: as `BortModel`, with a decoder; its gradient buffers are dropped if it has any.
-        architecture: gives the size of the vocabulary.
-        context: the device that the weights are on.
-        fingerprint: of the answers; None computes it from the weights when it is asked for.
+        network: a model with a decoder; its gradient buffers are freed.
+        architecture: architecture of the network.
+        context: device of the weights; the CPU by default.
+        fingerprint: fingerprint of the answers; None computes it from the weights on first use.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class GluonTeacher:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the names, shapes and numbers of the weights, with the engine."""
+        """The SHA-256 of the engine and of names, shapes and values of the weights."""
         if self._fingerprint is None:
             digest = hashlib.sha256(b"mxnet")
             for name, array in sorted(collect_arrays(self.network).items()):
@@ -65,7 +65,7 @@ class GluonTeacher:
         return self._fingerprint
 
     def answer(self, batch: MaskedBatch) -> mx.nd.NDArray:
-        """Logits float32 (B, P, V) at the masked positions, on the teacher's device."""
+        """Return the logits float32 (B, P, V) at the masked positions, on the teacher's device."""
         arrays = (
             mx.nd.array(batch.input_ids, ctx=self.context, dtype="int32"),
             mx.nd.array(batch.valid_lengths, ctx=self.context, dtype="float32"),
@@ -86,21 +86,22 @@ def load_teacher(
     dtype: str = "float32",
     root: Optional[PathLike] = None,
 ) -> GluonTeacher:
-    """Make a teacher from a name, a file or a folder.
+    """Return a teacher from a name, a file or a folder.
 
     Args:
-        name_or_path: a folder written by this toolkit, a name of GluonNLP's zoo (`ZOO`), or, with
-            `checkpoint` or `random_seed`, anything that `get_architecture` knows.
-        checkpoint: a `.params` file in GluonNLP's layout, or a folder that holds only one; its
-            vocabulary's size is taken over.
-        random_seed: random weights instead of trained ones, for trials without a download.
-        vocabulary_size: of a teacher with random weights; its architecture's if None.
+        name_or_path: a model folder, a name of GluonNLP's zoo (`ZOO`), or, with `checkpoint` or
+            `random_seed`, any argument of `get_architecture`.
+        checkpoint: a `.params` file in GluonNLP's layout, or a folder with exactly one. The size of
+            its vocabulary replaces that of the architecture.
+        random_seed: seed of random weights, for trials without a download.
+        vocabulary_size: size of the vocabulary for random weights; None keeps that of the
+            architecture.
         context: the device; the CPU by default.
-        dtype: `float32` or `float16` (for GPUs; never run there).
-        root: where GluonNLP keeps its downloads; its own default if None.
+        dtype: `float32` or `float16`, which needs a GPU and has not been run on one.
+        root: folder of GluonNLP's downloads; GluonNLP's default if None.
 
     Raises:
-        InputError: an unknown name, a missing or unfit file, or no network to download over.
+        InputError: the name is unknown, a file is missing or does not fit, or a download fails.
     """
     context = context or mx.cpu()
     if dtype not in ("float32", "float16"):
@@ -108,10 +109,13 @@ def load_teacher(
     if not name_or_path:
         raise InputError("the teacher's name is empty")
     if checkpoint is not None and random_seed is not None:
-        raise InputError("a teacher takes its weights from a checkpoint or at random, not both")
+        raise InputError("the teacher has a checkpoint and a random seed, allowed is one, not both")
     if Path(name_or_path).is_dir():
         if checkpoint is not None or random_seed is not None:
-            raise InputError(f"{name_or_path}: is a folder with weights; give no other ones")
+            raise InputError(
+                f"{name_or_path}: is a folder with weights, so a checkpoint or random seed is not "
+                "allowed"
+            )
         network = _from_folder(name_or_path, context)
     elif random_seed is not None:
         network = _empty(name_or_path, None, vocabulary_size)
@@ -128,10 +132,10 @@ def load_teacher(
 
 
 def only_parameters(path: PathLike) -> PathLike:
-    """A `.params` file, or the only one in a folder; never the first of several.
+    """Return the path of a `.params` file, given its path or a folder with exactly one.
 
     Raises:
-        InputError: none or several in the folder.
+        InputError: the folder holds no such file or several.
     """
     if not Path(path).is_dir():
         return path
@@ -150,7 +154,7 @@ def _from_folder(folder: str, context: mx.Context) -> BortModel:
 
 
 def _empty(name: str, path: Optional[PathLike], vocabulary_size: Optional[int] = None) -> BortModel:
-    """A network without weights that fits a name, and the vocabulary of a file."""
+    """Return an uninitialised network by name, with the vocabulary size of a file if given."""
     architecture = get_architecture(name)
     if vocabulary_size is not None:
         architecture = architecture.replace(vocabulary_size=vocabulary_size)

@@ -1,4 +1,4 @@
-"""Teachers of GluonNLP's model zoo: their names, and the files with their weights."""
+"""The teachers of GluonNLP's model zoo: their names and weight files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class ZooEntry(NamedTuple):
     """A teacher in GluonNLP's model zoo.
 
     Attributes:
-        model: the zoo's name of the model.
-        dataset: the zoo's name of the text that it was trained on.
+        model: name of the model in the zoo.
+        dataset: name of its training data in the zoo.
         layer_norm_eps: ε of its layer norms.
     """
 
@@ -37,18 +37,18 @@ ZOO: Dict[str, ZooEntry] = {
     "bert_12_768_12_cased": ZooEntry("bert_12_768_12", "book_corpus_wiki_en_cased", 1e-12),
     "bert_24_1024_16_cased": ZooEntry("bert_24_1024_16", "book_corpus_wiki_en_cased", 1e-12),
 }
-"""Teachers by the name of their architecture preset."""
+"""The teachers by the name of their architecture preset."""
 
 
 def zoo_file(name: str, root: Optional[PathLike]) -> str:
-    """Return the path of a teacher's `.params` file, downloaded if it is not there yet.
+    """Return the path of a teacher's `.params` file, after downloading it if it is missing.
 
     Args:
         name: a key of `ZOO`.
-        root: folder of the downloads; GluonNLP's own default if None.
+        root: folder of the downloads; GluonNLP's default if None.
 
     Raises:
-        InputError: an unknown name, or a download that fails.
+        InputError: the name is unknown, or the download fails.
     """
     if name not in ZOO:
         raise InputError(

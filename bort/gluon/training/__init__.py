@@ -1,1 +1,1 @@
-"""What every training on MXNet shares: flat parameters, optimizers, checkpoints."""
+"""Training on MXNet: the loop, flat parameters, optimizers and checkpoints."""

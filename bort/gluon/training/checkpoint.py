@@ -1,8 +1,9 @@
-"""Checkpoints of a training: tensors plus JSON, complete or not there at all.
+"""Checkpoints of a training run: tensors and JSON values, written atomically.
 
 A checkpoint is a folder `step-00000250/` with `tensors.safetensors` and `state.json`, which is
-written last and holds the hash of the tensors. The folder is filled under a temporary name and
-renamed, so a run that is killed while saving leaves the checkpoint before it. Nothing is unpickled.
+written last and holds the hash of the tensors. The folder is written under a temporary name and
+renamed, so a run that is killed while saving still has its previous checkpoint. Nothing is
+unpickled.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ CHECKPOINT_FORMAT = SealedFormat(
 )
 _TENSORS = "tensors.safetensors"
 _NAME = re.compile(r"step-(\d{8})$")
-_OLD_TEMPORARY = ".saving-*"  # what version 0.2.0 called a checkpoint that it was writing
+_OLD_TEMPORARY = ".saving-*"  # unfinished checkpoints of version 0.2.0
 
 
 def checkpoint_steps(folder: Path) -> List[int]:
-    """Steps of the complete checkpoints in `folder`, ascending."""
+    """Return the steps of the complete checkpoints in `folder`, ascending."""
     if not folder.is_dir():
         return []
     found = []
@@ -53,18 +54,21 @@ def save_checkpoint(
     state: Mapping[str, Any],
     keep: int,
 ) -> Path:
-    """Write a checkpoint and remove the oldest ones beyond `keep`.
+    """Write a checkpoint, and remove all but the newest `keep` checkpoints.
 
     Args:
-        folder: of the run; the checkpoint becomes a folder in it.
-        step: optimizer steps done.
-        flat: gives the layout: every buffer is stored as one tensor a parameter.
-        buffers: float32 (N,) each, in the layout of `flat`: weights and optimizer state.
-        state: anything JSON: data position, loss scale, settings.
-        keep: complete checkpoints to leave.
+        folder: folder of the run, in which the checkpoint folder is created.
+        step: number of optimizer steps done.
+        flat: layout of the buffers; each is stored as one tensor per parameter.
+        buffers: weights and optimizer state, float32 (N,) each, in the layout of `flat`.
+        state: JSON values, such as the settings and the loss scale.
+        keep: number of newest checkpoints to keep.
+
+    Returns:
+        The folder of the checkpoint.
 
     Raises:
-        WorkError: when the system refuses a write; earlier checkpoints are untouched.
+        WorkError: the checkpoint cannot be written; earlier checkpoints are unchanged.
     """
     tensors = {}
     for name, buffer in buffers.items():
@@ -95,16 +99,16 @@ def load_checkpoint(
     """Read a checkpoint into `buffers`.
 
     Args:
-        folder: of the run.
-        flat: the layout.
+        folder: folder of the run.
+        flat: layout of the buffers.
         buffers: filled in place.
-        step: which checkpoint; None takes the newest.
+        step: step of the checkpoint; None takes the newest.
 
     Returns:
         (step, state) as given to `save_checkpoint`.
 
     Raises:
-        InputError: when there is no such checkpoint, or it is damaged, or of another network.
+        InputError: the checkpoint does not exist, is damaged, or belongs to another network.
     """
     known = checkpoint_steps(folder)
     if not known:

@@ -1,8 +1,8 @@
-"""All parameters of a network in one buffer, and all gradients in another.
+"""Flat buffers that hold all parameters of a network and all its gradients.
 
-One buffer makes the reduction over ranks one call in one fixed order (fused reductions of many
-arrays are not reproducible from three ranks on), the norm and the update a handful of calls, and a
-checkpoint a few large arrays.
+With one buffer, the reduction over ranks is one call with a fixed order of additions (fused
+reductions of many arrays are not reproducible with three or more ranks), the gradient norm and the
+update are a few calls, and a checkpoint is a few large arrays.
 """
 
 from __future__ import annotations
@@ -16,17 +16,24 @@ import numpy as np
 from mxnet import autograd, gluon
 
 ALIGNMENT = 16
-"""Numbers to which every parameter is padded, so that kernels see addresses aligned to 64 bytes."""
+"""Every parameter is padded to a multiple of this many numbers, which aligns it to 64 bytes."""
 
 _NORM_PIECE = 1 << 22
 
 TAIL = 16
-"""Extra numbers at the end of the gradient buffer: counts and flags that travel with it."""
+"""Extra numbers at the end of the gradient buffer: counts and flags that are reduced with it."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one parameter lies: name, offset (in numbers), shape, whether weight decay applies."""
+    """The place of one parameter in a flat buffer.
+
+    Attributes:
+        name: structural name of the parameter.
+        offset: index of its first number.
+        shape: shape of the parameter.
+        decayed: whether weight decay applies.
+    """
 
     name: str
     offset: int
@@ -35,26 +42,27 @@ class Slot:
 
     @property
     def size(self) -> int:
-        """Numbers in the parameter, padding not counted."""
+        """The number of elements of the parameter, without padding."""
         return int(np.prod(self.shape))
 
 
 class FlatParameters:
-    """Moves a network's parameters and gradients into flat float32 buffers that they then share.
+    """Flat float32 buffers into which a network's parameters and gradients are moved.
 
-    Parameters with weight decay come first, biases and layer norms (gamma, beta) after them; inside
-    each group the order is that of the names of `network._collect_params_with_prefix()`, each
-    distinct parameter once (a tied decoder shares the embedding's).
+    Parameters with weight decay come first, then biases and layer norms (gamma, beta). Within each
+    group, parameters are sorted by structural name. A tied parameter appears once.
 
-    With `dtype="float16"` the network keeps float16 copies of its own (on a GPU); the float32
-    buffers here are the master copies. This path was never run on a GPU.
+    With `dtype="float16"`, the network has float16 copies (on a GPU), and the float32 buffers are
+    the master copies. This path has not been run on a GPU.
 
     Attributes:
-        slots: one `Slot` a parameter, by offset.
+        slots: one `Slot` per parameter, sorted by offset.
         weights: float32 (N,), the parameters.
         reduced: float32 (N + TAIL,), gradients followed by the tail.
-        gradients: float32 (N,), view of `reduced`.
-        decayed_size: numbers at the front to which weight decay applies.
+        gradients: float32 (N,), a view of `reduced`.
+        decayed_size: number of leading elements to which weight decay applies.
+        size: N, with the padding between parameters.
+        context: device of the buffers.
     """
 
     def __init__(self, network: gluon.Block, context: mx.Context, dtype: str = "float32") -> None:
@@ -96,18 +104,19 @@ class FlatParameters:
 
     @staticmethod
     def view(buffer: mx.nd.NDArray, slot: Slot) -> mx.nd.NDArray:
-        """The part of a flat buffer that belongs to `slot`, in its shape, sharing memory."""
+        """Return a view of a flat buffer: the parameter of `slot`, in its shape."""
         return buffer[slot.offset : slot.offset + slot.size].reshape(slot.shape)
 
     def tail(self) -> mx.nd.NDArray:
-        """The (TAIL,) numbers behind the gradients, sharing memory."""
+        """Return a view of the (TAIL,) numbers after the gradients."""
         return self.reduced[self.size :]
 
     def gradient_norm(self) -> float:
-        """Euclidean norm of all gradients.
+        """Return the Euclidean norm of all gradients.
 
-        As dot products of pieces, added in double precision: on a CPU a seventeenth of the time
-        of `NDArray.norm`, which was a twelfth of a step from kept answers.
+        It is the root of a double-precision sum of dot products of pieces. On a CPU this takes a
+        seventeenth of the time of `NDArray.norm`, which took a twelfth of a training step with
+        cached answers.
         """
         pieces = [
             self.gradients[first : min(self.size, first + _NORM_PIECE)]
@@ -117,18 +126,18 @@ class FlatParameters:
         return math.sqrt(sum(float(square.asscalar()) for square in squares))
 
     def clear(self) -> None:
-        """Set gradients and tail to zero."""
+        """Set the gradients and the tail to zero."""
         self.reduced[:] = 0
         if self._half:
             self._half_gradients[:] = 0
 
     def collect(self) -> None:
-        """Bring the network's gradients into `gradients` (only float16 has copies to convert)."""
+        """Copy the network's float16 gradients into `gradients`; float32 ones are already there."""
         if self._half:
             self.gradients[:] = self._half_gradients.astype("float32")
 
     def publish(self) -> None:
-        """Bring updated `weights` into the network (only float16 has copies to convert)."""
+        """Copy `weights` into the network's float16 weights; float32 ones share their memory."""
         if self._half:
             self._half_weights[:] = self.weights.astype("float16")
 
@@ -138,7 +147,7 @@ def _is_decayed(name: str) -> bool:
 
 
 def _adopt(parameter: gluon.Parameter, data: mx.nd.NDArray, grad: mx.nd.NDArray) -> None:
-    """Make a Gluon parameter live in arrays of ours. Gradients are added, never overwritten."""
+    """Let a Gluon parameter use the given arrays; gradients are added to `grad`."""
     parameter._grad_req = "add"
     parameter._data = [data]
     parameter._grad = [grad]

@@ -1,4 +1,4 @@
-"""What every training here shares: flat buffers, one reduction a step, clipping, loss scale."""
+"""The base of all trainers: flat buffers, one reduction per step, clipping and loss scaling."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STEPS_BETWEEN_GROWTH = 2000
 
 
 class OptimizerSettings(Protocol):
-    """The settings that an update needs; see `PretrainingConfig`."""
+    """The settings that an update reads; see `PretrainingConfig`."""
 
     @property
     def dtype(self) -> str: ...
@@ -36,19 +36,19 @@ class OptimizerSettings(Protocol):
 
 
 class StageClock:
-    """Adds up the seconds of each stage of a step; waits for the device at every mark."""
+    """A clock of the stages of a step for benchmarks; it waits for the device at every mark."""
 
     def __init__(self) -> None:
         self.seconds: Dict[str, float] = {}
         self._last = time.perf_counter()
 
     def start(self) -> None:
-        """Begin a stage now."""
+        """Start the first stage."""
         mx.nd.waitall()
         self._last = time.perf_counter()
 
     def mark(self, stage: str) -> None:
-        """The time since the last mark belongs to `stage`."""
+        """Add the time since the last mark to `stage`."""
         mx.nd.waitall()
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
@@ -56,6 +56,8 @@ class StageClock:
 
 
 class NoClock(StageClock):
+    """A clock that measures nothing and does not wait."""
+
     def start(self) -> None:
         pass
 
@@ -64,18 +66,18 @@ class NoClock(StageClock):
 
 
 class FlatTrainer:
-    """A network, its optimizer and the processes that train it together.
+    """A network with its optimizer, trained by several ranks together.
 
-    Gradients and losses are summed over micro-batches and ranks, then divided by a count of all of
-    them: two ranks of batch B make the step of one rank of 2B. A subclass adds gradients to
-    `flat.gradients`, then calls `reduce` and `update`.
+    Gradients and losses are summed over micro-batches and ranks and divided by the count of all
+    inputs or predictions, so two ranks with batch size B make the same step as one rank with 2B. A
+    subclass adds gradients to `flat.gradients` and then calls `reduce` and `update`.
 
     Args:
-        network: initialised on `context`; its parameters move into flat buffers.
-        config: optimizer, weight decay, clipping, number format.
-        communicator: the processes; rank 0's weights are taken by all.
+        network: a network initialised on `context`; its parameters move into flat buffers.
+        config: optimizer, weight decay, clipping and number format.
+        communicator: the ranks.
         context: CPU or GPU.
-        clock: measures stages, for benchmarks.
+        clock: measures the stages of a step, for benchmarks.
 
     Raises:
         InputError: float16 without a GPU.
@@ -104,26 +106,30 @@ class FlatTrainer:
         self._clock = clock or NoClock()
 
     def synchronise(self) -> None:
-        """Give every rank the weights of rank 0."""
+        """Copy the weights of rank 0 to every rank."""
         self.communicator.broadcast(self.flat.weights)
         self.flat.publish()
 
     def buffers(self) -> Dict[str, mx.nd.NDArray]:
-        """The flat buffers that make up the state of training."""
+        """Return the flat buffers of the training state: weights and optimizer state."""
         return {"weights": self.flat.weights, **self.optimizer.state()}
 
     def scalars(self) -> Dict[str, float]:
-        """The numbers that belong to the state beside the buffers."""
+        """Return the numbers of the training state that are not in the buffers."""
         return {"loss_scale": self.loss_scale, "steps_since_overflow": self._steps_since_overflow}
 
     def restore(self, scalars: Mapping[str, Any]) -> None:
-        """Take back `scalars`, after the buffers were filled."""
+        """Restore `scalars`; call this after the buffers are filled."""
         self.loss_scale = float(scalars["loss_scale"])
         self._steps_since_overflow = int(scalars["steps_since_overflow"])
         self.flat.publish()
 
     def reduce(self, sums: np.ndarray) -> List[float]:
-        """Add up gradients and `sums`, float64 (n,), over all ranks, in one call."""
+        """Sum the gradients and `sums`, float64 (n,), over all ranks in one call.
+
+        Returns:
+            The n sums over all ranks.
+        """
         self.flat.collect()
         self.flat.tail()[: len(sums)] = mx.nd.array(sums, ctx=self.context)
         self.communicator.sum_in_place(self.flat.reduced)
@@ -132,17 +138,17 @@ class FlatTrainer:
         return totals
 
     def update(self, number: int, count: float, rate: float, where: str) -> Tuple[float, bool]:
-        """Divide the reduced gradients by `count`, clip, update.
+        """Divide the reduced gradients by `count`, clip them, and update the weights.
 
         Args:
-            number: of the step, for the message.
-            count: what the summed gradients are divided by, at least 1.
+            number: number of the step, for error messages.
+            count: divisor of the summed gradients, at least 1.
             rate: learning rate.
-            where: names the batch in an error.
+            where: name of the batch, for error messages.
 
         Returns:
-            The global norm before clipping, and whether the update was made (in float16 it is left
-            out after an overflow).
+            The global gradient norm before clipping (0 after an overflow), and whether the update
+            was made; in float16, it is skipped after an overflow.
 
         Raises:
             WorkError: the gradient is not finite.
@@ -163,7 +169,7 @@ class FlatTrainer:
     def refuse(
         self, number: int, reason: str, where: str, local_losses: Sequence[float] = ()
     ) -> None:
-        """Stop every rank, naming the step and, if one stands out, rank and micro-batch.
+        """Stop every rank with an error that names the step and, if known, rank and micro-batch.
 
         Raises:
             WorkError: always.
@@ -180,7 +186,7 @@ class FlatTrainer:
         )
 
     def _adapt_loss_scale(self, number: int, finite: bool, where: str) -> None:
-        """Halve after an overflow, double after many steps without one."""
+        """Halve the loss scale after an overflow, and double it after 2000 steps without one."""
         if finite:
             self._steps_since_overflow += 1
             if self._steps_since_overflow % _STEPS_BETWEEN_GROWTH == 0:
@@ -193,10 +199,10 @@ class FlatTrainer:
 
 
 def dropout_seed(seed: int, step: int, micro: int, rank: int) -> int:
-    """Seed of MXNet's generator for one micro-batch, a pure function, in [0, 2³¹).
+    """Return the seed of MXNet's generator for one micro-batch, in [0, 2³¹).
 
-    MXNet's generators cannot be saved; seeding before every micro-batch makes a resumed run equal
-    to an uninterrupted one.
+    The state of MXNet's generators cannot be saved. Seeding them before every micro-batch makes a
+    resumed run equal to an uninterrupted one.
     """
     state = np.random.SeedSequence([seed, step, micro, rank]).generate_state(1)[0]
     return int(state) & 0x7FFFFFFF

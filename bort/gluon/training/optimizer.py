@@ -1,4 +1,4 @@
-"""Optimizers over flat buffers, with the division by counts and the clipping folded in."""
+"""Optimizers on flat buffers, which scale gradients (for counts and clipping) in the update."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _DECAYED, _PLAIN = 0, 1
 
 
 class FlatBertAdam:
-    """GluonNLP's BERTAdam on two pieces of one buffer: with and without weight decay.
+    """GluonNLP's BERTAdam on a flat buffer, with weight decay on its first part only.
 
     `m = β1 m + (1 − β1) g; v = β2 v + (1 − β2) g²; w −= lr (m / (√v + ε) + decay · w)`
 
-    without bias correction; biases, gamma and beta are not decayed. The weight decays of
-    arXiv 2010.10499 (up to 350) make sense in this form only: at learning rate 5e-5 a decay of 110
-    shrinks weights by 0.55 % a step.
+    without bias correction. Biases, gamma and beta are not decayed. The weight decays of
+    arXiv 2010.10499 (up to 350) suit this form only: at learning rate 5e-5, a decay of 110 shrinks
+    weights by 0.55 % per step.
 
     Attributes:
-        mean: float32 (N,), m of every parameter, laid out as the weights.
-        variance: float32 (N,), v.
+        mean: float32 (N,), m, in the layout of the weights.
+        variance: float32 (N,), v, in the same layout.
     """
 
     def __init__(self, flat: FlatParameters, *, weight_decay: float, epsilon: float = 1e-6) -> None:
@@ -35,10 +35,11 @@ class FlatBertAdam:
         self._optimizer.set_wd_mult({_PLAIN: 0.0})
 
     def update(self, learning_rate: float, gradient_scale: float) -> None:
-        """One step with `gradient_scale` times the gradients.
+        """Make one update with the gradients times `gradient_scale`.
 
-        The kernel silently does nothing for a scale of 0 or a scale that is not finite, so the
-        caller checks first.
+        Raises:
+            ValueError: the scale is not above 0 and finite; the kernel would skip the update
+                silently.
         """
         if not np.isfinite(gradient_scale) or gradient_scale <= 0:
             raise ValueError(f"gradient scale {gradient_scale!r} would skip the update silently")
@@ -57,14 +58,14 @@ class FlatBertAdam:
         flat.publish()
 
     def state(self) -> Dict[str, mx.nd.NDArray]:
-        """The buffers that a checkpoint holds, by name."""
+        """Return the buffers to store in a checkpoint, by name."""
         return {"mean": self.mean, "variance": self.variance}
 
 
 class FlatSGD:
-    """Plain stochastic gradient descent: `w −= lr (g + decay · w)`; the search trains with it.
+    """Stochastic gradient descent without momentum: `w −= lr (g + decay · w)`.
 
-    Biases, gamma and beta are not decayed. There is no momentum, hence no state.
+    Biases, gamma and beta are not decayed. The search trains candidates with it.
     """
 
     def __init__(self, flat: FlatParameters, *, weight_decay: float = 0.0) -> None:
@@ -72,7 +73,7 @@ class FlatSGD:
         self._weight_decay = weight_decay
 
     def update(self, learning_rate: float, gradient_scale: float) -> None:
-        """One step with `gradient_scale` times the gradients."""
+        """Make one update with the gradients times `gradient_scale`."""
         flat = self._flat
         border, end = flat.decayed_size, flat.size
         for first, last, decay in ((0, border, self._weight_decay), (border, end, 0.0)):
@@ -89,5 +90,5 @@ class FlatSGD:
         flat.publish()
 
     def state(self) -> Dict[str, mx.nd.NDArray]:
-        """Nothing: see the class."""
+        """Return an empty dictionary: the optimizer has no state."""
         return {}

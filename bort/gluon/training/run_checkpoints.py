@@ -1,4 +1,4 @@
-"""The checkpoints of one run: a trainer's state, with the settings that the run has."""
+"""The checkpoints of one run: the state of a trainer and the settings of the run."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from bort.storage.run_claim import check_same_run
 
 
 class RunCheckpoints:
-    """Saves a trainer in the folder of its run and restores it, if the run is the same.
+    """The checkpoints of one run; only a run with the same settings can restore them.
 
     Args:
-        folder: of the run.
-        trainer: whose buffers and scalars are kept.
-        settings: of the run, JSON-ready: all that can change results.
-        defaults: of the settings; see `bort.storage.run_claim.differences`.
-        keep: newest checkpoints that stay.
-        may_change: settings that may differ on resuming; see `check_same_run`.
+        folder: folder of the run.
+        trainer: the trainer whose buffers and scalars are stored.
+        settings: all settings of the run that can change results, as JSON values.
+        defaults: default values of the settings; see `bort.storage.run_claim.differences`.
+        keep: number of newest checkpoints to keep.
+        may_change: settings that may differ when resuming; see `check_same_run`.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class RunCheckpoints:
         self._may_change = may_change
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Write the checkpoint of a step, on rank 0 only.
+        """Write the checkpoint of a step; only rank 0 writes.
 
         Raises:
-            WorkError: when the system refuses a write; earlier checkpoints are untouched.
+            WorkError: the checkpoint cannot be written; earlier checkpoints are unchanged.
         """
         trainer = self._trainer
         if trainer.communicator.rank != 0:
@@ -54,10 +54,10 @@ class RunCheckpoints:
         """Read the checkpoint of `step`, None for the newest, into the trainer.
 
         Returns:
-            Its step and its state.
+            The step of the checkpoint and its state.
 
         Raises:
-            InputError: there is none, it is damaged, or it belongs to another run.
+            InputError: the checkpoint does not exist, is damaged, or belongs to another run.
         """
         trainer = self._trainer
         done, state = load_checkpoint(self._folder, trainer.flat, trainer.buffers(), step)

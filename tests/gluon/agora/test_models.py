@@ -101,7 +101,7 @@ def test_a_warm_start_begins_with_the_whole_of_another_model(tmp_path, samples):
     for name in one:
         np.testing.assert_allclose(two[name], one[name], atol=1e-4, err_msg=name)
     [lost] = Training.plan([still], task.training, start=("x", "gone"))
-    with pytest.raises(WorkError, match=r"gone: the model that a training starts from is not"):
+    with pytest.raises(WorkError, match=r"gone: the model that a training starts from is missing"):
         timaeus.train(lost)
 
 
@@ -227,5 +227,5 @@ def test_a_proposer_of_another_vocabulary_is_refused(samples):
         def __len__(self):
             return 7
 
-    with pytest.raises(InputError, match="the proposer knows 1000 words, its vocabulary has 7"):
+    with pytest.raises(InputError, match="the proposer has 1000 tokens, its vocabulary has 7"):
         MaskedWords(load_teacher(str(samples.timaeus)), Shorter(), samples.task().form, MAX_LEN)

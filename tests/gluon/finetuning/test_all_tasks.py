@@ -107,7 +107,7 @@ def test_a_fine_tuned_model_is_a_starting_point_too(tmp_path, vocabulary):
     summary = run_finetuning(mnli, start, CONFIG, tmp_path / "second", ALONE)
     assert len(summary["best"]["metrics"]) == 2
     wrong = dataclasses.replace(mnli, vocabulary=_Shorter(vocabulary))
-    with pytest.raises(InputError, match=r"model: knows \d+ words, the vocabulary has 7"):
+    with pytest.raises(InputError, match=r"vocabulary has \d+ tokens, the given one has 7"):
         run_finetuning(wrong, start, CONFIG, tmp_path / "third", ALONE)
 
 

@@ -101,7 +101,7 @@ def test_a_model_of_another_vocabulary_is_refused(tmp_path):
     model = BortModel(Architecture(1, 2, 16, 32, vocabulary_size=61, maximum_length=24))
     model.initialize()
     save_model_folder(tmp_path, model)
-    with pytest.raises(InputError, match="knows 61 words, the vocabulary has 60"):
+    with pytest.raises(InputError, match="vocabulary has 61 tokens, the given one has 60"):
         build(initial_model=str(tmp_path))
 
 

@@ -218,7 +218,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_step_and_examples():
 def test_a_teacher_of_another_vocabulary_is_refused():
     other = make_teacher()
     other.vocabulary_size = 61
-    with pytest.raises(InputError, match="teacher knows 61 words, the student 60"):
+    with pytest.raises(InputError, match="vocabulary has 61 tokens, the student's has 60"):
         run_steps(BASE, teacher=other)
 
 
