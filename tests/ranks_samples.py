@@ -1,4 +1,4 @@
-"""Ranks for tests: threads of this process that exchange what processes would."""
+"""Ranks for tests: threads of this process that exchange buffers like processes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 Result = TypeVar("Result")
 
-_SECONDS = 60.0  # after which ranks that wait for each other in vain fail
+_SECONDS = 60.0  # timeout of ranks that wait for each other
 
 
 class ThreadRank:
-    """One of several threads; implements `bort.ranks.Communicator`."""
+    """A rank on a thread; implements `bort.ranks.Communicator`."""
 
     def __init__(self, rank: int, buffers: List[Any], barrier: threading.Barrier) -> None:
         self.rank = rank
@@ -40,7 +40,7 @@ class ThreadRank:
 
 
 class OneOf:
-    """One rank of several whose partners never come: it waits for nobody, so it runs alone."""
+    """One rank of several that runs alone, without waiting for the others."""
 
     def __init__(self, rank: int, size: int) -> None:
         self.rank = rank
@@ -55,9 +55,9 @@ class OneOf:
 
 
 def on_ranks(size: int, work: Callable[[ThreadRank], Result]) -> List[Result]:
-    """Call `work` on `size` ranks at once; its results in the order of ranks.
+    """Call `work` on `size` ranks at once, and return its results in the order of ranks.
 
-    The error of a rank breaks the others' waiting, and is raised.
+    If a rank raises an error, the other ranks stop waiting, and the error is raised.
     """
     barrier = threading.Barrier(size, timeout=_SECONDS)
     buffers: List[Any] = [None] * size

@@ -1,4 +1,4 @@
-"""Counts against a network spelled out parameter by parameter, and against printed figures."""
+"""Tests of exact counts against a sum over all parameters, and against printed numbers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def architectures(draw: Any) -> Architecture:
 
 
 def count_by_shapes(a: Architecture, *, pooler: bool, decoder: bool) -> int:
-    """Add up the sizes of all tensors of the network, one by one."""
+    """Return the sum of the sizes of all tensors of the network."""
     hidden, inner = a.hidden, a.intermediate
     norm = [(hidden,), (hidden,)]
     shapes = [(a.vocabulary_size, hidden), (a.maximum_length, hidden), (a.token_types, hidden)]
@@ -149,7 +149,7 @@ def test_printed_figures_are_reproduced(title: str, preset: str, printed: float)
     count = a.parameter_count(pooler=True)
     if preset.startswith("bort_printed"):
         assert round((count + 1024 * a.hidden) / 1e6, 2) == printed
-    else:  # the others are quoted from the models' own papers, rounded by them
+    else:  # the other numbers are from the models' papers, which round them
         assert count / 1e6 == pytest.approx(printed, rel=0.016)
 
 

@@ -1,4 +1,4 @@
-"""What a launch of several ranks shows of what they print."""
+"""Tests of the launcher: which output of the ranks it shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranks agree: sums, decisions and errors of rank 0 are the same on all of them."""
+"""Tests of ranks: all ranks have the same sums, decisions and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranks on Horovod: how they are found, what is exchanged, which device each takes."""
+"""Tests of ranks on Horovod: detection, exchanges, and the device of each rank."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.ranks_samples import OneOf
 
 @pytest.fixture
 def exchanged(monkeypatch):
-    """Stands in for Horovod on rank 1 of 2: rank 0 holds sevens; records what is handed over."""
+    """Replace Horovod on rank 1 of 2: rank 0 holds sevens. Records the exchanged buffers."""
     arrays = []
 
     def allreduce(array, average, name):

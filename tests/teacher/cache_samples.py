@@ -1,4 +1,4 @@
-"""A counting teacher and keys of small caches, for tests of what keeps answers."""
+"""A counting teacher and keys of small caches, for tests of caches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def batch_of(epoch, ids, length=24):
 
 
 class Counting:
-    """Answers that depend on epoch, example, position and word alone; counts the questions."""
+    """A teacher whose answers depend only on epoch, example, position and token; counts batches."""
 
     vocabulary_size = 60
     fingerprint = "counting"
@@ -50,7 +50,7 @@ class Counting:
 
 
 def fill(folder, key=FULL, teacher=None, rows=ROWS, batch_size=4, rows_per_part=6, **how):
-    """Fill a small cache of seven parts; whether it is complete."""
+    """Fill a small cache of seven parts; returns whether it is complete."""
     return fill_cache(
         folder,
         key,
@@ -64,5 +64,5 @@ def fill(folder, key=FULL, teacher=None, rows=ROWS, batch_size=4, rows_per_part=
 
 
 def files_of(folder):
-    """Every file's bytes."""
+    """Return the bytes of every file."""
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}

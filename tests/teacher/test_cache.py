@@ -1,4 +1,4 @@
-"""Reading kept answers: exact, for any arrangement of rows, and nothing but the whole truth."""
+"""Tests of reading a cache: exact answers for any order of rows, and damage that is refused."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_temperature_that_is_not_covered_is_refused(top, temperature):
 
 
 def test_an_answer_is_not_changed_by_the_next_one(full, top):
-    """The device may still read the first when the second is made."""
+    """The device may still read the first answer when the second is computed."""
     for folder in (full, top):
         cache = TeacherCache.open(folder, temperature=2.0)
         first = cache.answer(batch_of(0, [1, 2]))

@@ -1,4 +1,4 @@
-"""Filling a cache: resumed, shared and killed, it ends in the same bytes."""
+"""Tests of filling a cache: the same bytes whether resumed, shared by ranks or killed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Usage = namedtuple("Usage", "total used free")
 
 
 def stop_after(parts):
-    """Hooks that ask to stop when so many parts were begun."""
+    """Return hooks that request a stop after some parts."""
     asked = []
 
     def requested():
@@ -127,7 +127,7 @@ def test_a_damaged_part_is_made_again(tmp_path, caplog):
     assert files_of(tmp_path) == before
     teacher = Counting()
     assert fill(tmp_path, teacher=teacher)
-    assert teacher.asked == 0, "nothing is left to ask"
+    assert teacher.asked == 0, "all rows are cached"
 
 
 def test_a_damaged_part_does_not_count_until_it_is_made_again(tmp_path):
@@ -155,7 +155,7 @@ def test_another_cache_is_not_overwritten(tmp_path):
 
 
 def test_a_cache_older_than_a_setting_of_its_key_is_filled_on(tmp_path):
-    """Held-out text was not covered yet: the key does not name it."""
+    """The key of such a cache has no field for held-out text."""
     fill(tmp_path, hooks=stop_after(2))
     for path in tmp_path.glob("part-*.json"):
         record = json.loads(path.read_text())
@@ -165,7 +165,7 @@ def test_a_cache_older_than_a_setting_of_its_key_is_filled_on(tmp_path):
         fill(tmp_path, dataclasses.replace(FULL, dtype="float16"))
     teacher = Counting()
     assert fill(tmp_path, teacher=teacher)
-    assert teacher.asked == 9, "the two parts that are there stay"
+    assert teacher.asked == 9, "the two existing parts are kept"
     description = json.loads((tmp_path / "cache.json").read_text())
     del description["key"]["dtype"]
     (tmp_path / "cache.json").write_text(json.dumps(description))
@@ -188,13 +188,13 @@ def test_the_size_is_known_and_refused_before_the_teacher_is_asked(tmp_path, cap
         fill(tmp_path / "deep" / "folder", teacher=teacher, hooks=disk(size))
     assert teacher.asked == 0
     assert not (tmp_path / "deep").exists()
-    assert asked_about == [tmp_path], "the disk of the nearest folder that is there"
+    assert asked_about == [tmp_path], "the disk of the nearest existing folder"
     assert f"40 rows of 720 bytes, {size} bytes; {size} bytes to be written" in caplog.text
     needed, free = map(int, re.findall(r"(\d+) bytes", str(caught.value)))
     assert size < needed < size + 10**5
     assert free == size
     assert str(caught.value).startswith(f"{tmp_path / 'deep' / 'folder'}: ")
-    # Parts that are there need no space any more.
+    # Existing parts need no further space.
     assert not fill(tmp_path / "part", hooks=stop_after(6))
     left = 4 * 3 * 60 * 4
     with pytest.raises(WorkError):

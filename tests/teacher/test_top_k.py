@@ -1,4 +1,4 @@
-"""The k largest logits and what is put back: against float64 references."""
+"""Tests of top-k compression against float64 references."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def softmax(logits, temperature):
 
 
 def kept(logits, k, temperature, dtype="float32"):
-    """Ids, logits and log-sum-exp as a cache keeps them, and what is put back: (N, V)."""
+    """Return ids, logits and log-sum-exp as a cache stores them, and the restored logits (N, V)."""
     ids, values = largest(logits, k)
     values = values.astype(dtype)
     total = log_sum_exp(logits, temperature).astype(np.float32)
@@ -50,7 +50,7 @@ def test_the_words_kept_have_their_probabilities_and_the_rest_shares_the_rest(
     assert again.dtype == np.float32
     assert np.isfinite(again).all()
     exact, found = softmax(logits, temperature), softmax(again, temperature)
-    # The log-sum-exp is kept in float32, and so is the rest: a few units in their last place.
+    # Log-sum-exp and rest logit are stored in float32, so a few units in the last place differ.
     rounding = 3 * 2.0**-24 * (2 + np.abs(logits).max() / temperature + np.log(size))
     np.testing.assert_allclose(log_sum_exp(again, temperature), total, atol=rounding)
     inside = np.zeros(logits.shape, bool)
@@ -66,7 +66,7 @@ def test_the_words_kept_have_their_probabilities_and_the_rest_shares_the_rest(
 
 def test_top_words_are_exact_to_a_millionth_for_a_large_vocabulary(random_generator):
     logits = (random_generator.standard_normal((20, 50265)) * 3).astype(np.float32)
-    logits[:10, :40] += 12  # as sure as a trained teacher
+    logits[:10, :40] += 12  # as confident as a trained teacher
     for temperature in (1.0, 2.0):
         ids, _, total, again = kept(logits, 64, temperature)
         exact, found = softmax(logits, temperature), softmax(again, temperature)
@@ -116,7 +116,7 @@ def test_the_largest_are_those_of_a_stable_sort(rows, k):
 
 
 def test_a_sure_teacher_leaves_the_rest_a_finite_logit():
-    """Rounding may make the kept words weigh more than everything."""
+    """By rounding, the kept tokens may have a total probability above 1."""
     values = np.array([[60.0, 0.0], [10.0, 10.0]], dtype=np.float32)
     total = np.array([60.0, 10.0], dtype=np.float32)  # the second is too small by log 2
     rest = rest_logit(values, total, 1000, 1.0)

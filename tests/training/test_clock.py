@@ -1,4 +1,4 @@
-"""The training clock: activities apart, seconds that survive a resume."""
+"""Tests of the training clock: separate activities, and seconds after a resume."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bort.training.clock import EVALUATION, SAVING, TRAINING, TrainingClock
 
 
 class Time:
-    """A source of time that the test moves."""
+    """A source of time that the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0

@@ -1,4 +1,4 @@
-"""Learning rates: the shape, and that no step is lost."""
+"""Tests of learning-rate schedules: their shape, and that every step has a rate above 0."""
 
 from __future__ import annotations
 

@@ -196,7 +196,9 @@ def check_inputs_fit(network: BortClassifier, sets: Iterable[np.ndarray]) -> Non
     for lengths in sets:
         found = int(np.max(lengths, initial=0))
         if found > longest:
-            raise InputError(f"an input has {found} tokens, the model takes {longest} (--max_len)")
+            raise InputError(
+                f"an input has {found} tokens, the model takes at most {longest} (see --max_len)"
+            )
 
 
 class _Finetuning:

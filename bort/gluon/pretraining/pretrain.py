@@ -154,7 +154,7 @@ def pretrain(
     if plan.maximum_length > longest:
         raise InputError(
             f"the examples are up to {plan.maximum_length} tokens long, "
-            f"the architecture takes {longest} (--max_seq_length of the data)"
+            f"the architecture takes at most {longest} (see --max_seq_length of the data)"
         )
     trainer = DistillationTrainer(model, config, communicator, context, teacher)
     training = _Pretraining(trainer, plan, data, longest, hooks)

@@ -99,8 +99,8 @@ def cache_teacher_answers(
     length = row_length(train)
     if length > teacher.architecture.maximum_length:
         raise InputError(
-            f"the examples are up to {length} tokens long, the teacher takes "
-            f"{teacher.architecture.maximum_length} (--max_seq_length of the data)"
+            f"the examples are up to {length} tokens long, the teacher takes at most "
+            f"{teacher.architecture.maximum_length} (see --max_seq_length of the data)"
         )
     masking = Masking(vocabulary, config.masks.policy, config.seed)
     key = CacheKey(

@@ -1,4 +1,4 @@
-"""A small task, a random Timaeus with a decoder, and a Socrates, for tests of Agora on MXNet."""
+"""A small task, a random Timaeus with a decoder and a Socrates, for tests of Agora on MXNet."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TIMAEUS = TimaeusConfig(epochs=2, max_len=MAX_LEN, batch_size=8)
 
 
 class Samples:
-    """A task of the small example with models made for it."""
+    """A task of the sample data with models for it."""
 
     def __init__(self, name, folder):
         self.data = open_task_data(
@@ -39,7 +39,7 @@ class Samples:
         self.start = StartingPoint(str(self.timaeus), ARCHITECTURE)
 
     def task(self):
-        """A new one each time: its report split is closed."""
+        """A new task with a sealed report split."""
         return make_agora_task(self.data, MAX_LEN, share=0.2, seed=0)
 
     def plan(self, folder, config=CONFIG, timaeus=TIMAEUS, sets=SETS, **changes):

@@ -1,4 +1,4 @@
-"""A whole run in a folder: what it leaves, kills, resumes, what it refuses, the sealed report."""
+"""Tests of Agora runs: files, kills, resuming, refusals, and the sealed report split."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_report_is_opened_once_and_after_the_winner_is_fixed(samples, tmp_pa
     run_agora_in_folder(samples.plan(tmp_path / "run"), ALONE)
     assert len(opened) == 1
     assert opened[0][0] is not None
-    assert opened[0][1], "the best model was in its place"
+    assert opened[0][1], "the best model is saved before the report split is opened"
 
 
 @pytest.mark.parametrize("killed_in", [2, 5])
@@ -200,7 +200,7 @@ def test_a_weak_socrates_stops_the_run_before_any_training(samples, tmp_path, mo
     config = dataclasses.replace(CONFIG, allow_weak_socrates=False)
     with pytest.raises(InputError, match="Socrates is too weak"):
         run_agora_in_folder(samples.plan(tmp_path / "run", config), ALONE)
-    assert not (tmp_path / "run").exists(), "with allow_weak_socrates it can begin at once"
+    assert not (tmp_path / "run").exists(), "the folder is free for a run with allow_weak_socrates"
 
 
 def test_a_run_that_cannot_begin_leaves_no_folder(samples, whole, tmp_path):
@@ -220,7 +220,7 @@ def test_a_run_that_cannot_begin_leaves_no_folder(samples, whole, tmp_path):
 
 def test_socrates_who_has_learnt_the_report_split_is_said_so(samples, whole, tmp_path, caplog):
     folder, summary = whole
-    assert summary["report"]["kept_from_socrates"] is False, "it was trained before the carving"
+    assert summary["report"]["kept_from_socrates"] is False, "it was trained before the split"
     task = samples.task()
     description = json.loads((samples.socrates / "model.json").read_text())
     assert "held_out" not in description["extra"]

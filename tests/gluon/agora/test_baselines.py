@@ -1,4 +1,4 @@
-"""What Agora is compared with: chosen by dev, judged once, repeatable, without leaks."""
+"""Tests of the baselines: selected by dev score, scored once, repeatable, without leaks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_best_by_dev_is_judged_and_nothing_is_trained_twice(samples, tmp_pat
     assert first.trainings == 2
     assert 0 <= first.report_score <= 1
     assert len(list((tmp_path / "models").iterdir())) == 1
-    monkeypatch.setattr(GluonTimaeus, "train", None)  # would not do
+    monkeypatch.setattr(GluonTimaeus, "train", None)  # a second training would fail
     again = run(samples, tmp_path)
     same = dataclasses.replace(again, seconds=first.seconds)
     assert same == first

@@ -1,4 +1,4 @@
-"""Timaeus, Socrates and the proposer on MXNet."""
+"""Tests of Timaeus, Socrates and the proposer on MXNet."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_warm_start_begins_with_the_whole_of_another_model(tmp_path, samples):
     timaeus = trainer(samples, tmp_path, task, keep_all=True)
     [first] = Training.plan(SETS[:1], task.training)
     timaeus.train(first)
-    still = HyperparameterSet(5, 1e-12, 0.0, 0.0)  # hardly moves
+    still = HyperparameterSet(5, 1e-12, 0.0, 0.0)  # weights hardly change
     [second] = Training.plan([still], task.training, start=(first.key, first.key))
     timaeus._config = dataclasses.replace(TIMAEUS, epochs=1)
     timaeus.train(second)
@@ -178,7 +178,7 @@ def test_proposals_are_the_models_own_most_probable_words(samples):
         chances = [chance for _, chance in proposals]
         assert chances == sorted(chances, reverse=True)
         assert sum(chances) == pytest.approx(1.0)
-    # The same from the model without what is between: mask by hand, one row, no padding.
+    # The same proposals directly from the model: masks set by hand, one row, no padding.
     import mxnet as mx
 
     from bort.tasks.features import tokenise

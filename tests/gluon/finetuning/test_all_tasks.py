@@ -1,4 +1,4 @@
-"""Every task of the table from its files to predictions, on the small examples."""
+"""Tests of all tasks from files to predictions, on sample data."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_task_runs_from_files_to_predictions(tmp_path, vocabulary, name):
         path = write_test_predictions(tmp_path, task_set, predictions, official=False)
         assert read_predictions(path, record).keys() == predictions.keys()
         expected = by_index(record, task_set.items, [_any_label(item) for item in task_set.items])
-        assert predictions.keys() == expected.keys(), "every official item, each once"
+        assert predictions.keys() == expected.keys(), "one prediction for every official item"
     model = TaskClassifier.load(tmp_path / "model")
     for dev in data.dev:
         again = make_judge(model.options, dev)(model.outputs(dev.features, ALONE, 5))
@@ -150,7 +150,7 @@ def test_a_resumed_run_records_what_an_uninterrupted_one_does(tmp_path, vocabula
             data, START, dataclasses.replace(config, clip=2.0), folder, ALONE, resume=True
         )
     after = (folder / "run.json").read_bytes(), (folder / "metrics.jsonl").read_bytes()
-    assert after == before, "a run that is refused is left alone"
+    assert after == before, "a refused run is unchanged"
     run_finetuning(data, START, config, folder, ALONE, resume=True)
     assert recorded(folder) == recorded(tmp_path / "whole")
     assert len(recorded(folder)) > 6

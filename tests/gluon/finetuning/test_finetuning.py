@@ -1,4 +1,4 @@
-"""Fine-tuning: what steps equal, what is kept, resuming, early stopping, independence of order."""
+"""Tests of fine-tuning: equal steps, the best model, resuming, early stopping, order of inputs."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def weights(network):
 
 def test_a_simple_rule_is_learnt_and_the_best_epoch_is_kept(tmp_path):
     train, dev = ToyLabelled(600), ToyLabelled(200, seed=1)
-    # A checkpoint every 4 steps, as elsewhere here, would take most of the time.
+    # A checkpoint every 4 steps, as in the other tests, would take most of the time.
     config = dataclasses.replace(CONFIG, epochs=12, dropout=0.0, lr=5e-3, ckpt_interval=1000)
     _, result = run(tmp_path, config, train, dev)
     assert result.best.mean > 0.85
@@ -162,7 +162,7 @@ def test_training_ends_when_patience_does(tmp_path):
         folder=tmp_path,
     )
     assert [score.mean for score in result.history] == [0.5, 0.7, 0.6, 0.7]
-    assert result.best.epoch == 2, "the first of the best"
+    assert result.best.epoch == 2, "the first one of ties"
     assert not result.stopped
 
 
@@ -234,7 +234,7 @@ def test_an_input_that_is_too_long_is_refused_before_anything_is_trained():
     train = ToyLabelled(20)
     train._rows[3] = np.arange(25, dtype=np.int32)
     train.lengths[3] = 25
-    with pytest.raises(InputError, match="an input has 25 tokens, the model takes 24"):
+    with pytest.raises(InputError, match="an input has 25 tokens, the model takes at most 24"):
         run(None, train=train)
 
 

@@ -1,4 +1,4 @@
-"""Distillation into a classifier: the loss by its closed form, hard labels as a special case."""
+"""Tests of soft labels: the loss in closed form, and hard labels as a special case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small networks and batches that the tests of this folder share."""
+"""Small networks and batches for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDE_FEED_FORWARD = Architecture(1, 2, 16, 64, vocabulary_size=40, maximum_lengt
 
 
 def make_model(architecture: Architecture = SMALL, seed: int = 0, **options: object) -> BortModel:
-    """A network with weights large enough that every part of it matters."""
+    """Return a network whose weights are so large that every part affects the output."""
     model = BortModel(architecture, **options)
     mx.random.seed(seed)
     model.initialize()
@@ -32,12 +32,12 @@ def make_model(architecture: Architecture = SMALL, seed: int = 0, **options: obj
 
 
 def weights_of(model: mx.gluon.Block) -> Dict[str, np.ndarray]:
-    """The weights by name, tied ones under each name."""
+    """Return the weights by name; tied weights appear under each name."""
     return {name: one.data().asnumpy() for name, one in named_parameters(model).items()}
 
 
 def make_batch(architecture: Architecture = SMALL, seed: int = 0) -> MaskedBatch:
-    """Four rows of 16 tokens, of which 16, 9, 12 and 1 count, with 3 predictions each."""
+    """Return four rows of 16 tokens with lengths 16, 9, 12 and 1, and 3 predictions each."""
     generator = np.random.default_rng(seed)
     rows, length, predictions = 4, 16, 3
     lengths = np.array([16, 9, 12, 1], np.int32)

@@ -1,4 +1,4 @@
-"""The network written a second time, in NumPy float64 and without MXNet: what parity is held to."""
+"""A reference network in NumPy float64, for parity tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def encode(
     token_types: Optional[np.ndarray] = None,
     epsilon: float = 1e-5,
 ) -> np.ndarray:
-    """Encoded tokens (B, L, H), zero at padding."""
+    """Return encoded tokens (B, L, H), zero at padding."""
     weights = {name: value.astype(np.float64) for name, value in weights.items()}
     length = input_ids.shape[1]
     x = weights["word_embed.0.weight"][input_ids]
@@ -44,7 +44,7 @@ def encode(
 def attention(
     x: np.ndarray, weights: Weights, prefix: str, heads: int, counts: np.ndarray
 ) -> np.ndarray:
-    """Every row and head on its own, padding cut off instead of masked."""
+    """Attend for every row and head separately; padding is removed instead of masked."""
     query, key, value = (
         dense(x, weights, f"{prefix}.attention_cell.proj_{part}")
         for part in ("query", "key", "value")
@@ -65,7 +65,7 @@ def attention(
 def decode(
     weights: Weights, encoded: np.ndarray, positions: np.ndarray, epsilon: float = 1e-12
 ) -> np.ndarray:
-    """Logits (B, P, V) at the masked positions."""
+    """Return logits (B, P, V) at the masked positions."""
     weights = {name: value.astype(np.float64) for name, value in weights.items()}
     chosen = np.take_along_axis(encoded, positions[:, :, None], axis=1)
     inner = layer_norm(gelu(dense(chosen, weights, "decoder.0")), weights, "decoder.2", epsilon)

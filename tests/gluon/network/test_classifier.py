@@ -1,4 +1,4 @@
-"""The classifier's heads against NumPy, and the settings that it refuses."""
+"""Tests of the classifier heads against NumPy, and of refused settings."""
 
 from __future__ import annotations
 

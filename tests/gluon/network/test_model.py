@@ -1,4 +1,4 @@
-"""The network against a NumPy float64 one, its own exact counts, and itself otherwise run."""
+"""Tests of the network against a NumPy float64 reference, exact counts, and its other modes."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ def test_parity_fails_when_one_weight_is_changed():
     answers = expected(model, batch)
     for name, parameter in model._collect_params_with_prefix().items():
         if name.endswith("proj_key.bias"):
-            continue  # the softmax does not depend on it
+            continue  # it has no effect on the softmax
         kept = parameter.data().copy()
         changed = kept.asnumpy()
-        # The first number, in the embedding that of a token that occurs.
+        # Change the first number; in the embedding, that of a token in the batch.
         row = batch.input_ids[0, 0] if name == "word_embed.0.weight" else 0
         changed[(row,) + (0,) * (changed.ndim - 1)] += 1
         parameter.set_data(mx.nd.array(changed))
@@ -185,7 +185,7 @@ def test_bad_use_is_refused():
     with pytest.raises(InputError, match="dropout is 1"):
         BortModel(SMALL, dropout=1.0)
     model = make_model(use_decoder=False)
-    with pytest.raises(InputError, match="25 tokens long, allowed are 24"):
+    with pytest.raises(InputError, match="an input has 25 tokens, the model takes at most 24"):
         model(mx.nd.zeros((1, 25), dtype="int32"))
     with pytest.raises(InputError, match="use_decoder=False"):
         run(model, make_batch())

@@ -1,4 +1,4 @@
-"""Gluon networks as model folders, and back."""
+"""Tests of saving Gluon networks as model folders and loading them."""
 
 from __future__ import annotations
 

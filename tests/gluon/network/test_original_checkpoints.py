@@ -1,4 +1,4 @@
-"""Files that the original release wrote, with the outputs that it computed from them."""
+"""Tests on files of the original release, against the outputs that it computed from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.gluon.network import reference
 
 @pytest.fixture(params=["narrow", "wide"])
 def original(request, shared_data):
-    """Folder, configuration and recorded arrays of one of the release's checkpoints."""
+    """Return folder, configuration and recorded arrays of a checkpoint of the release."""
     folder = shared_data / "original_bort" / request.param
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return folder, config, np.load(folder / "expected.npz", allow_pickle=False)
@@ -45,7 +45,7 @@ def inputs_of(recorded):
 
 
 def assert_agree(ours, theirs):
-    """To 1e-5 of the largest number, which is about 4 (encoded) and 7 (logits)."""
+    """Compare to 1e-5 of the largest number, which is about 4 (encoded) or 7 (logits)."""
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
 
 
@@ -96,7 +96,7 @@ def test_the_numpy_reference_agrees(original):
     assert_agree(encoded, recorded["encoded"])
     logits = reference.decode(weights, encoded, recorded["masked_positions"])
     assert_agree(logits, recorded["mlm_logits"])
-    # What tells the release's ε in the decoder from GluonNLP 0.10's:
+    # These outputs distinguish the release's ε in the decoder from that of GluonNLP 0.10:
     other = reference.decode(weights, recorded["encoded"], recorded["masked_positions"], 1e-5)
     same = reference.decode(weights, recorded["encoded"], recorded["masked_positions"])
     assert np.abs(other - recorded["mlm_logits"]).max() > 1.5e-5

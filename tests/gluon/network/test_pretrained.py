@@ -1,4 +1,4 @@
-"""`get_bort_model` and the package's public names."""
+"""Tests of `get_bort_model` and of the package's public names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.gluon.network.network_samples import SMALL, make_model, weights_of
 
 
 class Words:
-    """As much of a vocabulary as the function asks for: its size."""
+    """A vocabulary that has only a size."""
 
     def __init__(self, size):
         self.size = size

@@ -1,4 +1,4 @@
-"""The objective: its closed-form gradient, its zero, and that it teaches."""
+"""Tests of the loss: its closed-form gradient, its minimum, and that a student learns."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_student_equal_to_its_teacher_has_no_loss_and_no_gradient():
 
 
 def test_the_distillation_gradient_does_not_shrink_with_the_vocabulary():
-    """The release averages over the vocabulary and applies softmax twice: 1e-6 of this and less."""
+    """The release averages over the vocabulary and applies softmax twice: 1e-6 of it at most."""
     for size in (50, 5000):
         student, teacher = draw((1, 4, size), 4), draw((1, 4, size), 5)
         labels, weights = np.zeros((1, 4)), np.ones((1, 4))

@@ -1,4 +1,4 @@
-"""How the pieces of a run are found: student, teacher, vocabulary."""
+"""Tests of pre-training runs: student, teacher, vocabulary and resuming."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def run(folder, stop_at=0, resume=False, **settings):
 
 @pytest.mark.parametrize("stop_at", [5, 7])
 def test_a_resumed_run_records_what_an_uninterrupted_one_does(tmp_path, stop_at):
-    """At step 5 an evaluation is due."""
+    """An evaluation is due at step 5, where the run stops."""
     run(tmp_path / "whole")
     folder = tmp_path / "pieces"
     assert run(folder, stop_at)["stopped"]
@@ -76,7 +76,7 @@ def test_a_resumed_run_records_what_an_uninterrupted_one_does(tmp_path, stop_at)
     with pytest.raises(InputError, match=r"clip is 2\.0, the run that is resumed began with 1"):
         run(folder, resume=True, clip=2.0)
     after = (folder / "run.json").read_bytes(), (folder / "metrics.jsonl").read_bytes()
-    assert after == before, "a run that is refused is left alone"
+    assert after == before, "a refused run is unchanged"
     run(folder, resume=True)
     assert recorded(folder) == recorded(tmp_path / "whole")
     assert [line["step"] for line in recorded(folder)] == [2, 4, 5, 6, 8, 10, 10, 12, 12]

@@ -1,4 +1,4 @@
-"""The student's pass leaves the gradients of plain autograd, and the same bits again."""
+"""Tests of the student's pass: gradients of plain autograd, and the same bits in every call."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def assert_same_gradients(flat, ours, theirs):
     whole = np.abs(theirs).max()
     for slot in flat.slots:
         part = slice(slot.offset, slot.offset + slot.size)
-        # Of the key's bias the exact gradient is 0; it is rounding, held to the whole's scale.
+        # The exact gradient of the key's bias is 0, so its rounding is compared on a common scale.
         scale = max(np.abs(theirs[part]).max(), 0.1 * whole)
         assert np.abs(ours[part] - theirs[part]).max() <= 1e-6 * scale, slot.name
 

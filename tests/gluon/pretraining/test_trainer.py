@@ -1,4 +1,4 @@
-"""Steps: what they equal, what they refuse, and that they can be repeated bit for bit."""
+"""Tests of pre-training steps: equal steps, refusals, and repeatability bit for bit."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def make_data(config=BASE, count=50, stride=7):
 
 
 def run_steps(config, steps=6, dropout=0.1, teacher=None, **data_settings):
-    """Weights and reports after some steps."""
+    """Return weights and reports after some steps."""
     data = make_data(config, **data_settings)
     trainer = DistillationTrainer(
         make_model(dropout=dropout), config, SingleProcess(), mx.cpu(), teacher
@@ -229,7 +229,7 @@ def test_float16_without_a_gpu_is_refused():
 
 def test_sequences_longer_than_the_model_takes_are_refused(tmp_path):
     short = SMALL.replace(maximum_length=16)
-    with pytest.raises(InputError, match="24 tokens long, the architecture takes 16"):
+    with pytest.raises(InputError, match="24 tokens long, the architecture takes at most 16"):
         pretrain(make_model(architecture=short), make_data(), BASE, SingleProcess(), mx.cpu())
 
 

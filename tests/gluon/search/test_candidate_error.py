@@ -1,4 +1,4 @@
-"""The error surrogate: what it equals, and that it depends on the trial alone."""
+"""Tests of the error surrogate: its value, and that it depends only on the trial."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_held_out_examples_are_spread_over_the_text():
 
 def test_initial_weights_are_normal_and_repeat_with_the_seed():
     def weights(seed):
-        mx.random.seed(np.random.randint(1000))  # must not matter
+        mx.random.seed(np.random.randint(1000))  # must have no effect
         model = BortModel(LARGE, dropout=0.0)
         model.initialize(FastNormal(0.3, seed))
         return {n: p.data().asnumpy() for n, p in model._collect_params_with_prefix().items()}

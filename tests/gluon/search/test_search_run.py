@@ -1,4 +1,4 @@
-"""A search on toy text: what it leaves, resuming, and what it refuses."""
+"""Tests of a search on toy text: files, resuming and refusals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SEARCH = dataclasses.replace(CONFIG, epsilon=3)
 
 
 class Teacher:
-    """Makes the teacher and counts how often it was asked for."""
+    """A loader of the teacher that counts its calls."""
 
     def __init__(self, seed: int = 9) -> None:
         self.seed = seed
@@ -62,7 +62,7 @@ def search(plan, **options):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The trials that were really trained, in order."""
+    """Record the trials that are trained, in order."""
     seen = []
     original = DistillationError.error
 
@@ -171,7 +171,7 @@ def test_a_strategy_in_rounds_runs_stops_and_resumes(tmp_path, trained, monkeypa
 
 @pytest.fixture
 def timed(monkeypatch):
-    """What was timed, with the engine, precision and threads; the times are made up."""
+    """Record timed candidates with engine, precision and threads; the times are fake."""
     measured = []
 
     def latency(self, architecture):
@@ -221,7 +221,7 @@ def test_the_engine_that_is_timed_is_named_wherever_times_are(tmp_path, timed, c
 
 @pytest.mark.parity("onnx", "openvino", "onnxruntime")
 def test_auto_is_settled_when_a_search_begins(tmp_path, timed, monkeypatch):
-    """What `auto` stands for may change in between; the search keeps its engine."""
+    """A resumed search keeps its engine, even if `auto` would now select another one."""
     plan = make_plan(tmp_path, TIMED)
     assert search(plan, stop_requested=lambda: len(timed) >= 2) is None
     settings = json.loads((plan.folder / "search.json").read_text())["settings"]
@@ -241,7 +241,7 @@ def test_auto_is_settled_when_a_search_begins(tmp_path, timed, monkeypatch):
 
 
 def test_a_search_of_version_0_2_0_goes_on_with_mxnets_times(tmp_path, timed):
-    """It recorded no engine, and its times have no precision."""
+    """Such a search has no recorded engine, and its times have no precision."""
     old = dataclasses.replace(TIMED, latency_engine="mxnet")
     plan = make_plan(tmp_path, old)
     whole = search(plan)
@@ -253,7 +253,7 @@ def test_a_search_of_version_0_2_0_goes_on_with_mxnets_times(tmp_path, timed):
     times = json.loads(plan.latencies.read_text())
     for entry in times["entries"]:
         del entry["conditions"]["precision"]
-        entry["seconds"] *= 2  # to be recognised
+        entry["seconds"] *= 2  # marks the stored time
     del times["entries"][-1]
     plan.latencies.write_text(json.dumps(times))
     timed.clear()
@@ -347,7 +347,7 @@ def test_a_damaged_result_is_named(tmp_path):
 
 
 def test_trials_that_a_search_does_not_ask_for_change_nothing(tmp_path):
-    """Results of a wider Θ may lie in the folder's files; the table holds what was planned."""
+    """The table holds the planned trials, even if the files have results of a larger Θ."""
     plan = make_plan(tmp_path)
     result = search(plan)
     path = plan.folder / "results-rank0.jsonl"
@@ -365,5 +365,5 @@ def test_text_that_is_too_long_for_the_teacher_is_refused(tmp_path):
             teacher.architecture = teacher.architecture.replace(maximum_length=16)
             return teacher
 
-    with pytest.raises(InputError, match="up to 24 tokens long, the teacher takes 16"):
+    with pytest.raises(InputError, match="up to 24 tokens long, the teacher takes at most 16"):
         search(make_plan(tmp_path, teacher=Short()))

@@ -1,4 +1,4 @@
-"""Training from kept answers equals training from the live teacher."""
+"""Tests that training from cached answers equals training from the live teacher."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ VOCABULARY = ToyVocabulary()
 
 
 def fill(folder, config=CYCLE, teacher=None, top_k=0, temperatures=(2.0,), batch_size=4):
-    """Keep a teacher's answers to the toy text of `make_data`."""
+    """Cache a teacher's answers to the toy text of `make_data`."""
     teacher = teacher or make_teacher()
     data = make_data(config)
     key = CacheKey(
@@ -69,7 +69,7 @@ def losses(reports):
 
 
 def test_full_answers_train_like_the_live_teacher_bit_for_bit(tmp_path):
-    """40 steps of 4 of 50 examples: three passes and more over two epochs of masks."""
+    """40 steps of 4 of 50 examples: more than three epochs with two epochs of masks."""
     cache = fill(tmp_path)
     live_weights, live = run_steps(CYCLE, 40, 0.1, make_teacher())
     kept_weights, kept = run_steps(CYCLE, 40, 0.1, cache)
@@ -77,7 +77,7 @@ def test_full_answers_train_like_the_live_teacher_bit_for_bit(tmp_path):
     assert (live_weights == kept_weights).all()
     endless = dataclasses.replace(CYCLE, mask_epochs=None)
     other_weights, other = run_steps(endless, 40, 0.1, make_teacher())
-    assert losses(other)[:26] == losses(live)[:26], "two passes of 13 steps"
+    assert losses(other)[:26] == losses(live)[:26], "two epochs of 13 steps"
     assert losses(other)[26] != losses(live)[26]
     with pytest.raises(InputError, match=r"does not cover example \d+ of epoch 2"):
         run_steps(endless, 40, 0.1, cache)
@@ -99,7 +99,7 @@ def test_the_more_logits_are_kept_the_nearer_is_the_training(tmp_path):
         _, kept = run_steps(CYCLE, 20, 0.0, fill(tmp_path / str(top_k), top_k=top_k))
         differences = np.array(losses(kept)) - np.array(losses(full))
         distances.append(float(np.abs(differences[:, :2]).max()))
-    assert distances[0] < 1e-5, "of 60 words 59 are kept, so nothing is lost"
+    assert distances[0] < 1e-5, "59 of 60 logits are kept, so nothing is lost"
     assert 1e-4 < distances[1] < distances[2] < 0.05
 
 
@@ -108,7 +108,7 @@ def test_masks_repeat_and_the_order_does_not():
     steps = list(planned_batches(plan, make_data(CYCLE), CYCLE, SingleProcess(), 1))
     assert [step[0].epoch for step in steps] == [n // 13 % 2 for n in range(40)]
     orders = [[list(step[0].example_ids) for step in steps[f : f + 13]] for f in (0, 26)]
-    assert orders[0] != orders[1], "the order goes on changing"
+    assert orders[0] != orders[1], "the order of examples differs in every epoch"
     again = planned_batches(plan, make_data(CYCLE), CYCLE, SingleProcess(), 30)
     assert (next(again)[0].input_ids == steps[29][0].input_ids).all()
 

@@ -1,4 +1,4 @@
-"""A teacher on another engine: its answers and losses are those of MXNet's, and it says so.
+"""Tests of teachers on other engines: same answers and losses as on MXNet, and fingerprints.
 
 Tolerances: answers in float32 rtol 1e-5 + atol 1e-5, losses of every step relative 1e-5 (the
 divergence alone, in which nearly equal numbers cancel, also absolute 1e-6); divergences with a
@@ -55,14 +55,14 @@ def engine(request: Any) -> str:
 
 
 def on(engine: str, precision: str = "fp32") -> EngineTeacher:
-    """The teacher of the trainer's tests, on another engine."""
+    """Return the teacher of the trainer's tests on another engine."""
     return teacher_of_network(as_arrays(make_teacher().network), engine, precision, 1)
 
 
 def load_on(
     engine: str, model: str, random_seed: Optional[int] = None, **options: Any
 ) -> LiveTeacher:
-    """The teacher that flags name, on an engine."""
+    """Return the teacher of some flags on an engine."""
     source = TeacherSource(model, teacher_random_seed=random_seed)
     return load_teacher_on(source, TeacherRuntime(engine), **options)
 
@@ -163,7 +163,7 @@ def test_fingerprints_tell_weights_engine_and_precision(tmp_path: Path) -> None:
 
 
 class FakeEngine:
-    """An engine of which only name, precision and description are asked."""
+    """An engine with only name, precision and description."""
 
     def __init__(self, name: str, precision: str) -> None:
         self.name = name
@@ -263,7 +263,7 @@ def test_no_engine_without_a_live_teacher(paths: Any, message: str, tmp_path: Pa
 
 
 def test_a_run_older_than_the_setting_is_resumed(tmp_path: Path, monkeypatch: Any) -> None:
-    """Its checkpoint does not name an engine: it was MXNet."""
+    """Its checkpoint has no engine, which means MXNet."""
     young = PretrainingConfig.results_settings
 
     def without_engine(config: PretrainingConfig) -> Any:

@@ -1,4 +1,4 @@
-"""Teachers: GluonNLP's own networks give the same logits, and what cannot be loaded says so."""
+"""Tests of teachers on MXNet: the logits of GluonNLP's networks, and errors of loading."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.gluon.network.network_samples import SMALL, TYPED, make_batch, make_m
 
 
 def gluonnlp_network(kind):
-    """A tiny network of GluonNLP's with random weights, in the zoo's arrangement."""
+    """Return a tiny GluonNLP network with random weights, built like those of the zoo."""
     encoder = BERTEncoder(
         num_layers=SMALL.depth,
         units=SMALL.hidden,
@@ -51,7 +51,7 @@ def test_zoo_weights_give_gluonnlps_logits(kind, tmp_path, monkeypatch):
     epsilon = 1e-5 if kind == "roberta" else 1e-12
     architecture = SMALL if kind == "roberta" else TYPED
     monkeypatch.setitem(ZOO, name, ZooEntry(name, "none", epsilon))
-    # The checkpoint's vocabulary counts, not the preset's.
+    # The vocabulary size is that of the checkpoint, not of the preset.
     preset = architecture.replace(vocabulary_size=77)
     monkeypatch.setattr(teachers, "get_architecture", lambda _: preset)
     teacher = load_teacher(name, checkpoint=tmp_path / "zoo.params")

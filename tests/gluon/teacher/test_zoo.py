@@ -1,4 +1,4 @@
-"""Teachers of GluonNLP's zoo: their names are presets, and a download that fails says so."""
+"""Tests of GluonNLP's zoo: names are presets, and a failed download is an error."""
 
 from __future__ import annotations
 

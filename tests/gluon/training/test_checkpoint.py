@@ -1,4 +1,4 @@
-"""Checkpoints: back bit for bit, whole or not there, and damage named by file."""
+"""Tests of checkpoints: exact restoring, atomic writing, and damage named by file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def flat():
 
 
 def buffers_of(flat, seed=None):
-    """Weights and a mean; zeros, or random with zeros between the parameters."""
+    """Weights and a mean: zeros, or random numbers with zeros in the padding."""
     buffers = {name: mx.nd.zeros(flat.weights.shape) for name in ("weights", "mean")}
     generator = np.random.default_rng(seed)
     for buffer in buffers.values() if seed is not None else ():
@@ -44,7 +44,7 @@ def save(folder, flat, step, seed=0, keep=2):
 
 
 def check(folder, flat, seed, step=None):
-    """The buffers of `seed` come back bit for bit; returns the step."""
+    """Check that the buffers of `seed` are restored bit for bit; returns the step."""
     found = buffers_of(flat)
     done, state = load_checkpoint(folder, flat, found, step)
     assert state == STATE

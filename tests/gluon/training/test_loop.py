@@ -1,4 +1,4 @@
-"""The training loop, driven by a training that only counts: no network, no data, no file."""
+"""Tests of the training loop with a training that only counts, without network, data or files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Report:
 
 
 class World:
-    """Everything outside of the loop; notes what happens in which order."""
+    """The surroundings of a loop, which record events in order."""
 
     def __init__(self, **settings: Any) -> None:
         self.events: List[str] = []
@@ -40,7 +40,7 @@ class World:
         self.fails_at: Optional[int] = settings.get("fails_at")
 
     def run(self, stop_at: int = 0, cadence: Cadence = CADENCE, **options: Any) -> LoopResult:
-        """A run in a process of its own: it remembers nothing but what is on the disk."""
+        """Run the loop like a new process, which shares only files with earlier ones."""
         training = Counting(self)
         asked: List[int] = []
 
@@ -86,7 +86,7 @@ class Writer:
 
 
 class Counting:
-    """Its state is the sum of the batches that it has seen."""
+    """A training whose state is the sum of the batches that it has seen."""
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -1,4 +1,4 @@
-"""BERTAdam on flat buffers against the formula, one parameter at a time."""
+"""Tests of the optimizers on flat buffers against their formulas."""
 
 from __future__ import annotations
 

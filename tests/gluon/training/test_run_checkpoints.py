@@ -1,4 +1,4 @@
-"""The checkpoints of a run: what is kept, what is refused, who writes."""
+"""Tests of the checkpoints of a run: contents, refusals, and that only rank 0 writes."""
 
 from __future__ import annotations
 
