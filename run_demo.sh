@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what is missing, then runs the demonstration; flags are passed on (--help lists them).
+# Sets up the environment if needed and runs the demonstration with the given flags (see --help).
 set -euo pipefail
 cd "$(dirname "$0")"
 scripts/setup_environment.sh

@@ -11,17 +11,17 @@ usage: ./run_finetune.sh TASK [--ranks N] [flags…]
 
 TASK     CoLA SST-2 MRPC STS-B QQP MNLI QNLI RTE WNLI AX, BoolQ CB COPA MultiRC ReCoRD
          SuperGLUE-RTE WiC WSC AX-b AX-g, RACE-H RACE-M
---ranks  Horovod processes: one for each GPU; without a GPU they run on the CPU (default: 1)
---agora  train on data that a fine-tuned large model, Socrates, labels; the flags are then those of
+--ranks  number of Horovod processes, one for each GPU; without a GPU they use the CPU (default: 1)
+--agora  train on data labelled by a fine-tuned large model, Socrates; the flags are those of
          scripts/run_agora.py; the ranks share trainings, not batches
-flags    passed on; python scripts/finetune.py --help lists them. Above all:
-         --pretrained_parameters FOLDER_OR_PARAMS   where to start (default: model/bort.params)
-         --data_dir FOLDER                          the data in the official layout
-         --sample                                   the small example that comes along instead
-TEST1    a self-test: one process, a task of single sentences, the small example
-TEST2    a self-test: two ranks, a task of sentence pairs, the small example
+flags    passed to scripts/finetune.py, whose --help lists them. The most important ones:
+         --pretrained_parameters FOLDER_OR_PARAMS   initial weights (default: model/bort.params)
+         --data_dir FOLDER                          data in the official layout
+         --sample                                   use the small sample of this project instead
+TEST1    self-test with the sample: one process, a task of single sentences
+TEST2    self-test with the sample: two ranks, a task of sentence pairs
 
-Ctrl-C or SIGTERM: finish the step (--agora: the training), save, end with status 0; --resume
+Ctrl-C or SIGTERM: finish the step (with --agora the training), save, exit with status 0; --resume
 continues.
 EOF
 }

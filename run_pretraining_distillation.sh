@@ -8,15 +8,14 @@ usage() {
 usage: ./run_pretraining_distillation.sh RANKS TRAINING_DATA TESTING_DATA [TEACHER] [flags…]
        ./run_pretraining_distillation.sh RANKS TEST [flags…]
 
-RANKS          processes: one for each GPU; without a GPU they run on the CPU
-TRAINING_DATA  folder made by scripts/create_pretraining_data.py (globs in quotes)
-TESTING_DATA   the same, held out
-TEACHER        .params file, or the folder of a model made here; default: RoBERTa-large,
-               as GluonNLP keeps it
-TEST           a self-test: generated English, a tiny teacher made on the spot, 20 steps
-flags          passed on; python scripts/run_pretraining_distillation.py --help lists them
+RANKS          number of processes, one for each GPU; without a GPU they use the CPU
+TRAINING_DATA  folder made by scripts/create_pretraining_data.py (quote globs)
+TESTING_DATA   folder of held-out data
+TEACHER        .params file, or a model folder of this toolkit; default: RoBERTa-large of GluonNLP
+TEST           self-test: generated English, a tiny teacher, 20 steps
+flags          passed to scripts/run_pretraining_distillation.py, whose --help lists them
 
-Ctrl-C or SIGTERM: finish the step, save, end with status 0; --resume continues.
+Ctrl-C or SIGTERM: finish the step, save, exit with status 0; --resume continues.
 EOF
 }
 

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# Runs everything that holds the project to its word, and says clearly how it ended.
+# Runs all checks and tests of the project and prints a summary.
 set -euo pipefail
 
 usage() {
     cat <<'USAGE'
 usage: ./run_tests.sh [--quick] [--parity] [pytest arguments]
 
-Makes or updates the environment, then runs, naming each as it starts: ruff check, ruff format,
-mypy, the unit tests with the doctests, the integration tests (which run the real commands).
+Makes or updates the environment, then runs ruff check, ruff format, mypy, the unit tests with the
+doctests, and the integration tests, which run the real commands.
 
-  --quick   leave the integration tests out
+  --quick   skip the integration tests
   --parity  install PyTorch, Transformers, ONNX Runtime and OpenVINO too (Python 3.10 or later), and
-            demand the tests that compare exported models with them; they run whenever the packages
-            are there, and otherwise one line at the end says that they did not
-  --help    show this and end
+            require the tests that compare exported models with them; without the flag these tests
+            run if the packages are installed, and a line at the end says if they did not
+  --help    show this help
 
-All other arguments go to pytest, for example: ./run_tests.sh tests/storage/test_files.py -k atomic
-A test that draws random numbers prints its seed; BORT_TEST_SEED=<number> replays it.
-BORT_SHARED_DATA names the folder of official data files that some tests read when it is there.
+Other arguments are passed to pytest, for example: ./run_tests.sh tests/storage/test_files.py -k atomic
+A test that draws random numbers prints its seed; BORT_TEST_SEED=<number> repeats it.
+BORT_SHARED_DATA names a folder of official data files, which some tests read if it exists.
 Exit status: 0 everything passed, 1 something failed, 2 bad usage or no environment.
 USAGE
 }
@@ -59,7 +59,7 @@ step() { # name, command...
     shift
     printf '\n== %s\n' "$name"
     "$@" || status=$?
-    # pytest ends with 5 when a selection of the user's leaves nothing to run in this step
+    # pytest exits with 5 if the user's selection has no test in this step.
     if [ $status -eq 5 ] && [ ${#pytest_arguments[@]} -gt 0 ]; then status=0; fi
     if [ $status -eq 0 ]; then
         printf '== %s: passed (%s s)\n' "$name" $((SECONDS - start))
@@ -72,11 +72,11 @@ step() { # name, command...
 step "ruff check" ruff check .
 step "ruff format" ruff format --check .
 step "mypy" mypy
-# Every worker gets its share of the cores: more threads than cores only wait for each other.
+# Each worker gets its share of the cores, since more threads than cores slow each other down.
 step "unit tests and doctests" env OMP_NUM_THREADS=$((cores / workers)) \
     pytest -m "not integration" -n "$workers" "${pytest_arguments[@]}"
 if [ $quick = no ]; then
-    # Files stay whole: what one of them prepares once, such as a trained model, serves its tests.
+    # The tests of a file share fixtures such as trained models, so a file runs on one worker.
     step "integration tests" env OMP_NUM_THREADS=$((cores / workers)) \
         pytest -m integration -n "$workers" --dist loadfile "${pytest_arguments[@]}"
 fi
@@ -87,7 +87,7 @@ if [ ${#failures[@]} -gt 0 ]; then
     exit 1
 fi
 if [ $quick = yes ]; then
-    echo "PASSED: everything but the integration tests, which --quick left out"
+    echo "PASSED: everything except the integration tests, which --quick skips"
 else
     echo "PASSED: everything"
 fi

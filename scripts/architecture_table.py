@@ -1,4 +1,4 @@
-"""Prints Table 2 of the paper: parameters as computed beside parameters as printed."""
+"""Print Table 2 of the paper, with the printed and the computed numbers of parameters."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bort.process.command import make_parser, run_command
 from bort.process.text_table import text_table
 
 NOTE = """\
-paper's way: the encoder with one token-type row at least, and with the pooler.
-+1024·H: the same with 1024·H more, which is by how much the figures printed for the architectures
-of the paper itself (Bort, A2, A3) exceed the count; the paper does not say what it is.
-our network: what is trained here, without pooler and (but for BERT's own) without token types."""
+paper's way: the encoder with the pooler and at least one row of token types.
++1024·H: the same plus 1024·H. The figures printed for the architectures of the paper itself (Bort,
+A2, A3) exceed the count by this number; the paper does not explain it.
+our network: the network of this toolkit, without pooler and (except BERT) without token types."""
 
 
 def table_rows() -> List[Dict[str, Any]]:
-    """One row a model, counts in parameters, printed figures in millions."""
+    """Return one row per model, with counts in parameters and printed figures in millions."""
     rows = []
     for title, preset, printed in TABLE_2_MILLIONS:
         ours = PRESETS[preset]

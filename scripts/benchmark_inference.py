@@ -1,10 +1,10 @@
-"""Time a model's answers against the shapes of RoBERTa-large and BERT-base, on every engine here.
+"""Measure inference times of a model next to RoBERTa-large and BERT-base on all installed engines.
 
 python scripts/benchmark_inference.py --architecture bort_4_8_768_1024 --lengths 128 512
 python scripts/benchmark_inference.py --model runs/finetune/RTE/model --engines openvino
 
-Architectures get random weights, which do not matter to the time. All models take turns, so that
-the ratios hold on a busy machine too. The table goes to stderr, JSON to stdout.
+Architectures get random weights, which do not affect the times. The models run in turn, so that
+ratios are meaningful on a busy machine too. The table goes to stderr, JSON to stdout.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Ask a teacher about every training example once, and keep its answers for --teacher_cache.
+"""Compute a teacher's answers for all training examples, and save them for --teacher_cache.
 
 python scripts/cache_teacher_answers.py --data … --output_dir …
 python -m bort.launch --ranks 2 scripts/cache_teacher_answers.py --data … --output_dir …
 
-Ctrl-C and SIGTERM end after the part under way; the same command continues.
+Ctrl-C and SIGTERM end the command after the current part; the same command continues.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bort.teacher.config import TeacherCacheConfig
 
 def main() -> None:
     """Parse the flags and fill the cache."""
-    parser = make_parser("Keep a teacher's answers, so that pre-training needs no teacher.")
+    parser = make_parser("Save a teacher's answers, so that pre-training runs without the teacher.")
     TeacherCacheConfig.add_flags(parser)
     run_command(parser, _work, several_ranks=True)
 

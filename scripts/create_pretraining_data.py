@@ -1,7 +1,7 @@
-"""Turn text into shards of token ids, ready for pre-training.
+"""Turn text into shards of token ids for pre-training.
 
-Text has one sentence a line and a blank line between documents (or wikitext's headings); the
-output folder gets shards, their vocabulary and manifest.json.
+The text has one sentence per line and a blank line between documents, or the headings of wikitext.
+The output folder gets the shards, their vocabulary and manifest.json.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _work(parsed: argparse.Namespace) -> int:
-    # A polite end is an end like any other: what is half written goes away.
+    # SIGTERM raises SystemExit, so that unfinished files are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     config = CorpusConfig.from_arguments(parsed)
     progress: Optional[Progress] = None

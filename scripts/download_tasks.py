@@ -1,6 +1,6 @@
-"""Fetches the official data of GLUE, SuperGLUE and RACE, checked, into the folders it is read from.
+"""Download the official data of GLUE, SuperGLUE and RACE, check it, and unpack it.
 
-Prints the folder of each task as JSON. A download that broke off continues when started again.
+Prints the folder of each task as JSON. The same command continues an interrupted download.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class DownloadTasksConfig(Config):
-    """What to fetch, and where to."""
+    """Settings of the download."""
 
     task_name: Tuple[str, ...] = setting(..., "tasks, or suites (GLUE, SuperGLUE, RACE), or 'all'")
     data_dir: Optional[str] = setting(
-        None, "root folder for the official layout (none: $MXNET_HOME/datasets, ~/.mxnet/datasets)"
+        None, "root folder of the official layout; none: $MXNET_HOME/datasets or ~/.mxnet/datasets"
     )
-    offline: bool = setting(False, "never touch the network: use the archives in downloads/")
-    keep_archives: bool = setting(False, "leave the archives in downloads/ after unpacking")
-    local_server: str = setting("", "for tests: fetch from this address of this machine instead")
+    offline: bool = setting(False, "do not use the network, only the archives in downloads/")
+    keep_archives: bool = setting(False, "keep the archives in downloads/ after unpacking")
+    local_server: str = setting("", "for tests: download from this address of this machine")
 
 
 def chosen_tasks(names: Tuple[str, ...]) -> List[TaskRecord]:
-    """The records that the names stand for, each once, in the order of the table."""
+    """Return the records of tasks and suites by name, each once, in the order of the table."""
     wanted = set()
     for name in names:
         suite = next((suite for suite in SUITES if suite.lower() == name.lower()), None)
@@ -60,7 +60,7 @@ def work(arguments: argparse.Namespace) -> None:
             offline=config.offline,
             keep_archives=config.keep_archives,
         )
-        log.info("%s: %s %s", record.name, "put into" if fetched else "is there already:", folder)
+        log.info("%s: %s %s", record.name, "written to" if fetched else "exists already in", folder)
         folders[record.name] = str(folder)
     print(json.dumps(folders, indent=2))
 

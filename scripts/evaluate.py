@@ -1,7 +1,7 @@
-"""Scores a fine-tuned model, or a file of predictions, with a task's official metrics.
+"""Score a fine-tuned model, or a file of predictions, with a task's official metrics.
 
-Prints the metrics as JSON (fractions, in published order, and their mean), and on stderr a table of
-the published test scores with this result beside them.
+Prints the metrics as JSON, as fractions in published order with their mean. A table on stderr shows
+the published test scores and this result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from data.tasks.evaluation import EvaluateConfig, check_split, evaluate_predicti
 
 
 def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Mapping[str, float]:
-    """The metrics of a fine-tuned model on a labelled split."""
+    """Return the metrics of a fine-tuned model on a labelled split."""
     from bort.ranks import SingleProcess
     from bort.tasks.judging import make_judge
     from data.tasks.sets import open_task_set

@@ -1,7 +1,7 @@
-"""Write a model in the format of another library: a Hugging Face folder, ONNX, or OpenVINO.
+"""Export a model to the format of another library: a Hugging Face folder, ONNX, or OpenVINO.
 
-Reads a folder that pre-training, fine-tuning, the demo or import_model.py has left, and compares
-what it wrote with the original on text before the folder appears under its name.
+Reads a model folder of pre-training, fine-tuning, the demonstration or import_model.py. Compares
+the exported model with the original on text before the output folder appears.
 """
 
 from __future__ import annotations
@@ -19,35 +19,43 @@ from bort.settings.config import Config, setting
 
 @dataclass(frozen=True)
 class ExportConfig(Config):
-    """What is written, and how."""
+    """Settings of the export."""
 
     model: str = setting(..., "folder of the model, with model.json and vocabulary/")
-    to: str = setting(..., "format", choices=("huggingface", "onnx", "openvino"))
-    output_dir: str = setting(..., "folder to make; must not exist, or be empty")
+    to: str = setting(..., "output format", choices=("huggingface", "onnx", "openvino"))
+    output_dir: str = setting(..., "output folder; must be empty or not exist")
     vocab: Optional[str] = setting(
         None, "vocabulary, instead of the model's own", aliases=("vocabulary",)
     )
     text_file: Optional[str] = setting(
-        None, "text to compare on, one a line, the first 8; sentences of ours if none"
+        None, "file of texts for the comparison, first 8 lines; none: built-in sentences"
     )
-    encoder_only: bool = setting(False, "leave decoder or head out: last hidden states")
+    encoder_only: bool = setting(
+        False, "leave out decoder or head; the output is the last hidden states"
+    )
     exact_decoder: bool = setting(
-        False, "huggingface: keep the decoder's own epsilon exactly; for inference in float32 only"
+        False, "huggingface: keep the exact epsilon of the decoder; for inference in float32 only"
     )
-    precision: str = setting("fp32", "onnx, openvino: of the matrices", choices=("fp32", "int8"))
+    precision: str = setting(
+        "fp32", "onnx, openvino: precision of the matrices", choices=("fp32", "int8")
+    )
     masked_positions: bool = setting(
-        False, "onnx, openvino: a third input, positions at which alone the decoder answers"
+        False, "onnx, openvino: a third input with the positions that the decoder predicts"
     )
 
     def check(self) -> None:
         if self.to != "huggingface" and self.exact_decoder:
-            raise InputError("exact_decoder is for --to huggingface; the others keep every epsilon")
+            raise InputError(
+                "exact_decoder is for --to huggingface only; other formats keep every epsilon"
+            )
         if self.to == "huggingface" and (self.precision != "fp32" or self.masked_positions):
-            raise InputError("precision and masked_positions are for --to onnx and openvino")
+            raise InputError(
+                "precision and masked_positions are allowed with --to onnx and openvino only"
+            )
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """Export and print what came out."""
+    """Export the model and print the result of the comparison as JSON."""
     config = ExportConfig.from_arguments(arguments)
     from bort.export import exporting
 

@@ -1,6 +1,6 @@
 """Fine-tune a Bort on one task of GLUE, SuperGLUE or RACE, and predict its test set.
 
-One process, or several ranks on this machine:
+Runs in one process, or on several ranks of this machine:
 
 python -m bort.launch --ranks 2 scripts/finetune.py --task_name RTE …
 """
@@ -26,10 +26,10 @@ SAMPLE_ARCHITECTURE = "2-2-64-128"
 def main(arguments: Optional[List[str]] = None) -> None:
     """Parse the flags and run."""
     parser = make_parser(
-        "Fine-tune on a task; the best epoch by dev score is kept as a folder of its own."
+        "Fine-tune on a task, and save the model of the epoch with the best dev score."
     )
     FinetuningPaths.add_flags(parser.add_argument_group("task and files"))
-    training = parser.add_argument_group("training (defaults are those of --preset paper)")
+    training = parser.add_argument_group("training (the defaults are those of --preset paper)")
     FinetuningConfig.add_flags(training, preset=True)
     TaskOptions.add_flags(parser.add_argument_group("formulation"))
     run_command(parser, _work, arguments, several_ranks=True)

@@ -1,4 +1,4 @@
-"""Write a corpus of generated English: no download, any size, the same for the same seed."""
+"""Write a corpus of generated English of any size; the same seed gives the same corpus."""
 
 import argparse
 import json
@@ -10,11 +10,11 @@ from data.generated_english.corpus import write_corpus
 def main() -> None:
     """Parse the flags, write the corpus, print its counts as JSON."""
     parser = make_parser(__doc__)
-    parser.add_argument("--output_file", required=True, help="the corpus file to write")
+    parser.add_argument("--output_file", required=True, help="corpus file to write")
     parser.add_argument(
-        "--num_documents", type=int, default=20000, help="documents to write (default: 20000)"
+        "--num_documents", type=int, default=20000, help="number of documents (default: 20000)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="any integer (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed, any integer (default: 0)")
 
     def work(flags: argparse.Namespace) -> None:
         counts = write_corpus(flags.output_file, flags.seed, flags.num_documents)

@@ -1,4 +1,4 @@
-"""Write tasks with known truth, made from the generated English, in the files of GLUE tasks."""
+"""Write synthetic tasks from the generated English, in the file formats of GLUE tasks."""
 
 import argparse
 import json

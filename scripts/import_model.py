@@ -1,7 +1,7 @@
-"""Make a model folder from a Hugging Face folder: a teacher or a student from elsewhere.
+"""Import a model from a Hugging Face folder, as a teacher or a student.
 
-Reads models of type bert and roberta from model.safetensors, with the tokenizer beside it; fetches
-them from the Hugging Face hub when asked to.
+Reads models of type bert and roberta: model.safetensors with its config and tokenizer. With
+--download it gets them from the Hugging Face hub.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from bort.settings.config import Config, setting
 
 @dataclass(frozen=True)
 class ImportConfig(Config):
-    """What is read and written."""
+    """Settings of the import."""
 
-    output_dir: str = setting(..., "folder to make; must not exist, or be empty")
+    output_dir: str = setting(..., "output folder; must be empty or not exist")
     source: Optional[str] = setting(
-        None, "Hugging Face folder: config.json, model.safetensors, tokenizer"
+        None, "Hugging Face folder with config.json, model.safetensors and tokenizer"
     )
     download: Optional[str] = setting(
         None,
         "instead of --source: name on the Hugging Face hub, such as roberta-large or owner/name; "
-        "safetensors and tokenizer files only; needs huggingface_hub",
+        "gets safetensors and tokenizer files only; needs huggingface_hub",
     )
     revision: Optional[str] = setting(
-        None, "of --download: branch, tag or commit; the branch main if none"
+        None, "branch, tag or commit for --download; none: the branch main"
     )
     vocab: Optional[str] = setting(
         None, "vocabulary, instead of the tokenizer in the folder", aliases=("vocabulary",)
@@ -39,13 +39,13 @@ class ImportConfig(Config):
 
     def check(self) -> None:
         if (self.source is None) == (self.download is None):
-            raise InputError("one of --source and --download is needed")
+            raise InputError("exactly one of --source and --download is required")
         if self.revision is not None and self.download is None:
-            raise InputError("revision is for --download")
+            raise InputError("revision is allowed with --download only")
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """Import and print what came in."""
+    """Import the model and print its description as JSON."""
     config = ImportConfig.from_arguments(arguments)
     from bort.storage.files import check_new_folder
 

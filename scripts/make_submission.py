@@ -1,8 +1,8 @@
-"""Makes the zip that gluebenchmark.com or super.gluebenchmark.com takes, from predictions of tests.
+"""Make the zip for a submission to gluebenchmark.com or super.gluebenchmark.com.
 
-The folder holds one file a task, named as in the submission (CoLA.tsv, MNLI-m.tsv, BoolQ.jsonl …).
-Every file is checked: official row count, each index once, the benchmark's labels. The same
-predictions always give the same zip.
+The input folder holds one file of test predictions per task, with the names of the submission
+(CoLA.tsv, MNLI-m.tsv, BoolQ.jsonl …). Each file must have the official number of rows, each index
+once, and the benchmark's labels. The same predictions always give the same zip.
 """
 
 from __future__ import annotations
@@ -23,19 +23,21 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class MakeSubmissionConfig(Config):
-    """What the submission is made of."""
+    """Settings of the submission."""
 
-    predictions: str = setting(..., "folder with one file of predictions a task")
-    output: str = setting(..., "the zip to write")
-    suite: str = setting(GLUE, "the benchmark", choices=(GLUE, SUPERGLUE))
-    partial: bool = setting(False, "make the zip although tasks are missing; no benchmark takes it")
+    predictions: str = setting(..., "folder with one file of predictions per task")
+    output: str = setting(..., "zip to write")
+    suite: str = setting(GLUE, "benchmark", choices=(GLUE, SUPERGLUE))
+    partial: bool = setting(
+        False, "make the zip even if tasks are missing; the benchmarks do not accept it"
+    )
 
 
 def work(arguments: argparse.Namespace) -> None:
     config = MakeSubmissionConfig.from_arguments(arguments)
     missing = make_zip(config.predictions, config.suite, config.output, config.partial)
     if missing:
-        log.warning("%s: incomplete, missing are %s", config.output, ", ".join(missing))
+        log.warning("%s: is incomplete, it lacks %s", config.output, ", ".join(missing))
     result = {"zip": config.output, "sha256": sha256_of_file(config.output), "missing": missing}
     print(json.dumps(result, indent=2))
 

@@ -1,7 +1,8 @@
-"""Answers for every line of a file or of standard input, in its order, with any model folder.
+"""Predict an answer for each line of a file or of standard input, with any model folder.
 
-A fine-tuned model answers its task (labels, a number, a choice), a pre-trained one fills <mask>, an
-encoder gives embeddings. Lines are read some thousands at a time, so a file may be of any size.
+A fine-tuned model predicts labels, numbers or choices of its task. A pre-trained model fills
+<mask>, and an encoder computes embeddings. A file may have any size, since lines are read in
+chunks. The output has the order of the input.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from bort.process.command import make_parser, run_command
 
 
 def work(arguments: argparse.Namespace) -> None:
-    """Answer, then say on stderr what was done and with what."""
+    """Predict all lines, then log a summary."""
     config = PredictConfig.from_arguments(arguments)
     from bort.inference.streaming import predict_file
 

@@ -1,4 +1,4 @@
-"""Make what the self-test of pre-training needs, offline: a corpus, its shards, a tiny teacher."""
+"""Make the inputs of the pre-training self-test offline: a corpus, its shards, a tiny teacher."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from experiments.demo.plan import DemoConfig
 def main() -> None:
     """Parse the flags and make the files."""
     parser = make_parser(__doc__ or "")
-    parser.add_argument("--folder", default="runs/self-test", help="where to put everything")
-    parser.add_argument("--teacher_steps", type=int, default=30, help="steps of the tiny teacher")
+    parser.add_argument("--folder", default="runs/self-test", help="output folder")
+    parser.add_argument(
+        "--teacher_steps", type=int, default=30, help="training steps of the tiny teacher"
+    )
     run_command(parser, _work)
 
 

@@ -1,6 +1,6 @@
-"""Fine-tune a small model with data that its teacher labels: Agora.
+"""Fine-tune a small model with Agora, on data that a fine-tuned large model labels.
 
-One process, or several ranks on this machine, each with --threads threads:
+Runs in one process, or on several ranks of this machine, each with --threads threads:
 
 python -m bort.launch --ranks 2 scripts/run_agora.py --task RTE --timaeus … --socrates …
 """
@@ -29,13 +29,14 @@ SAMPLE_ARCHITECTURE = "2-2-64-128"
 def main(arguments: Optional[List[str]] = None) -> None:
     """Parse the flags, run, print the result as JSON."""
     parser = make_parser(
-        "Train on what Socrates labels of new examples like those that Timaeus gets wrong, until "
-        "no hyperparameter set is left; the best model is kept as a folder of its own."
+        "Train a small model, Timaeus, with Agora: a large model, Socrates, labels new examples "
+        "that resemble the mistakes of Timaeus, until no hyperparameter set is left. The best "
+        "model is saved."
     )
     AgoraPaths.add_flags(parser.add_argument_group("task and models"))
     AgoraSets.add_flags(parser.add_argument_group("hyperparameter sets"))
-    AgoraConfig.add_flags(parser.add_argument_group("the loop"))
-    TimaeusConfig.add_flags(parser.add_argument_group("every training"))
+    AgoraConfig.add_flags(parser.add_argument_group("Agora loop"))
+    TimaeusConfig.add_flags(parser.add_argument_group("each training"))
     run_command(parser, _work, arguments, several_ranks=True)
 
 
@@ -44,9 +45,9 @@ def _work(parsed: argparse.Namespace) -> int:
     sets = make_sets(AgoraSets.from_arguments(parsed), config.seed)
     timaeus = TimaeusConfig.from_arguments(parsed)
     asked = get_task(paths.task)
-    record = get_task(asked.model_task)  # AX is trained as MNLI
+    record = get_task(asked.model_task)  # MNLI for AX
     stop = StopRequest().install()
-    os.environ["OMP_NUM_THREADS"] = str(timaeus.threads)  # read when MXNet is imported
+    os.environ["OMP_NUM_THREADS"] = str(timaeus.threads)  # MXNet reads it on import
     from bort.gluon.agora.models import options_of
     from bort.gluon.agora.plan import AgoraPlan
     from bort.gluon.agora.run import run_agora_in_folder

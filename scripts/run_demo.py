@@ -1,6 +1,6 @@
-"""Run the demonstration: a small student learns from a larger teacher, and another one by itself.
+"""Run the demonstration: train a small student with a larger teacher, and the same one without.
 
-The tables of the results go to stdout. The file results.json in --folder has all numbers.
+The result tables go to stdout. The file results.json in --folder has all numbers.
 """
 
 from __future__ import annotations

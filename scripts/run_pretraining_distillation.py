@@ -1,6 +1,6 @@
 """Pre-train a Bort by distillation.
 
-One process, or several ranks on this machine:
+Runs in one process, or on several ranks of this machine:
 
 python -m bort.launch --ranks 2 scripts/run_pretraining_distillation.py --data …
 """
@@ -21,7 +21,12 @@ def main(
     make_communicator: Optional[Callable[[], Communicator]] = None,
     arguments: Optional[List[str]] = None,
 ) -> None:
-    """Parse the flags and run; ranks are found unless `make_communicator` makes them."""
+    """Parse the flags and run.
+
+    Args:
+        make_communicator: makes the communicator of the ranks; by default it is detected.
+        arguments: the command line; by default that of the process.
+    """
     parser = make_parser("Pre-train a small BERT from a large one by knowledge distillation.")
     PretrainingPaths.add_flags(parser.add_argument_group("files"))
     PretrainingConfig.add_flags(parser.add_argument_group("training"))

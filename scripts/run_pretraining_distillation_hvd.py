@@ -1,7 +1,7 @@
-"""Pre-train a Bort by distillation on Horovod ranks, however they were started.
+"""Pre-train a Bort by distillation on Horovod ranks, with any launcher.
 
-The same command as scripts/run_pretraining_distillation.py, for launchers whose ranks that one does
-not find by itself (it knows `horovodrun`, `mpirun` and `bort.launch`).
+The same command as scripts/run_pretraining_distillation.py, which detects only ranks started by
+`horovodrun`, `mpirun` and `bort.launch`.
 
 python -m bort.launch --ranks 2 scripts/run_pretraining_distillation_hvd.py --data …
 horovodrun -np 8 -H host1:4,host2:4 python scripts/run_pretraining_distillation_hvd.py --data …

@@ -1,6 +1,6 @@
-"""Search the architecture that is small, fast and close to its teacher (the paper's Table 1).
+"""Search for an architecture that is small, fast and close to its teacher (Table 1 of the paper).
 
-One process, or several ranks on this machine, each with --threads threads:
+Runs in one process, or on several ranks of this machine, each with --threads threads:
 
 python -m bort.launch --ranks 2 scripts/search_architecture.py --data … --output_dir …
 """
@@ -32,7 +32,7 @@ def _work(parsed: argparse.Namespace) -> int:
     paths, config = SearchPaths.from_arguments(parsed), SearchConfig.from_arguments(parsed)
     hyperparameters = read_hyperparameters(paths.hyperparameters)
     stop = StopRequest().install()
-    os.environ["OMP_NUM_THREADS"] = str(config.threads)  # read when MXNet is imported
+    os.environ["OMP_NUM_THREADS"] = str(config.threads)  # MXNet reads it on import
     from bort.gluon.distributed import find_communicator
     from bort.gluon.search.plan import SearchPlan
     from bort.gluon.search.run import run_search

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the project's environment in .venv, or brings it up to date, or finds that nothing is to do.
+# Makes or updates the project's environment in .venv.
 set -euo pipefail
 
 usage() {
@@ -7,22 +7,22 @@ usage() {
 usage: scripts/setup_environment.sh [flags]
 
 Makes .venv in the project's root: Python packages with pinned versions, Horovod built for MXNet
-(Gloo; NCCL with --gpu), and the project itself, editable. Call it as often as you like: when
-nothing changed it ends at once, and it repairs a set-up that was killed.
-What is not said on a later call stays as the environment has it.
+(Gloo; NCCL with --gpu), and the project itself as an editable installation. The script can be run
+again at any time: it ends at once if nothing has changed, and it repairs an interrupted set-up.
+Later calls keep the choices of earlier calls unless flags change them.
 
   --with-horovod      build Horovod, for several processes (default)
-  --without-horovod   leave Horovod out; commands then run as one process
-  --gpu NAME          cu101 or cu112 for NVIDIA GPUs (not tried on a GPU), none for CPU (default)
-  --extras A,B        further requirements-A.txt, requirements-B.txt, for example test
+  --without-horovod   leave Horovod out; commands then run in one process
+  --gpu NAME          cu101 or cu112 for NVIDIA GPUs (not tested on a GPU), none for CPU (default)
+  --extras A,B        also install requirements-A.txt and requirements-B.txt, for example test
   --without-extras A,B
-                      no longer ask for these (what is installed stays)
-  --python PATH       the interpreter to use (default: $PYTHON, then the first that works of
-                      3.11, 3.10, 3.9, 3.8, 3.12, also those of pyenv)
-  --help              show this and end
+                      drop these extras; packages that are installed stay
+  --python PATH       Python interpreter (default: $PYTHON, then the first usable version of
+                      3.11, 3.10, 3.9, 3.8, 3.12, including those of pyenv)
+  --help              show this help
 
-Built wheels are kept in ${XDG_CACHE_HOME:-~/.cache}/bort/wheels and used by the next set-up.
-Exit status: 0 ready, 1 the work failed, 2 bad usage or something is missing on this machine.
+Built wheels are kept in ${XDG_CACHE_HOME:-~/.cache}/bort/wheels for the next set-up.
+Exit status: 0 ready, 1 the work failed, 2 bad usage or a requirement is missing on this machine.
 USAGE
 }
 
@@ -41,8 +41,8 @@ failed() {
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=$root/.venv
 venv_python=$venv/bin/python
-choices=$venv/bort-choices    # what was asked for, written first
-stamp=$venv/bort-complete     # hash of what was installed, written last
+choices=$venv/bort-choices    # the choices of the user, written first
+stamp=$venv/bort-complete     # hash of the complete installation, written last
 log=
 
 # ---- flags -------------------------------------------------------------------------------------
@@ -89,9 +89,9 @@ if command -v flock >/dev/null; then
     fi
 fi
 
-# ---- what is asked for, and what is there ------------------------------------------------------
+# ---- the wanted and the existing environment ---------------------------------------------------
 
-earlier() { # the value of a key in an earlier call's choices
+earlier() { # print the value of a key in the choices of earlier calls
     [ -f "$choices" ] && sed -n "s/^$1=//p" "$choices" | head -n 1
     return 0
 }
@@ -153,7 +153,7 @@ export PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_REQUIRE_VIR
 export PYTHONNOUSERSITE=1
 
 why_not=''
-try_python() { # sets python_* when the interpreter really works
+try_python() { # set python_* if the interpreter works, else set why_not
     local path answer
     path=$(command -v -- "$1" 2>/dev/null) || { why_not="is not there"; return 1; }
     answer=$("$path" -c "$probe" 2>/dev/null </dev/null | tail -n 1) || answer=''
@@ -196,7 +196,7 @@ if [ -z "$asked_python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] &&
     exit 0
 fi
 
-# Keep the environment where its interpreter, its place and its flavour are still right.
+# Keep the environment if its interpreter, its location and its MXNet build are still right.
 fresh=yes
 if [ -f "$stamp" ] && [ "$(earlier root)" = "$root" ] && [ "$(earlier gpu)" = "$gpu" ] &&
     { [ "$horovod" = yes ] || [ "$(earlier horovod)" = no ]; } && try_python "$venv_python"; then
@@ -216,22 +216,22 @@ if [ $fresh = yes ]; then
     [ -n "$asked_python" ] || asked_python=$(earlier asked_python)
     choose_python
 fi
-case $python_tag in *aarch64*) say "note: this was tried on x86_64 only" ;; esac
+case $python_tag in *aarch64*) say "note: this set-up was tested on x86_64 only" ;; esac
 
-# ---- the wheels that are built here ------------------------------------------------------------
+# ---- wheels that are built from source ---------------------------------------------------------
 
 pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" "$root/requirements-base.txt" "$root/$flavour" | head -n 1; }
 mxnet_name=mxnet
 [ "$gpu" = none ] || mxnet_name=mxnet-$gpu
 mxnet_version=$(pinned "$mxnet_name")
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/bort/wheels
-folder_of() { # where the wheel of a package is kept; gluonnlp does not depend on MXNet's flavour
+folder_of() { # print the cache folder of a package's wheel; gluonnlp is independent of MXNet's build
     case $1 in
         horovod) echo "$cache/horovod-$(pinned horovod)-$python_tag-$mxnet_name-$mxnet_version" ;;
         *) echo "$cache/$1-$(pinned "$1")-$python_tag" ;;
     esac
 }
-cached_wheel() { # prints the path of an intact cached wheel
+cached_wheel() { # print the path of an intact cached wheel
     local folder wheel
     folder=$(folder_of "$1")
     wheel=$(cd "$folder" 2>/dev/null && ls -- *.whl 2>/dev/null | head -n 1) || return 1
@@ -247,7 +247,7 @@ for package in "${built[@]}"; do
     to_build+=("$package")
 done
 
-check_build_tools() { # one line that names everything missing, before anything is installed
+check_build_tools() { # name all missing build tools in one line, before anything is installed
     local missing=() debian=() fedora=() horovod_too=no
     case " ${to_build[*]} " in *' horovod '*) horovod_too=yes ;; esac
     if ! command -v "${CC:-$python_cc}" >/dev/null; then
@@ -281,9 +281,9 @@ check_build_tools() { # one line that names everything missing, before anything 
 }
 [ ${#to_build[@]} -eq 0 ] || check_build_tools
 
-# ---- the work ----------------------------------------------------------------------------------
+# ---- installation ------------------------------------------------------------------------------
 
-plain() { case $1 in *[!A-Za-z0-9._/+-]*) return 1 ;; esac; } # nothing a makefile trips over
+plain() { case $1 in *[!A-Za-z0-9._/+-]*) return 1 ;; esac; } # is this path safe in a makefile?
 temporary=${TMPDIR:-/tmp}
 plain "$temporary" || temporary=/tmp
 scratch=$(mktemp -d "$temporary/bort-setup.XXXXXX")
@@ -301,31 +301,31 @@ write_choices() {
     mv -f "$choices.new" "$choices"
 }
 
-quietly() { # run with the output in the log
+quietly() { # run a command with its output in the log
     printf '\n$ %s\n' "$*" >>"$log"
     "$@" >>"$log" 2>&1 </dev/null
 }
 pip() { quietly "$venv_python" -m pip "$@"; }
 
-build_wheel() { # build a source package and keep its wheel; no pip cache: it may hold a wheel
-    # of Horovod that was built without MXNet
+build_wheel() { # build a source package and keep its wheel
+    # pip's cache is not used, since it may hold a wheel of Horovod that was built without MXNet.
     local package=$1 version folder wheel
     version=$(pinned "$package")
     folder=$(folder_of "$package")
     rm -rf -- "$scratch/wheel" && mkdir "$scratch/wheel"
     local variables=()
     if [ "$package" = gluonnlp ]; then
-        # The C file that is shipped is too old for Python 3.11: make Cython write it anew.
+        # The C file in the package is too old for Python 3.11, so Cython must generate it again.
         printf '[build_ext]\nforce=1\n' >"$scratch/force.cfg"
         variables=("DIST_EXTRA_CONFIG=$scratch/force.cfg")
     else
-        # CMAKE_POLICY_VERSION_MINIMUM lets CMake 4 read the build files of that time.
+        # CMAKE_POLICY_VERSION_MINIMUM lets CMake 4 read Horovod's old build files.
         variables=(HOROVOD_WITH_MXNET=1 HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1
             HOROVOD_WITHOUT_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1
             CMAKE_POLICY_VERSION_MINIMUM=3.5)
         [ "$gpu" = none ] || variables+=(HOROVOD_GPU_OPERATIONS=NCCL)
     fi
-    # Horovod's makefiles do not quote paths: a folder with a space in it goes by another name.
+    # Horovod's makefiles do not quote paths, so a path with a space needs a link without one.
     local place=$venv
     if ! plain "$venv"; then
         place=$scratch/venv
@@ -335,7 +335,7 @@ build_wheel() { # build a source package and keep its wheel; no pip cache: it ma
         --no-build-isolation --no-cache-dir -w "$scratch/wheel" "$package==$version" ||
         failed "$package $version could not be built"
     wheel=$(cd "$scratch/wheel" && ls -- *.whl)
-    # Next set-ups only read a whole wheel: it is moved into place before its checksum exists.
+    # A wheel without a checksum is ignored, so the checksum is written after the wheel is in place.
     if mkdir -p "$folder" 2>/dev/null && cp "$scratch/wheel/$wheel" "$folder/$wheel.$$" 2>/dev/null &&
         mv -f "$folder/$wheel.$$" "$folder/$wheel" &&
         (cd "$folder" && sha256sum "$wheel" >"$wheel.$$" && mv -f "$wheel.$$" "$wheel.sha256"); then
@@ -343,10 +343,10 @@ build_wheel() { # build a source package and keep its wheel; no pip cache: it ma
     fi
     say "note: $folder cannot be written; the wheel of $package is not kept"
 }
-install_built() { # from the cache, else built
+install_built() { # install a wheel from the cache, or build it
     local package=$1 wheel start=$SECONDS
     if wheel=$(cached_wheel "$package"); then
-        say "$package: the wheel built before"
+        say "$package: installing the cached wheel"
     else
         [ ! -e "$(folder_of "$package")" ] || rm -rf -- "$(folder_of "$package")"
         say "$package: building$([ "$package" != horovod ] || echo ' (a minute or two)')"
@@ -358,7 +358,7 @@ install_built() { # from the cache, else built
 }
 
 imports() { (cd / && quietly "$venv_python" -c "$1"); }
-works() { # does the package that was built here work?
+works() { # does the package work after it was built from source?
     case $1 in
         gluonnlp) imports 'import mxnet, gluonnlp' ;;
         horovod) imports 'import horovod.mxnet as h; h.init(); assert h.gloo_built() and h.size() == 1' ;;
@@ -380,7 +380,7 @@ install_everything() {
         quietly "$python_path" -m venv "$venv" || failed "the virtual environment could not be made"
         pip install "pip==25.0.1" || failed "pip could not be installed"
     fi
-    # The files include each other with -r; the packages that are built here come afterwards.
+    # Lines with -r are not needed, since all files are read; packages from source come afterwards.
     (cd "$root" && cat -- "${requirement_files[@]}") |
         grep -v -e '^-r ' -e '^gluonnlp==' -e '^horovod==' >"$scratch/requirements.txt"
     install_pytorch
@@ -395,7 +395,7 @@ install_everything() {
         fi
         install_built "$package"
         if ! works "$package"; then
-            say "$package: that wheel does not work here; building it anew"
+            say "$package: the cached wheel does not work; building it again"
             rm -rf -- "$(folder_of "$package")"
             install_built "$package"
             works "$package" || failed "$package does not work after it was built"
@@ -404,31 +404,31 @@ install_everything() {
     say "installing the project (editable)"
     pip install --no-deps --no-build-isolation --no-index -e "$root" ||
         failed "the project could not be installed"
-    # The wheel holds bort alone; data and experiments are found in the project's root through this line.
+    # The editable installation covers bort only; this file adds data and experiments.
     quietly "$venv_python" -c 'import os, sys, sysconfig
 with open(os.path.join(sysconfig.get_paths()["purelib"], "bort_project_root.pth"), "wb") as stream:
-    stream.write(os.fsencode(sys.argv[1]) + b"\n")' "$root" || failed "the project's root could not be noted"
+    stream.write(os.fsencode(sys.argv[1]) + b"\n")' "$root" || failed "the path of the project could not be written"
 }
 
-install_pytorch() { # for the extra that wants it; the packages it needs come with the others
+install_pytorch() { # for the extra "parity"; PyTorch's dependencies are installed with the others
     local index=https://download.pytorch.org/whl/cpu version
     case " $extras " in *' parity '*) ;; *) return 0 ;; esac
     case $python_version in 3.8.* | 3.9.*) return 0 ;; esac
     version=$(sed -n 's/^torch==\([^ ;]*\).*/\1/p' "$root/requirements-parity.txt")
     case $(installed_version torch) in "$version" | "$version"+*) return 0 ;; esac
-    # On PyPI there is but one build for Linux on x86_64, with gigabytes of CUDA packages behind it.
+    # PyPI has only one build for Linux on x86_64, which requires gigabytes of CUDA packages.
     say "installing PyTorch $version for CPUs"
     pip install --no-deps --retries 1 --timeout 15 --index-url "$index" "torch==$version" ||
-        say "note: $index does not give it; the ordinary index's build may bring CUDA packages (2.7 GB)"
+        say "note: $index does not have it; the build of the default index may need 2.7 GB of CUDA packages"
 }
 
-restore_numpy_bool() { # NumPy for Python 3.12 has no alias numpy.bool, which MXNet asks for
+restore_numpy_bool() { # NumPy for Python 3.12 lacks the alias numpy.bool, which MXNet uses
     quietly "$venv_python" -c 'import os, sys, sysconfig
 folder = sysconfig.get_paths()["purelib"]
 with open(os.path.join(folder, "bort_numpy_bool.py"), "w") as stream:
     stream.write(sys.argv[1])
 with open(os.path.join(folder, "bort_numpy_bool.pth"), "w") as stream:
-    stream.write("import bort_numpy_bool\n")' '"""Gives numpy the alias `bool` back at the moment when mxnet is imported, which needs it."""
+    stream.write("import bort_numpy_bool\n")' '"""Restores the alias `numpy.bool` when mxnet is imported, which needs it."""
 import sys
 
 
@@ -457,19 +457,19 @@ verify() {
 
 if [ $fresh = yes ] && [ -e "$venv" ]; then
     write_choices
-    say "starting over: what is in $venv is incomplete or for something else"
-    # The choices go last: as long as they are there, the folder is known to be ours.
+    say "starting over: $venv is incomplete or was made for other choices"
+    # The file of choices stays, since it marks the folder as made by this script.
     find "$venv" -mindepth 1 -maxdepth 1 ! -name bort-choices -exec rm -rf -- {} +
 fi
 install_everything
 say "checking"
 if ! verify; then
-    if [ $fresh = yes ]; then failed "the environment was made and does not pass its check"; fi
-    say "the environment does not pass its check; making it anew"
+    if [ $fresh = yes ]; then failed "the environment was made but fails its check"; fi
+    say "the environment fails its check; making it again"
     fresh=yes
     find "$venv" -mindepth 1 -maxdepth 1 ! -name bort-choices -exec rm -rf -- {} +
     install_everything
-    verify || failed "the environment was made and does not pass its check"
+    verify || failed "the environment was made but fails its check"
 fi
 printf '%s\n' "$wanted" >"$stamp.new"
 mv -f "$stamp.new" "$stamp"

@@ -1,4 +1,4 @@
-"""Train a SentencePiece vocabulary on one's own text, in any language."""
+"""Train a SentencePiece vocabulary on text in any language."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from data.corpus.text_files import TEXT_FORMATS, find_files
 
 @dataclass(frozen=True)
 class VocabularyPaths(Config):
-    """What is read and written."""
+    """Input and output of the training."""
 
     input_file: Tuple[str, ...] = setting(
-        ..., "text files, plain or gzip, bz2, xz; globs and comma-separated lists are taken"
+        ...,
+        "text files, plain or compressed with gzip, bz2 or xz; globs and comma-separated lists "
+        "are allowed",
     )
-    output_dir: str = setting(..., "folder to make, for load_vocabulary and --vocab")
+    output_dir: str = setting(..., "output folder, for load_vocabulary and --vocab")
     input_format: str = setting("auto", "see create_pretraining_data.py", choices=TEXT_FORMATS)
     overwrite: bool = setting(False, "write into a folder that is not empty")
 
 
 def main() -> None:
-    """Parse the flags, train, save, print what came out as JSON."""
+    """Parse the flags, train the vocabulary, save it, print a summary as JSON."""
     parser = make_parser(__doc__)
     VocabularyPaths.add_flags(parser)
     SentencePieceConfig.add_flags(parser)
@@ -42,7 +44,7 @@ def _work(parsed: argparse.Namespace) -> int:
     files = find_files(paths.input_file)
     folder = Path(paths.output_dir).expanduser()
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"output_dir {folder}: is a file, expected a folder's name")
+        raise InputError(f"output_dir {folder}: is a file, expected the name of a folder")
     if not paths.overwrite and folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"output_dir {folder}: is not empty (--overwrite writes into it)")
     sentences = (s for document in read_documents(files, paths.input_format) for s in document)

@@ -177,9 +177,12 @@ def test_a_model_is_fetched_from_a_hub(sample, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ((), "one of --source and --download is needed"),
-        (("--source", "x", "--download", "y"), "one of --source and --download is needed"),
-        (("--source", "x", "--revision", "main"), "revision is for --download"),
+        ((), "exactly one of --source and --download is required"),
+        (
+            ("--source", "x", "--download", "y"),
+            "exactly one of --source and --download is required",
+        ),
+        (("--source", "x", "--revision", "main"), "revision is allowed with --download only"),
     ],
 )
 def test_flags_that_contradict(flags, message, tmp_path):

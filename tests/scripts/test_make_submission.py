@@ -29,7 +29,7 @@ def test_missing_tasks_are_named_and_refused_unless_wanted(
     value = json.loads(made.stdout)
     assert value["sha256"] == sha256_of_file(output)
     assert len(value["missing"]) == 10
-    assert "incomplete, missing are CoLA.tsv" in made.stderr
+    assert "is incomplete, it lacks CoLA.tsv" in made.stderr
     assert zipfile.ZipFile(output).namelist() == ["WNLI.tsv"]
 
 
