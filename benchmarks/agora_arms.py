@@ -1,6 +1,6 @@
-"""The four ways to fine-tune a small model on a generated task, each durable when it is finished.
+"""Four ways to fine-tune a small model on a task, for `agora_gain` and `agora_choices`.
 
-What `agora_gain` compares, and what `agora_choices` varies.
+The result of each way is saved when it is finished.
 """
 
 from __future__ import annotations
@@ -39,72 +39,74 @@ ARMS = ("agora", "plain", "distilled", "gold")
 
 @dataclasses.dataclass(frozen=True)
 class GainConfig(Config):
-    """What is compared."""
+    """Settings of the comparison."""
 
     tasks: Tuple[str, ...] = setting(
         ("acceptability", "actor", "order"),
-        "generated tasks, or official ones, which keep their own sizes: the report split is a "
-        "fifth of the training file, Socrates learns from the rest, as everybody, and runs differ "
-        "in their seeds alone",
+        "generated or official tasks; official tasks keep their sizes: the report split is a fifth "
+        "of the training file, all models train on the rest, and runs differ only in their seeds",
     )
-    data_dir: Optional[str] = setting(None, "official tasks' files")
-    seeds: int = setting(8, "seeds a task: data, order, tau", minimum=2)
-    train_size: int = setting(100, "gold examples that Timaeus has", minimum=8)
+    data_dir: Optional[str] = setting(None, "folder of the official tasks' files")
+    seeds: int = setting(8, "seeds per task, of data, order and tau", minimum=2)
+    train_size: int = setting(100, "gold training examples for Timaeus", minimum=8)
     dev_size: int = setting(200, "dev examples", minimum=8)
-    report_size: int = setting(1_000, "examples of the honest score", minimum=8)
-    socrates_size: int = setting(4_000, "gold examples that Socrates was trained on", minimum=8)
+    report_size: int = setting(1_000, "report examples", minimum=8)
+    socrates_size: int = setting(4_000, "gold training examples for Socrates", minimum=8)
     positive_share: float = setting(0.5, "share of label 1", minimum=0.0, maximum=1.0)
-    socrates_epochs: int = setting(6, "epochs of Socrates", minimum=1)
+    socrates_epochs: int = setting(6, "training epochs of Socrates", minimum=1)
     socrates_lr: float = setting(4e-4, "learning rate of Socrates", above=0.0)
-    lrs: Tuple[float, ...] = setting((1e-3, 5e-4), "learning rates of the sets", above=0.0)
-    set_seeds: int = setting(2, "seeds of the sets", minimum=1)
-    inputs: int = setting(
-        3_000, "inputs that each training of Timaeus sees, however many are different", minimum=1
+    lrs: Tuple[float, ...] = setting(
+        (1e-3, 5e-4), "learning rates of the hyperparameter sets", above=0.0
     )
-    batch_size: int = setting(16, "inputs a step", minimum=1)
-    max_len: int = setting(64, "longest input in tokens", minimum=8)
-    arms: Tuple[str, ...] = setting(ARMS, "what is run", choices=ARMS)
+    set_seeds: int = setting(2, "number of seeds of the hyperparameter sets", minimum=1)
+    inputs: int = setting(
+        3_000, "inputs in each training of Timaeus, repeated ones included", minimum=1
+    )
+    batch_size: int = setting(16, "inputs per step", minimum=1)
+    max_len: int = setting(64, "maximum tokens in an input", minimum=8)
+    arms: Tuple[str, ...] = setting(ARMS, "ways to run", choices=ARMS)
     data_seed: int = setting(0, "seed of all examples", minimum=0)
     dev_from: str = setting(
         "any",
-        "dev examples: any, or the shortest of eight times as many, which are not like the others",
+        "source of the dev examples: any, or the shortest out of eight times as many, which "
+        "represent the other splits less well",
         choices=DEV_FROM,
     )
 
 
-_APART = 1_000  # more than there are trainings
+_APART = 1_000  # larger than the number of trainings
 _GROWING = ("tasks", "arms")
-"""May differ from call to call in one folder."""
+"""Settings that may differ between calls with the same folder."""
 
 
 def add_flags(parser: argparse.ArgumentParser, folder: str) -> None:
-    """Where the models come from, where results go, and all of `GainConfig`."""
+    """Add the flags for models and results, and those of `GainConfig`."""
     parser.add_argument(
         "--demo",
         default="runs/demo",
-        help="folder of a demonstration, or any with teacher/, student/ and vocabulary/",
+        help="folder of a demonstration, or any folder with teacher/, student/ and vocabulary/",
     )
-    parser.add_argument("--folder", default=folder, help="where everything goes")
+    parser.add_argument("--folder", default=folder, help="output folder")
     parser.add_argument(
-        "--report_only", action="store_true", help="run nothing, print what is finished"
+        "--report_only", action="store_true", help="run nothing, print the finished results"
     )
-    GainConfig.add_flags(parser.add_argument_group("what is compared"))
+    GainConfig.add_flags(parser.add_argument_group("comparison"))
 
 
 class Arms:
-    """The ways for every task and seed, in a folder that keeps what is finished.
+    """The ways for each task and seed, with a folder of finished results.
 
     Args:
-        gain: sizes and the models' settings.
-        loop: Agora's settings.
-        demo: folder of a demonstration (or any with teacher/, student/ and vocabulary/), whose
+        gain: sizes and settings of the models.
+        loop: settings of Agora.
+        demo: folder with teacher/, student/ and vocabulary/, such as that of a demonstration, whose
             models are fine-tuned.
-        folder: where the files of the tasks and Socrates go.
-        stop: asked between trainings.
-        results: where the results go; default: `folder`.
+        folder: folder for the files of the tasks and for Socrates.
+        stop: the request to stop, checked between trainings.
+        results: folder for the results; by default `folder`.
 
     Raises:
-        InputError: the models are not there, or a folder holds results of other settings.
+        InputError: the models are missing, or a folder holds results of other settings.
     """
 
     def __init__(
@@ -120,7 +122,7 @@ class Arms:
 
         for name in ("teacher", "student"):
             if not (demo / name / "model.json").is_file():
-                raise InputError(f"{demo / name}: is not there; run ./run_demo.sh first")
+                raise InputError(f"{demo / name}: holds no model; run ./run_demo.sh first")
         self.gain, self.loop, self.stop = gain, loop, stop
         self.folder, self.results = folder, results or folder
         self.student, self.teacher = demo / "student", demo / "teacher"
@@ -130,7 +132,7 @@ class Arms:
         _claim(self.results, "agora_settings.json", loop.results_settings(), loop.defaults())
 
     def prepare_all(self) -> None:
-        """Files and Socrates of every task; what is there stays."""
+        """Make the files and Socrates of each task, unless they exist."""
         for task in self.gain.tasks:
             self._write_task(task)
             self._train_socrates(task)
@@ -187,13 +189,13 @@ class Arms:
     # --- the four ways
 
     def measure(self, task: str, seed: int) -> None:
-        """All ways for one task and seed; each is durable when it is finished."""
+        """Run all ways for one task and seed, and save the result of each when it is finished."""
         for arm in ARMS:
             path = self._result(task, seed, arm)
             if arm not in self.gain.arms or path.is_file() or self.stop.requested():
                 continue
             if arm == "gold" and task not in GENERATED_TASKS:
-                continue  # everybody has all gold labels
+                continue  # all ways have all gold labels
             work = self.results / task / "work" / f"{seed}-{arm}"
             result = self._agora(task, seed, work) if arm == "agora" else None
             if arm != "agora":
@@ -209,7 +211,7 @@ class Arms:
             shutil.rmtree(work, ignore_errors=True)
 
     def _sets(self, task: str, seed: int) -> HyperparameterSets:
-        # The data of an official task are always the same: its trainings must differ by seed.
+        # The data of an official task do not depend on the seed, so the trainings must.
         first = 0 if task in GENERATED_TASKS else seed * _APART
         seeds = range(first, first + self.gain.set_seeds)
         return grid(seeds, self.gain.lrs, (0.01,), (0.1,))
@@ -232,7 +234,7 @@ class Arms:
 
         began = time.perf_counter()
         plan = AgoraPlan(
-            # A weak Socrates is what some tasks show.
+            # On some tasks Socrates is weak, and the results shall show it.
             dataclasses.replace(self.loop, seed=self.loop.seed + seed, allow_weak_socrates=True),
             self._timaeus,
             self._sets(task, seed),
@@ -288,12 +290,12 @@ class Arms:
         return None if found is None else dataclasses.asdict(found)
 
     def found(self, task: str, arm: str) -> Dict[int, Mapping[str, Any]]:
-        """What is finished, by seed."""
+        """Return the finished results of one way by seed."""
         paths = {seed: self._result(task, seed, arm) for seed in range(self.gain.seeds)}
         return {seed: read_json(path) for seed, path in paths.items() if path.is_file()}
 
     def socrates_score(self, task: str) -> Mapping[str, float]:
-        """Socrates' dev score."""
+        """Return the dev scores of Socrates."""
         return read_description(self._socrates(task)).metrics
 
     def _result(self, task: str, seed: int, arm: str) -> Path:
@@ -301,7 +303,7 @@ class Arms:
 
 
 def in_short(results: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
-    """Means over the seeds, deviation of the report score, minutes in all."""
+    """Return means over the seeds, the deviation of the report score, and the total minutes."""
     report = [float(one["report_score"]) for one in results]
     return {
         "report": statistics.mean(report),
@@ -320,10 +322,16 @@ def run_units(
     prepare: Callable[[], None],
     stop: StopRequest,
 ) -> bool:
-    """Share units of work among the ranks of a launch, after one of them has prepared.
+    """Divide units of work among the ranks, after rank 0 has called `prepare`.
+
+    Args:
+        units: the units of work.
+        measure: called with each unit of this rank.
+        prepare: called on rank 0 before all units.
+        stop: the request to stop, checked between units.
 
     Returns:
-        Whether this rank is the one that reports.
+        Whether this is rank 0, which prints the results.
     """
     os.environ["OMP_NUM_THREADS"] = "1"
     from bort.gluon.distributed import find_communicator
@@ -336,7 +344,7 @@ def run_units(
         if stop.requested():
             break
         measure(unit)
-        log.info("rank %d: %d of its %d done", communicator.rank, done + 1, len(own))
+        log.info("rank %d: finished %d of %d units", communicator.rank, done + 1, len(own))
     wait_for_all(communicator)
     return communicator.rank == 0
 
@@ -344,6 +352,6 @@ def run_units(
 def _claim(
     folder: Path, name: str, settings: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> None:
-    """Begin a comparison in `folder`, or go on with the one that it holds."""
+    """Begin a comparison in `folder`, or continue the one that it holds."""
     begun = (folder / name).is_file()
     claim_folder(folder, name, settings, "comparison", begun, defaults=defaults)

@@ -1,15 +1,14 @@
-"""What each choice does that the paper leaves open in Agora: one is changed at a time.
+"""Measure the effect of the choices that the paper leaves open in Agora, one at a time.
 
-Agora runs on generated tasks as in `agora_gain`, with the same data and Socrates for all choices;
-every choice is compared with the base, which it changes, on the same seeds. Differences are of
-report scores.
-Whoever picks settings by this must report the gain on other data (`agora_gain --data_seed`).
+Agora runs on generated tasks as in `agora_gain`, with the same data and Socrates for all choices.
+Each choice is compared with the base settings on the same seeds, by report scores. Settings that
+are chosen by this benchmark must be evaluated on other data (`agora_gain --data_seed`).
 
-Needs a demonstration (./run_demo.sh). Two cores:
+It needs a demonstration (./run_demo.sh). On two cores:
 
 PYTHONPATH=. python -m bort.launch --ranks 2 benchmarks/agora_choices.py
 
-The same command continues what was stopped or killed.
+The same command continues an interrupted run.
 """
 
 from __future__ import annotations
@@ -55,13 +54,12 @@ def main() -> None:
         "--choices",
         nargs="+",
         default=CHOICES,
-        help="settings that are changed, for instance extent=worst,replay=none; of arms only "
-        "agora is run",
+        help="settings to change, for example extent=worst,replay=none; only the arm agora is run",
     )
     parser.add_argument(
         "--base",
         default=USUAL,
-        help="what all are compared with and change, in the same form; default: the defaults",
+        help="base settings that the choices change, in the same form; default: the defaults",
     )
     run_command(parser, _work, several_ranks=True)
 
@@ -91,9 +89,9 @@ def _work(parsed: argparse.Namespace) -> int:
 
 
 def read_choice(*texts: str) -> AgoraConfig:
-    """Settings from `name=value,name=value`; several values of one name stand between spaces.
+    """Return settings from `name=value,name=value`, with spaces between several values of a name.
 
-    Of several texts the later ones count where they name the same.
+    A later text overrides the names of an earlier one.
 
     >>> read_choice("extent=worst,taus=neighbour_swap deletion").taus
     ('neighbour_swap', 'deletion')
@@ -110,7 +108,7 @@ def read_choice(*texts: str) -> AgoraConfig:
 
 
 def compare(runs: Dict[str, Arms]) -> Dict[str, Any]:
-    """Means of every choice, and its differences from the base on the seeds that both have."""
+    """Return the means of each choice and its differences from the base on their common seeds."""
     compared: Dict[str, Any] = {}
     for name, arms in runs.items():
         compared[name] = {}

@@ -1,22 +1,23 @@
-"""What Agora gains over plain fine-tuning, distillation and gold labels, on generated tasks.
+"""Compare Agora with plain fine-tuning, distillation and gold labels, on generated tasks.
 
-For every task and seed a small model (Timaeus) is fine-tuned four ways, and each way's best model
-by dev score is judged once on a report split that nothing has looked at:
+For each task and seed, a small model (Timaeus) is fine-tuned in four ways. The best model of each
+way by dev score is scored once on a report split that is used for nothing else:
 
-  plain      fine-tuning on the scarce gold data, as many trainings as Agora had, with further seeds
+  plain      fine-tuning on the scarce gold data, with as many trainings as Agora, over more seeds
   distilled  the same on soft labels of Socrates for the same examples
-  gold       fine-tuning on all the gold labels that Socrates was trained on, one training a set
+  gold       fine-tuning on all gold labels of Socrates' training data, one training per set
   agora      Agora
 
-Socrates is the teacher of the demonstration, fine-tuned on many gold examples of the task; Timaeus
-is its student. Declared beforehand: a one-sided paired sign-flip permutation test over seeds that
-Agora's report score is above that of plain fine-tuning, corrected over the tasks by Holm's method.
+Socrates is the teacher of the demonstration, fine-tuned on many gold examples of the task. Timaeus
+is the student of the demonstration. The test was fixed in advance: a one-sided paired sign-flip
+permutation test over seeds that Agora's report score is above that of plain fine-tuning, corrected
+over the tasks by Holm's method.
 
-Needs a demonstration (./run_demo.sh). Two cores:
+It needs a demonstration (./run_demo.sh). On two cores:
 
 PYTHONPATH=. python -m bort.launch --ranks 2 benchmarks/agora_gain.py
 
-The same command continues what was stopped or killed.
+The same command continues an interrupted run.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main() -> None:
     """Parse the flags, measure, print JSON."""
     parser = make_parser(__doc__ or "")
     add_flags(parser, "runs/agora_gain")
-    AgoraConfig.add_flags(parser.add_argument_group("Agora's loop (seed: of the first run)"))
+    AgoraConfig.add_flags(parser.add_argument_group("Agora loop (--seed is that of the first run)"))
     run_command(parser, _work, several_ranks=True)
 
 
@@ -55,7 +56,7 @@ def _work(parsed: argparse.Namespace) -> int:
 
 
 def summary(arms: Arms) -> Dict[str, Any]:
-    """Scores by task and way, and the declared test."""
+    """Return the scores by task and way, and the p-values of the test."""
     tasks: Dict[str, Any] = {}
     p_values: Dict[str, float] = {}
     for task in arms.gain.tasks:

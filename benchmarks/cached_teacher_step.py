@@ -1,9 +1,9 @@
-"""A distillation step from kept answers against one that asks the teacher, step by step in turn.
+"""Compare distillation steps with cached answers and with a live teacher.
 
-Three equal students make the same steps: with a live teacher, from a cache of full logits, and from
-a cache of the largest ones. Without a teacher a step has three times the multiply-adds of a
-student's forward pass (the backward pass counts twice), with one the teacher's forward pass on top;
-their ratio is the bound of the speed-up.
+Three equal students make the same steps in turn: with a live teacher, with a cache of all logits,
+and with a cache of the largest logits. A step with cached answers has three times the multiply-adds
+of the student's forward pass, since the backward pass counts twice. A live teacher adds its forward
+pass. The ratio of the two is the bound of the speed-up.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--predictions", type=int, default=20)
     parser.add_argument("--top_k", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=8, help="measured steps, after two others")
-    parser.add_argument("--folder", help="for the caches, removed at the end (default: temporary)")
+    parser.add_argument("--steps", type=int, default=8, help="measured steps, after 2 for warm-up")
+    parser.add_argument(
+        "--folder", help="folder for the caches, which are removed at the end (default: temporary)"
+    )
     run_benchmark(parser, _work)
 
 
@@ -42,7 +44,7 @@ def _work(parsed: argparse.Namespace) -> Dict[str, Any]:
 
 
 def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:
-    """Fill both caches, then make every step three times."""
+    """Fill both caches, then make each step with all three students."""
     set_thread_count()
     import mxnet as mx
 
@@ -80,7 +82,10 @@ def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:
 
 
 def _fill(parsed: argparse.Namespace, folder: Path, config: Any, data: Any, teacher: Any) -> Any:
-    """The three sources of answers, and what the caches took. The second is made from the first."""
+    """Return the three sources of answers, and the cost of the caches.
+
+    The cache of the largest logits is made from that of all logits.
+    """
     from benchmarks.synthetic import RandomVocabulary
     from bort.gluon.teacher.caching import batch_maker, every_row, key_fields
     from bort.teacher.cache import CacheKey, TeacherCache

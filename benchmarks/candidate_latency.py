@@ -1,7 +1,7 @@
-"""Whether a candidate's time depends on what was timed before it, and how alike engines rank.
+"""Measure whether candidates' inference times depend on the order, and whether engines agree.
 
-Candidates of the paper's space are timed on every engine in ascending, descending and mixed order
-of size. A candidate's times in the three orders should be equal but for noise.
+Candidates of the paper's space are timed on each engine in ascending, descending and mixed order of
+size. Except for noise, the times of a candidate in the three orders should be equal.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from bort.process.command import make_parser
 def main() -> None:
     """Parse the flags, measure, print JSON."""
     parser = make_parser(__doc__ or "")
-    parser.add_argument("--candidates", type=int, default=6, help="spread over the sorted space")
-    parser.add_argument("--engines", nargs="+", help="default: all that are installed")
+    parser.add_argument("--candidates", type=int, default=6, help="number of candidates")
+    parser.add_argument("--engines", nargs="+", help="engines (default: all that are installed)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument(
-        "--vocabulary_size", type=int, default=1_000, help="times do not need 50265"
+        "--vocabulary_size", type=int, default=1_000, help="tokens in the vocabulary"
     )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
         "--processor_time",
         action="store_true",
-        help="count the work of this process alone, for a machine that is busy otherwise",
+        help="measure processor time of this process instead of the clock, for a busy machine",
     )
     run_benchmark(parser, measure)
 
 
 def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
-    """Time the candidates on every engine in every order."""
+    """Time the candidates on each engine in each order."""
     os.environ.setdefault("OMP_NUM_THREADS", str(parsed.threads))
     from bort.engines.choosing import installed_engines
     from bort.engines.latency import EngineLatency

@@ -1,10 +1,12 @@
-"""How fast and in how much memory text becomes shards, as ratios within one run.
+"""Measure time and memory of corpus preparation, as ratios within one run.
 
-The text is the standard library's docstrings (or `--input_file`), repeated with numbered documents
-so that none is a duplicate. Compared with GluonNLP's own byte-level BPE tokenizer on the same text:
-bytes a CPU second, the whole command with its start, reading, packing and writing on one side, the
-tokenizer alone on the other. Also: two workers against one (wall time, so only meaningful on an
-idle machine), and the peak resident memory of the command for growing input.
+The text is the docstrings of the standard library (or `--input_file`), repeated with numbered
+documents so that none is a duplicate. The benchmark measures
+
+- bytes per CPU second, compared with GluonNLP's byte-level BPE tokenizer on the same text: the
+  whole command with start, reading, packing and writing against the tokenizer alone;
+- two workers against one (wall time, so only meaningful on an idle machine);
+- the peak resident memory of the command for growing input.
 
     python benchmarks/corpus_preparation.py --vocab <RoBERTa's vocabulary folder>
 """
@@ -35,8 +37,8 @@ ROOT = Path(__file__).resolve().parent.parent
 MEGABYTE = 1e6
 
 
-# A process inherits the peak of the one that started it; the system's own count per memory map,
-# VmHWM, begins anew with the program.
+# A process inherits ru_maxrss of its parent. VmHWM belongs to the memory map, so it starts at zero
+# with the program.
 WATCHED = """
 import re, runpy, sys
 script, sys.argv = sys.argv[1], sys.argv[1:]
@@ -49,7 +51,7 @@ finally:
 
 
 class Cost(NamedTuple):
-    """What one run of the command took; the peak of the main process alone."""
+    """The cost of one run of the command; the peak is that of the main process."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -57,7 +59,7 @@ class Cost(NamedTuple):
 
 
 def write_text(base: List[List[str]], path: Path, repetitions: int) -> int:
-    """Write the documents so many times, each copy numbered; returns the bytes written."""
+    """Write the documents `repetitions` times with numbered copies; return the bytes written."""
     with path.open("w", encoding="utf-8") as stream:
         for repetition in range(repetitions):
             for number, sentences in enumerate(base):
@@ -66,7 +68,7 @@ def write_text(base: List[List[str]], path: Path, repetitions: int) -> int:
 
 
 def run_preparation(text: Path, vocabulary: str, workers: int, folder: Path) -> Cost:
-    """Run the real command once."""
+    """Run the command once and return its cost."""
     output = folder / "shards"
     script = str(ROOT / "scripts" / "create_pretraining_data.py")
     command = [sys.executable, *(["-c", WATCHED] if workers == 1 else []), script]
@@ -90,7 +92,7 @@ def run_preparation(text: Path, vocabulary: str, workers: int, folder: Path) -> 
 
 
 def gluonnlp_seconds(text: Path, merges: Path, folder: Path) -> float:
-    """CPU seconds of GluonNLP's tokenizer over the lines of a file, started fresh."""
+    """Return the CPU seconds of a new GluonNLP tokenizer over the lines of a file."""
     from gluonnlp.data import GPT2BPETokenizer
 
     shutil.copy(merges, folder / GPT2BPETokenizer.bpe_ranks_file_hash[0])
@@ -104,7 +106,7 @@ def gluonnlp_seconds(text: Path, merges: Path, folder: Path) -> float:
 
 
 def measure(flags: argparse.Namespace, folder: Path) -> Dict[str, Any]:
-    """All measurements; ratios are taken between neighbours in time."""
+    """Return all measurements; ratios compare runs that are adjacent in time."""
     source = folder / "base.txt"
     if flags.input_file:
         base = list(read_documents(find_files(flags.input_file)))
@@ -164,10 +166,12 @@ def measure(flags: argparse.Namespace, folder: Path) -> Dict[str, Any]:
 def main() -> None:
     """Parse the flags, measure, print JSON."""
     parser = make_parser(__doc__)
-    parser.add_argument("--vocab", required=True, help="byte-level BPE vocabulary to measure with")
-    parser.add_argument("--input_file", nargs="+", help="text files in place of the docstrings")
-    parser.add_argument("--repetitions", type=int, default=16, help="copies of it (default: 16)")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements (default: 3)")
+    parser.add_argument("--vocab", required=True, help="byte-level BPE vocabulary")
+    parser.add_argument("--input_file", nargs="+", help="text files, instead of the docstrings")
+    parser.add_argument(
+        "--repetitions", type=int, default=16, help="copies of the text (default: 16)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds (default: 3)")
 
     def work(flags: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as folder:

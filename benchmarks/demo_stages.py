@@ -1,4 +1,4 @@
-"""Runs the demonstration and sets the measured seconds of its stages against the plan."""
+"""Run the demonstration and compare the seconds of its stages with the plan."""
 
 from __future__ import annotations
 

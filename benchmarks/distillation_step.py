@@ -1,7 +1,7 @@
-"""Where a distillation step spends its time, against the bound of its multiply-adds.
+"""Measure the stages of a distillation step, compared with the bound of its multiply-adds.
 
-The bound is the number of multiply-adds (student forward and backward: three times its forward
-pass; teacher: one) at the rate of a large FullyConnected measured in the same run.
+The bound is the time of the multiply-adds at the rate of a large `FullyConnected`, measured in the
+same run. The student counts three times its forward pass, the teacher one forward pass.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--predictions", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=8, help="measured steps, after two others")
+    parser.add_argument("--steps", type=int, default=8, help="measured steps, after 2 for warm-up")
     run_benchmark(parser, measure)
 
 
 def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
-    """Stage by stage with a wait after each, then whole steps without waits."""
+    """Measure steps with a wait after each stage, then whole steps without waits."""
     set_thread_count()
     import mxnet as mx
 

@@ -1,8 +1,9 @@
-"""Fine-tuning and evaluation in samples a second, against the multiply-add bound and PyTorch.
+"""Measure fine-tuning and evaluation in samples per second, compared with a bound and PyTorch.
 
-Steps of this toolkit and, if PyTorch and Transformers are installed, of the same shape there (fp32,
-AdamW) alternate in one run, as do forward passes. A step has three times the multiply-adds of a
-forward pass; the bound is their time at the rate of a large `FullyConnected` in the same run.
+Steps and forward passes of this toolkit alternate in one run with those of the same shape in
+PyTorch and Transformers (fp32, AdamW), if these are installed. A step has three times the
+multiply-adds of a forward pass. The bound is their time at the rate of a large `FullyConnected` in
+the same run.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ def main() -> None:
     parser.add_argument("--model", default="bort_4_8_768_1024", help="architecture")
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--length", type=int, default=128)
-    parser.add_argument("--steps", type=int, default=8, help="measured, after two others")
+    parser.add_argument("--steps", type=int, default=8, help="measured steps, after 2 for warm-up")
     run_benchmark(parser, measure)
 
 
 def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
-    """All kinds of steps in turn, the rate of the machine before and after."""
+    """Measure all kinds of steps in turn, and the rate of the machine before and after."""
     threads = set_thread_count()
     from benchmarks.multiply_add_bound import measure_rate
     from bort.architecture import get_architecture

@@ -1,9 +1,9 @@
-"""How much of a word of the generated English do simple counts and the nearest words tell?
+"""Measure how well word counts and adjacent words predict the words of the generated English.
 
-Counts are taken on training documents, guesses are made for every word of held-out documents:
-the most frequent word (unigram), the most frequent one after the previous word (bigram) and after
-the previous two (trigram), and between both neighbours (neighbours). What lies above them needs
-the rest of the document. Also measures how many held-out sentences stand in the training text.
+Counts come from training documents, and each word of held-out documents is predicted: the most
+frequent word (unigram), the most frequent word after the previous one (bigram), after the previous
+two (trigram), and between both neighbours (neighbours). A higher accuracy requires the rest of the
+document. The benchmark also measures how many held-out sentences occur in the training text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from data.generated_english.truth import Document
 
 BOUNDARY = "<s>"
 Context = Callable[[Sequence[str], int], Hashable]
-# From the narrowest; a guess falls back on the context after it when its own was never seen.
+# A guess falls back on a wider context, see `FALLBACKS`, if its own context was never seen.
 CONTEXTS: Dict[str, Context] = {
     "neighbours": lambda text, at: (text[at - 1], text[at + 1]),
     "trigram": lambda text, at: (text[at - 2], text[at - 1]),
@@ -36,13 +36,13 @@ FALLBACKS = {
 
 
 def padded_tokens(document: Document) -> List[str]:
-    """The tokens of a document between boundaries."""
+    """Return the tokens of a document between boundary tokens."""
     inner = [token for sentence in document.sentences for token in tokenize(sentence)]
     return [BOUNDARY, BOUNDARY, *inner, BOUNDARY]
 
 
 def best_guesses(texts: Sequence[Sequence[str]], context: Context) -> Dict[Hashable, str]:
-    """The most frequent token of each context; ties go to the first in the alphabet."""
+    """Return the most frequent token of each context; ties go to the alphabetically first."""
     counts: Dict[Hashable, Counter[str]] = {}
     for text in texts:
         for at in range(2, len(text) - 1):
@@ -53,7 +53,7 @@ def best_guesses(texts: Sequence[Sequence[str]], context: Context) -> Dict[Hasha
 def guess_accuracy(
     training: Sequence[Sequence[str]], held_out: Sequence[Sequence[str]]
 ) -> Dict[str, float]:
-    """The share of held-out tokens that each guesser gets right."""
+    """Return the share of held-out tokens that each kind of guess gets right."""
     guesses = {name: best_guesses(training, context) for name, context in CONTEXTS.items()}
     right: Counter[str] = Counter()
     total = 0
@@ -72,7 +72,7 @@ def guess_accuracy(
 def sentence_overlap(
     training: Sequence[Document], held_out: Sequence[Document]
 ) -> Tuple[float, Dict[str, float]]:
-    """The share of held-out sentences that stand in the training text, over all and by rule."""
+    """Return the share of held-out sentences that occur in the training text, and this by rule."""
     seen = {sentence for document in training for sentence in document.sentences}
     total: Counter[str] = Counter()
     known: Counter[str] = Counter()
@@ -85,7 +85,7 @@ def sentence_overlap(
 
 
 def measure(seed: int, num_training: int, num_held_out: int) -> Dict[str, object]:
-    """All figures for one seed; the held-out documents are numbered after the training ones."""
+    """Return all figures for one seed; held-out documents are numbered after training documents."""
     training = list(generate_documents(seed, num_training))
     held_out = list(generate_documents(seed, num_held_out, first=num_training))
     texts = [padded_tokens(document) for document in training]

@@ -1,9 +1,9 @@
-"""What a predictor costs beside the engine below it, and what its batches save; ratios in one run.
+"""Measure the overhead of a predictor over its engine, and the gain of its batches.
 
-Random weights of a shape are exported as a classifier to OpenVINO and ONNX (fp32, int8). Measured
-on each of them, everything in turn so that noise hits all alike:
+Random weights of an architecture are exported as a classifier to OpenVINO and ONNX (fp32, int8).
+All measurements run in turn, so that noise affects them equally:
 
-- one text of `--length` tokens: the bare engine, the predictor (tokenisation included), and the
+- one text of `--length` tokens: the engine alone, the predictor with tokenisation, and the
   Transformers pipeline on PyTorch in fp32, if it is installed;
 - texts of mixed length: the predictor, and the engine with batches padded to the longest text;
 - the seconds from the start of a process to its first answer.
@@ -53,18 +53,18 @@ def main() -> None:
     """Parse the flags, measure, print JSON."""
     parser = make_parser(__doc__ or "")
     parser.add_argument("--model", default="bort_4_8_768_1024", help="architecture")
-    parser.add_argument("--vocab", help="vocabulary; a small one, trained on the spot, if none")
-    parser.add_argument("--length", type=int, default=128, help="tokens of the one text")
-    parser.add_argument("--texts", type=int, default=64, help="of mixed length")
-    parser.add_argument("--longest", type=int, default=256, help="tokens of a mixed text")
-    parser.add_argument("--repeats", type=int, default=15, help="measured, after two others")
-    parser.add_argument("--starts", type=int, default=3, help="processes that are started")
+    parser.add_argument("--vocab", help="vocabulary (default: a small one, trained for this run)")
+    parser.add_argument("--length", type=int, default=128, help="tokens of the single text")
+    parser.add_argument("--texts", type=int, default=64, help="number of texts of mixed length")
+    parser.add_argument("--longest", type=int, default=256, help="maximum tokens of a mixed text")
+    parser.add_argument("--repeats", type=int, default=15, help="measured calls, after 2 others")
+    parser.add_argument("--starts", type=int, default=3, help="number of processes to start")
     parser.add_argument("--threads", type=int, default=1)
     run_benchmark(parser, measure)
 
 
 def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
-    """All of it."""
+    """Return all measurements."""
     if parsed.vocab:
         vocabulary: Vocabulary = load_vocabulary(parsed.vocab)
     else:
@@ -104,7 +104,7 @@ Subject = Tuple[Path, str, str]
 
 
 def export(network: ArrayNetwork, vocabulary: Vocabulary, folder: Path) -> Dict[str, Subject]:
-    """Folders by what runs them: path, engine, precision to ask for."""
+    """Export the network; return name → folder, engine and precision to request."""
     from bort.formats.onnx_file import write_onnx
     from bort.formats.openvino_file import write_openvino
 
@@ -125,7 +125,7 @@ def export(network: ArrayNetwork, vocabulary: Vocabulary, folder: Path) -> Dict[
 def transformers_pipeline(
     network: ArrayNetwork, vocabulary: Vocabulary, folder: Path, threads: int
 ) -> Optional[Callable[[str], Any]]:
-    """The pipeline for the same weights, None where it is not installed."""
+    """Return the Transformers pipeline for the same weights, or None if it is not installed."""
     try:
         import torch
         import transformers
@@ -147,7 +147,7 @@ def one_text(
     engines: Dict[str, Engine],
     pipeline: Optional[Callable[[str], Any]],
 ) -> Dict[str, Any]:
-    """Milliseconds of one text, and the ratios that count."""
+    """Return the milliseconds for one text, and their ratios."""
     text = text_of(vocabulary, parsed.length)
     ids = np.array([[vocabulary.bos_id, *vocabulary.encode(text), vocabulary.eos_id]])
     lengths = np.array([ids.shape[1]])
@@ -189,7 +189,7 @@ def mixed(
     predictors: Dict[str, Predictor],
     engines: Dict[str, Engine],
 ) -> Dict[str, Any]:
-    """Texts of mixed length: the predictor against batches that are padded to the longest."""
+    """Compare the predictor with batches padded to the longest text, on texts of mixed length."""
     generator = np.random.default_rng(0)
     drawn = np.exp(generator.uniform(np.log(8), np.log(parsed.longest), parsed.texts))
     texts = [text_of(vocabulary, int(length)) for length in drawn]
@@ -224,7 +224,7 @@ def mixed(
 
 
 def first_answers(parsed: argparse.Namespace, subject: Subject) -> Dict[str, List[float]]:
-    """Seconds of whole processes that answer one text; the disk is warm."""
+    """Return the seconds of processes that start, answer one text and end; the disk is warm."""
     found: Dict[str, List[float]] = {"clock": [], "processor": []}
     for _ in range(parsed.starts):
         began, used = time.perf_counter(), _processor_seconds_of_children()
@@ -241,7 +241,7 @@ def _processor_seconds_of_children() -> float:
 
 
 def text_of(vocabulary: Vocabulary, tokens: int) -> str:
-    """A text that has, with its two special tokens, as many tokens as fit into that number."""
+    """Return a text of at most `tokens` tokens, its two special tokens included."""
     words: List[str] = []
     for number in range(tokens):
         longer = [*words, _WORDS[(number * number + tokens) % len(_WORDS)]]
@@ -252,14 +252,14 @@ def text_of(vocabulary: Vocabulary, tokens: int) -> str:
 
 
 class Times(NamedTuple):
-    """Seconds of several calls: by the clock, and of the processor."""
+    """Seconds of several calls, on the clock and of the processor."""
 
     clock: List[float]
     processor: List[float]
 
 
 def in_turn(calls: Dict[str, Callable[[], Any]], repeats: int) -> Dict[str, Times]:
-    """Times of every call, all calls in turn, after two turns that are not measured."""
+    """Return the times of all calls, which run in turn, after two turns for warm-up."""
     times = {name: Times([], []) for name in calls}
     for number in range(repeats + 2):
         for name, call in calls.items():
@@ -272,7 +272,7 @@ def in_turn(calls: Dict[str, Callable[[], Any]], repeats: int) -> Dict[str, Time
 
 
 def ratio(one: Times, other: Times) -> Dict[str, float]:
-    """Of the medians; that of the processor's times is disturbed less by other work."""
+    """Return the ratio of the medians; other processes disturb that of processor times less."""
     return {
         kind: round(
             statistics.median(getattr(one, kind)) / statistics.median(getattr(other, kind)), 3

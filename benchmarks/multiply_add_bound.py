@@ -1,4 +1,4 @@
-"""How fast this machine multiplies and adds: the rate that other benchmarks are held against.
+"""Measure the multiply-add rate of this machine, which bounds the speed in other benchmarks.
 
 python benchmarks/multiply_add_bound.py
 """
@@ -17,15 +17,15 @@ set_thread_count()
 import mxnet as mx  # noqa: E402  (reads the number of threads)
 
 SHAPE = (1024, 1024, 4096)
-"""Rows, inputs and outputs of the dense layer that is timed: larger ones are not faster."""
+"""Rows, inputs and outputs of the dense layer that is timed; larger layers are not faster."""
 
 
 def measure_rate(repetitions: int = 7, shape: Tuple[int, int, int] = SHAPE) -> float:
-    """Multiply-adds a second of one large float32 `FullyConnected`, on the CPU.
+    """Return the multiply-adds per second of one large float32 `FullyConnected` on the CPU.
 
     Args:
-        repetitions: timings of which the median is taken.
-        shape: rows, inputs, outputs.
+        repetitions: number of timings; the result is their median.
+        shape: rows, inputs and outputs.
     """
     rows, inputs, outputs = shape
     data = mx.nd.random.normal(shape=(rows, inputs))

@@ -1,4 +1,4 @@
-"""How a benchmark is called and what it leaves: JSON on the screen, and in a file on request."""
+"""The frame of a benchmark: flags in, results as JSON to stdout and optionally to a file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bort.storage.files import write_json
 def run_benchmark(
     parser: argparse.ArgumentParser, measure: Callable[[argparse.Namespace], Mapping[str, Any]]
 ) -> None:
-    """Add `--output_file`, parse the flags, measure, show what came out.
+    """Parse the flags, measure, and print the results as JSON.
 
     Args:
-        parser: with the benchmark's own flags.
-        measure: takes the parsed flags; what it returns must be JSON-ready.
+        parser: a parser with the benchmark's flags; `--output_file` is added.
+        measure: a function of the parsed flags; it returns values that JSON can represent.
     """
-    parser.add_argument("--output_file", help="where to write the JSON too")
+    parser.add_argument("--output_file", help="file to write the JSON to as well")
     run_command(parser, lambda parsed: _work(parsed, measure))
 
 

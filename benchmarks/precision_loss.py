@@ -1,4 +1,4 @@
-"""What a task's score loses when a fine-tuned model answers on other engines, and in int8 or bf16.
+"""Measure what a fine-tuned model's score loses on other engines, and in int8 or bf16.
 
 python -m benchmarks.precision_loss --model runs/finetune/RTE/model --data_dir path/to/data
 """
@@ -30,9 +30,9 @@ _BATCH = 16
 def main() -> None:
     """Parse the flags, measure, print JSON."""
     parser = make_parser(__doc__ or "")
-    parser.add_argument("--model", required=True, help="folder that fine-tuning has left")
-    parser.add_argument("--file", help="labelled file, in place of the task's dev set")
-    parser.add_argument("--data_dir", help="data in the official layout")
+    parser.add_argument("--model", required=True, help="folder of a fine-tuned model")
+    parser.add_argument("--file", help="labelled file, instead of the task's dev set")
+    parser.add_argument("--data_dir", help="folder of data in the official layout")
     run_benchmark(parser, _work)
 
 
@@ -41,7 +41,7 @@ def _work(parsed: argparse.Namespace) -> Dict[str, Any]:
 
 
 def measure(model: Path, data_dir: Any, file: Any) -> Dict[str, Any]:
-    """Scores by engine and precision, each with its difference from the first engine's fp32."""
+    """Return the scores by engine and precision, and the differences from the first engine."""
     from data.tasks.files import read_items, read_labelled_file
 
     source = read_source(model)

@@ -1,6 +1,6 @@
-"""Measures distillation steps on the ranks it is started on; rank 0 prints tokens a second.
+"""Measure distillation steps on the ranks of a launch; rank 0 prints tokens per second.
 
-Used by weak_scaling.py; as it stands: `python benchmarks/rank_worker.py --alone`.
+`weak_scaling.py` starts it. To run it alone: `python benchmarks/rank_worker.py --alone`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from bort.process.command import make_parser, run_command
 def main() -> None:
     """Parse the flags, make steps, print JSON."""
     parser = make_parser(__doc__ or "")
-    parser.add_argument("--alone", action="store_true", help="one process without Horovod")
+    parser.add_argument("--alone", action="store_true", help="run in one process without Horovod")
     parser.add_argument("--student", default="bort_4_8_768_1024")
-    parser.add_argument("--teacher", default="roberta_24_1024_16", help="or none")
+    parser.add_argument("--teacher", default="roberta_24_1024_16", help="architecture, or none")
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--predictions", type=int, default=20)

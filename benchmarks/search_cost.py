@@ -1,8 +1,9 @@
-"""What a search over the paper's 50 candidates costs, from kept answers and with a live teacher.
+"""Compare the cost of the paper's search, 50 candidates, with cached answers and a live teacher.
 
-A few of the 50 candidates are measured both ways in turn, and the rest is interpolated by their
-multiply-adds. The bound is the ratio of multiply-adds: with a live teacher every candidate pays for
-its own s + h forward passes of the teacher, from kept answers all of them together pay for one.
+A few of the candidates are measured in both ways in turn, and the others are interpolated by their
+multiply-adds. The bound is the ratio of multiply-adds: with a live teacher, each candidate needs
+the teacher's forward passes of s training steps and h held-out batches; with cached answers, all
+candidates share them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--predictions", type=int, default=20)
-    parser.add_argument("--measured", type=int, default=4, help="candidates that are measured")
+    parser.add_argument("--measured", type=int, default=4, help="number of measured candidates")
     parser.add_argument("--vocabulary_size", type=int, default=50265)
     run_benchmark(parser, _work)
 
@@ -41,7 +42,7 @@ def _work(parsed: argparse.Namespace) -> Dict[str, Any]:
 
 
 def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:
-    """Fill the cache, then measure some candidates both ways."""
+    """Fill the cache, then measure some candidates in both ways."""
     set_thread_count()
     import mxnet as mx
 
@@ -75,7 +76,7 @@ def measure(parsed: argparse.Namespace, folder: Path) -> Dict[str, Any]:
     teacher = make_teacher(parsed.teacher, Architecture(2, 4, 512, 256, **sizes))
     questions = SearchQuestions(config, text)
     train, held_out = questions.train_batches(), questions.held_out_batches()
-    teacher.answer(train[0]).wait_to_read()  # memory and compilation
+    teacher.answer(train[0]).wait_to_read()  # warm-up: allocates memory and compiles
     began = time.perf_counter()
     questions.fill(folder, teacher, SingleProcess(), lambda: False)
     fill_seconds = time.perf_counter() - began

@@ -1,8 +1,9 @@
-"""How far the few steps of a search foretell the error after long training.
+"""Measure how well the few steps of a search predict the error after long training.
 
-On a space of 24 candidates and generated English every candidate is trained long, and its error is
-compared with that after s = 3, 10, 30 and 100 steps of SGD: Spearman's rank correlation, and how
-much of the best W the pick of the scheme loses. Two cores: about half an hour.
+Each of 24 candidates is trained long on generated English, and its error is compared with that
+after s = 3, 10, 30 and 100 steps of SGD. The measures are Spearman's rank correlation and the share
+of the best W that the chosen candidate of the scheme loses. On two cores it takes about half an
+hour.
 
 python -m bort.launch --ranks 2 benchmarks/surrogate_correlation.py --folder runs/surrogates
 """
@@ -25,10 +26,12 @@ STEPS = (3, 10, 30, 100)
 def main() -> None:
     """Parse the flags, measure, print JSON."""
     parser = make_parser(__doc__ or "")
-    parser.add_argument("--folder", default="runs/surrogates", help="a second call continues there")
+    parser.add_argument(
+        "--folder", default="runs/surrogates", help="output folder; a second call continues the run"
+    )
     parser.add_argument("--long_steps", type=int, default=1_000, help="steps of the long training")
     parser.add_argument("--seeds", type=int, default=2, help="seeds of the short trainings")
-    parser.add_argument("--output_file", help="where to write the JSON too")
+    parser.add_argument("--output_file", help="file to write the JSON to as well")
     run_command(parser, _work, several_ranks=True)
 
 
@@ -47,7 +50,7 @@ def _work(parsed: argparse.Namespace) -> int:
 
 
 def measure(parsed: argparse.Namespace, communicator: Any) -> Dict[str, Any]:
-    """One exhaustive search a number of steps, from the same answers of the same teacher."""
+    """Run an exhaustive search for each number of steps, with the same answers of the teacher."""
     from bort.gluon.search.plan import SEARCH_SETTINGS_FILE, SearchPlan
     from bort.gluon.search.run import run_search
     from bort.gluon.teacher.live import load_teacher
@@ -125,9 +128,13 @@ def measure(parsed: argparse.Namespace, communicator: Any) -> Dict[str, Any]:
 
 
 def compare(found: Any, long: Any, entropy: float) -> Dict[str, Any]:
-    """What s steps say against what long training says; both with kl as the error.
+    """Compare the errors after s steps with those after long training.
 
-    Cross-entropy is kl plus the teacher's entropy, the same for every candidate.
+    Args:
+        found: the result of the search with s steps; its error is the KL divergence in nats.
+        long: the result of the search with long training, with the same error.
+        entropy: the teacher's entropy in nats; cross-entropy is the KL divergence plus this
+            constant.
     """
     from bort.search.strategy import sort_by_parameters
     from bort.search.w_coefficient import rank_correlation
@@ -169,13 +176,13 @@ def compare(found: Any, long: Any, entropy: float) -> Dict[str, Any]:
 
 
 def found_smallness(result: Any, architecture: Any) -> float:
-    """(1 − p)(1 − i) of a candidate."""
+    """Return the factor (1 − p)(1 − i) of a candidate's W-coefficient."""
     row = next(row for row in result.ranking if row.architecture == architecture)
     return float(result.smallness_of(row))
 
 
 def _teacher_entropy(questions: Any, answers: Path) -> float:
-    """Mean entropy of the teacher's distribution at the held-out masked positions, in nats."""
+    """Return the mean entropy of the teacher at the held-out masked positions, in nats."""
     import numpy as np
     from scipy.special import log_softmax
 

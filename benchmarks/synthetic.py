@@ -1,4 +1,4 @@
-"""A student, a teacher and examples of random numbers, for benchmarks of shapes."""
+"""Students and teachers with random weights, and random examples, for benchmarks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bort.training.pretraining_config import PretrainingConfig
 
 
 class RandomVocabulary:
-    """RoBERTa's size and special ids, no text."""
+    """A vocabulary without text, with the special ids of RoBERTa."""
 
     bos_id, pad_id, eos_id, unk_id = 0, 1, 2, 3
     fingerprint = "random"
@@ -33,7 +33,7 @@ class RandomVocabulary:
 
 
 class RandomExamples:
-    """Full sequences of words whose frequencies fall as in text (Zipf's law)."""
+    """Full sequences of random tokens whose frequencies follow Zipf's law, as in text."""
 
     vocabulary_fingerprint = "random"
 
@@ -54,7 +54,7 @@ class RandomExamples:
 
 
 def settings(batch_size: int, length: int, predictions: int, steps: int) -> PretrainingConfig:
-    """Settings under which a full sequence of `length` tokens gets `predictions` masks."""
+    """Return settings that give a full sequence of `length` tokens `predictions` masks."""
     return PretrainingConfig(
         num_steps=steps,
         batch_size=batch_size,
@@ -63,13 +63,13 @@ def settings(batch_size: int, length: int, predictions: int, steps: int) -> Pret
 
 
 def make_student_and_teacher(student: str, teacher: str) -> Tuple[BortModel, GluonTeacher]:
-    """Both with random weights; the teacher takes the student's vocabulary."""
+    """Return a student and a teacher with random weights and the student's vocabulary."""
     model = make_student(student)
     return model, make_teacher(teacher, model.architecture)
 
 
 def make_student(student: str) -> BortModel:
-    """A student with random weights, the same at every call."""
+    """Return a student with random weights, which are the same at every call."""
     mx.random.seed(0)
     model = BortModel(get_architecture(student))
     model.initialize()
@@ -77,7 +77,7 @@ def make_student(student: str) -> BortModel:
 
 
 def make_teacher(teacher: str, student: Architecture) -> GluonTeacher:
-    """A teacher with random weights and the student's vocabulary."""
+    """Return a teacher with random weights and the student's vocabulary size."""
     shape = get_architecture(teacher).replace(
         vocabulary_size=student.vocabulary_size, maximum_length=student.maximum_length
     )
@@ -88,6 +88,6 @@ def make_teacher(teacher: str, student: Architecture) -> GluonTeacher:
 
 
 def make_data(config: PretrainingConfig, length: int, size: int, examples: int) -> PretrainingData:
-    """Random examples with the masks of `config`."""
+    """Return random examples with the masks of `config`."""
     masking = Masking(RandomVocabulary(size), config.masks.policy, config.order_seed)
     return PretrainingData(RandomExamples(examples, length, size), None, masking)

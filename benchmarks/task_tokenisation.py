@@ -1,10 +1,10 @@
-"""How fast a task's inputs become token ids, as a ratio to GluonNLP's Python tokenizer.
+"""Compare the tokenisation of task inputs with GluonNLP's Python tokenizer.
 
-Both are given the same inputs, in one process, by turns, in CPU seconds. GluonNLP's tokenizer
-encodes both segments of every input and a dictionary gives the ids; ours encodes, cuts to the
-longest length, puts the sequences together and fingerprints the set. `fresh` is the first time with
-both tokenizers new, `again` the second time with both as they are then. The texts of `--data_dir`
-are taken, or the sample, repeated with a number behind each segment.
+Both tokenise the same inputs in turn in one process; the measure is CPU seconds. GluonNLP's
+tokenizer encodes all segments, and a dictionary gives the ids. This toolkit encodes the segments,
+shortens and joins them, and computes the fingerprint of the set. `fresh` is the first run of new
+tokenizers, `again` is the second run of the same ones. The inputs are those of `--data_dir`, or the
+sample, repeated with a number after each segment.
 
     python benchmarks/task_tokenisation.py --vocab <RoBERTa's vocabulary folder> --data_dir <folder>
 """
@@ -32,7 +32,7 @@ from data.tasks.files import read_items
 
 
 def read_inputs(name: str, flags: argparse.Namespace) -> List[TaskInput]:
-    """The training inputs of a task, at most `--inputs` of them."""
+    """Return the training inputs of a task, at most `--inputs` of them."""
     record = get_task(name)
     items = read_items(record, "train", flags.data_dir, sample=flags.data_dir is None)
     inputs = make_inputs(record, items, TaskOptions(), training=True)
@@ -42,7 +42,7 @@ def read_inputs(name: str, flags: argparse.Namespace) -> List[TaskInput]:
 
 
 def numbered(one: TaskInput, copy: int) -> TaskInput:
-    """The same input with a number behind each of its segments, from the second copy on."""
+    """Return an input with the number of its copy after each segment; the first copy has none."""
     if copy == 0:
         return one
     segments = (
@@ -52,14 +52,14 @@ def numbered(one: TaskInput, copy: int) -> TaskInput:
 
 
 def segment_texts(inputs: List[TaskInput]) -> List[str]:
-    """Every segment of every input as one text."""
+    """Return the text of each segment of each input."""
     return ["".join(p.text for p in segment.pieces) for one in inputs for segment in one.segments]
 
 
 def measure_task(
     inputs: List[TaskInput], flags: argparse.Namespace, folder: Path
 ) -> Dict[str, Any]:
-    """Times and ratios for one task."""
+    """Return times and ratios for one task."""
     from gluonnlp.data import GPT2BPETokenizer
 
     texts = segment_texts(inputs)
@@ -97,7 +97,7 @@ def measure_task(
 
 
 def measure(flags: argparse.Namespace, folder: Path) -> Dict[str, Any]:
-    """All measurements."""
+    """Return all measurements."""
     from gluonnlp.data import GPT2BPETokenizer
 
     saved = folder / "vocabulary"
@@ -117,14 +117,14 @@ def measure(flags: argparse.Namespace, folder: Path) -> Dict[str, Any]:
 def main() -> None:
     """Parse the flags, measure, print JSON."""
     parser = make_parser(__doc__)
-    parser.add_argument("--vocab", required=True, help="byte-level BPE vocabulary to measure with")
-    parser.add_argument("--data_dir", help="folder of official files in place of the sample")
+    parser.add_argument("--vocab", required=True, help="byte-level BPE vocabulary")
+    parser.add_argument("--data_dir", help="folder of official files, instead of the sample")
     parser.add_argument(
         "--tasks", nargs="+", default=["CoLA", "STS-B"], help="tasks (default: CoLA, STS-B)"
     )
-    parser.add_argument("--inputs", type=int, default=5000, help="most inputs (default: 5000)")
-    parser.add_argument("--max_length", type=int, default=128, help="tokens (default: 128)")
-    parser.add_argument("--rounds", type=int, default=3, help="measurements (default: 3)")
+    parser.add_argument("--inputs", type=int, default=5000, help="maximum inputs (default: 5000)")
+    parser.add_argument("--max_length", type=int, default=128, help="maximum tokens (default: 128)")
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds (default: 3)")
 
     def work(flags: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory() as folder:

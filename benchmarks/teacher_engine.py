@@ -1,8 +1,8 @@
-"""A teacher on other engines against the same teacher on MXNet: time, and what its answers change.
+"""Compare a teacher on other engines with the same teacher on MXNet, in time and in loss.
 
-All engines answer the same batches in turn; the ratio is the median of the rounds' ratios. The
-losses are those of a student of random weights. On a busy machine processor seconds (of all
-threads) tell more than seconds on the clock.
+All engines answer the same batches in turn; a ratio is the median of the ratios of all rounds. The
+losses are those of a student with random weights. On a busy machine, processor seconds of all
+threads are more reliable than seconds on the clock.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--predictions", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after another one")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="measured rounds, after 1 for warm-up"
+    )
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     run_benchmark(parser, measure)
 
 
 def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
-    """Load every teacher, then ask them in turn."""
+    """Load all teachers, then compute their answers in turn."""
     threads = set_thread_count()
     import mxnet as mx
     import numpy as np
@@ -73,7 +75,7 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
         labels, weights = mx.nd.array(batch.labels), mx.nd.array(batch.weights)
         reference = None
         for name, teacher in teachers.items():
-            time.sleep(0.05)  # threads of the last one may still spin
+            time.sleep(0.05)  # threads of the last engine may still be spinning
             began, worked = time.perf_counter(), time.process_time()
             answers = teacher.answer(batch)
             if isinstance(answers, mx.nd.NDArray):
@@ -107,7 +109,7 @@ def _summary(
         "times_as_fast": _ratio(seconds[first], seconds[name], 0),
         "times_as_fast_by_processor_seconds": _ratio(seconds[first], seconds[name], 1),
         "largest_difference_of_logits": max(differences),
-        # The total, and T² times the divergence alone.
+        # The total loss, and its divergence term alone (T² times the divergence).
         "relative_difference_of_loss": max(float(abs(a[0] / b[0] - 1)) for a, b in pairs),
         "relative_difference_of_divergence": max(float(abs(a[2] / b[2] - 1)) for a, b in pairs),
     }

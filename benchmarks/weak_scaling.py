@@ -1,4 +1,7 @@
-"""Weak scaling: two Horovod ranks on two cores against one rank on one core, same batch a rank."""
+"""Measure weak scaling: two Horovod ranks on two cores against one rank on one core.
+
+Each rank has the same batch size.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,9 @@ LOADS = {
 
 
 def main() -> None:
-    """Parse the flags, measure in turns, print JSON."""
+    """Parse the flags, measure in turn, print JSON."""
     parser = make_parser(__doc__ or "")
-    parser.add_argument("--rounds", type=int, default=2, help="pairs of measurements a load")
+    parser.add_argument("--rounds", type=int, default=2, help="pairs of measurements per load")
     run_benchmark(parser, _work)
 
 

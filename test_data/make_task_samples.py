@@ -1,10 +1,10 @@
-"""Write the small examples of all tasks in their official formats and folders.
+"""Write the small sample of all tasks in their official formats and folders.
 
     python test_data/make_task_samples.py [folder]
 
-Everything follows from fixed seeds, so that the files come out the same. Labels are balanced and
-follow from the sentences, so that a model can learn them; quote characters and letters beyond ASCII
-are there because readers stumble over them.
+Fixed seeds make the files the same at every run. Labels are balanced and follow from the sentences,
+so that a model can learn them. The texts contain quote characters and letters outside ASCII, which
+often break readers.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ PASSAGES = {"train": 8, "dev": 4, "test": 4}
 
 
 def generator(task: str, split: str) -> random.Random:
-    """A generator that depends on task and split alone."""
+    """Return a random generator that depends only on task and split."""
     return random.Random(zlib.crc32(f"{task} {split}".encode()))
 
 
 def write_table(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write a tab-separated file, quote characters as they are."""
+    """Write a tab-separated file without quoting."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ["\t".join(header)] if header else []
     lines += ["\t".join(map(str, row)) for row in rows]
@@ -37,14 +37,14 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def write_lines(path: Path, objects: Iterable[Dict[str, Any]]) -> None:
-    """Write a JSON object a line."""
+    """Write one JSON object per line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(value, ensure_ascii=False) for value in objects)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
 def write_sentences(folder: Path) -> None:
-    """CoLA and SST-2."""
+    """Write CoLA and SST-2."""
     for split, size in SIZES.items():
         rows = make.cola(generator("CoLA", split), size)
         path = folder / "CoLA" / f"{split}.tsv"
@@ -61,7 +61,7 @@ def write_sentences(folder: Path) -> None:
 
 
 def write_paraphrases(folder: Path) -> None:
-    """MRPC, STS-B and QQP, with the further columns that the official files have."""
+    """Write MRPC, STS-B and QQP, with all columns of the official files."""
     strings = ("#1 ID", "#2 ID", "#1 String", "#2 String")
     for split, size in SIZES.items():
         is_test = split == "test"
@@ -91,7 +91,7 @@ def write_paraphrases(folder: Path) -> None:
 
 
 def write_inferences(folder: Path) -> None:
-    """MNLI with all its columns; QNLI, RTE, WNLI; the diagnostics."""
+    """Write MNLI with all its columns, QNLI, RTE, WNLI, and the diagnostic task AX."""
     for split in ("train", "dev_matched", "dev_mismatched", "test_matched", "test_mismatched"):
         role = split.split("_")[0]
         labels = {"train": ("label1",), "dev": tuple(f"label{n}" for n in range(1, 6)), "test": ()}
@@ -131,7 +131,7 @@ def write_inferences(folder: Path) -> None:
 
 
 def hide(objects: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """Take labels and answers out, as the official test files do."""
+    """Remove labels and answers, which the official test files do not have."""
     for value in objects:
         value.pop("label", None)
         passage = value.get("passage")
@@ -144,7 +144,7 @@ def hide(objects: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
 
 
 def write_superglue(folder: Path) -> None:
-    """The ten tasks of SuperGLUE; its two diagnostics carry labels."""
+    """Write the ten tasks of SuperGLUE; its two diagnostic tasks have labels."""
     premise, sentences = ("premise", "hypothesis"), ("sentence1", "sentence2")
     tasks: Dict[str, Callable[[random.Random, int], List[Dict[str, Any]]]] = {
         "BoolQ": make.boolq,
@@ -170,7 +170,7 @@ def write_superglue(folder: Path) -> None:
 
 
 def write_race(folder: Path) -> None:
-    """RACE, a file a passage; its official test files carry answers."""
+    """Write RACE, one file per passage; its official test files have answers."""
     for split, count in PASSAGES.items():
         for level in ("high", "middle"):
             place = folder / split / level
@@ -181,7 +181,7 @@ def write_race(folder: Path) -> None:
 
 
 def write_all(folder: Path) -> None:
-    """Write every task."""
+    """Write all tasks."""
     write_sentences(folder / "GLUE")
     write_paraphrases(folder / "GLUE")
     write_inferences(folder / "GLUE")
@@ -190,7 +190,7 @@ def write_all(folder: Path) -> None:
 
 
 def main() -> None:
-    """Write all files into the folder that is named, by default beside this script."""
+    """Write all files into the given folder, by default `tasks` next to this script."""
     here = Path(__file__).resolve().parent
     write_all(Path(sys.argv[1]) if len(sys.argv) > 1 else here / "tasks")
 

@@ -1,4 +1,4 @@
-"""The small examples of all tasks, put together from sentences of our own."""
+"""Examples of all tasks for the sample, composed of sentences written for this project."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RTE = ("not_entailment", "entailment")
 
 
 def cast(rng: random.Random) -> Dict[str, str]:
-    """Who, what and where of one example, all different."""
+    """Return the people, things and places of one example, all different."""
     first, second, third = rng.sample(NAMES, 3)
     thing, other, extra, spare = rng.sample(THINGS, 4)
     place, elsewhere = rng.sample(PLACES, 2)
@@ -40,7 +40,7 @@ def cast(rng: random.Random) -> Dict[str, str]:
 
 
 def fill(rng: random.Random, count: int, labels: Sequence[str]) -> List[Tuple[str, Dict[str, str]]]:
-    """Labels in turn, each with its own words, in an order of its own."""
+    """Return `count` balanced labels in random order, each with the words of its example."""
     rows = [(labels[number % len(labels)], cast(rng)) for number in range(count)]
     rng.shuffle(rows)
     return rows

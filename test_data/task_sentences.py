@@ -1,4 +1,4 @@
-"""The words and sentences that the small examples of the tasks are put together from."""
+"""Words and sentences for the sample of the tasks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRAISE: Dict[str, Tuple[str, ...]] = {
     "0": ("dreadful", "dull", "a disaster", "cold and boring", "hopeless"),
 }
 
-# What happened and what came of it.
+# Causes and their effects.
 CAUSES: List[Tuple[str, str]] = [
     ("{a} left the window open in the storm.", "The carpet in {a}'s room was wet."),
     ("{a} forgot to water the tomatoes.", "The tomatoes of {a} dried up."),
@@ -38,7 +38,7 @@ CAUSES: List[Tuple[str, str]] = [
     ("{a} stood in the sun for too long.", "The nose of {a} turned red."),
 ]
 
-# Text, first noun, second noun, and which of them the pronoun means.
+# Text, first noun, second noun, and the number of the noun that the pronoun refers to.
 WINOGRAD: List[Tuple[str, str, str, int]] = [
     ("The {thing} does not fit into the box because it is too large. {a} tried twice.",
      "the {thing}", "the box", 1),
@@ -54,7 +54,7 @@ WINOGRAD: List[Tuple[str, str, str, int]] = [
      "the guards", "the thieves", 2),
 ]  # fmt: skip
 
-# Of every word two senses, three sentences each.
+# Two senses for each word, with three sentences each.
 SENSES: Dict[str, Tuple[List[str], List[str]]] = {
     "bank": (
         ["Willows grew on the bank of the stream.", "The boat was tied to the bank.",
