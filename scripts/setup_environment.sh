@@ -130,7 +130,7 @@ def answer(*parts):
     sys.exit(0)
 found = ".".join(map(str, sys.version_info[:3]))
 if not (3, 8) <= sys.version_info[:2] <= (3, 12):
-    answer("no", "is Python " + found + ", 3.8 to 3.12 are possible")
+    answer("no", "is Python " + found + ", supported are 3.8 to 3.12")
 import platform, struct
 if sys.implementation.name != "cpython":
     answer("no", "is not CPython")
@@ -155,7 +155,7 @@ export PYTHONNOUSERSITE=1
 why_not=''
 try_python() { # set python_* if the interpreter works, else set why_not
     local path answer
-    path=$(command -v -- "$1" 2>/dev/null) || { why_not="is not there"; return 1; }
+    path=$(command -v -- "$1" 2>/dev/null) || { why_not="does not exist"; return 1; }
     answer=$("$path" -c "$probe" 2>/dev/null </dev/null | tail -n 1) || answer=''
     case $answer in
         yes*) ;;
@@ -180,7 +180,7 @@ choose_python() {
     for candidate in "${candidates[@]}"; do
         if try_python "$candidate"; then return; fi
         [ "$candidate" != "${PYTHON:-}" ] || say "\$PYTHON ($candidate) $why_not; trying others"
-        [ "$why_not" = "is not there" ] || tried+="; $candidate $why_not"
+        [ "$why_not" = "does not exist" ] || tried+="; $candidate $why_not"
     done
     bad_input "no usable Python 3.8 to 3.12 (Debian: sudo apt-get install python3 python3-venv;" \
         "Fedora: sudo dnf install python3.11)${tried}"

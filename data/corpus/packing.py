@@ -91,7 +91,7 @@ class Packer:
             for sentences in documents
         ]
         texts = [sentence for sentences in documents for sentence in sentences]
-        pages = _Pages(self._vocabulary, texts, self.dtype)
+        encoded = _EncodedSentences(self._vocabulary, texts, self.dtype)
         parts: List[bytes] = []
         lengths: List[int] = []
         sequences, split = [], []
@@ -99,7 +99,7 @@ class Packer:
         for sentences, digest in zip(documents, digests):
             end = begin + len(sentences)
             before = len(lengths)
-            split.append(self._pack_document(pages, begin, end, digest, parts, lengths))
+            split.append(self._pack_document(encoded, begin, end, digest, parts, lengths))
             sequences.append(len(lengths) - before)
             begin = end
         return PackedBlock(
@@ -115,7 +115,7 @@ class Packer:
 
     def _pack_document(
         self,
-        pages: _Pages,
+        encoded: _EncodedSentences,
         begin: int,
         end: int,
         digest: bytes,
@@ -123,13 +123,13 @@ class Packer:
         lengths: List[int],
     ) -> int:
         """Append the sequences of sentences `begin` to `end`; return how many were split."""
-        capacity, width, starts = self._capacity, self.dtype.itemsize, pages.starts
+        capacity, width, starts = self._capacity, self.dtype.itemsize, encoded.starts
         long_sentences = 0
         for key in range(self._passes):
             targets = self._targets(key, digest)
             sentence = begin
             while sentence < end:
-                first = pages.without_space(sentence)
+                first = encoded.without_space(sentence)
                 if len(first) > capacity * width:
                     long_sentences += key == 0
                     cuts = self._cuts(first)
@@ -141,7 +141,7 @@ class Packer:
                 # Add as many of the following sentences as fit into the remaining space.
                 limit = starts[sentence + 1] + next(targets) - count
                 after = max(sentence + 1, bisect_right(starts, limit, sentence + 1, end + 1) - 1)
-                rest = pages.spaced[starts[sentence + 1] * width : starts[after] * width]
+                rest = encoded.spaced[starts[sentence + 1] * width : starts[after] * width]
                 total = count + len(rest) // width
                 if total:
                     parts += (self._bos, first, rest, self._eos)
@@ -190,7 +190,7 @@ class Packer:
         return cuts
 
 
-class _Pages:
+class _EncodedSentences:
     """Encoded sentences, with a space in front or without it.
 
     Attributes:

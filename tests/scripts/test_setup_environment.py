@@ -86,7 +86,7 @@ def fake_python(folder: Path, name: str, script: str) -> None:
         (["--extras", "../etc"], "is not an extra"),
         (["--extras", "base"], "base is not an extra"),
         (["--fast"], "unknown flag --fast"),
-        (["--python", "/nowhere/python"], "--python /nowhere/python is not there"),
+        (["--python", "/nowhere/python"], "--python /nowhere/python does not exist"),
     ],
 )
 def test_bad_usage(checkout: Path, tools: Path, flags: List[str], message: str) -> None:
@@ -110,7 +110,7 @@ def test_without_horovod_no_cmake_is_asked_for(checkout: Path, tools: Path) -> N
 
 def test_an_interpreter_that_only_pretends_is_not_taken(checkout: Path, tools: Path) -> None:
     fake_python(tools, "python3.11", "echo 'command not found' >&2; exit 127\n")
-    fake_python(tools, "python3.9", "printf 'no\\tis Python 2.7.1, 3.8 to 3.12 are possible\\n'\n")
+    fake_python(tools, "python3.9", "printf 'no\\tis Python 2.7.1, supported are 3.8 to 3.12\\n'\n")
     result = set_up(checkout, tools)
     assert_refused(
         result, checkout, "no usable Python", "python3.11 does not run", "python3.9 is Python 2.7.1"
@@ -124,7 +124,7 @@ def test_a_useless_variable_python_is_said_and_passed_over(checkout: Path, tools
     fake_python(tools, "python3", f'exec "{sys.executable}" "$@"\n')
     result = set_up(checkout, tools, PYTHON="/nowhere/python")
     assert_refused(result, checkout, "missing for building")
-    assert "$PYTHON (/nowhere/python) is not there" in result.stdout
+    assert "$PYTHON (/nowhere/python) does not exist" in result.stdout
 
 
 def test_a_foreign_environment_is_left_alone(checkout: Path, tools: Path) -> None:
