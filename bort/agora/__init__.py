@@ -10,7 +10,7 @@ from bort.agora.examples import Example, Point
 from bort.agora.hyperparameters import PAPER_SETS, HyperparameterSet, read_sets
 from bort.agora.loop import run_agora
 from bort.agora.reports import AgoraResult, IterationReport
-from bort.agora.socrates import Answer, CachedSocrates, SocratesLabeller
+from bort.agora.socrates import CachedSocrates, SocratesAnswer, SocratesLabeller
 from bort.agora.splits import SealedReport, carve_report
 from bort.agora.store import AnswerStore, TrainingStore
 from bort.agora.tau import Proposer, Tau, build_tau
@@ -22,7 +22,6 @@ __all__ = [
     "AgoraPaths",
     "AgoraResult",
     "AgoraSets",
-    "Answer",
     "AnswerStore",
     "CachedSocrates",
     "Example",
@@ -31,6 +30,7 @@ __all__ = [
     "Point",
     "Proposer",
     "SealedReport",
+    "SocratesAnswer",
     "SocratesLabeller",
     "Tau",
     "TimaeusTrainer",

@@ -23,7 +23,7 @@ from bort.errors import InputError
 from bort.settings.config import Config, setting
 
 REPLAYS = ("none", "redraw", "extend", "always")
-SOURCES = ("mistakes", "dev")
+POINT_SOURCES = ("mistakes", "dev")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class AgoraConfig(Config):
     )
     max_replays: int = setting(1, "repetitions of an iteration, at most", minimum=1)
     sources: str = setting(
-        "dev", "dev examples that new points are made from: mistakes or all", choices=SOURCES
+        "dev", "dev examples that new points are made from: mistakes or all", choices=POINT_SOURCES
     )
     points_per_source: int = setting(4, "new points from each of them", minimum=1)
     max_new_points: int = setting(0, "new points an iteration, at most; 0: no bound", minimum=0)

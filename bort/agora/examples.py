@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
 
 Token = Union[int, str]
-Segment = Tuple[Token, ...]
-Label = Union[int, float]
-TextOf = Callable[[Segment], str]
+TokenSegment = Tuple[Token, ...]
+PointLabel = Union[int, float]
+TextOf = Callable[[TokenSegment], str]
 
 _WORD = re.compile(r"\s*(?:\w+|[^\w\s])")
 
@@ -29,7 +29,7 @@ class Example:
     ('It rained.', 'It was wet.')
     """
 
-    segments: Tuple[Segment, ...]
+    segments: Tuple[TokenSegment, ...]
 
     @classmethod
     def from_texts(cls, *texts: str) -> Example:
@@ -58,7 +58,7 @@ class Point:
     """
 
     example: Example
-    label: Label
+    label: PointLabel
     probabilities: Optional[Tuple[float, ...]] = None
     from_socrates: bool = False
 
@@ -68,7 +68,7 @@ class Point:
         return round_label(self.label)
 
 
-def round_label(label: Label) -> int:
+def round_label(label: PointLabel) -> int:
     """Return the class of a label: a regression is judged on rounded values, halves upwards.
 
     >>> [round_label(value) for value in (0.49, 0.5, 1.5, 2.5, 3)]
@@ -77,7 +77,7 @@ def round_label(label: Label) -> int:
     return int(label // 1 + (1 if label % 1 >= 0.5 else 0))
 
 
-def split_words(text: str) -> Segment:
+def split_words(text: str) -> TokenSegment:
     """Return words and punctuation marks, each with the white space before it.
 
     Joining them loses nothing. The first one gets a space too, so that words can change places.

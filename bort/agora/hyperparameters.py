@@ -15,7 +15,7 @@ from bort.errors import InputError
 from bort.settings.config import Config, setting
 from bort.storage.files import PathLike, read_json
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _grid_from(axes: Mapping[str, Any]) -> HyperparameterSets:
     return grid(*values)
 
 
-def _in_file(where: Any, make: Callable[[Any], T], content: Any) -> T:
+def _in_file(where: Any, make: Callable[[Any], _T], content: Any) -> _T:
     try:
         return make(content)
     except InputError as error:

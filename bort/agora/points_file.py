@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, List, Sequence
 
-from bort.agora.examples import Example, Label, Point
+from bort.agora.examples import Example, Point, PointLabel
 from bort.agora.task_data import AgoraTask
 from bort.errors import InputError
 from bort.storage.files import atomic_write
@@ -65,7 +65,7 @@ def read_points(path: Path, task: AgoraTask) -> List[Point]:
     return points
 
 
-def _checked_label(label: Any, record: TaskRecord, classes: int) -> Label:
+def _checked_label(label: Any, record: TaskRecord, classes: int) -> PointLabel:
     if record.label_range is None:
         if type(label) is not int or not 0 <= label < classes:
             raise ValueError(f"the label is {label!r}, allowed are 0 to {classes - 1}")

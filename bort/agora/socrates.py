@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
-from bort.agora.examples import Example, Label, Point, content_key, round_label
+from bort.agora.examples import Example, Point, PointLabel, content_key, round_label
 from bort.agora.store import Answered, AnswerStore
 from bort.errors import InputError, WorkError
 from bort.ranks import ALONE, Communicator, on_rank_0
@@ -17,7 +17,7 @@ MINIMUM_ACCURACY = 2 / 3
 
 
 @dataclass(frozen=True)
-class Answer:
+class SocratesAnswer:
     """What Socrates says of one example.
 
     Attributes:
@@ -25,14 +25,14 @@ class Answer:
         probabilities: one number a class, that sum to 1; None where Socrates has none.
     """
 
-    label: Label
+    label: PointLabel
     probabilities: Optional[Tuple[float, ...]] = None
 
     @classmethod
-    def from_probabilities(cls, probabilities: Sequence[float]) -> Answer:
+    def from_probabilities(cls, probabilities: Sequence[float]) -> SocratesAnswer:
         """Return the most probable class, the first of equals.
 
-        >>> Answer.from_probabilities([0.25, 0.5, 0.25]).label
+        >>> SocratesAnswer.from_probabilities([0.25, 0.5, 0.25]).label
         1
         """
         numbers = tuple(float(number) for number in probabilities)
@@ -53,7 +53,7 @@ class SocratesLabeller(Protocol):
 
     fingerprint: str
 
-    def label(self, examples: Sequence[Example]) -> Sequence[Answer]:
+    def label(self, examples: Sequence[Example]) -> Sequence[SocratesAnswer]:
         """Return one answer for each example; the same for the same examples."""
 
 
@@ -85,9 +85,9 @@ class CachedSocrates:
         self._store = store
         self._communicator = communicator
         self._chunk = chunk
-        self._known: Dict[str, Answer] = {}
+        self._known: Dict[str, SocratesAnswer] = {}
 
-    def label(self, examples: Sequence[Example]) -> List[Answer]:
+    def label(self, examples: Sequence[Example]) -> List[SocratesAnswer]:
         """Return one answer for each example.
 
         Raises:
@@ -126,7 +126,7 @@ class CachedSocrates:
     def _read(self) -> None:
         if self._store is not None:
             for key, (label, probabilities) in self._store.load().items():
-                self._known[key] = Answer(label, probabilities)
+                self._known[key] = SocratesAnswer(label, probabilities)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class SocratesCheck:
 
 
 def check_socrates(
-    answers: Sequence[Answer], dev: Sequence[Point], *, allow_weak: bool = False
+    answers: Sequence[SocratesAnswer], dev: Sequence[Point], *, allow_weak: bool = False
 ) -> SocratesCheck:
     """Compare Socrates with the gold labels of the dev set.
 
@@ -172,7 +172,9 @@ def check_socrates(
     return check
 
 
-def points_from(examples: Sequence[Example], answers: Sequence[Answer], labels: str) -> List[Point]:
+def points_from(
+    examples: Sequence[Example], answers: Sequence[SocratesAnswer], labels: str
+) -> List[Point]:
     """Return examples with Socrates' labels.
 
     Args:

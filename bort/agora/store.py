@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from bort.agora.examples import Label
+from bort.agora.examples import PointLabel
 from bort.agora.trainings import TrainedTimaeus
 from bort.errors import InputError
 from bort.storage.result_store import ResultStore
 
-Answered = Tuple[Label, Optional[Tuple[float, ...]]]
+Answered = Tuple[PointLabel, Optional[Tuple[float, ...]]]
 
 
 class TrainingStore:
@@ -88,7 +88,7 @@ class AnswerStore:
         return found
 
 
-def _number(value: Any) -> Label:
+def _number(value: Any) -> PointLabel:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{value!r} is no number")
     return value

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Dict, FrozenSet, Iterable, List, Sequence, Set, Tuple
 
-from bort.agora.examples import Example, Label, Point, Token, split_words
-from bort.agora.tau import Editable, Place
+from bort.agora.examples import Example, Point, PointLabel, Token, split_words
+from bort.agora.tau import Editable, TokenPlace
 from bort.errors import InputError
 from bort.tasks.items import Piece, Segment, TaskInput
 from bort.text.vocabulary import MASK
@@ -75,11 +75,11 @@ class TaskPoints:
 
     def labelled(self, points: Sequence[Point]) -> List[TaskInput]:
         """Return inputs with the points' labels, to train on."""
-        labels: List[Label] = [point.label for point in points]
+        labels: List[PointLabel] = [point.label for point in points]
         examples = [point.example for point in points]
         return [one._replace(label=label) for one, label in zip(self.inputs(examples), labels)]
 
-    def masked(self, example: Example, places: Sequence[Place]) -> Tuple[TaskInput, List[int]]:
+    def masked(self, example: Example, places: Sequence[TokenPlace]) -> Tuple[TaskInput, List[int]]:
         """Return the example with one `<mask>` in the stead of each word.
 
         Returns:
@@ -90,7 +90,7 @@ class TaskPoints:
             tuple(_MARKER if (n, p) in wanted else token for p, token in enumerate(segment))
             for n, segment in enumerate(example.segments)
         ]
-        order: Dict[Place, int] = {}
+        order: Dict[TokenPlace, int] = {}
         for n, segment in enumerate(segments):
             for p, token in enumerate(segment):
                 if token == _MARKER:

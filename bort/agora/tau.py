@@ -12,10 +12,10 @@ from typing import Dict, FrozenSet, List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
-from bort.agora.examples import Example, Segment, Token
+from bort.agora.examples import Example, Token, TokenSegment
 from bort.errors import InputError
 
-Place = Tuple[int, int]
+TokenPlace = Tuple[int, int]
 """A token's place: number of its segment, number in the segment."""
 
 
@@ -30,7 +30,7 @@ class Proposer(Protocol):
     """A masked language model, seen from τ."""
 
     def propose(
-        self, example: Example, places: Sequence[Place]
+        self, example: Example, places: Sequence[TokenPlace]
     ) -> Sequence[Sequence[Tuple[Token, float]]]:
         """What may stand at each place when all of them are masked together.
 
@@ -52,7 +52,7 @@ class Editable:
     segments: Optional[Tuple[int, ...]] = None
     kept: FrozenSet[Token] = frozenset()
 
-    def places(self, example: Example) -> List[Place]:
+    def places(self, example: Example) -> List[TokenPlace]:
         """Return the places that may change, in order."""
         return [
             (number, place)
@@ -310,7 +310,9 @@ def build_tau(
     return OneOf(chosen) if combination == "one_of" else Chain(chosen)
 
 
-def _draw(places: Sequence[Place], share: float, generator: np.random.Generator) -> List[Place]:
+def _draw(
+    places: Sequence[TokenPlace], share: float, generator: np.random.Generator
+) -> List[TokenPlace]:
     """Return a share of the places, at least one, in the order drawn."""
     if not places:
         return []
@@ -327,7 +329,7 @@ def _draw_weighted(
     return proposals[int(generator.choice(len(proposals), p=weights / weights.sum()))][0]
 
 
-def _span(segment: Segment, share: float, generator: np.random.Generator) -> Tuple[int, int]:
+def _span(segment: TokenSegment, share: float, generator: np.random.Generator) -> Tuple[int, int]:
     length = min(len(segment), max(1, math.floor(share * len(segment) + 0.5)))
     start = int(generator.integers(len(segment) - length + 1))
     return start, start + length

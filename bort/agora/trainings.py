@@ -8,7 +8,7 @@ from typing import Callable, List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
-from bort.agora.examples import Label, Point, content_key, points_key
+from bort.agora.examples import Point, PointLabel, content_key, points_key
 from bort.agora.hyperparameters import HyperparameterSet
 from bort.errors import WorkError
 from bort.ranks import ALONE, Communicator
@@ -27,7 +27,7 @@ class TrainedTimaeus:
 
     handle: str
     dev_score: float
-    dev_predictions: Tuple[Label, ...]
+    dev_predictions: Tuple[PointLabel, ...]
 
 
 @dataclass(frozen=True)

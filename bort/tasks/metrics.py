@@ -195,7 +195,7 @@ def align(predictions: Values, gold: Values, name: str) -> Tuple[List[Any], List
     else:
         indices, predicted, expected = list(range(len(gold))), list(predictions), list(gold)
     try:
-        statistics.check_lengths(predicted, expected)
+        statistics.check_equal_lengths(predicted, expected)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
     return indices, predicted, expected

@@ -18,7 +18,7 @@ from bort.tasks.records import ANSWERS, RACE, TaskRecord, get_task
 
 TSV_HEADER = "index\tprediction"
 
-Index = Union[int, Tuple[int, int, int], Tuple[str, int]]
+PredictionIndex = Union[int, Tuple[int, int, int], Tuple[str, int]]
 """An example's own index. MultiRC: (passage, question, answer); RACE: (passage, question)."""
 
 # What a benchmark spells otherwise than our labels, and what it wants as a number.
@@ -26,7 +26,7 @@ _CAPITALISED = ("WSC",)
 _NUMBERS = ("COPA", "MultiRC")
 
 
-def read_predictions(path: PathLike, task: Union[str, TaskRecord]) -> Dict[Index, Any]:
+def read_predictions(path: PathLike, task: Union[str, TaskRecord]) -> Dict[PredictionIndex, Any]:
     """Read a file of predictions (or of gold labels in the same form).
 
     Official `.jsonl` files with labels are read too, their further fields are left alone.
@@ -43,7 +43,7 @@ def read_predictions(path: PathLike, task: Union[str, TaskRecord]) -> Dict[Index
             is no number or comes twice, an unknown label, an empty file.
     """
     record = get_task(task) if isinstance(task, str) else task
-    found: Dict[Index, Any] = {}
+    found: Dict[PredictionIndex, Any] = {}
     for line, index, raw in _entries(Path(path), record):
         where = f"{path}:{line}"
         if index in found:
@@ -137,7 +137,7 @@ def written_value(record: TaskRecord, value: Any, where: str) -> Any:
     return int(checked) if record.name in _NUMBERS else checked
 
 
-def _entries(path: Path, record: TaskRecord) -> Iterator[Tuple[int, Index, Any]]:
+def _entries(path: Path, record: TaskRecord) -> Iterator[Tuple[int, PredictionIndex, Any]]:
     """(line, index, raw value) for each prediction of a file."""
     if _suffix(path) == ".tsv":
         yield from _tsv_entries(path)
@@ -153,7 +153,7 @@ def _entries(path: Path, record: TaskRecord) -> Iterator[Tuple[int, Index, Any]]
         yield line, index, _field(value, "label", object, where)
 
 
-def _tsv_entries(path: Path) -> Iterator[Tuple[int, Index, Any]]:
+def _tsv_entries(path: Path) -> Iterator[Tuple[int, PredictionIndex, Any]]:
     (_, header), *lines = read_lines(path)
     if header != TSV_HEADER:
         raise InputError(f"{path}:1: the header is {header!r}, allowed is {TSV_HEADER!r}")
@@ -172,7 +172,7 @@ def _json_lines(path: Path) -> Iterator[Tuple[int, Any]]:
             raise InputError(f"{path}:{line}: is not valid JSON: {error}") from error
 
 
-def _flattened(value: Any, where: str) -> Iterator[Tuple[Index, Any]]:
+def _flattened(value: Any, where: str) -> Iterator[Tuple[PredictionIndex, Any]]:
     passage = _whole_number(_field(value, "idx", int, where), where)
     for question in _field(_field(value, "passage", dict, where), "questions", list, where):
         number = _whole_number(_field(question, "idx", int, where), where)
@@ -260,5 +260,5 @@ def _suffix(path: Path) -> str:
     return path.suffix
 
 
-def _show(index: Index) -> str:
+def _show(index: PredictionIndex) -> str:
     return "/".join(map(str, index)) if isinstance(index, tuple) else repr(index)

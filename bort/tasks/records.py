@@ -38,7 +38,7 @@ TOKEN_F1 = "token_f1"
 GENDER_PARITY = "gender_parity"
 
 TRAIN, DEV, TEST = "train", "dev", "test"
-LINEAR, EXTRA_LAYER = "linear", "extra layer"
+LINEAR_CLASSIFIER, EXTRA_LAYER = "linear", "extra layer"
 MAX_LENGTH = 512
 
 
@@ -101,7 +101,7 @@ class TaskRecord:
     model_task: str
     passage: str = ""
     label_range: Optional[Tuple[float, float]] = None
-    head: str = LINEAR
+    head: str = LINEAR_CLASSIFIER
     batch_size: int = 8
     max_length: int = MAX_LENGTH
     aliases: Tuple[str, ...] = ()

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def accuracy(predictions: Sequence[Any], gold: Sequence[Any]) -> float:
     """Share of predictions that equal the gold label."""
-    check_lengths(predictions, gold)
+    check_equal_lengths(predictions, gold)
     return sum(1 for p, g in zip(predictions, gold) if p == g) / len(gold)
 
 
@@ -32,7 +32,7 @@ def matthews_correlation(predictions: Sequence[Any], gold: Sequence[Any]) -> flo
     """
     from sklearn.metrics import matthews_corrcoef
 
-    check_lengths(predictions, gold)
+    check_equal_lengths(predictions, gold)
     if len(set(predictions)) == 1 or len(set(gold)) == 1:
         return 0.0
     number = {label: index for index, label in enumerate(sorted({*predictions, *gold}, key=str))}
@@ -46,7 +46,7 @@ def f1(predictions: Sequence[Any], gold: Sequence[Any], positive: Any) -> float:
     """
     from sklearn.metrics import f1_score
 
-    check_lengths(predictions, gold)
+    check_equal_lengths(predictions, gold)
     hits = [[label == positive for label in side] for side in (gold, predictions)]
     return float(f1_score(hits[0], hits[1], pos_label=True, average="binary", zero_division=0))
 
@@ -57,7 +57,7 @@ def macro_f1(predictions: Sequence[Any], gold: Sequence[Any], labels: Sequence[A
     A label that occurs on neither side counts as 0.0, as in the official scorer of CB: on a set
     without one of the three labels even perfect predictions have 2/3.
     """
-    check_lengths(predictions, gold)
+    check_equal_lengths(predictions, gold)
     if not labels:
         raise InputError("labels is empty, allowed is one label or more")
     return sum(f1(predictions, gold, label) for label in labels) / len(labels)
@@ -79,7 +79,7 @@ def spearman(predictions: Sequence[float], gold: Sequence[float]) -> float:
     return _correlation(spearmanr, predictions, gold)
 
 
-def check_lengths(predictions: Sequence[Any], gold: Sequence[Any]) -> None:
+def check_equal_lengths(predictions: Sequence[Any], gold: Sequence[Any]) -> None:
     """Refuse an empty set and sides of different length.
 
     Raises:
@@ -103,7 +103,7 @@ def _correlation(
     Constant predictions are what a collapsed model gives; they say nothing about the gold score,
     so the value is 0.0, like Matthews' (SciPy gives NaN), and a warning is logged.
     """
-    check_lengths(predictions, gold)
+    check_equal_lengths(predictions, gold)
     predicted, expected = _finite("predictions", predictions), _finite("gold", gold)
     if (expected == expected[0]).all():
         raise InputError(

@@ -18,7 +18,7 @@ from bort.ranks import Communicator, own_share
 from bort.text.batch_plan import in_batches
 from bort.text.padding import ROW_OF_PADDING, pad_rows, padded_length, rounded_up
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 OnInputs = Callable[[int], None]
 """Called after every batch with the number of inputs in it."""
@@ -228,7 +228,7 @@ def shared_outputs(
     return outputs
 
 
-def in_windows(items: Iterable[T], size: int) -> Iterator[List[T]]:
+def in_windows(items: Iterable[_T], size: int) -> Iterator[List[_T]]:
     """Lists of `size` items, the last one shorter: what is sorted by length together.
 
     Memory is bounded by one window, so `items` may be endless.

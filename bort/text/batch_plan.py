@@ -15,7 +15,7 @@ from bort.errors import InputError
 from bort.ranks import Communicator
 from bort.text.padding import rounded_up
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _PLAN_STREAM = 0x706C616E
 
@@ -127,8 +127,8 @@ def own_micro_batches(
     plan: BatchPlan,
     steps: Iterable[int],
     ranks: Communicator,
-    make: Callable[[PlannedStep, np.ndarray], T],
-) -> Iterator[List[T]]:
+    make: Callable[[PlannedStep, np.ndarray], _T],
+) -> Iterator[List[_T]]:
     """Yield one rank's micro-batches of every step.
 
     Args:

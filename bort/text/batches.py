@@ -13,7 +13,7 @@ from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
 from bort.text.padding import ROW_OF_PADDING, pad_rows
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 def make_batch(
@@ -44,7 +44,7 @@ def make_batch(
     return MaskedBatch(input_ids, valid_lengths, positions, labels, weights, example_ids, epoch)
 
 
-class Prefetcher(Generic[T]):
+class Prefetcher(Generic[_T]):
     """Runs an iterable in a thread, a few items ahead.
 
     A thread and not processes: forking after a framework has started costs seconds of
@@ -54,16 +54,16 @@ class Prefetcher(Generic[T]):
         waited_seconds: how long the reader has waited for items so far.
     """
 
-    def __init__(self, items: Iterable[T], ahead: int = 4) -> None:
+    def __init__(self, items: Iterable[_T], ahead: int = 4) -> None:
         self.waited_seconds = 0.0
-        self._queue: queue.Queue[Tuple[Optional[T], Optional[BaseException], bool]] = queue.Queue(
+        self._queue: queue.Queue[Tuple[Optional[_T], Optional[BaseException], bool]] = queue.Queue(
             maxsize=ahead
         )
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(items,), daemon=True)
         self._thread.start()
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[_T]:
         while True:
             began = time.perf_counter()
             item, error, finished = self._queue.get()
@@ -83,7 +83,7 @@ class Prefetcher(Generic[T]):
             except queue.Empty:
                 continue
 
-    def _run(self, items: Iterable[T]) -> None:
+    def _run(self, items: Iterable[_T]) -> None:
         try:
             for item in items:
                 if not self._put((item, None, False)):
@@ -93,7 +93,7 @@ class Prefetcher(Generic[T]):
             return
         self._put((None, None, True))
 
-    def _put(self, entry: Tuple[Optional[T], Optional[BaseException], bool]) -> bool:
+    def _put(self, entry: Tuple[Optional[_T], Optional[BaseException], bool]) -> bool:
         while not self._stopped.is_set():
             try:
                 self._queue.put(entry, timeout=0.1)

@@ -29,7 +29,7 @@ from bort.text.vocabulary import (
     seal_vocabulary,
 )
 
-KIND = "byte-bpe"
+BYTE_BPE_KIND = "byte-bpe"
 Merge = Tuple[bytes, bytes]
 
 # GPT-2's word pattern: contractions, then letters, digits or other signs with at most one space
@@ -195,7 +195,7 @@ class ByteBPE:
         writer.write("merges.txt", ("\n".join(lines) + "\n").encode("utf-8"))
         names = {entry.name: number for number, entry in enumerate(self._entries)}
         writer.write("vocab.json", json.dumps(names, ensure_ascii=False).encode("utf-8"))
-        seal_vocabulary(writer, KIND, self)
+        seal_vocabulary(writer, BYTE_BPE_KIND, self)
 
     def _entry(self, token_id: int) -> Entry:
         if not 0 <= token_id < len(self._entries):
@@ -221,7 +221,7 @@ class ByteBPE:
         return array(self._code, map(self._id_of_rank.__getitem__, ranks)).tobytes()
 
     def _fingerprint(self) -> str:
-        digest = hashlib.sha256(KIND.encode("ascii"))
+        digest = hashlib.sha256(BYTE_BPE_KIND.encode("ascii"))
         for left, right in self._merges:
             digest.update(b"%d %d " % (len(left), len(right)) + left + right)
         for entry in self._entries:

@@ -22,7 +22,7 @@ from bort.errors import InputError, WorkError
 from bort.settings.config import Config, setting
 from bort.text.vocabulary import BOS, EOS, MASK, PAD, UNK, VOCABULARY_FORMAT, seal_vocabulary
 
-KIND = "sentencepiece"
+SENTENCEPIECE_KIND = "sentencepiece"
 MODEL_NAME = "sentencepiece.model"
 _SPACE = "\u2581"
 
@@ -103,7 +103,9 @@ class SentencePieceVocabulary:
         self.starts_character = np.array(
             [not re.fullmatch("<0x[89AB][0-9A-F]>", piece) for piece in pieces], dtype=bool
         )
-        self.fingerprint = hashlib.sha256(KIND.encode("ascii") + self._model).hexdigest()
+        self.fingerprint = hashlib.sha256(
+            SENTENCEPIECE_KIND.encode("ascii") + self._model
+        ).hexdigest()
         self._size = size
 
     @property
@@ -167,7 +169,7 @@ class SentencePieceVocabulary:
         """Write `sentencepiece.model` and `vocabulary.json` into `folder`."""
         writer = VOCABULARY_FORMAT.writer(folder)
         writer.write(MODEL_NAME, self._model)
-        seal_vocabulary(writer, KIND, self)
+        seal_vocabulary(writer, SENTENCEPIECE_KIND, self)
 
     def _check(self, token_id: int) -> None:
         if not 0 <= token_id < self._size:

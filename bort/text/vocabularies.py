@@ -10,18 +10,20 @@ import numpy as np
 
 from bort.downloads import gluonnlp as gluonnlp_files
 from bort.errors import InputError
-from bort.text.byte_bpe import KIND as BYTE_BPE
+from bort.text.byte_bpe import BYTE_BPE_KIND
 from bort.text.byte_bpe_files import (
     read_fairseq,
     read_gluonnlp,
     read_hugging_face,
     read_tokenizer_json,
 )
-from bort.text.sentencepiece_vocabulary import KIND as SENTENCEPIECE
-from bort.text.sentencepiece_vocabulary import MODEL_NAME, read_sentencepiece
+from bort.text.sentencepiece_vocabulary import (
+    MODEL_NAME,
+    SENTENCEPIECE_KIND,
+    read_sentencepiece,
+)
 from bort.text.vocabulary import VOCABULARY_FORMAT, Vocabulary
-from bort.text.wordpiece import KIND as WORDPIECE
-from bort.text.wordpiece import WORDS_FILE, read_wordpiece
+from bort.text.wordpiece import WORDPIECE_KIND, WORDS_FILE, read_wordpiece
 
 DATASET_NAMES = (gluonnlp_files.BORT_DATASET,)
 
@@ -107,11 +109,11 @@ def _load_recorded(folder: Path) -> ArrayVocabulary:
     sealed.verify()
     kind = sealed.record.get("kind")
     vocabulary: ArrayVocabulary
-    if kind == BYTE_BPE:
+    if kind == BYTE_BPE_KIND:
         vocabulary = read_hugging_face(folder)
-    elif kind == SENTENCEPIECE:
+    elif kind == SENTENCEPIECE_KIND:
         vocabulary = read_sentencepiece(folder / MODEL_NAME)
-    elif kind == WORDPIECE:
+    elif kind == WORDPIECE_KIND:
         vocabulary = read_wordpiece(folder)
     else:
         raise InputError(f"{sealed.source}: unknown kind of vocabulary {kind!r}")

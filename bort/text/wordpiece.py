@@ -24,9 +24,9 @@ from bort.storage.files import json_text, read_json
 from bort.storage.text_lines import read_text
 from bort.text.vocabulary import VOCABULARY_FORMAT, seal_vocabulary
 
-KIND = "wordpiece"
+WORDPIECE_KIND = "wordpiece"
 WORDS_FILE = "vocab.txt"
-SETTINGS_FILE = "wordpiece.json"
+WORDPIECE_SETTINGS_FILE = "wordpiece.json"
 _CONFIG_FILE = "tokenizer_config.json"
 _INSIDE = "##"
 _LONGEST_WORD = 100
@@ -77,7 +77,7 @@ class WordPiece:
         self.special_ids = tuple(sorted(self._ids[name] for name in _ROLES))
         self.starts_word = np.array([not p.startswith(_INSIDE) for p in pieces], dtype=bool)
         self.starts_character = np.ones(len(self._pieces), dtype=bool)
-        content = "\n".join((KIND, str(lower_case), *self._pieces))
+        content = "\n".join((WORDPIECE_KIND, str(lower_case), *self._pieces))
         self.fingerprint = hashlib.sha256(content.encode("utf-8")).hexdigest()
         self._dtype = np.uint16 if len(self._pieces) <= 1 << 16 else np.int32
         self._seen: Dict[str, List[int]] = {}
@@ -130,8 +130,8 @@ class WordPiece:
         writer = VOCABULARY_FORMAT.writer(folder)
         pieces = "".join(f"{piece}\n" for piece in self._pieces)
         writer.write(WORDS_FILE, pieces.encode("utf-8"))
-        writer.write(SETTINGS_FILE, json_text({"lower_case": self.lower_case}))
-        seal_vocabulary(writer, KIND, self)
+        writer.write(WORDPIECE_SETTINGS_FILE, json_text({"lower_case": self.lower_case}))
+        seal_vocabulary(writer, WORDPIECE_KIND, self)
 
     def _words(self, text: str) -> Iterator[str]:
         if not text.isascii():
@@ -191,7 +191,7 @@ def read_wordpiece(folder: Path) -> WordPiece:
 
 
 def _lower_case(folder: Path) -> bool:
-    for name, key in ((SETTINGS_FILE, "lower_case"), (_CONFIG_FILE, "do_lower_case")):
+    for name, key in ((WORDPIECE_SETTINGS_FILE, "lower_case"), (_CONFIG_FILE, "do_lower_case")):
         path = folder / name
         if path.exists():
             settings = read_json(path)

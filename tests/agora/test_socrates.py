@@ -7,7 +7,7 @@ import math
 import pytest
 
 from bort.agora.examples import Example, Point
-from bort.agora.socrates import Answer, CachedSocrates, check_socrates, points_from
+from bort.agora.socrates import CachedSocrates, SocratesAnswer, check_socrates, points_from
 from bort.agora.store import AnswerStore
 from bort.errors import InputError, WorkError
 from tests.ranks_samples import on_ranks
@@ -20,17 +20,17 @@ def points(*labels):
 def test_the_majority_class_and_two_thirds_are_too_weak():
     dev = points(1, 1, 1, 0)
     with pytest.raises(InputError, match=r"dev accuracy is 0.7500 and its Matthews .* 0.0000"):
-        check_socrates([Answer(1)] * 4, dev)
-    weak = check_socrates([Answer(1)] * 4, dev, allow_weak=True)
+        check_socrates([SocratesAnswer(1)] * 4, dev)
+    weak = check_socrates([SocratesAnswer(1)] * 4, dev, allow_weak=True)
     assert (weak.accuracy, weak.is_strong) == (0.75, False)
     with pytest.raises(InputError, match="accuracy is 0.6667"):
-        check_socrates([Answer(1), Answer(0), Answer(0)], points(1, 0, 1))
-    assert check_socrates([Answer(label) for label in (1, 1, 0, 0)], dev).is_strong
+        check_socrates([SocratesAnswer(1), SocratesAnswer(0), SocratesAnswer(0)], points(1, 0, 1))
+    assert check_socrates([SocratesAnswer(label) for label in (1, 1, 0, 0)], dev).is_strong
 
 
 def test_a_regression_is_judged_on_rounded_values():
     dev = points(0.4, 1.6, 2.5, 4.9)
-    assert check_socrates([Answer(v) for v in (0.0, 2.4, 3.4, 5.0)], dev).accuracy == 1.0
+    assert check_socrates([SocratesAnswer(v) for v in (0.0, 2.4, 3.4, 5.0)], dev).accuracy == 1.0
 
 
 class Counting:
@@ -44,7 +44,7 @@ class Counting:
         if len(self.asked) == self.break_after:
             raise KeyboardInterrupt
         self.asked.append([example.segments[0][0] for example in examples])
-        return [Answer.from_probabilities([0.1 + 0.2, 1 / 3]) for _ in examples]
+        return [SocratesAnswer.from_probabilities([0.1 + 0.2, 1 / 3]) for _ in examples]
 
 
 EXAMPLES = [Example(((n % 7,),)) for n in range(9)]
@@ -109,9 +109,9 @@ def test_a_bad_answer_and_a_damaged_file_are_refused(tmp_path):
             return self.answers
 
     with pytest.raises(WorkError, match="answered 1 of 2"):
-        CachedSocrates(Bad([Answer(1)])).label(EXAMPLES[:2])
+        CachedSocrates(Bad([SocratesAnswer(1)])).label(EXAMPLES[:2])
     with pytest.raises(WorkError, match="allowed are finite"):
-        CachedSocrates(Bad([Answer(1, (math.nan, 1.0))])).label(EXAMPLES[:1])
+        CachedSocrates(Bad([SocratesAnswer(1, (math.nan, 1.0))])).label(EXAMPLES[:1])
     (tmp_path / "answers-rank0.jsonl").write_text('{"answers": [["a", true, null]]}\n')
     with pytest.raises(InputError, match=r"answers-rank0\.jsonl, line 1: holds no answers"):
         AnswerStore(tmp_path, 0).load()
@@ -119,8 +119,8 @@ def test_a_bad_answer_and_a_damaged_file_are_refused(tmp_path):
 
 def test_soft_labels_need_probabilities():
     example = EXAMPLES[0]
-    answer = Answer.from_probabilities([0.2, 0.8])
+    answer = SocratesAnswer.from_probabilities([0.2, 0.8])
     assert points_from([example], [answer], "soft") == [Point(example, 1, (0.2, 0.8), True)]
     assert points_from([example], [answer], "hard") == [Point(example, 1, None, True)]
     with pytest.raises(InputError, match="without probabilities"):
-        points_from([example], [Answer(1)], "soft")
+        points_from([example], [SocratesAnswer(1)], "soft")

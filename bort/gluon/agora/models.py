@@ -11,9 +11,9 @@ import numpy as np
 from scipy.special import softmax
 
 from bort.agora.examples import Example, Token, content_key
-from bort.agora.socrates import Answer
+from bort.agora.socrates import SocratesAnswer
 from bort.agora.task_points import TaskPoints
-from bort.agora.tau import Place
+from bort.agora.tau import TokenPlace
 from bort.errors import InputError
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.gluon.teacher.live import GluonTeacher
@@ -64,7 +64,7 @@ class GluonSocrates:
         self._batch_size = batch_size
         self.fingerprint = content_key(read_json(Path(folder) / MODEL_DESCRIPTION_FILE))
 
-    def label(self, examples: Sequence[Example]) -> List[Answer]:
+    def label(self, examples: Sequence[Example]) -> List[SocratesAnswer]:
         """Return the class and probabilities of each example, or the value of a regression."""
         if self._classifier is None:
             self._classifier = self._open()
@@ -73,8 +73,10 @@ class GluonSocrates:
         features = tokenise(inputs, classifier.vocabulary, classifier.max_length)
         outputs = classifier.outputs(features, SingleProcess(), self._batch_size)
         if self._record.label_range is not None:
-            return [Answer(float(v)) for v in np.clip(outputs[:, 0], *self._record.label_range)]
-        return [Answer.from_probabilities(row) for row in softmax(outputs, axis=1)]
+            return [
+                SocratesAnswer(float(v)) for v in np.clip(outputs[:, 0], *self._record.label_range)
+            ]
+        return [SocratesAnswer.from_probabilities(row) for row in softmax(outputs, axis=1)]
 
     def _open(self) -> TaskClassifier:
         classifier = TaskClassifier.load(self._folder, self._context)
@@ -122,7 +124,9 @@ class MaskedWords:
         self._count = count
         self._words, self._fitting = _word_table(vocabulary)
 
-    def propose(self, example: Example, places: Sequence[Place]) -> List[List[Tuple[Token, float]]]:
+    def propose(
+        self, example: Example, places: Sequence[TokenPlace]
+    ) -> List[List[Tuple[Token, float]]]:
         """Return the most probable words at each place, with their probabilities.
 
         A `<mask>` is never truncated. If an input has no room for all of them, only every second
