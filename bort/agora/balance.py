@@ -1,4 +1,4 @@
-"""How the labels of what joins the training set are kept balanced."""
+"""Balancing of the labels of new points before they join the training set."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ def balance(
     how: str,
     generator: np.random.Generator,
 ) -> List[int]:
-    """Which new points join, by their (Socrates') labels; values of a regression are rounded.
+    """Choose the new points that join the training set, by their labels.
 
-    With n(c) new points of class c and m(c) points of the training set:
+    Values of a regression are rounded. With n(c) new points and m(c) training points of class c:
 
-    - `none`: all of them.
-    - `downsample`: as many of each class: `min n` over the classes of the training set. A class
-      without new points lets nothing join.
-    - `fill`: no class grows beyond `max(max m, min (m + n))`, the largest class there is, or the
-      level that all classes can reach: what joins never makes the training set less balanced.
-    - `proportional`: in the proportions of the training set, as many as there are.
+    - `none`: all new points join.
+    - `downsample`: the same number of each class joins, `min n` over the classes of the training
+      set. If one of these classes has no new points, none join.
+    - `fill`: no class grows beyond `max(max m, min (m + n))`, which is the size of the largest
+      class or the level that all classes can reach. The training set never gets less balanced.
+    - `proportional`: as many as possible join in the proportions of the training set.
 
-    The paper needs balanced labels and does not say how; the choices are ours.
+    The paper requires balanced labels but does not say how; the choices are ours.
 
     Args:
-        new: points that Socrates labelled.
-        training: points that they would join.
+        new: points with Socrates' labels.
+        training: the training set.
         how: one of `BALANCES`.
-        generator: draws which points of a class stay.
+        generator: random generator that draws the points of each class.
 
     Returns:
-        Numbers of the points that join, ascending.
+        Indices into `new` of the points that join, ascending.
 
     >>> from bort.agora.examples import Example
     >>> point = lambda label: Point(Example(()), label)
@@ -62,7 +62,7 @@ def balance(
 
 
 def _wanted(new: Dict[int, int], there: Dict[int, int], how: str) -> Dict[int, int]:
-    """Return how many points of each class join."""
+    """Return the number of new points of each class that join."""
     if how == "downsample":
         least = min((new[c] for c in there if there[c]), default=0)
         return dict.fromkeys(new, least)
@@ -70,7 +70,7 @@ def _wanted(new: Dict[int, int], there: Dict[int, int], how: str) -> Dict[int, i
         level = max(max(there.values(), default=0), min(there.get(c, 0) + new[c] for c in new))
         return {c: min(count, max(0, level - there.get(c, 0))) for c, count in new.items()}
     total = sum(there.values())
-    # The largest s with s · m(c) ≤ n(c) for all classes, in whole numbers: s = n(least) / m(least)
+    # The largest factor s with s · m(c) ≤ n(c) for all classes is n(least) / m(least).
     present = [c for c in new if there.get(c, 0)]
     if not total or not present:
         return dict.fromkeys(new, 0)

@@ -1,4 +1,4 @@
-"""Every setting of Agora: what the paper leaves open has a name, what is ours says so."""
+"""Settings of Agora; the docstrings separate the paper's choices from ours."""
 
 from __future__ import annotations
 
@@ -28,62 +28,76 @@ POINT_SOURCES = ("mistakes", "dev")
 
 @dataclass(frozen=True)
 class AgoraConfig(Config):
-    """How the loop runs.
+    """Settings of the loop.
 
-    From the paper: new points are made from the best model's dev mistakes, join the training set
-    and stay; the sets are sorted by dev score and those that share the longest leading values with
-    the first leave; an iteration may be repeated. Everything else is an assumption of ours.
+    From the paper: new points are made from the best model's mistakes on the dev set, join the
+    training set and stay in it. The hyperparameter sets are sorted by dev score, and the first is
+    removed with the sets that share its longest leading values. An iteration may be repeated.
+    Everything else is our assumption.
 
-    Differs from the paper: new points are made from the whole dev set by default, which was no
-    worse in 12 of 14 measured runs; `sources="mistakes"` is the paper's way. What each choice did
-    is in docs/benchmarks.md. Of a regression, mistakes and Socrates' agreement are judged on
-    rounded values, as in the paper; sets are ranked by the task's own metrics of the values as they
-    are.
+    Differs from the paper: by default new points are made from the whole dev set, which was no
+    worse in 12 of 14 measured runs; `sources="mistakes"` is the paper's choice. docs/benchmarks.md
+    shows the effect of each choice. For a regression, mistakes and Socrates' accuracy are judged on
+    rounded values, as in the paper, while sets are ranked by the task's metrics of the exact
+    values.
     """
 
-    seed: int = setting(0, "seed of tau, of what balancing drops, of the report split", minimum=0)
+    seed: int = setting(
+        0, "seed of the tau functions, of balancing and of the report split", minimum=0
+    )
     direction: str = setting(
-        "worst_first", "which end of the sorted sets is pruned", choices=DIRECTIONS
+        "worst_first", "end of the sorted sets that is pruned", choices=DIRECTIONS
     )
     extent: str = setting(
         "prefix",
-        "what is pruned: the first set with those that share its longest leading values (prefix), "
-        "or the first alone (worst)",
+        "sets that are pruned: the first and all that share its longest leading values (prefix), "
+        "or only the first (worst)",
         choices=EXTENTS,
     )
     last_group: str = setting(
         "one_by_one",
-        "how the last sets leave that all share leading values: one by one, so that one is left "
-        "standing, or at once",
+        "how the last sets leave when all of them share leading values: one_by_one, which leaves "
+        "one convergent set, or at_once",
         choices=LAST_GROUPS,
     )
     replay: str = setting(
         "redraw",
-        "repeat an iteration when its best score falls, with its new points drawn again (redraw) "
-        "or with more added (extend); always: add more and repeat whatever the score",
+        "repeat an iteration when its best score falls, with new points drawn again (redraw) "
+        "or with more points added (extend); always: add more points whatever the score",
         choices=REPLAYS,
     )
-    max_replays: int = setting(1, "repetitions of an iteration, at most", minimum=1)
+    max_replays: int = setting(1, "maximum number of repetitions of an iteration", minimum=1)
     sources: str = setting(
-        "dev", "dev examples that new points are made from: mistakes or all", choices=POINT_SOURCES
+        "dev",
+        "dev examples that new points are made from: only the mistakes, or all (dev)",
+        choices=POINT_SOURCES,
     )
-    points_per_source: int = setting(4, "new points from each of them", minimum=1)
-    max_new_points: int = setting(0, "new points an iteration, at most; 0: no bound", minimum=0)
+    points_per_source: int = setting(4, "new points per dev example", minimum=1)
+    max_new_points: int = setting(
+        0, "maximum number of new points per iteration; 0: no limit", minimum=0
+    )
     balance: str = setting(
         "fill",
-        "which new points join: none (all), downsample (as many of each label), fill (so that no "
-        "label outgrows the others), proportional (as in the training set)",
+        "new points that join: all (none), the same number of each label (downsample), as many as "
+        "keep the labels balanced (fill), or in the proportions of the training set (proportional)",
         choices=BALANCES,
     )
-    labels: str = setting("hard", "Socrates' labels: hard, or soft to distil from", choices=LABELS)
+    labels: str = setting(
+        "hard", "Socrates' labels: hard, or soft for distillation", choices=LABELS
+    )
     minimum_confidence: float = setting(
-        0.0, "new points of which Socrates is less sure are dropped", minimum=0.0, maximum=1.0
+        0.0,
+        "drop new points for which Socrates' confidence is lower than this",
+        minimum=0.0,
+        maximum=1.0,
     )
     taus: Tuple[str, ...] = setting(
         ("substitution",), "functions that make new examples", choices=TAUS
     )
     tau_combination: str = setting(
-        "one_of", "one function is drawn, or all are applied in turn", choices=COMBINATIONS
+        "one_of",
+        "apply one function drawn at random (one_of), or all in turn (chain)",
+        choices=COMBINATIONS,
     )
     tau_share: float = setting(
         0.4,
@@ -92,72 +106,77 @@ class AgoraConfig(Config):
         maximum=1.0,
     )
     minimum_distance: float = setting(
-        0.05, "smallest allowed edit distance of a new example, over tokens, 0 to 1", above=0.0
+        0.05,
+        "minimum edit distance, over tokens, of a new example from its source, 0 to 1",
+        above=0.0,
     )
     maximum_distance: float = setting(
-        0.7, "largest allowed edit distance of a new example", above=0.0, maximum=1.0
+        0.7, "maximum edit distance of a new example from its source", above=0.0, maximum=1.0
     )
-    attempts: int = setting(20, "calls of tau for each new point, at most", minimum=1)
+    attempts: int = setting(20, "maximum number of calls of tau per new point", minimum=1)
     allow_weak_socrates: bool = setting(
         False,
-        "go on although Socrates' dev accuracy is not above 2/3, or its Matthews correlation not "
-        "above 0, which is that of the majority class",
-        speed_only=True,  # it stops a run or does not, and changes no result
+        "continue if Socrates' dev accuracy is not above 2/3, or its Matthews correlation is not "
+        "above 0 (the value of the majority class)",
+        speed_only=True,  # it can stop a run, but it changes no result
     )
     halving: int = setting(
         0,
-        "economical mode, not the paper's: successive halving by this factor inside an iteration; "
+        "economical mode, not in the paper: successive halving by this factor in each iteration; "
         "0 trains every set in full",
         minimum=0,
     )
     halving_rungs: int = setting(
-        2, "economical mode: short trainings before the full one, at most", minimum=1
+        2, "economical mode: maximum number of short trainings before the full one", minimum=1
     )
     warm_start: bool = setting(
-        False, "economical mode, not the paper's: start from the best model of the iteration before"
+        False,
+        "economical mode, not in the paper: start from the best model of the previous iteration",
     )
 
     def check(self) -> None:
-        """The distances make a band; a factor of 1 halves nothing."""
+        """Check that the distances form a band and that halving is not 1."""
         self.band  # noqa: B018
         if self.halving == 1:
             raise InputError("halving is 1, allowed are 0 (off) and 2 or more")
 
     @property
     def band(self) -> Band:
-        """Similar enough, but not too similar."""
+        """The allowed edit distances of a new example from its source."""
         return Band(self.minimum_distance, self.maximum_distance)
 
     @property
     def is_economical(self) -> bool:
-        """Whether anything differs from the paper to save trainings."""
+        """Whether a setting that saves trainings departs from the paper."""
         return self.halving > 0 or self.warm_start
 
 
 @dataclass(frozen=True)
 class AgoraSets(Config):
-    """Where Θ comes from: the paper, a file, flags, a former run's convergent set."""
+    """The origin of Θ: the paper, a file, flags, or the convergent set of an earlier run."""
 
     hyperparameters: Optional[str] = setting(
-        None, "JSON file of hyperparameter sets, a list or a grid; default: the paper's 240"
+        None, "JSON file of hyperparameter sets, a list or a grid; default: the paper's 240 sets"
     )
     chs: Optional[str] = setting(
-        None, "chs.json of a former run: its convergent hyperparameter set alone"
+        None, "chs.json of an earlier run: use only its convergent hyperparameter set"
     )
-    seeds: Optional[Tuple[int, ...]] = setting(None, "seeds, in place of the paper's")
-    lrs: Optional[Tuple[float, ...]] = setting(None, "learning rates, in place of the paper's")
+    seeds: Optional[Tuple[int, ...]] = setting(None, "seeds; override the paper's")
+    lrs: Optional[Tuple[float, ...]] = setting(None, "learning rates; override the paper's")
     weight_decays: Optional[Tuple[float, ...]] = setting(
-        None, "weight decays, in place of the paper's"
+        None, "weight decays; override the paper's"
     )
     warmup_ratios: Optional[Tuple[float, ...]] = setting(
-        None, "warm-up ratios, in place of the paper's"
+        None, "warm-up ratios; override the paper's"
     )
     economical_sets: int = setting(
-        0, "economical mode, not the paper's: keep so many of the sets, spread; 0: all", minimum=0
+        0,
+        "economical mode, not in the paper: number of sets to keep, spread over all values; 0: all",
+        minimum=0,
     )
 
     def check(self) -> None:
-        """One origin only."""
+        """Check that Θ has only one origin."""
         given = [name for name in ("hyperparameters", "chs") if getattr(self, name) is not None]
         given += [name for name in _AXES if getattr(self, name) is not None][:1]
         if len(given) > 1:
@@ -169,62 +188,69 @@ _AXES = ("seeds", "lrs", "weight_decays", "warmup_ratios")
 
 @dataclass(frozen=True)
 class AgoraPaths(Config):
-    """What a run of Agora reads and writes."""
+    """Paths and inputs of a run of Agora."""
 
     task: str = setting(..., "name of the task", aliases=("task_name",))
     timaeus: Optional[str] = setting(
         None,
-        "the pre-trained small model: its folder, or a .params file of --architecture; default: "
-        "model/bort.params",
+        "the pre-trained small model: a model folder, or a .params file of --architecture; "
+        "default: model/bort.params",
         aliases=("pretrained_parameters",),
     )
     socrates: Optional[str] = setting(
-        None, "folder of the model fine-tuned on the task, which labels; its options are the run's"
+        None,
+        "folder of the model that is fine-tuned on the task and labels new points; the run uses "
+        "its task options",
     )
-    architecture: str = setting("bort_4_8_768_1024", "of a .params file", aliases=("bort_model",))
+    architecture: str = setting(
+        "bort_4_8_768_1024", "architecture of a .params file", aliases=("bort_model",)
+    )
     vocab: Optional[str] = setting(
-        None, "Timaeus' vocabulary (folder, file or name); default: the folder's, or RoBERTa's"
+        None,
+        "Timaeus' vocabulary (folder, file or name); default: that of its folder, or RoBERTa's",
     )
     sample: bool = setting(
         False,
-        "use the small example of the task, a small Timaeus of random weights and a Socrates "
-        "fine-tuned on the spot (too weak without --allow_weak_socrates)",
+        "use the small sample of the task, a small Timaeus with random weights and a Socrates "
+        "that is fine-tuned first (too weak without --allow_weak_socrates)",
     )
     output_dir: Optional[str] = setting(
         None,
         "folder of the run: trainings, answers, best model, chs.json; default: runs/agora/<task>",
     )
     points: Optional[str] = setting(
-        None, "points.jsonl of a former run: what Socrates labelled in it is trained on too"
+        None, "points.jsonl of an earlier run: train on the points that Socrates labelled in it too"
     )
-    data_dir: Optional[str] = setting(None, "folder of the task's files; default: the usual ones")
+    data_dir: Optional[str] = setting(
+        None, "folder of the task's files; default: the usual folders"
+    )
     proposer: Optional[str] = setting(
         None, "folder of a masked language model for substitution; default: --timaeus"
     )
     report_file: Optional[str] = setting(
-        None, "labelled file for the honest score; default: carved from the training data"
+        None, "labelled file for the report score; default: a part of the training data"
     )
     report_share: float = setting(
-        0.2, "share of the training data carved for the honest score", above=0.0, maximum=0.9
+        0.2, "share of the training data held out for the report score", above=0.0, maximum=0.9
     )
     resume: bool = setting(False, "continue the run in --output_dir")
-    cpu_only: bool = setting(False, "do not use a GPU even if there is one")
+    cpu_only: bool = setting(False, "use the CPU even if there is a GPU")
 
     def check(self) -> None:
-        """Somebody must label."""
+        """Check that there is a Socrates."""
         if self.socrates is None and not self.sample:
             raise InputError(
-                "socrates is missing: name a folder fine-tuned on the task (scripts/finetune.py "
-                "makes one), or try --sample"
+                "socrates is missing: give the folder of a model fine-tuned on the task "
+                "(scripts/finetune.py makes one), or use --sample"
             )
 
 
 def make_sets(config: AgoraSets, seed: int = 0) -> HyperparameterSets:
-    """Θ as files and flags describe it.
+    """Return Θ as files and flags describe it.
 
     Args:
-        config: its origin.
-        seed: of the economical choice.
+        config: the origin of Θ.
+        seed: seed of the economical choice.
 
     Raises:
         InputError: names the file or flag and the value.
@@ -236,7 +262,9 @@ def make_sets(config: AgoraSets, seed: int = 0) -> HyperparameterSets:
     if path is not None:
         sets = read_sets(path)
         if config.chs is not None and len(sets) != 1:
-            raise InputError(f"{path}: holds {len(sets)} sets, a convergent one is alone")
+            raise InputError(
+                f"{path}: has {len(sets)} hyperparameter sets, allowed is one convergent set"
+            )
     else:
         paper = zip(*(theta.values for theta in PAPER_SETS))
         axes = [getattr(config, name) for name in _AXES]

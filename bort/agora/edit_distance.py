@@ -1,4 +1,4 @@
-"""The edit distance between a new example and the one that it was made from."""
+"""The normalised edit distance of a new example from its source."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bort.errors import InputError
 
 
 def normalised_distance(first: Example, second: Example) -> float:
-    """Edits over tokens, 0 (equal) to 1: `Σ edits / Σ max(length)`, sums over segments.
+    """Return the edit distance over tokens, from 0 (equal) to 1.
 
-    The edits of a segment are its Levenshtein distance: the least number of tokens to insert,
-    delete or replace.
+    It is `Σ edits / Σ max(length)`, with sums over segments. The edits of a segment are its
+    Levenshtein distance: the least number of tokens to insert, delete or replace.
 
     Raises:
-        InputError: when the examples differ in their number of segments.
+        InputError: the examples have different numbers of segments.
 
     >>> normalised_distance(Example.from_texts("a b c d"), Example.from_texts("a c d"))
     0.25
@@ -35,12 +35,13 @@ def normalised_distance(first: Example, second: Example) -> float:
 
 @dataclass(frozen=True)
 class Band:
-    """Similar enough, but not too similar: bounds of `normalised_distance`, both allowed.
+    """Inclusive bounds of `normalised_distance` for a new example.
 
-    The paper gives the words but no measure and no numbers; both are ours.
+    The paper asks for examples that are similar, but not too similar. It states no measure and no
+    numbers; both are ours.
 
     Raises:
-        InputError: unless 0 < minimum ≤ maximum ≤ 1.
+        InputError: not 0 < minimum ≤ maximum ≤ 1.
 
     >>> Band(0.1, 0.5).holds(0.1), Band(0.1, 0.5).holds(0.51)
     (True, False)
@@ -57,5 +58,5 @@ class Band:
             )
 
     def holds(self, distance: float) -> bool:
-        """Return whether a distance is neither too small nor too large."""
+        """Return whether a distance lies within the bounds."""
         return self.minimum <= distance <= self.maximum

@@ -1,4 +1,4 @@
-"""What Agora trains on and changes: examples, points with labels, and when two are equal."""
+"""Examples and labelled points of Agora, and the keys by which they are compared."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _WORD = re.compile(r"\s*(?:\w+|[^\w\s])")
 
 @dataclass(frozen=True)
 class Example:
-    """One example without its label: the segments of a single sentence, a pair, or more.
+    """An example without its label: one segment, a pair, or more.
 
     Attributes:
-        segments: tokens of each segment: words (`split_words`) or token ids.
+        segments: tokens of each segment, either words (see `split_words`) or token ids.
 
     >>> Example.from_texts("It rained.", "It was wet.").texts()
     ('It rained.', 'It was wet.')
@@ -37,12 +37,12 @@ class Example:
         return cls(tuple(split_words(text) for text in texts))
 
     def texts(self, text_of: Optional[TextOf] = None) -> Tuple[str, ...]:
-        """Return the segments as strings; token ids need `text_of`."""
+        """Return the segments as strings; token ids require `text_of`."""
         return tuple((text_of or join_words)(segment) for segment in self.segments)
 
     @property
     def length(self) -> int:
-        """Tokens of all segments."""
+        """The number of tokens of all segments."""
         return sum(len(segment) for segment in self.segments)
 
 
@@ -51,10 +51,10 @@ class Point:
     """An example with its label.
 
     Attributes:
-        example: what is classified.
-        label: number of the class, or the value of a regression.
-        probabilities: soft labels, one number a class, that sum to 1; None for a hard label.
-        from_socrates: whether Socrates gave the label; gold otherwise.
+        example: the input.
+        label: class id, or the value of a regression.
+        probabilities: soft label, one probability per class, summing to 1; None for a hard label.
+        from_socrates: whether Socrates gave the label; otherwise it is gold.
     """
 
     example: Example
@@ -64,12 +64,12 @@ class Point:
 
     @property
     def rounded_label(self) -> int:
-        """The label as a class; values of a regression are rounded, halves upwards."""
+        """The label as a class; values of a regression are rounded half up."""
         return round_label(self.label)
 
 
 def round_label(label: PointLabel) -> int:
-    """Return the class of a label: a regression is judged on rounded values, halves upwards.
+    """Return a label as a class; values of a regression are rounded half up.
 
     >>> [round_label(value) for value in (0.49, 0.5, 1.5, 2.5, 3)]
     [0, 1, 2, 3, 3]
@@ -89,24 +89,24 @@ def split_words(text: str) -> TokenSegment:
 
 
 def join_words(segment: Sequence[Token]) -> str:
-    """Return the text of what `split_words` gave.
+    """Return the text of the tokens that `split_words` returned.
 
     Raises:
-        TypeError: for token ids, which only a vocabulary can join.
+        TypeError: the tokens are ids, which only a vocabulary can join.
 
     >>> join_words((" now", " Don", "'", "t", " go"))
     "now Don't go"
     """
     if not all(isinstance(token, str) for token in segment):
-        raise TypeError("token ids have no text of their own: give text_of")
+        raise TypeError("the tokens are ids: text_of is needed to join them")
     return "".join(token for token in segment if isinstance(token, str)).strip()
 
 
 def normalised_text(text: str) -> str:
-    """Text without what does not make a difference: case, spaces, punctuation.
+    """Return the text without case, white space and punctuation.
 
-    Unicode counts some marks as symbols, such as the accent in "`` quoted ''": all of ASCII's marks
-    are left out here.
+    Unicode counts some ASCII punctuation as symbols, such as the backquotes in "`` quoted ''". They
+    are removed too.
 
     >>> normalised_text("The cat -- it's ``HERE''!") == normalised_text("the cat it s here")
     True
@@ -118,11 +118,11 @@ def normalised_text(text: str) -> str:
 
 
 def normalised_key(example: Example, text_of: Optional[TextOf] = None) -> str:
-    """Return the same for two examples that differ in case, spaces and punctuation only.
+    """Return a key that ignores case, white space and punctuation.
 
     Args:
-        example: of words, or of token ids.
-        text_of: makes a segment a string; without it, ids are compared as they are.
+        example: an example of words or of token ids.
+        text_of: turns a segment into a string; without it, token ids are compared directly.
     """
     parts = []
     for segment in example.segments:
@@ -134,18 +134,18 @@ def normalised_key(example: Example, text_of: Optional[TextOf] = None) -> str:
 
 
 def content_key(value: Any) -> str:
-    """SHA-256 of a JSON-ready value, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a JSON-ready value, as 64 hexadecimal digits."""
     text = json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def points_key(points: Sequence[Point]) -> str:
-    """SHA-256 of the points' content and order."""
+    """Return the SHA-256 of the points' content and order."""
     return content_key(
         [[p.example.segments, p.label, p.probabilities, p.from_socrates] for p in points]
     )
 
 
 def classes_of(points: Sequence[Point]) -> List[int]:
-    """Return the classes that occur among the (rounded) labels, ascending."""
+    """Return the classes among the rounded labels, ascending."""
     return sorted({point.rounded_label for point in points})

@@ -1,4 +1,4 @@
-"""New points from old ones: which τ-proposals are taken, within bounds, none twice."""
+"""Generation of new examples with τ: edit distance bounds, no duplicates, no report examples."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ REFUSALS = ("too_similar", "too_different", "duplicate", "in_report", "nothing_t
 
 @dataclass(frozen=True)
 class Generated:
-    """What τ made.
+    """Examples that τ made.
 
     Attributes:
-        examples: that were taken.
-        sources: for each, the number of the example it was made from.
-        refused: how often a proposal was refused, for each reason of `REFUSALS`.
+        examples: the accepted examples.
+        sources: for each accepted example, the index of its source.
+        refused: number of refused proposals, for each reason of `REFUSALS`.
     """
 
     examples: List[Example] = field(default_factory=list)
@@ -42,21 +42,21 @@ def generate(
     is_reserved: Callable[[Example], bool] = lambda example: False,
     text_of: Optional[TextOf] = None,
 ) -> Generated:
-    """Return examples made from `sources`, similar enough to their source, but not too similar.
+    """Make examples from `sources` that are similar to their source, but not too similar.
 
-    Equal is what differs in case, spaces and punctuation only.
+    Two examples that differ only in case, white space and punctuation are duplicates.
 
     Args:
         sources: examples to start from.
         tau: makes proposals.
-        known: `normalised_key` of all that counts as a duplicate; it is not changed.
-        generator_of: the random generator of a source, by its number: what becomes of one source
-            then does not depend on the others (but for duplicates).
+        known: `normalised_key` of each example that counts as a duplicate; it is not changed.
+        generator_of: returns the random generator of a source by its index. The proposals for one
+            source then do not depend on the others, except through duplicates.
         band: allowed distance from the source.
-        per_source: examples wanted of each source.
-        attempts: calls of τ for each wanted example, at most.
-        is_reserved: tells an example that must not be used, such as one of the report split.
-        text_of: makes a segment of token ids a string.
+        per_source: number of examples to make from each source.
+        attempts: maximum number of calls of τ for each example to make.
+        is_reserved: whether an example must not be used, such as one of the report split.
+        text_of: turns a segment of token ids into a string.
 
     >>> from bort.agora.tau import TokenDeletion
     >>> made = generate(

@@ -1,4 +1,4 @@
-"""Θ: the sets of hyperparameters that Agora tries and prunes."""
+"""Θ: the hyperparameter sets that Agora tries and prunes."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class HyperparameterSet(Config):
-    """One element θ of Θ: how Timaeus is fine-tuned.
+    """One element θ of Θ: the hyperparameters of a fine-tuning of Timaeus.
 
-    The order of the fields is that of the paper's listing (arXiv 2010.10499, section 4) and decides
-    what leading values are when sets are pruned.
+    The fields are in the order of the paper's listing (arXiv 2010.10499, section 4). The order
+    defines the leading values by which sets are pruned.
     """
 
-    seed: int = setting(..., "seed of the classifier's weights, dropout and order", minimum=0)
+    seed: int = setting(
+        ..., "seed of the classifier's weights, dropout and the batch order", minimum=0
+    )
     lr: float = setting(..., "peak learning rate", above=0.0)
-    weight_decay: float = setting(..., "decay of the weights a step, times lr", minimum=0.0)
+    weight_decay: float = setting(..., "weight decay per step, multiplied by lr", minimum=0.0)
     warmup_ratio: float = setting(
         ..., "share of the steps in which the learning rate rises", minimum=0.0, maximum=1.0
     )
@@ -53,10 +55,10 @@ def grid(
     weight_decays: Sequence[float],
     warmup_ratios: Sequence[float],
 ) -> HyperparameterSets:
-    """Return all combinations, the last axis turning fastest.
+    """Return all combinations of the values; the last axis varies fastest.
 
     Raises:
-        InputError: for an empty axis, a value given twice or out of range.
+        InputError: an axis is empty, or a value is given twice or out of range.
 
     >>> [str(theta) for theta in grid([0], [1e-4], [10], [0.35, 0.4])][1]
     'seed=0, lr=0.0001, weight_decay=10.0, warmup_ratio=0.4'
@@ -69,10 +71,10 @@ def grid(
 
 
 def check_sets(sets: Sequence[HyperparameterSet]) -> HyperparameterSets:
-    """Θ as it must be.
+    """Return Θ as a tuple after checking it.
 
     Raises:
-        InputError: when it is empty or holds a set twice.
+        InputError: Θ is empty or has a set twice.
     """
     if not sets:
         raise InputError("Agora needs at least one set of hyperparameters")
@@ -92,7 +94,7 @@ PAPER_SETS = grid(
 
 
 def read_sets(path: PathLike) -> HyperparameterSets:
-    """Θ from a JSON file: a list of sets, one set, or an object of lists, which makes a grid.
+    """Read Θ from a JSON file with a list of sets, one set, or an object of lists (a grid).
 
     Raises:
         InputError: names the file, the set and the field.
@@ -102,15 +104,15 @@ def read_sets(path: PathLike) -> HyperparameterSets:
         return _in_file(path, _grid_from, content)
     entries = [content] if isinstance(content, dict) else content
     if not isinstance(entries, list) or not entries:
-        raise InputError(f"{path}: holds no hyperparameter sets")
+        raise InputError(f"{path}: has no hyperparameter sets")
     sets = [_in_file(f"{path}: set {n}", _set_from, entry) for n, entry in enumerate(entries)]
     return _in_file(path, check_sets, sets)
 
 
 def with_more_seeds(sets: Sequence[HyperparameterSet], count: int) -> HyperparameterSets:
-    """`count` sets: the given ones, and then they again with seeds that none of them has.
+    """Return `count` sets: the given ones, then copies of them with new seeds.
 
-    Plain fine-tuning gets them to have as many trainings as Agora.
+    The baseline of plain fine-tuning uses them to get as many trainings as Agora.
 
     >>> more = with_more_seeds(grid([0, 1], [1e-4], [0.0], [0.1]), 5)
     >>> [theta.seed for theta in more]
@@ -128,20 +130,21 @@ def with_more_seeds(sets: Sequence[HyperparameterSet], count: int) -> Hyperparam
 def choose_economical(
     sets: Sequence[HyperparameterSet], count: int, generator: np.random.Generator
 ) -> HyperparameterSets:
-    """`count` sets that show every value of every field about equally often; ours, not the paper's.
+    """Choose `count` sets in which every value of every field occurs about equally often.
 
-    Sets are taken one by one, each time one whose values were shown least so far, ties drawn.
+    Sets are chosen one by one: the next one is the set whose values occur least among the chosen
+    sets, with ties broken at random. This is not part of the paper.
 
     Args:
         sets: Θ.
-        count: sets to keep, 1 to all.
-        generator: of the ties.
+        count: number of sets to keep, from 1 to all.
+        generator: random generator that breaks ties.
 
     Returns:
-        The sets in the order of `sets`.
+        The chosen sets, in the order of `sets`.
 
     Raises:
-        InputError: for a count out of range.
+        InputError: the count is out of range.
 
     >>> few = choose_economical(PAPER_SETS, 12, np.random.default_rng(0))
     >>> sorted(theta.lr for theta in few).count(1e-4)

@@ -1,4 +1,4 @@
-"""The loop: train, look at mistakes, make new points, have them labelled, prune."""
+"""The loop of Agora: train, make new points from dev examples, label them, prune Θ."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TAU_STREAM, _BALANCE_STREAM, _BOUND_STREAM = 0x746175, 0x62616C, 0x626F75
 
 @dataclass(frozen=True)
 class _Drawn:
-    """The points that join, and where they came from."""
+    """New points that join the training set, with their sources."""
 
     points: List[Point] = field(default_factory=list)
     sources: List[int] = field(default_factory=list)
@@ -36,7 +36,7 @@ class _Drawn:
 
 @dataclass(frozen=True)
 class _Round:
-    """All sets trained on one training set."""
+    """The trainings of all sets on one training set."""
 
     points: Tuple[Point, ...]
     drawn: _Drawn
@@ -61,48 +61,49 @@ def run_agora(
 ) -> Optional[AgoraResult]:
     """Fine-tune Timaeus with data that Socrates labels, until Θ is empty.
 
-    Repeat: train with every θ left in Θ; take the best; make new points from the dev examples that
-    it gets wrong; Socrates labels them and they join the training set; sort Θ by dev score and
-    prune it. Θ shrinks every time (see `prune`), and an iteration is repeated at most `max_replays`
-    times, so there are at most |Θ|(1 + max_replays)|Θ| trainings.
+    Each iteration trains with every θ in Θ and takes the best model, makes new points from dev
+    examples (by default all of them, in the paper the model's mistakes), lets Socrates label them,
+    adds them to the training set, sorts Θ by dev score and prunes it. Θ shrinks every time (see
+    `prune`), and an iteration is repeated at most `max_replays` times, so there are at most
+    |Θ|(1 + max_replays)|Θ| trainings.
 
-    The result depends on the arguments alone, not on ranks, kills or the order in which trainings
-    finish, as long as trainer, Socrates and τ give the same answer to the same question.
+    The result depends only on the arguments, not on ranks, kills or the order in which trainings
+    finish, as long as the trainer, Socrates and τ are deterministic.
 
     Source: arXiv 2010.07990, as described in arXiv 2010.10499, section 4. Differs from the paper:
-    nothing is generated after the last iteration, since nothing would be trained on it; duplicates
-    and examples of the report split are refused; Socrates is checked first. What the paper leaves
-    open is named in `AgoraConfig`.
+    no points are made after the last iteration, because nothing would be trained on them;
+    duplicates and examples of the report split are refused; Socrates is checked first.
+    `AgoraConfig` names the choices that the paper leaves open.
 
     Args:
-        config: settings; those of τ are the caller's to build it from (`build_tau`).
+        config: settings of the loop; the caller builds τ from them (see `build_tau`).
         sets: Θ.
         training: gold training data.
         dev: gold dev data, in the order of the trainer's predictions.
-        trainings: runs trainings and keeps them.
-        socrates: the labeller; wrap it in `CachedSocrates` to ask it once.
+        trainings: runs and stores trainings.
+        socrates: the labeller; `CachedSocrates` makes sure that it labels each example once.
         tau: makes new examples.
-        report: the sealed split; its winner is fixed when the run is over, and it is kept out of
-            everything.
-        more_points: labelled by Socrates in a former run, to go on from.
-        text_of: makes a segment of token ids a string, to tell duplicates.
+        report: the sealed report split. No data may contain its examples, and its winner is fixed
+            at the end.
+        more_points: points that Socrates labelled in an earlier run.
+        text_of: turns a segment of token ids into a string, to find duplicates.
         on_iteration: called after each iteration.
 
     Returns:
         The result; None when the trainings were stopped.
 
     Raises:
-        InputError: for a weak Socrates, an empty set of data, report examples among the data.
-        WorkError: for predictions that do not fit the dev set.
+        InputError: Socrates is too weak, a data set is empty or has examples of the report split.
+        WorkError: the predictions do not fit the dev set.
     """
     left = check_sets(sets)
     for name, points in (("training data", training), ("dev data", dev)):
         if not points:
-            raise InputError(f"{name}: holds no example")
+            raise InputError(f"{name}: has no example")
     if report is not None:
         report.refuse_leaks(training, "training data")
         report.refuse_leaks(dev, "dev data")
-        report.refuse_leaks(more_points, "points of a former run")
+        report.refuse_leaks(more_points, "points of an earlier run")
     answers = socrates.label([point.example for point in dev])
     check = check_socrates(answers, dev, allow_weak=config.allow_weak_socrates)
     loop = _Loop(config, dev, trainings, socrates, tau, report, text_of)
@@ -145,12 +146,12 @@ def run_agora(
 
 
 def halving_budgets(count: int, factor: int, rungs: int) -> List[float]:
-    """Shares of a full training that successive halving gives, ending with 1.
+    """Return the budgets of successive halving, as shares of a full training; the last is 1.
 
     Args:
-        count: hyperparameter sets to start with.
-        factor: all but one in `factor` are dropped at each rung; 0 drops none.
-        rungs: short trainings before the full one, at most.
+        count: number of hyperparameter sets at the start.
+        factor: one in `factor` sets is kept at each rung; 0 turns halving off.
+        rungs: maximum number of short trainings before the full one.
 
     >>> halving_budgets(9, 3, 2), halving_budgets(8, 3, 2), halving_budgets(8, 0, 2)
     ([0.1111111111111111, 0.3333333333333333, 1.0], [0.3333333333333333, 1.0], [1.0])
@@ -169,7 +170,7 @@ def mistakes(predictions: Sequence[int], dev: Sequence[Point]) -> List[int]:
 
 
 class _Loop:
-    """What stays the same from iteration to iteration, and what is counted over them."""
+    """The fixed inputs of a run, and the state that it keeps over iterations."""
 
     def __init__(
         self,
@@ -199,7 +200,7 @@ class _Loop:
         gold: Tuple[Point, ...],
         previous: Optional[_Round],
     ) -> Optional[List[_Round]]:
-        """Return an iteration with its repetitions; None when stopped."""
+        """Run an iteration with its repetitions; None when stopped."""
         replay = self._config.replay
         bound = 0 if replay == "none" else self._config.max_replays
         done: List[_Round] = []
@@ -228,7 +229,7 @@ class _Loop:
         removed: HyperparameterSets,
         check: SocratesCheck,
     ) -> IterationReport:
-        """Return the line of the table."""
+        """Return the report of an iteration."""
         accepted = attempts[number]
         joined = (
             [accepted.drawn] if self._config.replay == "redraw" else [a.drawn for a in attempts]
@@ -266,7 +267,7 @@ class _Loop:
         drawn: _Drawn,
         start: Optional[Model],
     ) -> Optional[_Round]:
-        """Train every set; with halving, only those that do well in full."""
+        """Train every set; with halving, only the best sets are trained in full."""
         config = self._config
         scores: Dict[HyperparameterSet, Tuple[int, float]] = {}
         models: Dict[HyperparameterSet, Tuple[Training, TrainedTimaeus]] = {}
@@ -295,7 +296,7 @@ class _Loop:
         return _Round(points, drawn, ranking, best, predictions)
 
     def _draw(self, source: _Round, iteration: int, attempt: int) -> _Drawn:
-        """New points from what the source's best model gets wrong."""
+        """Make new points from dev examples and label them; see `AgoraConfig.sources`."""
         config = self._config
         numbers = mistakes(source.predictions, self._dev)
         if config.sources == "dev":
@@ -337,7 +338,7 @@ class _Loop:
         return _Drawn(points, sources, generated)
 
     def _known(self, points: Sequence[Point]) -> Set[str]:
-        """Return keys of everything that a new example must differ from."""
+        """Return the keys of all examples that a new example must differ from."""
         known = set()
         for point in (*points, *self._dev):
             if point.example not in self._keys:
@@ -357,7 +358,7 @@ class _Loop:
 
 
 def _accepted(attempts: Sequence[_Round], replay: str) -> int:
-    """Return the attempt that counts: the last, which has all points; of redrawn ones the best."""
+    """Return the attempt that counts: the best of redrawn ones, else the last, with all points."""
     if replay != "redraw":
         return len(attempts) - 1
     scores = [attempt.best.dev_score for attempt in attempts]

@@ -1,4 +1,4 @@
-"""Labelled points in a file, `points.jsonl`, which another run goes on from."""
+"""Reading and writing of `points.jsonl`, the labelled points that a later run can train on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bort.tasks.records import TaskRecord
 
 
 def write_points(path: Path, points: Sequence[Point]) -> None:
-    """One point a line, as JSON; atomically.
+    """Write points atomically, one JSON object per line.
 
     Raises:
         WorkError: the file cannot be written.
@@ -32,11 +32,11 @@ def write_points(path: Path, points: Sequence[Point]) -> None:
 
 
 def read_points(path: Path, task: AgoraTask) -> List[Point]:
-    """Return points that a former run has left in `points.jsonl`.
+    """Read the points that an earlier run wrote to `points.jsonl`.
 
     Args:
-        path: of the file.
-        task: that they must be points of.
+        path: the file.
+        task: the task that the points must belong to.
 
     Raises:
         InputError: names file and line.
@@ -52,7 +52,7 @@ def read_points(path: Path, task: AgoraTask) -> List[Point]:
             probabilities = None if soft is None else tuple(map(float, soft))
             label = _checked_label(record["label"], task.data.record, classes)
             if len(segments) != expected or not all(map(all, segments)):
-                raise ValueError(f"it must have {expected} segments of words that are not empty")
+                raise ValueError(f"it must have {expected} segments of non-empty words")
             if probabilities is not None and not (
                 len(probabilities) == classes
                 and min(probabilities, default=-1.0) >= 0
@@ -61,7 +61,7 @@ def read_points(path: Path, task: AgoraTask) -> List[Point]:
                 raise ValueError(f"the probabilities are not {classes} numbers that sum to 1")
             points.append(Point(Example(segments), label, probabilities, from_socrates=True))
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path} line {number}: is no point: {error}") from error
+            raise InputError(f"{path} line {number}: is not a point: {error}") from error
     return points
 
 

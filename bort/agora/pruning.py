@@ -1,4 +1,4 @@
-"""Which hyperparameter sets leave Θ after an iteration."""
+"""Pruning of Θ: the hyperparameter sets that are removed after an iteration."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LAST_GROUPS = ("one_by_one", "at_once")
 
 @dataclass(frozen=True)
 class Pruning:
-    """What an iteration leaves.
+    """Θ after an iteration, split into kept and removed sets.
 
     Attributes:
         kept: Θ of the next iteration, in the order of the listing.
-        removed: the sets that leave, the root first; never empty.
+        removed: the removed sets, the root first; never empty.
     """
 
     kept: HyperparameterSets
@@ -30,15 +30,15 @@ class Pruning:
 def rank_sets(
     scores: Mapping[HyperparameterSet, Tuple[int, float]], listing: Sequence[HyperparameterSet]
 ) -> HyperparameterSets:
-    """Return sets from best to worst.
+    """Return the sets from best to worst.
 
     Args:
-        scores: rung that a set reached (the same for all without successive halving; a higher one
-            is better, because fewer reached it) and its dev score there, higher is better.
-        listing: Θ; of equal scores the earlier in it counts as the better.
+        scores: for each set, the rung of successive halving that it reached and its dev score
+            there. A higher rung is better, then a higher score. Without halving all rungs are 0.
+        listing: Θ; of sets with equal scores the earlier one ranks higher.
 
     Raises:
-        WorkError: for a score that is not finite; it is never replaced.
+        WorkError: a score is not finite.
     """
     for theta in listing:
         if not math.isfinite(scores[theta][1]):
@@ -57,20 +57,22 @@ def prune(
 ) -> Pruning:
     """Remove the longest common sequence rooted at the first of the sorted sets.
 
-    The first is the root r. With `prefix`, let k < 4 be the largest number of leading values that
-    another set shares with r: all sets that share those k leave together with r; if nobody shares
-    even the first value, r leaves alone. With `worst`, r leaves alone.
+    The first set is the root r. With `prefix`, let k < 4 be the largest number of leading values
+    that another set shares with r. All sets that share those k values are removed together with r;
+    if no set shares even the first value, only r is removed. With `worst`, only r is removed.
 
-    It terminates: r is an element of Θ and always leaves, so |Θ| falls by at least one every time
-    and Θ is empty after at most |Θ| prunings, whatever the scores.
+    The loop terminates: r is always removed, so |Θ| falls by at least one each time, and Θ is empty
+    after at most |Θ| prunings, whatever the scores.
 
-    Source: arXiv 2010.07990, as described in arXiv 2010.10499, section 4. The direction of the
-    sort is not stated: `worst_first` makes r the worst set, which is the only reading in which good
-    sets survive; `best_first` is the other literal one, in which the best leave first and the
-    best model seen is what counts. Neither says what becomes of sets that all belong to r's group,
-    so that pruning would leave none to be the convergent one: with `one_by_one` (ours) such a last
-    group loses only r, and the last set standing is well defined; with `at_once` it leaves as a
-    whole.
+    Source: arXiv 2010.07990, as described in arXiv 2010.10499, section 4. The papers leave two
+    points open:
+
+    - The direction of the sort. With `worst_first` r is the worst set, the only reading in which
+      good sets survive. With `best_first`, the other literal reading, the best sets are removed
+      first and only the best model seen counts.
+    - The last group, when all sets share leading values with r and pruning would leave no
+      convergent set. With `one_by_one` (ours) only r is removed, so a single last set remains.
+      With `at_once` the whole group is removed.
 
     Args:
         ranking: the sets from best to worst.
@@ -98,7 +100,7 @@ def prune(
 
 
 def longest_common_sequence(ordered: Sequence[HyperparameterSet]) -> List[HyperparameterSet]:
-    """Return the first set and those that share its longest shared leading values, in order."""
+    """Return the first set and all sets that share its longest shared leading values, in order."""
     root = ordered[0].values
     for length in range(len(FIELDS) - 1, 0, -1):
         group = [theta for theta in ordered if theta.values[:length] == root[:length]]

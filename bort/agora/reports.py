@@ -1,4 +1,4 @@
-"""What a run of Agora tells: its models, a line an iteration, the result."""
+"""Records of a run of Agora: its models, the report of an iteration, the result."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Model:
     """A trained Timaeus.
 
     Attributes:
-        theta: θ it was trained with.
-        key: of its training.
-        handle: what the trainer finds it by.
-        dev_score: higher is better.
+        theta: θ that it was trained with.
+        key: key of its training.
+        handle: the trainer's name for the model.
+        dev_score: score on the dev set; higher is better.
     """
 
     theta: HyperparameterSet
@@ -29,27 +29,27 @@ class Model:
 
 @dataclass(frozen=True)
 class IterationReport:
-    """One line of the live table.
+    """The report of one iteration, a line of the live table.
 
     Attributes:
-        iteration: from 1.
-        sets_left: |Θ| that this iteration trained.
-        removed: sets that leave after it.
+        iteration: number of the iteration, from 1.
+        sets_left: |Θ| of this iteration.
+        removed: sets that are pruned after it.
         best: best model of the iteration.
         best_seen: best model of the run so far.
         attempt_scores: best dev score of each attempt; more than one after a replay.
-        attempt: number of the attempt that counts, from 0.
-        training_size: points trained on.
-        added: points that joined since the iteration before.
-        label_counts: training points of each class.
-        generated: examples that τ made since the iteration before.
-        refused: how often a proposal of τ was refused, by reason.
-        socrates: how well Socrates knows the dev set.
-        labels_kept: share of the added points whose label is the gold one of the dev example they
-            were made from; None without added points.
-        trainings: trainings asked for so far, each counted once.
-        cost: the same in full trainings (short ones count their share).
-        needed_handles: models that may be asked for again; all others can be deleted.
+        attempt: index of the attempt that counts, from 0.
+        training_size: number of training points.
+        added: number of points that joined since the previous iteration.
+        label_counts: number of training points of each class.
+        generated: number of examples that τ made since the previous iteration.
+        refused: number of refused proposals of τ, by reason.
+        socrates: Socrates' scores on the dev set.
+        labels_kept: share of the added points whose label equals the gold label of their source;
+            None without added points.
+        trainings: number of different trainings so far.
+        cost: the same in full trainings; a short training counts as its share.
+        needed_handles: models that may be needed again; all others can be deleted.
     """
 
     iteration: int
@@ -76,16 +76,16 @@ OnIteration = Callable[[IterationReport], None]
 
 @dataclass(frozen=True)
 class AgoraResult:
-    """What a run found.
+    """The result of a run.
 
     Attributes:
-        best: the best model seen, by dev score; the first of equals.
-        convergent_set: the last θ standing (CHS).
-        iterations: one report each.
-        points: the training set of the last iteration; from it a run with the CHS alone can go on.
-        socrates: how well Socrates knows the dev set.
-        trainings: that were asked for, each counted once.
-        cost: the same in full trainings.
+        best: the best model by dev score; of equal scores the first.
+        convergent_set: the convergent hyperparameter set (CHS), the last θ of the run.
+        iterations: the report of each iteration.
+        points: the training set of the last iteration; a later run can use it with the CHS alone.
+        socrates: Socrates' scores on the dev set.
+        trainings: number of different trainings.
+        cost: the same in full trainings; a short training counts as its share.
     """
 
     best: Model

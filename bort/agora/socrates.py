@@ -1,4 +1,4 @@
-"""Socrates: the labeller, its answers computed once, and whether it knows enough."""
+"""Socrates, the labeller: its protocol, a cache of its answers, and a check of its accuracy."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MINIMUM_ACCURACY = 2 / 3
 
 @dataclass(frozen=True)
 class SocratesAnswer:
-    """What Socrates says of one example.
+    """Socrates' answer for one example.
 
     Attributes:
-        label: number of the class, or the value of a regression.
-        probabilities: one number a class, that sum to 1; None where Socrates has none.
+        label: class id, or the value of a regression.
+        probabilities: one probability per class, summing to 1; None for a regression.
     """
 
     label: PointLabel
@@ -30,7 +30,7 @@ class SocratesAnswer:
 
     @classmethod
     def from_probabilities(cls, probabilities: Sequence[float]) -> SocratesAnswer:
-        """Return the most probable class, the first of equals.
+        """Return an answer with the most probable class; of equal classes the first.
 
         >>> SocratesAnswer.from_probabilities([0.25, 0.5, 0.25]).label
         1
@@ -40,15 +40,15 @@ class SocratesAnswer:
 
     @property
     def confidence(self) -> Optional[float]:
-        """The probability of the label."""
+        """The probability of the label; None without probabilities."""
         return None if self.probabilities is None else max(self.probabilities)
 
 
 class SocratesLabeller(Protocol):
-    """Tells labels.
+    """A model that labels examples.
 
     Attributes:
-        fingerprint: of the model and its settings: answers of another are not used.
+        fingerprint: identifies the model and its settings; stored answers are keyed by it.
     """
 
     fingerprint: str
@@ -58,17 +58,17 @@ class SocratesLabeller(Protocol):
 
 
 class CachedSocrates:
-    """A labeller that is asked once for each content, ever.
+    """A labeller that computes each answer only once and stores it.
 
-    Rank 0 asks and writes, the others read. Examples are asked in chunks of a fixed size and a
-    chunk is durable as a whole, so that a killed run asks again in the same chunks: how examples
-    are batched can change the last bits of a probability.
+    Rank 0 computes and writes answers, the other ranks read them. Examples are labelled in chunks
+    of a fixed size, and a chunk is stored as a whole, so a resumed run forms the same chunks. This
+    matters because batching can change the last bits of a probability.
 
     Args:
-        labeller: Socrates; not called for what the store holds.
-        store: keeps the answers; None keeps them in memory only.
-        communicator: the ranks that ask together.
-        chunk: examples asked at a time.
+        labeller: Socrates; called only for examples without a stored answer.
+        store: stores the answers; None keeps them in memory only.
+        communicator: the ranks; all of them call `label` with the same examples.
+        chunk: number of examples per call of the labeller.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class CachedSocrates:
         """Return one answer for each example.
 
         Raises:
-            WorkError: when Socrates does not answer all, or with numbers that are not finite.
+            WorkError: Socrates does not answer every example, or a number is not finite.
         """
         keys = [content_key([self.fingerprint, example.segments]) for example in examples]
         self._read()
@@ -102,7 +102,7 @@ class CachedSocrates:
 
     @property
     def answers(self) -> Dict[str, Answered]:
-        """All answers so far by key, as an `AnswerStore` takes them."""
+        """All answers so far by key, in the form of `AnswerStore.append`."""
         return {key: (one.label, one.probabilities) for key, one in self._known.items()}
 
     def _ask_in_chunks(self, items: Sequence[Tuple[str, Example]]) -> None:
@@ -131,11 +131,11 @@ class CachedSocrates:
 
 @dataclass(frozen=True)
 class SocratesCheck:
-    """How well Socrates knows the dev set.
+    """Socrates' scores on the dev set; values of a regression are rounded.
 
     Attributes:
-        accuracy: share of gold labels that it gives (values of a regression are rounded).
-        matthews: Matthews correlation, 0 for the majority class.
+        accuracy: share of labels that equal the gold label.
+        matthews: Matthews correlation with the gold labels; 0 for the majority class.
     """
 
     accuracy: float
@@ -143,7 +143,7 @@ class SocratesCheck:
 
     @property
     def is_strong(self) -> bool:
-        """Whether Agora's assumption holds: accuracy above 2/3 and better than the majority."""
+        """Whether the accuracy is above 2/3 and the Matthews correlation above 0."""
         return self.accuracy > MINIMUM_ACCURACY and self.matthews > 0
 
 
@@ -152,11 +152,11 @@ def check_socrates(
 ) -> SocratesCheck:
     """Compare Socrates with the gold labels of the dev set.
 
-    Source of the 2/3: arXiv 2010.07990. Accuracy alone would let the majority class pass where it
-    is more than that (ours: the Matthews correlation must be above 0 too).
+    The bound of 2/3 is from arXiv 2010.07990. The bound on the Matthews correlation is ours: where
+    the majority class has more than 2/3 of the examples, always predicting it passes the first one.
 
     Raises:
-        InputError: when Socrates is too weak, unless `allow_weak`.
+        InputError: Socrates is too weak and `allow_weak` is false.
     """
     told = [round_label(answer.label) for answer in answers]
     gold = [point.rounded_label for point in dev]
@@ -167,7 +167,7 @@ def check_socrates(
         raise InputError(
             f"Socrates is too weak: its dev accuracy is {check.accuracy:.4f} and its Matthews "
             f"correlation {check.matthews:.4f}, needed are more than 2/3 and more than 0 "
-            "(allow_weak_socrates goes on all the same)"
+            "(--allow_weak_socrates continues anyway)"
         )
     return check
 
@@ -175,21 +175,21 @@ def check_socrates(
 def points_from(
     examples: Sequence[Example], answers: Sequence[SocratesAnswer], labels: str
 ) -> List[Point]:
-    """Return examples with Socrates' labels.
+    """Return points made of examples and Socrates' answers.
 
     Args:
-        examples: that were labelled.
-        answers: one for each.
-        labels: one of `LABELS`: `soft` keeps the probabilities (to distil from), `hard` drops them.
+        examples: the labelled examples.
+        answers: one answer for each example.
+        labels: one of `LABELS`; `soft` keeps the probabilities for distillation, `hard` drops them.
 
     Raises:
-        InputError: for soft labels without probabilities.
+        InputError: labels are soft and an answer has no probabilities.
     """
     assert labels in LABELS
     points = []
     for example, answer in zip(examples, answers):
         if labels == "soft" and answer.probabilities is None:
-            raise InputError("labels is 'soft', but Socrates answers without probabilities")
+            raise InputError("labels is 'soft', but Socrates gives no probabilities")
         kept = answer.probabilities if labels == "soft" else None
         points.append(Point(example, answer.label, kept, from_socrates=True))
     return points

@@ -1,4 +1,4 @@
-"""The report split, which Agora never sees: carved from training data, sealed, guarded."""
+"""The report split: held out from the training data and closed until the winner is fixed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bort.errors import InputError, WorkError
 
 
 class SealedReport:
-    """The examples of the honest score, which stay closed until the winner is fixed.
+    """The examples of the report score, which cannot be read until the winner is fixed.
 
-    Agora looks at mistakes on the dev set by design, so its dev score is no honest one. What may
-    be asked before is only whether an example is one of these, so as to keep it out of training.
+    Agora uses the dev set to make new points, so its dev score is biased. Before the winner is
+    fixed this class only answers whether an example is in the split, to keep it out of training.
 
     Args:
-        points: gold, never seen in training or selection.
-        text_of: makes a segment of token ids a string.
+        points: gold points that training and selection never see.
+        text_of: turns a segment of token ids into a string.
 
     >>> report = SealedReport([Point(Example.from_texts("It rained."), 1)])
     >>> report.holds(Example.from_texts("it  rained"))
@@ -35,7 +35,7 @@ class SealedReport:
 
     def __init__(self, points: Sequence[Point], text_of: Optional[TextOf] = None) -> None:
         if not points:
-            raise InputError("the report split holds no example")
+            raise InputError("the report split has no example")
         self._points = tuple(points)
         self._text_of = text_of
         self._keys = {normalised_key(point.example, text_of) for point in points}
@@ -46,14 +46,14 @@ class SealedReport:
 
     @property
     def winner(self) -> Optional[str]:
-        """The handle of the model that is judged; None until it is fixed."""
+        """The handle of the model that is evaluated; None until it is fixed."""
         return self._winner
 
     def fix_winner(self, handle: str) -> None:
-        """Say, once and for all, which model is judged.
+        """Fix the model that is evaluated; this opens the split.
 
         Raises:
-            WorkError: when it was said before of another model.
+            WorkError: the winner is already fixed to another model.
         """
         if self._winner is not None and self._winner != handle:
             raise WorkError(f"the winner is {self._winner} and cannot become {handle}")
@@ -63,21 +63,21 @@ class SealedReport:
         """Return the points.
 
         Raises:
-            WorkError: before the winner is fixed.
+            WorkError: the winner is not fixed yet.
         """
         if self._winner is None:
             raise WorkError("the report split is closed until the winner is fixed")
         return self._points
 
     def holds(self, example: Example) -> bool:
-        """Return whether an example is one of these, case, spaces and punctuation aside."""
+        """Return whether an example is in the split, ignoring case, spaces and punctuation."""
         return normalised_key(example, self._text_of) in self._keys
 
     def refuse_leaks(self, points: Sequence[Point], name: str) -> None:
-        """Make sure that none of these examples is among `points`.
+        """Check that no example of the split is among `points`.
 
         Raises:
-            InputError: names the first that is.
+            InputError: names the first example that is.
         """
         for number, point in enumerate(points):
             if self.holds(point.example):
@@ -95,24 +95,23 @@ def carve_report(
     groups: Optional[Sequence[Hashable]] = None,
     text_of: Optional[TextOf] = None,
 ) -> Tuple[List[Point], List[Point]]:
-    """Take the report split out of the training data, by class and at random.
+    """Split the training data at random, stratified by class, into training and report data.
 
-    Examples that are equal but for case, spaces and punctuation stay together, and so do those of a
-    group. Of each class, `share` of the groups is taken, to the next whole number.
+    Examples that differ only in case, white space and punctuation stay together, and so do the
+    examples of a group. Of each class, `share` of the groups, rounded, go into the report split.
 
     Args:
         points: gold training data.
-        share: of it that becomes the report split, between 0 and 1.
-        seed: of the drawing.
-        groups: of each point, what must not be torn apart (its passage or question); None for
-            examples that have nothing to do with each other.
-        text_of: makes a segment of token ids a string.
+        share: share of the data that becomes the report split, between 0 and 1.
+        seed: seed of the draw.
+        groups: the group of each point, such as its passage; None if the examples are independent.
+        text_of: turns a segment of token ids into a string.
 
     Returns:
-        What is left to train on, and the report split, both in the order of `points`.
+        The remaining training data and the report split, both in the order of `points`.
 
     Raises:
-        InputError: when one of the two would be empty.
+        InputError: the share is out of range, or one of the two splits would be empty.
 
     >>> data = [Point(Example.from_texts(f"sentence {n}"), n % 2) for n in range(20)]
     >>> training, report = carve_report(data, 0.2, seed=0)
@@ -124,7 +123,7 @@ def carve_report(
     together = _components(points, groups, text_of)
     strata: Dict[int, List[List[int]]] = {}
     for members in together:
-        # The middle label stands for a group of several.
+        # A group with several labels is stratified by their median.
         label = statistics.median_high(points[number].rounded_label for number in members)
         strata.setdefault(label, []).append(members)
     generator = np.random.default_rng(seed)
@@ -145,8 +144,8 @@ def carve_report(
 def _components(
     points: Sequence[Point], groups: Optional[Sequence[Hashable]], text_of: Optional[TextOf]
 ) -> List[List[int]]:
-    """Return numbers of the points that must stay together, in the order of their first."""
-    # Late, so that commands start without SciPy.
+    """Return the indices of points that must stay together, as lists ordered by first index."""
+    # Imported late, so that commands start without SciPy.
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 

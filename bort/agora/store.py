@@ -1,4 +1,4 @@
-"""Finished trainings and Socrates' answers on disk; the only files that Agora's core knows."""
+"""Stores of finished trainings and of Socrates' answers, one append-only file per rank."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Answered = Tuple[PointLabel, Optional[Tuple[float, ...]]]
 
 
 class TrainingStore:
-    """Finished trainings in the folder of a run, `trainings-rank<n>.jsonl`.
+    """Finished trainings in the folder of a run, in files `trainings-rank<n>.jsonl`.
 
     Args:
-        folder: of the run.
-        rank: whose file `append` writes.
+        folder: the folder of the run.
+        rank: the rank whose file `append` writes.
     """
 
     def __init__(self, folder: Path, rank: int) -> None:
         self._store = ResultStore(folder, rank, "trainings")
 
     def append(self, key: str, trained: TrainedTimaeus) -> None:
-        """Write one finished training and wait until it is on the disk."""
+        """Append one finished training and wait until it is on disk."""
         self._store.append(
             {
                 "key": key,
@@ -36,10 +36,10 @@ class TrainingStore:
         )
 
     def load(self) -> Dict[str, TrainedTimaeus]:
-        """Finished trainings of all ranks by key; of two with one key, the first.
+        """Return the finished trainings of all ranks by key; of equal keys the first.
 
         Raises:
-            InputError: for a line that is no training; names file and line.
+            InputError: a line is not a finished training; names file and line.
         """
         found: Dict[str, TrainedTimaeus] = {}
         for where, record in self._store.records():
@@ -56,18 +56,20 @@ class TrainingStore:
 
 
 class AnswerStore:
-    """Socrates' answers in the folder of a run, `answers-rank<n>.jsonl`; a line is a chunk.
+    """Socrates' answers in the folder of a run, in files `answers-rank<n>.jsonl`.
+
+    A line is a chunk of answers.
 
     Args:
-        folder: of the run.
-        rank: whose file `append` writes.
+        folder: the folder of the run.
+        rank: the rank whose file `append` writes.
     """
 
     def __init__(self, folder: Path, rank: int) -> None:
         self._store = ResultStore(folder, rank, "answers")
 
     def append(self, answers: Mapping[str, Answered]) -> None:
-        """Write a chunk of answers, all or none, and wait until it is on the disk."""
+        """Append a chunk of answers, all or none, and wait until it is on disk."""
         rows = [[key, label, probabilities] for key, (label, probabilities) in answers.items()]
         self._store.append({"answers": rows})
 
@@ -75,7 +77,7 @@ class AnswerStore:
         """Return all answers by key.
 
         Raises:
-            InputError: for a line that holds no answers; names file and line.
+            InputError: a line has no answers; names file and line.
         """
         found: Dict[str, Answered] = {}
         for where, record in self._store.records():
@@ -84,13 +86,13 @@ class AnswerStore:
                     soft = None if probabilities is None else tuple(map(float, probabilities))
                     found.setdefault(str(key), (_number(label), soft))
             except (KeyError, TypeError, ValueError) as error:
-                raise InputError(f"{where}: holds no answers of Socrates") from error
+                raise InputError(f"{where}: has no answers of Socrates") from error
         return found
 
 
 def _number(value: Any) -> PointLabel:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} is not a number")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The live table of a run: a line an iteration, for people; and the same as JSON."""
+"""The live table of a run, one line per iteration, and its rows as JSON."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ _WIDTHS = (4, 4, 8, 7, 6, 5, 5, 8, 7)
 
 
 def headings() -> str:
-    """Return the first line.
+    """Return the header line.
 
-    `kept` is the share of added points whose label is that of the dev example they were made from,
-    `Socrates` his accuracy on the dev set, `cost` the trainings so far, short ones by their share.
+    `kept` is the share of added points whose label equals that of their source, `Socrates` is its
+    accuracy on the dev set, and `cost` is the number of trainings so far, where a short training
+    counts as its share.
     """
     return text_line(_HEADINGS, _WIDTHS, ">")
 
@@ -42,7 +43,7 @@ def row(report: IterationReport) -> str:
 
 
 def as_dict(report: IterationReport) -> Dict[str, Any]:
-    """Return a report as JSON-ready values; hyperparameter sets by the names of their fields."""
+    """Return a report as JSON-ready values."""
     values = dataclasses.asdict(report)
     values["label_counts"] = {str(label): n for label, n in report.label_counts.items()}
     return values

@@ -1,4 +1,4 @@
-"""A task made ready for Agora: training and dev points, and a report split that it never sees."""
+"""A task's data for Agora: training and dev points, and a sealed report split."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ REPORT = "report"
 
 @dataclass(frozen=True)
 class AgoraTask:
-    """All that a run needs to know of its task.
+    """The data of a task for a run of Agora.
 
     Attributes:
-        data: record, options, vocabulary; `train` is what is left after carving; the dev sets.
-        form: makes inputs of examples.
+        data: the task's data; its `train` no longer has the report split.
+        form: converts between examples and inputs.
         training: gold points, in the order of `data.train`.
-        dev: gold points of all dev sets, one after the other.
-        report: the sealed split.
+        dev: gold points of all dev sets, concatenated.
+        report: the sealed report split.
         max_length: longest input in tokens.
         report_items: official examples of the report split.
         report_key: SHA-256 of its points.
-        is_carved: whether it was taken out of the training file, which others may have learnt from.
+        is_carved: whether the split comes from the training file. Other models, such as Socrates,
+            may have been trained on it.
     """
 
     data: TaskData
@@ -48,7 +49,7 @@ class AgoraTask:
         """Return the report split, tokenised.
 
         Raises:
-            WorkError: before the winner is fixed.
+            WorkError: the winner is not fixed yet.
         """
         self.report.open()
         record, options = self.data.record, self.data.options
@@ -65,27 +66,27 @@ def make_agora_task(
     seed: int,
     report_items: Optional[Sequence[TaskItem]] = None,
 ) -> AgoraTask:
-    """Carve the report split and turn inputs into points.
+    """Take the report split out of the training data and turn inputs into points.
 
-    Items that share a passage stay on one side. A training example that is in the dev set too (the
-    official files have some) stays in training, and so does its passage.
+    Items that share a passage stay in the same split. A training example that is also in the dev
+    set (the official files have some) stays in training, together with its passage.
 
     Args:
-        data: the task's data; its test sets are left aside.
+        data: the task's data; its test sets are ignored.
         max_length: longest input in tokens.
-        share: of the training items that is carved.
-        seed: of the carving.
-        report_items: labelled items to take in the stead of carved ones.
+        share: share of the training items that goes into the report split.
+        seed: seed of the split.
+        report_items: labelled items to use as the report split instead of training items.
 
     Raises:
-        InputError: an item without a label, a split without examples, a report item that is in the
+        InputError: an item has no label, a split has no examples, or a report item is in the
             training or dev data.
     """
     record, options = data.record, data.options
     items = list(data.train.items)
     whole = make_inputs(record, items, options)
     if not whole:
-        raise InputError(f"{record.name}: the training data holds no example")
+        raise InputError(f"{record.name}: the training data has no example")
     form = TaskPoints(whole)
     dev = [
         point
@@ -119,21 +120,21 @@ def _carved(
     share: float,
     seed: int,
 ) -> List[int]:
-    """Return numbers of the items that become the report split."""
+    """Return the indices of the items that become the report split."""
     points = form.points(inputs)
     groups = [_group(record, items[one.item], one.item) for one in inputs]
     in_dev = {normalised_key(point.example) for point in dev}
     bound = {g for p, g in zip(points, groups) if normalised_key(p.example) in in_dev}
     free = [number for number, group in enumerate(groups) if group not in bound]
     if not free:
-        raise InputError(f"{record.name}: every training example is in the dev set too")
+        raise InputError(f"{record.name}: every training example is also in the dev set")
     _, report = carve_report(
         [points[n] for n in free], share, seed, groups=[groups[n] for n in free]
     )
-    chosen = set(report)  # equal points are never on both sides
+    chosen = set(report)  # equal points are never in both splits
     return sorted({inputs[n].item for n in free if points[n] in chosen})
 
 
 def _group(record: TaskRecord, item: TaskItem, number: int) -> Hashable:
-    """What must not be torn apart: a passage, or the item itself."""
+    """Return the key of an item's group: its passage, or the item itself."""
     return item.text(record.passage) if record.passage else number

@@ -1,9 +1,9 @@
-"""From a task's inputs to Agora's examples of words and back: what may change, what must stay.
+"""Conversion between a task's inputs and Agora's examples of words.
 
-An example is what a model is shown once, so COPA, MultiRC, ReCoRD and RACE come as their binary
-inputs. Words, not token ids: Timaeus, Socrates and a proposer may have different vocabularies, and
-duplicates are told by the text. What a formulation protects (WSC's marked spans, WiC's word,
-ReCoRD's candidate) is one token each, which no τ-function touches.
+An example is one input of a model, so COPA, MultiRC, ReCoRD and RACE appear as their binary
+inputs. Examples have words and not token ids, because Timaeus, Socrates and the proposer may have
+different vocabularies and duplicates are found by text. Each text that a formulation protects
+(WSC's marked spans, WiC's word, ReCoRD's candidate) is a single token that no τ-function changes.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from bort.errors import InputError
 from bort.tasks.items import Piece, Segment, TaskInput
 from bort.text.vocabulary import MASK
 
-# Control characters mark protected tokens: no text of a task has them, and they do not count when
-# duplicates are told.
+# Control characters mark protected tokens: no text of a task has them, and `normalised_key` ignores
+# them.
 _KEPT, _MARKER = "\x01", "\x02"
 
 
 class TaskPoints:
-    """Turns inputs of one task into points and examples into inputs.
+    """Converts inputs of one task into points, and examples into inputs.
 
-    Gold inputs come back as they were, character by character.
+    Converting a gold input to a point and back gives the same characters.
 
     Args:
-        inputs: some of the task's, at least one: they say how many segments there are and which are
-            shortened first.
+        inputs: at least one input of the task; it defines the number of segments and their ranks
+            in truncation.
 
     >>> one = TaskInput((Segment((Piece("bank:", True), Piece(" Wet  bank."))),), 1, 0)
     >>> points = TaskPoints([one])
@@ -50,14 +50,14 @@ class TaskPoints:
 
     @property
     def editable(self) -> Editable:
-        """What τ may touch in the points made so far."""
+        """The places of the points made so far that τ may change."""
         return Editable(kept=self.kept)
 
     def points(self, inputs: Iterable[TaskInput]) -> List[Point]:
         """Return gold points of labelled inputs.
 
         Raises:
-            InputError: an input without a label.
+            InputError: an input has no label.
         """
         found = []
         for one in inputs:
@@ -67,7 +67,7 @@ class TaskPoints:
         return found
 
     def inputs(self, examples: Sequence[Example]) -> List[TaskInput]:
-        """What a model is shown of each example, without labels, numbered as they come."""
+        """Return the model input of each example, without labels, numbered in order."""
         return [
             TaskInput(self._originals.get(example) or self._segments(example.segments), None, n)
             for n, example in enumerate(examples)
@@ -80,10 +80,10 @@ class TaskPoints:
         return [one._replace(label=label) for one, label in zip(self.inputs(examples), labels)]
 
     def masked(self, example: Example, places: Sequence[TokenPlace]) -> Tuple[TaskInput, List[int]]:
-        """Return the example with one `<mask>` in the stead of each word.
+        """Return the input of an example with each word at `places` replaced by `<mask>`.
 
         Returns:
-            The input, and for each place how many `<mask>` stand before its own.
+            The input, and for each place the number of `<mask>` tokens before its own.
         """
         wanted = set(places)
         segments = [
@@ -120,7 +120,7 @@ class TaskPoints:
 
 
 def _words(text: str, is_first: bool) -> List[str]:
-    """Return words of a piece, each with the white space before it."""
+    """Return the words of a piece, each with the white space before it."""
     words = [str(word) for word in split_words(text)]
     if words and not is_first:
         white = text[: len(text) - len(text.lstrip())]

@@ -1,7 +1,7 @@
-"""τ: functions that make a new example from an old one.
+"""τ: functions that make new examples from an existing one.
 
-A τ-function changes and does not judge: whether what it made is similar enough, but not too
-similar, and new, is for `generation` to say.
+A τ-function only makes proposals. `bort.agora.generation` decides whether a proposal is new and
+whether its distance from the source is within bounds.
 """
 
 from __future__ import annotations
@@ -16,37 +16,36 @@ from bort.agora.examples import Example, Token, TokenSegment
 from bort.errors import InputError
 
 TokenPlace = Tuple[int, int]
-"""A token's place: number of its segment, number in the segment."""
+"""The place of a token: (index of the segment, index in the segment)."""
 
 
 class Tau(Protocol):
-    """Makes new examples from one."""
+    """A function that makes new examples from one."""
 
     def propose(self, example: Example, generator: np.random.Generator) -> Sequence[Example]:
-        """New examples, none where there is nothing to change; the same for the same generator."""
+        """Return new examples; empty if nothing can change; deterministic given the generator."""
 
 
 class Proposer(Protocol):
-    """A masked language model, seen from τ."""
+    """A masked language model that proposes tokens for masked places."""
 
     def propose(
         self, example: Example, places: Sequence[TokenPlace]
     ) -> Sequence[Sequence[Tuple[Token, float]]]:
-        """What may stand at each place when all of them are masked together.
+        """Return proposals for each place, with all places masked at the same time.
 
         Returns:
-            For each place, tokens with weights above 0 (they need not sum to 1).
+            For each place, tokens with weights above 0, which need not sum to 1.
         """
 
 
 @dataclass(frozen=True)
 class Editable:
-    """What τ may touch.
+    """The places that τ may change.
 
     Attributes:
-        segments: numbers of the segments that may change; None for all. (The word of a
-            word-in-context example, say, must stay.)
-        kept: tokens that stay where they are, such as the marks around a span.
+        segments: indices of the segments that may change; None for all.
+        kept: tokens that must stay, such as the markers around a span.
     """
 
     segments: Optional[Tuple[int, ...]] = None
@@ -104,11 +103,11 @@ class TokenDeletion:
 
 @dataclass(frozen=True)
 class NeighbourSwap:
-    """Let neighbours change places, a share of the tokens' number of times, at least once.
+    """Swap neighbouring tokens; the number of swaps is a share of the pairs, at least one.
 
     Attributes:
-        share: swaps for each token that may change, above 0, at most 1.
-        editable: what may change; both neighbours must.
+        share: share of the neighbouring pairs that are swapped, above 0, at most 1.
+        editable: places that may change; a swap needs two of them.
     """
 
     share: float = 0.1
@@ -130,8 +129,8 @@ class SpanShuffle:
     """Shuffle the tokens of one span.
 
     Attributes:
-        length: most tokens of the span, at least 2.
-        editable: what may change; the span ends before what may not.
+        length: maximum length of the span in tokens, at least 2.
+        editable: places that may change; the span ends before any other place.
     """
 
     length: int = 4
@@ -155,14 +154,13 @@ class SpanShuffle:
 
 @dataclass(frozen=True)
 class PartSwap:
-    """Put a part of another example's segment in the place of a part of this one's.
+    """Replace a part of a segment by a part of another example's segment.
 
     Attributes:
-        pool: examples to take parts from; never those of the report split.
-        share: of the segment that is replaced, above 0; 1 replaces the whole by the whole, which
-            for a pair joins one example's first segment with another's second.
-        editable: segments that may change. A part never covers a token that must stay, nor brings
-            one in.
+        pool: examples to take parts from; must not contain the report split.
+        share: share of both segments that is exchanged, above 0, at most 1. With 1 the whole
+            segment is replaced; a pair then has segments of two different examples.
+        editable: segments that may change. A part never removes or inserts a token that must stay.
     """
 
     pool: Tuple[Example, ...]
@@ -190,15 +188,15 @@ class PartSwap:
 
 @dataclass(frozen=True)
 class Substitution:
-    """Mask a share of the tokens, at least one, and put a masked-LM's proposals in their place.
+    """Mask a share of the tokens, at least one, and replace them by a masked LM's proposals.
 
-    Each place draws from its proposals by their weights; the token that stood there is not drawn.
+    Each place draws from its proposals by weight; the original token is never drawn.
 
     Attributes:
         proposer: the masked language model.
-        share: of the tokens that may change, above 0, at most 1.
-        copies: examples made from one question to the proposer.
-        editable: what may change.
+        share: share of the tokens that may change, above 0, at most 1.
+        copies: number of examples made from one call of the proposer.
+        editable: places that may change.
     """
 
     proposer: Proposer
@@ -207,7 +205,7 @@ class Substitution:
     editable: Editable = Editable()
 
     def propose(self, example: Example, generator: np.random.Generator) -> Sequence[Example]:
-        """`copies` examples with tokens substituted."""
+        """Return up to `copies` examples with tokens substituted."""
         places = sorted(_draw(self.editable.places(example), self.share, generator))
         if not places:
             return []
@@ -228,15 +226,15 @@ class Substitution:
 
 @dataclass(frozen=True)
 class Chain:
-    """τ-functions applied one after the other; each goes on from what the one before made.
+    """τ-functions applied one after another, each to the results of the previous one.
 
-    A function that finds nothing to change passes the example on.
+    A function that finds nothing to change passes the example on unchanged.
     """
 
     taus: Tuple[Tau, ...]
 
     def propose(self, example: Example, generator: np.random.Generator) -> Sequence[Example]:
-        """What the last function made."""
+        """Return the examples that the last function made."""
         made: List[Example] = [example]
         for tau in self.taus:
             made = [new for old in made for new in (tau.propose(old, generator) or [old])]
@@ -245,12 +243,12 @@ class Chain:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of several τ-functions, drawn evenly each time."""
+    """One of several τ-functions, drawn uniformly for each call."""
 
     taus: Tuple[Tau, ...]
 
     def propose(self, example: Example, generator: np.random.Generator) -> Sequence[Example]:
-        """What the function that was drawn made."""
+        """Return the examples that the drawn function made."""
         return self.taus[int(generator.integers(len(self.taus)))].propose(example, generator)
 
 
@@ -267,18 +265,18 @@ def build_tau(
     pool: Sequence[Example] = (),
     editable: Editable = Editable(),
 ) -> Tau:
-    """τ from the names of `TAUS`.
+    """Build τ from names in `TAUS`.
 
     Args:
-        names: functions, in the order in which a chain applies them.
+        names: names of the functions, in the order in which a chain applies them.
         combination: one of `COMBINATIONS`.
-        share: of the tokens that each function changes.
-        proposer: needed by `substitution`.
-        pool: needed by `part_swap`.
-        editable: what may change.
+        share: share of the tokens that each function changes.
+        proposer: masked language model; required by `substitution`.
+        pool: examples to take parts from; required by `part_swap`.
+        editable: places that may change.
 
     Raises:
-        InputError: for an unknown name, or one that lacks what it needs.
+        InputError: a name is unknown, or lacks its proposer or pool.
 
     >>> tau = build_tau(["deletion", "neighbour_swap"], combination="chain")
     >>> [made] = tau.propose(Example((("a", "b", "c", "d"),)), np.random.default_rng(0))
@@ -286,7 +284,7 @@ def build_tau(
     3
     """
     if not names:
-        raise InputError("taus: at least one is needed")
+        raise InputError("taus is empty, allowed is at least one function")
     made: Dict[str, Tau] = {
         "deletion": TokenDeletion(share, editable),
         "neighbour_swap": NeighbourSwap(share, editable),
@@ -313,7 +311,7 @@ def build_tau(
 def _draw(
     places: Sequence[TokenPlace], share: float, generator: np.random.Generator
 ) -> List[TokenPlace]:
-    """Return a share of the places, at least one, in the order drawn."""
+    """Draw a share of the places, at least one."""
     if not places:
         return []
     count = min(len(places), max(1, math.floor(share * len(places) + 0.5)))

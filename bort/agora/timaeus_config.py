@@ -1,4 +1,4 @@
-"""How Timaeus is fine-tuned, but for what a hyperparameter set says."""
+"""Settings of Timaeus' fine-tuning other than the hyperparameter set."""
 
 from __future__ import annotations
 
@@ -12,30 +12,34 @@ from bort.training.finetuning_config import HEADS, FinetuningConfig
 
 @dataclasses.dataclass(frozen=True)
 class TimaeusConfig(Config):
-    """Settings that all trainings of a run share; see `FinetuningConfig` for their sources."""
+    """Settings shared by all trainings of a run; see `FinetuningConfig` for their sources."""
 
     epochs: int = setting(50, "passes over the training data in a full training", minimum=1)
     inputs: Optional[int] = setting(
         None,
-        "inputs that a full training sees, in place of --epochs: a training set that grows is "
-        "passed over less often, and no training takes longer than the first",
+        "number of inputs in a full training, in place of --epochs: as the training set grows, "
+        "the number of epochs falls, so later trainings take no longer than the first",
         minimum=1,
     )
     batch_size: Optional[int] = setting(
-        None, "inputs a micro-batch; default: the task's", minimum=1
+        None, "inputs per micro-batch; default: the task's", minimum=1
     )
-    accumulate: int = setting(1, "micro-batches whose gradients make one step", minimum=1)
+    accumulate: int = setting(1, "micro-batches accumulated per step", minimum=1)
     max_len: int = setting(512, "longest input in tokens", minimum=8, aliases=("max_seq_length",))
-    dropout: float = setting(0.1, "of encoder and classifier", minimum=0.0, maximum=0.9)
+    dropout: float = setting(
+        0.1, "dropout of the encoder and the classifier", minimum=0.0, maximum=0.9
+    )
     head: str = setting(
-        "paper", "one linear layer (two for CoLA), or the release's dense-tanh one", choices=HEADS
+        "paper",
+        "classifier: one linear layer (two for CoLA), or the release's dense and tanh layers",
+        choices=HEADS,
     )
     early_stop: Optional[int] = setting(
-        None, "end after this many epochs without a better dev score; default: never", minimum=1
+        None, "stop after this many epochs without a better dev score; default: never", minimum=1
     )
-    temperature: float = setting(2.0, "of soft labels (--labels soft)", above=0.0)
-    threads: int = setting(1, "threads of every process; start as many ranks as cores", minimum=1)
-    batch_size_eval: int = setting(32, "inputs in evaluation", minimum=1, speed_only=True)
+    temperature: float = setting(2.0, "temperature of soft labels (--labels soft)", above=0.0)
+    threads: int = setting(1, "threads per process; start as many ranks as cores", minimum=1)
+    batch_size_eval: int = setting(32, "inputs per batch in evaluation", minimum=1, speed_only=True)
 
     def finetuning(
         self, theta: HyperparameterSet, examples: int, budget: float = 1.0
@@ -44,8 +48,9 @@ class TimaeusConfig(Config):
 
         Args:
             theta: θ.
-            examples: size of the training set, 1 or more.
-            budget: share of the epochs, above 0, at most 1; warm-up and decay shrink with it.
+            examples: number of training examples, at least 1.
+            budget: share of the epochs, above 0, at most 1; the warm-up and decay of the learning
+                rate scale with it.
 
         >>> theta = HyperparameterSet(3, 1e-4, 10.0, 0.35)
         >>> TimaeusConfig(epochs=9).finetuning(theta, 100, 1 / 3).epochs

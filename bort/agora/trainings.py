@@ -1,4 +1,4 @@
-"""Trainings of Timaeus: what is asked for, by which key it is known, who runs it."""
+"""Trainings of Timaeus: their description, their key, and how ranks share them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from bort.storage.shared_work import InMemory, KeptResults, share_work
 
 @dataclass(frozen=True)
 class TrainedTimaeus:
-    """A trained model, as much of it as the loop needs.
+    """The result of a training.
 
     Attributes:
-        handle: what the trainer finds the model by, such as the name of a folder.
+        handle: the trainer's name for the model, such as the name of a folder.
         dev_score: the task's score on the dev set; higher is better.
-        dev_predictions: class, or value of a regression, for each dev example in order.
+        dev_predictions: class, or value of a regression, of each dev example in order.
     """
 
     handle: str
@@ -37,10 +37,11 @@ class Training:
     Attributes:
         theta: θ, the hyperparameters.
         points: the training set.
-        points_key: `points_key(points)`, computed once for all that share them.
+        points_key: `points_key(points)`, computed once for all trainings on these points.
         budget: share of a full training's epochs, above 0, at most 1.
-        start_key: the training whose weights it starts from; None for pre-trained weights.
-        start_handle: that training's model; not part of the key.
+        start_key: key of the training whose weights this one starts from; None for the pre-trained
+            weights.
+        start_handle: handle of that training's model; not part of the key.
     """
 
     theta: HyperparameterSet
@@ -52,7 +53,7 @@ class Training:
 
     @property
     def key(self) -> str:
-        """Equal for trainings that must give the same model: a good name for its folder."""
+        """A hash that is equal for trainings that give the same model."""
         return content_key([self.theta.as_dict(), self.points_key, self.budget, self.start_key])
 
     @classmethod
@@ -63,34 +64,34 @@ class Training:
         budget: float = 1.0,
         start: Optional[Tuple[str, str]] = None,
     ) -> List[Training]:
-        """Return one training for each θ; `start` is (key, handle) of the model to start from."""
+        """Return one training for each θ; `start` is the (key, handle) of the initial model."""
         key, shared = points_key(points), tuple(points)
         start_key, start_handle = start or (None, None)
         return [cls(theta, shared, key, budget, start_key, start_handle) for theta in sets]
 
 
 class TimaeusTrainer(Protocol):
-    """Fine-tunes the small model."""
+    """A trainer that fine-tunes the small model."""
 
     def train(self, training: Training) -> TrainedTimaeus:
-        """Return the model that a training gives; the same training gives the same scores."""
+        """Run a training and return its result; the same training gives the same scores."""
 
 
 FinishedTrainings = KeptResults[str, TrainedTimaeus]
-"""Finished trainings by key: `TrainingStore`, or memory."""
+"""A store of finished trainings by key: a `TrainingStore`, or memory."""
 
 
 class Trainings:
-    """Deals trainings out to ranks and takes those that are finished from the store.
+    """Runs trainings on several ranks, and reads finished ones from the store.
 
-    What a run gets does not depend on how many ranks there are, in which order they finish, or how
-    often they were killed and started again: results are known by content alone.
+    Results are keyed by content. They do not depend on the number of ranks, the order in which
+    trainings finish, or how often the run was killed and resumed.
 
     Args:
-        trainer: Timaeus' trainer; called only for what the store does not hold.
-        store: of finished trainings, which all ranks read; None keeps them in memory only.
+        trainer: Timaeus' trainer; called only for trainings that the store does not have.
+        store: store of finished trainings that all ranks read; None keeps them in memory only.
         communicator: the ranks that share the trainings.
-        stop_requested: asked before each training.
+        stop_requested: whether to stop; called before each training.
     """
 
     def __init__(
@@ -108,13 +109,13 @@ class Trainings:
         self._stop_requested = stop_requested
 
     def run(self, trainings: Sequence[Training]) -> Optional[List[TrainedTimaeus]]:
-        """Run what is not finished yet.
+        """Run the trainings that are not finished yet.
 
         Returns:
-            The trained models in the order asked; None on every rank when any was stopped.
+            The results in the order of `trainings`; None on every rank if any rank was stopped.
 
         Raises:
-            WorkError: for a dev score or a prediction that is not finite.
+            WorkError: a dev score or a prediction is not finite.
         """
         by_key = {training.key: training for training in trainings}
         finished = share_work(
@@ -128,7 +129,7 @@ class Trainings:
 
 
 def _checked(trained: TrainedTimaeus, training: Training) -> TrainedTimaeus:
-    """Return the same with plain Python numbers, all of them finite."""
+    """Return the result with plain Python numbers after checking that they are finite."""
     predictions = tuple(
         int(label) if isinstance(label, (int, np.integer)) else float(label)
         for label in trained.dev_predictions

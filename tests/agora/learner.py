@@ -1,4 +1,4 @@
-"""A small problem with known truth, and what stands in for Timaeus, Socrates and a masked LM."""
+"""A small problem with known labels, and test doubles of Timaeus, Socrates and a masked LM."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from bort.agora.examples import Example, Point
 from bort.agora.hyperparameters import grid
-from bort.agora.socrates import Answer
+from bort.agora.socrates import SocratesAnswer
 from bort.agora.trainings import TrainedTimaeus
 
 VOCABULARY = tuple(f" w{number}" for number in range(40))
@@ -42,7 +42,7 @@ def features(points):
 
 
 class LogisticRegression:
-    """A trainer: gradient steps from random weights; models are kept under their keys."""
+    """A trainer that takes gradient steps from random weights and stores models by key."""
 
     def __init__(self, dev, models=None):
         self.dev = dev
@@ -78,7 +78,7 @@ def score(predictions, points):
 
 
 class Perfect:
-    """Socrates who knows the truth."""
+    """A Socrates that gives the true labels."""
 
     fingerprint = "perfect"
 
@@ -93,18 +93,19 @@ class Perfect:
 
     def _answer(self, label):
         rest = 1 - self.sure
-        return Answer.from_probabilities([rest, self.sure] if label else [self.sure, rest])
+        return SocratesAnswer.from_probabilities([rest, self.sure] if label else [self.sure, rest])
 
 
 class Random(Perfect):
-    """Socrates who tosses a coin for each example, always the same one for the same example."""
+    """A Socrates that gives each example a fixed random label."""
 
     fingerprint = "random"
 
     def label(self, examples):
         self.asked.append(list(examples))
         return [
-            Answer.from_probabilities([0.0, 1.0] if self._coin(e) else [1.0, 0.0]) for e in examples
+            SocratesAnswer.from_probabilities([0.0, 1.0] if self._coin(e) else [1.0, 0.0])
+            for e in examples
         ]
 
     def _coin(self, example):
@@ -113,7 +114,7 @@ class Random(Perfect):
 
 
 class AnyWord:
-    """A masked language model that finds every word as likely."""
+    """A masked language model that gives every word the same probability."""
 
     def propose(self, example, places):
         return [[(word, 1.0) for word in VOCABULARY] for _ in places]

@@ -1,4 +1,4 @@
-"""The loop over the small problem, and trainers that do as they are told."""
+"""The loop on the small problem, and trainers with chosen scores."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(
 
 
 class Scripted:
-    """A trainer whose scores and mistakes come from a function of the training alone."""
+    """A trainer whose scores and mistakes are a function of the training only."""
 
     def __init__(self, dev, score_of):
         self.dev = dev
@@ -60,7 +60,7 @@ class Scripted:
 
 
 def any_score(training):
-    """Depends on the key in no foreseeable way, with many ties."""
+    """Return a pseudo-random score that depends on the key, with many ties."""
     return hashlib.sha256(training.key.encode()).digest()[0] % 5 / 4
 
 

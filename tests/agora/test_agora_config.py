@@ -1,4 +1,4 @@
-"""Settings: the paper's reading is the default, what is ours is off, bad values are named."""
+"""Tests of the settings: the defaults follow the paper, and bad values are named."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_sets_come_from_a_file_flags_or_a_former_run(tmp_path):
     assert len(make_sets(few, seed=1)) == 6
     assert make_sets(few, seed=1) != make_sets(few, seed=2)
     path.write_text(json.dumps([theta.as_dict(), {**theta.as_dict(), "seed": 2}]))
-    with pytest.raises(InputError, match="holds 2 sets, a convergent one is alone"):
+    with pytest.raises(InputError, match="has 2 hyperparameter sets, allowed is one"):
         make_sets(AgoraSets(chs=str(path)))
     with pytest.raises(InputError, match="chs and seeds exclude each other"):
         AgoraSets(chs="a", seeds=(1,), lrs=(0.1,))

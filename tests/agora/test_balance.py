@@ -1,4 +1,4 @@
-"""Which new points join: what each choice promises, for any counts."""
+"""Tests of balancing: the guarantees of each choice, for any counts."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def joined(new, there, how, seed=0):
         ("downsample", [5, 2, 3], [3, 3, 3], [2, 2, 2]),
         ("downsample", [5, 2, 0], [3, 3, 3], [0, 0, 0]),
         ("downsample", [5, 2, 0], [3, 3, 0], [2, 2, 0]),
-        ("fill", [5, 2, 3], [3, 3, 3], [2, 2, 2]),  # all can reach 5
-        ("fill", [5, 5, 5], [1, 6, 4], [5, 0, 2]),  # nobody beyond the 6 that are there
-        ("fill", [2, 5, 5], [1, 6, 4], [2, 0, 2]),  # nor short of it, where only one class is
+        ("fill", [5, 2, 3], [3, 3, 3], [2, 2, 2]),  # all classes can reach 5
+        ("fill", [5, 5, 5], [1, 6, 4], [5, 0, 2]),  # no class grows beyond the largest one, 6
+        ("fill", [2, 5, 5], [1, 6, 4], [2, 0, 2]),  # the others fill up to 6, though class 0 cannot
         ("fill", [9, 0, 0], [3, 3, 3], [0, 0, 0]),
         ("proportional", [9, 9, 9], [1, 2, 3], [3, 6, 9]),
         ("proportional", [9, 9, 1], [2, 4, 2], [1, 2, 1]),

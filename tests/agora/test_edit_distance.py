@@ -1,4 +1,4 @@
-"""The normalised distance against the textbook recursion, the axioms of a metric, the band."""
+"""Tests of the normalised distance against the textbook recursion and a metric's axioms."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def textbook(first, second):
 
 
 def edits(first, second):
-    """The edits between two segments, from the distance of the examples that they are."""
+    """Return the number of edits between two segments, from the distance of two examples."""
     return normalised_distance(Example((first,)), Example((second,))) * max(len(first), len(second))
 
 

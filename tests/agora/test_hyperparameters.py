@@ -1,4 +1,4 @@
-"""Θ: the paper's grid, files, economical subsets."""
+"""Tests of Θ: the paper's grid, files, economical subsets."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def test_a_file_holds_a_list_a_single_set_or_a_grid(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([], "holds no hyperparameter sets"),
-        (3, "holds no hyperparameter sets"),
+        ([], "has no hyperparameter sets"),
+        (3, "has no hyperparameter sets"),
         ([GOOD, 3], "set 1: is 3"),
         ([{**GOOD, "lr": 0}], "set 0: lr is 0.0, allowed is more than"),
         ([{**GOOD, "lr": "a"}], "set 0: lr is 'a'"),

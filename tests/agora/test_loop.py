@@ -1,4 +1,4 @@
-"""The loop: ends, shrinks, repeats, trains few in full, goes on, refuses."""
+"""Tests of the loop: termination, pruning, replays, halving, later runs, refusals."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_papers_240_sets_take_63_iterations():
     config = with_changes(replay="none", balance="none", max_new_points=2)
     result = run(PROBLEM, config, sets=PAPER_SETS, trainer=trainer)
     assert [r.sets_left for r in result.iterations] == [*range(240, 3, -4), 3, 2, 1]
-    # 4 (60 + 59 + … + 1) + 3 + 2 + 1, each on another training set
+    # 4 (60 + 59 + … + 1) + 3 + 2 + 1 trainings, each iteration on a new training set
     assert result.trainings == result.cost == 4 * 1830 + 6
 
 
@@ -126,12 +126,12 @@ def test_soft_labels_confidence_and_balance_reach_the_training_set():
 
 
 def points_of(trainer):
-    """The training sets in the order they were first trained on."""
+    """Return the training sets in the order of their first training."""
     return list(dict.fromkeys(training.points for training in trainer.asked))
 
 
 def falling(training):
-    """The more points, the worse."""
+    """Return a score that falls as the training set grows."""
     return 1 / len(training.points)
 
 
@@ -228,5 +228,5 @@ def test_bad_input_is_refused():
         run(PROBLEM, trainer=Scripted(PROBLEM.dev[1:], lambda training: 0.5))
     empty = Problem(0)
     empty.train = []
-    with pytest.raises(InputError, match="training data: holds no example"):
+    with pytest.raises(InputError, match="training data: has no example"):
         run(empty)

@@ -1,4 +1,4 @@
-"""Every finished training lasts: killed, stopped, dealt out, the loop ends the same."""
+"""Tests that a killed, stopped or distributed run ends with the same result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Killed(Exception):
 
 
 class Mortal:
-    """A trainer that is killed at one training, before it is written down."""
+    """A trainer that is killed during one training, before its result is stored."""
 
     def __init__(self, trainer, after):
         self.trainer = trainer
@@ -48,7 +48,7 @@ def test_killed_at_every_training_it_repeats_none_and_ends_the_same(tmp_path, co
     expected = run(PROBLEM, config, trainer=whole)
     resumed = LogisticRegression(PROBLEM.dev)
     for _ in range(expected.trainings - 1):
-        with pytest.raises(Killed):  # one training a life
+        with pytest.raises(Killed):  # each attempt finishes one training
             stored(tmp_path, Mortal(resumed, 1), PROBLEM, config=config)
     assert stored(tmp_path, Mortal(resumed, 1), PROBLEM, config=config) == expected
     assert stored(tmp_path, Mortal(resumed, 0), PROBLEM, config=config) == expected

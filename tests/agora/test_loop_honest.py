@@ -1,4 +1,4 @@
-"""The report split stays out of Agora, and its gain comes from what Socrates knows."""
+"""Tests that the report split stays out of Agora and that the gain comes from Socrates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.agora.loops import PROBLEM, run, with_changes
 
 
 class WithReport:
-    """A τ that is bent on leaking: every proposal is one of the report split, in other spelling."""
+    """A τ that always proposes an example of the report split, spelled differently."""
 
     def __init__(self, problem):
         self.problem = problem
@@ -75,7 +75,7 @@ def test_new_points_repeat_neither_training_nor_dev_nor_one_another():
     known = [*PROBLEM.train, *PROBLEM.dev]
 
     class Repeating:
-        """A τ that mostly gives back what is there, and otherwise one of three examples."""
+        """A τ that mostly returns its source, and otherwise one of three examples."""
 
         def propose(self, example, generator):
             place = int(generator.integers(len(known) + 3))
@@ -109,7 +109,7 @@ def test_a_report_example_in_the_data_stops_the_run_before_it_begins(name):
 
 
 def gains(socrates_of, seeds, config):
-    """Report score of Agora less that of plain fine-tuning with as many trainings, by seed."""
+    """Return the gain in report score over plain fine-tuning with as many trainings, by seed."""
     found = []
     for seed in seeds:
         problem = Problem(seed)

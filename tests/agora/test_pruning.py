@@ -1,4 +1,4 @@
-"""Pruning: by hand, on the paper's 240 sets, and that Θ always runs empty."""
+"""Tests of pruning: worked examples, the paper's 240 sets, and termination."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def scored(**scores):
     ("worst", "removed"),
     [
         (A, {A, B}),  # B shares three leading values with A
-        (C, {A, B, C}),  # nobody shares three with C; A and B share two
+        (C, {A, B, C}),  # no set shares three values with C; A and B share two
         (D, {A, B, C, D}),  # only the seed is shared
         (E, {E}),  # nothing is shared
     ],
@@ -85,11 +85,11 @@ def test_a_score_that_is_not_finite_stops_the_run_and_names_the_set(bad):
 
 
 def test_the_paper_takes_60_prunings_and_3_more_for_the_last_group():
-    """Whatever the scores, groups of 4 warm-ups stay whole, and the worst takes its group along."""
+    """Groups of 4 warm-up ratios are always removed as a whole, whatever the scores."""
     left, sizes = PAPER_SETS, []
     while left:
         sizes.append(len(left))
-        # a different order every time, the scores mean nothing
+        # a new random order each time, because the scores do not matter
         ranking = sorted(left, key=lambda t: hash((t.values, len(left))))
         left = prune(ranking, left).kept
     assert sizes == [*range(240, 3, -4), 3, 2, 1]
@@ -132,7 +132,7 @@ def test_theta_shrinks_every_time_and_ends_with_one_whatever_the_scores(
 
 @given(sets=SETS, data=st.data())
 def test_the_group_is_the_smallest_that_a_longer_prefix_would_not_share(sets, data):
-    """A second, plain formulation: the deepest shared prefix by pairwise comparison."""
+    """Return the deepest shared prefix by pairwise comparison, a second implementation."""
     listing = tuple(sorted(sets, key=lambda theta: theta.values))
     ranking = data.draw(st.permutations(listing))
     root = ranking[-1]

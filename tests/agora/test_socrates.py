@@ -1,4 +1,4 @@
-"""Socrates: asked once for each content, and judged before he is trusted."""
+"""Tests of Socrates: each example is labelled once, and a weak Socrates is refused."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_bad_answer_and_a_damaged_file_are_refused(tmp_path):
     with pytest.raises(WorkError, match="allowed are finite"):
         CachedSocrates(Bad([SocratesAnswer(1, (math.nan, 1.0))])).label(EXAMPLES[:1])
     (tmp_path / "answers-rank0.jsonl").write_text('{"answers": [["a", true, null]]}\n')
-    with pytest.raises(InputError, match=r"answers-rank0\.jsonl, line 1: holds no answers"):
+    with pytest.raises(InputError, match=r"answers-rank0\.jsonl, line 1: has no answers"):
         AnswerStore(tmp_path, 0).load()
 
 
@@ -122,5 +122,5 @@ def test_soft_labels_need_probabilities():
     answer = SocratesAnswer.from_probabilities([0.2, 0.8])
     assert points_from([example], [answer], "soft") == [Point(example, 1, (0.2, 0.8), True)]
     assert points_from([example], [answer], "hard") == [Point(example, 1, None, True)]
-    with pytest.raises(InputError, match="without probabilities"):
+    with pytest.raises(InputError, match="gives no probabilities"):
         points_from([example], [SocratesAnswer(1)], "soft")

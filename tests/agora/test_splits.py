@@ -1,4 +1,4 @@
-"""The report split: carved fairly, closed until the end, kept out of everything."""
+"""Tests of the report split: stratification, sealing, refusal of leaks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_equal_texts_and_groups_are_never_torn_apart_and_nothing_is_lost(rows, s
     groups = data.draw(st.lists(st.integers(0, 9), min_size=len(rows), max_size=len(rows)))
     try:
         training, report = carve_report(points, 0.4, seed, groups=groups)
-    except InputError:  # everything hangs together: nothing to split
+    except InputError:  # all examples form one group, so there is nothing to split
         reject()
     assert (training, report) == carve_report(points, 0.4, seed, groups=groups)
     assert Counter(training) + Counter(report) == Counter(points)
@@ -70,7 +70,7 @@ def test_the_report_split_is_closed_until_the_winner_is_fixed():
     report.fix_winner("one")
     with pytest.raises(WorkError, match="the winner is one and cannot become two"):
         report.fix_winner("two")
-    with pytest.raises(InputError, match="holds no example"):
+    with pytest.raises(InputError, match="has no example"):
         SealedReport([])
 
 

@@ -1,4 +1,4 @@
-"""Tasks as points and back: nothing is lost, what is protected stays, the report split is apart."""
+"""Tests of tasks as points: nothing is lost, protected tokens stay, the report split is apart."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_points_of_a_task_come_back_as_the_same_tokens(name, vocabulary):
     points = form.points(inputs)
     assert [one.segments for one in form.labelled(points)] == [one.segments for one in inputs]
     assert [one.label for one in form.labelled(points)] == [one.label for one in inputs]
-    rebuilt = TaskPoints(inputs).labelled(points)  # without the originals at hand
+    rebuilt = TaskPoints(inputs).labelled(points)  # a new instance, which has no originals
     expected, found = tokenise(inputs, vocabulary, 512), tokenise(rebuilt, vocabulary, 512)
     np.testing.assert_array_equal(found.tokens, expected.tokens)
 
@@ -60,7 +60,7 @@ def test_protected_pieces_outlive_every_change(name, tau_name):
             changed += 1
             before, after = (form.inputs([e])[0].segments for e in (example, made))
             assert protected(after) == protected(before)
-    # A swapped part is as long as a segment: where that holds what is protected, none is made.
+    # The swapped part is a whole segment, so no proposal is made where it has a protected token.
     assert changed > 0 or tau_name == "part_swap"
 
 

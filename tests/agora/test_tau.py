@@ -1,4 +1,4 @@
-"""τ-functions change what they say and nothing else; proposals are banded and never repeat."""
+"""Tests that τ-functions change only what they state, and that generation refuses repeats."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SEEDS = st.integers(0, 1000)
 
 
 class Evenly:
-    """Proposes the same words everywhere; remembers where it was asked."""
+    """A proposer that gives the same words everywhere and records the places."""
 
     def __init__(self, words=(" dog", " ran", " the", " cat")):
         self.words = words
@@ -183,7 +183,7 @@ def make(source, tau, **options):
 
 
 class Fixed:
-    """Proposes what it was given, one a call, over and over."""
+    """A τ that cycles through given examples, one per call."""
 
     def __init__(self, *texts):
         self.texts = texts
@@ -237,7 +237,7 @@ def test_tau_is_built_from_names():
 
 
 def test_parts_that_are_swapped_in_are_of_the_share_asked_for():
-    """Of a single sentence the whole would be another training example, and refused."""
+    """A whole swap of a single sentence gives another training example, which is refused."""
     mine, other = (Example((tuple(f" {name}{n}" for n in range(8)),)) for name in "ab")
     tau = build_tau(["part_swap"], share=0.25, pool=[other])
     for seed in range(20):
@@ -259,5 +259,5 @@ def test_keys_of_token_ids_are_exact_without_their_text():
     assert normalised_key(Example(((1, 23),))) != normalised_key(Example(((12, 3),)))
     text_of = {(1, 2): "A b.", (3,): "ab"}.__getitem__
     assert normalised_key(Example(((1, 2),)), text_of) == normalised_key(Example(((3,),)), text_of)
-    with pytest.raises(TypeError, match="give text_of"):
+    with pytest.raises(TypeError, match="text_of is needed"):
         Example(((1, 2),)).texts()

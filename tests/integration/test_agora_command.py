@@ -130,7 +130,7 @@ def test_a_diagnostic_task_is_trained_as_its_model_s_task_and_predicted(tmp_path
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (["--sample", "false"], "socrates is missing: name a folder fine-tuned on the task"),
+        (["--sample", "false"], "socrates is missing: give the folder of a model"),
         (["--socrates", "nowhere"], "nowhere/model.json: cannot be read"),
         (["--task", "Chess"], "task 'Chess': is not known"),
         (["--epochs", "0"], "epochs is 0, allowed is at least 1"),

@@ -250,8 +250,8 @@ GOOD = {"segments": [["a"], ["b"]], "label": 1, "probabilities": [0.25, 0.75]}
         ({"label": True}, "the label is True, allowed are 0 to 1"),
         ({"label": 7}, "the label is 7, allowed are 0 to 1"),
         ({"label": float("nan")}, "the label is nan, allowed are 0 to 1"),
-        ({"segments": [["a"]]}, "it must have 2 segments of words that are not empty"),
-        ({"segments": [["a"], ["b", ""]]}, "it must have 2 segments of words that are not empty"),
+        ({"segments": [["a"]]}, "it must have 2 segments of non-empty words"),
+        ({"segments": [["a"], ["b", ""]]}, "it must have 2 segments of non-empty words"),
         ({"segments": 3}, "not iterable"),
         ({"probabilities": [0.5, 0.25, 0.25]}, "the probabilities are not 2 numbers"),
         ({"probabilities": [-0.5, 1.5]}, "the probabilities are not 2 numbers that sum to 1"),
@@ -264,7 +264,7 @@ def test_damaged_points_are_named(samples, tmp_path, changes, message):
     path.write_text(json.dumps(GOOD) + "\n")
     assert len(read_points(path, samples.task())) == 1
     path.write_text(json.dumps(GOOD) + "\n" + json.dumps({**GOOD, **changes}) + "\n")
-    with pytest.raises(InputError, match=rf"points.jsonl line 2: is no point: .*{message}"):
+    with pytest.raises(InputError, match=rf"points.jsonl line 2: is not a point: .*{message}"):
         read_points(path, samples.task())
 
 
