@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -23,7 +21,7 @@ from safetensors.numpy import load_file
 
 from bort import Predictor
 from bort.teacher.cache import TeacherCache
-from tests.integration.commands import ROOT, SECONDS
+from tests.integration.commands import ROOT, run
 
 pytestmark = pytest.mark.integration
 
@@ -54,26 +52,11 @@ def documented_command(script: str) -> List[str]:
     return [sys.executable, str(ROOT / "scripts" / name), *flags]
 
 
-def run_in(folder: Path, command: List[str], status: int = 0) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert done.returncode == status, done.stderr[-3000:]
-    return done
-
-
 def command_in(folder: Path, script: str, output: str, *more: str, status: int = 0) -> str:
     """Run the documented command with another output folder; returns what it prints."""
     command = documented_command(script)
     command[-1] = output
-    done = run_in(folder, [*command, *more], status)
+    done = run([*command, *more], status, folder=folder)
     return done.stdout if status == 0 else done.stderr
 
 
@@ -147,7 +130,7 @@ def test_kept_teacher_answers_train_a_student(copy):
     teacher = command.index("--teacher_model")
     command[teacher : teacher + 2] = ["--teacher_cache", "cache_whole"]
     command[-1] = "student"
-    printed = run_in(copy, [*command, "--num_steps", "2"]).stdout
+    printed = run([*command, "--num_steps", "2"], folder=copy).stdout
     assert json.loads(printed)["steps"] == 2
 
 

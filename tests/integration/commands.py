@@ -11,21 +11,29 @@ from typing import Callable
 
 import psutil
 
+from tests.integration.forked_commands import is_script, run_forked
+
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 240
 
 
-def run(command, status: int = 0, **options) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-        **options,
-    )
+def run(command, status: int = 0, *, folder: Path = ROOT, **options) -> subprocess.CompletedProcess:
+    """Run a command to its end and hold its exit status; `options` are those of `subprocess`."""
+    words = [str(part) for part in command]
+    if is_script(words) and not options:
+        done = run_forked(words, folder, SECONDS)
+        done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
+    else:
+        done = subprocess.run(
+            words,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            **options,
+        )
     assert done.returncode == status, done.stderr[-3000:]
     return done
 

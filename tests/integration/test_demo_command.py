@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.integration import commands
+
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, str(ROOT / "scripts" / "run_demo.py")]
+COMMAND = [sys.executable, str(commands.ROOT / "scripts" / "run_demo.py")]
 FEW = [
     *("--teacher_steps", "4", "--student_steps", "3", "--seeds", "2", "--evaluations", "3"),
     *("--teacher", "1-2-32-64", "--scored_examples", "16", "--search_held_out_batches", "1"),
@@ -25,17 +25,7 @@ STAGES = {"data", "teacher", "search", "students", "report"}
 
 
 def run(*arguments, status=0):
-    done = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == status, done.stderr[-3000:]
-    return done
+    return commands.run([*COMMAND, *arguments], status)
 
 
 def check_results(folder: Path, printed: str) -> None:
@@ -108,7 +98,7 @@ def check_ending(printed: str, folder: Path) -> None:
 
 
 def test_a_text_file_in_its_place(tmp_path):
-    sample = ROOT / "test_data" / "generated_english_sample.txt"
+    sample = commands.ROOT / "test_data" / "generated_english_sample.txt"
     corpus = tmp_path / "corpus.txt"
     text = sample.read_text(encoding="utf-8")
     corpus.write_text(text + "\n" + text.replace("a", "e"), encoding="utf-8")

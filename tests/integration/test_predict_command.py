@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.commands import ROOT, SECONDS, run
+from tests.integration.forked_commands import run_forked
 
 pytestmark = pytest.mark.integration
 
@@ -48,14 +49,7 @@ def command(model, *flags):
 
 
 def predict(model, *flags, content=b"", status=0) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        command(model, *flags),
-        cwd=ROOT,
-        input=content,
-        capture_output=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    done = run_forked(command(model, *flags), ROOT, SECONDS, content)
     assert done.returncode == status, done.stderr.decode()[-3000:]
     return done
 
