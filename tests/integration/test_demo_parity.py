@@ -223,8 +223,8 @@ def test_other_precisions_keep_the_score_of_a_task(models: Models, tmp_path: Pat
     data = open_scarce_task(tmp_path / "files", "actor", "seed-0", vocabulary, 48).data
     settings = FinetuningConfig(
         epochs=12,
-        batch_size=16,
-        lr=1e-3,
+        batch_size=8,
+        lr=5e-4,  # at 1e-3 it depends on rounding whether the task is learnt
         weight_decay=0.0,
         warmup_ratio=0.1,
         dropout=0.0,
