@@ -131,9 +131,7 @@ class BortModel(HybridBlock):
         """
         longest = self.architecture.maximum_length
         if isinstance(input_ids, mx.nd.NDArray) and input_ids.shape[1] > longest:
-            raise InputError(
-                f"an input has {input_ids.shape[1]} tokens, the model takes at most {longest}"
-            )
+            raise InputError(f"input is {input_ids.shape[1]} tokens long, allowed are {longest}")
         if masked_positions is not None and self.decoder is None:
             raise InputError("masked positions are given to a model built with use_decoder=False")
         return super().__call__(input_ids, valid_lengths, masked_positions, token_types)

@@ -185,7 +185,7 @@ def test_bad_use_is_refused():
     with pytest.raises(InputError, match="dropout is 1"):
         BortModel(SMALL, dropout=1.0)
     model = make_model(use_decoder=False)
-    with pytest.raises(InputError, match="an input has 25 tokens, the model takes at most 24"):
+    with pytest.raises(InputError, match="25 tokens long, allowed are 24"):
         model(mx.nd.zeros((1, 25), dtype="int32"))
     with pytest.raises(InputError, match="use_decoder=False"):
         run(model, make_batch())
