@@ -196,7 +196,7 @@ class TeacherCache:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the key, the answers and, for top-k, the temperature."""
+        """The SHA-256 of the key, the answers and, for top-k, the temperature."""
         return self._fingerprint
 
     def answer(self, batch: MaskedBatch) -> np.ndarray:
@@ -208,7 +208,8 @@ class TeacherCache:
         key, (rows, predictions) = self.key, batch.labels.shape
         if predictions > key.predictions:
             raise InputError(
-                f"{self.folder}: holds {key.predictions} positions a row, the batch {predictions}"
+                f"{self.folder}: holds {key.predictions} positions per row, "
+                f"the batch has {predictions}"
             )
         numbers = self._find(batch)
         if key.top_k == 0:

@@ -150,7 +150,7 @@ def _compress(key: CacheKey, logits: np.ndarray, batch: MaskedBatch, sums: _Sums
     expected = (key.predictions, key.vocabulary_size)
     if logits.shape[1:] != expected:
         raise InputError(
-            f"the teacher answers with {logits.shape[1:]} logits a row, not {expected}"
+            f"the teacher answers with {logits.shape[1:]} logits per row, expected is {expected}"
         )
     _check_finite(logits, logits.dtype, batch)
     records = np.zeros(len(logits), dtype=key.row_type)

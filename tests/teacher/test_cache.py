@@ -64,7 +64,7 @@ def test_narrower_batches_read_a_part_of_a_row(full, top):
 
 
 def test_a_batch_with_more_positions_than_are_kept_is_refused(full):
-    with pytest.raises(InputError, match="holds 3 positions a row, the batch 5"):
+    with pytest.raises(InputError, match="holds 3 positions per row, the batch has 5"):
         TeacherCache.open(full).answer(batch_of(0, [1], length=36))
 
 

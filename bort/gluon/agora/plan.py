@@ -62,8 +62,8 @@ class AgoraPlan:
         """
         if not self.task.is_carved:
             return True
-        learnt = read_description(self.socrates).task
-        return learnt is not None and learnt.held_out == self.task.report_key
+        trained_on = read_description(self.socrates).task
+        return trained_on is not None and trained_on.held_out == self.task.report_key
 
     def settings(self, socrates: GluonSocrates, context: mx.Context) -> Dict[str, Any]:
         """Return all settings that can change results, as JSON values."""

@@ -148,7 +148,7 @@ class GluonTimaeus:
         inputs = self._task.form.labelled(training.points)
         features = tokenise(inputs, self._task.data.vocabulary, self._task.max_length)
         soft = [point.probabilities for point in training.points]
-        if all(told is None for told in soft):
+        if all(probabilities is None for probabilities in soft):
             return features
         return SoftLabelled(features, soft, classes, self._config.temperature)
 

@@ -51,7 +51,7 @@ class DevScore:
 
 @dataclass(frozen=True)
 class FinetuningResult:
-    """How a fine-tuning ended.
+    """The outcome of a fine-tuning run.
 
     Attributes:
         steps: number of optimizer steps done.

@@ -46,7 +46,7 @@ class PretrainingData:
 
 @dataclass(frozen=True)
 class PretrainingResult:
-    """How a run ended.
+    """The outcome of a run.
 
     Attributes:
         steps: number of optimizer steps done in all.
@@ -142,7 +142,7 @@ def pretrain(
         hooks: callbacks for metrics, progress and stopping.
 
     Returns:
-        How the run ended.
+        Steps, final score, and whether the run was stopped.
 
     Raises:
         InputError: data, checkpoint or settings do not fit together.

@@ -96,7 +96,7 @@ class Checkpoints(Protocol):
 
 @dataclass(frozen=True)
 class Cadence:
-    """How often the loop records, evaluates and saves.
+    """The intervals of records, evaluations and checkpoints.
 
     Attributes:
         last: number of the last step.
@@ -125,7 +125,7 @@ class Cadence:
 
 @dataclass
 class LoopHooks(Generic[_Report]):
-    """Callbacks and settings that connect a run with its caller.
+    """Callbacks and settings of a run.
 
     Attributes:
         open_metrics: called once before the first step, with the number of steps already done;
@@ -148,7 +148,7 @@ class LoopHooks(Generic[_Report]):
 
 @dataclass(frozen=True)
 class LoopResult:
-    """How a run ended.
+    """The outcome of a run.
 
     Attributes:
         steps: steps done in all, those before a resume included.
@@ -173,23 +173,23 @@ def run_loop(
 ) -> LoopResult:
     """Train until the training is finished or any rank is asked to stop.
 
-    After each step the loop records, evaluates and saves, in this order, where the cadence says so.
-    It also saves when the run ends or stops. A stop does not skip an evaluation that is due, so a
+    After a step, the loop records, evaluates and saves, in this order, each at its interval. It
+    also saves when the run ends or stops. A stop does not skip an evaluation that is due, so a
     resumed run records the same numbers as an uninterrupted one.
 
     Errors of the training, the checkpoints and the hooks propagate.
 
     Args:
         training: makes the steps.
-        cadence: says when to record, evaluate and save.
+        cadence: intervals of records, evaluations and checkpoints.
         hooks: connect the run with its caller.
-        checkpoints: of the run; None keeps none.
+        checkpoints: store of checkpoints; None saves none.
         resume: whether to continue from a checkpoint.
         resume_step: step of that checkpoint; None takes the newest.
         is_chief: whether this process is rank 0, which alone shows progress and logs.
 
     Returns:
-        How the run ended.
+        The number of steps, and whether the run was stopped.
 
     Raises:
         InputError: `resume` is true without `checkpoints`.
@@ -258,7 +258,7 @@ def _shown(report: StepNumbers) -> Dict[str, float]:
 
 
 class _Pace:
-    """Tokens a second of training since the last record."""
+    """The tokens per second of training since the last record."""
 
     def __init__(self, clock: TrainingClock) -> None:
         self._clock = clock
