@@ -1,4 +1,4 @@
-"""Unpacking a zip or tar that somebody else made, without letting it write where it likes."""
+"""Safe extraction of untrusted zip and tar archives."""
 
 from __future__ import annotations
 
@@ -35,23 +35,24 @@ def extract(
     rename: Callable[[str], Optional[str]],
     maximum_bytes: int = MAXIMUM_BYTES,
 ) -> int:
-    """Unpack the wanted files of a zip or tar archive.
+    """Extract the wanted files of a zip or tar archive.
 
     Every entry is checked, wanted or not, and one bad entry refuses the archive: absolute paths,
-    `..`, backslashes, links, devices, encrypted files, a name that comes twice, more bytes than
+    `..`, backslashes, links, devices, encrypted files, a repeated name, more bytes than
     `maximum_bytes` (announced or real), more than 200 000 entries.
 
     Args:
         archive: a `.zip` or a gzipped tar.
         folder: an empty folder.
-        rename: a file's name in the archive → its name under `folder`, None to leave it out.
-        maximum_bytes: limit for all files together, unpacked.
+        rename: returns the name under `folder` of a file in the archive, None to leave it out.
+        maximum_bytes: limit for the extracted size of all files together.
 
     Returns:
-        How many files were written.
+        The number of files written.
 
     Raises:
-        InputError: names the archive and the entry; the folder may hold some files by then.
+        InputError: an entry is bad; the message names the archive and the entry. The folder may
+            then hold some files.
         WorkError: the disk refused.
     """
     written = 0
@@ -86,7 +87,7 @@ def _entries(archive: Path) -> Iterator[_Entry]:
         with tarfile.open(fileobj=raw, mode="r|") as source_tar:
             for member in source_tar:
                 yield _tar_entry(source_tar, member)
-        # The checksum of the whole stands at the end, where a tar's reader does not come.
+        # The checksum is at the end of the stream, which the tar reader does not reach.
         while raw.read(_BLOCK):
             pass
 
@@ -98,7 +99,7 @@ def _zip_entry(source: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entry:
         refusal = "is a link or a device"
     elif info.flag_bits & 1:
         refusal = "is encrypted"
-    # orig_filename is the name as it stands in the archive, before zipfile mends it
+    # orig_filename is the name as stored in the archive, before zipfile normalises it
     return _Entry(
         info.orig_filename, info.file_size, info.is_dir(), refusal, lambda: source.open(info)
     )
@@ -141,7 +142,7 @@ def _write(archive: Path, entry: _Entry, target: Path) -> None:
                 stream.write(block)
         os.chmod(target, 0o644)
     except gzip.BadGzipFile:
-        raise  # an OSError too, but not the disk's fault
+        raise  # also an OSError, but not caused by the disk
     except OSError as error:
         raise WorkError(f"{target}: cannot be written: {error.strerror or error}") from error
     if left:

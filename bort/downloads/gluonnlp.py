@@ -1,7 +1,7 @@
-"""Where GluonNLP keeps its vocabulary files, and how they are fetched when they are not there.
+"""GluonNLP's cache of vocabulary files, and the download of missing ones.
 
-Files live in `$MXNET_HOME/models` (or `~/.mxnet/models`), as GluonNLP puts them, and come from the
-repository that `$MXNET_GLUON_REPO` names. Only HTTPS is spoken unless that variable says otherwise.
+Files are in `$MXNET_HOME/models` (or `~/.mxnet/models`), like GluonNLP's own, and come from the
+repository in `$MXNET_GLUON_REPO`. Only HTTPS is used unless that variable says otherwise.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PublishedFile(NamedTuple):
     sha1: str
 
 
-# The vocabulary that RoBERTa and Bort share, and the merges of GPT-2 that belong to it.
+# The vocabulary that RoBERTa and Bort share, and its merges, which are those of GPT-2.
 BORT_DATASET = "openwebtext_ccnews_stories_books_cased"
 BORT_VOCABULARY = PublishedFile(
     f"{BORT_DATASET}-2b804f8f",
@@ -49,21 +49,21 @@ GPT2_MERGES = PublishedFile(
 
 
 def models_folder() -> Path:
-    """The folder of GluonNLP's cached files."""
+    """Return the folder of GluonNLP's cached files."""
     return Path(os.environ.get("MXNET_HOME", os.path.join("~", ".mxnet"))).expanduser() / "models"
 
 
 def find_or_download(file: PublishedFile, folder: Optional[Path] = None) -> Path:
-    """Path of a cached file with the right SHA-1, downloaded first when it is missing or damaged.
+    """Return the path of a cached file with the right SHA-1; download it if missing or damaged.
 
-    With `BORT_OFFLINE` set to anything but 0, nothing is downloaded.
+    If `BORT_OFFLINE` is set to anything but 0, nothing is downloaded.
 
     Args:
-        file: what is wanted.
-        folder: where to look and to put it; by default GluonNLP's own folder.
+        file: the file to find.
+        folder: the cache folder; by default GluonNLP's own.
 
     Raises:
-        InputError: the repository's address is not allowed, or downloads are switched off.
+        InputError: the repository's address is not allowed, or downloads are disabled.
         WorkError: the download fails or has the wrong content.
     """
     path = (models_folder() if folder is None else Path(folder)) / file.name
@@ -116,7 +116,7 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
 
 
 def _member(url: str, name: str) -> bytes:
-    """Download an archive to a temporary file and read one member; nothing is extracted."""
+    """Download an archive to a temporary file and return one member; extract nothing to disk."""
     opener = urllib.request.build_opener(_NoDowngrade)
     with tempfile.TemporaryFile() as archive:
         with opener.open(url, timeout=_TIMEOUT_SECONDS) as answer:

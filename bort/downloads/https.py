@@ -1,4 +1,4 @@
-"""Fetching a file over HTTPS: continued where it broke off, checked, then put under its name."""
+"""Downloads over HTTPS: resumed after an interruption, checked, then renamed into place."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that can be fetched.
+    """A file to download.
 
     Attributes:
-        url: its address.
-        size: bytes, None where nobody published it.
-        sha256: 64 hexadecimal digits; "" where nobody published them: then the first download is
-            trusted, recorded, and later ones are held to it.
+        url: address of the file.
+        size: in bytes; None if it is not published.
+        sha256: 64 hexadecimal digits; "" if not published. The first download is then trusted and
+            recorded, and later ones are checked against it.
     """
 
     url: str
@@ -44,7 +44,7 @@ class RemoteFile:
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """Name of the file."""
         return Path(urllib.parse.urlsplit(self.url).path).name
 
 
@@ -56,26 +56,27 @@ def fetch(
     offline: bool = False,
     enabled: bool = True,
 ) -> Path:
-    """Bring a file into a folder, unless it is there already, and check it.
+    """Download a file into a folder, unless it is already there, and check it.
 
-    What has arrived stays in `<name>.part`, and the next call continues there. The record of
-    checksums is `downloads.json` in the folder.
+    An incomplete download stays in `<name>.part`, where the next call continues. Checksums are
+    recorded in `downloads.json` in the folder.
 
     Args:
-        remote: what to fetch.
-        folder: where to.
-        local_server: for tests: an address of this machine to ask instead of the real host; only
-            there plain HTTP is allowed.
-        offline: never touch the network: a file that is not there is an error.
+        remote: the file to download.
+        folder: the target folder.
+        local_server: for tests: address of a server on this machine to use instead of the real
+            host; plain HTTP is allowed only there.
+        offline: never use the network; a missing file is an error.
         enabled: whether to show progress.
 
     Returns:
-        The file's path.
+        Path of the file.
 
     Raises:
-        InputError: the address is not HTTPS; the file that lies in the folder is another one;
-            offline, and there is none.
-        WorkError: no network, a refusal by the server, a download cut short or damaged.
+        InputError: the address is not HTTPS; the file in the folder has another checksum or size;
+            or `offline` is set and the file is missing.
+        WorkError: there is no network, the server refuses, or the download is incomplete or
+            damaged.
     """
     target = folder / remote.name
     url = _address(remote.url, local_server)
@@ -107,7 +108,7 @@ def fetch(
 
 
 def _continue(remote: RemoteFile, url: str, part: Path, plain_allowed: bool, enabled: bool) -> str:
-    """Ask once for what is missing of a file; "" when it is whole, else what went wrong."""
+    """Request the missing part of a file once; return "" if it is complete, else the problem."""
     state = _read_state(part)
     begin = part.stat().st_size if part.exists() and (remote.sha256 or state) else 0
     if remote.size is not None and begin >= remote.size:
@@ -121,7 +122,7 @@ def _continue(remote: RemoteFile, url: str, part: Path, plain_allowed: bool, ena
             headers["If-Range"] = state
     handlers: List[urllib.request.BaseHandler] = [_SecureRedirects(plain_allowed)]
     if plain_allowed:
-        handlers.append(urllib.request.ProxyHandler({}))  # no proxy stands before this machine
+        handlers.append(urllib.request.ProxyHandler({}))  # this machine needs no proxy
     opener = urllib.request.build_opener(*handlers)
     request = urllib.request.Request(url, headers=headers)
     try:
@@ -170,7 +171,7 @@ def _receive(remote: RemoteFile, response: Any, part: Path, begin: int, enabled:
         _forget(part)
         raise
     except http.client.IncompleteRead:
-        pass  # the count below says so
+        pass  # the size check below reports it
     finally:
         progress.close()
     if total is not None and part.stat().st_size < total:
@@ -183,7 +184,7 @@ def _continues_at(response: Any, begin: int) -> bool:
 
 
 def _verify(remote: RemoteFile, path: Path, folder: Path, error: Any) -> None:
-    """Check size and SHA-256, against what was published or else what was recorded."""
+    """Check size and SHA-256 against the published or else the recorded ones."""
     size = path.stat().st_size
     if remote.size is not None and size != remote.size:
         raise error(f"{path}: has {size} bytes, {remote.size} are expected: not the official file")
@@ -216,7 +217,7 @@ def _read_record(path: Path) -> Dict[str, Mapping[str, Any]]:
 
 
 def _address(url: str, local_server: str) -> str:
-    """The address to ask: the real one, or the same path on a server of this machine."""
+    """Return the address to request: the real one, or the same path on a local server."""
     if not local_server:
         if urllib.parse.urlsplit(url).scheme != "https":
             raise InputError(f"{url}: allowed are addresses that begin with https://")
@@ -251,7 +252,7 @@ def _state_path(part: Path) -> Path:
 
 
 def _read_state(part: Path) -> str:
-    """The server's name for the version of which `part` is the beginning, "" if unknown."""
+    """Return the server's validator of the version that `part` belongs to, "" if unknown."""
     try:
         value = json.loads(_state_path(part).read_text(encoding="utf-8"))
     except (OSError, ValueError):

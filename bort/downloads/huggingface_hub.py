@@ -1,9 +1,9 @@
-"""A model from the Hugging Face hub: fetched over HTTPS, safetensors and tokenizer files alone.
+"""Downloads of models from the Hugging Face hub: only safetensors and tokenizer files.
 
-The work is that of the package `huggingface_hub` (its cache, its retries, its settings: `HF_HOME`,
-`HF_ENDPOINT`, `HF_HUB_OFFLINE`). What is added here: only the files in `FILES` are asked for, so
-that no pickle ever reaches the disk; the weights are held to the SHA-256 that the hub states; and
-every bad end is one line. Tried against an imitation of the hub on one machine only.
+The package `huggingface_hub` does the work, with its cache, its retries and its settings
+(`HF_HOME`, `HF_ENDPOINT`, `HF_HUB_OFFLINE`). This module requests only the files in `FILES`, so no
+pickle reaches the disk; it checks the weights against the SHA-256 that the hub states; and it turns
+every failure into one line. Tested only against an imitation of the hub on one machine.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ FILES = (
     *("config.json", HUB_WEIGHTS_FILE, f"{HUB_WEIGHTS_FILE}.index.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "vocab.txt"),
-    # What this toolkit's own exports have beside them.
+    # Files of this toolkit's own exports.
     *("bort.json", "vocabulary.json", "sentencepiece.model", "wordpiece.json"),
 )
-"""All that is ever fetched, from the top of a repository."""
+"""All files that are ever downloaded, from the top folder of a repository."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 _LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -38,10 +38,10 @@ T = TypeVar("T")
 
 
 class Fetched(NamedTuple):
-    """What came.
+    """A downloaded model.
 
     Attributes:
-        folder: holds the files; belongs to the package's cache.
+        folder: folder of the files, in the package's cache.
         commit: the exact version, 40 hexadecimal digits.
     """
 
@@ -56,18 +56,19 @@ def fetch_from_hub(
     endpoint: Optional[str] = None,
     cache: Optional[Path] = None,
 ) -> Fetched:
-    """Fetch a model, or find it in the cache.
+    """Download a model, or find it in the cache.
 
     Args:
         name: `owner/name`, or a name that the hub knows without an owner, such as `roberta-large`.
         revision: a branch, a tag or a commit.
-        endpoint: the hub's address; default `HF_ENDPOINT`, or https://huggingface.co.
+        endpoint: address of the hub; default `HF_ENDPOINT`, or https://huggingface.co.
         cache: folder of the cache; the package's own by default.
 
     Raises:
-        InputError: the package is missing, the name or revision is no such, there are no
-            safetensors, or the address is not HTTPS.
-        WorkError: the hub cannot be reached or breaks off, or what came is not what it states.
+        InputError: the package is missing, the name or revision does not exist, there is no
+            safetensors file, or the address is not HTTPS.
+        WorkError: the hub cannot be reached, the connection breaks, or the weights do not match
+            the SHA-256 that the hub states.
     """
     if not _NAME.fullmatch(name):
         raise InputError(f"download is {name!r}, allowed is owner/name or a name of the hub")
@@ -119,10 +120,10 @@ def _check_hash(path: Path, file: Any, what: str) -> None:
 
 
 def _ask(what: str, revision: str, question: Callable[[], T]) -> T:
-    """Answer of the package, its errors as ours.
+    """Call the package and turn its errors into those of this toolkit.
 
-    What breaks below it has had other names in every generation of it (those of requests, httpx and
-    its successor), so that all else is caught as one.
+    The package's lower layers have raised different types in each of its generations (those of
+    requests, httpx and its successor), so any other exception is caught too.
     """
     errors = _library().errors
     try:

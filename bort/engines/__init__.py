@@ -1,1 +1,1 @@
-"""Running a model: one small protocol, and MXNet, ONNX Runtime or OpenVINO behind it."""
+"""Inference engines: one protocol, implemented on MXNet, ONNX Runtime and OpenVINO."""

@@ -1,9 +1,9 @@
-"""How fast models answer here, beside each other.
+"""Benchmark of inference: models, engines and precisions measured side by side.
 
-All candidates of one number of threads are loaded at once, and take turns: what else the machine
-does in the meantime then hits all of them alike, so that ratios hold where times do not.
+All candidates with the same number of threads are loaded at once and run in turns. Other load on
+the machine then affects all of them alike, so ratios are reliable even where times are not.
 
-Source: arXiv 2010.10499, Table 1, whose last column is the time a sample on a CPU.
+Source: arXiv 2010.10499, Table 1, whose last column is the time per sample on a CPU.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ from bort.process.threads import available_cores
 log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS = 0.02
-"""Between turns: threads of the last engine may still spin in wait for more work."""
+"""Pause between turns: threads of the last engine may still spin while they wait for work."""
 
 OnStep = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Case:
-    """What was measured.
+    """The conditions of one measurement.
 
     Attributes:
-        model: name or folder.
-        engine: that ran it.
-        precision: in which it really ran.
-        threads: that computed.
-        batch: sequences at a time.
-        length: tokens a sequence.
+        model: name or folder of the model.
+        engine: name of the engine.
+        precision: precision that the engine really computes in.
+        threads: threads of the engine.
+        batch: sequences per batch.
+        length: tokens per sequence.
     """
 
     model: str
@@ -67,18 +67,18 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """One measured case.
+    """The result of one measurement.
 
     Attributes:
-        case: what.
-        parameters: of the encoder.
-        seconds: median of a batch.
-        fastest_seconds: the shortest time of a batch.
-        processor_seconds: median of what all threads together worked, waiting busily included;
-            what else the machine does hardly changes it.
-        spread: (third quartile - first) / median.
-        ratios: by reference: its seconds divided by these, on the same engine and inputs; the
-            median of the rounds' ratios.
+        case: the conditions.
+        parameters: number of parameters of the encoder.
+        seconds: median time of a batch.
+        fastest_seconds: shortest time of a batch.
+        processor_seconds: median CPU time of a batch, summed over all threads, busy waiting
+            included; other load on the machine hardly changes it.
+        spread: (third quartile - first quartile) / median of the times.
+        ratios: for each reference, its time divided by this one's, on the same engine and inputs;
+            the median of the rounds' ratios.
     """
 
     case: Case
@@ -114,14 +114,16 @@ def measure_inference(
     """Measure all cases.
 
     Args:
-        config: which.
-        on_step: called with rounds done and rounds in all, a round being one turn of everybody.
+        config: the cases.
+        on_step: called with the number of finished rounds and of all rounds; in a round, every
+            candidate takes one turn.
 
     Returns:
-        a row a case: models in the order of the settings, references last.
+        One row per case: models in the order of the settings, references last.
 
     Raises:
-        InputError: an unknown model, a missing engine, or an input longer than a model takes.
+        InputError: a model is unknown, an engine is missing, or an input is longer than a model
+            takes.
     """
     sources = _sources(config)
     engines = config.engines or installed_engines()
@@ -152,12 +154,12 @@ def measure_inference(
                         seconds.setdefault(Case(*what), []).append(taken)
                 done += 1
                 on_step(done, total)
-        candidates.clear()  # before those of the next number of threads are loaded
+        candidates.clear()  # free memory before the next number of threads is loaded
     return _rows(seconds, architectures, config)
 
 
 def conditions() -> Dict[str, Any]:
-    """What a measurement depends on beside its settings: machine, load, versions."""
+    """Return what a measurement depends on apart from its settings: machine, load, versions."""
     versions = {name: engine_version(name) for name in installed_engines()}
     return {
         "machine": describe_machine(),
@@ -168,7 +170,7 @@ def conditions() -> Dict[str, Any]:
 
 
 def as_table(rows: Sequence[Row]) -> str:
-    """A table for people, with a column for each reference."""
+    """Return a text table of the rows, with a column for each reference."""
     references = list(dict.fromkeys(name for row in rows for name in row.ratios))
     titles = [
         "model",
@@ -202,7 +204,7 @@ def as_table(rows: Sequence[Row]) -> str:
 
 
 def _sources(config: InferenceBenchmarkConfig) -> List[Tuple[str, Source]]:
-    """All models by name; those of one architecture share nothing but the seed."""
+    """Return all models with their names; architectures get random weights from the same seed."""
     longest = max(config.lengths)
     sources: List[Tuple[str, Source]] = []
     for folder in config.model:
@@ -230,7 +232,7 @@ def _open_all(
     config: InferenceBenchmarkConfig,
     threads: int,
 ) -> List[Tuple[str, Engine]]:
-    """Every model on every engine that reads it, in every precision that is another one there."""
+    """Open every model on every engine that reads it, in every precision that differs there."""
     opened: List[Tuple[str, Engine]] = []
     for name, source in sources:
         for kind in engines:
@@ -240,7 +242,7 @@ def _open_all(
             for precision in sorted(config.precisions, key=(FP32, FAST).index):
                 real = real_precision(source, kind, precision)
                 if real in [one.precision for n, one in opened if (n, one.name) == (name, kind)]:
-                    continue  # fast is nothing else than fp32 there
+                    continue  # on this engine fast is the same as fp32
                 log.info("loading %s: %s %s", name, kind, real)
                 opened.append((name, open_source(source, kind, precision, threads)))
     if not opened:
@@ -251,7 +253,7 @@ def _open_all(
 def _ids(
     candidates: Sequence[Tuple[str, Engine]], batch: int, length: int, seed: int
 ) -> np.ndarray:
-    """Tokens (B, L) that all candidates know."""
+    """Return token ids (B, L) that are in the vocabulary of all candidates."""
     size = min(engine.description.architecture.vocabulary_size for _, engine in candidates)
     return np.random.default_rng(seed).integers(0, size, (batch, length))
 

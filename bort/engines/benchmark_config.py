@@ -1,4 +1,4 @@
-"""What a measurement of inference is told."""
+"""Settings of the inference benchmark."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ NONE = "none"
 
 @dataclasses.dataclass(frozen=True)
 class InferenceBenchmarkConfig(Config):
-    """Which models, run how, on which inputs."""
+    """Settings of the inference benchmark: models, engines and inputs."""
 
     architecture: Tuple[str, ...] = setting(
-        (), "measured with random weights; default without --model: bort_4_8_768_1024"
+        (), "architectures with random weights; default without --model: bort_4_8_768_1024"
     )
     model: Tuple[str, ...] = setting(
-        (), "measured folders: pre-trained, fine-tuned, exported or Hugging Face's"
+        (), "model folders to measure: pre-trained, fine-tuned, exported or Hugging Face"
     )
     against: Tuple[str, ...] = setting(
         ("roberta_24_1024_16", "bert_12_768_12"),
-        "architectures that they are compared with; none for none",
+        "architectures to compare with; none for no comparison",
     )
     engines: Tuple[str, ...] = setting(
-        (), "what runs them; default: all that are installed", choices=ENGINES
+        (), "inference engines; default: all that are installed", choices=ENGINES
     )
     precisions: Tuple[str, ...] = setting(
-        PRECISIONS, "fp32, fast (what is fastest here of bf16 and int8)", choices=PRECISIONS
+        PRECISIONS, "fp32, or fast (the fastest here of bf16, int8 and fp32)", choices=PRECISIONS
     )
-    threads: Tuple[int, ...] = setting((), "threads; default: all cores", minimum=1)
-    batch_sizes: Tuple[int, ...] = setting((1,), "sequences at a time", minimum=1)
-    lengths: Tuple[int, ...] = setting((128, 512), "tokens a sequence", minimum=1)
-    repeats: int = setting(10, "timed rounds, of which medians are taken", minimum=1)
-    warmup: int = setting(2, "rounds before them that are not timed", minimum=1)
+    threads: Tuple[int, ...] = setting((), "threads of the engine; default: all cores", minimum=1)
+    batch_sizes: Tuple[int, ...] = setting((1,), "sequences per batch", minimum=1)
+    lengths: Tuple[int, ...] = setting((128, 512), "tokens per sequence", minimum=1)
+    repeats: int = setting(10, "timed rounds; the medians are reported", minimum=1)
+    warmup: int = setting(2, "untimed rounds before them", minimum=1)
     seed: int = setting(0, "seed of random weights and inputs", minimum=0)
     output_dir: Optional[str] = setting(
-        None, "folder for results.json, table.txt and, with matplotlib, latency.png"
+        None, "folder for results.json, table.txt and, if matplotlib is installed, latency.png"
     )
 
     def check(self) -> None:
-        """`none` stands alone."""
+        """Raise `InputError` if `against` names `none` together with architectures."""
         if NONE in self.against and len(self.against) > 1:
             raise InputError(f"against is {self.against!r}, allowed is {NONE!r} by itself")
 
     @property
     def measured(self) -> Tuple[str, ...]:
-        """Architectures that are measured for their own sake."""
+        """Architectures that are measured, references excluded."""
         return self.architecture or (() if self.model else ("bort_4_8_768_1024",))
 
     @property
     def references(self) -> Tuple[str, ...]:
-        """Architectures to compare with, those that are measured anyway left out."""
+        """Architectures to compare with, except those that are measured anyway."""
         if self.against == (NONE,):
             return ()
         return tuple(name for name in self.against if name not in self.measured)

@@ -1,4 +1,4 @@
-"""Which engine runs a model here, and opening it."""
+"""Choosing the inference engine for a model, and loading the model on it."""
 
 from __future__ import annotations
 
@@ -48,40 +48,40 @@ _EXTRA = {OPENVINO: "openvino", ONNXRUNTIME: "onnx", MXNET: "mxnet"}
 
 
 def installed_engines() -> Tuple[str, ...]:
-    """Names of the engines whose packages are installed, the fastest in float32 first."""
+    """Return the names of the installed engines, the fastest in float32 first."""
     return tuple(name for name in ENGINES if _has(name))
 
 
 def open_engine(
     folder: Path, engine: str = AUTO, precision: str = FP32, threads: Optional[int] = None
 ) -> Engine:
-    """Load a model for use.
+    """Load a model for inference.
 
     Args:
         folder: see `bort.engines.sources.read_source`.
-        engine: `mxnet`, `onnxruntime`, `openvino`, or `auto`: the fastest one installed that reads
-            what the folder holds.
-        precision: `fp32`, or `fast`: whatever is fastest here of bf16, int8 and fp32. `fast`
-            changes answers a little, and differently from machine to machine. A graph that was
-            exported in int8 is computed in int8 either way.
-        threads: that compute; all cores that this process may use if None.
+        engine: `mxnet`, `onnxruntime`, `openvino`, or `auto`: the fastest installed engine that
+            reads the folder.
+        precision: `fp32`, or `fast`: the fastest here of bf16, int8 and fp32. `fast` changes
+            answers a little, and differently from machine to machine. A graph that was exported
+            in int8 is computed in int8 either way.
+        threads: threads of the engine; all cores that this process may use if None.
 
     Raises:
-        InputError: an unknown or missing engine, a folder that is damaged or that the engine does
-            not read.
+        InputError: the engine is unknown or missing, the folder is damaged, or the engine does not
+            read it.
     """
     _check(engine, precision, threads)
     return open_source(read_source(Path(folder)), engine, precision, threads)
 
 
 def open_graph(graph: Path, network: ArrayNetwork, engine: str, precision: str = FP32) -> Engine:
-    """Run a graph that was just written, to compare it with its network.
+    """Load a graph that was just written, to compare it with its network.
 
     Args:
         graph: an ONNX file, or OpenVINO's `.xml`.
-        network: what it was made of.
+        network: the network that the graph was made from.
         engine: as in `open_engine`.
-        precision: that the graph was written in.
+        precision: precision that the graph was written in.
     """
     return open_source(source_of_graph(graph, network, precision), engine, FP32)
 
@@ -93,21 +93,21 @@ def open_network(
     threads: Optional[int] = None,
     gpu: Optional[int] = None,
 ) -> Engine:
-    """Run a network that is in memory; arguments and errors are those of `open_source`."""
+    """Load a network from memory; arguments and errors are those of `open_source`."""
     return open_source(source_of_network(network), engine, precision, threads, gpu)
 
 
 def reads(engine: str, source: Source) -> bool:
-    """Whether an engine reads what a source holds, be it installed or not."""
+    """Return whether an engine reads a source, whether or not the engine is installed."""
     return source.kind in _READS[engine]
 
 
 def real_precision(source: Source, engine: str, precision: str) -> str:
-    """What an installed engine computes in when it is asked for `fp32` or `fast`.
+    """Return the precision that an installed engine computes in for `fp32` or `fast`.
 
-    OpenVINO without instructions for bf16 would emulate it, and its int8 is computed in float32:
-    both were slower than fp32, which it therefore keeps. ONNX Runtime's int8 is made of the
-    weights, which are read from an ONNX file with the package onnx.
+    On a processor without bf16 instructions, OpenVINO would emulate bf16 and compute int8 in
+    float32; both were slower than fp32, so it keeps fp32. ONNX Runtime's int8 graph is made from
+    the weights; reading them from an ONNX file needs the package onnx.
     """
     if source.precision != FP32 or precision == FP32 or engine == MXNET:
         return source.precision
@@ -117,14 +117,14 @@ def real_precision(source: Source, engine: str, precision: str) -> str:
 
 
 def engine_version(engine: str) -> str:
-    """The version of an installed engine's package."""
+    """Return the version of an installed engine's package."""
     if engine == MXNET:
         from bort.gluon.engine import VERSION
 
         return VERSION
     try:
         return metadata.version(engine)
-    except metadata.PackageNotFoundError:  # a build of another name, such as onnxruntime-gpu
+    except metadata.PackageNotFoundError:  # a build with another name, such as onnxruntime-gpu
         return "unknown"
 
 
@@ -152,17 +152,17 @@ def open_source(
     threads: Optional[int] = None,
     gpu: Optional[int] = None,
 ) -> Engine:
-    """Load what was read.
+    """Load a source on an engine.
 
     Args:
-        source: what was read.
+        source: from `read_source` or `source_of_network`.
         engine: as in `open_engine`.
         precision: as in `open_engine`.
         threads: as in `open_engine`.
-        gpu: number of the GPU that MXNet computes on; the CPU, as all other engines, if None.
+        gpu: index of the GPU for MXNet; the CPU if None. All other engines use the CPU.
 
     Raises:
-        InputError: as `open_engine`.
+        InputError: as in `open_engine`.
     """
     _check(engine, precision, threads)
     if engine == AUTO:
@@ -186,14 +186,14 @@ def open_source(
 
 
 def choose_engine(source: Source, precision: str) -> str:
-    """The engine that `auto` stands for: the fastest that is installed and reads the source.
+    """Return the engine that `auto` stands for: the fastest installed one that reads the source.
 
     Raises:
         InputError: none of the engines that read the source is installed.
     """
     able = [name for name in installed_engines() if reads(name, source)]
     if source.kind == ARRAYS and not _has("onnx"):
-        # The graphs of the other two are made with it.
+        # The graphs for the other two engines are made with the package onnx.
         able = [name for name in able if name == MXNET]
     if not able:
         readers = [name for name in ENGINES if reads(name, source)]
@@ -202,7 +202,7 @@ def choose_engine(source: Source, precision: str) -> str:
             'pip install "bort[openvino]"'
         )
     if ONNXRUNTIME in able:
-        # bf16 is faster than int8, and int8 than fp32; products of integers are ONNX Runtime's.
+        # bf16 is faster than int8, and int8 than fp32; only ONNX Runtime multiplies integers.
         kinds = [real_precision(source, name, precision) for name in able]
         if BF16 not in kinds and real_precision(source, ONNXRUNTIME, precision) == INT8:
             return ONNXRUNTIME
@@ -224,7 +224,7 @@ def _open_onnxruntime(source: Source, precision: str, threads: int) -> Engine:
 
 
 def _graph(source: Source, precision: str) -> Union[Path, bytes]:
-    """The file of an exported graph, or one made in memory."""
+    """Return the file of an exported graph, or a graph made in memory."""
     if source.graph is not None:
         return source.graph.files[0]
     assert source.network is not None

@@ -1,4 +1,4 @@
-"""An engine that runs the ONNX graph of `bort.formats.onnx_graph`, whichever library runs it."""
+"""An engine that runs the ONNX graph of `bort.formats.onnx_graph` on any library."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from bort.network.description import ENCODER, ModelDescription
 
 
 class Session(Protocol):
-    """A graph that is ready to run.
+    """A graph that is loaded in a library.
 
     Attributes:
-        inputs: names of what it takes.
-        outputs: names of what it gives.
+        inputs: names of the graph's inputs.
+        outputs: names of the graph's outputs.
     """
 
     inputs: Sequence[str]
     outputs: Sequence[str]
 
     def run(self, feed: Dict[str, np.ndarray], output: str) -> np.ndarray:
-        """One output, float32, in memory of its own."""
+        """Return one output as a float32 array that owns its memory."""
 
 
 class GraphEngine:
@@ -39,13 +39,13 @@ class GraphEngine:
 
     Args:
         session: the graph.
-        description: what the model is.
-        name: of the engine.
-        precision: that the session computes in.
-        source: names the graph in an error.
+        description: description of the model.
+        name: name of the engine.
+        precision: precision of the session.
+        source: name of the graph in error messages.
 
     Raises:
-        InputError: the graph is not of the kind that is described.
+        InputError: the inputs or outputs of the graph do not fit the description.
     """
 
     def __init__(
@@ -103,6 +103,6 @@ class GraphEngine:
         if TOKEN_TYPE_IDS in self._session.inputs:
             feed[TOKEN_TYPE_IDS] = np.zeros_like(ids)
         if MASKED_POSITIONS in self._session.inputs:
-            # One position a row is the least that the decoder can be asked for.
+            # The decoder needs at least one position per row.
             feed[MASKED_POSITIONS] = np.zeros((len(ids), 1), np.int64)
         return feed

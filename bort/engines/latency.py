@@ -1,4 +1,4 @@
-"""Times the inference of candidate architectures on the engine that will serve them."""
+"""Latency of candidate architectures on the engine that will serve them."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ Clock = Callable[[], float]
 
 
 class EngineLatency:
-    """Measures the seconds that an engine takes for one sequence.
+    """Measures the seconds per sequence of an engine.
 
-    The encoder of an architecture is timed, without its decoder, with random weights, which do not
-    matter to the time. The result is the median time of a batch divided by its size. Every
-    architecture is loaded anew, and dropped before the next one, and the first runs are not timed,
-    so that a time does not depend on what ran before.
+    It times the encoder of an architecture without its decoder. The weights are random, since they
+    do not affect the time. The result is the median time of a batch divided by its size. Every
+    architecture is loaded anew and dropped before the next one, and the first runs are not timed,
+    so a time does not depend on earlier measurements.
 
-    Source: arXiv 2010.10499, Table 1 (inference time of a sample on a CPU). Assumption: the encoder
+    Source: arXiv 2010.10499, Table 1 (inference time per sample on a CPU). Assumption: the encoder
     alone is timed, as fine-tuned models use it.
 
     Args:
-        engine: `mxnet`, `onnxruntime`, `openvino`, or `auto`, which `Predictor` would choose too.
+        engine: `mxnet`, `onnxruntime`, `openvino`, or `auto`, which resolves as in `Predictor`.
         precision: `fp32` or `fast`; see `bort.engines.choosing.open_engine`.
-        threads: that compute.
-        length: tokens of every sequence.
-        batch: sequences at a time.
-        repeats: timed runs, at least; short runs are repeated more often.
-        gpu: number of the GPU that MXNet computes on; the CPU if None.
+        threads: threads of the engine.
+        length: tokens per sequence.
+        batch: sequences per batch.
+        repeats: minimum number of timed runs; short runs are repeated more often.
+        gpu: index of the GPU that MXNet computes on; the CPU if None.
         clock: returns seconds; see `median_seconds`.
 
     Raises:
@@ -84,7 +84,7 @@ class EngineLatency:
 
     @property
     def conditions(self) -> Dict[str, Any]:
-        """Everything but machine and architecture that a time depends on."""
+        """Everything that a time depends on, except the machine and the architecture."""
         return {
             "engine": f"{self.engine} {engine_version(self.engine)}",
             "precision": self.precision,
@@ -96,7 +96,7 @@ class EngineLatency:
         }
 
     def latency(self, architecture: Architecture) -> float:
-        """Seconds a sequence.
+        """Return the seconds per sequence.
 
         Raises:
             InputError: the sequences are longer than the architecture takes.
@@ -118,7 +118,7 @@ class EngineLatency:
         shape = (self._batch, self._length)
         ids = generator.integers(0, architecture.vocabulary_size, shape)
         lengths = np.full(self._batch, self._length)
-        time.sleep(_PAUSE_SECONDS)  # threads of an earlier engine may still wait busily for work
+        time.sleep(_PAUSE_SECONDS)  # threads of an earlier engine may still spin
         seconds = median_seconds(
             lambda: engine.encode(ids, lengths), self._repeats, clock=self._clock
         )
@@ -126,7 +126,7 @@ class EngineLatency:
 
 
 def resolve_engine(engine: str, precision: str) -> str:
-    """The engine that times candidates: `engine` itself, or what `auto` stands for here.
+    """Return the engine that times candidates: `engine`, or the one that `auto` stands for here.
 
     Raises:
         InputError: no engine is installed.
@@ -140,16 +140,16 @@ def median_seconds(
     least_seconds: float = _LEAST_SECONDS,
     clock: Clock = time.perf_counter,
 ) -> float:
-    """The median of the seconds that `run` takes.
+    """Return the median time of calls of `run`, in seconds.
 
     Args:
-        run: does the work and waits for its end. It is first called without being timed
-            (compilation, memory, caches).
-        repeats: timed calls, at least.
-        least_seconds: more calls are timed until all of them have taken this long, or are 1,000:
-            short runs vary more.
-        clock: returns seconds. `time.process_time` counts the work of all threads, and hardly what
-            else the machine does.
+        run: does the work and waits for its end. Its first calls are not timed (compilation,
+            memory, caches).
+        repeats: minimum number of timed calls.
+        least_seconds: calls are timed until they have taken this long in all, or until there are
+            1,000 of them; short calls vary more.
+        clock: returns seconds. `time.process_time` counts the CPU time of all threads, which
+            other load on the machine hardly changes.
     """
     for _ in range(_WARMUP_RUNS):
         run()
@@ -164,5 +164,5 @@ def median_seconds(
 
 
 def _probe() -> Source:
-    """Weights in memory, as every candidate's are: what `auto` and `fast` mean depends on that."""
+    """Return a tiny network in memory, like every candidate: `auto` and `fast` depend on that."""
     return source_of_network(random_network(_TINY, _SEED))

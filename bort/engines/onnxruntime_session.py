@@ -1,4 +1,4 @@
-"""ONNX Runtime behind the engines' protocol."""
+"""ONNX Runtime as an inference engine."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class OnnxRuntimeSession:
 
     Args:
         model: an ONNX file, or its content.
-        threads: that compute.
-        source: names the model in an error.
+        threads: threads of the session.
+        source: name of the model in error messages.
 
     Raises:
         InputError: ONNX Runtime cannot read the model.
@@ -34,7 +34,7 @@ class OnnxRuntimeSession:
             self._session = runtime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # it has its own types, which derive from no common one
+        except Exception as error:  # its error types have no base class of their own
             raise InputError(f"{source}: ONNX Runtime cannot read it: {error}") from error
         self.inputs: Sequence[str] = [one.name for one in self._session.get_inputs()]
         self.outputs: Sequence[str] = [one.name for one in self._session.get_outputs()]

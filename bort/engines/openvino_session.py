@@ -1,4 +1,4 @@
-"""OpenVINO behind the engines' protocol."""
+"""OpenVINO as an inference engine."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class OpenVinoSession:
 
     Args:
         model: an ONNX file or its content, or the `.xml` of OpenVINO's own format.
-        precision: `bf16` lets products be computed in it; otherwise float32 is demanded, which is
-            not OpenVINO's default where a processor has bf16.
-        threads: that compute.
-        source: names the model in an error.
+        precision: `bf16` computes matrix products in bf16; any other value forces float32, which
+            is not OpenVINO's default on a processor with bf16.
+        threads: threads of the session.
+        source: name of the model in error messages.
 
     Raises:
         InputError: OpenVINO cannot read the model.
@@ -43,8 +43,8 @@ class OpenVinoSession:
             raise InputError(f"{source}: OpenVINO cannot read it: {error}") from error
         self._request = self._compiled.create_infer_request()
         self.inputs: Sequence[str] = [str(one.get_any_name()) for one in self._compiled.inputs]
-        # An output may have several names: an addition of zeros is dropped, and its name goes to
-        # what is left.
+        # An output may have several names: OpenVINO drops an addition of zeros and moves its name
+        # to the remaining output.
         self._places = {
             str(name): number
             for number, one in enumerate(self._compiled.outputs)
@@ -55,10 +55,10 @@ class OpenVinoSession:
     def run(self, feed: Dict[str, np.ndarray], output: str) -> np.ndarray:
         """See `Session`."""
         self._request.infer(feed, share_inputs=True)
-        # The tensor's memory belongs to the request, whose next answer would overwrite it.
+        # The request owns the tensor's memory and overwrites it in its next call.
         return np.array(self._request.get_output_tensor(self._places[output]).data, np.float32)
 
 
 def computes_bf16() -> bool:
-    """Whether this processor has instructions for bf16; without them it would be emulated."""
+    """Return whether this processor has bf16 instructions; without them bf16 is emulated."""
     return BF16.upper() in core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")

@@ -1,4 +1,4 @@
-"""What is asked of a model that runs, whichever library runs it."""
+"""The protocol of an inference engine, and checks of its inputs."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ ENGINES = (OPENVINO, ONNXRUNTIME, MXNET)
 FP32, BF16, INT8 = "fp32", "bf16", "int8"
 FAST = "fast"
 PRECISIONS = (FP32, FAST)
-"""What can be asked for: `fp32` gives the same answers on every machine but for rounding, `fast`
-whatever is fastest here."""
+"""Values of the setting: `fp32` gives the same answers on every machine up to rounding, `fast`
+uses the fastest precision here."""
 
 
 class Engine(Protocol):
-    """A model that is loaded and runs. To be used by one thread at a time.
+    """A loaded model. Only one thread may use it at a time.
 
-    B rows of L tokens, padded with any id of the vocabulary; what is behind a row's length changes
-    nothing.
+    Inputs are B rows of L tokens. Padding may be any id of the vocabulary; tokens beyond a row's
+    length do not affect the results.
 
     Attributes:
         name: `mxnet`, `onnxruntime` or `openvino`.
-        precision: what it really computes in: `fp32`, `bf16` or `int8`.
-        description: what the model is.
+        precision: the precision that it really computes in: `fp32`, `bf16` or `int8`.
+        description: description of the model.
     """
 
     name: str
@@ -37,47 +37,48 @@ class Engine(Protocol):
     description: ModelDescription
 
     def answer(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """What the model is for.
+        """Return the outputs of a classifier, or the last hidden states of another model.
 
         Args:
             input_ids: int (B, L).
-            lengths: int (B,), tokens that count in every row; 1 to L.
+            lengths: int (B,), number of tokens in every row that are not padding; 1 to L.
 
         Returns:
-            float32: outputs (B, C) of a classifier, else the last hidden states as `encode`.
+            float32: outputs (B, C) of a classifier, otherwise the same as `encode`.
 
         Raises:
-            InputError: a token that is not in the vocabulary, a bad length, too long an input.
+            InputError: a token is not in the vocabulary, a length is not allowed, or the input is
+                too long.
         """
 
     def encode(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Last hidden states float32 (B, L, H), zero at padding; arguments as in `answer`."""
+        """Return the last hidden states, float32 (B, L, H), zero at padding; see `answer`."""
 
     def predict_tokens(
         self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray
     ) -> np.ndarray:
-        """Logits over the vocabulary, for a model with a decoder.
+        """Return logits over the vocabulary, for a model with a decoder.
 
         Args:
             input_ids: int (B, L).
             lengths: int (B,).
-            positions: int (B, M), places in the rows, 0 to L - 1.
+            positions: int (B, M), positions in the rows, 0 to L - 1.
 
         Returns:
             float32 (B, M, V).
 
         Raises:
-            InputError: as `answer`; a position outside the row; a model without a decoder.
+            InputError: as in `answer`; a position is outside the row; the model has no decoder.
         """
 
 
 def check_inputs(
     description: ModelDescription, input_ids: np.ndarray, lengths: np.ndarray
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Both arrays as int64, contiguous.
+    """Return both arrays as contiguous int64.
 
     Raises:
-        InputError: names what is wrong; an engine itself might answer it with nonsense.
+        InputError: an input is not allowed; the engine itself might compute nonsense from it.
     """
     ids = np.ascontiguousarray(input_ids, np.int64)
     counts = np.ascontiguousarray(lengths, np.int64)
@@ -100,10 +101,10 @@ def check_inputs(
 def check_positions(
     description: ModelDescription, input_ids: np.ndarray, positions: np.ndarray
 ) -> np.ndarray:
-    """The positions as int64, contiguous.
+    """Return the positions as contiguous int64.
 
     Raises:
-        InputError: a model without a decoder, or a position outside the row.
+        InputError: the model has no decoder, or a position is outside the row.
     """
     if description.purpose != MASKED_LM:
         raise InputError("the model has no masked-token decoder")

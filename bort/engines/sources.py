@@ -1,4 +1,4 @@
-"""What lies in a folder: weights as arrays, or a graph that was exported."""
+"""Sources of models for engines: weights as arrays, or an exported graph."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ ARRAYS, ONNX, IR = "weights", "an ONNX file", "OpenVINO's own files"
 
 @dataclass(frozen=True)
 class Source:
-    """A model before an engine has it: either arrays or an exported graph.
+    """A model before an engine loads it: either arrays or an exported graph.
 
     Attributes:
-        description: what the model is.
+        description: description of the model.
         kind: `ARRAYS`, `ONNX` or `IR`.
-        name: what to call it in an error.
-        network: the arrays; None of an exported graph.
-        graph: the exported graph; None of arrays.
-        vocabulary_folder: what `load_vocabulary` takes; it need not be there. None of a model in
+        name: name of the model in error messages.
+        network: the arrays; None for an exported graph.
+        graph: the exported graph; None for arrays.
+        vocabulary_folder: path for `load_vocabulary`, which need not exist; None for a model in
             memory.
     """
 
@@ -47,31 +47,31 @@ class Source:
 
     @property
     def precision(self) -> str:
-        """Of an exported graph, `fp32` or `int8`; `fp32` of arrays."""
+        """Precision of an exported graph, `fp32` or `int8`; `fp32` for arrays."""
         return FP32 if self.graph is None else self.graph.precision
 
 
 def source_of_network(network: ArrayNetwork, name: str = "the network") -> Source:
-    """A network that is in memory already."""
+    """Return the source of a network in memory."""
     return Source(network.description, ARRAYS, name, network)
 
 
 def source_of_graph(graph: Path, network: ArrayNetwork, precision: str) -> Source:
-    """A graph that was just written, and is not yet described beside it."""
+    """Return the source of a graph that was just written and has no description file yet."""
     exported = ExportedGraph(network.description, precision, (graph,))
     kind = IR if graph.suffix == ".xml" else ONNX
     return Source(network.description, kind, str(graph), graph=exported)
 
 
 def read_source(folder: Path) -> Source:
-    """Find out what a folder holds, and read what all engines need of it.
+    """Detect the format of a model folder and read it.
 
     Args:
-        folder: one that pre-training or fine-tuning has left (`model.json`), an exported one
-            (`onnx.json`, `openvino.json`), or one of Hugging Face's (`config.json`).
+        folder: written by pre-training or fine-tuning (`model.json`), exported (`onnx.json`,
+            `openvino.json`), or from Hugging Face (`config.json`).
 
     Raises:
-        InputError: names the file that is missing, damaged or not read.
+        InputError: a file is missing, damaged or not supported; the message names it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")

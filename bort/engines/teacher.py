@@ -1,4 +1,4 @@
-"""A teacher that another engine than MXNet runs, from weights in memory or from a folder."""
+"""A teacher that runs on an inference engine, from weights in memory or from a folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EngineTeacher:
 
     Args:
         engine: runs the network.
-        weights: SHA-256 of what it runs.
+        weights: SHA-256 of the weights.
     """
 
     def __init__(self, engine: Engine, weights: str) -> None:
@@ -41,7 +41,7 @@ class EngineTeacher:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def answer(self, batch: MaskedBatch) -> np.ndarray:
-        """Logits float32 (B, P, V) at the masked positions."""
+        """Return the logits at the masked positions, float32 (B, P, V)."""
         return self._engine.predict_tokens(
             batch.input_ids, batch.valid_lengths, batch.masked_positions
         )
@@ -50,7 +50,7 @@ class EngineTeacher:
 def teacher_of_network(
     network: ArrayNetwork, engine: str, precision: str, threads: Optional[int] = None
 ) -> EngineTeacher:
-    """A teacher of weights that are in memory; see `bort.engines.choosing.open_engine`.
+    """Return a teacher of weights in memory; see `bort.engines.choosing.open_engine`.
 
     Raises:
         InputError: the engine is not installed, or the network has no decoder.
@@ -61,10 +61,10 @@ def teacher_of_network(
 def teacher_of_folder(
     folder: Path, engine: str, precision: str, threads: Optional[int] = None
 ) -> EngineTeacher:
-    """A teacher from any folder that `bort.engines.sources.read_source` knows.
+    """Return a teacher from any folder that `bort.engines.sources.read_source` reads.
 
     Raises:
-        InputError: as `read_source`; the engine is not installed; the model has no decoder.
+        InputError: as in `read_source`; the engine is not installed; the model has no decoder.
     """
     require_engine(engine)
     return _teacher(read_source(folder), engine, precision, threads)
@@ -78,7 +78,7 @@ def _teacher(source: Source, engine: str, precision: str, threads: Optional[int]
 
 
 def _fingerprint(source: Source) -> str:
-    """SHA-256 over the names, shapes and numbers of weights, or over an exported graph's files."""
+    """Return the SHA-256 of the names, shapes and values of weights, or of a graph's files."""
     digest = hashlib.sha256()
     if source.network is not None:
         for name, array in sorted(source.network.arrays.items()):

@@ -1,1 +1,1 @@
-"""Models in the formats of other libraries, and back: NumPy arrays in, files out, no framework."""
+"""Export and import of models in the formats of other libraries, without MXNet."""

@@ -1,4 +1,4 @@
-"""Is the export the original? Both answer the same text, and the largest difference counts."""
+"""Checks that an exported or imported model answers as the original does."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from bort.text.padding import pad_rows
 from bort.text.vocabulary import Vocabulary
 
 TOLERANCE = 1e-5
-"""Allowed difference of an output, absolute and relative to the largest output."""
+"""Allowed difference of outputs, absolute and relative to the largest output."""
 
 ONE_EPSILON_TOLERANCE = 1e-2
-"""The same, for what a decoder with another ε than Hugging Face's makes of its logits."""
+"""The same for logits if the decoder's ε differs from the one ε that Hugging Face's BERT has."""
 
 SENTENCES = (
     "The ferry left the harbour before sunrise, and nobody on the quay waved.",
@@ -35,16 +35,16 @@ SENTENCES = (
     "Ein Stück Käse, s'il vous plaît — “danke”, сказал он. 東京は雨です。",
     "  two  spaces,\ta tab and a line\nbreak ",
 )
-"""Text of several lengths and scripts, for when a user gives none."""
+"""Default texts of a comparison, in several lengths and scripts."""
 
 
 class Sample(NamedTuple):
     """A padded batch.
 
     Attributes:
-        texts: what it was made from; () for random ids.
+        texts: the texts that the batch was made from; () for random ids.
         input_ids: int64 (B, L).
-        lengths: int64 (B,), tokens that count in every row.
+        lengths: int64 (B,), number of tokens in every row that are not padding.
     """
 
     texts: Sequence[str]
@@ -55,7 +55,7 @@ class Sample(NamedTuple):
 def sample_of(
     network: ArrayNetwork, vocabulary: Optional[Vocabulary], texts: Sequence[str] = SENTENCES
 ) -> Sample:
-    """Ids `<s> … </s>` of texts, cut at the longest input; random ones without a vocabulary."""
+    """Return ids `<s> … </s>` of texts, truncated to the model; random ids without a vocabulary."""
     longest = network.architecture.maximum_length
     if vocabulary is None:
         generator = np.random.default_rng(0)
@@ -71,15 +71,15 @@ def sample_of(
 
 
 def answers_of(engine: Engine, sample: Sample) -> np.ndarray:
-    """Return what a model is for, computed for a batch.
+    """Return the outputs of a model for a batch, according to the model's purpose.
 
     Args:
         engine: runs the model.
-        sample: a batch.
+        sample: a batch of B rows.
 
     Returns:
         float32: outputs (B, C) of a classifier; logits (B, L, V) at every token of a model with a
-        decoder; else the last hidden states (B, L, H), zero at padding.
+        decoder; otherwise the last hidden states (B, L, H), zero at padding.
     """
     ids, lengths = sample.input_ids, sample.lengths
     if engine.description.purpose != MASKED_LM:
@@ -91,17 +91,17 @@ def answers_of(engine: Engine, sample: Sample) -> np.ndarray:
 def largest_difference(
     original: np.ndarray, exported: np.ndarray, lengths: np.ndarray, tolerance: float, what: str
 ) -> float:
-    """The largest difference between outputs where tokens count.
+    """Return the largest absolute difference between two outputs, without padding.
 
     Args:
-        original: (B, C), or (B, L, …), of which `lengths` (B,) tokens count in every row.
-        exported: of the same shape.
-        lengths: see above.
-        tolerance: allowed, absolute and relative to the largest number of the original.
-        what: names the comparison in the error.
+        original: (B, C), or (B, L, …).
+        exported: the same shape.
+        lengths: (B,), number of tokens in every row of (B, L, …) that are not padding.
+        tolerance: allowed difference, absolute and relative to the largest number of the original.
+        what: name of the comparison in the error.
 
     Raises:
-        WorkError: the difference is larger, or not a number.
+        WorkError: the difference is larger than allowed, or not a number.
     """
     if original.shape != exported.shape:
         raise WorkError(f"{what}: has shape {exported.shape}, the original {original.shape}")
@@ -124,13 +124,13 @@ def check_huggingface(
     original: np.ndarray,
     vocabulary: Optional[Vocabulary],
 ) -> Dict[str, Any]:
-    """Compare a Hugging Face folder with the original, also through Transformers if it is there.
+    """Compare a Hugging Face folder with the original, with Transformers too if it is installed.
 
     Returns:
-        name → number or text, for the model card and the command's result.
+        Name → number or text, for the model card and the command's result.
 
     Raises:
-        WorkError: something differs by more than rounding explains.
+        WorkError: a difference is larger than the tolerance.
     """
     reference = HuggingFaceReference(folder)
     ids, lengths = sample.input_ids, sample.lengths
@@ -160,9 +160,9 @@ def check_huggingface(
 
 
 def own_epsilon(model: ModelDescription, reference: HuggingFaceReference) -> Optional[float]:
-    """The decoder's ε where the folder's one ε is not the same; None where they agree.
+    """Return the decoder's ε if it differs from the one ε of the folder, otherwise None.
 
-    A folder whose ε is not the encoder's has its residual stream shifted so that they do.
+    If the folder's ε is not the encoder's, its residual stream was shifted so that both agree.
     """
     if model.purpose != MASKED_LM or reference.epsilon != model.layer_norm_eps:
         return None
@@ -171,7 +171,7 @@ def own_epsilon(model: ModelDescription, reference: HuggingFaceReference) -> Opt
 
 
 def _transformers_answers(folder: Path, sample: Sample) -> Optional[np.ndarray]:
-    """What Transformers computes, None if it (or PyTorch) is not installed."""
+    """Return the outputs of Transformers; None if it or PyTorch is not installed."""
     try:
         import torch
         import transformers

@@ -1,4 +1,4 @@
-"""Does a graph answer as the network that it was made of?"""
+"""A check that an engine runs an exported graph with the outputs of its network."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from bort.engines.protocol import FP32, ONNXRUNTIME, OPENVINO, Engine
 from bort.export.checks import TOLERANCE, Sample, answers_of, largest_difference
 
 INT8_TOLERANCE = 1.0
-"""Allowed difference of int8, relative as `bort.export.checks.TOLERANCE`: it only must not be
-nonsense. What it costs in a task's score is for that task's development set to say."""
+"""Allowed difference in int8, relative as `bort.export.checks.TOLERANCE`. It only rules out
+nonsense; evaluate on the task's dev set to learn what int8 costs."""
 
 TITLES = {ONNXRUNTIME: "ONNX Runtime", OPENVINO: "OpenVINO"}
 
 
 def check_engine(engine: Engine, sample: Sample, original: np.ndarray) -> Dict[str, Any]:
-    """Compare an engine with what the original answered.
+    """Compare an engine's outputs with those of the original.
 
     Args:
-        engine: that runs the graph.
+        engine: runs the graph.
         sample: a batch.
-        original: what `bort.export.checks.answers_of` gives for the original.
+        original: outputs of the original, from `bort.export.checks.answers_of`.
 
     Returns:
-        name → number or text, for the description and the command's result.
+        Name → number or text, for the description and the command's result.
 
     Raises:
-        WorkError: something differs by more than rounding explains.
+        WorkError: a difference is larger than the tolerance.
     """
     answers = answers_of(engine, sample)
     tolerance = TOLERANCE if engine.precision == FP32 else INT8_TOLERANCE

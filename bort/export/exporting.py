@@ -1,4 +1,4 @@
-"""From a model folder to the formats of other libraries, each compared with the original."""
+"""Exports a model folder to other libraries and compares each export with the original."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _CHECKED_TEXTS = 8
 
 
 class ExportSource(NamedTuple):
-    """What is exported.
+    """The source of an export.
 
     Attributes:
         model: a model folder, see `bort.network.model_folder`.
-        vocabulary: instead of the one beside the model.
-        text_file: text to compare on, one a line; sentences of ours if None.
-        encoder_only: leave decoder or head out.
+        vocabulary: used instead of the one next to the model.
+        text_file: texts for the comparison, one per line; built-in sentences if None.
+        encoder_only: leave out decoder and head.
     """
 
     model: Path
@@ -55,19 +55,19 @@ def export_huggingface(
     *,
     exact_decoder: bool = False,
 ) -> Dict[str, Any]:
-    """Write a model folder as a Hugging Face folder that was compared with the original.
+    """Write a model folder as a Hugging Face folder, and compare it with the original.
 
     Args:
-        source: what is exported.
+        source: the model to export.
         output: a new folder.
         exact_decoder: see `bort.formats.huggingface.writer.write_huggingface`.
 
     Returns:
-        what was compared: name → number or text.
+        The results of the comparison: name → number or text.
 
     Raises:
-        InputError: something does not fit; names it.
-        WorkError: what was written answers something else.
+        InputError: a file or value does not fit; the message names it.
+        WorkError: the export gives other outputs than the original.
     """
     opened = _open(source)
     results: Dict[str, Any] = {}
@@ -98,7 +98,7 @@ def export_onnx(
     precision: str = "fp32",
     masked_positions: bool = False,
 ) -> Dict[str, Any]:
-    """Write a model folder as a folder with an ONNX file that was compared with the original.
+    """Write a model folder as a folder with an ONNX file, and compare it with the original.
 
     Arguments and errors are those of `export_huggingface` and `bort.formats.onnx_file.write_onnx`.
     """
@@ -112,7 +112,7 @@ def export_openvino(
     precision: str = "fp32",
     masked_positions: bool = False,
 ) -> Dict[str, Any]:
-    """Write a model folder as a folder with OpenVINO's files, compared with the original.
+    """Write a model folder as a folder with OpenVINO's files, and compare it with the original.
 
     Arguments and errors are those of `export_huggingface` and
     `bort.formats.openvino_file.write_openvino`.

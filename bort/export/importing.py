@@ -1,4 +1,4 @@
-"""From a Hugging Face folder to a model folder that answers the same."""
+"""Imports a Hugging Face folder as a model folder and compares the two."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def import_huggingface(
     vocabulary: Optional[str] = None,
     origin: Optional[Mapping[str, str]] = None,
 ) -> Dict[str, Any]:
-    """Write a Hugging Face folder as a model folder, for every command that reads one.
+    """Write a Hugging Face folder as a model folder, which every command reads.
 
     Args:
-        source: of type `bert` or `roberta`, with `model.safetensors`.
-        output: a new folder; gets `vocabulary/` too.
-        vocabulary: instead of the tokenizer beside the weights.
-        origin: where the folder came from, kept in the new one; None for nothing to say.
+        source: a folder of type `bert` or `roberta` with `model.safetensors`.
+        output: a new folder; `vocabulary/` is written into it too.
+        vocabulary: used instead of the tokenizer next to the weights.
+        origin: where the folder came from, recorded in the new one; None records nothing.
 
     Returns:
-        architecture, head, labels, tensors that were left out, and the comparison.
+        Architecture, head, labels, names of the tensors that were left out, and the comparison.
 
     Raises:
-        InputError: something is missing, damaged or does not fit; names it.
-        WorkError: the imported network answers something else than the folder.
+        InputError: a file or value is missing, damaged or does not fit; the message names it.
+        WorkError: the imported network gives other outputs than the folder.
     """
     if not source.is_dir():
         problem = "is a file, a folder is expected" if source.exists() else "no such folder"
@@ -78,7 +78,7 @@ def import_huggingface(
 
 
 def _reference_answers(folder: Path, model: ModelDescription, sample: Sample) -> np.ndarray:
-    """What a folder computes by itself; its second copy of the weights goes when this returns."""
+    """Compute a folder's own outputs; returning frees the second copy of the weights."""
     reference = HuggingFaceReference(folder)
     epsilon = own_epsilon(model, reference)
     return reference(sample.input_ids, sample.lengths, model.purpose, epsilon)

@@ -1,1 +1,1 @@
-"""Files of other libraries: Hugging Face, ONNX, OpenVINO, MXNet parameters."""
+"""File formats of other libraries: Hugging Face, ONNX, OpenVINO, MXNet parameters."""

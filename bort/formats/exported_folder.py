@@ -1,4 +1,4 @@
-"""The description beside an exported graph: what the model is, and SHA-256 of the graph's files."""
+"""The description file of an exported graph: the model, and the SHA-256 of the graph's files."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ VOCABULARY_FOLDER = "vocabulary"
 
 
 class ExportedGraph(NamedTuple):
-    """A graph that was exported.
+    """An exported graph.
 
     Attributes:
-        description: of the model. Of dropout and pooler, which a graph does not have, it holds the
+        description: description of the model. Dropout and pooler, which a graph lacks, have their
             defaults.
-        precision: of the graph's products, `fp32` or `int8`.
-        files: paths of the graph, the SHA-256 of each compared.
-        has_epsilons: whether the description's ε are those of the graph. Folders of the first
-            versions do not say.
+        precision: precision of the graph's matrix products, `fp32` or `int8`.
+        files: paths of the graph's files, whose SHA-256 has been checked.
+        has_epsilons: whether the description holds the ε of the graph's layer norms. Folders of
+            the first versions do not record them.
     """
 
     description: ModelDescription
@@ -39,13 +39,13 @@ class ExportedGraph(NamedTuple):
 def write_exported_description(
     path: Path, model: ModelDescription, names: Sequence[str], fields: Mapping[str, Any]
 ) -> None:
-    """Write the description; it comes last, after the files themselves.
+    """Write the description file. Call it last, after the graph's files are written.
 
     Args:
-        path: of the description, beside the files.
-        model: what was exported.
-        names: of the graph's files.
-        fields: what else is to be known, `precision` among it.
+        path: path of the description, next to the graph's files.
+        model: description of the exported model.
+        names: names of the graph's files.
+        fields: further fields of the description, including `precision`.
     """
     description: Dict[str, Any] = {
         "architecture": model.architecture.as_dict(),
@@ -62,14 +62,14 @@ def write_exported_description(
 
 
 def read_exported_graph(path: Path, names: Sequence[str]) -> ExportedGraph:
-    """Read a description and compare the files' SHA-256.
+    """Read a description file and check the SHA-256 of the graph's files.
 
     Args:
-        path: of the description.
-        names: of the files that it must list.
+        path: path of the description.
+        names: names of the files that it must list.
 
     Raises:
-        InputError: names the file or field that is missing, damaged or of another kind.
+        InputError: a file or field is missing, damaged or has the wrong type; the message names it.
     """
     sealed = _exported_folder(path, names).open(path.parent)
     fields = JsonFields.of(sealed.record, str(path))

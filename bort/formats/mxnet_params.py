@@ -1,13 +1,13 @@
-"""MXNet's `.params` files, read without MXNet.
+"""A reader of MXNet's `.params` files that does not need MXNet.
 
-MXNet's own reader trusts the sizes that a file states: a damaged header ends in a failed allocation
-and a truncated file in a message without the file's name. This reader checks every size against the
-file before it uses it.
+MXNet's own reader trusts the sizes in a file: a damaged header ends in a failed allocation, and a
+truncated file in a message without the file's name. This reader checks every size against the file
+before it uses the size.
 
 The format, little-endian: the magic number 0x112, a reserved number, the number of arrays (all
 uint64), the arrays, the number of names (uint64), the names (uint64 length and bytes each). An
-array is its version (uint32), storage type (int32, 0 is dense), rank (int32), sizes (int64 each),
-device (two int32), type (int32) and the numbers.
+array consists of version (uint32), storage type (int32, 0 is dense), rank (int32), sizes (int64
+each), device (two int32), type (int32) and the values.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def read_params(path: PathLike) -> Dict[str, np.ndarray]:
     """Read a `.params` file: arrays by name, read-only, backed by the file.
 
     Raises:
-        InputError: names the file and says what is wrong: missing, empty, not such a file,
-            damaged, or truncated.
+        InputError: the file is missing, empty, of another format, damaged or truncated; the
+            message names it.
     """
     try:
         size = Path(path).stat().st_size

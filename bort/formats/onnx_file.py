@@ -1,4 +1,4 @@
-"""A network as a folder with an ONNX file: `model.onnx`, what it is, and its vocabulary."""
+"""Writes a network as a folder with an ONNX file, a description and the vocabulary."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def write_onnx(
     """Write `model.onnx`, `vocabulary/` and, last, `onnx.json` with the file's SHA-256.
 
     Args:
-        folder: takes the files; best a new one (see `bort.storage.files.new_folder`).
-        network: what to write.
-        vocabulary: its vocabulary, None for none.
+        folder: receives the files; preferably a new one (see `bort.storage.files.new_folder`).
+        network: the network to write.
+        vocabulary: its vocabulary; None for none.
         precision: see `bort.formats.onnx_graph`.
-        masked_positions: decode at given positions alone; a third input.
-        check: called with the file when it is there; what it returns goes into the description.
+        masked_positions: decode at given positions only, which are a third input.
+        check: called with the file when it is written; its result goes into the description.
 
     Raises:
         InputError: a package is missing, or the network or vocabulary does not fit.
@@ -73,7 +73,7 @@ def graph_for_file(
     precision: str,
     masked_positions: bool,
 ) -> Any:
-    """Save the vocabulary, and build the `onnx.ModelProto` with all that it says of itself."""
+    """Save the vocabulary, and build the `onnx.ModelProto` with its metadata."""
     if vocabulary is not None:
         check_vocabulary(network.description, vocabulary)
         vocabulary.save(folder / VOCABULARY_FOLDER)
@@ -86,10 +86,10 @@ def graph_for_file(
 
 
 def arrays_of_onnx(graph: ExportedGraph) -> ArrayNetwork:
-    """The network that a file in fp32 was made of: its constants have the names of the weights.
+    """Return the network of a file in fp32, whose constants have the names of the weights.
 
     Raises:
-        InputError: onnx is not installed, or the file is not of this toolkit's making.
+        InputError: onnx is not installed, or this toolkit did not write the file.
     """
     path = graph.files[0]
     if graph.precision != FP32 or not graph.has_epsilons:
@@ -97,7 +97,7 @@ def arrays_of_onnx(graph: ExportedGraph) -> ArrayNetwork:
     onnx = onnx_package()
     try:
         constants = {one.name: one for one in onnx.load(str(path)).graph.initializer}
-    except Exception as error:  # protobuf's errors, of which it has its own
+    except Exception as error:  # protobuf raises types of its own
         raise InputError(f"{path}: is no ONNX file: {error}") from error
     arrays: Dict[str, np.ndarray] = {}
     for place in places_of(graph.description):

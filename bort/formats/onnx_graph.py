@@ -1,24 +1,24 @@
-"""The network as an ONNX graph, built with `onnx.helper` so that engines recognise its parts.
+"""Builds a network as an ONNX graph with `onnx.helper`, in patterns that engines fuse.
 
 Queries, keys and values are separate products with separate additions, the scores are divided, the
-mask is built as 1 - mask times a large negative number, GELU is x/√2 → erf → + 1 → · x → · ½:
-these are the patterns that ONNX Runtime and OpenVINO replace by fused kernels. Layer norms are the
-operator of opset 17, each with its own ε. Batch and length are free.
+mask is built as 1 - mask times a large negative number, GELU is x/√2 → erf → + 1 → · x → · ½. ONNX
+Runtime and OpenVINO replace these patterns by fused kernels. Layer norms are the operator of opset
+17, each with its own ε. Batch size and length are dynamic.
 
-In int8 every product with a constant matrix is one of integers: a column w of the matrix becomes
-round(w / s) with s = max|w| / 63, the activations get a scale and a zero point as they come, and
-the sum of the products is multiplied by both scales. Attention's own products, layer norms,
-embeddings and a classifier's head stay in float32. 63 is half the range: processors without VNNI
-add two products in 16 bits, and 2 · 255 · 127 does not fit.
+In int8, every product with a constant matrix is an integer product. A column w of the matrix
+becomes round(w / s) with s = max|w| / 63, the activations get a scale and a zero point at run time,
+and the sum of the products is multiplied by both scales. Attention's own products, layer norms,
+embeddings and a classifier's head stay in float32. The factor 63 is half the range: processors
+without VNNI add two products in 16 bits, and 2 · 255 · 127 does not fit.
 
-With int8 weights the matrices alone are rounded, with s = max|w| / 127, and products are of
-float32: a form that OpenVINO keeps in memory as it is and widens as it goes.
+With int8 weights, only the matrices are rounded, with s = max|w| / 127; products are in float32.
+OpenVINO keeps such matrices compressed in memory and widens them while it computes.
 
-Batch, length and width of the embedded tokens are written into the graph: no engine can infer that
-the slice of positions is as long as the input, and ONNX Runtime joins a residual sum to the layer
-norm behind it only where it knows that both terms are of one shape. Of attention it joins the scale
-to the product and leaves the rest in parts (its attention operator is made of forms of earlier
-opsets alone). OpenVINO makes one kernel of everything between the projections.
+Batch size, length and width of the embedded tokens are written into the graph. No engine can infer
+that the slice of positions is as long as the input, and ONNX Runtime fuses a residual sum with the
+following layer norm only if it knows that both terms have the same shape. In the attention, ONNX
+Runtime fuses the scale with the product and nothing else, since its attention operator matches
+patterns of earlier opsets only. OpenVINO fuses everything between the projections into one kernel.
 """
 
 from __future__ import annotations
@@ -53,25 +53,25 @@ def build_onnx(
 ) -> Any:
     """Build the graph.
 
-    Inputs, all int64: `input_ids` (B, L) and `attention_mask` (B, L), 1 where a token counts;
-    `token_type_ids` (B, L) if the network has token types; `masked_positions` (B, P) if asked for.
+    Inputs, all int64: `input_ids` (B, L); `attention_mask` (B, L), 1 at tokens and 0 at padding;
+    `token_type_ids` (B, L) if the network has token types; `masked_positions` (B, P) on request.
 
     Outputs, float32: `logits` (B, C) of a classifier; `logits` (B, L, V) of a network with a
-    decoder, or (B, P, V) at the masked positions; and of every network, last,
+    decoder, or (B, P, V) at the masked positions; and last, for every network,
     `last_hidden_state` (B, L, H), zero at padding.
 
     Args:
-        network: what to build.
+        network: the network to build.
         precision: `fp32`, `int8` or `int8_weights`.
-        masked_positions: decode at given positions alone, which saves the decoder's work.
-        metadata: strings kept in the model.
+        masked_positions: decode at given positions only, which saves computation.
+        metadata: strings to store in the model.
 
     Returns:
-        an `onnx.ModelProto`.
+        An `onnx.ModelProto`.
 
     Raises:
-        InputError: onnx is not installed, the file would exceed 2 GiB, another precision, or
-            positions are asked of a network without a decoder.
+        InputError: onnx is not installed, the file would exceed 2 GiB, the precision is unknown, or
+            `masked_positions` is set for a network without a decoder.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision is {precision!r}, allowed are {', '.join(PRECISIONS)}")
@@ -107,10 +107,10 @@ def build_onnx(
 
 
 def onnx_package() -> Any:
-    """The onnx package.
+    """Return the onnx package.
 
     Raises:
-        InputError: it is not installed.
+        InputError: onnx is not installed.
     """
     try:
         import onnx
@@ -120,7 +120,7 @@ def onnx_package() -> Any:
 
 
 class _Graph:
-    """Nodes and constants in the order in which they are computed."""
+    """Nodes and constants of a graph, in the order of computation."""
 
     def __init__(self, network: ArrayNetwork, onnx: Any, precision: str) -> None:
         self.nodes: List[Any] = []
@@ -135,7 +135,7 @@ class _Graph:
         self._weights: Dict[str, str] = {}
 
     def build(self, masked_positions: bool) -> List[Tuple[str, Sequence[Any]]]:
-        """Add everything; names and shapes of the outputs."""
+        """Add all nodes; return names and shapes of the outputs."""
         architecture = self._model.architecture
         x = self._embed()
         mask = self._additive_mask()
@@ -149,7 +149,7 @@ class _Graph:
             return [(outputs, ("batch", self._model.num_classes)), hidden]
         if self._model.has_decoder:
             if masked_positions:
-                # (B, P) -> (B, P, 1), which picks rows of every (L, H)
+                # (B, P) -> (B, P, 1), which gathers rows of every (L, H)
                 positions = self._unsqueeze(MASKED_POSITIONS, -1)
                 x = self._add("GatherND", [x, positions], batch_dims=1)
             length = "predictions" if masked_positions else "length"
@@ -178,7 +178,7 @@ class _Graph:
         return self._norm(x, "encoder.layer_norm")
 
     def _additive_mask(self) -> str:
-        """(B, 1, 1, L): 0 where a token counts, a large negative number where none does."""
+        """Return (B, 1, 1, L): 0 at tokens, a large negative number at padding."""
         wide = self._unsqueeze(self._unsqueeze(ATTENTION_MASK, 1), 2)
         counts = self._add("Cast", [wide], to=self._onnx.TensorProto.FLOAT)
         padding = self._add("Sub", [self._number(1.0), counts])
@@ -214,7 +214,7 @@ class _Graph:
         return self._add("Transpose", [self._add("Reshape", [x, shape])], perm=perm)
 
     def _decode(self, x: str) -> str:
-        """Logits of (B, L, H); the matrix is the embedding, which is stored once."""
+        """Return logits of (B, L, H); the matrix is the embedding, which is stored once."""
         inner = self._gelu(self._dense(x, "decoder.0"))
         inner = self._norm(inner, "decoder.2", self._model.decoder_layer_norm_eps)
         if self._precision == FP32:
@@ -225,7 +225,7 @@ class _Graph:
         return self._add("Add", [logits, self._weight("decoder.3.bias")], output=LOGITS)
 
     def _head(self, x: str, kind: str) -> str:
-        """Outputs (B, C) from the first token of (B, L, H)."""
+        """Return outputs (B, C) from the first token of (B, L, H)."""
         # A scalar index drops the axis: (B, L, H) -> (B, H)
         first = self._add("Gather", [x, self._constant(np.array(0, np.int64))], axis=1)
         self._precision = FP32
@@ -237,12 +237,12 @@ class _Graph:
         return self._dense(inner, "classifier.3", output=LOGITS)
 
     def _dense(self, x: str, name: str, output: str = "") -> str:
-        """x Wᵀ + b."""
+        """Return x Wᵀ + b."""
         product = self._product(x, f"{name}.weight")
         return self._add("Add", [product, self._weight(f"{name}.bias")], output=output)
 
     def _product(self, x: str, name: str) -> str:
-        """x Wᵀ in the graph's precision."""
+        """Return x Wᵀ in the graph's precision."""
         if self._precision == INT8:
             return self._integer_product(x, name)
         if self._precision == INT8_WEIGHTS:
@@ -252,7 +252,7 @@ class _Graph:
         return self._add("MatMul", [x, self._weight(name, transposed=True)])
 
     def _integer_product(self, x: str, name: str) -> str:
-        """x Wᵀ with both rounded to integers, W with one scale a row."""
+        """Return x Wᵀ with both rounded to integers; W has one scale per row."""
         if x not in self._quantised:
             number = len(self.nodes)
             parts = (f"quantised_{number}", f"scale_{number}", f"zero_{number}")
@@ -267,7 +267,7 @@ class _Graph:
         return self._add("Mul", [sums, self._add("Mul", [scale, scales])])
 
     def _rounded(self, name: str, largest: int) -> Tuple[str, str]:
-        """Wᵀ as integers from -`largest` to it, and the scales of its columns."""
+        """Return Wᵀ as integers from -`largest` to `largest`, and the scales of its columns."""
         weight = self._arrays[name].T
         scales = np.abs(weight).max(axis=0) / largest
         scales[scales == 0] = 1

@@ -1,4 +1,4 @@
-"""A network as a folder with OpenVINO's own files: it runs where openvino alone is installed."""
+"""Writes a network as a folder with OpenVINO's own files, which need only the package openvino."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def write_openvino(
 ) -> None:
     """Write `openvino.xml`, `openvino.bin`, `vocabulary/` and, last, `openvino.json`.
 
-    bf16 is no matter of the files: it is decided when a folder is opened.
+    The files do not depend on bf16: it is chosen when a folder is opened.
 
     Args:
-        folder: takes the files; a new one (see `bort.storage.files.new_folder`).
-        network: what to write.
-        vocabulary: its vocabulary, None for none.
+        folder: receives the files; a new one (see `bort.storage.files.new_folder`).
+        network: the network to write.
+        vocabulary: its vocabulary; None for none.
         precision: `fp32`, or `int8`: matrices rounded to eight bits, products in float32.
-        masked_positions: decode at given positions alone; a third input.
-        check: called with the file when it is there; what it returns goes into the description.
+        masked_positions: decode at given positions only, which are a third input.
+        check: called with the file when it is written; its result goes into the description.
 
     Raises:
         InputError: a package is missing, or the network or vocabulary does not fit.
@@ -50,7 +50,7 @@ def write_openvino(
         masked_positions=masked_positions,
     )
     graph = core().read_model(model.SerializeToString())
-    # By default it would round the weights to float16.
+    # By default the function rounds the weights to float16.
     openvino.save_model(graph, str(folder / OPENVINO_GRAPH_FILE), compress_to_fp16=False)
     fields = {
         "openvino": str(openvino.get_version()),
@@ -66,11 +66,12 @@ def write_openvino(
 
 @functools.lru_cache(maxsize=None)
 def core() -> Any:
-    """The one `openvino.Core` of this process.
+    """Return the single `openvino.Core` of this process.
 
-    Each makes an alternative stack for signals and puts back the last one when it goes. When two go
-    in the order in which they came, a stack that is freed is left behind, and the next SIGTERM that
-    Python handles ends the process with a segmentation fault (seen with 2026.4). This one stays.
+    Each core installs an alternative signal stack and restores the previous one when it is
+    destroyed. If two cores are destroyed in the order of their creation, a freed stack stays
+    installed, and the next SIGTERM that Python handles ends the process with a segmentation fault
+    (seen with 2026.4). A single core that is never destroyed avoids this.
 
     Raises:
         InputError: openvino is not installed.
@@ -79,10 +80,10 @@ def core() -> Any:
 
 
 def openvino_package() -> Any:
-    """The openvino package.
+    """Return the openvino package.
 
     Raises:
-        InputError: it is not installed.
+        InputError: openvino is not installed.
     """
     try:
         import openvino

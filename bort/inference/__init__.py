@@ -1,1 +1,1 @@
-"""Text in, answers out: a model folder in use, whatever engine computes it."""
+"""Prediction: texts in, answers out, from any model folder and on any engine."""

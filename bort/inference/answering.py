@@ -1,4 +1,4 @@
-"""From a model's outputs to answers: probabilities, and the decision that scoring takes too."""
+"""Functions that turn a model's outputs into answers, with the decision rules of scoring."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def task_answers(
     features: TaskFeatures,
     outputs: np.ndarray,
 ) -> List[Answer]:
-    """Answers to questions of a task.
+    """Return the answers to questions of a task.
 
     Args:
         record: the task.
-        options: those the inputs were made with.
+        options: the task options that the inputs were made with.
         items: the questions.
-        features: their inputs.
-        outputs: (N, C), of every input.
+        features: the inputs of the questions; N inputs in all.
+        outputs: (N, C), the classifier's output for every input.
 
     Raises:
         WorkError: an output is not a finite number.
@@ -56,7 +56,7 @@ def task_answers(
         rows[features.item_numbers[row]].append(row)
     answers: List[Answer] = []
     scores = np.asarray(outputs, np.float64)
-    probabilities = softmax(scores, axis=-1)  # of all inputs at once: a row takes 5 µs alone
+    probabilities = softmax(scores, axis=-1)  # one call for all: a call per row takes 5 µs
     for item, label, own in zip(items, decided, rows):
         numbers = scores[own]
         if record.is_regression:
@@ -74,10 +74,12 @@ def task_answers(
 
 
 def text_answers(labels: Sequence[str], outputs: np.ndarray) -> List[Answer]:
-    """Answers of a model that belongs to no task: a label, or a number where there are no labels.
+    """Return the answers of a classifier that belongs to no task.
+
+    An answer is a label, or a number if there are no labels.
 
     Args:
-        labels: names of the outputs, () for a regression.
+        labels: names of the C outputs; () for a regression.
         outputs: (N, C).
 
     Raises:
@@ -96,13 +98,13 @@ def text_answers(labels: Sequence[str], outputs: np.ndarray) -> List[Answer]:
 def filled_text(
     parts: Sequence[str], logits: np.ndarray, vocabulary: Vocabulary, top_k: int
 ) -> FilledText:
-    """The best guesses for every mask of a text, and the text with the best of them.
+    """Return the best guesses for every mask of a text, and the text filled with the best ones.
 
     Args:
-        parts: M + 1 texts between the masks.
-        logits: (M, V), of the masks.
-        vocabulary: of the logits.
-        top_k: guesses a mask.
+        parts: the M + 1 pieces of the text before, between and after the masks.
+        logits: (M, V), at the masks.
+        vocabulary: the vocabulary of the logits.
+        top_k: number of guesses per mask.
 
     Raises:
         WorkError: a logit is not a finite number.
@@ -156,7 +158,7 @@ def _floats(numbers: Iterable[float]) -> Tuple[float, ...]:
 
 
 def _shown(vocabulary: Vocabulary, token_id: int) -> str:
-    """A token as it stands in a text, without the space before it."""
+    """Return a token as it appears in a text, without the space before it."""
     text = vocabulary.decode([token_id])
     if not vocabulary.starts_word[token_id] and text.startswith("##"):
         text = text[2:]
@@ -164,19 +166,19 @@ def _shown(vocabulary: Vocabulary, token_id: int) -> str:
 
 
 def _joined(before: str, vocabulary: Vocabulary, guess: Guess) -> str:
-    """A text and the token that follows it, with the space between that belongs there."""
+    """Append a token to a text, with a space between them where one belongs."""
     stripped = before.rstrip()
     space = before[len(stripped) :]
     if not stripped:
         return space + guess.text
     if not vocabulary.starts_word[guess.token_id]:
         return stripped + guess.text
-    # Where the vocabulary marks spaces a word has one before it, whether or not the user put one.
+    # If the vocabulary marks spaces, a word starts with one, whether or not the user typed it.
     if not space and guess.token.startswith(_MARKS_OF_A_SPACE):
         space = " "
     return stripped + space + guess.text
 
 
 def _without_surrogates(text: str) -> str:
-    """Lone surrogates, which are no text, as U+FFFD, which is what the model was shown."""
+    """Replace lone surrogates by U+FFFD, as the tokenizer does; they are not valid text."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,4 +1,4 @@
-"""The settings of prediction over a file."""
+"""Settings of prediction over a file."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ STANDARD = "-"
 
 @dataclass(frozen=True)
 class PredictConfig(Config):
-    """What is predicted, with what, and where it goes."""
+    """Settings of prediction: the model, its input and output, and the engine."""
 
     model: str = setting(
-        ..., "folder of the model: made here, exported to ONNX or OpenVINO, or Hugging Face's"
+        ..., "model folder: trained by this toolkit, exported to ONNX or OpenVINO, or Hugging Face"
     )
-    input: str = setting(STANDARD, "file of questions, one a line; - is standard input")
+    input: str = setting(STANDARD, "file of questions, one per line; - is standard input")
     output: str = setting(
-        STANDARD, "file of answers, one a line, which appears when all are there; - is stdout"
+        STANDARD, "file of answers, one per line, written when all are known; - is stdout"
     )
     input_format: str = setting(
         TEXT_FORMAT,
-        "text: a line is a text; tsv: texts with tabs between, in the order of the task's fields, "
-        "quotes as they are, no header; jsonl: a string, a list of texts, or an object of fields",
+        "text: a line is a text; tsv: tab-separated texts in the order of the task's fields, "
+        "without quoting and header; jsonl: a string, a list of texts, or an object of fields",
         choices=INPUT_FORMATS,
     )
     output_format: str = setting(
         JSONL,
-        "jsonl: all that is known; tsv, without header: label and probability; a number; index, "
+        "jsonl: all fields; tsv, without header: label and probability; a number; index, "
         "text and probability of a choice; filled text and guesses; or an embedding's numbers",
         choices=OUTPUT_FORMATS,
     )
     task: str = setting(
         AUTO,
-        "masked: fill <mask> or [MASK] in every text; embeddings: texts as vectors; auto: what the "
-        "model is for",
+        "masked: fill <mask> or [MASK] in every text; embeddings: texts as vectors; auto: the "
+        "purpose of the model",
         choices=(AUTO, "masked", "embeddings"),
     )
     engine: str = setting(
         AUTO,
-        "what computes; auto: the fastest installed",
+        "inference engine; auto: the fastest that is installed",
         choices=(AUTO, "mxnet", "onnxruntime", "openvino"),
     )
     precision: str = setting(
@@ -53,26 +53,26 @@ class PredictConfig(Config):
         choices=("fp32", "fast"),
     )
     threads: Optional[int] = setting(
-        None, "threads that compute; the cores of this machine if none", minimum=1, speed_only=True
+        None, "threads of the engine; default: all cores", minimum=1, speed_only=True
     )
     vocab: Optional[str] = setting(
-        None, "vocabulary, instead of the model's own", aliases=("vocabulary",)
+        None, "vocabulary to use instead of the model's own", aliases=("vocabulary",)
     )
     max_len: Optional[int] = setting(
-        None, "longest input in tokens; that of fine-tuning, or else the model's if none"
+        None, "maximum input length in tokens; default: as in fine-tuning, else the model's maximum"
     )
-    top_k: int = setting(5, "guesses for each mask", minimum=1)
+    top_k: int = setting(5, "number of guesses per mask", minimum=1)
     pooling: str = setting(
         "mean",
-        "of embeddings: the mean over all tokens, or the first token's state",
+        "pooling of embeddings: mean over all tokens, or cls, the state of the first token",
         choices=("mean", "cls"),
     )
-    normalise: bool = setting(False, "embeddings of length 1")
-    window: int = setting(4096, "lines that are read ahead and sorted by length", minimum=1)
+    normalise: bool = setting(False, "scale embeddings to length 1")
+    window: int = setting(4096, "number of lines read ahead and sorted by length", minimum=1)
     batch_tokens: int = setting(
         1024,
-        "most tokens computed together, padding included; 1 computes every input by itself: its "
-        "answer is then the same bits in any company, and comes a little slower",
+        "maximum number of tokens per batch, padding included; 1 computes every input alone: its "
+        "answer is then the same to the bit whatever else is asked, and takes a little longer",
         minimum=1,
     )
 

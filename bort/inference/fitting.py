@@ -1,4 +1,4 @@
-"""Do a model, its vocabulary, its labels and its task fit together? Nothing is answered before."""
+"""Checks that a model, its vocabulary, its labels and its task fit together."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SPECIAL_TOKENS_OF_PAIR = 4
 
 
 def task_of(described: ModelDescription, source: str) -> Tuple[Optional[TaskRecord], TaskOptions]:
-    """The task that a model was fine-tuned on, None for none, and how its inputs were made.
+    """Return the task that a model was fine-tuned on, None if none, and the options of its inputs.
 
     Raises:
-        InputError: an unknown task or option, or a model that has not the task's outputs.
+        InputError: the task or an option is unknown, or the model's outputs do not fit the task.
     """
     if described.task is None or described.head is None:
         return None, TaskOptions()
@@ -33,7 +33,7 @@ def task_of(described: ModelDescription, source: str) -> Tuple[Optional[TaskReco
 
 
 def labels_of(described: ModelDescription, source: str) -> Tuple[str, ...]:
-    """Names of a classifier's outputs, `LABEL_0`, … if it has none; () without classes to name.
+    """Return the names of a classifier's outputs: `LABEL_0`, … if unnamed, () for a regression.
 
     Raises:
         InputError: two labels are the same.
@@ -51,10 +51,10 @@ def labels_of(described: ModelDescription, source: str) -> Tuple[str, ...]:
 
 
 def maximum_length(described: ModelDescription, given: Optional[int], source: str) -> int:
-    """Most tokens of an input: what is given, or that of fine-tuning, or what the model takes.
+    """Return the maximum input length: `given`, else that of fine-tuning, else the model's.
 
     Raises:
-        InputError: it is more than the model takes, or leaves no room for text.
+        InputError: the length is more than the model takes, or leaves no room for text.
     """
     longest = described.architecture.maximum_length
     if given is not None:

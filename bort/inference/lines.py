@@ -1,4 +1,4 @@
-"""Questions a line and answers a line: plain text, tab-separated columns, JSON."""
+"""Readers of questions and writers of answers, one per line: plain text, TSV, JSON lines."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ TEXT_FORMAT, TSV, JSONL = "text", "tsv", "jsonl"
 INPUT_FORMATS = (TEXT_FORMAT, TSV, JSONL)
 OUTPUT_FORMATS = (JSONL, TSV)
 LONGEST_LINE = 1 << 24
-"""Bytes; what is longer is no text of a question, and would fill the memory."""
+"""Maximum length of a line in bytes. A longer line is not a question and could fill the memory."""
 
 _BYTE_ORDER_MARK = "\ufeff"
 
 
 def read_lines(stream: BinaryIO, source: str) -> Iterator[Tuple[int, str]]:
-    """Number, from 1, and text of every line, without its end (`\\n` or `\\r\\n`).
+    """Yield the number (from 1) and the text of every line, without its end (`\\n` or `\\r\\n`).
 
     Raises:
-        InputError: a line is not UTF-8 or too long; names it.
+        InputError: a line is not UTF-8 or too long; the message names the line.
     """
     number = 0
     while True:
@@ -42,16 +42,16 @@ def read_lines(stream: BinaryIO, source: str) -> Iterator[Tuple[int, str]]:
 
 
 def question_of(line: str, input_format: str, where: str) -> Question:
-    """A line as a question.
+    """Parse a line into a question.
 
     Args:
-        line: without its end.
-        input_format: `text`: the whole line is the text. `tsv`: columns are texts, taken as they
-            are, quotes included. `jsonl`: a JSON string, a list of texts, or an object of fields.
-        where: file and line, to name in an error.
+        line: the line without its end.
+        input_format: `text`: the whole line is the text. `tsv`: columns are texts, without
+            quoting. `jsonl`: a JSON string, a list of texts, or an object of fields.
+        where: file and line for error messages.
 
     Raises:
-        InputError: the line is no JSON, or JSON of another kind.
+        InputError: the line is not JSON, or JSON of another type.
     """
     if input_format == TEXT_FORMAT:
         return line
@@ -71,7 +71,7 @@ def _as_json(answer: Answer) -> str:
 
 
 def _as_columns(answer: Answer) -> str:
-    """Columns with tabs between; white space that would end a column or the line is one space."""
+    """Return tab-separated columns; white space that would end a column or line becomes a space."""
     return "\t".join(" ".join(_split(column)) for column in answer.columns())
 
 
@@ -83,7 +83,7 @@ WRITERS: Dict[str, Callable[[Answer], str]] = {JSONL: _as_json, TSV: _as_columns
 
 
 def line_of(answer: Answer, output_format: str) -> bytes:
-    """An answer as a line of UTF-8, its end included; what is no text becomes U+FFFD."""
+    """Return an answer as a line of UTF-8 with its end; lone surrogates become U+FFFD."""
     line = WRITERS[output_format](answer)
     clean = line.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return f"{clean}\n".encode()

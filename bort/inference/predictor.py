@@ -1,4 +1,4 @@
-"""`Predictor`: a folder opened for use, questions in and answers out."""
+"""`Predictor`: a model folder opened for prediction."""
 
 from __future__ import annotations
 
@@ -49,44 +49,44 @@ TASK, MASKED, EMBEDDINGS = "task", "masked", "embeddings"
 PURPOSES = (TASK, MASKED, EMBEDDINGS)
 _PURPOSE_OF_MODEL = {CLASSIFIER: TASK, MASKED_LM: MASKED, ENCODER: EMBEDDINGS}
 WINDOW = 4096
-"""Questions that are tokenised and sorted together."""
+"""Number of questions that are tokenised and sorted together."""
 
 BATCH_TOKENS = 1024
 
 
 class Predictor:
-    """A model in use.
+    """A model ready for prediction.
 
-    Call it with questions to get what the model is for: a fine-tuned one answers its task (labels,
-    a number, a choice), a pre-trained one fills masks, an encoder alone gives embeddings. What a
-    question is depends on the model:
+    Call it with questions to get the answers that the model is for: a fine-tuned model answers its
+    task (a label, a number, a choice), a pre-trained model fills masks, an encoder alone returns
+    embeddings. The type of a question depends on the model:
 
-    - a text, or a tuple of texts for tasks of two (in the order of the task's fields);
+    - a text, or a tuple of texts for tasks of two texts (in the order of the task's fields);
     - for any task, a dict of the task's own fields;
-    - for masks a text with `<mask>` or `[MASK]` in it.
+    - for masks, a text that contains `<mask>` or `[MASK]`.
 
-    Answers come in the order of the questions. An answer does not depend on what else is asked, but
-    for rounding: matrices of other heights may be multiplied in another order. In fp32 outputs then
-    differ by less than 1e-5 of the largest (measured at the paper's size: 2e-6); with
-    `batch_tokens=1` they do not differ at all.
+    Answers come in the order of the questions. Other questions in the same call change an answer
+    only by rounding, since a matrix product may add in another order when the matrix has another
+    height. In fp32, outputs then differ by less than 1e-5 of the largest (measured at the paper's
+    size: 2e-6). With `batch_tokens=1` they do not differ at all.
 
     Args:
-        engine: computes.
-        vocabulary: of its inputs; must be the one that the model was trained with.
-        source: what to name in errors.
-        max_length: longest input in tokens; what the model was fine-tuned with if None, else what
-            it takes.
-        batch_tokens: most tokens that are computed together, padding included; one input alone may
-            have more. With 1 every input is computed by itself, so that the bits of an answer
-            depend on its question alone.
+        engine: runs the model.
+        vocabulary: the vocabulary that the model was trained with.
+        source: name of the model in error messages.
+        max_length: maximum input length in tokens; if None, the length of fine-tuning, else the
+            model's maximum.
+        batch_tokens: maximum number of tokens per batch, padding included; a single input may have
+            more. With 1, every input is computed alone, so the bits of an answer depend only on
+            its question.
 
     Attributes:
-        record: the task that the model was fine-tuned on, None for none.
-        labels: of a classifier's outputs; () for other models and a regression.
-        truncated: inputs that were too long and have been shortened so far.
+        record: the task that the model was fine-tuned on; None if there is none.
+        labels: names of a classifier's outputs; () for other models and for a regression.
+        truncated: number of inputs so far that were too long and were shortened.
 
     Raises:
-        InputError: vocabulary, labels or task do not fit the model.
+        InputError: the vocabulary, the labels or the task do not fit the model.
     """
 
     def __init__(
@@ -126,20 +126,20 @@ class Predictor:
         max_length: Optional[int] = None,
         batch_tokens: int = BATCH_TOKENS,
     ) -> Predictor:
-        """Open a folder: one made by this toolkit, an export (ONNX, OpenVINO), or Hugging Face's.
+        """Open a model folder: trained by this toolkit, exported (ONNX, OpenVINO), or Hugging Face.
 
         Args:
-            folder: holds the model, and its vocabulary.
+            folder: holds the model and its vocabulary.
             engine: `mxnet`, `onnxruntime`, `openvino`, or `auto` for the fastest installed.
-            precision: `fp32`, or `fast` for what is fastest here (`Predictor.precision` says what
-                it was).
-            threads: of the engine; the cores of this machine if None.
-            vocabulary: instead of the one beside the model; see `load_vocabulary`.
+            precision: `fp32`, or `fast` for the fastest precision here (`Predictor.precision`
+                tells which).
+            threads: threads of the engine; all cores of this machine if None.
+            vocabulary: used instead of the one next to the model; see `load_vocabulary`.
             max_length: see the class.
             batch_tokens: see the class.
 
         Raises:
-            InputError: something is missing, damaged or does not fit; names the file.
+            InputError: a file is missing, damaged or does not fit; the message names the file.
 
         Example:
             predictor = Predictor.from_pretrained("runs/finetune/SST-2/model")
@@ -158,17 +158,17 @@ class Predictor:
 
     @property
     def engine(self) -> str:
-        """Name of the engine that computes."""
+        """Name of the engine."""
         return self._engine.name
 
     @property
     def precision(self) -> str:
-        """What the engine computes with: `fp32`, `bf16` or `int8`."""
+        """Precision of the engine: `fp32`, `bf16` or `int8`."""
         return self._engine.precision
 
     @property
     def purpose(self) -> str:
-        """What a call answers: `task`, `masked` or `embeddings`."""
+        """Purpose of the model, which a call serves: `task`, `masked` or `embeddings`."""
         return _PURPOSE_OF_MODEL[self._engine.description.purpose]
 
     def __repr__(self) -> str:
@@ -176,20 +176,20 @@ class Predictor:
         return f"<Predictor {self.purpose}{task}, {self.engine} {self.precision}>"
 
     def __call__(self, questions: Union[Iterable[Question], str, Mapping[str, Any]]) -> Any:
-        """Answers to questions, in their order; to one text or dict its answer alone.
+        """Return the answers to questions, in their order; for a single text or dict, one answer.
 
         Args:
-            questions: see the class. A tuple is a collection of questions here, so put a pair into
-                a list: `predictor([("one text", "another")])`.
+            questions: see the class. A tuple counts as a collection of questions here, so put a
+                pair into a list: `predictor([("one text", "another")])`.
 
         Returns:
             A list of `Classification`, `Regression`, `Choice`, `Judgements` or `FilledText`; for an
-            encoder an array, see `embed`.
+            encoder an array as from `embed`.
 
         Raises:
-            InputError: a question is of another kind, or a field is missing or of a wrong type;
-                names the question's number, from 0.
-            WorkError: the model's output is not finite.
+            InputError: a question has the wrong type, or a field is missing or has the wrong type;
+                the message names the index of the question, from 0.
+            WorkError: an output of the model is not finite.
         """
         if isinstance(questions, (str, Mapping)):
             return self([questions])[0]
@@ -198,23 +198,23 @@ class Predictor:
         return list(self.stream(questions))
 
     def fill_masks(self, texts: Iterable[Question], top_k: int = 5) -> List[Answer]:
-        """The best tokens for the masks of every text (see `FilledText`).
+        """Return the best tokens for the masks of every text (see `FilledText`).
 
         Args:
-            texts: with `<mask>` or `[MASK]`, once or several times.
-            top_k: guesses a mask.
+            texts: each contains `<mask>` or `[MASK]` once or several times.
+            top_k: number of guesses per mask.
         """
         return list(self.stream(texts, purpose=MASKED, top_k=top_k))
 
     def embed(
         self, texts: Iterable[Question], pooling: str = MEAN, normalise: bool = False
     ) -> np.ndarray:
-        """Texts as vectors: float32 (N, H).
+        """Return texts as vectors: float32 (N, H).
 
         Args:
-            texts: texts or pairs.
+            texts: N texts or pairs.
             pooling: `mean` of the last hidden states of all tokens, `<s>` and `</s>` included, or
-                `cls` for that of `<s>`.
+                `cls` for the state of `<s>`.
             normalise: divide each vector by its Euclidean length.
         """
         hidden = self._engine.description.architecture.hidden
@@ -232,15 +232,15 @@ class Predictor:
         normalise: bool = False,
         window: int = WINDOW,
     ) -> Iterator[Answer]:
-        """Answers one by one, in the order of the questions, with bounded memory.
+        """Yield answers in the order of the questions, with bounded memory.
 
         Args:
             questions: may be endless.
-            purpose: `task`, `masked` or `embeddings`; what the model is for if None.
-            top_k: guesses a mask.
-            pooling: of embeddings.
-            normalise: embeddings.
-            window: questions that are read ahead and sorted by length together.
+            purpose: `task`, `masked` or `embeddings`; the purpose of the model if None.
+            top_k: number of guesses per mask.
+            pooling: pooling of embeddings, as in `embed`.
+            normalise: whether embeddings are scaled to length 1.
+            window: number of questions that are read ahead and sorted by length.
         """
         job = self.job(purpose, top_k=top_k, pooling=pooling, normalise=normalise)
         if window < 1:
@@ -259,12 +259,13 @@ class Predictor:
         normalise: bool = False,
         on_inputs: OnInputs = ignore,
     ) -> Job:
-        """The two halves of prediction, for who reads questions himself; arguments as in `stream`.
+        """Return the steps of prediction for callers that read questions themselves.
 
-        `on_inputs` is called after every batch with how many inputs were in it.
+        Arguments are as in `stream`. `on_inputs` is called after every batch with its number of
+        inputs.
 
         Raises:
-            InputError: the model has no head or no decoder for that, or a value is not allowed.
+            InputError: the model has no head or decoder for the purpose, or a value is not allowed.
         """
         purpose = purpose or self.purpose
         if purpose not in PURPOSES:
@@ -336,12 +337,12 @@ class Predictor:
 
 
 class Job(NamedTuple):
-    """What is asked of a predictor, in two halves: understanding questions, and answering them.
+    """The steps of prediction: reading questions, tokenising them and answering them.
 
     Attributes:
-        questions: read them one by one with `questions.read`.
-        tokenise: inputs of several that were read.
-        answer: answers to them, in their order.
+        questions: `questions.read` parses one question.
+        tokenise: returns the inputs of parsed questions.
+        answer: returns the answers to parsed questions, in their order, given their inputs.
     """
 
     questions: Questions
@@ -349,11 +350,11 @@ class Job(NamedTuple):
     answer: Callable[[Sequence[Asked], TaskFeatures], List[Answer]]
 
     def answers(self, asked: Sequence[Asked]) -> List[Answer]:
-        """Answers to questions that were read, in their order.
+        """Return the answers to parsed questions, in their order.
 
         Raises:
-            InputError: a question cannot be shortened to what the model takes.
-            WorkError: the model's output is not finite.
+            InputError: a question cannot be shortened to the maximum length.
+            WorkError: an output of the model is not finite.
         """
         return self.answer(asked, self.tokenise(asked)) if asked else []
 

@@ -1,4 +1,4 @@
-"""From what a user asks to inputs of the model: texts, pairs, a task's fields, texts with masks."""
+"""Readers that turn a user's questions into the texts of model inputs, one reader per kind."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _FURTHER_FIELDS = {
 
 
 class Asked(NamedTuple):
-    """A question that was understood.
+    """A parsed question.
 
     Attributes:
-        item: its fields, and where it is from.
-        inputs: the sequences that the model is shown; several of a choice, perhaps none.
+        item: the fields of the question and where it comes from.
+        inputs: the sequences that the model gets; a choice may have several, or none.
     """
 
     item: TaskItem
@@ -37,31 +37,31 @@ class Asked(NamedTuple):
 
 
 class Questions(Protocol):
-    """One kind of question.
+    """A reader of one kind of question.
 
     Attributes:
-        columns: names of a question's texts, in the order in which a tuple or a line of TSV has
-            them; () where a question must name its fields.
+        columns: names of a question's texts, in the order of a tuple or a TSV line; () if a
+            question must name its fields.
     """
 
     columns: Tuple[str, ...]
 
     def read(self, question: Question, file: str, number: int) -> Asked:
-        """Understand one question.
+        """Parse one question.
 
         Args:
-            question: as a user gives it.
-            file: where it is from; "" for none.
-            number: its line in the file, from 1, or its place among the questions, from 0.
+            question: the question as the user gives it.
+            file: the file it comes from; "" for none.
+            number: its line in the file, from 1, or its index among the questions, from 0.
 
         Raises:
-            InputError: it is of another kind, or a field is missing or of a wrong type; names the
-                line or place, and the field.
+            InputError: it has the wrong type, or a field is missing or has the wrong type; the
+                message names the line or index, and the field.
         """
 
 
 class TaskQuestions:
-    """Questions of a task: items with its fields."""
+    """Reads questions of a task: items with the task's fields."""
 
     def __init__(self, record: TaskRecord, options: TaskOptions) -> None:
         self._record = record
@@ -83,10 +83,10 @@ class TaskQuestions:
 
 
 class TextQuestions:
-    """A text, or a pair of texts.
+    """Reads a text or a pair of texts.
 
     Args:
-        no_pairs: why pairs are not taken; "" takes them.
+        no_pairs: why pairs are refused; "" accepts pairs.
     """
 
     columns: Tuple[str, ...] = (TEXT,)
@@ -109,10 +109,10 @@ class TextQuestions:
 
 
 class MaskedQuestions:
-    """A text with `<mask>` or `[MASK]` in place of one or several tokens.
+    """Reads a text with `<mask>` or `[MASK]` in place of one or several tokens.
 
-    A mask stands for a token with the space before it, so white space before a mask is not shown
-    to the model. What is near a mask stays when a text is too long.
+    A mask stands for a token together with the space before it, so the reader drops white space
+    before a mask. If a text is too long, the part near a mask is kept.
     """
 
     columns: Tuple[str, ...] = (TEXT,)
@@ -136,12 +136,12 @@ class MaskedQuestions:
 def _read(
     question: Question, columns: Tuple[str, ...], names: Tuple[str, ...], file: str, number: int
 ) -> TaskItem:
-    """A question with the fields `names`; any others that it has are left out."""
+    """Return an item with the fields `names` of a question; other fields are dropped."""
     place = f"{file} line {number}" if file else f"item {number}"
     line = number if file else 0
     if isinstance(question, Mapping):
         given = dict(question)
-        if isinstance(given.get("target"), Mapping):  # where WSC's official files have the spans
+        if isinstance(given.get("target"), Mapping):  # WSC's official files keep the spans here
             given.update(given.pop("target"))
         for name in names:
             if name not in given:
@@ -165,7 +165,7 @@ def _read(
 
 
 def _value(value: Any, place: str) -> FieldValue:
-    """A field's value, a list as a tuple; its item says whether it has the type that is needed."""
+    """Return a field's value, a list as a tuple; the item checks its type."""
     if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
         return tuple(value)
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
@@ -174,7 +174,7 @@ def _value(value: Any, place: str) -> FieldValue:
 
 
 def _kind(value: Any) -> str:
-    """What a value is, in a few words."""
+    """Describe the type of a value for an error message."""
     if isinstance(value, str):
         return "a text"
     if isinstance(value, (list, tuple)):

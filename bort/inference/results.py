@@ -1,4 +1,4 @@
-"""What a predictor answers: one small record for every question, of the kind the model is for."""
+"""The answers of a predictor: a record for each kind of model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Classification:
-    """Which of the model's labels fits.
+    """The most probable label of a classifier.
 
     Attributes:
-        label: the most probable one.
+        label: the most probable label.
         score: its probability.
         probabilities: label → probability, in the order of the model's outputs; they sum to 1.
     """
@@ -40,11 +40,11 @@ class Classification:
 
 @dataclass(frozen=True)
 class Regression:
-    """A number.
+    """The number that a regression model predicts.
 
     Attributes:
-        value: the model's output, within the range of the task's scores where the task has one.
-        output: the same, not clipped.
+        value: the model's output, clipped to the range of the task's scores if the task has one.
+        output: the model's output before clipping.
     """
 
     value: float
@@ -64,16 +64,17 @@ class Regression:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which of a question's answers is right.
+    """The most probable of a question's candidate answers.
 
     Attributes:
-        index: of the chosen one in `answers`.
-        label: what the task calls it ("A", "0"); "" for ReCoRD, whose answers are the texts.
-        answers: the texts to choose from; of ReCoRD each once, in the order in which they were
-            given first.
-        probabilities: of each answer; they sum to 1. A model that judges every answer by itself
-            gives each a difference z between its outputs for right and wrong; the probabilities
-            are then softmax(z) over the answers.
+        index: index of the chosen answer in `answers`.
+        label: the task's name of the chosen answer ("A", "0"); "" for ReCoRD, whose answers are
+            texts.
+        answers: the candidate texts; for ReCoRD without duplicates, in the order of their first
+            occurrence.
+        probabilities: probability of each answer; they sum to 1. A model that judges every answer
+            by itself gives each a difference z between its outputs for right and wrong; the
+            probabilities are then softmax(z) over the answers.
     """
 
     index: int
@@ -83,12 +84,12 @@ class Choice:
 
     @property
     def answer(self) -> str:
-        """The text of the chosen answer."""
+        """Text of the chosen answer."""
         return self.answers[self.index]
 
     @property
     def score(self) -> float:
-        """The probability of the chosen answer."""
+        """Probability of the chosen answer."""
         return self.probabilities[self.index]
 
     def __str__(self) -> str:
@@ -111,12 +112,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Judgements:
-    """Which of a question's answers are right, each judged by itself (MultiRC).
+    """A separate judgement of each of a question's candidate answers (MultiRC).
 
     Attributes:
         labels: "1" for each answer that is right, "0" for the others.
-        answers: their texts.
-        probabilities: of being right; they need not sum to 1.
+        answers: the candidate texts.
+        probabilities: probability that each answer is right; they need not sum to 1.
     """
 
     labels: Tuple[str, ...]
@@ -132,18 +133,18 @@ class Judgements:
         return {"labels": list(self.labels), "probabilities": list(self.probabilities)}
 
     def columns(self) -> Tuple[str, ...]:
-        """The fields of a line of TSV: labels, probabilities, each with commas between."""
+        """The fields of a line of TSV: comma-separated labels, comma-separated probabilities."""
         return ",".join(self.labels), ",".join(f"{p:.6f}" for p in self.probabilities)
 
 
 class Guess(NamedTuple):
-    """A token for a mask.
+    """A candidate token for a mask.
 
     Attributes:
-        text: as it stands in a text, without the space before it.
-        token: as the vocabulary writes it.
-        token_id: its number.
-        probability: among all tokens of the vocabulary.
+        text: the token as it appears in a text, without the space before it.
+        token: the token as the vocabulary writes it.
+        token_id: its id in the vocabulary.
+        probability: its probability among all tokens of the vocabulary.
     """
 
     text: str
@@ -154,13 +155,13 @@ class Guess(NamedTuple):
 
 @dataclass(frozen=True)
 class FilledText:
-    """A text whose masks were filled.
+    """A text with its masks filled.
 
     Attributes:
-        text: the question with the best guess in every mask's place. Masks are guessed each by
-            itself, given the masked text.
-        masks: for every mask of the text its best guesses, the most probable first. Special tokens
-            are not offered.
+        text: the question with the best guess in place of every mask. Each mask is guessed
+            independently, given the masked text.
+        masks: the best guesses for every mask, the most probable first. Special tokens are
+            excluded.
     """
 
     text: str
@@ -174,7 +175,7 @@ class FilledText:
         return {"text": self.text, "masks": [[g._asdict() for g in mask] for mask in self.masks]}
 
     def columns(self) -> Tuple[str, ...]:
-        """The fields of a line of TSV: the filled text, then for every mask text:probability."""
+        """The fields of a line of TSV: the filled text, then text:probability pairs per mask."""
         guesses = (
             " ".join(f"{guess.text}:{guess.probability:.6f}" for guess in mask)
             for mask in self.masks
@@ -197,11 +198,11 @@ class Embedding:
         return f"[{shown}, …] ({len(self.vector)} numbers)"
 
     def as_dict(self) -> Dict[str, Any]:
-        """The field as a JSON-ready value, rounded to what float32 tells apart."""
+        """The field as a JSON-ready value, rounded to the precision of float32."""
         return {"embedding": [float(f"{value:.9g}") for value in self.vector]}
 
     def columns(self) -> Tuple[str, ...]:
-        """The fields of a line of TSV: the numbers."""
+        """The fields of a line of TSV: the components of the vector."""
         return tuple(f"{value:.9g}" for value in self.vector)
 
 

@@ -1,4 +1,4 @@
-"""The outputs of an engine for tokenised inputs: of a head, of the encoder, of the decoder."""
+"""`Runner`: computes an engine's outputs for tokenised inputs, batch by batch."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _LOGITS_AT_ONCE = 1 << 22
 
 
 class Runner:
-    """An engine with the way to feed it.
+    """Feeds tokenised inputs to an engine in padded batches.
 
     Args:
-        engine: computes.
-        pad_id: of `<pad>`.
-        batch_tokens: most tokens of a batch, padding included.
+        engine: runs the model.
+        pad_id: id of `<pad>`.
+        batch_tokens: maximum number of tokens per batch, padding included.
     """
 
     def __init__(self, engine: Engine, pad_id: int, batch_tokens: int) -> None:
@@ -43,7 +43,7 @@ class Runner:
         self._longest = engine.description.architecture.maximum_length
 
     def outputs(self, features: TaskFeatures, on_inputs: OnInputs = ignore) -> np.ndarray:
-        """Outputs float32 (N, C) of a classifier, in the order of the inputs."""
+        """Return the classifier's outputs, float32 (N, C), in the order of the inputs."""
 
         def answer(batch: PaddedInputs) -> np.ndarray:
             return self._run(self._engine.answer, batch.input_ids, batch.lengths)
@@ -60,12 +60,12 @@ class Runner:
     def pooled(
         self, features: TaskFeatures, pooling: str, on_inputs: OnInputs = ignore
     ) -> np.ndarray:
-        """One vector an input: float32 (N, H).
+        """Return one vector per input, float32 (N, H).
 
         Args:
-            features: the inputs.
+            features: the N inputs.
             pooling: `mean` of the last hidden states of all tokens of an input, special ones
-                included, or `cls` for that of the first token.
+                included, or `cls` for the state of the first token.
             on_inputs: see `OnInputs`.
         """
 
@@ -88,11 +88,11 @@ class Runner:
     def token_logits(
         self, features: TaskFeatures, positions: List[np.ndarray], on_inputs: OnInputs = ignore
     ) -> Iterator[Tuple[int, np.ndarray]]:
-        """Number of an input and logits float32 (M, V) at its positions, in an order of its own.
+        """Yield the index of each input and its logits, float32 (M, V), in the order of batches.
 
         Args:
             features: the inputs.
-            positions: of every input, int (M,), at least one.
+            positions: positions of every input, int (M,), with M at least 1.
             on_inputs: see `OnInputs`.
         """
         counts = np.array([len(one) for one in positions], dtype=np.int64)
@@ -112,12 +112,12 @@ class Runner:
             on_inputs(len(numbers))
 
     def _run(self, compute: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
-        """Compute a batch; what goes wrong inside a library is failed work, not a traceback."""
+        """Compute a batch; an error inside the engine's library becomes a `WorkError`."""
         try:
             return compute(*arrays)
         except (BortError, MemoryError):
             raise
-        except Exception as error:  # each library has its own types
+        except Exception as error:  # each library raises types of its own
             raise WorkError(f"engine {self._engine.name} failed: {error}") from error
 
     def _plan(self, features: TaskFeatures) -> List[InputBatch]:

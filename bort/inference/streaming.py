@@ -1,4 +1,4 @@
-"""Prediction over a file or a pipe: a window of lines at a time, answers in the lines' order."""
+"""Prediction over a file or a pipe, a window of lines at a time."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _BLOCK = 1 << 20
 
 
 class Summary(NamedTuple):
-    """What was done.
+    """Summary of a prediction.
 
     Attributes:
-        lines: that were answered.
-        truncated: inputs that were too long and have been shortened.
-        engine: that computed.
-        precision: that it computed with.
+        lines: number of answered lines.
+        truncated: number of inputs that were too long and were shortened.
+        engine: name of the engine.
+        precision: precision of the engine.
     """
 
     lines: int
@@ -39,11 +39,11 @@ class Summary(NamedTuple):
 def predict_file(config: PredictConfig) -> Summary:
     """Answer every line of a file or of standard input.
 
-    Lines are read in windows, so memory does not grow with the file; lines before a bad one are
-    answered. An output file appears only when all lines are answered.
+    Lines are read in windows, so memory does not grow with the file. If a line is invalid, the
+    lines before it are still answered. An output file appears only when all lines are answered.
 
     Raises:
-        InputError: the model or a line is bad; names the file, and the line's number.
+        InputError: the model or a line is invalid; the message names the file and the line.
         WorkError: the output cannot be written, or an answer is not finite.
     """
     with _opened(config.input) as (stream, name, total):
@@ -80,10 +80,10 @@ def predict_file(config: PredictConfig) -> Summary:
 
 
 class _WindowProgress:
-    """Shows lines, of which a window's become done batch by batch and not in their order.
+    """A progress bar over lines that advances with every batch of a window.
 
     Args:
-        total: lines in all, None where nobody knows.
+        total: number of lines in all; None if unknown.
     """
 
     def __init__(self, total: Optional[int]) -> None:
@@ -91,29 +91,29 @@ class _WindowProgress:
         self._lines = self._inputs = self._done = self._shown = 0
 
     def begin(self, window: List[Asked]) -> None:
-        """A window is going to be answered."""
+        """Start a window."""
         self._lines = len(window)
         self._inputs = sum(len(asked.inputs) for asked in window)
         self._done = self._shown = 0
 
     def on_inputs(self, count: int) -> None:
-        """Some of its inputs are done: the same share of its lines is."""
+        """Advance the bar by the window's lines times the share of its inputs in this batch."""
         self._done += count
         lines = self._lines * self._done // max(1, self._inputs)
         self._progress.advance(lines - self._shown)
         self._shown = lines
 
     def end(self) -> None:
-        """It is answered."""
+        """Finish the window."""
         self._progress.advance(self._lines - self._shown)
 
     def close(self) -> None:
-        """End the bar."""
+        """Close the bar."""
         self._progress.close()
 
 
 def _windows(job: Job, stream: BinaryIO, name: str, config: PredictConfig) -> Iterator[List[Asked]]:
-    """Questions that were read, some thousands at a time; an error comes after those before it."""
+    """Yield windows of parsed questions; an error is raised after the questions before it."""
     failures: List[InputError] = []
 
     def until_a_bad_one() -> Iterator[Asked]:
@@ -131,7 +131,7 @@ def _windows(job: Job, stream: BinaryIO, name: str, config: PredictConfig) -> It
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[Tuple[BinaryIO, str, Optional[int]]]:
-    """A stream of bytes, its name, and how many lines it has if that can be known."""
+    """Yield a stream of bytes, its name, and its number of lines, None if unknown."""
     if path == STANDARD:
         yield sys.stdin.buffer, STANDARD_INPUT, None
         return
@@ -157,7 +157,7 @@ def _count_lines(stream: BinaryIO) -> int:
 
 @contextlib.contextmanager
 def _written(path: str) -> Iterator[BinaryIO]:
-    """Where answers go; a reader of stdout that wants no more ends the program quietly."""
+    """Yield the stream for answers; exit quietly if the reader of stdout closes the pipe."""
     if path != STANDARD:
         with atomic_write(path) as stream:
             yield stream
@@ -166,6 +166,6 @@ def _written(path: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        # Nothing may be left in the buffer for the interpreter to complain about when it ends.
+        # Nothing may stay in the buffer: the interpreter would report it on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None

@@ -1,1 +1,1 @@
-"""A network as data, without a framework: arrays, parameter names, model folders."""
+"""Networks as data, without a framework: arrays, parameter names, model folders."""

@@ -1,4 +1,4 @@
-"""`ArrayNetwork`: a trained network without a framework, as a description and arrays by name."""
+"""`ArrayNetwork`: a trained network as a description and NumPy arrays, without a framework."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class ArrayNetwork:
     """A network as arrays.
 
     Attributes:
-        description: what the network is.
-        arrays: float32, by the names of `bort.network.parameter_names` (those of a `BortModel`; of
-            a classifier also `classifier.…`); the tied decoder matrix is there once.
+        description: description of the network.
+        arrays: float32, by the names of `bort.network.parameter_names` (those of a `BortModel`; a
+            classifier also has `classifier.…`); the tied decoder matrix occurs once.
 
     Raises:
-        InputError: names the array that is missing, unknown, of another shape or type, or not
-            finite.
+        InputError: an array is missing, unknown, not finite, or has another shape or type; the
+            message names it.
     """
 
     description: ModelDescription
@@ -32,7 +32,7 @@ class ArrayNetwork:
 
     def __post_init__(self) -> None:
         if self.architecture.depth > len(self.arrays):
-            # Said before all their names are made, which for a damaged depth might never end.
+            # Checked first: with a damaged depth, making all names might never end.
             raise InputError(
                 f"{len(self.arrays)} parameters are not those of {self.architecture.depth} layers"
             )
@@ -54,20 +54,20 @@ class ArrayNetwork:
 
     @property
     def architecture(self) -> Architecture:
-        """The sizes."""
+        """Sizes of the network."""
         return self.description.architecture
 
     def places(self) -> Iterator[Place]:
-        """The rows of the table of parameters that this network fills."""
+        """Return the rows of the table of parameters that this network has."""
         return places_of(self.description)
 
     def replace(
         self, arrays: Optional[Mapping[str, np.ndarray]] = None, **changes: Any
     ) -> ArrayNetwork:
-        """A copy, checked again, with other arrays or with some fields of its description changed.
+        """Return a checked copy with other arrays or with some fields of its description changed.
 
         Args:
-            arrays: all arrays of the copy; None for the same.
+            arrays: all arrays of the copy; None keeps them.
             changes: fields of `ModelDescription`.
         """
         return ArrayNetwork(
@@ -75,14 +75,14 @@ class ArrayNetwork:
         )
 
     def encoder_alone(self) -> ArrayNetwork:
-        """The network without decoder and head."""
+        """Return the network without decoder and head."""
         dropped = ("decoder.", "classifier.")
         arrays = {k: array for k, array in self.arrays.items() if not k.startswith(dropped)}
         return ArrayNetwork(self.description.encoder_alone(), arrays)
 
 
 def places_of(description: ModelDescription) -> Iterator[Place]:
-    """The rows of the table of parameters that a described network fills."""
+    """Return the rows of the table of parameters that a described network has."""
     return places(
         description.architecture,
         decoder=description.has_decoder,

@@ -1,18 +1,18 @@
 """`ModelDescription`: a trained model without its weights, and its form in `model.json`.
 
 Engines, exported folders, the Hugging Face reader and writer, the predictor and the Gluon networks
-all share this type. Where a new property belongs:
+all use this type. Where a new property belongs:
 
-- a size, which shapes of weights depend on (token types, the width of the attention's query, key
-  and value), in `Architecture`;
-- how the encoder computes with its weights (the place and kind of its layer norms), in
-  `ModelDescription`, beside `layer_norm_eps`;
-- what is computed from the encoder's output (another kind of head, the token or the mean that it
-  reads), in `HeadDescription`;
-- what the model was trained on, in `TaskDescription`; what no code reads, in `notes`.
+- `Architecture`: sizes that shapes of weights depend on (token types, the width of the attention's
+  query, key and value);
+- `ModelDescription`, next to `layer_norm_eps`: how the encoder computes with its weights (the place
+  and kind of its layer norms);
+- `HeadDescription`: what is computed from the encoder's output (another kind of head, the token or
+  the mean that it reads);
+- `TaskDescription`: what the model was trained on; `notes`: what no code reads.
 
-Give a new property a default, let `from_dict` take it where a file says nothing, and let `as_dict`
-write only other values: what has nothing new to say then keeps its bytes.
+Give a new property a default, which `from_dict` uses if a file lacks the property. Let `as_dict`
+write only other values. Files of models without the property then keep their bytes.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ RELEASE, LINEAR, TWO_LINEAR = "release", "linear", "two_linear"
 HEAD_KINDS = (RELEASE, LINEAR, TWO_LINEAR)
 
 CLASSIFIER, MASKED_LM, ENCODER = "classifier", "masked_lm", "encoder"
-"""What a model is for; see `ModelDescription.purpose`."""
+"""Values of `ModelDescription.purpose`."""
 
 LARGEST_SIZE = 2**24
-"""Of an architecture in a file. Larger numbers are damage: they would be refused by the weights, or
-fill the memory before."""
+"""Largest size of an architecture in a file. A larger number means damage: it could fill the memory
+before the weights are compared with it."""
 
 _EXTRA_FIELDS = ("labels", "task", "max_len", "vocabulary", "metrics")
-"""Names under `extra` that have a field here."""
+"""Names under `extra` that are fields of `ModelDescription`."""
 
 _EXTRA_FIELDS_OF_TASK = ("options", "held_out")
-"""The same, where there is a task."""
+"""Names under `extra` that are fields of `TaskDescription`, if there is a task."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,12 @@ class HeadDescription:
         kind: `release`: tanh(dense) of width H, then dense to the outputs; `linear`: one dense
             layer; `two_linear`: a dense layer of width H, then dense to the outputs.
         num_classes: number of outputs C; 1 for a regression.
-        labels: names of the outputs; () if they are not known, and for a regression.
-        dropout: probability of dropping before every dense layer in training; 0 to below 1.
+        labels: names of the outputs; () if unknown, and for a regression.
+        dropout: dropout probability before every dense layer in training; 0 to below 1.
 
     Raises:
-        InputError: another kind, no output, or more or fewer labels than outputs.
+        InputError: the kind is unknown, there is no output, or the number of labels is not that of
+            outputs.
     """
 
     kind: str
@@ -80,8 +81,8 @@ class TaskDescription:
 
     Attributes:
         name: as in `bort.tasks.records.TASKS`.
-        options: how examples became inputs, as `bort.tasks.options.TaskOptions.as_dict` gives it;
-            None if that is not known.
+        options: the options of the inputs, from `bort.tasks.options.TaskOptions.as_dict`; None if
+            unknown.
         held_out: SHA-256 of the labelled examples that were kept out of the training data; None if
             there are none.
     """
@@ -96,23 +97,23 @@ class ModelDescription:
     """A trained model without its weights.
 
     Attributes:
-        architecture: the sizes.
-        head: of a classifier or regressor; None for other models.
+        architecture: sizes of the network.
+        head: the head of a classifier or regressor; None for other models.
         has_decoder: whether there are weights of the masked-token decoder. A classifier may have
-            them too, and does not use them.
+            them too, but does not use them.
         has_pooler: whether there are weights of a pooler.
         layer_norm_eps: ε of the layer norms in the encoder; at least 0.
         decoder_layer_norm_eps: ε of the decoder's layer norm; at least 0.
-        dropout: probability of dropping in the encoder in training; 0 to below 1.
-        task: what the model was fine-tuned on; None for nothing.
-        input_length: longest input in tokens during fine-tuning; None if that is not known.
-        vocabulary_fingerprint: of the vocabulary that the model was trained with; None if that is
-            not known.
-        metrics: score by name of metric, on the development set.
+        dropout: dropout probability of the encoder in training; 0 to below 1.
+        task: the task that the model was fine-tuned on; None if there is none.
+        input_length: maximum input length in tokens during fine-tuning; None if unknown.
+        vocabulary_fingerprint: fingerprint of the vocabulary that the model was trained with; None
+            if unknown.
+        metrics: scores on the dev set by name of metric.
         notes: JSON-ready values that no code reads: settings of the training, origin, …
 
     Raises:
-        InputError: names the field, its value, and what is allowed.
+        InputError: a value is not allowed; the message names the field and what is allowed.
     """
 
     architecture: Architecture
@@ -141,14 +142,14 @@ class ModelDescription:
 
     @property
     def purpose(self) -> str:
-        """What the model is for: `classifier`, `masked_lm` or `encoder`."""
+        """Purpose of the model: `classifier`, `masked_lm` or `encoder`."""
         if self.head is not None:
             return CLASSIFIER
         return MASKED_LM if self.has_decoder else ENCODER
 
     @property
     def num_classes(self) -> int:
-        """Outputs of the head; 0 without one."""
+        """Number of outputs of the head; 0 without a head."""
         return 0 if self.head is None else self.head.num_classes
 
     @property
@@ -157,19 +158,19 @@ class ModelDescription:
         return () if self.head is None else self.head.labels
 
     def replace(self, **changes: Any) -> ModelDescription:
-        """A copy with some fields changed, checked again."""
+        """Return a checked copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
     def with_scores(self, metrics: Mapping[str, float], **notes: Any) -> ModelDescription:
-        """A copy with other metrics, and with some notes added."""
+        """Return a copy with other metrics and additional notes."""
         return self.replace(metrics=dict(metrics), notes={**self.notes, **notes})
 
     def encoder_alone(self) -> ModelDescription:
-        """The description of the same model without decoder and head."""
+        """Return the description of the same model without decoder and head."""
         return self.replace(head=None, has_decoder=False)
 
     def as_dict(self) -> Dict[str, Any]:
-        """The fields of `model.json` that describe the model; `from_dict` reads them."""
+        """Return the fields of `model.json` that describe the model; `from_dict` reads them."""
         head = self.head
         return {
             "architecture": self.architecture.as_dict(),
@@ -186,15 +187,15 @@ class ModelDescription:
 
     @classmethod
     def from_dict(cls, values: Any, source: str) -> ModelDescription:
-        """The description that the content of a `model.json` gives.
+        """Return the description in the content of a `model.json`.
 
         Args:
-            values: the file's content.
-            source: the file, for errors.
+            values: content of the file.
+            source: name of the file in error messages.
 
         Raises:
-            InputError: no object, or a field is missing, has another type or a value that is not
-                allowed; names the file, the field and its value.
+            InputError: the content is not an object, or a field is missing or has a wrong type or
+                value; the message names the file, the field and its value.
         """
         fields = JsonFields.of(values, source)
         classifier = fields.optional_fields("classifier")
@@ -216,7 +217,7 @@ class ModelDescription:
             ).with_extra(fields.fields("extra"))
 
     def extra(self) -> Dict[str, Any]:
-        """The object `extra` that every format's description holds: labels, task, notes, …"""
+        """Return the object `extra` of every format's description: labels, task, notes, …"""
         known: Dict[str, Any] = {
             "labels": None if self.head is None else list(self.head.labels),
             "max_len": self.input_length,
@@ -231,7 +232,7 @@ class ModelDescription:
         return {**self.notes, **{name: x for name, x in known.items() if x is not None}}
 
     def with_extra(self, extra: JsonFields) -> ModelDescription:
-        """The same model with what an object `extra` says of it.
+        """Return the same model with the fields of an object `extra`.
 
         Raises:
             InputError: a field has another type, or the labels do not fit the head.
@@ -266,15 +267,15 @@ class ModelDescription:
         return described.replace(notes=extra.without(*described._names_in_extra()))
 
     def _names_in_extra(self) -> Tuple[str, ...]:
-        """Names under `extra` that are no notes."""
+        """Return the names under `extra` that are not notes."""
         return _EXTRA_FIELDS + (() if self.task is None else _EXTRA_FIELDS_OF_TASK)
 
 
 def read_architecture(fields: JsonFields) -> Architecture:
-    """The field `architecture` of a description.
+    """Return the field `architecture` of a description.
 
     Raises:
-        InputError: it is missing, has missing or unknown sizes, or sizes that no model has.
+        InputError: it is missing, has missing or unknown sizes, or a size is too large.
     """
     sizes = fields.fields("architecture")
     for name, value in sizes.values.items():
@@ -293,9 +294,9 @@ def check_vocabulary(
     """Raise `InputError` unless a vocabulary is the one that a model was trained with.
 
     Args:
-        description: of the model.
-        vocabulary: to be used with it.
-        source: names the model or the vocabulary in the error.
+        description: description of the model.
+        vocabulary: the vocabulary to check.
+        source: name of the model or the vocabulary in the error.
     """
     size = description.architecture.vocabulary_size
     if len(vocabulary) != size:

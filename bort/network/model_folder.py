@@ -1,7 +1,7 @@
 """Model folders: `model.json` describes a trained network, `model.safetensors` holds its weights.
 
-They are written and read here without a framework; `bort.gluon.network.model_folder` makes Gluon
-networks of them.
+This module reads and writes them without a framework; `bort.gluon.network.model_folder` loads them
+as Gluon networks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bort.storage.sealed_folder import SealedFile, SealedFolder, SealedFormat
 MODEL_DESCRIPTION_FILE = "model.json"
 MODEL_WEIGHTS_FILE = "model.safetensors"
 _ENCODER_PREFIX = "bort."
-"""Of the names of a classifier's encoder in the file."""
+"""Prefix of the names of a classifier's encoder in the file."""
 
 _MODEL_FOLDER = SealedFormat(
     MODEL_DESCRIPTION_FILE,
@@ -34,14 +34,14 @@ _MODEL_FOLDER = SealedFormat(
 def write_model_folder(
     folder: PathLike, description: ModelDescription, arrays: Mapping[str, np.ndarray]
 ) -> None:
-    """Write weights, then the description with their SHA-256, each atomically.
+    """Write the weights, then the description with their SHA-256, each atomically.
 
-    A folder that is interrupted in between has no description, or the old one whose SHA-256 does
-    not match; either is refused by `read_model_folder`. The vocabulary is the caller's to save.
+    If the writer is interrupted in between, the folder has no description, or an old one whose
+    SHA-256 does not match; `read_model_folder` refuses both. The caller saves the vocabulary.
 
     Args:
-        folder: made if it does not exist.
-        description: of the network.
+        folder: created if it does not exist.
+        description: description of the network.
         arrays: its weights, by the names of `bort.network.parameter_names`.
     """
     assert set(arrays) == {place.gluon for place in places_of(description)}
@@ -54,20 +54,20 @@ def write_model_folder(
 
 
 def read_description(folder: PathLike) -> ModelDescription:
-    """Read what a folder says of its network, without the weights.
+    """Read the description in a folder, without the weights.
 
     Raises:
-        InputError: names the file, and the field that is missing or malformed.
+        InputError: the file or a field is missing or malformed; the message names it.
     """
     return _description_in(_MODEL_FOLDER.open(folder))
 
 
 def read_model_folder(folder: PathLike) -> ArrayNetwork:
-    """Read a folder, and compare its weights with the SHA-256 in its description.
+    """Read a folder, and check its weights against the SHA-256 in its description.
 
     Raises:
-        InputError: names the file that is missing or damaged, or the field or parameter that does
-            not fit.
+        InputError: a file is missing or damaged, or a field or parameter does not fit; the message
+            names it.
     """
     sealed = _MODEL_FOLDER.open(folder)
     description = _description_in(sealed)

@@ -1,16 +1,16 @@
-"""The one table of parameters: what each is called here, in BERT and in RoBERTa folders.
+"""The table of parameters: their names in this toolkit, in BERT folders and in RoBERTa folders.
 
-A row is read in both directions. `{layer}` stands for the number of an encoder layer. Shapes are
-written in the letters of the architecture: V vocabulary, S positions, N token types, H hidden, I
-intermediate, C classes.
+The table serves reading and writing. `{layer}` stands for the index of an encoder layer. Shapes are
+written with the letters of the architecture: V vocabulary, S positions, N token types, H
+hidden, I intermediate, C classes.
 
-What the names of the feed-forward part suggest is not what Gluon's cells have always meant by
-them. Found by comparing outputs: `proj` is the dense layer after the attention, `ffn.ffn_1` widens
-from H to I, `ffn.ffn_2` narrows from I to H; the `layer_norm` of a layer follows the attention,
-that of its `ffn` follows the feed-forward part.
+The Gluon names of the feed-forward part are misleading; comparing outputs shows that `proj` is the
+dense layer after the attention, `ffn.ffn_1` widens from H to I, and `ffn.ffn_2` narrows from I to
+H. The `layer_norm` of a layer follows the attention, that of its `ffn` follows the feed-forward
+part.
 
-The last column says how a parameter changes when the residual stream is multiplied by c: by
-c to that power. See `bort.formats.huggingface.residual`.
+The last column is the power of c by which a parameter is multiplied when the residual stream is
+multiplied by c. See `bort.formats.huggingface.residual`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from bort.errors import InputError
 
 
 class Place(NamedTuple):
-    """One parameter.
+    """The names and the shape of one parameter.
 
     Attributes:
         gluon: its name in the structure of a `BortModel`, or of the head of a `BortClassifier`.
         bert: its name in a folder of type `bert`; names of the encoder follow `bert.`.
         roberta: its name in a folder of type `roberta`; names of the encoder follow `roberta.`.
-        shape: one letter a dimension.
+        shape: one letter per dimension.
         residual_power: the power of c, see above.
     """
 
@@ -80,7 +80,7 @@ POOLER: Tuple[Place, ...] = (
     _same("pooler.bias", "pooler.dense.bias", "H"),
 )
 
-# The decoder's matrix is the token embedding and has no row of its own.
+# The decoder's matrix is the token embedding, so it has no row here.
 _TRANSFORM = "cls.predictions.transform."
 DECODER: Tuple[Place, ...] = (
     Place("decoder.0.weight", _TRANSFORM + "dense.weight", "lm_head.dense.weight", "HH"),
@@ -90,7 +90,7 @@ DECODER: Tuple[Place, ...] = (
     Place("decoder.3.bias", "cls.predictions.bias", "lm_head.bias", "V"),
 )
 
-# The head of a classifier: tanh(dense), then dense. `linear` has the last row pair alone, as
+# The head of a classifier: tanh(dense), then dense. A `linear` head has only the last two rows, as
 # `classifier.1`; see `bort.formats.huggingface.heads`.
 HEAD: Tuple[Place, ...] = (
     Place("classifier.1.weight", "bert.pooler.dense.weight", "classifier.dense.weight", "HH"),
@@ -114,14 +114,14 @@ def places(
     head: str = "",
     token_types: bool = False,
 ) -> Iterator[Place]:
-    """Rows of all parameters of a network, `{layer}` filled in, names of the encoder complete.
+    """Yield the rows of a network's parameters, `{layer}` filled in, encoder names with prefix.
 
     Args:
-        architecture: the sizes.
+        architecture: sizes of the network.
         decoder: whether it has the masked-token decoder.
         pooler: whether it has a pooler.
-        head: of a classifier: `release`, `linear`, `two_linear`; "" for none.
-        token_types: whether the token types have a row although the architecture has none.
+        head: kind of a classifier's head: `release`, `linear`, `two_linear`; "" for none.
+        token_types: whether to yield the row of token types even if the architecture has none.
     """
     for place in EMBEDDINGS:
         if "N" not in place.shape or architecture.token_types or token_types:
@@ -139,7 +139,7 @@ def places(
 
 
 def shape_of(place: Place, architecture: Architecture, classes: int = 0) -> Tuple[int, ...]:
-    """The shape of a parameter.
+    """Return the shape of a parameter.
 
     >>> shape_of(LAYER[10], Architecture(4, 8, 1024, 768))
     (768, 1024)
@@ -156,10 +156,10 @@ def shape_of(place: Place, architecture: Architecture, classes: int = 0) -> Tupl
 
 
 def name_in(place: Place, model_type: str) -> str:
-    """The name of a completed row in a folder of a type.
+    """Return the name of a completed row in a folder of a type.
 
     Raises:
-        InputError: for another type.
+        InputError: the type is unknown.
     """
     if model_type not in MODEL_TYPES:
         raise InputError(f"model type {model_type!r}, allowed are {', '.join(MODEL_TYPES)}")

@@ -1,4 +1,4 @@
-"""A network of random weights, for when time or memory is measured, to which they do not matter."""
+"""A network with random weights, for measurements of time or memory."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def random_network(
     decoder: bool = False,
     num_classes: int = 0,
 ) -> ArrayNetwork:
-    """Weights from N(0, 0.02²), and layer norms' factors around 1.
+    """Return a network with weights from N(0, 0.02²) and layer-norm gains around 1.
 
-    Biases are random too: an engine leaves out the addition of zeros.
+    Biases are random too, since engines skip the addition of zeros.
 
     Args:
-        architecture: the sizes.
-        seed: of the weights.
-        decoder: with the masked-token decoder.
-        num_classes: outputs of a linear head; 0 for none.
+        architecture: sizes of the network.
+        seed: seed of the weights.
+        decoder: whether to include the masked-token decoder.
+        num_classes: number of outputs of a linear head; 0 for no head.
     """
     generator = np.random.default_rng(seed)
     head = HeadDescription(LINEAR, num_classes) if num_classes else None

@@ -1,1 +1,1 @@
-"""The process of a command: its frame, stop requests, threads, progress, and its machine."""
+"""The process of a command: errors and exit status, stop requests, threads, progress, machine."""

@@ -1,4 +1,4 @@
-"""What every command shares: one clear line for a bad end, the exit status, logging to stderr."""
+"""The frame of every command: flags, one-line errors, exit status, logging to stderr."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from bort.errors import BortError, InputError
 from bort.ranks import launched_ranks
 
 ERROR_FILE_VARIABLE = "BORT_ERROR_FILE"
-"""Names a file that takes the error of the first rank that fails, instead of stderr."""
+"""Name of a file for the error of the first rank that fails, which then does not go to stderr."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports a usage error in one line, with status 2."""
+    """A parser that reports a usage error in one line, with status 2."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message} (--help lists the flags)\n")
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
-    """A parser that shows defaults, refuses abbreviations and knows `--debug`."""
+    """Return a parser that shows defaults, refuses abbreviations and has `--debug`."""
     parser = _Parser(description=description, allow_abbrev=False)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -38,17 +38,17 @@ def run_command(
     *,
     several_ranks: bool = False,
 ) -> NoReturn:
-    """Parse, call `work`, and exit with its status (None is 0).
+    """Parse the flags, call `work`, and exit with its status (None is 0).
 
-    A `BortError` becomes one line on stderr and its own status; Ctrl-C ends with 130; with
+    A `BortError` becomes one line on stderr and its own status. Ctrl-C exits with 130. With
     `--debug` the traceback is shown.
 
     Args:
-        parser: of the command's flags, from `make_parser`.
+        parser: parser of the command's flags, from `make_parser`.
         work: the command; takes the parsed flags and returns the exit status.
         arguments: the command line; None takes that of this process.
-        several_ranks: whether `work` finds its ranks and shares its work among them. A command
-            that does not is refused on several ranks: each would write the same files.
+        several_ranks: whether `work` detects its ranks and shares its work among them. Other
+            commands are refused on several ranks, since each rank would write the same files.
     """
     parsed = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
@@ -92,7 +92,7 @@ def _end(message: str, status: int) -> NoReturn:
         with NamedTemporaryFile("w", dir=os.path.dirname(path), encoding="utf-8") as stream:
             json.dump({"message": line, "status": status}, stream)
             stream.flush()
-            os.link(stream.name, path)  # at once: a rank may be ended when another has failed
+            os.link(stream.name, path)  # at once: the launcher may end a rank when another failed
     except OSError:
-        pass  # another rank was first, or nobody reads it any more
+        pass  # another rank was first, or the launcher has ended
     sys.exit(status)

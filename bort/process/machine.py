@@ -1,4 +1,4 @@
-"""Describes this machine, so that measurements of different machines are told apart."""
+"""A description of this machine, to tell apart measurements of different machines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Dict
 
 
 def describe_machine() -> Dict[str, str]:
-    """Processor, number of cores, architecture and host name."""
+    """Return processor, number of cores, architecture and host name."""
     return {
         "processor": _processor(),
         "cores": str(os.cpu_count()),

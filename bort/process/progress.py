@@ -1,4 +1,4 @@
-"""Progress of a long piece of work: a bar with an ETA, or plain lines where nobody watches."""
+"""Progress of long work: a bar with an ETA on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
-tqdm.monitor_interval = 0  # no thread of its own: processes may be forked while a bar is shown
+tqdm.monitor_interval = 0  # no monitor thread: processes may fork while a bar is shown
 
 
 class Progress:
-    """A bar with an ETA where a person watches, a plain line every few seconds where not.
+    """A bar with an ETA on a terminal; elsewhere a plain line every few seconds.
 
     Args:
-        total: units in all; None where nobody knows, and then there is no ETA.
+        total: number of units in all; None if unknown, which shows no ETA.
         what: title.
-        unit: what is counted.
-        done: units that are done already.
+        unit: name of a unit.
+        done: number of units that are already done.
         enabled: whether this process shows anything.
-        seconds_between_lines: of the plain lines.
+        seconds_between_lines: interval of the plain lines.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Progress:
             )
 
     def advance(self, count: int = 1, **numbers: float) -> None:
-        """Say that `count` more units are done, with numbers to show beside the bar."""
+        """Advance by `count` units, and show `numbers` next to the bar."""
         self._done += count
         shown = {name: f"{value:.4g}" for name, value in numbers.items()}
         if self._bar is not None:
@@ -63,7 +63,7 @@ class Progress:
             log.info("%s", self._line(now, shown))
 
     def close(self) -> None:
-        """End the bar."""
+        """Close the bar."""
         if self._bar is not None:
             self._bar.close()
 
@@ -83,7 +83,7 @@ class Progress:
 
 
 class RowProgress:
-    """A `Progress` of work that says itself how much of it is done and how much there is.
+    """A `Progress` of work that reports its own total and how much of it is done.
 
     Args:
         what: title.
@@ -97,7 +97,7 @@ class RowProgress:
         self._done = 0
 
     def show(self, done: int, total: int) -> None:
-        """`done` of `total` rows are done; what was done before the first call took no time."""
+        """Show `done` of `total` rows; the ETA excludes rows done before the first call."""
         if self._progress is None:
             self._progress = Progress(
                 total, self._what, unit="row", done=done, enabled=self._enabled
@@ -107,6 +107,6 @@ class RowProgress:
         self._done = done
 
     def close(self) -> None:
-        """End the bar."""
+        """Close the bar."""
         if self._progress is not None:
             self._progress.close()

@@ -1,4 +1,4 @@
-"""Ending a run early without losing it: signals, a stop file, and a launcher that has died."""
+"""Requests to end a run early without losing it: signals, a stop file, or the launcher's death."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LAUNCHER_VARIABLE = "BORT_LAUNCHER_PID"
 
 
 class StopRequest:
-    """Remembers that somebody asked this process to stop; the training loop asks every step.
+    """A flag that this process should stop; the training loop checks it at every step.
 
     A stop is requested by SIGTERM or SIGINT, by a file whose path is in `BORT_STOP_FILE` (the
-    launcher of several ranks makes it), or by the death of the launcher whose process id is in
+    launcher of several ranks creates it), or by the death of the launcher whose process id is in
     `BORT_LAUNCHER_PID`. A second SIGINT ends the process at once.
     """
 

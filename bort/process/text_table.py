@@ -1,4 +1,4 @@
-"""Text tables for the screen: cells in columns two spaces apart."""
+"""Text tables for the terminal."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Sequence
 
 
 def text_table(lines: Sequence[Sequence[str]], alignment: str = "<>") -> str:
-    """A table whose columns are as wide as their widest cell.
+    """Return a table whose columns are as wide as their widest cell, two spaces apart.
 
     Args:
-        lines: cells of every line, the headings first; the same number in each.
-        alignment: as of `text_line`.
+        lines: cells of every line, headings first; the same number in each.
+        alignment: as in `text_line`.
 
     >>> print(text_table([("", "loss"), ("teacher", "1.25"), ("student", "10.50")]))
               loss
@@ -22,12 +22,12 @@ def text_table(lines: Sequence[Sequence[str]], alignment: str = "<>") -> str:
 
 
 def text_line(cells: Sequence[str], widths: Sequence[int], alignment: str = "<>") -> str:
-    """One line of a table whose widths are known, for a table that grows while it is shown.
+    """Return one line of a table with given widths, for a table that grows while it is shown.
 
     Args:
-        cells: one a column.
-        widths: characters of every column; a longer cell moves the rest of its line.
-        alignment: one sign a column, `<` or `>`; the last one counts for all further columns.
+        cells: one per column.
+        widths: characters per column; a longer cell shifts the rest of its line.
+        alignment: one character per column, `<` or `>`; the last one holds for all further columns.
 
     >>> text_line(("2", "0.75"), (4, 8), ">")
     '   2      0.75'

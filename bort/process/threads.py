@@ -1,4 +1,4 @@
-"""How many OpenMP threads a process should use; to be decided before a framework is imported."""
+"""The number of OpenMP threads of a process, to be set before a framework is imported."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def available_cores() -> int:
-    """Cores that this process may really use (affinity and container limits included)."""
+    """Return the number of cores that this process may use (affinity and container limits)."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux
@@ -22,17 +22,17 @@ def available_cores() -> int:
 
 
 def set_thread_count() -> int:
-    """Set `OMP_NUM_THREADS`, unless it is set, to the cores divided by the ranks on them.
+    """Set `OMP_NUM_THREADS`, unless it is set, to the number of cores divided by the local ranks.
 
-    MXNet reads the variable when it is imported, and takes a single thread without it. How long
-    idle threads spin (`GOMP_SPINCOUNT`) is set too, unless it is.
+    MXNet reads the variable when it is imported, and uses a single thread without it. The function
+    also sets how long idle threads spin (`GOMP_SPINCOUNT`), unless it is set.
 
     Returns:
         The number of threads in force.
     """
     ranks = max(1, int(os.environ.get("HOROVOD_LOCAL_SIZE", "1") or "1"))
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // ranks)))
-    # Threads that spin for long while they wait for each other cost 3 % less on an idle machine
-    # and made steps ten times slower on a busy one.
+    # A long spin while threads wait for each other made steps 3 % faster on an idle machine and
+    # ten times slower on a busy one.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     return int(os.environ["OMP_NUM_THREADS"].split(",")[0])

@@ -1,1 +1,1 @@
-"""Figures and tables made from results, without a training framework."""
+"""Figures and statistics of results, without a training framework."""

@@ -1,4 +1,4 @@
-"""The figure of a run of Agora: dev score and size of the training set over iterations."""
+"""The figure of an Agora run: dev score and size of the training set over iterations."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def draw_agora(
 ) -> None:
     """Write the figure as PNG.
 
-    Lines: the best dev score of each iteration and the best so far; bars: training points; dashed:
-    the winner's score on the report split, which the run has not seen.
+    Lines show the best dev score of each iteration and the best so far, bars the number of training
+    points, and a dashed line the winner's score on the report split, which the run has not seen.
 
     Args:
-        path: of the figure.
-        reports: of all iterations, at least one.
-        report_score: None leaves the dashed line out.
-        title: above the figure.
+        path: path of the figure.
+        reports: reports of all iterations; at least one.
+        report_score: the winner's score on the report split; None leaves out the dashed line.
+        title: title of the figure.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

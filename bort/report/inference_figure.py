@@ -1,4 +1,4 @@
-"""The figure of an inference benchmark: a bar a model, grouped by engine and precision."""
+"""The figure of an inference benchmark: a bar per model, grouped by engine and precision."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _COLOURS = ("#c8553d", "#3d6fa5", "#7a9e5f", "#8a6fae", "#c9a227", "#777777")
 
 
 def draw_inference(path: Path, rows: Sequence[Row]) -> None:
-    """Write milliseconds a batch as PNG, one panel an input and number of threads.
+    """Write the milliseconds per batch as PNG, one panel per input size and number of threads.
 
     Args:
-        path: of the figure.
-        rows: what was measured.
+        path: path of the figure.
+        rows: the measurements.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

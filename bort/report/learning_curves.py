@@ -1,4 +1,4 @@
-"""Learning curves of several runs of a few kinds, against steps and against seconds."""
+"""Learning curves of several runs, over steps and over seconds."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ COLOURS = ("#1b6ca8", "#c8553d", "#5b8c5a", "#8a5a83", "#444444")
 
 @dataclass(frozen=True)
 class Curve:
-    """One run's held-out scores on its way.
+    """The held-out scores of one run during training.
 
     Attributes:
         steps: (n,), ascending.
-        seconds: (n,), since the run began.
-        values: name of a score -> (n,).
+        seconds: (n,), since the start of the run.
+        values: name of a score → (n,).
     """
 
     steps: Tuple[float, ...]
@@ -29,7 +29,7 @@ class Curve:
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """The mean over runs that were scored at the same steps."""
+    """Return the mean over runs that were evaluated at the same steps."""
     names = curves[0].values
     return Curve(
         curves[0].steps,
@@ -41,7 +41,7 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
 def first_reaching(
     positions: Sequence[float], values: Sequence[float], goal: float
 ) -> Optional[float]:
-    """Where a curve first reaches `goal`, linearly between its points; None if it never does.
+    """Return where a curve first reaches `goal`, by linear interpolation; None if it never does.
 
     >>> first_reaching((100, 200), (0.2, 0.4), 0.3)
     150.0
@@ -65,14 +65,14 @@ def draw_learning_curves(
     levels: Optional[Mapping[str, Mapping[str, float]]] = None,
     title: str = "",
 ) -> None:
-    """Draw one row of panels a score: against steps (left) and against seconds (right).
+    """Draw one row of panels per score: over steps (left) and over seconds (right).
 
     Args:
-        path: PNG to be written.
-        kinds: label -> curves of its seeds; thin lines are seeds, the thick one their mean.
-        scores: name of a score -> label of its axis.
-        levels: label -> score -> a level drawn as a dashed line, such as the teacher's.
-        title: above everything.
+        path: path of the PNG.
+        kinds: label → curves of its seeds; thin lines are seeds, the thick line is their mean.
+        scores: name of a score → label of its axis.
+        levels: label → score → a level drawn as a dashed line, such as the teacher's.
+        title: title of the figure.
     """
     import matplotlib
 

@@ -1,4 +1,4 @@
-"""The figure of a search: error against inference time, coloured by W, with the front."""
+"""The figure of a search: error over inference time, coloured by W, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from bort.storage.files import atomic_write
 def draw_search(
     path: Path, result: SearchResult, unit: str, timed_on: Optional[str] = None
 ) -> None:
-    """Write the scatter as PNG.
+    """Write the scatter plot as PNG.
 
-    A point is a candidate, its area the number of parameters, its colour W (grey without one). The
-    line joins the candidates that no other beats in time and error at once.
+    A point is a candidate, its area the number of parameters, its colour W (grey if it has none).
+    The line joins the candidates of the Pareto front: no other candidate has both less time and
+    less error.
 
     Args:
-        path: of the figure.
-        result: what a search found.
-        unit: of the latencies: seconds are shown as milliseconds.
+        path: path of the figure.
+        result: the result of a search.
+        unit: unit of the latencies; seconds are shown as milliseconds.
         timed_on: how the latencies were measured, for the label of their axis.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg

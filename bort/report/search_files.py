@@ -1,4 +1,4 @@
-"""Writes what a search found: the ranking as JSON, CSV and figure, and the pick."""
+"""Writes the result of a search: ranking (JSON, CSV, figure) and the chosen architecture."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def save_result(
 ) -> None:
     """Write `ranking.json`, `ranking.csv`, `scatter.png` and `best.json`, and log the table.
 
-    `best.json` is an architecture for `--architecture`; it is not written without a pick.
+    `best.json` is an architecture for `--architecture`; without a chosen one it is not written.
 
     Args:
-        folder: of the search.
-        result: what the search found.
-        unit: of the latencies.
-        conditions: how they were measured; None if they were not.
+        folder: folder of the search.
+        result: the result of the search.
+        unit: unit of the latencies.
+        conditions: how the latencies were measured; None if they were not.
     """
     values = {**result.as_dict(), "latency_unit": unit}
     if conditions is not None:

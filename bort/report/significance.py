@@ -1,4 +1,4 @@
-"""Whether one way to train is better than another over seeds, said with a test fixed beforehand."""
+"""Significance tests of whether one way of training is better than another, over paired seeds."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from bort.errors import InputError
 
 
 def sign_flip_p_value(differences: Sequence[float]) -> float:
-    """One-sided paired permutation test: are the differences above 0?
+    """Return the p-value of a one-sided paired permutation test that the differences are above 0.
 
-    Were both ways equally good, every difference could as well have the other sign. The p-value is
-    the share of all 2^N choices of signs (drawn at random beyond some hundred thousand) whose sum
-    is at least the one observed; its smallest possible value is 2^-N.
+    If both ways were equally good, every difference could have either sign with the same
+    probability. The p-value is the share of all 2^N choices of signs (sampled at random beyond some
+    hundred thousand) whose sum is at least the observed one; its smallest possible value is 2^-N.
 
     Args:
-        differences: one a seed: score of the one minus score of the other.
+        differences: one per seed: score of the first way minus score of the second.
 
     Raises:
-        InputError: fewer than two differences, or one that is not finite.
+        InputError: there are fewer than two differences, or one is not finite.
 
     >>> sign_flip_p_value([0.1, 0.2, 0.3])
     0.125
@@ -32,7 +32,7 @@ def sign_flip_p_value(differences: Sequence[float]) -> float:
         raise InputError(f"a paired test needs at least 2 differences, given are {values.size}")
     if not np.isfinite(values).all():
         raise InputError(f"a difference is not finite: {list(differences)}")
-    from scipy.stats import permutation_test  # late: the package takes half a second to import
+    from scipy.stats import permutation_test  # late: the import takes half a second
 
     found = permutation_test(
         (values,),
@@ -46,7 +46,7 @@ def sign_flip_p_value(differences: Sequence[float]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> List[float]:
-    """p-values of several tests, adjusted so that one false alarm among all is as rare as said.
+    """Return Holm's adjusted p-values of several tests, which bound the family-wise error rate.
 
     The i-th smallest of m (from 0) becomes the largest of `(m − j)·p_j`, j ≤ i, at most 1.
 

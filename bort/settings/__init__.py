@@ -1,1 +1,1 @@
-"""Typed configurations and the flags made from them."""
+"""Typed configurations and command-line flags made from them."""

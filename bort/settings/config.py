@@ -1,16 +1,16 @@
-"""Typed, frozen configurations, and the command-line flags that are made from their fields.
+"""Typed, frozen configurations, and command-line flags that are made from their fields.
 
 A configuration is a frozen dataclass that derives from `Config` and whose fields are made with
-`setting`. It is checked when it is built; flags, `--help` and the record in `run.json` all come
+`setting`. It is checked when it is built. Flags, `--help` and the record in `run.json` all come
 from the same fields, so they cannot drift apart.
 
-Settings that several configurations need stand once, in a configuration of their own that the
-others include with `part`:
+Settings that several configurations share form a configuration of their own, which the others
+include with `part`:
 
     masks: MaskSettings = part(MaskSettings)
 
 In Python they are nested (`config.masks.max_predictions`). Flags and records name the settings
-alone (`--max_predictions`), in the place of the part.
+without the part (`--max_predictions`), in its place.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ def setting(
     formerly: Any = None,
     aliases: Sequence[str] = (),
 ) -> Any:
-    """A field of a configuration.
+    """Return a field of a configuration.
 
     Args:
-        default: the value when the flag is not given; `...` makes the flag mandatory.
+        default: value when the flag is not given; `...` makes the flag mandatory.
         help: one line for `--help`, with the unit.
         choices: the allowed values.
         minimum: smallest allowed number.
         maximum: largest allowed number.
         above: number that the value must exceed.
-        speed_only: the setting cannot change results, only how fast they come, or whether.
-        formerly: what runs did that are older than the setting, if that is not the default.
-        aliases: further flag names.
+        speed_only: whether the setting cannot change results, only how fast or whether they come.
+        formerly: value in runs that are older than the setting, if it is not the default.
+        aliases: further names of the flag.
     """
     metadata = {
         "help": help,
@@ -68,7 +68,7 @@ def setting(
 
 
 def part(kind: Type[C], *, help: Optional[Mapping[str, str]] = None) -> Any:
-    """A field that holds another configuration, with the defaults of its settings.
+    """Return a field that holds another configuration, with the defaults of its settings.
 
     Args:
         kind: the other configuration; all its settings have defaults.
@@ -79,10 +79,10 @@ def part(kind: Type[C], *, help: Optional[Mapping[str, str]] = None) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Base of every configuration; checks types and ranges when built.
+    """Base class of all configurations; checks types and ranges when it is built.
 
     Raises:
-        InputError: names the field, the value and what is allowed.
+        InputError: a value is not allowed; the message names the field and what is allowed.
     """
 
     def __post_init__(self) -> None:
@@ -98,10 +98,10 @@ class Config:
         self.check()
 
     def check(self) -> None:
-        """Checks between fields; a subclass overrides it and raises `InputError`."""
+        """Check fields against each other; a subclass overrides it and raises `InputError`."""
 
     def as_dict(self) -> Dict[str, Any]:
-        """All settings as JSON-ready values, those of parts among them."""
+        """Return all settings as JSON-ready values, those of parts included."""
         values: Dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -112,23 +112,23 @@ class Config:
         return values
 
     def results_settings(self) -> Dict[str, Any]:
-        """The settings that can change results (all but those that only change speed)."""
+        """Return the settings that can change results (all except those that only affect speed)."""
         values = self.as_dict()
         settings = _settings(type(self))
         return {s.name: values[s.name] for s in settings if not s.field.metadata["speed_only"]}
 
     def replace(self: C, **changes: Any) -> C:
-        """A copy with some settings changed, those of parts among them, checked again."""
+        """Return a checked copy with some settings changed, which may belong to parts."""
         return self.from_dict({**self.as_dict(), **changes}, type(self).__name__)
 
     @classmethod
     def defaults(cls) -> Dict[str, Any]:
-        """The default of every field that has one; see `defaults_of`."""
+        """Return the default of every field that has one; see `defaults_of`."""
         return defaults_of(cls)
 
     @classmethod
     def from_dict(cls: Type[C], values: Mapping[str, Any], source: str) -> C:
-        """Build from settings by name; unknown ones are refused and `source` is named."""
+        """Build from settings by name; unknown ones raise an `InputError` that names `source`."""
         known = {one.name for one in _settings(cls)}
         for name in values:
             if name not in known:
@@ -137,10 +137,10 @@ class Config:
 
     @classmethod
     def add_flags(cls, parser: argparse._ActionsContainer, *, preset: bool = False) -> None:
-        """Add one flag a setting to `parser` (or to a group of one).
+        """Add a flag for each setting to `parser` (or to a group of a parser).
 
         Args:
-            parser: takes the flags.
+            parser: receives the flags.
             preset: leave flags that are not given to the preset of `from_arguments`.
         """
         for one in _settings(cls):
@@ -178,7 +178,7 @@ class _Setting(NamedTuple):
 
 
 def _settings(kind: Any) -> List[_Setting]:
-    """The settings of a configuration in their order, those of a part in its place."""
+    """Return the settings of a configuration in order, those of a part in the part's place."""
     hints = typing.get_type_hints(kind)
     found: List[_Setting] = []
     for field in dataclasses.fields(kind):
@@ -194,7 +194,7 @@ def _settings(kind: Any) -> List[_Setting]:
 
 
 def _build(kind: Type[C], values: Mapping[str, Any]) -> C:
-    """A configuration from settings by name, which its parts take their own from."""
+    """Build a configuration, parts included, from settings by name."""
     fields: Dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         inside = field.metadata.get("part")
@@ -207,10 +207,10 @@ def _build(kind: Type[C], values: Mapping[str, Any]) -> C:
 
 
 def defaults_of(kind: Any) -> Dict[str, Any]:
-    """The default of every field of a dataclass that has one, JSON-ready.
+    """Return the default of every field of a dataclass that has one, JSON-ready.
 
-    A run that is older than a setting had the setting's default, unless the setting says what such
-    runs did (`formerly`).
+    Runs that are older than a setting used the setting's default, or its `formerly` value if it
+    has one.
     """
     values: Dict[str, Any] = {}
     for field in dataclasses.fields(kind):
@@ -224,7 +224,7 @@ def defaults_of(kind: Any) -> Dict[str, Any]:
 
 
 def parse_boolean(text: str) -> bool:
-    """Read `true`/`false` (also yes/no, 1/0, on/off), so that `--flag False` is false."""
+    """Parse `true`/`false` (also yes/no, 1/0, on/off), so that `--flag False` is false."""
     lowered = text.strip().lower()
     if lowered in ("true", "yes", "1", "on"):
         return True

@@ -1,1 +1,1 @@
-"""Atomic files, run folders, stored results."""
+"""Storage: atomic files, sealed folders, run folders, stored results."""

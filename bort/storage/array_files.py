@@ -1,4 +1,4 @@
-"""NumPy arrays from files, whose declared size is compared with the file before memory is taken."""
+"""Readers of array files that check the declared size before they allocate memory."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _READ_HEADER = {(1, 0): _npy.read_array_header_1_0, (2, 0): _npy.read_array_head
 
 
 def read_npy(path: Path, *, mapped: bool = False) -> np.ndarray:
-    """Read a `.npy` file; no Python objects.
+    """Read a `.npy` file without Python objects.
 
     Args:
-        path: the file.
-        mapped: map the file instead of reading it.
+        path: path of the file.
+        mapped: map the file into memory instead of reading it.
 
     Raises:
-        InputError: the file cannot be read, is no array of numbers, or is shorter or longer than
-            its header declares.
+        InputError: the file cannot be read, is not an array of numbers, or is shorter or longer
+            than its header declares.
     """
     try:
         with open(path, "rb") as stream:
@@ -34,7 +34,7 @@ def read_npy(path: Path, *, mapped: bool = False) -> np.ndarray:
                 shape, _, dtype = _READ_HEADER[_npy.read_magic(stream)](stream)
             except OSError:
                 raise
-            except Exception as error:  # of NumPy's parser, which does not say which it raises
+            except Exception as error:  # NumPy does not document what its parser raises
                 raise InputError(f"{path}: is damaged, it is no array of numbers") from error
             begin = stream.tell()
     except OSError as error:
@@ -56,10 +56,10 @@ def read_npy(path: Path, *, mapped: bool = False) -> np.ndarray:
 
 
 def read_safetensors(path: Path) -> Dict[str, np.ndarray]:
-    """Read all tensors of a safetensors file; the package compares the sizes.
+    """Read all tensors of a safetensors file; the package checks the sizes.
 
     Raises:
-        InputError: the file cannot be read or is no safetensors file.
+        InputError: the file cannot be read or is not a safetensors file.
     """
     try:
         return dict(safetensors.numpy.load_file(path))

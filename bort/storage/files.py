@@ -1,4 +1,4 @@
-"""Files and folders that a reader sees whole or not at all, and the SHA-256 of a file."""
+"""Atomic writing of files and folders, JSON files, and the SHA-256 of a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bort.errors import InputError, WorkError
 PathLike = Union[str, "os.PathLike[str]"]
 
 UNFINISHED = ".unfinished-"
-"""Prefix of the name of every folder that is still being filled."""
+"""Prefix of the names of folders that are not complete yet."""
 
 _MANY_FILES = 64
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux: <fcntl.h>, <linux/fs.h>
@@ -28,11 +28,11 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux: <fcntl.h>, <linux/fs.h>
 def atomic_write(path: PathLike) -> Iterator[BinaryIO]:
     """Open a binary file that appears under `path` only when the block ends without an error.
 
-    The bytes go to a temporary file in the same folder, are synced to the disk and then renamed;
-    on any error the temporary file is removed and an existing file under `path` is untouched.
+    The bytes go to a temporary file in the same folder, which is synced to disk and then renamed.
+    On an error the temporary file is removed, and an existing file under `path` is untouched.
 
     Raises:
-        WorkError: when the system refuses a write (a full disk, a read-only folder).
+        WorkError: the system refuses a write (a full disk, a read-only folder).
     """
     target = Path(path)
     try:
@@ -58,18 +58,19 @@ def atomic_write(path: PathLike) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def new_folder(path: PathLike, *, replace: bool = False, clean: bool = False) -> Iterator[Path]:
-    """A folder that appears under `path` only when the block ends without an error.
+    """Create a folder that appears under `path` only when the block ends without an error.
 
-    It is filled under a temporary name beside `path`, synced with all its files, and renamed.
+    The folder has a temporary name next to `path` at first. It is then synced with all its files
+    and renamed.
 
     Args:
-        path: the folder's final name.
-        replace: a folder at `path` is replaced: until the block has ended it stays as it is.
-        clean: remove first what killed calls for the same `path` left beside it. Not allowed where
+        path: final path of the folder.
+        replace: replace a folder at `path`, which stays unchanged until the block ends.
+        clean: first remove temporary folders of killed calls for the same `path`. Not allowed if
             two processes can write the same folder.
 
     Raises:
-        InputError: `path` exists already and `replace` is false; an empty folder may exist.
+        InputError: `path` exists and `replace` is false; an empty folder may exist.
         WorkError: the system refuses a write.
     """
     target = Path(path)
@@ -85,16 +86,16 @@ def new_folder(path: PathLike, *, replace: bool = False, clean: bool = False) ->
 
 @contextlib.contextmanager
 def temporary_folder(target: PathLike, *, clean: bool = False) -> Iterator[Path]:
-    """An empty folder beside `target`, removed when the block ends.
+    """Create an empty folder next to `target`, which is removed when the block ends.
 
-    A folder that is made in it can become `target` with `move_into_place`.
+    `move_into_place` can turn a folder inside it into `target`.
 
     Args:
-        target: gives the temporary name, `.unfinished-<name>-<random>`, and the place.
+        target: determines the place and the temporary name, `.unfinished-<name>-<random>`.
         clean: as in `new_folder`.
 
     Raises:
-        WorkError: the folder cannot be made.
+        WorkError: the folder cannot be created.
     """
     place = Path(target)
     try:
@@ -114,8 +115,8 @@ def remove_unfinished(folder: Path, name: str) -> None:
     """Remove the temporary folders in `folder` that killed writes left, also version 0.2.0's.
 
     Args:
-        folder: where the folders were to appear.
-        name: regular expression of the names they were to have.
+        folder: folder that holds them.
+        name: regular expression that matches the final names of the folders to remove.
     """
     pattern = re.compile(rf"{re.escape(UNFINISHED)}{name}-[^-]+|\.{name}-making")
     for path in folder.iterdir():
@@ -124,12 +125,12 @@ def remove_unfinished(folder: Path, name: str) -> None:
 
 
 def move_into_place(source: PathLike, target: PathLike, *, replace: bool = False) -> None:
-    """Sync a finished folder with all its files, and give it its final name.
+    """Sync a finished folder with all its files, and rename it to its final name.
 
     Args:
         source: the folder; in the same file system as `target`.
-        target: its name; nothing or an empty folder is there.
-        replace: a folder at `target` is swapped with `source`, in one step where the system can.
+        target: its final path, where there is nothing or an empty folder.
+        replace: swap `source` with a folder at `target`, in one step if the system can.
 
     Raises:
         OSError: the system refuses.
@@ -144,9 +145,9 @@ def move_into_place(source: PathLike, target: PathLike, *, replace: bool = False
 
 
 def check_new_folder(path: PathLike) -> None:
-    """Raise `InputError` if there is something at `path`, an empty folder excepted.
+    """Raise `InputError` if `path` exists, unless it is an empty folder.
 
-    `new_folder` does so itself; long work is spared when it is known before it begins.
+    `new_folder` checks this too; a check before long work avoids wasting it.
     """
     target = Path(path)
     if target.is_symlink() or (target.exists() and not _is_empty_folder(target)):
@@ -154,14 +155,14 @@ def check_new_folder(path: PathLike) -> None:
 
 
 def write_json(path: PathLike, value: Any) -> None:
-    """Write `value` as `json_text`, atomically."""
+    """Write `value` in the format of `json_text`, atomically."""
     content = json_text(value)
     with atomic_write(path) as stream:
         stream.write(content)
 
 
 def json_text(value: Any) -> bytes:
-    """`value` as indented JSON in UTF-8, keys in order. NaN and infinity are refused."""
+    """Return `value` as indented JSON in UTF-8 with sorted keys. NaN and infinity are refused."""
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
     return text.encode("utf-8")
 
@@ -170,7 +171,7 @@ def read_json(path: PathLike) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: when the file is missing, unreadable or not JSON; names the file.
+        InputError: the file is missing, unreadable or not JSON; the message names it.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
@@ -183,7 +184,7 @@ def read_json(path: PathLike) -> Any:
 
 
 def sha256_of_file(path: PathLike) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits, read in blocks of 1 MiB."""
+    """Return the SHA-256 of a file as 64 hexadecimal digits; read in blocks of 1 MiB."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):
@@ -192,7 +193,7 @@ def sha256_of_file(path: PathLike) -> str:
 
 
 def sync_folder(folder: PathLike) -> None:
-    """Make a rename inside `folder` durable (a no-op where folders cannot be opened)."""
+    """Make renames inside `folder` durable (a no-op where folders cannot be opened)."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -206,9 +207,9 @@ def sync_folder(folder: PathLike) -> None:
 
 
 def move_files_into(source: Path, target: Path) -> None:
-    """Sync a finished folder, and give each of its files its name in a folder that may exist.
+    """Sync a finished folder, and move each of its files into a folder that may exist.
 
-    Files that are at `target` already are replaced one by one, and others stay.
+    Files of the same name at `target` are replaced one by one; other files stay.
 
     Raises:
         OSError: the system refuses.
@@ -225,7 +226,7 @@ def move_files_into(source: Path, target: Path) -> None:
 
 
 def move_file(source: PathLike, target: PathLike) -> None:
-    """Sync a finished file, and give it its final name.
+    """Sync a finished file, and rename it to its final name.
 
     Raises:
         OSError: the system refuses.
@@ -236,7 +237,7 @@ def move_file(source: PathLike, target: PathLike) -> None:
 
 
 def sync_file(path: PathLike) -> None:
-    """Wait until a file that something else wrote is on the disk.
+    """Sync a file that other code wrote to disk.
 
     Raises:
         OSError: the system refuses.
@@ -249,10 +250,10 @@ def sync_file(path: PathLike) -> None:
 
 
 def _sync_tree(folder: PathLike) -> None:
-    """Sync all files in `folder` and the names in all its folders."""
+    """Sync all files in `folder` and the entries of all its folders."""
     found = [(parent, names) for parent, _, names in os.walk(folder)]
     if sum(len(names) for _, names in found) > _MANY_FILES:
-        os.sync()  # 4 ms a file against 20 ms for the whole system, on the machine of benchmarks/
+        os.sync()  # 4 ms per file against 20 ms for the system, on the machine of benchmarks/
         return
     for parent, names in found:
         for name in names:
@@ -265,8 +266,8 @@ def _sync_tree(folder: PathLike) -> None:
 def _swap(first: Path, second: Path) -> None:
     """Swap the names of two folders.
 
-    Where the system cannot do so in one step, `second` is called `.replaced-…` for a moment; after
-    a kill in that moment it is found there.
+    If the system cannot do so in one step, `second` is called `.replaced-…` for a moment; a kill in
+    that moment leaves it under that name.
     """
     if _exchange(first, second):
         return
@@ -281,7 +282,7 @@ def _swap(first: Path, second: Path) -> None:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Swap two names in one step; False where the C library or the file system has no such step."""
+    """Swap two names in one step; return False if the C library or file system cannot do it."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError):

@@ -1,4 +1,4 @@
-"""Fields of JSON objects, each with its type checked, and errors that name the file."""
+"""Typed access to the fields of JSON objects, with errors that name file and field."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SHOWN = 60
 class JsonFields:
     """An object in a JSON file.
 
-    Every method that reads a field raises `InputError` if the field is missing or has another type;
-    the message names the file, the field and its value.
+    Every method that reads a field raises `InputError` if the field is missing or has another type.
+    The message names the file, the field and its value.
 
     Attributes:
         values: the object's fields.
-        source: the file, for errors.
+        source: name of the file in error messages.
         within: dotted name of the object in the file; "" for the file's outermost object.
 
     >>> JsonFields.of({"head": {"size": "2"}}, "model.json").fields("head").integer("size")
@@ -34,26 +34,26 @@ class JsonFields:
 
     @classmethod
     def of(cls, value: Any, source: str, within: str = "") -> JsonFields:
-        """The fields of a value that must be an object."""
+        """Return the fields of a value, which must be an object."""
         if not isinstance(value, dict):
             raise InputError(f"{source}: {within or 'it'} is {_shown(value)}, allowed is an object")
         return cls(value, source, within)
 
     def value(self, name: str) -> Any:
-        """A field of any type."""
+        """Return a field of any type."""
         if name not in self.values:
             raise InputError(f"{self.source}: {self._path(name)} is missing")
         return self.values[name]
 
     def integer(self, name: str) -> int:
-        """A whole number."""
+        """Return an integer."""
         value = self.value(name)
         if type(value) is not int:
             raise self._refusal(name, "an integer")
         return int(value)
 
     def number(self, name: str) -> float:
-        """A finite number; an integer stays one."""
+        """Return a finite number; an integer stays an integer."""
         value = self.value(name)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not is_number or value - value != 0:  # inf - inf and nan - nan are nan
@@ -61,36 +61,36 @@ class JsonFields:
         return cast(float, value)
 
     def boolean(self, name: str) -> bool:
-        """`true` or `false`."""
+        """Return a Boolean."""
         value = self.value(name)
         if not isinstance(value, bool):
             raise self._refusal(name, "true or false")
         return value
 
     def text(self, name: str) -> str:
-        """A string."""
+        """Return a string."""
         value = self.value(name)
         if not isinstance(value, str):
             raise self._refusal(name, "a text")
         return value
 
     def texts(self, name: str) -> Tuple[str, ...]:
-        """A list of strings."""
+        """Return a list of strings."""
         value = self.value(name)
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise self._refusal(name, "a list of texts")
         return tuple(value)
 
     def fields(self, name: str) -> JsonFields:
-        """An object."""
+        """Return an object."""
         return JsonFields.of(self.value(name), self.source, self._path(name))
 
     def optional_fields(self, name: str) -> Optional[JsonFields]:
-        """An object, None for `null`."""
+        """Return an object, or None for `null`."""
         return None if self.value(name) is None else self.fields(name)
 
     def without(self, *names: str) -> Dict[str, Any]:
-        """All fields but some."""
+        """Return all fields except some."""
         return {name: value for name, value in self.values.items() if name not in names}
 
     def _path(self, name: str) -> str:
@@ -103,7 +103,7 @@ class JsonFields:
 
 @contextlib.contextmanager
 def errors_naming(source: str) -> Iterator[None]:
-    """Name a file in every `InputError` of the block that does not begin with it."""
+    """Prepend the file's name to every `InputError` of the block that does not start with it."""
     try:
         yield
     except InputError as error:

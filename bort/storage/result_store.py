@@ -1,4 +1,4 @@
-"""Results on disk: each appended durably as it is found, JSON lines, one file a rank."""
+"""`ResultStore`: results on disk, appended durably as JSON lines, one file per rank."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from bort.storage.files import sync_folder
 
 
 class ResultStore:
-    """Records of a run in its folder, `<name>-rank<n>.jsonl`, a JSON object a line.
+    """Records of a run in its folder: `<name>-rank<n>.jsonl`, a JSON object per line.
 
-    Every rank writes a file of its own and reads those of all. A last line without an end was
-    being written when the run was killed: it is left out, and cut off before the next is written.
+    Every rank writes its own file and reads those of all ranks. A last line without an end is
+    incomplete because the run was killed: readers skip it, and the next `append` removes it.
 
     Args:
-        folder: of the run.
-        rank: whose file `append` writes.
-        name: what the files' names begin with.
+        folder: folder of the run.
+        rank: rank whose file `append` writes.
+        name: prefix of the files' names.
     """
 
     def __init__(self, folder: Path, rank: int, name: str = "results") -> None:
@@ -29,10 +29,10 @@ class ResultStore:
         self._path = folder / f"{name}-rank{rank}.jsonl"
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Write one record and wait until it is on the disk.
+        """Write one record and wait until it is on disk.
 
         Raises:
-            WorkError: when the disk refuses.
+            WorkError: the disk refuses.
         """
         line = json.dumps(record, allow_nan=False) + "\n"
         try:
@@ -51,10 +51,10 @@ class ResultStore:
             ) from error
 
     def records(self) -> Iterator[Tuple[str, Dict[str, Any]]]:
-        """The records of all ranks, each with the file and line that it stands in.
+        """Yield the records of all ranks, each with its file and line.
 
         Raises:
-            InputError: for a line that is no JSON object; names file and line.
+            InputError: a line is not a JSON object; the message names file and line.
         """
         for path in sorted(self.folder.glob(self._pattern)):
             complete, _, _ = path.read_bytes().rpartition(b"\n")
@@ -72,7 +72,7 @@ class ResultStore:
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Cut off a last line without an end, so that the next record does not continue it."""
+    """Remove a last line without an end, so that the next record does not continue it."""
     with path.open("rb+") as stream:
         size = stream.seek(0, os.SEEK_END)
         if size == 0:

@@ -1,4 +1,4 @@
-"""One rule for "is this the same run?", and folders that belong to one run."""
+"""The rule that decides whether two runs are the same, and folders that belong to one run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Settings = Mapping[str, Any]
 
 
 class Difference(NamedTuple):
-    """A setting with its value in a run that began earlier and its value now."""
+    """A setting with its value in an earlier run and its value now."""
 
     name: str
     then: Any
@@ -26,13 +26,13 @@ class Difference(NamedTuple):
 def differences(then: Settings, now: Settings, defaults: Settings) -> Iterator[Difference]:
     """Yield the settings that have changed, in the order of `now`.
 
-    A setting that `then` lacks is newer than that run, so it had its default; a setting that `now`
-    lacks no longer exists and is not compared. Objects are compared field by field.
+    A setting that `then` lacks is newer than that run, which therefore used its default. A setting
+    that `now` lacks no longer exists and is not compared. Objects are compared field by field.
 
     Args:
         then: settings as they were recorded, read from JSON.
-        now: settings in force, JSON-ready.
-        defaults: of the settings, in the same shape; of a list of objects the defaults of one.
+        now: current settings, JSON-ready.
+        defaults: defaults of the settings, in the same shape; for a list of objects, those of one.
 
     >>> list(differences({"lr": 0.1}, {"lr": 0.2, "clip": 1.0}, {"clip": 1.0}))
     [Difference(name='lr', then=0.1, now=0.2)]
@@ -57,18 +57,19 @@ def check_same_run(
     defaults: Settings,
     may_change: Optional[Mapping[str, str]] = None,
 ) -> None:
-    """Refuse to resume a run with other settings than it began with; see `differences`.
+    """Refuse to resume a run with other settings than it started with; see `differences`.
 
     Args:
         where: the file or folder of the run.
-        what: such a run is called, such as "search".
+        what: name of the kind of run in messages, such as "search".
         then: settings as they were recorded.
-        now: settings in force.
-        defaults: of the settings, in the same shape.
-        may_change: settings that may differ -> what follows from it, which is logged.
+        now: current settings.
+        defaults: defaults of the settings, in the same shape.
+        may_change: settings that may differ → the consequence, which is logged.
 
     Raises:
-        InputError: names `where`, the first setting that differs, and both values.
+        InputError: a setting differs; the message names `where`, the first such setting, and both
+            values.
     """
     for name, before, value in differences(then, now, defaults):
         consequence = (may_change or {}).get(name)
@@ -88,19 +89,19 @@ def claim_folder(
     *,
     defaults: Optional[Settings] = None,
 ) -> None:
-    """Take a folder for a run, or go on with the run that it holds.
+    """Claim a folder for a new run, or for resuming the run that it holds.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         file: name of the settings file in it.
-        settings: JSON-ready, all that can change results.
-        what: such a run is called, such as "search".
-        resume: whether the folder must hold the run already.
-        defaults: of the settings, in the same shape; see `differences`.
+        settings: JSON-ready, all settings that can change results.
+        what: name of the kind of run in messages, such as "search".
+        resume: whether the folder must already hold the run.
+        defaults: defaults of the settings, in the same shape; see `differences`.
 
     Raises:
-        InputError: the folder is a file, holds a run and `resume` is false, holds none and it is
-            true, or holds a run of other settings.
+        InputError: the folder is a file; it holds a run and `resume` is false; it holds none and
+            `resume` is true; or it holds a run with other settings.
     """
     path = folder / file
     if folder.exists() and not folder.is_dir():

@@ -1,4 +1,4 @@
-"""What a run leaves behind: run.json, metrics.jsonl, TensorBoard scalars."""
+"""The folder of a training run: run.json, metrics.jsonl, TensorBoard scalars."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _RECORDED_PACKAGES = ("numpy", "mxnet", "mxnet-cu101", "mxnet-cu112", "gluonnlp"
 
 
 class MetricsWriter(Protocol):
-    """Takes named numbers of a step."""
+    """Records named numbers per step."""
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Record `values` for `step`."""
 
     def close(self) -> None:
-        """Flush what is buffered."""
+        """Flush buffered values."""
 
 
 class NullWriter:
-    """Writes nothing: for ranks other than 0 and for runs without a folder."""
+    """Discards values: for ranks other than 0 and for runs without a folder."""
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Drop the values."""
+        """Discard the values."""
 
     def close(self) -> None:
         """Do nothing."""
@@ -42,8 +42,8 @@ class NullWriter:
 class RunFolder:
     """A folder with `run.json`, `metrics.jsonl` and `tensorboard/`.
 
-    Lines of `metrics.jsonl` are objects with `step` and named numbers. When a run is resumed at a
-    step, later lines are dropped, so that the file equals that of an uninterrupted run (but for
+    Lines of `metrics.jsonl` are objects with `step` and named numbers. If a run is resumed at a
+    step, later lines are dropped, so the file equals that of an uninterrupted run (except for
     times).
     """
 
@@ -95,7 +95,7 @@ class RunFolder:
                 if json.loads(line)["step"] <= step:
                     kept.append(line)
             except (ValueError, KeyError, TypeError):
-                continue  # the line that was being written when the run was killed
+                continue  # an incomplete line from a killed run
         with atomic_write(self._metrics_path) as stream:
             stream.write("".join(line + "\n" for line in kept).encode("utf-8"))
 
@@ -132,7 +132,7 @@ def _open_event_writer(folder: Path) -> Optional[_EventWriter]:
 
 
 def refuse_existing_run(folder: Path, what: str = "--resume continues it") -> None:
-    """Raise `InputError` when `folder` already holds a run."""
+    """Raise `InputError` if `folder` already holds a run."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, a folder is expected")
     if (folder / "run.json").exists():

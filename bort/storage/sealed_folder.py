@@ -1,12 +1,13 @@
 """Folders of files with a record, written last, that lists the SHA-256 of the files.
 
-A format is a `SealedFormat`: the name of its record, and where the record lists the files. Its
-`writer` puts the files into a folder one by one, each under a temporary name, synced and renamed,
-and the record after them. Its `open` checks the record, and each file when it is asked for.
+A format is a `SealedFormat`: the name of its record, and the place where the record lists the
+files. Its `writer` writes the files into a folder one by one, each under a temporary name, synced
+and renamed, and the record after them. Its `open` checks the record at once, and each file on
+access.
 
-A writer that is killed leaves a folder without a record, or an old record that some files no longer
-fit; both are refused. To keep the old folder whole until the new one is, write into the folder that
-`bort.storage.files.new_folder` gives.
+A killed writer leaves a folder without a record, or an old record that no longer matches some
+files; both are refused. To keep the old folder until the new one is complete, write into the folder
+from `bort.storage.files.new_folder`.
 """
 
 from __future__ import annotations
@@ -45,12 +46,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class SealedFile(NamedTuple):
-    """One file as a record lists it.
+    """One file in a record's list.
 
     Attributes:
-        name: the file's name; it lies beside the record.
+        name: name of the file, which is next to the record.
         sha256: 64 hexadecimal digits.
-        size: in bytes; None where the record does not say.
+        size: in bytes; None if the record does not list it.
     """
 
     name: str
@@ -64,12 +65,12 @@ class SealedFormat:
 
     Attributes:
         record_name: file name of the record.
-        what: what the record is, as in "the description of a model"; for errors.
-        listed: the files that a record lists. It may raise `KeyError`, `TypeError`,
-            `AttributeError` or `ValueError` where a field is missing or malformed.
-        version: what the record's field `format` must be; None for records without that field.
-        damage: how an error calls a file whose SHA-256 is another one.
-        advice: what an error about such a file ends with.
+        what: description of the record in errors, as in "the description of a model".
+        listed: returns the files that a record lists. It may raise `KeyError`, `TypeError`,
+            `AttributeError` or `ValueError` if a field is missing or malformed.
+        version: required value of the record's field `format`; None for records without it.
+        damage: description of a file with another SHA-256 in errors.
+        advice: end of the error about such a file.
     """
 
     record_name: str
@@ -80,19 +81,19 @@ class SealedFormat:
     advice: str = ""
 
     def is_in(self, folder: PathLike) -> bool:
-        """Whether a folder has a record of this name, so that it was once complete."""
+        """Return whether a folder has a record of this name, so that it was once complete."""
         return os.path.isfile(Path(folder) / self.record_name)
 
     def writer(self, folder: PathLike) -> SealedWriter:
-        """A writer of one folder; the folder may exist."""
+        """Return a writer of a folder, which may exist."""
         return SealedWriter(self, Path(folder))
 
     def open(self, folder: PathLike) -> SealedFolder:
-        """Read and check the record of a folder; no other file is touched yet.
+        """Read and check the record of a folder, without reading other files.
 
         Raises:
-            InputError: the record is missing, is of another format, or lists what no record lists.
-                Names the file, the field and its value.
+            InputError: the record is missing, has another format, or has an invalid list of files;
+                the message names the file, the field and its value.
         """
         path = Path(folder) / self.record_name
         record = read_json(path)
@@ -106,14 +107,14 @@ class SealedFormat:
         return SealedFolder(self, Path(folder), record)
 
     def files_of(self, record: Mapping[str, Any], source: PathLike) -> Dict[str, SealedFile]:
-        """The files that a record lists, by name, each entry checked.
+        """Return the files that a record lists, by name, each entry checked.
 
         Args:
-            record: the record's fields.
-            source: path of the record, for errors.
+            record: fields of the record.
+            source: path of the record for error messages.
 
         Raises:
-            InputError: a field is missing or malformed; names it.
+            InputError: a field is missing or malformed; the message names it.
         """
         try:
             files = list(self.listed(record))
@@ -140,27 +141,27 @@ def _is_plain_name(name: Any) -> bool:
 
 
 class HashingStream:
-    """A binary stream that knows the SHA-256 of what was written to it."""
+    """A binary stream that computes the SHA-256 of everything written to it."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._digest = hashlib.sha256()
 
     def write(self, content: Union[bytes, memoryview]) -> int:
-        """Write `content`; returns its bytes."""
+        """Write `content`; return its size in bytes."""
         self._digest.update(content)
         return int(self._stream.write(content))
 
     def hexdigest(self) -> str:
-        """SHA-256 of everything written so far."""
+        """Return the SHA-256 of everything written so far."""
         return self._digest.hexdigest()
 
 
 class SealedWriter:
-    """Puts files into a folder and seals them with a record.
+    """Writes files into a folder and seals them with a record.
 
     Attributes:
-        folder: made when the first file is written, if it does not exist.
+        folder: created with the first file if it does not exist.
         hashes: SHA-256 of the files so far, by name, in the order of writing.
     """
 
@@ -168,11 +169,11 @@ class SealedWriter:
         self.folder = folder
         self.hashes: Dict[str, str] = {}
         self._kind = kind
-        self._is_synced = True  # the names of the files; `atomic_write` sees to its own
+        self._is_synced = True  # whether file names are on disk; `atomic_write` syncs its own
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[HashingStream]:
-        """Open a file to write to; it gets its name when the block ends without an error.
+        """Open a file for writing, which gets its name when the block ends without an error.
 
         Raises:
             WorkError: the system refuses a write.
@@ -183,7 +184,7 @@ class SealedWriter:
         self.hashes[name] = hashing.hexdigest()
 
     def write(self, name: str, content: bytes) -> str:
-        """Write a whole file; returns its SHA-256.
+        """Write a whole file; return its SHA-256.
 
         Raises:
             WorkError: the system refuses a write.
@@ -193,7 +194,7 @@ class SealedWriter:
         return self.hashes[name]
 
     def include(self, name: str) -> str:
-        """Take in a file that something else wrote into the folder; returns its SHA-256.
+        """Add a file that other code wrote into the folder; return its SHA-256.
 
         Raises:
             OSError: the file is missing, or the system refuses.
@@ -207,8 +208,8 @@ class SealedWriter:
         """Write the record.
 
         Args:
-            fields: JSON-ready; they list every file of this writer. The field `format` is added
-                where the format has a version.
+            fields: JSON-ready; they list every file of this writer. If the format has a version,
+                the field `format` is added.
 
         Raises:
             WorkError: the system refuses a write.
@@ -223,16 +224,16 @@ class SealedWriter:
 
 
 class SealedFolder:
-    """A folder whose record was read; its files are checked when they are asked for.
+    """A folder whose record has been read; files are checked on access.
 
     Attributes:
-        folder: where it lies.
-        source: path of the record, for errors.
+        folder: path of the folder.
+        source: path of the record for error messages.
         record: all fields of the record.
-        files: what the record lists, by name.
+        files: the files that the record lists, by name.
 
     Raises:
-        InputError: the record lists what no record lists.
+        InputError: the record has an invalid list of files.
     """
 
     def __init__(self, kind: SealedFormat, folder: Path, record: Dict[str, Any]) -> None:
@@ -244,13 +245,13 @@ class SealedFolder:
         self._verified: Set[str] = set()
 
     def has(self, name: str) -> bool:
-        """Whether a listed file is there and as large as the record says."""
+        """Return whether a listed file exists and has the size that the record lists."""
         file = self._listed(name)
         path = self.folder / name
         return os.path.isfile(path) and file.size in (None, path.stat().st_size)
 
     def path(self, name: str) -> Path:
-        """Path of a listed file; its presence and its size are checked, not its content.
+        """Return the path of a listed file after checking its existence and size.
 
         Raises:
             InputError: the file is not listed, is missing, or has another size.
@@ -267,10 +268,10 @@ class SealedFolder:
         return path
 
     def verified(self, name: str) -> Path:
-        """Path of a listed file whose SHA-256 is the record's; the file is hashed once.
+        """Return the path of a listed file after checking its SHA-256; each file is hashed once.
 
         Raises:
-            InputError: as `path`, or the file's SHA-256 is another one.
+            InputError: as in `path`, or the file has another SHA-256.
         """
         path = self.path(name)
         if name in self._verified:
@@ -289,10 +290,10 @@ class SealedFolder:
         return path
 
     def verify(self) -> None:
-        """Check presence, size and SHA-256 of all listed files.
+        """Check existence, size and SHA-256 of all listed files.
 
         Raises:
-            InputError: as `verified`.
+            InputError: as in `verified`.
         """
         for name in self.files:
             self.verified(name)

@@ -1,4 +1,4 @@
-"""Work that ranks share: every task is done once, and its result kept where all ranks read it."""
+"""Work that ranks share: each task runs once, and all ranks read its result."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ Value = TypeVar("Value")
 
 
 class KeptResults(Protocol[Key, Value]):
-    """Results by key: a store on disk that all ranks read, or the memory of one process."""
+    """Results by key: in a store on disk that all ranks read, or in the memory of one process."""
 
     def append(self, key: Key, value: Value) -> None:
-        """Keep one result, durably."""
+        """Store one result durably."""
 
     def load(self) -> Dict[Key, Value]:
-        """All results that any rank has kept."""
+        """Return all results that any rank has stored."""
 
 
 class InMemory(Generic[Key, Value]):
-    """Results of one process, gone with it; implements `KeptResults`."""
+    """Results in the memory of one process; implements `KeptResults`."""
 
     def __init__(self) -> None:
         self._kept: Dict[Key, Value] = {}
 
     def append(self, key: Key, value: Value) -> None:
-        """Keep one."""
+        """Store one result."""
         self._kept[key] = value
 
     def load(self) -> Dict[Key, Value]:
-        """All that are kept."""
+        """Return all stored results."""
         return dict(self._kept)
 
 
@@ -47,22 +47,22 @@ def share_work(
     """Do the work of the keys that have no result yet, each on one rank.
 
     The results do not depend on the number of ranks, on the order in which tasks finish or on how
-    often a run was killed, as long as `work` gives the same value for the same key.
+    often a run was killed, as long as `work` returns the same value for the same key.
 
     Args:
-        keys: of the tasks, the same on every rank; a repeated one is done once.
+        keys: keys of the tasks, the same on every rank; a repeated key is worked on once.
         work: returns the result of a task.
-        results: of all ranks; with several ranks, a store on disk.
+        results: results of all ranks; with several ranks, a store on disk.
         communicator: the ranks that share the work.
-        stop_requested: asked before each task.
-        on_result: called after each task of this rank, when its result is kept.
+        stop_requested: called before each task.
+        on_result: called after each task of this rank, when its result is stored.
 
     Returns:
-        The results of all `keys`; None on every rank when a task is left, because a rank stopped.
+        The results of all `keys`; None on every rank if a task is left because a rank stopped.
     """
     kept = results.load()
     missing = [key for key in dict.fromkeys(keys) if key not in kept]
-    wait_for_all(communicator)  # nobody appends before everybody has read, or shares would differ
+    wait_for_all(communicator)  # ranks read the same results before any appends, or shares differ
     for key in own_share(communicator, missing):
         if stop_requested():
             break
@@ -70,7 +70,7 @@ def share_work(
         on_result(key)
     wait_for_all(communicator)
     kept = results.load()
-    wait_for_all(communicator)  # nobody appends to the next round before everybody has read this
+    wait_for_all(communicator)  # all ranks read these results before any appends new ones
     if any(key not in kept for key in keys):
         return None
     return {key: kept[key] for key in keys}

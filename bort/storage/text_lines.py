@@ -1,6 +1,6 @@
-"""Lines of a UTF-8 file with their numbers, for formats in which a line is a record.
+"""Numbered lines of a UTF-8 file, for formats in which a line is a record.
 
-Only a line feed ends a line: other signs that end lines in Unicode are data.
+Only a line feed ends a line; other line separators of Unicode are data.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ class Line(NamedTuple):
 
 
 def read_text(path: Path, *, may_be_empty: bool = False) -> str:
-    """The content of a UTF-8 file, without a byte order mark.
+    """Return the content of a UTF-8 file, without a byte order mark.
 
     Raises:
-        InputError: it is missing, not UTF-8, or empty unless it may be; names file and line.
+        InputError: the file is missing, not UTF-8, or empty unless `may_be_empty`; the message
+            names file and line.
     """
     try:
         content = path.read_bytes()
@@ -43,10 +44,10 @@ def read_text(path: Path, *, may_be_empty: bool = False) -> str:
 
 
 def read_lines(path: Path, *, may_be_empty: bool = False) -> List[Line]:
-    """All lines of a file; blank ones at its end are left out.
+    """Return all lines of a file, except blank ones at its end.
 
     Raises:
-        InputError: as `read_text`.
+        InputError: as in `read_text`.
     """
     text = read_text(path, may_be_empty=may_be_empty)
     lines = [Line(number, line) for number, line in enumerate(text.split("\n"), start=1)]

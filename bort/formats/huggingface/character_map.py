@@ -1,7 +1,8 @@
-"""SentencePiece's compiled normalisation: which single characters become nothing, which a space.
+"""SentencePiece's compiled normalisation table, read for single characters.
 
-The table is a double-array trie over UTF-8 bytes (as the Darts-clone library lays it out), with the
-replacements behind it: 4 bytes with the trie's size, its units of 32 bits, strings that end in NUL.
+The table is a double-array trie over UTF-8 bytes, in the layout of the Darts-clone library,
+followed by the replacements: 4 bytes with the trie's size, its 32-bit units, NUL-terminated
+strings.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ _SURROGATES = range(0xD800, 0xE000)
 
 
 def characters_that_become(character_map: bytes, replacements: Sequence[str]) -> List[str]:
-    """For every replacement the characters (of the basic plane) that the table maps to it, in
-    order of their codes.
+    """Return, for every replacement, the characters that the table maps to it.
+
+    Characters are those of the Basic Multilingual Plane, in the order of their codes.
 
     Raises:
         InputError: the table is damaged.
@@ -34,7 +36,7 @@ def characters_that_become(character_map: bytes, replacements: Sequence[str]) ->
 
 
 class _Table:
-    """A compiled table in use."""
+    """A compiled table, parsed for look-ups."""
 
     def __init__(self, character_map: bytes) -> None:
         if len(character_map) < 8:
@@ -46,7 +48,7 @@ class _Table:
         self._strings = character_map[4 + size :]
 
     def replacement(self, character: str) -> str:
-        """What a character becomes when it stands alone."""
+        """Return the replacement of a single character."""
         place = _offset(self._units[0])
         leaf = False
         for byte in character.encode("utf-8"):

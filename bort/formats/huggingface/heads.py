@@ -1,14 +1,15 @@
-"""A classifier's head as `BertForSequenceClassification` has it: tanh(dense), then dense.
+"""Conversion of a classifier's head to and from `BertForSequenceClassification`'s form.
 
-The release's head is exactly that. The paper's has no tanh: one linear layer W x + b, on CoLA two,
-W₂(W₁ x + b₁) + b₂. As tanh(u) = u - u³/3 + … they are written, with s = 2⁻¹⁴, as
+Hugging Face's head is tanh(dense), then dense. The release's head has the same form. The paper's
+head has no tanh: it is one linear layer W x + b, or two on CoLA, W₂(W₁ x + b₁) + b₂. Since
+tanh(u) = u - u³/3 + …, these heads are written, with s = 2⁻¹⁴, as
 
-    2¹⁴W tanh(s·I x) + b            and            2¹⁴W₂ tanh(sW₁ x + s b₁) + b₂:
+    2¹⁴W tanh(s·I x) + b            and            2¹⁴W₂ tanh(sW₁ x + s b₁) + b₂.
 
-the relative error for an input z of the tanh is (s z)²/3, which is 1.2e-9 z². Multiplying by a
-power of two never rounds, so the original weights come back bit for bit. The config says which
-head it was, with a hash of its four tensors: once they are trained further the tanh matters, and
-the head is read as what it has become.
+The relative error for an input z of the tanh is (s z)²/3, or 1.2e-9 z². Multiplication by a power
+of two never rounds, so an import restores the original weights bit for bit. The config records the
+original kind of head with a hash of its four tensors. If the tensors have been trained further, the
+tanh matters, and the head is read in its new form.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ from bort.network.description import LINEAR, RELEASE, TWO_LINEAR
 from bort.network.parameter_names import HEAD
 
 SHIFT = 14
-"""The pooler is multiplied by 2 to the power of minus this, the classifier by the opposite."""
+"""The pooler is multiplied by 2^-SHIFT and the classifier by 2^SHIFT."""
 
 _POOLER, _POOLER_BIAS, _CLASSIFIER, _BIAS = (place.gluon for place in HEAD)
 Arrays = Dict[str, np.ndarray]
 
 
 def with_tanh(network: ArrayNetwork) -> Tuple[Arrays, Dict[str, Any]]:
-    """The four tensors of a head with a tanh, and the mark that says how to undo it.
+    """Return the four tensors of a head with a tanh, and the mark that tells how to undo it.
 
     Returns:
-        arrays by the names of the release's head (`classifier.1.…`, `classifier.3.…`), and the
-        mark, {} for the release's head.
+        Arrays by their names in the release's head (`classifier.1.…`, `classifier.3.…`), and the
+        mark, which is {} for the release's head.
 
     Raises:
-        InputError: a weight that float32 cannot hold when it is multiplied.
+        InputError: a multiplied weight does not fit into float32.
     """
     arrays, hidden = network.arrays, network.architecture.hidden
     head = network.description.head
@@ -63,18 +64,18 @@ def with_tanh(network: ArrayNetwork) -> Tuple[Arrays, Dict[str, Any]]:
 
 
 def without_tanh(tensors: Mapping[str, np.ndarray], mark: Any, source: str) -> Tuple[str, Arrays]:
-    """Undo `with_tanh` where its mark says so and the tensors are still those.
+    """Undo `with_tanh` if its mark says so and the tensors have not changed since.
 
     Args:
-        tensors: the four tensors, by the names of the release's head.
-        mark: what stands in the config; {} or None for none.
-        source: what to name in an error.
+        tensors: the four tensors by their names in the release's head.
+        mark: the mark in the config; {} or None if there is none.
+        source: name of the config in error messages.
 
     Returns:
-        the kind of head and its arrays.
+        The kind of head and its arrays.
 
     Raises:
-        InputError: a mark that cannot be read.
+        InputError: the mark cannot be read.
     """
     if not mark:
         return RELEASE, dict(tensors)

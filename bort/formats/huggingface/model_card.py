@@ -1,4 +1,4 @@
-"""The model card: what a reader of the folder must know, written from what the network says."""
+"""The model card of an exported Hugging Face folder, generated from the model's description."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def model_card(
     notes: Sequence[str],
     checks: Mapping[str, Any],
 ) -> str:
-    """Markdown with a YAML front matter.
+    """Return Markdown with a YAML front matter.
 
     Args:
-        network: what was exported.
-        marks: of the config: what an import undoes.
+        network: the exported network.
+        marks: the config's marks, which an import undoes.
         notes: sentences about the tokenizer.
-        checks: what was compared with the original, name → number or text.
+        checks: results of the comparison with the original, name → number or text.
     """
     model, architecture = network.description, network.architecture
     count = sum(array.size for array in network.arrays.values())

@@ -1,7 +1,7 @@
-"""A Hugging Face folder of type `bert` or `roberta` as a network: weights from elsewhere come in.
+"""Reads a Hugging Face folder of type `bert` or `roberta` as an `ArrayNetwork`.
 
-RoBERTa counts positions from its padding id + 1, so that the first two of its 514 rows are unused;
-they are left out. A token-type table of zeros is none. Only safetensors are opened.
+RoBERTa counts positions from its padding id + 1, so the first two of its 514 rows are unused; the
+reader drops them. It also drops a token-type table of zeros. It opens safetensors files only.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ Arrays = Dict[str, np.ndarray]
 
 
 class Imported(NamedTuple):
-    """What a folder gives.
+    """The content of a folder.
 
     Attributes:
-        network: the weights and what is known of them.
-        left_out: names of tensors that have no place here, such as a next-sentence head.
-        from_here: whether the folder was exported by this toolkit and is unchanged.
+        network: the weights and their description.
+        left_out: names of the tensors that were left out, such as a next-sentence head.
+        from_here: whether this toolkit exported the folder and it is unchanged.
     """
 
     network: ArrayNetwork
@@ -57,10 +57,11 @@ class Imported(NamedTuple):
 
 
 def read_huggingface(folder: Path) -> Imported:
-    """Read `config.json` and `model.safetensors`; the tokenizer is `load_vocabulary`'s to read.
+    """Read `config.json` and `model.safetensors`; `load_vocabulary` reads the tokenizer.
 
     Raises:
-        InputError: names the file, and what in it is missing, damaged or of another kind.
+        InputError: a file, field or tensor is missing, damaged or has the wrong type; the message
+            names it.
     """
     path = folder / CONFIG_FILE
     config = read_json(path)
@@ -105,7 +106,7 @@ def read_huggingface(folder: Path) -> Imported:
 
 
 def _read_record(folder: Path) -> Mapping[str, Any]:
-    """The record that an export left, its hashes checked; {} in a folder from elsewhere."""
+    """Return the record that an export wrote, its hashes checked; {} in other folders."""
     path = folder / RECORD_FILE
     if not path.exists():
         return {}
@@ -136,7 +137,7 @@ def _model_type(config: Mapping[str, Any], path: Path) -> str:
 def _architecture(
     config: Mapping[str, Any], model_type: str, path: Path
 ) -> Tuple[Architecture, int]:
-    """The sizes, and how many rows of the position table come before the first position."""
+    """Return the sizes, and the number of rows of the position table before the first position."""
     values: Dict[str, int] = {}
     for ours, theirs in _SIZES.items():
         if theirs not in config:
@@ -157,8 +158,11 @@ def _architecture(
 
 
 def _with_full_names(tensors: Arrays, model_type: str) -> Arrays:
-    """Names as the classes with a head write them: a plain model's have no prefix, and layer norms
-    of old files say gamma and beta."""
+    """Return tensors with the names of models that have a head and of current layer norms.
+
+    In the file of a plain model, names lack the prefix. Old files name the parameters of layer
+    norms gamma and beta.
+    """
     named: Arrays = {}
     for name, array in tensors.items():
         for old, new in _OLD_ENDINGS.items():
@@ -173,10 +177,10 @@ def _with_full_names(tensors: Arrays, model_type: str) -> Arrays:
 def _arrays(
     tensors: Arrays, architecture: Architecture, offset: int, model_type: str, path: Path
 ) -> Tuple[Arrays, Arrays, Tuple[str, ...]]:
-    """Arrays by our names, the four of a classifier's head apart, and what was left out."""
+    """Return arrays by this toolkit's names, those of a classifier's head, and names left out."""
     head_rows = {place.gluon: name_in(place, model_type) for place in HEAD}
     has_head = head_rows[HEAD[3].gluon] in tensors
-    # In BERT the pooler of a classifier is the first half of its head.
+    # In BERT the pooler of a classifier is the first layer of its head.
     pooler = f"{model_type}.pooler.dense.weight" in tensors and not (
         has_head and model_type == "bert"
     )
@@ -213,7 +217,7 @@ def _take(tensors: Arrays, name: str, path: Path) -> np.ndarray:
 
 
 def _check_tied(tensors: Arrays, arrays: Arrays, model_type: str, path: Path) -> List[str]:
-    """Names of the copies of tied weights, which must be copies."""
+    """Check that copies of tied weights are equal to them, and return the names of the copies."""
     prefix = "cls.predictions.decoder." if model_type == "bert" else "lm_head.decoder."
     copies = {prefix + "weight": "word_embed.0.weight", prefix + "bias": "decoder.3.bias"}
     for theirs, ours in copies.items():
@@ -245,7 +249,7 @@ def _description(
     kind: str,
     classes: int,
 ) -> ModelDescription:
-    """What the config says of the network; `kind` is that of the head, "" without one."""
+    """Return the description of the network; `kind` is the kind of its head, "" for none."""
     head: Optional[HeadDescription] = None
     head_dropout = _head_dropout(config, record, path)
     if kind:
@@ -264,7 +268,7 @@ def _description(
 
 
 def _labels(config: Mapping[str, Any], classes: int, path: Path) -> Tuple[str, ...]:
-    """Names of the outputs, () for a regression or when there are only numbered ones."""
+    """Return the names of the outputs; () for a regression or if they are only numbered."""
     names = config.get("id2label")
     if config.get("problem_type") == "regression" or not names:
         return ()

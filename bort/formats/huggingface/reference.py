@@ -1,8 +1,8 @@
-"""What a Hugging Face folder computes, in NumPy and float64: export and import are held to it.
+"""The outputs of a Hugging Face folder in NumPy and float64: the reference for export and import.
 
-Written from the definitions of BERT (arXiv 1810.04805) and RoBERTa (arXiv 1907.11692) with the
-names spelled out, so that a mistake in the table of names shows here. Weights are widened one at a
-time, for a large model's sake.
+The code follows the definitions of BERT (arXiv 1810.04805) and RoBERTa (arXiv 1907.11692) and
+spells out the names of tensors, so it reveals mistakes in the table of parameter names. Weights are
+converted to float64 one at a time, to save memory with large models.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bort.storage.files import read_json
 
 
 class HuggingFaceReference:
-    """A folder of type `bert` or `roberta` in use.
+    """A folder of type `bert` or `roberta`, loaded for inference.
 
     Args:
         folder: holds `config.json` and `model.safetensors`.
@@ -47,11 +47,11 @@ class HuggingFaceReference:
         kind: str,
         decoder_epsilon: Optional[float] = None,
     ) -> np.ndarray:
-        """What the model with one of its heads answers.
+        """Return the outputs of the model with one of its heads.
 
         Args:
             input_ids: int (B, L).
-            lengths: int (B,), tokens that count in every row.
+            lengths: int (B,), number of tokens in every row that are not padding.
             kind: `classifier`, `masked_lm` or `encoder`.
             decoder_epsilon: ε of the decoder's layer norm; the config's if None.
 

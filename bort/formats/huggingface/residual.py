@@ -1,16 +1,17 @@
-"""One ε for all layer norms, exactly: the residual stream multiplied by a power of two.
+"""Rescaling of the residual stream so that one ε serves all layer norms exactly.
 
-Hugging Face's BERT has one ε. A decoder trained with another one, ε' < ε, can be exported all the
-same: with c = 2⁻ᵏ, let every residual sum carry c·x in place of x. Then
+Hugging Face's BERT has one ε. A decoder that was trained with another one, ε' < ε, can still be
+exported: with c = 2⁻ᵏ, let every residual sum carry c·x in place of x. Then
 
-    LayerNorm(c·x; c²ε) = LayerNorm(x; ε)   exactly, as multiplying by a power of two never rounds,
+    LayerNorm(c·x; c²ε) = LayerNorm(x; ε)   exactly, as multiplying by a power of two never rounds.
 
-so the encoder computes the same bits with ε c², and k is chosen so that c²ε is next to ε'. What
-makes the stream (embeddings, output layers, gains and offsets) is multiplied by c, what reads it
-(query, key, value, the widening layer) by 1/c; the table of names says which.
+The encoder therefore computes the same bits with c²ε in place of ε, and k is chosen so that c²ε is
+closest to ε'. Weights that write to the stream (embeddings, output layers, gains and offsets) are
+multiplied by c; weights that read it (query, key, value, the widening layer) by 1/c. The table of
+parameter names lists the power of c of each weight.
 
-The weights are then for inference in float32: 16-bit types lose small numbers, and training would
-step through badly scaled ones.
+The rescaled weights are for inference in float32 only: 16-bit types lose small numbers, and
+training would take badly scaled steps.
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ from bort.network.array_network import ArrayNetwork
 
 
 def residual_shift(network: ArrayNetwork) -> int:
-    """k, with which ε 4⁻ᵏ of the encoder is nearest to the decoder's ε."""
+    """Return k, for which the encoder's ε 4⁻ᵏ is closest to the decoder's ε."""
     model = network.description
     return round(math.log(model.layer_norm_eps / model.decoder_layer_norm_eps, 4))
 
 
 def shift_residual(network: ArrayNetwork, shift: int) -> ArrayNetwork:
-    """The network with its residual stream multiplied by 2 to the power of -`shift`.
+    """Return the network with its residual stream multiplied by 2^-`shift`.
 
     Returns:
-        arrays and `layer_norm_eps` changed; `decoder_layer_norm_eps` stays, and is what the decoder
-        should be computed with. A negative `shift` undoes a positive one, bit for bit.
+        A network with new arrays and a new `layer_norm_eps`. `decoder_layer_norm_eps` stays and
+        remains the decoder's ε. A negative `shift` undoes a positive one, bit for bit.
 
     Raises:
-        InputError: a weight is so small or so large that float32 cannot hold the multiple.
+        InputError: a weight is so small or so large that its multiple does not fit into float32.
     """
     arrays: Dict[str, np.ndarray] = {}
     for place in network.places():
@@ -49,10 +50,10 @@ def shift_residual(network: ArrayNetwork, shift: int) -> ArrayNetwork:
 
 
 def multiply_by_power(array: np.ndarray, power: int, name: str) -> np.ndarray:
-    """`array` times 2 to the power of `power`, refusing what would round.
+    """Return `array` times 2^`power`; refuse to round.
 
     Raises:
-        InputError: names the parameter.
+        InputError: a multiple does not fit into float32; the message names the parameter.
     """
     if power == 0:
         return array

@@ -1,17 +1,17 @@
-"""A SentencePiece model as a `tokenizer.json`, where that gives the same ids.
+"""Conversion of a SentencePiece model to a `tokenizer.json` that gives the same ids.
 
-Models of kind `unigram` and `bpe` can be expressed. Normalisation is the model's own table, but
-Hugging Face's reader applies it to whole characters with their combining marks; with NFKC before it
-the ids are the same for all text in that form, and differ elsewhere only where one character
-carries several marks in an order that NFKC changes. Models that fold the case (`nmt_nfkc_cf`) lose
-the marks of capital letters for which there is no letter with that mark. U+2581, which stands for a
-space, makes a difference where the model's table does not turn it into one.
+Models of kind `unigram` and `bpe` can be converted. Normalisation uses the model's own table, but
+Hugging Face's reader applies it to whole characters with their combining marks. With NFKC before
+it, the ids are the same for all text in NFKC. For other text they differ only where one character
+carries several marks in an order that NFKC changes. Models that fold case (`nmt_nfkc_cf`) lose the
+mark of a capital letter if there is no single letter with that mark. U+2581, which stands for a
+space, makes a difference if the model's table does not turn it into a space.
 
-The model file is a protocol buffer. Its few fields that matter are read here, and not by the
-package's own `sentencepiece_model_pb2`, for three reasons: that module needs the package protobuf,
-which sentencepiece does not install; the one of sentencepiece 0.1.99 fails with protobuf 4 and
-later; and it cannot be imported in one process with the copy in Transformers, since both register
-the same file name.
+The model file is a protocol buffer. This module reads the few fields that it needs itself instead
+of using `sentencepiece_model_pb2`, for three reasons. That module needs the package protobuf, which
+sentencepiece does not install. The one of sentencepiece 0.1.99 fails with protobuf 4 and later. It
+cannot be imported in one process with the copy in Transformers, since both register the same file
+name.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ _NO_TOKENIZER = (
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a `.model` file says.
+    """The content of a `.model` file.
 
     Attributes:
         pieces: (text, score, type) of every id.
         model_type: `UNIGRAM`, `BPE`, or another number.
-        byte_fallback: whether unseen characters become bytes.
-        character_map: the compiled normalisation, empty for none.
+        byte_fallback: whether unknown characters are encoded as bytes.
+        character_map: the compiled normalisation table; empty for none.
         add_dummy_prefix: whether a space is put before the text.
-        remove_extra_whitespaces: whether white space is trimmed and squeezed.
+        remove_extra_whitespaces: whether white space is trimmed and collapsed.
     """
 
     pieces: Tuple[Tuple[str, float, int], ...]
@@ -72,10 +72,10 @@ class ModelFile:
 
 
 def read_model(model: bytes) -> ModelFile:
-    """Read the protocol buffer of a `.model` file.
+    """Parse the protocol buffer of a `.model` file.
 
     Raises:
-        InputError: it ends in the middle of a field.
+        InputError: the file ends in the middle of a field.
     """
     pieces: List[Tuple[str, float, int]] = []
     trainer: Dict[int, Union[int, bytes]] = {}
@@ -106,10 +106,11 @@ def read_model(model: bytes) -> ModelFile:
 
 
 def sentencepiece_tokenizer(model: bytes) -> Tuple[Optional[Dict[str, Any]], List[str]]:
-    """The content of `tokenizer.json` for the bytes of a model, and what to know about it.
+    """Return the content of `tokenizer.json` for a model's bytes, and remarks for the user.
 
     Returns:
-        None in its place, with the reason, for a kind of model that cannot be expressed.
+        The content, or None if the kind of model cannot be converted; and the remarks, which then
+        give the reason.
     """
     file = read_model(model)
     ids = {text: number for number, (text, _, _) in enumerate(file.pieces)}
@@ -125,7 +126,7 @@ def sentencepiece_tokenizer(model: bytes) -> Tuple[Optional[Dict[str, Any]], Lis
     else:
         return None, [_NO_TOKENIZER]
     normalizers: List[Dict[str, Any]] = [
-        # As `SentencePieceVocabulary.encode` has it: the library would cut the text there.
+        # As in `SentencePieceVocabulary.encode`: the library would cut the text there.
         {"type": "Replace", "pattern": {"String": "\0"}, "content": "\ufffd"}
     ]
     if file.character_map:
@@ -161,7 +162,7 @@ def sentencepiece_tokenizer(model: bytes) -> Tuple[Optional[Dict[str, Any]], Lis
 
 
 def _note(character_map: bytes) -> str:
-    """What is promised of the ids, in one sentence."""
+    """Return one sentence that tells for which texts the ids are the same."""
     if not character_map:
         return _AS_IT_IS
     spaces, folded = characters_that_become(character_map, (" ", "a"))
@@ -170,8 +171,11 @@ def _note(character_map: bytes) -> str:
 
 
 def _apart(character_map: bytes) -> List[Dict[str, Any]]:
-    """Signs that the table drops or turns into a space become control characters that it treats
-    alike: those never carry a combining mark, so the reader cannot lose the mark with the sign."""
+    """Return steps that replace signs which the table drops or turns into a space.
+
+    Control characters that the table treats alike take their place. Control characters never carry
+    a combining mark, so the reader cannot lose the mark together with the sign.
+    """
     found: List[Dict[str, Any]] = []
     for characters in characters_that_become(character_map, ("", " ")):
         controls = [one for one in characters if unicodedata.category(one) == "Cc"]
@@ -185,7 +189,7 @@ def _apart(character_map: bytes) -> List[Dict[str, Any]]:
 
 
 def _merges(pieces: Sequence[Piece]) -> List[str]:
-    """Every way to put a piece together from two, best score first."""
+    """Return every way to merge two pieces into a piece, best score first."""
     score_of = {text: score for text, score, kind in pieces if kind == NORMAL}
     merges = []
     for text, score in score_of.items():
@@ -198,7 +202,7 @@ def _merges(pieces: Sequence[Piece]) -> List[str]:
 
 
 def _fields(message: bytes) -> Iterator[Field]:
-    """Number and value of every field: an integer, or bytes (also for fixed-size numbers)."""
+    """Yield number and value of every field: an integer, or bytes (also for fixed-size numbers)."""
     position = 0
     while position < len(message):
         key, position = _varint(message, position)

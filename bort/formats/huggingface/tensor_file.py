@@ -1,4 +1,4 @@
-"""The safetensors file of a Hugging Face folder: written for PyTorch's readers, read with care."""
+"""The safetensors file of a Hugging Face folder: finding, reading and writing it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Write float32 tensors; Transformers wants to be told that they are meant for PyTorch."""
+    """Write float32 tensors; Transformers requires metadata that marks them as PyTorch's."""
     ordered = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     with atomic_write(path) as stream:
         stream.write(safetensors.numpy.save(ordered, metadata={"format": "pt"}))
 
 
 def find_tensors(folder: Path) -> Path:
-    """The safetensors file of a folder.
+    """Return the path of a folder's safetensors file.
 
     Raises:
-        InputError: none there; says so when there are pickles in its place, or several parts.
+        InputError: there is none; the message tells whether there are pickles or several parts.
     """
     path = folder / TENSORS_FILE
     if path.is_file():
@@ -47,12 +47,12 @@ def read_tensors(path: Path) -> Dict[str, np.ndarray]:
     """Read a safetensors file; float16 and float64 become float32, integers are left out.
 
     Raises:
-        InputError: names the file, and the tensor whose type is not read.
+        InputError: the file cannot be read, or a tensor has another type; the message names both.
     """
     tensors: Dict[str, np.ndarray] = {}
     try:
         with safetensors.safe_open(str(path), framework="numpy") as file:
-            for name in file.keys():  # noqa: SIM118  (it is no mapping)
+            for name in file.keys():  # noqa: SIM118  (it is not a mapping)
                 kind = file.get_slice(name).get_dtype()
                 if kind in ("F16", "F32", "F64"):
                     tensors[name] = np.asarray(file.get_tensor(name), np.float32)

@@ -1,10 +1,10 @@
-"""A vocabulary as tokenizer files that `AutoTokenizer` opens and that give the same ids.
+"""Conversion of a vocabulary to tokenizer files for `AutoTokenizer` that give the same ids.
 
-Byte-level BPE becomes RoBERTa's tokenizer, WordPiece BERT's. SentencePiece models go along as they
-are (`sentencepiece.model`), and as a `tokenizer.json` where
-`bort.formats.huggingface.sentencepiece_json` can make one. As in every Hugging Face folder, and
-unlike `encode` here, `<s>` and `</s>` are put around a text, and the name of a special token inside
-a text is that token.
+Byte-level BPE becomes RoBERTa's tokenizer, WordPiece becomes BERT's. SentencePiece models are
+copied (`sentencepiece.model`) and also converted to a `tokenizer.json` where
+`bort.formats.huggingface.sentencepiece_json` can do so. As in every Hugging Face folder, and unlike
+`encode` here, the tokenizer puts `<s>` and `</s>` around a text, and the name of a special token
+inside a text is that token.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _RARE_SIGNS = (
 
 
 def write_tokenizer(folder: Path, vocabulary: Vocabulary, maximum_length: int) -> List[str]:
-    """Write the vocabulary's own files, and those of Hugging Face beside them.
+    """Write the vocabulary's own files and those of Hugging Face.
 
     Args:
-        folder: takes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and what
-            `vocabulary.save` writes (of byte-level BPE `vocab.json` and `merges.txt`).
-        vocabulary: to be written.
-        maximum_length: longest input in tokens.
+        folder: receives `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and
+            the files of `vocabulary.save` (for byte-level BPE `vocab.json` and `merges.txt`).
+        vocabulary: the vocabulary to write.
+        maximum_length: maximum input length in tokens.
 
     Returns:
-        what a user of the files should know, one sentence an item.
+        Remarks for users of the files, one sentence each.
     """
     vocabulary.save(folder)
     notes: List[str] = []
@@ -81,7 +81,7 @@ def write_tokenizer(folder: Path, vocabulary: Vocabulary, maximum_length: int) -
 
 
 def byte_bpe_tokenizer(vocabulary: ByteBPE) -> Dict[str, Any]:
-    """The content of `tokenizer.json` for a byte-level BPE vocabulary."""
+    """Return the content of `tokenizer.json` for a byte-level BPE vocabulary."""
     merges = [f"{name_of_bytes(left)} {name_of_bytes(right)}" for left, right in vocabulary.merges]
     return {
         "version": "1.0",
@@ -124,7 +124,7 @@ def byte_bpe_tokenizer(vocabulary: ByteBPE) -> Dict[str, Any]:
 
 
 def wordpiece_tokenizer(vocabulary: WordPiece) -> Dict[str, Any]:
-    """The content of `tokenizer.json` for a WordPiece vocabulary."""
+    """Return the content of `tokenizer.json` for a WordPiece vocabulary."""
     size = len(vocabulary)
     return {
         "version": "1.0",
@@ -139,7 +139,7 @@ def wordpiece_tokenizer(vocabulary: WordPiece) -> Dict[str, Any]:
             "lowercase": vocabulary.lower_case,
         },
         "pre_tokenizer": {"type": "BertPreTokenizer"},
-        # Pairs are joined here as in every model of this toolkit, by two signs.
+        # Pairs are joined by two separators, as in every model of this toolkit.
         "post_processor": {
             "type": "RobertaProcessing",
             "sep": [vocabulary.token_of(vocabulary.eos_id), vocabulary.eos_id],
@@ -163,7 +163,7 @@ def _added_token(name: str, token_id: int, is_mask: bool) -> Dict[str, Any]:
         "id": token_id,
         "content": name,
         "single_word": False,
-        # A mask stands for a word with the space before it.
+        # A mask stands for a word together with the space before it.
         "lstrip": is_mask,
         "rstrip": False,
         "normalized": False,

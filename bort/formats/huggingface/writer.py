@@ -1,9 +1,9 @@
-"""A network as a Hugging Face folder: plain BERT, which every version of Transformers opens.
+"""Writes a network as a Hugging Face folder: plain BERT, which every version of Transformers opens.
 
-`BertForMaskedLM` when it has the decoder, `BertForSequenceClassification` when it has a head,
-`BertModel` otherwise. What BERT has and the network lacks is filled so that it changes nothing:
-token types with zeros, the pooler of a `BertModel` with zeros (its pooled output is then zero);
-a head without tanh as in `bort.formats.huggingface.heads`.
+The class is `BertForMaskedLM` for a network with a decoder, `BertForSequenceClassification` for one
+with a head, `BertModel` otherwise. Parts of BERT that the network lacks are filled without effect:
+token types with zeros, and the pooler of a `BertModel` with zeros (its pooled output is then zero).
+`bort.formats.huggingface.heads` converts a head without tanh.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CONFIG_FILE = "config.json"
 RECORD_FILE = "bort.json"
 CARD_FILE = "README.md"
 MARK = "bort"
-"""Key of the config under which is what an import undoes."""
+"""Key of the config that holds the marks, which an import undoes."""
 
 EXPORT = SealedFormat(
     RECORD_FILE,
@@ -53,7 +53,7 @@ _CLASSES = {
 }
 _ZERO_TOKEN_TYPES = 2
 _NO_HEAD_DROPOUT = 0.1
-"""Of the record of a model without a head, which has none."""
+"""The default of the record for a model without a head."""
 
 Check = Callable[[Path], Mapping[str, Any]]
 
@@ -68,21 +68,22 @@ def write_huggingface(
 ) -> None:
     """Write `config.json`, `model.safetensors`, tokenizer files, `README.md` and `bort.json`.
 
-    `bort.json` comes last: it holds the SHA-256 of the other files, and what Hugging Face's format
-    has no place for. An import without it is possible, but then it cannot notice damage.
+    `bort.json` is written last. It holds the SHA-256 of the other files, and everything that
+    Hugging Face's format has no field for. An import works without it, but cannot then detect
+    damage.
 
     Args:
-        folder: takes the files; best a new one (see `bort.storage.files.new_folder`).
-        network: what to write.
+        folder: receives the files; preferably a new one (see `bort.storage.files.new_folder`).
+        network: the network to write.
         vocabulary: its vocabulary; None writes no tokenizer.
-        exact_decoder: keep the decoder's own ε exactly, at the price of weights that are for
-            inference in float32 alone (`bort.formats.huggingface.residual`). Otherwise the decoder
-            is computed with the encoder's ε, which changes logits by about (ε - ε')/2v relative to
-            their size, v being the variance before the decoder's layer norm.
-        check: called with the folder when the model is there; what it returns goes into the card.
+        exact_decoder: keep the decoder's own ε exactly; the weights are then for inference in
+            float32 only (`bort.formats.huggingface.residual`). Otherwise the decoder is computed
+            with the encoder's ε, which changes logits by about (ε - ε')/2v relative to their size,
+            where v is the variance before the decoder's layer norm.
+        check: called with the folder when the model is written; its result goes into the card.
 
     Raises:
-        InputError: the network cannot be expressed, or the vocabulary is another one's.
+        InputError: the network cannot be converted, or the vocabulary does not fit it.
     """
     model = network.description
     if model.head is not None and model.has_pooler:
@@ -110,7 +111,7 @@ def write_huggingface(
 
 
 def _config(model: ModelDescription, vocabulary: Optional[Vocabulary]) -> Dict[str, Any]:
-    """The fields of `config.json`, without this toolkit's marks."""
+    """Return the fields of `config.json`, without this toolkit's marks."""
     architecture = model.architecture
     config: Dict[str, Any] = {
         "architectures": [_CLASSES[model.purpose]],
@@ -148,7 +149,7 @@ def _config(model: ModelDescription, vocabulary: Optional[Vocabulary]) -> Dict[s
 
 
 def _tensors(network: ArrayNetwork, marks: Dict[str, Any]) -> Dict[str, np.ndarray]:
-    """All tensors by their names in the folder; adds the head's mark."""
+    """Return all tensors by their names in the folder; add the head's mark to `marks`."""
     model, arrays = network.description, dict(network.arrays)
     architecture = model.architecture
     if not architecture.token_types:
