@@ -13,7 +13,7 @@ from typing import IO, Callable, Iterator, NamedTuple, Optional, Set
 
 from bort.errors import InputError, WorkError
 
-MAXIMUM_BYTES = 4 << 30
+MAXIMUM_UNPACKED_BYTES = 4 << 30
 MAXIMUM_ENTRIES = 200_000
 _BLOCK = 1 << 20
 _DAMAGE = (
@@ -33,7 +33,7 @@ def extract(
     archive: Path,
     folder: Path,
     rename: Callable[[str], Optional[str]],
-    maximum_bytes: int = MAXIMUM_BYTES,
+    maximum_bytes: int = MAXIMUM_UNPACKED_BYTES,
 ) -> int:
     """Extract the wanted files of a zip or tar archive.
 

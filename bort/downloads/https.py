@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 RECORD_NAME = "downloads.json"
 ATTEMPTS = 3
 TIMEOUT_SECONDS = 30.0
-MAXIMUM_BYTES = 4 << 30
+MAXIMUM_DOWNLOAD_BYTES = 4 << 30
 _BLOCK = 1 << 16
 _LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
@@ -152,7 +152,7 @@ def _receive(remote: RemoteFile, response: Any, part: Path, begin: int, enabled:
     length = response.headers.get("Content-Length")
     announced = begin + int(length) if length is not None and length.isdigit() else None
     total = remote.size if remote.size is not None else announced
-    limit = MAXIMUM_BYTES if total is None else total
+    limit = MAXIMUM_DOWNLOAD_BYTES if total is None else total
     validator = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
     _write_state(part, "" if validator.startswith("W/") else validator)
     done = begin

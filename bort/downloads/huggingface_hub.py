@@ -34,7 +34,7 @@ FILES = (
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 _LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 _SHOWN = 200
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class Fetched(NamedTuple):
@@ -119,7 +119,7 @@ def _check_hash(path: Path, file: Any, what: str) -> None:
         )
 
 
-def _ask(what: str, revision: str, question: Callable[[], T]) -> T:
+def _ask(what: str, revision: str, question: Callable[[], _T]) -> _T:
     """Call the package and turn its errors into those of this toolkit.
 
     The package's lower layers have raised different types in each of its generations (those of

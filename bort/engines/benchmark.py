@@ -28,9 +28,10 @@ from bort.engines.choosing import (
     real_precision,
     require_engine,
 )
-from bort.engines.protocol import FAST, FP32, Engine
+from bort.engines.protocol import FAST, Engine
 from bort.engines.sources import Source, read_source, source_of_network
 from bort.errors import InputError
+from bort.formats.precisions import FP32
 from bort.network.random_network import random_network
 from bort.process.machine import describe_machine
 from bort.process.text_table import text_table

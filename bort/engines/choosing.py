@@ -12,10 +12,8 @@ from bort.engines.graph_engine import GraphEngine
 from bort.engines.onnxruntime_session import OnnxRuntimeSession
 from bort.engines.openvino_session import OpenVinoSession, computes_bf16
 from bort.engines.protocol import (
-    BF16,
+    AUTO,
     ENGINES,
-    FP32,
-    INT8,
     MXNET,
     ONNXRUNTIME,
     OPENVINO,
@@ -34,11 +32,11 @@ from bort.engines.sources import (
 from bort.errors import InputError
 from bort.formats.onnx_file import arrays_of_onnx
 from bort.formats.onnx_graph import build_onnx
+from bort.formats.precisions import BF16, FP32, INT8
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM
 from bort.process.threads import available_cores
 
-AUTO = "auto"
 _READS = {
     OPENVINO: (IR, ONNX, ARRAYS),
     ONNXRUNTIME: (ONNX, ARRAYS),

@@ -10,16 +10,16 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.engines.choosing import (
-    AUTO,
     choose_engine,
     engine_version,
     open_network,
     real_precision,
     require_engine,
 )
-from bort.engines.protocol import FP32, MXNET
+from bort.engines.protocol import AUTO, MXNET
 from bort.engines.sources import Source, source_of_network
 from bort.errors import InputError
+from bort.formats.precisions import FP32
 from bort.network.random_network import random_network
 
 _SEED = 0

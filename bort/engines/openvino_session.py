@@ -7,9 +7,9 @@ from typing import Dict, Sequence, Union
 
 import numpy as np
 
-from bort.engines.protocol import BF16
 from bort.errors import InputError
 from bort.formats.openvino_file import core
+from bort.formats.precisions import BF16
 
 DEVICE = "CPU"
 

@@ -7,13 +7,16 @@ from typing import Protocol, Tuple
 import numpy as np
 
 from bort.errors import InputError
+from bort.formats.precisions import FP32
 from bort.network.description import MASKED_LM, ModelDescription
 
 MXNET, ONNXRUNTIME, OPENVINO = "mxnet", "onnxruntime", "openvino"
 ENGINES = (OPENVINO, ONNXRUNTIME, MXNET)
 """Names of the engines, the fastest in float32 first."""
 
-FP32, BF16, INT8 = "fp32", "bf16", "int8"
+AUTO = "auto"
+"""Chooses the fastest installed engine."""
+
 FAST = "fast"
 PRECISIONS = (FP32, FAST)
 """Values of the setting: `fp32` gives the same answers on every machine up to rounding, `fast`

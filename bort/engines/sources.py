@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from bort.engines.protocol import FP32
 from bort.errors import InputError
 from bort.formats.exported_folder import VOCABULARY_FOLDER, ExportedGraph, read_exported_graph
 from bort.formats.huggingface.reader import read_huggingface
@@ -17,6 +16,7 @@ from bort.formats.openvino_file import (
     OPENVINO_GRAPH_FILE,
     OPENVINO_WEIGHTS_FILE,
 )
+from bort.formats.precisions import FP32
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import ModelDescription
 from bort.network.model_folder import MODEL_DESCRIPTION_FILE, read_model_folder

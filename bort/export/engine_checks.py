@@ -6,8 +6,9 @@ from typing import Any, Dict
 
 import numpy as np
 
-from bort.engines.protocol import FP32, ONNXRUNTIME, OPENVINO, Engine
+from bort.engines.protocol import ONNXRUNTIME, OPENVINO, Engine
 from bort.export.checks import TOLERANCE, Sample, answers_of, largest_difference
+from bort.formats.precisions import FP32
 
 INT8_TOLERANCE = 1.0
 """Allowed difference in int8, relative as `bort.export.checks.TOLERANCE`. It only rules out

@@ -14,7 +14,8 @@ from bort.formats.exported_folder import (
     ExportedGraph,
     write_exported_description,
 )
-from bort.formats.onnx_graph import FP32, OPSET, build_onnx, onnx_package
+from bort.formats.onnx_graph import OPSET, build_onnx, onnx_package
+from bort.formats.precisions import FP32
 from bort.network.array_network import ArrayNetwork, places_of
 from bort.network.description import check_vocabulary
 from bort.storage.files import atomic_write
@@ -23,7 +24,7 @@ from bort.text.vocabulary import Vocabulary
 
 ONNX_FILE = "model.onnx"
 ONNX_DESCRIPTION_FILE = "onnx.json"
-Check = Callable[[Path], Mapping[str, Any]]
+GraphCheck = Callable[[Path], Mapping[str, Any]]
 
 
 def write_onnx(
@@ -33,7 +34,7 @@ def write_onnx(
     *,
     precision: str = FP32,
     masked_positions: bool = False,
-    check: Optional[Check] = None,
+    check: Optional[GraphCheck] = None,
 ) -> None:
     """Write `model.onnx`, `vocabulary/` and, last, `onnx.json` with the file's SHA-256.
 

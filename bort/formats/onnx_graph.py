@@ -29,15 +29,15 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from bort.errors import InputError
+from bort.formats.precisions import FP32, INT8, INT8_WEIGHTS
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import LINEAR, MASKED_LM, RELEASE
+from bort.network.description import MASKED_LM, ONE_LINEAR, RELEASE
 
 OPSET = 17
 IR_VERSION = 8
 INPUT_IDS, ATTENTION_MASK = "input_ids", "attention_mask"
 TOKEN_TYPE_IDS, MASKED_POSITIONS = "token_type_ids", "masked_positions"
-FP32, INT8, INT8_WEIGHTS = "fp32", "int8", "int8_weights"
-PRECISIONS = (FP32, INT8, INT8_WEIGHTS)
+GRAPH_PRECISIONS = (FP32, INT8, INT8_WEIGHTS)
 HIDDEN, LOGITS = "last_hidden_state", "logits"
 MASKED_SCORE = -10000.0
 _LARGEST_WEIGHT = 63
@@ -73,8 +73,8 @@ def build_onnx(
         InputError: onnx is not installed, the file would exceed 2 GiB, the precision is unknown, or
             `masked_positions` is set for a network without a decoder.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision is {precision!r}, allowed are {', '.join(PRECISIONS)}")
+    if precision not in GRAPH_PRECISIONS:
+        raise InputError(f"precision is {precision!r}, allowed are {', '.join(GRAPH_PRECISIONS)}")
     if masked_positions and network.description.purpose != MASKED_LM:
         raise InputError("masked_positions: the network has no masked-token decoder in use")
     total = sum(array.nbytes for array in network.arrays.values())
@@ -229,7 +229,7 @@ class _Graph:
         # A scalar index drops the axis: (B, L, H) -> (B, H)
         first = self._add("Gather", [x, self._constant(np.array(0, np.int64))], axis=1)
         self._precision = FP32
-        if kind == LINEAR:
+        if kind == ONE_LINEAR:
             return self._dense(first, "classifier.1", output=LOGITS)
         inner = self._dense(first, "classifier.1")
         if kind == RELEASE:

@@ -8,8 +8,8 @@ from typing import Any, Optional
 
 from bort.errors import InputError
 from bort.formats.exported_folder import write_exported_description
-from bort.formats.onnx_file import Check, graph_for_file
-from bort.formats.onnx_graph import FP32, INT8_WEIGHTS
+from bort.formats.onnx_file import GraphCheck, graph_for_file
+from bort.formats.precisions import FP32, INT8_WEIGHTS
 from bort.network.array_network import ArrayNetwork
 from bort.text.vocabulary import Vocabulary
 
@@ -24,7 +24,7 @@ def write_openvino(
     *,
     precision: str = FP32,
     masked_positions: bool = False,
-    check: Optional[Check] = None,
+    check: Optional[GraphCheck] = None,
 ) -> None:
     """Write `openvino.xml`, `openvino.bin`, `vocabulary/` and, last, `openvino.json`.
 

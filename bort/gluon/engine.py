@@ -9,12 +9,8 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd
 
-from bort.engines.protocol import (
-    FP32,
-    MXNET,
-    check_inputs,
-    check_positions,
-)
+from bort.engines.protocol import MXNET, check_inputs, check_positions
+from bort.formats.precisions import FP32
 from bort.gluon.network.array_network import as_network
 from bort.gluon.network.classifier import BortClassifier
 from bort.network.array_network import ArrayNetwork

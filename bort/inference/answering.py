@@ -9,12 +9,12 @@ from scipy.special import softmax
 
 from bort.errors import WorkError
 from bort.inference.results import (
-    Answer,
     Choice,
     Classification,
     FilledText,
     Guess,
     Judgements,
+    Prediction,
     Regression,
 )
 from bort.tasks import records
@@ -37,7 +37,7 @@ def task_answers(
     items: Sequence[TaskItem],
     features: TaskFeatures,
     outputs: np.ndarray,
-) -> List[Answer]:
+) -> List[Prediction]:
     """Return the answers to questions of a task.
 
     Args:
@@ -54,7 +54,7 @@ def task_answers(
     rows: List[List[int]] = [[] for _ in items]
     for row in np.lexsort((features.choices, features.item_numbers)).tolist():
         rows[features.item_numbers[row]].append(row)
-    answers: List[Answer] = []
+    answers: List[Prediction] = []
     scores = np.asarray(outputs, np.float64)
     probabilities = softmax(scores, axis=-1)  # one call for all: a call per row takes 5 µs
     for item, label, own in zip(items, decided, rows):
@@ -73,7 +73,7 @@ def task_answers(
     return answers
 
 
-def text_answers(labels: Sequence[str], outputs: np.ndarray) -> List[Answer]:
+def text_answers(labels: Sequence[str], outputs: np.ndarray) -> List[Prediction]:
     """Return the answers of a classifier that belongs to no task.
 
     An answer is a label, or a number if there are no labels.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
+from bort.engines.protocol import AUTO
 from bort.errors import InputError
 from bort.inference.lines import INPUT_FORMATS, JSONL, OUTPUT_FORMATS, TEXT_FORMAT
 from bort.settings.config import Config, setting
 
-AUTO = "auto"
 STANDARD = "-"
 
 

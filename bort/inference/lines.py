@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Callable, Dict, Iterator, Tuple
 
 from bort.errors import InputError
 from bort.inference.questions import Question
-from bort.inference.results import Answer
+from bort.inference.results import Prediction
 
 TEXT_FORMAT, TSV, JSONL = "text", "tsv", "jsonl"
 INPUT_FORMATS = (TEXT_FORMAT, TSV, JSONL)
@@ -18,7 +18,7 @@ LONGEST_LINE = 1 << 24
 _BYTE_ORDER_MARK = "\ufeff"
 
 
-def read_lines(stream: BinaryIO, source: str) -> Iterator[Tuple[int, str]]:
+def numbered_lines(stream: BinaryIO, source: str) -> Iterator[Tuple[int, str]]:
     """Yield the number (from 1) and the text of every line, without its end (`\\n` or `\\r\\n`).
 
     Raises:
@@ -66,11 +66,11 @@ def question_of(line: str, input_format: str, where: str) -> Question:
     return value
 
 
-def _as_json(answer: Answer) -> str:
+def _as_json(answer: Prediction) -> str:
     return json.dumps(answer.as_dict(), ensure_ascii=False, allow_nan=False)
 
 
-def _as_columns(answer: Answer) -> str:
+def _as_columns(answer: Prediction) -> str:
     """Return tab-separated columns; white space that would end a column or line becomes a space."""
     return "\t".join(" ".join(_split(column)) for column in answer.columns())
 
@@ -79,10 +79,10 @@ def _split(column: str) -> Any:
     return column.replace("\t", "\n").splitlines() or [""]
 
 
-WRITERS: Dict[str, Callable[[Answer], str]] = {JSONL: _as_json, TSV: _as_columns}
+WRITERS: Dict[str, Callable[[Prediction], str]] = {JSONL: _as_json, TSV: _as_columns}
 
 
-def line_of(answer: Answer, output_format: str) -> bytes:
+def line_of(answer: Prediction, output_format: str) -> bytes:
     """Return an answer as a line of UTF-8 with its end; lone surrogates become U+FFFD."""
     line = WRITERS[output_format](answer)
     clean = line.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -35,7 +35,7 @@ from bort.inference.questions import (
     TaskQuestions,
     TextQuestions,
 )
-from bort.inference.results import Answer, Embedding
+from bort.inference.results import Embedding, Prediction
 from bort.inference.running import MEAN, POOLINGS, Runner
 from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM, check_vocabulary
 from bort.storage.files import PathLike
@@ -197,7 +197,7 @@ class Predictor:
             return self.embed(questions)
         return list(self.stream(questions))
 
-    def fill_masks(self, texts: Iterable[Question], top_k: int = 5) -> List[Answer]:
+    def fill_masks(self, texts: Iterable[Question], top_k: int = 5) -> List[Prediction]:
         """Return the best tokens for the masks of every text (see `FilledText`).
 
         Args:
@@ -231,7 +231,7 @@ class Predictor:
         pooling: str = MEAN,
         normalise: bool = False,
         window: int = WINDOW,
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Prediction]:
         """Yield answers in the order of the questions, with bounded memory.
 
         Args:
@@ -285,7 +285,7 @@ class Predictor:
         elif purpose == MASKED:
             questions = MaskedQuestions()
 
-        def answer(asked: Sequence[Asked], features: TaskFeatures) -> List[Answer]:
+        def answer(asked: Sequence[Asked], features: TaskFeatures) -> List[Prediction]:
             if purpose == EMBEDDINGS:
                 return self._embedded(features, pooling, normalise, on_inputs)
             if purpose == MASKED:
@@ -307,7 +307,7 @@ class Predictor:
 
     def _judged(
         self, asked: Sequence[Asked], features: TaskFeatures, on_inputs: OnInputs
-    ) -> List[Answer]:
+    ) -> List[Prediction]:
         outputs = self._runner.outputs(features, on_inputs)
         if self.record is None:
             return text_answers(self.labels, outputs)
@@ -316,10 +316,10 @@ class Predictor:
 
     def _filled(
         self, asked: Sequence[Asked], features: TaskFeatures, top_k: int, on_inputs: OnInputs
-    ) -> List[Answer]:
+    ) -> List[Prediction]:
         mask_id = self._vocabulary.mask_id
         positions = [np.flatnonzero(features[row] == mask_id) for row in range(len(features))]
-        answers: Dict[int, Answer] = {}
+        answers: Dict[int, Prediction] = {}
         for number, logits in self._runner.token_logits(features, positions, on_inputs):
             parts = MASK_PATTERN.split(asked[number].item.text(TEXT))
             answers[number] = filled_text(parts, logits, self._vocabulary, top_k)
@@ -327,7 +327,7 @@ class Predictor:
 
     def _embedded(
         self, features: TaskFeatures, pooling: str, normalise: bool, on_inputs: OnInputs
-    ) -> List[Answer]:
+    ) -> List[Prediction]:
         vectors = self._runner.pooled(features, pooling, on_inputs)
         check_finite(vectors)
         if normalise:
@@ -347,9 +347,9 @@ class Job(NamedTuple):
 
     questions: Questions
     tokenise: Callable[[Sequence[Asked]], TaskFeatures]
-    answer: Callable[[Sequence[Asked], TaskFeatures], List[Answer]]
+    answer: Callable[[Sequence[Asked], TaskFeatures], List[Prediction]]
 
-    def answers(self, asked: Sequence[Asked]) -> List[Answer]:
+    def answers(self, asked: Sequence[Asked]) -> List[Prediction]:
         """Return the answers to parsed questions, in their order.
 
         Raises:

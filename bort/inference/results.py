@@ -206,4 +206,4 @@ class Embedding:
         return tuple(f"{value:.9g}" for value in self.vector)
 
 
-Answer = Union[Classification, Regression, Choice, Judgements, FilledText, Embedding]
+Prediction = Union[Classification, Regression, Choice, Judgements, FilledText, Embedding]

@@ -7,9 +7,10 @@ import os
 import sys
 from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Tuple
 
+from bort.engines.protocol import AUTO
 from bort.errors import InputError
-from bort.inference.config import AUTO, STANDARD, PredictConfig
-from bort.inference.lines import line_of, question_of, read_lines
+from bort.inference.config import STANDARD, PredictConfig
+from bort.inference.lines import line_of, numbered_lines, question_of
 from bort.inference.predictor import Job, Predictor
 from bort.inference.questions import Asked
 from bort.process.progress import Progress
@@ -118,7 +119,7 @@ def _windows(job: Job, stream: BinaryIO, name: str, config: PredictConfig) -> It
 
     def until_a_bad_one() -> Iterator[Asked]:
         try:
-            for number, line in read_lines(stream, name):
+            for number, line in numbered_lines(stream, name):
                 question = question_of(line, config.input_format, f"{name} line {number}")
                 yield job.questions.read(question, name, number)
         except InputError as error:

@@ -10,7 +10,7 @@ import numpy as np
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.network.description import ModelDescription
-from bort.network.parameter_names import Place, places, shape_of
+from bort.network.parameter_names import ParameterRow, places, shape_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ArrayNetwork:
         """Sizes of the network."""
         return self.description.architecture
 
-    def places(self) -> Iterator[Place]:
+    def places(self) -> Iterator[ParameterRow]:
         """Return the rows of the table of parameters that this network has."""
         return places_of(self.description)
 
@@ -81,7 +81,7 @@ class ArrayNetwork:
         return ArrayNetwork(self.description.encoder_alone(), arrays)
 
 
-def places_of(description: ModelDescription) -> Iterator[Place]:
+def places_of(description: ModelDescription) -> Iterator[ParameterRow]:
     """Return the rows of the table of parameters that a described network has."""
     return places(
         description.architecture,

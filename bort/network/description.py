@@ -27,8 +27,8 @@ from bort.errors import InputError
 from bort.storage.json_fields import JsonFields, errors_naming
 from bort.text.vocabulary import Vocabulary
 
-RELEASE, LINEAR, TWO_LINEAR = "release", "linear", "two_linear"
-HEAD_KINDS = (RELEASE, LINEAR, TWO_LINEAR)
+RELEASE, ONE_LINEAR, TWO_LINEAR = "release", "linear", "two_linear"
+HEAD_KINDS = (RELEASE, ONE_LINEAR, TWO_LINEAR)
 
 CLASSIFIER, MASKED_LM, ENCODER = "classifier", "masked_lm", "encoder"
 """Values of `ModelDescription.purpose`."""

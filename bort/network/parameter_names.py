@@ -21,7 +21,7 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 
 
-class Place(NamedTuple):
+class ParameterRow(NamedTuple):
     """The names and the shape of one parameter.
 
     Attributes:
@@ -39,11 +39,11 @@ class Place(NamedTuple):
     residual_power: int = 0
 
 
-def _same(gluon: str, name: str, shape: str, residual_power: int = 0) -> Place:
-    return Place(gluon, name, name, shape, residual_power)
+def _same(gluon: str, name: str, shape: str, residual_power: int = 0) -> ParameterRow:
+    return ParameterRow(gluon, name, name, shape, residual_power)
 
 
-EMBEDDINGS: Tuple[Place, ...] = (
+EMBEDDING_ROWS: Tuple[ParameterRow, ...] = (
     _same("word_embed.0.weight", "embeddings.word_embeddings.weight", "VH", 1),
     _same("encoder.position_weight", "embeddings.position_embeddings.weight", "SH", 1),
     _same("token_type_embed.0.weight", "embeddings.token_type_embeddings.weight", "NH", 1),
@@ -53,7 +53,7 @@ EMBEDDINGS: Tuple[Place, ...] = (
 
 _CELL = "encoder.transformer_cells.{layer}."
 _LAYER = "encoder.layer.{layer}."
-LAYER: Tuple[Place, ...] = tuple(
+LAYER: Tuple[ParameterRow, ...] = tuple(
     _same(_CELL + gluon, _LAYER + name, shape, power)
     for gluon, name, shape, power in (
         ("attention_cell.proj_query.weight", "attention.self.query.weight", "HH", -1),
@@ -75,32 +75,38 @@ LAYER: Tuple[Place, ...] = tuple(
     )
 )
 
-POOLER: Tuple[Place, ...] = (
+POOLER: Tuple[ParameterRow, ...] = (
     _same("pooler.weight", "pooler.dense.weight", "HH"),
     _same("pooler.bias", "pooler.dense.bias", "H"),
 )
 
 # The decoder's matrix is the token embedding, so it has no row here.
 _TRANSFORM = "cls.predictions.transform."
-DECODER: Tuple[Place, ...] = (
-    Place("decoder.0.weight", _TRANSFORM + "dense.weight", "lm_head.dense.weight", "HH"),
-    Place("decoder.0.bias", _TRANSFORM + "dense.bias", "lm_head.dense.bias", "H"),
-    Place("decoder.2.gamma", _TRANSFORM + "LayerNorm.weight", "lm_head.layer_norm.weight", "H", -1),
-    Place("decoder.2.beta", _TRANSFORM + "LayerNorm.bias", "lm_head.layer_norm.bias", "H", -1),
-    Place("decoder.3.bias", "cls.predictions.bias", "lm_head.bias", "V"),
+DECODER: Tuple[ParameterRow, ...] = (
+    ParameterRow("decoder.0.weight", _TRANSFORM + "dense.weight", "lm_head.dense.weight", "HH"),
+    ParameterRow("decoder.0.bias", _TRANSFORM + "dense.bias", "lm_head.dense.bias", "H"),
+    ParameterRow(
+        "decoder.2.gamma", _TRANSFORM + "LayerNorm.weight", "lm_head.layer_norm.weight", "H", -1
+    ),
+    ParameterRow(
+        "decoder.2.beta", _TRANSFORM + "LayerNorm.bias", "lm_head.layer_norm.bias", "H", -1
+    ),
+    ParameterRow("decoder.3.bias", "cls.predictions.bias", "lm_head.bias", "V"),
 )
 
 # The head of a classifier: tanh(dense), then dense. A `linear` head has only the last two rows, as
 # `classifier.1`; see `bort.formats.huggingface.heads`.
-HEAD: Tuple[Place, ...] = (
-    Place("classifier.1.weight", "bert.pooler.dense.weight", "classifier.dense.weight", "HH"),
-    Place("classifier.1.bias", "bert.pooler.dense.bias", "classifier.dense.bias", "H"),
-    Place("classifier.3.weight", "classifier.weight", "classifier.out_proj.weight", "CH"),
-    Place("classifier.3.bias", "classifier.bias", "classifier.out_proj.bias", "C"),
+HEAD: Tuple[ParameterRow, ...] = (
+    ParameterRow(
+        "classifier.1.weight", "bert.pooler.dense.weight", "classifier.dense.weight", "HH"
+    ),
+    ParameterRow("classifier.1.bias", "bert.pooler.dense.bias", "classifier.dense.bias", "H"),
+    ParameterRow("classifier.3.weight", "classifier.weight", "classifier.out_proj.weight", "CH"),
+    ParameterRow("classifier.3.bias", "classifier.bias", "classifier.out_proj.bias", "C"),
 )
-LINEAR_HEAD: Tuple[Place, ...] = (
-    Place("classifier.1.weight", "classifier.weight", "classifier.out_proj.weight", "CH"),
-    Place("classifier.1.bias", "classifier.bias", "classifier.out_proj.bias", "C"),
+LINEAR_HEAD: Tuple[ParameterRow, ...] = (
+    ParameterRow("classifier.1.weight", "classifier.weight", "classifier.out_proj.weight", "CH"),
+    ParameterRow("classifier.1.bias", "classifier.bias", "classifier.out_proj.bias", "C"),
 )
 
 MODEL_TYPES = ("bert", "roberta")
@@ -113,7 +119,7 @@ def places(
     pooler: bool = False,
     head: str = "",
     token_types: bool = False,
-) -> Iterator[Place]:
+) -> Iterator[ParameterRow]:
     """Yield the rows of a network's parameters, `{layer}` filled in, encoder names with prefix.
 
     Args:
@@ -123,7 +129,7 @@ def places(
         head: kind of a classifier's head: `release`, `linear`, `two_linear`; "" for none.
         token_types: whether to yield the row of token types even if the architecture has none.
     """
-    for place in EMBEDDINGS:
+    for place in EMBEDDING_ROWS:
         if "N" not in place.shape or architecture.token_types or token_types:
             yield _complete(place)
     for layer in range(architecture.depth):
@@ -138,7 +144,7 @@ def places(
         yield from LINEAR_HEAD if head == "linear" else HEAD
 
 
-def shape_of(place: Place, architecture: Architecture, classes: int = 0) -> Tuple[int, ...]:
+def shape_of(place: ParameterRow, architecture: Architecture, classes: int = 0) -> Tuple[int, ...]:
     """Return the shape of a parameter.
 
     >>> shape_of(LAYER[10], Architecture(4, 8, 1024, 768))
@@ -155,7 +161,7 @@ def shape_of(place: Place, architecture: Architecture, classes: int = 0) -> Tupl
     return tuple(sizes[letter] for letter in place.shape)
 
 
-def name_in(place: Place, model_type: str) -> str:
+def name_in(place: ParameterRow, model_type: str) -> str:
     """Return the name of a completed row in a folder of a type.
 
     Raises:
@@ -166,12 +172,12 @@ def name_in(place: Place, model_type: str) -> str:
     return place.bert if model_type == "bert" else place.roberta
 
 
-def _complete(place: Place) -> Place:
+def _complete(place: ParameterRow) -> ParameterRow:
     return place._replace(bert=f"bert.{place.bert}", roberta=f"roberta.{place.roberta}")
 
 
-def _numbered(place: Place, layer: int, power: int) -> Place:
+def _numbered(place: ParameterRow, layer: int, power: int) -> ParameterRow:
     gluon, bert, roberta = (
         text.replace("{layer}", str(layer)) for text in (place.gluon, place.bert, place.roberta)
     )
-    return Place(gluon, bert, roberta, place.shape, power)
+    return ParameterRow(gluon, bert, roberta, place.shape, power)

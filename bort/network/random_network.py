@@ -8,7 +8,7 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.network.array_network import ArrayNetwork, places_of
-from bort.network.description import LINEAR, HeadDescription, ModelDescription
+from bort.network.description import ONE_LINEAR, HeadDescription, ModelDescription
 from bort.network.parameter_names import shape_of
 
 _SPREAD = 0.02
@@ -32,7 +32,7 @@ def random_network(
         num_classes: number of outputs of a linear head; 0 for no head.
     """
     generator = np.random.default_rng(seed)
-    head = HeadDescription(LINEAR, num_classes) if num_classes else None
+    head = HeadDescription(ONE_LINEAR, num_classes) if num_classes else None
     description = ModelDescription(architecture, head, has_decoder=decoder)
     arrays: Dict[str, np.ndarray] = {}
     for place in places_of(description):

@@ -12,8 +12,9 @@ import pytest
 from bort.architecture import Architecture
 from bort.engines import latency
 from bort.engines.latency import EngineLatency, median_seconds, resolve_engine
-from bort.engines.protocol import FAST, FP32
+from bort.engines.protocol import FAST
 from bort.errors import InputError
+from bort.formats.precisions import FP32
 
 SMALL = Architecture(2, 2, 8, 16, vocabulary_size=60, maximum_length=24)
 LARGE = Architecture(2, 2, 16, 32, vocabulary_size=60, maximum_length=24)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bort.errors import InputError
 from bort.inference import lines
-from bort.inference.lines import JSONL, TSV, line_of, question_of, read_lines
+from bort.inference.lines import JSONL, TSV, line_of, numbered_lines, question_of
 from bort.inference.results import (
     Choice,
     Classification,
@@ -25,7 +25,7 @@ from bort.inference.results import (
 
 
 def read(content: bytes):
-    return list(read_lines(io.BytesIO(content), "file"))
+    return list(numbered_lines(io.BytesIO(content), "file"))
 
 
 def test_lines_are_numbered_and_their_ends_dropped():

@@ -136,7 +136,7 @@ def test_no_more_is_read_than_a_window(predictor, monkeypatch):
 
     written = Pipe()
     most = []
-    monkeypatch.setattr(streaming, "read_lines", lines)
+    monkeypatch.setattr(streaming, "numbered_lines", lines)
     monkeypatch.setattr(sys, "stdin", Pipe())
     monkeypatch.setattr(sys, "stdout", written)
     write = written.write

@@ -22,7 +22,7 @@ import numpy as np
 from bort.errors import InputError
 from bort.formats.huggingface.residual import multiply_by_power
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import LINEAR, RELEASE, TWO_LINEAR
+from bort.network.description import ONE_LINEAR, RELEASE, TWO_LINEAR
 from bort.network.parameter_names import HEAD
 
 SHIFT = 14
@@ -47,7 +47,7 @@ def with_tanh(network: ArrayNetwork) -> Tuple[Arrays, Dict[str, Any]]:
     assert head is not None
     if head.kind == RELEASE:
         return {place.gluon: arrays[place.gluon] for place in HEAD}, {}
-    if head.kind == LINEAR:
+    if head.kind == ONE_LINEAR:
         pooler, pooler_bias = np.eye(hidden, dtype=np.float32), np.zeros(hidden, np.float32)
         last = "classifier.1"
     else:
@@ -79,7 +79,7 @@ def without_tanh(tensors: Mapping[str, np.ndarray], mark: Any, source: str) -> T
     """
     if not mark:
         return RELEASE, dict(tensors)
-    if not isinstance(mark, dict) or mark.get("kind") not in (LINEAR, TWO_LINEAR):
+    if not isinstance(mark, dict) or mark.get("kind") not in (ONE_LINEAR, TWO_LINEAR):
         raise InputError(f"{source}: bort.head is {mark!r}, which is no mark of a head")
     kind, shift = str(mark["kind"]), mark.get("shift")
     if type(shift) is not int or not 0 < shift < 64:
@@ -87,7 +87,7 @@ def without_tanh(tensors: Mapping[str, np.ndarray], mark: Any, source: str) -> T
     if mark.get("sha256") != _hash(tensors):
         return RELEASE, dict(tensors)
     weight = multiply_by_power(tensors[_CLASSIFIER], -shift, _CLASSIFIER)
-    if kind == LINEAR:
+    if kind == ONE_LINEAR:
         return kind, {"classifier.1.weight": weight, "classifier.1.bias": tensors[_BIAS]}
     pooler = multiply_by_power(tensors[_POOLER], shift, _POOLER)
     pooler_bias = multiply_by_power(tensors[_POOLER_BIAS], shift, _POOLER_BIAS)

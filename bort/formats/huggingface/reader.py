@@ -13,7 +13,7 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.formats.huggingface.heads import without_tanh
+from bort.formats.huggingface.heads import Arrays, without_tanh
 from bort.formats.huggingface.residual import shift_residual
 from bort.formats.huggingface.tensor_file import find_tensors, read_tensors
 from bort.formats.huggingface.writer import CONFIG_FILE, EXPORT, MARK, RECORD_FILE
@@ -39,7 +39,6 @@ _FIXED = {
     "add_cross_attention": (False,),
 }
 _OLD_ENDINGS = {".LayerNorm.gamma": ".LayerNorm.weight", ".LayerNorm.beta": ".LayerNorm.bias"}
-Arrays = Dict[str, np.ndarray]
 
 
 class Imported(NamedTuple):

@@ -30,7 +30,7 @@ _SPACE = "\u2581"
 NORMAL = 1
 UNIGRAM, BPE = 1, 2
 Field = Tuple[int, Union[int, bytes]]
-Piece = Tuple[str, float, int]
+ScoredPiece = Tuple[str, float, int]
 
 _NORMALISED = (
     "tokenizer.json gives the ids of sentencepiece.model for all text in Unicode's form NFKC{but}; "
@@ -188,7 +188,7 @@ def _apart(character_map: bytes) -> List[Dict[str, Any]]:
     return found
 
 
-def _merges(pieces: Sequence[Piece]) -> List[str]:
+def _merges(pieces: Sequence[ScoredPiece]) -> List[str]:
     """Return every way to merge two pieces into a piece, best score first."""
     score_of = {text: score for text, score, kind in pieces if kind == NORMAL}
     merges = []

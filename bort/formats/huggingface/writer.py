@@ -55,7 +55,7 @@ _ZERO_TOKEN_TYPES = 2
 _NO_HEAD_DROPOUT = 0.1
 """The default of the record for a model without a head."""
 
-Check = Callable[[Path], Mapping[str, Any]]
+FolderCheck = Callable[[Path], Mapping[str, Any]]
 
 
 def write_huggingface(
@@ -64,7 +64,7 @@ def write_huggingface(
     vocabulary: Optional[Vocabulary],
     *,
     exact_decoder: bool = False,
-    check: Optional[Check] = None,
+    check: Optional[FolderCheck] = None,
 ) -> None:
     """Write `config.json`, `model.safetensors`, tokenizer files, `README.md` and `bort.json`.
 

@@ -15,7 +15,7 @@ from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.parameters import load_parameters, set_parameters
 from bort.gluon.network.pretrained import PARAMETERS_FILE, PARAMETERS_URL, RELEASED_VOCABULARY
-from bort.network.description import LINEAR, RELEASE, TWO_LINEAR
+from bort.network.description import ONE_LINEAR, RELEASE, TWO_LINEAR
 from bort.network.model_folder import read_model_folder
 from bort.tasks.formulations import output_count
 from bort.tasks.judging import TaskData
@@ -91,7 +91,7 @@ def build_classifier(
         InputError: the model has another vocabulary, or a file is missing or damaged.
     """
     classes = output_count(data.record, data.options)
-    head = RELEASE if config.head == "release" else LINEAR
+    head = RELEASE if config.head == "release" else ONE_LINEAR
     if config.head == "paper" and data.record.head == EXTRA_LAYER:
         head = TWO_LINEAR
     mx.random.seed(config.seed)

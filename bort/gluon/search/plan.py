@@ -7,8 +7,8 @@ import logging
 from pathlib import Path
 from typing import Any, Callable, Dict, Sequence
 
-from bort.engines.choosing import AUTO
 from bort.engines.latency import resolve_engine
+from bort.engines.protocol import AUTO
 from bort.search.config import SearchConfig
 from bort.search.questions import SearchText
 from bort.search.space import SearchSpace

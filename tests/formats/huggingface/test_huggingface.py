@@ -26,7 +26,15 @@ from bort.formats.huggingface.residual import residual_shift, shift_residual
 from bort.formats.huggingface.writer import write_huggingface
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import TaskDescription
-from bort.network.parameter_names import DECODER, EMBEDDINGS, HEAD, LAYER, POOLER, name_in, places
+from bort.network.parameter_names import (
+    DECODER,
+    EMBEDDING_ROWS,
+    HEAD,
+    LAYER,
+    POOLER,
+    name_in,
+    places,
+)
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import FOUR_WAY, PER_OPTION, TaskOptions
 from bort.tasks.records import TASKS, TaskRecord
@@ -155,7 +163,7 @@ def test_the_shift_brings_the_epsilons_together(tmp_path: Path) -> None:
 
 
 def test_the_tables_name_every_parameter_once() -> None:
-    rows = [*EMBEDDINGS, *LAYER, *POOLER, *DECODER, *HEAD]
+    rows = [*EMBEDDING_ROWS, *LAYER, *POOLER, *DECODER, *HEAD]
     for column in ("gluon", "bert", "roberta"):
         names = [getattr(row, column) for row in rows]
         names = [n for n in names if n != "bert.pooler.dense.weight"]
