@@ -123,7 +123,7 @@ def _check(archive: Path, entry: _Entry, count: int, seen: Set[str]) -> None:
         elif count > MAXIMUM_ENTRIES:
             refusal = f"is one of more than {MAXIMUM_ENTRIES} entries"
     if refusal:
-        raise InputError(f"{archive}: {entry.name!r} {refusal}: nothing of it is used")
+        raise InputError(f"{archive}: {entry.name!r} {refusal}: the archive is refused")
     seen.add(str(path))
 
 
@@ -138,7 +138,7 @@ def _write(archive: Path, entry: _Entry, target: Path) -> None:
             for block in iter(lambda: source.read(_BLOCK), b""):
                 left -= len(block)
                 if left < 0:
-                    raise InputError(f"{archive}: {entry.name!r} is longer than it says")
+                    raise InputError(f"{archive}: {entry.name!r} is longer than declared")
                 stream.write(block)
         os.chmod(target, 0o644)
     except gzip.BadGzipFile:
@@ -146,4 +146,4 @@ def _write(archive: Path, entry: _Entry, target: Path) -> None:
     except OSError as error:
         raise WorkError(f"{target}: cannot be written: {error.strerror or error}") from error
     if left:
-        raise InputError(f"{archive}: {entry.name!r} is shorter than it says")
+        raise InputError(f"{archive}: {entry.name!r} is shorter than declared")

@@ -73,7 +73,7 @@ def find_or_download(file: PublishedFile, folder: Optional[Path] = None) -> Path
             return path
         state = "is damaged (its SHA-1 is wrong)"
     if os.environ.get("BORT_OFFLINE", "0") not in ("", "0"):
-        raise InputError(f"{path}: {state}, and BORT_OFFLINE forbids to download it")
+        raise InputError(f"{path}: {state}, and BORT_OFFLINE forbids downloading it")
     url = _repository() + f"gluon/dataset/vocab/{file.archive}.zip"
     try:
         content = _member(url, file.name)

@@ -84,18 +84,20 @@ def fetch(
         _verify(remote, target, folder, InputError)
         return target
     if offline:
-        raise InputError(f"{target}: is not there, and offline nothing is fetched ({remote.url})")
+        raise InputError(f"{target}: is missing, and offline mode downloads nothing ({remote.url})")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WorkError(f"{folder}: cannot be made: {error.strerror or error}") from error
+        raise WorkError(f"{folder}: cannot be created: {error.strerror or error}") from error
     part = folder / (remote.name + ".part")
     for attempt in range(1, ATTEMPTS + 1):
         problem = _continue(remote, url, part, bool(local_server), enabled)
         if not problem:
             break
         if attempt == ATTEMPTS:
-            raise WorkError(f"{url}: {problem}; what has arrived is kept, run again to continue")
+            raise WorkError(
+                f"{url}: {problem}; the partial download is kept, run again to continue"
+            )
         log.info("%s: %s, continuing", remote.name, problem)
     try:
         _verify(remote, part, folder, WorkError)
@@ -131,12 +133,12 @@ def _continue(remote: RemoteFile, url: str, part: Path, plain_allowed: bool, ena
     except urllib.error.HTTPError as error:
         if error.code == 416:
             _forget(part)
-            return "the server refuses to continue there, starting anew"
+            return "the server refuses to continue there, starting over"
         raise WorkError(f"{url}: the server answers {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise WorkError(
             f"{url}: cannot be reached ({error.reason}): is there a network? "
-            f"A file fetched elsewhere can be put into {part.parent}"
+            f"You can put a file downloaded elsewhere into {part.parent}"
         ) from error
     except (http.client.HTTPException, ConnectionError, socket.timeout) as error:
         return f"the connection broke ({error or type(error).__name__})"
@@ -146,7 +148,7 @@ def _receive(remote: RemoteFile, response: Any, part: Path, begin: int, enabled:
     status = response.status
     if status == 206 and not _continues_at(response, begin):
         _forget(part)
-        return "the server continued somewhere else, starting anew"
+        return "the server continued elsewhere, starting over"
     if status != 206:
         begin = 0
     length = response.headers.get("Content-Length")
@@ -187,14 +189,16 @@ def _verify(remote: RemoteFile, path: Path, folder: Path, error: Any) -> None:
     """Check size and SHA-256 against the published or else the recorded ones."""
     size = path.stat().st_size
     if remote.size is not None and size != remote.size:
-        raise error(f"{path}: has {size} bytes, {remote.size} are expected: not the official file")
+        raise error(f"{path}: has {size} bytes, expected {remote.size}: not the official file")
     found = sha256_of_file(path)
     record = folder / RECORD_NAME
     known = _read_record(record)
     expected = remote.sha256 or known.get(remote.url, {}).get("sha256", "")
     if expected and found != expected:
         whose = "published" if remote.sha256 else f"recorded in {record}"
-        raise error(f"{path}: has the SHA-256 {found}, {expected} is {whose}: not the same file")
+        raise error(
+            f"{path}: has the SHA-256 {found}, expected {expected} ({whose}): not the same file"
+        )
     if not expected:
         log.warning(
             "%s: no checksum is published, trusting this download and recording its SHA-256 in %s",
@@ -212,7 +216,7 @@ def _read_record(path: Path) -> Dict[str, Mapping[str, Any]]:
         return {}
     value = read_json(path)
     if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
-        raise InputError(f"{path}: is no record of downloads")
+        raise InputError(f"{path}: is not a record of downloads")
     return value
 
 

@@ -108,14 +108,14 @@ def _check_hash(path: Path, file: Any, what: str) -> None:
     stated = getattr(file, "lfs", None)
     expected = stated.get("sha256") if isinstance(stated, dict) else getattr(stated, "sha256", None)
     if not path.is_file():
-        raise WorkError(f"{what}: {HUB_WEIGHTS_FILE} did not arrive")
+        raise WorkError(f"{what}: {HUB_WEIGHTS_FILE} was not downloaded")
     if not expected:
         log.warning("%s: the hub states no SHA-256 of %s", what, HUB_WEIGHTS_FILE)
     elif sha256_of_file(path) != expected:
         broken = path.resolve()
         raise WorkError(
             f"{what}: {HUB_WEIGHTS_FILE} has another SHA-256 than the hub states; delete {broken} "
-            "to fetch it again"
+            "to download it again"
         )
 
 
@@ -131,19 +131,19 @@ def _ask(what: str, revision: str, question: Callable[[], _T]) -> _T:
     except errors.RevisionNotFoundError as error:
         raise InputError(f"{what}: has no revision {revision!r}") from error
     except errors.GatedRepoError as error:
-        raise InputError(f"{what}: its owner lets only those in who have asked for it") from error
+        raise InputError(f"{what}: it is gated, ask its owner for access") from error
     except errors.RepositoryNotFoundError as error:
-        raise InputError(f"{what}: the hub knows no such model, or keeps it private") from error
+        raise InputError(f"{what}: the hub has no such model, or it is private") from error
     except errors.HFValidationError as error:
         raise InputError(f"{what}: {_line(error)}") from error
     except errors.OfflineModeIsEnabled as error:
         raise InputError(
-            f"{what}: HF_HUB_OFFLINE is set; name the folder with --source instead"
+            f"{what}: HF_HUB_OFFLINE is set; give a folder with --source instead"
         ) from error
     except Exception as error:
         raise WorkError(
-            f"{what}: cannot be fetched ({type(error).__name__}: {_line(error)}); a folder fetched "
-            "elsewhere can be named with --source"
+            f"{what}: cannot be downloaded ({type(error).__name__}: {_line(error)}); give "
+            "a folder downloaded elsewhere with --source"
         ) from error
 
 

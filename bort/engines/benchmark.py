@@ -247,7 +247,7 @@ def _open_all(
                 log.info("loading %s: %s %s", name, kind, real)
                 opened.append((name, open_source(source, kind, precision, threads)))
     if not opened:
-        raise InputError("nothing to measure: no engine that was asked for reads the models")
+        raise InputError("nothing to measure: none of the requested engines reads the models")
     return opened
 
 

@@ -68,7 +68,7 @@ class GraphEngine:
         ):
             raise InputError(
                 f"{source}: takes {', '.join(session.inputs)} and gives "
-                f"{', '.join(session.outputs)}, which is no graph of this toolkit's"
+                f"{', '.join(session.outputs)}, unlike a graph of this toolkit"
             )
 
     def answer(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:

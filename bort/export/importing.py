@@ -48,7 +48,7 @@ def import_huggingface(
         WorkError: the imported network gives other outputs than the folder.
     """
     if not source.is_dir():
-        problem = "is a file, a folder is expected" if source.exists() else "no such folder"
+        problem = "is a file, expected a folder" if source.exists() else "no such folder"
         raise InputError(f"{source}: {problem}")
     imported = read_huggingface(source)
     network = imported.network

@@ -99,7 +99,7 @@ def arrays_of_onnx(graph: ExportedGraph) -> ArrayNetwork:
     try:
         constants = {one.name: one for one in onnx.load(str(path)).graph.initializer}
     except Exception as error:  # protobuf raises types of its own
-        raise InputError(f"{path}: is no ONNX file: {error}") from error
+        raise InputError(f"{path}: is not an ONNX file: {error}") from error
     arrays: Dict[str, np.ndarray] = {}
     for place in places_of(graph.description):
         if place.gluon not in constants:

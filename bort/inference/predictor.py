@@ -274,7 +274,7 @@ class Predictor:
         if purpose == TASK and described.purpose != CLASSIFIER:
             raise InputError(f"{self._source}: has no head for a task")
         if purpose == MASKED and described.purpose != MASKED_LM:
-            raise InputError(f"{self._source}: has no decoder, it cannot fill masks")
+            raise InputError(f"{self._source}: has no decoder, so it cannot fill masks")
         if pooling not in POOLINGS:
             raise InputError(f"pooling is {pooling!r}, allowed are {', '.join(POOLINGS)}")
         if top_k < 1:
@@ -361,5 +361,5 @@ class Job(NamedTuple):
 
 def _several(questions: Iterable[Question]) -> Iterable[Question]:
     if isinstance(questions, (str, Mapping)) or not isinstance(questions, Iterable):
-        raise InputError(f"{str(questions)[:40]!r} was given, expected is a list of questions")
+        raise InputError(f"{str(questions)[:40]!r} is not allowed, expected a list of questions")
     return questions

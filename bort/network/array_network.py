@@ -34,7 +34,7 @@ class ArrayNetwork:
         if self.architecture.depth > len(self.arrays):
             # Checked first: with a damaged depth, making all names might never end.
             raise InputError(
-                f"{len(self.arrays)} parameters are not those of {self.architecture.depth} layers"
+                f"{len(self.arrays)} parameters do not fit {self.architecture.depth} layers"
             )
         expected = {place.gluon: place for place in self.places()}
         for name in self.arrays:

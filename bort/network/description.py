@@ -138,7 +138,7 @@ class ModelDescription:
             raise InputError(f"max_len is {self.input_length}, allowed is at least 1")
         for name in self._names_in_extra():
             if name in self.notes:
-                raise InputError(f"notes: {name!r} has a field of its own")
+                raise InputError(f"notes: {name!r} is the name of a field")
 
     @property
     def purpose(self) -> str:
@@ -250,7 +250,7 @@ class ModelDescription:
             )
         labels = extra.texts("labels") if has("labels") else ()
         if labels and self.head is None:
-            raise InputError(f"{extra.source}: labels are {list(labels)}, and there is no head")
+            raise InputError(f"{extra.source}: labels are {list(labels)}, but there is no head")
         metrics: Dict[str, float] = {}
         if has("metrics"):
             given = extra.fields("metrics")
@@ -301,7 +301,7 @@ def check_vocabulary(
     size = description.architecture.vocabulary_size
     if len(vocabulary) != size:
         raise InputError(
-            f"{source}: the model knows {size} tokens, the vocabulary has {len(vocabulary)}"
+            f"{source}: the model has {size} tokens, the vocabulary has {len(vocabulary)}"
         )
     expected = description.vocabulary_fingerprint
     if expected and expected != vocabulary.fingerprint:

@@ -29,7 +29,7 @@ def sign_flip_p_value(differences: Sequence[float]) -> float:
     """
     values = np.asarray(differences, dtype=np.float64)
     if values.ndim != 1 or len(values) < 2:
-        raise InputError(f"a paired test needs at least 2 differences, given are {values.size}")
+        raise InputError(f"a paired test needs at least 2 differences, got {values.size}")
     if not np.isfinite(values).all():
         raise InputError(f"a difference is not finite: {list(differences)}")
     from scipy.stats import permutation_test  # late: the import takes half a second

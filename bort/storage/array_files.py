@@ -35,7 +35,7 @@ def read_npy(path: Path, *, mapped: bool = False) -> np.ndarray:
             except OSError:
                 raise
             except Exception as error:  # NumPy does not document what its parser raises
-                raise InputError(f"{path}: is damaged, it is no array of numbers") from error
+                raise InputError(f"{path}: is damaged: it is not an array of numbers") from error
             begin = stream.tell()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error

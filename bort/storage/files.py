@@ -104,7 +104,7 @@ def temporary_folder(target: PathLike, *, clean: bool = False) -> Iterator[Path]
             remove_unfinished(place.parent, re.escape(place.name))
         folder = Path(tempfile.mkdtemp(dir=place.parent, prefix=f"{UNFINISHED}{place.name}-"))
     except OSError as error:
-        raise WorkError(f"{place}: cannot be made: {error.strerror or error}") from error
+        raise WorkError(f"{place}: cannot be created: {error.strerror or error}") from error
     try:
         yield folder
     finally:

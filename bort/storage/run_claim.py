@@ -75,7 +75,7 @@ def check_same_run(
         consequence = (may_change or {}).get(name)
         if consequence is None:
             raise InputError(
-                f"{where}: {name} is {value!r}, the {what} that is resumed began with {before!r}"
+                f"{where}: {name} is {value!r}, the {what} to resume started with {before!r}"
             )
         log.info("%s was %s and is %s now: %s", name, before, value, consequence)
 
@@ -105,7 +105,7 @@ def claim_folder(
     """
     path = folder / file
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file, a folder is expected")
+        raise InputError(f"{folder}: is a file, expected a folder")
     if not path.exists():
         if resume:
             raise InputError(f"{folder}: holds no {what} to resume")

@@ -134,6 +134,6 @@ def _open_event_writer(folder: Path) -> Optional[_EventWriter]:
 def refuse_existing_run(folder: Path, what: str = "--resume continues it") -> None:
     """Raise `InputError` if `folder` already holds a run."""
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file, a folder is expected")
+        raise InputError(f"{folder}: is a file, expected a folder")
     if (folder / "run.json").exists():
         raise InputError(f"{folder}: already holds a run ({what}, or name another folder)")

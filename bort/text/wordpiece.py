@@ -201,7 +201,7 @@ def _lower_case(folder: Path) -> bool:
             return value
     raise InputError(
         f"{folder}: nothing says whether {WORDS_FILE} is uncased; {_CONFIG_FILE} with "
-        "do_lower_case is expected beside it"
+        "do_lower_case is expected next to it"
     )
 
 

@@ -94,7 +94,7 @@ def test_only_pickles_are_no_model(fetch: Any, hub: Hub, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "revision", "message"),
     [
-        ("someone/else", "main", "knows no such model"),
+        ("someone/else", "main", "has no such model"),
         (NAME, "v2", "has no revision 'v2'"),
         ("../etc/passwd", "main", "allowed is owner/name"),
         ("a/b/c", "main", "allowed is owner/name"),
@@ -124,12 +124,12 @@ def test_a_download_that_fails_is_one_line(misbehave: str, fetch: Any, hub: Hub)
         hub.cut["model.safetensors"] = 1000
     else:
         hub.status["model.safetensors"] = 403
-    with pytest.raises(WorkError, match="^[^\n]*cannot be fetched[^\n]*$"):
+    with pytest.raises(WorkError, match="^[^\n]*cannot be downloaded[^\n]*$"):
         fetch()
 
 
 def test_nobody_there(tmp_path: Path) -> None:
-    with pytest.raises(WorkError, match="cannot be fetched"):
+    with pytest.raises(WorkError, match="cannot be downloaded"):
         fetch_from_hub(NAME, endpoint="http://127.0.0.1:1", cache=tmp_path)
 
 

@@ -216,9 +216,9 @@ def test_bad_settings_are_named():
         with pytest.raises(InputError, match=f"max_length is {length!r}, allowed are 5 to 64"):
             text_predictor(max_length=length)
     for ask in (encoder_predictor().embed, masked_predictor().fill_masks):
-        with pytest.raises(InputError, match="'a' was given, expected is a list of questions"):
+        with pytest.raises(InputError, match="'a' is not allowed, expected a list of questions"):
             ask("a")
-    with pytest.raises(InputError, match="'5' was given, expected is a list of questions"):
+    with pytest.raises(InputError, match="'5' is not allowed, expected a list of questions"):
         text_predictor()(5)
 
 
@@ -239,7 +239,7 @@ def test_another_vocabulary_is_refused():
     shorter = describe()
     architecture = shorter.architecture.replace(vocabulary_size=len(VOCABULARY) - 1)
     with pytest.raises(
-        InputError, match=r"folder: the model knows \d+ tokens, the vocabulary has \d+"
+        InputError, match=r"folder: the model has \d+ tokens, the vocabulary has \d+"
     ):
         opened(shorter.replace(architecture=architecture))
 

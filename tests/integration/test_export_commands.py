@@ -115,7 +115,7 @@ def test_bad_folders_are_not_imported(sample, finetuned, tmp_path):
     refused("is damaged or was changed after the export")
     (bad / "bort.json").unlink()
     (bad / "model.safetensors").write_bytes(content[:-7])
-    refused("truncated or no safetensors file")
+    refused("truncated or not a safetensors file")
     (bad / "bort.json").unlink()
     (bad / "model.safetensors").rename(bad / "pytorch_model.bin")
     refused("pytorch_model.bin: is not read")
@@ -132,9 +132,7 @@ def test_bad_folders_are_not_imported(sample, finetuned, tmp_path):
 def test_a_pickle_or_a_taken_name_is_refused(finetuned, tmp_path):
     pickle = tmp_path / "pytorch_model.bin"
     pickle.write_bytes(b"\x80\x04.")
-    assert_refused(
-        bring_back(pickle, tmp_path / "out", status=2), "is a file, a folder is expected"
-    )
+    assert_refused(bring_back(pickle, tmp_path / "out", status=2), "is a file, expected a folder")
     assert_refused(export(pickle, tmp_path / "out", status=2), "pytorch_model.bin")
     taken = tmp_path / "taken"
     taken.mkdir()

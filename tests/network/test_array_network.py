@@ -15,7 +15,7 @@ SMALL = BORT.replace(depth=1)
 def test_a_depth_that_no_network_has_is_refused_at_once() -> None:
     network = make_network()
     deep = network.architecture.replace(depth=10**30)
-    with pytest.raises(InputError, match="parameters are not those of 10+ layers"):
+    with pytest.raises(InputError, match="parameters do not fit 10+ layers"):
         network.replace(architecture=deep)
 
 

@@ -106,7 +106,7 @@ def test_weights_that_do_not_fit_are_named(folder: Path) -> None:
         read_model_folder(folder)
     deep = BORT.replace(depth=100_000).as_dict()
     forge(folder, use_decoder=True, architecture=deep)
-    with pytest.raises(InputError, match="parameters are not those of 100000 layers"):
+    with pytest.raises(InputError, match="parameters do not fit 100000 layers"):
         read_model_folder(folder)
     path = folder / "model.safetensors"
     arrays = safetensors.numpy.load_file(path)

@@ -79,7 +79,9 @@ def test_failures_are_one_line(site: Site, tmp_path: Path, project_root: Path) -
 
     here = ["--local_server", site.address]
     assert_one_line(download("--task_name", "XNLI"), 2, "task 'XNLI': is not known")
-    assert_one_line(download("--task_name", "CoLA", "--offline"), 2, "offline nothing is fetched")
+    assert_one_line(
+        download("--task_name", "CoLA", "--offline"), 2, "offline mode downloads nothing"
+    )
     assert_one_line(download("--task_name", "CoLA", *here), 1, "the server answers 404")
     site.files["/glue/data/CoLA.zip"] = b"x" * 376971
     assert_one_line(download("--task_name", "CoLA", *here), 1, "has the SHA-256")

@@ -50,7 +50,7 @@ def test_a_declared_size_is_checked_before_memory_is_taken(tmp_path: Path, mappe
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"no array", b"\x93NUMPY\x01\x00\x76\x00{"])
 def test_what_is_no_array_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.npy").write_bytes(content)
-    with pytest.raises(InputError, match=r"x\.npy: is damaged, it is no array of numbers"):
+    with pytest.raises(InputError, match=r"x\.npy: is damaged: it is not an array of numbers"):
         read_npy(tmp_path / "x.npy")
     with pytest.raises(InputError, match=r"y\.npy: cannot be read: No such file"):
         read_npy(tmp_path / "y.npy")

@@ -49,7 +49,7 @@ def test_what_may_change_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         check_same_run("run", "run", then, now, {}, {"steps": "the schedule changes"})
     assert caplog.messages == ["steps was 4 and is 8 now: the schedule changes"]
-    with pytest.raises(InputError, match="^run: steps is 8, the run that is resumed began with 4$"):
+    with pytest.raises(InputError, match="^run: steps is 8, the run to resume started with 4$"):
         check_same_run("run", "run", then, now, {})
 
 
@@ -65,7 +65,7 @@ def test_a_folder_belongs_to_one_run(tmp_path: Path) -> None:
         claim(folder, False, lr=0.1)
     claim(folder, True, lr=0.1, error="kl")
     assert read_json(folder / "search.json") == {"lr": 0.1}, "it tells how the run began"
-    with pytest.raises(InputError, match=r"search\.json: error is 'chance', .* began with 'kl'"):
+    with pytest.raises(InputError, match=r"search\.json: error is 'chance', .* started with 'kl'"):
         claim(folder, True, lr=0.1, error="chance")
     write_json(tmp_path / "file", {})
     with pytest.raises(InputError, match="is a file"):

@@ -80,7 +80,7 @@ def without_tanh(tensors: Mapping[str, np.ndarray], mark: Any, source: str) -> T
     if not mark:
         return RELEASE, dict(tensors)
     if not isinstance(mark, dict) or mark.get("kind") not in (ONE_LINEAR, TWO_LINEAR):
-        raise InputError(f"{source}: bort.head is {mark!r}, which is no mark of a head")
+        raise InputError(f"{source}: bort.head is {mark!r}, which is not a mark of a head")
     kind, shift = str(mark["kind"]), mark.get("shift")
     if type(shift) is not int or not 0 < shift < 64:
         raise InputError(f"{source}: bort.head.shift is {shift!r}, allowed is 1 to 63")

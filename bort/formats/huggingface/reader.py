@@ -65,7 +65,7 @@ def read_huggingface(folder: Path) -> Imported:
     path = folder / CONFIG_FILE
     config = read_json(path)
     if not isinstance(config, dict):
-        raise InputError(f"{path}: is no JSON object")
+        raise InputError(f"{path}: is not a JSON object")
     record = _read_record(folder)
     model_type = _model_type(config, path)
     tensors_path = find_tensors(folder)
@@ -75,7 +75,7 @@ def read_huggingface(folder: Path) -> Imported:
     architecture = _token_types(architecture, arrays, record)
     marks = config.get(MARK) or {}
     if not isinstance(marks, dict):
-        raise InputError(f"{path}: {MARK} is {marks!r}, an object is expected")
+        raise InputError(f"{path}: {MARK} is {marks!r}, allowed is an object")
     kind = ""
     if head:
         kind, head_arrays = without_tanh(head, marks.get("head"), str(path))
@@ -96,7 +96,7 @@ def read_huggingface(folder: Path) -> Imported:
         network = ArrayNetwork(description, arrays)
     shift = marks.get("residual_shift", 0)
     if type(shift) is not int or abs(shift) > 62:
-        raise InputError(f"{path}: {MARK}.residual_shift is {shift!r}, which is no shift")
+        raise InputError(f"{path}: {MARK}.residual_shift is {shift!r}, allowed is -62 to 62")
     if shift:
         network = shift_residual(network, -shift)
     if record:
@@ -112,9 +112,11 @@ def _read_record(folder: Path) -> Mapping[str, Any]:
     sealed = EXPORT.open(folder)
     record = sealed.record
     if not isinstance(record.get("extra"), dict):
-        raise InputError(f"{path}: is damaged: extra is no object")
+        raise InputError(f"{path}: is damaged: extra is not an object")
     if type(record.get("token_types")) is not int:
-        raise InputError(f"{path}: token_types is {record.get('token_types')!r}, no number")
+        raise InputError(
+            f"{path}: token_types is {record.get('token_types')!r}, allowed is an integer"
+        )
     for name in ("decoder_layer_norm_eps", "head_dropout"):
         _number(record, name, -1, path)
     sealed.verify()

@@ -61,5 +61,7 @@ def multiply_by_power(array: np.ndarray, power: int, name: str) -> np.ndarray:
         scaled = np.ldexp(array, power)
         same = np.array_equal(np.ldexp(scaled, -power), array)
     if not same:
-        raise InputError(f"parameter {name!r}: has numbers that times 2^{power} are no float32")
+        raise InputError(
+            f"parameter {name!r}: has values that times 2^{power} do not fit into float32"
+        )
     return np.asarray(scaled, np.float32)

@@ -33,12 +33,12 @@ def find_tensors(folder: Path) -> Path:
     if path.is_file():
         return path
     if (folder / f"{TENSORS_FILE}.index.json").exists():
-        raise InputError(f"{folder}: its weights are in several parts, one {TENSORS_FILE} is read")
+        raise InputError(f"{folder}: its weights are in several parts, expected one {TENSORS_FILE}")
     for pattern in _PICKLES:
         for found in sorted(folder.glob(pattern)):
             raise InputError(
-                f"{found}: is not read (a pickle can run code when it is opened); {TENSORS_FILE} "
-                "is expected beside it"
+                f"{found}: is not read (opening a pickle can run code); {TENSORS_FILE} "
+                "is expected next to it"
             )
     raise InputError(f"{path}: no such file")
 
@@ -59,7 +59,7 @@ def read_tensors(path: Path) -> Dict[str, np.ndarray]:
                 elif kind.startswith(("BF", "F")):
                     raise InputError(f"{path}: {name!r} is {kind}, allowed are F16, F32, F64")
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: is truncated or no safetensors file: {error}") from error
+        raise InputError(f"{path}: is truncated or not a safetensors file: {error}") from error
     if not tensors:
         raise InputError(f"{path}: holds no weights")
     return tensors

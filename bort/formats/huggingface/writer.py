@@ -87,7 +87,7 @@ def write_huggingface(
     """
     model = network.description
     if model.head is not None and model.has_pooler:
-        raise InputError("the classifier's encoder has a pooler of its own, BERT has one pooler")
+        raise InputError("the classifier's encoder has its own pooler, BERT has only one")
     if vocabulary is not None:
         check_vocabulary(model, vocabulary)
     shift = residual_shift(network) if exact_decoder and model.has_decoder else 0

@@ -194,7 +194,7 @@ def test_a_malicious_archive_leaves_no_folder(site: Site, tmp_path: Path) -> Non
 
 def test_an_archive_put_there_by_hand_serves_offline(site: Site, tmp_path: Path) -> None:
     sources = offer(site, {"CoLA": {"a": zipped(official("CoLA"))}})
-    with pytest.raises(InputError, match="offline nothing is fetched"):
+    with pytest.raises(InputError, match="offline mode downloads nothing"):
         download_task(get_task("CoLA"), tmp_path, sources=sources, offline=True)
     (tmp_path / "downloads").mkdir(exist_ok=True)
     (tmp_path / "downloads" / "CoLA.zip").write_bytes(zipped(official("CoLA")))

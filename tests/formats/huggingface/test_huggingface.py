@@ -271,8 +271,8 @@ def not_finite(tensors: Dict[str, np.ndarray]) -> None:
 
 
 BAD_FOLDERS = {
-    "truncated": (truncate, "truncated or no safetensors file"),
-    "pickle": (pickle_instead, "a pickle can run code"),
+    "truncated": (truncate, "truncated or not a safetensors file"),
+    "pickle": (pickle_instead, "opening a pickle can run code"),
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no such file"),
     "no config": (lambda folder: (folder / "config.json").unlink(), "cannot be read"),
     "no json": (lambda folder: (folder / "config.json").write_text("{"), "not valid JSON"),
@@ -341,9 +341,9 @@ def test_any_flipped_bit_of_an_export_is_noticed(
     [
         ({"id2label": {"0": "a"}}, "id2label names 1 labels, the model has 3"),
         ({"id2label": {"0": "a", "5": "b", "2": "c"}}, "does not name the outputs"),
-        ({"bort": {"head": {"kind": "cubic"}}}, "no mark of a head"),
+        ({"bort": {"head": {"kind": "cubic"}}}, "not a mark of a head"),
         ({"bort": {"head": {"kind": "linear", "shift": 99}}}, "shift is 99"),
-        ({"bort": {"residual_shift": "x"}}, "which is no shift"),
+        ({"bort": {"residual_shift": "x"}}, "allowed is -62 to 62"),
     ],
 )
 def test_a_wrong_label_count_or_mark(changes: Any, message: str, tmp_path: Path) -> None:
@@ -356,12 +356,12 @@ def test_a_wrong_label_count_or_mark(changes: Any, message: str, tmp_path: Path)
 
 def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     vocabulary = tiny_vocabulary()
-    with pytest.raises(InputError, match="knows 211 tokens"):
+    with pytest.raises(InputError, match="has 211 tokens"):
         write_huggingface(tmp_path, make_network(), vocabulary)
     fitting = BORT.replace(vocabulary_size=len(vocabulary))
     with pytest.raises(InputError, match="is not the one that the model was trained with"):
         write_huggingface(tmp_path, make_network(fitting, vocabulary_fingerprint="00"), vocabulary)
-    with pytest.raises(InputError, match="pooler of its own"):
+    with pytest.raises(InputError, match="its own pooler"):
         network = make_network(head="release", num_classes=2, pooler=True)
         write_huggingface(tmp_path, network, None)
     with pytest.raises(InputError, match="2 outputs have 3 labels"):

@@ -137,12 +137,10 @@ def test_a_folder_holds_one_run(samples, whole, tmp_path):
     with pytest.raises(InputError, match="holds no run of Agora to resume"):
         run_agora_in_folder(samples.plan(tmp_path / "none"), ALONE, resume=True)
     other = samples.plan(folder, dataclasses.replace(CONFIG, tau_share=0.3))
-    with pytest.raises(InputError, match=r"agora\.json: tau_share is 0\.3, .* began with 0\.4"):
+    with pytest.raises(InputError, match=r"agora\.json: tau_share is 0\.3, .* started with 0\.4"):
         run_agora_in_folder(other, ALONE, resume=True)
     other = samples.plan(folder, timaeus=dataclasses.replace(TIMAEUS, epochs=9))
-    with pytest.raises(
-        InputError, match="epochs is 9, the run of Agora that is resumed began with 2"
-    ):
+    with pytest.raises(InputError, match="epochs is 9, the run of Agora to resume started with 2"):
         run_agora_in_folder(other, ALONE, resume=True)
 
 

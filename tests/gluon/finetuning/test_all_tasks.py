@@ -145,7 +145,7 @@ def test_a_resumed_run_records_what_an_uninterrupted_one_does(tmp_path, vocabula
     stop = {"stop_requested": lambda: asked.append(1) or len(asked) == 7}
     assert run_finetuning(data, START, config, folder, ALONE, **stop)["stopped"]
     before = (folder / "run.json").read_bytes(), (folder / "metrics.jsonl").read_bytes()
-    with pytest.raises(InputError, match=r"clip is 2\.0, the run that is resumed began with 1"):
+    with pytest.raises(InputError, match=r"clip is 2\.0, the run to resume started with 1"):
         run_finetuning(
             data, START, dataclasses.replace(config, clip=2.0), folder, ALONE, resume=True
         )

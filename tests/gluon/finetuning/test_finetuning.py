@@ -131,7 +131,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop_after):
 def test_another_run_is_not_resumed(tmp_path):
     run(tmp_path, dataclasses.replace(CONFIG, epochs=1))
     assert checkpoint_steps(tmp_path)
-    with pytest.raises(InputError, match=r"lr is 0\.001, the run .* began with 0\.003"):
+    with pytest.raises(InputError, match=r"lr is 0\.001, the run .* started with 0\.003"):
         run(tmp_path, dataclasses.replace(CONFIG, epochs=1, lr=1e-3), resume=True)
     with pytest.raises(InputError, match="data is"):
         run(tmp_path, dataclasses.replace(CONFIG, epochs=1), ToyLabelled(51), resume=True)
@@ -142,7 +142,7 @@ def test_a_run_older_than_a_setting_is_resumed_with_its_default(tmp_path):
     run(tmp_path, config)
     forget_setting(tmp_path, "clip")
     run(tmp_path, config, resume=True)
-    with pytest.raises(InputError, match=r"clip is 2\.0, the run that is resumed began with 1\.0"):
+    with pytest.raises(InputError, match=r"clip is 2\.0, the run to resume started with 1\.0"):
         run(tmp_path, dataclasses.replace(config, clip=2.0), resume=True)
 
 

@@ -73,7 +73,7 @@ def test_a_resumed_run_records_what_an_uninterrupted_one_does(tmp_path, stop_at)
     folder = tmp_path / "pieces"
     assert run(folder, stop_at)["stopped"]
     before = (folder / "run.json").read_bytes(), (folder / "metrics.jsonl").read_bytes()
-    with pytest.raises(InputError, match=r"clip is 2\.0, the run that is resumed began with 1"):
+    with pytest.raises(InputError, match=r"clip is 2\.0, the run to resume started with 1"):
         run(folder, resume=True, clip=2.0)
     after = (folder / "run.json").read_bytes(), (folder / "metrics.jsonl").read_bytes()
     assert after == before, "a refused run is unchanged"

@@ -149,7 +149,7 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
 
 def test_a_resumed_run_must_be_the_same_run(tmp_path):
     run(BASE, tmp_path)
-    with pytest.raises(InputError, match=r"lr is 0\.1, .* began with 0\.005"):
+    with pytest.raises(InputError, match=r"lr is 0\.1, .* started with 0\.005"):
         run(dataclasses.replace(BASE, lr=0.1), tmp_path, resume=True)
     with pytest.raises(InputError, match="holds no checkpoint of step 3"):
         run(BASE, tmp_path, resume_step=3)
@@ -160,7 +160,7 @@ def test_a_resumed_run_must_be_the_same_run(tmp_path):
 def test_a_run_older_than_a_setting_is_resumed_with_its_default(tmp_path):
     run(BASE, tmp_path)
     forget_setting(tmp_path, "clip")
-    with pytest.raises(InputError, match=r"clip is 2\.0, the run that is resumed began with 1\.0"):
+    with pytest.raises(InputError, match=r"clip is 2\.0, the run to resume started with 1\.0"):
         run(dataclasses.replace(BASE, clip=2.0), tmp_path, resume=True)
     run(BASE, tmp_path, resume=True)
 

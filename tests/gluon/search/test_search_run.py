@@ -232,7 +232,7 @@ def test_auto_is_settled_when_a_search_begins(tmp_path, timed, monkeypatch):
     other = dataclasses.replace(plan, config=dataclasses.replace(TIMED, latency_engine="mxnet"))
     with pytest.raises(
         InputError,
-        match="latency_engine is 'mxnet', the search that is resumed began with 'openvino'",
+        match="latency_engine is 'mxnet', the search to resume started with 'openvino'",
     ):
         search(other, resume=True)
     assert search(plan, resume=True) is not None
@@ -262,7 +262,7 @@ def test_a_search_of_version_0_2_0_goes_on_with_mxnets_times(tmp_path, timed):
     assert [row.latency for row in resumed.ranking] == [2 * row.latency for row in whole.ranking]
     with pytest.raises(
         InputError,
-        match="latency_engine is 'openvino', the search that is resumed began with 'mxnet'",
+        match="latency_engine is 'openvino', the search to resume started with 'mxnet'",
     ):
         search(
             dataclasses.replace(plan, config=dataclasses.replace(TIMED, latency_engine="openvino")),
@@ -298,7 +298,7 @@ def test_a_folder_with_another_search_is_refused_and_left_alone(tmp_path):
         search(plan)
     other = dataclasses.replace(plan, config=dataclasses.replace(SEARCH, train_steps=4))
     with pytest.raises(
-        InputError, match=r"search\.json: train_steps is 4, the search .* began with 3"
+        InputError, match=r"search\.json: train_steps is 4, the search .* started with 3"
     ):
         search(other, resume=True)
     space = dataclasses.replace(plan, space=dataclasses.replace(SPACE, hiddens=(8,)))

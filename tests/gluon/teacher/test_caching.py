@@ -154,11 +154,11 @@ def test_a_run_is_not_resumed_with_other_answers(tmp_path):
     for name, resume in (("full", False), ("top", True)):
         cache, config = open_for(tmp_path / name, config)
         if resume:
-            with pytest.raises(InputError, match=r"run: teacher is '\w{64}', .* began with '\w"):
+            with pytest.raises(InputError, match=r"run: teacher is '\w{64}', .* started with '\w"):
                 train(config, cache, resume=True, **how)
         else:
             train(config, cache, **how)
-    with pytest.raises(InputError, match="mask_epochs is None, .* began with 2"):
+    with pytest.raises(InputError, match="mask_epochs is None, .* started with 2"):
         train(dataclasses.replace(config, mask_epochs=None), cache, resume=True, **how)
 
 
