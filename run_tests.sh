@@ -78,7 +78,8 @@ step "unit tests and doctests" env OMP_NUM_THREADS=$((cores / workers)) \
 if [ $quick = no ]; then
     # The tests of a file share fixtures such as trained models, so a file runs on one worker.
     step "integration tests" env OMP_NUM_THREADS=$((cores / workers)) \
-        pytest -m integration -n "$workers" --dist loadfile "${pytest_arguments[@]}"
+        pytest -m integration -n "$workers" --dist loadfile --no-loadscope-reorder \
+        "${pytest_arguments[@]}"
 fi
 
 echo

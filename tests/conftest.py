@@ -37,6 +37,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ[SEED_VARIABLE] = wanted
 
 
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    """Put slow files first: a slow file that begins last would keep one worker busy alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_report_header(config: pytest.Config) -> List[str]:
     """Say how to replay this run and whether the shared data is there."""
     seed = os.environ[SEED_VARIABLE]

@@ -20,7 +20,7 @@ import pytest
 from tests.conftest import PARITY_REQUIRED_VARIABLE
 from tests.docs.pages import PAGES, ROOT, Block, first_missing_line, read_page, shown_after
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SECONDS = 240
 SHARED = ("bort", "data", "experiments", "benchmarks", "scripts", "test_data")

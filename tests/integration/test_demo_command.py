@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration import commands
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 COMMAND = [sys.executable, str(commands.ROOT / "scripts" / "run_demo.py")]
 FEW = [

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 from bort.gluon.training.checkpoint import checkpoint_steps
 from tests.integration.commands import ROOT, SECONDS, run
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SCRIPT = str(ROOT / "scripts" / "run_pretraining_distillation.py")
 ONE = [sys.executable, SCRIPT]
@@ -369,16 +369,6 @@ def test_the_release_flags_are_accepted(tmp_path, sample, flags):
     run([*ONE, *flags, "--ckpt_dir", tmp_path, "--num_steps", "3", *release])
     run([*ONE, *flags, "--ckpt_dir", tmp_path, "--num_steps", "5", "--start_step", "3", *release])
     assert checkpoint_steps(tmp_path)[-1] == 5
-
-
-def test_the_self_test_runs_two_ranks(tmp_path):
-    environment = {**os.environ, "BORT_PYTHON": sys.executable}
-    done = run(
-        ["./run_pretraining_distillation.sh", "2", "TEST", "--ckpt_dir", tmp_path / "run"],
-        env=environment,
-    )
-    assert '"steps": 20' in done.stdout
-    assert "2 rank(s) on the CPU" in done.stderr
 
 
 def test_the_shell_script_explains_itself(tmp_path):

@@ -28,7 +28,7 @@ from tests.integration.test_pretraining_commands import (
     wait_until,
 )
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 SCRIPT = str(ROOT / "scripts" / "cache_teacher_answers.py")
 FILL = [sys.executable, SCRIPT]
