@@ -1,1 +1,1 @@
-"""The tasks of GLUE, SuperGLUE and RACE: records, formulations, features, decisions."""
+"""The tasks of GLUE, SuperGLUE and RACE: records, formulations, features, decisions, metrics."""

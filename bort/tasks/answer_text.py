@@ -1,4 +1,7 @@
-"""How a predicted answer text is compared with the accepted ones (SQuAD's rules, ReCoRD's too)."""
+"""Scores of a predicted answer text against the accepted answers, by the rules of SQuAD and ReCoRD.
+
+Source: arXiv:1606.05250 (SQuAD 1.1), arXiv:1806.03822 (SQuAD 2.0), arXiv:1905.00537 (ReCoRD).
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,10 @@ _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalise_answer(text: str) -> str:
-    """Lower-case, drop ASCII punctuation, then the articles, then surplus white space.
+    """Return the text in lower case without ASCII punctuation, articles and extra white space.
 
-    The order is the official script's: "a-the" becomes the word "athe", no article is in it.
+    The steps are in the order of the official script: "a-the" becomes the word "athe", from which
+    no article is removed.
 
     >>> normalise_answer(" The  U.S. Army's \\n base, a fort")
     'us armys base fort'
@@ -26,17 +30,17 @@ def normalise_answer(text: str) -> str:
 
 
 def exact_match(prediction: str, answer: str) -> float:
-    """1.0 when both texts are the same after normalisation, else 0.0."""
+    """Return 1.0 if both texts are equal after normalisation, else 0.0."""
     return float(normalise_answer(prediction) == normalise_answer(answer))
 
 
 def token_f1(prediction: str, answer: str) -> float:
-    """Harmonic mean of precision and recall over the words of the normalised texts.
+    """Return the F1 over the words of the normalised texts.
 
-    `F1 = 2·c / (p + a)` with p and a the numbers of words and c how many they share, each word
-    counted as often as it occurs in both. Without a shared word it is 0.0, also when both texts
-    normalise to nothing (the official script of SQuAD 1.1 and of ReCoRD does so, although
-    `exact_match` is 1.0 there).
+    `F1 = 2·c / (p + a)`, with p and a the numbers of words in prediction and answer, and c the
+    number of shared words, counted with multiplicity. Without a shared word it is 0.0, even if both
+    texts are empty after normalisation. The official scripts of SQuAD 1.1 and ReCoRD do the same,
+    although `exact_match` is 1.0 in that case.
 
     >>> token_f1("the red house", "a red brick house")
     0.8
@@ -49,10 +53,10 @@ def token_f1(prediction: str, answer: str) -> float:
 
 
 def best_over_answers(prediction: str, answers: Sequence[str]) -> Dict[str, float]:
-    """`f1` and `exact_match` of a prediction, each the maximum over the accepted answers.
+    """Return `f1` and `exact_match` of a prediction, each the maximum over the accepted answers.
 
     Raises:
-        InputError: when there is no accepted answer.
+        InputError: there is no accepted answer.
     """
     if not answers:
         raise InputError("answers is empty, allowed is one accepted answer or more")
@@ -63,10 +67,10 @@ def best_over_answers(prediction: str, answers: Sequence[str]) -> Dict[str, floa
 
 
 def best_or_no_answer(prediction: str, answers: Sequence[str]) -> Dict[str, float]:
-    """Like `best_over_answers`, with the questions of SQuAD 2.0 that have no answer.
+    """Return the scores of `best_over_answers`, also for questions of SQuAD 2.0 without an answer.
 
-    Answers that normalise to nothing do not count; when none is left, both values are 1.0 for a
-    prediction that normalises to nothing too, and 0.0 for any other.
+    Answers that are empty after normalisation are ignored. If none is left, both scores are 1.0 for
+    a prediction that is empty too, and 0.0 for any other.
     """
     real = [answer for answer in answers if normalise_answer(answer)]
     if real:

@@ -1,9 +1,9 @@
-"""From what a model answers per input to one prediction per official item.
+"""Conversion of a model's outputs per input into one prediction per official item.
 
-Predictions have the form of an item's label: a label string, a number, a tuple of label strings
-(MultiRC, one for each answer) or a text (ReCoRD). Where an item has several inputs, each is scored
-by how much the class "right" exceeds the class "wrong"; of equal scores the first wins. The order
-in which the inputs were answered does not matter.
+A prediction has the form of an item's label: a label string, a number, a tuple of label strings
+(MultiRC, one for each answer) or a text (ReCoRD). Where one of several inputs of an item is chosen,
+the score of an input is the output of the class "right" minus that of "wrong", and of equal scores
+the first wins. The order of the outputs does not matter.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ def decide(
     outputs: np.ndarray,
     options: TaskOptions,
 ) -> List[Label]:
-    """Predictions of all items, in their order.
+    """Return the predictions of all items, in the order of `items`.
 
     Args:
         record: the task.
         items: M official examples.
-        item_numbers: integers (N,), which item each input belongs to.
-        choices: integers (N,), which of the item's answers it asks about.
-        outputs: (N, classes), logits or log probabilities; (N,) or (N, 1) for a regression.
-        options: those the inputs were made with.
+        item_numbers: integers (N,), the index of each input's item.
+        choices: integers (N,), the index of the answer that each input is about.
+        outputs: (N, classes) logits or log probabilities; (N,) or (N, 1) for a regression.
+        options: the task options that the inputs were made with.
 
     Raises:
-        InputError: an item's input is missing or there twice, or the shapes do not fit.
-        WorkError: an output is not a finite number.
+        InputError: an input of an item is missing or repeated, or the shapes do not fit.
+        WorkError: an output is not finite.
     """
     table = _checked(record, item_numbers, choices, outputs, options)
     counts = np.array([_input_count(record, item, options) for item in items], dtype=np.int64)

@@ -1,7 +1,7 @@
-"""Which wrong answers and passages are left out of training.
+"""Subsampling of wrong answers and passages for training.
 
-What is dropped depends on the seed and the item's own index alone, not on the order of a file or
-on what else is in it.
+The draw depends only on the seed and the item's own index, not on the order or the other content of
+a file.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from bort.tasks.items import Index, TaskItem
 
 
 def balanced_choices(right: Sequence[bool], index: Index, seed: int) -> Tuple[int, ...]:
-    """Return numbers of the answers to train on: all right ones, and as many wrong ones.
+    """Return the indices of the answers to train on: all right ones, and as many wrong ones.
 
-    Of RACE's three wrong options one is kept, so that two thirds of the negatives are dropped. A
-    question without a right answer has none left.
+    For RACE this keeps one of three wrong options and so drops two thirds of the negatives. For a
+    question without a right answer nothing is kept.
 
     Args:
-        right: for every answer, whether it is right.
-        index: of the question.
-        seed: of the drawing.
+        right: for each answer, whether it is right.
+        index: index of the question.
+        seed: seed of the draw.
 
     >>> len(balanced_choices([False, True, False, False], ("high1.txt", 0), seed=0))
     2
@@ -33,7 +33,7 @@ def balanced_choices(right: Sequence[bool], index: Index, seed: int) -> Tuple[in
 
 
 def half_of_the_passages(items: Sequence[TaskItem], seed: int) -> List[bool]:
-    """For every RACE item, whether its passage is among the half that is kept (rounded up)."""
+    """Return for each RACE item whether its passage is in the half that is kept (rounded up)."""
     passages = sorted({_passage(item) for item in items}, key=lambda name: _lot(seed, name, -1))
     kept = set(passages[: (len(passages) + 1) // 2])
     return [_passage(item) in kept for item in items]

@@ -1,7 +1,7 @@
-"""From a task's inputs to token ids: ragged arrays, one sequence per input.
+"""Tokenisation of a task's inputs into ragged arrays, one sequence per input.
 
-Every text is encoded once, however many inputs it is part of (RACE shows a passage for every
-option), and all sequences are put together in one gathering step.
+Each distinct text is encoded once, even if it is part of several inputs (RACE repeats a passage for
+every option). A single gather then assembles all sequences.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _SPECIAL_TOKENS_OF_PAIR = 4
 
 
 class TooLittleRoom(InputError):
-    """What must be kept of an input is longer than an input may be.
+    """The protected pieces of an input are longer than the maximum length.
 
     Attributes:
-        item: number of the input's item.
-        reason: the message without it.
+        item: index of the input's item.
+        reason: the message without the item.
     """
 
     def __init__(self, item: int, reason: str) -> None:
@@ -38,20 +38,18 @@ class TooLittleRoom(InputError):
 
 @dataclass(frozen=True)
 class TaskFeatures:
-    """A tokenised set; implements `bort.text.examples.ExampleSource`.
-
-    With N inputs:
+    """A tokenised set of N inputs; implements `bort.text.examples.ExampleSource`.
 
     Attributes:
-        tokens: int32 (sum of lengths,), ids of all inputs one after the other.
-        offsets: int64 (N + 1,), where each begins and the last ends.
-        labels: int32 (N,), class ids, `NO_LABEL` where unknown; float32 if they are numbers.
-        item_numbers: int64 (N,), position of the input's item in the list of items.
-        choices: int32 (N,), which of the item's answers the input asks about.
-        truncated: inputs that were shortened.
-        dropped_tokens: tokens that this took away.
-        vocabulary_fingerprint: which vocabulary the ids belong to.
-        fingerprint: SHA-256 of what the set is made from; see `features_fingerprint`.
+        tokens: int32 (sum of lengths,), token ids of all inputs, concatenated.
+        offsets: int64 (N + 1,), the start of each input in `tokens`, and the end of the last one.
+        labels: int32 (N,), class ids, `NO_LABEL` where unknown; float32 for a regression.
+        item_numbers: int64 (N,), index of the input's item in the list of items.
+        choices: int32 (N,), index of the item's answer that the input is about.
+        truncated: number of inputs that were shortened.
+        dropped_tokens: number of tokens that truncation removed.
+        vocabulary_fingerprint: fingerprint of the vocabulary.
+        fingerprint: SHA-256 of the set's content; see `features_fingerprint`.
     """
 
     tokens: np.ndarray
@@ -66,14 +64,14 @@ class TaskFeatures:
 
     @property
     def lengths(self) -> np.ndarray:
-        """int64 (N,), tokens of every input, special ones included."""
+        """The number of tokens of each input, special tokens included: int64 (N,)."""
         return np.diff(self.offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, number: int) -> np.ndarray:
-        """Ids of one input: int32 (lengths[number],), not to be written to."""
+        """Return the token ids of one input: int32 (lengths[number],), read-only."""
         if not 0 <= number < len(self):
             raise IndexError(f"input {number}, allowed are 0 to {len(self) - 1}")
         ids: np.ndarray = self.tokens[self.offsets[number] : self.offsets[number + 1]]
@@ -88,17 +86,17 @@ class _FlatEncoder(Protocol):
 
 
 def tokenise(inputs: Sequence[TaskInput], vocabulary: Vocabulary, max_length: int) -> TaskFeatures:
-    """Token ids `<s> A </s>` or `<s> A </s></s> B </s>` of every input.
+    """Tokenise inputs as `<s> A </s>` or `<s> A </s></s> B </s>`.
 
     Args:
-        inputs: what `bort.tasks.formulations.make_inputs` makes.
-        vocabulary: any vocabulary; those that fill arrays are fastest.
-        max_length: most tokens of a sequence, special ones included; longer ones are shortened (see
-            `bort.tasks.truncation`) and counted.
+        inputs: the result of `bort.tasks.formulations.make_inputs`.
+        vocabulary: any vocabulary; one with `encode_flat` is fastest.
+        max_length: maximum tokens per sequence, special tokens included. Longer sequences are
+            shortened (see `bort.tasks.truncation`) and counted.
 
     Raises:
-        TooLittleRoom: `max_length` leaves no room for what must be kept of an input.
-        InputError: `max_length` leaves no room at all.
+        TooLittleRoom: the protected pieces of an input do not fit into `max_length`.
+        InputError: `max_length` has no room for more than the special tokens.
     """
     if max_length <= _SPECIAL_TOKENS_OF_PAIR:
         raise InputError(f"max_length is {max_length}, allowed is more than 4")
@@ -133,25 +131,25 @@ def tokenise(inputs: Sequence[TaskInput], vocabulary: Vocabulary, max_length: in
 def features_fingerprint(
     inputs: Sequence[TaskInput], vocabulary: Vocabulary, max_length: int
 ) -> str:
-    """SHA-256 of all that a tokenised set depends on, without tokenising.
+    """Return the SHA-256 of everything that a tokenised set depends on, without tokenising.
 
-    That is the vocabulary, the length, and every input with its texts, what to keep of them, label,
-    item and choice. A task's options count by what they make of the inputs.
+    It covers the vocabulary, the maximum length, and the texts, protected pieces, label, item and
+    choice of every input. A task's options enter through the inputs that they make.
     """
     labels = [one.label for one in inputs]
     return _Layout(inputs).fingerprint(labels, vocabulary, max_length)
 
 
 class _Layout:
-    """All inputs as columns: N inputs of S segments of P pieces, of U different texts.
+    """Inputs as columns: N inputs with S segments and P pieces in total, and U distinct texts.
 
     Attributes:
-        texts: U texts; `<mask>` pieces have the text that they are written with.
-        text_of_piece, keep, is_mask: (P,), which text, and the flags of the piece.
-        segment_of_piece, input_of_piece: (P,), where it belongs.
-        input_of_segment, ranks: (S,).
-        segments_of_input, items, choices: (N,).
-        first_segment, first_piece: (N + 1,), where the segments and pieces of an input begin.
+        texts: U texts; `<mask>` pieces have their written form.
+        text_of_piece, keep, is_mask: (P,), index of the piece's text, and its flags.
+        segment_of_piece, input_of_piece: (P,), index of the piece's segment and input.
+        input_of_segment, ranks: (S,), index of the segment's input, and its rank.
+        segments_of_input, items, choices: (N,), number of segments, item and choice of the input.
+        first_segment, first_piece: (N + 1,), first segment and piece of each input.
     """
 
     def __init__(self, inputs: Sequence[TaskInput]) -> None:
@@ -195,12 +193,12 @@ class _Layout:
 
 
 class _TokenTable:
-    """Ids of every text, each encoded once, in one array; behind them the special tokens.
+    """The token ids of all distinct texts in one array, followed by the special tokens.
 
     Attributes:
-        ids: int32.
-        starts, lengths: (P,), where the tokens of each piece are.
-        bos: place of `<s>`; `</s></s>` follows it.
+        ids: int32, the token ids.
+        starts, lengths: (P,), first token and number of tokens of each piece.
+        bos: position of `<s>`, which `</s></s>` and `<mask>` follow.
     """
 
     def __init__(self, layout: _Layout, vocabulary: Vocabulary) -> None:
@@ -226,7 +224,7 @@ class _TokenTable:
 
 
 class _Runs(NamedTuple):
-    """Tokens that stay, in order: place in the table, how many, and of which segment."""
+    """Runs of tokens to keep, in order: start in the table, length, and index of the segment."""
 
     starts: np.ndarray
     lengths: np.ndarray
@@ -234,9 +232,9 @@ class _Runs(NamedTuple):
 
 
 def _gathered(layout: _Layout, runs: _Runs, table: _TokenTable) -> np.ndarray:
-    """Return where in the table the tokens of all sequences are, special ones put in between.
+    """Return the positions in the table of all tokens of all sequences, special tokens included.
 
-    A sequence is, for each segment, an opening (`<s>` or `</s></s>`) and its runs, then `</s>`.
+    A sequence has an opening (`<s>` or `</s></s>`) and the runs for each segment, then `</s>`.
     """
     count, segments = len(layout.items), len(layout.ranks)
     is_first = np.zeros(segments, dtype=bool)
@@ -265,7 +263,7 @@ def _shortened(
     too_long: np.ndarray,
     max_length: int,
 ) -> _Runs:
-    """Return the runs after those inputs were cut to `max_length` tokens."""
+    """Return the runs after the inputs `too_long` are cut to `max_length` tokens."""
     rows: List[Tuple[int, int, int]] = []
     for number in too_long.tolist():
         first = int(layout.first_segment[number])
@@ -301,8 +299,8 @@ def _too_little_room(one: TaskInput, room: int) -> TooLittleRoom:
     kept = " ".join(p.text.strip() for s in one.segments for p in s.pieces if p.keep)
     return TooLittleRoom(
         one.item,
-        f"what must be kept, {kept[:80]!r}, is longer than the {room} tokens that max_length "
-        "leaves",
+        f"the text that must be kept, {kept[:80]!r}, is longer than the {room} tokens that "
+        "max_length leaves",
     )
 
 
@@ -321,7 +319,7 @@ def _integers(values: Iterable[int], count: int) -> np.ndarray:
 
 
 def _starts(counts: np.ndarray) -> np.ndarray:
-    """Return where each of several lists begins, and the last ends: (N + 1,)."""
+    """Return the start of each of N concatenated lists, and the end of the last one: (N + 1,)."""
     starts = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=starts[1:])
     return starts

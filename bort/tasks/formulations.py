@@ -1,14 +1,14 @@
-"""From an official item to what the model is shown: `<s> A </s></s> B </s>` and a label.
+"""Formulations: conversion of official items into model inputs `<s> A </s></s> B </s>` with labels.
 
-The forms are those of arXiv 2010.10499 as far as it states them. Assumptions of ours, one each:
+The formulations follow arXiv 2010.10499 where it states them. Our assumptions are:
 
-- COPA: the question is put into words behind the premise; the choice is the second segment.
-- MultiRC, RACE: the second segment is the question and the answer with a space between; a blank in
-  a question is not filled.
-- ReCoRD: the second segment is the query with the candidate in the placeholder's stead; equal
-  candidates are one; line breaks and highlight marks of the passage become spaces.
-- WiC: the word and a colon stand before the first sentence.
-- WSC: one segment, the marker before and after both spans.
+- COPA: the question follows the premise as a sentence; the choice is the second segment.
+- MultiRC, RACE: the second segment is the question, a space and the answer; a blank in a question
+  is not filled in.
+- ReCoRD: the second segment is the query with the candidate in place of the placeholder; equal
+  candidates are merged; line breaks and highlight marks of the passage become spaces.
+- WiC: the word and a colon precede the first sentence.
+- WSC: there is one segment, with a marker before and after both spans.
 - Pairs: the segments are in the order of the record's fields.
 """
 
@@ -27,7 +27,7 @@ from bort.tasks.spans import marked_spans, word_in_sentence
 
 PLACEHOLDER = "@placeholder"
 _COPA_QUESTIONS = {"cause": "What was the cause?", "effect": "What happened as a result?"}
-_OPTION_SEPARATOR = " </sep> "  # the original release writes it out as text
+_OPTION_SEPARATOR = " </sep> "  # plain text in the original release, not a special token
 _BALANCED_BY_DEFAULT = (records.ENTITIES, records.OPTIONS)
 _CHOSEN_FROM = (records.ANSWERS, records.ENTITIES, records.OPTIONS)
 _BINARY = ("0", "1")
@@ -42,16 +42,16 @@ def make_inputs(
     options: TaskOptions,
     training: bool = False,
 ) -> List[TaskInput]:
-    """Return inputs of all items, in their order.
+    """Return the model inputs of all items, in the order of `items`.
 
     Args:
         record: the task.
         items: official examples.
-        options: choices of the formulation.
-        training: leave out what training does not see (see `TaskOptions`); needs labels.
+        options: options of the formulation.
+        training: drop the inputs that training leaves out (see `TaskOptions`); requires labels.
 
     Raises:
-        InputError: an item contradicts itself, or has no label to train on; names file and line.
+        InputError: an item is inconsistent, or has no label for training; names file and line.
     """
     form, drops = _FORMERS[record.formulation], _drops_negatives(record, options)
     kept = [True] * len(items)
@@ -74,9 +74,9 @@ def make_inputs(
 
 
 def input_labels(record: TaskRecord, options: TaskOptions) -> Tuple[str, ...]:
-    """Names of the classes that a model tells apart, in the order of its outputs; () for a number.
+    """Return the class names in the order of a model's outputs; () for a regression.
 
-    COPA, MultiRC, ReCoRD and RACE per option are binary: whether the answer is right.
+    COPA, MultiRC, ReCoRD and RACE per option are binary: the answer is right or wrong.
     """
     if record.formulation == records.OPTIONS and options.race_form == FOUR_WAY:
         return record.labels
@@ -86,20 +86,20 @@ def input_labels(record: TaskRecord, options: TaskOptions) -> Tuple[str, ...]:
 
 
 def output_count(record: TaskRecord, options: TaskOptions) -> int:
-    """Return numbers that a model answers per input: one per class, 1 for a regression."""
+    """Return the number of model outputs per input: one per class, 1 for a regression."""
     return len(input_labels(record, options)) or 1
 
 
 def candidates(item: TaskItem) -> Tuple[str, ...]:
-    """ReCoRD's candidate entities, each text once, in the order of their first appearance."""
+    """Return ReCoRD's candidate entities, each text once, in order of first appearance."""
     return tuple(dict.fromkeys(item.texts("entities")))
 
 
 def clean_passage(text: str) -> str:
-    """Remove what is no text from a passage of MultiRC.
+    """Return a passage of MultiRC without markup.
 
-    Sentence numbers in markup, other tags, soft hyphens and doubled white space go; what remains is
-    not rewritten.
+    This removes sentence numbers in markup, other tags, soft hyphens and repeated white space, and
+    changes nothing else.
 
     >>> clean_passage("<b>Sent 1: </b>It  rained.<br><b>Sent 2: </b>She stayed in. ")
     'It rained. She stayed in.'
@@ -114,7 +114,7 @@ def _drops_negatives(record: TaskRecord, options: TaskOptions) -> bool:
     if options.balance and not per_choice:
         raise InputError(
             f"balance is true, but {record.name} in this form has no wrong answers to drop; "
-            "allowed for MultiRC, ReCoRD and RACE per option"
+            "it is allowed for MultiRC, ReCoRD and RACE per option"
         )
     wanted = options.balance
     return per_choice and (record.formulation in _BALANCED_BY_DEFAULT if wanted is None else wanted)

@@ -1,4 +1,4 @@
-"""What stands between a task's files and a model: official items, and the inputs made of them."""
+"""Official items of a task, and the model inputs made of them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ Label = Union[str, float, Tuple[str, ...]]
 
 @dataclass(frozen=True)
 class TaskItem:
-    """One official example: what a benchmark scores as one.
+    """One official example, the unit that a benchmark scores.
 
-    A row or line, but for MultiRC and ReCoRD one question of a passage, for RACE one question.
+    It is a row or line of a file; for MultiRC, ReCoRD and RACE it is one question about a passage.
 
     Attributes:
-        index: as the file has it, the row number where it has none. MultiRC: (passage, question);
-            RACE: (id of the passage, number of the question).
-        fields: the official texts by name, and what belongs to them (offsets, numbers of answers).
-        label: a label string of the task's record, a number (STS-B), a tuple with a label for every
-            answer (MultiRC) or of all right texts (ReCoRD); None in a test split.
-        file: where it came from.
-        line: the line there, counted from 1; 0 where the item is not one line.
+        index: the index in the file, or the row number if the file has none. MultiRC: (passage,
+            question). RACE: (id of the passage, number of the question).
+        fields: the official texts by name, and their offsets and answer numbers.
+        label: a label string of the task's record, a number (STS-B), a tuple with a label for each
+            answer (MultiRC) or with all right texts (ReCoRD); None in a test split.
+        file: the file of the item.
+        line: the line in the file, counted from 1; 0 if the item is not a single line.
     """
 
     index: Index
@@ -36,25 +36,25 @@ class TaskItem:
 
     @property
     def where(self) -> str:
-        """File and line, to name in an error."""
+        """The file and line, for error messages."""
         return f"{self.file} line {self.line}" if self.line else self.file or f"item {self.index}"
 
     def text(self, name: str) -> str:
-        """Return a field that is one text."""
+        """Return a field that must be a text."""
         value = self._field(name)
         if not isinstance(value, str):
             raise InputError(f"{self.where}: {name} is {value!r}, expected a text")
         return value
 
     def texts(self, name: str) -> Tuple[str, ...]:
-        """Return a field that is several texts."""
+        """Return a field that must be a list of texts."""
         value = self._field(name)
         if not isinstance(value, tuple) or not all(isinstance(part, str) for part in value):
             raise InputError(f"{self.where}: {name} is {value!r}, expected a list of texts")
         return tuple(str(part) for part in value)
 
     def number(self, name: str) -> int:
-        """Return a field that is a whole number."""
+        """Return a field that must be a whole number."""
         value = self._field(name)
         if not isinstance(value, int):
             raise InputError(f"{self.where}: {name} is {value!r}, expected a whole number")
@@ -67,15 +67,15 @@ class TaskItem:
 
 
 class Piece(NamedTuple):
-    """A stretch of a text.
+    """A part of a text.
 
-    White space between two pieces stands at the front of the second, so that tokens of the pieces
-    are the tokens of the whole.
+    White space between two pieces is at the start of the second one, so that the tokens of the
+    pieces are the tokens of the whole text.
 
     Attributes:
-        text: the stretch, or the vocabulary's `<mask>` if `is_mask`.
-        keep: whether truncation must leave it whole.
-        is_mask: the piece is the special token, not text.
+        text: the part, or `<mask>` if `is_mask`.
+        keep: whether truncation must keep the piece whole.
+        is_mask: whether the piece is the special token `<mask>` and not text.
     """
 
     text: str
@@ -84,12 +84,12 @@ class Piece(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """One of the texts `A`, `B` in `<s> A </s></s> B </s>`.
+    """One of the texts A and B in `<s> A </s></s> B </s>`.
 
     Attributes:
-        pieces: the stretches that make it up.
-        rank: truncation shortens the segments of rank 0 as far as it can, then those of rank 1;
-            among equals the longest.
+        pieces: the pieces of the text.
+        rank: truncation shortens segments of rank 0 first, then those of rank 1; among segments of
+            equal rank the longest first.
     """
 
     pieces: Tuple[Piece, ...]
@@ -97,13 +97,13 @@ class Segment(NamedTuple):
 
 
 class TaskInput(NamedTuple):
-    """One sequence that a model answers.
+    """One input sequence of a model.
 
     Attributes:
-        segments: one or two.
-        label: class id, a number for a regression, None when unknown.
-        item: position in the list of items that this input belongs to.
-        choice: which answer, candidate or option of the item it asks about; 0 if there is one.
+        segments: one or two segments.
+        label: class id, a number for a regression, None if unknown.
+        item: index of its item in the list of items.
+        choice: index of the answer, candidate or option that it is about; 0 if there is only one.
     """
 
     segments: Tuple[Segment, ...]

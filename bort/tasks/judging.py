@@ -1,4 +1,4 @@
-"""From a model's outputs for a set to predictions by official index, and to the task's metrics."""
+"""Conversion of a model's outputs for a set into predictions by official index and into metrics."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class TaskSet:
 
     Attributes:
         record: the task.
-        split: its name.
+        split: name of the split.
         items: official examples.
-        features: the inputs made of them.
+        features: the tokenised inputs of the items.
     """
 
     record: TaskRecord
@@ -35,22 +35,22 @@ class TaskSet:
 
     @property
     def name(self) -> str:
-        """Task and split."""
+        """The task and the split, for messages."""
         return f"{self.record.name} {self.split}"
 
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task with its sets.
+    """A task with its tokenised sets.
 
     Attributes:
-        record: the task that is trained.
-        options: how its items became inputs.
-        train: labelled inputs to learn from.
-        dev: labelled sets that the best epoch is chosen on; MNLI has two.
-        test: sets to predict, perhaps none; also of tasks that this one's model answers.
-        vocabulary: that the inputs were tokenised with.
-        held_out: SHA-256 of the labelled examples that were carved out of `train`; None if none.
+        record: the task to train.
+        options: options that its inputs were made with.
+        train: labelled training set.
+        dev: labelled sets on which the best epoch is chosen; MNLI has two.
+        test: sets to predict, possibly none; also those of diagnostics that use this task's model.
+        vocabulary: vocabulary of the inputs.
+        held_out: SHA-256 of the labelled examples that were held out of `train`; None if none.
     """
 
     record: TaskRecord
@@ -63,12 +63,12 @@ class TaskData:
 
     @property
     def sets(self) -> Sequence[TaskSet]:
-        """All of them."""
+        """All sets: train, dev and test."""
         return [self.train, *self.dev, *self.test]
 
 
 def predict(options: TaskOptions, task_set: TaskSet, outputs: np.ndarray) -> Dict[Any, Any]:
-    """Predictions by index from outputs (N, classes) of the set's inputs."""
+    """Return predictions by official index from the outputs (N, classes) of a set's inputs."""
     record, features = task_set.record, task_set.features
     decided = decide(
         record, task_set.items, features.item_numbers, features.choices, outputs, options
@@ -79,10 +79,10 @@ def predict(options: TaskOptions, task_set: TaskSet, outputs: np.ndarray) -> Dic
 def make_judge(
     options: TaskOptions, task_set: TaskSet
 ) -> Callable[[np.ndarray], Mapping[str, float]]:
-    """What turns outputs for a labelled set into the task's official metrics.
+    """Return a function from outputs (N, classes) for a labelled set to the official metrics.
 
     Raises:
-        InputError: an item without a label.
+        InputError: an item has no label.
     """
     record = task_set.record
     labels = []

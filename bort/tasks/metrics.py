@@ -1,14 +1,14 @@
-"""The official metrics of every task, over its whole set.
+"""The official metrics of every task.
 
-Predictions and gold are label strings of the task's record (numbers for STS-B, answer texts for
-ReCoRD), either two sequences in the same order or two mappings from the examples' own indices.
-MultiRC needs mappings, its indices being (passage, question, answer). Scores are fractions in the
-published order; `percent` and `as_published` write them as tables do.
+Predictions and gold values are label strings of the task's record (numbers for STS-B, answer texts
+for ReCoRD). They are either two sequences in the same order or two mappings by official index.
+MultiRC requires mappings, with indices (passage, question, answer). Scores are fractions in the
+published order; `percent` and `as_published` convert them to the form of published tables.
 
 Sources: arXiv:1804.07461 (GLUE), arXiv:1905.00537 (SuperGLUE), arXiv:1704.04683 (RACE),
 arXiv:1606.05250 and arXiv:1806.03822 (SQuAD 1.1 and 2.0).
 
-Differs from the paper: nothing; STS-B is scored on the predictions as they are, not rounded.
+STS-B is scored on the predictions without rounding, as in the official scorer.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ Values = Union[Sequence[Any], Mapping[Any, Any]]
 
 
 def score_task(task: Union[str, TaskRecord], predictions: Values, gold: Values) -> Dict[str, float]:
-    """Return the metrics of a task.
+    """Return the metrics of a task over a whole set.
 
     Args:
-        task: its name or record.
-        predictions: one value an example: a label string, a number for STS-B, an answer for ReCoRD.
-        gold: the same for the gold values; for ReCoRD the accepted answers of each query.
+        task: name or record of the task.
+        predictions: one value per example: a label string, a number for STS-B, a text for ReCoRD.
+        gold: the gold values in the same form; for ReCoRD the accepted answers of each query.
 
     Returns:
-        Metric name → fraction, in published order. MNLI's halves are scored one by one.
+        Metric name → fraction, in published order. MNLI's halves are scored separately.
 
     Raises:
-        InputError: an empty set, different lengths or indices, an unknown label, scores on which
-            a correlation is not defined (see `bort.tasks.statistics`).
+        InputError: the set is empty, lengths or indices differ, a label is unknown, or a
+            correlation is not defined for the scores (see `bort.tasks.statistics`).
 
     >>> score_task("CB", ["neutral", "entailment"], ["neutral", "contradiction"])
     {'macro_f1': 0.3333333333333333, 'accuracy': 0.5}
@@ -84,13 +84,18 @@ def score_task(task: Union[str, TaskRecord], predictions: Values, gold: Values) 
 def by_index(
     record: TaskRecord, items: Sequence[TaskItem], values: Sequence[Label]
 ) -> Dict[Any, Any]:
-    """Values of items, in their order → a mapping from the examples' own indices.
+    """Return values as a mapping by official index, the form of prediction files.
 
-    MultiRC's tuples, one label an answer, are taken apart: its indices become (passage, question,
-    answer). The same form goes into files of predictions.
+    MultiRC's tuples are split into one value per answer, with indices (passage, question, answer).
+
+    Args:
+        record: the task.
+        items: official examples.
+        values: one value per item, in the order of `items`.
 
     Raises:
-        InputError: not as many values as items, or as answers of an item; an index comes twice.
+        InputError: the number of values differs from the number of items or from the number of an
+            item's answers, or an index is repeated.
     """
     if len(values) != len(items):
         raise InputError(f"{record.name}: has {len(values)} values for {len(items)} items")
@@ -101,7 +106,7 @@ def by_index(
             numbers = item.fields.get("answer_indices")
             several = isinstance(numbers, tuple) and isinstance(value, tuple)
             if not several or len(numbers) != len(value):  # type: ignore[arg-type]
-                raise InputError(f"{item.where}: allowed is one label for every answer")
+                raise InputError(f"{item.where}: allowed is one label for each answer")
             parts = {(*item.index, n): v for n, v in zip(numbers, value)}  # type: ignore
         for index, part in parts.items():
             if index in found:
@@ -111,21 +116,21 @@ def by_index(
 
 
 def mean_score(scores: Mapping[str, float]) -> float:
-    """Return the mean of a task's metrics: by it the best model is kept, of it benchmarks are made.
+    """Return the mean of a task's metrics, which selects the best model.
 
     Raises:
-        InputError: when there is no metric.
+        InputError: there is no metric.
     """
     return _mean(list(scores.values()))
 
 
 def percent(scores: Mapping[str, float]) -> Tuple[float, ...]:
-    """Return the values in per cent, in their order."""
+    """Return the values in per cent, in the same order."""
     return tuple(100 * value for value in scores.values())
 
 
 def as_published(scores: Mapping[str, float]) -> str:
-    """Per cent with one decimal, several metrics with a slash, as score tables are printed.
+    """Return scores in the form of published tables: per cent, one decimal, separated by slashes.
 
     >>> as_published({"f1": 0.9412, "accuracy": 0.9234})
     '94.1/92.3'
@@ -134,32 +139,32 @@ def as_published(scores: Mapping[str, float]) -> str:
 
 
 def gender_parity(indices: Sequence[int], predictions: Sequence[str]) -> float:
-    """Share of sentence pairs, the same but for a pronoun's gender, with the same prediction.
+    """Return the share of sentence pairs with the same prediction for both pronoun genders.
 
     The examples 2k and 2k + 1 of AX-g are a pair.
 
     Raises:
-        InputError: an example without its partner; names it.
+        InputError: an example has no partner; names the index.
     """
     by_index = dict(zip(indices, predictions))
     for index in indices:
         if not isinstance(index, int):
-            raise InputError(f"index {index!r}: allowed is a whole number, pairs are made of them")
+            raise InputError(f"index {index!r}: allowed is a whole number, which defines the pair")
         if index ^ 1 not in by_index:
-            raise InputError(f"index {index}: its partner {index ^ 1} is missing, pairs are scored")
+            raise InputError(f"index {index}: its partner {index ^ 1} is missing")
     first = [index for index in indices if index % 2 == 0]
     return _mean([float(by_index[index] == by_index[index + 1]) for index in first])
 
 
 def squad_scores(predictions: Values, gold: Values) -> Dict[str, float]:
-    """Exact match and token F1 of SQuAD, the maximum over each question's accepted answers.
+    """Return SQuAD's exact match and token F1, each the maximum over a question's accepted answers.
 
     Args:
         predictions: an answer text for each question, "" for "no answer".
-        gold: the accepted answers of each question; none for a question that has no answer.
+        gold: the accepted answers of each question; empty for a question without an answer.
 
     Raises:
-        InputError: an empty set, different lengths or indices.
+        InputError: the set is empty, or lengths or indices differ.
     """
     _, predicted, expected = align(predictions, gold, "SQuAD")
     best = [best_or_no_answer(p, g) for p, g in zip(predicted, expected)]
@@ -170,25 +175,34 @@ def squad_scores(predictions: Values, gold: Values) -> Dict[str, float]:
 
 
 def align(predictions: Values, gold: Values, name: str) -> Tuple[List[Any], List[Any], List[Any]]:
-    """Bring both sides into the gold's order; indices are positions where sequences are given.
+    """Align predictions with gold values.
+
+    Args:
+        predictions: a sequence, or a mapping by index.
+        gold: the same kind of collection.
+        name: name of the task, for error messages.
+
+    Returns:
+        Indices, predictions and gold values, in the order of `gold`; the indices of sequences are
+        their positions.
 
     Raises:
-        InputError: an index that only one side has, sides of different kind or length, or nothing.
+        InputError: an index is missing on one side, the kinds or lengths differ, or both are empty.
     """
     if isinstance(predictions, Mapping) != isinstance(gold, Mapping):
-        raise InputError(f"{name}: predictions and gold are both mappings or both sequences")
+        raise InputError(f"{name}: predictions and gold must both be mappings or both sequences")
     if isinstance(predictions, Mapping) and isinstance(gold, Mapping):
         missing = [index for index in gold if index not in predictions]
         extra = [index for index in predictions if index not in gold]
         if missing:
             raise InputError(
                 f"{name}: index {missing[0]!r} has a gold value and no prediction "
-                f"({len(missing)} of {len(gold)} such)"
+                f"({len(missing)} of {len(gold)} are missing)"
             )
         if extra:
             raise InputError(
                 f"{name}: index {extra[0]!r} has a prediction and no gold value "
-                f"({len(extra)} of {len(predictions)} such)"
+                f"({len(extra)} of {len(predictions)} are unknown)"
             )
         indices = list(gold)
         predicted, expected = [predictions[i] for i in indices], [gold[i] for i in indices]
@@ -204,13 +218,13 @@ def align(predictions: Values, gold: Values, name: str) -> Tuple[List[Any], List
 def _multirc(
     indices: Sequence[Any], predicted: Sequence[str], expected: Sequence[str]
 ) -> Dict[str, float]:
-    """F1a: F1 of the right answers over all of them. EM: share of questions without a mistake."""
+    """Return F1a (F1 of "right" over all answers) and EM (share of questions without a mistake)."""
     questions: Dict[Tuple[Any, Any], bool] = {}
     for index, prediction, answer in zip(indices, predicted, expected):
         if not isinstance(index, tuple) or len(index) != 3:
             raise InputError(
                 f"MultiRC: index {index!r}: allowed is (passage, question, answer), "
-                "exact match needs to know which answers belong together"
+                "because exact match is computed per question"
             )
         question = index[:2]
         questions[question] = questions.get(question, True) and prediction == answer

@@ -1,7 +1,8 @@
-"""Files of predictions, one task each: the submission formats of GLUE and SuperGLUE, both ways.
+"""Reading and writing of prediction files in the submission formats of GLUE and SuperGLUE.
 
-`.tsv` has the header `index<TAB>prediction`; `.jsonl` has one object a line with `idx` and `label`,
-for MultiRC nested by passage, question and answer. Both serve any task, of any split.
+A file has the predictions of one task. A `.tsv` file has the header `index<TAB>prediction`. A
+`.jsonl` file has one object per line with `idx` and `label`, nested by passage, question and answer
+for MultiRC. Both formats are allowed for any task and split, but MultiRC and RACE need `.jsonl`.
 """
 
 from __future__ import annotations
@@ -21,26 +22,26 @@ TSV_HEADER = "index\tprediction"
 PredictionIndex = Union[int, Tuple[int, int, int], Tuple[str, int]]
 """An example's own index. MultiRC: (passage, question, answer); RACE: (passage, question)."""
 
-# What a benchmark spells otherwise than our labels, and what it wants as a number.
+# Tasks whose labels a submission capitalises, and tasks whose labels it writes as numbers.
 _CAPITALISED = ("WSC",)
 _NUMBERS = ("COPA", "MultiRC")
 
 
 def read_predictions(path: PathLike, task: Union[str, TaskRecord]) -> Dict[PredictionIndex, Any]:
-    """Read a file of predictions (or of gold labels in the same form).
+    """Read a file of predictions, or of gold labels in the same form.
 
-    Official `.jsonl` files with labels are read too, their further fields are left alone.
+    Official `.jsonl` files with labels can be read too; their other fields are ignored.
 
     Args:
         path: a `.tsv` or `.jsonl` file.
-        task: the task's name or record.
+        task: name or record of the task.
 
     Returns:
         Index → label string of the record, a number for STS-B, a text for ReCoRD.
 
     Raises:
-        InputError: names file and line: no header, a wrong number of fields, no JSON, an index that
-            is no number or comes twice, an unknown label, an empty file.
+        InputError: the header or a field is missing, a line is not valid JSON, an index is bad or
+            repeated, a label is unknown, or the file is empty; names file and line.
     """
     record = get_task(task) if isinstance(task, str) else task
     found: Dict[PredictionIndex, Any] = {}
@@ -57,12 +58,12 @@ def read_predictions(path: PathLike, task: Union[str, TaskRecord]) -> Dict[Predi
 def write_predictions(
     path: PathLike, task: Union[str, TaskRecord], predictions: Mapping[Any, Any]
 ) -> None:
-    """Write a file of predictions, in the order of the indices, atomically.
+    """Write a file of predictions atomically, sorted by index.
 
-    STS-B is clipped to 0–5 and has three decimals.
+    Scores of STS-B are clipped to 0–5 and written with three decimals.
 
     Raises:
-        InputError: an index or a value that the format cannot hold, or nothing to write.
+        InputError: there are no predictions, or the format cannot store an index or a value.
     """
     content = prediction_bytes(Path(path).name, task, predictions)
     with atomic_write(path) as stream:
@@ -72,7 +73,7 @@ def write_predictions(
 def prediction_bytes(
     name: str, task: Union[str, TaskRecord], predictions: Mapping[Any, Any]
 ) -> bytes:
-    """Return the content of a file of predictions; its name says of which kind.
+    """Return the content of a file of predictions; the suffix of its name selects the format.
 
     Raises:
         InputError: see `write_predictions`.
@@ -99,10 +100,10 @@ def prediction_bytes(
 
 
 def parse_value(record: TaskRecord, raw: Any, where: str) -> Any:
-    """Return a value as it stands in a file → the value that metrics take.
+    """Convert a value of a file into the form that metrics take.
 
     Raises:
-        InputError: names `where`, the value and what is allowed.
+        InputError: names `where`, the value and the allowed values.
     """
     if record.is_regression:
         return _number(raw, where)
@@ -123,10 +124,10 @@ def parse_value(record: TaskRecord, raw: Any, where: str) -> Any:
 
 
 def written_value(record: TaskRecord, value: Any, where: str) -> Any:
-    """Return a value as metrics take it → as the benchmark wants it in a submission.
+    """Convert a value from the form that metrics take into the form of a submission.
 
     Raises:
-        InputError: names the task, `where`, the value and what is allowed.
+        InputError: names the task, `where`, the value and the allowed values.
     """
     checked = parse_value(record, value, f"{record.name}: {where}")
     if record.label_range is not None:
@@ -138,7 +139,7 @@ def written_value(record: TaskRecord, value: Any, where: str) -> Any:
 
 
 def _entries(path: Path, record: TaskRecord) -> Iterator[Tuple[int, PredictionIndex, Any]]:
-    """(line, index, raw value) for each prediction of a file."""
+    """Yield (line, index, raw value) for each prediction of a file."""
     if _suffix(path) == ".tsv":
         yield from _tsv_entries(path)
         return

@@ -1,6 +1,6 @@
-"""Published test scores, the benchmark score made of them, and a table to stand beside.
+"""Published test scores, the benchmark score, and a table that compares measured scores with them.
 
-Rows are those of arXiv:2010.10499 (its tables for GLUE, SuperGLUE and RACE), in per cent.
+The rows are from the tables for GLUE, SuperGLUE and RACE in arXiv:2010.10499, in per cent.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class ScoreRow:
     """The scores of one system on one suite.
 
     Attributes:
-        system: its name.
+        system: name of the system.
         suite: "GLUE", "SuperGLUE" or "RACE".
-        scores: task name → its metrics in per cent and published order; MNLI has the accuracies of
-            its matched and mismatched half.
-        printed: the benchmark score as published, None where no source here prints one.
+        scores: task name → metrics in per cent, in published order; MNLI has the accuracies of its
+            matched and mismatched halves.
+        printed: the published benchmark score; None if the paper does not print one.
     """
 
     system: str
@@ -37,18 +37,18 @@ class ScoreRow:
 def benchmark_score(suite: str, scores: Mapping[str, Percents]) -> float:
     """Return the score of a benchmark: the mean over its tasks of the mean of each task's metrics.
 
-    The diagnostics (AX, AX-b, AX-g) are left out; WNLI counts; MNLI's two halves are two metrics of
-    one task. So made of the published rows it comes out as printed: GLUE 83.57 and 80.52 for Bort
-    and BERT-large (printed 83.6 and 80.5), SuperGLUE 74.11 and 69.01 (printed 74.1 and 69.0). No
-    other reading does: for Bort's GLUE row, without WNLI it is 85.1, with AX 80.4, with MNLI's
-    halves as two tasks 84.0, as a mean over all single metrics 84.5.
+    The diagnostics (AX, AX-b, AX-g) do not count, WNLI counts, and MNLI's two halves are two
+    metrics of one task. With this definition the published rows give the printed scores: for Bort
+    and BERT-large 83.57 and 80.52 on GLUE (printed 83.6 and 80.5), 74.11 and 69.01 on SuperGLUE
+    (printed 74.1 and 69.0). Other definitions do not: Bort's GLUE row gives 85.1 without WNLI, 80.4
+    with AX, 84.0 with MNLI's halves as two tasks, and 84.5 as a mean over all single metrics.
 
     Args:
         suite: "GLUE" or "SuperGLUE".
-        scores: as in `ScoreRow`; further tasks are ignored.
+        scores: scores as in `ScoreRow`; other tasks are ignored.
 
     Raises:
-        InputError: a task of the suite has no score, or a wrong number of metrics.
+        InputError: a task of the suite has no score or a wrong number of metrics.
 
     >>> round(benchmark_score("GLUE", PUBLISHED[2].scores), 2)
     83.57
@@ -78,9 +78,9 @@ def measured_row(
     """Return a row made of results of `score_task`.
 
     Args:
-        system: a name for it.
+        system: name of the row.
         suite: the benchmark.
-        scores: task name → the metrics of its splits, one mapping for most tasks and two for MNLI.
+        scores: task name → metrics of each of its splits; MNLI has two splits, other tasks one.
     """
     return ScoreRow(
         system,
@@ -93,14 +93,14 @@ def measured_row(
 
 
 def score_table(suite: str, rows: Sequence[ScoreRow], only: str = "") -> str:
-    """Return a text table of a suite: one line a system, "-" where there is no score.
+    """Return a text table of a suite with one line per system; "-" marks a missing score.
 
-    The last column is the benchmark score, where a row has every task.
+    The last column is the benchmark score of rows that have every task.
 
     Args:
-        suite: which tasks are the columns.
-        rows: the lines.
-        only: a task, to show its column alone.
+        suite: the suite whose tasks are the columns.
+        rows: the lines of the table.
+        only: name of a single task to show; "" shows all tasks.
     """
     heads = [only] if only else [task.name for task in tasks_of(suite)]
     if suite != RACE and not only:

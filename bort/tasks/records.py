@@ -1,9 +1,9 @@
-"""The one table of tasks: all that is known of each before any file is read.
+"""The table of tasks: names, labels, metrics, files and splits.
 
-Labels stand in the order of their class ids, which is GluonNLP's and the original release's order.
-It differs from other libraries' (arXiv:1804.07461, arXiv:1905.00537, arXiv:1704.04683 describe the
-tasks), so whoever writes a model down writes the labels beside it. Metrics stand in the order in
-which scores are published.
+Labels are in the order of their class ids, as in GluonNLP and the original release. Other libraries
+use other orders, so a saved model stores its labels. Metrics are in the order of published scores.
+
+Sources: arXiv:1804.07461 (GLUE), arXiv:1905.00537 (SuperGLUE), arXiv:1704.04683 (RACE).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from bort.errors import InputError
 GLUE, SUPERGLUE, RACE = "GLUE", "SuperGLUE", "RACE"
 SUITES = (GLUE, SUPERGLUE, RACE)
 
-# How an official item becomes one or several inputs of the model; see `bort.tasks.items`.
+# Formulations: how an official item becomes one or more model inputs; see
+# `bort.tasks.formulations`.
 SINGLE = "single sentence"
 PAIR = "sentence pair"
 SPANS = "two spans marked in a text"
@@ -47,12 +48,12 @@ class Split:
     """One part of a task's data.
 
     Attributes:
-        name: "train", "dev", "test"; MNLI has two halves of dev and test, e.g. "dev_matched".
+        name: "train", "dev" or "test"; MNLI has two halves of dev and test, such as "dev_matched".
         role: "train", "dev" or "test"; labels of a test split are never read.
-        files: names that the file (RACE: folder) goes by in the task's folder, official one first.
-        rows: official number of rows (MultiRC: passages, ReCoRD: queries, RACE: questions) of a
-            test split, None where it is not known for certain.
-        submission: name of the file in a benchmark's submission, "" where there is none.
+        files: possible names of the file (RACE: folder) in the task's folder, official name first.
+        rows: official number of rows of a test split (MultiRC: passages, ReCoRD: queries, RACE:
+            questions); None if it is not known for certain.
+        submission: name of the file in a submission; "" if there is none.
     """
 
     name: str
@@ -71,21 +72,22 @@ class TaskRecord:
         suite: "GLUE", "SuperGLUE" or "RACE".
         title: the full name.
         folder: the task's folder in the suite's official layout.
-        cache_folder: its folder under GluonNLP's `datasets`.
+        cache_folder: the task's folder under GluonNLP's `datasets`.
         fields: the official names of an item's texts.
-        passage: the field that truncation shortens first; "" where both sentences are equals.
-        labels: label strings in the order of class ids; () for regression, and for ReCoRD, whose
+        passage: the field that truncation shortens first; "" if both sentences are equal in rank.
+        labels: label strings in the order of class ids; () for a regression, and for ReCoRD, whose
             answers are texts.
-        label_range: lowest and highest score of a regression, None otherwise.
-        metrics: in published order.
-        formulation: `SINGLE` to `OPTIONS`, see above.
-        splits: in the order train, dev, test.
-        model_task: the task whose model predicts this one, its own name for most.
+        label_range: lowest and highest score of a regression; None otherwise.
+        metrics: names of the metrics, in published order.
+        formulation: one of `SINGLE` to `OPTIONS`, see above.
+        splits: the splits in the order train, dev, test.
+        model_task: the task whose model predicts this one; for most tasks its own name.
         head: "linear", or "extra layer" (a linear layer before the classifier; CoLA in the paper).
-        batch_size: the paper's.
-        aliases: other names that `get_task` takes.
-        source: where the official files are offered, "" where there is more than one place.
-        diagnostic: whether benchmark scores leave it out.
+        batch_size: batch size of the paper.
+        max_length: longest input in tokens.
+        aliases: other names that `get_task` accepts.
+        source: address of the official files; "" if there is more than one.
+        diagnostic: whether benchmark scores exclude the task.
     """
 
     name: str
@@ -110,7 +112,7 @@ class TaskRecord:
 
     @property
     def is_regression(self) -> bool:
-        """Whether the answer is a number."""
+        """Whether the label is a number."""
         return self.label_range is not None
 
     @property
@@ -119,11 +121,11 @@ class TaskRecord:
         return self.model_task == self.name
 
     def splits_of(self, role: str) -> Tuple[Split, ...]:
-        """Return the splits for "train", "dev" or "test"; the diagnostics have only test."""
+        """Return the splits with role "train", "dev" or "test"; diagnostics have only test."""
         return tuple(split for split in self.splits if split.role == role)
 
     def split(self, name: str) -> Split:
-        """Return the split of that name.
+        """Return the split with a given name.
 
         Raises:
             InputError: the task has no such split.
@@ -319,10 +321,10 @@ def get_task(name: str) -> TaskRecord:
     """Return the record of a task.
 
     Args:
-        name: its name or an alias; case, dashes and underscores do not matter.
+        name: name or alias of the task; case, dashes and underscores are ignored.
 
     Raises:
-        InputError: there is no such task; lists those there are.
+        InputError: there is no such task; lists the known tasks.
 
     >>> get_task("sts_b").name
     'STS-B'

@@ -1,4 +1,4 @@
-"""Finding the words that a task is about: WSC's two spans, WiC's word in its sentences."""
+"""Location of WSC's two spans and of WiC's word in their texts."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ Range = Tuple[int, int]
 
 
 def marked_spans(item: TaskItem, marker: str) -> Tuple[Piece, ...]:
-    """WSC's text with a marker before and after both spans; spans and markers are kept.
+    """Return WSC's text as pieces, with a marker before and after both spans.
+
+    Truncation keeps the spans and the markers.
 
     Args:
-        item: has `text`, and `span1_text`, `span1_index` (in words from 0), the same for span 2.
-        marker: `<mask>` for the vocabulary's special token, else a text.
+        item: an item with `text`, `span1_text`, `span1_index` (in words, from 0), and the same for
+            span 2.
+        marker: `<mask>` for the vocabulary's special token, or any text.
 
     Raises:
-        InputError: a span lies outside the text, or on the other.
+        InputError: a span lies outside the text, or the spans overlap.
     """
     text = item.text("text")
     ranges = sorted(_range_of_span(item, text, number) for number in (1, 2))
     if ranges[0][1] > ranges[1][0]:
-        raise InputError(f"{item.where}: the two spans lie on each other")
+        raise InputError(f"{item.where}: the two spans overlap")
     is_mask = marker == MASK_MARKER
     pieces: List[Piece] = []
     position = 0
@@ -44,10 +47,16 @@ def marked_spans(item: TaskItem, marker: str) -> Tuple[Piece, ...]:
 
 
 def word_in_sentence(item: TaskItem, field: str, start: str, end: str) -> Tuple[Piece, ...]:
-    """WiC's sentence in pieces, the word's occurrence kept.
+    """Return WiC's sentence as pieces; truncation keeps the occurrence of the word.
+
+    Args:
+        item: a WiC item.
+        field: name of the sentence.
+        start: name of the field with the offset of the word's first character.
+        end: name of the field with the offset after its last character.
 
     Raises:
-        InputError: the offsets do not lie in the sentence.
+        InputError: the offsets are not in the sentence.
     """
     text = item.text(field)
     first, last = item.number(start), item.number(end)
@@ -63,11 +72,11 @@ def word_in_sentence(item: TaskItem, field: str, start: str, end: str) -> Tuple[
 
 
 def _range_of_span(item: TaskItem, text: str, number: int) -> Range:
-    """Characters of a span.
+    """Return the character range of a span.
 
-    The file counts words; the words there may differ from the span's text in case and in the signs
-    that follow. Where they differ in more, the nearest occurrence of the text is taken, or else
-    the words that are counted.
+    The file gives the index of the span's first word. The result is the occurrence of the span's
+    text that is nearest to that word, ignoring case and white space. If the text does not occur,
+    the result is as many words as the span has, from that index.
     """
     words = [match.span() for match in re.finditer(r"\S+", text)]
     span, index = item.text(f"span{number}_text"), item.number(f"span{number}_index")

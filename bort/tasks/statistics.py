@@ -1,8 +1,8 @@
-"""The statistics behind the metrics, over a whole set: scikit-learn's and SciPy's, made strict.
+"""Statistics for the metrics, computed by scikit-learn and SciPy with strict checks.
 
-Every function takes predictions and gold of equal length, predictions first, and refuses empty
-sets. Values are fractions (1.0 is perfect), not per cent. The packages are imported where they are
-called: together they take a second.
+Each function takes predictions and gold values of equal length, predictions first, and refuses
+empty sets. Values are fractions (1.0 is perfect), not per cent. The packages are imported where
+they are used, because importing them takes about a second.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ log = logging.getLogger(__name__)
 
 
 def accuracy(predictions: Sequence[Any], gold: Sequence[Any]) -> float:
-    """Share of predictions that equal the gold label."""
+    """Return the share of predictions that equal the gold label."""
     check_equal_lengths(predictions, gold)
     return sum(1 for p, g in zip(predictions, gold) if p == g) / len(gold)
 
 
 def matthews_correlation(predictions: Sequence[Any], gold: Sequence[Any]) -> float:
-    """Matthews correlation coefficient, in its multi-class form R_K for more than two labels.
+    """Return the Matthews correlation coefficient, for more than two labels in its form R_K.
 
-    `(c·s − Σ p_k·t_k) / √((s² − Σ p_k²)(s² − Σ t_k²))` with s examples, c of them right, and label
-    k predicted p_k and true t_k times. When all predictions (or all gold labels) are the same the
-    quotient is 0/0; the value is then 0.0, as in scikit-learn, which the official scorer uses.
+    It is `(c·s − Σ p_k·t_k) / √((s² − Σ p_k²)(s² − Σ t_k²))` for s examples of which c are right,
+    where label k is predicted p_k times and true t_k times. If all predictions or all gold labels
+    are equal, the quotient is 0/0 and the value is 0.0, as in scikit-learn, which the official
+    scorer uses.
     """
     from sklearn.metrics import matthews_corrcoef
 
@@ -40,9 +41,9 @@ def matthews_correlation(predictions: Sequence[Any], gold: Sequence[Any]) -> flo
 
 
 def f1(predictions: Sequence[Any], gold: Sequence[Any], positive: Any) -> float:
-    """F1 of one label: `2·TP / (2·TP + FP + FN)`; 0.0 when the label occurs on neither side.
+    """Return the F1 of one label, `2·TP / (2·TP + FP + FN)`.
 
-    The last is scikit-learn's convention, and the official scorer's.
+    It is 0.0 if the label occurs on neither side, as in scikit-learn and the official scorer.
     """
     from sklearn.metrics import f1_score
 
@@ -52,10 +53,10 @@ def f1(predictions: Sequence[Any], gold: Sequence[Any], positive: Any) -> float:
 
 
 def macro_f1(predictions: Sequence[Any], gold: Sequence[Any], labels: Sequence[Any]) -> float:
-    """Unweighted mean of the F1 of every label in `labels`.
+    """Return the unweighted mean of the F1 of each label in `labels`.
 
-    A label that occurs on neither side counts as 0.0, as in the official scorer of CB: on a set
-    without one of the three labels even perfect predictions have 2/3.
+    A label that occurs on neither side counts as 0.0, as in the official scorer of CB. On a set
+    that lacks one of three labels even perfect predictions therefore score 2/3.
     """
     check_equal_lengths(predictions, gold)
     if not labels:
@@ -64,26 +65,26 @@ def macro_f1(predictions: Sequence[Any], gold: Sequence[Any], labels: Sequence[A
 
 
 def pearson(predictions: Sequence[float], gold: Sequence[float]) -> float:
-    """Pearson's correlation coefficient; 0.0 for constant predictions (see `_correlation`)."""
+    """Return Pearson's correlation coefficient; 0.0 for constant predictions."""
     from scipy.stats import pearsonr
 
-    # Centred and scaled first, which changes no correlation: the squares of very large or very
-    # small scores would leave the range of a float.
+    # Centring and scaling do not change the correlation, and they prevent overflow and underflow
+    # in the squares of very large or very small scores.
     return _correlation(lambda x, y: pearsonr(_standard(x), _standard(y)), predictions, gold)
 
 
 def spearman(predictions: Sequence[float], gold: Sequence[float]) -> float:
-    """Spearman's rank correlation, ties share their mean rank; 0.0 for constant predictions."""
+    """Return Spearman's rank correlation with mean ranks of ties; 0.0 for constant predictions."""
     from scipy.stats import spearmanr
 
     return _correlation(spearmanr, predictions, gold)
 
 
 def check_equal_lengths(predictions: Sequence[Any], gold: Sequence[Any]) -> None:
-    """Refuse an empty set and sides of different length.
+    """Check that both sides have the same length and are not empty.
 
     Raises:
-        InputError: names both lengths.
+        InputError: the lengths differ or are 0; names both.
     """
     if len(predictions) != len(gold):
         raise InputError(
@@ -97,11 +98,11 @@ def check_equal_lengths(predictions: Sequence[Any], gold: Sequence[Any]) -> None
 def _correlation(
     function: Callable[..., Any], predictions: Sequence[float], gold: Sequence[float]
 ) -> float:
-    """Return a correlation coefficient with what makes it 0/0 sorted out first.
+    """Return a correlation coefficient, with checks for the cases in which it is 0/0.
 
-    Constant gold scores, or fewer than two, are an error: no model could be judged on them.
-    Constant predictions are what a collapsed model gives; they say nothing about the gold score,
-    so the value is 0.0, like Matthews' (SciPy gives NaN), and a warning is logged.
+    Constant gold scores, or fewer than two, are an error, because no model can be evaluated on
+    them. Constant predictions come from a collapsed model; the value is then 0.0, as for the
+    Matthews correlation, and a warning is logged (SciPy returns NaN).
     """
     check_equal_lengths(predictions, gold)
     predicted, expected = _finite("predictions", predictions), _finite("gold", gold)
@@ -111,11 +112,11 @@ def _correlation(
             "a correlation needs two different ones"
         )
     if (predicted == predicted[0]).all():
-        log.warning("all predictions are %g: the correlation is given as 0", predicted[0])
+        log.warning("all predictions are %g: the correlation is set to 0", predicted[0])
         return 0.0
     value = float(function(predicted, expected)[0])
     if not np.isfinite(value):
-        raise InputError(f"the correlation of these scores is {value}, they differ too little")
+        raise InputError(f"the correlation of these scores is {value}: they differ too little")
     return min(1.0, max(-1.0, value))
 
 
@@ -132,6 +133,6 @@ def _finite(name: str, values: Sequence[float]) -> np.ndarray:
     if len(bad):
         raise InputError(
             f"{name}[{bad[0]}] is {array[bad[0]]}, allowed is a finite number "
-            f"({len(bad)} such values)"
+            f"({len(bad)} values are not)"
         )
     return array

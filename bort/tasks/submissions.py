@@ -1,4 +1,4 @@
-"""The submission files and zips of GLUE and SuperGLUE, checked before they are written.
+"""Submission files and zips of GLUE and SuperGLUE, which are checked before they are written.
 
 Sources: the submission instructions of gluebenchmark.com and super.gluebenchmark.com.
 """
@@ -15,20 +15,20 @@ from bort.tasks.judging import TaskSet
 from bort.tasks.predictions import prediction_bytes, read_predictions, write_predictions
 from bort.tasks.records import ANSWERS, GLUE, SUPERGLUE, TASKS, Split, TaskRecord, get_task
 
-# The earliest time that a zip can hold: the same predictions always give the same bytes.
+# A fixed time, the earliest that a zip can store, so that equal predictions give equal bytes.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 MULTIRC_TEST_ANSWERS = 9693
-"""Answers in MultiRC's official test set, whose passages the table of tasks counts."""
+"""Number of answers in MultiRC's official test set; the table of tasks counts its passages."""
 
 
 class SubmissionFile(NamedTuple):
     """One file of a submission.
 
     Attributes:
-        name: the file's name.
-        task: the task's record.
-        split: the test split that it answers.
+        name: name of the file.
+        task: record of the task.
+        split: test split whose predictions it has.
     """
 
     name: str
@@ -37,10 +37,10 @@ class SubmissionFile(NamedTuple):
 
 
 def submission_files(suite: str) -> List[SubmissionFile]:
-    """Return the files that a suite's submission consists of, in the order of the table of tasks.
+    """Return the files of a suite's submission, in the order of the table of tasks.
 
     Raises:
-        InputError: the suite takes no submissions.
+        InputError: the suite has no submissions.
     """
     files = [
         SubmissionFile(split.submission, task, split)
@@ -60,17 +60,17 @@ def check_submission(
     source: str,
     indices: Optional[Collection[Any]] = None,
 ) -> None:
-    """Check that predictions answer an official test set: every example, each once.
+    """Check that predictions cover each example of an official test set exactly once.
 
     Args:
-        file: which file of the submission.
-        predictions: as read by `read_predictions`, so labels are right and indices are unique.
-        source: named in the error.
-        indices: the indices of the test set; without them the number of rows is checked (for
-            MultiRC of passages and of answers), and for GLUE that they are numbered from 0.
+        file: the file of the submission.
+        predictions: result of `read_predictions`, which has checked labels and indices.
+        source: name of the predictions in the error message.
+        indices: indices of the test set. Without them only the number of rows is checked (for
+            MultiRC the numbers of passages and of answers), and for GLUE that they count from 0.
 
     Raises:
-        InputError: names `source`, what is missing or too much.
+        InputError: names `source` and the missing or unknown index.
     """
     official = file.split.rows
     if _is_nested(file.task) and len(predictions) != MULTIRC_TEST_ANSWERS:
@@ -100,27 +100,27 @@ def write_submission(
     predictions: Mapping[str, Mapping[Any, Any]],
     indices: Optional[Mapping[str, Collection[Any]]] = None,
 ) -> List[Path]:
-    """Write the checked submission file of a task, MNLI's two, into a folder.
+    """Check predictions and write the submission file of a task (two files for MNLI).
 
     Args:
-        folder: where to; the name is the benchmark's.
-        task: the task's name or record.
-        predictions: name of the test split → index → value; what the official row count is checked
-            against.
-        indices: name of the test split → the indices of its examples, checked as well.
+        folder: output folder; the benchmark defines the names of the files.
+        task: name or record of the task.
+        predictions: name of the test split → index → value.
+        indices: name of the test split → indices of its examples, which are checked if given.
 
     Returns:
-        The files.
+        The paths of the files.
 
     Raises:
-        InputError: see `check_submission`; the task takes no submissions; no such split.
+        InputError: the predictions do not cover the test set (see `check_submission`), the task has
+            no submissions, or the split does not exist.
     """
     record = get_task(task) if isinstance(task, str) else task
     written = []
     for name, values in predictions.items():
         split = record.split(name)
         if not split.submission:
-            raise InputError(f"{record.name}: takes no submission for {name!r}")
+            raise InputError(f"{record.name}: has no submission for {name!r}")
         file = SubmissionFile(split.submission, record, split)
         path = Path(folder) / file.name
         check_submission(file, values, str(path), None if indices is None else indices.get(name))
@@ -130,30 +130,30 @@ def write_submission(
 
 
 def missing_files(folder: PathLike, suite: str) -> List[str]:
-    """Names of the files of a suite's submission that a folder does not hold."""
+    """Return the names of the files of a suite's submission that are missing in a folder."""
     return [
         file.name for file in submission_files(suite) if not (Path(folder) / file.name).exists()
     ]
 
 
 def make_zip(folder: PathLike, suite: str, path: PathLike, partial: bool = False) -> List[str]:
-    """Make the validated zip of a suite from a folder of predictions, one file a task.
+    """Check a folder of prediction files and write the submission zip of a suite.
 
-    Labels are written as the benchmark spells them, scores clipped; the same predictions give the
-    same bytes, whenever and wherever.
+    Labels are written in the benchmark's spelling and scores are clipped. The same predictions
+    always give the same bytes.
 
     Args:
-        folder: holds files named as in the submission.
+        folder: folder with the files of the submission, one per test split.
         suite: "GLUE" or "SuperGLUE".
-        path: the zip.
-        partial: make it although files are missing (the benchmarks refuse such a zip).
+        path: path of the zip.
+        partial: write the zip even if files are missing; the benchmarks refuse such a zip.
 
     Returns:
         The names of the missing files; empty for a complete submission.
 
     Raises:
-        InputError: files are missing (and not `partial`), or not a single one is there; a file that
-            belongs to no benchmark; wrong content, with file and line.
+        InputError: files are missing and `partial` is false, no file exists, a file does not belong
+            to a benchmark, or its content is wrong; names file and line.
     """
     source = Path(folder)
     if not source.is_dir():
@@ -162,12 +162,12 @@ def make_zip(folder: PathLike, suite: str, path: PathLike, partial: bool = False
     for found in sorted(source.iterdir()):
         if found.suffix in (".tsv", ".jsonl") and found.name not in known:
             raise InputError(
-                f"{found}: is no submission file, allowed are {', '.join(sorted(known))}"
+                f"{found}: is not a submission file, allowed are {', '.join(sorted(known))}"
             )
     missing = missing_files(source, suite)
     files = [file for file in submission_files(suite) if file.name not in missing]
     if not files or (missing and not partial):
-        raise InputError(f"{folder}: {suite} needs {', '.join(missing)} as well")
+        raise InputError(f"{folder}: {suite} needs {', '.join(missing)}")
     contents = {file.name: _checked_content(source / file.name, file) for file in files}
     with atomic_write(path) as stream, zipfile.ZipFile(stream, "w") as archive:
         for name, content in contents.items():
@@ -192,17 +192,18 @@ def _is_nested(task: TaskRecord) -> bool:
 def write_test_predictions(
     folder: PathLike, task_set: TaskSet, predictions: Mapping[Any, Any], official: bool
 ) -> Path:
-    """Write predictions for a test set below the folder of a run.
+    """Write predictions for a test set into the folder of a run.
 
     Args:
-        folder: of the run.
-        task_set: what was predicted.
+        folder: folder of the run.
+        task_set: the predicted set.
         predictions: index → value.
-        official: the set is the official one: a checked submission file goes to `submission/`. For
-            any other, and for RACE, which takes no submissions, a file goes to `predictions/`.
+        official: whether the set is the official test set. Its file is checked and written to
+            `submission/`. The file of any other set, and of RACE, which has no submissions, is
+            written to `predictions/`.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
         InputError: see `check_submission`.

@@ -1,8 +1,8 @@
-"""Which tokens of an input that is too long are left, so that what it is about stays in it.
+"""Truncation of inputs that are too long, which keeps the protected pieces.
 
-Segments of rank 0 (passages) are shortened first, as far as they can be; then those of rank 1, the
-longest first. In a segment the pieces to keep stay whole, with the tokens nearest to them around;
-a segment without such pieces keeps its beginning.
+Segments of rank 0 (passages) are shortened first, as far as possible, then those of rank 1, the
+longest first. A segment keeps its protected pieces and the tokens nearest to them; a segment
+without protected pieces keeps its beginning.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ import numpy as np
 
 
 class PieceLength(NamedTuple):
-    """Tokens of a piece, and whether all of them must stay."""
+    """The number of tokens of a piece, and whether the piece must be kept whole."""
 
     length: int
     keep: bool
 
 
 class SegmentLengths(NamedTuple):
-    """The pieces of a segment, and its rank; see `bort.tasks.items.Segment`."""
+    """The lengths of a segment's pieces, and its rank; see `bort.tasks.items.Segment`."""
 
     pieces: Sequence[PieceLength]
     rank: int
 
 
 class Run(NamedTuple):
-    """Consecutive tokens of a piece that stay.
+    """Consecutive tokens of a piece that are kept.
 
     Attributes:
-        piece: number of the piece in its segment.
-        start: the first token, counted in the piece.
-        length: how many, at least one.
+        piece: index of the piece in its segment.
+        start: index of the first token in the piece.
+        length: number of tokens, at least one.
     """
 
     piece: int
@@ -41,15 +41,15 @@ class Run(NamedTuple):
 
 
 def shorten(segments: Sequence[SegmentLengths], room: int) -> Optional[List[List[Run]]]:
-    """What stays of every segment.
+    """Return the tokens of each segment that truncation keeps.
 
     Args:
         segments: lengths in tokens.
-        room: most tokens of all segments together.
+        room: maximum number of tokens of all segments together.
 
     Returns:
-        The runs of every segment in order, together `room` tokens when the segments have more;
-        None when the pieces to keep alone are longer than `room`.
+        The runs of each segment in order, `room` tokens in total if the segments have more. None
+        if the protected pieces alone are longer than `room`.
 
     >>> passage = SegmentLengths([PieceLength(8, False)], 0)
     >>> question = SegmentLengths([PieceLength(3, False)], 1)
@@ -73,7 +73,10 @@ def shorten(segments: Sequence[SegmentLengths], room: int) -> Optional[List[List
 
 
 def _share(lengths: Sequence[int], least: Sequence[int], room: int) -> List[int]:
-    """Lengths within [least, length] that sum up to `room` if they can, the longest cut first."""
+    """Return lengths within [least, length] that sum to at most `room` if possible.
+
+    The longest lengths are cut first.
+    """
 
     if len(lengths) == 1:
         return [max(least[0], min(lengths[0], room))]
@@ -96,7 +99,7 @@ def _share(lengths: Sequence[int], least: Sequence[int], room: int) -> List[int]
 
 
 def _nearest(pieces: Sequence[PieceLength], count: int) -> List[Run]:
-    """Return the `count` tokens nearest to the pieces to keep (all those included), as runs."""
+    """Return the protected tokens and the nearest others, `count` in total, as runs."""
     total = sum(piece.length for piece in pieces)
     if count >= total or not any(piece.keep and piece.length for piece in pieces):
         return _beginning(pieces, count)
@@ -119,7 +122,7 @@ def _nearest(pieces: Sequence[PieceLength], count: int) -> List[Run]:
 
 
 def _beginning(pieces: Sequence[PieceLength], count: int) -> List[Run]:
-    """Return the first `count` tokens."""
+    """Return the first `count` tokens as runs."""
     runs: List[Run] = []
     for number, piece in enumerate(pieces):
         length = min(piece.length, count)

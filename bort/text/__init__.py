@@ -1,1 +1,1 @@
-"""Tokens, masks and batches: everything between text and a network, without a network."""
+"""Tokenizers, masking, batch plans and batches, without any deep learning framework."""

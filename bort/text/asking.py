@@ -1,9 +1,9 @@
-"""Asking a model about a set of inputs: batches by length, outputs in the order of the inputs.
+"""Inference on a set of inputs: batching by length, with outputs in the order of the inputs.
 
-A plan says which inputs are computed together. `batches_by_rows` fills batches of a fixed number of
-rows, which a network that is compiled for its shapes likes best, and shares them over ranks.
-`batches_by_tokens` bounds the tokens of a batch, which suits engines that take any shape. Both sort
-by length, so that little of a batch is padding; `outputs_in_order` puts the outputs back.
+A plan is a list of batches. `batches_by_rows` makes batches of a fixed number of rows, which suits
+networks that are compiled for their shapes, and shares them among ranks. `batches_by_tokens` limits
+the tokens of a batch, which suits engines that take any shape. Both sort inputs by length to reduce
+padding; `outputs_in_order` restores the order.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from bort.text.padding import ROW_OF_PADDING, pad_rows, padded_length, rounded_u
 _T = TypeVar("_T")
 
 OnInputs = Callable[[int], None]
-"""Called after every batch with the number of inputs in it."""
+"""Called after each batch with its number of inputs."""
 
 
 class TokenisedInputs(Protocol):
-    """Inputs as token ids, addressed by number.
+    """Inputs as token ids, accessed by index.
 
     Attributes:
-        lengths: integer array (N,), tokens of every input.
+        lengths: integer array (N,), number of tokens of each input.
     """
 
     @property
@@ -37,15 +37,15 @@ class TokenisedInputs(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, number: int) -> np.ndarray:
-        """Token ids of one input: integer array (lengths[number],)."""
+        """Return the token ids of one input: integer array (lengths[number],)."""
 
 
 class InputBatch(NamedTuple):
-    """Inputs that are computed together.
+    """Inputs that form a batch.
 
     Attributes:
-        rows: int64 (B,), numbers of the inputs, and -1 for rows of padding, which come last.
-        length: tokens of a row after padding.
+        rows: int64 (B,), indices of the inputs, and -1 for padding rows, which come last.
+        length: tokens per row after padding.
     """
 
     rows: np.ndarray
@@ -53,12 +53,12 @@ class InputBatch(NamedTuple):
 
 
 class PaddedInputs(NamedTuple):
-    """A batch as a model takes it. With B rows, of which the first n are inputs:
+    """A padded batch of B rows, of which the first n are inputs.
 
     Attributes:
-        numbers: int64 (n,), numbers of the inputs.
+        numbers: int64 (n,), indices of the inputs.
         input_ids: int32 (B, L), padded with `<pad>`.
-        lengths: int32 (B,), tokens that count in every row; at least 1.
+        lengths: int32 (B,), number of valid tokens of each row, at least 1.
     """
 
     numbers: np.ndarray
@@ -67,11 +67,11 @@ class PaddedInputs(NamedTuple):
 
 
 Compute = Callable[[PaddedInputs], np.ndarray]
-"""From a batch to its outputs, one for each row: (B, …)."""
+"""A function from a batch to its outputs, one for each row: (B, …)."""
 
 
 def ignore(count: int) -> None:
-    """An `OnInputs` that does nothing."""
+    """Do nothing; the default `OnInputs`."""
 
 
 def batches_by_rows(
@@ -81,15 +81,15 @@ def batches_by_rows(
     ranks: Communicator,
     length: Optional[int] = None,
 ) -> List[InputBatch]:
-    """This rank's batches of equally many rows; over all ranks every input is in one of them.
+    """Return this rank's batches of `rows` rows; over all ranks each input is in one batch.
 
     Args:
-        lengths: int (N,), tokens of every input.
-        rows: B of every batch; the last one is filled up with rows of padding.
+        lengths: int (N,), number of tokens of each input.
+        rows: B, the rows of each batch; padding rows fill up the last batch.
         ranks: the processes that share the inputs.
-        length: tokens to which every row is padded, in the order of the inputs. By default inputs
-            are sorted, the shortest first, and a batch is padded to its longest input, rounded up
-            to a multiple of 8.
+        length: tokens to pad each row to; the inputs then keep their order. By default inputs are
+            sorted by length, shortest first, and each batch is padded to its longest input, rounded
+            up to a multiple of 8.
 
     Raises:
         InputError: an input is longer than `length`.
@@ -118,19 +118,20 @@ def batches_by_tokens(
     predictions: Optional[np.ndarray] = None,
     most_predictions: int = 0,
 ) -> List[InputBatch]:
-    """Batches of bounded size; the longest inputs first, so that memory runs out early if ever.
+    """Return batches of a limited number of tokens, longest inputs first.
 
-    An input is padded to a length that depends on its own length alone (`padded_length`), and
-    shares a batch with inputs of the same padded length only. Its company changes nothing but the
-    number of rows of the matrices: measured, ONNX Runtime then gave the same bits in batches of 1
-    to 16, OpenVINO gave two results (below and above about 90 tokens a batch), MXNet several.
+    With the longest inputs first, a lack of memory shows at the start. The padded length of an
+    input depends only on its own length (see `padded_length`), and a batch has inputs of one padded
+    length only. The other inputs of a batch therefore change only its number of rows. In our
+    measurements ONNX Runtime then gave the same bits in batches of 1 to 16, OpenVINO gave two
+    results (below and above about 90 tokens per batch), and MXNet several.
 
     Args:
-        lengths: int (N,), tokens of every input.
-        tokens: most tokens of a batch, padding included; one input alone may have more.
-        longest: most tokens that the model takes.
-        predictions: int (N,), positions to predict of every input; None where none are.
-        most_predictions: most positions of a batch, padding included.
+        lengths: int (N,), number of tokens of each input.
+        tokens: maximum tokens per batch, padding included; a single input may have more.
+        longest: maximum tokens that the model takes.
+        predictions: int (N,), number of positions to predict of each input; None for none.
+        most_predictions: maximum positions per batch, padding included.
 
     >>> lengths = np.array([9, 3, 12, 2])
     >>> [batch.rows.tolist() for batch in batches_by_tokens(lengths, tokens=32, longest=64)]
@@ -157,7 +158,7 @@ def batches_by_tokens(
 def padded_inputs(
     inputs: TokenisedInputs, plan: Iterable[InputBatch], pad_id: int
 ) -> Iterator[PaddedInputs]:
-    """Yield the batches of a plan, looked up and padded one at a time."""
+    """Yield the padded batches of a plan, made one at a time."""
     for batch in plan:
         numbers = batch.rows[batch.rows >= 0]
         rows = [inputs[number] for number in numbers.tolist()]
@@ -175,15 +176,15 @@ def outputs_in_order(
     dtype: type = np.float32,
     on_inputs: OnInputs = ignore,
 ) -> np.ndarray:
-    """Outputs (N, width) in the order of the inputs; 0 for inputs that the plan leaves out.
+    """Return outputs (N, width) in the order of the inputs; 0 for inputs that are not in the plan.
 
     Args:
-        compute: the model; gives outputs (B, width).
-        inputs: N of them.
+        compute: the model, which returns outputs (B, width).
+        inputs: N inputs.
         plan: the batches; see `batches_by_rows` and `batches_by_tokens`.
-        pad_id: of `<pad>`.
-        width: numbers of one output.
-        dtype: of the outputs.
+        pad_id: id of `<pad>`.
+        width: size of one output.
+        dtype: data type of the outputs.
         on_inputs: see `OnInputs`.
     """
     outputs: np.ndarray = np.zeros((len(inputs), width), dtype=dtype)
@@ -203,16 +204,16 @@ def shared_outputs(
     ranks: Communicator,
     on_inputs: OnInputs = ignore,
 ) -> np.ndarray:
-    """Outputs float64 (N, width) in the order of the inputs, the same on every rank.
+    """Return outputs float64 (N, width) in the order of the inputs, the same on every rank.
 
     Args:
-        compute: the model; gives outputs (B, width).
-        inputs: N of them, the same on every rank.
-        rows: inputs of a batch.
-        pad_id: of `<pad>`.
-        width: numbers of one output.
+        compute: the model, which returns outputs (B, width).
+        inputs: N inputs, the same on every rank.
+        rows: inputs per batch.
+        pad_id: id of `<pad>`.
+        width: size of one output.
         ranks: the processes that share the inputs.
-        on_inputs: see `OnInputs`; counts the inputs of this rank.
+        on_inputs: see `OnInputs`; receives the counts of this rank only.
     """
     plan = batches_by_rows(inputs.lengths, rows=rows, ranks=ranks)
     outputs = outputs_in_order(
@@ -229,9 +230,10 @@ def shared_outputs(
 
 
 def in_windows(items: Iterable[_T], size: int) -> Iterator[List[_T]]:
-    """Lists of `size` items, the last one shorter: what is sorted by length together.
+    """Yield lists of `size` items, the last one possibly shorter.
 
-    Memory is bounded by one window, so `items` may be endless.
+    Only one window is in memory, so `items` may be infinite. Inputs are sorted by length within a
+    window.
 
     >>> list(in_windows("abcde", 2))
     [['a', 'b'], ['c', 'd'], ['e']]

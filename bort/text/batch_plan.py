@@ -1,7 +1,7 @@
-"""Which examples make up the batch of a step: one pure function of (seed, step).
+"""The batch plan: the examples of each step's global batch, a pure function of (seed, step).
 
-Ranks, resuming, masks and recorded teacher answers all rest on it: the global batch of a step is
-planned without regard to ranks and only then split.
+The global batch of a step does not depend on the number of ranks; it is planned first and split
+afterwards. Resuming, masks and cached teacher answers rely on this.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class PlannedStep:
     """The global batch of one step.
 
     Attributes:
-        epoch: which pass over the examples this is, from 0.
-        example_ids: int64 (n,), at most `rows` times the number of parts.
-        length: tokens to which every row is padded.
-        rows: rows of each part after padding (the same for every rank and micro-batch).
+        epoch: number of the pass over the examples, from 0.
+        example_ids: int64 (n,), with n at most `rows` times the number of parts.
+        length: tokens per row after padding.
+        rows: rows of each part after padding, the same for every rank and micro-batch.
     """
 
     epoch: int
@@ -37,30 +37,33 @@ class PlannedStep:
     rows: int
 
     def part(self, index: int, parts: int) -> np.ndarray:
-        """Return the rows of one rank's micro-batch, padded with -1: int64 (rows,).
+        """Return the example ids of one rank's micro-batch, padded with -1: int64 (rows,).
 
-        Part `micro * ranks + rank` takes every `parts`-th example, so that parts differ by one row.
+        Part `micro * ranks + rank` takes every `parts`-th example, so the sizes of parts differ by
+        at most one.
         """
         return _filled_up(self.example_ids[index::parts], self.rows)
 
 
 class BatchPlan:
-    """Plans every step of a training: each example once an epoch, in an order drawn per epoch.
+    """A plan of all steps of a training: each example once per epoch, in an order drawn per epoch.
 
-    Examples are put into buckets by length; each bucket is cut into batches of equal size (they
-    differ by one row at most), and the batches of all buckets are shuffled.
+    Examples are put into buckets by length. Each bucket is cut into batches whose sizes differ by
+    at most one row, and the batches of all buckets are shuffled.
 
     Args:
-        lengths: integers (N,), tokens of each example.
-        seed: of the order.
-        batch_size: rows of a part, or, with `count_tokens`, tokens of a part.
-        parts: ranks times accumulated micro-batches: the number of pieces of a global batch.
+        lengths: integers (N,), number of tokens of each example.
+        seed: seed of the order.
+        batch_size: rows per part, or tokens per part with `count_tokens`.
+        parts: number of parts of a global batch: ranks times accumulated micro-batches.
         buckets: number of length buckets; with 1 every row is padded to `maximum_length`.
-        count_tokens: `batch_size` counts tokens (the release's average-length buckets).
-        maximum_length: longest row; the default is the longest example, rounded up to 8.
+        count_tokens: whether `batch_size` counts tokens (the release's average-length buckets).
+        maximum_length: tokens of the longest row; default (0): the longest example, rounded up to
+            a multiple of 8.
 
     Raises:
-        InputError: without examples, or with fewer than one global batch needs.
+        InputError: there are fewer examples than one global batch needs, or an example is longer
+            than `maximum_length`.
     """
 
     def __init__(
@@ -106,7 +109,7 @@ class BatchPlan:
         self._cached: Tuple[int, List[PlannedStep]] = (-1, [])
 
     def step(self, step: int) -> PlannedStep:
-        """Return the global batch of a step, counted from 0."""
+        """Return the global batch of a step; steps count from 0."""
         epoch, index = divmod(step, self.steps_per_epoch)
         if self._cached[0] != epoch:
             self._cached = (epoch, self._plan_epoch(epoch))
@@ -129,13 +132,13 @@ def own_micro_batches(
     ranks: Communicator,
     make: Callable[[PlannedStep, np.ndarray], _T],
 ) -> Iterator[List[_T]]:
-    """Yield one rank's micro-batches of every step.
+    """Yield the list of this rank's micro-batches for each step.
 
     Args:
-        plan: its parts are a multiple of the number of ranks.
-        steps: their numbers, counted from 1.
-        ranks: that share a step; those of this rank are yielded.
-        make: a batch from the planned step and its example ids int64 (rows,), -1 for padding.
+        plan: the plan; its number of parts is a multiple of the number of ranks.
+        steps: numbers of the steps, counted from 1.
+        ranks: the ranks that share each step.
+        make: makes a batch from the planned step and example ids int64 (rows,), -1 for padding.
     """
     for number in steps:
         planned = plan.step(number - 1)
@@ -146,7 +149,7 @@ def own_micro_batches(
 
 
 def in_batches(example_ids: np.ndarray, rows: int) -> List[np.ndarray]:
-    """Cut numbers of examples into batches of `rows`; the last one is filled up with -1.
+    """Return example ids cut into batches of `rows`; the last one is filled up with -1.
 
     >>> [ids.tolist() for ids in in_batches(np.array([4, 7, 9]), 2)]
     [[4, 7], [9, -1]]
@@ -156,7 +159,7 @@ def in_batches(example_ids: np.ndarray, rows: int) -> List[np.ndarray]:
 
 
 def _filled_up(example_ids: np.ndarray, rows: int) -> np.ndarray:
-    """Return the numbers, and -1 up to `rows` of them: int64 (rows,)."""
+    """Return the ids, filled up with -1 to `rows`: int64 (rows,)."""
     padded = np.full(rows, -1, dtype=np.int64)
     padded[: len(example_ids)] = example_ids
     return padded
@@ -165,7 +168,7 @@ def _filled_up(example_ids: np.ndarray, rows: int) -> np.ndarray:
 def _make_buckets(
     sizes: np.ndarray, maximum_length: int, buckets: int
 ) -> List[Tuple[int, np.ndarray]]:
-    """(padded length, example ids) of every bucket that holds an example; widths are equal."""
+    """Return (padded length, example ids) of each non-empty bucket; the widths are equal."""
     width = -(-maximum_length // buckets)
     bounds = [min(maximum_length, rounded_up(width * n)) for n in range(1, buckets + 1)]
     bounds[-1] = maximum_length

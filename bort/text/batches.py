@@ -1,4 +1,4 @@
-"""From example numbers to padded, masked arrays, made ahead of time in a thread."""
+"""Padded and masked batches, and a thread that makes them ahead of time."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _T = TypeVar("_T")
 def make_batch(
     examples: ExampleSource, example_ids: np.ndarray, epoch: int, length: int, masking: Masking
 ) -> MaskedBatch:
-    """Look up, mask and pad the examples of one batch.
+    """Return a batch of masked and padded examples.
 
     Args:
-        examples: where the tokens are.
-        example_ids: int64 (B,), -1 for a row of padding.
-        epoch: of the masks.
-        length: L, tokens a row.
+        examples: source of the token ids.
+        example_ids: int64 (B,), -1 for a padding row.
+        epoch: epoch of the masks.
+        length: L, tokens per row.
         masking: draws the masks.
     """
     shape = len(example_ids), masking.policy.prediction_count(max(1, length - 2))
@@ -45,13 +45,17 @@ def make_batch(
 
 
 class Prefetcher(Generic[_T]):
-    """Runs an iterable in a thread, a few items ahead.
+    """An iterator that computes the items of an iterable in a thread, a few items ahead.
 
-    A thread and not processes: forking after a framework has started costs seconds of
-    copy-on-write. An exception in the iterable is raised again in the reader.
+    It uses a thread and not processes, because forking after a framework has started costs seconds
+    of copy-on-write. An exception in the iterable is raised again in the reader.
+
+    Args:
+        items: the iterable.
+        ahead: maximum number of items that are ready.
 
     Attributes:
-        waited_seconds: how long the reader has waited for items so far.
+        waited_seconds: time that the reader has waited for items so far, in seconds.
     """
 
     def __init__(self, items: Iterable[_T], ahead: int = 4) -> None:
@@ -75,7 +79,7 @@ class Prefetcher(Generic[_T]):
             yield item  # type: ignore[misc]
 
     def close(self) -> None:
-        """Stop the thread; items made ahead are dropped."""
+        """Stop the thread and drop the items that are ready."""
         self._stopped.set()
         while self._thread.is_alive():
             try:
@@ -88,7 +92,7 @@ class Prefetcher(Generic[_T]):
             for item in items:
                 if not self._put((item, None, False)):
                     return
-        except BaseException as error:  # handed to the reader, whatever it is
+        except BaseException as error:  # raised again in the reader
             self._put((None, error, False))
             return
         self._put((None, None, True))

@@ -1,9 +1,9 @@
 """Byte-level BPE, the vocabulary of GPT-2, RoBERTa and Bort.
 
-Text is cut into words by a fixed pattern, a word's UTF-8 bytes are the first symbols, and pairs of
-neighbouring symbols are merged in the order in which the merges were learned (arXiv:1508.07909
-over bytes). The merging is done by `tiktoken`; what is added here is a memory of chunks already
-seen (text repeats itself) and the numbering of the ids, which is the vocabulary's own.
+A fixed pattern cuts text into words. The first symbols of a word are its UTF-8 bytes, and pairs of
+neighbouring symbols are merged in the order in which the merges were learned (arXiv:1508.07909,
+over bytes). `tiktoken` does the merging. This module adds a cache of chunks, because text repeats
+itself, and the vocabulary's own ids.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from bort.text.vocabulary import (
 BYTE_BPE_KIND = "byte-bpe"
 Merge = Tuple[bytes, bytes]
 
-# GPT-2's word pattern: contractions, then letters, digits or other signs with at most one space
-# in front, then white space that leaves its last space to the word that follows.
+# GPT-2's word pattern: contractions; then letters, digits or other characters with at most one
+# space before them; then white space, whose last space belongs to the next word.
 WORD_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 _REMEMBERED_CHUNKS = 1 << 16
@@ -41,14 +41,14 @@ _LONGEST_REMEMBERED = 64
 
 
 class Entry(NamedTuple):
-    """One token: its readable name, and its bytes (None for a token that no text produces)."""
+    """A token: its readable name, and its bytes (None for a token that no text produces)."""
 
     name: str
     content: Optional[bytes]
 
 
 def _printable_bytes() -> Dict[int, str]:
-    """GPT-2's way to write any byte as one printable character."""
+    """Return GPT-2's table from each byte to a printable character."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     table = {byte: chr(byte) for byte in printable}
     hidden = (byte for byte in range(256) if byte not in table)
@@ -57,7 +57,7 @@ def _printable_bytes() -> Dict[int, str]:
 
 
 CHARACTER_OF_BYTE = _printable_bytes()
-# Characters below 256 that stand for no byte lead out of Latin-1, so that they cannot pass for one.
+# Characters below 256 that represent no byte map outside Latin-1, so encoding them fails.
 _BYTE_OF_CHARACTER = {
     **dict.fromkeys(range(256), 0xFFFF),
     **{ord(character): byte for byte, character in CHARACTER_OF_BYTE.items()},
@@ -65,7 +65,7 @@ _BYTE_OF_CHARACTER = {
 
 
 def name_of_bytes(content: bytes) -> str:
-    """Write bytes as a token's name.
+    """Return the token name of bytes.
 
     >>> name_of_bytes(b" the")
     'Ġthe'
@@ -74,10 +74,10 @@ def name_of_bytes(content: bytes) -> str:
 
 
 def bytes_of_name(name: str) -> bytes:
-    """Return the bytes that a token's name stands for.
+    """Return the bytes of a token name.
 
     Raises:
-        UnicodeEncodeError: a character stands for no byte.
+        UnicodeEncodeError: a character represents no byte.
 
     >>> bytes_of_name("Ġthe")
     b' the'
@@ -88,19 +88,19 @@ def bytes_of_name(name: str) -> bytes:
 class ByteBPE:
     """A byte-level BPE vocabulary; implements `bort.text.vocabulary.Vocabulary`.
 
-    Encoding never fails: a lone surrogate (which is no text) becomes U+FFFD, and a special token's
-    name inside a text is text like any other. `decode(encode(text)) == text` for all other text.
+    Encoding never fails. A lone surrogate becomes U+FFFD, and the name of a special token inside a
+    text is ordinary text. `decode(encode(text)) == text` for all text without lone surrogates.
 
     Args:
-        merges: the learned merges, first learned first.
-        entries: the token of every id.
-        source: what to name in an error.
+        merges: the merges in the order in which they were learned.
+        entries: the token of each id.
+        source: name of the vocabulary in error messages.
 
     Attributes:
         starts_character: boolean array (V,), false where a token begins inside a UTF-8 character.
 
     Raises:
-        InputError: a merge builds on an unknown symbol, or a token has no id.
+        InputError: a merge uses an unknown token, or a token has no id.
     """
 
     def __init__(self, merges: Sequence[Merge], entries: Sequence[Entry], source: str) -> None:
@@ -132,12 +132,12 @@ class ByteBPE:
 
     @property
     def merges(self) -> Tuple[Merge, ...]:
-        """The learned merges, first learned first."""
+        """The merges in the order in which they were learned."""
         return self._merges
 
     @property
     def entries(self) -> Tuple[Entry, ...]:
-        """The token of every id."""
+        """The token of each id."""
         return self._entries
 
     def __len__(self) -> int:
@@ -147,31 +147,31 @@ class ByteBPE:
         return ByteBPE, (self._merges, self._entries, self._source)
 
     def encode(self, text: str) -> List[int]:
-        """Ids of `text`, without `<s>` and `</s>`."""
+        """Return the ids of `text`, without `<s>` and `</s>`."""
         return array(self._code, self._packed(text)).tolist()
 
     def encode_batch(self, texts: Sequence[str]) -> List[List[int]]:
-        """Ids of each text."""
+        """Return the ids of each text."""
         return [self.encode(text) for text in texts]
 
     def encode_flat(
         self, texts: Sequence[str], space_in_front: bool = False
     ) -> Tuple[np.ndarray, np.ndarray]:
-        """Ids of all texts in one array, and how many each text has.
+        """Return the ids of all texts in one array, and the number of ids of each text.
 
         Args:
-            texts: what to encode.
-            space_in_front: encode `" " + text` in place of each text.
+            texts: the texts to encode.
+            space_in_front: encode `" " + text` instead of each text.
 
         Returns:
-            An integer array (sum of counts,) and an int64 array (texts,).
+            An integer array (sum of counts,) of ids and an int64 array (texts,) of counts.
         """
         packed = [self._packed(text, space_in_front) for text in texts]
         counts = np.fromiter(map(len, packed), dtype=np.int64, count=len(packed))
         return np.frombuffer(b"".join(packed), dtype=self._dtype), counts // self._dtype.itemsize
 
     def drop_space(self, text: str, spaced: np.ndarray) -> np.ndarray:
-        """Ids of `text`, made from the ids of `" " + text`."""
+        """Return the ids of `text`, computed from the ids of `" " + text`."""
         head, _, tail = text.partition(" ")
         if head.split() != [head] or not tail or tail[0].isspace():
             return np.frombuffer(self._packed(text), dtype=self._dtype)
@@ -180,11 +180,11 @@ class ByteBPE:
         return np.concatenate([first, spaced[skipped:]])
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of `ids`; special tokens are left out, broken UTF-8 becomes U+FFFD."""
+        """Return the text of `ids` without special tokens; invalid UTF-8 becomes U+FFFD."""
         return b"".join(self._entry(i).content or b"" for i in ids).decode("utf-8", "replace")
 
     def token_of(self, token_id: int) -> str:
-        """Return the readable form of one token, a space shown as `Ġ`."""
+        """Return the readable form of one token, with `Ġ` for a space."""
         return self._entry(token_id).name
 
     def save(self, folder: Path) -> None:
@@ -203,10 +203,10 @@ class ByteBPE:
         return self._entries[token_id]
 
     def _packed(self, text: str, space_in_front: bool = False) -> bytes:
-        """Ids of `text`, or of `" " + text`, as bytes of type `_code`.
+        """Return the ids of `text`, or of `" " + text`, as bytes of type `_code`.
 
-        Where single spaces are the only white space, no word of the pattern reaches over a space
-        into the next chunk, so chunks can be looked up one by one.
+        If the only white space is single spaces, no word of the pattern spans two chunks, so chunks
+        can be looked up one by one.
         """
         chunks = text.split()
         if not chunks or " ".join(chunks) != text:
@@ -233,7 +233,7 @@ class ByteBPE:
 
 
 class _ChunkMemory(Dict[str, bytes]):
-    """Ids of the chunks seen so far, bounded; emptied when full, so it follows the text."""
+    """A bounded cache of the ids of chunks; it is emptied when full, so it adapts to the text."""
 
     def __init__(self, vocabulary: ByteBPE, prefix: str) -> None:
         super().__init__()
@@ -250,12 +250,12 @@ class _ChunkMemory(Dict[str, bytes]):
 
 
 def _ranks(merges: Sequence[Merge], source: str) -> Dict[bytes, int]:
-    """Order of every symbol: the 256 bytes, then what each merge makes."""
+    """Return the rank of each token: the 256 bytes, then the results of the merges in order."""
     ranks = {bytes([byte]): byte for byte in range(256)}
     for number, (left, right) in enumerate(merges):
         if left not in ranks or right not in ranks:
             pair = f"{name_of_bytes(left)} {name_of_bytes(right)}"
-            raise InputError(f"{source}: merge {number + 1}, {pair!r}, builds on an unknown token")
+            raise InputError(f"{source}: merge {number + 1}, {pair!r}, uses an unknown token")
         if left + right in ranks:
             name = name_of_bytes(left + right)
             raise InputError(f"{source}: merge {number + 1} makes {name!r} a second time")
@@ -276,7 +276,7 @@ def _check_entries(
         if name not in id_of_name:
             raise InputError(f"{source}: the special token {name} is missing")
         if entries[id_of_name[name]].content is not None:
-            raise InputError(f"{source}: {name} is an ordinary token, it must be a special one")
+            raise InputError(f"{source}: {name} is an ordinary token, it must be a special token")
     for content in ranks:
         if content not in id_of_bytes:
             raise InputError(f"{source}: the token {name_of_bytes(content)!r} has no id")

@@ -1,4 +1,4 @@
-"""The layouts in which byte-level BPE vocabularies are published, read into `ByteBPE`."""
+"""Readers of the published file formats of byte-level BPE vocabularies."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _FAIRSEQ_FIRST = (BOS, PAD, EOS, UNK)
 def read_fairseq(folder: Path) -> ByteBPE:
     """Read `encoder.json`, `vocab.bpe` and `dict.txt`.
 
-    `dict.txt` gives the order: after `<s> <pad> </s> <unk>`, line n names the GPT-2 id of RoBERTa's
-    id n + 4 (or a filler word); `<mask>` comes last.
+    `dict.txt` defines the order of ids. RoBERTa's first ids are `<s> <pad> </s> <unk>`; then each
+    line has the GPT-2 id of the next token, or a filler word; `<mask>` is last.
 
     Raises:
-        InputError: names the file (and line) that is missing or wrong.
+        InputError: a file is missing or wrong; names the file and line.
     """
     encoder_path, order_path = folder / "encoder.json", folder / "dict.txt"
     merges = read_merges(folder / "vocab.bpe")
@@ -46,10 +46,10 @@ def read_fairseq(folder: Path) -> ByteBPE:
 
 
 def read_hugging_face(folder: Path) -> ByteBPE:
-    """Read `vocab.json` and `merges.txt`.
+    """Read Hugging Face's `vocab.json` and `merges.txt`.
 
     Raises:
-        InputError: names the file (and line) that is missing or wrong.
+        InputError: a file is missing or wrong; names the file and line.
     """
     path = folder / "vocab.json"
     merges = read_merges(folder / "merges.txt")
@@ -61,20 +61,23 @@ def read_hugging_face(folder: Path) -> ByteBPE:
 
 
 def read_tokenizer_json(path: Path) -> ByteBPE:
-    """Read the one file that Hugging Face's fast tokenizers write.
+    """Read `tokenizer.json`, the single file of Hugging Face's fast tokenizers.
 
     Raises:
-        InputError: names the file, and what in it is missing or of another kind.
+        InputError: the file is missing, malformed or not a byte-level BPE; names the file.
     """
     value = read_json(path)
     model = value.get("model") if isinstance(value, dict) else None
     cutter = value.get("pre_tokenizer") if isinstance(value, dict) else None
     if not isinstance(model, dict) or model.get("type") != "BPE" or not isinstance(cutter, dict):
-        raise InputError(f"{path}: holds no byte-level BPE")
+        raise InputError(f"{path}: is not a byte-level BPE")
     if cutter.get("type") != "ByteLevel" or value.get("normalizer") is not None:
-        raise InputError(f"{path}: cuts or normalises text in another way than byte-level BPE")
+        raise InputError(f"{path}: splits or normalises text differently from byte-level BPE")
     if cutter.get("add_prefix_space") or not cutter.get("use_regex", True):
-        raise InputError(f"{path}: puts a space before every text, which is not read")
+        raise InputError(
+            f"{path}: add_prefix_space or use_regex differs from GPT-2's setting, which is not "
+            "supported"
+        )
     ids, pairs = model.get("vocab"), model.get("merges")
     if not isinstance(ids, dict) or not isinstance(pairs, list):
         raise InputError(f"{path}: its model has no vocab or no merges")
@@ -86,7 +89,7 @@ def read_tokenizer_json(path: Path) -> ByteBPE:
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: added_tokens or merges are malformed: {error}") from error
     if not all(isinstance(name, str) and type(number) is int for name, number in ids.items()):
-        raise InputError(f"{path}: its tokens do not all have a name and a number")
+        raise InputError(f"{path}: a token has no name or no integer id")
     names = sorted(ids, key=ids.__getitem__)
     if [ids[name] for name in names] != list(range(len(names))):
         raise InputError(f"{path}: the ids are not 0 to {len(names) - 1}, each once")
@@ -95,10 +98,10 @@ def read_tokenizer_json(path: Path) -> ByteBPE:
 
 
 def read_gluonnlp(vocabulary_path: Path, ranks_path: Path) -> ByteBPE:
-    """Read GluonNLP's serialised `Vocab` (JSON with `idx_to_token`) and its file of merges.
+    """Read GluonNLP's serialised `Vocab` (JSON with `idx_to_token`) and its merges file.
 
     Raises:
-        InputError: names the file (and line) that is missing or wrong.
+        InputError: a file is missing or wrong; names the file and line.
     """
     merges = read_merges(ranks_path)
     value = read_json(vocabulary_path)
@@ -109,10 +112,10 @@ def read_gluonnlp(vocabulary_path: Path, ranks_path: Path) -> ByteBPE:
 
 
 def read_merges(path: Path) -> List[Merge]:
-    """Read a file of merges: a `#version` line, then two tokens a line.
+    """Read a merges file: an optional `#version` line, then two tokens per line.
 
     Raises:
-        InputError: names the file and line.
+        InputError: the file is missing or a line is wrong; names the file and line.
     """
     return _merges([line.text for line in read_lines(path)], path)
 
@@ -129,14 +132,14 @@ def _merges(lines: List[str], path: Path) -> List[Merge]:
             left, right = map(bytes_of_name, parts)
         except UnicodeEncodeError:
             raise InputError(
-                f"{path} line {number}: {line[:40]!r} has a character that stands for no byte"
+                f"{path} line {number}: {line[:40]!r} has a character that represents no byte"
             ) from None
         merges.append((left, right))
     return merges
 
 
 def _made_by(merges: List[Merge]) -> Dict[str, bytes]:
-    """Names and bytes of the tokens that text can produce."""
+    """Return the bytes of each token that text can produce, by name."""
     contents = [bytes([byte]) for byte in range(256)] + [left + right for left, right in merges]
     return {name_of_bytes(content): content for content in contents}
 

@@ -1,4 +1,4 @@
-"""Examples and batches as arrays, and the protocol behind which tokenised text comes in."""
+"""The protocol of tokenised examples, and the arrays of a masked batch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 
 class ExampleSource(Protocol):
-    """Tokenised examples, each a complete sequence `<s> … </s>`, addressed by number.
+    """Tokenised examples, each a complete sequence `<s> … </s>`, accessed by index.
 
     Attributes:
-        lengths: integer array (N,), tokens of every example, `<s>` and `</s>` included.
-        vocabulary_fingerprint: which vocabulary the ids belong to.
+        lengths: integer array (N,), number of tokens of each example, `<s>` and `</s>` included.
+        vocabulary_fingerprint: fingerprint of the vocabulary.
         fingerprint: SHA-256 of the examples' content and order.
     """
 
@@ -24,23 +24,23 @@ class ExampleSource(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, example_id: int) -> np.ndarray:
-        """Token ids of one example: integer array (lengths[example_id],), not to be written to."""
+        """Return the ids of one example: integer array (lengths[example_id],), read-only."""
 
 
 @dataclass(frozen=True)
 class MaskedBatch:
     """A batch with masked tokens; rows and predictions are padded to fixed shapes.
 
-    With B rows, L tokens a row and P predictions a row:
+    The batch has B rows, L tokens per row and P predictions per row.
 
     Attributes:
-        input_ids: int32 (B, L), after masking, padded with `<pad>`.
-        valid_lengths: int32 (B,), tokens that count; at least 1 (a padding row has 1).
-        masked_positions: int32 (B, P), 0 where padded.
-        labels: int32 (B, P), original ids at those positions, 0 where padded.
+        input_ids: int32 (B, L), ids after masking, padded with `<pad>`.
+        valid_lengths: int32 (B,), number of valid tokens of each row; 1 for a padding row.
+        masked_positions: int32 (B, P), positions to predict, 0 for padding.
+        labels: int32 (B, P), original ids at these positions, 0 for padding.
         weights: float32 (B, P), 1 for a prediction, 0 for padding.
-        example_ids: int64 (B,), number in the `ExampleSource`, -1 for a padding row.
-        epoch: the epoch whose masks these are; -1 for evaluation.
+        example_ids: int64 (B,), index in the `ExampleSource`, -1 for a padding row.
+        epoch: epoch of the masks; -1 for evaluation.
     """
 
     input_ids: np.ndarray
@@ -53,10 +53,10 @@ class MaskedBatch:
 
     @property
     def prediction_count(self) -> int:
-        """Number of masked predictions that count."""
+        """The number of predictions without padding."""
         return int(self.weights.sum())
 
     @property
     def token_count(self) -> int:
-        """Number of tokens that are not padding."""
+        """The number of tokens without padding."""
         return int(self.valid_lengths[self.example_ids >= 0].sum())

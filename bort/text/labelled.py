@@ -1,4 +1,4 @@
-"""Labelled inputs of a classifier or regressor, and their batches."""
+"""Labelled inputs of a classifier or regression model, soft labels, and their batches."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from scipy.special import softmax
 
 from bort.text.padding import ROW_OF_PADDING, pad_rows
 
-_SMALLEST = 1e-30  # of a probability, before its logarithm is taken
+_SMALLEST = 1e-30  # lower bound of a probability, so that its logarithm is finite
 
 
 class LabelledExamples(Protocol):
-    """Tokenised inputs with their labels, addressed by number.
+    """Tokenised inputs with labels, accessed by index.
 
     Attributes:
-        lengths: integer array (N,), tokens of every input.
-        labels: (N,), class ids, or scores of a regression; NaN or -1 where there is none.
-        fingerprint: of content and order.
+        lengths: integer array (N,), number of tokens of each input.
+        labels: (N,), class ids, or scores of a regression; NaN or -1 for no label.
+        fingerprint: hash of the content and order.
     """
 
     @property
@@ -35,16 +35,17 @@ class LabelledExamples(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, example_id: int) -> np.ndarray:
-        """Token ids of one input: integer array (lengths[example_id],)."""
+        """Return the token ids of one input: integer array (lengths[example_id],)."""
 
 
 @dataclass(frozen=True)
 class SoftTargets:
-    """What is distilled from: a distribution for each of B inputs, over C classes.
+    """Distributions over C classes to distil from, one for each of B inputs.
 
     Attributes:
-        probabilities: float32 (B, C), rows that sum to 1, already softened.
-        temperatures: float32 (B,), what the outputs are divided by; 1 for a gold label.
+        probabilities: float32 (B, C), softened distributions; rows sum to 1.
+        temperatures: float32 (B,), temperature that divides the model's outputs; 1 for a gold
+            label.
     """
 
     probabilities: np.ndarray
@@ -52,14 +53,14 @@ class SoftTargets:
 
 
 class SoftLabelled:
-    """Labelled inputs of which some have a teacher's probabilities in place of a gold label.
+    """Labelled inputs, some of which have a teacher's probabilities instead of a gold label.
 
     Args:
-        examples: inputs with the class ids of all.
-        probabilities: for each input one number a class, or None for a gold label.
-        classes: C.
-        temperature: τ; a teacher's p becomes `p^(1/τ) / Σ p^(1/τ)`, which is softmax(z/τ) of its
-            outputs z.
+        examples: inputs with a class id each.
+        probabilities: for each input, one probability per class, or None for a gold label.
+        classes: C, the number of classes.
+        temperature: τ. A teacher's probabilities p become `p^(1/τ) / Σ p^(1/τ)`, which equals
+            softmax(z/τ) of its logits z (arXiv 1503.02531).
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class SoftLabelled:
 
 
 def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """`p^(1/τ) / Σ p^(1/τ)` along the last axis.
+    """Return `p^(1/τ) / Σ p^(1/τ)` along the last axis.
 
     >>> soften(np.array([0.9, 0.1]), 2.0).round(2).tolist()
     [0.75, 0.25]
@@ -108,15 +109,15 @@ def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LabelledBatch:
-    """A batch of inputs, rows padded to one length. With B rows and L tokens a row:
+    """A padded batch of B labelled inputs with L tokens per row.
 
     Attributes:
         input_ids: int32 (B, L), padded with `<pad>`.
-        valid_lengths: int32 (B,), tokens that count; at least 1.
-        labels: float64 (B,), 0 where there is none.
-        weights: float32 (B,), 1 for an input, 0 for a row of padding.
-        example_ids: int64 (B,), number in the `LabelledExamples`, -1 for a row of padding.
-        soft: distributions to learn in place of the labels; None where all labels are hard.
+        valid_lengths: int32 (B,), number of valid tokens of each row, at least 1.
+        labels: float64 (B,), 0 for no label.
+        weights: float32 (B,), 1 for an input, 0 for a padding row.
+        example_ids: int64 (B,), index in the `LabelledExamples`, -1 for a padding row.
+        soft: distributions to learn instead of the labels; None if all labels are hard.
     """
 
     input_ids: np.ndarray
@@ -128,20 +129,20 @@ class LabelledBatch:
 
     @property
     def token_count(self) -> int:
-        """Tokens that count."""
+        """The number of tokens without padding."""
         return int((self.valid_lengths * self.weights).sum())
 
 
 def make_labelled_batch(
     examples: LabelledExamples, example_ids: np.ndarray, length: int, pad_id: int
 ) -> LabelledBatch:
-    """Look up and pad the inputs of one batch.
+    """Return a batch of padded inputs.
 
     Args:
-        examples: where tokens and labels are.
-        example_ids: int64 (B,), -1 for a row of padding.
-        length: L, tokens a row.
-        pad_id: of `<pad>`.
+        examples: source of the token ids and labels.
+        example_ids: int64 (B,), -1 for a padding row.
+        length: L, tokens per row.
+        pad_id: id of `<pad>`.
     """
     numbers = example_ids.tolist()
     rows = [examples[number] if number >= 0 else ROW_OF_PADDING for number in numbers]
@@ -149,11 +150,11 @@ def make_labelled_batch(
     labels = np.zeros(len(rows), dtype=np.float64)
     for row, number in enumerate(numbers):
         label = float(examples.labels[number]) if number >= 0 else 0.0
-        labels[row] = label if label >= 0 else 0.0  # NaN and -1 are no labels
+        labels[row] = label if label >= 0 else 0.0  # NaN and -1 mean no label
     weights = (example_ids >= 0).astype(np.float32)
     soft = None
     if isinstance(examples, SoftLabelled):
-        places = np.maximum(example_ids, 0)  # rows of padding weigh nothing
+        places = np.maximum(example_ids, 0)  # padding rows have weight 0
         whole = examples.targets
         soft = SoftTargets(whole.probabilities[places], whole.temperatures[places])
     return LabelledBatch(input_ids, valid_lengths, labels, weights, example_ids, soft)

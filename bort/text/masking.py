@@ -1,4 +1,4 @@
-"""Dynamic masking: which tokens of an example are hidden, drawn anew every epoch.
+"""Dynamic masking: the masked tokens of an example are drawn anew in every epoch.
 
 Source: arXiv 1810.04805, section 3.1 (15 %, 80/10/10), arXiv 1907.11692, section 4.1 (dynamic).
 """
@@ -14,7 +14,7 @@ from bort.errors import InputError
 from bort.text.vocabulary import Vocabulary
 
 EVALUATION_EPOCH = -1
-"""The epoch number of masks that never change: those of evaluation."""
+"""The epoch number of the masks for evaluation, which never change."""
 
 _MASK_STREAM = 0x6D61736B
 _WORD = 1 << 64
@@ -22,14 +22,14 @@ _WORD = 1 << 64
 
 @dataclass(frozen=True)
 class MaskingPolicy:
-    """How many tokens are hidden and by what.
+    """Rules of masking: how many tokens to predict, and how to replace them.
 
     Attributes:
-        probability: share of the maskable tokens that is predicted, in (0, 1].
-        maximum_predictions: most predictions a sequence.
-        whole_words: hide all tokens of a word or none.
-        mask_share: share of the predicted tokens replaced by `<mask>`.
-        random_share: share replaced by a random token that is not special; the rest is kept.
+        probability: share of the maskable tokens to predict, in (0, 1].
+        maximum_predictions: maximum number of predictions per sequence.
+        whole_words: whether to mask all tokens of a word or none.
+        mask_share: share of the predicted tokens that `<mask>` replaces.
+        random_share: share that a random ordinary token replaces; the rest is unchanged.
     """
 
     probability: float = 0.15
@@ -57,10 +57,18 @@ class MaskingPolicy:
 
 
 class Masking:
-    """Draws masks as a pure function of (seed, epoch, example id, token ids).
+    """A masking whose masks are a pure function of (seed, epoch, example id, token ids).
 
-    The stream of random numbers is Philox with the example's number and epoch as its counter, so a
-    mask depends neither on the order of drawing nor on the number of processes.
+    The random numbers come from Philox with the example id and the epoch as its counter, so a mask
+    depends neither on the order of calls nor on the number of processes.
+
+    Args:
+        vocabulary: vocabulary of the ids.
+        policy: rules of masking.
+        seed: seed of all masks.
+
+    Raises:
+        InputError: the vocabulary has only special tokens.
     """
 
     def __init__(self, vocabulary: Vocabulary, policy: MaskingPolicy, seed: int) -> None:
@@ -76,7 +84,7 @@ class Masking:
         self._mask_id = vocabulary.mask_id
         self._starts_word = np.asarray(vocabulary.starts_word, dtype=bool)
         if self._replacements.size == 0:
-            raise InputError("masking: the vocabulary holds nothing but special tokens")
+            raise InputError("masking: the vocabulary has only special tokens")
 
     def apply(
         self, ids: np.ndarray, epoch: int, example_id: int
@@ -84,13 +92,13 @@ class Masking:
         """Mask one example.
 
         Args:
-            ids: integer (L,), the complete example `<s> … </s>`; not changed.
-            epoch: at least 0, or `EVALUATION_EPOCH`.
-            example_id: number of the example, at least 0.
+            ids: integer (L,), the complete example `<s> … </s>`; it is not changed.
+            epoch: number of the epoch, at least 0, or `EVALUATION_EPOCH`.
+            example_id: index of the example, at least 0.
 
         Returns:
-            (int32 (L,) ids after masking, int32 (P,) positions in ascending order, int32 (P,)
-            original ids there), with P at most `policy.maximum_predictions`.
+            Ids after masking, int32 (L,); masked positions in ascending order, int32 (P,); original
+            ids at these positions, int32 (P,). P is at most `policy.maximum_predictions`.
         """
         generator = _generator(self.seed, epoch, example_id)
         masked = np.array(ids, dtype=np.int32)
@@ -116,9 +124,9 @@ class Masking:
     def _choose_words(
         self, ids: np.ndarray, candidates: np.ndarray, draws: np.ndarray, count: int
     ) -> np.ndarray:
-        """Indices into `candidates` of whole words, in random order, within `count` tokens.
+        """Return indices into `candidates` of randomly chosen whole words, at most `count` tokens.
 
-        A word that does not fit any more is passed over; if none fits, the shortest is cut.
+        A word that does not fit is skipped; if no word fits, the shortest one is cut.
         """
         if count == 0:
             return np.zeros(0, dtype=np.int64)
@@ -142,7 +150,7 @@ class Masking:
 
 
 def _generator(seed: int, epoch: int, example_id: int) -> np.random.Generator:
-    # As uint64 arrays: NumPy turns a list with a number of 2^63 or more into floats.
+    # Explicit uint64, because NumPy converts a list with a number of 2^63 or more to float.
     key = np.array([seed % _WORD, _MASK_STREAM], dtype=np.uint64)
     counter = np.array([0, 0, example_id % _WORD, epoch % _WORD], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))

@@ -1,4 +1,4 @@
-"""The settings of masks, which pre-training, teacher caches and the search share."""
+"""Settings of masking, shared by pre-training, teacher caches and the search."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from bort.text.masking import MaskingPolicy
 
 @dataclasses.dataclass(frozen=True)
 class TokenMasks(Config):
-    """How many tokens are hidden, each by itself."""
+    """Settings of masking single tokens."""
 
     mask_probability: float = setting(
-        0.15, "share of the tokens that is predicted", above=0.0, maximum=1.0
+        0.15, "share of the tokens to predict", above=0.0, maximum=1.0
     )
-    max_predictions: int = setting(80, "most predictions a sequence", minimum=1)
+    max_predictions: int = setting(80, "maximum number of predictions per sequence", minimum=1)
 
     @property
     def policy(self) -> MaskingPolicy:
-        """The masking that the settings describe."""
+        """The masking policy of these settings."""
         return MaskingPolicy(
             probability=self.mask_probability, maximum_predictions=self.max_predictions
         )
@@ -27,11 +27,11 @@ class TokenMasks(Config):
 
 @dataclasses.dataclass(frozen=True)
 class Masks(TokenMasks):
-    """How many tokens are hidden, each by itself or by whole words."""
+    """Settings of masking single tokens or whole words."""
 
-    whole_word_mask: bool = setting(False, "hide whole words")
+    whole_word_mask: bool = setting(False, "mask whole words")
 
     @property
     def policy(self) -> MaskingPolicy:
-        """The masking that the settings describe."""
+        """The masking policy of these settings."""
         return dataclasses.replace(super().policy, whole_words=self.whole_word_mask)

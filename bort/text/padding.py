@@ -1,4 +1,4 @@
-"""Rows of token ids padded to one length."""
+"""Padding of token ids, and the lengths to pad to."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Sequence, Tuple
 import numpy as np
 
 ROW_OF_PADDING = np.zeros(0, dtype=np.int32)
-"""No tokens; see `pad_rows`."""
+"""A padding row, which has no tokens; see `pad_rows`."""
 
 _STEP = 8
 _STEPS_OF_AN_OCTAVE = 8
 
 
 def rounded_up(count: int, step: int = _STEP) -> int:
-    """Return the smallest multiple of `step` that is not below `count`.
+    """Return the smallest multiple of `step` that is at least `count`.
 
     >>> [rounded_up(n) for n in (0, 1, 8, 9)]
     [0, 8, 8, 16]
@@ -23,14 +23,14 @@ def rounded_up(count: int, step: int = _STEP) -> int:
 
 
 def padded_length(length: int, longest: int) -> int:
-    """Return tokens of an input after padding: a multiple of 8, of 16 above 128, of 32 above 256.
+    """Return the padded length of an input, at most `longest`.
 
-    There are few different lengths then (32 up to 512), and an input of more than 64 tokens grows
-    by less than an eighth.
+    It is a multiple of 8, above 128 of 16, and above 256 of 32. There are then only 32 different
+    lengths up to 512, and an input of more than 64 tokens grows by less than an eighth.
 
     Args:
-        length: tokens of an input.
-        longest: most tokens that the model takes; never exceeded.
+        length: number of tokens of the input.
+        longest: maximum number of tokens that the model takes.
 
     >>> [padded_length(n, 512) for n in (1, 9, 64, 65, 130, 512)]
     [8, 16, 64, 72, 144, 512]
@@ -40,16 +40,16 @@ def padded_length(length: int, longest: int) -> int:
 
 
 def pad_rows(rows: Sequence[np.ndarray], length: int, pad_id: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Put rows of token ids into one array.
+    """Pad rows of token ids into one array.
 
     Args:
-        rows: B integer arrays of at most `length` ids; `ROW_OF_PADDING` has none.
-        length: L, tokens of a row.
-        pad_id: of `<pad>`.
+        rows: B integer arrays of at most `length` ids; use `ROW_OF_PADDING` for a padding row.
+        length: L, tokens per row.
+        pad_id: id of `<pad>`.
 
     Returns:
-        Ids int32 (B, L), and lengths int32 (B,), the tokens that count in every row; 1 for a row of
-        padding, because models need at least one token.
+        Ids int32 (B, L), and valid lengths int32 (B,). The valid length of a padding row is 1,
+        because models need at least one token.
     """
     input_ids = np.full((len(rows), length), pad_id, dtype=np.int32)
     lengths = np.ones(len(rows), dtype=np.int32)

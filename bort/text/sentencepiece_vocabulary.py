@@ -1,9 +1,9 @@
-"""SentencePiece vocabularies: any language, trained on one's own text (arXiv:1808.06226).
+"""SentencePiece vocabularies and their training, for text of any language (arXiv:1808.06226).
 
-Text is normalised before it is cut: Unicode NFKC (`nmt_nfkc`, or `identity` for none), and white
-space at the ends is dropped, runs of it become one space. `decode(encode(text))` is the normalised
-text when the model has byte fallback; without it characters that training has not seen become
-`<unk>` and are lost.
+Text is normalised before it is split: Unicode NFKC is applied (`nmt_nfkc`, or `identity` for none),
+white space at the ends is removed, and runs of white space become one space.
+`decode(encode(text))` is the normalised text if the model has byte fallback. Without it, characters
+that training has not seen become `<unk>` and are lost.
 """
 
 from __future__ import annotations
@@ -29,47 +29,52 @@ _SPACE = "\u2581"
 
 @dataclass(frozen=True)
 class SentencePieceConfig(Config):
-    """How a SentencePiece vocabulary is trained."""
+    """Settings of the training of a SentencePiece vocabulary."""
 
     vocabulary_size: int = setting(
-        32000, "tokens in all, the 5 special ones included", minimum=6, maximum=1 << 20
+        32000, "number of tokens, including the 5 special tokens", minimum=6, maximum=1 << 20
     )
-    model_type: str = setting("unigram", "kind of model", choices=("unigram", "bpe", "word"))
+    model_type: str = setting("unigram", "type of model", choices=("unigram", "bpe", "word"))
     byte_fallback: bool = setting(
-        True, "unseen characters become bytes (256 tokens of the vocabulary), so no text is lost"
+        True, "encode unseen characters as bytes (256 tokens of the vocabulary), without loss"
     )
     normalization: str = setting(
         "nmt_nfkc", "Unicode normalisation", choices=("nmt_nfkc", "nmt_nfkc_cf", "nfkc", "identity")
     )
     character_coverage: float = setting(
-        0.9995, "share of the text's characters that get a token", above=0.0, maximum=1.0
+        0.9995, "share of the text's characters that have a token", above=0.0, maximum=1.0
     )
     maximum_sentences: int = setting(
-        2_000_000, "sentences to train on; of more, this many are drawn evenly", minimum=1
+        2_000_000,
+        "maximum number of training sentences, drawn uniformly if there are more",
+        minimum=1,
     )
-    random_seed: int = setting(12345, "seed of that draw", minimum=0, maximum=2**31 - 1)
+    random_seed: int = setting(12345, "seed of the draw of sentences", minimum=0, maximum=2**31 - 1)
 
     def check(self) -> None:
         if self.byte_fallback and self.model_type == "word":
-            raise InputError("byte_fallback is true, a word model cannot fall back to bytes")
+            raise InputError("byte_fallback is true, but a word model does not support it")
         if self.byte_fallback and self.vocabulary_size <= 261:
             raise InputError(
-                f"vocabulary_size is {self.vocabulary_size}, with byte_fallback at least 262 "
-                "(5 special tokens and 256 bytes come first)"
+                f"vocabulary_size is {self.vocabulary_size}, allowed with byte_fallback is at "
+                "least 262 (5 special tokens and 256 bytes come first)"
             )
 
 
 class SentencePieceVocabulary:
     """A SentencePiece model; implements `bort.text.vocabulary.Vocabulary`.
 
-    A lone surrogate (which is no text) becomes U+FFFD before the text is cut.
+    A lone surrogate becomes U+FFFD before the text is encoded.
 
     Args:
         model: bytes of the `.model` file.
-        source: what to name in an error.
+        source: name of the vocabulary in error messages.
+
+    Attributes:
+        starts_character: boolean array (V,), false where a token begins inside a UTF-8 character.
 
     Raises:
-        InputError: the bytes are no model, or the model lacks a special token.
+        InputError: the bytes are not a model, or the model lacks a special token.
     """
 
     def __init__(self, model: bytes, source: str) -> None:
@@ -90,7 +95,9 @@ class SentencePieceVocabulary:
         self.unk_id = _special(processor.unk_id(), UNK, source)
         self.mask_id = _special(pieces.index(MASK) if MASK in pieces else -1, MASK, source)
         if not processor.is_control(self.mask_id):
-            raise InputError(f"{source}: {MASK} must be a control symbol, so that no text makes it")
+            raise InputError(
+                f"{source}: {MASK} must be a control symbol, so that no text produces it"
+            )
         special = [
             i
             for i in range(size)
@@ -120,11 +127,11 @@ class SentencePieceVocabulary:
         return SentencePieceVocabulary, (self._model, self._source)
 
     def encode(self, text: str) -> List[int]:
-        """Ids of `text`, without `<s>` and `</s>`."""
+        """Return the ids of `text`, without `<s>` and `</s>`."""
         return list(self._processor.encode(_clean(text), out_type=int))
 
     def encode_batch(self, texts: Sequence[str]) -> List[List[int]]:
-        """Ids of each text."""
+        """Return the ids of each text."""
         if not texts:
             return []
         cleaned = [_clean(text) for text in texts]
@@ -133,15 +140,15 @@ class SentencePieceVocabulary:
     def encode_flat(
         self, texts: Sequence[str], space_in_front: bool = False
     ) -> Tuple[np.ndarray, np.ndarray]:
-        """Ids of all texts in one array, and how many each text has.
+        """Return the ids of all texts in one array, and the number of ids of each text.
 
         Args:
-            texts: what to encode.
-            space_in_front: encode `" " + text`, which makes no difference: white space at the ends
-                is dropped, and every text begins a word.
+            texts: the texts to encode.
+            space_in_front: encode `" " + text`, which makes no difference, because white space at
+                the ends is dropped and every text begins a word.
 
         Returns:
-            An integer array (sum of counts,) and an int64 array (texts,).
+            An integer array (sum of counts,) of ids and an int64 array (texts,) of counts.
         """
         encoded = self.encode_batch(texts)
         counts = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
@@ -150,18 +157,18 @@ class SentencePieceVocabulary:
         return flat, counts
 
     def drop_space(self, text: str, spaced: np.ndarray) -> np.ndarray:
-        """Ids of `text`, made from the ids of `" " + text`: the same."""
+        """Return `spaced`, the ids of `" " + text`, because they are also those of `text`."""
         return spaced
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of `ids`; special tokens are left out, broken UTF-8 becomes U+FFFD."""
+        """Return the text of `ids` without special tokens; invalid UTF-8 becomes U+FFFD."""
         for token_id in ids:
             self._check(token_id)
         special = set(self.special_ids)
         return str(self._processor.decode([int(i) for i in ids if int(i) not in special]))
 
     def token_of(self, token_id: int) -> str:
-        """Return the readable form of one token, a space shown as `▁`."""
+        """Return the readable form of one token, with `▁` for a space."""
         self._check(token_id)
         return str(self._processor.id_to_piece(int(token_id)))
 
@@ -181,15 +188,15 @@ def train_sentencepiece(
 ) -> SentencePieceVocabulary:
     """Train a vocabulary whose first ids are `<s> <pad> </s> <unk> <mask>`.
 
-    One thread does the training, so the same sentences and settings give the same bytes.
+    The training uses one thread, so the same sentences and settings give the same bytes.
 
     Args:
-        sentences: the text, one sentence an item.
-        config: kind, size, normalisation.
+        sentences: the sentences of the text.
+        config: settings of the training.
 
     Raises:
-        InputError: there is no text, or too little for the size; names the size that would do.
-        WorkError: the training itself fails.
+        InputError: there is no text, or too little for the size; names the largest allowed size.
+        WorkError: the training fails for another reason.
     """
     library = _library()
     model = io.BytesIO()
@@ -230,7 +237,7 @@ def read_sentencepiece(path: Path) -> SentencePieceVocabulary:
     """Read a `.model` file.
 
     Raises:
-        InputError: the file is missing or is no model with the five special tokens.
+        InputError: the file is missing or is not a model with the five special tokens.
     """
     try:
         return SentencePieceVocabulary(path.read_bytes(), str(path))
@@ -247,7 +254,7 @@ def _library() -> Any:
 
 
 def _clean(text: str) -> str:
-    """Replace lone surrogates; NUL, which the library would cut at, becomes U+FFFD too."""
+    """Return the text with U+FFFD for lone surrogates and NUL; NUL ends a text in the library."""
     if text.isascii() and "\0" not in text:
         return text
     joined = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -281,8 +288,8 @@ def _training_error(message: str, config: SentencePieceConfig, seen: int) -> Exc
     needed = re.search(r"required_chars\w*\.? *(\d+)? *vs *(\d+)", message)
     if "smaller than required_chars" in message or needed:
         return InputError(
-            f"vocabulary_size is {size}, the corpus has more characters than that: raise it, or "
-            f"lower character_coverage ({config.character_coverage})"
+            f"vocabulary_size is {size}, but the corpus has more characters: raise it, or lower "
+            f"character_coverage ({config.character_coverage})"
         )
     if "Vocabulary size" in message or "vocab_size" in message:
         return InputError(

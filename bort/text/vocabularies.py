@@ -1,4 +1,4 @@
-"""One way in to every vocabulary: a folder, a file or the name of a published one."""
+"""Loading of any vocabulary by folder, file or published name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DATASET_NAMES = (gluonnlp_files.BORT_DATASET,)
 
 
 class ArrayVocabulary(Vocabulary, Protocol):
-    """A vocabulary that can also fill arrays, which is what corpus preparation needs.
+    """A vocabulary that can also encode into arrays, which corpus preparation needs.
 
     Attributes:
         starts_character: boolean array (V,), false where a token begins inside a UTF-8 character.
@@ -40,10 +40,10 @@ class ArrayVocabulary(Vocabulary, Protocol):
     def encode_flat(
         self, texts: Sequence[str], space_in_front: bool = False
     ) -> Tuple[np.ndarray, np.ndarray]:
-        """Ids of all texts (or of `" " + text`) in one array, and an int64 array of counts."""
+        """Return the ids of all texts (or of `" " + text`) in one array, and int64 counts."""
 
     def drop_space(self, text: str, spaced: np.ndarray) -> np.ndarray:
-        """Ids of `text`, made from the ids of `" " + text`."""
+        """Return the ids of `text`, computed from the ids of `" " + text`."""
 
 
 def load_vocabulary(name_or_path: Union[str, os.PathLike[str]]) -> ArrayVocabulary:
@@ -56,11 +56,11 @@ def load_vocabulary(name_or_path: Union[str, os.PathLike[str]]) -> ArrayVocabula
             a folder with `vocab.json`, `merges.txt`, or with `tokenizer.json` (Hugging Face),
             a folder with `vocab.txt` (BERT's WordPiece),
             a SentencePiece `.model` file or a folder with one,
-            GluonNLP's `.vocab` file (its merges beside it),
-            or a name in `DATASET_NAMES`: GluonNLP's cached files, downloaded when they are missing.
+            GluonNLP's `.vocab` file (with its merges file in the same folder),
+            or a name in `DATASET_NAMES` (GluonNLP's cached files, downloaded if missing).
 
     Raises:
-        InputError: nothing of that name, or a file in it is missing or damaged; names the file.
+        InputError: the vocabulary does not exist, or a file is missing or damaged; names the file.
         WorkError: a download fails.
     """
     path = Path(name_or_path).expanduser()
@@ -78,7 +78,9 @@ def load_vocabulary(name_or_path: Union[str, os.PathLike[str]]) -> ArrayVocabula
             gluonnlp_files.find_or_download(gluonnlp_files.GPT2_MERGES),
         )
     names = ", ".join(DATASET_NAMES)
-    raise InputError(f"vocabulary {str(name_or_path)!r}: is no folder or file, nor one of {names}")
+    raise InputError(
+        f"vocabulary {str(name_or_path)!r}: is neither a folder, nor a file, nor one of {names}"
+    )
 
 
 def _load_folder(folder: Path) -> ArrayVocabulary:
@@ -118,5 +120,5 @@ def _load_recorded(folder: Path) -> ArrayVocabulary:
     else:
         raise InputError(f"{sealed.source}: unknown kind of vocabulary {kind!r}")
     if vocabulary.fingerprint != sealed.record.get("fingerprint"):
-        raise InputError(f"{sealed.source}: is damaged, its fingerprint is another one's")
+        raise InputError(f"{sealed.source}: is damaged, its fingerprint does not match the files")
     return vocabulary

@@ -1,4 +1,4 @@
-"""What the toolkit needs to know of a vocabulary, whichever library stands behind it."""
+"""The protocol of a vocabulary, its special tokens, and the format of a saved vocabulary."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ VOCABULARY_FORMAT = SealedFormat(
     "the record of a vocabulary",
     lambda record: [SealedFile(name, digest) for name, digest in record["files"].items()],
 )
-"""A saved vocabulary: its files, and a record of kind, fingerprint and size."""
+"""The format of a saved vocabulary: its files, and a record of kind, fingerprint and size."""
 
 
 class Vocabulary(Protocol):
-    """A bijection between tokens and ids, with the way from text to ids and back.
+    """A bijection between tokens and ids, with encoding of text to ids and decoding back.
 
-    Ids are integers from 0 to `len(vocabulary) - 1`. Special tokens never come out of `encode`.
+    Ids are integers from 0 to `len(vocabulary) - 1`. `encode` never returns special tokens other
+    than `<unk>`.
 
     Attributes:
         bos_id, pad_id, eos_id, unk_id, mask_id: ids of `<s>`, `<pad>`, `</s>`, `<unk>`, `<mask>`.
-        special_ids: every id that no text may produce and no random replacement may draw.
+        special_ids: ids of all special tokens, which masking never draws as random replacements.
         starts_word: boolean array (V,), true where a token begins a new word.
         fingerprint: SHA-256 that is equal for vocabularies that map every text to the same ids.
     """
@@ -44,13 +45,13 @@ class Vocabulary(Protocol):
     def __len__(self) -> int: ...
 
     def encode(self, text: str) -> List[int]:
-        """Ids of `text`, without `<s>` and `</s>`."""
+        """Return the ids of `text`, without `<s>` and `</s>`."""
 
     def encode_batch(self, texts: Sequence[str]) -> List[List[int]]:
-        """Ids of each text: equal to `[encode(text) for text in texts]`, and faster."""
+        """Return `[encode(text) for text in texts]`, computed faster."""
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of `ids`; special tokens are left out."""
+        """Return the text of `ids` without special tokens."""
 
     def token_of(self, token_id: int) -> str:
         """Return the readable form of one token."""
@@ -60,7 +61,7 @@ class Vocabulary(Protocol):
 
 
 def seal_vocabulary(writer: SealedWriter, kind: str, vocabulary: Vocabulary) -> None:
-    """Write the record of a vocabulary whose files `writer` has written."""
+    """Write the record of a vocabulary after `writer` has written its files."""
     record = {
         "kind": kind,
         "files": writer.hashes,

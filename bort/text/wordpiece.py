@@ -1,12 +1,14 @@
 """WordPiece, the vocabulary of BERT (arXiv 1810.04805), read from its `vocab.txt`.
 
-Text is cleaned (control characters go, white space becomes a space), Chinese characters and
-punctuation stand alone, an uncased vocabulary lowers the case and drops accents; then every word is
-cut into the longest pieces from left to right, those inside a word beginning with `##`. A word
-without such a cut, or of more than 100 characters, is `[UNK]`: `decode` cannot give it back.
+Text is cleaned first: control characters are removed and white space becomes a space. Chinese
+characters and punctuation become words of their own. An uncased vocabulary converts text to lower
+case and removes accents. Each word is then split from left to right into the longest pieces; pieces
+inside a word begin with `##`. A word that cannot be split, or has more than 100 characters, becomes
+`[UNK]`, and `decode` cannot recover it.
 
-Kinds of characters are those of the running Python's Unicode tables. Hugging Face's fast tokenizer
-has older ones: some hundred rare signs and marks, added to Unicode since 2015, are cut differently.
+Character categories come from the Unicode tables of the running Python. Hugging Face's fast
+tokenizer has older tables, so it splits some hundred rare characters, added to Unicode since 2015,
+differently.
 """
 
 from __future__ import annotations
@@ -47,18 +49,18 @@ _CHINESE = (
 class WordPiece:
     """A WordPiece vocabulary; implements `bort.text.vocabulary.Vocabulary`.
 
-    `[CLS]` and `[SEP]` take the parts of `<s>` and `</s>`.
+    `[CLS]` and `[SEP]` are used as `<s>` and `</s>`.
 
     Args:
-        pieces: the token of every id.
-        lower_case: whether text loses its case and accents.
-        source: what to name in an error.
+        pieces: the token of each id.
+        lower_case: whether to convert text to lower case and remove accents.
+        source: name of the vocabulary in error messages.
 
     Attributes:
-        starts_character: boolean array (V,), true throughout: no token is a part of a character.
+        starts_character: boolean array (V,), all true, because no token begins inside a character.
 
     Raises:
-        InputError: a token is there twice, or a special token is missing.
+        InputError: a token is repeated, or a special token is missing.
     """
 
     def __init__(self, pieces: Sequence[str], lower_case: bool, source: str) -> None:
@@ -67,7 +69,7 @@ class WordPiece:
         self.lower_case = lower_case
         self._ids = {piece: number for number, piece in enumerate(self._pieces)}
         if len(self._ids) != len(self._pieces):
-            raise InputError(f"{source}: a token is there twice")
+            raise InputError(f"{source}: a token is repeated")
         for name in _ROLES:
             if name not in self._ids:
                 raise InputError(f"{source}: the special token {name} is missing")
@@ -89,20 +91,24 @@ class WordPiece:
         return WordPiece, (self._pieces, self.lower_case, self._source)
 
     def encode(self, text: str) -> List[int]:
-        """Ids of `text`, without `[CLS]` and `[SEP]`."""
+        """Return the ids of `text`, without `[CLS]` and `[SEP]`."""
         return list(chain.from_iterable(map(self._cut, self._words(text))))
 
     def encode_batch(self, texts: Sequence[str]) -> List[List[int]]:
-        """Ids of each text."""
+        """Return the ids of each text."""
         return [self.encode(text) for text in texts]
 
     def encode_flat(
         self, texts: Sequence[str], space_in_front: bool = False
     ) -> Tuple[np.ndarray, np.ndarray]:
-        """Ids of all texts in one array, and how many each has; a space in front changes nothing.
+        """Return the ids of all texts in one array, and the number of ids of each text.
+
+        Args:
+            texts: the texts to encode.
+            space_in_front: encode `" " + text`, which makes no difference.
 
         Returns:
-            An integer array (sum of counts,) and an int64 array (texts,).
+            An integer array (sum of counts,) of ids and an int64 array (texts,) of counts.
         """
         encoded = self.encode_batch(texts)
         counts = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
@@ -110,11 +116,11 @@ class WordPiece:
         return flat, counts
 
     def drop_space(self, text: str, spaced: np.ndarray) -> np.ndarray:
-        """Ids of `text`, made from the ids of `" " + text`: the same."""
+        """Return `spaced`, the ids of `" " + text`, because they are also those of `text`."""
         return spaced
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return words with a space between; special tokens are left out."""
+        """Return the words of `ids`, joined by spaces, without special tokens."""
         special = set(self.special_ids)
         text = " ".join(self.token_of(i) for i in ids if int(i) not in special)
         return text.replace(f" {_INSIDE}", "")
@@ -135,7 +141,7 @@ class WordPiece:
 
     def _words(self, text: str) -> Iterator[str]:
         if not text.isascii():
-            # Two surrogates that are the halves of a character become it; lone ones go below.
+            # This joins surrogate pairs into characters; `_clean` removes lone surrogates.
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         cleaned = "".join(map(_clean, text))
         if self.lower_case:
@@ -180,10 +186,10 @@ class WordPiece:
 
 
 def read_wordpiece(folder: Path) -> WordPiece:
-    """Read `vocab.txt`, and from the files beside it whether it is uncased.
+    """Read `vocab.txt`, and from `wordpiece.json` or `tokenizer_config.json` whether it is uncased.
 
     Raises:
-        InputError: names the file that is missing or wrong.
+        InputError: a file is missing or wrong; names the file.
     """
     path = folder / WORDS_FILE
     pieces = read_text(path).rstrip("\n").split("\n")  # the last one may be white space
@@ -200,8 +206,8 @@ def _lower_case(folder: Path) -> bool:
                 raise InputError(f"{path}: {key} is {value!r}, allowed are true and false")
             return value
     raise InputError(
-        f"{folder}: nothing says whether {WORDS_FILE} is uncased; {_CONFIG_FILE} with "
-        "do_lower_case is expected next to it"
+        f"{folder}: {_CONFIG_FILE} with do_lower_case is missing, so it is unknown whether "
+        f"{WORDS_FILE} is uncased"
     )
 
 

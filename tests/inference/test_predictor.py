@@ -140,7 +140,7 @@ def test_masks_stay_in_a_text_that_is_too_long():
     assert predictor.truncated == 1
     assert filled.text.startswith("It rained. It rained.")
     assert len(filled.text) > 1200
-    with pytest.raises(InputError, match="item 1: what must be kept, '<mask> <mask>"):
+    with pytest.raises(InputError, match="item 1: the text that must be kept, '<mask> <mask>"):
         predictor(["<mask>", "<mask>" * 80])
 
 

@@ -105,7 +105,7 @@ def test_an_old_output_survives_a_bad_line(tmp_path, predictor):
 
 def test_masks_that_do_not_fit_name_their_line(tmp_path, predictor):
     predictor.value = masked_predictor()
-    with pytest.raises(InputError, match="in line 2: what must be kept, '<mask> <mask>"):
+    with pytest.raises(InputError, match="in line 2: the text that must be kept, '<mask> <mask>"):
         predict(tmp_path, b"<mask>\n" + b"<mask>" * 80 + b"\n")
 
 

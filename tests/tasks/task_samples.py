@@ -13,7 +13,7 @@ VOCABULARY = tiny_vocabulary()
 
 
 class PlainVocabulary:
-    """The tiny vocabulary without its fast way: only what the protocol demands."""
+    """The tiny vocabulary with only the methods of the `Vocabulary` protocol."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -25,7 +25,7 @@ class PlainVocabulary:
 
 
 def shown(ids: np.ndarray) -> str:
-    """Ids as text, special tokens written out."""
+    """Return ids as text, with special tokens written out."""
     special = {VOCABULARY.bos_id: "<s>", VOCABULARY.eos_id: "</s>", VOCABULARY.mask_id: "<mask>"}
     text, run = "", []
     for token in ids.tolist():

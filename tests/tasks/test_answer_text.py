@@ -1,4 +1,4 @@
-"""Answer texts: worked examples, and a second, plain formulation."""
+"""Tests of answer scores: worked examples, and a second implementation."""
 
 from __future__ import annotations
 

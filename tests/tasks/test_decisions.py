@@ -1,4 +1,4 @@
-"""Decisions: by hand, for every formulation, and whatever the order of the inputs."""
+"""Tests of decisions: worked examples of every formulation, in any order of the inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokenised sets: the same from every kind of vocabulary, cut as promised, told by content."""
+"""Tests of tokenised sets: every kind of vocabulary, truncation, fingerprints."""
 
 from __future__ import annotations
 

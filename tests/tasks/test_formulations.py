@@ -1,4 +1,4 @@
-"""Every formulation against examples written out by hand."""
+"""Tests of every formulation against examples written by hand."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_half_of_race_h_is_for_race_h_and_training_alone():
          "@placeholder"),
         ("WSC", TaskItem(0, {**WSC_ITEM.fields, "span1_index": 40}), {}, False, "span1_index"),
         ("WSC", TaskItem(0, {**WSC_ITEM.fields, "span2_text": "cup", "span2_index": 1}), {}, False,
-         "on each other"),
+         "overlap"),
         ("WiC", TaskItem(0, {**WIC_ITEM.fields, "end2": 99}), {}, False, "start2 and end2"),
         ("CoLA", TaskItem(0, {"sentence": "a"}, "1"), {"balance": True}, True, "balance is true"),
         ("MultiRC", TaskItem(0, MULTIRC_ITEM.fields, ("1",)), {}, False, "2 answers have 1 label"),

@@ -1,4 +1,4 @@
-"""The official metrics of every task: by hand, at the edges, and against plain formulations."""
+"""Tests of the official metrics: worked examples, edge cases, and second implementations."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_multirc_needs_to_know_which_answers_belong_together() -> None:
 
 
 def test_sides_of_different_kind_and_an_unknown_task() -> None:
-    with pytest.raises(InputError, match="both mappings or both sequences"):
+    with pytest.raises(InputError, match="both be mappings or both sequences"):
         align({0: "1"}, ["1"], "x")
     with pytest.raises(InputError, match="'XNLI': is not known"):
         score_task("XNLI", ["1"], ["1"])
@@ -168,7 +168,7 @@ def test_items_are_scored_by_their_own_indices() -> None:
     gold = by_index(record, items, [("1", "0"), ("1",)])
     scores = score_task(record, found, gold)
     assert scores == {"answer_f1": pytest.approx(2 / 3), "exact_match": 0.5}
-    with pytest.raises(InputError, match="val.jsonl line 1: allowed is one label for every answer"):
+    with pytest.raises(InputError, match="val.jsonl line 1: allowed is one label for each answer"):
         by_index(record, items, [("1",), ("0",)])
     with pytest.raises(InputError, match="has 1 values for 2 items"):
         by_index(record, items, [("1",)])

@@ -1,4 +1,4 @@
-"""Files of predictions: exact bytes, round trips, and bad files named by file and line."""
+"""Tests of prediction files: exact bytes, round trips, and errors that name file and line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published rows: the benchmark scores come out as printed, and the table shows them."""
+"""Tests of the published rows: they give the printed benchmark scores, also in the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of tasks: complete, without contradictions, label orders and metrics as published."""
+"""Tests of the table of tasks: completeness, consistency, label orders and metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statistics: worked examples by hand, edge cases, and second, plain formulations."""
+"""Tests of the statistics: worked examples, edge cases, and second implementations."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_labels_against_plain_formulations(pairs: List[Tuple[str, str]]) -> None
 
 @given(PAIRS)
 def test_matthews_is_the_correlation_of_the_indicators(pairs: List[Tuple[str, str]]) -> None:
-    """R_K as Gorodkin defines it: covariance of the indicator matrices, normalised."""
+    """Return R_K by Gorodkin's definition, the normalised covariance of indicator matrices."""
     predicted, gold = sides(pairs)
 
     def covariance(left: List[str], right: List[str]) -> float:

@@ -1,4 +1,4 @@
-"""Submissions: names, official row counts, every index once, the same zip every time."""
+"""Tests of submissions: names, official row counts, indices, equal zips for equal content."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GLUE_ROWS = {
 
 
 def constant_predictions(file: SubmissionFile) -> Dict[Any, Any]:
-    """As many predictions as the official test set has examples, all the same."""
+    """Return equal predictions, as many as the official test set has examples."""
     value: Any = file.task.labels[-1] if file.task.labels else "Chelsea"
     if file.task.is_regression:
         value = 2.5
@@ -41,7 +41,7 @@ def constant_predictions(file: SubmissionFile) -> Dict[Any, Any]:
 
 @pytest.fixture(scope="session")
 def predictions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with complete predictions for both suites but QQP, which is large."""
+    """Return a folder with predictions of both suites except QQP, which is large."""
     folder = tmp_path_factory.mktemp("predictions")
     for suite in ("GLUE", "SuperGLUE"):
         for file in submission_files(suite):
@@ -77,7 +77,7 @@ def test_a_complete_zip_is_the_same_every_time(predictions: Path, tmp_path: Path
 
 def test_missing_tasks_are_named(predictions: Path, tmp_path: Path) -> None:
     assert missing_files(predictions, "GLUE") == ["QQP.tsv"]
-    with pytest.raises(InputError, match=r"GLUE needs QQP\.tsv as well"):
+    with pytest.raises(InputError, match=r"GLUE needs QQP\.tsv"):
         make_zip(predictions, "GLUE", tmp_path / "g.zip")
     assert make_zip(predictions, "GLUE", tmp_path / "g.zip", partial=True) == ["QQP.tsv"]
     with zipfile.ZipFile(tmp_path / "g.zip") as archive:
@@ -148,14 +148,14 @@ def test_both_halves_of_mnli(predictions: Path, tmp_path: Path) -> None:
     assert [path.name for path in written] == ["MNLI-m.tsv", "MNLI-mm.tsv"]
     with pytest.raises(InputError, match="MNLI: has no split 'test'"):
         write_submission(tmp_path, "MNLI", {"test": {}})
-    with pytest.raises(InputError, match="MNLI: takes no submission for 'dev_matched'"):
+    with pytest.raises(InputError, match="MNLI: has no submission for 'dev_matched'"):
         write_submission(tmp_path, "MNLI", {"dev_matched": {0: "neutral"}})
 
 
 def test_files_that_belong_to_no_benchmark(predictions: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("x", encoding="utf-8")
     (tmp_path / "SST2.tsv").write_text("index\tprediction\n0\t1\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"SST2\.tsv: is no submission file, allowed are AX"):
+    with pytest.raises(InputError, match=r"SST2\.tsv: is not a submission file, allowed are AX"):
         make_zip(tmp_path, "GLUE", tmp_path / "g.zip", partial=True)
 
 

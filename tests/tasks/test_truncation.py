@@ -1,4 +1,4 @@
-"""Truncation: what must stay stays, no token is lost that fits, and nothing goes unreported."""
+"""Tests of truncation: protected tokens stay, the room is used up, losses are counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking about a set: every input once, outputs in the inputs' order, whatever the batches."""
+"""Tests of inference on a set: each input once, outputs in order, for any batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAD = 1
 
 
 def checksum(batch):
-    """A model without rounding: the sum of a row's tokens, weighted by place, and their count."""
+    """An exact model: the sum of a row's tokens, weighted by position, and their count."""
     counts = np.arange(batch.input_ids.shape[1])[None, :] < batch.lengths[:, None]
     places = np.arange(1, batch.input_ids.shape[1] + 1)
     return np.stack([(batch.input_ids * places * counts).sum(axis=1), batch.lengths], axis=1)

@@ -1,4 +1,4 @@
-"""The plan: every example once an epoch, the same for any split, a function of seed and step."""
+"""Tests of the batch plan: each example once per epoch, for any split, by seed and step only."""
 
 from __future__ import annotations
 

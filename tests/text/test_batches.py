@@ -1,4 +1,4 @@
-"""Batches as arrays, and the thread that makes them ahead of time."""
+"""Tests of batches, and of the thread that makes them ahead of time."""
 
 from __future__ import annotations
 

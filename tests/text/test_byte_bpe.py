@@ -1,4 +1,4 @@
-"""Byte-level BPE: equal to the definition and to GluonNLP's, without loss, in every file layout."""
+"""Tests of byte-level BPE against its definition and GluonNLP's, and of every file format."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MERGES = tiny_merges()
 VOCABULARY = tiny_vocabulary(MERGES)
 ID_OF = {VOCABULARY.token_of(i): i for i in range(len(VOCABULARY))}
 
-# White space of every kind beside words, where the word pattern is at its most delicate.
+# White space of every kind next to words, the difficult cases of the word pattern.
 PIECES = st.sampled_from(
     [
         "the",
@@ -142,9 +142,9 @@ def test_another_numbering_has_another_fingerprint():
         (
             "merges.txt",
             "#version: 0.2\n\u4e00 t\n",
-            "merges.txt line 2: '\u4e00 t' has a character that stands for no byte",
+            "merges.txt line 2: '\u4e00 t' has a character that represents no byte",
         ),
-        ("merges.txt", "#version: 0.2\nab c\n", "merge 1, 'ab c', builds on an unknown token"),
+        ("merges.txt", "#version: 0.2\nab c\n", "merge 1, 'ab c', uses an unknown token"),
         ("merges.txt", "#version: 0.2\na b\na b\n", "merge 2 makes 'ab' a second time"),
         ("merges.txt", "#version: 0.2\nq x\n", "the token 'qx' has no id"),
         ("vocab.json", "{", "is not valid JSON"),
@@ -194,7 +194,7 @@ class TestRoberta:
         assert roberta.encode("<mask>") == [41552, 43776, 15698]
 
     def test_ids_are_gluonnlps(self, roberta, folder, shared_data, tmp_path):
-        """GluonNLP's own tokenizer, looked up in the order that `dict.txt` states."""
+        """GluonNLP's own tokenizer, with ids in the order of `dict.txt`."""
         data = pytest.importorskip("gluonnlp").data
         shutil.copy(folder / "vocab.bpe", tmp_path / data.GPT2BPETokenizer.bpe_ranks_file_hash[0])
         tokenizer = data.GPT2BPETokenizer(root=str(tmp_path))

@@ -1,4 +1,4 @@
-"""Masks: their shares, their purity, and what may never be hidden or drawn."""
+"""Tests of masking: shares, determinism, and tokens that are never masked or drawn."""
 
 from __future__ import annotations
 

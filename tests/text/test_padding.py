@@ -1,4 +1,4 @@
-"""Padding: lengths that are few and close, rows that are filled up behind their tokens."""
+"""Tests of padding: the padded lengths, and padded rows."""
 
 from __future__ import annotations
 

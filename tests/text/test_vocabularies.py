@@ -1,4 +1,4 @@
-"""Loading a vocabulary by folder, file or name; damage is noticed and named."""
+"""Tests of loading a vocabulary by folder, file or name, and of errors that name damage."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_folders_and_files_without_a_record(tmp_path):
 
 
 def test_the_published_name_reads_the_cache(tmp_path, monkeypatch):
-    """The name leads to GluonNLP's two files, here a small pair with their own checksums."""
+    """The published name loads GluonNLP's two files, here a small pair with its own checksums."""
     import hashlib
 
     models = tmp_path / "models"
@@ -85,7 +85,7 @@ def test_what_is_no_vocabulary_is_named(tmp_path, monkeypatch):
     for path, message in (
         (tmp_path, "holds no vocabulary"),
         (tmp_path / "a.txt", "is not a vocabulary"),
-        ("no/such/folder", "'no/such/folder': is no folder or file, nor one of openwebtext"),
+        ("no/such/folder", "is neither a folder, nor a file, nor one of openwebtext"),
     ):
         with pytest.raises(InputError, match=message):
             load_vocabulary(path)

@@ -1,4 +1,4 @@
-"""WordPiece: BERT's own way to cut text, held to Hugging Face's where it is installed."""
+"""Tests of WordPiece, against Hugging Face's tokenizer where it is installed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PIECES = [
     *("##" + sign for sign in SIGNS),
     *("the", "rain", "##ed", "##ing", "Ber", "##lin"),
 ]
-# Signs of Unicode 7 and before, which every table knows alike.
+# Characters of Unicode 7 and before, which all Unicode tables treat alike.
 OLD = (
     st.lists(
         st.sampled_from(["the", " ", "rained", "raining", "Berlin", "\u00c9", "e\u0301", "\u00a0"])
@@ -105,7 +105,7 @@ def test_folders_come_back(lower_case: bool, tmp_path: Path) -> None:
 
 
 def test_bad_vocabularies_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="twice"):
+    with pytest.raises(InputError, match="is repeated"):
         WordPiece([*PIECES, "the"], True, "here")
     with pytest.raises(InputError, match=r"\[MASK\] is missing"):
         WordPiece([piece for piece in PIECES if piece != "[MASK]"], True, "here")

@@ -1,4 +1,4 @@
-"""A small byte-level BPE vocabulary learned on the spot, and a plain BPE to compare with."""
+"""A small byte-level BPE vocabulary trained for tests, and a simple BPE to compare with."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def apply_merge(word: List[bytes], pair: Merge) -> List[bytes]:
 
 
 def plain_bpe(text: str, merges: Sequence[Merge]) -> List[bytes]:
-    """Tokens of a text by the definition: the earliest learned pair first, until none is left."""
+    """Return the tokens of a text by definition: always merge the earliest learned pair."""
     rank = {pair: number for number, pair in enumerate(merges)}
     tokens: List[bytes] = []
     for match in WORDS.finditer(text):
@@ -64,7 +64,7 @@ def tiny_merges() -> List[Merge]:
 
 
 def tiny_vocabulary(merges: Optional[Sequence[Merge]] = None) -> ByteBPE:
-    """RoBERTa's layout in small: four special tokens, bytes, merges, a filler, the mask."""
+    """A small vocabulary in RoBERTa's layout: four special tokens, bytes, merges, filler, mask."""
     merges = tiny_merges() if merges is None else merges
     contents = [bytes([byte]) for byte in range(256)] + [left + right for left, right in merges]
     entries = [Entry(name, None) for name in (BOS, PAD, EOS, UNK)]

@@ -1,4 +1,4 @@
-"""A vocabulary and examples made by counting, for tests of everything behind tokenisation."""
+"""A synthetic vocabulary and examples, for tests of the steps after tokenisation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class ToyVocabulary:
-    """`size` tokens; 0–4 are special; every third token continues a word."""
+    """A vocabulary of `size` tokens; 0–4 are special; every third token continues a word."""
 
     bos_id, pad_id, eos_id, unk_id, mask_id = 0, 1, 2, 3, 4
     special_ids = (0, 1, 2, 3, 4)
@@ -23,7 +23,7 @@ class ToyVocabulary:
 
 
 class ToyExamples:
-    """Rows that count upwards by `stride` from a random start: context tells a masked token."""
+    """Rows that count up by `stride` from a random start, so context determines a masked token."""
 
     vocabulary_fingerprint = "toy"
 

@@ -1,4 +1,4 @@
-"""Labelled inputs made by counting: the second token decides the class."""
+"""Synthetic labelled inputs whose second token decides the class."""
 
 from __future__ import annotations
 

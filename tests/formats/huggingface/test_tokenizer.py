@@ -191,10 +191,10 @@ def test_tokenizer_json_comes_back(vocabulary: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "value", "message"),
     [
-        ("model", {"type": "WordPiece"}, "no byte-level BPE"),
-        ("pre_tokenizer", {"type": "Metaspace"}, "in another way"),
-        ("normalizer", {"type": "Lowercase"}, "in another way"),
-        ("pre_tokenizer", {"type": "ByteLevel", "add_prefix_space": True}, "a space before"),
+        ("model", {"type": "WordPiece"}, "not a byte-level BPE"),
+        ("pre_tokenizer", {"type": "Metaspace"}, "differently"),
+        ("normalizer", {"type": "Lowercase"}, "differently"),
+        ("pre_tokenizer", {"type": "ByteLevel", "add_prefix_space": True}, "add_prefix_space"),
     ],
 )
 def test_other_tokenizers_are_refused(
