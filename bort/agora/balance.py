@@ -52,8 +52,8 @@ def balance(
     places: Dict[int, List[int]] = {c: [] for c in classes_of([*training, *new])}
     for number, point in enumerate(new):
         places[point.rounded_label].append(number)
-    there = Counter(point.rounded_label for point in training)
-    wanted = _wanted({c: len(found) for c, found in places.items()}, there, how)
+    existing = Counter(point.rounded_label for point in training)
+    wanted = _wanted({c: len(found) for c, found in places.items()}, existing, how)
     joining: List[int] = []
     for c, found in places.items():
         order = generator.permutation(len(found))[: wanted[c]]
@@ -61,18 +61,20 @@ def balance(
     return sorted(joining)
 
 
-def _wanted(new: Dict[int, int], there: Dict[int, int], how: str) -> Dict[int, int]:
+def _wanted(new: Dict[int, int], existing: Dict[int, int], how: str) -> Dict[int, int]:
     """Return the number of new points of each class that join."""
     if how == "downsample":
-        least = min((new[c] for c in there if there[c]), default=0)
+        least = min((new[c] for c in existing if existing[c]), default=0)
         return dict.fromkeys(new, least)
     if how == "fill":
-        level = max(max(there.values(), default=0), min(there.get(c, 0) + new[c] for c in new))
-        return {c: min(count, max(0, level - there.get(c, 0))) for c, count in new.items()}
-    total = sum(there.values())
+        level = max(
+            max(existing.values(), default=0), min(existing.get(c, 0) + new[c] for c in new)
+        )
+        return {c: min(count, max(0, level - existing.get(c, 0))) for c, count in new.items()}
+    total = sum(existing.values())
     # The largest factor s with s · m(c) ≤ n(c) for all classes is n(least) / m(least).
-    present = [c for c in new if there.get(c, 0)]
+    present = [c for c in new if existing.get(c, 0)]
     if not total or not present:
         return dict.fromkeys(new, 0)
-    least = min(present, key=lambda c: (new[c] / there[c], c))
-    return {c: there.get(c, 0) * new[least] // there[least] for c in new}
+    least = min(present, key=lambda c: (new[c] / existing[c], c))
+    return {c: existing.get(c, 0) * new[least] // existing[least] for c in new}

@@ -166,7 +166,7 @@ def halving_budgets(count: int, factor: int, rungs: int) -> List[float]:
 
 def mistakes(predictions: Sequence[int], dev: Sequence[Point]) -> List[int]:
     """Return the numbers of the dev examples with a wrong prediction, regressions rounded."""
-    return [n for n, told in enumerate(predictions) if told != dev[n].rounded_label]
+    return [n for n, label in enumerate(predictions) if label != dev[n].rounded_label]
 
 
 class _Loop:

@@ -158,10 +158,10 @@ def check_socrates(
     Raises:
         InputError: Socrates is too weak and `allow_weak` is false.
     """
-    told = [round_label(answer.label) for answer in answers]
+    labels = [round_label(answer.label) for answer in answers]
     gold = [point.rounded_label for point in dev]
     check = SocratesCheck(
-        statistics.accuracy(told, gold), statistics.matthews_correlation(told, gold)
+        statistics.accuracy(labels, gold), statistics.matthews_correlation(labels, gold)
     )
     if not check.is_strong and not allow_weak:
         raise InputError(

@@ -67,8 +67,8 @@ class TokenDeletion:
     """Delete a share of the tokens, at least one; a segment never loses its last token.
 
     Attributes:
-        share: of the tokens that may change, above 0, at most 1.
-        editable: what may change.
+        share: share of the tokens that may change, above 0, at most 1.
+        editable: places that may change.
 
     >>> deletion = TokenDeletion(share=0.3)
     >>> [made] = deletion.propose(Example((("a", "b", "c"),)), np.random.default_rng(0))

@@ -22,7 +22,7 @@ class LatencyGauge(LatencyModel, Protocol):
 
     @property
     def conditions(self) -> Mapping[str, Any]:
-        """All that a time depends on except the machine and the architecture."""
+        """The conditions that a time depends on, without the machine and the architecture."""
 
 
 class LatencyTable:

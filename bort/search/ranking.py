@@ -39,7 +39,7 @@ class MeasuredCandidate:
     w_spread: Optional[float]
 
     def as_dict(self) -> Dict[str, Any]:
-        """JSON-ready values."""
+        """Return the fields as JSON-ready values."""
         return {
             "architecture": self.architecture.as_dict(),
             "hyperparameters": self.hyperparameters.as_dict(),
@@ -64,7 +64,7 @@ class RankedCandidate(MeasuredCandidate):
     on_front: bool
 
     def as_dict(self) -> Dict[str, Any]:
-        """JSON-ready values."""
+        """Return the fields as JSON-ready values."""
         return {**super().as_dict(), "on_front": self.on_front}
 
 

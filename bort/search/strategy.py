@@ -19,7 +19,7 @@ class SearchStrategy(Protocol):
     `ask` and `tell` are called in turn until `ask` returns no candidate. A strategy is
     deterministic: it draws only from the generator that it was given, so the same results always
     lead to the same candidates. This keeps ranks in step, since each rank runs its own strategy.
-    It also lets a search resume: the strategy is told the stored results again, round by round.
+    It also lets a search resume: the strategy receives the stored results again, round by round.
 
     Attributes:
         budget: the largest number of candidates that the strategy asks for in total.

@@ -76,11 +76,11 @@ class SoftLabelled:
         self.labels = examples.labels
         table = np.zeros((len(examples), classes), dtype=np.float32)
         temperatures = np.ones(len(examples), dtype=np.float32)
-        for row, told in enumerate(probabilities):
-            if told is None:
+        for row, distribution in enumerate(probabilities):
+            if distribution is None:
                 table[row, int(examples.labels[row])] = 1.0
             else:
-                table[row] = soften(np.array(told, dtype=np.float64), temperature)
+                table[row] = soften(np.array(distribution, dtype=np.float64), temperature)
                 temperatures[row] = temperature
         self.targets = SoftTargets(table, temperatures)
         digest = hashlib.sha256(examples.fingerprint.encode())

@@ -62,9 +62,9 @@ class LogisticRegression:
         steps = max(1, int(80 * training.budget))
         for step in range(steps):
             lr = training.theta.lr * min(1, (step + 1) / (steps * training.theta.warmup_ratio))
-            told = 1 / (1 + np.exp(-inputs @ weights))
+            predicted = 1 / (1 + np.exp(-inputs @ weights))
             weights = weights * (1 - lr * training.theta.weight_decay / 1000)
-            weights = weights - lr * inputs.T @ (told - wanted) / len(wanted)
+            weights = weights - lr * inputs.T @ (predicted - wanted) / len(wanted)
         self.models[training.key] = weights
         predictions = self.predict(training.key, self.dev)
         return TrainedTimaeus(training.key, score(predictions, self.dev), tuple(predictions))
@@ -74,7 +74,9 @@ class LogisticRegression:
 
 
 def score(predictions, points):
-    return float(np.mean([told == point.label for told, point in zip(predictions, points)]))
+    return float(
+        np.mean([predicted == point.label for predicted, point in zip(predictions, points)])
+    )
 
 
 class Perfect:

@@ -68,7 +68,7 @@ def test_a_missing_task_and_a_wrong_number_of_metrics() -> None:
         benchmark_score("RACE", scores)
 
 
-def test_a_measured_row_stands_beside_the_published_ones() -> None:
+def test_a_measured_row_is_shown_with_the_published_rows() -> None:
     mrpc = score_task("MRPC", list("1100"), list("1000"))
     half = score_task("MNLI", ["neutral", "neutral"], ["neutral", "entailment"])
     row = measured_row("ours", "GLUE", {"mrpc": [mrpc], "MNLI": [half, half]})
