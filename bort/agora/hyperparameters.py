@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Callable, List, Mapping, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Mapping, Sequence, Tuple, TypeVar
 from typing import Counter as CounterType
 
 import numpy as np
@@ -166,26 +166,23 @@ def choose_economical(
 def _set_from(entry: Any) -> HyperparameterSet:
     if not isinstance(entry, Mapping):
         raise InputError(f"is {entry!r}, allowed is an object")
-    for name in FIELDS:
-        if name not in entry:
-            raise InputError(f"{name} is missing")
-    for name in entry:
-        if name not in FIELDS:
-            raise InputError(f"unknown field {name!r}, known are {', '.join(FIELDS)}")
+    _check_fields(entry)
     return HyperparameterSet(**entry)
 
 
 def _grid_from(axes: Mapping[str, Any]) -> HyperparameterSets:
-    values: List[List[Any]] = []
+    _check_fields(axes)
+    values = [axes[name] for name in FIELDS]
+    return grid(*(given if isinstance(given, list) else [given] for given in values))
+
+
+def _check_fields(values: Mapping[str, Any]) -> None:
     for name in FIELDS:
-        if name not in axes:
+        if name not in values:
             raise InputError(f"{name} is missing")
-        given = axes[name]
-        values.append(given if isinstance(given, list) else [given])
-    for name in axes:
+    for name in values:
         if name not in FIELDS:
             raise InputError(f"unknown field {name!r}, known are {', '.join(FIELDS)}")
-    return grid(*values)
 
 
 def _in_file(where: Any, make: Callable[[Any], _T], content: Any) -> _T:
