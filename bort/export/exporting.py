@@ -12,6 +12,7 @@ from bort.engines.protocol import MXNET, ONNXRUNTIME, OPENVINO
 from bort.errors import InputError
 from bort.export.checks import SENTENCES, Sample, answers_of, check_huggingface, sample_of
 from bort.export.engine_checks import check_engine
+from bort.formats.exported_folder import VOCABULARY_FOLDER
 from bort.formats.huggingface.writer import write_huggingface
 from bort.formats.onnx_file import write_onnx
 from bort.formats.openvino_file import write_openvino
@@ -150,11 +151,11 @@ def _export_graph(
 
 def _open(source: ExportSource) -> _Opened:
     network = read_model_folder(source.model)
-    beside = source.model / "vocabulary"
-    if source.vocabulary is None and not beside.is_dir():
-        raise InputError(f"{beside}: no such folder; name the model's vocabulary with --vocab")
-    words = load_vocabulary(source.vocabulary or beside)
-    check_vocabulary(network.description, words, str(source.vocabulary or beside))
+    default = source.model / VOCABULARY_FOLDER
+    if source.vocabulary is None and not default.is_dir():
+        raise InputError(f"{default}: no such folder; name the model's vocabulary with --vocab")
+    words = load_vocabulary(source.vocabulary or default)
+    check_vocabulary(network.description, words, str(source.vocabulary or default))
     if source.encoder_only:
         network = network.encoder_alone()
     sample = sample_of(network, words, _texts(source.text_file))

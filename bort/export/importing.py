@@ -18,6 +18,7 @@ from bort.export.checks import (
     own_epsilon,
     sample_of,
 )
+from bort.formats.exported_folder import VOCABULARY_FOLDER
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.network.description import ModelDescription, check_vocabulary
@@ -65,7 +66,7 @@ def import_huggingface(
     difference = largest_difference(ours, theirs, sample.lengths, TOLERANCE, "the imported network")
     with new_folder(output) as folder:
         write_model_folder(folder, model, network.arrays)
-        words.save(folder / "vocabulary")
+        words.save(folder / VOCABULARY_FOLDER)
     return {
         "architecture": model.architecture.as_dict(),
         "head": None if model.head is None else model.head.kind,

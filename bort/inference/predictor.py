@@ -147,11 +147,11 @@ class Predictor:
         """
         source = read_source(Path(folder))
         opened = open_source(source, engine, precision, threads)
-        beside = source.vocabulary_folder
-        assert beside is not None
-        if vocabulary is None and not beside.is_dir():
-            raise InputError(f"{beside}: no such folder; the model's vocabulary is expected there")
-        words = load_vocabulary(vocabulary or beside)
+        default = source.vocabulary_folder
+        assert default is not None
+        if vocabulary is None and not default.is_dir():
+            raise InputError(f"{default}: no such folder; the model's vocabulary is expected there")
+        words = load_vocabulary(vocabulary or default)
         return cls(
             opened, words, source=str(folder), max_length=max_length, batch_tokens=batch_tokens
         )

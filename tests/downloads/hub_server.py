@@ -1,4 +1,4 @@
-"""A Hugging Face hub on this machine: as many of its answers as a download needs."""
+"""An imitation of the Hugging Face hub on this machine, with the answers that a download needs."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ BIG = ".safetensors"
 
 
 class Hub:
-    """What it serves, how it misbehaves and what it was asked.
+    """The files, the faults and the requests of the server.
 
     Attributes:
-        address: begin of its addresses.
+        address: prefix of its addresses.
         models: name → file → content.
-        revisions: that it knows, for every model.
-        stated: file → SHA-256 that it states in place of the true one.
-        cut: file → bytes after which its answers break off.
-        status: file → status of its answers.
-        requests: (method, path) of what was asked.
+        revisions: names of the revisions, the same for every model.
+        stated: file → SHA-256 that it states instead of the true one.
+        cut: file → number of bytes after which its responses break off.
+        status: file → status of its responses.
+        requests: (method, path) of every request.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Hub:
         self.requests: List[Tuple[str, str]] = []
 
     def fetched(self) -> List[str]:
-        """Names of files whose content was asked for."""
+        """Names of the files whose content was requested."""
         paths = [path for method, path in self.requests if method == "GET" and "/resolve/" in path]
         return sorted({path.rsplit("/", 1)[1] for path in paths})
 

@@ -1,4 +1,4 @@
-"""A web server on this machine that misbehaves as it is told."""
+"""A web server on this machine with faults that a test chooses."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 
 class Site:
-    """What the server serves, how it misbehaves, and what it was asked.
+    """The files, the faults and the requests of the server.
 
     Attributes:
-        address: begin of its addresses.
+        address: prefix of its addresses.
         files: path → content.
-        cut: answers are cut short after so many bytes (of each answer), None for never.
-        ranges: whether it continues where it is asked to.
-        redirect: path → address to lead to.
-        requests: (path, Range header or "") of what was asked.
+        cut: number of bytes after which each response breaks off; None for never.
+        ranges: whether it supports range requests.
+        redirect: path → target of a redirect.
+        requests: (path, Range header or "") of every request.
         tag: its ETag.
     """
 

@@ -1,4 +1,4 @@
-"""Unpacking: what is wanted comes out, and an archive that means harm writes nothing outside."""
+"""Extraction: wanted files are written, and a malicious archive writes nothing outside."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def outside(folder: Path) -> list:
-    """What lies beside the folder that was unpacked into."""
+    """Return the names next to the folder of the extraction."""
     root = folder.parent.parent
     return [p for p in root.rglob("*") if folder not in p.parents and p.is_file()]
 

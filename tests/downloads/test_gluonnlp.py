@@ -1,4 +1,4 @@
-"""GluonNLP's cached files: found, fetched from a mirror, refused when they are wrong."""
+"""GluonNLP's cached files: found, downloaded from a mirror, refused if they are wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloads against a server of this machine that cuts short, lies, redirects and refuses."""
+"""Downloads from a local server that cuts short, sends wrong content, redirects and refuses."""
 
 from __future__ import annotations
 

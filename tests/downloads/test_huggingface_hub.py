@@ -1,4 +1,4 @@
-"""Models from the hub: what is asked for, what is refused, against an imitation of the hub."""
+"""Downloads from an imitation of the hub: files that are requested, and errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.parity("huggingface_hub")
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: Any) -> Dict[str, bytes]:
-    """A model's files, and others beside them that must stay where they are."""
+    """Return a model's files, and others that must not be downloaded."""
     vocabulary = tiny_vocabulary()
     folder: Path = tmp_path_factory.mktemp("hub")
     architecture = BORT.replace(depth=1, vocabulary_size=len(vocabulary))
@@ -112,7 +112,7 @@ def test_names_and_revisions_that_are_none(
 
 
 def test_the_weights_are_held_to_the_stated_hash(fetch: Any, hub: Hub) -> None:
-    """Of the same size, but other content than the hub states."""
+    """Weights of the same size with other content than the hub states are refused."""
     hub.stated["model.safetensors"] = hashlib.sha256(b"other").hexdigest()
     with pytest.raises(WorkError, match="another SHA-256 than the hub states"):
         fetch()

@@ -1,4 +1,4 @@
-"""The inference benchmark measures what it says; no test asserts a time."""
+"""The inference benchmark measures the right cases; no test asserts a time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def config(**values: Any) -> InferenceBenchmarkConfig:
 
 
 class FakeEngine:
-    """Takes the seconds that it is told, on a clock of its own."""
+    """An engine that takes given times on its own clock."""
 
     def __init__(self, clock: List[float], seconds: List[float], log: List[str], name: str) -> None:
         self.name = "mxnet"

@@ -1,4 +1,4 @@
-"""Bad inputs, bad folders and missing packages: one clear line each."""
+"""Bad inputs, bad folders and missing packages each give a one-line error."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ print(sorted({"mxnet", "onnx", "onnxruntime", "openvino"} & set(sys.modules)))
 
 
 def with_blocked(blocked: str, folder: Path, engine: str = "auto") -> str:
-    """What opening a folder prints where some packages are not installed."""
+    """Return what opening a folder prints when some packages are not installed."""
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED, blocked, str(folder), engine],
         cwd=PROJECT_ROOT,
@@ -194,7 +194,7 @@ print(len(asked))
 
 @pytest.mark.parity("onnx", "openvino")
 def test_signals_are_handled_when_engines_are_gone() -> None:
-    """A run that is asked to stop must save and end, whatever OpenVINO did to signals."""
+    """A run saves and ends at a stop request, even if OpenVINO changes signal handlers."""
     done = subprocess.run(
         [sys.executable, "-c", STOPPED],
         cwd=PROJECT_ROOT,

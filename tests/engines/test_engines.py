@@ -1,4 +1,4 @@
-"""The engines answer alike, from every kind of folder, whatever else is in the batch.
+"""Engines give equal answers from every kind of folder, whatever else is in the batch.
 
 Tolerance of float32 answers between engines: rtol 1e-5 + atol 1e-5.
 """
@@ -107,9 +107,9 @@ def test_every_weight_matters(name: str) -> None:
 
 
 def test_a_row_does_not_depend_on_its_batch(name: str) -> None:
-    """Alone, padded, or with others: the same to atol 2e-6 (numbers are near 1).
+    """A row alone, padded, or with others gives the same to atol 2e-6 (numbers are near 1).
 
-    Only rounding may differ: sums are cut into blocks by the batch's shape.
+    Only rounding may differ, since the batch's shape decides how sums are split into blocks.
     """
     network = make_network(head="linear", num_classes=3)
     engine = open_network(network, name, threads=1)
@@ -129,7 +129,7 @@ def test_a_row_does_not_depend_on_its_batch(name: str) -> None:
 
 @pytest.mark.parametrize("part", ["linear head", "masked tokens"])
 def test_zeros_change_no_name(name: str, part: str) -> None:
-    """As in a fresh model: engines drop additions of zeros, the last of which names the output."""
+    """Zero biases, as in a new model: engines drop additions of zeros, and keep output names."""
     network = make_network(**PARTS[part])
     zeros = {
         key: np.zeros_like(array) if key.endswith(("bias", "beta")) else array
@@ -157,7 +157,7 @@ def test_answers_stay_when_the_next_ones_come(name: str) -> None:
 
 
 def folders(network: ArrayNetwork, root: Path) -> List[Path]:
-    """The network in every kind of folder that the installed packages can write."""
+    """Return the network in every kind of folder that the installed packages can write."""
     made = [root / "ours", root / "huggingface"]
     write_network(made[0], network)
     made[1].mkdir()
@@ -239,7 +239,7 @@ def test_weights_come_back_from_an_onnx_file(part: str, tmp_path: Path) -> None:
 @pytest.mark.parity("onnx", "openvino")
 @pytest.mark.parametrize("part", ["linear head", "masked tokens"])
 def test_openvino_keeps_rounded_weights_small(part: str, tmp_path: Path) -> None:
-    """Eight bits a weight on the disk, answers near the exact ones, and recorded as int8."""
+    """int8 takes eight bits per weight, gives answers near the exact ones, and is recorded."""
     network = make_network(**PARTS[part])
     for precision in ("fp32", "int8"):
         (tmp_path / precision).mkdir()
@@ -275,7 +275,7 @@ def test_another_graph_than_described_is_refused() -> None:
 
 
 class FakeSession:
-    """A session of which only the names are asked."""
+    """A session that only has names."""
 
     def __init__(self, inputs: List[str], outputs: List[str]) -> None:
         self.inputs = inputs
@@ -312,7 +312,7 @@ def test_mxnet_knows_fp32_alone(tmp_path: Path) -> None:
 
 
 def test_mxnet_computes_on_the_gpu_that_it_is_given(monkeypatch: Any) -> None:
-    """Another context of the CPU stands for the GPU."""
+    """A second CPU context stands for the GPU."""
     import mxnet as mx
 
     monkeypatch.setattr(mx, "gpu", mx.cpu)

@@ -1,4 +1,4 @@
-"""What the engines make of our graph: they recognise attention, layer norms and GELU in it.
+"""Fusions: engines recognise attention, layer norms and GELU in the ONNX graph.
 
 D layers have 2 D + 1 layer norms and D GELUs, 4 D products with a matrix in attention and 2 D in
 the feed-forward part; a masked-token decoder adds one norm, one GELU, two products, a head one.
@@ -31,7 +31,7 @@ def architecture(request: Any) -> Any:
 
 
 def optimised(network: ArrayNetwork, precision: str, folder: Path) -> Counter[str]:
-    """Kinds of node that ONNX Runtime really runs."""
+    """Return the kinds of nodes that ONNX Runtime runs."""
     import onnx
     import onnxruntime
 

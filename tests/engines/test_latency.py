@@ -1,4 +1,4 @@
-"""Times of candidates: how they are taken, on which engine, and what they do not depend on."""
+"""Latency of candidates: the measurement, its engine, and its independence of earlier ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = [
 
 
 class StoppedClock:
-    """Stands still but for what is told to pass."""
+    """A clock that only moves by given durations."""
 
     now = 0.0
 
@@ -62,7 +62,7 @@ def test_short_runs_are_repeated_more_often() -> None:
 
 
 class FakeEngine:
-    """Takes the seconds that it is told for a run."""
+    """An engine whose runs take given times."""
 
     def __init__(self, clock: StoppedClock, seconds: float, inputs: List[Any]) -> None:
         self._clock, self._seconds, self.inputs = clock, seconds, inputs

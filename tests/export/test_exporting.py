@@ -1,4 +1,4 @@
-"""Exports of model folders that are damaged, forged or contradict themselves: one line, no file."""
+"""Exports of damaged, forged or inconsistent model folders: a one-line error, no file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write_model(folder: Path, network: ArrayNetwork) -> None:
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: Any) -> Path:
-    """A small classifier with its vocabulary."""
+    """Return a small classifier with its vocabulary."""
     architecture = BORT.replace(depth=1, vocabulary_size=len(tiny_vocabulary()))
     folder: Path = tmp_path_factory.mktemp("models") / "good"
     write_model(
@@ -48,7 +48,7 @@ def good(tmp_path_factory: Any) -> Path:
 
 
 def forge(folder: Path, **extra: Any) -> None:
-    """Edit `model.json`, its SHA-256 made to fit the weights again."""
+    """Edit `model.json`, with a SHA-256 that matches the weights."""
     path = folder / "model.json"
     description = json.loads(path.read_text(encoding="utf-8"))
     description["extra"].update(extra)
@@ -91,7 +91,7 @@ def not_finite(folder: Path) -> None:
 
 
 def other_vocabulary(folder: Path) -> None:
-    """Of the same size, and ids that mean something else."""
+    """A vocabulary of the same size with other meanings of its ids is refused."""
     merges = tiny_merges()
     shutil.rmtree(folder / "vocabulary")
     tiny_vocabulary([*merges[:-2], merges[-1], merges[-2]]).save(folder / "vocabulary")
@@ -148,7 +148,7 @@ def test_a_bad_model_is_refused_in_one_line(name: str, good: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("name", ["other vocabulary", "smaller vocabulary", "no vocabulary"])
 def test_a_bad_vocabulary_is_not_imported(name: str, good: Path, tmp_path: Path) -> None:
-    """A Hugging Face folder whose tokenizer is another one's, or is not there."""
+    """A Hugging Face folder with a wrong or missing tokenizer is refused."""
     spoil, message = BAD[name]
     folder, output, other = tmp_path / "hf", tmp_path / "out", tmp_path / "other"
     export_huggingface(ExportSource(good), folder)
@@ -169,7 +169,7 @@ def test_a_bad_vocabulary_is_not_imported(name: str, good: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("labels", [['"yes"', "it's \\no"], ["да", "東京 | ✓"], ["<b>", "a\nb"]])
 def test_labels_of_any_kind_come_back(labels: Any, good: Path, tmp_path: Path) -> None:
-    """Quotes, other scripts, signs that tables and pages mean something by."""
+    """Labels may hold quotes, other scripts, and special characters of tables and web pages."""
     model, folder = tmp_path / "model", tmp_path / "hf"
     shutil.copytree(good, model)
     scores = {"accuracy": 0.62513, "matthews": -0.25}

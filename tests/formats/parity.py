@@ -1,4 +1,4 @@
-"""What the parity tests share: small networks in several shapes, padded batches, a tolerance."""
+"""Shared parts of parity tests: small networks in several shapes, padded batches, a tolerance."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_network(
     seed: int = 0,
     **fields: Any,
 ) -> ArrayNetwork:
-    """Random weights of a size that lets every part matter and keeps activations near 1."""
+    """Return random weights large enough that every part matters, with activations near 1."""
     description = ModelDescription(
         architecture,
         HeadDescription(head, num_classes, tuple(labels), head_dropout) if head else None,
@@ -62,11 +62,11 @@ def write_network(folder: Path, network: ArrayNetwork) -> None:
 
 
 def gluon_answers(network: ArrayNetwork, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """What Gluon computes, not compiled, without the engines' code.
+    """Return the outputs of Gluon, not hybridised, without the engines' code.
 
     Returns:
         float32: outputs (B, C) of a classifier; logits (B, L, V) at every token of a network with a
-        decoder; else the encoded tokens (B, L, H), zero at padding.
+        decoder; otherwise the encoded tokens (B, L, H), zero at padding.
     """
     import mxnet as mx
     from mxnet import autograd
@@ -86,7 +86,7 @@ def gluon_answers(network: ArrayNetwork, input_ids: np.ndarray, lengths: np.ndar
 
 
 def make_batch(architecture: Architecture = BORT, length: int = 17) -> Tuple[Any, Any, Any]:
-    """Ids (4, L), lengths (4,), attention mask (4, L): a full row, two padded ones, one token."""
+    """Return ids (4, L), lengths (4,), mask (4, L): a full row, two padded ones, one token."""
     generator = np.random.default_rng(1)
     ids = generator.integers(0, architecture.vocabulary_size, (4, length))
     lengths = np.array([length, max(1, length // 2), max(1, length - 1), 1])
@@ -95,7 +95,7 @@ def make_batch(architecture: Architecture = BORT, length: int = 17) -> Tuple[Any
 
 
 def assert_equal_outputs(ours: np.ndarray, theirs: np.ndarray, mask: np.ndarray) -> None:
-    """Equal to rtol 1e-5 + atol 1e-5 where tokens count."""
+    """Check equality to rtol 1e-5 + atol 1e-5 at tokens, not at padding."""
     assert ours.shape == theirs.shape
     if ours.ndim == 3:
         ours, theirs = ours[mask.astype(bool)], theirs[mask.astype(bool)]
@@ -103,7 +103,7 @@ def assert_equal_outputs(ours: np.ndarray, theirs: np.ndarray, mask: np.ndarray)
 
 
 def transformers_outputs(folder: Path, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """What the class that the folder names computes in PyTorch; no weight may be missing or new."""
+    """Compute with the folder's class in PyTorch; no weight may be missing or new."""
     import torch
     import transformers
 

@@ -1,4 +1,4 @@
-"""MXNet's files of weights are read, and damaged or unfit ones refused in one clear line."""
+"""MXNet's parameter files are read; damaged or unsupported ones give a one-line error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write(path, arrays):
 
 
 def refusal(path, model=None, **options):
-    """The message with which loading ends: one line that names the file."""
+    """Return the message of the loading error: one line that names the file."""
     with pytest.raises(InputError) as caught:
         load_parameters(model or BortModel(SMALL), path, **options)
     message = str(caught.value)

@@ -138,7 +138,7 @@ def test_int8_stays_near(part: str) -> None:
 @pytest.mark.parity("torch", "transformers", "onnx", "onnxruntime")
 @pytest.mark.parametrize("name", ["masked tokens", "release head", "linear head"])
 def test_every_weight_matters(name: str, tmp_path: Path) -> None:
-    """Any one weight changed a little: neither export agrees with the original any more."""
+    """If any weight changes a little, neither export agrees with the original."""
     network = make_network(**PARTS[name])
     ids, lengths, mask = make_batch()
     ours = gluon_answers(network, ids, lengths)

@@ -1,4 +1,4 @@
-"""An engine of a few lines of NumPy, whose rows cannot know of each other."""
+"""An engine in a few lines of NumPy that computes every row independently."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FakeEngine:
     """Implements `bort.engines.protocol.Engine`, one row at a time.
 
     Attributes:
-        batches: shape of every batch that it was given.
+        batches: shapes of the batches so far.
     """
 
     name = "fake"
@@ -75,7 +75,7 @@ def describe(
     labels: Sequence[str] = (),
     **fields: Any,
 ) -> ModelDescription:
-    """An encoder's description, or a classifier's, with some fields changed."""
+    """Return the description of an encoder or classifier, with some fields changed."""
     architecture = Architecture(
         1, 1, HIDDEN, 8, vocabulary_size=len(vocabulary), maximum_length=LONGEST
     )
@@ -85,7 +85,7 @@ def describe(
 
 
 def describe_task(name: str, options: Optional[TaskOptions] = None) -> ModelDescription:
-    """What a model that was fine-tuned on a task says of itself."""
+    """Return the description of a model that was fine-tuned on a task."""
     options = options or TaskOptions()
     record = get_task(name)
     return describe(
@@ -98,22 +98,22 @@ def describe_task(name: str, options: Optional[TaskOptions] = None) -> ModelDesc
 
 
 def task_predictor(name: str, options: Optional[TaskOptions] = None, **fields: Any) -> Predictor:
-    """A predictor of a task."""
+    """Return a predictor of a task."""
     return Predictor(FakeEngine(describe_task(name, options)), VOCABULARY, **fields)
 
 
 def text_predictor(classes: int = 3, **fields: Any) -> Predictor:
-    """A predictor of a classifier that belongs to no task."""
+    """Return a predictor of a classifier that belongs to no task."""
     labels = tuple("abcdef"[:classes]) if classes > 1 else ()
     described = describe(head="linear", num_classes=classes, labels=labels)
     return Predictor(FakeEngine(described), VOCABULARY, **fields)
 
 
 def masked_predictor(**fields: Any) -> Predictor:
-    """A predictor that fills masks."""
+    """Return a predictor that fills masks."""
     return Predictor(FakeEngine(describe(has_decoder=True)), VOCABULARY, **fields)
 
 
 def encoder_predictor(**fields: Any) -> Predictor:
-    """A predictor that embeds."""
+    """Return a predictor that returns embeddings."""
     return Predictor(FakeEngine(describe()), VOCABULARY, **fields)

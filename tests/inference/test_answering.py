@@ -1,4 +1,4 @@
-"""Probabilities, decisions and filled texts from outputs that are known."""
+"""Probabilities, decisions and filled texts from known outputs."""
 
 from __future__ import annotations
 

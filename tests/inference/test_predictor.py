@@ -1,4 +1,4 @@
-"""The predictor on an engine of NumPy: order, independence, odd texts, what does not fit."""
+"""The predictor on a NumPy engine: order, independence, unusual texts, models that do not fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of folder on every engine that reads it: the same answers; damage is named."""
+"""Every kind of folder gives the same answers on every engine; errors name the damaged file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fine-tuned folder answers through the predictor as it does where it is evaluated."""
+"""The predictor gives the same answers for a fine-tuned folder as its evaluation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALONE = SingleProcess()
 START = StartingPoint(None, "2-2-16-32")
 CONFIG = FinetuningConfig(epochs=1, max_len=96, lr=1e-3)
 TOLERANCE = 1e-5
-"""Of outputs, which MXNet rounds differently in other batches."""
+"""Tolerance of outputs, which MXNet rounds differently in other batches."""
 
 ENGINES = [
     pytest.param("mxnet"),
@@ -57,7 +57,7 @@ def vocabulary():
 
 @pytest.fixture(scope="module")
 def finetuned(tmp_path_factory, vocabulary):
-    """A folder and a set to predict, made once a task."""
+    """Return a folder and a set to predict; each task is trained once."""
     made = {}
 
     def make(name, options):
@@ -73,7 +73,7 @@ def finetuned(tmp_path_factory, vocabulary):
 
 
 def prediction_of(answer):
-    """An answer in the form of an item's label."""
+    """Return an answer in the form of an item's label."""
     if isinstance(answer, Classification):
         return answer.label
     if isinstance(answer, Regression):

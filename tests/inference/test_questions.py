@@ -1,4 +1,4 @@
-"""Questions of every kind: what is understood, and one clear line for what is not."""
+"""Questions of every kind: valid ones are parsed, invalid ones give a one-line error."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from tests.inference.fake_engine import (
 
 @pytest.fixture
 def predictor(monkeypatch):
-    """What a folder is opened as; to be set."""
+    """Return a holder of the predictor that every folder is opened as."""
     holder = SimpleNamespace(value=text_predictor())
     monkeypatch.setattr(Predictor, "from_pretrained", lambda *_, **__: holder.value)
     return holder
@@ -110,7 +110,7 @@ def test_masks_that_do_not_fit_name_their_line(tmp_path, predictor):
 
 
 class Pipe(io.BytesIO):
-    """Standard input or output as bytes."""
+    """Stands for standard input or output in bytes."""
 
     @property
     def buffer(self):

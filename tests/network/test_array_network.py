@@ -1,4 +1,4 @@
-"""Networks as arrays: copies, the encoder alone, and what is refused."""
+"""Networks as arrays: copies, the encoder alone, and invalid arrays."""
 
 from __future__ import annotations
 

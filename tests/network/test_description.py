@@ -1,4 +1,4 @@
-"""Descriptions of models: there and back, and one clear line for each bad `model.json`."""
+"""Descriptions of models: round trips, and a one-line error for each bad `model.json`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model folders without a framework: there and back, and damage that names the file."""
+"""Model folders without a framework: round trips, and errors that name the damaged file."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def test_other_arrays_than_described_are_not_written(tmp_path: Path) -> None:
 
 
 class Unchecked(ArrayNetwork):
-    """Arrays that need not be those described."""
+    """Arrays that are not checked against the description."""
 
     def __post_init__(self) -> None:
         pass
 
 
 def test_half_floats_are_read_as_floats(tmp_path: Path) -> None:
-    """As a student that was trained in float16 on a GPU leaves them."""
+    """A student that was trained in float16 on a GPU has such weights."""
     network = make_network(BORT.replace(depth=1))
     halves = {name: array.astype(np.float16) for name, array in network.arrays.items()}
     write_network(tmp_path, Unchecked(network.description, halves))
@@ -89,7 +89,7 @@ def test_damage_names_the_file(folder: Path) -> None:
 
 
 def forge(folder: Path, **fields: Any) -> None:
-    """Edit `model.json`, its SHA-256 made to fit the weights again."""
+    """Edit `model.json`, with a SHA-256 that matches the weights."""
     path = folder / "model.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     record.update(fields)

@@ -1,4 +1,4 @@
-"""How a command ends: its status, its one line, its traceback when asked for."""
+"""Commands: exit status, one-line errors, and the traceback with --debug."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_help_ends_with_0(project_root: Path) -> None:
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str, **options: bool) -> tuple[int, str]:
-    """The status and the error of a command that ends with status 7 when it is begun."""
+    """Return status and error of a command that exits with status 7 when it starts."""
     with pytest.raises(SystemExit) as ended:
         run_command(make_parser("a command"), lambda parsed: 7, arguments, **options)
     return int(ended.value.code or 0), capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What tells machines apart."""
+"""The description of the machine."""
 
 from __future__ import annotations
 

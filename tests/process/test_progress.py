@@ -1,4 +1,4 @@
-"""Progress: plain lines where nobody watches, with the time left where the end is known."""
+"""Progress: plain lines without a terminal, with the time left if the total is known."""
 
 from __future__ import annotations
 

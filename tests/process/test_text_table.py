@@ -1,4 +1,4 @@
-"""Text tables: columns, alignment, lines that stand alone."""
+"""Text tables: columns, alignment, single lines."""
 
 from __future__ import annotations
 

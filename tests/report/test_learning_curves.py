@@ -1,4 +1,4 @@
-"""Curves: where they cross a level, their mean, and that a figure comes out."""
+"""Learning curves: where they cross a level, their mean, and their figure."""
 
 from __future__ import annotations
 

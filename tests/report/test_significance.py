@@ -1,4 +1,4 @@
-"""The declared test: exact on few seeds, honest under the null, Holm's correction."""
+"""Significance tests: exact on few seeds, valid under the null hypothesis, Holm's correction."""
 
 from __future__ import annotations
 

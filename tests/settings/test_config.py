@@ -1,4 +1,4 @@
-"""Flags come from fields, and nothing wrong gets into a configuration."""
+"""Configurations: flags are made from fields, and invalid values are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Killing a writer between any two of its file operations, to see what it leaves."""
+"""Kills a writer between any two of its file operations, to inspect what remains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OPERATIONS = {
     *("shutil.copyfile", "shutil.rmtree", "tempfile.mkdtemp", "tempfile.mkstemp"),
     "ctypes.dlsym",  # before two names are exchanged
 }
-"""Python's audit events of the operations; `os.fsync` has none and is counted by hand."""
+"""Python's audit events of the operations; `os.fsync` has none and is counted separately."""
 
 
 def outcomes(
@@ -26,16 +26,16 @@ def outcomes(
     write: Callable[[Path], None],
     look: Callable[[Path], Any],
 ) -> List[Any]:
-    """What is left by a kill before each operation of a writer and, last, by no kill.
+    """Return what remains after a kill before each operation of a writer and, last, without a kill.
 
-    Every kill is a SIGKILL in a process of its own, forked from a process without threads; so the
-    three functions are those of a module.
+    Every kill is a SIGKILL in its own process, which is forked from a process without threads.
+    Therefore the three functions must be module-level functions.
 
     Args:
         base: an empty folder to work in.
-        start: fills a new folder with what is there before the writer begins.
+        start: prepares a new folder before the writer starts.
         write: the writer, called with that folder.
-        look: called with that folder afterwards; returns what it finds.
+        look: called with that folder afterwards; returns its state.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_outcomes, base, start, write, look).result(timeout=300)
@@ -66,7 +66,7 @@ def _outcomes(
 
 
 def _write_and_die(number: int, write: Callable[[Path], None], folder: Path) -> None:
-    """Call the writer and die by SIGKILL before its operation `number`. Never returns."""
+    """Call the writer, and die by SIGKILL before its operation `number`. Never returns."""
     left, sync = number, os.fsync
 
     def count(event: str, _: Any) -> None:

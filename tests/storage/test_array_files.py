@@ -1,4 +1,4 @@
-"""Arrays from files: what a header declares is compared with the file before memory is taken."""
+"""Array files: the declared size is checked before memory is allocated."""
 
 from __future__ import annotations
 

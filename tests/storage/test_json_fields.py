@@ -1,4 +1,4 @@
-"""Fields of JSON objects: what has the right type is given, all else is named."""
+"""Fields of JSON objects: valid ones are returned, errors name invalid ones."""
 
 from __future__ import annotations
 

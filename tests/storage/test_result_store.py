@@ -1,4 +1,4 @@
-"""Records on disk: durable, of all ranks, a torn last line forgiven, anything else named."""
+"""Stored results: durable, of all ranks, a torn last line skipped, other damage reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One rule for "is this the same run?", and folders that belong to one run."""
+"""The rule that decides whether two runs are the same, and folders that belong to one run."""
 
 from __future__ import annotations
 

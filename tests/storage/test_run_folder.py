@@ -1,4 +1,4 @@
-"""Run folders: what is kept, what is dropped on resuming, what is refused."""
+"""Run folders: lines kept and dropped on resuming, and folders that are refused."""
 
 from __future__ import annotations
 

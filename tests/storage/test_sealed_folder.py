@@ -1,4 +1,4 @@
-"""A sealed folder: killed at any moment, damaged at any byte, a reader never takes it for whole."""
+"""Sealed folders: a reader never accepts one that was killed or damaged, at any moment or byte."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAMES = ("a.bin", "b.bin")
 
 
 def write_sample(folder: Path, text: str) -> None:
-    """Two files that differ in length, and their record."""
+    """Write two files of different lengths, and their record."""
     writer = SAMPLE.writer(folder)
     writer.write("a.bin", f"first {text}".encode())
     with writer.open("b.bin") as stream:
@@ -52,7 +52,7 @@ def read_sample(folder: Path) -> str:
 
 
 def state_of(folder: Path) -> str:
-    """`old` or `new`, `nothing` where no folder is, `refused` where the reader names a file."""
+    """Return `old` or `new`; `nothing` without a folder; `refused` if the error names a file."""
     if not folder.exists():
         return "nothing"
     try:
@@ -66,7 +66,7 @@ def state_of(folder: Path) -> str:
 
 
 def with_nothing(folder: Path) -> None:
-    """The writer begins in an empty folder."""
+    """Start the writer in an empty folder."""
 
 
 def with_old(folder: Path) -> None:
@@ -88,7 +88,7 @@ def write_whole_without_exchange(folder: Path) -> None:
 
 
 def look_and_write_whole_again(folder: Path) -> str:
-    """The state; afterwards a second writer leaves the new folder and nothing else."""
+    """Return the state; then check that a second writer leaves only the new folder."""
     found = state_of(folder / "sample")
     write_whole(folder)
     assert state_of(folder / "sample") == "new"
@@ -104,7 +104,7 @@ def look_and_write_in_place_again(folder: Path) -> str:
 
 
 def look_for_old_or_new(folder: Path) -> str:
-    """The state; where nothing is under the name, the old folder is whole under another."""
+    """Return the state; without the name, check that another name has the whole old folder."""
     found = state_of(folder / "sample")
     if found == "nothing":
         (aside,) = folder.glob(".replaced-sample-*")
@@ -157,7 +157,7 @@ def sample(tmp_path: Path) -> Path:
 
 
 def damage_of(folder: Path) -> str:
-    """What `verify` says."""
+    """Return the message of `verify`."""
     with pytest.raises(InputError) as caught:
         SAMPLE.open(folder).verify()
     return str(caught.value)

@@ -1,4 +1,4 @@
-"""Every sealed format: its record as version 0.2.0 wrote it, and damage to any file of it found."""
+"""Every sealed format: records of version 0.2.0 are read, and damage to any file is detected."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Kind(NamedTuple):
     Attributes:
         record: name of the record.
         files: names of the files that it lists.
-        write: makes a folder.
+        write: writes a folder.
         read: reads all of it.
-        fields: of the record, by a function that gives a file's SHA-256.
+        fields: returns the record's fields, given a function that returns a file's SHA-256.
     """
 
     record: str
@@ -84,7 +84,7 @@ def read_answers(folder: Path) -> None:
 
 
 def shard_files(hash_of: Callable[[str], str]) -> Dict[str, Any]:
-    """The only shard of the corpus, as the manifest lists it."""
+    """Return the only shard of the corpus, as the manifest lists it."""
     return {
         part: {
             "file": f"train-00000.{part}.npy",
@@ -239,7 +239,7 @@ def folder(kind: Kind, tmp_path: Path) -> Path:
 
 
 def filled_in(expected: Any, found: Any) -> Any:
-    """`expected` with what is found in the place of every `...`."""
+    """Return `expected` with every `...` replaced by the value that was found."""
     if expected is ...:
         return found
     if isinstance(expected, dict):

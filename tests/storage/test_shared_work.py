@@ -1,4 +1,4 @@
-"""Shared work: every task is done once, by whichever rank, and all ranks get all results."""
+"""Shared work: every task runs once, on any rank, and all ranks get all results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.ranks_samples import on_ranks
 
 
 class Squares:
-    """Results on disk, one file a rank."""
+    """Results on disk, one file per rank."""
 
     def __init__(self, folder, rank=0):
         self.store = ResultStore(folder, rank)

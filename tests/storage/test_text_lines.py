@@ -1,4 +1,4 @@
-"""Lines of a text file: their numbers and ends, and what is refused."""
+"""Numbered lines of text files: their ends, and files that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text that tokenizers trip over: what no keyboard types and every large corpus holds."""
+"""Texts that are hard for tokenizers: rare in typing, common in large corpora."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMS = (None, "NFC", "NFD", "NFKC", "NFKD")
 
 
 def hard_texts(largest_code: Optional[int] = None) -> Any:
-    """A strategy; `largest_code` bounds the characters that are drawn from everything."""
+    """Return a strategy; `largest_code` bounds the characters drawn from all of Unicode."""
     letters = st.characters(exclude_categories=("Cs",), max_codepoint=largest_code)
     parts = [WORDS, MARKS, INVISIBLE, CONTROLS, SPACES, SURROGATES, LONG]
     units = st.one_of(letters, *map(st.sampled_from, parts))
@@ -31,7 +31,7 @@ def hard_texts(largest_code: Optional[int] = None) -> Any:
 
 
 def without_surrogates(text: str) -> str:
-    """Text as other libraries can take it: pairs joined, lone surrogates U+FFFD."""
+    """Return text that other libraries accept: surrogate pairs joined, lone surrogates U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -1,4 +1,4 @@
-"""Folders from strangers: whatever is in them, they are read or refused in one line."""
+"""Untrusted folders are read or refused in one line, whatever they contain."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.text.tiny_vocabulary import tiny_vocabulary
 
 
 def safetensors_file(header: Any, data: bytes = bytes(16), length: Optional[int] = None) -> bytes:
-    """A file with any header: 8 bytes of its length, JSON, data."""
+    """Return a file with any header: 8 bytes of its length, JSON, data."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode("utf-8")
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
@@ -95,7 +95,7 @@ MISSING = object()
 
 
 def mutated(value: Any, draw: Any) -> Any:
-    """One thing in a JSON value replaced, removed or added, at any depth."""
+    """Return a JSON value with one element replaced, removed or added, at any depth."""
     value = copy.deepcopy(value)
     place = value
     while True:
@@ -124,7 +124,7 @@ def write_json_file(path: Path, value: Any) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: Any) -> Path:
-    """An exported classifier with everything, and marks to undo."""
+    """Return an exported classifier with all optional parts, and marks to undo."""
     vocabulary = tiny_vocabulary()
     network = make_network(
         BORT.replace(depth=1, vocabulary_size=len(vocabulary)),
@@ -151,7 +151,7 @@ def read_all(folder: Path) -> None:
 
 
 def what_is_said(folder: Path) -> str:
-    """The refusal, or the folder's name if there is none."""
+    """Return the error message, or the folder's name if there is none."""
     try:
         read_all(folder)
     except InputError as error:
@@ -173,7 +173,7 @@ def what_is_said(folder: Path) -> str:
 def test_any_junk_is_read_or_refused(
     name: str, without: List[str], folder: Path, data: st.DataObject
 ) -> None:
-    """Nothing but `InputError` may come, and it names a file of the folder."""
+    """Only `InputError` is raised, and it names a file of the folder."""
     kept = {path: path.read_bytes() for path in folder.iterdir()}
     try:
         for other in without:

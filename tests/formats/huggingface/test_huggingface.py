@@ -1,4 +1,4 @@
-"""Hugging Face folders: there and back bit for bit, and one clear line where one does not fit."""
+"""Hugging Face folders: bit-exact round trips, and a one-line error for those that do not fit."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_the_check_finds_a_wrong_export(tmp_path: Path) -> None:
 
 
 def roberta_folder(folder: Path, network: ArrayNetwork, *, prefix: bool = True) -> None:
-    """The network as RoBERTa's own classes would store it, 2 unused positions first."""
+    """Return the network as RoBERTa's own classes store it, with 2 unused positions first."""
     architecture = network.architecture
     tensors = {}
     arrays = dict(network.arrays)
@@ -404,7 +404,7 @@ def test_without_its_package_a_download_says_so(monkeypatch: pytest.MonkeyPatch)
 def test_every_tasks_labels_stand_in_the_config(
     record: TaskRecord, race_form: str, tmp_path: Path
 ) -> None:
-    """In the order of the outputs, and they come back without our own record too."""
+    """Labels are in the order of the outputs, and are restored without the record too."""
     options = TaskOptions(race_form=race_form)
     labels = input_labels(record, options)
     outputs = output_count(record, options)
@@ -457,7 +457,7 @@ with new_folder(sys.argv[2]) as folder:
 def test_a_killed_export_leaves_nothing_under_its_name(
     files: int, tmp_path: Path, project_root: Path
 ) -> None:
-    """SIGKILL as the next file is to get its name; a second export at the same place is whole."""
+    """A SIGKILL before a file gets its name leaves no folder; a second export is complete."""
 
     def export(left: int) -> int:
         command = [sys.executable, "-c", KILLED, str(left), str(tmp_path / "hf")]

@@ -1,4 +1,4 @@
-"""Exported tokenizers give our ids, whatever the text."""
+"""Exported tokenizers give the ids of this toolkit for any text."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ KINDS = {
 
 
 class Pair(NamedTuple):
-    """A model and what was exported of it; shown by its kind in a failure."""
+    """A model and its export; shown by its kind in a failure."""
 
     model: Any
     exported: Any
@@ -65,7 +65,7 @@ class Pair(NamedTuple):
 
 
 def trained(**settings: Any) -> Any:
-    """A SentencePiece model of English of ours, and a few words of other languages."""
+    """Return a SentencePiece model of this toolkit's English and some words of other languages."""
     english = PROJECT_ROOT / "test_data" / "generated_english_sample.txt"
     lines = english.read_text(encoding="utf-8").splitlines()[:600] + TEXT.splitlines() * 4
     settings.setdefault("vocabulary_size", 500)
@@ -121,7 +121,7 @@ def test_byte_bpe_gives_our_ids_for_hard_texts(vocabulary: Any, exported: Any, t
 
 @pytest.mark.parity("tokenizers")
 def test_byte_bpe_gives_our_ids_for_every_character(vocabulary: Any, exported: Any) -> None:
-    """Also next to a letter, a digit, a sign and a space, where the kind of character decides."""
+    """Ids are the same next to a letter, a digit, a sign and a space, whose kinds matter."""
     codes = [*range(1, 0xD800), *range(0xE000, 0x20000, 3), *range(0x20000, 0x110000, 97)]
     for start in range(0, len(codes), 512):
         text = "".join(
@@ -207,7 +207,7 @@ def test_other_tokenizers_are_refused(
 
 
 def in_reach(text: str, kind: str) -> str:
-    """The text as far as the same ids are promised for it."""
+    """Return the text in the form for which the same ids are promised."""
     if "as it is" in kind or "plain" in kind:
         text = text.replace("\u2581", "_")
     if "as it is" in kind:
