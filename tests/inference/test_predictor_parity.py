@@ -163,5 +163,5 @@ def test_another_vocabulary_may_not_be_given(finetuned, tmp_path):
     from tests.text.tiny_vocabulary import tiny_vocabulary
 
     tiny_vocabulary().save(tmp_path)
-    with pytest.raises(InputError, match=r"knows \d+ tokens, the vocabulary has \d+"):
+    with pytest.raises(InputError, match=r"has \d+ tokens, the vocabulary has \d+"):
         Predictor.from_pretrained(folder, engine="mxnet", vocabulary=str(tmp_path))

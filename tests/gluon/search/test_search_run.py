@@ -321,7 +321,7 @@ def test_a_search_older_than_a_setting_is_resumed_with_its_default(tmp_path):
     assert search(plan, resume=True) == expected
     for name, value in (("error", "kl"), ("train_steps", 4)):
         other = dataclasses.replace(plan, config=dataclasses.replace(SEARCH, **{name: value}))
-        with pytest.raises(InputError, match=f"{name} is {value!r}, the search that is resumed"):
+        with pytest.raises(InputError, match=f"{name} is {value!r}, the search to resume"):
             search(other, resume=True)
     other = dataclasses.replace(plan, hyperparameters=(Hyperparameters(lr=0.1, clip=2.0),))
     with pytest.raises(InputError, match="hyperparameters is"):

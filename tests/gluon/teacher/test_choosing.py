@@ -126,7 +126,7 @@ def test_a_resumed_run_ends_bit_for_bit(engine: str, tmp_path: Path) -> None:
         results.append((tmp_path / name / f"step-{step:08d}" / "tensors.safetensors").read_bytes())
         assert step == 12
     assert results[0] == results[1]
-    with pytest.raises(InputError, match="teacher_engine is 'mxnet', the run that is resumed"):
+    with pytest.raises(InputError, match="teacher_engine is 'mxnet', the run to resume"):
         resume(config.replace(teacher_engine="mxnet"), tmp_path / "whole")
 
 
