@@ -94,7 +94,7 @@ def test_what_does_not_fit_leaves_nothing_behind(sample, finetuned, tmp_path):
     assert_refused(export(bare, output, status=2), "name the model's vocabulary with --vocab")
     assert_refused(export(finetuned, bare, status=2), "exists already")
     flags = ("--precision", "int8")
-    assert_refused(export(finetuned, output, *flags, status=2), "for --to onnx")
+    assert_refused(export(finetuned, output, *flags, status=2), "with --to onnx")
     shutil.rmtree(bare)
     assert list(tmp_path.iterdir()) == []
 
