@@ -188,7 +188,9 @@ def train_sentencepiece(
 ) -> SentencePieceVocabulary:
     """Train a vocabulary whose first ids are `<s> <pad> </s> <unk> <mask>`.
 
-    The training uses one thread, so the same sentences and settings give the same bytes.
+    The training uses one thread, and sentences are drawn here when there are more than
+    `config.maximum_sentences`, so the same sentences and settings give the same bytes. (The draw
+    of SentencePiece 0.2 does not depend on its seed and differs from process to process.)
 
     Args:
         sentences: the sentences of the text.
@@ -201,7 +203,6 @@ def train_sentencepiece(
     library = _library()
     model = io.BytesIO()
     seen = [0]
-    library.set_random_generator_seed(config.random_seed)
     options = {
         "model_type": config.model_type,
         "vocab_size": config.vocabulary_size,
@@ -224,7 +225,11 @@ def train_sentencepiece(
     }
     try:
         library.SentencePieceTrainer.train(
-            sentence_iterator=_counted(sentences, seen), model_writer=model, **options
+            sentence_iterator=draw_sentences(
+                _counted(sentences, seen), config.maximum_sentences, config.random_seed
+            ),
+            model_writer=model,
+            **options,
         )
     except RuntimeError as error:
         raise _training_error(str(error), config, seen[0]) from error
@@ -265,6 +270,26 @@ def _special(token_id: int, name: str, source: str) -> int:
     if token_id < 0:
         raise InputError(f"{source}: the special token {name} is missing")
     return int(token_id)
+
+
+def draw_sentences(sentences: Iterable[str], count: int, seed: int) -> Iterator[str]:
+    """Yield at most `count` of the sentences, every subset equally likely (reservoir sampling).
+
+    Args:
+        sentences: any number of sentences; at most `count` are held in memory.
+        count: sentences to yield at most; all are yielded, in order, when there are no more.
+        seed: of the draw.
+    """
+    generator = np.random.default_rng(seed)
+    drawn: List[str] = []
+    for number, sentence in enumerate(sentences):
+        if number < count:
+            drawn.append(sentence)
+            continue
+        place = int(generator.integers(number + 1))
+        if place < count:
+            drawn[place] = sentence
+    return iter(drawn)
 
 
 def _counted(sentences: Iterable[str], seen: List[int]) -> Iterator[str]:

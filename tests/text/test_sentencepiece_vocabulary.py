@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import unicodedata
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from bort.errors import InputError
 from bort.text.sentencepiece_vocabulary import (
     SentencePieceConfig,
     SentencePieceVocabulary,
+    draw_sentences,
     read_sentencepiece,
     train_sentencepiece,
 )
@@ -36,6 +41,41 @@ def test_every_kind_has_the_fixed_ids_and_repeats_itself(model_type, size):
     assert len(vocabulary) == size
     assert train_sentencepiece(SENTENCES, config).fingerprint == vocabulary.fingerprint
     assert vocabulary.decode(vocabulary.encode("The rain had")) == "The rain had"
+
+
+DRAW = """
+import hashlib, sys
+from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
+sentences = [f"the {number} of {number * number} words" for number in range(400)]
+config = SentencePieceConfig(
+    vocabulary_size=300, maximum_sentences=150, random_seed=int(sys.argv[1])
+)
+print(train_sentencepiece(sentences, config).fingerprint)
+"""
+
+
+def test_a_draw_of_sentences_is_the_same_in_every_process_and_depends_on_the_seed():
+    root = Path(__file__).resolve().parents[2]
+
+    def trained(seed: int) -> str:
+        command = [sys.executable, "-c", DRAW, str(seed)]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert trained(3) == trained(3) != trained(4)
+
+
+def test_sentences_are_drawn_uniformly_and_kept_in_order_when_they_are_few():
+    few = ["a", "b", "c"]
+    assert list(draw_sentences(few, 3, 0)) == few
+    counts = Counter(
+        sentence
+        for seed in range(2000)
+        for sentence in draw_sentences(map(str, range(10)), 4, seed)
+    )
+    assert sum(counts.values()) == 8000
+    # 800 expected of each; the standard deviation is 22.
+    assert all(abs(counts[str(number)] - 800) < 110 for number in range(10))
 
 
 @given(st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="\u2581")))
