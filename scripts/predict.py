@@ -21,7 +21,7 @@ def work(arguments: argparse.Namespace) -> None:
 
     summary = predict_file(config)
     logging.info(
-        "%d lines answered (%s, %s), %d inputs shortened",
+        "lines answered: %d (%s, %s); inputs shortened: %d",
         summary.lines,
         summary.engine,
         summary.precision,

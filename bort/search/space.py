@@ -13,6 +13,9 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.storage.files import PathLike, read_json
 
+_ITSELF = "search space: "
+"""What messages of a space that comes from no file begin with."""
+
 _AXES = ("depths", "heads", "hiddens", "intermediates")
 
 
@@ -65,14 +68,14 @@ class SearchSpace:
         for name in ("vocabulary_size", "maximum_length"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"search space: {name} is {value!r}, allowed is at least 1")
+                raise InputError(f"{_ITSELF}{name} is {value!r}, allowed is at least 1")
         if not isinstance(self.even_depth, bool):
             raise InputError(
-                f"search space: even_depth is {self.even_depth!r}, allowed are true and false"
+                f"{_ITSELF}even_depth is {self.even_depth!r}, allowed are true and false"
             )
         if not any(self._reason(*sizes) is None for sizes in self._combinations()):
             first = self.exclusions()[0]
-            raise InputError(f"search space: holds no valid architecture ({first.reason})")
+            raise InputError(f"{_ITSELF}holds no valid architecture ({first.reason})")
 
     def __len__(self) -> int:
         return len(self.candidates())
@@ -193,7 +196,7 @@ class SearchSpace:
         try:
             return cls(**values)
         except InputError as error:
-            raise InputError(f"{source}: {error}") from error
+            raise InputError(f"{source}: {str(error)[len(_ITSELF) :]}") from error
 
     def _combinations(self) -> Sequence[Tuple[int, int, int, int]]:
         return list(itertools.product(self.depths, self.heads, self.hiddens, self.intermediates))
@@ -236,12 +239,12 @@ def _sizes(architecture: Architecture) -> Tuple[int, int, int, int]:
 
 def _checked_axis(axis: str, values: Any) -> Tuple[int, ...]:
     if not isinstance(values, (list, tuple)) or not values:
-        raise InputError(f"search space: {axis} is {values!r}, allowed is a list of integers")
+        raise InputError(f"{_ITSELF}{axis} is {values!r}, allowed is a list of integers")
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"search space: {axis} holds {value!r}, allowed is at least 1")
+            raise InputError(f"{_ITSELF}{axis} holds {value!r}, allowed is at least 1")
     if len(set(values)) != len(values):
-        raise InputError(f"search space: {axis} {list(values)} holds a value twice")
+        raise InputError(f"{_ITSELF}{axis} {list(values)} holds a value twice")
     return tuple(sorted(values))
 
 

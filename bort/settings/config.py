@@ -244,8 +244,10 @@ def _add_flag(parser: argparse._ActionsContainer, one: _Setting, preset: bool) -
         options["required"] = True
     else:
         options["default"] = argparse.SUPPRESS if preset else field.default
-        shown = field.default if field.default not in (None, ()) else "none"
-        text += f" (default: {shown})"
+        if field.default not in (None, ()):
+            text += f" (default: {field.default})"
+        elif "default:" not in text:  # some settings describe what happens without them
+            text += " (default: none)"
     if kind is bool:
         options.update(type=parse_boolean, nargs="?", const=True, metavar="true|false")
     else:

@@ -171,7 +171,10 @@ def _check_space(
 
 
 def _amount(count: int) -> str:
-    return f"{count} bytes" if count < 1 << 20 else f"{count} bytes ({count / (1 << 30):.2f} GiB)"
+    for unit, bits in (("GiB", 30), ("MiB", 20)):
+        if count >= 1 << bits:
+            return f"{count / (1 << bits):.1f} {unit}"
+    return f"{count} bytes"
 
 
 def _remove_unfinished(folder: Path) -> None:

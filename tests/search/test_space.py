@@ -144,6 +144,13 @@ def test_a_bad_file_names_itself_the_field_and_the_value(tmp_path, change, messa
     assert "space.json" in str(caught.value)
 
 
+def test_a_bad_field_is_named_once_with_its_origin() -> None:
+    bad = {"depths": [0], "heads": [2], "hiddens": [8], "intermediates": [8]}
+    with pytest.raises(InputError) as raised:
+        SearchSpace.from_dict(bad, "space.json")
+    assert str(raised.value) == "space.json: depths holds 0, allowed is at least 1"
+
+
 def test_a_file_without_an_axis_or_an_object_is_refused(tmp_path):
     path = tmp_path / "space.json"
     path.write_text('{"depths": [2], "heads": [2], "hiddens": [8]}')

@@ -38,6 +38,19 @@ def parse(arguments: List[str]) -> Example:
     return Example.from_arguments(parser.parse_args(arguments))
 
 
+def test_help_states_one_default() -> None:
+    @dataclass(frozen=True)
+    class Described(Config):
+        size: Optional[int] = setting(None, "tokens a batch; default: what fits into memory")
+        plain: Optional[int] = setting(None, "rows a part")
+
+    parser = make_parser("an example")
+    Described.add_flags(parser)
+    shown = " ".join(parser.format_help().split())
+    assert "default: what fits into memory --plain" in shown
+    assert "rows a part (default: none)" in shown
+
+
 def test_defaults_come_from_the_fields() -> None:
     assert parse(["--data", "d"]) == Example(data="d")
 

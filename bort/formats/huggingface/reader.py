@@ -63,6 +63,8 @@ def read_huggingface(folder: Path) -> Imported:
             names it.
     """
     path = folder / CONFIG_FILE
+    if not path.exists():
+        raise InputError(f"{folder}: holds no Hugging Face model, {CONFIG_FILE} is missing")
     config = read_json(path)
     if not isinstance(config, dict):
         raise InputError(f"{path}: is not a JSON object")
