@@ -87,8 +87,8 @@ def _fill(parsed: argparse.Namespace, folder: Path, config: Any, data: Any, teac
     The cache of the largest logits is made from that of all logits.
     """
     from benchmarks.synthetic import RandomVocabulary
-    from bort.gluon.teacher.caching import batch_maker, every_row, key_fields
-    from bort.teacher.cache import CacheKey, TeacherCache
+    from bort.gluon.teacher.caching import batch_maker, every_row, row_length
+    from bort.teacher.cache import CacheKey, TeacherCache, key_fields
     from bort.teacher.filling import fill_cache
 
     temperature = config.objective.distillation_temperature
@@ -96,13 +96,11 @@ def _fill(parsed: argparse.Namespace, folder: Path, config: Any, data: Any, teac
     answers: Dict[str, Any] = {LIVE: teacher}
     filled: Dict[str, Any] = {}
     for kind, source, top_k in ((FULL, LIVE, 0), (TOP, FULL, parsed.top_k)):
-        key = CacheKey(
-            teacher=teacher.fingerprint,
-            engine="mxnet",
-            precision="float32",
+        key = CacheKey.of(
+            teacher,
             top_k=top_k,
             temperatures=(temperature,) if top_k else (),
-            **key_fields(data.masking, data.train, vocabulary),
+            **key_fields(data.masking, data.train, vocabulary, row_length(data.train)),
         )
         began = time.perf_counter()
         fill_cache(

@@ -14,6 +14,7 @@ from bort.engines.sources import Source, read_source, source_of_network
 from bort.errors import InputError
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM
+from bort.network.fingerprint import fingerprint_of
 from bort.storage.files import sha256_of_file
 from bort.text.examples import MaskedBatch
 
@@ -79,11 +80,6 @@ def _teacher(source: Source, engine: str, precision: str, threads: Optional[int]
 
 def _fingerprint(source: Source) -> str:
     """Return the SHA-256 of the names, shapes and values of weights, or of a graph's files."""
-    digest = hashlib.sha256()
-    if source.network is not None:
-        for name, array in sorted(source.network.arrays.items()):
-            digest.update(f"{name} {array.shape} {array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    for file in () if source.graph is None else source.graph.files:
-        digest.update(sha256_of_file(file).encode())
-    return digest.hexdigest()
+    arrays = {} if source.network is None else source.network.arrays
+    files = () if source.graph is None else source.graph.files
+    return fingerprint_of(arrays, after="".join(map(sha256_of_file, files)))

@@ -13,7 +13,7 @@ from bort.process.progress import RowProgress
 from bort.ranks import Communicator, on_rank_0
 from bort.search.config import SearchConfig
 from bort.teacher.answers import LiveTeacher
-from bort.teacher.cache import CACHE_FORMAT, CacheKey, TeacherCache
+from bort.teacher.cache import CACHE_FORMAT, CacheKey, TeacherCache, key_fields
 from bort.teacher.filling import ROWS_PER_PART, FillHooks, fill_cache
 from bort.text.batch_plan import BatchPlan, in_batches
 from bort.text.batches import make_batch
@@ -88,20 +88,10 @@ class SearchQuestions:
         A shorter search can use a cache that was filled for more steps.
         """
         config, text = self._config, self._text
-        policy = config.masks.policy
         temperatures = {1.0, config.objective.distillation_temperature} if config.top_k else set()
         return {
-            "train": text.train.fingerprint,
+            **key_fields(self._masking, text.train, text.vocabulary, self.length),
             "held_out": text.held_out.fingerprint,
-            "vocabulary": text.vocabulary.fingerprint,
-            "vocabulary_size": len(text.vocabulary),
-            "mask_seed": config.seed,
-            "length": self.length,
-            "mask_probability": policy.probability,
-            "max_predictions": policy.maximum_predictions,
-            "whole_word_mask": policy.whole_words,
-            "mask_share": policy.mask_share,
-            "random_share": policy.random_share,
             "top_k": config.top_k,
             "temperatures": tuple(sorted(temperatures)),
             "dtype": config.cache_dtype,
@@ -155,10 +145,8 @@ class SearchQuestions:
                 )
             return True
         rows, size = self._rows(), self._config.batch_size
-        key = CacheKey(
-            teacher=teacher.fingerprint,
-            engine=teacher.engine,
-            precision=teacher.precision,
+        key = CacheKey.of(
+            teacher,
             mask_epochs=1 + max(step.epoch for step in self._steps),
             **self.cache_fields(),
         )

@@ -21,13 +21,16 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import numpy as np
 
 from bort.errors import InputError
-from bort.settings.config import Config, setting
+from bort.settings.config import Config, part, setting
 from bort.storage.array_files import read_npy
 from bort.storage.run_claim import differences
 from bort.storage.sealed_folder import SealedFile, SealedFolder, SealedFormat
+from bort.teacher.answers import LiveTeacher
 from bort.teacher.top_k import put_back, rest_logit
-from bort.text.examples import MaskedBatch
-from bort.text.masking import MaskingPolicy
+from bort.text.examples import ExampleSource, MaskedBatch
+from bort.text.masking import Masking, MaskingPolicy
+from bort.text.masking_config import Masks
+from bort.text.vocabulary import Vocabulary
 
 ROWS_FILE = "rows.npy"
 CACHE_FORMAT = SealedFormat(
@@ -56,9 +59,7 @@ class CacheKey(Config):
     mask_seed: int = setting(..., "seed of the masks", minimum=0)
     length: int = setting(..., "tokens that every row was padded to", minimum=1)
     mask_epochs: int = setting(1, "number of epochs whose masks are covered", minimum=1)
-    mask_probability: float = setting(0.15, "see MaskingPolicy", above=0.0, maximum=1.0)
-    max_predictions: int = setting(80, "see MaskingPolicy", minimum=1)
-    whole_word_mask: bool = setting(False, "see MaskingPolicy")
+    masks: Masks = part(Masks)
     mask_share: float = setting(0.8, "see MaskingPolicy", minimum=0.0, maximum=1.0)
     random_share: float = setting(0.1, "see MaskingPolicy", minimum=0.0, maximum=1.0)
     top_k: int = setting(0, "largest logits kept per position; 0 keeps all", minimum=0)
@@ -78,6 +79,16 @@ class CacheKey(Config):
         if len(set(self.temperatures)) != len(self.temperatures):
             raise InputError(f"temperatures are {list(self.temperatures)}, allowed is each once")
 
+    @classmethod
+    def of(cls, teacher: LiveTeacher, **settings: Any) -> CacheKey:
+        """Return the key of the answers of `teacher`, with other settings by name."""
+        identity = {
+            "teacher": teacher.fingerprint,
+            "engine": teacher.engine,
+            "precision": teacher.precision,
+        }
+        return cls.from_dict({**identity, **settings}, cls.__name__)
+
     @property
     def predictions(self) -> int:
         """P, positions per row: the number of predictions in an example of `length` tokens."""
@@ -86,12 +97,8 @@ class CacheKey(Config):
     @property
     def masking_policy(self) -> MaskingPolicy:
         """The policy that the masks were drawn with."""
-        return MaskingPolicy(
-            probability=self.mask_probability,
-            maximum_predictions=self.max_predictions,
-            whole_words=self.whole_word_mask,
-            mask_share=self.mask_share,
-            random_share=self.random_share,
+        return dataclasses.replace(
+            self.masks.policy, mask_share=self.mask_share, random_share=self.random_share
         )
 
     @property
@@ -113,6 +120,32 @@ class CacheKey(Config):
             ("ids", ids, (positions, self.top_k)),
         ]
         return np.dtype(fields, align=True)
+
+
+def key_fields(
+    masking: Masking, train: ExampleSource, vocabulary: Vocabulary, length: int
+) -> Dict[str, Any]:
+    """Return the settings of `CacheKey` that depend on masks and data, without `mask_epochs`.
+
+    Args:
+        masking: the masks.
+        train: training examples.
+        vocabulary: vocabulary of the examples.
+        length: length in tokens that every row is padded to.
+    """
+    policy = masking.policy
+    return {
+        "train": train.fingerprint,
+        "vocabulary": vocabulary.fingerprint,
+        "vocabulary_size": len(vocabulary),
+        "mask_seed": masking.seed,
+        "length": length,
+        "mask_probability": policy.probability,
+        "max_predictions": policy.maximum_predictions,
+        "whole_word_mask": policy.whole_words,
+        "mask_share": policy.mask_share,
+        "random_share": policy.random_share,
+    }
 
 
 class TeacherCache:
@@ -153,8 +186,8 @@ class TeacherCache:
         self._epochs = {int(e): (int(b), int(n)) for e, b, n in zip(epochs, begins, ends)}
         digest = hashlib.sha256(json.dumps(key.as_dict(), sort_keys=True).encode())
         digest.update(description["rows_sha256"].encode())
-        for part in self._parts:
-            digest.update(part["sha256"].encode())
+        for file in self._parts:
+            digest.update(file["sha256"].encode())
         if key.top_k:
             digest.update(f"at {temperature}".encode())
         self._fingerprint = digest.hexdigest()
@@ -291,8 +324,8 @@ def read_cache_description(folder: Path) -> Tuple[SealedFolder, CacheKey]:
         full = int(description["rows_per_part"])
         whole = sum(kept) == rows and all(count == full for count in kept[:-1])
         whole &= all(1 <= count <= full for count in kept)
-        for part in parts:
-            whole &= int(part["bytes"]) == int(part["rows"]) * key.row_type.itemsize
+        sizes = [int(part["bytes"]) for part in parts]
+        whole &= sizes == [rows_kept * key.row_type.itemsize for rows_kept in kept]
         int(description["bytes"]), description["deviation"]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: is damaged: {error!r}") from error

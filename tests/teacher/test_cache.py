@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import bort.storage.sealed_folder
 from bort.errors import InputError
-from bort.teacher.cache import CacheKey, TeacherCache
+from bort.teacher.cache import CacheKey, TeacherCache, key_fields
 from bort.teacher.filling import FillHooks
 from bort.teacher.top_k import log_sum_exp
-from bort.text.masking import EVALUATION_EPOCH
+from bort.text.masking import EVALUATION_EPOCH, Masking, MaskingPolicy
 from tests.teacher.cache_samples import EXAMPLES, FULL, ROWS, TOP, Counting, batch_of, fill
+from tests.text.toy import ToyVocabulary
+
+LIVE = SimpleNamespace(fingerprint="live", engine="mxnet", precision="float32")
 
 
 @pytest.fixture
@@ -166,13 +170,32 @@ CHANGED = {
 }
 
 
+def test_the_fields_of_a_key_lead_back_to_the_masks_and_the_data():
+    policy = MaskingPolicy(0.2, 7, whole_words=True, mask_share=0.7, random_share=0.2)
+    masking = Masking(ToyVocabulary(), policy, seed=4)
+    fields = key_fields(masking, EXAMPLES, ToyVocabulary(), length=24)
+    key = CacheKey.of(LIVE, **fields)
+    assert key.masking_policy == policy
+    assert (key.mask_seed, key.length, key.train) == (4, 24, EXAMPLES.fingerprint)
+    assert (key.vocabulary, key.vocabulary_size) == (ToyVocabulary().fingerprint, 60)
+    assert (key.teacher, key.engine, key.precision) == ("live", "mxnet", "float32")
+    assert {name: key.as_dict()[name] for name in fields} == fields
+
+
+def test_a_key_names_its_settings_in_the_order_of_version_0_2_0():
+    names = "teacher engine precision train vocabulary vocabulary_size mask_seed length"
+    names += " mask_epochs mask_probability max_predictions whole_word_mask mask_share"
+    names += " random_share top_k temperatures dtype held_out"
+    assert list(FULL.as_dict()) == names.split()
+
+
 def test_every_field_of_the_key_is_tried():
-    assert set(CHANGED) == {field.name for field in dataclasses.fields(CacheKey)}
+    assert set(CHANGED) == set(FULL.as_dict())
 
 
 @pytest.mark.parametrize("field", CHANGED)
 def test_another_key_is_refused_with_field_and_values(top, field):
-    asked = dataclasses.replace(TOP, **{field: CHANGED[field]})
+    asked = TOP.replace(**{field: CHANGED[field]})
     TeacherCache.open(top, expected=TOP.as_dict(), temperature=2.0)
     with pytest.raises(InputError) as caught:
         TeacherCache.open(top, expected=asked.as_dict(), temperature=2.0)

@@ -13,7 +13,7 @@ from bort.gluon.distributed import choose_context
 from bort.gluon.teacher.choosing import load_teacher_on
 from bort.process.progress import RowProgress
 from bort.ranks import Communicator
-from bort.teacher.cache import CacheKey, TeacherCache
+from bort.teacher.cache import CacheKey, TeacherCache, key_fields
 from bort.teacher.config import TeacherCacheConfig
 from bort.teacher.filling import FillHooks, fill_cache
 from bort.text.batches import make_batch
@@ -22,23 +22,6 @@ from bort.text.masking import Masking
 from bort.text.padding import rounded_up
 from bort.text.vocabulary import Vocabulary
 from bort.training.pretraining_config import PretrainingConfig
-
-
-def key_fields(masking: Masking, train: ExampleSource, vocabulary: Vocabulary) -> Dict[str, Any]:
-    """Return the fields of `CacheKey` that depend on masks and data, without `mask_epochs`."""
-    policy = masking.policy
-    return {
-        "train": train.fingerprint,
-        "vocabulary": vocabulary.fingerprint,
-        "vocabulary_size": len(vocabulary),
-        "mask_seed": masking.seed,
-        "length": row_length(train),
-        "mask_probability": policy.probability,
-        "max_predictions": policy.maximum_predictions,
-        "whole_word_mask": policy.whole_words,
-        "mask_share": policy.mask_share,
-        "random_share": policy.random_share,
-    }
 
 
 def row_length(train: ExampleSource) -> int:
@@ -60,7 +43,7 @@ def open_teacher_cache(
     masking = Masking(vocabulary, config.masks.policy, config.order_seed)
     cache = TeacherCache.open(
         folder,
-        expected=key_fields(masking, train, vocabulary),
+        expected=key_fields(masking, train, vocabulary, row_length(train)),
         temperature=config.objective.distillation_temperature,
     )
     covered = cache.key.mask_epochs
@@ -103,15 +86,13 @@ def cache_teacher_answers(
             f"{teacher.architecture.maximum_length} (see --max_seq_length of the data)"
         )
     masking = Masking(vocabulary, config.masks.policy, config.seed)
-    key = CacheKey(
-        teacher=teacher.fingerprint,
-        engine=teacher.engine,
-        precision=teacher.precision,
+    key = CacheKey.of(
+        teacher,
         mask_epochs=config.mask_epochs,
         top_k=config.top_k,
         temperatures=config.temperatures if config.top_k else (),
         dtype=config.cache_dtype,
-        **key_fields(masking, train, vocabulary),
+        **key_fields(masking, train, vocabulary, length),
     )
     progress = RowProgress("teacher's answers", communicator.rank == 0)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, Dict, Optional
 
@@ -17,6 +16,7 @@ from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder
 from bort.gluon.network.parameters import collect_arrays, load_parameters
 from bort.gluon.teacher.zoo import ZOO, zoo_file
+from bort.network.fingerprint import fingerprint_of
 from bort.network.model_folder import MODEL_DESCRIPTION_FILE
 from bort.storage.files import PathLike
 from bort.text.examples import MaskedBatch
@@ -57,11 +57,7 @@ class GluonTeacher:
     def fingerprint(self) -> str:
         """The SHA-256 of the engine and of names, shapes and values of the weights."""
         if self._fingerprint is None:
-            digest = hashlib.sha256(b"mxnet")
-            for name, array in sorted(collect_arrays(self.network).items()):
-                digest.update(f"{name} {array.shape} {array.dtype}".encode())
-                digest.update(array.data)
-            self._fingerprint = digest.hexdigest()
+            self._fingerprint = fingerprint_of(collect_arrays(self.network), before="mxnet")
         return self._fingerprint
 
     def answer(self, batch: MaskedBatch) -> mx.nd.NDArray:

@@ -18,13 +18,12 @@ from bort.gluon.pretraining.pretrain import (
 from bort.gluon.teacher.caching import (
     batch_maker,
     every_row,
-    key_fields,
     open_teacher_cache,
     row_length,
 )
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.ranks import SingleProcess
-from bort.teacher.cache import CacheKey, TeacherCache
+from bort.teacher.cache import CacheKey, TeacherCache, key_fields
 from bort.teacher.config import TeacherCacheConfig
 from bort.teacher.filling import fill_cache
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
@@ -45,14 +44,12 @@ def fill(folder, config=CYCLE, teacher=None, top_k=0, temperatures=(2.0,), batch
     """Cache a teacher's answers to the toy text of `make_data`."""
     teacher = teacher or make_teacher()
     data = make_data(config)
-    key = CacheKey(
-        teacher=teacher.fingerprint,
-        engine="mxnet",
-        precision="float32",
+    key = CacheKey.of(
+        teacher,
         mask_epochs=config.mask_epochs,
         top_k=top_k,
         temperatures=temperatures if top_k else (),
-        **key_fields(data.masking, data.train, VOCABULARY),
+        **key_fields(data.masking, data.train, VOCABULARY, row_length(data.train)),
     )
     rows = every_row(len(data.train), config.mask_epochs)
     make = batch_maker(data.train, data.masking, key)
