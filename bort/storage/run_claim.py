@@ -69,10 +69,16 @@ def check_same_run(
 
     Raises:
         InputError: a setting differs; the message names `where`, the first such setting, and both
-            values.
+            values. Of `data`, a fingerprint, it shows the first 12 characters.
     """
     for name, before, value in differences(then, now, defaults):
         consequence = (may_change or {}).get(name)
+        if consequence is None and name == "data" and isinstance(before, str):
+            raise InputError(
+                f"{where}: data differs from that of the {what} to resume: "
+                f"its fingerprint is {str(value)[:12]!r}, "
+                f"the {what} to resume started with {before[:12]!r}"
+            )
         if consequence is None:
             raise InputError(
                 f"{where}: {name} is {value!r}, the {what} to resume started with {before!r}"

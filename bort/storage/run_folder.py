@@ -16,6 +16,7 @@ from bort.storage.files import atomic_write, write_json
 
 log = logging.getLogger(__name__)
 
+RUN_FILE = "run.json"
 _RECORDED_PACKAGES = ("numpy", "mxnet", "mxnet-cu101", "mxnet-cu112", "gluonnlp", "horovod")
 
 
@@ -64,7 +65,7 @@ class RunFolder:
             except metadata.PackageNotFoundError:
                 continue
         write_json(
-            self.folder / "run.json",
+            self.folder / RUN_FILE,
             {"command": sys.argv, "versions": versions, "machine": platform.machine(), **settings},
         )
 
@@ -135,5 +136,5 @@ def refuse_existing_run(folder: Path, what: str = "--resume continues it") -> No
     """Raise `InputError` if `folder` already holds a run."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, expected a folder")
-    if (folder / "run.json").exists():
+    if (folder / RUN_FILE).exists():
         raise InputError(f"{folder}: already holds a run ({what}, or name another folder)")

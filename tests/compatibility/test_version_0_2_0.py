@@ -20,7 +20,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from bort import Predictor
+from bort.architecture import Architecture
+from bort.gluon.network.model import BortModel
+from bort.gluon.network.model_folder import save_model_folder
 from bort.teacher.cache import TeacherCache
+from tests.gluon.training.run_samples import contents
 from tests.integration.commands import ROOT, run
 
 pytestmark = pytest.mark.integration
@@ -105,6 +109,40 @@ def test_a_setting_that_was_another_is_refused_before_anything_is_written(copy):
     assert "Traceback" not in message
     vocabulary = copy / "finetuning_killed" / "model" / "vocabulary" / "vocabulary.json"
     assert vocabulary.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("script", "folder", "flags", "message"),
+    [
+        (
+            "run_pretraining_distillation",
+            "pretraining_killed",
+            ("--architecture", "2-4-32-64"),
+            "architecture is '<D=2, A=4, H=32, I=64>', the run to resume started with '<D=1, A=2,",
+        ),
+        (
+            "finetune",
+            "finetuning_killed",
+            ("--pretrained_parameters", "larger"),
+            "architecture is '<D=2, A=4, H=32, I=64>', the run to resume started with '<D=2, A=2,",
+        ),
+        (
+            "finetune",
+            "finetuning_killed",
+            ("--task_name", "RTE"),
+            "task is 'RTE', the run to resume started with 'COPA'",
+        ),
+    ],
+)
+def test_another_run_is_refused_by_name(copy, script, folder, flags, message):
+    larger = BortModel(Architecture(2, 4, 32, 64, vocabulary_size=1000))
+    larger.initialize()
+    save_model_folder(copy / "larger", larger)
+    vocabulary = copy / "finetuning_killed" / "model" / "vocabulary"
+    shutil.copytree(vocabulary, copy / "larger" / "vocabulary")
+    before = contents(copy / folder)
+    assert message in command_in(copy, script, folder, "--resume", *flags, status=2)
+    assert contents(copy / folder) == before
 
 
 def test_kept_teacher_answers_are_read(kept):

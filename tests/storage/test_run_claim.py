@@ -53,6 +53,18 @@ def test_what_may_change_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         check_same_run("run", "run", then, now, {})
 
 
+def test_other_data_are_named_by_the_beginnings_of_their_fingerprints() -> None:
+    then, now = {"data": "a" * 64}, {"data": "b" * 64}
+    with pytest.raises(InputError) as refused:
+        check_same_run("run", "run", then, now, {})
+    assert str(refused.value) == (
+        "run: data differs from that of the run to resume: its fingerprint is 'bbbbbbbbbbbb', "
+        "the run to resume started with 'aaaaaaaaaaaa'"
+    )
+    with pytest.raises(InputError, match="data is 'x', the run to resume started with None"):
+        check_same_run("run", "run", {}, {"data": "x"}, {})
+
+
 def test_a_folder_belongs_to_one_run(tmp_path: Path) -> None:
     def claim(folder: Path, resume: bool, **settings: Any) -> None:
         claim_folder(folder, "search.json", settings, "search", resume, defaults={"error": "kl"})

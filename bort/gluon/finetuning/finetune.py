@@ -142,6 +142,7 @@ def finetune(
         buckets=config.num_buckets,
     )
     trainer = ClassificationTrainer(network, config, communicator, context)
+    description = description or describe_network(network)
     training = _Finetuning(
         trainer,
         plan,
@@ -149,10 +150,12 @@ def finetune(
         dev_sets,
         pad_id,
         folder,
-        description or describe_network(network),
+        description,
         hooks.on_epoch,
     )
     settings = {
+        "task": None if description.task is None else description.task.name,
+        "architecture": str(network.bort.architecture),
         **config.results_settings(),
         "batch_size": batch_size,
         "ranks": communicator.size,

@@ -159,6 +159,7 @@ def pretrain(
     trainer = DistillationTrainer(model, config, communicator, context, teacher)
     training = _Pretraining(trainer, plan, data, longest, hooks)
     settings = {
+        "architecture": str(model.architecture),
         **config.results_settings(),
         "ranks": communicator.size,
         "data": data.train.fingerprint,

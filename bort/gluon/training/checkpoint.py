@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -94,7 +94,11 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, flat: FlatParameters, buffers: Mapping[str, mx.nd.NDArray], step: Optional[int]
+    folder: Path,
+    flat: FlatParameters,
+    buffers: Mapping[str, mx.nd.NDArray],
+    step: Optional[int],
+    check: Callable[[Mapping[str, Any]], None] = lambda state: None,
 ) -> Tuple[int, Dict[str, Any]]:
     """Read a checkpoint into `buffers`.
 
@@ -103,6 +107,7 @@ def load_checkpoint(
         flat: layout of the buffers.
         buffers: filled in place.
         step: step of the checkpoint; None takes the newest.
+        check: called with the state before the tensors are read; raises to refuse it.
 
     Returns:
         (step, state) as given to `save_checkpoint`.
@@ -118,6 +123,8 @@ def load_checkpoint(
         raise InputError(f"{folder}: holds no checkpoint of step {chosen}, there are {known}")
     where = folder / f"step-{chosen:08d}"
     sealed = CHECKPOINT_FORMAT.open(where)
+    state = dict(sealed.record["state"])
+    check(state)
     tensors = read_safetensors(sealed.verified(_TENSORS))
     for name, buffer in buffers.items():
         values = np.zeros(buffer.shape, dtype="float32")
@@ -131,7 +138,7 @@ def load_checkpoint(
                 )
             values[slot.offset : slot.offset + slot.size] = tensors[key].reshape(-1)
         buffer[:] = values
-    return int(sealed.record["step"]), dict(sealed.record["state"])
+    return int(sealed.record["step"]), state
 
 
 def _remove_partial(folder: Path) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
+from bort.architecture import Architecture
 from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
 from bort.gluon.training.flat_trainer import FlatTrainer
+from bort.storage.files import read_json
 from bort.storage.run_claim import check_same_run
+from bort.storage.run_folder import RUN_FILE
+
+_IDENTITY = ("task", "architecture")
+"""Settings that checkpoints of version 0.2.0 lack; the run's `run.json` records them."""
 
 
 class RunCheckpoints:
@@ -16,7 +22,8 @@ class RunCheckpoints:
     Args:
         folder: folder of the run.
         trainer: the trainer whose buffers and scalars are stored.
-        settings: all settings of the run that can change results, as JSON values.
+        settings: all settings of the run that can change results, as JSON values, in the order in
+            which they are compared; `architecture` is `str` of an `Architecture`.
         defaults: default values of the settings; see `bort.storage.run_claim.differences`.
         keep: number of newest checkpoints to keep.
         may_change: settings that may differ when resuming; see `check_same_run`.
@@ -53,6 +60,8 @@ class RunCheckpoints:
     def restore(self, step: Optional[int]) -> Tuple[int, Dict[str, Any]]:
         """Read the checkpoint of `step`, None for the newest, into the trainer.
 
+        The settings are compared first; a refused checkpoint leaves the trainer unchanged.
+
         Returns:
             The step of the checkpoint and its state.
 
@@ -60,14 +69,25 @@ class RunCheckpoints:
             InputError: the checkpoint does not exist, is damaged, or belongs to another run.
         """
         trainer = self._trainer
-        done, state = load_checkpoint(self._folder, trainer.flat, trainer.buffers(), step)
-        check_same_run(
-            self._folder,
-            "run",
-            state["settings"],
-            self._settings,
-            self._defaults,
-            self._may_change,
+        done, state = load_checkpoint(
+            self._folder, trainer.flat, trainer.buffers(), step, self._check_same_run
         )
         trainer.restore(state["trainer"])
         return done, state
+
+    def _check_same_run(self, state: Mapping[str, Any]) -> None:
+        then = state["settings"]
+        missing = [name for name in _IDENTITY if name in self._settings and name not in then]
+        if missing:
+            then = {**then, **self._recorded(missing)}
+        check_same_run(self._folder, "run", then, self._settings, self._defaults, self._may_change)
+
+    def _recorded(self, names: Sequence[str]) -> Dict[str, Any]:
+        """Return settings from `run.json`; the current value of one that it does not record."""
+        path = self._folder / RUN_FILE
+        record = read_json(path) if path.exists() else {}
+        found = {name: record.get(name, self._settings[name]) for name in names}
+        if isinstance(found.get("architecture"), dict):
+            source = f"{path}: architecture"
+            found["architecture"] = str(Architecture.from_dict(found["architecture"], source))
+        return found

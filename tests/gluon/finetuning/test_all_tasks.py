@@ -23,7 +23,7 @@ from bort.tasks.submissions import write_test_predictions
 from bort.training.finetuning_config import FinetuningConfig
 from data.tasks.sample_vocabulary import train_sample_vocabulary
 from data.tasks.sets import open_task_data, open_task_set
-from tests.gluon.training.run_samples import recorded
+from tests.gluon.training.run_samples import contents, forget_setting, recorded
 
 ALONE = SingleProcess()
 START = StartingPoint(None, "2-2-16-32")
@@ -154,6 +154,25 @@ def test_a_resumed_run_records_what_an_uninterrupted_one_does(tmp_path, vocabula
     run_finetuning(data, START, config, folder, ALONE, resume=True)
     assert recorded(folder) == recorded(tmp_path / "whole")
     assert len(recorded(folder)) > 6
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_another_task_or_architecture_is_refused_by_name(tmp_path, vocabulary, older):
+    data = open_sample("RTE", vocabulary)
+    run_finetuning(data, START, CONFIG, tmp_path, ALONE)
+    for name in ("task", "architecture") if older else ():
+        forget_setting(tmp_path, name)
+    before = contents(tmp_path)
+    other, larger = open_sample("WNLI", vocabulary), StartingPoint(None, "2-4-32-64")
+    changed = dataclasses.replace(CONFIG, batch_size=2)
+    with pytest.raises(InputError, match="task is 'WNLI', the run to resume started with 'RTE'"):
+        run_finetuning(other, larger, changed, tmp_path, ALONE, resume=True)
+    with pytest.raises(
+        InputError, match="architecture is '<D=2, A=4, H=32, I=64>', .* '<D=2, A=2, H=16, I=32>'"
+    ):
+        run_finetuning(data, larger, changed, tmp_path, ALONE, resume=True)
+    assert contents(tmp_path) == before
+    run_finetuning(data, START, CONFIG, tmp_path, ALONE, resume=True)
 
 
 def test_a_regression_shows_no_accuracy(tmp_path, vocabulary, caplog):

@@ -133,7 +133,7 @@ def test_another_run_is_not_resumed(tmp_path):
     assert checkpoint_steps(tmp_path)
     with pytest.raises(InputError, match=r"lr is 0\.001, the run .* started with 0\.003"):
         run(tmp_path, dataclasses.replace(CONFIG, epochs=1, lr=1e-3), resume=True)
-    with pytest.raises(InputError, match="data is"):
+    with pytest.raises(InputError, match="data differs from that of the run"):
         run(tmp_path, dataclasses.replace(CONFIG, epochs=1), ToyLabelled(51), resume=True)
 
 

@@ -17,7 +17,7 @@ from bort.ranks import SingleProcess
 from bort.teacher.source import TeacherSource
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
 from tests.gluon.pretraining.test_trainer import BASE, make_data
-from tests.gluon.training.run_samples import recorded
+from tests.gluon.training.run_samples import contents, forget_setting, recorded
 from tests.text.toy import ToyVocabulary
 
 
@@ -44,7 +44,7 @@ def test_the_seed_draws_the_initial_weights():
     assert (one.embedding_weight.data() == same.embedding_weight.data()).asnumpy().all()
 
 
-def run(folder, stop_at=0, resume=False, **settings):
+def run(folder, stop_at=0, resume=False, architecture="1-2-16-32", **settings):
     config = dataclasses.replace(BASE, log_interval=2, **settings)
     data = make_data(config)
     asked = []
@@ -52,7 +52,7 @@ def run(folder, stop_at=0, resume=False, **settings):
         PretrainingPaths(
             data="unused",
             ckpt_dir=str(folder),
-            architecture="1-2-16-32",
+            architecture=architecture,
             teacher=TeacherSource("none"),
             resume=resume,
             cpu_only=True,
@@ -80,6 +80,24 @@ def test_a_resumed_run_records_what_an_uninterrupted_one_does(tmp_path, stop_at)
     run(folder, resume=True)
     assert recorded(folder) == recorded(tmp_path / "whole")
     assert [line["step"] for line in recorded(folder)] == [2, 4, 5, 6, 8, 10, 10, 12, 12]
+
+
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize(
+    ("other", "shown"),
+    [("2-2-16-64", "<D=2, A=2, H=16, I=64>"), ("1-4-16-32", "<D=1, A=4, H=16, I=32>")],
+)
+def test_another_architecture_is_refused_by_name(tmp_path, older, other, shown):
+    """Shapes of weights do not depend on the number of heads."""
+    run(tmp_path, stop_at=5)
+    if older:
+        forget_setting(tmp_path, "architecture")
+    before = contents(tmp_path)
+    refusal = f"architecture is '{shown}', the run to resume started with '<D=1, A=2, H=16, I=32>'"
+    with pytest.raises(InputError, match=refusal):
+        run(tmp_path, resume=True, architecture=other, batch_size=3)
+    assert contents(tmp_path) == before
+    run(tmp_path, resume=True)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Files of runs for tests: metrics without times, and checkpoints of older versions."""
+"""Files of runs for tests: their bytes, metrics without times, checkpoints of older versions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ def recorded(folder: Path) -> List[Dict[str, Any]]:
     """Return the lines of `metrics.jsonl` without values that depend on time."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [{name: line[name] for name in line if name not in TIMES} for line in lines]
+
+
+def contents(folder: Path) -> Dict[str, bytes]:
+    """Return the bytes of every file below a folder, by relative path."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def forget_setting(folder: Path, name: str) -> None:

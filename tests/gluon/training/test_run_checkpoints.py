@@ -16,6 +16,7 @@ from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.gluon.training.flat_trainer import FlatTrainer
 from bort.gluon.training.run_checkpoints import RunCheckpoints
 from bort.ranks import ALONE
+from bort.storage.files import write_json
 from bort.training.pretraining_config import PretrainingConfig
 from tests.ranks_samples import OneOf
 
@@ -62,6 +63,52 @@ def test_another_run_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=f"{tmp_path}: {name} is {value!r}, the run"):
             checkpoints(tmp_path, make_trainer(), **changes).restore(None)
     checkpoints(tmp_path, make_trainer(), num_steps=9).restore(None)
+
+
+def test_settings_are_compared_before_tensors_are_read(tmp_path: Path) -> None:
+    checkpoints(tmp_path, make_trainer()).save(4, {})
+    (tmp_path / "step-00000004" / "tensors.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"lr is 0\.2, the run to resume started with 0\.1"):
+        checkpoints(tmp_path, make_trainer(), lr=0.2).restore(None)
+    with pytest.raises(InputError, match="is damaged"):
+        checkpoints(tmp_path, make_trainer()).restore(None)
+
+
+def test_a_refused_checkpoint_leaves_the_trainer_unchanged(tmp_path: Path) -> None:
+    checkpoints(tmp_path, make_trainer()).save(4, {})
+    trainer = make_trainer(seed=1)
+    before = trainer.flat.weights.asnumpy().copy()
+    with pytest.raises(InputError, match="lr is"):
+        checkpoints(tmp_path, trainer, lr=0.2).restore(None)
+    assert np.array_equal(trainer.flat.weights.asnumpy(), before)
+
+
+def test_what_an_older_checkpoint_lacks_is_taken_from_the_record_of_the_run(
+    tmp_path: Path,
+) -> None:
+    checkpoints(tmp_path, make_trainer()).save(4, {})
+    now = {"task": "RTE", "architecture": "<D=1, A=2, H=16, I=32>"}
+    checkpoints(tmp_path, make_trainer(), **now).restore(None)
+    sizes = {"depth": 1, "heads": 2, "hidden": 16, "intermediate": 32}
+    write_json(tmp_path / "run.json", {"task": "RTE", "architecture": sizes})
+    checkpoints(tmp_path, make_trainer(), **now).restore(None)
+    checkpoints(tmp_path, make_trainer()).restore(None)
+    with pytest.raises(InputError, match="task is 'WSC', the run to resume started with 'RTE'"):
+        checkpoints(tmp_path, make_trainer(), **{**now, "task": "WSC"}).restore(None)
+    write_json(tmp_path / "run.json", {"architecture": {**sizes, "heads": 4}})
+    with pytest.raises(
+        InputError, match="architecture is '<D=1, A=2, .* started with '<D=1, A=4, H=16, I=32>'"
+    ):
+        checkpoints(tmp_path, make_trainer(), **now).restore(None)
+    write_json(tmp_path / "run.json", {"architecture": {"depth": 1}})
+    with pytest.raises(InputError, match=r"run\.json: architecture"):
+        checkpoints(tmp_path, make_trainer(), **now).restore(None)
+
+
+def test_the_record_of_the_run_does_not_replace_what_a_checkpoint_states(tmp_path: Path) -> None:
+    checkpoints(tmp_path, make_trainer(), task="RTE").save(4, {})
+    write_json(tmp_path / "run.json", {"task": "WSC"})
+    checkpoints(tmp_path, make_trainer(), task="RTE").restore(None)
 
 
 def test_rank_0_alone_writes(tmp_path: Path) -> None:
