@@ -101,6 +101,7 @@ def _work(parsed: argparse.Namespace) -> int:
         resume=paths.resume,
         cpu_only=paths.cpu_only,
         stop_requested=stop.requested,
+        show_progress=True,
     )
     if communicator.rank == 0:
         predictions: List[Any] = summary.pop("test_predictions", [])

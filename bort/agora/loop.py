@@ -11,10 +11,11 @@ import numpy as np
 
 from bort.agora.balance import balance
 from bort.agora.config import AgoraConfig
+from bort.agora.counting import OnProgress, TrainingCounter
 from bort.agora.examples import Example, Point, TextOf, normalised_key, round_label
 from bort.agora.generation import Generated, generate
 from bort.agora.hyperparameters import HyperparameterSet, HyperparameterSets, check_sets
-from bort.agora.pruning import prune, rank_sets
+from bort.agora.pruning import most_left, prune, rank_sets
 from bort.agora.reports import AgoraResult, IterationReport, Model, OnIteration
 from bort.agora.socrates import SocratesCheck, SocratesLabeller, check_socrates, points_from
 from bort.agora.splits import SealedReport
@@ -58,6 +59,7 @@ def run_agora(
     more_points: Sequence[Point] = (),
     text_of: Optional[TextOf] = None,
     on_iteration: Optional[OnIteration] = None,
+    on_progress: Optional[OnProgress] = None,
 ) -> Optional[AgoraResult]:
     """Fine-tune Timaeus with data that Socrates labels, until Θ is empty.
 
@@ -88,6 +90,7 @@ def run_agora(
         more_points: points that Socrates labelled in an earlier run.
         text_of: turns a segment of token ids into a string, to find duplicates.
         on_iteration: called after each iteration.
+        on_progress: called when trainings have finished, with their count and its upper bound.
 
     Returns:
         The result; None when the trainings were stopped.
@@ -106,7 +109,8 @@ def run_agora(
         report.refuse_leaks(more_points, "points of an earlier run")
     answers = socrates.label([point.example for point in dev])
     check = check_socrates(answers, dev, allow_weak=config.allow_weak_socrates)
-    loop = _Loop(config, dev, trainings, socrates, tau, report, text_of)
+    counter = None if on_progress is None else TrainingCounter(on_progress)
+    loop = _Loop(config, dev, trainings, socrates, tau, report, text_of, counter)
     gold = (*training, *more_points)
     reports: List[IterationReport] = []
     previous: Optional[_Round] = None
@@ -129,6 +133,8 @@ def run_agora(
         left = pruned.kept
         if on_iteration is not None:
             on_iteration(reports[-1])
+    if counter is not None:
+        counter.end()
     assert previous is not None
     best = loop.best_seen
     assert best is not None
@@ -181,6 +187,7 @@ class _Loop:
         tau: Tau,
         report: Optional[SealedReport],
         text_of: Optional[TextOf],
+        counter: Optional[TrainingCounter],
     ) -> None:
         self._config = config
         self._dev = dev
@@ -189,6 +196,7 @@ class _Loop:
         self._tau = tau
         self._report = report
         self._text_of = text_of
+        self._counter = counter
         self._keys: Dict[Example, str] = {}
         self.best_seen: Optional[Model] = None
         self.costs: Dict[str, float] = {}
@@ -203,6 +211,8 @@ class _Loop:
         """Run an iteration with its repetitions; None when stopped."""
         replay = self._config.replay
         bound = 0 if replay == "none" else self._config.max_replays
+        later = self._most_later(left, bound)
+        again = bound if previous is not None or replay == "always" else 0
         done: List[_Round] = []
         while True:
             source = done[-1] if done and replay != "redraw" else previous
@@ -212,7 +222,8 @@ class _Loop:
                 drawn = self._draw(source, iteration, len(done))
                 points = (*source.points, *drawn.points)
             start = source.best if source is not None and self._config.warm_start else None
-            trained = self._train(left, points, drawn, start)
+            repeated = (again - len(done)) * sum(self._round_sizes(len(left)))
+            trained = self._train(left, points, drawn, start, repeated + later)
             if trained is None:
                 return None
             done.append(trained)
@@ -266,8 +277,12 @@ class _Loop:
         points: Tuple[Point, ...],
         drawn: _Drawn,
         start: Optional[Model],
+        later: int,
     ) -> Optional[_Round]:
-        """Train every set; with halving, only the best sets are trained in full."""
+        """Train every set; with halving, only the best sets are trained in full.
+
+        At most `later` trainings follow in later rounds.
+        """
         config = self._config
         scores: Dict[HyperparameterSet, Tuple[int, float]] = {}
         models: Dict[HyperparameterSet, Tuple[Training, TrainedTimaeus]] = {}
@@ -276,7 +291,10 @@ class _Loop:
         for rung, budget in enumerate(budgets):
             origin = None if start is None else (start.key, start.handle)
             planned = Training.plan(running, points, budget, origin)
-            found = self._trainings.run(planned)
+            if self._counter is not None:
+                rungs = self._round_sizes(len(left))[rung + 1 :]
+                self._counter.begin([training.key for training in planned], sum(rungs) + later)
+            found = self._trainings.run(planned, self._counter.update if self._counter else None)
             if found is None:
                 return None
             for training, trained in zip(planned, found):
@@ -294,6 +312,20 @@ class _Loop:
             self.best_seen = best
         predictions = tuple(round_label(label) for label in trained.dev_predictions)
         return _Round(points, drawn, ranking, best, predictions)
+
+    def _round_sizes(self, count: int) -> List[int]:
+        """Return the numbers of trainings of `count` sets on each rung of halving."""
+        config = self._config
+        sizes = [count]
+        for _ in halving_budgets(count, config.halving, config.halving_rungs)[1:]:
+            sizes.append(math.ceil(sizes[-1] / config.halving))
+        return sizes
+
+    def _most_later(self, left: HyperparameterSets, repetitions: int) -> int:
+        """Return the largest number of trainings in all iterations after that of `left`."""
+        config = self._config
+        counts = most_left(left, extent=config.extent, last_group=config.last_group)
+        return (1 + repetitions) * sum(sum(self._round_sizes(count)) for count in counts)
 
     def _draw(self, source: _Round, iteration: int, attempt: int) -> _Drawn:
         """Make new points from dev examples and label them; see `AgoraConfig.sources`."""

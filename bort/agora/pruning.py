@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import List, Mapping, Sequence, Tuple
 
@@ -97,6 +98,37 @@ def prune(
         removed = ordered[:1]
     gone = set(removed)
     return Pruning(tuple(theta for theta in listing if theta not in gone), tuple(removed))
+
+
+def most_left(listing: Sequence[HyperparameterSet], *, extent: str, last_group: str) -> List[int]:
+    """Return upper bounds of |Θ| in each later iteration, until Θ is empty.
+
+    The bounds are exact for the slowest pruning of a grid, which removes its groups one after the
+    other. For another Θ with `prefix` they assume that each pruning removes one set.
+
+    Args:
+        listing: Θ of this iteration.
+        extent: one of `EXTENTS`.
+        last_group: one of `LAST_GROUPS`.
+
+    >>> from bort.agora.hyperparameters import grid
+    >>> most_left(grid([0, 1], [1e-4, 1e-5], [0], [0.1]), extent="prefix", last_group="one_by_one")
+    [2, 1]
+    """
+    one_by_one = list(range(len(listing) - 1, 0, -1))
+    if extent == "worst":
+        return one_by_one
+    for length in range(len(FIELDS) - 1, 0, -1):
+        groups = sorted(Counter(theta.values[:length] for theta in listing).values())
+        if groups and groups[-1] > 1:
+            break
+    else:
+        return one_by_one
+    if groups[0] == 1:  # some sets share fewer leading values, so groups overlap
+        return one_by_one
+    left = [sum(groups[number:]) for number in range(1, len(groups))]
+    # The smallest groups leave first, so that the most sets are left each time.
+    return left + (list(range(groups[-1] - 1, 0, -1)) if last_group == "one_by_one" else [])
 
 
 def longest_common_sequence(ordered: Sequence[HyperparameterSet]) -> List[HyperparameterSet]:

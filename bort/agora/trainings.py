@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Callable, List, Optional, Protocol, Sequence, Tuple
+from typing import Callable, Collection, List, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 
@@ -77,6 +77,8 @@ class TimaeusTrainer(Protocol):
         """Run a training and return its result; the same training gives the same scores."""
 
 
+OnFinished = Callable[[Collection[str]], None]
+
 FinishedTrainings = KeptResults[str, TrainedTimaeus]
 """A store of finished trainings by key: a `TrainingStore`, or memory."""
 
@@ -108,8 +110,15 @@ class Trainings:
         self._communicator = communicator
         self._stop_requested = stop_requested
 
-    def run(self, trainings: Sequence[Training]) -> Optional[List[TrainedTimaeus]]:
+    def run(
+        self, trainings: Sequence[Training], on_finished: Optional[OnFinished] = None
+    ) -> Optional[List[TrainedTimaeus]]:
         """Run the trainings that are not finished yet.
+
+        Args:
+            trainings: the trainings, the same on every rank.
+            on_finished: called with the keys of finished trainings: first with those that were
+                stored before, then after each training of this rank and at the end.
 
         Returns:
             The results in the order of `trainings`; None on every rank if any rank was stopped.
@@ -118,14 +127,27 @@ class Trainings:
             WorkError: a dev score or a prediction is not finite.
         """
         by_key = {training.key: training for training in trainings}
+
+        def show(key: str) -> None:
+            if on_finished is not None:
+                # Other ranks finish trainings too, which only the store knows.
+                on_finished([key] if self._communicator.size == 1 else list(self._store.load()))
+
+        if on_finished is not None:
+            on_finished(list(self._store.load()))
         finished = share_work(
             list(by_key),
             lambda key: _checked(self._trainer.train(by_key[key]), by_key[key]),
             self._store,
             communicator=self._communicator,
             stop_requested=self._stop_requested,
+            on_result=show,
         )
-        return None if finished is None else [finished[training.key] for training in trainings]
+        if finished is None:
+            return None
+        if on_finished is not None:
+            on_finished(list(finished))
+        return [finished[training.key] for training in trainings]
 
 
 def _checked(trained: TrainedTimaeus, training: Training) -> TrainedTimaeus:

@@ -23,6 +23,7 @@ class Progress:
         unit: name of a unit.
         done: number of units that are already done.
         enabled: whether this process shows anything.
+        is_bound: whether the total is an upper bound, which `recount` may lower.
         seconds_between_lines: interval of the plain lines.
     """
 
@@ -34,17 +35,24 @@ class Progress:
         unit: str = "step",
         done: int = 0,
         enabled: bool = True,
+        is_bound: bool = False,
         seconds_between_lines: float = 15.0,
     ) -> None:
         self._what, self._total, self._done, self._first = what, total, done, done
         self._enabled = enabled
         self._unit = unit
+        self._at_most = "at most " if is_bound else ""
         self._between = seconds_between_lines
         self._began = self._spoke = time.monotonic()
         self._bar: Any = None
         if enabled and sys.stderr.isatty():
             self._bar = tqdm(
-                total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True, leave=True
+                total=total,
+                initial=done,
+                desc=f"{what} (at most)" if is_bound else what,
+                unit=unit,
+                dynamic_ncols=True,
+                leave=True,
             )
 
     def advance(self, count: int = 1, **numbers: float) -> None:
@@ -62,6 +70,22 @@ class Progress:
             self._spoke = now
             log.info("%s", self._line(now, shown))
 
+    def recount(self, total: int, found: int = 0) -> None:
+        """Change the total, and add `found` units that were done before; the ETA excludes them."""
+        is_changed = total != self._total
+        self._total = total
+        self._done += found
+        self._first += found
+        if self._bar is not None:
+            self._bar.total = total
+            self._bar.initial += found
+            self._bar.n += found
+            self._bar.last_print_n += found
+            if is_changed:
+                self._bar.refresh()
+        elif self._enabled and is_changed and self._done >= total:
+            log.info("%s", self._line(time.monotonic(), {}))
+
     def close(self) -> None:
         """Close the bar."""
         if self._bar is not None:
@@ -75,10 +99,13 @@ class Progress:
                 f"{self._what}: {self._done}, {now - self._began:.0f} s, "
                 f"{rate:.0f} {self._unit}s a second{numbers}"
             )
-        left = (self._total - self._done) / rate if rate > 0 else 0.0
+        units = self._total - self._done
+        left = "?" if units > 0 and rate <= 0 else f"{units / rate if rate > 0 else 0.0:.0f}"
+        if left != "?":
+            left = self._at_most + left
         return (
-            f"{self._what}: {self._done}/{self._total}, "
-            f"{now - self._began:.0f} s, {left:.0f} s left{numbers}"
+            f"{self._what}: {self._done}/{self._at_most}{self._total}, "
+            f"{now - self._began:.0f} s, {left} s left{numbers}"
         )
 
 

@@ -34,3 +34,29 @@ def test_progress_without_a_known_end_says_how_fast_it_goes(caplog):
     assert message.startswith("reading: 3, ")
     assert message.endswith("lines a second")
     assert "left" not in message
+
+
+def test_a_bound_is_named_and_may_fall_and_earlier_units_do_not_speed_the_eta(caplog):
+    with caplog.at_level(logging.INFO):
+        progress = Progress(90, "trainings", is_bound=True, seconds_between_lines=0.0)
+        progress.recount(80, found=50)
+        progress.advance(0)
+        progress.advance(2)
+        progress.recount(52)
+        progress.recount(52)
+    first, second, last = caplog.messages
+    assert first.startswith("trainings: 50/at most 80, ")
+    assert first.endswith(" s, ? s left"), "no rate is known yet"
+    assert second.startswith("trainings: 52/at most 80, ")
+    assert last.startswith("trainings: 52/at most 52, ")
+
+
+def test_a_bar_counts_like_the_lines(monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    progress = Progress(90, "trainings", is_bound=True)
+    progress.recount(80, found=50)
+    progress.advance(2)
+    shown = progress._bar.format_dict
+    assert (shown["n"], shown["total"], shown["initial"]) == (52, 80, 50)
+    assert shown["prefix"].startswith("trainings (at most)")
+    progress.close()

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 import mxnet as mx
 
+from bort.agora.counting import TrainingCount
 from bort.agora.loop import run_agora
 from bort.agora.reports import IterationReport
 from bort.agora.socrates import CachedSocrates, check_socrates
@@ -23,6 +24,7 @@ from bort.gluon.agora.plan import AGORA_SETTINGS_FILE, ITERATIONS_FILE, AgoraPla
 from bort.gluon.agora.trainer import AgoraTrainings, GluonTimaeus
 from bort.gluon.distributed import choose_context
 from bort.gluon.teacher.live import load_teacher
+from bort.process.progress import Progress
 from bort.ranks import Communicator, on_rank_0
 from bort.storage.files import write_json
 from bort.storage.run_claim import claim_folder
@@ -41,6 +43,7 @@ def run_agora_in_folder(
     cpu_only: bool = True,
     stop_requested: Callable[[], bool] = lambda: False,
     on_trained: Callable[[Training, float], None] = lambda training, score: None,
+    show_progress: bool = False,
 ) -> Dict[str, Any]:
     """Run Agora, and write the best model and all results to `plan.folder`.
 
@@ -58,6 +61,8 @@ def run_agora_in_folder(
         cpu_only: run on the CPU even if there is a GPU.
         stop_requested: called before every training; True stops the run.
         on_trained: called after each training of this rank with its dev score.
+        show_progress: whether rank 0 shows the progress of the trainings; a caller with its own
+            progress does not need it.
 
     Returns:
         The values that the command prints. `stopped` is whether the run was stopped before its end.
@@ -113,31 +118,40 @@ def run_agora_in_folder(
         keep_all=plan.config.warm_start,
         on_trained=report_training,
     )
+    store = TrainingStore(folder, communicator.rank)
     trainings = AgoraTrainings(
         trainer,
-        TrainingStore(folder, communicator.rank),
+        store,
         communicator=communicator,
         stop_requested=stop_requested,
     )
     table = _LiveTable(folder, trainer, trainings, enabled=chief)
-    result = run_agora(
-        plan.config,
-        plan.sets,
-        task.training,
-        task.dev,
-        trainings=trainings,
-        socrates=CachedSocrates(
-            socrates,
-            AnswerStore(folder, communicator.rank),
-            communicator=communicator,
-        ),
-        tau=tau,
-        report=task.report,
-        more_points=plan.more_points,
-        on_iteration=table.add,
-    )
+    progress = _TrainingProgress()
+    try:
+        result = run_agora(
+            plan.config,
+            plan.sets,
+            task.training,
+            task.dev,
+            trainings=trainings,
+            socrates=CachedSocrates(
+                socrates,
+                AnswerStore(folder, communicator.rank),
+                communicator=communicator,
+            ),
+            tau=tau,
+            report=task.report,
+            more_points=plan.more_points,
+            on_iteration=table.add,
+            on_progress=progress.show if show_progress and chief else None,
+        )
+    finally:
+        progress.close()
     summary: Dict[str, Any] = {"task": task.data.record.name, "folder": str(folder)}
     if result is None:
+        if chief:
+            count = len(store.load())
+            log.info("stopped after training %d as asked; --resume continues", count)
         return {**summary, "stopped": True}
     on_rank_0(communicator, lambda: summary.update(finish(plan, result, trainer, context)))
     return {**summary, "stopped": False}
@@ -152,6 +166,28 @@ def _check(plan: AgoraPlan, socrates: GluonSocrates, context: mx.Context) -> Dic
     answers = labeller.label([point.example for point in task.dev])
     check_socrates(answers, task.dev, allow_weak=plan.config.allow_weak_socrates)
     return labeller.answers
+
+
+class _TrainingProgress:
+    """The progress of the trainings; the ETA excludes those of an earlier, interrupted run."""
+
+    def __init__(self) -> None:
+        self._progress: Optional[Progress] = None
+        self._shown = TrainingCount(0, 0, 0)
+
+    def show(self, count: TrainingCount) -> None:
+        """Show a count of the loop."""
+        if self._progress is None:
+            self._progress = Progress(count.at_most, "trainings", unit="training", is_bound=True)
+        found = count.found - self._shown.found
+        self._progress.recount(count.at_most, found)
+        self._progress.advance(count.done - self._shown.done - found)
+        self._shown = count
+
+    def close(self) -> None:
+        """Close the bar."""
+        if self._progress is not None:
+            self._progress.close()
 
 
 class _LiveTable:

@@ -14,7 +14,13 @@ import numpy as np
 from bort.agora.hyperparameters import HyperparameterSet
 from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
-from bort.agora.trainings import FinishedTrainings, TrainedTimaeus, Training, Trainings
+from bort.agora.trainings import (
+    FinishedTrainings,
+    OnFinished,
+    TrainedTimaeus,
+    Training,
+    Trainings,
+)
 from bort.errors import WorkError
 from bort.gluon.finetuning.finetune import (
     DevScore,
@@ -183,10 +189,12 @@ class AgoraTrainings(Trainings):
         super().__init__(trainer, store, **options)
         self.requested: Dict[str, None] = {}
 
-    def run(self, trainings: Sequence[Training]) -> Optional[List[TrainedTimaeus]]:
+    def run(
+        self, trainings: Sequence[Training], on_finished: Optional[OnFinished] = None
+    ) -> Optional[List[TrainedTimaeus]]:
         """See `Trainings.run`."""
         self.requested.update((training.key, None) for training in trainings)
-        return super().run(trainings)
+        return super().run(trainings, on_finished)
 
 
 class _BestEpoch:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
+import re
 import shutil
 
 import numpy as np
@@ -117,7 +119,8 @@ def test_a_killed_run_ends_the_same_and_repeats_no_training(
     assert asked == finished, "a finished run trains nothing again"
 
 
-def test_a_stopped_run_says_so_and_goes_on(samples, whole, tmp_path):
+def test_a_stopped_run_says_so_and_goes_on(samples, whole, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     calls = []
 
     def stop():
@@ -126,7 +129,16 @@ def test_a_stopped_run_says_so_and_goes_on(samples, whole, tmp_path):
 
     first = run_agora_in_folder(samples.plan(tmp_path / "run"), ALONE, stop_requested=stop)
     assert first == {"task": "RTE", "folder": str(tmp_path / "run"), "stopped": True}
-    run_agora_in_folder(samples.plan(tmp_path / "run"), ALONE, resume=True)
+    assert caplog.messages[-1] == "stopped after training 2 as asked; --resume continues"
+    assert not [line for line in caplog.messages if line.startswith("trainings: ")]
+    caplog.clear()
+    again = run_agora_in_folder(
+        samples.plan(tmp_path / "run"), ALONE, resume=True, show_progress=True
+    )
+    shown = [line for line in caplog.messages if line.startswith("trainings: ")]
+    count = again["trainings"]
+    assert re.fullmatch(rf"trainings: {count}/at most {count}, \d+ s, at most 0 s left", shown[-1])
+    assert len([line for line in caplog.messages if ": dev 0." in line]) == count - 2
     assert left_behind(tmp_path / "run") == left_behind(whole[0])
 
 
