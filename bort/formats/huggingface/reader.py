@@ -64,7 +64,7 @@ def read_huggingface(folder: Path) -> Imported:
     """
     path = folder / CONFIG_FILE
     if not path.exists():
-        raise InputError(f"{folder}: holds no Hugging Face model, {CONFIG_FILE} is missing")
+        raise InputError(f"{path}: is missing, so the folder holds no Hugging Face model")
     config = read_json(path)
     if not isinstance(config, dict):
         raise InputError(f"{path}: is not a JSON object")

@@ -274,7 +274,7 @@ BAD_FOLDERS = {
     "truncated": (truncate, "truncated or not a safetensors file"),
     "pickle": (pickle_instead, "opening a pickle can run code"),
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no such file"),
-    "no config": (lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
+    "no config": (lambda folder: (folder / "config.json").unlink(), "config.json: is missing"),
     "no json": (lambda folder: (folder / "config.json").write_text("{"), "not valid JSON"),
     "other type": (edit_config(model_type="gpt2"), "model_type is 'gpt2'"),
     "other activation": (edit_config(hidden_act="gelu_new"), "hidden_act is 'gelu_new'"),
