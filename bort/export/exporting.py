@@ -12,6 +12,7 @@ from bort.engines.protocol import MXNET, ONNXRUNTIME, OPENVINO
 from bort.errors import InputError
 from bort.export.checks import SENTENCES, Sample, answers_of, check_huggingface, sample_of
 from bort.export.engine_checks import check_engine
+from bort.export.export_config import ExportConfig
 from bort.formats.exported_folder import VOCABULARY_FOLDER
 from bort.formats.huggingface.writer import write_huggingface
 from bort.formats.onnx_file import write_onnx
@@ -48,6 +49,32 @@ class _Opened(NamedTuple):
     vocabulary: Vocabulary
     sample: Sample
     original: np.ndarray
+
+
+def export_model(config: ExportConfig) -> Dict[str, Any]:
+    """Export a model folder to the format that the settings name.
+
+    Returns:
+        The output folder, the format, and the results of the comparison with the original.
+
+    Raises:
+        InputError: a file or value does not fit; the message names it.
+        WorkError: the export gives other outputs than the original.
+    """
+    text = None if config.text_file is None else Path(config.text_file)
+    source = ExportSource(Path(config.model), config.vocab, text, config.encoder_only)
+    output = Path(config.output_dir)
+    if config.to == "huggingface":
+        checks = export_huggingface(source, output, exact_decoder=config.exact_decoder)
+    else:
+        write = export_onnx if config.to == "onnx" else export_openvino
+        checks = write(
+            source,
+            output,
+            precision=config.precision,
+            masked_positions=config.masked_positions,
+        )
+    return {"output_dir": config.output_dir, "to": config.to, "checks": checks}
 
 
 def export_huggingface(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Union
+from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
 
 from bort.errors import InputError
 from bort.storage.files import PathLike, atomic_write
@@ -217,3 +217,25 @@ def write_test_predictions(
     path = Path(folder) / "predictions" / (split.submission or f"{record.name}.jsonl")
     write_predictions(path, record, predictions)
     return path
+
+
+def write_all_test_predictions(
+    folder: PathLike,
+    task_sets: Sequence[TaskSet],
+    predictions: Sequence[Mapping[Any, Any]],
+    official: bool,
+) -> List[str]:
+    """Write predictions for several test sets, and return the paths of the files.
+
+    Args:
+        folder, official: see `write_test_predictions`.
+        task_sets: the predicted sets.
+        predictions: the predictions of each set, index → value; empty: no file is written.
+
+    Raises:
+        InputError: see `check_submission`.
+    """
+    return [
+        str(write_test_predictions(folder, task_set, values, official))
+        for task_set, values in zip(task_sets, predictions)
+    ]

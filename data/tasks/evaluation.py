@@ -10,7 +10,7 @@ from bort.settings.config import Config, setting
 from bort.tasks.metrics import score_task
 from bort.tasks.predictions import read_predictions
 from bort.tasks.records import TEST, TaskRecord
-from data.tasks.files import SAMPLE_FOLDER
+from data.tasks.files import choose_folder
 from data.tasks.gold import gold_of_file, gold_of_split
 
 
@@ -60,7 +60,7 @@ def evaluate_predictions(config: EvaluateConfig, record: TaskRecord) -> Mapping[
     if config.gold is not None:
         return score_task(record, predictions, gold_of_file(record, config.gold))
     check_split(config, record)
-    gold = gold_of_split(record, config.split, SAMPLE_FOLDER if config.sample else config.data_dir)
+    gold = gold_of_split(record, config.split, choose_folder(config.data_dir, config.sample))
     return score_task(record, predictions, gold)
 
 

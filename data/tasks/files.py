@@ -50,7 +50,20 @@ def read_items(
         if record.name not in _PUBLIC_GOLD:
             raise InputError(f"{record.name}: the labels of its test file are not public")
         split = dataclasses.replace(split, role=DEV)
-    return _read(record, split, find_split(record, split, SAMPLE_FOLDER if sample else data_dir))
+    return _read(record, split, find_split(record, split, choose_folder(data_dir, sample)))
+
+
+def choose_folder(data_dir: Optional[PathLike], sample: bool) -> Optional[PathLike]:
+    """Return the sample's folder if the sample is wanted, otherwise the given folder.
+
+    Raises:
+        InputError: both are wanted.
+    """
+    if not sample:
+        return data_dir
+    if data_dir is not None:
+        raise InputError(f"sample and data_dir ({data_dir}) are both given, allowed is one of them")
+    return SAMPLE_FOLDER
 
 
 def read_labelled_file(record: TaskRecord, path: Path) -> List[TaskItem]:

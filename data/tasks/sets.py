@@ -14,7 +14,7 @@ from bort.tasks.options import TaskOptions
 from bort.tasks.records import DEV, TEST, TRAIN, Split, TaskRecord, get_task
 from bort.text.vocabulary import Vocabulary
 from data.tasks.cache import tokenise_cached
-from data.tasks.files import SAMPLE_FOLDER, find_split, read_items
+from data.tasks.files import choose_folder, find_split, read_items
 
 log = logging.getLogger(__name__)
 
@@ -90,10 +90,13 @@ def open_task_data(
             cache=cache,
         )
 
+    folder = choose_folder(data_dir, sample)
+    for split in (*model_task.splits_of(TRAIN), *model_task.splits_of(DEV)):
+        find_split(model_task, split, folder)  # before a missing test set is logged
     test = []
     for split in record.splits_of(TEST):
         try:
-            find_split(record, split, SAMPLE_FOLDER if sample else data_dir)
+            find_split(record, split, folder)
         except InputError as error:
             if not record.trains:
                 raise

@@ -118,6 +118,7 @@ def test_self_tests(name):
     [
         (["--task_name", "CoLAA", "--sample"], "task 'CoLAA': is not known, allowed are CoLA"),
         (["--task_name", "CoLA", "--data_dir", "nowhere"], "model/bort.params: no such file"),
+        (["--task_name", "CoLA", "--sample", "--data_dir", "nowhere"], "are both given, allowed"),
         (["--task_name", "CoLA", "--pretrained_parameters", "nowhere"], "nowhere: no such file"),
         (["--task_name", "CoLA", "--sample", "--epochs", "0"], "epochs is 0"),
         (["--task_name", "CoLA", "--sample", "--preset", "mine"], "invalid choice: 'mine'"),

@@ -81,6 +81,7 @@ def test_official_superglue_file_as_gold(tmp_path: Path, project_root: Path) -> 
             "one that has labels",
         ),
         (["--task_name", "MRPC", "--gold", "{}/g.tsv", "--data_dir", "{}"], "are both given"),
+        (["--task_name", "MRPC", "--sample", "--data_dir", "{}/data"], "are both given"),
         (["--task_name", "RTE", "--gold", "{}/g.tsv"], "p.tsv:2: label is '1', allowed are not_e"),
     ],
 )

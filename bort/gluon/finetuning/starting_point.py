@@ -26,6 +26,9 @@ from bort.training.finetuning_config import FinetuningConfig, FinetuningPaths
 
 log = logging.getLogger(__name__)
 
+SAMPLE_ARCHITECTURE = "2-2-64-128"
+"""The architecture of the random model that `--sample` starts from if no model is given."""
+
 _NOT_ENCODER = ("decoder.", "classifier.", "pooler.")
 
 
@@ -43,17 +46,14 @@ class StartingPoint:
 
 
 def starting_point(
-    paths: FinetuningPaths,
-    sample_architecture: str,
-    make_sample_vocabulary: Callable[[], Vocabulary],
+    paths: FinetuningPaths, make_sample_vocabulary: Callable[[], Vocabulary]
 ) -> Tuple[StartingPoint, Vocabulary]:
     """Return the source of the weights and their vocabulary.
 
     Args:
         paths: the paths that the user gave.
-        sample_architecture: architecture of the random model that `--sample` starts from if no
-            model is given.
-        make_sample_vocabulary: returns the vocabulary of that random model.
+        make_sample_vocabulary: returns the vocabulary of the random model that `--sample` starts
+            from.
 
     Raises:
         InputError: the model does not exist; or no model is given and there are no released
@@ -65,7 +65,7 @@ def starting_point(
         vocabulary = (
             make_sample_vocabulary() if paths.vocab is None else load_vocabulary(paths.vocab)
         )
-        return StartingPoint(None, sample_architecture), vocabulary
+        return StartingPoint(None, SAMPLE_ARCHITECTURE), vocabulary
     if source is None:
         source = str(Path("model") / PARAMETERS_FILE)
         if not Path(source).is_file():

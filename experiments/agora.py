@@ -1,0 +1,128 @@
+"""Agora on one task, from the task's files to the predictions of its test set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+from bort.agora.config import AgoraConfig, AgoraPaths
+from bort.agora.hyperparameters import HyperparameterSets
+from bort.agora.points_file import read_points
+from bort.agora.timaeus_config import TimaeusConfig
+from bort.gluon.agora.models import options_of
+from bort.gluon.agora.plan import AgoraPlan
+from bort.gluon.agora.run import run_agora_in_folder
+from bort.gluon.agora.sample import make_sample_models
+from bort.gluon.distributed import find_communicator
+from bort.gluon.finetuning.starting_point import (
+    SAMPLE_ARCHITECTURE,
+    StartingPoint,
+    starting_point,
+)
+from bort.ranks import Communicator
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import TaskRecord
+from bort.tasks.submissions import write_all_test_predictions
+from bort.training.finetuning_config import FinetuningPaths
+from data.tasks.report_split import open_agora_task
+from data.tasks.sample_vocabulary import train_sample_vocabulary
+from data.tasks.sets import open_task_data
+
+
+def run_agora_on_task(
+    record: TaskRecord,
+    paths: AgoraPaths,
+    config: AgoraConfig,
+    sets: HyperparameterSets,
+    timaeus: TimaeusConfig,
+    stop_requested: Callable[[], bool],
+) -> Optional[Dict[str, Any]]:
+    """Run Agora on a task and write the best model's predictions for the test sets.
+
+    Args:
+        record: the task that `paths` names.
+        paths: models, data and folder of the run.
+        config: settings of the loop.
+        sets: hyperparameter sets, Θ.
+        timaeus: settings that all trainings share.
+        stop_requested: returns whether the run should end early.
+
+    Returns:
+        The summary of the run, with the files of predictions; None on ranks other than 0.
+
+    Raises:
+        InputError: a model or the data are missing or invalid, Socrates is too weak, or the folder
+            holds another run.
+    """
+    communicator = find_communicator()
+    plan = plan_agora(record, paths, config, sets, timaeus, communicator)
+    summary = run_agora_in_folder(
+        plan,
+        communicator,
+        resume=paths.resume,
+        cpu_only=paths.cpu_only,
+        stop_requested=stop_requested,
+        show_progress=True,
+    )
+    if communicator.rank != 0:
+        return None
+    predictions: List[Any] = summary.pop("test_predictions", [])
+    if not summary["stopped"]:
+        summary["predictions"] = write_all_test_predictions(
+            plan.folder, plan.test, predictions, official=not paths.sample
+        )
+    return summary
+
+
+def plan_agora(
+    record: TaskRecord,
+    paths: AgoraPaths,
+    config: AgoraConfig,
+    sets: HyperparameterSets,
+    timaeus: TimaeusConfig,
+    communicator: Communicator,
+) -> AgoraPlan:
+    """Open the data and models of a run of Agora; with `paths.sample` small models are made.
+
+    Arguments and errors are those of `run_agora_on_task`.
+    """
+    folder = Path(paths.output_dir or Path("runs") / "agora" / record.name)
+    named = FinetuningPaths(
+        record.model_task,  # MNLI for AX
+        paths.timaeus,
+        paths.architecture,
+        paths.vocab,
+        sample=paths.sample,
+    )
+    start, vocabulary = starting_point(named, train_sample_vocabulary)
+    options = TaskOptions() if paths.socrates is None else options_of(Path(paths.socrates))
+    data = open_task_data(
+        record, vocabulary, options, timaeus.max_len, data_dir=paths.data_dir, sample=paths.sample
+    )
+    task = open_agora_task(
+        data,
+        timaeus.max_len,
+        share=paths.report_share,
+        seed=config.seed,
+        report_file=paths.report_file,
+    )
+    points = () if paths.points is None else tuple(read_points(Path(paths.points), task))
+    socrates = Path(paths.socrates or "")
+    if paths.sample:
+        made = make_sample_models(
+            folder / "sample", task.data, SAMPLE_ARCHITECTURE, timaeus.max_len, communicator
+        )
+        start = start if paths.timaeus else StartingPoint(str(made[0]), SAMPLE_ARCHITECTURE)
+        socrates = Path(paths.socrates or made[1])
+    return AgoraPlan(
+        config,
+        timaeus,
+        sets,
+        task,
+        start,
+        socrates,
+        paths.proposer,
+        folder,
+        points,
+        tuple(data.test),
+    )

@@ -1,0 +1,77 @@
+"""Fine-tuning on one task, from the task's files to the predictions of its test set."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+from bort.gluon.distributed import find_communicator
+from bort.gluon.finetuning.run import run_seeds
+from bort.gluon.finetuning.starting_point import starting_point
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import TaskRecord
+from bort.tasks.submissions import write_all_test_predictions
+from bort.training.finetuning_config import FinetuningConfig, FinetuningPaths
+from data.tasks.report_split import open_agora_task
+from data.tasks.sample_vocabulary import train_sample_vocabulary
+from data.tasks.sets import open_task_data
+
+
+def finetune_on_task(
+    record: TaskRecord,
+    paths: FinetuningPaths,
+    options: TaskOptions,
+    config: FinetuningConfig,
+    stop_requested: Callable[[], bool],
+) -> Optional[Dict[str, Any]]:
+    """Fine-tune a model on a task and write its predictions for the test sets.
+
+    Args:
+        record: the task that `paths` names.
+        paths: model, data and folder of the run.
+        options: the formulation of items as inputs.
+        config: settings of the training.
+        stop_requested: returns whether the run should end early.
+
+    Returns:
+        The summary of the run, with the files of predictions; None on ranks other than 0.
+
+    Raises:
+        InputError: the model or the data are missing or invalid, or the folder holds another run.
+    """
+    communicator = find_communicator()
+    start, vocabulary = starting_point(paths, train_sample_vocabulary)
+    data = open_task_data(
+        record,
+        vocabulary,
+        options,
+        config.max_len,
+        data_dir=paths.data_dir,
+        sample=paths.sample,
+        cache=paths.cache_dir,
+    )
+    if paths.report_share:
+        carved = open_agora_task(
+            data, config.max_len, share=paths.report_share, seed=paths.report_seed
+        )
+        data = dataclasses.replace(carved.data, test=data.test)
+    folder = Path(paths.output_dir or Path("runs") / "finetune" / record.name)
+    summary = run_seeds(
+        data,
+        start,
+        config,
+        folder,
+        communicator,
+        seeds=paths.seeds,
+        resume=paths.resume,
+        cpu_only=not paths.gpu,
+        stop_requested=stop_requested,
+    )
+    if communicator.rank != 0:
+        return None
+    predictions: List[Any] = summary.pop("test_predictions", [])
+    summary["predictions"] = write_all_test_predictions(
+        folder, data.test, predictions, official=not paths.sample
+    )
+    return summary

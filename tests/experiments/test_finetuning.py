@@ -1,0 +1,48 @@
+"""Fine-tuning on a task of the sample: the data, the predictions and the rank that reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bort.network.model_folder import read_description
+from bort.ranks import SingleProcess
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import get_task
+from bort.training.finetuning_config import FinetuningConfig, FinetuningPaths
+from data.tasks.report_split import open_agora_task
+from data.tasks.sample_vocabulary import train_sample_vocabulary
+from data.tasks.sets import open_task_data
+from experiments import finetuning
+
+CONFIG = FinetuningConfig(epochs=1, max_len=64, lr=1e-3)
+
+
+def finetune(folder: Path, **changes):
+    paths = FinetuningPaths("CoLA", sample=True, gpu=False, output_dir=str(folder), **changes)
+    return finetuning.finetune_on_task(
+        get_task("CoLA"), paths, TaskOptions(), CONFIG, stop_requested=lambda: False
+    )
+
+
+def test_the_test_set_is_predicted_and_the_report_split_is_held_out(tmp_path):
+    summary = finetune(tmp_path, report_share=0.2, report_seed=3)
+    assert summary["predictions"] == [str(tmp_path / "predictions" / "CoLA.tsv")]
+    assert "test_predictions" not in summary
+    items = open_task_data(
+        get_task("CoLA"), train_sample_vocabulary(), TaskOptions(), CONFIG.max_len, sample=True
+    )
+    lines = (tmp_path / "predictions" / "CoLA.tsv").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1 + len(items.test[0].items)
+    carved = open_agora_task(items, CONFIG.max_len, share=0.2, seed=3)
+    assert read_description(tmp_path / "model").task.held_out == carved.report_key
+
+
+class SecondRank(SingleProcess):
+    rank = 1
+
+
+def test_only_rank_0_writes_predictions(tmp_path, monkeypatch):
+    monkeypatch.setattr(finetuning, "find_communicator", SecondRank)
+    monkeypatch.setattr(finetuning, "run_seeds", lambda *_, **__: {})
+    assert finetune(tmp_path) is None
+    assert not (tmp_path / "predictions").exists()
