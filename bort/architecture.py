@@ -89,8 +89,8 @@ class Architecture:
         """Return the multiply-adds of a forward pass for one of `length` tokens in a sequence.
 
         `D(4H² + 2HI + 2SH)` with S the length; the number of heads has no effect. `pooler=True`
-        adds the `H²` of arXiv 2010.08512, Lemma 2 (reconstructed), although a pooler runs once per
-        sequence.
+        adds the `H²` of arXiv 2010.08512, Lemma 2 (our reading of it). A pooler really runs once
+        per sequence, not once per token.
 
         Raises:
             InputError: `length` is not in 1 to `maximum_length`.

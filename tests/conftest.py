@@ -1,4 +1,4 @@
-"""What all tests share: replayable randomness, folders of data, an account of what did not run."""
+"""Fixtures and reports of all tests: repeatable seeds, data folders, a list of skipped tests."""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ def rank_sets(
     Args:
         scores: for each set, the rung of successive halving that it reached and its dev score
             there. A higher rung is better, then a higher score. Without halving all rungs are 0.
-        listing: Θ; of sets with equal scores the earlier one ranks higher.
+        listing: the hyperparameter sets (Θ); among sets with equal scores, the one that comes
+            earlier here ranks higher.
 
     Raises:
         WorkError: a score is not finite.

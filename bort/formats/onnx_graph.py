@@ -1,9 +1,10 @@
 """Builds a network as an ONNX graph with `onnx.helper`, in patterns that engines fuse.
 
-Queries, keys and values are separate products with separate additions, the scores are divided, the
-mask is built as 1 - mask times a large negative number, GELU is x/√2 → erf → + 1 → · x → · ½. ONNX
-Runtime and OpenVINO replace these patterns by fused kernels. Layer norms are the operator of opset
-17, each with its own ε. Batch size and length are dynamic.
+Queries, keys and values are separate products with separate additions. The attention scores are
+divided by a constant. The mask is added as `(1 - mask)` times a large negative number. GELU is
+written as `½ · x · (1 + erf(x / √2))`, in this order of operators: divide, erf, add, multiply,
+multiply. ONNX Runtime and OpenVINO replace these patterns by fused kernels. Layer norms are the
+operator of opset 17, each with its own ε. Batch size and length are dynamic.
 
 In int8, every product with a constant matrix is an integer product. A column w of the matrix
 becomes round(w / s) with s = max|w| / 63, the activations get a scale and a zero point at run time,

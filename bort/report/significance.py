@@ -48,7 +48,8 @@ def sign_flip_p_value(differences: Sequence[float]) -> float:
 def holm(p_values: Sequence[float]) -> List[float]:
     """Return Holm's adjusted p-values of several tests, which bound the family-wise error rate.
 
-    The i-th smallest of m (from 0) becomes the largest of `(m − j)·p_j`, j ≤ i, at most 1.
+    The p-values are sorted in ascending order, p_0 to p_(m-1). The adjusted value of p_i is the
+    maximum of `(m − j)·p_j` over all j ≤ i, and at most 1.
 
     Source: S. Holm, A simple sequentially rejective multiple test procedure, 1979.
 

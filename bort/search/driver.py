@@ -20,7 +20,7 @@ from bort.search.strategy import (
 from bort.search.surrogates import ErrorModel, Hyperparameters, LatencyModel, Trial, check_error
 
 OnTrial = Callable[[int, int, Trial, float], None]
-"""Called after each trial with the trials done, the most trials possible, the trial, its error."""
+"""Called after each trial: number of trials done, upper bound on trials, the trial, its error."""
 
 
 @dataclass(frozen=True)

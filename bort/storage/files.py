@@ -112,7 +112,9 @@ def temporary_folder(target: PathLike, *, clean: bool = False) -> Iterator[Path]
 
 
 def remove_unfinished(folder: Path, name: str) -> None:
-    """Remove the temporary folders in `folder` that killed writes left, also version 0.2.0's.
+    """Remove the temporary folders that killed writes left in `folder`.
+
+    The names that version 0.2.0 gave to such folders are recognised too.
 
     Args:
         folder: folder that holds them.

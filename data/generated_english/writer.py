@@ -212,7 +212,9 @@ class SentenceWriter:
         self.note(owner.pet, "animal", owner.animal)
 
     def state(self, extra: str, owner: Person) -> None:
-        """Append the verb phrase that introduces an extra of `owner`, the subject.
+        """Append the verb phrase that introduces one more fact about `owner`, such as a pet.
+
+        The owner is the subject of the sentence.
 
         Args:
             extra: one of `data.generated_english.story.EXTRAS`.

@@ -1,4 +1,4 @@
-"""What version 0.2.0 wrote is written again with the same bytes."""
+"""Records of version 0.2.0 are written again with the same bytes."""
 
 from __future__ import annotations
 

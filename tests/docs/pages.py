@@ -70,7 +70,7 @@ class Block(NamedTuple):
 
     @property
     def packages(self) -> Tuple[str, ...]:
-        """What must be installed for the block to be run."""
+        """Return the packages that the block needs."""
         return self.info[2:]
 
 
@@ -150,7 +150,7 @@ def first_missing_line(shown: str, printed: str) -> Optional[str]:
 
 
 def line_pattern(line: str) -> re.Pattern[str]:
-    """What a shown line matches."""
+    """Return the regular expression of the lines that a shown line matches."""
     parts = []
     position = 0
     text = line.strip()

@@ -1,4 +1,4 @@
-"""Every block of README and docs that is marked for it is run, and prints what the page shows.
+"""Each block of README and docs marked `test` is run, and its output is compared with the page.
 
 Each page has a scratch folder of its own, in which it looks as in a fresh checkout: the blocks of a
 page share what an earlier one made, and nothing is written into the project. Python blocks that
@@ -28,7 +28,7 @@ MARK = "---- end of a block ----"
 
 
 def steps_of(page: str) -> Iterator[List[Block]]:
-    """The blocks to run: each of bash alone, those of Python that follow each other together."""
+    """Return the steps to run: a bash block is a step, consecutive Python blocks are one step."""
     blocks = [block for block in read_page(page)[0] if block.is_run and has_packages(block)]
     for language, group in itertools.groupby(blocks, key=lambda block: block.language):
         several = list(group)
@@ -36,7 +36,7 @@ def steps_of(page: str) -> Iterator[List[Block]]:
 
 
 def has_packages(block: Block) -> bool:
-    """Whether the packages are installed that a block needs; parity demands them."""
+    """Return whether the packages that a block needs are installed; in parity mode they must be."""
     missing = [name for name in block.packages if importlib.util.find_spec(name) is None]
     if missing and os.environ.get(PARITY_REQUIRED_VARIABLE) == "1":
         pytest.fail(f"{block.where}: not installed: {', '.join(missing)}", pytrace=False)
@@ -44,7 +44,7 @@ def has_packages(block: Block) -> bool:
 
 
 def make_checkout(folder: Path) -> Path:
-    """A folder that looks like the project's root without what users have in it."""
+    """Return a copy of the project's root without weights, runs and environment."""
     folder.mkdir()
     for name in SHARED:
         (folder / name).symlink_to(ROOT / name)
@@ -57,7 +57,7 @@ def make_checkout(folder: Path) -> Path:
 
 
 def run_step(step: List[Block], checkout: Path) -> List[str]:
-    """What each block of a step prints, stdout and stderr together."""
+    """Run a step and return what each of its blocks prints, stdout and stderr together."""
     if step[0].language == "bash":
         command = ["bash", "-euo", "pipefail", "-c", step[0].code]
     else:

@@ -1,4 +1,4 @@
-"""What the documentation names is there: links, paths, modules, and messages that it quotes."""
+"""Links, paths, modules and quoted messages of the documentation exist."""
 
 from __future__ import annotations
 

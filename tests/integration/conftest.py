@@ -1,4 +1,4 @@
-"""What several commands need: a small corpus with its vocabulary and a teacher of four steps."""
+"""Inputs of several commands: a small corpus with its vocabulary, a teacher of four steps."""
 
 from __future__ import annotations
 

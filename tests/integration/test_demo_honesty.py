@@ -1,4 +1,4 @@
-"""What would make the demonstration lie: each of these would show it.
+"""Controls for the demonstration: each would reveal a way in which its result could be false.
 
 One small teacher is trained for all of these tests.
 """

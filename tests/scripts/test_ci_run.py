@@ -1,4 +1,4 @@
-"""What the continuous integration does about parity: demanded, impossible, or broken and said."""
+"""Continuous integration and parity: demanded, impossible to install, or failed."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def cache_teacher_answers(
     """Fill the cache `config.output_dir`, or continue to, on all ranks of `communicator`.
 
     Returns:
-        What the command prints: folder, whether it is complete, rows, bytes, deviation.
+        The fields that the command prints: folder, whether it is complete, rows, bytes, deviation.
 
     Raises:
         InputError: anything that does not fit: teacher, vocabulary, the folder's other cache.
