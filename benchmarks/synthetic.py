@@ -21,6 +21,7 @@ class RandomVocabulary:
 
     bos_id, pad_id, eos_id, unk_id = 0, 1, 2, 3
     fingerprint = "random"
+    pair_separators, pair_second_type, pair_recorded = 2, 0, True
 
     def __init__(self, size: int) -> None:
         self._size = size

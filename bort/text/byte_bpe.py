@@ -103,6 +103,10 @@ class ByteBPE:
         InputError: a merge uses an unknown token, or a token has no id.
     """
 
+    pair_separators = 2
+    pair_second_type = 0
+    pair_recorded = True
+
     def __init__(self, merges: Sequence[Merge], entries: Sequence[Entry], source: str) -> None:
         self._merges = tuple(merges)
         self._entries = tuple(entries)

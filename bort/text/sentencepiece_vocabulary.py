@@ -77,6 +77,10 @@ class SentencePieceVocabulary:
         InputError: the bytes are not a model, or the model lacks a special token.
     """
 
+    pair_separators = 2
+    pair_second_type = 0
+    pair_recorded = True
+
     def __init__(self, model: bytes, source: str) -> None:
         self._model = bytes(model)
         self._source = source

@@ -31,6 +31,10 @@ class Vocabulary(Protocol):
         special_ids: ids of all special tokens, which masking never draws as random replacements.
         starts_word: boolean array (V,), true where a token begins a new word.
         fingerprint: SHA-256 that is equal for vocabularies that map every text to the same ids.
+        pair_separators: number of `</s>` between two texts: 1 as in BERT, or 2 as in RoBERTa.
+        pair_second_type: token type of the second text and the `</s>` after it: 1 as in BERT, or 0.
+        pair_recorded: whether the vocabulary's files tell the two; if not, they are 2 and 0, and a
+            network with two token types takes BERT's form instead.
     """
 
     bos_id: int
@@ -41,6 +45,9 @@ class Vocabulary(Protocol):
     special_ids: Tuple[int, ...]
     starts_word: np.ndarray
     fingerprint: str
+    pair_separators: int
+    pair_second_type: int
+    pair_recorded: bool
 
     def __len__(self) -> int: ...
 

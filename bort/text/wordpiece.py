@@ -63,6 +63,10 @@ class WordPiece:
         InputError: a token is repeated, or a special token is missing.
     """
 
+    pair_separators = 2
+    pair_second_type = 0
+    pair_recorded = False
+
     def __init__(self, pieces: Sequence[str], lower_case: bool, source: str) -> None:
         self._pieces = tuple(pieces)
         self._source = source

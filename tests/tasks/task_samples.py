@@ -17,7 +17,8 @@ class PlainVocabulary:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        for name in ("bos_id", "pad_id", "eos_id", "unk_id", "mask_id", "fingerprint"):
+        pair = ("pair_separators", "pair_second_type", "pair_recorded")
+        for name in ("bos_id", "pad_id", "eos_id", "unk_id", "mask_id", "fingerprint", *pair):
             setattr(self, name, getattr(vocabulary, name))
 
     def encode_batch(self, texts: Sequence[str]) -> List[List[int]]:

@@ -36,6 +36,12 @@ def test_what_is_saved_is_loaded(vocabulary, tmp_path):
         file.write_bytes(content)
 
 
+def test_two_separators_without_types_where_nothing_else_is_recorded():
+    for vocabulary in (BYTE_BPE, SENTENCEPIECE):
+        form = vocabulary.pair_separators, vocabulary.pair_second_type, vocabulary.pair_recorded
+        assert form == (2, 0, True)
+
+
 def test_a_record_cannot_lead_out_of_its_folder(tmp_path):
     BYTE_BPE.save(tmp_path)
     path = tmp_path / "vocabulary.json"

@@ -13,6 +13,7 @@ class ToyVocabulary:
     bos_id, pad_id, eos_id, unk_id, mask_id = 0, 1, 2, 3, 4
     special_ids = (0, 1, 2, 3, 4)
     fingerprint = "toy"
+    pair_separators, pair_second_type, pair_recorded = 2, 0, True
 
     def __init__(self, size: int = 60) -> None:
         self._size = size
