@@ -14,8 +14,10 @@ from bort.engines.protocol import Engine
 from bort.errors import WorkError
 from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.formats.huggingface.tokenizer import TOKENIZER_FILE
+from bort.formats.huggingface.writer import CONFIG_FILE
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import MASKED_LM, ModelDescription
+from bort.network.description import MASKED_LM, HeadDescription, ModelDescription
+from bort.storage.files import read_json
 from bort.text.padding import pad_rows
 from bort.text.vocabulary import Vocabulary
 
@@ -138,6 +140,7 @@ def check_huggingface(
         "texts": len(sample.texts) or "none (random tokens)",
         "largest output": float(np.abs(original).max()),
     }
+    _check_problem_type(folder, network.description.head)
     kind, tolerance, what = network.description.purpose, TOLERANCE, "the folder"
     own = own_epsilon(network.description, reference)
     if own is not None:
@@ -157,6 +160,14 @@ def check_huggingface(
     if vocabulary is not None and (folder / TOKENIZER_FILE).exists():
         results["tokenizer"] = _check_tokenizer(folder, vocabulary, sample.texts)
     return results
+
+
+def _check_problem_type(folder: Path, head: Optional[HeadDescription]) -> None:
+    """Check that the folder gives the outputs the meaning of the original's."""
+    found = read_json(folder / CONFIG_FILE).get("problem_type")
+    expected = None if head is None else head.problem_type
+    if found != expected:
+        raise WorkError(f"{CONFIG_FILE}: problem_type is {found!r}, the original's is {expected!r}")
 
 
 def own_epsilon(model: ModelDescription, reference: HuggingFaceReference) -> Optional[float]:

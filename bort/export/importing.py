@@ -42,7 +42,8 @@ def import_huggingface(
         origin: where the folder came from, recorded in the new one; None records nothing.
 
     Returns:
-        Architecture, head, labels, names of the tensors that were left out, and the comparison.
+        Architecture, head, labels, problem type, names of the tensors that were left out, and the
+        comparison.
 
     Raises:
         InputError: a file or value is missing, damaged or does not fit; the message names it.
@@ -71,6 +72,7 @@ def import_huggingface(
         "architecture": model.architecture.as_dict(),
         "head": None if model.head is None else model.head.kind,
         "labels": list(model.labels),
+        "problem_type": None if model.head is None else model.head.problem_type,
         "left_out": list(imported.left_out),
         "exported_here": imported.from_here,
         "origin": None if origin is None else dict(origin),

@@ -11,6 +11,7 @@ from bort.network.description import (
     HeadDescription,
     ModelDescription,
     read_architecture,
+    read_problem_type,
 )
 from bort.storage.json_fields import JsonFields, errors_naming
 from bort.storage.sealed_folder import SealedFile, SealedFormat
@@ -51,6 +52,7 @@ def write_exported_description(
         "architecture": model.architecture.as_dict(),
         "head": None if model.head is None else model.head.kind,
         "num_classes": model.num_classes,
+        **({} if model.head is None else model.head.problem_type_if_other()),
         "decoder": model.purpose == MASKED_LM,
         "layer_norm_eps": [model.layer_norm_eps, model.decoder_layer_norm_eps],
         "extra": model.extra(),
@@ -92,7 +94,8 @@ def _head(fields: JsonFields) -> Optional[HeadDescription]:
     classes = fields.integer("num_classes")
     if fields.value("head") is None and classes == 0:
         return None
-    return HeadDescription(fields.text("head"), classes)
+    problem_type = read_problem_type(fields)
+    return HeadDescription(fields.text("head"), classes, problem_type=problem_type)
 
 
 def _epsilons(fields: JsonFields) -> Optional[Dict[str, float]]:

@@ -81,6 +81,8 @@ def graph_for_file(
     metadata = {"architecture": json.dumps(network.architecture.as_dict()), "precision": precision}
     if network.description.labels:
         metadata["labels"] = json.dumps(network.description.labels)
+    if network.description.head is not None:
+        metadata.update(network.description.head.problem_type_if_other())
     return build_onnx(
         network, precision=precision, masked_positions=masked_positions, metadata=metadata
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Iterable, List, Sequence, Tuple
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from bort.errors import WorkError
 from bort.inference.results import (
@@ -14,9 +14,12 @@ from bort.inference.results import (
     FilledText,
     Guess,
     Judgements,
+    MultiLabelClassification,
+    MultiOutputRegression,
     Prediction,
     Regression,
 )
+from bort.network.description import MULTI_LABEL, REGRESSION, HeadDescription
 from bort.tasks import records
 from bort.tasks.decisions import decide
 from bort.tasks.features import TaskFeatures
@@ -29,6 +32,8 @@ from bort.text.vocabulary import Vocabulary
 
 _CHOSEN = (records.CHOICES, records.ENTITIES, records.OPTIONS)
 _MARKS_OF_A_SPACE = ("Ġ", "▁")
+THRESHOLD = 0.5
+"""A label of a multi-label classifier holds if its probability is above this."""
 
 
 def task_answers(
@@ -73,13 +78,17 @@ def task_answers(
     return answers
 
 
-def text_answers(labels: Sequence[str], outputs: np.ndarray) -> List[Prediction]:
+def text_answers(
+    head: HeadDescription, labels: Sequence[str], outputs: np.ndarray
+) -> List[Prediction]:
     """Return the answers of a classifier that belongs to no task.
 
-    An answer is a label, or a number if there are no labels.
+    An answer is a label, the labels that hold, a number, or several numbers, according to the
+    head's problem type.
 
     Args:
-        labels: names of the C outputs; () for a regression.
+        head: the classifier's head.
+        labels: names of the C outputs; () for numbers without names.
         outputs: (N, C).
 
     Raises:
@@ -87,8 +96,12 @@ def text_answers(labels: Sequence[str], outputs: np.ndarray) -> List[Prediction]
     """
     check_finite(outputs)
     numbers = np.asarray(outputs, np.float64)
-    if not labels:
-        return [Regression(float(row[0]), float(row[0])) for row in numbers]
+    if head.problem_type == REGRESSION:
+        if head.num_classes == 1:
+            return [Regression(float(row[0]), float(row[0])) for row in numbers]
+        return [MultiOutputRegression(_floats(row), tuple(labels)) for row in numbers]
+    if head.problem_type == MULTI_LABEL:
+        return [_several_labels(labels, chances) for chances in expit(numbers)]
     return [
         _classification(labels, labels[int(row.argmax())], chances)
         for row, chances in zip(numbers, softmax(numbers, axis=-1))
@@ -151,6 +164,12 @@ def _choice(
 def _classification(labels: Sequence[str], label: str, probabilities: np.ndarray) -> Classification:
     chances = _floats(probabilities)
     return Classification(label, chances[list(labels).index(label)], dict(zip(labels, chances)))
+
+
+def _several_labels(labels: Sequence[str], probabilities: np.ndarray) -> MultiLabelClassification:
+    chances = dict(zip(labels, _floats(probabilities)))
+    holding = tuple(label for label, chance in chances.items() if chance > THRESHOLD)
+    return MultiLabelClassification(holding, chances)
 
 
 def _floats(numbers: Iterable[float]) -> Tuple[float, ...]:

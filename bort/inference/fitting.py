@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional, Tuple
 
 from bort.errors import InputError
-from bort.network.description import ModelDescription
+from bort.network.description import REGRESSION, ModelDescription
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord, get_task
@@ -23,6 +23,7 @@ def task_of(described: ModelDescription, source: str) -> Tuple[Optional[TaskReco
         return None, TaskOptions()
     record = get_task(described.task.name)
     options = TaskOptions.from_dict(described.task.options or {}, source)
+    described.head.check_for_task(source)
     expected = input_labels(record, options)
     if described.num_classes != output_count(record, options) or described.labels != expected:
         raise InputError(
@@ -33,14 +34,19 @@ def task_of(described: ModelDescription, source: str) -> Tuple[Optional[TaskReco
 
 
 def labels_of(described: ModelDescription, source: str) -> Tuple[str, ...]:
-    """Return the names of a classifier's outputs: `LABEL_0`, … if unnamed, () for a regression.
+    """Return the names of a classifier's outputs: `LABEL_0`, … if unnamed.
+
+    They are () for a regression with one output, or with unnamed ones.
 
     Raises:
         InputError: two labels are the same.
     """
-    if described.num_classes <= 1:
+    head = described.head
+    if head is None or (head.problem_type == REGRESSION and head.num_classes == 1):
         return ()
     if not described.labels:
+        if head.problem_type == REGRESSION:
+            return ()
         return tuple(f"LABEL_{number}" for number in range(described.num_classes))
     different = len(set(described.labels))
     if different != described.num_classes:

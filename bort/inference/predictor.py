@@ -58,7 +58,8 @@ class Predictor:
     """A model ready for prediction.
 
     Call it with questions to get the answers that the model is for: a fine-tuned model answers its
-    task (a label, a number, a choice), a pre-trained model fills masks, an encoder alone returns
+    task (a label, a number, a choice), another classifier gives what its `problem_type` says (a
+    label, the labels that hold, numbers), a pre-trained model fills masks, an encoder alone returns
     embeddings. The type of a question depends on the model:
 
     - a text, or a tuple of texts for tasks of two texts (in the order of the task's fields);
@@ -82,7 +83,8 @@ class Predictor:
 
     Attributes:
         record: the task that the model was fine-tuned on; None if there is none.
-        labels: names of a classifier's outputs; () for other models and for a regression.
+        labels: names of a classifier's outputs; () for other models and for a regression whose
+            outputs have no names.
         truncated: number of inputs so far that were too long and were shortened.
 
     Raises:
@@ -183,8 +185,9 @@ class Predictor:
                 pair into a list: `predictor([("one text", "another")])`.
 
         Returns:
-            A list of `Classification`, `Regression`, `Choice`, `Judgements` or `FilledText`; for an
-            encoder an array as from `embed`.
+            A list of `Classification`, `MultiLabelClassification`, `Regression`,
+            `MultiOutputRegression`, `Choice`, `Judgements` or `FilledText`; for an encoder an array
+            as from `embed`.
 
         Raises:
             InputError: a question has the wrong type, or a field is missing or has the wrong type;
@@ -310,7 +313,9 @@ class Predictor:
     ) -> List[Prediction]:
         outputs = self._runner.outputs(features, on_inputs)
         if self.record is None:
-            return text_answers(self.labels, outputs)
+            head = self._engine.description.head
+            assert head is not None
+            return text_answers(head, self.labels, outputs)
         items = [one.item for one in asked]
         return task_answers(self.record, self._options, items, features, outputs)
 

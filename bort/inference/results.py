@@ -39,6 +39,61 @@ class Classification:
 
 
 @dataclass(frozen=True)
+class MultiLabelClassification:
+    """The labels that hold according to a multi-label classifier.
+
+    Attributes:
+        labels: the labels with a probability above 0.5, in the order of the model's outputs; any
+            number of labels.
+        probabilities: label → probability that it holds, in the order of the model's outputs; they
+            need not sum to 1.
+    """
+
+    labels: Tuple[str, ...]
+    probabilities: Mapping[str, float]
+
+    def __str__(self) -> str:
+        shown = (f"{label} ({self.probabilities[label]:.4f})" for label in self.labels)
+        return ", ".join(shown) or "no label"
+
+    def as_dict(self) -> Dict[str, Any]:
+        """The fields as JSON-ready values."""
+        return {"labels": list(self.labels), "probabilities": dict(self.probabilities)}
+
+    def columns(self) -> Tuple[str, ...]:
+        """The fields of a line of TSV: the labels that hold, all probabilities; with commas."""
+        chances = self.probabilities.values()
+        return ",".join(self.labels), ",".join(f"{chance:.6f}" for chance in chances)
+
+
+@dataclass(frozen=True)
+class MultiOutputRegression:
+    """The numbers that a regression model with several outputs predicts.
+
+    Attributes:
+        values: the model's outputs.
+        labels: their names; () if the model does not name them.
+    """
+
+    values: Tuple[float, ...]
+    labels: Tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.labels:
+            return ", ".join(f"{value:.4f}" for value in self.values)
+        return ", ".join(f"{name} {value:.4f}" for name, value in zip(self.labels, self.values))
+
+    def as_dict(self) -> Dict[str, Any]:
+        """The fields as JSON-ready values; `labels` only if the outputs have names."""
+        values: Dict[str, Any] = {"values": list(self.values)}
+        return {**values, "labels": list(self.labels)} if self.labels else values
+
+    def columns(self) -> Tuple[str, ...]:
+        """The fields of a line of TSV: the values."""
+        return tuple(f"{value:.6f}" for value in self.values)
+
+
+@dataclass(frozen=True)
 class Regression:
     """The number that a regression model predicts.
 
@@ -206,4 +261,13 @@ class Embedding:
         return tuple(f"{value:.9g}" for value in self.vector)
 
 
-Prediction = Union[Classification, Regression, Choice, Judgements, FilledText, Embedding]
+Prediction = Union[
+    Classification,
+    MultiLabelClassification,
+    Regression,
+    MultiOutputRegression,
+    Choice,
+    Judgements,
+    FilledText,
+    Embedding,
+]

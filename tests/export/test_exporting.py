@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from bort.engines.sources import read_source
 from bort.errors import InputError
 from bort.export.exporting import ExportSource, export_huggingface, export_onnx
 from bort.export.importing import import_huggingface
@@ -190,3 +191,28 @@ def test_labels_of_any_kind_come_back(labels: Any, good: Path, tmp_path: Path) -
         for one in (tmp_path / "back", model)
     )
     assert again == before
+
+
+@pytest.mark.parity("onnx", "onnxruntime")
+@pytest.mark.parametrize(
+    ("classes", "problem_type"),
+    [(3, "multi_label_classification"), (2, "regression"), (1, "multi_label_classification")],
+)
+def test_the_problem_type_survives_import_and_export(
+    classes: int, problem_type: str, tmp_path: Path
+) -> None:
+    architecture = BORT.replace(depth=1, vocabulary_size=len(tiny_vocabulary()))
+    network = make_network(
+        architecture, head="linear", num_classes=classes, problem_type=problem_type
+    )
+    write_model(tmp_path / "model", network)
+    export_huggingface(ExportSource(tmp_path / "model"), tmp_path / "exported")
+    (tmp_path / "exported" / "bort.json").unlink()
+    summary = import_huggingface(tmp_path / "exported", tmp_path / "imported")
+    assert summary["problem_type"] == problem_type
+    export_onnx(ExportSource(tmp_path / "imported"), tmp_path / "onnx")
+    assert json.loads((tmp_path / "onnx" / "onnx.json").read_text())["problem_type"] == problem_type
+    for folder in ("model", "imported", "onnx"):
+        head = read_source(tmp_path / folder).description.head
+        assert head is not None
+        assert (head.num_classes, head.problem_type) == (classes, problem_type)

@@ -33,13 +33,16 @@ def make_network(
     num_classes: int = 0,
     labels: Sequence[str] = (),
     head_dropout: float = 0.1,
+    problem_type: str = "",
     seed: int = 0,
     **fields: Any,
 ) -> ArrayNetwork:
     """Return random weights large enough that every part matters, with activations near 1."""
     description = ModelDescription(
         architecture,
-        HeadDescription(head, num_classes, tuple(labels), head_dropout) if head else None,
+        HeadDescription(head, num_classes, tuple(labels), head_dropout, problem_type)
+        if head
+        else None,
         has_decoder=decoder,
         has_pooler=pooler,
         **fields,

@@ -73,6 +73,7 @@ def describe(
     head: str = "",
     num_classes: int = 0,
     labels: Sequence[str] = (),
+    problem_type: str = "",
     **fields: Any,
 ) -> ModelDescription:
     """Return the description of an encoder or classifier, with some fields changed."""
@@ -80,7 +81,9 @@ def describe(
         1, 1, HIDDEN, 8, vocabulary_size=len(vocabulary), maximum_length=LONGEST
     )
     values = {"vocabulary_fingerprint": vocabulary.fingerprint, **fields}
-    described = HeadDescription(head, num_classes, tuple(labels)) if head else None
+    described = None
+    if head:
+        described = HeadDescription(head, num_classes, tuple(labels), problem_type=problem_type)
     return ModelDescription(architecture, described, **values)
 
 

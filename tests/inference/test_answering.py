@@ -11,7 +11,15 @@ from scipy.special import softmax
 from bort.errors import WorkError
 from bort.inference.answering import filled_text, task_answers, text_answers
 from bort.inference.questions import TaskQuestions
-from bort.inference.results import Choice, Classification, Judgements, Regression
+from bort.inference.results import (
+    Choice,
+    Classification,
+    Judgements,
+    MultiLabelClassification,
+    MultiOutputRegression,
+    Regression,
+)
+from bort.network.description import MULTI_LABEL, REGRESSION, HeadDescription
 from bort.tasks.features import tokenise
 from bort.tasks.options import FOUR_WAY, TaskOptions
 from bort.tasks.records import get_task
@@ -19,6 +27,7 @@ from bort.text.wordpiece import WordPiece
 from tests.text.tiny_vocabulary import tiny_vocabulary
 
 BYTES = tiny_vocabulary()
+TWO = HeadDescription("linear", 2)
 PIECES = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "##s", "."], True, "test")
 
 
@@ -88,15 +97,49 @@ def test_multirc_judges_every_answer_by_itself():
 
 
 def test_a_model_without_a_task():
-    (one,) = text_answers(("x", "y"), np.array([[1.0, 1.0]], np.float32))
+    (one,) = text_answers(TWO, ("x", "y"), np.array([[1.0, 1.0]], np.float32))
     assert (one.label, one.score) == ("x", 0.5)
-    assert text_answers((), np.array([[9.0]], np.float32)) == [Regression(9.0, 9.0)]
+    number = HeadDescription("linear", 1)
+    assert text_answers(number, (), np.array([[9.0]], np.float32)) == [Regression(9.0, 9.0)]
+
+
+def test_every_label_of_a_multi_label_model_holds_by_itself():
+    head = HeadDescription("linear", 3, problem_type=MULTI_LABEL)
+    outputs = np.array([[np.log(3.0), 0.0, 50.0], [-1.0, -0.001, -800.0], [0.001, 9, 9]])
+    first, second, third = text_answers(head, ("x", "y", "z"), outputs)
+    assert isinstance(first, MultiLabelClassification)
+    assert first.labels == ("x", "z")  # 0.5 is not above the threshold
+    assert first.probabilities == pytest.approx({"x": 0.75, "y": 0.5, "z": 1.0})
+    assert str(first) == "x (0.7500), z (1.0000)"
+    assert (second.labels, str(second)) == ((), "no label")
+    assert second.probabilities["z"] == pytest.approx(0.0)
+    assert third.labels == ("x", "y", "z")
+    assert first.as_dict() == {
+        "labels": ["x", "z"],
+        "probabilities": pytest.approx({"x": 0.75, "y": 0.5, "z": 1.0}),
+    }
+    (alone,) = text_answers(
+        HeadDescription("linear", 1, problem_type=MULTI_LABEL), ("x",), np.array([[2.0]])
+    )
+    assert alone.labels == ("x",)
+
+
+def test_several_numbers_are_a_list_with_or_without_names():
+    head = HeadDescription("linear", 2, problem_type=REGRESSION)
+    outputs = np.array([[1.5, -7.0]])
+    (named,) = text_answers(head, ("wet", "dry"), outputs)
+    assert named == MultiOutputRegression((1.5, -7.0), ("wet", "dry"))
+    assert named.as_dict() == {"values": [1.5, -7.0], "labels": ["wet", "dry"]}
+    assert str(named) == "wet 1.5000, dry -7.0000"
+    (unnamed,) = text_answers(head, (), outputs)
+    assert unnamed.as_dict() == {"values": [1.5, -7.0]}
+    assert str(unnamed) == "1.5000, -7.0000"
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_an_output_that_is_no_number_is_never_an_answer(bad):
     with pytest.raises(WorkError, match="finite"):
-        text_answers(("x", "y"), np.array([[bad, 1.0]], np.float32))
+        text_answers(TWO, ("x", "y"), np.array([[bad, 1.0]], np.float32))
     with pytest.raises(WorkError, match="finite"):
         answers("SST-2", ["a"], [[bad, 1.0]])
     with pytest.raises(WorkError, match="finite"):
@@ -146,7 +189,8 @@ def test_guesses_are_ordered_and_no_special_tokens():
 @given(st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=9))
 def test_probabilities_sum_to_one(values):
     labels = [str(number) for number in range(len(values))]
-    (one,) = text_answers(labels, np.array([values]))
+    head = HeadDescription("linear", len(values))
+    (one,) = text_answers(head, labels, np.array([values]))
     chances = list(one.probabilities.values())
     assert sum(chances) == pytest.approx(1)
     assert min(chances) >= 0

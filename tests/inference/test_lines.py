@@ -20,6 +20,8 @@ from bort.inference.results import (
     FilledText,
     Guess,
     Judgements,
+    MultiLabelClassification,
+    MultiOutputRegression,
     Regression,
 )
 
@@ -88,6 +90,8 @@ ANSWERS = [
     Regression(5.0, 7.25),
     Choice(1, "1", ("a", "b\nc"), (0.25, 0.75)),
     Judgements(("1", "0"), ("a", "b"), (0.75, 0.25)),
+    MultiLabelClassification(("x\ty", "n"), {"x\ty": 0.75, "n": 0.625, "m": 0.25}),
+    MultiOutputRegression((0.5, -2.0), ("wet", "dry")),
     FilledText("a \ud800b", ((Guess("b", "Ġb", 7, 0.5), Guess("c", "c", 8, 0.25)),)),
     Embedding(np.array([1.5, -0.1], np.float32)),
 ]
@@ -109,6 +113,8 @@ def test_columns():
         "5.000000\n",
         "1\tb c\t0.750000\n",
         "1,0\t0.750000,0.250000\n",
+        "x y,n\t0.750000,0.625000,0.250000\n",
+        "0.500000\t-2.000000\n",
         "a \ufffdb\tb:0.500000 c:0.250000\n",
         "1.5\t-0.100000001\n",
     ]

@@ -22,6 +22,12 @@ VOCABULARY = tiny_vocabulary()
 PARTS = {
     "classifier": {"head": "linear", "num_classes": 2},
     "regression": {"head": "two_linear", "num_classes": 1},
+    "several labels": {
+        "head": "linear",
+        "num_classes": 2,
+        "problem_type": "multi_label_classification",
+    },
+    "several numbers": {"head": "linear", "num_classes": 2, "problem_type": "regression"},
     "masked": {"decoder": True},
     "encoder": {},
 }
@@ -39,7 +45,7 @@ def folders(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("folders")
     architecture = BORT.replace(vocabulary_size=len(VOCABULARY))
     for part, fields in PARTS.items():
-        labels = ["wet", "dry"] if part == "classifier" else []
+        labels = ["wet", "dry"] if fields.get("num_classes") == 2 else []
         network = make_network(
             architecture, labels=labels, vocabulary_fingerprint=VOCABULARY.fingerprint, **fields
         )
@@ -66,6 +72,9 @@ def numbers_of(predictor: Predictor) -> np.ndarray:
     answers = predictor(TEXTS)
     if hasattr(answers[0], "output"):
         return np.array([answer.output for answer in answers])
+    if hasattr(answers[0], "values"):
+        assert all(answer.labels == ("wet", "dry") for answer in answers)
+        return np.array([answer.values for answer in answers])
     assert all(list(answer.probabilities) == ["wet", "dry"] for answer in answers)
     return np.array([list(answer.probabilities.values()) for answer in answers])
 

@@ -17,6 +17,9 @@ from bort.network.description import (
     ENCODER,
     LARGEST_SIZE,
     MASKED_LM,
+    MULTI_LABEL,
+    REGRESSION,
+    SINGLE_LABEL,
     HeadDescription,
     ModelDescription,
     TaskDescription,
@@ -47,6 +50,7 @@ heads = st.integers(1, 4).flatmap(
         st.just(count),
         st.one_of(st.just(()), st.lists(texts, min_size=count, max_size=count).map(tuple)),
         st.floats(0, 0.9),
+        st.sampled_from(["", MULTI_LABEL, REGRESSION] + [SINGLE_LABEL] * (count > 1)),
     )
 )
 descriptions = st.builds(
@@ -103,6 +107,38 @@ def test_scores_are_added() -> None:
 def test_what_is_not_known_is_not_written() -> None:
     assert ModelDescription(SIZES).extra() == {}
     assert ModelDescription(SIZES, HeadDescription("linear", 1)).extra() == {"labels": []}
+
+
+def test_a_head_without_a_problem_type_follows_the_rule_of_transformers() -> None:
+    assert HeadDescription("linear", 1).problem_type == REGRESSION
+    assert HeadDescription("linear", 2).problem_type == SINGLE_LABEL
+    assert HeadDescription("linear", 3, problem_type=SINGLE_LABEL) == HeadDescription("linear", 3)
+
+
+@pytest.mark.parametrize(
+    ("count", "problem_type", "is_written"),
+    [
+        (1, REGRESSION, False),
+        (1, MULTI_LABEL, True),
+        (3, SINGLE_LABEL, False),
+        (3, REGRESSION, True),
+        (3, MULTI_LABEL, True),
+    ],
+)
+def test_only_another_problem_type_is_written(
+    count: int, problem_type: str, is_written: bool
+) -> None:
+    head = HeadDescription("linear", count, problem_type=problem_type)
+    stored = ModelDescription(SIZES, head).as_dict()["classifier"]
+    assert stored.get("problem_type") == (problem_type if is_written else None)
+    assert head.problem_type_if_other() == ({"problem_type": problem_type} if is_written else {})
+
+
+@pytest.mark.parametrize(("count", "problem_type"), [(1, MULTI_LABEL), (3, REGRESSION)])
+def test_a_task_needs_one_label_or_one_number(count: int, problem_type: str) -> None:
+    HeadDescription("linear", count).check_for_task("x")
+    with pytest.raises(InputError, match=f"^x: problem_type is '{problem_type}' with {count}"):
+        HeadDescription("linear", count, problem_type=problem_type).check_for_task("x")
 
 
 def test_options_without_a_task_stay_notes() -> None:
@@ -164,6 +200,8 @@ BAD = (
     (put(10**12, "classifier", "num_classes"), f"num_classes is {10**12}, allowed is 1 to"),
     (put("2", "classifier", "num_classes"), "classifier.num_classes is '2', allowed is an integer"),
     (put(3, "classifier", "num_classes"), "3 outputs have 2 labels"),
+    (put("seq2seq", "classifier", "problem_type"), "problem_type is 'seq2seq', allowed are single"),
+    (put(None, "classifier", "problem_type"), "problem_type is None, allowed is a text"),
     (put(1.5, "classifier", "dropout"), "the head's dropout is 1.5, allowed is 0 to below 1"),
     (drop("extra"), "extra is missing"),
     (put("", "extra"), "extra is '', allowed is an object"),

@@ -6,7 +6,15 @@ import json
 from typing import Any, List, Mapping, Sequence
 
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM, ModelDescription
+from bort.network.description import (
+    CLASSIFIER,
+    ENCODER,
+    MASKED_LM,
+    MULTI_LABEL,
+    REGRESSION,
+    SINGLE_LABEL,
+    ModelDescription,
+)
 
 _HIDDEN = ("labels", "metrics", "vocabulary")
 
@@ -45,8 +53,7 @@ def model_card(
     if not architecture.token_types:
         lines += ["The model has no token types: their table is zero and changes nothing.", ""]
     if model.purpose == CLASSIFIER:
-        names = ", ".join(" ".join(label.split()) for label in model.labels)
-        lines += [f"Outputs: {names or 'one number (regression)'}.", ""]
+        lines += [_outputs(model), ""]
     lines += _metrics(model)
     remarks = [*_warnings(model, marks), *notes]
     if remarks:
@@ -91,6 +98,23 @@ def _title(model: ModelDescription) -> str:
     if model.purpose == CLASSIFIER and model.task is not None:
         return f"Bort fine-tuned on {model.task.name}"
     return _TITLES[model.purpose]
+
+
+_MEANINGS = {
+    SINGLE_LABEL: "logits of a softmax: one label is right",
+    MULTI_LABEL: "logits of a sigmoid each: any number of labels is right",
+    REGRESSION: "numbers (regression)",
+}
+
+
+def _outputs(model: ModelDescription) -> str:
+    """Return a sentence about the names and the meaning of a classifier's outputs."""
+    assert model.head is not None
+    kind, count = model.head.problem_type, model.num_classes
+    names = ", ".join(" ".join(label.split()) for label in model.labels)
+    if kind == REGRESSION and count == 1 and not names:
+        return "Outputs: one number (regression)."
+    return f"Outputs: {names or count}; they are {_MEANINGS[kind]}."
 
 
 def _usage(model: ModelDescription) -> List[str]:

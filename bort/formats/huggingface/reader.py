@@ -18,7 +18,7 @@ from bort.formats.huggingface.residual import shift_residual
 from bort.formats.huggingface.tensor_file import find_tensors, read_tensors
 from bort.formats.huggingface.writer import CONFIG_FILE, EXPORT, MARK, RECORD_FILE
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import HeadDescription, ModelDescription
+from bort.network.description import HeadDescription, ModelDescription, check_problem_type
 from bort.network.parameter_names import HEAD, MODEL_TYPES, name_in, places
 from bort.storage.files import read_json
 from bort.storage.json_fields import JsonFields, errors_naming
@@ -255,9 +255,11 @@ def _description(
     """Return the description of the network; `kind` is the kind of its head, "" for none."""
     head: Optional[HeadDescription] = None
     head_dropout = _head_dropout(config, record, path)
-    if kind:
-        with errors_naming(str(path)):
-            head = HeadDescription(kind, classes, _labels(config, classes, path), head_dropout)
+    with errors_naming(str(path)):
+        problem = _problem_type(config, classes)
+        if kind:
+            labels = _labels(config, classes, path)
+            head = HeadDescription(kind, classes, labels, head_dropout, problem)
     epsilon = _number(config, "layer_norm_eps", 1e-12, path)
     return ModelDescription(
         architecture,
@@ -271,9 +273,9 @@ def _description(
 
 
 def _labels(config: Mapping[str, Any], classes: int, path: Path) -> Tuple[str, ...]:
-    """Return the names of the outputs; () for a regression or if they are only numbered."""
+    """Return the names of the outputs; () if they are only numbered."""
     names = config.get("id2label")
-    if config.get("problem_type") == "regression" or not names:
+    if not names:
         return ()
     if not isinstance(names, dict) or set(names) != {str(n) for n in range(len(names))}:
         raise InputError(f"{path}: id2label does not name the outputs 0, 1, …")
@@ -281,7 +283,19 @@ def _labels(config: Mapping[str, Any], classes: int, path: Path) -> Tuple[str, .
         raise InputError(f"{path}: id2label names {len(names)} labels, the model has {classes}")
     ordered = tuple(str(names[str(number)]) for number in range(classes))
     numbered = tuple(f"LABEL_{number}" for number in range(classes))
+    for number, name in enumerate(ordered):
+        if name in ordered[:number]:
+            raise InputError(f"{path}: id2label names {name!r} twice, allowed is one output a name")
     return () if ordered == numbered else ordered
+
+
+def _problem_type(config: Mapping[str, Any], classes: int) -> str:
+    """Return the meaning of the outputs; "" if the config does not say it."""
+    value = config.get("problem_type")
+    if value is None:
+        return ""
+    check_problem_type(value, classes)
+    return str(value)
 
 
 def _head_dropout(config: Mapping[str, Any], record: Mapping[str, Any], path: Path) -> float:

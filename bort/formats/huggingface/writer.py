@@ -143,8 +143,7 @@ def _config(model: ModelDescription, vocabulary: Optional[Vocabulary]) -> Dict[s
         config["classifier_dropout"] = model.head.dropout
         config["id2label"] = {str(number): name for number, name in enumerate(names)}
         config["label2id"] = {name: number for number, name in enumerate(names)}
-        regression = model.num_classes == 1
-        config["problem_type"] = "regression" if regression else "single_label_classification"
+        config["problem_type"] = model.head.problem_type
     return config
 
 

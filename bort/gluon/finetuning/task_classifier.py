@@ -49,6 +49,8 @@ class TaskClassifier:
         self._source = source
         self.description = description
         self.vocabulary = vocabulary
+        if description.head is not None:
+            description.head.check_for_task(source)
         task, length = description.task, description.input_length
         if task is None or task.options is None or length is None:
             missing = "task" if task is None else "max_len" if length is None else "options"

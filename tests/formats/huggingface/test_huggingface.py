@@ -50,6 +50,14 @@ PARTS: Dict[str, Dict[str, Any]] = {
     "linear": {"head": "linear", "num_classes": 2, "head_dropout": 0.2},
     "two linear": {"head": "two_linear", "num_classes": 2, "task": TaskDescription("CoLA")},
     "regression": {"head": "linear", "num_classes": 1, "metrics": {"pearson": 0.5}},
+    "multi-label": {
+        "head": "linear",
+        "num_classes": 3,
+        "labels": ["a", "b", "c"],
+        "problem_type": "multi_label_classification",
+    },
+    "several numbers": {"head": "release", "num_classes": 2, "problem_type": "regression"},
+    "one label": {"head": "linear", "num_classes": 1, "problem_type": "multi_label_classification"},
     "classifier with decoder": {"head": "release", "num_classes": 2, "decoder": True},
 }
 
@@ -341,6 +349,9 @@ def test_any_flipped_bit_of_an_export_is_noticed(
     [
         ({"id2label": {"0": "a"}}, "id2label names 1 labels, the model has 3"),
         ({"id2label": {"0": "a", "5": "b", "2": "c"}}, "does not name the outputs"),
+        ({"id2label": {"0": "a", "1": "b", "2": "a"}}, "config.json: id2label names 'a' twice"),
+        ({"problem_type": "ranking"}, "config.json: problem_type is 'ranking', allowed are single"),
+        ({"problem_type": ["regression"]}, r"problem_type is \['regression'\], allowed are"),
         ({"bort": {"head": {"kind": "cubic"}}}, "not a mark of a head"),
         ({"bort": {"head": {"kind": "linear", "shift": 99}}}, "shift is 99"),
         ({"bort": {"residual_shift": "x"}}, "allowed is -62 to 62"),
@@ -352,6 +363,86 @@ def test_a_wrong_label_count_or_mark(changes: Any, message: str, tmp_path: Path)
     edit_config(**changes)(tmp_path)
     with pytest.raises(InputError, match=message):
         read_huggingface(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("classes", "given", "expected"),
+    [
+        (1, None, "regression"),
+        (1, "multi_label_classification", "multi_label_classification"),
+        (3, None, "single_label_classification"),
+        (3, "regression", "regression"),
+        (3, "multi_label_classification", "multi_label_classification"),
+    ],
+)
+def test_the_problem_type_is_read_and_written_again(
+    classes: int, given: Any, expected: str, tmp_path: Path
+) -> None:
+    labels = [f"name {number}" for number in range(classes)]
+    write_huggingface(
+        tmp_path, make_network(head="release", num_classes=classes, labels=labels), None
+    )
+    (tmp_path / "bort.json").unlink()
+    edit_config(problem_type=given)(tmp_path)
+    network = read_huggingface(tmp_path).network
+    head = network.description.head
+    assert head is not None
+    assert (head.problem_type, head.labels) == (expected, tuple(labels))
+    again = tmp_path / "again"
+    again.mkdir()
+    write_huggingface(again, network, None)
+    config = json.loads((again / "config.json").read_text(encoding="utf-8"))
+    assert config["problem_type"] == expected
+    assert list(config["id2label"].values()) == labels
+    assert read_huggingface(again).network.description.head == head
+
+
+def test_a_single_label_of_one_output_is_refused(tmp_path: Path) -> None:
+    write_huggingface(tmp_path, make_network(head="linear", num_classes=1), None)
+    (tmp_path / "bort.json").unlink()
+    edit_config(problem_type="single_label_classification")(tmp_path)
+    with pytest.raises(InputError, match=r"config\.json: problem_type is .* there is 1 output"):
+        read_huggingface(tmp_path)
+
+
+def test_the_check_finds_another_problem_type(tmp_path: Path) -> None:
+    network = make_network(head="linear", num_classes=2, problem_type="multi_label_classification")
+    write_huggingface(tmp_path, network, None)
+    sample = sample_of(network, None)
+    original = HuggingFaceReference(tmp_path)(sample.input_ids, sample.lengths, "classifier")
+    check_huggingface(tmp_path, network, sample, original.astype(np.float32), None)
+    edit_config(problem_type="single_label_classification")(tmp_path)
+    with pytest.raises(WorkError, match="problem_type is 'single_label_classification'"):
+        check_huggingface(tmp_path, network, sample, original.astype(np.float32), None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"num_classes": 1}, "Outputs: one number (regression)."),
+        (
+            {"num_classes": 2, "labels": ["no", "yes"]},
+            "Outputs: no, yes; they are logits of a softmax: one label is right.",
+        ),
+        (
+            {
+                "num_classes": 2,
+                "labels": ["no", "yes"],
+                "problem_type": "multi_label_classification",
+            },
+            "Outputs: no, yes; they are logits of a sigmoid each: any number of labels is right.",
+        ),
+        (
+            {"num_classes": 2, "problem_type": "regression"},
+            "Outputs: 2; they are numbers (regression).",
+        ),
+    ],
+)
+def test_the_model_card_says_what_the_outputs_mean(
+    fields: Any, sentence: str, tmp_path: Path
+) -> None:
+    write_huggingface(tmp_path, make_network(head="linear", **fields), None)
+    assert sentence in (tmp_path / "README.md").read_text(encoding="utf-8").splitlines()
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:

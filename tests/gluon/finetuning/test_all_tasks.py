@@ -99,6 +99,16 @@ def test_another_vocabulary_beside_the_model_is_refused(tmp_path, vocabulary):
         TaskClassifier.load(tmp_path / "model")
 
 
+def test_a_multi_label_model_is_no_classifier_of_a_task(tmp_path, vocabulary):
+    run_finetuning(open_sample("RTE", vocabulary), START, CONFIG, tmp_path, ALONE)
+    path = tmp_path / "model" / "model.json"
+    described = json.loads(path.read_text())
+    described["classifier"]["problem_type"] = "multi_label_classification"
+    path.write_text(json.dumps(described))
+    with pytest.raises(InputError, match=r"model\.json: problem_type is 'multi_label_class.* task"):
+        TaskClassifier.load(tmp_path / "model")
+
+
 def test_a_fine_tuned_model_is_a_starting_point_too(tmp_path, vocabulary):
     data = open_sample("RTE", vocabulary)
     run_finetuning(data, START, CONFIG, tmp_path / "first", ALONE)
