@@ -47,7 +47,7 @@ class ImportConfig(Config):
 def work(arguments: argparse.Namespace) -> None:
     """Import the model and print its description as JSON."""
     config = ImportConfig.from_arguments(arguments)
-    from bort.storage.files import check_new_folder
+    from bort.storage.outputs import check_new_folder
 
     output = Path(config.output_dir)
     check_new_folder(output)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import stat
 import tarfile
 import zipfile
@@ -140,7 +139,6 @@ def _write(archive: Path, entry: _Entry, target: Path) -> None:
                 if left < 0:
                     raise InputError(f"{archive}: {entry.name!r} is longer than declared")
                 stream.write(block)
-        os.chmod(target, 0o644)
     except gzip.BadGzipFile:
         raise  # also an OSError, but not caused by the disk
     except OSError as error:

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
+import stat
 from pathlib import Path
 from typing import Any, BinaryIO, Iterator, Union
 
 from bort.errors import InputError, WorkError
+from bort.storage.outputs import (
+    OutputPlace,
+    check_new_folder,
+    check_sole_writer,
+    find_place,
+    is_empty_folder,
+)
+from bort.storage.unfinished import (
+    new_unfinished_file,
+    new_unfinished_folder,
+    remove_remains,
+    remove_unfinished,
+    remove_unfinished_folder,
+)
 
 PathLike = Union[str, "os.PathLike[str]"]
-
-UNFINISHED = ".unfinished-"
-"""Prefix of the names of folders that are not complete yet."""
 
 _MANY_FILES = 64
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux: <fcntl.h>, <linux/fs.h>
@@ -28,32 +39,51 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux: <fcntl.h>, <linux/fs.h>
 def atomic_write(path: PathLike) -> Iterator[BinaryIO]:
     """Open a binary file that appears under `path` only when the block ends without an error.
 
-    The bytes go to a temporary file in the same folder, which is synced to disk and then renamed.
-    On an error the temporary file is removed, and an existing file under `path` is untouched.
+    The bytes go to an unfinished file in the same folder, which is synced to disk and then renamed.
+    On an error the unfinished file is removed, and an existing file under `path` is untouched. An
+    existing file keeps its permissions; those of a new file follow the umask. A link is followed.
+    The bytes go straight to a device, a pipe or a socket, which cannot be replaced.
 
     Raises:
-        WorkError: the system refuses a write (a full disk, a read-only folder).
+        WorkError: the system refuses a write (a full disk, a read-only folder, a folder at `path`).
     """
     target = Path(path)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        place = find_place(target)
+        if place.is_folder:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with _written_through(place) if place.is_written_through else _replaced(place) as stream:
+            yield stream
     except OSError as error:
         raise WorkError(f"{target}: cannot be written: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _written_through(place: OutputPlace) -> Iterator[BinaryIO]:
+    with os.fdopen(place.open(), "wb") as stream:
+        yield stream
+
+
+@contextlib.contextmanager
+def _replaced(place: OutputPlace) -> Iterator[BinaryIO]:
+    folder = place.path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_remains(folder)
+    unfinished, descriptor, lock = new_unfinished_file(folder, place.path.name)
     try:
         with os.fdopen(descriptor, "wb") as stream:
+            if place.mode is not None:
+                os.fchmod(descriptor, stat.S_IMODE(place.mode))
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-        sync_folder(target.parent)
-    except OSError as error:
-        _remove(temporary)
-        raise WorkError(f"{target}: cannot be written: {error.strerror or error}") from error
+        os.replace(unfinished, place.path)
+        sync_folder(folder)
     except BaseException:
-        _remove(temporary)
+        _remove(unfinished)
         raise
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
@@ -66,21 +96,28 @@ def new_folder(path: PathLike, *, replace: bool = False, clean: bool = False) ->
     Args:
         path: final path of the folder.
         replace: replace a folder at `path`, which stays unchanged until the block ends.
-        clean: first remove temporary folders of killed calls for the same `path`. Not allowed if
-            two processes can write the same folder.
+        clean: first remove temporary folders of killed calls for the same `path`, those of version
+            0.2.0 included. Not allowed if two processes can write the same folder.
 
     Raises:
-        InputError: `path` exists and `replace` is false; an empty folder may exist.
+        InputError: `path` exists and `replace` is false, though an empty folder may exist; or
+            another process is writing the same folder.
         WorkError: the system refuses a write.
     """
     target = Path(path)
-    if not replace:
+    if replace:
+        check_sole_writer(target)
+    else:
         check_new_folder(target)
     with temporary_folder(target, clean=clean) as folder:
         try:
             yield folder
             move_into_place(folder, target, replace=replace)
         except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and not replace:
+                raise InputError(
+                    f"{target}: exists already, another process has finished it meanwhile"
+                ) from error
             raise WorkError(f"{target}: cannot be written: {error.strerror or error}") from error
 
 
@@ -91,7 +128,7 @@ def temporary_folder(target: PathLike, *, clean: bool = False) -> Iterator[Path]
     `move_into_place` can turn a folder inside it into `target`.
 
     Args:
-        target: determines the place and the temporary name, `.unfinished-<name>-<random>`.
+        target: determines the place and the temporary name; see `bort.storage.unfinished`.
         clean: as in `new_folder`.
 
     Raises:
@@ -102,28 +139,14 @@ def temporary_folder(target: PathLike, *, clean: bool = False) -> Iterator[Path]
         place.parent.mkdir(parents=True, exist_ok=True)
         if clean:
             remove_unfinished(place.parent, re.escape(place.name))
-        folder = Path(tempfile.mkdtemp(dir=place.parent, prefix=f"{UNFINISHED}{place.name}-"))
+        remove_remains(place.parent)
+        folder, lock = new_unfinished_folder(place.parent, place.name)
     except OSError as error:
         raise WorkError(f"{place}: cannot be created: {error.strerror or error}") from error
     try:
         yield folder
     finally:
-        _remove_folder(folder)
-
-
-def remove_unfinished(folder: Path, name: str) -> None:
-    """Remove the temporary folders that killed writes left in `folder`.
-
-    The names that version 0.2.0 gave to such folders are recognised too.
-
-    Args:
-        folder: folder that holds them.
-        name: regular expression that matches the final names of the folders to remove.
-    """
-    pattern = re.compile(rf"{re.escape(UNFINISHED)}{name}-[^-]+|\.{name}-making")
-    for path in folder.iterdir():
-        if pattern.fullmatch(path.name):
-            _remove_folder(path)
+        remove_unfinished_folder(folder, lock)
 
 
 def move_into_place(source: PathLike, target: PathLike, *, replace: bool = False) -> None:
@@ -132,28 +155,21 @@ def move_into_place(source: PathLike, target: PathLike, *, replace: bool = False
     Args:
         source: the folder; in the same file system as `target`.
         target: its final path, where there is nothing or an empty folder.
-        replace: swap `source` with a folder at `target`, in one step if the system can.
+        replace: swap `source` with a folder at `target`, in one step if the system can; the new
+            folder gets the permissions of the old one.
 
     Raises:
         OSError: the system refuses.
     """
     _sync_tree(source)
-    os.chmod(source, 0o755)
-    if replace and os.path.lexists(target) and not _is_empty_folder(Path(target)):
-        _swap(Path(source), Path(target))
+    place = Path(target)
+    if replace and os.path.lexists(place) and not is_empty_folder(place):
+        if place.is_dir():
+            os.chmod(source, stat.S_IMODE(place.stat().st_mode))
+        _swap(Path(source), place)
     else:
-        os.replace(source, target)
-    sync_folder(Path(target).parent)
-
-
-def check_new_folder(path: PathLike) -> None:
-    """Raise `InputError` if `path` exists, unless it is an empty folder.
-
-    `new_folder` checks this too; a check before long work avoids wasting it.
-    """
-    target = Path(path)
-    if target.is_symlink() or (target.exists() and not _is_empty_folder(target)):
-        raise InputError(f"{target}: exists already; name a new folder, or move that one away")
+        os.replace(source, place)
+    sync_folder(place.parent)
 
 
 def write_json(path: PathLike, value: Any) -> None:
@@ -291,17 +307,6 @@ def _exchange(first: Path, second: Path) -> bool:
         return False
     names = os.fsencode(first), os.fsencode(second)
     return bool(renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
-
-
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
-
-
-def _remove_folder(path: Path) -> None:
-    if path.is_symlink():
-        _remove(path)
-    else:
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove(path: PathLike) -> None:

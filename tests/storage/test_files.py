@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -72,9 +73,108 @@ def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file", "folder"]
 
 
-def test_a_new_file_can_be_read_by_others(tmp_path: Path) -> None:
-    write_json(tmp_path / "file.json", 1)
-    assert os.stat(tmp_path / "file.json").st_mode & 0o777 == 0o644
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+def test_permissions_follow_the_umask_and_stay_those_of_what_is_replaced(
+    tmp_path: Path, mask: int
+) -> None:
+    def mode(path: Path) -> int:
+        return os.stat(path).st_mode & 0o7777
+
+    former = os.umask(mask)
+    try:
+        write_json(tmp_path / "new" / "file.json", 1)
+        for replace in (False, True):
+            with new_folder(tmp_path / "whole", replace=replace) as folder:
+                write_json(folder / "deep" / "file.json", 1)
+            assert mode(tmp_path / "whole") == 0o777 & ~mask
+        for number in (0o600, 0o640, 0o444, 0o666):
+            (tmp_path / "new" / "file.json").chmod(number)
+            write_json(tmp_path / "new" / "file.json", 2)
+            assert mode(tmp_path / "new" / "file.json") == number
+        (tmp_path / "whole").chmod(0o711)
+        with new_folder(tmp_path / "whole", replace=True) as folder:
+            write_json(folder / "deep" / "file.json", 1)
+    finally:
+        os.umask(former)
+    assert mode(tmp_path / "new") == 0o777 & ~mask
+    assert mode(tmp_path / "whole") == 0o711
+    assert mode(tmp_path / "whole" / "deep") == 0o777 & ~mask
+    assert mode(tmp_path / "whole" / "deep" / "file.json") == 0o666 & ~mask
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "real").write_bytes(b"old")
+    for link, to in (
+        ("one", "two"),
+        ("two", "deep/real"),
+        ("dangling", "deep/new"),
+        ("loop", "pool"),
+        ("pool", "loop"),
+        ("folder", "deep"),
+    ):
+        (tmp_path / link).symlink_to(to)
+    for link, real in (("one", "real"), ("dangling", "new")):
+        with atomic_write(tmp_path / link) as stream:
+            stream.write(b"content")
+        assert (tmp_path / "deep" / real).read_bytes() == b"content"
+    for link, why in (("loop", "Too many levels of symbolic links"), ("folder", "Is a directory")):
+        with pytest.raises(WorkError, match=rf"{link}: cannot be written: {why}"):
+            write_json(tmp_path / link, 1)
+    links = ["dangling", "folder", "loop", "one", "pool", "two"]
+    assert names(tmp_path) == sorted([*links, "deep"])
+    assert all((tmp_path / link).is_symlink() for link in links)
+    assert names(tmp_path / "deep") == ["new", "real"]
+
+
+def test_a_pipe_and_a_device_are_written_through(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        reader = subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE)
+        with atomic_write(tmp_path / name) as stream:
+            stream.write(b"content")
+        assert reader.communicate(timeout=60)[0] == b"content"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+        with pytest.raises(WorkError, match="socket: cannot be written"):
+            write_json(tmp_path / "socket", 1)
+    assert names(tmp_path) == ["link", "pipe", "socket"]
+    assert (tmp_path / "pipe").is_fifo()
+    before = os.stat("/dev/null")
+    write_json("/dev/null", 1)
+    assert os.stat("/dev/null").st_ino == before.st_ino
+    with pytest.raises(WorkError, match="/dev/full: cannot be written: No space left on device"):
+        write_json("/dev/full", 1)
+
+
+STANDARD = """
+import sys
+from bort.storage.files import atomic_write
+sys.stdout.write("first\\n")
+sys.stdout.flush()
+with atomic_write(sys.argv[1]) as stream:
+    stream.write(b"second\\n")
+print("third")
+"""
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
+def test_a_descriptor_of_this_process_is_written_in_order(
+    tmp_path: Path, project_root: Path, name: str
+) -> None:
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    with (tmp_path / "printed").open("wb") as printed:
+        path = str(tmp_path / name)
+        subprocess.run(
+            [sys.executable, "-c", STANDARD, path],
+            cwd=project_root,
+            stdout=printed,
+            timeout=60,
+            check=True,
+        )
+    assert (tmp_path / "printed").read_text().split() == ["first", "second", "third"]
+    assert names(tmp_path) == ["link", "printed"]
 
 
 FULL_DISK = """
@@ -122,11 +222,15 @@ with atomic_write(sys.argv[1]) as stream:
 def test_a_killed_writer_leaves_the_old_file(tmp_path: Path, project_root: Path) -> None:
     target = tmp_path / "file.bin"
     target.write_bytes(b"old")
-    result = subprocess.run(
-        [sys.executable, "-c", KILLED, str(target)], cwd=project_root, timeout=60
-    )
-    assert result.returncode == -9
-    assert target.read_bytes() == b"old"
+    for _ in range(2):
+        result = subprocess.run(
+            [sys.executable, "-c", KILLED, str(target)], cwd=project_root, timeout=60
+        )
+        assert result.returncode == -9
+        assert target.read_bytes() == b"old"
+        assert len(names(tmp_path)) == 2, "the next writer removes what the killed one left"
+    write_json(tmp_path / "other.json", 1)
+    assert names(tmp_path) == ["file.bin", "other.json"]
 
 
 JSON_VALUES = st.recursive(
@@ -196,7 +300,8 @@ def test_a_new_folder_replaces_nothing(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="exists already"), new_folder(tmp_path / name):
             raise AssertionError
     (tmp_path / "empty" / "file").chmod(0o644)
-    with pytest.raises(WorkError), new_folder(tmp_path / "empty" / "file" / "below"):
+    below = tmp_path / "empty" / "file" / "below"
+    with pytest.raises(InputError, match="file is no folder"), new_folder(below):
         raise AssertionError
 
 
@@ -240,7 +345,7 @@ def test_the_old_folder_gets_its_name_back_when_the_new_one_cannot_have_it(
 
 
 def test_what_a_kill_left_of_the_same_folder_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    left = [".unfinished-model-ab12cd_3", ".model-making"]
+    left = [".unfinished-model-ab12cd_3", ".model-making"]  # of version 0.2.0
     others = [".unfinished-model-best-ab12cd_3", ".unfinished-mode-ab12cd_3", ".model.json.x1"]
     others += [".models-making", "model-making", ".replaced-model-17"]
     for name in (*left, *others):

@@ -347,7 +347,7 @@ def test_what_somebody_else_wrote_is_synced_before_the_record_is(
     writer.seal({"files": {"a.bin": {"sha256": digest}}})
     (file, folder, record, again) = synced
     assert (file, folder, again) == ("a.bin", tmp_path.name, tmp_path.name)
-    assert record.startswith(".sample.json.")
+    assert record.startswith(".unfinished-sample.json-")
 
 
 def test_an_error_in_a_file_leaves_the_old_one_and_no_hash(tmp_path: Path) -> None:

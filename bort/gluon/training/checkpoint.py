@@ -20,8 +20,9 @@ from safetensors.numpy import save as save_tensors
 from bort.errors import InputError, WorkError
 from bort.gluon.training.flat import FlatParameters
 from bort.storage.array_files import read_safetensors
-from bort.storage.files import new_folder, remove_unfinished
+from bort.storage.files import new_folder
 from bort.storage.sealed_folder import SealedFile, SealedFormat
+from bort.storage.unfinished import remove_unfinished
 
 CHECKPOINT_FORMAT = SealedFormat(
     "state.json",
