@@ -11,7 +11,6 @@ checkpoint and exit. A second signal ends all ranks at once.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -27,6 +26,7 @@ from typing import IO, List, Optional
 from bort.errors import InputError
 from bort.process.command import ERROR_FILE_VARIABLE, make_parser, run_command
 from bort.process.stopping import LAUNCHER_VARIABLE, STOP_FILE_VARIABLE
+from bort.storage.json_fields import read_fields
 
 _RANK_PREFIX = re.compile(r"^\[\d+(?:,(\d+))?\]<(?:stdout|stderr)>:")
 # The shell of a rank prints this when horovodrun ends it because another rank failed.
@@ -94,9 +94,9 @@ def launch(ranks: int, command: List[str]) -> int:
             reader.join()
         signals.restore()
         if error_file.exists():
-            problem = json.loads(error_file.read_text(encoding="utf-8"))
-            print(f"error: {problem['message']}", file=sys.stderr)
-            return int(problem["status"])
+            problem = read_fields(error_file)
+            print(f"error: {problem.text('message')}", file=sys.stderr)
+            return problem.integer("status")
     if status != 0:
         sys.stderr.write("".join(noise[-20:]))
         print(f"error: a rank ended with a failure (horovodrun: status {status})", file=sys.stderr)

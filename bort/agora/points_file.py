@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, List, Sequence
+from typing import Any, List, Optional, Sequence, Tuple
 
 from bort.agora.examples import Example, Point, PointLabel
 from bort.agora.task_data import AgoraTask
 from bort.errors import InputError
 from bort.storage.files import atomic_write
+from bort.storage.json_fields import JsonFields, shown
+from bort.storage.json_text import parse_json
 from bort.storage.text_lines import read_lines
 from bort.tasks.formulations import input_labels
 from bort.tasks.records import TaskRecord
@@ -45,32 +47,46 @@ def read_points(path: Path, task: AgoraTask) -> List[Point]:
     expected = len(task.dev[0].example.segments)
     classes = len(input_labels(task.data.record, task.data.options))
     for number, line in read_lines(path, may_be_empty=True):
-        try:
-            record = json.loads(line)
-            segments = tuple(tuple(map(str, segment)) for segment in record["segments"])
-            soft = record["probabilities"]
-            probabilities = None if soft is None else tuple(map(float, soft))
-            label = _checked_label(record["label"], task.data.record, classes)
-            if len(segments) != expected or not all(map(all, segments)):
-                raise ValueError(f"it must have {expected} segments of non-empty words")
-            if probabilities is not None and not (
-                len(probabilities) == classes
-                and min(probabilities, default=-1.0) >= 0
-                and abs(sum(probabilities) - 1) < 1e-3
-            ):
-                raise ValueError(f"the probabilities are not {classes} numbers that sum to 1")
-            points.append(Point(Example(segments), label, probabilities, from_socrates=True))
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path} line {number}: is not a point: {error}") from error
+        where = f"{path} line {number}: is not a point"
+        fields = JsonFields.of(parse_json(line, where), where)
+        label = _checked_label(fields.value("label"), task.data.record, classes, where)
+        probabilities = _probabilities(fields, classes)
+        example = Example(_segments(fields, expected))
+        points.append(Point(example, label, probabilities, from_socrates=True))
     return points
 
 
-def _checked_label(label: Any, record: TaskRecord, classes: int) -> PointLabel:
+def _segments(fields: JsonFields, expected: int) -> Tuple[Tuple[str, ...], ...]:
+    segments = fields.items("segments")
+    for segment in segments:
+        if not isinstance(segment, list) or not all(isinstance(t, str) and t for t in segment):
+            raise InputError(
+                f"{fields.source}: segments holds {shown(segment)}, allowed is a list of words "
+                "that are not empty"
+            )
+    if len(segments) != expected:
+        raise InputError(f"{fields.source}: has {len(segments)} segments, allowed are {expected}")
+    return tuple(map(tuple, segments))
+
+
+def _probabilities(fields: JsonFields, classes: int) -> Optional[Tuple[float, ...]]:
+    if fields.value("probabilities") is None:
+        return None
+    found = tuple(map(float, fields.numbers("probabilities", 0)))
+    if len(found) != classes or abs(sum(found) - 1) >= 1e-3:
+        raise InputError(
+            f"{fields.source}: probabilities are {shown(list(found))}, allowed are {classes} "
+            "numbers that sum to 1"
+        )
+    return found
+
+
+def _checked_label(label: Any, record: TaskRecord, classes: int, where: str) -> PointLabel:
     if record.label_range is None:
         if type(label) is not int or not 0 <= label < classes:
-            raise ValueError(f"the label is {label!r}, allowed are 0 to {classes - 1}")
+            raise InputError(f"{where}: label is {shown(label)}, allowed are 0 to {classes - 1}")
         return label
     low, high = record.label_range
     if type(label) not in (int, float) or not low <= label <= high:
-        raise ValueError(f"the label is {label!r}, allowed is {low} to {high}")
+        raise InputError(f"{where}: label is {shown(label)}, allowed is {low} to {high}")
     return float(label)

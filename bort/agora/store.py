@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Dict, Mapping, Optional, Tuple
 
 from bort.agora.examples import PointLabel
 from bort.agora.trainings import TrainedTimaeus
 from bort.errors import InputError
+from bort.storage.json_fields import JsonFields, shown
 from bort.storage.result_store import ResultStore
 
 Answered = Tuple[PointLabel, Optional[Tuple[float, ...]]]
@@ -42,16 +43,13 @@ class TrainingStore:
             InputError: a line is not a finished training; names file and line.
         """
         found: Dict[str, TrainedTimaeus] = {}
-        for where, record in self._store.records():
-            key = _text(record, "key", where)
-            try:
-                score = float(record["dev_score"])
-                predictions = tuple(map(_number, record["dev_predictions"]))
-            except (KeyError, TypeError, ValueError) as error:
-                raise InputError(f"{where}: is not a finished training") from error
-            found.setdefault(
-                key, TrainedTimaeus(_text(record, "handle", where), score, predictions)
+        for record in self._store.records():
+            trained = TrainedTimaeus(
+                record.plain_name("handle"),
+                float(record.number("dev_score")),
+                record.numbers("dev_predictions"),
             )
+            found.setdefault(record.text("key"), trained)
         return found
 
 
@@ -80,24 +78,17 @@ class AnswerStore:
             InputError: a line has no answers; names file and line.
         """
         found: Dict[str, Answered] = {}
-        for where, record in self._store.records():
-            try:
-                for key, label, probabilities in record["answers"]:
-                    soft = None if probabilities is None else tuple(map(float, probabilities))
-                    found.setdefault(str(key), (_number(label), soft))
-            except (KeyError, TypeError, ValueError) as error:
-                raise InputError(f"{where}: has no answers of Socrates") from error
+        for record in self._store.records():
+            for number, answer in enumerate(record.items("answers")):
+                if not isinstance(answer, list) or len(answer) != 3:
+                    raise InputError(
+                        f"{record.source}: answers[{number}] is {shown(answer)}, allowed is a "
+                        "list of key, label and probabilities"
+                    )
+                named = dict(zip(("key", "label", "probabilities"), answer))
+                fields = JsonFields(named, record.source, f"answers[{number}]")
+                soft: Optional[Tuple[float, ...]] = None
+                if answer[2] is not None:
+                    soft = tuple(map(float, fields.numbers("probabilities", 0, 1)))
+                found.setdefault(fields.text("key"), (fields.number("label"), soft))
         return found
-
-
-def _number(value: Any) -> PointLabel:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{value!r} is not a number")
-    return value
-
-
-def _text(record: Mapping[str, Any], name: str, where: str) -> str:
-    value = record.get(name)
-    if not isinstance(value, str):
-        raise InputError(f"{where}: is not a finished training")
-    return value

@@ -8,13 +8,12 @@ from typing import Any, BinaryIO, Callable, Dict, Iterator, Tuple
 from bort.errors import InputError
 from bort.inference.questions import Question
 from bort.inference.results import Prediction
+from bort.storage.json_text import parse_json
+from bort.storage.text_lines import LONGEST_LINE_BYTES
 
 TEXT_FORMAT, TSV, JSONL = "text", "tsv", "jsonl"
 INPUT_FORMATS = (TEXT_FORMAT, TSV, JSONL)
 OUTPUT_FORMATS = (JSONL, TSV)
-LONGEST_LINE = 1 << 24
-"""Maximum length of a line in bytes. A longer line is not a question and could fill the memory."""
-
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -26,12 +25,12 @@ def numbered_lines(stream: BinaryIO, source: str) -> Iterator[Tuple[int, str]]:
     """
     number = 0
     while True:
-        line = stream.readline(LONGEST_LINE + 1)
+        line = stream.readline(LONGEST_LINE_BYTES + 1)
         if not line:
             return
         number += 1
-        if len(line) > LONGEST_LINE:
-            raise InputError(f"{source} line {number}: is longer than {LONGEST_LINE} bytes")
+        if len(line) > LONGEST_LINE_BYTES:
+            raise InputError(f"{source} line {number}: is longer than {LONGEST_LINE_BYTES} bytes")
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -57,10 +56,7 @@ def question_of(line: str, input_format: str, where: str) -> Question:
         return line
     if input_format == TSV:
         return line.split("\t")
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: is not JSON: {error}") from error
+    value = parse_json(line, where, may_repeat=True, may_have_surrogates=True)
     if not isinstance(value, (str, list, dict)):
         raise InputError(f"{where}: is {line[:40]!r}, expected a string, a list or an object")
     return value

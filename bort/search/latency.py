@@ -11,7 +11,8 @@ from bort.process.machine import describe_machine
 from bort.process.progress import Progress
 from bort.ranks import Communicator, on_rank_0
 from bort.search.surrogates import LatencyModel
-from bort.storage.files import read_json, write_json
+from bort.storage.files import write_json
+from bort.storage.json_fields import read_fields
 
 _FORMAT = "bort-latencies-1"
 _FORMER_CONDITIONS = {"precision": "fp32"}  # entries of version 0.2.0 lack these
@@ -75,18 +76,16 @@ class LatencyTable:
         write_json(self.path, {"format": _FORMAT, "entries": self._entries})
 
     def _read(self) -> None:
-        values = read_json(self.path)
-        if not isinstance(values, dict) or values.get("format") != _FORMAT:
+        fields = read_fields(self.path)
+        if fields.values.get("format") != _FORMAT:
             raise InputError(f"{self.path}: is not a file of inference times ({_FORMAT})")
-        self._entries = list(values["entries"])
-        for number, entry in enumerate(self._entries):
-            where = f"{self.path}: entry {number}"
-            try:
-                if {**_FORMER_CONDITIONS, **entry["conditions"]} == self._conditions:
-                    architecture = Architecture.from_dict(entry["architecture"], where)
-                    self._known[architecture] = float(entry["seconds"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise InputError(f"{where}: is damaged: {error!r}") from error
+        for entry in fields.objects("entries"):
+            self._entries.append(dict(entry.values))
+            conditions = entry.fields("conditions").values
+            sizes, seconds = entry.fields("architecture"), entry.number("seconds", 0)
+            architecture = Architecture.from_dict(sizes.values, f"{sizes.source}: {sizes.within}")
+            if {**_FORMER_CONDITIONS, **conditions} == self._conditions:
+                self._known[architecture] = float(seconds)
 
 
 def measure_latencies(

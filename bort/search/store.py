@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict
 
-from bort.errors import InputError
-from bort.search.surrogates import Trial
+from bort.search.surrogates import Trial, check_error
+from bort.storage.json_fields import errors_naming
 from bort.storage.result_store import ResultStore
 
 
@@ -39,10 +39,8 @@ class TrialStore:
             InputError: a line is not a result; names file and line.
         """
         found: Dict[Trial, float] = {}
-        for where, record in self._store.records():
-            try:
-                error = float(record["error"])
-            except (ValueError, KeyError, TypeError) as error_:
-                raise InputError(f"{where}: is not the result of a trial") from error_
-            found.setdefault(Trial.from_dict(record, where), error)
+        for record in self._store.records():
+            trial = Trial.from_fields(record)
+            with errors_naming(record.source):
+                found.setdefault(trial, check_error(record.number("error"), trial))
         return found

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Protocol
+from typing import Any, Dict, Protocol
 
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.settings.config import Config, setting
+from bort.storage.json_fields import JsonFields, errors_naming
 
 OPTIMIZERS = ("sgd", "bertadam")
 
@@ -58,20 +59,19 @@ class Trial:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], source: str) -> Trial:
-        """Build a trial from the values that `as_dict` returns.
+    def from_fields(cls, fields: JsonFields) -> Trial:
+        """Build a trial from the values that `as_dict` returns; other fields are ignored.
 
         Raises:
-            InputError: a field is missing or bad; `source` names the origin.
+            InputError: a field is missing or bad; the message names the file.
         """
-        try:
+        source = fields.source
+        with errors_naming(source):
             return cls(
-                Architecture.from_dict(values["architecture"], source),
-                Hyperparameters.from_dict(values["hyperparameters"], source),
-                int(values["seed"]),
+                Architecture.from_dict(fields.fields("architecture").values, source),
+                Hyperparameters.from_dict(fields.fields("hyperparameters").values, source),
+                fields.integer("seed", 0),
             )
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{source}: is not a trial: {error!r}") from error
 
 
 class ErrorModel(Protocol):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Iterator, Union
 
 from bort.errors import InputError, WorkError
+from bort.storage.json_text import parse_json
 from bort.storage.outputs import (
     OutputPlace,
     check_new_folder,
@@ -21,6 +22,7 @@ from bort.storage.outputs import (
     find_place,
     is_empty_folder,
 )
+from bort.storage.text_lines import NotTextError, decode_text, read_content
 from bort.storage.unfinished import (
     new_unfinished_file,
     new_unfinished_folder,
@@ -30,6 +32,9 @@ from bort.storage.unfinished import (
 )
 
 PathLike = Union[str, "os.PathLike[str]"]
+
+LARGEST_JSON_BYTES = 1 << 26
+"""Maximum size of a JSON file; its values take up to 30 times as much memory."""
 
 _MANY_FILES = 64
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux: <fcntl.h>, <linux/fs.h>
@@ -185,20 +190,29 @@ def json_text(value: Any) -> bytes:
     return text.encode("utf-8")
 
 
-def read_json(path: PathLike) -> Any:
-    """Read a JSON file.
+def read_json(path: PathLike, *, may_repeat: bool = False) -> Any:
+    """Read a JSON file in UTF-8; a byte order mark is skipped.
+
+    Args:
+        path: path of the file.
+        may_repeat: see `parse_json`.
 
     Raises:
-        InputError: the file is missing, unreadable or not JSON; the message names it.
+        InputError: the file is missing, unreadable, too large or not JSON, or breaks a rule of
+            `parse_json`; the message names it.
     """
+    content = read_content(Path(path), LARGEST_JSON_BYTES)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is not valid JSON: {error}") from error
-    except RecursionError as error:
-        raise InputError(f"{path}: is not valid JSON: it is nested too deeply") from error
+        text = decode_text(content)
+    except NotTextError as error:
+        line = f"line {error.line}: " if error.line else ""
+        raise InputError(f"{path}: is not valid JSON: {line}{error}") from error
+    return parse_json(text, str(path), may_repeat=may_repeat)
+
+
+def content_hash(value: Any) -> str:
+    """Return the SHA-256 of a JSON value in the format of `json_text`."""
+    return hashlib.sha256(json_text(value)).hexdigest()
 
 
 def sha256_of_file(path: PathLike) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, Mapping, Optional, Tuple, cast
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, cast
 
 from bort.errors import InputError
+from bort.storage.files import PathLike, read_json
 
 _SHOWN = 60
 
@@ -36,7 +37,7 @@ class JsonFields:
     def of(cls, value: Any, source: str, within: str = "") -> JsonFields:
         """Return the fields of a value, which must be an object."""
         if not isinstance(value, dict):
-            raise InputError(f"{source}: {within or 'it'} is {_shown(value)}, allowed is an object")
+            raise InputError(f"{source}: {within or 'it'} is {shown(value)}, allowed is an object")
         return cls(value, source, within)
 
     def value(self, name: str) -> Any:
@@ -45,19 +46,31 @@ class JsonFields:
             raise InputError(f"{self.source}: {self._path(name)} is missing")
         return self.values[name]
 
-    def integer(self, name: str) -> int:
-        """Return an integer."""
+    def has(self, name: str) -> bool:
+        """Return whether there is a field."""
+        return name in self.values
+
+    def integer(
+        self, name: str, minimum: Optional[int] = None, maximum: Optional[int] = None
+    ) -> int:
+        """Return an integer from `minimum` to `maximum`."""
         value = self.value(name)
-        if type(value) is not int:
-            raise self._refusal(name, "an integer")
+        if type(value) is not int or not _is_within(value, minimum, maximum):
+            raise self._refusal(name, f"an integer{_range(minimum, maximum)}")
         return int(value)
 
-    def number(self, name: str) -> float:
-        """Return a finite number; an integer stays an integer."""
+    def number(
+        self, name: str, minimum: Optional[float] = None, maximum: Optional[float] = None
+    ) -> float:
+        """Return a finite number from `minimum` to `maximum`; an integer stays an integer."""
         value = self.value(name)
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or value - value != 0:  # inf - inf and nan - nan are nan
-            raise self._refusal(name, "a finite number")
+        if (
+            not is_number
+            or value - value != 0  # inf - inf and nan - nan are nan
+            or not _is_within(value, minimum, maximum)
+        ):
+            raise self._refusal(name, f"a finite number{_range(minimum, maximum)}")
         return cast(float, value)
 
     def boolean(self, name: str) -> bool:
@@ -74,12 +87,45 @@ class JsonFields:
             raise self._refusal(name, "a text")
         return value
 
+    def plain_name(self, name: str) -> str:
+        """Return a string that is the name of a file or folder, without a path."""
+        value = self.text(name)
+        if value in ("", ".", "..") or set("/\\\0") & set(value):
+            raise self._refusal(name, "a name without a path")
+        return value
+
     def texts(self, name: str) -> Tuple[str, ...]:
         """Return a list of strings."""
         value = self.value(name)
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise self._refusal(name, "a list of texts")
         return tuple(value)
+
+    def items(self, name: str) -> List[Any]:
+        """Return a list of values of any type."""
+        value = self.value(name)
+        if not isinstance(value, list):
+            raise self._refusal(name, "a list")
+        return value
+
+    def numbers(
+        self, name: str, minimum: Optional[float] = None, maximum: Optional[float] = None
+    ) -> Tuple[float, ...]:
+        """Return a list of finite numbers from `minimum` to `maximum`."""
+        named = {f"{name}[{n}]": value for n, value in enumerate(self.items(name))}
+        inside = JsonFields(named, self.source, self.within)
+        return tuple(inside.number(one, minimum, maximum) for one in named)
+
+    def all_numbers(self, minimum: Optional[float] = None) -> Dict[str, float]:
+        """Return all fields, which must be finite numbers of at least `minimum`."""
+        return {name: self.number(name, minimum) for name in self.values}
+
+    def objects(self, name: str) -> List[JsonFields]:
+        """Return a list of objects."""
+        return [
+            JsonFields.of(value, self.source, f"{self._path(name)}[{number}]")
+            for number, value in enumerate(self.items(name))
+        ]
 
     def fields(self, name: str) -> JsonFields:
         """Return an object."""
@@ -97,7 +143,7 @@ class JsonFields:
         return f"{self.within}.{name}" if self.within else name
 
     def _refusal(self, name: str, allowed: str) -> InputError:
-        value = _shown(self.values[name])
+        value = shown(self.values[name])
         return InputError(f"{self.source}: {self._path(name)} is {value}, allowed is {allowed}")
 
 
@@ -112,6 +158,28 @@ def errors_naming(source: str) -> Iterator[None]:
         raise InputError(f"{source}: {error}") from error
 
 
-def _shown(value: Any) -> str:
+def read_fields(path: PathLike) -> JsonFields:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        InputError: see `bort.storage.files.read_json`; or the value is not an object.
+    """
+    return JsonFields.of(read_json(path), str(path))
+
+
+def _is_within(value: float, minimum: Optional[float], maximum: Optional[float]) -> bool:
+    return (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
+
+
+def _range(minimum: Optional[float], maximum: Optional[float]) -> str:
+    if minimum is None and maximum is None:
+        return ""
+    if maximum is None:
+        return f" of at least {minimum}"
+    return f" of at most {maximum}" if minimum is None else f" from {minimum} to {maximum}"
+
+
+def shown(value: Any) -> str:
+    """Return the start of a value's `repr` for error messages."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

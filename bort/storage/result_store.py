@@ -5,10 +5,18 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Tuple
+from typing import Any, Iterator, Mapping
 
 from bort.errors import InputError, WorkError
 from bort.storage.files import sync_folder
+from bort.storage.json_fields import JsonFields
+from bort.storage.json_text import parse_json
+from bort.storage.text_lines import (
+    LARGEST_TEXT_BYTES,
+    NotTextError,
+    decode_text,
+    read_content,
+)
 
 
 class ResultStore:
@@ -50,25 +58,23 @@ class ResultStore:
                 f"{self._path}: cannot be written: {error.strerror or error}"
             ) from error
 
-    def records(self) -> Iterator[Tuple[str, Dict[str, Any]]]:
-        """Yield the records of all ranks, each with its file and line.
+    def records(self) -> Iterator[JsonFields]:
+        """Yield the records of all ranks; their errors name file and line.
 
         Raises:
             InputError: a line is not a JSON object; the message names file and line.
         """
         for path in sorted(self.folder.glob(self._pattern)):
-            complete, _, _ = path.read_bytes().rpartition(b"\n")
+            complete, _, _ = read_content(path, LARGEST_TEXT_BYTES).rpartition(b"\n")
             for number, line in enumerate(complete.split(b"\n"), start=1):
                 if not line.strip():
                     continue
                 where = f"{path}, line {number}"
                 try:
-                    record = json.loads(line)
-                except ValueError as error:
-                    raise InputError(f"{where}: is not a JSON object") from error
-                if not isinstance(record, dict):
-                    raise InputError(f"{where}: is not a JSON object")
-                yield where, record
+                    record = parse_json(decode_text(line), where)
+                except NotTextError as error:
+                    raise InputError(f"{where}: is not valid JSON: {error}") from error
+                yield JsonFields.of(record, where)
 
 
 def _cut_torn_line(path: Path) -> None:

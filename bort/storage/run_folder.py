@@ -17,6 +17,9 @@ from bort.storage.files import atomic_write, write_json
 log = logging.getLogger(__name__)
 
 RUN_FILE = "run.json"
+CHECKPOINT_STATE = "state.json of the checkpoint"
+"""Name of a checkpoint's state in error messages."""
+
 _RECORDED_PACKAGES = ("numpy", "mxnet", "mxnet-cu101", "mxnet-cu112", "gluonnlp", "horovod")
 
 

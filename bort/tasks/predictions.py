@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Tuple, Union
 
 from bort.errors import InputError
 from bort.storage.files import PathLike, atomic_write
+from bort.storage.json_text import parse_json
 from bort.storage.text_lines import read_lines
 from bort.tasks.records import ANSWERS, RACE, TaskRecord, get_task
 
@@ -22,6 +23,7 @@ TSV_HEADER = "index\tprediction"
 PredictionIndex = Union[int, Tuple[int, int, int], Tuple[str, int]]
 """An example's own index. MultiRC: (passage, question, answer); RACE: (passage, question)."""
 
+_LONGEST_INDEX = 18  # digits
 # Tasks whose labels a submission capitalises, and tasks whose labels it writes as numbers.
 _CAPITALISED = ("WSC",)
 _NUMBERS = ("COPA", "MultiRC")
@@ -167,10 +169,7 @@ def _tsv_entries(path: Path) -> Iterator[Tuple[int, PredictionIndex, Any]]:
 
 def _json_lines(path: Path) -> Iterator[Tuple[int, Any]]:
     for line, text in read_lines(path):
-        try:
-            yield line, json.loads(text)
-        except ValueError as error:
-            raise InputError(f"{path}:{line}: is not valid JSON: {error}") from error
+        yield line, parse_json(text, f"{path}:{line}")
 
 
 def _flattened(value: Any, where: str) -> Iterator[Tuple[PredictionIndex, Any]]:
@@ -210,7 +209,8 @@ def _field(value: Any, name: str, kind: Any, where: str) -> Any:
 
 def _whole_number(value: Any, where: str) -> int:
     try:
-        if isinstance(value, (bool, float)) or int(value) < 0:
+        is_short = len(str(value)) <= _LONGEST_INDEX
+        if isinstance(value, (bool, float)) or not is_short or int(value) < 0:
             raise ValueError
         return int(value)
     except (TypeError, ValueError):

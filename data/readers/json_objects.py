@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from bort.errors import InputError
+from bort.storage.files import LARGEST_JSON_BYTES
+from bort.storage.json_text import parse_json
 from bort.storage.text_lines import read_lines, read_text
 
 
@@ -100,7 +102,7 @@ def read_json_lines(path: Path) -> List[JsonObject]:
     objects = []
     for number, text in read_lines(path):
         where = f"{path} line {number}"
-        objects.append(JsonObject(_parsed(text, where), where, number))
+        objects.append(JsonObject(parse_json(text, where), where, number))
     return objects
 
 
@@ -110,14 +112,8 @@ def read_json_object(path: Path) -> JsonObject:
     Raises:
         InputError: the file is missing, empty or not UTF-8, or is not an object.
     """
-    return JsonObject(_parsed(read_text(path), str(path)), str(path))
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: is not valid JSON: {error}") from error
+    text = read_text(path, largest=LARGEST_JSON_BYTES)
+    return JsonObject(parse_json(text, str(path)), str(path))
 
 
 def _shown(value: Any) -> str:

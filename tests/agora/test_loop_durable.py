@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bort.agora.examples import Point
@@ -122,7 +124,18 @@ def test_stored_trainings_come_back_exactly_and_damage_is_named(tmp_path):
     TrainingStore(tmp_path, 1).append("key", trained)
     TrainingStore(tmp_path, 2).append("key", TrainedTimaeus("later", 1.0, ()))
     assert TrainingStore(tmp_path, 0).load() == {"key": trained}
-    for bad in ('{"key": 1}', '{"key": "a", "dev_score": 1}', '{"key": "a", "handle": "b"}'):
-        (tmp_path / "trainings-rank0.jsonl").write_text(bad + "\n")
-        with pytest.raises(InputError, match=r"trainings-rank0\.jsonl, line 1: is not a finished"):
+    good = {"key": "a", "handle": "b", "dev_score": 1, "dev_predictions": [1]}
+    for changes, message in (
+        ({"key": 1}, "key is 1, allowed is a text"),
+        ({"handle": "../b"}, "handle is '../b', allowed is a name without a path"),
+        ({"dev_score": False}, "dev_score is False, allowed is a finite number"),
+        ({"dev_predictions": 3}, "dev_predictions is 3, allowed is a list"),
+        ({"dev_predictions": [1, None]}, r"dev_predictions\[1\] is None, allowed is a finite"),
+    ):
+        line = json.dumps({**good, **changes})
+        (tmp_path / "trainings-rank0.jsonl").write_text(line + "\n")
+        with pytest.raises(InputError, match=rf"trainings-rank0\.jsonl, line 1: {message}"):
             TrainingStore(tmp_path, 0).load()
+    (tmp_path / "trainings-rank0.jsonl").write_text('{"key": "a"}\n')
+    with pytest.raises(InputError, match=r"trainings-rank0\.jsonl, line 1: handle is missing"):
+        TrainingStore(tmp_path, 0).load()

@@ -113,7 +113,8 @@ def test_a_bad_answer_and_a_damaged_file_are_refused(tmp_path):
     with pytest.raises(WorkError, match="allowed are finite"):
         CachedSocrates(Bad([SocratesAnswer(1, (math.nan, 1.0))])).label(EXAMPLES[:1])
     (tmp_path / "answers-rank0.jsonl").write_text('{"answers": [["a", true, null]]}\n')
-    with pytest.raises(InputError, match=r"answers-rank0\.jsonl, line 1: has no answers"):
+    message = r"answers-rank0\.jsonl, line 1: answers\[0\].label is True, allowed is a finite"
+    with pytest.raises(InputError, match=message):
         AnswerStore(tmp_path, 0).load()
 
 

@@ -49,7 +49,7 @@ def test_what_is_no_text_is_named(monkeypatch):
         read(b"a\n\xff\n")
     with pytest.raises(InputError, match="file line 1: is not UTF-8 text"):
         read(b"\xed\xa0\x80\n")  # half of a surrogate pair
-    monkeypatch.setattr(lines, "LONGEST_LINE", 8)
+    monkeypatch.setattr(lines, "LONGEST_LINE_BYTES", 8)
     assert read(b"1234567\n") == [(1, "1234567")]
     with pytest.raises(InputError, match="file line 2: is longer than 8 bytes"):
         read(b"a\n" + b"x" * 100)
@@ -75,7 +75,7 @@ def test_formats_of_questions():
 
 @pytest.mark.parametrize("line", ["", "{", "nonsense", "[" * 100_000])
 def test_what_is_no_json_is_named(line):
-    with pytest.raises(InputError, match="^file line 3: is not JSON"):
+    with pytest.raises(InputError, match="^file line 3: is not valid JSON"):
         question_of(line, "jsonl", "file line 3")
 
 

@@ -114,7 +114,7 @@ def test_bad_lines_and_flags_are_named(models, sample, tmp_path):
     done = predict(models / "RTE-model", *flags, content=b'["a", "b"]\n{"a": 1}\n', status=2)
     refused(done, "standard input line 2: the field 'sentence1' is missing")
     done = predict(models / "RTE-model", *flags, content=b"{]\n", status=2)
-    refused(done, "standard input line 1: is not JSON")
+    refused(done, "standard input line 1: is not valid JSON")
     refused(predict(models / "RTE-model", content=b"a\n", status=2), "expected: 2 texts")
     (tmp_path / "in").write_text("no mask")
     flags = ("--input", tmp_path / "in", "--output", tmp_path / "out")

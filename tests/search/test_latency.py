@@ -53,9 +53,18 @@ def test_a_damaged_entry_is_named(tmp_path):
     path = tmp_path / "times.json"
     LatencyTable(path, CONDITIONS).add(ONE, 0.25)
     values = json.loads(path.read_text())
-    del values["entries"][0]["seconds"]
-    path.write_text(json.dumps(values))
-    with pytest.raises(InputError, match=r"times\.json: entry 0"):
+    entry = values["entries"][0]
+    for changes, message in (
+        ({"seconds": False}, "seconds is False, allowed is a finite number of at least 0"),
+        ({"seconds": -1}, "seconds is -1, allowed is a finite number of at least 0"),
+        ({"conditions": []}, r"conditions is \[\], allowed is an object"),
+        ({"architecture": {"depth": 1}}, "architecture: field 'heads' is missing"),
+    ):
+        path.write_text(json.dumps({**values, "entries": [{**entry, **changes}]}))
+        with pytest.raises(InputError, match=r"times\.json: entries\[0\]." + message):
+            LatencyTable(path, CONDITIONS)
+    path.write_text(json.dumps({"format": values["format"], "entries": {}}))
+    with pytest.raises(InputError, match=r"times\.json: entries is {}, allowed is a list"):
         LatencyTable(path, CONDITIONS)
 
 

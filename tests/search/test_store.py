@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bort.architecture import Architecture
@@ -35,7 +37,21 @@ def test_a_line_that_a_kill_cut_off_is_dropped_and_not_continued(tmp_path, kept)
     assert store.load() == {trial(1): 1.0, trial(3): 3.0}
 
 
-@pytest.mark.parametrize("bad", ["nonsense", "[1]", '{"error": 1}', '{"error": "x"}', "{}"])
+GOOD = {**trial(1).as_dict(), "error": 1.0}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *("nonsense", "[1]", '{"error": 1}', '{"error": "x"}', "{}"),
+        json.dumps({**GOOD, "error": True}),
+        json.dumps({**GOOD, "error": -1}),
+        json.dumps({**GOOD, "seed": "0"}),
+        json.dumps({**GOOD, "architecture": 3}),
+        json.dumps({**GOOD, "hyperparameters": None}),
+        json.dumps({**GOOD, "hyperparameters": {"lr": "x"}}),
+    ],
+)
 def test_a_damaged_line_is_named(tmp_path, bad):
     store = TrialStore(tmp_path, 0)
     store.append(trial(1), 1.0)

@@ -9,7 +9,7 @@ from bort.storage.result_store import ResultStore
 
 
 def records(store):
-    return [record for _, record in store.records()]
+    return [record.values for record in store.records()]
 
 
 def test_records_of_all_ranks_come_back_and_names_do_not_mix(tmp_path):
@@ -35,10 +35,23 @@ def test_what_a_kill_cut_off_anywhere_is_dropped_and_not_continued(tmp_path):
         assert records(store) == [*whole, {"n": 3}]
 
 
-@pytest.mark.parametrize("bad", ["nonsense", "[1]", "3", "null"])
-def test_a_damaged_line_is_named(tmp_path, bad):
-    (tmp_path / "results-rank0.jsonl").write_text('{"n": 1}\n' + bad + "\n")
-    with pytest.raises(InputError, match=r"results-rank0\.jsonl, line 2: is not a JSON object"):
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (b"nonsense", "is not valid JSON: Expecting value"),
+        (b"[1]", r"it is \[1\], allowed is an object"),
+        (b"3", "it is 3, allowed is an object"),
+        (b"null", "it is None, allowed is an object"),
+        (b'{"n": "\xff"}', "is not valid JSON: byte 0xff is not valid UTF-8"),
+        (b'{"n": NaN}', "is not valid JSON: NaN is not a number of JSON"),
+        (b'{"n": 1, "n": 2}', "is not valid JSON: the field 'n' comes twice"),
+        (b"[" * 100_000, "is not valid JSON: it is nested too deeply"),
+    ],
+    ids=["text", "list", "number", "null", "bytes", "nan", "twice", "deep"],
+)
+def test_a_damaged_line_is_named(tmp_path, bad, message):
+    (tmp_path / "results-rank0.jsonl").write_bytes(b'{"n": 1}\n' + bad + b"\n")
+    with pytest.raises(InputError, match=rf"results-rank0\.jsonl, line 2: {message}"):
         records(ResultStore(tmp_path, 0))
 
 

@@ -20,7 +20,7 @@ class Squares:
         self.store.append({"key": key, "value": value})
 
     def load(self):
-        return {record["key"]: record["value"] for _, record in self.store.records()}
+        return {r.value("key"): r.value("value") for r in self.store.records()}
 
 
 class Worker:

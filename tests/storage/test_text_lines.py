@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bort.errors import InputError
+from bort.storage import text_lines
 from bort.storage.text_lines import read_lines, read_text
 
 
@@ -26,3 +29,42 @@ def test_what_is_missing_empty_or_no_text_is_named(tmp_path):
     path.write_bytes(b"one\ntwo\xff\n")
     with pytest.raises(InputError, match=r"a\.txt line 2: byte 0xff is not valid UTF-8"):
         read_lines(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("one\n".encode("utf-16"), ": is text in UTF-16, allowed is UTF-8"),
+        (b"\xfe\xff" + "one\n".encode("utf-16-be"), ": is text in UTF-16, allowed is UTF-8"),
+        ("one\n".encode("utf-32"), ": is text in UTF-32, allowed is UTF-8"),
+        (b"one\ntw\0o\n", " line 2: holds a NUL character, allowed is text"),
+        ("one\n".encode("utf-16-le"), " line 1: holds a NUL character, allowed is text"),
+        (b"caf\xe9\n", " line 1: byte 0xe9 is not valid UTF-8"),
+    ],
+)
+def test_other_encodings_are_named(tmp_path, content, message):
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_lines(path)
+    assert str(caught.value) == f"{path}{message}"
+
+
+def test_sizes_are_bounded(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("one\nthree\n")
+    assert read_text(path, largest=10) == "one\nthree\n"
+    with pytest.raises(InputError, match=r"a\.txt: is larger than 9 bytes"):
+        read_text(path, largest=9)
+    with pytest.raises(InputError, match="/dev/zero: is larger than 5000000 bytes"):
+        read_text(Path("/dev/zero"), largest=5_000_000)
+    monkeypatch.setattr(text_lines, "LONGEST_LINE_BYTES", 4)
+    with pytest.raises(InputError, match=r"a\.txt line 2: is longer than 4 bytes"):
+        read_lines(path)
+
+
+def test_a_folder_and_a_path_with_nul_are_refused(tmp_path):
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        read_text(tmp_path)
+    with pytest.raises(InputError, match=r"a\\x00b': cannot be read: embedded null byte"):
+        read_text(tmp_path / "a\0b")

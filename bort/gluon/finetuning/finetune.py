@@ -20,6 +20,8 @@ from bort.gluon.training.loop import Cadence, LoopHooks, run_loop
 from bort.gluon.training.run_checkpoints import RunCheckpoints
 from bort.network.description import ModelDescription
 from bort.ranks import Communicator
+from bort.storage.json_fields import JsonFields
+from bort.storage.run_folder import CHECKPOINT_STATE
 from bort.text.asking import shared_outputs
 from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.labelled import LabelledBatch, LabelledExamples, make_labelled_batch
@@ -290,7 +292,15 @@ class _Finetuning:
         return {"history": [dataclasses.asdict(score) for score in self.history]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.history = [DevScore(**score) for score in state["history"]]
+        self.history = [
+            DevScore(
+                score.integer("epoch", 0),
+                score.integer("step", 0),
+                score.fields("metrics").all_numbers(),
+                score.number("mean"),
+            )
+            for score in JsonFields.of(state, CHECKPOINT_STATE).objects("history")
+        ]
 
     def _dev_metrics(self, number: int) -> Dict[str, float]:
         metrics: Dict[str, float] = {}

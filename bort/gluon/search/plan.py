@@ -14,7 +14,7 @@ from bort.search.questions import SearchText
 from bort.search.space import SearchSpace
 from bort.search.surrogates import Hyperparameters
 from bort.settings.config import defaults_of
-from bort.storage.files import read_json
+from bort.storage.json_fields import read_fields
 from bort.storage.run_claim import claim_folder
 from bort.teacher.answers import LiveTeacher
 
@@ -67,8 +67,10 @@ def claim_search(plan: SearchPlan, resume: bool) -> str:
     if config.latency_engine == AUTO:
         engine = AUTO
         if resume and path.exists():
-            recorded = read_json(path).get("settings", {})
-            engine = recorded.get("latency_engine", former["latency_engine"])
+            recorded = read_fields(path).fields("settings")
+            engine = former["latency_engine"]
+            if recorded.has("latency_engine"):
+                engine = recorded.text("latency_engine")
         elif config.latency == "measured":
             engine = resolve_engine(AUTO, config.latency_precision)
         config = dataclasses.replace(config, latency_engine=engine)

@@ -9,10 +9,9 @@ from typing import Any, Callable, Mapping, Optional
 
 import mxnet as mx
 
-from bort.architecture import Architecture, get_architecture
+from bort.architecture import Architecture
 from bort.engines.latency import EngineLatency
 from bort.engines.protocol import MXNET
-from bort.errors import InputError
 from bort.gluon.distributed import choose_context
 from bort.gluon.engine import set_openmp_threads
 from bort.gluon.search.candidate_error import DistillationError
@@ -21,16 +20,18 @@ from bort.ranks import Communicator, on_rank_0
 from bort.report.search_files import save_result
 from bort.search.driver import count_trials, drive
 from bort.search.latency import describe_conditions, measure_latencies
+from bort.search.maximum_point import (
+    MAXIMUM_POINT_FILE,
+    read_maximum_point,
+    write_maximum_point,
+)
 from bort.search.measuring import MeasureTimes, SharedMeasurements
 from bort.search.questions import SearchQuestions
 from bort.search.ranking import SearchResult
 from bort.search.strategy import build_strategy
 from bort.search.surrogates import MultiplyAddLatency
-from bort.storage.files import read_json, write_json
 
 log = logging.getLogger(__name__)
-
-MAXIMUM_POINT_FILE = "maximum_point.json"
 
 
 def run_search(
@@ -111,17 +112,11 @@ def _ask_teacher(
     if not on_rank_0(communicator, lambda: path.exists() and questions.is_complete(plan.answers)):
         teacher = plan.teacher()
         if communicator.rank == 0:
-            description = {
-                "architecture": teacher.architecture.as_dict(),
-                "fingerprint": teacher.fingerprint,
-            }
-            write_json(path, description)
+            write_maximum_point(path, teacher.architecture, teacher.fingerprint)
         if not questions.fill(plan.answers, teacher, communicator, stop_requested):
             return None
     answered_by = questions.open(plan.answers)[0].key.teacher
-    if read_json(path)["fingerprint"] != answered_by:
-        raise InputError(f"{plan.answers}: holds the answers of another teacher than {path}")
-    return get_architecture(str(path))
+    return read_maximum_point(path, answered_by)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,6 +21,7 @@ from bort.errors import InputError, WorkError
 from bort.gluon.training.flat import FlatParameters
 from bort.storage.array_files import read_safetensors
 from bort.storage.files import new_folder
+from bort.storage.json_fields import JsonFields
 from bort.storage.sealed_folder import SealedFile, SealedFormat
 from bort.storage.unfinished import remove_unfinished
 
@@ -124,7 +125,8 @@ def load_checkpoint(
         raise InputError(f"{folder}: holds no checkpoint of step {chosen}, there are {known}")
     where = folder / f"step-{chosen:08d}"
     sealed = CHECKPOINT_FORMAT.open(where)
-    state = dict(sealed.record["state"])
+    record = JsonFields.of(sealed.record, str(sealed.source))
+    done, state = record.integer("step", 0), dict(record.fields("state").values)
     check(state)
     tensors = read_safetensors(sealed.verified(_TENSORS))
     for name, buffer in buffers.items():
@@ -139,7 +141,7 @@ def load_checkpoint(
                 )
             values[slot.offset : slot.offset + slot.size] = tensors[key].reshape(-1)
         buffer[:] = values
-    return int(sealed.record["step"]), state
+    return done, state
 
 
 def _remove_partial(folder: Path) -> None:

@@ -14,6 +14,8 @@ from bort.errors import InputError, WorkError
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.optimizer import FlatBertAdam, FlatSGD
 from bort.ranks import Communicator, gather
+from bort.storage.json_fields import JsonFields
+from bort.storage.run_folder import CHECKPOINT_STATE
 
 LARGEST_LOSS_SCALE = 2.0**24
 _INITIAL_LOSS_SCALE = 2.0**15
@@ -120,8 +122,10 @@ class FlatTrainer:
 
     def restore(self, scalars: Mapping[str, Any]) -> None:
         """Restore `scalars`; call this after the buffers are filled."""
-        self.loss_scale = float(scalars["loss_scale"])
-        self._steps_since_overflow = int(scalars["steps_since_overflow"])
+        fields = JsonFields.of(scalars, CHECKPOINT_STATE, "trainer")
+        loss_scale = fields.number("loss_scale", 0)
+        self._steps_since_overflow = fields.integer("steps_since_overflow", 0)
+        self.loss_scale = float(loss_scale)
         self.flat.publish()
 
     def reduce(self, sums: np.ndarray) -> List[float]:

@@ -25,7 +25,8 @@ from typing import (
 
 from bort.errors import InputError
 from bort.process.progress import Progress
-from bort.storage.run_folder import MetricsWriter, NullWriter
+from bort.storage.json_fields import JsonFields
+from bort.storage.run_folder import CHECKPOINT_STATE, MetricsWriter, NullWriter
 from bort.text.batches import Prefetcher
 from bort.training.clock import EVALUATION, SAVING, TRAINING, TrainingClock
 
@@ -246,7 +247,9 @@ def _restore(
     if checkpoints is None:
         raise InputError("resuming needs the folder of the run")
     done, state = checkpoints.restore(step)
-    clock.restore(state.get("clock", {}))  # versions up to 0.2.0 had none
+    fields = JsonFields.of(state, CHECKPOINT_STATE)
+    if fields.has("clock"):  # versions up to 0.2.0 had none
+        clock.restore(fields.fields("clock").all_numbers(minimum=0))
     training.restore(state)
     return done
 

@@ -8,9 +8,9 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 from bort.architecture import Architecture
 from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
 from bort.gluon.training.flat_trainer import FlatTrainer
-from bort.storage.files import read_json
+from bort.storage.json_fields import JsonFields, read_fields
 from bort.storage.run_claim import check_same_run
-from bort.storage.run_folder import RUN_FILE
+from bort.storage.run_folder import CHECKPOINT_STATE, RUN_FILE
 
 _IDENTITY = ("task", "architecture")
 """Settings that checkpoints of version 0.2.0 lack; the run's `run.json` records them."""
@@ -72,20 +72,23 @@ class RunCheckpoints:
         done, state = load_checkpoint(
             self._folder, trainer.flat, trainer.buffers(), step, self._check_same_run
         )
-        trainer.restore(state["trainer"])
+        trainer.restore(self._fields(state).fields("trainer").values)
         return done, state
 
     def _check_same_run(self, state: Mapping[str, Any]) -> None:
-        then = state["settings"]
+        then = self._fields(state).fields("settings").values
         missing = [name for name in _IDENTITY if name in self._settings and name not in then]
         if missing:
             then = {**then, **self._recorded(missing)}
         check_same_run(self._folder, "run", then, self._settings, self._defaults, self._may_change)
 
+    def _fields(self, state: Mapping[str, Any]) -> JsonFields:
+        return JsonFields(state, f"{self._folder}: {CHECKPOINT_STATE}")
+
     def _recorded(self, names: Sequence[str]) -> Dict[str, Any]:
         """Return settings from `run.json`; the current value of one that it does not record."""
         path = self._folder / RUN_FILE
-        record = read_json(path) if path.exists() else {}
+        record = read_fields(path).values if path.exists() else {}
         found = {name: record.get(name, self._settings[name]) for name in names}
         if isinstance(found.get("architecture"), dict):
             source = f"{path}: architecture"

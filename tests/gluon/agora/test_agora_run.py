@@ -257,16 +257,17 @@ GOOD = {"segments": [["a"], ["b"]], "label": 1, "probabilities": [0.25, 0.75]}
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"label": True}, "the label is True, allowed are 0 to 1"),
-        ({"label": 7}, "the label is 7, allowed are 0 to 1"),
-        ({"label": float("nan")}, "the label is nan, allowed are 0 to 1"),
-        ({"segments": [["a"]]}, "it must have 2 segments of non-empty words"),
-        ({"segments": [["a"], ["b", ""]]}, "it must have 2 segments of non-empty words"),
-        ({"segments": 3}, "not iterable"),
-        ({"probabilities": [0.5, 0.25, 0.25]}, "the probabilities are not 2 numbers"),
-        ({"probabilities": [-0.5, 1.5]}, "the probabilities are not 2 numbers that sum to 1"),
-        ({"probabilities": [0.9, 0.9]}, "the probabilities are not 2 numbers that sum to 1"),
-        ({"probabilities": ["x", 1]}, "could not convert"),
+        ({"label": True}, "label is True, allowed are 0 to 1"),
+        ({"label": 7}, "label is 7, allowed are 0 to 1"),
+        ({"label": float("nan")}, "NaN is not a number"),
+        ({"segments": [["a"]]}, "has 1 segments, allowed are 2"),
+        ({"segments": [["a"], ["b", ""]]}, r"segments holds \['b', ''\], allowed is a list"),
+        ({"segments": [["a"], [7]]}, r"segments holds \[7\], allowed is a list of words"),
+        ({"segments": 3}, "segments is 3, allowed is a list"),
+        ({"probabilities": [0.5, 0.25, 0.25]}, "allowed are 2 numbers that sum to 1"),
+        ({"probabilities": [-0.5, 1.5]}, r"probabilities\[0\] is -0.5, allowed is"),
+        ({"probabilities": [0.9, 0.9]}, "allowed are 2 numbers that sum to 1"),
+        ({"probabilities": ["x", 1]}, r"probabilities\[0\] is 'x', allowed is a finite number"),
     ],
 )
 def test_damaged_points_are_named(samples, tmp_path, changes, message):

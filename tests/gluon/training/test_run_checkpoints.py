@@ -116,3 +116,44 @@ def test_rank_0_alone_writes(tmp_path: Path) -> None:
     assert checkpoint_steps(tmp_path) == []
     checkpoints(tmp_path, make_trainer(ranks=OneOf(0, 2))).save(4, {})
     assert json.loads((tmp_path / "step-00000004" / "state.json").read_text())["step"] == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"step": False}, "state.json: step is False, allowed is an integer of at least 0"),
+        ({"step": None}, "state.json: step is None"),
+        ({"state": []}, r"state.json: state is \[\], allowed is an object"),
+        ({"state": {"trainer": {}}}, "state.json of the checkpoint: settings is missing"),
+        ({"state": {"settings": SETTINGS}}, "trainer is missing"),
+        ({"state": {"settings": SETTINGS, "trainer": 3}}, "trainer is 3, allowed is an object"),
+        (
+            {"state": {"settings": SETTINGS, "trainer": {"loss_scale": "x"}}},
+            "trainer.loss_scale is 'x', allowed is a finite number",
+        ),
+        (
+            {
+                "state": {
+                    "settings": SETTINGS,
+                    "trainer": {"loss_scale": 1, "steps_since_overflow": 0.5},
+                }
+            },
+            "trainer.steps_since_overflow is 0.5, allowed is an integer",
+        ),
+    ],
+)
+def test_a_damaged_state_is_named(tmp_path: Path, changes: Any, message: str) -> None:
+    checkpoints(tmp_path, make_trainer()).save(4, {})
+    path = tmp_path / "step-00000004" / "state.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(InputError, match=message):
+        checkpoints(tmp_path, make_trainer()).restore(None)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '{"architecture": "x"}', '{"task": ["RTE"]}'])
+def test_a_damaged_record_of_the_run_is_named(tmp_path: Path, content: str) -> None:
+    checkpoints(tmp_path, make_trainer()).save(4, {})
+    (tmp_path / "run.json").write_text(content)
+    now = {"task": "RTE", "architecture": "<D=1, A=2, H=16, I=32>"}
+    with pytest.raises(InputError, match="object|started with"):
+        checkpoints(tmp_path, make_trainer(), **now).restore(None)
