@@ -17,6 +17,7 @@ from bort.gluon.distributed import find_communicator
 from bort.gluon.finetuning.starting_point import (
     SAMPLE_ARCHITECTURE,
     StartingPoint,
+    pair_form,
     starting_point,
 )
 from bort.ranks import Communicator
@@ -97,7 +98,13 @@ def plan_agora(
     start, vocabulary = starting_point(named, train_sample_vocabulary)
     options = TaskOptions() if paths.socrates is None else options_of(Path(paths.socrates))
     data = open_task_data(
-        record, vocabulary, options, timaeus.max_len, data_dir=paths.data_dir, sample=paths.sample
+        record,
+        vocabulary,
+        options,
+        timaeus.max_len,
+        data_dir=paths.data_dir,
+        sample=paths.sample,
+        pairs=pair_form(start, vocabulary),
     )
     task = open_agora_task(
         data,

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from bort.gluon.distributed import find_communicator
 from bort.gluon.finetuning.run import run_seeds
-from bort.gluon.finetuning.starting_point import starting_point
+from bort.gluon.finetuning.starting_point import pair_form, starting_point
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
 from bort.tasks.submissions import write_all_test_predictions
@@ -50,6 +50,7 @@ def finetune_on_task(
         data_dir=paths.data_dir,
         sample=paths.sample,
         cache=paths.cache_dir,
+        pairs=pair_form(start, vocabulary),
     )
     if paths.report_share:
         carved = open_agora_task(

@@ -36,6 +36,7 @@ def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Ma
         model.max_length,
         data_dir=config.data_dir,
         sample=config.sample,
+        pairs=model.pairs,
     )
     features = task_set.features
     progress = Progress(len(features), f"{record.name} {config.split}", unit="input")

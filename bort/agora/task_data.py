@@ -54,7 +54,7 @@ class AgoraTask:
         self.report.open()
         record, options = self.data.record, self.data.options
         inputs = make_inputs(record, self.report_items, options)
-        features = tokenise(inputs, self.data.vocabulary, self.max_length)
+        features = tokenise(inputs, self.data.vocabulary, self.max_length, self.data.pairs)
         return TaskSet(record, REPORT, self.report_items, features)
 
 
@@ -104,10 +104,10 @@ def make_agora_task(
     training = form.points(inputs)
     report.refuse_leaks(training, "training data")
     report.refuse_leaks(dev, "dev data")
-    features = tokenise(inputs, data.vocabulary, max_length)
+    features = tokenise(inputs, data.vocabulary, max_length, data.pairs)
     train = TaskSet(record, data.train.split, items, features)
     kept, key = tuple(report_items), points_key(report_points)
-    left = TaskData(record, options, train, data.dev, [], data.vocabulary, key)
+    left = TaskData(record, options, train, data.dev, [], data.vocabulary, key, data.pairs)
     return AgoraTask(left, form, training, dev, report, max_length, kept, key, is_carved)
 
 

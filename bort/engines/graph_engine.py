@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Dict, Protocol, Sequence
+from typing import Dict, Optional, Protocol, Sequence
 
 import numpy as np
 
-from bort.engines.protocol import check_inputs, check_positions
+from bort.engines.protocol import check_inputs, check_positions, check_token_types
 from bort.errors import InputError
 from bort.formats.onnx_graph import (
     ATTENTION_MASK,
@@ -61,9 +61,11 @@ class GraphEngine:
         self.description = description
         self._session = session
         self._source = source
-        known = {INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS, MASKED_POSITIONS}
+        needed = {INPUT_IDS, ATTENTION_MASK}
+        if description.architecture.token_types:
+            needed.add(TOKEN_TYPE_IDS)
         wants_logits = description.purpose != ENCODER
-        if not {INPUT_IDS, ATTENTION_MASK} <= set(session.inputs) <= known or (
+        if not needed <= set(session.inputs) <= needed | {MASKED_POSITIONS} or (
             wants_logits and LOGITS not in session.outputs
         ):
             raise InputError(
@@ -71,23 +73,37 @@ class GraphEngine:
                 f"{', '.join(session.outputs)}, unlike a graph of this toolkit"
             )
 
-    def answer(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def answer(
+        self,
+        input_ids: np.ndarray,
+        lengths: np.ndarray,
+        token_types: Optional[np.ndarray] = None,
+    ) -> np.ndarray:
         """See `Engine`."""
         if self.description.head is None:
-            return self.encode(input_ids, lengths)
-        return self._session.run(self._feed(input_ids, lengths), LOGITS)
+            return self.encode(input_ids, lengths, token_types)
+        return self._session.run(self._feed(input_ids, lengths, token_types), LOGITS)
 
-    def encode(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def encode(
+        self,
+        input_ids: np.ndarray,
+        lengths: np.ndarray,
+        token_types: Optional[np.ndarray] = None,
+    ) -> np.ndarray:
         """See `Engine`."""
         if HIDDEN not in self._session.outputs:
             raise InputError(f"{self._source}: does not give {HIDDEN}; export the model again")
-        return self._session.run(self._feed(input_ids, lengths), HIDDEN)
+        return self._session.run(self._feed(input_ids, lengths, token_types), HIDDEN)
 
     def predict_tokens(
-        self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray
+        self,
+        input_ids: np.ndarray,
+        lengths: np.ndarray,
+        positions: np.ndarray,
+        token_types: Optional[np.ndarray] = None,
     ) -> np.ndarray:
         """See `Engine`."""
-        feed = self._feed(input_ids, lengths)
+        feed = self._feed(input_ids, lengths, token_types)
         places = check_positions(self.description, feed[INPUT_IDS], positions)
         if MASKED_POSITIONS in feed:
             feed[MASKED_POSITIONS] = places
@@ -96,12 +112,15 @@ class GraphEngine:
         everywhere = self._session.run(feed, LOGITS)
         return np.take_along_axis(everywhere, places[:, :, None], 1)
 
-    def _feed(self, input_ids: np.ndarray, lengths: np.ndarray) -> Dict[str, np.ndarray]:
+    def _feed(
+        self, input_ids: np.ndarray, lengths: np.ndarray, token_types: Optional[np.ndarray]
+    ) -> Dict[str, np.ndarray]:
         ids, counts = check_inputs(self.description, input_ids, lengths)
+        types = check_token_types(self.description, ids, token_types)
         mask = np.arange(ids.shape[1])[None, :] < counts[:, None]
         feed = {INPUT_IDS: ids, ATTENTION_MASK: mask.astype(np.int64)}
         if TOKEN_TYPE_IDS in self._session.inputs:
-            feed[TOKEN_TYPE_IDS] = np.zeros_like(ids)
+            feed[TOKEN_TYPE_IDS] = types
         if MASKED_POSITIONS in self._session.inputs:
             # The decoder needs at least one position per row.
             feed[MASKED_POSITIONS] = np.zeros((len(ids), 1), np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Tuple
+from typing import Optional, Protocol, Tuple
 
 import numpy as np
 
@@ -27,7 +27,9 @@ class Engine(Protocol):
     """A loaded model. Only one thread may use it at a time.
 
     Inputs are B rows of L tokens. Padding may be any id of the vocabulary; tokens beyond a row's
-    length do not affect the results.
+    length do not affect the results. Every method takes token types, int (B, L), from 0 to the
+    rows of the network's token-type embedding less one; None means type 0 everywhere, the only
+    type of a network without such an embedding.
 
     Attributes:
         name: `mxnet`, `onnxruntime` or `openvino`.
@@ -39,26 +41,41 @@ class Engine(Protocol):
     precision: str
     description: ModelDescription
 
-    def answer(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def answer(
+        self,
+        input_ids: np.ndarray,
+        lengths: np.ndarray,
+        token_types: Optional[np.ndarray] = None,
+    ) -> np.ndarray:
         """Return the outputs of a classifier, or the last hidden states of another model.
 
         Args:
             input_ids: int (B, L).
             lengths: int (B,), number of tokens in every row that are not padding; 1 to L.
+            token_types: int (B, L); None for type 0.
 
         Returns:
             float32: outputs (B, C) of a classifier, otherwise the same as `encode`.
 
         Raises:
-            InputError: a token is not in the vocabulary, a length is not allowed, or the input is
-                too long.
+            InputError: a token is not in the vocabulary, a token type is not one of the network's,
+                a length is not allowed, or the input is too long.
         """
 
-    def encode(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def encode(
+        self,
+        input_ids: np.ndarray,
+        lengths: np.ndarray,
+        token_types: Optional[np.ndarray] = None,
+    ) -> np.ndarray:
         """Return the last hidden states, float32 (B, L, H), zero at padding; see `answer`."""
 
     def predict_tokens(
-        self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray
+        self,
+        input_ids: np.ndarray,
+        lengths: np.ndarray,
+        positions: np.ndarray,
+        token_types: Optional[np.ndarray] = None,
     ) -> np.ndarray:
         """Return logits over the vocabulary, for a model with a decoder.
 
@@ -66,6 +83,7 @@ class Engine(Protocol):
             input_ids: int (B, L).
             lengths: int (B,).
             positions: int (B, M), positions in the rows, 0 to L - 1.
+            token_types: int (B, L); None for type 0.
 
         Returns:
             float32 (B, M, V).
@@ -99,6 +117,28 @@ def check_inputs(
         wrong = ids[(ids < 0) | (ids >= size.vocabulary_size)][0]
         raise InputError(f"input_ids has {wrong}, allowed is 0 to {size.vocabulary_size - 1}")
     return ids, counts
+
+
+def check_token_types(
+    description: ModelDescription, input_ids: np.ndarray, token_types: Optional[np.ndarray]
+) -> np.ndarray:
+    """Return the token types as contiguous int64 (B, L), zeros for None.
+
+    Raises:
+        InputError: they have another shape than the ids, or the network has no such type.
+    """
+    if token_types is None:
+        return np.zeros(input_ids.shape, np.int64)
+    types = np.ascontiguousarray(token_types, np.int64)
+    if types.shape != input_ids.shape:
+        raise InputError(
+            f"token_types have shape {types.shape}, allowed is that of input_ids, {input_ids.shape}"
+        )
+    largest = max(1, description.architecture.token_types) - 1
+    if types.min() < 0 or types.max() > largest:
+        wrong = types[(types < 0) | (types > largest)][0]
+        raise InputError(f"token_types has {wrong}, allowed is 0 to {largest}")
+    return types
 
 
 def check_positions(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, Optional, Tuple
+from typing import Any, Optional
 
 import mxnet as mx
 import numpy as np
 from mxnet import autograd
 
-from bort.engines.protocol import MXNET, check_inputs, check_positions
+from bort.engines.protocol import MXNET, check_inputs, check_positions, check_token_types
 from bort.formats.precisions import FP32
 from bort.gluon.network.array_network import as_network
 from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.inputs import InputArrays, input_arrays
 from bort.network.array_network import ArrayNetwork
 
 VERSION: str = mx.__version__
@@ -49,34 +50,49 @@ class GluonEngine:
         self._classifier = gluon if isinstance(gluon, BortClassifier) else None
         self._model = gluon.bort if isinstance(gluon, BortClassifier) else gluon
 
-    def answer(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def answer(
+        self,
+        input_ids: np.ndarray,
+        lengths: np.ndarray,
+        token_types: Optional[np.ndarray] = None,
+    ) -> np.ndarray:
         """See `Engine`."""
         if self._classifier is None:
-            return self.encode(input_ids, lengths)
-        arrays = self._arrays(input_ids, lengths)
+            return self.encode(input_ids, lengths, token_types)
+        arrays = self._arrays(input_ids, lengths, token_types)
         with autograd.predict_mode():
             return self._classifier(*arrays).asnumpy()
 
-    def encode(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def encode(
+        self,
+        input_ids: np.ndarray,
+        lengths: np.ndarray,
+        token_types: Optional[np.ndarray] = None,
+    ) -> np.ndarray:
         """See `Engine`."""
-        arrays = self._arrays(input_ids, lengths)
+        ids, counts, types = self._arrays(input_ids, lengths, token_types)
         with autograd.predict_mode():
-            encoded = self._model(*arrays)
+            encoded = self._model(ids, counts, None, types)
         # With a pooler there are two outputs.
         return (encoded[0] if isinstance(encoded, (tuple, list)) else encoded).asnumpy()
 
     def predict_tokens(
-        self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray
+        self,
+        input_ids: np.ndarray,
+        lengths: np.ndarray,
+        positions: np.ndarray,
+        token_types: Optional[np.ndarray] = None,
     ) -> np.ndarray:
         """See `Engine`."""
-        arrays = self._arrays(input_ids, lengths)
+        ids, counts, types = self._arrays(input_ids, lengths, token_types)
         places = check_positions(self.description, np.asarray(input_ids), positions)
+        wanted: Any = mx.nd.array(places, ctx=self._context, dtype="int32")
         with autograd.predict_mode():
-            return self._model(*arrays, self._array(places, "int32"))[-1].asnumpy()
+            return self._model(ids, counts, wanted, types)[-1].asnumpy()
 
-    def _arrays(self, input_ids: np.ndarray, lengths: np.ndarray) -> Tuple[Any, Any]:
+    def _arrays(
+        self, input_ids: np.ndarray, lengths: np.ndarray, token_types: Optional[np.ndarray]
+    ) -> InputArrays:
         ids, counts = check_inputs(self.description, input_ids, lengths)
-        return self._array(ids, "int32"), self._array(counts, "float32")
-
-    def _array(self, values: np.ndarray, dtype: str) -> mx.nd.NDArray:
-        return mx.nd.array(values, ctx=self._context, dtype=dtype)
+        types = check_token_types(self.description, ids, token_types)
+        return input_arrays(self.description.architecture, self._context, ids, counts, types)

@@ -43,7 +43,6 @@ from bort.tasks.features import TaskFeatures, TooLittleRoom, tokenise
 from bort.text.asking import OnInputs, ignore, in_windows
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
-from bort.text.wordpiece import WordPiece
 
 TASK, MASKED, EMBEDDINGS = "task", "masked", "embeddings"
 PURPOSES = (TASK, MASKED, EMBEDDINGS)
@@ -109,11 +108,7 @@ class Predictor:
         self.labels = labels_of(described, source)
         self._max_length = maximum_length(described, max_length, source)
         self._runner = Runner(engine, vocabulary.pad_id, batch_tokens)
-        self._no_pairs = ""
-        if isinstance(vocabulary, WordPiece) and described.architecture.token_types:
-            self._no_pairs = (
-                "this model tells two texts apart by token types, which are not supported here"
-            )
+        self._pairs = described.pair_form(vocabulary)
         self.truncated = 0
 
     @classmethod
@@ -282,7 +277,7 @@ class Predictor:
             raise InputError(f"pooling is {pooling!r}, allowed are {', '.join(POOLINGS)}")
         if top_k < 1:
             raise InputError(f"top_k is {top_k}, allowed is at least 1")
-        questions: Questions = TextQuestions(self._no_pairs)
+        questions: Questions = TextQuestions()
         if purpose == TASK and self.record is not None:
             questions = TaskQuestions(self.record, self._options)
         elif purpose == MASKED:
@@ -302,7 +297,7 @@ class Predictor:
             one._replace(item=number) for number, each in enumerate(asked) for one in each.inputs
         ]
         try:
-            features = tokenise(inputs, self._vocabulary, self._max_length)
+            features = tokenise(inputs, self._vocabulary, self._max_length, self._pairs)
         except TooLittleRoom as error:
             raise InputError(f"{asked[error.item].item.where}: {error.reason}") from error
         self.truncated += features.truncated

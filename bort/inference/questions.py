@@ -83,16 +83,9 @@ class TaskQuestions:
 
 
 class TextQuestions:
-    """Reads a text or a pair of texts.
-
-    Args:
-        no_pairs: why pairs are refused; "" accepts pairs.
-    """
+    """Reads a text or a pair of texts."""
 
     columns: Tuple[str, ...] = (TEXT,)
-
-    def __init__(self, no_pairs: str = "") -> None:
-        self._no_pairs = no_pairs
 
     def read(self, question: Question, file: str, number: int) -> Asked:
         """See `Questions`."""
@@ -102,8 +95,6 @@ class TextQuestions:
             is_pair = isinstance(question, (tuple, list)) and len(question) == 2
         columns = (TEXT, SECOND_TEXT) if is_pair else self.columns
         item = _read(question, columns, columns, file, number)
-        if is_pair and self._no_pairs:
-            raise InputError(f"{item.where}: is a pair of texts; {self._no_pairs}")
         segments = tuple(Segment((Piece(item.text(name)),)) for name in columns)
         return Asked(item, [TaskInput(segments, None, 0)])
 

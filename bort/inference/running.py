@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterator, List, Tuple
+from typing import Callable, Iterator, List, Optional, Tuple
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Runner:
         """Return the classifier's outputs, float32 (N, C), in the order of the inputs."""
 
         def answer(batch: PaddedInputs) -> np.ndarray:
-            return self._run(self._engine.answer, batch.input_ids, batch.lengths)
+            return self._run(self._engine.answer, *batch[1:])
 
         return outputs_in_order(
             answer,
@@ -70,7 +70,7 @@ class Runner:
         """
 
         def encode(batch: PaddedInputs) -> np.ndarray:
-            states = self._run(self._engine.encode, batch.input_ids, batch.lengths)
+            states = self._run(self._engine.encode, *batch[1:])
             counts = np.ones_like(batch.lengths) if pooling == CLS else batch.lengths
             return np.stack(
                 [row[:count].mean(axis=0, dtype=np.float64) for row, count in zip(states, counts)]
@@ -104,14 +104,14 @@ class Runner:
             predictions=counts,
             most_predictions=max(1, _LOGITS_AT_ONCE // vocabulary_size),
         )
-        for numbers, input_ids, lengths in padded_inputs(features, plan, self._pad_id):
+        for numbers, input_ids, lengths, types in padded_inputs(features, plan, self._pad_id):
             asked, _ = pad_rows([positions[n] for n in numbers], int(counts[numbers].max()), 0)
-            logits = self._run(self._engine.predict_tokens, input_ids, lengths, asked)
+            logits = self._run(self._engine.predict_tokens, input_ids, lengths, asked, types)
             for row, number in enumerate(numbers.tolist()):
                 yield number, logits[row, : counts[number]]
             on_inputs(len(numbers))
 
-    def _run(self, compute: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
+    def _run(self, compute: Callable[..., np.ndarray], *arrays: Optional[np.ndarray]) -> np.ndarray:
         """Compute a batch; an error inside the engine's library becomes a `WorkError`."""
         try:
             return compute(*arrays)

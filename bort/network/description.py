@@ -25,6 +25,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.storage.json_fields import JsonFields, errors_naming
+from bort.text.pair_form import ROBERTA_PAIRS, PairForm, natural_pair_form
 from bort.text.vocabulary import Vocabulary
 
 RELEASE, ONE_LINEAR, TWO_LINEAR = "release", "linear", "two_linear"
@@ -43,7 +44,7 @@ LARGEST_SIZE = 2**24
 """Largest size of an architecture in a file. A larger number means damage: it could fill the memory
 before the weights are compared with it."""
 
-_EXTRA_FIELDS = ("labels", "task", "max_len", "vocabulary", "metrics")
+_EXTRA_FIELDS = ("labels", "task", "max_len", "vocabulary", "metrics", "pairs")
 """Names under `extra` that are fields of `ModelDescription`."""
 
 _EXTRA_FIELDS_OF_TASK = ("options", "held_out")
@@ -160,6 +161,7 @@ class ModelDescription:
         vocabulary_fingerprint: fingerprint of the vocabulary that the model was trained with; None
             if unknown.
         metrics: scores on the dev set by name of metric.
+        pairs: form of inputs of two texts; None if it is not recorded, see `pair_form`.
         notes: JSON-ready values that no code reads: settings of the training, origin, …
 
     Raises:
@@ -177,6 +179,7 @@ class ModelDescription:
     input_length: Optional[int] = None
     vocabulary_fingerprint: Optional[str] = None
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    pairs: Optional[PairForm] = None
     notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -186,6 +189,10 @@ class ModelDescription:
         _check_fraction("dropout", self.dropout)
         if self.input_length is not None and self.input_length < 1:
             raise InputError(f"max_len is {self.input_length}, allowed is at least 1")
+        if self.pairs is not None and self.pairs.typed and self.architecture.token_types < 2:
+            raise InputError(
+                f"pairs have token types 0 and 1, the network has {self.architecture.token_types}"
+            )
         for name in self._names_in_extra():
             if name in self.notes:
                 raise InputError(f"notes: {name!r} is the name of a field")
@@ -206,6 +213,22 @@ class ModelDescription:
     def labels(self) -> Tuple[str, ...]:
         """Names of the head's outputs; () without a head."""
         return () if self.head is None else self.head.labels
+
+    def pair_form(self, vocabulary: Vocabulary) -> PairForm:
+        """Return the form of inputs of two texts.
+
+        It is the recorded form. A fine-tuned model that records none has RoBERTa's form, with which
+        version 0.2.0 trained every model; another model has the form of its vocabulary and network
+        (see `natural_pair_form`).
+
+        Args:
+            vocabulary: the vocabulary of the model.
+        """
+        if self.pairs is not None:
+            return self.pairs
+        if self.task is not None:
+            return ROBERTA_PAIRS
+        return natural_pair_form(vocabulary, self.architecture.token_types)
 
     def replace(self, **changes: Any) -> ModelDescription:
         """Return a checked copy with some fields changed."""
@@ -279,6 +302,7 @@ class ModelDescription:
             "max_len": self.input_length,
             "vocabulary": self.vocabulary_fingerprint,
             "metrics": dict(self.metrics) or None,
+            "pairs": None if self.pairs is None else self.pairs.as_dict(),
         }
         if self.task is not None:
             options = self.task.options
@@ -318,6 +342,7 @@ class ModelDescription:
                 input_length=extra.integer("max_len") if has("max_len") else None,
                 vocabulary_fingerprint=extra.text("vocabulary") if has("vocabulary") else None,
                 metrics=metrics,
+                pairs=PairForm.from_fields(extra.fields("pairs")) if has("pairs") else None,
                 notes={},
             )
         return described.replace(notes=extra.without(*described._names_in_extra()))

@@ -1,5 +1,8 @@
 """Tokenisation of a task's inputs into ragged arrays, one sequence per input.
 
+An input of one text becomes `<s> A </s>`. A pair has the form of the model's `PairForm`: RoBERTa's
+`<s> A </s></s> B </s>`, or BERT's `[CLS] A [SEP] B [SEP]` with token type 1 for `B [SEP]`.
+
 Each distinct text is encoded once, even if it is part of several inputs (RACE repeats a passage for
 every option). A single gather then assembles all sequences.
 """
@@ -8,13 +11,23 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Iterable, List, NamedTuple, Protocol, Sequence, Tuple, runtime_checkable
+from typing import (
+    Iterable,
+    List,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    runtime_checkable,
+)
 
 import numpy as np
 
 from bort.errors import InputError
 from bort.tasks.items import TaskInput
 from bort.tasks.truncation import PieceLength, SegmentLengths, shorten
+from bort.text.pair_form import ROBERTA_PAIRS, PairForm
 from bort.text.vocabulary import Vocabulary
 
 NO_LABEL = -1
@@ -50,6 +63,8 @@ class TaskFeatures:
         dropped_tokens: number of tokens that truncation removed.
         vocabulary_fingerprint: fingerprint of the vocabulary.
         fingerprint: SHA-256 of the set's content; see `features_fingerprint`.
+        type_separator: id behind whose first occurrence the tokens of an input have token type 1
+            (see `bort.text.pair_form.token_types_of`); None if all tokens have type 0.
     """
 
     tokens: np.ndarray
@@ -61,6 +76,7 @@ class TaskFeatures:
     dropped_tokens: int
     vocabulary_fingerprint: str
     fingerprint: str
+    type_separator: Optional[int] = None
 
     @property
     def lengths(self) -> np.ndarray:
@@ -85,14 +101,20 @@ class _FlatEncoder(Protocol):
     ) -> Tuple[np.ndarray, np.ndarray]: ...
 
 
-def tokenise(inputs: Sequence[TaskInput], vocabulary: Vocabulary, max_length: int) -> TaskFeatures:
-    """Tokenise inputs as `<s> A </s>` or `<s> A </s></s> B </s>`.
+def tokenise(
+    inputs: Sequence[TaskInput],
+    vocabulary: Vocabulary,
+    max_length: int,
+    pairs: PairForm = ROBERTA_PAIRS,
+) -> TaskFeatures:
+    """Tokenise inputs of one or two texts.
 
     Args:
         inputs: the result of `bort.tasks.formulations.make_inputs`.
         vocabulary: any vocabulary; one with `encode_flat` is fastest.
         max_length: maximum tokens per sequence, special tokens included. Longer sequences are
             shortened (see `bort.tasks.truncation`) and counted.
+        pairs: the form of two texts, see `ModelDescription.pair_form`.
 
     Raises:
         TooLittleRoom: the protected pieces of an input do not fit into `max_length`.
@@ -100,18 +122,18 @@ def tokenise(inputs: Sequence[TaskInput], vocabulary: Vocabulary, max_length: in
     """
     if max_length <= _SPECIAL_TOKENS_OF_PAIR:
         raise InputError(f"max_length is {max_length}, allowed is more than 4")
-    layout = _Layout(inputs)
+    layout = _Layout(inputs, pairs)
     table = _TokenTable(layout, vocabulary)
     lengths = np.bincount(
         layout.input_of_piece, weights=table.lengths, minlength=len(inputs)
     ).astype(np.int64)
-    excess = lengths - (max_length - 2 * layout.segments_of_input)
+    excess = lengths - (max_length - layout.special_tokens)
     too_long = np.flatnonzero(excess > 0)
     runs = _Runs(table.starts, table.lengths, layout.segment_of_piece)
     if len(too_long):
         runs = _shortened(inputs, layout, runs, too_long, max_length)
     ids = table.ids[_gathered(layout, runs, table)]
-    lengths = np.minimum(lengths, lengths - excess) + 2 * layout.segments_of_input
+    lengths = np.minimum(lengths, lengths - excess) + layout.special_tokens
     labels = [one.label for one in inputs]
     is_regression = any(isinstance(label, float) for label in labels)
     numbers = [NO_LABEL if label is None else label for label in labels]
@@ -125,19 +147,24 @@ def tokenise(inputs: Sequence[TaskInput], vocabulary: Vocabulary, max_length: in
         dropped_tokens=int(excess[too_long].sum()),
         vocabulary_fingerprint=vocabulary.fingerprint,
         fingerprint=layout.fingerprint(labels, vocabulary, max_length),
+        type_separator=pairs.type_separator(vocabulary),
     )
 
 
 def features_fingerprint(
-    inputs: Sequence[TaskInput], vocabulary: Vocabulary, max_length: int
+    inputs: Sequence[TaskInput],
+    vocabulary: Vocabulary,
+    max_length: int,
+    pairs: PairForm = ROBERTA_PAIRS,
 ) -> str:
     """Return the SHA-256 of everything that a tokenised set depends on, without tokenising.
 
     It covers the vocabulary, the maximum length, and the texts, protected pieces, label, item and
-    choice of every input. A task's options enter through the inputs that they make.
+    choice of every input. A task's options enter through the inputs that they make. If an input
+    has two texts, it covers their form too.
     """
     labels = [one.label for one in inputs]
-    return _Layout(inputs).fingerprint(labels, vocabulary, max_length)
+    return _Layout(inputs, pairs).fingerprint(labels, vocabulary, max_length)
 
 
 class _Layout:
@@ -150,9 +177,11 @@ class _Layout:
         input_of_segment, ranks: (S,), index of the segment's input, and its rank.
         segments_of_input, items, choices: (N,), number of segments, item and choice of the input.
         first_segment, first_piece: (N + 1,), first segment and piece of each input.
+        special_tokens: (N,), number of `<s>` and `</s>` of the input.
     """
 
-    def __init__(self, inputs: Sequence[TaskInput]) -> None:
+    def __init__(self, inputs: Sequence[TaskInput], pairs: PairForm) -> None:
+        self.pairs = pairs
         several = [one[0] for one in inputs]
         segments = [segment for some in several for segment in some]
         groups = [segment[0] for segment in segments]
@@ -165,6 +194,7 @@ class _Layout:
         self.is_mask = np.fromiter((piece[2] for piece in pieces), dtype=bool, count=len(pieces))
         self.ranks = _integers((segment[1] for segment in segments), len(segments))
         self.segments_of_input = _integers(map(len, several), len(inputs))
+        self.special_tokens = 2 + pairs.separators * (self.segments_of_input - 1)
         pieces_of_segment = _integers(map(len, groups), len(groups))
         self.input_of_segment = np.repeat(np.arange(len(inputs)), self.segments_of_input)
         self.segment_of_piece = np.repeat(np.arange(len(segments)), pieces_of_segment)
@@ -189,6 +219,8 @@ class _Layout:
             digest.update(column.tobytes())
         digest.update(b"".join(contents))
         digest.update(repr(labels).encode())
+        if self.pairs != ROBERTA_PAIRS and (self.segments_of_input > 1).any():
+            digest.update(repr(self.pairs.as_dict()).encode())
         return digest.hexdigest()
 
 
@@ -234,7 +266,7 @@ class _Runs(NamedTuple):
 def _gathered(layout: _Layout, runs: _Runs, table: _TokenTable) -> np.ndarray:
     """Return the positions in the table of all tokens of all sequences, special tokens included.
 
-    A sequence has an opening (`<s>` or `</s></s>`) and the runs for each segment, then `</s>`.
+    A sequence has an opening (`<s>` or the separators) and the runs for each segment, then `</s>`.
     """
     count, segments = len(layout.items), len(layout.ranks)
     is_first = np.zeros(segments, dtype=bool)
@@ -248,7 +280,7 @@ def _gathered(layout: _Layout, runs: _Runs, table: _TokenTable) -> np.ndarray:
     starts = np.empty(count + segments + len(runs.starts), dtype=np.int64)
     sizes = np.empty_like(starts)
     starts[openings] = np.where(is_first, table.bos, table.bos + 1)
-    sizes[openings] = np.where(is_first, 1, 2)
+    sizes[openings] = np.where(is_first, 1, layout.pairs.separators)
     starts[inside], sizes[inside] = runs.starts, runs.lengths
     starts[closings], sizes[closings] = table.bos + 1, 1
     places = np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
@@ -277,7 +309,7 @@ def _shortened(
             kept = [one.keep for one in segment.pieces]
             segments.append(SegmentLengths(list(map(PieceLength, lengths, kept)), segment.rank))
             piece = end
-        room = max_length - 2 * len(segments)
+        room = max_length - int(layout.special_tokens[number])
         left = shorten(segments, room)
         if left is None:
             raise _too_little_room(inputs[number], room)

@@ -14,6 +14,7 @@ from bort.tasks.items import TaskItem
 from bort.tasks.metrics import by_index, score_task
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
+from bort.text.pair_form import ROBERTA_PAIRS, PairForm
 from bort.text.vocabulary import Vocabulary
 
 
@@ -51,6 +52,7 @@ class TaskData:
         test: sets to predict, possibly none; also those of diagnostics that use this task's model.
         vocabulary: vocabulary of the inputs.
         held_out: SHA-256 of the labelled examples that were held out of `train`; None if none.
+        pairs: form of inputs of two texts.
     """
 
     record: TaskRecord
@@ -60,6 +62,7 @@ class TaskData:
     test: Sequence[TaskSet]
     vocabulary: Vocabulary
     held_out: Optional[str] = None
+    pairs: PairForm = ROBERTA_PAIRS
 
     @property
     def sets(self) -> Sequence[TaskSet]:

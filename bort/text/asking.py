@@ -17,6 +17,7 @@ from bort.errors import InputError
 from bort.ranks import Communicator, own_share
 from bort.text.batch_plan import in_batches
 from bort.text.padding import ROW_OF_PADDING, pad_rows, padded_length, rounded_up
+from bort.text.pair_form import token_types_of
 
 _T = TypeVar("_T")
 
@@ -29,10 +30,15 @@ class TokenisedInputs(Protocol):
 
     Attributes:
         lengths: integer array (N,), number of tokens of each input.
+        type_separator: id behind whose first occurrence the tokens of an input have token type 1;
+            None if all tokens have type 0.
     """
 
     @property
     def lengths(self) -> np.ndarray: ...
+
+    @property
+    def type_separator(self) -> Optional[int]: ...
 
     def __len__(self) -> int: ...
 
@@ -59,11 +65,13 @@ class PaddedInputs(NamedTuple):
         numbers: int64 (n,), indices of the inputs.
         input_ids: int32 (B, L), padded with `<pad>`.
         lengths: int32 (B,), number of valid tokens of each row, at least 1.
+        token_types: int32 (B, L), 0 and 1; None if all are 0.
     """
 
     numbers: np.ndarray
     input_ids: np.ndarray
     lengths: np.ndarray
+    token_types: Optional[np.ndarray] = None
 
 
 Compute = Callable[[PaddedInputs], np.ndarray]
@@ -163,7 +171,16 @@ def padded_inputs(
         numbers = batch.rows[batch.rows >= 0]
         rows = [inputs[number] for number in numbers.tolist()]
         rows += [ROW_OF_PADDING] * (len(batch.rows) - len(rows))
-        yield PaddedInputs(numbers, *pad_rows(rows, batch.length, pad_id))
+        ids, lengths = pad_rows(rows, batch.length, pad_id)
+        yield PaddedInputs(numbers, ids, lengths, types_of_rows(inputs, ids, lengths))
+
+
+def types_of_rows(
+    inputs: TokenisedInputs, input_ids: np.ndarray, lengths: np.ndarray
+) -> Optional[np.ndarray]:
+    """Return the token types int32 (B, L) of padded inputs; None if all are 0."""
+    separator = inputs.type_separator
+    return None if separator is None else token_types_of(input_ids, lengths, separator)
 
 
 def outputs_in_order(

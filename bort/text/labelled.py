@@ -9,6 +9,7 @@ from typing import Optional, Protocol, Sequence, Tuple
 import numpy as np
 from scipy.special import softmax
 
+from bort.text.asking import types_of_rows
 from bort.text.padding import ROW_OF_PADDING, pad_rows
 
 _SMALLEST = 1e-30  # lower bound of a probability, so that its logarithm is finite
@@ -19,12 +20,16 @@ class LabelledExamples(Protocol):
 
     Attributes:
         lengths: integer array (N,), number of tokens of each input.
+        type_separator: see `bort.text.asking.TokenisedInputs`.
         labels: (N,), class ids, or scores of a regression; NaN or -1 for no label.
         fingerprint: hash of the content and order.
     """
 
     @property
     def lengths(self) -> np.ndarray: ...
+
+    @property
+    def type_separator(self) -> Optional[int]: ...
 
     @property
     def labels(self) -> np.ndarray: ...
@@ -73,6 +78,7 @@ class SoftLabelled:
         assert len(probabilities) == len(examples)
         self._examples = examples
         self.lengths = examples.lengths
+        self.type_separator = examples.type_separator
         self.labels = examples.labels
         table = np.zeros((len(examples), classes), dtype=np.float32)
         temperatures = np.ones(len(examples), dtype=np.float32)
@@ -118,6 +124,7 @@ class LabelledBatch:
         weights: float32 (B,), 1 for an input, 0 for a padding row.
         example_ids: int64 (B,), index in the `LabelledExamples`, -1 for a padding row.
         soft: distributions to learn instead of the labels; None if all labels are hard.
+        token_types: int32 (B, L), 0 and 1; None if all are 0.
     """
 
     input_ids: np.ndarray
@@ -126,6 +133,7 @@ class LabelledBatch:
     weights: np.ndarray
     example_ids: np.ndarray
     soft: Optional[SoftTargets] = None
+    token_types: Optional[np.ndarray] = None
 
     @property
     def token_count(self) -> int:
@@ -157,4 +165,5 @@ def make_labelled_batch(
         places = np.maximum(example_ids, 0)  # padding rows have weight 0
         whole = examples.targets
         soft = SoftTargets(whole.probabilities[places], whole.temperatures[places])
-    return LabelledBatch(input_ids, valid_lengths, labels, weights, example_ids, soft)
+    types = types_of_rows(examples, input_ids, valid_lengths)
+    return LabelledBatch(input_ids, valid_lengths, labels, weights, example_ids, soft, types)

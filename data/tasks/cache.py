@@ -7,6 +7,7 @@ never out of date. A damaged set is made again.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Any, Dict, Optional, Sequence
@@ -18,6 +19,7 @@ from bort.storage.array_files import read_npy
 from bort.storage.sealed_folder import SealedFile, SealedFormat
 from bort.tasks.features import TaskFeatures, features_fingerprint, tokenise
 from bort.tasks.items import TaskInput
+from bort.text.pair_form import ROBERTA_PAIRS, PairForm
 from bort.text.vocabulary import Vocabulary
 
 _ARRAYS = ("tokens", "offsets", "labels", "item_numbers", "choices")
@@ -38,6 +40,7 @@ def tokenise_cached(
     vocabulary: Vocabulary,
     max_length: int,
     folder: Optional[Path] = None,
+    pairs: PairForm = ROBERTA_PAIRS,
 ) -> TaskFeatures:
     """Tokenise inputs as `bort.tasks.features.tokenise` does, with a cache on disk.
 
@@ -48,8 +51,9 @@ def tokenise_cached(
         vocabulary: the vocabulary.
         max_length: maximum tokens in an input; longer ones are shortened.
         folder: the folder of cached sets; None: no cache.
+        pairs: form of inputs of two texts.
     """
-    features = _load_or_make(inputs, vocabulary, max_length, folder)
+    features = _load_or_make(inputs, vocabulary, max_length, folder, pairs)
     if features.truncated:
         _logger.warning(
             "%d of %d inputs were shortened to %d tokens, %d tokens were dropped",
@@ -63,17 +67,20 @@ def _load_or_make(
     vocabulary: Vocabulary,
     max_length: int,
     folder: Optional[Path],
+    pairs: PairForm,
 ) -> TaskFeatures:
     if folder is None:
-        return tokenise(inputs, vocabulary, max_length)
-    fingerprint = features_fingerprint(inputs, vocabulary, max_length)
+        return tokenise(inputs, vocabulary, max_length, pairs)
+    fingerprint = features_fingerprint(inputs, vocabulary, max_length, pairs)
     place = Path(folder) / fingerprint[:32]
     if FEATURES_FORMAT.is_in(place):
         try:
-            return load_features(place, fingerprint)
+            # The files do not hold the separator, since sets of single texts serve every form.
+            separator = pairs.type_separator(vocabulary)
+            return dataclasses.replace(load_features(place, fingerprint), type_separator=separator)
         except InputError as error:
             _logger.warning("%s; it is made again", error)
-    features = tokenise(inputs, vocabulary, max_length)
+    features = tokenise(inputs, vocabulary, max_length, pairs)
     save_features(place, features)
     return features
 

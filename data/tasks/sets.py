@@ -12,6 +12,7 @@ from bort.tasks.formulations import make_inputs
 from bort.tasks.judging import TaskData, TaskSet
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import DEV, TEST, TRAIN, Split, TaskRecord, get_task
+from bort.text.pair_form import ROBERTA_PAIRS, PairForm
 from bort.text.vocabulary import Vocabulary
 from data.tasks.cache import tokenise_cached
 from data.tasks.files import choose_folder, find_split, read_items
@@ -30,6 +31,7 @@ def open_task_set(
     data_dir: Optional[PathLike] = None,
     sample: bool = False,
     cache: Optional[Union[str, Path]] = None,
+    pairs: PairForm = ROBERTA_PAIRS,
 ) -> TaskSet:
     """Read, formulate and tokenise one split.
 
@@ -43,6 +45,7 @@ def open_task_set(
         data_dir: see `data.tasks.files.find_split`.
         sample: read the small sample that is part of this project.
         cache: the folder of cached tokenised sets; None: no cache.
+        pairs: form of inputs of two texts.
 
     Raises:
         InputError: a file is missing or invalid; names file and line.
@@ -50,7 +53,8 @@ def open_task_set(
     items = read_items(record, split, data_dir, sample)
     inputs = make_inputs(record, items, options, training)
     folder = None if cache is None else Path(cache)
-    return TaskSet(record, split, items, tokenise_cached(inputs, vocabulary, max_length, folder))
+    features = tokenise_cached(inputs, vocabulary, max_length, folder, pairs)
+    return TaskSet(record, split, items, features)
 
 
 def open_task_data(
@@ -62,6 +66,7 @@ def open_task_data(
     data_dir: Optional[PathLike] = None,
     sample: bool = False,
     cache: Optional[Union[str, Path]] = None,
+    pairs: PairForm = ROBERTA_PAIRS,
 ) -> TaskData:
     """Open the training, dev and test data for fine-tuning on a task.
 
@@ -70,7 +75,7 @@ def open_task_data(
 
     Args:
         record: the task.
-        vocabulary, options, max_length, data_dir, sample, cache: see `open_task_set`.
+        vocabulary, options, max_length, data_dir, sample, cache, pairs: see `open_task_set`.
 
     Raises:
         InputError: training or dev data are missing, or a file is invalid; names the file.
@@ -88,6 +93,7 @@ def open_task_data(
             data_dir=data_dir,
             sample=sample,
             cache=cache,
+            pairs=pairs,
         )
 
     folder = choose_folder(data_dir, sample)
@@ -105,4 +111,4 @@ def open_task_data(
         test.append(open_split(record, split))
     (train,) = (open_split(model_task, split) for split in model_task.splits_of(TRAIN))
     dev = [open_split(model_task, split) for split in model_task.splits_of(DEV)]
-    return TaskData(model_task, options, train, dev, test, vocabulary)
+    return TaskData(model_task, options, train, dev, test, vocabulary, pairs=pairs)

@@ -17,7 +17,7 @@ from bort.errors import InputError
 from bort.formats.onnx_file import write_onnx
 from bort.formats.openvino_file import write_openvino
 from tests.conftest import PROJECT_ROOT
-from tests.formats.parity import make_batch, make_network, write_network
+from tests.formats.parity import BORT, make_batch, make_network, write_network
 
 BLOCKED = """
 import sys
@@ -93,6 +93,33 @@ def test_bad_inputs_are_named(name: str, change: Any, message: str) -> None:
             ask(*change(ids, lengths))
     with pytest.raises(InputError, match=message):
         engine.predict_tokens(*change(ids, lengths), np.zeros((4, 2)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mxnet", pytest.param("onnxruntime", marks=pytest.mark.parity("onnx", "onnxruntime"))],
+)
+def test_bad_token_types_are_named(name: str) -> None:
+    ids, lengths, _ = make_batch()
+    positions = np.zeros((4, 2), np.int64)
+    for count, wrong, message in (
+        (2, np.full(ids.shape, 2), "token_types has 2, allowed is 0 to 1"),
+        (2, np.full(ids.shape, -1), "token_types has -1, allowed is 0 to 1"),
+        (2, np.zeros(ids.shape)[:1], r"token_types have shape \(1, 17\), allowed is that of input"),
+        (1, np.ones(ids.shape), "token_types has 1, allowed is 0 to 0"),
+        (0, np.ones(ids.shape), "token_types has 1, allowed is 0 to 0"),
+    ):
+        network = make_network(BORT.replace(token_types=count), decoder=True)
+        engine = open_network(network, name)
+        for ask in (engine.answer, engine.encode):
+            with pytest.raises(InputError, match=message):
+                ask(ids, lengths, wrong)
+        with pytest.raises(InputError, match=message):
+            engine.predict_tokens(ids, lengths, positions, wrong)
+        right = np.zeros(ids.shape, np.int64)
+        np.testing.assert_array_equal(
+            engine.encode(ids, lengths, right), engine.encode(ids, lengths)
+        )
 
 
 def test_bad_positions_are_named() -> None:

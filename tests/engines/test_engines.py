@@ -83,6 +83,28 @@ def test_engines_answer_as_gluon(name: str, shape: str, part: str) -> None:
             assert_equal_outputs(expected, found, np.ones_like(positions))
 
 
+@pytest.mark.parametrize("part", sorted(PARTS))
+def test_token_types_are_those_of_gluon(name: str, part: str) -> None:
+    network = make_network(SHAPES["bert"].replace(token_types=3), **PARTS[part])
+    engine = open_network(network, name, threads=1)
+    ids, lengths, mask = make_batch(network.architecture, 17)
+    types = np.random.default_rng(2).integers(0, 3, ids.shape)
+    expected = gluon_answers(network, ids, lengths, types)
+    positions = np.broadcast_to(np.arange(17), ids.shape)
+    if network.description.has_decoder:
+        found = engine.predict_tokens(ids, lengths, positions, types)
+    else:
+        found = engine.answer(ids, lengths, types)
+    assert_equal_outputs(expected, found, mask)
+    hidden = gluon_answers(network.encoder_alone(), ids, lengths, types)
+    assert_equal_outputs(hidden, engine.encode(ids, lengths, types), mask)
+    untyped = engine.encode(ids, lengths)
+    assert np.abs(untyped - hidden).max() > 0.1
+    np.testing.assert_array_equal(untyped, engine.encode(ids, lengths, np.zeros_like(ids)))
+    types[1, lengths[1] :] = 0  # types of padding do not matter
+    np.testing.assert_allclose(engine.encode(ids, lengths, types), hidden, rtol=1e-5, atol=1e-5)
+
+
 def test_every_weight_matters(name: str) -> None:
     for part in ("linear head", "masked tokens"):
         network = make_network(**PARTS[part])

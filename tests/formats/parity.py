@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -64,7 +64,12 @@ def write_network(folder: Path, network: ArrayNetwork) -> None:
     write_model_folder(folder, network.description, network.arrays)
 
 
-def gluon_answers(network: ArrayNetwork, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def gluon_answers(
+    network: ArrayNetwork,
+    input_ids: np.ndarray,
+    lengths: np.ndarray,
+    token_types: Optional[np.ndarray] = None,
+) -> np.ndarray:
     """Return the outputs of Gluon, not hybridised, without the engines' code.
 
     Returns:
@@ -78,11 +83,14 @@ def gluon_answers(network: ArrayNetwork, input_ids: np.ndarray, lengths: np.ndar
 
     gluon = as_network(network)
     arrays = [mx.nd.array(input_ids, dtype="int32"), mx.nd.array(lengths, dtype="float32")]
+    types = {}
+    if token_types is not None:
+        types = {"token_types": mx.nd.array(token_types, dtype="int32")}
     if network.description.purpose == MASKED_LM:
         everywhere = np.broadcast_to(np.arange(input_ids.shape[1]), input_ids.shape)
         arrays.append(mx.nd.array(everywhere, dtype="int32"))
     with autograd.predict_mode():
-        outputs = gluon(*arrays)
+        outputs = gluon(*arrays, **types)
     if isinstance(outputs, tuple):
         outputs = outputs[-1 if network.description.purpose == MASKED_LM else 0]
     return np.asarray(outputs.asnumpy())

@@ -7,7 +7,7 @@ from typing import Any, List, Optional, Sequence, Tuple
 import numpy as np
 
 from bort.architecture import Architecture
-from bort.engines.protocol import check_inputs, check_positions
+from bort.engines.protocol import check_inputs, check_positions, check_token_types
 from bort.inference.predictor import Predictor
 from bort.network.description import HeadDescription, ModelDescription, TaskDescription
 from bort.tasks.formulations import input_labels, output_count
@@ -25,6 +25,7 @@ class FakeEngine:
 
     Attributes:
         batches: shapes of the batches so far.
+        types: token types of the last batch.
     """
 
     name = "fake"
@@ -39,28 +40,38 @@ class FakeEngine:
         self._places = generator.normal(size=(LONGEST, HIDDEN)).astype(np.float32)
         self._head = generator.normal(size=(HIDDEN, description.num_classes)).astype(np.float32)
 
-    def encode(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def encode(
+        self, input_ids: np.ndarray, lengths: np.ndarray, token_types: Optional[np.ndarray] = None
+    ) -> np.ndarray:
         """See `Engine`."""
         ids, counts = check_inputs(self.description, input_ids, lengths)
+        self.types = check_token_types(self.description, ids, token_types)
         self.batches.append(ids.shape)
         states = np.zeros((*ids.shape, HIDDEN), np.float32)
         for row, count in enumerate(counts.tolist()):
             own = self._table[ids[row, :count]] + self._places[:count]
+            own += self.types[row, :count, np.newaxis] / 3
             states[row, :count] = own + own.mean(axis=0)
         return states
 
-    def answer(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def answer(
+        self, input_ids: np.ndarray, lengths: np.ndarray, token_types: Optional[np.ndarray] = None
+    ) -> np.ndarray:
         """See `Engine`."""
-        states = self.encode(input_ids, lengths)
+        states = self.encode(input_ids, lengths, token_types)
         if not self.description.num_classes:
             return states
         return np.stack([state[0] @ self._head for state in states])
 
     def predict_tokens(
-        self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray
+        self,
+        input_ids: np.ndarray,
+        lengths: np.ndarray,
+        positions: np.ndarray,
+        token_types: Optional[np.ndarray] = None,
     ) -> np.ndarray:
         """See `Engine`."""
-        states = self.encode(input_ids, lengths)
+        states = self.encode(input_ids, lengths, token_types)
         places = check_positions(self.description, np.asarray(input_ids), positions)
         return np.stack(
             [[self._table @ state[place] for place in own] for state, own in zip(states, places)]

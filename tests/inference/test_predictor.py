@@ -16,6 +16,7 @@ from bort.inference.results import Classification, FilledText, Regression
 from bort.network.description import HeadDescription, TaskDescription
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TASKS, get_task
+from bort.text.pair_form import BERT_PAIRS, PairForm
 from bort.text.wordpiece import WordPiece
 from data.tasks.files import read_items
 from tests.inference.fake_engine import (
@@ -284,20 +285,47 @@ def test_options_of_the_task_are_those_of_the_model():
     assert marker(question).probabilities != masks(question).probabilities
 
 
-def test_pairs_of_a_model_with_token_types_are_refused():
-    pieces = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"], True, "test")
-    described = describe(pieces, head="release", num_classes=2)
-    with_types = described.architecture.replace(token_types=2)
-    typed = described.replace(architecture=with_types)
-    assert opened(typed, pieces)(["a"])
-    with pytest.raises(InputError, match="item 0: is a pair of texts; this model tells two texts"):
-        opened(typed, pieces)([("a", "a")])
-    assert opened(described, pieces)([("a", "a")])
+@pytest.mark.parametrize(
+    ("recorded", "types", "task", "ids", "expected"),
+    [
+        # [CLS] 2, [SEP] 3, a 5, b 6
+        (None, 2, None, [2, 5, 3, 6, 3], [0, 0, 0, 1, 1]),
+        (None, 0, None, [2, 5, 3, 3, 6, 3], [0] * 6),
+        (None, 2, "RTE", [2, 5, 3, 3, 6, 3], [0] * 6),  # trained by version 0.2.0
+        (BERT_PAIRS, 2, "RTE", [2, 5, 3, 6, 3], [0, 0, 0, 1, 1]),
+        (PairForm(1, typed=False), 2, None, [2, 5, 3, 6, 3], [0] * 5),
+        (PairForm(1, typed=False), 0, None, [2, 5, 3, 6, 3], [0] * 5),
+    ],
+)
+def test_pairs_have_the_form_of_the_model(recorded, types, task, ids, expected):
+    pieces = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"], True, "test")
+    labels = ("not_entailment", "entailment")
+    described = describe(pieces, head="release", num_classes=2, labels=labels)
+    described = described.replace(
+        architecture=described.architecture.replace(token_types=types),
+        pairs=recorded,
+        task=task and TaskDescription(task, TaskOptions().as_dict()),
+    )
+    engine = FakeEngine(described)
+    seen = []
+
+    def answer(input_ids, lengths, token_types=None):
+        seen.append(input_ids[0, : lengths[0]].tolist())
+        return FakeEngine.answer(engine, input_ids, lengths, token_types)
+
+    engine.answer = answer
+    predictor = Predictor(engine, pieces)
+    assert predictor([("a", "b")])
+    assert seen == [ids]
+    assert engine.types[0, : len(ids)].tolist() == expected
+    if task is None:
+        predictor(["a"])
+        assert (seen[-1], engine.types.any()) == ([2, 5, 3], False)
 
 
 class _Broken(FakeEngine):
-    def encode(self, input_ids, lengths):
-        states = super().encode(input_ids, lengths)
+    def encode(self, input_ids, lengths, token_types=None):
+        states = super().encode(input_ids, lengths, token_types)
         states[-1] = np.nan
         return states
 
@@ -314,7 +342,7 @@ def test_numbers_that_are_none_are_no_answers():
 
 
 class _Failing(FakeEngine):
-    def encode(self, input_ids, lengths):
+    def encode(self, input_ids, lengths, token_types=None):
         raise RuntimeError("no room")
 
 

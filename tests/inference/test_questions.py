@@ -126,8 +126,6 @@ def test_a_text_or_a_pair_of_a_model_without_a_task():
     for bad in (("a", "b", "c"), {"sentence": "a"}, 5, ("a", None), {"text": "a", "text_pair": 2}):
         with pytest.raises(InputError, match="item 4"):
             questions.read(bad, "", 4)
-    with pytest.raises(InputError, match="item 4: is a pair of texts; no such luck"):
-        TextQuestions("no such luck").read(("a", "b"), "", 4)
 
 
 def test_masks_are_pieces_that_stay():

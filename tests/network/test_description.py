@@ -25,6 +25,7 @@ from bort.network.description import (
     TaskDescription,
     check_vocabulary,
 )
+from bort.text.pair_form import BERT_PAIRS, ROBERTA_PAIRS, PairForm
 from tests.text.tiny_vocabulary import tiny_merges, tiny_vocabulary
 
 SIZES = Architecture(2, 4, 64, 48, vocabulary_size=211, maximum_length=40)
@@ -72,6 +73,7 @@ descriptions = st.builds(
     input_length=st.none() | st.integers(1, 512),
     vocabulary_fingerprint=st.none() | texts,
     metrics=st.dictionaries(texts, st.floats(-1, 1)),
+    pairs=st.sampled_from([None, ROBERTA_PAIRS, PairForm(1, typed=False)]),
     notes=st.dictionaries(st.sampled_from(["epoch", "step", "training"]), texts),
 )
 
@@ -96,6 +98,20 @@ def test_the_encoder_alone_keeps_what_is_known_of_it() -> None:
     assert (alone.head, alone.has_decoder) == (None, False)
     assert alone == FINETUNED.replace(head=None)
     assert "labels" not in alone.extra()
+
+
+def test_the_form_of_pairs_is_recorded_or_follows() -> None:
+    words = tiny_vocabulary()
+    typed = ModelDescription(SIZES.replace(token_types=2), pairs=BERT_PAIRS)
+    stored = json.loads(json.dumps(typed.as_dict()))
+    assert stored["extra"]["pairs"] == {"separators": 1, "token_types": True}
+    assert ModelDescription.from_dict(stored, "model.json").pair_form(words) == BERT_PAIRS
+    assert typed.replace(pairs=None).pair_form(words) == ROBERTA_PAIRS
+    assert FINETUNED.replace(pairs=BERT_PAIRS, architecture=typed.architecture).pair_form(
+        words
+    ) == (BERT_PAIRS)
+    with pytest.raises(InputError, match="pairs have token types 0 and 1, the network has 1"):
+        typed.replace(architecture=SIZES.replace(token_types=1))
 
 
 def test_scores_are_added() -> None:

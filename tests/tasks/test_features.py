@@ -15,6 +15,7 @@ from bort.tasks.formulations import make_inputs
 from bort.tasks.items import Piece, Segment, TaskInput, TaskItem
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
+from bort.text.pair_form import BERT_PAIRS, ROBERTA_PAIRS, PairForm
 from tests.tasks.task_samples import VOCABULARY, PlainVocabulary, shown
 
 WORDS = st.lists(st.sampled_from('the rain é — \'tis "old" mine东 12'.split()), min_size=1)
@@ -37,6 +38,44 @@ def test_sequences_are_in_roberta_s_pair_form(pairs):
         assert features[number].tolist() == expected
     assert features.tokens.dtype == np.int32
     assert features.offsets.dtype == np.int64
+
+
+@given(st.lists(st.tuples(SENTENCES, st.none() | SENTENCES), max_size=5), st.booleans())
+def test_sequences_are_in_bert_s_pair_form(texts, typed):
+    inputs = [
+        TaskInput((Segment((Piece(first),), 0),), 0, n)
+        if second is None
+        else pair(first, second, item=n)
+        for n, (first, second) in enumerate(texts)
+    ]
+    features = tokenise(inputs, VOCABULARY, 10_000, PairForm(1, typed))
+    assert features.type_separator == (VOCABULARY.eos_id if typed else None)
+    for number, (first, second) in enumerate(texts):
+        bos, eos = VOCABULARY.bos_id, VOCABULARY.eos_id
+        expected = [bos, *VOCABULARY.encode(first), eos]
+        if second is not None:
+            expected += [*VOCABULARY.encode(second), eos]
+        assert features[number].tolist() == expected
+
+
+@given(SENTENCES, SENTENCES, st.integers(6, 40))
+def test_a_pair_of_one_separator_is_cut_by_the_same_rule(first, second, max_length):
+    two = tokenise([pair(first, second)], VOCABULARY, max_length)
+    one = tokenise([pair(first, second)], VOCABULARY, max_length - 1, BERT_PAIRS)
+    assert one.dropped_tokens == two.dropped_tokens
+    eos = VOCABULARY.eos_id
+    (place,) = np.flatnonzero((two[0][:-1] == eos) & (two[0][1:] == eos))
+    assert one[0].tolist() == np.delete(two[0], place).tolist()
+
+
+def test_a_fingerprint_covers_the_form_of_pairs_alone():
+    single, double = TaskInput((Segment((Piece("a"),)),), 0, 0), pair("a", "b")
+    for inputs, count in (([single], 1), ([single, double], 3)):
+        forms = (ROBERTA_PAIRS, BERT_PAIRS, PairForm(1, typed=False))
+        marks = [features_fingerprint(inputs, VOCABULARY, 20, form) for form in forms]
+        assert len(set(marks)) == count
+        assert marks[0] == features_fingerprint(inputs, VOCABULARY, 20)
+        assert [tokenise(inputs, VOCABULARY, 20, f).fingerprint for f in forms] == marks
 
 
 @given(st.lists(st.tuples(SENTENCES, SENTENCES), max_size=4), st.integers(5, 40))

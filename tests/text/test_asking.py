@@ -19,6 +19,7 @@ from bort.text.asking import (
     shared_outputs,
 )
 from bort.text.padding import padded_length
+from bort.text.pair_form import token_types_of
 from tests.ranks_samples import OneOf, on_ranks
 from tests.text.toy_labelled import ToyLabelled
 
@@ -140,11 +141,24 @@ def test_rows_of_padding_come_last_and_have_one_token():
     assert batch.lengths.tolist() == [len(inputs[2]), len(inputs[0]), 1]
 
 
+def test_rows_have_types_behind_the_separator():
+    inputs = ToyLabelled(3)
+    [batch] = padded_inputs(inputs, [InputBatch(np.array([2, 0, -1]), 24)], PAD)
+    assert batch.token_types is None
+    inputs.type_separator = int(inputs[2][3])
+    [batch] = padded_inputs(inputs, [InputBatch(np.array([2, 0, -1]), 24)], PAD)
+    expected = token_types_of(batch.input_ids, batch.lengths, inputs.type_separator)
+    np.testing.assert_array_equal(batch.token_types, expected)
+    assert expected[0, 4] == 1
+    assert expected[2].sum() == 0
+
+
 def test_batches_are_padded_one_at_a_time():
     inputs, asked = ToyLabelled(9), []
 
     class Watched:
         lengths = inputs.lengths
+        type_separator = None
 
         def __getitem__(self, number):
             asked.append(number)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import List, Optional
 
 import numpy as np
 
 
 class ToyLabelled:
     """`count` inputs of 6 to 20 tokens out of 60; class = second token modulo `classes`."""
+
+    type_separator: Optional[int] = None
 
     def __init__(self, count: int, seed: int = 0, classes: int = 2) -> None:
         generator = np.random.default_rng(seed)

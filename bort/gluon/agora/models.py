@@ -70,7 +70,7 @@ class GluonSocrates:
             self._classifier = self._open()
         classifier = self._classifier
         inputs = self._form.inputs(examples)
-        features = tokenise(inputs, classifier.vocabulary, classifier.max_length)
+        features = tokenise(inputs, classifier.vocabulary, classifier.max_length, classifier.pairs)
         outputs = classifier.outputs(features, SingleProcess(), self._batch_size)
         if self._record.label_range is not None:
             return [

@@ -152,7 +152,8 @@ class GluonTimaeus:
 
     def _examples(self, training: Training, classes: int) -> LabelledExamples:
         inputs = self._task.form.labelled(training.points)
-        features = tokenise(inputs, self._task.data.vocabulary, self._task.max_length)
+        data = self._task.data
+        features = tokenise(inputs, data.vocabulary, self._task.max_length, data.pairs)
         soft = [point.probabilities for point in training.points]
         if all(probabilities is None for probabilities in soft):
             return features

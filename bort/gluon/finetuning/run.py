@@ -29,6 +29,7 @@ from bort.ranks import Communicator, on_rank_0, wait_for_all
 from bort.storage.run_folder import MetricsWriter, NullWriter, RunFolder, refuse_existing_run
 from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskData, make_judge
+from bort.text.pair_form import ROBERTA_PAIRS
 from bort.training.finetuning_config import FinetuningConfig
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ def run_finetuning(
                 "inputs": {s.name: len(s.features) for s in data.sets},
                 "truncated": {s.name: s.features.truncated for s in data.sets},
                 "classes": class_counts(data),
+                "pairs": data.pairs.as_dict(),
             }
         )
         data.vocabulary.save(folder / MODEL / "vocabulary")
@@ -151,6 +153,8 @@ def describe(network: BortClassifier, data: TaskData, config: FinetuningConfig) 
         task=TaskDescription(data.record.name, data.options.as_dict(), data.held_out),
         input_length=config.max_len,
         vocabulary_fingerprint=data.vocabulary.fingerprint,
+        # A fine-tuned model without a record has this form; see `ModelDescription.pair_form`.
+        pairs=None if data.pairs == ROBERTA_PAIRS else data.pairs,
         notes={"training": config.as_dict()},
     )
 

@@ -16,10 +16,11 @@ from bort.gluon.network.model import BortModel
 from bort.gluon.network.parameters import load_parameters, set_parameters
 from bort.gluon.network.pretrained import PARAMETERS_FILE, PARAMETERS_URL, RELEASED_VOCABULARY
 from bort.network.description import ONE_LINEAR, RELEASE, TWO_LINEAR
-from bort.network.model_folder import read_model_folder
+from bort.network.model_folder import read_description, read_model_folder
 from bort.tasks.formulations import output_count
 from bort.tasks.judging import TaskData
 from bort.tasks.records import EXTRA_LAYER
+from bort.text.pair_form import PairForm, natural_pair_form
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
 from bort.training.finetuning_config import FinetuningConfig, FinetuningPaths
@@ -80,6 +81,20 @@ def starting_point(
     return StartingPoint(source, paths.architecture), load_vocabulary(name)
 
 
+def pair_form(start: StartingPoint, vocabulary: Vocabulary) -> PairForm:
+    """Return the form of inputs of two texts for a model that starts there.
+
+    It is that of the model folder (see `ModelDescription.pair_form`); for a `.params` file and for
+    random weights it follows from the vocabulary and the architecture.
+
+    Raises:
+        InputError: the folder holds no model, or the architecture is unknown.
+    """
+    if start.pretrained is not None and Path(start.pretrained).is_dir():
+        return read_description(start.pretrained).pair_form(vocabulary)
+    return natural_pair_form(vocabulary, get_architecture(start.architecture).token_types)
+
+
 def build_classifier(
     data: TaskData, start: StartingPoint, config: FinetuningConfig, context: mx.Context
 ) -> BortClassifier:
@@ -96,6 +111,11 @@ def build_classifier(
         head = TWO_LINEAR
     mx.random.seed(config.seed)
     model = _encoder(data, start, config, context)
+    if data.pairs.typed and model.architecture.token_types < 2:
+        raise InputError(
+            f"{start.pretrained or start.architecture}: has {model.architecture.token_types} token "
+            "types, the data has token types 0 and 1"
+        )
     network = BortClassifier(model, classes, config.dropout, head)
     network.initialize(ctx=context)
     return network

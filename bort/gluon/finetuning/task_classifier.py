@@ -11,6 +11,7 @@ from mxnet import autograd
 
 from bort.errors import InputError
 from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.inputs import input_arrays
 from bort.gluon.network.model_folder import load_model_folder
 from bort.network.description import ModelDescription, check_vocabulary
 from bort.network.model_folder import MODEL_DESCRIPTION_FILE
@@ -33,6 +34,7 @@ class TaskClassifier:
         labels: names of the outputs, () for a regression.
         max_length: longest input in tokens.
         vocabulary: vocabulary of the inputs.
+        pairs: form of inputs of two texts.
         description: description of the model folder.
     """
 
@@ -62,6 +64,7 @@ class TaskClassifier:
         self.labels = description.labels
         self.max_length = length
         check_vocabulary(description, vocabulary, source)
+        self.pairs = description.pair_form(vocabulary)
         if network.num_classes != (len(self.labels) or 1):
             raise InputError(
                 f"{source}: has {network.num_classes} outputs and {len(self.labels)} labels"
@@ -130,7 +133,7 @@ class TaskClassifier:
             )
 
     def _answer(self, batch: PaddedInputs) -> np.ndarray:
-        ids = mx.nd.array(batch.input_ids, ctx=self._context, dtype="int32")
-        lengths = mx.nd.array(batch.lengths, ctx=self._context, dtype="float32")
+        architecture = self.description.architecture
+        arrays = input_arrays(architecture, self._context, *batch[1:])
         with autograd.predict_mode():
-            return self._network(ids, lengths).asnumpy()
+            return self._network(*arrays).asnumpy()

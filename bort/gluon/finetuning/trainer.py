@@ -12,6 +12,7 @@ from mxnet import autograd
 from mxnet.gluon import HybridBlock
 
 from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.inputs import InputArrays, input_arrays
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
 from bort.ranks import Communicator
 from bort.text.asking import PaddedInputs
@@ -83,7 +84,7 @@ class ClassificationTrainer(FlatTrainer):
     def predict(self, batch: PaddedInputs) -> np.ndarray:
         """Return the outputs, float32 (B, C), without dropout."""
         with autograd.predict_mode():
-            outputs = self.network(*self._inputs(batch.input_ids, batch.lengths))
+            outputs = self.network(*self._inputs(*batch[1:]))
         return outputs.astype("float32", copy=False).asnumpy()
 
     def step(
@@ -110,7 +111,7 @@ class ClassificationTrainer(FlatTrainer):
         local: List[float] = []
         for micro, batch in enumerate(micro_batches):
             mx.random.seed(dropout_seed(self.config.seed, number, micro, self.communicator.rank))
-            inputs = self._inputs(batch.input_ids, batch.valid_lengths)
+            inputs = self._inputs(batch.input_ids, batch.valid_lengths, batch.token_types)
             kind = "float32" if self.network.num_classes == 1 else "int32"
             labels = mx.nd.array(batch.labels, ctx=self.context, dtype=kind)
             weights = mx.nd.array(batch.weights, ctx=self.context)
@@ -157,11 +158,11 @@ class ClassificationTrainer(FlatTrainer):
         temperatures = mx.nd.array(batch.soft.temperatures, ctx=self.context)
         return self._soft_objective(outputs, labels, weights, targets, temperatures)
 
-    def _inputs(self, input_ids: np.ndarray, lengths: np.ndarray) -> Sequence[mx.nd.NDArray]:
-        return (
-            mx.nd.array(input_ids, ctx=self.context, dtype="int32"),
-            mx.nd.array(lengths, ctx=self.context, dtype="float32"),
-        )
+    def _inputs(
+        self, input_ids: np.ndarray, lengths: np.ndarray, token_types: Optional[np.ndarray]
+    ) -> InputArrays:
+        architecture = self.network.bort.architecture
+        return input_arrays(architecture, self.context, input_ids, lengths, token_types)
 
 
 class _CrossEntropy(HybridBlock):

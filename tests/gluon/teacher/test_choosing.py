@@ -170,13 +170,19 @@ class FakeEngine:
         self.precision = precision
         self.description = make_network(decoder=True).description
 
-    def answer(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    def answer(
+        self, input_ids: np.ndarray, lengths: np.ndarray, token_types: Optional[np.ndarray] = None
+    ) -> np.ndarray:
         raise AssertionError("it was asked")
 
     encode = answer
 
     def predict_tokens(
-        self, input_ids: np.ndarray, lengths: np.ndarray, positions: np.ndarray
+        self,
+        input_ids: np.ndarray,
+        lengths: np.ndarray,
+        positions: np.ndarray,
+        token_types: Optional[np.ndarray] = None,
     ) -> np.ndarray:
         raise AssertionError("it was asked")
 
