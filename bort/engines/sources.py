@@ -8,8 +8,8 @@ from typing import Optional
 
 from bort.errors import InputError
 from bort.formats.exported_folder import VOCABULARY_FOLDER, ExportedGraph, read_exported_graph
+from bort.formats.huggingface.config import CONFIG_FILE
 from bort.formats.huggingface.reader import read_huggingface
-from bort.formats.huggingface.writer import CONFIG_FILE
 from bort.formats.onnx_file import ONNX_DESCRIPTION_FILE, ONNX_FILE
 from bort.formats.openvino_file import (
     OPENVINO_DESCRIPTION_FILE,

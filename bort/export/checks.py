@@ -12,9 +12,9 @@ import numpy as np
 
 from bort.engines.protocol import Engine
 from bort.errors import WorkError
+from bort.formats.huggingface.config import CONFIG_FILE
 from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.formats.huggingface.tokenizer import TOKENIZER_FILE
-from bort.formats.huggingface.writer import CONFIG_FILE
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM, HeadDescription, ModelDescription
 from bort.storage.files import read_json

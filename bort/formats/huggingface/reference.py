@@ -9,36 +9,37 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Dict, Optional
 
 import numpy as np
 from scipy.special import erf, softmax
 
-from bort.formats.huggingface.tensor_file import TENSORS_FILE, read_tensors
+from bort.formats.huggingface.config import read_config
+from bort.formats.huggingface.tensor_file import read_weights
+from bort.formats.huggingface.tensor_names import with_current_names
 from bort.network.description import CLASSIFIER, MASKED_LM
-from bort.storage.files import read_json
 
 
 class HuggingFaceReference:
     """A folder of type `bert` or `roberta`, loaded for inference.
 
     Args:
-        folder: holds `config.json` and `model.safetensors`.
+        folder: holds `config.json` and the weights.
 
     Attributes:
         epsilon: ε of all layer norms.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._config: Dict[str, Any] = read_json(folder / "config.json")
-        self._is_roberta = self._config["model_type"] == "roberta"
-        self.epsilon = float(self._config["layer_norm_eps"])
-        prefix = "roberta." if self._is_roberta else "bert."
-        self._tensors: Dict[str, np.ndarray] = {}
-        for name, tensor in read_tensors(folder / TENSORS_FILE).items():
-            name = name[len(prefix) :] if name.startswith(prefix) else name
-            name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
-            self._tensors[name.replace("LayerNorm.beta", "LayerNorm.bias")] = tensor
+        self._config = read_config(folder)
+        self._is_roberta = self._config.model_type == "roberta"
+        self.epsilon = self._config.layer_norm_eps
+        weights = with_current_names(read_weights(folder), self._config.model_type)
+        prefix = f"{self._config.model_type}."
+        self._tensors: Dict[str, np.ndarray] = {
+            name[len(prefix) :] if name.startswith(prefix) else name: tensor
+            for name, tensor in weights.tensors.items()
+        }
 
     def __call__(
         self,
@@ -72,13 +73,13 @@ class HuggingFaceReference:
         return encoded
 
     def _encode(self, input_ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        first = self._config.get("pad_token_id", 1) + 1 if self._is_roberta else 0
-        positions = self._wide("embeddings.position_embeddings.weight")[first:]
+        positions = self._wide("embeddings.position_embeddings.weight")
+        positions = positions[self._config.unused_positions :]
         x = self._tensors["embeddings.word_embeddings.weight"][input_ids].astype(np.float64)
         x += self._wide("embeddings.token_type_embeddings.weight")[0]
         x += positions[: input_ids.shape[1]]
         x = self._norm(x, "embeddings.LayerNorm")
-        for layer in range(self._config["num_hidden_layers"]):
+        for layer in range(self._config.architecture.depth):
             name = f"encoder.layer.{layer}"
             attended = self._dense(
                 self._attend(x, counts, f"{name}.attention.self"), f"{name}.attention.output.dense"
@@ -92,7 +93,7 @@ class HuggingFaceReference:
 
     def _attend(self, x: np.ndarray, counts: np.ndarray, name: str) -> np.ndarray:
         rows, length, hidden = x.shape
-        heads = self._config["num_attention_heads"]
+        heads = self._config.architecture.heads
         # (B, L, H) -> (B, A, L, d)
         query, key, value = (
             self._dense(x, f"{name}.{part}").reshape(rows, length, heads, -1).swapaxes(1, 2)

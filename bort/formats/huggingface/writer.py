@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Mapping, Optional
 import numpy as np
 
 from bort.errors import InputError
+from bort.formats.huggingface.config import CONFIG_FILE, MARK
 from bort.formats.huggingface.heads import with_tanh
 from bort.formats.huggingface.model_card import model_card
 from bort.formats.huggingface.residual import residual_shift, shift_residual
@@ -32,12 +33,8 @@ from bort.storage.files import atomic_write, write_json
 from bort.storage.sealed_folder import SealedFile, SealedFormat
 from bort.text.vocabulary import Vocabulary
 
-CONFIG_FILE = "config.json"
 RECORD_FILE = "bort.json"
 CARD_FILE = "README.md"
-MARK = "bort"
-"""Key of the config that holds the marks, which an import undoes."""
-
 EXPORT = SealedFormat(
     RECORD_FILE,
     "the record of an export",

@@ -56,7 +56,14 @@ BAD_FILES: Dict[str, bytes] = {
     "negative shape": safetensors_file({"a": tensor(0, 16, [-4])}),
     "shape of text": safetensors_file({"a": tensor(0, 16, ["4"])}),
     "unknown type": safetensors_file({"a": tensor(0, 16, [4], "F33")}),
-    "16-bit type": safetensors_file({"a": tensor(0, 16, [8], "BF16")}),
+    "a name twice": safetensors_file(
+        b'{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},'
+        b'"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}'
+    ),
+    "type of no text": safetensors_file({"a": {"dtype": 3, "shape": [4], "data_offsets": [0, 16]}}),
+    "four offsets": safetensors_file(
+        {"a": {"dtype": "F32", "shape": [4], "data_offsets": [0] * 4}}
+    ),
     "8-bit type": safetensors_file({"a": tensor(0, 16, [16], "F8_E4M3")}),
     "only integers": safetensors_file({"a": tensor(0, 16, [2], "I64")}),
     "nothing in it": safetensors_file({}, b""),
