@@ -96,7 +96,7 @@ def read_safetensors_header(path: Path) -> Dict[str, StoredTensor]:
         InputError: the file cannot be read; the header is too large, damaged or has a name twice;
             or the tensors do not fill the file without gaps and overlaps.
     """
-    what = "is truncated or not a safetensors file"
+    what = "is not a safetensors file"
     try:
         with open(path, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size

@@ -147,5 +147,5 @@ def _read(path: Path, header: Mapping[str, StoredTensor]) -> Dict[str, np.ndarra
                     with np.errstate(over="ignore"):
                         tensors[name] = np.asarray(file.get_tensor(name), np.float32)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: is truncated or not a safetensors file: {error}") from error
+        raise InputError(f"{path}: is not a safetensors file: {error}") from error
     return tensors

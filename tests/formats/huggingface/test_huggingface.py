@@ -279,7 +279,7 @@ def not_finite(tensors: Dict[str, np.ndarray]) -> None:
 
 
 BAD_FOLDERS = {
-    "truncated": (truncate, "truncated or not a safetensors file"),
+    "truncated": (truncate, "is not a safetensors file: it has"),
     "pickle": (pickle_instead, "opening a pickle can run code"),
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no such file"),
     "no config": (lambda folder: (folder / "config.json").unlink(), "config.json: is missing"),
