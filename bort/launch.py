@@ -25,6 +25,7 @@ from typing import IO, List, Optional
 
 from bort.errors import InputError
 from bort.process.command import ERROR_FILE_VARIABLE, make_parser, run_command
+from bort.process.printable import printable
 from bort.process.stopping import LAUNCHER_VARIABLE, STOP_FILE_VARIABLE
 from bort.storage.json_fields import read_fields
 
@@ -95,7 +96,7 @@ def launch(ranks: int, command: List[str]) -> int:
         signals.restore()
         if error_file.exists():
             problem = read_fields(error_file)
-            print(f"error: {problem.text('message')}", file=sys.stderr)
+            print(f"error: {printable(problem.text('message'))}", file=sys.stderr)
             return problem.integer("status")
     if status != 0:
         sys.stderr.write("".join(noise[-20:]))

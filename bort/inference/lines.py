@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Callable, Dict, Iterator, Tuple
 from bort.errors import InputError
 from bort.inference.questions import Question
 from bort.inference.results import Prediction
+from bort.process.printable import printable
 from bort.storage.json_text import parse_json
 from bort.storage.text_lines import LONGEST_LINE_BYTES
 
@@ -78,8 +79,23 @@ def _split(column: str) -> Any:
 WRITERS: Dict[str, Callable[[Prediction], str]] = {JSONL: _as_json, TSV: _as_columns}
 
 
-def line_of(answer: Prediction, output_format: str) -> bytes:
-    """Return an answer as a line of UTF-8 with its end; lone surrogates become U+FFFD."""
+def line_of(answer: Prediction, output_format: str, *, on_terminal: bool = False) -> bytes:
+    """Return an answer as a line of UTF-8 with its end; lone surrogates become U+FFFD.
+
+    Args:
+        answer: the answer.
+        output_format: `jsonl` or `tsv`.
+        on_terminal: escape the control characters that come from the texts. JSON keeps its value.
+    """
     line = WRITERS[output_format](answer)
+    if on_terminal:
+        line = _escaped_json(line) if output_format == JSONL else printable(line, keep="\t")
     clean = line.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return f"{clean}\n".encode()
+
+
+def _escaped_json(line: str) -> str:
+    """Return the same JSON with escapes for characters that a terminal may not print."""
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)

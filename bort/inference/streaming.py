@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import sys
 from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Tuple
 
@@ -68,10 +69,11 @@ def predict_file(config: PredictConfig) -> Summary:
         lines = 0
         try:
             with _written(config.output) as output:
+                on_terminal = output.isatty()
                 for window in _windows(job, stream, name, config):
                     progress.begin(window)
                     for answer in job.answers(window):
-                        output.write(line_of(answer, config.output_format))
+                        output.write(line_of(answer, config.output_format, on_terminal=on_terminal))
                     output.flush()
                     progress.end()
                     lines += len(window)
@@ -142,7 +144,7 @@ def _opened(path: str) -> Iterator[Tuple[BinaryIO, str, Optional[int]]]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     with stream:
         total = None
-        if stream.seekable():
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             total = _count_lines(stream)
             stream.seek(0)
         yield stream, path, total

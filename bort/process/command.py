@@ -11,6 +11,7 @@ from tempfile import NamedTemporaryFile
 from typing import Callable, NoReturn, Optional, Sequence
 
 from bort.errors import BortError, InputError
+from bort.process.printable import PrintableFormatter, printable
 from bort.ranks import launched_ranks
 
 ERROR_FILE_VARIABLE = "BORT_ERROR_FILE"
@@ -21,7 +22,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser that reports a usage error in one line, with status 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (--help lists the flags)\n")
+        self.exit(2, f"error: {printable(message)} (--help lists the flags)\n")
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
@@ -51,7 +52,9 @@ def run_command(
             commands are refused on several ranks, since each rank would write the same files.
     """
     parsed = parser.parse_args(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
     def begin() -> Optional[int]:
         if not several_ranks:
@@ -69,6 +72,8 @@ def run_command(
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _end(f"{where}{error.strerror or error}", 1)
+    except RecursionError as error:
+        _end(f"the stack is exhausted: {error}", 1)
     except MemoryError:
         _end("out of memory (try shorter sequences or a smaller batch)", 1)
 
@@ -83,7 +88,7 @@ def _refuse_ranks() -> None:
 
 
 def _end(message: str, status: int) -> NoReturn:
-    line = " ".join(message.split())
+    line = printable(" ".join(message.split()))
     path = os.environ.get(ERROR_FILE_VARIABLE)
     if path is None:
         print(f"error: {line}", file=sys.stderr)

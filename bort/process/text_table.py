@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Sequence
 
+from bort.process.printable import printable
+
 
 def text_table(lines: Sequence[Sequence[str]], alignment: str = "<>") -> str:
     """Return a table whose columns are as wide as their widest cell, two spaces apart.
@@ -25,7 +27,7 @@ def text_line(cells: Sequence[str], widths: Sequence[int], alignment: str = "<>"
     """Return one line of a table with given widths, for a table that grows while it is shown.
 
     Args:
-        cells: one per column.
+        cells: one per column; control characters are escaped.
         widths: characters per column; a longer cell shifts the rest of its line.
         alignment: one character per column, `<` or `>`; the last one holds for all further columns.
 
@@ -33,6 +35,7 @@ def text_line(cells: Sequence[str], widths: Sequence[int], alignment: str = "<>"
     '   2      0.75'
     """
     assert len(cells) == len(widths)
+    cells = [printable(cell) for cell in cells]
     signs = alignment.ljust(len(cells), alignment[-1])
     columns = zip(cells, signs, widths)
     return "  ".join(f"{cell:{sign}{width}}" for cell, sign, width in columns).rstrip()

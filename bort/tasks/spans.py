@@ -11,6 +11,9 @@ from bort.tasks.options import MASK_MARKER
 
 Range = Tuple[int, int]
 
+LONGEST_SPAN = 1000
+"""Maximum length of a span in characters; the search for one takes time proportional to it."""
+
 
 def marked_spans(item: TaskItem, marker: str) -> Tuple[Piece, ...]:
     """Return WSC's text as pieces, with a marker before and after both spans.
@@ -84,6 +87,11 @@ def _range_of_span(item: TaskItem, text: str, number: int) -> Range:
         raise InputError(
             f"{item.where}: span{number}_index is {index} and span{number}_text {span!r}, allowed "
             f"are a text and an index of 0 to {len(words) - 1}"
+        )
+    if len(span) > LONGEST_SPAN:
+        raise InputError(
+            f"{item.where}: span{number}_text has {len(span)} characters, allowed are "
+            f"{LONGEST_SPAN}"
         )
     start = words[index][0]
     pattern = r"\s+".join(map(re.escape, span.split()))

@@ -9,7 +9,6 @@ from typing import Iterator, List, Sequence, Tuple
 
 from data.corpus.text_files import read_blocks
 
-_HEADING = re.compile(r"(=(?: =)*) .* \1")
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?=(?:[\"“'(] ?)?[A-Z])")
 
 
@@ -49,12 +48,12 @@ def split_documents(content: bytes, wikitext: bool = False) -> Documents:
     current: List[str] = []
     for line in map(str.strip, text.split("\n")):
         if wikitext and line:
-            heading = _HEADING.fullmatch(line)
-            if heading is None:
+            level = heading_level(line)
+            if level == 0:
                 current.extend(_SENTENCE_END.split(line))
                 continue
             documents.headings += 1
-            if len(heading.group(1)) > 1:
+            if level > 1:
                 continue
         elif line:
             current.append(line)
@@ -67,6 +66,22 @@ def split_documents(content: bytes, wikitext: bool = False) -> Documents:
     if current:
         documents.sentences.append(current)
     return documents
+
+
+def heading_level(line: str) -> int:
+    """Return the level of a heading of wikitext, 0 for another line, in linear time.
+
+    A heading of level n has n signs `=` at each end, all separated by spaces.
+
+    >>> [heading_level(line) for line in ("= A =", "= = A = =", "= = A =", "A = B", "= =")]
+    [1, 2, 1, 0, 0]
+    """
+    before = after = 0
+    while line.startswith("= ", 2 * before):
+        before += 1
+    while line.endswith(" =", 0, len(line) - 2 * after):
+        after += 1
+    return min(before, after, len(line) // 4)  # both ends together have 4n characters
 
 
 def read_documents(paths: Sequence[Path], text_format: str = "auto") -> Iterator[List[str]]:

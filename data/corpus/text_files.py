@@ -178,16 +178,14 @@ def _refuse_binary(content: bytes, path: Path, line: int) -> None:
 def _end_of_last_document(content: bytes, wikitext: bool) -> int:
     """Return where the last document begins, which may be unfinished; 0 if there is no boundary."""
     if wikitext:
-        end = len(content)
+        # Only a complete line tells a top heading from a lower one, such as "= = Career = =".
+        end = content.rfind(b"\n")
         while end > 0:
-            end = max(content.rfind(b"\n = ", 0, end), content.rfind(b"\n= ", 0, end))
-            # Only a complete line tells a top heading from a lower one, such as "= = Career = =".
-            if (
-                end >= 0
-                and content.find(b"\n", end + 1) > 0
-                and _TOP_HEADING.match(content, end + 1)
-            ):
-                return end + 1
+            before = content.rfind(b"\n", 0, end)
+            is_heading = content.startswith((b" = ", b"= "), before + 1)
+            if before >= 0 and is_heading and _TOP_HEADING.match(content, before + 1):
+                return before + 1
+            end = before
         return 0
     end = content.rfind(b"\n")
     while end > 0:

@@ -31,7 +31,7 @@ _PLAIN_SHARE = 0.6
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+(?=[\"'(]?[A-Z])")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|cf|vs|etc|Dr|Mr|Mrs|St|No|fig|Fig|[A-Z])\.)$")
 _LIST_MARK = re.compile(r"(?:[-*+•o]|\(?\d+[.)]|\[\d+\])\s+")
-_FIELD = re.compile(r"(?::\w+[^:]*:|@\w+|\S+\s*(?:--|[-–=]>|:=|=)\s|\.\. )")
+_FIELD = re.compile(r"(?::\w[^:]*:|@\w+|\S+\s*(?:--|[-–=]>|:=|=)\s|\.\. )")
 _MARKUP = re.compile(
     r":[a-z:]+:`~?!?([^`]*)`|``([^`]*)``|`([^`]*)`_{0,2}|\*\*([^*]+)\*\*|\*([^*\s]+)\*"
 )

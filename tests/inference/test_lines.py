@@ -73,6 +73,18 @@ def test_formats_of_questions():
     assert question_of('"\\ud800"', "jsonl", "w") == "\ud800"
 
 
+@pytest.mark.parametrize("output_format", ["jsonl", "tsv"])
+def test_a_terminal_gets_no_control_characters(output_format):
+    label = "a\x9b2J \u202eb \x1b"
+    answer = Classification(label, 0.75, {label: 0.75, "n": 0.25})
+    plain, shown = (line_of(answer, output_format, on_terminal=on) for on in (False, True))
+    assert "\u202e" in plain.decode()
+    text = shown.decode()[:-1]
+    assert text.replace("\t", "").isprintable()
+    if output_format == "jsonl":
+        assert json.loads(text) == json.loads(plain)
+
+
 @pytest.mark.parametrize("line", ["", "{", "nonsense", "[" * 100_000])
 def test_what_is_no_json_is_named(line):
     with pytest.raises(InputError, match="^file line 3: is not valid JSON"):

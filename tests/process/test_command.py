@@ -15,7 +15,7 @@ from bort.errors import BortError, InputError, WorkError
 from bort.process.command import ERROR_FILE_VARIABLE, make_parser, run_command
 
 COMMAND = """
-import argparse, sys
+import argparse, logging, sys
 from bort.process.command import make_parser, run_command
 from bort.errors import BortError, InputError, WorkError
 
@@ -50,6 +50,9 @@ def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         ("fail(InputError('steps is 0, allowed is 1'))", 2, "error: steps is 0, allowed is 1\n"),
         ("fail(WorkError('loss is nan\\nat step 3'))", 1, "error: loss is nan at step 3\n"),
         ("fail(BortError('bad'))", 1, "error: bad\n"),
+        ("fail(InputError('a\\x1b[2J\\x9b \\u202eb'))", 2, "error: a\\x1b[2J\\x9b \\u202eb\n"),
+        ("fail(RecursionError('too deep'))", 1, "error: the stack is exhausted: too deep\n"),
+        ("logging.info('%s', 'a\\x1b[2J\\r')", 0, "a\\x1b[2J\\r\n"),
         ("open('/nowhere/file')", 1, "error: /nowhere/file: No such file or directory\n"),
         ("fail(KeyboardInterrupt())", 130, "error: interrupted\n"),
         (

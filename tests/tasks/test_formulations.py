@@ -167,6 +167,8 @@ def test_half_of_race_h_is_for_race_h_and_training_alone():
         ("ReCoRD", TaskItem(0, {**RECORD_ITEM.fields, "query": "no"}, ("Bo",)), {}, False,
          "@placeholder"),
         ("WSC", TaskItem(0, {**WSC_ITEM.fields, "span1_index": 40}), {}, False, "span1_index"),
+        ("WSC", TaskItem(0, {**WSC_ITEM.fields, "span1_text": "x" * 1001}), {}, False,
+         "span1_text has 1001 characters, allowed are 1000"),
         ("WSC", TaskItem(0, {**WSC_ITEM.fields, "span2_text": "cup", "span2_index": 1}), {}, False,
          "overlap"),
         ("WiC", TaskItem(0, {**WIC_ITEM.fields, "end2": 99}), {}, False, "start2 and end2"),
