@@ -26,7 +26,7 @@ _LONGEST_NAME_BYTES = 255
 _BLOCK = 1 << 20
 _LARGEST_END_BYTES = 16 << 20
 _ENCRYPTED = 0x1 | 0x40  # flags of a zip: encryption, strong encryption
-_DAMAGE = (
+DAMAGE = (
     zipfile.BadZipFile, gzip.BadGzipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
     ValueError, struct.error, IndexError, KeyError, OverflowError, TypeError, AttributeError,
     RuntimeError,
@@ -85,7 +85,7 @@ def extract(
                 written += 1
     except NotImplementedError as error:
         raise InputError(f"{archive}: cannot be unpacked: {error}") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InputError(f"{archive}: is damaged: {error}") from error
     except OSError as error:
         # bz2 reports damaged content as an OSError without an error number.

@@ -16,14 +16,15 @@ import urllib.request
 import zipfile
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Optional
+from typing import IO, Any, Iterator, NamedTuple, Optional
 
+from bort.downloads.archives import DAMAGE
+from bort.downloads.connection import open_address, read_blocks
 from bort.errors import InputError, WorkError
 from bort.storage.files import atomic_write
 
 DEFAULT_REPOSITORY = "https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/"
 _LARGEST_ARCHIVE_BYTES = 64 << 20
-_TIMEOUT_SECONDS = 30
 
 
 class PublishedFile(NamedTuple):
@@ -117,23 +118,23 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
 
 def _member(url: str, name: str) -> bytes:
     """Download an archive to a temporary file and return one member; extract nothing to disk."""
-    opener = urllib.request.build_opener(_NoDowngrade)
+    request = urllib.request.Request(url)
     with tempfile.TemporaryFile() as archive:
-        with opener.open(url, timeout=_TIMEOUT_SECONDS) as answer:
-            _copy(answer, archive, url)
+        with open_address(request, _NoDowngrade(), use_proxies=True) as answer:
+            _copy(read_blocks(answer), archive, url)
         archive.seek(0)
         try:
             with zipfile.ZipFile(archive) as members, members.open(name) as member:
                 content = io.BytesIO()
-                _copy(member, content, f"{url}: {name}")
+                _copy(iter(lambda: member.read(1 << 20), b""), content, f"{url}: {name}")
                 return content.getvalue()
-        except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError) as error:
+        except (*DAMAGE, OSError) as error:
             raise WorkError(f"{url}: is not an archive that holds {name}") from error
 
 
-def _copy(source: IO[bytes], target: IO[bytes], what: str) -> None:
+def _copy(blocks: Iterator[bytes], target: IO[bytes], what: str) -> None:
     size = 0
-    for block in iter(lambda: source.read(1 << 20), b""):
+    for block in blocks:
         size += len(block)
         if size > _LARGEST_ARCHIVE_BYTES:
             raise WorkError(f"{what}: is larger than {_LARGEST_ARCHIVE_BYTES} bytes")

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
-import json
 import logging
-import socket
 import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 
+from bort.downloads.connection import BROKEN, open_address, read_blocks
 from bort.errors import InputError, WorkError
 from bort.process.progress import Progress
-from bort.storage.files import move_file, read_json, sha256_of_file, write_json
+from bort.storage.files import move_file, sha256_of_file, write_json
+from bort.storage.json_fields import read_fields
 
 log = logging.getLogger(__name__)
 
 RECORD_NAME = "downloads.json"
 ATTEMPTS = 3
-TIMEOUT_SECONDS = 30.0
 MAXIMUM_DOWNLOAD_BYTES = 4 << 30
-_BLOCK = 1 << 16
+_LONGEST_LENGTH = 18  # digits of a number of bytes
 _LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -122,13 +122,11 @@ def _continue(remote: RemoteFile, url: str, part: Path, plain_allowed: bool, ena
         headers["Range"] = f"bytes={begin}-"
         if state:
             headers["If-Range"] = state
-    handlers: List[urllib.request.BaseHandler] = [_SecureRedirects(plain_allowed)]
-    if plain_allowed:
-        handlers.append(urllib.request.ProxyHandler({}))  # this machine needs no proxy
-    opener = urllib.request.build_opener(*handlers)
     request = urllib.request.Request(url, headers=headers)
+    redirects = _SecureRedirects(plain_allowed)
     try:
-        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+        # A server on this machine needs no proxy.
+        with open_address(request, redirects, use_proxies=not plain_allowed) as response:
             return _receive(remote, response, part, begin, enabled)
     except urllib.error.HTTPError as error:
         if error.code == 416:
@@ -140,7 +138,7 @@ def _continue(remote: RemoteFile, url: str, part: Path, plain_allowed: bool, ena
             f"{url}: cannot be reached ({error.reason}): is there a network? "
             f"You can put a file downloaded elsewhere into {part.parent}"
         ) from error
-    except (http.client.HTTPException, ConnectionError, socket.timeout) as error:
+    except BROKEN as error:
         return f"the connection broke ({error or type(error).__name__})"
 
 
@@ -151,10 +149,15 @@ def _receive(remote: RemoteFile, response: Any, part: Path, begin: int, enabled:
         return "the server continued elsewhere, starting over"
     if status != 206:
         begin = 0
-    length = response.headers.get("Content-Length")
-    announced = begin + int(length) if length is not None and length.isdigit() else None
+    length = _announced_length(response)
+    announced = None if length is None else begin + length
     total = remote.size if remote.size is not None else announced
-    limit = MAXIMUM_DOWNLOAD_BYTES if total is None else total
+    limit = MAXIMUM_DOWNLOAD_BYTES if remote.size is None else remote.size
+    if announced is not None and announced > limit:
+        _forget(part)
+        raise WorkError(
+            f"{remote.url}: is longer than {limit} bytes, the server announces {announced}"
+        )
     validator = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
     _write_state(part, "" if validator.startswith("W/") else validator)
     done = begin
@@ -162,14 +165,14 @@ def _receive(remote: RemoteFile, response: Any, part: Path, begin: int, enabled:
         total or 0, remote.name, unit="B", done=begin, enabled=enabled and total is not None
     )
     try:
-        with part.open("ab" if begin else "wb") as stream:
-            for block in iter(lambda: response.read(_BLOCK), b""):
+        with _appended(part, begin) as write:
+            for block in read_blocks(response, length):
                 done += len(block)
                 if done > limit:
-                    raise WorkError(f"{remote.url}: is longer than {limit} bytes")
-                stream.write(block)
+                    raise _TooLongError(f"{remote.url}: is longer than {limit} bytes")
+                write(block)
                 progress.advance(len(block))
-    except WorkError:
+    except _TooLongError:
         _forget(part)
         raise
     except http.client.IncompleteRead:
@@ -179,6 +182,36 @@ def _receive(remote: RemoteFile, response: Any, part: Path, begin: int, enabled:
     if total is not None and part.stat().st_size < total:
         return f"cut short after {part.stat().st_size} of {total} bytes"
     return ""
+
+
+class _TooLongError(WorkError):
+    """A server sends more than the file has."""
+
+
+@contextlib.contextmanager
+def _appended(part: Path, begin: int) -> Iterator[Callable[[bytes], Any]]:
+    """Yield a function that appends to a file, whose errors name the file."""
+
+    def write(block: bytes) -> None:
+        left = memoryview(block)
+        try:
+            while left:
+                left = left[stream.write(left) :]
+        except OSError as error:
+            raise WorkError(f"{part}: cannot be written: {error.strerror or error}") from error
+
+    try:
+        stream = part.open("ab" if begin else "wb", buffering=0)
+    except OSError as error:
+        raise WorkError(f"{part}: cannot be written: {error.strerror or error}") from error
+    with stream:
+        yield write
+
+
+def _announced_length(response: Any) -> Optional[int]:
+    length = str(response.headers.get("Content-Length", ""))
+    is_number = length.isascii() and length.isdigit() and len(length) <= _LONGEST_LENGTH
+    return int(length) if is_number else None
 
 
 def _continues_at(response: Any, begin: int) -> bool:
@@ -214,10 +247,13 @@ def _verify(remote: RemoteFile, path: Path, folder: Path, error: Any) -> None:
 def _read_record(path: Path) -> Dict[str, Mapping[str, Any]]:
     if not path.exists():
         return {}
-    value = read_json(path)
-    if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
-        raise InputError(f"{path}: is not a record of downloads")
-    return value
+    record = read_fields(path)
+    known: Dict[str, Mapping[str, Any]] = {}
+    for url in record.values:
+        entry = record.fields(url)
+        entry.text("sha256")
+        known[url] = entry.values
+    return known
 
 
 def _address(url: str, local_server: str) -> str:
@@ -226,8 +262,12 @@ def _address(url: str, local_server: str) -> str:
         if urllib.parse.urlsplit(url).scheme != "https":
             raise InputError(f"{url}: allowed are addresses that begin with https://")
         return url
-    base = urllib.parse.urlsplit(local_server)
-    if base.scheme not in ("http", "https") or base.hostname not in _LOCAL_HOSTS:
+    try:
+        base = urllib.parse.urlsplit(local_server)
+        is_local = base.hostname in _LOCAL_HOSTS and (base.port or 1) > 0
+    except ValueError:
+        is_local = False
+    if not is_local or base.scheme not in ("http", "https"):
         raise InputError(
             f"local_server is {local_server!r}, allowed is an address of this machine "
             f"({', '.join(_LOCAL_HOSTS)})"
@@ -244,7 +284,7 @@ class _SecureRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Optional[urllib.request.Request]:
-        target = urllib.parse.urlsplit(newurl)
+        target = urllib.parse.urlsplit(newurl)  # a ValueError becomes that of `open_address`
         local = self._plain_allowed and target.hostname in _LOCAL_HOSTS
         if target.scheme != "https" and not local:
             raise WorkError(f"{req.full_url}: leads to {newurl}, which is not HTTPS")
@@ -258,15 +298,18 @@ def _state_path(part: Path) -> Path:
 def _read_state(part: Path) -> str:
     """Return the server's validator of the version that `part` belongs to, "" if unknown."""
     try:
-        value = json.loads(_state_path(part).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return _usable_validator(read_fields(_state_path(part)).text("validator"))
+    except InputError:
         return ""
-    found = value.get("validator") if isinstance(value, dict) else None
-    return found if isinstance(found, str) else ""
 
 
 def _write_state(part: Path, validator: str) -> None:
-    write_json(_state_path(part), {"validator": validator})
+    write_json(_state_path(part), {"validator": _usable_validator(validator)})
+
+
+def _usable_validator(text: str) -> str:
+    """Return a validator that may stand in a header, else ""."""
+    return text if text.isascii() and text.isprintable() else ""
 
 
 def _forget(part: Path) -> None:
