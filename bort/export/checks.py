@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from bort.engines.protocol import Engine
 from bort.errors import WorkError
 from bort.formats.huggingface.config import CONFIG_FILE
 from bort.formats.huggingface.reference import HuggingFaceReference
-from bort.formats.huggingface.sentence_transformers import MODULES_FILE, read_sentence_folder
 from bort.formats.huggingface.tokenizer import TOKENIZER_FILE
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM, HeadDescription, ModelDescription
 from bort.storage.files import read_json
+from bort.text.fast_tokenizer import FastTokenizer
+from bort.text.hugging_face import read_hugging_face
 from bort.text.padding import pad_rows
 from bort.text.vocabulary import Vocabulary
 
@@ -142,7 +143,6 @@ def check_huggingface(
         "largest output": float(np.abs(original).max()),
     }
     _check_problem_type(folder, network.description.head)
-    _check_embedding(folder, network.description)
     kind, tolerance, what = network.description.purpose, TOLERANCE, "the folder"
     own = own_epsilon(network.description, reference)
     if own is not None:
@@ -170,15 +170,6 @@ def _check_problem_type(folder: Path, head: Optional[HeadDescription]) -> None:
     expected = None if head is None else head.problem_type
     if found != expected:
         raise WorkError(f"{CONFIG_FILE}: problem_type is {found!r}, the original's is {expected!r}")
-
-
-def _check_embedding(folder: Path, model: ModelDescription) -> None:
-    """Check that the folder says how embeddings are computed as the original does."""
-    found, expected = read_sentence_folder(folder).embedding, model.embedding
-    longest = model.architecture.maximum_length
-    found = None if found is None else found.within(longest)
-    if found != (None if expected is None else expected.within(longest)):
-        raise WorkError(f"{MODULES_FILE}: describes {found}, the original is {expected}")
 
 
 def own_epsilon(model: ModelDescription, reference: HuggingFaceReference) -> Optional[float]:
@@ -220,14 +211,21 @@ def _transformers_answers(folder: Path, sample: Sample) -> Optional[np.ndarray]:
 
 
 def _check_tokenizer(folder: Path, vocabulary: Vocabulary, texts: Sequence[str]) -> str:
-    try:
+    if isinstance(vocabulary, FastTokenizer):
+        # Its class may build more from the settings than tokenizer.json says.
+        again = read_hugging_face(folder)
+        encode = again.encode
+        if again.fingerprint != vocabulary.fingerprint:
+            raise WorkError(f"{folder.name}: the tokenizer files describe another vocabulary")
+    else:
         import tokenizers
-    except ImportError:
-        return "not compared (tokenizers is not installed)"
-    tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+
+        tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+
+        def encode(text: str) -> List[int]:
+            return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
     for text in texts:
-        expected = [vocabulary.bos_id, *vocabulary.encode(text), vocabulary.eos_id]
-        found = tokenizer.encode(text).ids
-        if found != expected:
+        if encode(text) != vocabulary.encode(text):
             raise WorkError(f"tokenizer.json: gives other ids for {text[:40]!r}")
     return f"the same ids for {len(texts)} texts"

@@ -1,6 +1,7 @@
 """Numbered lines of a UTF-8 file, for formats in which a line is a record.
 
-Only a line feed ends a line; other line separators of Unicode are data.
+A line feed ends a line, with or without a carriage return before it. In a file without any line
+feed, as old Macs wrote them, a carriage return does. Other line separators of Unicode are data.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class NotTextError(ValueError):
 def decode_text(content: bytes) -> str:
     """Return UTF-8 bytes as text, without a byte order mark.
 
+    Without any line feed, carriage returns become line feeds.
+
     Raises:
         NotTextError: the bytes are in another encoding.
     """
@@ -56,12 +59,27 @@ def decode_text(content: bytes) -> str:
             raise NotTextError(f"is text in {encoding}, allowed is UTF-8")
     if content.startswith(_BYTE_ORDER_MARK):
         content = content[len(_BYTE_ORDER_MARK) :]
+    if b"\n" not in content:
+        content = content.replace(b"\r", b"\n")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         byte = content[error.start]
         raise NotTextError(f"byte 0x{byte:02x} is not valid UTF-8", line) from error
+
+
+def text_of(content: bytes, path: Path) -> str:
+    """Return the bytes of a UTF-8 file as text; see `decode_text`.
+
+    Raises:
+        InputError: the bytes are in another encoding; the message names file and line.
+    """
+    try:
+        return decode_text(content)
+    except NotTextError as error:
+        line = f" line {error.line}" if error.line else ""
+        raise InputError(f"{path}{line}: {error}") from error
 
 
 def read_content(path: Path, largest: int) -> bytes:

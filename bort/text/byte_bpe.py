@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from array import array
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -23,7 +24,6 @@ from bort.text.vocabulary import (
     EOS,
     MASK,
     PAD,
-    SPECIAL_TOKENS,
     UNK,
     VOCABULARY_FORMAT,
     seal_vocabulary,
@@ -35,6 +35,11 @@ Merge = Tuple[bytes, bytes]
 # GPT-2's word pattern: contractions; then letters, digits or other characters with at most one
 # space before them; then white space, whose last space belongs to the next word.
 WORD_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+_LONGEST_RUN = 10_000
+# White space as `\s` in the pattern has it; Python's `\s` has four control characters more.
+_WHITE_SPACE = r"\t\n\x0b\x0c\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_LONG_WHITE_SPACE = re.compile(f"[{_WHITE_SPACE}]{{{_LONGEST_RUN},}}")
 
 _REMEMBERED_CHUNKS = 1 << 16
 _LONGEST_REMEMBERED = 64
@@ -95,6 +100,7 @@ class ByteBPE:
         merges: the merges in the order in which they were learned.
         entries: the token of each id.
         source: name of the vocabulary in error messages.
+        roles: names of the tokens that stand for `<s> <pad> </s> <unk> <mask>`.
 
     Attributes:
         starts_character: boolean array (V,), false where a token begins inside a UTF-8 character.
@@ -107,16 +113,23 @@ class ByteBPE:
     pair_second_type = 0
     pair_recorded = True
 
-    def __init__(self, merges: Sequence[Merge], entries: Sequence[Entry], source: str) -> None:
+    def __init__(
+        self,
+        merges: Sequence[Merge],
+        entries: Sequence[Entry],
+        source: str,
+        roles: Sequence[str] = (BOS, PAD, EOS, UNK, MASK),
+    ) -> None:
         self._merges = tuple(merges)
         self._entries = tuple(entries)
         self._source = source
         ranks = _ranks(self._merges, source)
         id_of_name = {entry.name: number for number, entry in enumerate(self._entries)}
         id_of_bytes = {e.content: i for i, e in enumerate(self._entries) if e.content is not None}
-        _check_entries(self._entries, id_of_name, ranks, id_of_bytes, source)
+        self._roles = tuple(roles)
+        _check_entries(self._entries, id_of_name, self._roles, ranks, id_of_bytes, source)
         self.bos_id, self.pad_id, self.eos_id, self.unk_id, self.mask_id = (
-            id_of_name[name] for name in (BOS, PAD, EOS, UNK, MASK)
+            id_of_name[name] for name in self._roles
         )
         self.special_ids = tuple(i for i, e in enumerate(self._entries) if e.content is None)
         contents = [entry.content for entry in self._entries]
@@ -148,7 +161,7 @@ class ByteBPE:
         return len(self._entries)
 
     def __reduce__(self) -> Tuple[type, Tuple[object, ...]]:
-        return ByteBPE, (self._merges, self._entries, self._source)
+        return ByteBPE, (self._merges, self._entries, self._source, self._roles)
 
     def encode(self, text: str) -> List[int]:
         """Return the ids of `text`, without `<s>` and `</s>`."""
@@ -221,7 +234,16 @@ class ByteBPE:
         return first + b"".join(map(self._after_space.__getitem__, chunks[1:]))
 
     def _merge(self, text: str) -> bytes:
-        ranks = self._encoding.encode_ordinary(text)
+        ranks: List[int] = []
+        begin = 0
+        # The pattern's look-ahead would need a stack as deep as a run of white space is long. All
+        # of a run but its last character is one word by that pattern, or all if the text ends.
+        for run in _LONG_WHITE_SPACE.finditer(text) if len(text) > _LONGEST_RUN else ():
+            end = run.end() - (run.end() < len(text))
+            ranks += self._encoding.encode_ordinary(text[begin : run.start()])
+            ranks += self._encoding._encode_single_piece(text[run.start() : end])
+            begin = end
+        ranks += self._encoding.encode_ordinary(text[begin:] if begin else text)
         return array(self._code, map(self._id_of_rank.__getitem__, ranks)).tobytes()
 
     def _fingerprint(self) -> str:
@@ -270,13 +292,14 @@ def _ranks(merges: Sequence[Merge], source: str) -> Dict[bytes, int]:
 def _check_entries(
     entries: Sequence[Entry],
     id_of_name: Dict[str, int],
+    roles: Sequence[str],
     ranks: Dict[bytes, int],
     id_of_bytes: Dict[bytes, int],
     source: str,
 ) -> None:
     if len(id_of_name) != len(entries):
         raise InputError(f"{source}: two ids have the same token")
-    for name in SPECIAL_TOKENS:
+    for name in roles:
         if name not in id_of_name:
             raise InputError(f"{source}: the special token {name} is missing")
         if entries[id_of_name[name]].content is not None:

@@ -8,8 +8,9 @@ from typing import Dict, List, Mapping
 
 from bort.errors import InputError
 from bort.storage.files import read_json
-from bort.storage.text_lines import read_lines
+from bort.storage.text_lines import LARGEST_TEXT_BYTES, read_content, read_lines
 from bort.text.byte_bpe import ByteBPE, Entry, Merge, bytes_of_name, name_of_bytes
+from bort.text.merges import check_made, merge_lines
 from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK
 
 _FAIRSEQ_FIRST = (BOS, PAD, EOS, UNK)
@@ -28,6 +29,7 @@ def read_fairseq(folder: Path) -> ByteBPE:
     merges = read_merges(folder / "vocab.bpe")
     made = _made_by(merges)
     encoder = _read_ids(encoder_path)
+    check_made(encoder, made, encoder_path)
     name_of_number = {number: name for name, number in encoder.items()}
     entries = [Entry(name, None) for name in _FAIRSEQ_FIRST]
     for number, line in read_lines(order_path):
@@ -45,7 +47,7 @@ def read_fairseq(folder: Path) -> ByteBPE:
     return ByteBPE(merges, entries, str(folder))
 
 
-def read_hugging_face(folder: Path) -> ByteBPE:
+def read_byte_bpe(folder: Path) -> ByteBPE:
     """Read Hugging Face's `vocab.json` and `merges.txt`.
 
     Raises:
@@ -60,43 +62,6 @@ def read_hugging_face(folder: Path) -> ByteBPE:
     return ByteBPE(merges, _entries(names, merges), str(path))
 
 
-def read_tokenizer_json(path: Path) -> ByteBPE:
-    """Read `tokenizer.json`, the single file of Hugging Face's fast tokenizers.
-
-    Raises:
-        InputError: the file is missing, malformed or not a byte-level BPE; names the file.
-    """
-    value = read_json(path)
-    model = value.get("model") if isinstance(value, dict) else None
-    cutter = value.get("pre_tokenizer") if isinstance(value, dict) else None
-    if not isinstance(model, dict) or model.get("type") != "BPE" or not isinstance(cutter, dict):
-        raise InputError(f"{path}: is not a byte-level BPE")
-    if cutter.get("type") != "ByteLevel" or value.get("normalizer") is not None:
-        raise InputError(f"{path}: splits or normalises text differently from byte-level BPE")
-    if cutter.get("add_prefix_space") or not cutter.get("use_regex", True):
-        raise InputError(
-            f"{path}: add_prefix_space or use_regex differs from GPT-2's setting, which is not "
-            "supported"
-        )
-    ids, pairs = model.get("vocab"), model.get("merges")
-    if not isinstance(ids, dict) or not isinstance(pairs, list):
-        raise InputError(f"{path}: its model has no vocab or no merges")
-    ids = dict(ids)
-    try:
-        for token in value.get("added_tokens") or ():
-            ids.setdefault(token["content"], token["id"])
-        lines = [pair if isinstance(pair, str) else " ".join(pair) for pair in pairs]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: added_tokens or merges are malformed: {error}") from error
-    if not all(isinstance(name, str) and type(number) is int for name, number in ids.items()):
-        raise InputError(f"{path}: a token has no name or no integer id")
-    names = sorted(ids, key=ids.__getitem__)
-    if [ids[name] for name in names] != list(range(len(names))):
-        raise InputError(f"{path}: the ids are not 0 to {len(names) - 1}, each once")
-    merges = _merges(lines, path)
-    return ByteBPE(merges, _entries(names, merges), str(path))
-
-
 def read_gluonnlp(vocabulary_path: Path, ranks_path: Path) -> ByteBPE:
     """Read GluonNLP's serialised `Vocab` (JSON with `idx_to_token`) and its merges file.
 
@@ -108,7 +73,9 @@ def read_gluonnlp(vocabulary_path: Path, ranks_path: Path) -> ByteBPE:
     names = value.get("idx_to_token") if isinstance(value, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InputError(f"{vocabulary_path}: 'idx_to_token' is missing or not a list of tokens")
-    return ByteBPE(merges, _entries(names, merges), str(vocabulary_path))
+    entries = _entries(names, merges)
+    check_made(names, [one.name for one in entries if one.content], vocabulary_path)
+    return ByteBPE(merges, entries, str(vocabulary_path))
 
 
 def read_merges(path: Path) -> List[Merge]:
@@ -117,19 +84,10 @@ def read_merges(path: Path) -> List[Merge]:
     Raises:
         InputError: the file is missing or a line is wrong; names the file and line.
     """
-    return _merges([line.text for line in read_lines(path)], path)
-
-
-def _merges(lines: List[str], path: Path) -> List[Merge]:
     merges = []
-    for number, line in enumerate(lines, start=1):
-        if number == 1 and line.startswith("#version"):
-            continue
-        parts = line.split(" ")
-        if len(parts) != 2 or not all(parts):
-            raise InputError(f"{path} line {number}: {line[:40]!r}, expected two tokens")
+    for number, line in merge_lines(read_content(path, LARGEST_TEXT_BYTES), path):
         try:
-            left, right = map(bytes_of_name, parts)
+            left, right = map(bytes_of_name, line.split(" "))
         except UnicodeEncodeError:
             raise InputError(
                 f"{path} line {number}: {line[:40]!r} has a character that represents no byte"

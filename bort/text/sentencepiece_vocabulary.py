@@ -20,7 +20,16 @@ import numpy as np
 
 from bort.errors import InputError, WorkError
 from bort.settings.config import Config, setting
-from bort.text.vocabulary import BOS, EOS, MASK, PAD, UNK, VOCABULARY_FORMAT, seal_vocabulary
+from bort.text.vocabulary import (
+    BOS,
+    EOS,
+    MASK,
+    PAD,
+    UNK,
+    VOCABULARY_FORMAT,
+    seal_vocabulary,
+    without_surrogates,
+)
 
 SENTENCEPIECE_KIND = "sentencepiece"
 MODEL_NAME = "sentencepiece.model"
@@ -266,8 +275,7 @@ def _clean(text: str) -> str:
     """Return the text with U+FFFD for lone surrogates and NUL; NUL ends a text in the library."""
     if text.isascii() and "\0" not in text:
         return text
-    joined = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return joined.replace("\0", "\ufffd")
+    return without_surrogates(text).replace("\0", "\ufffd")
 
 
 def _special(token_id: int, name: str, source: str) -> int:

@@ -11,19 +11,15 @@ import numpy as np
 from bort.downloads import gluonnlp as gluonnlp_files
 from bort.errors import InputError
 from bort.text.byte_bpe import BYTE_BPE_KIND
-from bort.text.byte_bpe_files import (
-    read_fairseq,
-    read_gluonnlp,
-    read_hugging_face,
-    read_tokenizer_json,
-)
+from bort.text.byte_bpe_files import read_byte_bpe, read_fairseq, read_gluonnlp
+from bort.text.hugging_face import HUGGING_FACE_KIND, is_hugging_face, read_hugging_face
 from bort.text.sentencepiece_vocabulary import (
     MODEL_NAME,
     SENTENCEPIECE_KIND,
     read_sentencepiece,
 )
 from bort.text.vocabulary import VOCABULARY_FORMAT, Vocabulary
-from bort.text.wordpiece import WORDPIECE_KIND, WORDS_FILE, read_wordpiece
+from bort.text.wordpiece import WORDPIECE_KIND, read_wordpiece
 
 DATASET_NAMES = (gluonnlp_files.BORT_DATASET,)
 
@@ -53,8 +49,9 @@ def load_vocabulary(name_or_path: Union[str, os.PathLike[str]]) -> ArrayVocabula
         name_or_path: one of
             a folder that `save` wrote (its `vocabulary.json` is checked against the files),
             a folder with `encoder.json`, `vocab.bpe`, `dict.txt` (fairseq),
-            a folder with `vocab.json`, `merges.txt`, or with `tokenizer.json` (Hugging Face),
-            a folder with `vocab.txt` (BERT's WordPiece),
+            a Hugging Face folder: `tokenizer.json`, `vocab.txt`, `vocab.json` and `merges.txt`, or
+            the `sentencepiece.bpe.model` of an XLM-RoBERTa or CamemBERT model, and the settings
+            next to them (see `bort.text.hugging_face`),
             a SentencePiece `.model` file or a folder with one,
             GluonNLP's `.vocab` file (with its merges file in the same folder),
             or a name in `DATASET_NAMES` (GluonNLP's cached files, downloaded if missing).
@@ -88,12 +85,8 @@ def _load_folder(folder: Path) -> ArrayVocabulary:
         return _load_recorded(folder)
     if (folder / "encoder.json").exists() or (folder / "vocab.bpe").exists():
         return read_fairseq(folder)
-    if (folder / "vocab.json").exists() or (folder / "merges.txt").exists():
+    if is_hugging_face(folder):
         return read_hugging_face(folder)
-    if (folder / WORDS_FILE).exists():
-        return read_wordpiece(folder)
-    if (folder / "tokenizer.json").exists():
-        return read_tokenizer_json(folder / "tokenizer.json")
     models = sorted(folder.glob("*.model"))
     if len(models) == 1:
         return read_sentencepiece(models[0])
@@ -112,7 +105,10 @@ def _load_recorded(folder: Path) -> ArrayVocabulary:
     kind = sealed.record.get("kind")
     vocabulary: ArrayVocabulary
     if kind == BYTE_BPE_KIND:
-        vocabulary = read_hugging_face(folder)
+        vocabulary = read_byte_bpe(folder)
+    elif kind == HUGGING_FACE_KIND:
+        class_name = sealed.record.get("tokenizer_class")
+        vocabulary = read_hugging_face(folder, class_name if isinstance(class_name, str) else "")
     elif kind == SENTENCEPIECE_KIND:
         vocabulary = read_sentencepiece(folder / MODEL_NAME)
     elif kind == WORDPIECE_KIND:

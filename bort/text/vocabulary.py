@@ -67,12 +67,29 @@ class Vocabulary(Protocol):
         """Write the files that `load_vocabulary(folder)` reads."""
 
 
-def seal_vocabulary(writer: SealedWriter, kind: str, vocabulary: Vocabulary) -> None:
-    """Write the record of a vocabulary after `writer` has written its files."""
+def without_surrogates(text: str) -> str:
+    """Return the text with pairs of surrogates joined, and U+FFFD for each lone one."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def seal_vocabulary(
+    writer: SealedWriter, kind: str, vocabulary: Vocabulary, **settings: str
+) -> None:
+    """Write the record of a vocabulary after `writer` has written its files.
+
+    Args:
+        writer: the writer of the folder.
+        kind: the kind of vocabulary.
+        vocabulary: the vocabulary.
+        **settings: further fields of the record.
+    """
     record = {
         "kind": kind,
         "files": writer.hashes,
         "fingerprint": vocabulary.fingerprint,
         "size": len(vocabulary),
+        **settings,
     }
     writer.seal(record)

@@ -23,12 +23,14 @@ from bort.network.description import MULTI_LABEL, REGRESSION, HeadDescription
 from bort.tasks.features import tokenise
 from bort.tasks.options import FOUR_WAY, TaskOptions
 from bort.tasks.records import get_task
-from bort.text.wordpiece import WordPiece
+from bort.text.wordpiece import wordpiece_vocabulary
 from tests.text.tiny_vocabulary import tiny_vocabulary
 
 BYTES = tiny_vocabulary()
 TWO = HeadDescription("linear", 2)
-PIECES = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "##s", "."], True, "test")
+PIECES = wordpiece_vocabulary(
+    ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "##s", "."], True, "test"
+)
 
 
 def answers(name, questions, outputs, options=TaskOptions()):  # noqa: B008

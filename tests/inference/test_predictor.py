@@ -17,7 +17,7 @@ from bort.network.description import HeadDescription, TaskDescription
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TASKS, get_task
 from bort.text.pair_form import BERT_PAIRS, PairForm
-from bort.text.wordpiece import WordPiece
+from bort.text.wordpiece import wordpiece_vocabulary
 from data.tasks.files import read_items
 from tests.inference.fake_engine import (
     HIDDEN,
@@ -205,8 +205,8 @@ def test_what_a_model_is_not_for(predictor, purpose, message):
 
 
 def test_bad_settings_are_named():
-    with pytest.raises(InputError, match="pooling is 'median', allowed are mean, cls"):
-        encoder_predictor().embed(["a"], pooling="median")
+    with pytest.raises(InputError, match="pooling is 'max', allowed are mean, cls"):
+        encoder_predictor().embed(["a"], pooling="max")
     with pytest.raises(InputError, match="top_k is 0, allowed is at least 1"):
         masked_predictor().fill_masks(["<mask>"], top_k=0)
     with pytest.raises(InputError, match="window is 0"):
@@ -298,7 +298,9 @@ def test_options_of_the_task_are_those_of_the_model():
     ],
 )
 def test_pairs_have_the_form_of_the_model(recorded, types, task, ids, expected):
-    pieces = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"], True, "test")
+    pieces = wordpiece_vocabulary(
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"], True, "test"
+    )
     labels = ("not_entailment", "entailment")
     described = describe(pieces, head="release", num_classes=2, labels=labels)
     described = described.replace(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bort.errors import InputError
 from bort.text.byte_bpe import ByteBPE, Entry, name_of_bytes
-from bort.text.byte_bpe_files import read_fairseq, read_gluonnlp, read_hugging_face
+from bort.text.byte_bpe_files import read_byte_bpe, read_fairseq, read_gluonnlp
 from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK
 from tests.text.tiny_vocabulary import TEXT, plain_bpe, tiny_merges, tiny_vocabulary
 
@@ -108,7 +108,7 @@ def test_a_full_memory_of_chunks_changes_nothing(monkeypatch):
 
 def test_saved_pickled_and_foreign_layouts_are_one_vocabulary(tmp_path):
     VOCABULARY.save(tmp_path / "saved")
-    saved = read_hugging_face(tmp_path / "saved")
+    saved = read_byte_bpe(tmp_path / "saved")
     copy = pickle.loads(pickle.dumps(VOCABULARY))
     names = [VOCABULARY.token_of(i) for i in range(len(VOCABULARY))]
     (tmp_path / "x.vocab").write_text(json.dumps({"idx_to_token": names, "token_to_idx": {}}))
@@ -158,7 +158,7 @@ def test_wrong_files_are_named(tmp_path, file, content, message):
     VOCABULARY.save(tmp_path)
     (tmp_path / file).write_text(content, encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        read_hugging_face(tmp_path)
+        read_byte_bpe(tmp_path)
     assert message in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 

@@ -18,7 +18,7 @@ from bort.text.pair_form import (
     natural_pair_form,
     token_types_of,
 )
-from bort.text.wordpiece import WordPiece
+from bort.text.wordpiece import wordpiece_vocabulary
 from tests.text.tiny_vocabulary import tiny_vocabulary
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"]
@@ -76,7 +76,7 @@ def test_bad_records_are_named(fields, message):
     ],
 )
 def test_the_form_follows_from_vocabulary_and_network(told, types, expected):
-    vocabulary = WordPiece(PIECES, True, "here")
+    vocabulary = wordpiece_vocabulary(PIECES, True, "here")
     if told is not None:
         vocabulary.pair_separators, vocabulary.pair_second_type = told
     vocabulary.pair_recorded = told is not None

@@ -9,7 +9,6 @@ import pytest
 from bort.downloads import gluonnlp as gluonnlp_files
 from bort.errors import BortError, InputError
 from bort.formats.huggingface.tokenizer import write_tokenizer
-from bort.text.byte_bpe_files import read_tokenizer_json
 from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
 from bort.text.vocabularies import load_vocabulary
 from tests.text.tiny_vocabulary import TEXT, tiny_vocabulary
@@ -122,5 +121,7 @@ def test_a_malformed_tokenizer_json_is_named(tmp_path, place, value):
         part = part[name]
     part[place[-1]] = value
     path.write_text(json.dumps(content), encoding="utf-8")
+    for name in ("vocabulary.json", "vocab.json", "merges.txt"):
+        (tmp_path / name).unlink()
     with pytest.raises(InputError, match=r"tokenizer\.json: "):
-        read_tokenizer_json(path)
+        load_vocabulary(tmp_path)

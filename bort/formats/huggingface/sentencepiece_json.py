@@ -6,31 +6,19 @@ it, the ids are the same for all text in NFKC. For other text they differ only w
 carries several marks in an order that NFKC changes. Models that fold case (`nmt_nfkc_cf`) lose the
 mark of a capital letter if there is no single letter with that mark. U+2581, which stands for a
 space, makes a difference if the model's table does not turn it into a space.
-
-The model file is a protocol buffer. This module reads the few fields that it needs itself instead
-of using `sentencepiece_model_pb2`, for three reasons. That module needs the package protobuf, which
-sentencepiece does not install. The one of sentencepiece 0.1.99 fails with protobuf 4 and later. It
-cannot be imported in one process with the copy in Transformers, since both register the same file
-name.
 """
 
 from __future__ import annotations
 
 import base64
-import struct
 import unicodedata
-from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from bort.errors import InputError
 from bort.formats.huggingface.character_map import characters_that_become
+from bort.text.sentencepiece_file import BPE, NORMAL, UNIGRAM, ScoredPiece, read_model
 from bort.text.vocabulary import BOS, EOS, UNK
 
 _SPACE = "\u2581"
-NORMAL = 1
-UNIGRAM, BPE = 1, 2
-Field = Tuple[int, Union[int, bytes]]
-ScoredPiece = Tuple[str, float, int]
 
 _NORMALISED = (
     "tokenizer.json gives the ids of sentencepiece.model for all text in Unicode's form NFKC{but}; "
@@ -48,61 +36,6 @@ _NO_TOKENIZER = (
     "There is no tokenizer.json: only SentencePiece models of kind unigram and bpe can be "
     "expressed; use sentencepiece.model."
 )
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """The content of a `.model` file.
-
-    Attributes:
-        pieces: (text, score, type) of every id.
-        model_type: `UNIGRAM`, `BPE`, or another number.
-        byte_fallback: whether unknown characters are encoded as bytes.
-        character_map: the compiled normalisation table; empty for none.
-        add_dummy_prefix: whether a space is put before the text.
-        remove_extra_whitespaces: whether white space is trimmed and collapsed.
-    """
-
-    pieces: Tuple[Tuple[str, float, int], ...]
-    model_type: int
-    byte_fallback: bool
-    character_map: bytes
-    add_dummy_prefix: bool
-    remove_extra_whitespaces: bool
-
-
-def read_model(model: bytes) -> ModelFile:
-    """Parse the protocol buffer of a `.model` file.
-
-    Raises:
-        InputError: the file ends in the middle of a field.
-    """
-    pieces: List[Tuple[str, float, int]] = []
-    trainer: Dict[int, Union[int, bytes]] = {}
-    normalizer: Dict[int, Union[int, bytes]] = {}
-    for number, value in _fields(model):
-        if number == 1 and isinstance(value, bytes):
-            piece = dict(_fields(value))
-            score = piece.get(2, b"\0\0\0\0")
-            pieces.append(
-                (
-                    _bytes(piece.get(1)).decode("utf-8"),
-                    struct.unpack("<f", _bytes(score))[0],
-                    _integer(piece.get(3), NORMAL),
-                )
-            )
-        elif number == 2:
-            trainer = dict(_fields(_bytes(value)))
-        elif number == 3:
-            normalizer = dict(_fields(_bytes(value)))
-    return ModelFile(
-        tuple(pieces),
-        _integer(trainer.get(3), UNIGRAM),
-        bool(_integer(trainer.get(35), 0)),
-        _bytes(normalizer.get(2)),
-        bool(_integer(normalizer.get(3), 1)),
-        bool(_integer(normalizer.get(4), 1)),
-    )
 
 
 def sentencepiece_tokenizer(model: bytes) -> Tuple[Optional[Dict[str, Any]], List[str]]:
@@ -199,46 +132,3 @@ def _merges(pieces: Sequence[ScoredPiece]) -> List[str]:
                 merges.append((-score, f"{left} {right}"))
     # The sort is stable: splits of one piece stay from left to right.
     return [merge for _, merge in sorted(merges, key=lambda merge: merge[0])]
-
-
-def _fields(message: bytes) -> Iterator[Field]:
-    """Yield number and value of every field: an integer, or bytes (also for fixed-size numbers)."""
-    position = 0
-    while position < len(message):
-        key, position = _varint(message, position)
-        kind = key & 7
-        if kind == 0:
-            value, position = _varint(message, position)
-            yield key >> 3, value
-            continue
-        if kind == 2:
-            size, position = _varint(message, position)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-        else:
-            raise InputError("the SentencePiece model is damaged")
-        if position + size > len(message):
-            raise InputError("the SentencePiece model is truncated")
-        yield key >> 3, message[position : position + size]
-        position += size
-
-
-def _varint(message: bytes, position: int) -> Tuple[int, int]:
-    value = shift = 0
-    while True:
-        if position >= len(message) or shift > 63:
-            raise InputError("the SentencePiece model is truncated")
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, position
-
-
-def _bytes(value: Union[int, bytes, None]) -> bytes:
-    return value if isinstance(value, bytes) else b""
-
-
-def _integer(value: Union[int, bytes, None], default: int) -> int:
-    return value if isinstance(value, int) else default

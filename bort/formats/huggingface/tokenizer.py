@@ -1,6 +1,8 @@
 """Conversion of a vocabulary to tokenizer files for `AutoTokenizer` that give the same ids.
 
-Byte-level BPE becomes RoBERTa's tokenizer, WordPiece becomes BERT's. SentencePiece models are
+A vocabulary from a Hugging Face folder keeps its files; `tokenizer.json`, the name of its class and
+its maximum length are added where they were missing. Byte-level BPE from elsewhere becomes
+RoBERTa's tokenizer, WordPiece that version 0.2.0 saved becomes BERT's. SentencePiece models are
 copied (`sentencepiece.model`) and also converted to a `tokenizer.json` where
 `bort.formats.huggingface.sentencepiece_json` can do so. As in every Hugging Face folder, and unlike
 `encode` here, the tokenizer puts `<s>` and `</s>` around a text, and the name of a special token
@@ -15,16 +17,17 @@ from typing import Any, Dict, List, Optional
 
 from bort.formats.huggingface.sentencepiece_json import sentencepiece_tokenizer
 from bort.storage.files import atomic_write, write_json
+from bort.storage.json_text import parse_json
+from bort.storage.text_lines import text_of
 from bort.text.byte_bpe import ByteBPE, name_of_bytes
+from bort.text.fast_tokenizer import FastTokenizer
+from bort.text.hugging_face import HUGGING_FACE_KIND
 from bort.text.sentencepiece_vocabulary import SentencePieceVocabulary
+from bort.text.tokenizer_folder import CAMEMBERT
 from bort.text.vocabulary import BOS, EOS, Vocabulary
-from bort.text.wordpiece import WordPiece
 
 TOKENIZER_FILE = "tokenizer.json"
-_RARE_SIGNS = (
-    "tokenizer.json gives the ids that the model was trained with, but for rare signs and marks "
-    "that were added to Unicode since 2015."
-)
+_SETTINGS_FILE = "tokenizer_config.json"
 
 
 def write_tokenizer(folder: Path, vocabulary: Vocabulary, maximum_length: int) -> List[str]:
@@ -39,6 +42,9 @@ def write_tokenizer(folder: Path, vocabulary: Vocabulary, maximum_length: int) -
     Returns:
         Remarks for users of the files, one sentence each.
     """
+    if isinstance(vocabulary, FastTokenizer) and vocabulary.reading.kind == HUGGING_FACE_KIND:
+        _write_as_it_was(folder, vocabulary, maximum_length)
+        return []
     vocabulary.save(folder)
     notes: List[str] = []
     tokenizer: Optional[Dict[str, Any]]
@@ -49,9 +55,8 @@ def write_tokenizer(folder: Path, vocabulary: Vocabulary, maximum_length: int) -
         kind = "PreTrainedTokenizerFast"
         if tokenizer is None:
             return notes
-    elif isinstance(vocabulary, WordPiece):
-        tokenizer, kind = wordpiece_tokenizer(vocabulary), "PreTrainedTokenizerFast"
-        notes = [_RARE_SIGNS]
+    elif isinstance(vocabulary, FastTokenizer):
+        tokenizer, kind = dict(vocabulary.content), "PreTrainedTokenizerFast"
     else:
         return ["The tokenizer is not among the files: Hugging Face's format does not know it."]
     mask_id = vocabulary.mask_id
@@ -78,6 +83,34 @@ def write_tokenizer(folder: Path, vocabulary: Vocabulary, maximum_length: int) -
     write_json(folder / "tokenizer_config.json", config)
     write_json(folder / "special_tokens_map.json", {**roles, "mask_token": mask})
     return notes
+
+
+def _write_as_it_was(folder: Path, vocabulary: FastTokenizer, maximum_length: int) -> None:
+    """Write the files of a Hugging Face folder, so that `AutoTokenizer` reads what it read there.
+
+    `config.json` told the class of a tokenizer whose settings do not, but an export has another
+    `config.json`.
+    """
+    reading = vocabulary.reading
+    files = dict(reading.files)
+    given: Dict[str, Any] = {**_roles(vocabulary)}
+    given["mask_token"] = vocabulary.token_of(vocabulary.mask_id)
+    if _SETTINGS_FILE in files:
+        source = folder / _SETTINGS_FILE
+        given = parse_json(text_of(files[_SETTINGS_FILE], source), str(source))
+    settings = {"tokenizer_class": reading.class_name, "model_max_length": maximum_length, **given}
+    if TOKENIZER_FILE not in files:
+        files[TOKENIZER_FILE] = reading.content.encode("utf-8")
+        if reading.class_name == CAMEMBERT:
+            # The model file's special tokens, where CamemBERT has others with a tokenizer.json.
+            special = [one for one in vocabulary.content["added_tokens"] if one["special"]]
+            settings.setdefault("extra_special_tokens", [one["content"] for one in special])
+    if _SETTINGS_FILE not in files or settings != given:
+        write_json(folder / _SETTINGS_FILE, settings)
+        files.pop(_SETTINGS_FILE, None)
+    for name, content in files.items():
+        with atomic_write(folder / name) as stream:
+            stream.write(content)
 
 
 def byte_bpe_tokenizer(vocabulary: ByteBPE) -> Dict[str, Any]:
@@ -119,41 +152,6 @@ def byte_bpe_tokenizer(vocabulary: ByteBPE) -> Dict[str, Any]:
             "ignore_merges": False,
             "vocab": {entry.name: number for number, entry in enumerate(vocabulary.entries)},
             "merges": merges,
-        },
-    }
-
-
-def wordpiece_tokenizer(vocabulary: WordPiece) -> Dict[str, Any]:
-    """Return the content of `tokenizer.json` for a WordPiece vocabulary."""
-    size = len(vocabulary)
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [],
-        "normalizer": {
-            "type": "BertNormalizer",
-            "clean_text": True,
-            "handle_chinese_chars": True,
-            "strip_accents": None,
-            "lowercase": vocabulary.lower_case,
-        },
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        # Pairs are joined by two separators, as in every model of this toolkit.
-        "post_processor": {
-            "type": "RobertaProcessing",
-            "sep": [vocabulary.token_of(vocabulary.eos_id), vocabulary.eos_id],
-            "cls": [vocabulary.token_of(vocabulary.bos_id), vocabulary.bos_id],
-            "trim_offsets": False,
-            "add_prefix_space": False,
-        },
-        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": False},
-        "model": {
-            "type": "WordPiece",
-            "unk_token": vocabulary.token_of(vocabulary.unk_id),
-            "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100,
-            "vocab": {vocabulary.token_of(number): number for number in range(size)},
         },
     }
 
