@@ -34,9 +34,9 @@ def _work(parsed: argparse.Namespace) -> int:
     stop = StopRequest().install()
     os.environ["OMP_NUM_THREADS"] = str(config.threads)  # MXNet reads it on import
     from bort.gluon.distributed import find_communicator
-    from bort.gluon.search.plan import SearchPlan
+    from bort.gluon.search.plan import SEARCH_ANSWERS_FOLDER, SearchPlan
     from bort.gluon.search.run import run_search
-    from bort.gluon.teacher.choosing import load_teacher_on
+    from bort.gluon.teacher.choosing import load_teacher_on, teacher_identity
     from bort.search.questions import SearchText
     from data.corpus.shards import open_examples, open_held_out, open_vocabulary
 
@@ -55,11 +55,12 @@ def _work(parsed: argparse.Namespace) -> int:
         hyperparameters,
         text,
         folder,
-        answers=Path(paths.teacher_cache or folder / "teacher_answers"),
+        answers=Path(paths.teacher_cache or folder / SEARCH_ANSWERS_FOLDER),
         latencies=Path(paths.latency_cache or folder / "latencies.json"),
         teacher=lambda: load_teacher_on(
             paths.teacher, config.teacher_runtime, vocabulary_size=len(vocabulary)
         ),
+        teacher_identity=teacher_identity(paths.teacher),
     )
     result = run_search(
         plan,

@@ -233,7 +233,7 @@ class AgoraPaths(Config):
     report_share: float = setting(
         0.2, "share of the training data held out for the report score", above=0.0, maximum=0.9
     )
-    resume: bool = setting(False, "continue the run in --output_dir")
+    resume: bool = setting(False, "continue the run in --output_dir; without a training, begin")
     cpu_only: bool = setting(False, "use the CPU even if there is a GPU")
 
     def check(self) -> None:

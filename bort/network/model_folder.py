@@ -6,15 +6,18 @@ as Gluon networks.
 
 from __future__ import annotations
 
-from typing import Mapping
+import hashlib
+from pathlib import Path
+from typing import Mapping, Optional
 
 import numpy as np
 import safetensors.numpy
 
+from bort.errors import InputError
 from bort.network.array_network import ArrayNetwork, places_of
 from bort.network.description import CLASSIFIER, ModelDescription
 from bort.storage.array_files import read_safetensors
-from bort.storage.files import PathLike
+from bort.storage.files import PathLike, sha256_of_file
 from bort.storage.json_fields import errors_naming
 from bort.storage.sealed_folder import SealedFile, SealedFolder, SealedFormat
 
@@ -22,6 +25,8 @@ MODEL_DESCRIPTION_FILE = "model.json"
 MODEL_WEIGHTS_FILE = "model.safetensors"
 _ENCODER_PREFIX = "bort."
 """Prefix of the names of a classifier's encoder in the file."""
+
+_FILES_OF_OTHERS = (".safetensors", ".params", ".json", ".txt", ".model")
 
 _MODEL_FOLDER = SealedFormat(
     MODEL_DESCRIPTION_FILE,
@@ -80,6 +85,35 @@ def read_model_folder(folder: PathLike) -> ArrayNetwork:
     }
     with errors_naming(str(weights)):
         return ArrayNetwork(description, arrays)
+
+
+def fingerprint_of_model(source: Optional[str]) -> Optional[str]:
+    """Return a fingerprint of the file or folder that a model comes from; None for None.
+
+    That of a model folder is the SHA-256 of its description, which holds that of the weights. That
+    of another folder covers its weights, settings and vocabulary.
+
+    Raises:
+        InputError: `source` does not exist or cannot be read.
+    """
+    if source is None:
+        return None
+    path = Path(source)
+    if not path.exists():
+        raise InputError(f"{source}: no such file or folder")
+    description = path / MODEL_DESCRIPTION_FILE
+    try:
+        if not path.is_dir():
+            return sha256_of_file(path)
+        if description.is_file():
+            return sha256_of_file(description)
+        digest = hashlib.sha256()
+        for file in sorted(path.iterdir()):
+            if file.suffix in _FILES_OF_OTHERS and file.is_file():
+                digest.update(f"{file.name} {sha256_of_file(file)}\n".encode())
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read: {error.strerror or error}") from error
+    return digest.hexdigest()
 
 
 def _description_in(sealed: SealedFolder) -> ModelDescription:

@@ -148,7 +148,7 @@ class SearchPaths(Config):
     latency_cache: Optional[str] = setting(
         None, "file of measured inference times; default: latencies.json in --output_dir"
     )
-    resume: bool = setting(False, "continue the search in --output_dir")
+    resume: bool = setting(False, "continue the search in --output_dir; without a result, begin")
     cpu_only: bool = setting(False, "use the CPU even if there is a GPU")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Iterator, List, Optional, Tuple
 
 from bort.errors import InputError, WorkError
+from bort.ranks import Communicator, on_rank_0
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,14 @@ def hold_folder(folder: Path) -> Iterator[None]:
                 path.unlink()
         lock.release()
         _remove_folders(created)
+
+
+@contextlib.contextmanager
+def hold_run_folder(folder: Path, communicator: Communicator) -> Iterator[None]:
+    """Hold the folder of a run for all its ranks: rank 0 holds it; see `hold_folder`."""
+    with contextlib.ExitStack() as stack:
+        on_rank_0(communicator, lambda: stack.enter_context(hold_folder(folder)))
+        yield
 
 
 def _take(path: Path) -> Tuple[bool, Optional[FileLock]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
-from typing import Any, Iterator, Mapping, NamedTuple, Optional
+from typing import Any, Iterator, Mapping, NamedTuple, Optional, Sequence
 
 from bort.errors import InputError
-from bort.storage.files import PathLike, read_json, write_json
+from bort.storage.files import PathLike, write_json
+from bort.storage.json_fields import read_fields
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +71,13 @@ def check_same_run(
 
     Raises:
         InputError: a setting differs; the message names `where`, the first such setting, and both
-            values. Of `data`, a fingerprint, it shows the first 12 characters.
+            values. Of fingerprints it shows the first 12 characters.
     """
     for name, before, value in differences(then, now, defaults):
         consequence = (may_change or {}).get(name)
-        if consequence is None and name == "data" and isinstance(before, str):
+        if consequence is None and _are_fingerprints(name, before, value):
             raise InputError(
-                f"{where}: data differs from that of the {what} to resume: "
+                f"{where}: {name} differs from that of the {what} to resume: "
                 f"its fingerprint is {str(value)[:12]!r}, "
                 f"the {what} to resume started with {before[:12]!r}"
             )
@@ -86,6 +88,22 @@ def check_same_run(
         log.info("%s was %s and is %s now: %s", name, before, value, consequence)
 
 
+def _are_fingerprints(name: str, *values: Any) -> bool:
+    if name == "data":
+        return isinstance(values[0], str)
+    return all(isinstance(one, str) and re.fullmatch("[0-9a-f]{64}", one) for one in values)
+
+
+def is_begun(folder: Path, file: str, results: Sequence[str] = ()) -> bool:
+    """Return whether a folder holds a run with results; see `claim_folder`.
+
+    A run that was killed before its first result has its settings file alone.
+    """
+    if not (folder / file).exists():
+        return False
+    return not results or any(any(folder.glob(pattern)) for pattern in results)
+
+
 def claim_folder(
     folder: Path,
     file: str,
@@ -94,31 +112,46 @@ def claim_folder(
     resume: bool,
     *,
     defaults: Optional[Settings] = None,
+    results: Sequence[str] = (),
+    remains: Sequence[str] = (),
+    unrecorded: Sequence[str] = (),
 ) -> None:
     """Claim a folder for a new run, or for resuming the run that it holds.
+
+    A run without results has nothing to continue, and a new one replaces it; with `resume` too.
 
     Args:
         folder: folder of the run.
         file: name of the settings file in it.
         settings: JSON-ready, all settings that can change results.
         what: name of the kind of run in messages, such as "search".
-        resume: whether the folder must already hold the run.
+        resume: whether to continue the run that the folder holds.
         defaults: defaults of the settings, in the same shape; see `differences`.
+        results: patterns of the files that hold results; without patterns, the settings file counts
+            as one.
+        remains: patterns of the files that a run without results leaves, which are removed.
+        unrecorded: settings that older runs do not record; they are compared only if recorded.
 
     Raises:
-        InputError: the folder is a file; it holds a run and `resume` is false; it holds none and
-            `resume` is true; or it holds a run with other settings.
+        InputError: the folder is a file; it holds a run and `resume` is false; or it holds a run
+            with other settings.
     """
     path = folder / file
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, expected a folder")
-    if not path.exists():
+    if not is_begun(folder, file, results):
         if resume:
-            raise InputError(f"{folder}: holds no {what} to resume")
+            log.info("%s: holds no result yet, the %s starts at its beginning", folder, what)
+        if path.exists():
+            for pattern in remains:
+                for left in folder.glob(pattern):
+                    left.unlink()
         write_json(path, settings)
         return
     if not resume:
         raise InputError(
             f"{folder}: already holds a {what} (--resume continues it, or name another folder)"
         )
-    check_same_run(path, what, read_json(path), settings, defaults or {})
+    then = read_fields(path).values
+    compared = {n: value for n, value in settings.items() if n not in unrecorded or n in then}
+    check_same_run(path, what, then, compared, defaults or {})

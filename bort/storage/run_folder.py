@@ -1,10 +1,11 @@
-"""The folder of a training run: run.json, metrics.jsonl, TensorBoard scalars."""
+"""The folder of a training run: how it begins, run.json, metrics.jsonl, TensorBoard scalars."""
 
 from __future__ import annotations
 
 import json
 import logging
 import platform
+import shutil
 import sys
 import time
 from importlib import metadata
@@ -12,14 +13,18 @@ from pathlib import Path
 from typing import Any, Mapping, Optional, Protocol
 
 from bort.errors import InputError, WorkError
-from bort.storage.files import atomic_write, write_json
+from bort.storage.files import atomic_write, sync_folder, write_json
 
 log = logging.getLogger(__name__)
 
-RUN_FILE = "run.json"
+RUN_FILE, METRICS_FILE, MODEL_FOLDER = "run.json", "metrics.jsonl", "model"
 CHECKPOINT_STATE = "state.json of the checkpoint"
 """Name of a checkpoint's state in error messages."""
 
+STARTING_FILE = ".starting"
+"""An empty file in the folder of a run that has no checkpoint yet, so a new start loses nothing."""
+
+_TENSORBOARD_FOLDER = "tensorboard"
 _RECORDED_PACKAGES = ("numpy", "mxnet", "mxnet-cu101", "mxnet-cu112", "gluonnlp", "horovod")
 
 
@@ -48,16 +53,21 @@ class RunFolder:
 
     Lines of `metrics.jsonl` are objects with `step` and named numbers. If a run is resumed at a
     step, later lines are dropped, so the file equals that of an uninterrupted run (except for
-    times).
+    times). A run that starts at step 0 removes what an earlier start without a checkpoint left.
     """
 
     def __init__(self, folder: Path, resumed_step: int = 0) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._metrics_path = folder / "metrics.jsonl"
-        self._drop_after(resumed_step)
-        self._metrics = self._metrics_path.open("a", encoding="utf-8")
-        self._events = _open_event_writer(folder / "tensorboard")
+        self._metrics_path = folder / METRICS_FILE
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if resumed_step == 0:
+                _mark_start(folder)
+            self._drop_after(resumed_step)
+            self._metrics = self._metrics_path.open("a", encoding="utf-8")
+            self._events = _open_event_writer(folder / _TENSORBOARD_FOLDER)
+        except OSError as error:
+            raise WorkError(f"{folder}: cannot be written: {error.strerror or error}") from error
 
     def record(self, settings: Mapping[str, Any]) -> None:
         """Write `run.json`: the settings, the command line and the versions in use."""
@@ -93,15 +103,76 @@ class RunFolder:
     def _drop_after(self, step: int) -> None:
         if not self._metrics_path.exists():
             return
-        kept = []
-        for line in self._metrics_path.read_text(encoding="utf-8").splitlines():
-            try:
-                if json.loads(line)["step"] <= step:
-                    kept.append(line)
-            except (ValueError, KeyError, TypeError):
-                continue  # an incomplete line from a killed run
-        with atomic_write(self._metrics_path) as stream:
-            stream.write("".join(line + "\n" for line in kept).encode("utf-8"))
+        *complete, torn = self._metrics_path.read_bytes().split(b"\n")
+        kept = [line for line in complete if not _is_after(line, step)]
+        if torn or len(kept) < len(complete):
+            with atomic_write(self._metrics_path) as stream:
+                stream.write(b"".join(line + b"\n" for line in kept))
+
+
+def _is_after(line: bytes, step: int) -> bool:
+    """Return whether a line was recorded after a step; False if it has no step."""
+    try:
+        return bool(json.loads(line)["step"] > step)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _mark_start(folder: Path) -> None:
+    """Write the mark of a run without a checkpoint, and remove what an earlier such run left."""
+    mark = folder / STARTING_FILE
+    if mark.exists():
+        for name in (MODEL_FOLDER, _TENSORBOARD_FOLDER):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for name in (RUN_FILE, METRICS_FILE):
+            (folder / name).unlink(missing_ok=True)
+    mark.touch()
+    sync_folder(folder)
+
+
+def mark_checkpoint(folder: Path) -> None:
+    """Record that a run has a checkpoint, so that another start would lose something."""
+    (folder / STARTING_FILE).unlink(missing_ok=True)
+
+
+def continues_run(folder: Path, *, resume: bool, has_checkpoint: bool) -> bool:
+    """Return whether a command continues the run in a folder; otherwise it starts one at step 0.
+
+    A run without a checkpoint, such as one that was killed early, has nothing to continue: with
+    `resume` it starts again, and without it too if nothing but its own records is lost.
+
+    Args:
+        folder: folder of the run, which may not exist.
+        resume: whether the user asks to continue.
+        has_checkpoint: whether the folder has a complete checkpoint.
+
+    Raises:
+        InputError: the folder is a file; it holds a run and `resume` is false; or it holds a model
+            but no checkpoint to continue from.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file, expected a folder")
+    is_starting = (folder / STARTING_FILE).exists()
+    holds_run = has_checkpoint or ((folder / RUN_FILE).exists() and not is_starting)
+    if holds_run and not resume:
+        raise InputError(
+            f"{folder}: already holds a run (--resume continues it, or name another folder)"
+        )
+    if has_checkpoint:
+        return True
+    if holds_run and _holds_model(folder):
+        raise InputError(
+            f"{folder}: holds a model but no checkpoint to continue from; move the folder away, "
+            "or name another one"
+        )
+    if resume:
+        log.info("%s: holds no checkpoint yet, the run starts at step 0", folder)
+    return False
+
+
+def _holds_model(folder: Path) -> bool:
+    model = folder / MODEL_FOLDER
+    return model.is_dir() and any(path.is_file() for path in model.iterdir())
 
 
 class _EventWriter:
@@ -133,11 +204,3 @@ def _open_event_writer(folder: Path) -> Optional[_EventWriter]:
     except ImportError:
         log.info("tensorboard is not installed: scalars go to metrics.jsonl only")
         return None
-
-
-def refuse_existing_run(folder: Path, what: str = "--resume continues it") -> None:
-    """Raise `InputError` if `folder` already holds a run."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is a file, expected a folder")
-    if (folder / RUN_FILE).exists():
-        raise InputError(f"{folder}: already holds a run ({what}, or name another folder)")

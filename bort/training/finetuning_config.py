@@ -124,7 +124,10 @@ class FinetuningPaths(Config):
         "defaults of the other flags: those of the paper, or of the original release's script",
         choices=("paper", "release"),
     )
-    resume: bool = setting(False, "continue the run in --output_dir from its newest checkpoint")
+    resume: bool = setting(
+        False,
+        "continue the run in --output_dir from its newest checkpoint; without one, start at step 0",
+    )
     seeds: int = setting(1, "number of runs, each with another seed", minimum=1)
     gpu: bool = setting(True, "use a GPU if there is one")
     no_distributed: bool = setting(False, "has no effect; accepted because the release has it")

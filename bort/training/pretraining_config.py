@@ -116,7 +116,10 @@ class PretrainingPaths(Config):
     teacher_cache: Optional[str] = setting(
         None, "cache written by scripts/cache_teacher_answers.py, used instead of a teacher"
     )
-    resume: bool = setting(False, "continue the run in --ckpt_dir from its newest checkpoint")
+    resume: bool = setting(
+        False,
+        "continue the run in --ckpt_dir from its newest checkpoint; without one, start at step 0",
+    )
     start_step: Optional[int] = setting(
         None, "continue from the checkpoint of this step", minimum=0
     )

@@ -142,7 +142,7 @@ def test_a_diagnostic_task_is_trained_as_its_model_s_task_and_predicted(tmp_path
         (["--chs", "none.json"], "none.json: cannot be read"),
         (["--points", "none.jsonl"], "none.jsonl: cannot be read"),
         (["--timaeus", "none.params"], "none.params: no such file or folder"),
-        (["--resume"], "holds no run of Agora to resume"),
+        (["--resume", "--socrates", "nowhere"], "nowhere/model.json: cannot be read"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, whole, changes, message):

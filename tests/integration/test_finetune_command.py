@@ -125,7 +125,6 @@ def test_self_tests(name):
         (["--task_name", "CoLA", "--sample", "--batch_size", "99"], "one global batch needs 99"),
         (["--task_name", "WSC", "--sample", "--max_len", "8"], "longer than the 6 tokens"),
         (["--task_name", "CoLA", "--sample", "--max_len", "4"], "max_len is 4"),
-        (["--task_name", "CoLA", "--sample", "--resume"], "holds no complete checkpoint"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, arguments, message):

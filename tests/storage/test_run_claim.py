@@ -10,7 +10,14 @@ import pytest
 
 from bort.errors import InputError
 from bort.storage.files import read_json, write_json
-from bort.storage.run_claim import Difference, check_same_run, claim_folder, differences
+from bort.storage.run_claim import (
+    Difference,
+    check_same_run,
+    claim_folder,
+    differences,
+    is_begun,
+)
+from tests.gluon.training.run_samples import contents
 
 DEFAULTS: Dict[str, Any] = {"settings": {"lr": 0.1, "taus": ("a",)}, "sets": {"clip": 1.0}}
 
@@ -54,13 +61,16 @@ def test_what_may_change_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_other_data_are_named_by_the_beginnings_of_their_fingerprints() -> None:
-    then, now = {"data": "a" * 64}, {"data": "b" * 64}
-    with pytest.raises(InputError) as refused:
-        check_same_run("run", "run", then, now, {})
-    assert str(refused.value) == (
-        "run: data differs from that of the run to resume: its fingerprint is 'bbbbbbbbbbbb', "
-        "the run to resume started with 'aaaaaaaaaaaa'"
-    )
+    for name in ("data", "vocabulary"):
+        then, now = {name: "a" * 64}, {name: "b" * 64}
+        with pytest.raises(InputError) as refused:
+            check_same_run("run", "run", then, now, {})
+        assert str(refused.value) == (
+            f"run: {name} differs from that of the run to resume: its fingerprint is "
+            "'bbbbbbbbbbbb', the run to resume started with 'aaaaaaaaaaaa'"
+        )
+    with pytest.raises(InputError, match="vocabulary is 'x', the run to resume started with 'y'"):
+        check_same_run("run", "run", {"vocabulary": "y"}, {"vocabulary": "x"}, {})
     with pytest.raises(InputError, match="data is 'x', the run to resume started with None"):
         check_same_run("run", "run", {}, {"data": "x"}, {})
 
@@ -70,9 +80,7 @@ def test_a_folder_belongs_to_one_run(tmp_path: Path) -> None:
         claim_folder(folder, "search.json", settings, "search", resume, defaults={"error": "kl"})
 
     folder = tmp_path / "run"
-    with pytest.raises(InputError, match="holds no search to resume"):
-        claim(folder, True, lr=0.1)
-    claim(folder, False, lr=0.1)
+    claim(folder, True, lr=0.1)
     with pytest.raises(InputError, match="already holds a search"):
         claim(folder, False, lr=0.1)
     claim(folder, True, lr=0.1, error="kl")
@@ -82,3 +90,49 @@ def test_a_folder_belongs_to_one_run(tmp_path: Path) -> None:
     write_json(tmp_path / "file", {})
     with pytest.raises(InputError, match="is a file"):
         claim(tmp_path / "file", False)
+
+
+def test_a_run_without_results_is_replaced(tmp_path: Path) -> None:
+    def claim(resume: bool, **settings: Any) -> None:
+        claim_folder(
+            tmp_path,
+            "search.json",
+            settings,
+            "search",
+            resume,
+            results=("results-*", "answers/*"),
+            remains=("half-*",),
+        )
+
+    (tmp_path / "half-0").touch()
+    claim(False, lr=0.1)
+    assert (tmp_path / "half-0").exists(), "the folder held no run before"
+    for resume in (False, True):
+        claim(resume, lr=0.2 + resume)
+        assert read_json(tmp_path / "search.json") == {"lr": 0.2 + resume}
+        assert not (tmp_path / "half-0").exists()
+        (tmp_path / "half-0").touch()
+    (tmp_path / "answers").mkdir()
+    assert not is_begun(tmp_path, "search.json", ("results-*", "answers/*"))
+    (tmp_path / "answers" / "part").touch()
+    assert is_begun(tmp_path, "search.json", ("results-*", "answers/*"))
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match="already holds a search"):
+        claim(False, lr=0.2)
+    with pytest.raises(InputError, match=r"lr is 0\.3, the search to resume started with 1\.2"):
+        claim(True, lr=0.3)
+    claim(True, lr=1.2)
+    assert contents(tmp_path) == before
+
+
+def test_a_setting_that_older_runs_do_not_record_is_compared_if_it_is_recorded(
+    tmp_path: Path,
+) -> None:
+    def claim(resume: bool, **settings: Any) -> None:
+        claim_folder(tmp_path, "a.json", settings, "search", resume, unrecorded=("teacher",))
+
+    claim(False, lr=0.1)
+    claim(True, lr=0.1, teacher="new")
+    write_json(tmp_path / "a.json", {"lr": 0.1, "teacher": "x"})
+    with pytest.raises(InputError, match="teacher is 'new', the search to resume .* with 'x'"):
+        claim(True, lr=0.1, teacher="new")

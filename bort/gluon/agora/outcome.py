@@ -16,12 +16,12 @@ from bort.agora.reports import AgoraResult
 from bort.agora.task_data import AgoraTask
 from bort.gluon.agora.plan import CHS_FILE, FIGURE_FILE, POINTS_FILE, RESULT_FILE, AgoraPlan
 from bort.gluon.agora.trainer import GluonTimaeus
-from bort.gluon.finetuning.finetune import MODEL
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.network.model_folder import read_description
 from bort.ranks import SingleProcess
 from bort.report.agora_figure import draw_agora
 from bort.storage.files import new_folder, write_json
+from bort.storage.run_folder import MODEL_FOLDER
 from bort.tasks.judging import make_judge
 
 log = logging.getLogger(__name__)
@@ -42,10 +42,10 @@ def finish(
         The values that the command prints.
     """
     task, folder = plan.task, plan.folder
-    _publish(trainer.folder_of(result.best.handle), folder / MODEL, plan)
+    _publish(trainer.folder_of(result.best.handle), folder / MODEL_FOLDER, plan)
     trainer.keep_only([result.best.handle])
-    report_scores = score_report(task, folder / MODEL, plan.timaeus.batch_size_eval, context)
-    dev_scores = read_description(folder / MODEL).metrics
+    report_scores = score_report(task, folder / MODEL_FOLDER, plan.timaeus.batch_size_eval, context)
+    dev_scores = read_description(folder / MODEL_FOLDER).metrics
     report_mean = sum(report_scores.values()) / len(report_scores)
     write_json(folder / CHS_FILE, result.convergent_set.as_dict())
     write_points(folder / POINTS_FILE, [p for p in result.points if p.from_socrates])
@@ -56,7 +56,7 @@ def finish(
     doubt = "" if unseen else ", but Socrates may have been trained on it"
     log.info("report score (of a split that Agora did not use%s): %.4f", doubt, report_mean)
     summary = {
-        "model": str(folder / MODEL),
+        "model": str(folder / MODEL_FOLDER),
         "dev": {"mean": result.best.dev_score, "metrics": dict(dev_scores)},
         "report": {
             "mean": report_mean,
@@ -77,7 +77,7 @@ def finish(
     }
     write_json(folder / RESULT_FILE, summary)
     if plan.test:
-        classifier = TaskClassifier.load(folder / MODEL, context)
+        classifier = TaskClassifier.load(folder / MODEL_FOLDER, context)
         summary["test_predictions"] = [
             classifier.predict(test, SingleProcess(), plan.timaeus.batch_size_eval)
             for test in plan.test

@@ -13,11 +13,9 @@ from bort.agora.examples import Point, points_key
 from bort.agora.hyperparameters import HyperparameterSet, HyperparameterSets
 from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
-from bort.errors import InputError
 from bort.gluon.agora.models import GluonSocrates
 from bort.gluon.finetuning.starting_point import StartingPoint
-from bort.network.model_folder import MODEL_DESCRIPTION_FILE, read_description
-from bort.storage.files import sha256_of_file
+from bort.network.model_folder import fingerprint_of_model, read_description
 from bort.tasks.judging import TaskSet
 from bort.tasks.options import TaskOptions
 
@@ -75,8 +73,8 @@ class AgoraPlan:
             "points of a former run": points_key(self.more_points),
             "vocabulary": task.data.vocabulary.fingerprint,
             "Socrates": socrates.fingerprint,
-            "Timaeus": _fingerprint(self.start.pretrained),
-            "proposer": _fingerprint(self.proposer),
+            "Timaeus": fingerprint_of_model(self.start.pretrained),
+            "proposer": fingerprint_of_model(self.proposer),
         }
         return {
             "task": task.data.record.name,
@@ -98,12 +96,3 @@ class AgoraPlan:
             "options": TaskOptions.defaults(),
             "hyperparameters": HyperparameterSet.defaults(),
         }
-
-
-def _fingerprint(source: Optional[str]) -> Optional[str]:
-    if source is None:
-        return None
-    path = Path(source)
-    if not path.exists():
-        raise InputError(f"{source}: no such file or folder")
-    return sha256_of_file(path / MODEL_DESCRIPTION_FILE if path.is_dir() else path)

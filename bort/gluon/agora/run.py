@@ -27,12 +27,14 @@ from bort.gluon.teacher.live import load_teacher
 from bort.process.progress import Progress
 from bort.ranks import Communicator, on_rank_0
 from bort.storage.files import write_json
-from bort.storage.run_claim import claim_folder
+from bort.storage.locks import hold_run_folder
+from bort.storage.run_claim import claim_folder, is_begun
 from bort.text.vocabularies import load_vocabulary
 
 log = logging.getLogger(__name__)
 
 _NEEDS_PROPOSER = "substitution"
+_RESULTS, _REMAINS = ("trainings-rank*.jsonl",), ("answers-rank*.jsonl",)
 
 
 def run_agora_in_folder(
@@ -57,7 +59,7 @@ def run_agora_in_folder(
     Args:
         plan: settings, data and models.
         communicator: the ranks.
-        resume: continue the run in the folder.
+        resume: continue the run in the folder; without a finished training, the run begins.
         cpu_only: run on the CPU even if there is a GPU.
         stop_requested: called before every training; True stops the run.
         on_trained: called after each training of this rank with its dev score.
@@ -70,10 +72,24 @@ def run_agora_in_folder(
         index to prediction, which the caller writes.
 
     Raises:
-        InputError: the folder holds another run, models or data do not fit together, or Socrates
-            is too weak.
+        InputError: the folder holds another run or is used by another process, models or data do
+            not fit together, or Socrates is too weak.
         WorkError: a loss is not finite, or the disk is full.
     """
+    with hold_run_folder(plan.folder, communicator):
+        return _run(plan, communicator, resume, cpu_only, stop_requested, on_trained, show_progress)
+
+
+def _run(
+    plan: AgoraPlan,
+    communicator: Communicator,
+    resume: bool,
+    cpu_only: bool,
+    stop_requested: Callable[[], bool],
+    on_trained: Callable[[Training, float], None],
+    show_progress: bool,
+) -> Dict[str, Any]:
+    """Run Agora in a folder that this process holds; see `run_agora_in_folder`."""
     task, folder, chief = plan.task, plan.folder, communicator.rank == 0
     context = choose_context(communicator, cpu_only)
     # These checks come before anything is written, so a refused run leaves no files.
@@ -92,10 +108,18 @@ def run_agora_in_folder(
         )
 
     def begin() -> None:
-        answers = {} if resume else _check(plan, socrates, context)
+        continues = resume and is_begun(folder, AGORA_SETTINGS_FILE, _RESULTS)
+        answers = {} if continues else _check(plan, socrates, context)
         settings = plan.settings(socrates, context)
         claim_folder(
-            folder, AGORA_SETTINGS_FILE, settings, "run of Agora", resume, defaults=plan.defaults()
+            folder,
+            AGORA_SETTINGS_FILE,
+            settings,
+            "run of Agora",
+            resume,
+            defaults=plan.defaults(),
+            results=_RESULTS,
+            remains=_REMAINS,
         )
         if answers:
             AnswerStore(folder, communicator.rank).append(answers)

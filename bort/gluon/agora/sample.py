@@ -9,7 +9,6 @@ from typing import Any, Dict, Tuple
 import mxnet as mx
 
 from bort.architecture import get_architecture
-from bort.gluon.finetuning.finetune import MODEL
 from bort.gluon.finetuning.run import run_finetuning
 from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.gluon.network.array_network import describe_network
@@ -17,6 +16,7 @@ from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import save_model_folder
 from bort.ranks import Communicator, SingleProcess, on_rank_0
 from bort.storage.files import move_into_place, new_folder, temporary_folder
+from bort.storage.run_folder import MODEL_FOLDER
 from bort.tasks.judging import TaskData
 from bort.training.finetuning_config import FinetuningConfig
 
@@ -82,5 +82,5 @@ def make_socrates(
     start = StartingPoint(str(pretrained), "")
     with temporary_folder(folder, clean=True) as making:
         result = run_finetuning(data, start, config, making, SingleProcess())
-        move_into_place(making / MODEL, folder)
+        move_into_place(making / MODEL_FOLDER, folder)
     return result

@@ -21,7 +21,8 @@ from bort.gluon.training.run_checkpoints import RunCheckpoints
 from bort.network.description import ModelDescription
 from bort.ranks import Communicator
 from bort.storage.json_fields import JsonFields
-from bort.storage.run_folder import CHECKPOINT_STATE
+from bort.storage.run_folder import CHECKPOINT_STATE, MODEL_FOLDER
+from bort.tasks.options import TaskOptions
 from bort.text.asking import shared_outputs
 from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.labelled import LabelledBatch, LabelledExamples, make_labelled_batch
@@ -30,8 +31,6 @@ from bort.training.schedule import learning_rate
 
 Judge = Callable[[np.ndarray], Mapping[str, float]]
 """A function from outputs (N, C) for a whole dev set to metrics by name."""
-
-MODEL = "model"
 
 
 @dataclass(frozen=True)
@@ -110,6 +109,7 @@ def finetune(
     folder: Optional[Path] = None,
     description: Optional[ModelDescription] = None,
     resume: bool = False,
+    identity: Optional[Mapping[str, Any]] = None,
     hooks: Optional[FinetuningHooks] = None,
 ) -> FinetuningResult:
     """Train a classifier or regressor, and save the model with the best dev score.
@@ -128,6 +128,7 @@ def finetune(
         description: description of the best model, to which its scores are added; None describes
             the network itself.
         resume: continue from the newest checkpoint in `folder`.
+        identity: further settings, as JSON values, that a run to resume must have started with.
         hooks: callbacks for metrics, progress and stopping.
 
     Raises:
@@ -162,11 +163,17 @@ def finetune(
         "batch_size": batch_size,
         "ranks": communicator.size,
         "data": train.fingerprint,
+        "dev": {dev.name: dev.examples.fingerprint for dev in dev_sets},
+        **(identity or {}),
     }
     checkpoints = None
     if folder is not None:
         checkpoints = RunCheckpoints(
-            folder, trainer, settings, FinetuningConfig.defaults(), config.keep_checkpoints
+            folder,
+            trainer,
+            settings,
+            {**FinetuningConfig.defaults(), "options": TaskOptions.defaults()},
+            config.keep_checkpoints,
         )
     ended = run_loop(
         training,
@@ -323,4 +330,4 @@ class _Finetuning:
         if self._folder is None or self._trainer.communicator.rank != 0:
             return
         scored = self._description.with_scores(score.metrics, epoch=score.epoch, step=score.step)
-        save_model_folder(self._folder / MODEL, self._trainer.network, scored)
+        save_model_folder(self._folder / MODEL_FOLDER, self._trainer.network, scored)

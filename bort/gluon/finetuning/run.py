@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
-from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict
 
+import mxnet as mx
 import numpy as np
 
 from bort.gluon.distributed import choose_context
 from bort.gluon.finetuning.finetune import (
-    MODEL,
     DevSet,
     FinetuningHooks,
     finetune,
@@ -25,8 +23,16 @@ from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.network.description import ModelDescription, TaskDescription
+from bort.network.model_folder import fingerprint_of_model
 from bort.ranks import Communicator, on_rank_0, wait_for_all
-from bort.storage.run_folder import MetricsWriter, NullWriter, RunFolder, refuse_existing_run
+from bort.storage.locks import hold_run_folder
+from bort.storage.run_folder import (
+    MODEL_FOLDER,
+    MetricsWriter,
+    NullWriter,
+    RunFolder,
+    continues_run,
+)
 from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskData, make_judge
 from bort.text.pair_form import ROBERTA_PAIRS
@@ -54,7 +60,8 @@ def run_finetuning(
         config: settings of the training.
         folder: folder of the run.
         communicator: the ranks that train together.
-        resume: continue the run in `folder` from its newest checkpoint.
+        resume: continue the run in `folder` from its newest checkpoint; without a checkpoint, the
+            run starts at step 0.
         cpu_only: run on the CPU even if there is a GPU.
         stop_requested: called before every step; True stops the run after that step.
 
@@ -64,16 +71,39 @@ def run_finetuning(
         prediction, which the caller writes.
 
     Raises:
-        InputError: vocabulary, model, data or folder do not fit together.
+        InputError: vocabulary, model, data or folder do not fit together, or another process uses
+            the folder.
         WorkError: the loss is not finite, or the disk is full.
     """
-    chief = communicator.rank == 0
-    if not resume:
-        on_rank_0(communicator, lambda: refuse_existing_run(folder))
     context = choose_context(communicator, cpu_only)
+    with hold_run_folder(folder, communicator):
+        return _run(data, start, config, folder, communicator, context, resume, stop_requested)
+
+
+def _run(
+    data: TaskData,
+    start: StartingPoint,
+    config: FinetuningConfig,
+    folder: Path,
+    communicator: Communicator,
+    context: mx.Context,
+    resume: bool,
+    stop_requested: Callable[[], bool],
+) -> Dict[str, Any]:
+    """Fine-tune in a folder that this process holds; see `run_finetuning`."""
+    chief = communicator.rank == 0
+    continues = on_rank_0(
+        communicator,
+        lambda: continues_run(folder, resume=resume, has_checkpoint=bool(checkpoint_steps(folder))),
+    )
     network = build_classifier(data, start, config, context)
     batch_size = config.batch_size or data.record.batch_size
     description = describe(network, data, config)
+    identity = {
+        "options": data.options.as_dict(),
+        "vocabulary": data.vocabulary.fingerprint,
+        "pretrained_parameters": fingerprint_of_model(start.pretrained),
+    }
 
     def open_metrics(done: int) -> MetricsWriter:
         if not chief:
@@ -83,8 +113,8 @@ def run_finetuning(
             {
                 "task": data.record.name,
                 "settings": config.as_dict(),
-                "options": data.options.as_dict(),
                 "pretrained": start.pretrained,
+                **identity,
                 "architecture": network.bort.architecture.as_dict(),
                 "ranks": communicator.size,
                 "batch_size": batch_size,
@@ -94,7 +124,7 @@ def run_finetuning(
                 "pairs": data.pairs.as_dict(),
             }
         )
-        data.vocabulary.save(folder / MODEL / "vocabulary")
+        data.vocabulary.save(folder / MODEL_FOLDER / "vocabulary")
         _report_data(data)
         return writer
 
@@ -114,7 +144,8 @@ def run_finetuning(
         batch_size=batch_size,
         folder=folder,
         description=description,
-        resume=resume,
+        resume=continues,
+        identity=identity,
         hooks=FinetuningHooks(
             open_metrics=open_metrics,
             stop_requested=stop_requested,
@@ -134,11 +165,11 @@ def run_finetuning(
     if result.stopped:
         return summary
     if chief and best is None:
-        save_model_folder(folder / MODEL, network, description)
+        save_model_folder(folder / MODEL_FOLDER, network, description)
     wait_for_all(communicator)
-    summary["model"] = str(folder / MODEL)
+    summary["model"] = str(folder / MODEL_FOLDER)
     if data.test:
-        classifier = TaskClassifier.load(folder / MODEL, context)
+        classifier = TaskClassifier.load(folder / MODEL_FOLDER, context)
         summary["test_predictions"] = [
             classifier.predict(test, communicator, config.batch_size_eval) for test in data.test
         ]
@@ -205,23 +236,25 @@ def run_seeds(
         data, start, config, folder, communicator: see `run_finetuning`; `config.seed` is the first
             seed.
         seeds: number of seeds, at least 1.
-        resume, cpu_only, stop_requested: see `run_finetuning`.
+        resume, cpu_only, stop_requested: see `run_finetuning`; the runs of seeds that have not
+            begun start at step 0.
 
     Returns:
         The summary of the seed with the best dev score. For several seeds it has `dev`: mean,
         sample standard deviation and values of every metric.
     """
-    options: Dict[str, Any] = {"cpu_only": cpu_only, "stop_requested": stop_requested}
+    options: Dict[str, Any] = {
+        "resume": resume,
+        "cpu_only": cpu_only,
+        "stop_requested": stop_requested,
+    }
     if seeds == 1:
-        return run_finetuning(data, start, config, folder, communicator, resume=resume, **options)
+        return run_finetuning(data, start, config, folder, communicator, **options)
     summaries = []
     for seed in range(config.seed, config.seed + seeds):
         place = folder / f"seed-{seed}"
-        begun = resume and on_rank_0(communicator, partial(_is_begun, place))
         settings = dataclasses.replace(config, seed=seed)
-        summaries.append(
-            run_finetuning(data, start, settings, place, communicator, resume=begun, **options)
-        )
+        summaries.append(run_finetuning(data, start, settings, place, communicator, **options))
         if summaries[-1]["stopped"]:
             return summaries[-1]
     best = max(summaries, key=lambda summary: summary["best"]["mean"])
@@ -234,12 +267,3 @@ def run_seeds(
         for name, v in metrics.items()
     }
     return {**best, "dev": dev}
-
-
-def _is_begun(folder: Path) -> bool:
-    """Return whether a run has a checkpoint; a folder without one is deleted."""
-    if checkpoint_steps(folder):
-        return True
-    if folder.exists():
-        shutil.rmtree(folder)
-    return False

@@ -125,6 +125,7 @@ def pretrain(
     folder: Optional[Path] = None,
     resume_step: Optional[int] = None,
     resume: bool = False,
+    identity: Optional[Mapping[str, Any]] = None,
     hooks: Optional[PretrainingHooks] = None,
 ) -> PretrainingResult:
     """Train `model` on masked text, by distillation if there is a teacher.
@@ -139,6 +140,7 @@ def pretrain(
         folder: folder of checkpoints; None saves none.
         resume_step: step of the checkpoint to continue from.
         resume: continue from the newest checkpoint.
+        identity: further settings, as JSON values, that a run to resume must have started with.
         hooks: callbacks for metrics, progress and stopping.
 
     Returns:
@@ -164,6 +166,7 @@ def pretrain(
         "ranks": communicator.size,
         "data": data.train.fingerprint,
         "teacher": getattr(teacher, "fingerprint", None),
+        **(identity or {}),
     }
     checkpoints = None
     if folder is not None:

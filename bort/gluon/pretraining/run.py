@@ -23,8 +23,17 @@ from bort.gluon.pretraining.pretrain import (
 )
 from bort.gluon.teacher.caching import open_teacher_cache
 from bort.gluon.teacher.choosing import load_teacher_on
+from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.network.model_folder import fingerprint_of_model
 from bort.ranks import Communicator, on_rank_0
-from bort.storage.run_folder import MetricsWriter, NullWriter, RunFolder, refuse_existing_run
+from bort.storage.locks import hold_run_folder
+from bort.storage.run_folder import (
+    MODEL_FOLDER,
+    MetricsWriter,
+    NullWriter,
+    RunFolder,
+    continues_run,
+)
 from bort.teacher.answers import TeacherAnswers
 from bort.text.examples import ExampleSource
 from bort.text.masking import Masking
@@ -58,14 +67,32 @@ def run_pretraining(
         The values that the command prints: steps, whether the run was stopped, scores and folders.
 
     Raises:
-        InputError: vocabulary, architecture, teacher or folder do not fit together.
+        InputError: vocabulary, architecture, teacher or folder do not fit together, or another
+            process uses the folder.
         WorkError: the loss is not finite, or the disk is full.
     """
+    with hold_run_folder(Path(paths.ckpt_dir), communicator):
+        return _run(paths, config, train, validation, vocabulary, communicator, stop_requested)
+
+
+def _run(
+    paths: PretrainingPaths,
+    config: PretrainingConfig,
+    train: ExampleSource,
+    validation: Optional[ExampleSource],
+    vocabulary: Vocabulary,
+    communicator: Communicator,
+    stop_requested: Callable[[], bool],
+) -> Dict[str, Any]:
+    """Train in a folder that this process holds; see `run_pretraining`."""
     folder = Path(paths.ckpt_dir)
-    resume = paths.resume or paths.start_step is not None
     chief = communicator.rank == 0
-    if not resume:
-        on_rank_0(communicator, lambda: refuse_existing_run(folder))
+    continues = paths.start_step is not None or on_rank_0(
+        communicator,
+        lambda: continues_run(
+            folder, resume=paths.resume, has_checkpoint=bool(checkpoint_steps(folder))
+        ),
+    )
     for source in (train, validation):
         _check_vocabulary(source, vocabulary)
     context = choose_context(communicator, paths.cpu_only)
@@ -85,6 +112,11 @@ def run_pretraining(
     else:
         teacher = _build_teacher(paths, config, context, len(vocabulary))
 
+    identity = {
+        "vocabulary": vocabulary.fingerprint,
+        "initial_model": fingerprint_of_model(paths.initial_model),
+    }
+
     def open_metrics(done: int) -> MetricsWriter:
         if not chief:
             return NullWriter()
@@ -95,9 +127,9 @@ def run_pretraining(
                 "paths": paths.as_dict(),
                 "architecture": model.architecture.as_dict(),
                 "ranks": communicator.size,
-                "vocabulary": vocabulary.fingerprint,
                 "data": train.fingerprint,
                 "teacher": None if teacher is None else teacher.fingerprint,
+                **identity,
             }
         )
         return writer
@@ -114,7 +146,8 @@ def run_pretraining(
         teacher=teacher,
         folder=folder,
         resume_step=paths.start_step,
-        resume=resume,
+        resume=continues,
+        identity=identity,
         hooks=PretrainingHooks(open_metrics=open_metrics, stop_requested=stop_requested),
     )
     summary: Dict[str, Any] = {
@@ -124,7 +157,7 @@ def run_pretraining(
         "folder": str(folder),
     }
     if chief and not result.stopped:
-        target = folder / "model"
+        target = folder / MODEL_FOLDER
         description = describe_network(model, vocabulary_fingerprint=vocabulary.fingerprint)
         save_model_folder(target, model, description)
         vocabulary.save(target / "vocabulary")

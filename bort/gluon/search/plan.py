@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Any, Callable, Dict, Sequence
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from bort.engines.latency import resolve_engine
 from bort.engines.protocol import AUTO
@@ -20,7 +20,8 @@ from bort.teacher.answers import LiveTeacher
 
 log = logging.getLogger(__name__)
 
-SEARCH_SETTINGS_FILE = "search.json"
+SEARCH_SETTINGS_FILE, SEARCH_ANSWERS_FOLDER = "search.json", "teacher_answers"
+_RESULTS = ("results-rank*.jsonl", f"{SEARCH_ANSWERS_FOLDER}/*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +37,7 @@ class SearchPlan:
         answers: folder of the teacher's answers.
         latencies: file of inference times.
         teacher: returns the teacher, T; called only if answers are missing.
+        teacher_identity: JSON values that identify T without loading it; compared on resuming.
     """
 
     config: SearchConfig
@@ -46,6 +48,7 @@ class SearchPlan:
     answers: Path
     latencies: Path
     teacher: Callable[[], LiveTeacher]
+    teacher_identity: Optional[Mapping[str, Any]] = None
 
 
 def claim_search(plan: SearchPlan, resume: bool) -> str:
@@ -60,7 +63,7 @@ def claim_search(plan: SearchPlan, resume: bool) -> str:
         search the engine that it selects on this machine, so a search never mixes engines.
 
     Raises:
-        InputError: the folder holds another search, has no search to resume, or already holds one.
+        InputError: the folder holds another search, or already holds one.
     """
     former = SearchConfig.defaults()
     config, path = plan.config, plan.folder / SEARCH_SETTINGS_FILE
@@ -82,12 +85,23 @@ def claim_search(plan: SearchPlan, resume: bool) -> str:
         "held_out": plan.text.held_out.fingerprint,
         "vocabulary": plan.text.vocabulary.fingerprint,
     }
+    if plan.teacher_identity is not None:
+        settings["teacher"] = dict(plan.teacher_identity)
     defaults = {
         "settings": former,
         "space": defaults_of(SearchSpace),
         "hyperparameters": Hyperparameters.defaults(),
     }
-    claim_folder(plan.folder, SEARCH_SETTINGS_FILE, settings, "search", resume, defaults=defaults)
+    claim_folder(
+        plan.folder,
+        SEARCH_SETTINGS_FILE,
+        settings,
+        "search",
+        resume,
+        defaults=defaults,
+        results=_RESULTS,
+        unrecorded=("teacher",),
+    )
     return config.latency_engine
 
 

@@ -30,6 +30,7 @@ from bort.search.questions import SearchQuestions
 from bort.search.ranking import SearchResult
 from bort.search.strategy import build_strategy
 from bort.search.surrogates import MultiplyAddLatency
+from bort.storage.locks import hold_run_folder
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def run_search(
     Args:
         plan: the search.
         communicator: the ranks that share the work.
-        resume: continue the search in the folder.
+        resume: continue the search in the folder; without a result, the search begins.
         cpu_only: run on the CPU even if there is a GPU.
         stop_requested: called between trials; True stops the search.
 
@@ -59,9 +60,22 @@ def run_search(
         The ranking; None when the search was stopped before its end.
 
     Raises:
-        InputError: the folder holds another search, or text and teacher do not fit together.
+        InputError: the folder holds another search or is used by another process, or text and
+            teacher do not fit together.
         WorkError: a loss is not finite, or the disk is full.
     """
+    with hold_run_folder(plan.folder, communicator):
+        return _run(plan, communicator, resume, cpu_only, stop_requested)
+
+
+def _run(
+    plan: SearchPlan,
+    communicator: Communicator,
+    resume: bool,
+    cpu_only: bool,
+    stop_requested: Callable[[], bool],
+) -> Optional[SearchResult]:
+    """Search in a folder that this process holds; see `run_search`."""
     chief, seeds = communicator.rank == 0, plan.config.trial_seeds
     strategy = build_strategy(plan.config, plan.space)
     trials = count_trials(strategy, plan.hyperparameters, seeds)
@@ -111,10 +125,12 @@ def _ask_teacher(
     path = plan.folder / MAXIMUM_POINT_FILE
     if not on_rank_0(communicator, lambda: path.exists() and questions.is_complete(plan.answers)):
         teacher = plan.teacher()
-        if communicator.rank == 0:
-            write_maximum_point(path, teacher.architecture, teacher.fingerprint)
         if not questions.fill(plan.answers, teacher, communicator, stop_requested):
             return None
+        on_rank_0(
+            communicator,
+            lambda: write_maximum_point(path, teacher.architecture, teacher.fingerprint),
+        )
     answered_by = questions.open(plan.answers)[0].key.teacher
     return read_maximum_point(path, answered_by)
 

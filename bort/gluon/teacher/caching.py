@@ -13,6 +13,7 @@ from bort.gluon.distributed import choose_context
 from bort.gluon.teacher.choosing import load_teacher_on
 from bort.process.progress import RowProgress
 from bort.ranks import Communicator
+from bort.storage.locks import hold_run_folder
 from bort.teacher.cache import CacheKey, TeacherCache, key_fields
 from bort.teacher.config import TeacherCacheConfig
 from bort.teacher.filling import FillHooks, fill_cache
@@ -65,9 +66,22 @@ def cache_teacher_answers(
         The fields that the command prints: folder, whether it is complete, rows, bytes, deviation.
 
     Raises:
-        InputError: anything that does not fit: teacher, vocabulary, the folder's other cache.
+        InputError: anything that does not fit: teacher, vocabulary, the folder's other cache; or
+            another process uses the folder.
         WorkError: a full disk, an answer that is not finite.
     """
+    with hold_run_folder(Path(config.output_dir), communicator):
+        return _fill(config, train, vocabulary, communicator, stop_requested)
+
+
+def _fill(
+    config: TeacherCacheConfig,
+    train: ExampleSource,
+    vocabulary: Vocabulary,
+    communicator: Communicator,
+    stop_requested: Callable[[], bool],
+) -> Dict[str, Any]:
+    """Fill a cache in a folder that this process holds; see `cache_teacher_answers`."""
     folder = Path(config.output_dir)
     context = choose_context(communicator, config.cpu_only)
     if config.dtype == "float16" and context.device_type != "gpu":

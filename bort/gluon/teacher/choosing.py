@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Optional
+from typing import Any, Dict, Optional
 
 import mxnet as mx
 
@@ -13,6 +13,7 @@ from bort.engines.teacher import teacher_of_folder, teacher_of_network
 from bort.gluon.network.array_network import as_arrays
 from bort.gluon.teacher.live import load_teacher
 from bort.network.array_network import ArrayNetwork
+from bort.network.model_folder import fingerprint_of_model
 from bort.process.threads import set_thread_count
 from bort.teacher.answers import LiveTeacher
 from bort.teacher.source import TeacherRuntime, TeacherSource
@@ -67,3 +68,15 @@ def load_teacher_on(
         return as_arrays(teacher.network)
 
     return teacher_of_network(network(), engine, precision, threads)
+
+
+def teacher_identity(source: TeacherSource) -> Dict[str, Any]:
+    """Return JSON values that identify a teacher without loading it.
+
+    Files and folders stand for their fingerprints, so a teacher that was moved stays the same.
+    """
+    values = source.as_dict()
+    for name in ("teacher_model", "teacher_ckpt_dir"):
+        if values[name] is not None and Path(values[name]).exists():
+            values[name] = fingerprint_of_model(values[name])
+    return values

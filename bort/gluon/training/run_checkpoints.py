@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from bort.architecture import Architecture
 from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
 from bort.gluon.training.flat_trainer import FlatTrainer
+from bort.network.model_folder import fingerprint_of_model
 from bort.storage.json_fields import JsonFields, read_fields
 from bort.storage.run_claim import check_same_run
-from bort.storage.run_folder import CHECKPOINT_STATE, RUN_FILE
+from bort.storage.run_folder import CHECKPOINT_STATE, RUN_FILE, mark_checkpoint
 
-_IDENTITY = ("task", "architecture")
-"""Settings that checkpoints of version 0.2.0 lack; the run's `run.json` records them."""
+_STARTS = {"pretrained_parameters": "pretrained", "initial_model": "initial_model"}
+"""Settings that hold the fingerprint of the model that a run starts from → names of its path."""
+
+_IDENTITY = ("task", "architecture", "options", "vocabulary", "dev", *_STARTS)
+"""Settings that checkpoints of version 0.2.0 lack; the run's `run.json` records most of them."""
 
 
 class RunCheckpoints:
@@ -56,6 +61,7 @@ class RunCheckpoints:
             return
         values = {"settings": self._settings, "trainer": trainer.scalars(), **state}
         save_checkpoint(self._folder, step, trainer.flat, trainer.buffers(), values, self._keep)
+        mark_checkpoint(self._folder)
 
     def restore(self, step: Optional[int]) -> Tuple[int, Dict[str, Any]]:
         """Read the checkpoint of `step`, None for the newest, into the trainer.
@@ -90,7 +96,21 @@ class RunCheckpoints:
         path = self._folder / RUN_FILE
         record = read_fields(path).values if path.exists() else {}
         found = {name: record.get(name, self._settings[name]) for name in names}
+        for name in _STARTS:
+            if name in found and name not in record:
+                found[name] = self._recorded_start(name, record)
         if isinstance(found.get("architecture"), dict):
             source = f"{path}: architecture"
             found["architecture"] = str(Architecture.from_dict(found["architecture"], source))
         return found
+
+    def _recorded_start(self, name: str, record: Mapping[str, Any]) -> Any:
+        """Return the fingerprint of the model that a run of version 0.2.0 started from.
+
+        Such a run recorded its path alone. The current value is returned if nothing is there.
+        """
+        given = {**record.get("paths", {}), **record}
+        path = given.get(_STARTS[name], "")
+        if path is not None and not os.path.exists(path):
+            return self._settings[name]
+        return fingerprint_of_model(path)

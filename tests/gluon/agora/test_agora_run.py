@@ -20,6 +20,7 @@ from bort.gluon.agora import outcome as agora_outcome
 from bort.gluon.agora.run import run_agora_in_folder
 from bort.gluon.agora.trainer import GluonTimaeus
 from bort.gluon.finetuning.task_classifier import TaskClassifier
+from bort.storage.locks import hold_folder
 from bort.tasks.formulations import make_inputs
 from bort.tasks.judging import make_judge
 from tests.gluon.agora.agora_samples import ALONE, CONFIG, TIMAEUS, Samples
@@ -146,14 +147,31 @@ def test_a_folder_holds_one_run(samples, whole, tmp_path):
     folder, _ = whole
     with pytest.raises(InputError, match="already holds a run of Agora"):
         run_agora_in_folder(samples.plan(folder), ALONE)
-    with pytest.raises(InputError, match="holds no run of Agora to resume"):
-        run_agora_in_folder(samples.plan(tmp_path / "none"), ALONE, resume=True)
+    with hold_folder(folder), pytest.raises(InputError, match="another process is using"):
+        run_agora_in_folder(samples.plan(folder), ALONE, resume=True)
     other = samples.plan(folder, dataclasses.replace(CONFIG, tau_share=0.3))
     with pytest.raises(InputError, match=r"agora\.json: tau_share is 0\.3, .* started with 0\.4"):
         run_agora_in_folder(other, ALONE, resume=True)
     other = samples.plan(folder, timaeus=dataclasses.replace(TIMAEUS, epochs=9))
     with pytest.raises(InputError, match="epochs is 9, the run of Agora to resume started with 2"):
         run_agora_in_folder(other, ALONE, resume=True)
+
+
+def test_a_run_without_a_training_begins_with_and_without_resume(samples, whole, tmp_path):
+    """It was killed after Socrates' answers for the dev set, which another Socrates gave."""
+    stopped = run_agora_in_folder(samples.plan(tmp_path), ALONE, stop_requested=lambda: True)
+    assert stopped["stopped"]
+    (answers,) = tmp_path.glob("answers-rank*.jsonl")
+    answers.write_text("those of another Socrates\n")
+    other = dataclasses.replace(TIMAEUS, epochs=9)
+    for resume, timaeus in ((False, other), (True, TIMAEUS)):
+        plan = samples.plan(tmp_path, timaeus=timaeus)
+        run_agora_in_folder(plan, ALONE, resume=resume, stop_requested=lambda: True)
+        assert "another Socrates" not in answers.read_text()
+        recorded = json.loads((tmp_path / "agora.json").read_text())
+        assert recorded["timaeus"]["epochs"] == timaeus.epochs
+    run_agora_in_folder(samples.plan(tmp_path), ALONE, resume=True)
+    assert left_behind(tmp_path) == left_behind(whole[0])
 
 
 def test_a_run_older_than_a_setting_is_resumed_with_its_default(samples, whole, tmp_path):

@@ -22,8 +22,10 @@ from bort.ranks import SingleProcess
 from bort.search.driver import fptas, search_with
 from bort.search.space import SearchSpace
 from bort.search.surrogates import Hyperparameters, MultiplyAddLatency
+from bort.storage.locks import hold_folder
 from tests.gluon.pretraining.test_trainer import make_teacher
 from tests.gluon.search.test_candidate_error import CONFIG, toy_text
+from tests.gluon.training.run_samples import contents
 from tests.search.instances import Climber
 
 SPACE = SearchSpace((2,), (2, 4), (8, 16), (4, 8, 12), vocabulary_size=60, maximum_length=24)
@@ -305,8 +307,22 @@ def test_a_folder_with_another_search_is_refused_and_left_alone(tmp_path):
     with pytest.raises(InputError, match=r"hiddens is \[8\], the search"):
         search(space, resume=True)
     assert (plan.folder / "ranking.json").read_bytes() == before
-    with pytest.raises(InputError, match="holds no search to resume"):
-        search(make_plan(tmp_path / "nothing"), resume=True)
+    with hold_folder(plan.folder), pytest.raises(InputError, match="another process is using"):
+        search(plan, resume=True)
+    assert search(make_plan(tmp_path / "nothing"), resume=True) == search(plan, resume=True)
+
+
+def test_another_teacher_is_refused_and_changes_nothing(tmp_path):
+    plan = make_plan(tmp_path, teacher_identity={"teacher_model": "one"})
+    asked = []
+    assert search(plan, stop_requested=lambda: asked.append(1) or len(asked) > 8) is None
+    before = contents(plan.folder)
+    other = dataclasses.replace(plan, teacher_identity={"teacher_model": "two"})
+    with pytest.raises(InputError, match="teacher_model is 'two', the search .* with 'one'"):
+        search(other, resume=True)
+    assert contents(plan.folder) == before
+    older = dataclasses.replace(plan, teacher_identity=None)
+    assert search(older, resume=True) == search(make_plan(tmp_path / "whole"))
 
 
 def test_a_search_older_than_a_setting_is_resumed_with_its_default(tmp_path):
