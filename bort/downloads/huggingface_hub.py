@@ -9,14 +9,14 @@ every failure into one line. Tested only against an imitation of the hub on one 
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 import urllib.parse
 from pathlib import Path
-from typing import Any, Callable, Dict, NamedTuple, Optional, TypeVar
+from typing import Any, Callable, NamedTuple, Optional, TypeVar
 
 from bort.errors import InputError, WorkError
+from bort.process.telemetry import switch_off_telemetry
 from bort.storage.files import sha256_of_file
 
 log = logging.getLogger(__name__)
@@ -159,9 +159,7 @@ def _checked_address(address: str) -> str:
 
 
 def _library() -> Any:
-    settings: Dict[str, str] = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_UPDATE_CHECK": "1"}
-    for variable, value in settings.items():
-        os.environ.setdefault(variable, value)
+    switch_off_telemetry()
     try:
         import huggingface_hub
         import huggingface_hub.constants

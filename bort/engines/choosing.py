@@ -20,6 +20,7 @@ from bort.engines.protocol import (
     PRECISIONS,
     Engine,
 )
+from bort.engines.reopening import ReopeningEngine
 from bort.engines.sources import (
     ARRAYS,
     IR,
@@ -172,6 +173,19 @@ def open_source(
             f"allowed are {', '.join(readers)}"
         )
     require_engine(engine)
+    folder = None if source.folder is None else source.folder.absolute()
+
+    def reopen() -> Engine:
+        assert folder is not None
+        return _open(read_source(folder), engine, precision, threads, gpu)
+
+    opened = _open(source, engine, precision, threads, gpu)
+    return ReopeningEngine(opened, folder, reopen, source.name)
+
+
+def _open(
+    source: Source, engine: str, precision: str, threads: Optional[int], gpu: Optional[int]
+) -> Engine:
     count = threads or available_cores()
     if engine == OPENVINO:
         return _open_openvino(source, precision, count)

@@ -20,7 +20,7 @@ from bort.network.description import ENCODER, ModelDescription
 
 
 class Session(Protocol):
-    """A graph that is loaded in a library.
+    """A graph that is loaded in a library. Several threads may use it at once.
 
     Attributes:
         inputs: names of the graph's inputs.

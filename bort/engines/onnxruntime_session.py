@@ -8,10 +8,13 @@ from typing import Dict, Sequence, Union
 import numpy as np
 
 from bort.errors import InputError
+from bort.process.telemetry import switch_off_telemetry
 
 
 class OnnxRuntimeSession:
     """A graph in ONNX Runtime, on the CPU; implements `bort.engines.graph_engine.Session`.
+
+    A session of ONNX Runtime serves several threads by itself, as its documentation promises.
 
     Args:
         model: an ONNX file, or its content.
@@ -23,8 +26,11 @@ class OnnxRuntimeSession:
     """
 
     def __init__(self, model: Union[Path, bytes], threads: int, source: str) -> None:
+        switch_off_telemetry()
         import onnxruntime as runtime
 
+        if hasattr(runtime, "disable_telemetry_events"):  # if the program imported it before
+            runtime.disable_telemetry_events()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

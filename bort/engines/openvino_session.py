@@ -7,11 +7,15 @@ from typing import Dict, Sequence, Union
 
 import numpy as np
 
+from bort.engines.request_pool import RequestPool
 from bort.errors import InputError
 from bort.formats.openvino_file import core
 from bort.formats.precisions import BF16
 
 DEVICE = "CPU"
+_MOST_REQUESTS = 8
+"""Maximum number of requests of a model. More of them would not compute faster, since they share
+the threads of the model; each holds its inputs and outputs."""
 
 
 class OpenVinoSession:
@@ -41,7 +45,7 @@ class OpenVinoSession:
             self._compiled = core().compile_model(graph, DEVICE, settings)
         except RuntimeError as error:
             raise InputError(f"{source}: OpenVINO cannot read it: {error}") from error
-        self._request = self._compiled.create_infer_request()
+        self._requests = RequestPool(self._compiled.create_infer_request, _MOST_REQUESTS)
         self.inputs: Sequence[str] = [str(one.get_any_name()) for one in self._compiled.inputs]
         # An output may have several names: OpenVINO drops an addition of zeros and moves its name
         # to the remaining output.
@@ -54,9 +58,14 @@ class OpenVinoSession:
 
     def run(self, feed: Dict[str, np.ndarray], output: str) -> np.ndarray:
         """See `Session`."""
-        self._request.infer(feed, share_inputs=True)
-        # The request owns the tensor's memory and overwrites it in its next call.
-        return np.array(self._request.get_output_tensor(self._places[output]).data, np.float32)
+        with self._requests.borrow() as request:
+            # `infer` would compute in the calling thread, and OpenVINO 2026.4 keeps the state of
+            # such a thread by the address of the model's executor. A later model at that address
+            # then gets the freed state of this one: the process crashes.
+            request.start_async(feed, share_inputs=True)
+            request.wait()
+            # The request owns the tensor's memory and overwrites it in its next call.
+            return np.array(request.get_output_tensor(self._places[output]).data, np.float32)
 
 
 def computes_bf16() -> bool:

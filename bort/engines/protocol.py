@@ -24,7 +24,7 @@ uses the fastest precision here."""
 
 
 class Engine(Protocol):
-    """A loaded model. Only one thread may use it at a time.
+    """A loaded model. Several threads may use it at once, and each gets its own answers.
 
     Inputs are B rows of L tokens. Padding may be any id of the vocabulary; tokens beyond a row's
     length do not affect the results. Every method takes token types, int (B, L), from 0 to the

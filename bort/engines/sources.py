@@ -36,6 +36,7 @@ class Source:
         graph: the exported graph; None for arrays.
         vocabulary_folder: path for `load_vocabulary`, which need not exist; None for a model in
             memory.
+        folder: the model folder; None for a model in memory.
     """
 
     description: ModelDescription
@@ -44,6 +45,7 @@ class Source:
     network: Optional[ArrayNetwork] = None
     graph: Optional[ExportedGraph] = None
     vocabulary_folder: Optional[Path] = None
+    folder: Optional[Path] = None
 
     @property
     def precision(self) -> str:
@@ -93,7 +95,14 @@ def read_source(folder: Path) -> Source:
 
 
 def _of_arrays(network: ArrayNetwork, vocabulary: Path, folder: Path) -> Source:
-    return Source(network.description, ARRAYS, str(folder), network, vocabulary_folder=vocabulary)
+    return Source(
+        network.description,
+        ARRAYS,
+        str(folder),
+        network,
+        vocabulary_folder=vocabulary,
+        folder=folder,
+    )
 
 
 def _of_graph(graph: ExportedGraph, kind: str, folder: Path) -> Source:
@@ -103,4 +112,5 @@ def _of_graph(graph: ExportedGraph, kind: str, folder: Path) -> Source:
         str(graph.files[0]),
         graph=graph,
         vocabulary_folder=folder / VOCABULARY_FOLDER,
+        folder=folder,
     )

@@ -17,6 +17,7 @@ from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.formats.huggingface.tokenizer import TOKENIZER_FILE
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM, HeadDescription, ModelDescription
+from bort.process.telemetry import switch_off_telemetry
 from bort.storage.files import read_json
 from bort.text.fast_tokenizer import FastTokenizer
 from bort.text.hugging_face import read_hugging_face
@@ -185,6 +186,7 @@ def own_epsilon(model: ModelDescription, reference: HuggingFaceReference) -> Opt
 
 def _transformers_answers(folder: Path, sample: Sample) -> Optional[np.ndarray]:
     """Return the outputs of Transformers; None if it or PyTorch is not installed."""
+    switch_off_telemetry()
     try:
         import torch
         import transformers

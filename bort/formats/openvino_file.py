@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 from typing import Any, Optional
 
@@ -11,6 +12,8 @@ from bort.formats.exported_folder import write_exported_description
 from bort.formats.onnx_file import GraphCheck, graph_for_file
 from bort.formats.precisions import FP32, INT8_WEIGHTS
 from bort.network.array_network import ArrayNetwork
+from bort.process.forks import never_destroy
+from bort.process.telemetry import switch_off_telemetry
 from bort.text.vocabulary import Vocabulary
 
 OPENVINO_GRAPH_FILE, OPENVINO_WEIGHTS_FILE = "openvino.xml", "openvino.bin"
@@ -64,9 +67,8 @@ def write_openvino(
     write_exported_description(path, network.description, names, fields)
 
 
-@functools.lru_cache(maxsize=None)
 def core() -> Any:
-    """Return the single `openvino.Core` of this process.
+    """Return the single `openvino.Core` of this process, a new one after a fork.
 
     Each core installs an alternative signal stack and restores the previous one when it is
     destroyed. If two cores are destroyed in the order of their creation, a freed stack stays
@@ -76,15 +78,23 @@ def core() -> Any:
     Raises:
         InputError: openvino is not installed.
     """
-    return openvino_package().Core()
+    return _core_of(os.getpid())
+
+
+@functools.lru_cache(maxsize=None)
+def _core_of(process: int) -> Any:
+    made = openvino_package().Core()
+    never_destroy(made)
+    return made
 
 
 def openvino_package() -> Any:
-    """Return the openvino package.
+    """Return the openvino package, imported without its telemetry.
 
     Raises:
         InputError: openvino is not installed.
     """
+    switch_off_telemetry()
     try:
         import openvino
     except ImportError as error:

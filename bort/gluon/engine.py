@@ -15,8 +15,13 @@ from bort.gluon.network.array_network import as_network
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.inputs import InputArrays, input_arrays
 from bort.network.array_network import ArrayNetwork
+from bort.process.forks import ForkLock
 
 VERSION: str = mx.__version__
+
+_one_at_a_time = ForkLock()
+"""MXNet computes for one thread at a time: the buffers of a hybridized network with static memory
+belong to the network, and MXNet promises nothing for other calls either."""
 
 
 def set_openmp_threads(count: int) -> None:
@@ -42,11 +47,12 @@ class GluonEngine:
         self.name = MXNET
         self.precision = FP32
         self.description = network.description
-        if threads is not None:
-            set_openmp_threads(threads)
-        self._context = mx.cpu() if gpu is None else mx.gpu(gpu)
-        gluon = as_network(network, self._context)
-        gluon.hybridize(static_alloc=True)
+        with _one_at_a_time:
+            if threads is not None:
+                set_openmp_threads(threads)
+            self._context = mx.cpu() if gpu is None else mx.gpu(gpu)
+            gluon = as_network(network, self._context)
+            gluon.hybridize(static_alloc=True)
         self._classifier = gluon if isinstance(gluon, BortClassifier) else None
         self._model = gluon.bort if isinstance(gluon, BortClassifier) else gluon
 
@@ -59,9 +65,8 @@ class GluonEngine:
         """See `Engine`."""
         if self._classifier is None:
             return self.encode(input_ids, lengths, token_types)
-        arrays = self._arrays(input_ids, lengths, token_types)
-        with autograd.predict_mode():
-            return self._classifier(*arrays).asnumpy()
+        with _one_at_a_time, autograd.predict_mode():
+            return self._classifier(*self._arrays(input_ids, lengths, token_types)).asnumpy()
 
     def encode(
         self,
@@ -70,11 +75,11 @@ class GluonEngine:
         token_types: Optional[np.ndarray] = None,
     ) -> np.ndarray:
         """See `Engine`."""
-        ids, counts, types = self._arrays(input_ids, lengths, token_types)
-        with autograd.predict_mode():
+        with _one_at_a_time, autograd.predict_mode():
+            ids, counts, types = self._arrays(input_ids, lengths, token_types)
             encoded = self._model(ids, counts, None, types)
-        # With a pooler there are two outputs.
-        return (encoded[0] if isinstance(encoded, (tuple, list)) else encoded).asnumpy()
+            # With a pooler there are two outputs.
+            return (encoded[0] if isinstance(encoded, (tuple, list)) else encoded).asnumpy()
 
     def predict_tokens(
         self,
@@ -84,10 +89,10 @@ class GluonEngine:
         token_types: Optional[np.ndarray] = None,
     ) -> np.ndarray:
         """See `Engine`."""
-        ids, counts, types = self._arrays(input_ids, lengths, token_types)
-        places = check_positions(self.description, np.asarray(input_ids), positions)
-        wanted: Any = mx.nd.array(places, ctx=self._context, dtype="int32")
-        with autograd.predict_mode():
+        with _one_at_a_time, autograd.predict_mode():
+            ids, counts, types = self._arrays(input_ids, lengths, token_types)
+            places = check_positions(self.description, np.asarray(input_ids), positions)
+            wanted: Any = mx.nd.array(places, ctx=self._context, dtype="int32")
             return self._model(ids, counts, wanted, types)[-1].asnumpy()
 
     def _arrays(

@@ -14,6 +14,7 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
+    Tuple,
     Union,
 )
 
@@ -35,9 +36,11 @@ from bort.inference.questions import (
     TaskQuestions,
     TextQuestions,
 )
+from bort.inference.reopening import Opened, open_again, opened_from
 from bort.inference.results import Embedding, Prediction
 from bort.inference.running import MEAN, POOLINGS, Runner
 from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM, check_vocabulary
+from bort.process.forks import ForkLock
 from bort.storage.files import PathLike
 from bort.tasks.features import TaskFeatures, TooLittleRoom, tokenise
 from bort.text.asking import OnInputs, ignore, in_windows
@@ -70,6 +73,11 @@ class Predictor:
     height. In fp32, outputs then differ by less than 1e-5 of the largest (measured at the paper's
     size: 2e-6). With `batch_tokens=1` they do not differ at all.
 
+    Several threads may use one predictor at once; each gets the answers to its own questions. A
+    predictor that `from_pretrained` made can be pickled and copied: the copy opens the same folder
+    with the same settings, and refuses a folder whose content has changed. A forked process opens
+    the folder again on the first question.
+
     Args:
         engine: runs the model.
         vocabulary: the vocabulary that the model was trained with.
@@ -84,7 +92,6 @@ class Predictor:
         record: the task that the model was fine-tuned on; None if there is none.
         labels: names of a classifier's outputs; () for other models and for a regression whose
             outputs have no names.
-        truncated: number of inputs so far that were too long and were shortened.
 
     Raises:
         InputError: the vocabulary, the labels or the task do not fit the model.
@@ -109,7 +116,9 @@ class Predictor:
         self._max_length = maximum_length(described, max_length, source)
         self._runner = Runner(engine, vocabulary.pad_id, batch_tokens)
         self._pairs = described.pair_form(vocabulary)
-        self.truncated = 0
+        self._truncated = 0
+        self._counting = ForkLock()
+        self._opened: Optional[Opened] = None
 
     @classmethod
     def from_pretrained(
@@ -142,6 +151,7 @@ class Predictor:
             predictor = Predictor.from_pretrained("runs/finetune/SST-2/model")
             print(*predictor(["a moving film", "two hours of my life"]), sep="\\n")
         """
+        place = Path(folder).absolute()
         source = read_source(Path(folder))
         opened = open_source(source, engine, precision, threads)
         default = source.vocabulary_folder
@@ -149,9 +159,39 @@ class Predictor:
         if vocabulary is None and not default.is_dir():
             raise InputError(f"{default}: no such folder; the model's vocabulary is expected there")
         words = load_vocabulary(vocabulary or default)
-        return cls(
+        predictor = cls(
             opened, words, source=str(folder), max_length=max_length, batch_tokens=batch_tokens
         )
+        settings = {
+            "engine": engine,
+            "precision": precision,
+            "threads": threads,
+            "vocabulary": vocabulary,
+            "max_length": max_length,
+            "batch_tokens": batch_tokens,
+        }
+        predictor._opened = opened_from(place, settings)
+        return predictor
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        if self._opened is None:
+            raise TypeError(
+                "a Predictor that was made from an engine cannot be pickled or copied; open a "
+                "folder with Predictor.from_pretrained, or make the Predictor in the worker"
+            )
+        content = self._opened.content(self.vocabulary_fingerprint)
+        folder, settings, _ = self._opened
+        return open_again, (type(self), str(folder), settings, content)
+
+    @property
+    def truncated(self) -> int:
+        """Number of inputs so far that were too long and were shortened, of all threads."""
+        return self._truncated
+
+    @property
+    def vocabulary_fingerprint(self) -> str:
+        """Fingerprint of the vocabulary (see `Vocabulary`)."""
+        return self._vocabulary.fingerprint
 
     @property
     def engine(self) -> str:
@@ -300,7 +340,8 @@ class Predictor:
             features = tokenise(inputs, self._vocabulary, self._max_length, self._pairs)
         except TooLittleRoom as error:
             raise InputError(f"{asked[error.item].item.where}: {error.reason}") from error
-        self.truncated += features.truncated
+        with self._counting:
+            self._truncated += features.truncated
         return features
 
     def _judged(

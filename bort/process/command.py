@@ -12,6 +12,7 @@ from typing import Callable, NoReturn, Optional, Sequence
 
 from bort.errors import BortError, InputError
 from bort.process.printable import PrintableFormatter, printable
+from bort.process.telemetry import switch_off_telemetry
 from bort.ranks import launched_ranks
 
 ERROR_FILE_VARIABLE = "BORT_ERROR_FILE"
@@ -51,6 +52,7 @@ def run_command(
         several_ranks: whether `work` detects its ranks and shares its work among them. Other
             commands are refused on several ranks, since each rank would write the same files.
     """
+    switch_off_telemetry()
     parsed = parser.parse_args(arguments)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PrintableFormatter("%(message)s"))

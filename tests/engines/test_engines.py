@@ -341,7 +341,7 @@ def test_mxnet_computes_on_the_gpu_that_it_is_given(monkeypatch: Any) -> None:
     network = make_network(decoder=True)
     ids, lengths, mask = make_batch(network.architecture, 17)
     engine = open_network(network, "mxnet", gpu=1)
-    used = {p.list_ctx()[0] for p in engine._model.collect_params().values()}  # type: ignore[attr-defined]
+    used = {p.list_ctx()[0] for p in engine._engine._model.collect_params().values()}  # type: ignore[attr-defined]
     assert used == {mx.cpu(1)}
     other = open_network(network, "mxnet")
     np.testing.assert_array_equal(engine.encode(ids, lengths), other.encode(ids, lengths))

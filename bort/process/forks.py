@@ -1,0 +1,57 @@
+"""Locks that work in forked processes, and objects that a forked process must not destroy.
+
+A fork copies the memory of a process but only the thread that forks. A lock that another thread
+holds at that moment stays locked in the child, and a library's threads are missing there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import weakref
+from typing import Any, Callable, List
+
+
+class ForkLock:
+    """A lock that is free in a forked process, whoever held it in the parent."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        _renewed.add(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
+
+    def renew(self) -> None:
+        """Replace the lock by a free one."""
+        self._lock = threading.Lock()
+
+
+def in_forked_children(action: Callable[[], None]) -> None:
+    """Call `action` at the start of every process that this one forks, on systems with forks."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=action)
+
+
+def never_destroy(thing: Any) -> None:
+    """Keep an object until the process ends, also while the interpreter shuts down.
+
+    The destructor of a library's object waits for the library's threads, which a forked process
+    does not have: it would hang or abort.
+    """
+    _kept.append(thing)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def _renew_locks() -> None:
+    for lock in list(_renewed):
+        lock.renew()
+
+
+_kept: List[Any] = []
+_renewed: weakref.WeakSet[ForkLock] = weakref.WeakSet()
+in_forked_children(_renew_locks)
