@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Dict, Mapping, Tuple
 
 from bort.errors import InputError
 from bort.storage.files import read_json
+
+LARGEST_SIZE = 2**24
+"""Maximum size of an architecture. A larger number means damage: it could fill the memory before it
+is compared with weights."""
+
+LARGEST_DEPTH = 2**12
+"""Maximum number of layers."""
+
+
+_SIZE = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, order=True)
 class Architecture:
     """A BERT-like encoder `<D, A, H, I>` with its vocabulary and maximum length.
 
-    Source: arXiv 2010.10499, section 3. All sizes are counts, at least 1 (token types: at least 0).
+    Source: arXiv 2010.10499, section 3. All sizes are counts from 1 (token types: from 0) to
+    `LARGEST_SIZE`, the depth to `LARGEST_DEPTH`.
 
     Attributes:
         depth: D, number of encoder layers.
@@ -51,6 +63,11 @@ class Architecture:
                 raise InputError(
                     f"architecture: {field.name} is {value!r}, "
                     f"allowed is an integer of at least {least}"
+                )
+            most = LARGEST_DEPTH if field.name == "depth" else LARGEST_SIZE
+            if value > most:
+                raise InputError(
+                    f"architecture: {field.name} is {value}, allowed is at most {most}"
                 )
         if self.hidden % self.heads:
             raise InputError(
@@ -206,15 +223,19 @@ def get_architecture(name: str) -> Architecture:
     if name in PRESETS:
         return PRESETS[name]
     parts = name.split("-")
-    if len(parts) == 4 and all(part.isdigit() for part in parts):
+    if len(parts) == 4 and all(_SIZE.fullmatch(part) for part in parts):
         return Architecture(*(int(part) for part in parts))
-    if name.endswith(".json") or Path(name).is_file():
+    if name.endswith(".json") or os.path.isfile(name):
         values = read_json(name)
         if isinstance(values, dict) and isinstance(values.get("architecture"), dict):
             values = values["architecture"]
         if not isinstance(values, dict):
             raise InputError(f"{name}: holds no architecture (a JSON object is expected)")
-        return Architecture.from_dict(values, source=name)
+        try:
+            return Architecture.from_dict(values, source=name)
+        except InputError as error:
+            text = str(error)
+            raise InputError(text if text.startswith(name) else f"{name}: {text}") from error
     raise InputError(
         f"architecture: {name!r} is unknown; known are {', '.join(sorted(PRESETS))}, "
         "or depth-heads-hidden-intermediate such as 4-8-1024-768, or a .json file"

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bort.architecture import PRESETS, TABLE_2_MILLIONS, Architecture, get_architecture
+from bort.architecture import (
+    LARGEST_DEPTH,
+    LARGEST_SIZE,
+    PRESETS,
+    TABLE_2_MILLIONS,
+    Architecture,
+    get_architecture,
+)
 from bort.errors import InputError
 
 SIZES = st.integers(1, 64)
@@ -207,3 +214,31 @@ def test_a_missing_file_is_named() -> None:
 def test_a_length_out_of_range_is_refused(length: int) -> None:
     with pytest.raises(InputError, match="1 to 512"):
         PRESETS["bort_4_8_768_1024"].multiply_adds_per_token(length)
+
+
+@pytest.mark.parametrize("field", sorted(PRESETS["bort_4_8_768_1024"].as_dict()))
+def test_sizes_have_upper_bounds(field: str) -> None:
+    most = LARGEST_DEPTH if field == "depth" else LARGEST_SIZE
+    hidden = most if field == "heads" else 1
+    sizes = {**Architecture(1, 1, hidden, 1).as_dict(), field: most}
+    assert Architecture.from_dict(sizes).as_dict()[field] == most
+    for value in (most + 1, 2**63, 10**300):
+        message = f"^architecture: {field} is {value}, allowed is at most {most}$"
+        with pytest.raises(InputError, match=message):
+            Architecture.from_dict({**sizes, field: value})
+
+
+@pytest.mark.parametrize("name", ["9223372036854775808-2-2-2", "4-8-1024-" + "9" * 5000, "²-1-1-1"])
+def test_absurd_names_of_architectures_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match="^architecture: "):
+        get_architecture(name)
+
+
+def test_an_error_in_a_file_names_the_file_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"depth": 9223372036854775808, "heads": 1, "hidden": 1, "intermediate": 1}')
+    with pytest.raises(InputError, match=r"a\.json: architecture: depth is 9223372036854775808"):
+        get_architecture(str(path))
+    path.write_text("{}")
+    with pytest.raises(InputError, match=f"^{path}: field 'depth' is missing$"):
+        get_architecture(str(path))

@@ -22,7 +22,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from bort.architecture import Architecture
+from bort.architecture import LARGEST_SIZE, Architecture
 from bort.errors import InputError
 from bort.storage.json_fields import JsonFields, errors_naming
 from bort.text.pair_form import ROBERTA_PAIRS, PairForm, natural_pair_form
@@ -39,10 +39,6 @@ PROBLEM_TYPES = (SINGLE_LABEL, MULTI_LABEL, REGRESSION)
 
 CLASSIFIER, MASKED_LM, ENCODER = "classifier", "masked_lm", "encoder"
 """Values of `ModelDescription.purpose`."""
-
-LARGEST_SIZE = 2**24
-"""Largest size of an architecture in a file. A larger number means damage: it could fill the memory
-before the weights are compared with it."""
 
 _EXTRA_FIELDS = ("labels", "task", "max_len", "vocabulary", "metrics", "pairs")
 """Names under `extra` that are fields of `ModelDescription`."""
@@ -359,12 +355,6 @@ def read_architecture(fields: JsonFields) -> Architecture:
         InputError: it is missing, has missing or unknown sizes, or a size is too large.
     """
     sizes = fields.fields("architecture")
-    for name, value in sizes.values.items():
-        if type(value) is int and value > LARGEST_SIZE:
-            raise InputError(
-                f"{fields.source}: architecture: {name} is {value}, allowed is at most "
-                f"{LARGEST_SIZE}"
-            )
     with errors_naming(fields.source):
         return Architecture.from_dict(sizes.values)
 

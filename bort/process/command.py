@@ -19,6 +19,9 @@ ERROR_FILE_VARIABLE = "BORT_ERROR_FILE"
 """Name of a file for the error of the first rank that fails, which then does not go to stderr."""
 
 
+_LONGEST_ERROR = 2000
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser that reports a usage error in one line, with status 2."""
 
@@ -91,6 +94,8 @@ def _refuse_ranks() -> None:
 
 def _end(message: str, status: int) -> NoReturn:
     line = printable(" ".join(message.split()))
+    if len(line) > _LONGEST_ERROR:
+        line = f"{line[:_LONGEST_ERROR]}…"
     path = os.environ.get(ERROR_FILE_VARIABLE)
     if path is None:
         print(f"error: {line}", file=sys.stderr)

@@ -41,6 +41,7 @@ from bort.storage.files import (
     sync_folder,
     write_json,
 )
+from bort.storage.json_fields import errors_naming
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -99,7 +100,8 @@ class SealedFormat:
         record = read_json(path)
         if not isinstance(record, dict):
             raise InputError(f"{path}: is not {self.what}: it holds no JSON object")
-        if self.version is not None and record.get("format") != self.version:
+        found = record.get("format")
+        if self.version is not None and (type(found), found) != (type(self.version), self.version):
             raise InputError(
                 f"{path}: is not {self.what}: format is {record.get('format')!r}, "
                 f"allowed is {self.version!r}"
@@ -117,8 +119,9 @@ class SealedFormat:
             InputError: a field is missing or malformed; the message names it.
         """
         try:
-            files = list(self.listed(record))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            with errors_naming(str(source)):
+                files = list(self.listed(record))
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
             raise InputError(f"{source}: a field is missing or malformed: {error}") from error
         for file in files:
             name, digest, size = file
@@ -137,7 +140,9 @@ class SealedFormat:
 
 
 def _is_plain_name(name: Any) -> bool:
-    return isinstance(name, str) and name not in ("", "..") and Path(name).name == name
+    if not isinstance(name, str) or "\0" in name or "\\" in name:
+        return False
+    return name not in ("", "..") and Path(name).name == name
 
 
 class HashingStream:

@@ -23,6 +23,7 @@ import numpy as np
 from bort.errors import InputError
 from bort.settings.config import Config, part, setting
 from bort.storage.array_files import read_npy
+from bort.storage.json_fields import JsonFields, errors_naming
 from bort.storage.run_claim import differences
 from bort.storage.sealed_folder import SealedFile, SealedFolder, SealedFormat
 from bort.teacher.answers import LiveTeacher
@@ -316,22 +317,33 @@ def read_cache_description(folder: Path) -> Tuple[SealedFolder, CacheKey]:
         InputError: `cache.json` is missing, damaged or of another kind; names the file.
     """
     sealed = CACHE_FORMAT.open(folder)
-    path, description = sealed.source, sealed.record
-    try:
-        key = CacheKey.from_dict(description["key"], str(path))
-        parts, rows = description["parts"], int(description["rows"])
-        kept = [int(part["rows"]) for part in parts]
-        full = int(description["rows_per_part"])
-        whole = sum(kept) == rows and all(count == full for count in kept[:-1])
-        whole &= all(1 <= count <= full for count in kept)
-        sizes = [int(part["bytes"]) for part in parts]
-        whole &= sizes == [rows_kept * key.row_type.itemsize for rows_kept in kept]
-        int(description["bytes"]), description["deviation"]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path}: is damaged: {error!r}") from error
+    path = sealed.source
+    fields = JsonFields.of(sealed.record, str(path))
+    with errors_naming(str(path)):
+        key = CacheKey.from_dict(fields.fields("key").values, str(path))
+    parts, rows = fields.objects("parts"), fields.integer("rows", 1)
+    full, total = fields.integer("rows_per_part", 1), fields.integer("bytes", 0)
+    kept = [part.integer("rows", 1) for part in parts]
+    sizes = [part.integer("bytes", 0) for part in parts]
+    if fields.value("deviation") is not None:
+        for entry in fields.objects("deviation"):
+            entry.all_numbers()
+    row_bytes = _row_bytes(key, str(path))
+    whole = sum(kept) == rows and all(count == full for count in kept[:-1])
+    whole &= sizes == [count * row_bytes for count in kept] and sum(sizes) == total
     if not whole:
         raise InputError(f"{path}: is damaged, its parts contradict its {rows} rows")
     return sealed, key
+
+
+def _row_bytes(key: CacheKey, source: str) -> int:
+    try:
+        return key.row_type.itemsize
+    except (ValueError, OverflowError) as error:  # NumPy has a limit of 2 GiB
+        raise InputError(
+            f"{source}: is damaged: a row of {key.predictions} positions and "
+            f"{key.vocabulary_size} tokens is too large"
+        ) from error
 
 
 def check_key(folder: Path, key: CacheKey, expected: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 import numpy as np
 
 from bort.errors import InputError, WorkError
+from bort.storage.json_fields import JsonFields, errors_naming
 from bort.storage.sealed_folder import SealedFile, SealedFolder, SealedFormat
 from bort.teacher.answers import TeacherAnswers
 from bort.teacher.cache import CacheKey, check_key
@@ -110,10 +111,19 @@ class CachePart:
         record = sealed.record
         if set(record) != _FIELDS:
             raise InputError(f"{sealed.source}: is not the record of a part of a cache")
-        key = CacheKey.from_dict(record["key"], str(sealed.source))
+        fields = JsonFields.of(record, str(sealed.source))
+        rows, sums = fields.integer("rows", 0), fields.fields("deviation")
+        sums.integer("positions", 0)
+        for name in ("divergence", "outside"):
+            if len(sums.numbers(name)) != len(self._key.temperatures):
+                raise InputError(f"{sealed.source}: deviation.{name} has a wrong length")
+        with errors_naming(str(sealed.source)):
+            key = CacheKey.from_dict(fields.fields("key").values, str(sealed.source))
         check_key(self._folder, key, self._key.as_dict())
         if record["rows_sha256"] != self._rows_sha256:
             raise InputError(f"{self.path}: holds answers for other rows than expected")
+        if rows != len(self.rows):
+            raise InputError(f"{sealed.source}: rows is {rows}, expected is {len(self.rows)}")
         return sealed
 
 

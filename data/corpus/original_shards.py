@@ -7,14 +7,13 @@ these are refused, since nothing is unpickled.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Dict, Tuple
 
 import numpy as np
 
 from bort.errors import InputError
+from bort.storage.array_files import read_npz
 from bort.text.vocabulary import Vocabulary
 
 _NEEDED = ("input_ids", "masked_lm_ids", "masked_lm_positions", "valid_lengths")
@@ -69,22 +68,17 @@ def read_original_shard(path: Path, vocabulary: Vocabulary) -> Tuple[np.ndarray,
 
 
 def _load(path: Path) -> Dict[str, np.ndarray]:
-    arrays = {}
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
-            for name in (*_NEEDED, "masked_lm_weights"):
-                if name in content.files:
-                    arrays[name] = np.asarray(content[name])
-                elif name in _NEEDED:
-                    raise InputError(f"{path}: has no array {name!r}, so it is not a shard")
-    except ValueError as error:
-        if "pickle" in str(error).lower() or "object" in str(error).lower():
+        arrays = read_npz(path, (*_NEEDED, "masked_lm_weights"))
+    except InputError as error:
+        if "Python objects" in str(error):
             raise InputError(
                 f"{path}: its rows are pickled Python objects, which are not read; {_RECREATE}"
             ) from error
-        raise InputError(f"{path}: is damaged: {error}") from error
-    except (OSError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: is damaged or not an .npz file") from error
+        raise
+    for name in _NEEDED:
+        if name not in arrays:
+            raise InputError(f"{path}: has no array {name!r}, so it is not a shard")
     for name, array in arrays.items():
         wanted = np.floating if name == "masked_lm_weights" else np.integer
         if not np.issubdtype(array.dtype, wanted):

@@ -15,9 +15,11 @@ import numpy as np
 
 from bort.errors import InputError
 from bort.storage.array_files import read_npy
+from bort.storage.json_fields import JsonFields
 from bort.storage.sealed_folder import SealedFile, SealedWriter
 
 _HEADER_BYTES = 128
+_TYPES = ("<u2", "<i4", "<i8")
 _BUFFER_BYTES = 1 << 18
 Buffer = Union[bytes, memoryview]
 
@@ -100,8 +102,12 @@ class ShardWriter:
 
 def sealed_file(record: Mapping[str, Any]) -> SealedFile:
     """Return name, hash and size of the file that a record of the manifest describes."""
-    size = _HEADER_BYTES + int(record["count"]) * np.dtype(record["dtype"]).itemsize
-    return SealedFile(record["file"], record["sha256"], size)
+    fields = JsonFields.of(record, "a shard")
+    count, kind = fields.integer("count", 0), fields.text("dtype")
+    if kind not in _TYPES:
+        raise InputError(f"a shard: dtype is {kind!r}, allowed are {', '.join(_TYPES)}")
+    size = _HEADER_BYTES + count * np.dtype(kind).itemsize
+    return SealedFile(fields.text("file"), fields.text("sha256"), size)
 
 
 def open_array(path: Path, record: Mapping[str, Any]) -> np.ndarray:

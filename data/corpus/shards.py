@@ -10,12 +10,14 @@ import glob
 import hashlib
 import os
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence, Union
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
+from bort.architecture import LARGEST_SIZE
 from bort.errors import InputError
 from bort.storage.files import sha256_of_file
+from bort.storage.json_fields import JsonFields
 from bort.storage.sealed_folder import SealedFolder, SealedFormat
 from bort.text.vocabularies import ArrayVocabulary, load_vocabulary
 from bort.text.vocabulary import Vocabulary
@@ -24,13 +26,20 @@ from data.corpus.shard_files import open_array, sealed_file
 
 CORPUS_VOCABULARY_FOLDER = "vocabulary"
 _PARTS = ("tokens", "offsets")
+
+
+def _splits(record: Mapping[str, Any]) -> List[JsonFields]:
+    splits = JsonFields.of(record, "a corpus").fields("splits")
+    return [splits.fields(name) for name in splits.values]
+
+
 SHARDS_FORMAT = SealedFormat(
     "manifest.json",
     "the manifest of a corpus",
     lambda record: [
-        sealed_file(shard[part])
-        for split in record["splits"].values()
-        for shard in split["shards"]
+        sealed_file(shard.value(part))
+        for split in _splits(record)
+        for shard in split.objects("shards")
         for part in _PARTS
     ],
     version="bort-shards-1",
@@ -147,11 +156,10 @@ def open_examples(
     for path in _find(paths):
         if path.is_dir():
             sealed = _open_manifest(path)
-            manifest = sealed.record
-            found = manifest["vocabulary"]["fingerprint"]
+            found, found_size = _vocabulary_of(sealed)
             if fingerprint and found != fingerprint:
                 raise InputError(f"{path}: was made with another vocabulary ({found[:12]})")
-            fingerprint, size = found, int(manifest["vocabulary"]["size"])
+            fingerprint, size = found, found_size
             shards.extend(_open_folder(sealed, split, verify))
         elif vocabulary is None:
             raise InputError(f"{path}: does not record its vocabulary, name one")
@@ -208,12 +216,14 @@ def _open_manifest(folder: Path) -> SealedFolder:
         InputError: the manifest is missing, damaged or of another format.
     """
     sealed = SHARDS_FORMAT.open(folder)
-    try:
-        vocabulary = sealed.record["vocabulary"]
-        int(vocabulary["size"]), str(vocabulary["fingerprint"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{sealed.source}: is damaged, {error!r}") from error
+    _vocabulary_of(sealed)
     return sealed
+
+
+def _vocabulary_of(sealed: SealedFolder) -> Tuple[str, int]:
+    """Return the fingerprint and the size of the vocabulary in a manifest."""
+    vocabulary = JsonFields.of(sealed.record, str(sealed.source)).fields("vocabulary")
+    return vocabulary.text("fingerprint"), vocabulary.integer("size", 1, LARGEST_SIZE)
 
 
 def _find(paths: PathOrPaths) -> List[Path]:
@@ -275,5 +285,5 @@ def _open_folder(sealed: SealedFolder, split: str, verify: Optional[bool]) -> Li
 def _check_offsets(shard: Shard) -> None:
     offsets = shard.offsets
     whole = len(offsets) > 0 and offsets[0] == 0 and offsets[-1] == len(shard.tokens)
-    if not whole or (np.diff(offsets) <= 0).any():
+    if not whole or (offsets[1:] <= offsets[:-1]).any():  # a difference could overflow
         raise InputError(f"{shard.name}: is damaged, its offsets contradict its tokens")

@@ -16,6 +16,7 @@ import numpy as np
 
 from bort.errors import InputError
 from bort.storage.array_files import read_npy
+from bort.storage.json_fields import JsonFields
 from bort.storage.sealed_folder import SealedFile, SealedFormat
 from bort.tasks.features import TaskFeatures, features_fingerprint, tokenise
 from bort.tasks.items import TaskInput
@@ -23,6 +24,7 @@ from bort.text.pair_form import ROBERTA_PAIRS, PairForm
 from bort.text.vocabulary import Vocabulary
 
 _ARRAYS = ("tokens", "offsets", "labels", "item_numbers", "choices")
+_TYPES = {"<i4", "<i8", "<f4"}
 _COUNTS = ("truncated", "dropped_tokens")
 _NAMES = ("vocabulary_fingerprint", "fingerprint")
 
@@ -77,12 +79,21 @@ def _load_or_make(
         try:
             # The files do not hold the separator, since sets of single texts serve every form.
             separator = pairs.type_separator(vocabulary)
-            return dataclasses.replace(load_features(place, fingerprint), type_separator=separator)
+            features = load_features(place, fingerprint)
+            _check_set(features, place, len(inputs), len(vocabulary))
+            return dataclasses.replace(features, type_separator=separator)
         except InputError as error:
             _logger.warning("%s; it is made again", error)
     features = tokenise(inputs, vocabulary, max_length, pairs)
     save_features(place, features)
     return features
+
+
+def _check_set(features: TaskFeatures, folder: Path, count: int, vocabulary_size: int) -> None:
+    if len(features) != count:
+        raise InputError(f"{folder}: has {len(features)} inputs, expected are {count}")
+    if len(features.tokens) and features.tokens.max() >= vocabulary_size:
+        raise InputError(f"{folder}: holds an id beyond the vocabulary's {vocabulary_size}")
 
 
 def save_features(folder: Path, features: TaskFeatures) -> None:
@@ -114,10 +125,25 @@ def load_features(folder: Path, fingerprint: str) -> TaskFeatures:
     record = sealed.record
     if record.get("fingerprint") != fingerprint:
         raise InputError(f"{sealed.source}: is the record of another set")
+    fields = JsonFields.of(record, str(sealed.source))
+    counts = {name: fields.integer(name, 0) for name in _COUNTS}
+    names = {name: fields.text(name) for name in _NAMES}
     arrays: Dict[str, Any] = {name: read_npy(sealed.verified(f"{name}.npy")) for name in _ARRAYS}
-    try:
-        counts = {name: int(record[name]) for name in _COUNTS}
-        names = {name: str(record[name]) for name in _NAMES}
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{sealed.source}: is damaged, {error!r}") from error
-    return TaskFeatures(**arrays, **counts, **names)  # type: ignore[arg-type]
+    features = TaskFeatures(**arrays, **counts, **names)  # type: ignore[arg-type]
+    _check_arrays(features, sealed.source)
+    return features
+
+
+def _check_arrays(features: TaskFeatures, source: Path) -> None:
+    """Refuse arrays that contradict each other."""
+    offsets, tokens = features.offsets, features.tokens
+    of_inputs = (features.labels, features.item_numbers, features.choices)
+    kinds = {tokens.dtype.str, *(array.dtype.str for array in of_inputs)}
+    whole = offsets.dtype.str == "<i8" and tokens.dtype.str == "<i4" and kinds <= _TYPES
+    whole &= all(array.ndim == 1 for array in (offsets, tokens, *of_inputs))
+    whole = whole and len(offsets) > 0 and offsets[0] == 0 and offsets[-1] == len(tokens)
+    whole = whole and not (offsets[1:] <= offsets[:-1]).any()  # a difference could overflow
+    if not whole or any(len(array) != len(offsets) - 1 for array in of_inputs):
+        raise InputError(f"{source}: is damaged: its arrays do not fit together")
+    if len(tokens) and tokens.min() < 0:
+        raise InputError(f"{source}: is damaged: a token id is below 0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bort.architecture import LARGEST_DEPTH
 from bort.errors import InputError
 from bort.network.array_network import ArrayNetwork
 from tests.formats.parity import BORT, make_network
@@ -14,8 +15,8 @@ SMALL = BORT.replace(depth=1)
 
 def test_a_depth_that_no_network_has_is_refused_at_once() -> None:
     network = make_network()
-    deep = network.architecture.replace(depth=10**30)
-    with pytest.raises(InputError, match="parameters do not fit 10+ layers"):
+    deep = network.architecture.replace(depth=LARGEST_DEPTH)
+    with pytest.raises(InputError, match="parameters do not fit 4096 layers"):
         network.replace(architecture=deep)
 
 

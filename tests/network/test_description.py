@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bort.architecture import Architecture
+from bort.architecture import LARGEST_SIZE, Architecture
 from bort.errors import InputError
 from bort.network.description import (
     CLASSIFIER,
     ENCODER,
-    LARGEST_SIZE,
     MASKED_LM,
     MULTI_LABEL,
     REGRESSION,
@@ -197,7 +196,7 @@ BAD = (
     (put(0, "architecture", "hidden"), "architecture: hidden is 0, allowed is an integer of at"),
     (put(-4, "architecture", "heads"), "architecture: heads is -4, allowed"),
     (put(5, "architecture", "heads"), "heads is 5, which does not divide hidden 64"),
-    (put(10**30, "architecture", "depth"), f"depth is {10**30}, allowed is at most {2**24}"),
+    (put(10**30, "architecture", "depth"), f"depth is {10**30}, allowed is at most {2**12}"),
     (put(10**9, "architecture", "intermediate"), f"intermediate is {10**9}, allowed is at most"),
     (drop("dropout"), "dropout is missing"),
     (put("0.1", "dropout"), "dropout is '0.1', allowed is a finite number"),

@@ -104,9 +104,9 @@ def test_weights_that_do_not_fit_are_named(folder: Path) -> None:
     forge(folder, use_pooler=False, use_decoder=False)
     with pytest.raises(InputError, match=r"model\.safetensors: parameter 'decoder.* has no place"):
         read_model_folder(folder)
-    deep = BORT.replace(depth=100_000).as_dict()
+    deep = BORT.replace(depth=4096).as_dict()
     forge(folder, use_decoder=True, architecture=deep)
-    with pytest.raises(InputError, match="parameters do not fit 100000 layers"):
+    with pytest.raises(InputError, match="parameters do not fit 4096 layers"):
         read_model_folder(folder)
     path = folder / "model.safetensors"
     arrays = safetensors.numpy.load_file(path)

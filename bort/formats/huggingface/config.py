@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from bort.architecture import Architecture
+from bort.architecture import LARGEST_DEPTH, LARGEST_SIZE, Architecture
 from bort.errors import InputError
-from bort.network.description import CLASSIFIER, ENCODER, LARGEST_SIZE, MASKED_LM
+from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM
 from bort.storage.files import read_json
 
 CONFIG_FILE = "config.json"
@@ -58,7 +58,6 @@ _SIZES = {
     "maximum_length": "max_position_embeddings",
     "token_types": "type_vocab_size",
 }
-_LARGEST_DEPTH = 4096
 _DEFAULT_TOKEN_TYPES = 2
 _DEFAULT_EPSILON = 1e-12
 _FIXED: Mapping[str, Tuple[Any, ...]] = {
@@ -211,7 +210,7 @@ def _architecture(values: Mapping[str, Any], path: Path) -> Architecture:
         value = values.get(theirs, default)
         if value is None and theirs not in values:
             raise InputError(f"{path}: {theirs} is missing")
-        largest = _LARGEST_DEPTH if ours == "depth" else LARGEST_SIZE
+        largest = LARGEST_DEPTH if ours == "depth" else LARGEST_SIZE
         if type(value) is not int or not 1 <= value <= largest:
             raise InputError(
                 f"{path}: {theirs} is {_shown(value)}, allowed is an integer from 1 to {largest}"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
+from bort.storage.files import sha256_of_file
 from data.corpus.shard_files import ShardWriter, open_array
 from data.corpus.shards import SHARDS_FORMAT, open_examples, open_vocabulary
 from tests.data.corpus.corpora import VOCABULARY, corpus
@@ -185,3 +186,71 @@ class TestOriginalShards:
         path.write_bytes(path.read_bytes()[:-40])
         with pytest.raises(InputError, match=r"part-000\.npz: is damaged"):
             open_examples(path, vocabulary=VOCABULARY)
+
+
+def edit(folder, change):
+    """Change the manifest of a corpus in place."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest, manifest["splits"]["train"]["shards"][0])
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m, s: m.update(splits=[]), r"a corpus: splits is \[\], allowed is an object"),
+        (lambda m, s: m["splits"].update(train=3), "splits.train is 3, allowed is an object"),
+        (lambda m, s: m["splits"]["train"].update(shards={}), "shards is {}, allowed is a list"),
+        (lambda m, s: s.update(tokens=None), "is None, allowed is an object"),
+        (lambda m, s: s["tokens"].update(count="3"), "count is '3', allowed is an integer"),
+        (lambda m, s: s["tokens"].update(count=False), "count is False, allowed is an integer"),
+        (lambda m, s: s["tokens"].update(count=2**62), "it has .* bytes"),
+        (lambda m, s: s["tokens"].update(dtype="<f8"), "dtype is '<f8', allowed are <u2, <i4, <i8"),
+        (lambda m, s: s["tokens"].update(dtype="(9,)<u2"), "dtype is"),
+        (lambda m, s: s["tokens"].update(file=["a"]), r"file is \['a'\], allowed is a text"),
+        (lambda m, s: s["tokens"].update(file="a\0b"), "leads out of the folder"),
+        (lambda m, s: m.update(vocabulary=[]), r"vocabulary is \[\], allowed is an object"),
+        (lambda m, s: m["vocabulary"].update(size=2**40), "vocabulary.size is 1099511627776"),
+        (lambda m, s: m["vocabulary"].update(size=True), "vocabulary.size is True"),
+        (lambda m, s: m["vocabulary"].update(fingerprint=1), "vocabulary.fingerprint is 1"),
+        (lambda m, s: m.update(format=True), "is not the manifest of a corpus: format is True"),
+    ],
+)
+def test_a_damaged_manifest_is_named(tmp_path, change, message):
+    corpus(tmp_path)
+    edit(tmp_path / "out", change)
+    with pytest.raises(InputError, match=f"^{tmp_path}/out/.*{message}"):
+        open_examples(tmp_path / "out")
+
+
+@pytest.mark.parametrize("place", [0, 1, -1])
+@pytest.mark.parametrize("value", [-1, 2**63 - 1, 0, 7])
+def test_forged_offsets_are_refused(tmp_path, place, value):
+    corpus(tmp_path)
+    path = tmp_path / "out" / "train-00000.offsets.npy"
+    offsets = np.load(path)
+    if value in (offsets[place], 7) and place == 1:
+        value = int(offsets[2])
+    if value == offsets[place]:
+        value = 1
+    offsets[place] = value
+    np.save(path, offsets)
+    digest = sha256_of_file(path)
+    edit(tmp_path / "out", lambda m, s: s["offsets"].update(sha256=digest))
+    with pytest.raises(InputError, match="is damaged, its offsets contradict its tokens"):
+        open_examples(tmp_path / "out")
+
+
+def test_a_bomb_in_a_shard_of_the_original_release_is_refused(tmp_path):
+    zeros = np.zeros((20_000, 512), dtype="<i8")
+    few = np.zeros((20_000, 1), dtype="<i8")
+    np.savez_compressed(
+        tmp_path / "a.npz",
+        input_ids=zeros,
+        masked_lm_ids=few,
+        masked_lm_positions=few,
+        valid_lengths=np.ones(20_000, dtype="<i8"),
+    )
+    with pytest.raises(InputError, match=r"a\.npz: its arrays unpack to 8\d+ bytes, allowed are"):
+        open_examples(tmp_path / "a.npz", vocabulary=VOCABULARY)
