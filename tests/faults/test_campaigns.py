@@ -1,0 +1,55 @@
+"""Short samples of the campaigns; `BORT_FAULT_TRIALS` names a larger number of trials of each.
+
+A long campaign is `python -m tests.faults.campaign` itself (docs/reliability.md).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import List
+
+import pytest
+
+from tests.faults.campaign import KINDS
+from tests.faults.children import ROOT
+from tests.faults.commands import COMMANDS
+from tests.faults.formats import READINGS
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+SAMPLES = {
+    "mutated": [
+        *("model.json", "model.safetensors", "vocabulary.json", "sentencepiece.model"),
+        *("shard .npy", "model vocabulary.json", "byte BPE", "tar.gz"),
+    ],
+    "kills": ["evaluate", "cache_teacher_answers"],
+    "disks": ["create_pretraining_data"],
+}
+TRIALS = {"mutated": 24, "kills": 4, "disks": 2}
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_a_short_campaign_finds_nothing(tmp_path, kind):
+    trials = os.environ.get("BORT_FAULT_TRIALS", str(TRIALS[kind]))
+    seed = os.environ["BORT_TEST_SEED"]
+    of: List[str] = [word for subject in SAMPLES[kind] for word in ("--of", subject)]
+    command = [sys.executable, "-m", "tests.faults.campaign", "--kind", kind, *of]
+    done = subprocess.run(
+        [*command, "--trials", trials, "--seed", seed, "--folder", str(tmp_path / "faults")],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert f"{trials} trials, 0 findings, seed {seed}" in done.stdout
+
+
+def test_the_samples_name_subjects():
+    assert SAMPLES.keys() <= KINDS.keys()
+    assert set(SAMPLES["mutated"]) <= READINGS.keys()
+    assert set(SAMPLES["kills"]) | set(SAMPLES["disks"]) <= COMMANDS.keys()
