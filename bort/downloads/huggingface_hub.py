@@ -26,10 +26,13 @@ FILES = (
     *("config.json", HUB_WEIGHTS_FILE, f"{HUB_WEIGHTS_FILE}.index.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "vocab.txt"),
+    # Settings of sentence-transformers.
+    *("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"),
+    *("1_Pooling/config.json", "2_Normalize/config.json"),
     # Files of this toolkit's own exports.
     *("bort.json", "vocabulary.json", "sentencepiece.model", "wordpiece.json"),
 )
-"""All files that are ever downloaded, from the top folder of a repository."""
+"""All files that are ever downloaded, by their place in a repository."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 _LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")

@@ -10,6 +10,7 @@ from bort.errors import InputError
 from bort.formats.exported_folder import VOCABULARY_FOLDER, ExportedGraph, read_exported_graph
 from bort.formats.huggingface.config import CONFIG_FILE
 from bort.formats.huggingface.reader import read_huggingface
+from bort.formats.huggingface.sentence_transformers import MODULES_FILE
 from bort.formats.onnx_file import ONNX_DESCRIPTION_FILE, ONNX_FILE
 from bort.formats.openvino_file import (
     OPENVINO_DESCRIPTION_FILE,
@@ -86,8 +87,9 @@ def read_source(folder: Path) -> Source:
     path = folder / ONNX_DESCRIPTION_FILE
     if path.exists():
         return _of_graph(read_exported_graph(path, (ONNX_FILE,)), ONNX, folder)
-    if (folder / CONFIG_FILE).exists():
-        return _of_arrays(read_huggingface(folder).network, folder, folder)
+    if (folder / CONFIG_FILE).exists() or (folder / MODULES_FILE).exists():
+        imported = read_huggingface(folder)
+        return _of_arrays(imported.network, imported.folder, folder)
     raise InputError(
         f"{folder}: holds no model, expected {MODEL_DESCRIPTION_FILE}, {ONNX_DESCRIPTION_FILE}, "
         f"{OPENVINO_DESCRIPTION_FILE} or Hugging Face's {CONFIG_FILE}"

@@ -14,6 +14,7 @@ from bort.engines.protocol import Engine
 from bort.errors import WorkError
 from bort.formats.huggingface.config import CONFIG_FILE
 from bort.formats.huggingface.reference import HuggingFaceReference
+from bort.formats.huggingface.sentence_transformers import MODULES_FILE, read_sentence_folder
 from bort.formats.huggingface.tokenizer import TOKENIZER_FILE
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM, HeadDescription, ModelDescription
@@ -144,6 +145,7 @@ def check_huggingface(
         "largest output": float(np.abs(original).max()),
     }
     _check_problem_type(folder, network.description.head)
+    _check_embedding(folder, network.description)
     kind, tolerance, what = network.description.purpose, TOLERANCE, "the folder"
     own = own_epsilon(network.description, reference)
     if own is not None:
@@ -171,6 +173,15 @@ def _check_problem_type(folder: Path, head: Optional[HeadDescription]) -> None:
     expected = None if head is None else head.problem_type
     if found != expected:
         raise WorkError(f"{CONFIG_FILE}: problem_type is {found!r}, the original's is {expected!r}")
+
+
+def _check_embedding(folder: Path, model: ModelDescription) -> None:
+    """Check that the folder says how embeddings are computed as the original does."""
+    found, expected = read_sentence_folder(folder).embedding, model.embedding
+    longest = model.architecture.maximum_length
+    found = None if found is None else found.within(longest)
+    if found != (None if expected is None else expected.within(longest)):
+        raise WorkError(f"{MODULES_FILE}: describes {found}, the original is {expected}")
 
 
 def own_epsilon(model: ModelDescription, reference: HuggingFaceReference) -> Optional[float]:

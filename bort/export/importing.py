@@ -42,8 +42,8 @@ def import_huggingface(
         origin: where the folder came from, recorded in the new one; None records nothing.
 
     Returns:
-        Architecture, head, labels, problem type, names of the tensors that were left out, and the
-        comparison.
+        Architecture, head, labels, problem type, settings of embeddings, names of the tensors that
+        were left out, and the comparison.
 
     Raises:
         InputError: a file or value is missing, damaged or does not fit; the message names it.
@@ -54,15 +54,15 @@ def import_huggingface(
         raise InputError(f"{source}: {problem}")
     imported = read_huggingface(source)
     network = imported.network
-    words = load_vocabulary(vocabulary or source)
-    check_vocabulary(network.description, words, str(vocabulary or source))
+    words = load_vocabulary(vocabulary or imported.folder)
+    check_vocabulary(network.description, words, str(vocabulary or imported.folder))
     notes = dict(network.description.notes)
     if origin is not None:
         notes["origin"] = dict(origin)
     network = network.replace(vocabulary_fingerprint=words.fingerprint, notes=notes)
     model = network.description
     sample = sample_of(network, words)
-    theirs = _reference_answers(source, model, sample)
+    theirs = _reference_answers(imported.folder, model, sample)
     ours = answers_of(open_network(network, MXNET), sample)
     difference = largest_difference(ours, theirs, sample.lengths, TOLERANCE, "the imported network")
     with new_folder(output) as folder:
@@ -73,6 +73,7 @@ def import_huggingface(
         "head": None if model.head is None else model.head.kind,
         "labels": list(model.labels),
         "problem_type": None if model.head is None else model.head.problem_type,
+        "embedding": None if model.embedding is None else model.embedding.as_dict(),
         "left_out": list(imported.left_out),
         "exported_here": imported.from_here,
         "origin": None if origin is None else dict(origin),

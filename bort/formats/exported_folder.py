@@ -11,6 +11,7 @@ from bort.network.description import (
     HeadDescription,
     ModelDescription,
     read_architecture,
+    read_embedding,
     read_problem_type,
 )
 from bort.storage.json_fields import JsonFields, errors_naming
@@ -53,6 +54,7 @@ def write_exported_description(
         "head": None if model.head is None else model.head.kind,
         "num_classes": model.num_classes,
         **({} if model.head is None else model.head.problem_type_if_other()),
+        **model.embedding_if_any(),
         "decoder": model.purpose == MASKED_LM,
         "layer_norm_eps": [model.layer_norm_eps, model.decoder_layer_norm_eps],
         "extra": model.extra(),
@@ -78,7 +80,10 @@ def read_exported_graph(path: Path, names: Sequence[str]) -> ExportedGraph:
     with errors_naming(str(path)):
         epsilons = _epsilons(fields)
         description = ModelDescription(
-            read_architecture(fields), _head(fields), has_decoder=fields.boolean("decoder")
+            read_architecture(fields),
+            _head(fields),
+            has_decoder=fields.boolean("decoder"),
+            embedding=read_embedding(fields),
         )
         description = description.replace(**(epsilons or {})).with_extra(fields.fields("extra"))
     sealed.verify()

@@ -8,6 +8,7 @@ from typing import Optional
 from bort.engines.protocol import AUTO
 from bort.errors import InputError
 from bort.inference.lines import INPUT_FORMATS, JSONL, OUTPUT_FORMATS, TEXT_FORMAT
+from bort.network.embedding import POOLINGS
 from bort.settings.config import Config, setting
 
 STANDARD = "-"
@@ -59,15 +60,25 @@ class PredictConfig(Config):
         None, "vocabulary to use instead of the model's own", aliases=("vocabulary",)
     )
     max_len: Optional[int] = setting(
-        None, "maximum input length in tokens; default: as in fine-tuning, else the model's maximum"
+        None,
+        "maximum input length in tokens; default: as in fine-tuning, or as the model says for "
+        "embeddings, else the model's maximum",
     )
     top_k: int = setting(5, "number of guesses per mask", minimum=1)
-    pooling: str = setting(
-        "mean",
-        "pooling of embeddings: mean over all tokens, or cls, the state of the first token",
-        choices=("mean", "cls"),
+    pooling: Optional[str] = setting(
+        None,
+        "pooling of embeddings: mean over all tokens, cls, the state of the first token, …; "
+        "default: the model's own if it has one, else mean",
+        choices=POOLINGS,
     )
-    normalise: bool = setting(False, "scale embeddings to length 1")
+    normalise: Optional[bool] = setting(
+        None, "scale embeddings to length 1; default: as the model says, else false"
+    )
+    prompt: Optional[str] = setting(
+        None,
+        "text that is put before every text of an embedding; default: the model's own prompt if it "
+        "has one",
+    )
     window: int = setting(4096, "number of lines read ahead and sorted by length", minimum=1)
     batch_tokens: int = setting(
         1024,

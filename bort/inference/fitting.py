@@ -56,6 +56,25 @@ def labels_of(described: ModelDescription, source: str) -> Tuple[str, ...]:
     return described.labels
 
 
+def embedding_length(described: ModelDescription, given: Optional[int], source: str) -> int:
+    """Return the maximum input length for embeddings: `given`, else the model's own for them.
+
+    Without one, it is that of `maximum_length`.
+
+    Raises:
+        InputError: the length leaves no room for text.
+    """
+    own = None if described.embedding is None else described.embedding.max_length
+    if given is None and own is not None and own < described.architecture.maximum_length:
+        if own <= _SPECIAL_TOKENS_OF_PAIR:
+            raise InputError(
+                f"{source}: max_length of embeddings is {own}, allowed is at least "
+                f"{_SPECIAL_TOKENS_OF_PAIR + 1}"
+            )
+        return own
+    return maximum_length(described, given, source)
+
+
 def maximum_length(described: ModelDescription, given: Optional[int], source: str) -> int:
     """Return the maximum input length: `given`, else that of fine-tuning, else the model's.
 

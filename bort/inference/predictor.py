@@ -25,7 +25,7 @@ from bort.engines.protocol import Engine
 from bort.engines.sources import read_source
 from bort.errors import InputError
 from bort.inference.answering import check_finite, filled_text, task_answers, text_answers
-from bort.inference.fitting import labels_of, maximum_length, task_of
+from bort.inference.fitting import embedding_length, labels_of, maximum_length, task_of
 from bort.inference.questions import (
     MASK_PATTERN,
     TEXT,
@@ -38,8 +38,9 @@ from bort.inference.questions import (
 )
 from bort.inference.reopening import Opened, open_again, opened_from
 from bort.inference.results import Embedding, Prediction
-from bort.inference.running import MEAN, POOLINGS, Runner
+from bort.inference.running import Runner
 from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM, check_vocabulary
+from bort.network.embedding import EmbeddingDescription, check_pooling
 from bort.process.forks import ForkLock
 from bort.storage.files import PathLike
 from bort.tasks.features import TaskFeatures, TooLittleRoom, tokenise
@@ -82,8 +83,8 @@ class Predictor:
         engine: runs the model.
         vocabulary: the vocabulary that the model was trained with.
         source: name of the model in error messages.
-        max_length: maximum input length in tokens; if None, the length of fine-tuning, else the
-            model's maximum.
+        max_length: maximum input length in tokens; if None, the length of fine-tuning, for
+            embeddings the model's own for them, else the model's maximum.
         batch_tokens: maximum number of tokens per batch, padding included; a single input may have
             more. With 1, every input is computed alone, so the bits of an answer depend only on
             its question.
@@ -92,6 +93,8 @@ class Predictor:
         record: the task that the model was fine-tuned on; None if there is none.
         labels: names of a classifier's outputs; () for other models and for a regression whose
             outputs have no names.
+        embedding: how texts become embeddings unless arguments say otherwise: the model's own
+            settings, or the mean over all tokens.
 
     Raises:
         InputError: the vocabulary, the labels or the task do not fit the model.
@@ -114,6 +117,8 @@ class Predictor:
         self.record, self._options = task_of(described, source)
         self.labels = labels_of(described, source)
         self._max_length = maximum_length(described, max_length, source)
+        self._given_length = max_length
+        self.embedding = described.embedding or EmbeddingDescription()
         self._runner = Runner(engine, vocabulary.pad_id, batch_tokens)
         self._pairs = described.pair_form(vocabulary)
         self._truncated = 0
@@ -245,18 +250,29 @@ class Predictor:
         return list(self.stream(texts, purpose=MASKED, top_k=top_k))
 
     def embed(
-        self, texts: Iterable[Question], pooling: str = MEAN, normalise: bool = False
+        self,
+        texts: Iterable[Question],
+        pooling: Optional[str] = None,
+        normalise: Optional[bool] = None,
+        prompt: Optional[str] = None,
     ) -> np.ndarray:
         """Return texts as vectors: float32 (N, H).
 
+        Arguments that are None take the value of `embedding`: the settings of a
+        sentence-transformers folder, or the mean without normalisation and prompt.
+
         Args:
             texts: N texts or pairs.
-            pooling: `mean` of the last hidden states of all tokens, `<s>` and `</s>` included, or
-                `cls` for the state of `<s>`.
+            pooling: `mean` of the last hidden states of all tokens, `<s>` and `</s>` included;
+                `cls` for the state of `<s>`; or another one of `bort.network.embedding.POOLINGS`.
             normalise: divide each vector by its Euclidean length.
+            prompt: put before every text, of pairs before the first; `embedding.prompts` has those
+                that the model knows.
         """
         hidden = self._engine.description.architecture.hidden
-        stream = self.stream(texts, purpose=EMBEDDINGS, pooling=pooling, normalise=normalise)
+        stream = self.stream(
+            texts, purpose=EMBEDDINGS, pooling=pooling, normalise=normalise, prompt=prompt
+        )
         vectors = [answer.vector for answer in stream if isinstance(answer, Embedding)]
         return np.stack(vectors) if vectors else np.empty((0, hidden), dtype=np.float32)
 
@@ -266,8 +282,9 @@ class Predictor:
         *,
         purpose: Optional[str] = None,
         top_k: int = 5,
-        pooling: str = MEAN,
-        normalise: bool = False,
+        pooling: Optional[str] = None,
+        normalise: Optional[bool] = None,
+        prompt: Optional[str] = None,
         window: int = WINDOW,
     ) -> Iterator[Prediction]:
         """Yield answers in the order of the questions, with bounded memory.
@@ -277,10 +294,11 @@ class Predictor:
             purpose: `task`, `masked` or `embeddings`; the purpose of the model if None.
             top_k: number of guesses per mask.
             pooling: pooling of embeddings, as in `embed`.
-            normalise: whether embeddings are scaled to length 1.
+            normalise: whether embeddings are scaled to length 1, as in `embed`.
+            prompt: put before the texts of embeddings, as in `embed`.
             window: number of questions that are read ahead and sorted by length.
         """
-        job = self.job(purpose, top_k=top_k, pooling=pooling, normalise=normalise)
+        job = self.job(purpose, top_k=top_k, pooling=pooling, normalise=normalise, prompt=prompt)
         if window < 1:
             raise InputError(f"window is {window}, allowed is at least 1")
         numbered = enumerate(_several(questions))
@@ -293,8 +311,9 @@ class Predictor:
         purpose: Optional[str] = None,
         *,
         top_k: int = 5,
-        pooling: str = MEAN,
-        normalise: bool = False,
+        pooling: Optional[str] = None,
+        normalise: Optional[bool] = None,
+        prompt: Optional[str] = None,
         on_inputs: OnInputs = ignore,
     ) -> Job:
         """Return the steps of prediction for callers that read questions themselves.
@@ -313,31 +332,45 @@ class Predictor:
             raise InputError(f"{self._source}: has no head for a task")
         if purpose == MASKED and described.purpose != MASKED_LM:
             raise InputError(f"{self._source}: has no decoder, so it cannot fill masks")
-        if pooling not in POOLINGS:
-            raise InputError(f"pooling is {pooling!r}, allowed are {', '.join(POOLINGS)}")
+        own = self.embedding
+        pooling = own.pooling if pooling is None else pooling
+        normalise = own.normalise if normalise is None else normalise
+        prompt = own.prompt if prompt is None else prompt
+        check_pooling(pooling)
         if top_k < 1:
             raise InputError(f"top_k is {top_k}, allowed is at least 1")
         questions: Questions = TextQuestions()
-        if purpose == TASK and self.record is not None:
+        length = self._max_length
+        if purpose == EMBEDDINGS:
+            questions = TextQuestions(prompt, own.lower_case)
+            length = embedding_length(described, self._given_length, self._source)
+            if prompt and not own.pools_prompt:
+                raise InputError(
+                    f"{self._source}: the prompt is {prompt!r}, but the pooling leaves out prompts "
+                    'here, which is not supported; allowed is ""'
+                )
+        elif purpose == TASK and self.record is not None:
             questions = TaskQuestions(self.record, self._options)
         elif purpose == MASKED:
             questions = MaskedQuestions()
 
+        chosen = pooling, normalise
+
         def answer(asked: Sequence[Asked], features: TaskFeatures) -> List[Prediction]:
             if purpose == EMBEDDINGS:
-                return self._embedded(features, pooling, normalise, on_inputs)
+                return self._embedded(features, *chosen, on_inputs)
             if purpose == MASKED:
                 return self._filled(asked, features, top_k, on_inputs)
             return self._judged(asked, features, on_inputs)
 
-        return Job(questions, self._tokenised, answer)
+        return Job(questions, lambda asked: self._tokenised(asked, length), answer)
 
-    def _tokenised(self, asked: Sequence[Asked]) -> TaskFeatures:
+    def _tokenised(self, asked: Sequence[Asked], max_length: int) -> TaskFeatures:
         inputs = [
             one._replace(item=number) for number, each in enumerate(asked) for one in each.inputs
         ]
         try:
-            features = tokenise(inputs, self._vocabulary, self._max_length, self._pairs)
+            features = tokenise(inputs, self._vocabulary, max_length, self._pairs)
         except TooLittleRoom as error:
             raise InputError(f"{asked[error.item].item.where}: {error.reason}") from error
         with self._counting:

@@ -6,6 +6,7 @@ import re
 from typing import Any, List, Mapping, NamedTuple, Protocol, Sequence, Tuple, Union
 
 from bort.errors import InputError
+from bort.network.embedding import lower_cased
 from bort.tasks import records
 from bort.tasks.formulations import make_inputs
 from bort.tasks.items import FieldValue, Piece, Segment, TaskInput, TaskItem
@@ -83,9 +84,18 @@ class TaskQuestions:
 
 
 class TextQuestions:
-    """Reads a text or a pair of texts."""
+    """Reads a text or a pair of texts.
+
+    Args:
+        prompt: text that is put before the first text.
+        lower_case: whether texts are lower-cased.
+    """
 
     columns: Tuple[str, ...] = (TEXT,)
+
+    def __init__(self, prompt: str = "", lower_case: bool = False) -> None:
+        self._prompt = prompt
+        self._lower_case = lower_case
 
     def read(self, question: Question, file: str, number: int) -> Asked:
         """See `Questions`."""
@@ -95,7 +105,11 @@ class TextQuestions:
             is_pair = isinstance(question, (tuple, list)) and len(question) == 2
         columns = (TEXT, SECOND_TEXT) if is_pair else self.columns
         item = _read(question, columns, columns, file, number)
-        segments = tuple(Segment((Piece(item.text(name)),)) for name in columns)
+        texts = [item.text(name) for name in columns]
+        texts[0] = self._prompt + texts[0]
+        if self._lower_case:
+            texts = list(map(lower_cased, texts))
+        segments = tuple(Segment((Piece(text),)) for text in texts)
         return Asked(item, [TaskInput(segments, None, 0)])
 
 

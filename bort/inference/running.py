@@ -8,6 +8,7 @@ import numpy as np
 
 from bort.engines.protocol import Engine
 from bort.errors import BortError, InputError, WorkError
+from bort.network.embedding import pool
 from bort.tasks.features import TaskFeatures
 from bort.text.asking import (
     InputBatch,
@@ -20,8 +21,6 @@ from bort.text.asking import (
 )
 from bort.text.padding import pad_rows
 
-MEAN, CLS = "mean", "cls"
-POOLINGS = (MEAN, CLS)
 _LOGITS_AT_ONCE = 1 << 22
 
 
@@ -64,17 +63,14 @@ class Runner:
 
         Args:
             features: the N inputs.
-            pooling: `mean` of the last hidden states of all tokens of an input, special ones
-                included, or `cls` for the state of the first token.
+            pooling: one of `bort.network.embedding.POOLINGS`; see `pool` there.
             on_inputs: see `OnInputs`.
         """
 
         def encode(batch: PaddedInputs) -> np.ndarray:
             states = self._run(self._engine.encode, *batch[1:])
-            counts = np.ones_like(batch.lengths) if pooling == CLS else batch.lengths
-            return np.stack(
-                [row[:count].mean(axis=0, dtype=np.float64) for row, count in zip(states, counts)]
-            )
+            counts = batch.lengths
+            return np.stack([pool(row[:count], pooling) for row, count in zip(states, counts)])
 
         return outputs_in_order(
             encode,

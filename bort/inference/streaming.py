@@ -64,6 +64,7 @@ def predict_file(config: PredictConfig) -> Summary:
             top_k=config.top_k,
             pooling=config.pooling,
             normalise=config.normalise,
+            prompt=config.prompt,
             on_inputs=progress.on_inputs,
         )
         lines = 0

@@ -9,6 +9,7 @@ all use this type. Where a new property belongs:
   and kind of its layer norms);
 - `HeadDescription`: what is computed from the encoder's output (another kind of head, the token or
   the mean that it reads);
+- `EmbeddingDescription`: how a text's embedding is made of the encoder's output;
 - `TaskDescription`: what the model was trained on; `notes`: what no code reads.
 
 Give a new property a default, which `from_dict` uses if a file lacks the property. Let `as_dict`
@@ -24,6 +25,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from bort.architecture import LARGEST_SIZE, Architecture
 from bort.errors import InputError
+from bort.network.embedding import EmbeddingDescription
 from bort.storage.json_fields import JsonFields, errors_naming
 from bort.text.pair_form import ROBERTA_PAIRS, PairForm, natural_pair_form
 from bort.text.vocabulary import Vocabulary
@@ -152,6 +154,7 @@ class ModelDescription:
         layer_norm_eps: ε of the layer norms in the encoder; at least 0.
         decoder_layer_norm_eps: ε of the decoder's layer norm; at least 0.
         dropout: dropout probability of the encoder in training; 0 to below 1.
+        embedding: how a text's embedding is computed; None if the model does not say it.
         task: the task that the model was fine-tuned on; None if there is none.
         input_length: maximum input length in tokens during fine-tuning; None if unknown.
         vocabulary_fingerprint: fingerprint of the vocabulary that the model was trained with; None
@@ -171,6 +174,7 @@ class ModelDescription:
     layer_norm_eps: float = 1e-5
     decoder_layer_norm_eps: float = 1e-5
     dropout: float = 0.1
+    embedding: Optional[EmbeddingDescription] = None
     task: Optional[TaskDescription] = None
     input_length: Optional[int] = None
     vocabulary_fingerprint: Optional[str] = None
@@ -248,6 +252,7 @@ class ModelDescription:
             "decoder_layer_norm_eps": self.decoder_layer_norm_eps,
             "use_decoder": self.has_decoder,
             "use_pooler": self.has_pooler,
+            **self.embedding_if_any(),
             "classifier": None
             if head is None
             else {
@@ -289,7 +294,12 @@ class ModelDescription:
                 layer_norm_eps=fields.number("layer_norm_eps"),
                 decoder_layer_norm_eps=fields.number("decoder_layer_norm_eps"),
                 dropout=fields.number("dropout"),
+                embedding=read_embedding(fields),
             ).with_extra(fields.fields("extra"))
+
+    def embedding_if_any(self) -> Dict[str, Any]:
+        """Return the field `embedding` of a description; {} if there is none."""
+        return {} if self.embedding is None else {"embedding": self.embedding.as_dict()}
 
     def extra(self) -> Dict[str, Any]:
         """Return the object `extra` of every format's description: labels, task, notes, …"""
@@ -362,6 +372,13 @@ def read_architecture(fields: JsonFields) -> Architecture:
 def read_problem_type(fields: JsonFields) -> str:
     """Return the field `problem_type` of a description, "" if it is missing."""
     return fields.text("problem_type") if "problem_type" in fields.values else ""
+
+
+def read_embedding(fields: JsonFields) -> Optional[EmbeddingDescription]:
+    """Return the field `embedding` of a description, None if it is missing."""
+    if "embedding" not in fields.values:
+        return None
+    return EmbeddingDescription.from_fields(fields.fields("embedding"))
 
 
 def check_vocabulary(

@@ -205,8 +205,8 @@ def test_what_a_model_is_not_for(predictor, purpose, message):
 
 
 def test_bad_settings_are_named():
-    with pytest.raises(InputError, match="pooling is 'max', allowed are mean, cls"):
-        encoder_predictor().embed(["a"], pooling="max")
+    with pytest.raises(InputError, match="pooling is 'median', allowed are mean, cls"):
+        encoder_predictor().embed(["a"], pooling="median")
     with pytest.raises(InputError, match="top_k is 0, allowed is at least 1"):
         masked_predictor().fill_masks(["<mask>"], top_k=0)
     with pytest.raises(InputError, match="window is 0"):

@@ -83,10 +83,13 @@ _CLASSES = {
 
 
 def _front_matter(model: ModelDescription) -> List[str]:
+    library, pipeline = "transformers", _PIPELINES[model.purpose]
+    if model.embedding is not None and model.purpose == ENCODER:
+        library, pipeline = "sentence-transformers", "sentence-similarity"
     return [
         "---",
-        "library_name: transformers",
-        f"pipeline_tag: {_PIPELINES[model.purpose]}",
+        f"library_name: {library}",
+        f"pipeline_tag: {pipeline}",
         "tags:",
         "- bort",
         "- bert",
@@ -119,6 +122,12 @@ def _outputs(model: ModelDescription) -> str:
 
 def _usage(model: ModelDescription) -> List[str]:
     name = _CLASSES[model.purpose]
+    if model.embedding is not None and model.purpose == ENCODER:
+        return [
+            "from sentence_transformers import SentenceTransformer",
+            "",
+            'vectors = SentenceTransformer("folder").encode(["text", "another text"])',
+        ]
     return [
         f"from transformers import AutoTokenizer, {name}",
         "",

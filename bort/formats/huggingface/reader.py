@@ -27,6 +27,7 @@ from bort.formats.huggingface.config import (
 )
 from bort.formats.huggingface.heads import Arrays, without_tanh
 from bort.formats.huggingface.residual import shift_residual
+from bort.formats.huggingface.sentence_transformers import activation_of, read_sentence_folder
 from bort.formats.huggingface.tensor_file import Weights, read_weights
 from bort.formats.huggingface.tensor_names import DECODERS, with_current_names
 from bort.formats.huggingface.writer import EXPORT, RECORD_FILE
@@ -51,12 +52,15 @@ class Imported(NamedTuple):
         network: the weights and their description.
         left_out: names of the tensors that were left out, such as a next-sentence head.
         from_here: whether this toolkit exported the folder and it is unchanged.
+        folder: place of the config, the weights and the tokenizer: the folder itself, or one in it
+            if sentence-transformers says so.
         converted: types of stored numbers, such as `BF16`, that became float32.
     """
 
     network: ArrayNetwork
     left_out: Tuple[str, ...]
     from_here: bool
+    folder: Path
     converted: Tuple[str, ...] = ()
 
 
@@ -67,6 +71,8 @@ def read_huggingface(folder: Path) -> Imported:
         InputError: a file, field or tensor is missing, damaged or has the wrong type; the message
             names it.
     """
+    sentences = read_sentence_folder(folder)
+    folder = sentences.transformer
     config = read_config(folder)
     record = _read_record(folder)
     tied = config.values.get("tie_word_embeddings", True) is not False
@@ -89,6 +95,16 @@ def read_huggingface(folder: Path) -> Imported:
     ):
         arrays = {k: v for k, v in arrays.items() if not k.startswith("pooler.")}
     description = _description(config, record, architecture, arrays, kind, parts.classes)
+    if sentences.embedding is not None:
+        within = sentences.embedding.within(architecture.maximum_length)
+        description = description.replace(embedding=within)
+    if record.get("embedding") not in (None, description.embedding_if_any().get("embedding")):
+        raise InputError(
+            f"{folder / RECORD_FILE}: the settings for embeddings {EXPORT.damage}{EXPORT.advice}"
+        )
+    activation = sentences.activation or activation_of(config.values)
+    if kind and activation:
+        log.warning("%s: answers are computed from the outputs before %s", config.path, activation)
     if record:
         extra = JsonFields.of(record["extra"], str(folder / RECORD_FILE), "extra")
         description = description.with_extra(extra)
@@ -105,7 +121,7 @@ def read_huggingface(folder: Path) -> Imported:
     if record:
         network = network.replace(decoder_layer_norm_eps=float(record["decoder_layer_norm_eps"]))
     _say(config, weights, left_out)
-    return Imported(network, left_out, bool(record), weights.converted)
+    return Imported(network, left_out, bool(record), folder, weights.converted)
 
 
 class _Parts(NamedTuple):

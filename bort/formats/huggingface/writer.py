@@ -18,6 +18,7 @@ from bort.formats.huggingface.config import CONFIG_FILE, MARK
 from bort.formats.huggingface.heads import with_tanh
 from bort.formats.huggingface.model_card import model_card
 from bort.formats.huggingface.residual import residual_shift, shift_residual
+from bort.formats.huggingface.sentence_transformers import write_sentence_files
 from bort.formats.huggingface.tensor_file import TENSORS_FILE, write_tensors
 from bort.formats.huggingface.tokenizer import write_tokenizer
 from bort.network.array_network import ArrayNetwork
@@ -65,6 +66,8 @@ def write_huggingface(
 ) -> None:
     """Write `config.json`, `model.safetensors`, tokenizer files, `README.md` and `bort.json`.
 
+    A model that says how embeddings are computed gets the files of sentence-transformers too.
+
     `bort.json` is written last. It holds the SHA-256 of the other files, and everything that
     Hugging Face's format has no field for. An import works without it, but cannot then detect
     damage.
@@ -98,6 +101,8 @@ def write_huggingface(
         marks["vocabulary"] = fingerprint
     write_tensors(folder / TENSORS_FILE, tensors)
     write_json(folder / CONFIG_FILE, {**_config(written.description, vocabulary), MARK: marks})
+    if model.embedding is not None:
+        write_sentence_files(folder, model.embedding, model.architecture.hidden)
     notes = []
     if vocabulary is not None:
         notes = write_tokenizer(folder, vocabulary, network.architecture.maximum_length)
@@ -173,7 +178,9 @@ def _tensors(network: ArrayNetwork, marks: Dict[str, Any]) -> Dict[str, np.ndarr
 
 def _write_record(folder: Path, model: ModelDescription) -> None:
     writer = EXPORT.writer(folder)
-    for name in sorted(path.name for path in folder.iterdir()):
+    # A record lists plain names: the settings of embeddings, which are in a folder of their own
+    # too, are compared with the record's copy instead.
+    for name in sorted(path.name for path in folder.iterdir() if path.is_file()):
         if name not in (RECORD_FILE, CARD_FILE):
             writer.include(name)
     record = {
@@ -181,6 +188,7 @@ def _write_record(folder: Path, model: ModelDescription) -> None:
         "decoder_layer_norm_eps": model.decoder_layer_norm_eps,
         "token_types": model.architecture.token_types,
         "head_dropout": _NO_HEAD_DROPOUT if model.head is None else model.head.dropout,
+        **model.embedding_if_any(),
         "extra": model.extra(),
     }
     writer.seal(record)
