@@ -17,7 +17,7 @@ _BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 
 _PARTS_OF_ADAPTERS = ("lora_A", "lora_B", "lora_embedding_A", "adapters", "parametrizations")
 DECODERS = {"bert": "cls.predictions.decoder", "roberta": "lm_head.decoder"}
-EMBEDDINGS = "embeddings.word_embeddings.weight"
+_EMBEDDINGS = "embeddings.word_embeddings.weight"
 
 
 def with_current_names(weights: Weights, model_type: str, *, tied: bool = True) -> Weights:
@@ -50,7 +50,7 @@ def with_current_names(weights: Weights, model_type: str, *, tied: bool = True) 
     origins: Dict[str, str] = {}
     tensors = {renamed(name): array for name, array in weights.tensors.items()}
     others = {renamed(name): dtype for name, dtype in weights.others.items()}
-    decoder, embeddings = f"{DECODERS[model_type]}.weight", f"{model_type}.{EMBEDDINGS}"
+    decoder, embeddings = f"{DECODERS[model_type]}.weight", f"{model_type}.{_EMBEDDINGS}"
     if tied and decoder in tensors and embeddings not in tensors:
         tensors[embeddings] = tensors.pop(decoder)
     return Weights(
