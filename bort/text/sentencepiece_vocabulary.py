@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import re
 from dataclasses import dataclass
 from itertools import chain
@@ -20,6 +21,7 @@ import numpy as np
 
 from bort.errors import InputError, WorkError
 from bort.settings.config import Config, setting
+from bort.text.long_lines import split_line
 from bort.text.vocabulary import (
     BOS,
     EOS,
@@ -34,6 +36,12 @@ from bort.text.vocabulary import (
 SENTENCEPIECE_KIND = "sentencepiece"
 MODEL_NAME = "sentencepiece.model"
 _SPACE = "\u2581"
+_RESERVED = "\u2585"
+_LONGEST_SENTENCE = 4192
+"""The library's default limit in bytes; naming it in the options would change the model's bytes."""
+_NO_SENTENCE = "the corpus holds no sentence to train a vocabulary on"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,12 +59,12 @@ class SentencePieceConfig(Config):
         "nmt_nfkc", "Unicode normalisation", choices=("nmt_nfkc", "nmt_nfkc_cf", "nfkc", "identity")
     )
     character_coverage: float = setting(
-        0.9995, "share of the text's characters that have a token", above=0.0, maximum=1.0
+        0.9995, "share of the text's characters that have a token", minimum=0.98, maximum=1.0
     )
     maximum_sentences: int = setting(
         2_000_000,
         "maximum number of training sentences, drawn uniformly if there are more",
-        minimum=1,
+        minimum=101,
     )
     random_seed: int = setting(12345, "seed of the draw of sentences", minimum=0, maximum=2**31 - 1)
 
@@ -97,11 +105,13 @@ class SentencePieceVocabulary:
         try:
             if not processor.LoadFromSerializedProto(self._model):
                 raise InputError(f"{source}: is not a SentencePiece model")
+            size = int(processor.get_piece_size())
+            pieces: List[str] = [processor.id_to_piece(i) for i in range(size)]
         except RuntimeError as error:
             raise InputError(f"{source}: is not a SentencePiece model") from error
+        except UnicodeDecodeError as error:  # also where the library quotes a piece in an error
+            raise InputError(f"{source}: is damaged: a piece is not UTF-8") from error
         self._processor = processor
-        size = int(processor.get_piece_size())
-        pieces: List[str] = [processor.id_to_piece(i) for i in range(size)]
         self.bos_id = _special(processor.bos_id(), BOS, source)
         self.pad_id = _special(processor.pad_id(), PAD, source)
         self.eos_id = _special(processor.eos_id(), EOS, source)
@@ -203,7 +213,9 @@ def train_sentencepiece(
 
     The training uses one thread, and sentences are drawn here when there are more than
     `config.maximum_sentences`, so the same sentences and settings give the same bytes. (The draw
-    of SentencePiece 0.2 does not depend on its seed and differs from process to process.)
+    of SentencePiece 0.2 does not depend on its seed and differs from process to process.) Lines
+    that are too long for SentencePiece are split, see `bort.text.long_lines`; what happens to
+    lines is logged.
 
     Args:
         sentences: the sentences of the text.
@@ -215,7 +227,7 @@ def train_sentencepiece(
     """
     library = _library()
     model = io.BytesIO()
-    seen = [0]
+    counts = _Counts()
     options = {
         "model_type": config.model_type,
         "vocab_size": config.vocabulary_size,
@@ -239,15 +251,16 @@ def train_sentencepiece(
     try:
         library.SentencePieceTrainer.train(
             sentence_iterator=draw_sentences(
-                _counted(sentences, seen), config.maximum_sentences, config.random_seed
+                _prepared(sentences, counts), config.maximum_sentences, config.random_seed
             ),
             model_writer=model,
             **options,
         )
     except RuntimeError as error:
-        raise _training_error(str(error), config, seen[0]) from error
-    if not seen[0]:
-        raise InputError("the corpus holds no sentence to train a vocabulary on")
+        raise _training_error(str(error), config, counts.sentences) from error
+    if not counts.sentences:
+        raise InputError(_NO_SENTENCE)
+    counts.log(config.maximum_sentences)
     return SentencePieceVocabulary(model.getvalue(), "the trained model")
 
 
@@ -304,32 +317,73 @@ def draw_sentences(sentences: Iterable[str], count: int, seed: int) -> Iterator[
     return iter(drawn)
 
 
-def _counted(sentences: Iterable[str], seen: List[int]) -> Iterator[str]:
+@dataclass
+class _Counts:
+    """Counts what becomes of the lines of a corpus, which the library itself does not say."""
+
+    sentences: int = 0
+    long_lines: int = 0
+    reserved: int = 0
+
+    def log(self, maximum: int) -> None:
+        if self.long_lines:
+            log.warning(
+                "%d lines are longer than %d bytes, the most that SentencePiece takes: each is "
+                "split at the ends of sentences or words",
+                self.long_lines,
+                _LONGEST_SENTENCE,
+            )
+        if self.reserved:
+            log.warning(
+                "%d lines hold U+2585, which SentencePiece reserves: a space takes its place",
+                self.reserved,
+            )
+        if self.sentences > maximum:
+            log.warning(
+                "the corpus has %d sentences: maximum_sentences, %d, are drawn from them",
+                self.sentences,
+                maximum,
+            )
+
+
+def _prepared(sentences: Iterable[str], counts: _Counts) -> Iterator[str]:
+    """Yield the sentences in the form in which the library uses all of them."""
     for sentence in sentences:
-        cleaned = _clean(sentence).strip()
-        if cleaned:
-            seen[0] += 1
-            yield cleaned
+        cleaned = _clean(sentence)
+        if _RESERVED in cleaned:
+            counts.reserved += 1
+            cleaned = cleaned.replace(_RESERVED, " ")
+        cleaned = cleaned.strip()
+        parts: Iterable[str] = (cleaned,) if cleaned else ()
+        if len(cleaned) * 4 > _LONGEST_SENTENCE < len(cleaned.encode("utf-8")):
+            counts.long_lines += 1
+            parts = split_line(cleaned, _LONGEST_SENTENCE)
+        for part in parts:
+            counts.sentences += 1
+            yield part
 
 
 def _training_error(message: str, config: SentencePieceConfig, seen: int) -> Exception:
     size = config.vocabulary_size
-    if not seen:
-        return InputError("the corpus holds no sentence to train a vocabulary on")
+    if not seen or "sentences_.empty()" in message or "required_chars_.empty()" in message:
+        return InputError(_NO_SENTENCE)
     limit = re.search(r"value <= (\d+)", message)
     if limit:
         return InputError(
             f"vocabulary_size is {size}, the corpus ({seen} sentences) is too small for it: "
             f"allowed is at most {limit.group(1)}"
         )
-    needed = re.search(r"required_chars\w*\.? *(\d+)? *vs *(\d+)", message)
-    if "smaller than required_chars" in message or needed:
+    needed = re.search(r"required_chars\. *\d+ vs *(\d+)", message)
+    if needed or "smaller than required_chars" in message:
+        least = f" to at least {needed.group(1)}" if needed else ""
         return InputError(
-            f"vocabulary_size is {size}, but the corpus has more characters: raise it, or lower "
-            f"character_coverage ({config.character_coverage})"
+            f"vocabulary_size is {size}, but the corpus has more characters: raise it{least}, or "
+            f"lower character_coverage ({config.character_coverage})"
         )
     if "Vocabulary size" in message or "vocab_size" in message:
         return InputError(
             f"vocabulary_size is {size}, the corpus ({seen} sentences) is too small for it"
         )
-    return WorkError(f"the vocabulary cannot be trained: {message}")
+    # The library names its source file and the condition that failed.
+    reason = re.sub(r"^[A-Z_]+: \S+\.cc\(\d+\) *", "", message).strip()
+    return WorkError(f"the vocabulary cannot be trained, SentencePiece says: {reason or 'nothing'}")

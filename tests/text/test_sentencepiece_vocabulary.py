@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bort.errors import InputError
+from bort.text.long_lines import split_line
 from bort.text.sentencepiece_vocabulary import (
     SentencePieceConfig,
     SentencePieceVocabulary,
@@ -168,3 +170,75 @@ def test_foreign_and_damaged_models_are_named(tmp_path):
         read_sentencepiece(tmp_path / "x.model")
     with pytest.raises(InputError, match="y.model: cannot be read"):
         read_sentencepiece(tmp_path / "y.model")
+
+
+RUSSIAN = "\u043f\u0440\u0438\u0432\u0435\u0442 \u043c\u0438\u0440 \u043a\u043e\u0448\u043a\u0430"
+
+
+def test_long_lines_count_and_what_happens_to_lines_is_said(caplog):
+    config = SentencePieceConfig(vocabulary_size=330)
+    long_line = " ".join([RUSSIAN] * 300)
+    vocabulary = train_sentencepiece([*SENTENCES, long_line, "a\u2585b"], config)
+    assert any("\u043f" in vocabulary.token_of(i) for i in range(len(vocabulary)))
+    messages = [record.message for record in caplog.records]
+    assert messages[0].startswith("1 lines are longer than 4192 bytes")
+    assert messages[1].startswith("1 lines hold U+2585")
+    caplog.clear()
+    few = SentencePieceConfig(vocabulary_size=330, maximum_sentences=101)
+    train_sentencepiece(SENTENCES * 60, few)
+    drawn = f"the corpus has {60 * len(SENTENCES)} sentences: maximum_sentences, 101, are drawn"
+    assert [record.message.startswith(drawn) for record in caplog.records] == [True]
+
+
+def test_a_long_line_gives_the_vocabulary_of_its_parts():
+    config = SentencePieceConfig(vocabulary_size=276)
+    line = " ".join([RUSSIAN] * 400)
+    parts = list(split_line(line, 4192))
+    assert len(parts) > 2
+    assert train_sentencepiece([line], config).model == train_sentencepiece(parts, config).model
+
+
+def test_short_lines_give_the_bits_that_they_gave_in_version_0_2_0():
+    model = train_sentencepiece(SENTENCES, SentencePieceConfig(vocabulary_size=340)).model
+    library = pytest.importorskip("sentencepiece")
+    stream = io.BytesIO()
+    library.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES),
+        model_writer=stream,
+        model_type="unigram",
+        vocab_size=340,
+        byte_fallback=True,
+        normalization_rule_name="nmt_nfkc",
+        character_coverage=0.9995,
+        input_sentence_size=2_000_000,
+        **{"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3},
+        **{"bos_piece": "<s>", "pad_piece": "<pad>", "eos_piece": "</s>", "unk_piece": "<unk>"},
+        control_symbols=["<mask>"],
+        unk_surface="",
+        num_threads=1,
+        minloglevel=2,
+    )
+    assert model == stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("lines", "size", "message"),
+    [
+        (["\u200b"], 300, "holds no sentence"),
+        (["\u2585", ""], 300, "holds no sentence"),
+        (["a b"], 300, "is too small for it: allowed is at most"),
+        (["abcdefghij"], 262, "has more characters: raise it to at least 272"),
+    ],
+)
+def test_no_message_of_the_library_itself_reaches_the_user(lines, size, message):
+    with pytest.raises(InputError, match=message) as caught:
+        train_sentencepiece(lines, SentencePieceConfig(vocabulary_size=size))
+    assert "INTERNAL" not in str(caught.value)
+
+
+def test_pieces_that_are_not_utf_8_are_named():
+    model = VOCABULARY.model
+    place = model.index(b"<mask>")
+    for damaged in (model[:place] + b"<m\xb2sk>" + model[place + 6 :], model[:-50] + b"\xff" * 50):
+        with pytest.raises(InputError, match="here: is "):
+            SentencePieceVocabulary(damaged, "here")
