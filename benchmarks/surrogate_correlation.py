@@ -168,7 +168,11 @@ def compare(found: Any, long: Any, entropy: float) -> Dict[str, Any]:
             ),
             "best": str(max(real, key=real.__getitem__)),
             **{
-                name: {"pick": str(pick), "loses_of_the_best_w": 1 - real[pick] / best}
+                name: {
+                    "pick": str(pick),
+                    # Without a candidate that is smaller than the teacher there is no W to lose.
+                    "loses_of_the_best_w": 1 - real[pick] / best if best else None,
+                }
                 for name, pick in picks.items()
             },
         }

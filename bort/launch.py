@@ -25,6 +25,7 @@ from typing import IO, List, Optional
 
 from bort.errors import InputError
 from bort.process.command import ERROR_FILE_VARIABLE, make_parser, run_command
+from bort.process.pipes import discard_output
 from bort.process.printable import printable
 from bort.process.stopping import LAUNCHER_VARIABLE, STOP_FILE_VARIABLE
 from bort.storage.json_fields import read_fields
@@ -150,14 +151,20 @@ class _Signals:
 
 
 def _forward(source: IO[str], target: IO[str], noise: List[str]) -> None:
-    """Show the output of rank 0, and keep the rest to print it after a failure."""
+    """Show the output of rank 0, and keep the rest to print it after a failure.
+
+    The ranks go on if the reader of the output goes away, as `head` does.
+    """
     for line in source:
         match = _RANK_PREFIX.match(line)
         if match is None or line[match.end() :].strip() == _SHELL_NOISE:
             noise.append(line)
         elif line.startswith("[0]") or match.group(1) == "0":
-            target.write(line[match.end() :])
-            target.flush()
+            try:
+                target.write(line[match.end() :])
+                target.flush()
+            except BrokenPipeError:
+                discard_output(target)
         else:
             noise.append(line)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+
+import pytest
 
 from bort.launch import _forward
 
@@ -23,3 +26,16 @@ def test_only_rank_0_is_shown_and_the_rest_kept():
     assert "".join(noise) == "".join(
         line + "\n" for line in PRINTED.splitlines() if "first" not in line and "second" not in line
     )
+
+
+def test_a_reader_that_goes_away_does_not_end_the_ranks():
+    reading, writing = os.pipe()
+    os.close(reading)
+    lines = "".join(f"[1,0]<stdout>:{number}\n" for number in range(9)) + "[1,1]<stdout>:kept\n"
+    noise = []
+    with os.fdopen(writing, "w") as shown:
+        with pytest.raises(BrokenPipeError):
+            os.write(writing, b"x")
+        _forward(io.StringIO(lines), shown, noise)
+        shown.write("more")  # does not raise now, and neither does the end of the block
+    assert noise == ["[1,1]<stdout>:kept\n"]

@@ -65,7 +65,7 @@ def open_address(
         ) from error
 
 
-def read_blocks(
+def received_blocks(
     response: Any, expected: Optional[int] = None, now: Callable[[], float] = time.monotonic
 ) -> Iterator[bytes]:
     """Yield the body of a response as it arrives.

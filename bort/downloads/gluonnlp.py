@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Iterator, NamedTuple, Optional
 
 from bort.downloads.archives import DAMAGE
-from bort.downloads.connection import open_address, read_blocks
+from bort.downloads.connection import open_address, received_blocks
 from bort.errors import InputError, WorkError
 from bort.storage.files import atomic_write
 
@@ -121,7 +121,7 @@ def _member(url: str, name: str) -> bytes:
     request = urllib.request.Request(url)
     with tempfile.TemporaryFile() as archive:
         with open_address(request, _NoDowngrade(), use_proxies=True) as answer:
-            _copy(read_blocks(answer), archive, url)
+            _copy(received_blocks(answer), archive, url)
         archive.seek(0)
         try:
             with zipfile.ZipFile(archive) as members, members.open(name) as member:

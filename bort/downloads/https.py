@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 
-from bort.downloads.connection import BROKEN, open_address, read_blocks
+from bort.downloads.connection import BROKEN, open_address, received_blocks
 from bort.errors import InputError, WorkError
 from bort.process.progress import Progress
 from bort.storage.files import move_file, sha256_of_file, write_json
@@ -166,7 +166,7 @@ def _receive(remote: RemoteFile, response: Any, part: Path, begin: int, enabled:
     )
     try:
         with _appended(part, begin) as write:
-            for block in read_blocks(response, length):
+            for block in received_blocks(response, length):
                 done += len(block)
                 if done > limit:
                     raise _TooLongError(f"{remote.url}: is longer than {limit} bytes")

@@ -101,11 +101,7 @@ class EngineLatency:
         Raises:
             InputError: the sequences are longer than the architecture takes.
         """
-        if self._length > architecture.maximum_length:
-            raise InputError(
-                f"latency_length is {self._length}, "
-                f"{architecture} takes at most {architecture.maximum_length}"
-            )
+        check_latency_length(self._length, architecture)
         gc.collect()
         engine = open_network(
             random_network(architecture, _SEED),
@@ -123,6 +119,15 @@ class EngineLatency:
             lambda: engine.encode(ids, lengths), self._repeats, clock=self._clock
         )
         return seconds / self._batch
+
+
+def check_latency_length(length: int, architecture: Architecture) -> None:
+    """Raise `InputError` if sequences to time are longer than an architecture takes."""
+    if length > architecture.maximum_length:
+        raise InputError(
+            f"latency_length is {length}, {architecture} takes at most "
+            f"{architecture.maximum_length}"
+        )
 
 
 def resolve_engine(engine: str, precision: str) -> str:

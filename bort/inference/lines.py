@@ -10,7 +10,7 @@ from bort.inference.questions import Question
 from bort.inference.results import Prediction
 from bort.process.printable import printable
 from bort.storage.json_text import parse_json
-from bort.storage.text_lines import LONGEST_LINE_BYTES
+from bort.storage.text_lines import LONGEST_LINE_BYTES, not_utf8
 
 TEXT_FORMAT, TSV, JSONL = "text", "tsv", "jsonl"
 INPUT_FORMATS = (TEXT_FORMAT, TSV, JSONL)
@@ -35,7 +35,7 @@ def numbered_lines(stream: BinaryIO, source: str) -> Iterator[Tuple[int, str]]:
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(f"{source} line {number}: is not UTF-8 text: {error}") from error
+            raise InputError(f"{source} line {number}: {not_utf8(error)}") from error
         if number == 1 and text.startswith(_BYTE_ORDER_MARK):
             text = text[1:]
         yield number, text.rstrip("\n").rstrip("\r") if text.endswith("\n") else text

@@ -151,13 +151,13 @@ def _read(
         for name in names:
             if name not in given:
                 raise InputError(
-                    f"{place}: the field {name!r} is missing, expected are {', '.join(names)}"
+                    f"{place}: the field {name!r} is missing, expected: {', '.join(names)}"
                 )
         fields = {name: _value(given[name], f"{place}: {name}") for name in names}
         return TaskItem(number, fields, file=file, line=line)
     if not columns:
         raise InputError(
-            f"{place}: is {_kind(question)}, expected are the fields {', '.join(names)}"
+            f"{place}: is {_kind(question)}, expected: an object with the fields {', '.join(names)}"
         )
     texts = [question] if isinstance(question, str) else question
     if not isinstance(texts, (tuple, list)) or len(texts) != len(columns):
@@ -183,7 +183,8 @@ def _kind(value: Any) -> str:
     if isinstance(value, str):
         return "a text"
     if isinstance(value, (list, tuple)):
-        return f"a list of {len(value)}"
+        kind = "text" if all(isinstance(part, str) for part in value) else "value"
+        return f"a list of {len(value)} {kind}{'' if len(value) == 1 else 's'}"
     if isinstance(value, Mapping):
         return "an object with fields"
     return repr(value)[:40]

@@ -14,6 +14,7 @@ from bort.inference.config import STANDARD, PredictConfig
 from bort.inference.lines import line_of, numbered_lines, question_of
 from bort.inference.predictor import Job, Predictor
 from bort.inference.questions import Asked
+from bort.process.pipes import discard_output
 from bort.process.progress import Progress
 from bort.storage.files import atomic_write
 from bort.text.asking import in_windows
@@ -170,6 +171,5 @@ def _written(path: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        # Nothing may stay in the buffer: the interpreter would report it on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output(sys.stdout)
         raise SystemExit(0) from None

@@ -64,9 +64,13 @@ def decode_text(content: bytes) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        byte = content[error.start]
-        raise NotTextError(f"byte 0x{byte:02x} is not valid UTF-8", line) from error
+        raise not_utf8(error) from error
+
+
+def not_utf8(error: UnicodeDecodeError) -> NotTextError:
+    """Return the error that names the byte at which decoding failed, and its line."""
+    line = error.object.count(b"\n", 0, error.start) + 1
+    return NotTextError(f"byte 0x{error.object[error.start]:02x} is not valid UTF-8", line)
 
 
 def text_of(content: bytes, path: Path) -> str:

@@ -43,6 +43,7 @@ def tokenise_cached(
     max_length: int,
     folder: Optional[Path] = None,
     pairs: PairForm = ROBERTA_PAIRS,
+    name: str = "the task",
 ) -> TaskFeatures:
     """Tokenise inputs as `bort.tasks.features.tokenise` does, with a cache on disk.
 
@@ -54,12 +55,13 @@ def tokenise_cached(
         max_length: maximum tokens in an input; longer ones are shortened.
         folder: the folder of cached sets; None: no cache.
         pairs: form of inputs of two texts.
+        name: name of the set in the log.
     """
     features = _load_or_make(inputs, vocabulary, max_length, folder, pairs)
     if features.truncated:
         _logger.warning(
-            "%d of %d inputs were shortened to %d tokens, %d tokens were dropped",
-            features.truncated, len(features), max_length, features.dropped_tokens,
+            "%s: %d of %d inputs were shortened to %d tokens, %d tokens were dropped",
+            name, features.truncated, len(features), max_length, features.dropped_tokens,
         )  # fmt: skip
     return features
 

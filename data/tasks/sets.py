@@ -53,7 +53,8 @@ def open_task_set(
     items = read_items(record, split, data_dir, sample)
     inputs = make_inputs(record, items, options, training)
     folder = None if cache is None else Path(cache)
-    features = tokenise_cached(inputs, vocabulary, max_length, folder, pairs)
+    name = f"{record.name} {split}"
+    features = tokenise_cached(inputs, vocabulary, max_length, folder, pairs, name)
     return TaskSet(record, split, items, features)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Iterator, List
 import pytest
 
 from bort.downloads import connection
-from bort.downloads.connection import TooSlowError, open_address, read_blocks
+from bort.downloads.connection import TooSlowError, open_address, received_blocks
 from bort.downloads.https import RemoteFile, fetch
 from bort.errors import InputError, WorkError
 from tests.downloads.local_server import serve
@@ -77,7 +77,7 @@ class Body:
 def read(arrivals: List[Any], expected: Any = None) -> int:
     clock = [0.0]
     body = Body(clock, arrivals)
-    return sum(map(len, read_blocks(body, expected, now=lambda: clock[0])))
+    return sum(map(len, received_blocks(body, expected, now=lambda: clock[0])))
 
 
 def test_a_server_above_the_floor_may_take_its_time() -> None:
@@ -185,7 +185,7 @@ def test_a_usable_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("no_proxy", raising=False)
         request = urllib.request.Request("http://data.example/a")
         with open_address(request, REDIRECTS, use_proxies=True) as response:
-            assert b"".join(read_blocks(response)) == b"abc"
+            assert b"".join(received_blocks(response)) == b"abc"
 
 
 def test_a_host_that_does_not_resolve_is_one_line(

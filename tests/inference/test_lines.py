@@ -45,9 +45,9 @@ def test_lines_are_numbered_and_their_ends_dropped():
 
 
 def test_what_is_no_text_is_named(monkeypatch):
-    with pytest.raises(InputError, match="file line 2: is not UTF-8 text"):
+    with pytest.raises(InputError, match="^file line 2: byte 0xff is not valid UTF-8$"):
         read(b"a\n\xff\n")
-    with pytest.raises(InputError, match="file line 1: is not UTF-8 text"):
+    with pytest.raises(InputError, match="^file line 1: byte 0xed is not valid UTF-8$"):
         read(b"\xed\xa0\x80\n")  # half of a surrogate pair
     monkeypatch.setattr(lines, "LONGEST_LINE_BYTES", 8)
     assert read(b"1234567\n") == [(1, "1234567")]

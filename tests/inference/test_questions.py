@@ -48,17 +48,17 @@ def test_spans_may_be_where_the_official_file_has_them():
     ("name", "question", "message"),
     [
         ("RTE", "one text", r"item 3: is a text, expected: 2 texts \(sentence1, sentence2\)"),
-        ("RTE", ("a", "b", "c"), r"item 3: is a list of 3, expected: 2 texts"),
+        ("RTE", ("a", "b", "c"), r"item 3: is a list of 3 texts, expected: 2 texts"),
         ("RTE", ("a", 5), "item 3: sentence2 is 5, expected: a text"),
-        ("RTE", {"sentence1": "a"}, "item 3: the field 'sentence2' is missing"),
+        ("RTE", {"sentence1": "a"}, "'sentence2' is missing, expected: sentence1, sentence2"),
         ("RTE", {"sentence1": "a", "sentence2": 5}, "item 3: sentence2 is 5, expected a text"),
         ("RTE", {"sentence1": "a", "sentence2": None}, "item 3: sentence2 is None, expected"),
         ("RTE", {"sentence1": "a", "sentence2": 1.5}, "item 3: sentence2 is 1.5, expected"),
         ("RTE", {"sentence1": "a", "sentence2": ["b"]}, "item 3: sentence2 is .*expected a text"),
         ("RTE", None, "item 3: is None, expected: 2 texts"),
         ("SST-2", 12, "item 3: is 12, expected: a text"),
-        ("SST-2", ("a", "b"), "item 3: is a list of 2, expected: a text"),
-        ("WiC", "text", "item 3: is a text, expected are the fields word, sentence1"),
+        ("SST-2", ("a", "b"), "item 3: is a list of 2 texts, expected: a text"),
+        ("WiC", "text", "item 3: is a text, expected: an object with the fields word, sent"),
         (
             "WiC",
             {"word": "a", "sentence1": "a b", "sentence2": "a", "start1": True, "end1": 1,
@@ -94,7 +94,7 @@ def test_spans_may_be_where_the_official_file_has_them():
         (
             "MultiRC",
             {"passage": "a", "question": "b", "answers": ["c", 5]},
-            "item 3: answers is a list of 2, expected",
+            "item 3: answers is a list of 2 values, expected",
         ),
     ],
 )  # fmt: skip
@@ -110,7 +110,7 @@ def test_race_with_four_classes_wants_four_options_too():
 
 
 def test_a_file_and_its_line_are_named():
-    with pytest.raises(InputError, match=r"^questions\.tsv line 7: is a list of 1, expected"):
+    with pytest.raises(InputError, match=r"^questions\.tsv line 7: is a list of 1 text, expected"):
         questions_of("RTE").read(["a"], "questions.tsv", 7)
     with pytest.raises(InputError, match=r"^questions\.jsonl line 7: question is 'why'"):
         fields = {"premise": "a", "choice1": "b", "choice2": "c", "question": "why"}

@@ -88,8 +88,8 @@ def test_masks_and_embeddings(tmp_path, predictor):
 def test_a_bad_line_is_named_and_no_output_appears(tmp_path, predictor):
     predictor.value = task_predictor("RTE")
     for content, message in (
-        (b"a\tb\nonly one\n", "in line 2: is a list of 1, expected: 2 texts"),
-        (b"a\tb\n\xff\t\n", "in line 2: is not UTF-8"),
+        (b"a\tb\nonly one\n", "in line 2: is a list of 1 text, expected: 2 texts"),
+        (b"a\tb\n\xff\t\n", "in line 2: byte 0xff is not valid UTF-8"),
     ):
         with pytest.raises(InputError, match=message):
             predict(tmp_path, content, input_format="tsv")
@@ -121,7 +121,7 @@ def test_lines_before_a_bad_one_are_answered_on_standard_output(predictor, monke
     written = Pipe()
     monkeypatch.setattr(sys, "stdin", Pipe(b"a\nb\nc\n\xff\nd\n"))
     monkeypatch.setattr(sys, "stdout", written)
-    with pytest.raises(InputError, match="standard input line 4: is not UTF-8"):
+    with pytest.raises(InputError, match="standard input line 4: byte 0xff is not valid UTF-8"):
         predict_file(PredictConfig(model="m", window=2))
     assert len(written.getvalue().splitlines()) == 3
 

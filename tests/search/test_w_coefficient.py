@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from bort.errors import InputError
 from bort.search.w_coefficient import rank_correlation, w_coefficient
@@ -66,6 +67,22 @@ def test_rank_correlation_is_the_correlation_of_the_ranks(pairs):
     else:
         expected = np.corrcoef(ranks(first), ranks(second))[0, 1]
         assert ours == pytest.approx(expected, abs=1e-12)
+
+
+@given(values=st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=40))
+def test_equal_orders_correlate_by_exactly_one(values):
+    assume(len(set(values)) > 1)
+    assert rank_correlation(values, [value / 3 + 1e12 for value in ranks(values)]) == 1.0
+    assert rank_correlation(values, [-rank for rank in ranks(values)]) == -1.0
+
+
+@given(pairs=st.lists(st.tuples(POSITIVE, POSITIVE), min_size=2, max_size=40, unique=True))
+def test_rank_correlation_is_that_of_scipy(pairs):
+    first, second = zip(*pairs)
+    ours = rank_correlation(first, second)
+    if ours is not None:
+        assert -1 <= ours <= 1
+        assert ours == pytest.approx(spearmanr(first, second)[0], abs=1e-12)
 
 
 def test_rank_correlation_of_too_little_is_none_and_of_unequal_lengths_refused():

@@ -191,17 +191,10 @@ def describe(network: BortClassifier, data: TaskData, config: FinetuningConfig) 
 
 
 def _report_data(data: TaskData) -> None:
-    """Log the number of inputs, their classes, and how many were truncated."""
+    """Log the number of inputs and their classes."""
     for task_set in data.sets:
-        features = task_set.features
-        cut = f", {features.truncated} truncated by {features.dropped_tokens} tokens in all"
-        log.info(
-            "%s: %d examples, %d inputs%s",
-            task_set.name,
-            len(task_set.items),
-            len(features),
-            cut if features.truncated else "",
-        )
+        examples, inputs = len(task_set.items), len(task_set.features)
+        log.info("%s: %d examples, %d inputs", task_set.name, examples, inputs)
     counts = class_counts(data)
     if counts:
         total = max(1, sum(counts.values()))

@@ -10,7 +10,7 @@ from typing import Any, Callable, Mapping, Optional
 import mxnet as mx
 
 from bort.architecture import Architecture
-from bort.engines.latency import EngineLatency
+from bort.engines.latency import EngineLatency, check_latency_length
 from bort.engines.protocol import MXNET
 from bort.gluon.distributed import choose_context
 from bort.gluon.engine import set_openmp_threads
@@ -80,6 +80,7 @@ def _run(
     strategy = build_strategy(plan.config, plan.space)
     trials = count_trials(strategy, plan.hyperparameters, seeds)
     questions = SearchQuestions(plan.config, plan.text)
+    _check_latency_length(plan, questions, plan.space.maximum_point())
     engine = on_rank_0(communicator, lambda: claim_search(plan, resume))
     plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, latency_engine=engine))
     if chief:
@@ -125,6 +126,7 @@ def _ask_teacher(
     path = plan.folder / MAXIMUM_POINT_FILE
     if not on_rank_0(communicator, lambda: path.exists() and questions.is_complete(plan.answers)):
         teacher = plan.teacher()
+        _check_latency_length(plan, questions, teacher.architecture)
         if not questions.fill(plan.answers, teacher, communicator, stop_requested):
             return None
         on_rank_0(
@@ -133,6 +135,14 @@ def _ask_teacher(
         )
     answered_by = questions.open(plan.answers)[0].key.teacher
     return read_maximum_point(path, answered_by)
+
+
+def _check_latency_length(
+    plan: SearchPlan, questions: SearchQuestions, architecture: Architecture
+) -> None:
+    """Raise `InputError` if an architecture cannot be timed, before the teacher answers."""
+    if plan.config.latency == "measured":
+        check_latency_length(plan.config.latency_length or questions.length, architecture)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -135,8 +135,10 @@ def assert_same(first, second):
 def test_a_set_is_tokenised_once(inputs, tmp_path, monkeypatch, caplog):
     expected = tokenise(inputs, VOCABULARY, 40)
     assert expected.truncated > 0
-    assert_same(tokenise_cached(inputs, VOCABULARY, 40, tmp_path), expected)
-    assert f"{expected.truncated} of {len(inputs)} inputs were shortened" in caplog.text
+    named = tokenise_cached(inputs, VOCABULARY, 40, tmp_path, name="RTE dev")
+    assert_same(named, expected)
+    (line,) = caplog.messages
+    assert line.startswith(f"RTE dev: {expected.truncated} of {len(inputs)} inputs were shortened")
 
     def fail(*arguments):
         raise AssertionError("tokenised again")

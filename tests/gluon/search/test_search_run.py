@@ -383,3 +383,23 @@ def test_text_that_is_too_long_for_the_teacher_is_refused(tmp_path):
 
     with pytest.raises(InputError, match="up to 24 tokens long, the teacher takes at most 16"):
         search(make_plan(tmp_path, teacher=Short()))
+
+
+@pytest.mark.parametrize("shortened", ["candidates", "teacher"])
+def test_a_length_that_cannot_be_timed_is_refused_before_the_teacher_answers(tmp_path, shortened):
+    class Short(Teacher):
+        def __call__(self):
+            teacher = super().__call__()
+            teacher.architecture = teacher.architecture.replace(maximum_length=24)
+            return teacher
+
+    length = 25 if shortened == "candidates" else 26
+    space = SPACE if shortened == "candidates" else dataclasses.replace(SPACE, maximum_length=32)
+    teacher = Short()
+    config = dataclasses.replace(SEARCH, latency="measured", latency_length=length)
+    plan = make_plan(tmp_path, config, teacher, space=space)
+    with pytest.raises(InputError, match=f"latency_length is {length}, <D=.* takes at most 24"):
+        search(plan)
+    assert not plan.answers.exists()
+    assert plan.folder.exists() == (shortened == "teacher")
+    assert teacher.loaded == (shortened == "teacher")
