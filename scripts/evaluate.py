@@ -53,8 +53,9 @@ def work(arguments: argparse.Namespace) -> None:
     else:
         from bort.gluon.finetuning.task_classifier import TaskClassifier
 
-        model = TaskClassifier.load(Path(config.model))
-        record = model.record if config.task_name is None else get_task(config.task_name)
+        named = None if config.task_name is None else get_task(config.task_name)
+        model = TaskClassifier.load(Path(config.model), record=named)
+        record = named or model.record
         scores = evaluate_model(config, model, record)
     ours = "here" if config.gold is not None else f"here, on {config.split}"
     rows = [

@@ -58,7 +58,7 @@ def _work(parsed: argparse.Namespace) -> int:
         answers=Path(paths.teacher_cache or folder / SEARCH_ANSWERS_FOLDER),
         latencies=Path(paths.latency_cache or folder / "latencies.json"),
         teacher=lambda: load_teacher_on(
-            paths.teacher, config.teacher_runtime, vocabulary_size=len(vocabulary)
+            paths.teacher, config.teacher_runtime, vocabulary=vocabulary
         ),
         teacher_identity=teacher_identity(paths.teacher),
     )

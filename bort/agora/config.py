@@ -193,8 +193,8 @@ class AgoraPaths(Config):
     task: str = setting(..., "name of the task", aliases=("task_name",))
     timaeus: Optional[str] = setting(
         None,
-        "the pre-trained small model: a model folder, or a .params file of --architecture; "
-        "default: model/bort.params",
+        "the pre-trained small model: a model folder, a Hugging Face folder, or a .params file "
+        "of --architecture; default: model/bort.params",
         aliases=("pretrained_parameters",),
     )
     socrates: Optional[str] = setting(

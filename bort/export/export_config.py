@@ -13,7 +13,7 @@ from bort.settings.config import Config, setting
 class ExportConfig(Config):
     """Settings of the export."""
 
-    model: str = setting(..., "folder of the model, with model.json and vocabulary/")
+    model: str = setting(..., "a model folder or a Hugging Face folder")
     to: str = setting(..., "output format", choices=("huggingface", "onnx", "openvino"))
     output_dir: str = setting(..., "output folder; must be empty or not exist")
     vocab: Optional[str] = setting(

@@ -13,13 +13,12 @@ from bort.errors import InputError
 from bort.export.checks import SENTENCES, Sample, answers_of, check_huggingface, sample_of
 from bort.export.engine_checks import check_engine
 from bort.export.export_config import ExportConfig
-from bort.formats.exported_folder import VOCABULARY_FOLDER
 from bort.formats.huggingface.writer import write_huggingface
+from bort.formats.network_folder import read_network_folder, vocabulary_of
 from bort.formats.onnx_file import write_onnx
 from bort.formats.openvino_file import write_openvino
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import check_vocabulary
-from bort.network.model_folder import read_model_folder
 from bort.storage.files import new_folder
 from bort.storage.text_lines import read_lines
 from bort.text.vocabularies import load_vocabulary
@@ -32,7 +31,7 @@ class ExportSource(NamedTuple):
     """The source of an export.
 
     Attributes:
-        model: a model folder, see `bort.network.model_folder`.
+        model: a model folder or a Hugging Face folder.
         vocabulary: used instead of the one next to the model.
         text_file: texts for the comparison, one per line; built-in sentences if None.
         encoder_only: leave out decoder and head.
@@ -177,12 +176,16 @@ def _export_graph(
 
 
 def _open(source: ExportSource) -> _Opened:
-    network = read_model_folder(source.model)
-    default = source.model / VOCABULARY_FOLDER
+    network = read_network_folder(source.model)
+    default = vocabulary_of(source.model)
     if source.vocabulary is None and not default.is_dir():
         raise InputError(f"{default}: no such folder; name the model's vocabulary with --vocab")
     words = load_vocabulary(source.vocabulary or default)
-    check_vocabulary(network.description, words, str(source.vocabulary or default))
+    own = source.vocabulary is None
+    check_vocabulary(network.description, words, str(source.vocabulary or default), own=own)
+    if len(words) < network.architecture.vocabulary_size:
+        # Without the fingerprint, the export could not tell whose the vocabulary is.
+        network = network.replace(vocabulary_fingerprint=words.fingerprint)
     if source.encoder_only:
         network = network.encoder_alone()
     sample = sample_of(network, words, _texts(source.text_file))

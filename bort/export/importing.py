@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
 
@@ -26,6 +27,8 @@ from bort.network.model_folder import write_model_folder
 from bort.storage.files import new_folder
 from bort.text.vocabularies import load_vocabulary
 
+log = logging.getLogger(__name__)
+
 
 def import_huggingface(
     source: Path,
@@ -36,14 +39,14 @@ def import_huggingface(
     """Write a Hugging Face folder as a model folder, which every command reads.
 
     Args:
-        source: a folder of type `bert` or `roberta` with `model.safetensors`.
+        source: a folder of type BERT or RoBERTa with weights in safetensors files.
         output: a new folder; `vocabulary/` is written into it too.
         vocabulary: used instead of the tokenizer next to the weights.
         origin: where the folder came from, recorded in the new one; None records nothing.
 
     Returns:
         Architecture, head, labels, problem type, settings of embeddings, names of the tensors that
-        were left out, and the comparison.
+        were left out, types of numbers that became float32, and the comparison.
 
     Raises:
         InputError: a file or value is missing, damaged or does not fit; the message names it.
@@ -55,7 +58,11 @@ def import_huggingface(
     imported = read_huggingface(source)
     network = imported.network
     words = load_vocabulary(vocabulary or imported.folder)
-    check_vocabulary(network.description, words, str(vocabulary or imported.folder))
+    own = vocabulary is None
+    check_vocabulary(network.description, words, str(vocabulary or imported.folder), own=own)
+    rows = network.architecture.vocabulary_size
+    if len(words) < rows:
+        log.info("%s: %d rows of the token embedding have no token", source, rows - len(words))
     notes = dict(network.description.notes)
     if origin is not None:
         notes["origin"] = dict(origin)
@@ -75,6 +82,7 @@ def import_huggingface(
         "problem_type": None if model.head is None else model.head.problem_type,
         "embedding": None if model.embedding is None else model.embedding.as_dict(),
         "left_out": list(imported.left_out),
+        "converted": list(imported.converted),
         "exported_here": imported.from_here,
         "origin": None if origin is None else dict(origin),
         "largest_difference": difference,

@@ -115,7 +115,7 @@ def filled_text(
 
     Args:
         parts: the M + 1 pieces of the text before, between and after the masks.
-        logits: (M, V), at the masks.
+        logits: (M, V), at the masks; rows of the model beyond the vocabulary are not guessed.
         vocabulary: the vocabulary of the logits.
         top_k: number of guesses per mask.
 
@@ -123,6 +123,7 @@ def filled_text(
         WorkError: a logit is not a finite number.
     """
     check_finite(logits)
+    logits = logits[:, : len(vocabulary)]
     special = np.asarray(vocabulary.special_ids, dtype=np.int64)
     count = min(top_k, logits.shape[1] - len(special))
     text, masks = parts[0], []

@@ -88,6 +88,7 @@ class Predictor:
         batch_tokens: maximum number of tokens per batch, padding included; a single input may have
             more. With 1, every input is computed alone, so the bits of an answer depend only on
             its question.
+        own_vocabulary: whether the vocabulary was stored with the weights, see `check_vocabulary`.
 
     Attributes:
         record: the task that the model was fine-tuned on; None if there is none.
@@ -108,9 +109,10 @@ class Predictor:
         source: str = "the model",
         max_length: Optional[int] = None,
         batch_tokens: int = BATCH_TOKENS,
+        own_vocabulary: bool = False,
     ) -> None:
         described = engine.description
-        check_vocabulary(described, vocabulary, source)
+        check_vocabulary(described, vocabulary, source, own=own_vocabulary)
         self._engine = engine
         self._vocabulary = vocabulary
         self._source = source
@@ -165,7 +167,12 @@ class Predictor:
             raise InputError(f"{default}: no such folder; the model's vocabulary is expected there")
         words = load_vocabulary(vocabulary or default)
         predictor = cls(
-            opened, words, source=str(folder), max_length=max_length, batch_tokens=batch_tokens
+            opened,
+            words,
+            source=str(folder),
+            max_length=max_length,
+            batch_tokens=batch_tokens,
+            own_vocabulary=vocabulary is None,
         )
         settings = {
             "engine": engine,

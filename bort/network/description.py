@@ -382,7 +382,11 @@ def read_embedding(fields: JsonFields) -> Optional[EmbeddingDescription]:
 
 
 def check_vocabulary(
-    description: ModelDescription, vocabulary: Vocabulary, source: str = "the model"
+    description: ModelDescription,
+    vocabulary: Vocabulary,
+    source: str = "the model",
+    *,
+    own: bool = False,
 ) -> None:
     """Raise `InputError` unless a vocabulary is the one that a model was trained with.
 
@@ -390,13 +394,16 @@ def check_vocabulary(
         description: description of the model.
         vocabulary: the vocabulary to check.
         source: name of the model or the vocabulary in the error.
+        own: whether the vocabulary was stored with the weights. The token embedding may then have
+            further rows, which no token uses; otherwise this takes the recorded fingerprint.
     """
     size = description.architecture.vocabulary_size
-    if len(vocabulary) != size:
+    expected = description.vocabulary_fingerprint
+    is_own = expected == vocabulary.fingerprint if expected else own
+    if len(vocabulary) > size or (len(vocabulary) < size and not is_own):
         raise InputError(
             f"{source}: the model has {size} tokens, the vocabulary has {len(vocabulary)}"
         )
-    expected = description.vocabulary_fingerprint
     if expected and expected != vocabulary.fingerprint:
         raise InputError(
             f"{source}: the vocabulary ({vocabulary.fingerprint[:12]}) is not the one that the "

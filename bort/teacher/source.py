@@ -13,7 +13,9 @@ from bort.settings.config import Config, setting
 class TeacherSource(Config):
     """Settings for the source of a teacher's architecture and weights."""
 
-    teacher_model: str = setting("roberta_24_1024_16", "a GluonNLP model or a model folder")
+    teacher_model: str = setting(
+        "roberta_24_1024_16", "a GluonNLP model, a model folder or a Hugging Face folder"
+    )
     teacher_ckpt_dir: Optional[str] = setting(
         None, "teacher weights: .params, or a folder that holds one; default: GluonNLP's cache"
     )

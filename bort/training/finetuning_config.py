@@ -89,8 +89,8 @@ class FinetuningPaths(Config):
     task_name: str = setting(..., "task, such as CoLA or MultiRC", aliases=("task",))
     pretrained_parameters: Optional[str] = setting(
         None,
-        "initial weights: a model folder, or a .params file of --architecture; default: "
-        "model/bort.params",
+        "initial weights: a model folder, a Hugging Face folder, or a .params file of "
+        "--architecture; default: model/bort.params",
     )
     architecture: str = setting(
         "bort_4_8_768_1024", "architecture of .params files", aliases=("bort_model",)

@@ -107,11 +107,16 @@ class PretrainingPaths(Config):
         aliases=("model",),
     )
     initial_model: Optional[str] = setting(
-        None, "start from this model (folder or .params) instead of random weights"
+        None,
+        "start from this model (model folder, Hugging Face folder or .params) instead of random "
+        "weights",
     )
     teacher: TeacherSource = part(
         TeacherSource,
-        help={"teacher_model": "a GluonNLP model, a model folder, or none (self-supervised)"},
+        help={
+            "teacher_model": "a GluonNLP model, a model folder, a Hugging Face folder, or none "
+            "(self-supervised)"
+        },
     )
     teacher_cache: Optional[str] = setting(
         None, "cache written by scripts/cache_teacher_answers.py, used instead of a teacher"

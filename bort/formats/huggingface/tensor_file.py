@@ -55,12 +55,18 @@ def read_weights(folder: Path) -> Weights:
             damaged, a tensor is in two files or has a type that is not read, or the index does not
             fit the files.
     """
+    files = weight_files(folder)
+    return _weights(files[0] if len(files) == 1 else folder / INDEX_FILE, files)
+
+
+def weight_files(folder: Path) -> Tuple[Path, ...]:
+    """Return the paths of a folder's safetensors files; errors are those of `read_weights`."""
     path = folder / TENSORS_FILE
     if path.is_file():
-        return _weights(path, (path,))
+        return (path,)
     index = folder / INDEX_FILE
     if index.exists():
-        return _weights(index, _shards(index))
+        return _shards(index)
     if (folder / _ADAPTER_FILE).exists():
         raise InputError(
             f"{folder / _ADAPTER_FILE}: the folder holds an adapter; merge it into its base model "

@@ -15,9 +15,14 @@ from bort.agora.socrates import SocratesAnswer
 from bort.agora.task_points import TaskPoints
 from bort.agora.tau import TokenPlace
 from bort.errors import InputError
+from bort.formats.network_folder import (
+    description_file,
+    is_huggingface_folder,
+    read_folder_description,
+)
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.gluon.teacher.live import GluonTeacher
-from bort.network.model_folder import MODEL_DESCRIPTION_FILE, read_description
+from bort.network.model_folder import fingerprint_of_model
 from bort.ranks import SingleProcess
 from bort.storage.files import read_json
 from bort.tasks.features import TooLittleRoom, tokenise
@@ -62,7 +67,11 @@ class GluonSocrates:
         self._classifier = self._open() if load else None
         self._form = form
         self._batch_size = batch_size
-        self.fingerprint = content_key(read_json(Path(folder) / MODEL_DESCRIPTION_FILE))
+        self.fingerprint = (
+            str(fingerprint_of_model(str(folder)))
+            if is_huggingface_folder(folder)
+            else content_key(read_json(description_file(folder)))
+        )
 
     def label(self, examples: Sequence[Example]) -> List[SocratesAnswer]:
         """Return the class and probabilities of each example, or the value of a regression."""
@@ -101,7 +110,7 @@ class MaskedWords:
         count: number of proposals for each place, at least 1.
 
     Raises:
-        InputError: the vocabulary is not of the size of the model's.
+        InputError: the vocabulary has more tokens than the model.
     """
 
     def __init__(
@@ -112,7 +121,7 @@ class MaskedWords:
         max_length: int,
         count: int = 20,
     ) -> None:
-        if model.vocabulary_size != len(vocabulary):
+        if model.vocabulary_size < len(vocabulary):
             raise InputError(
                 f"the proposer has {model.vocabulary_size} tokens, its vocabulary has "
                 f"{len(vocabulary)}"
@@ -206,13 +215,13 @@ def _is_mark(word: str) -> bool:
 
 
 def options_of(folder: Path) -> TaskOptions:
-    """Return the task options of a fine-tuned model folder, without reading its weights.
+    """Return the task options of a fine-tuned model folder.
 
     Raises:
         InputError: the folder does not record its task.
     """
-    task = read_description(folder).task
-    source = Path(folder) / MODEL_DESCRIPTION_FILE
+    task = read_folder_description(folder).task
+    source = description_file(folder)
     if task is None or task.options is None:
         raise InputError(f"{source}: does not say what it was fine-tuned on; fine-tune it first")
     return TaskOptions.from_dict(task.options, str(source))

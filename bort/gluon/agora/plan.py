@@ -13,9 +13,10 @@ from bort.agora.examples import Point, points_key
 from bort.agora.hyperparameters import HyperparameterSet, HyperparameterSets
 from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
+from bort.formats.network_folder import read_folder_description
 from bort.gluon.agora.models import GluonSocrates
 from bort.gluon.finetuning.starting_point import StartingPoint
-from bort.network.model_folder import fingerprint_of_model, read_description
+from bort.network.model_folder import fingerprint_of_model
 from bort.tasks.judging import TaskSet
 from bort.tasks.options import TaskOptions
 
@@ -60,7 +61,7 @@ class AgoraPlan:
         """
         if not self.task.is_carved:
             return True
-        trained_on = read_description(self.socrates).task
+        trained_on = read_folder_description(self.socrates).task
         return trained_on is not None and trained_on.held_out == self.task.report_key
 
     def settings(self, socrates: GluonSocrates, context: mx.Context) -> Dict[str, Any]:

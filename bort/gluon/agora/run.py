@@ -18,6 +18,7 @@ from bort.agora.table import as_dict, headings, row
 from bort.agora.tau import Proposer, Tau, build_tau
 from bort.agora.trainings import Training
 from bort.errors import InputError
+from bort.formats.network_folder import check_rows, vocabulary_of
 from bort.gluon.agora.models import GluonSocrates, MaskedWords
 from bort.gluon.agora.outcome import finish
 from bort.gluon.agora.plan import AGORA_SETTINGS_FILE, ITERATIONS_FILE, AgoraPlan
@@ -269,7 +270,7 @@ def _tau(plan: AgoraPlan, context: mx.Context) -> Tau:
 def _proposer(plan: AgoraPlan, context: mx.Context) -> MaskedWords:
     source, vocabulary = plan.proposer, plan.task.data.vocabulary
     if source is not None:
-        vocabulary = load_vocabulary(str(Path(source) / "vocabulary"))
+        vocabulary = load_vocabulary(vocabulary_of(source))
         model = load_teacher(source, context=context)
     else:
         source = plan.start.pretrained
@@ -279,6 +280,8 @@ def _proposer(plan: AgoraPlan, context: mx.Context) -> MaskedWords:
             model = load_teacher(source, context=context)
         else:
             model = load_teacher(plan.start.architecture, checkpoint=source, context=context)
+    if Path(source).is_dir():
+        check_rows(source, model.vocabulary_size, vocabulary)
     return MaskedWords(model, vocabulary, plan.task.form, plan.timaeus.max_len)
 
 

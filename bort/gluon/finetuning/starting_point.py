@@ -11,12 +11,17 @@ import mxnet as mx
 
 from bort.architecture import get_architecture
 from bort.errors import InputError
+from bort.formats.network_folder import (
+    check_rows,
+    read_folder_description,
+    read_network_folder,
+    vocabulary_of,
+)
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.parameters import load_parameters, set_parameters
 from bort.gluon.network.pretrained import PARAMETERS_FILE, PARAMETERS_URL, RELEASED_VOCABULARY
 from bort.network.description import ONE_LINEAR, RELEASE, TWO_LINEAR
-from bort.network.model_folder import read_description, read_model_folder
 from bort.tasks.formulations import output_count
 from bort.tasks.judging import TaskData
 from bort.tasks.records import EXTRA_LAYER
@@ -38,7 +43,8 @@ class StartingPoint:
     """The source of the encoder's weights.
 
     Attributes:
-        pretrained: a model folder or a `.params` file; None draws random weights.
+        pretrained: a model folder, a Hugging Face folder or a `.params` file; None draws random
+            weights.
         architecture: architecture of a `.params` file or of random weights.
     """
 
@@ -76,7 +82,7 @@ def starting_point(
             )
     if not Path(source).exists():
         raise InputError(f"{source}: no such file or folder")
-    inside = Path(source) / "vocabulary"
+    inside = vocabulary_of(source)
     name = paths.vocab or (str(inside) if Path(source).is_dir() else RELEASED_VOCABULARY)
     return StartingPoint(source, paths.architecture), load_vocabulary(name)
 
@@ -91,7 +97,7 @@ def pair_form(start: StartingPoint, vocabulary: Vocabulary) -> PairForm:
         InputError: the folder holds no model, or the architecture is unknown.
     """
     if start.pretrained is not None and Path(start.pretrained).is_dir():
-        return read_description(start.pretrained).pair_form(vocabulary)
+        return read_folder_description(start.pretrained).pair_form(vocabulary)
     return natural_pair_form(vocabulary, get_architecture(start.architecture).token_types)
 
 
@@ -127,13 +133,9 @@ def _encoder(
     size = len(data.vocabulary)
     source = start.pretrained
     if source is not None and Path(source).is_dir():
-        network = read_model_folder(source)
+        network = read_network_folder(source)
         found = network.description
-        if found.architecture.vocabulary_size != size:
-            raise InputError(
-                f"{source}: the model's vocabulary has {found.architecture.vocabulary_size} "
-                f"tokens, the given one has {size}"
-            )
+        check_rows(source, found.architecture.vocabulary_size, data.vocabulary)
         model = BortModel(
             found.architecture,
             dropout=config.dropout,

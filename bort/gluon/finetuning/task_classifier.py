@@ -10,11 +10,11 @@ import numpy as np
 from mxnet import autograd
 
 from bort.errors import InputError
+from bort.formats.network_folder import description_file, vocabulary_of
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.inputs import input_arrays
 from bort.gluon.network.model_folder import load_model_folder
-from bort.network.description import ModelDescription, check_vocabulary
-from bort.network.model_folder import MODEL_DESCRIPTION_FILE
+from bort.network.description import ModelDescription, TaskDescription, check_vocabulary
 from bort.ranks import Communicator
 from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskSet, predict
@@ -63,7 +63,7 @@ class TaskClassifier:
         self.options = TaskOptions.from_dict(task.options, source)
         self.labels = description.labels
         self.max_length = length
-        check_vocabulary(description, vocabulary, source)
+        check_vocabulary(description, vocabulary, source, own=True)
         self.pairs = description.pair_form(vocabulary)
         if network.num_classes != (len(self.labels) or 1):
             raise InputError(
@@ -72,8 +72,19 @@ class TaskClassifier:
         network.hybridize(static_alloc=True)
 
     @classmethod
-    def load(cls, folder: Path, context: Optional[mx.Context] = None) -> TaskClassifier:
-        """Load the model folder of a fine-tuning run.
+    def load(
+        cls,
+        folder: Path,
+        context: Optional[mx.Context] = None,
+        record: Optional[TaskRecord] = None,
+    ) -> TaskClassifier:
+        """Load the model folder of a fine-tuning run, or a classifier from elsewhere.
+
+        Args:
+            folder: a model folder or a Hugging Face folder.
+            context: device of the weights; the CPU by default.
+            record: the task to assume, with the default options and the longest input, if the
+                folder does not say what the model was trained on.
 
         Raises:
             InputError: the folder holds no fine-tuned model or a damaged one, or its vocabulary is
@@ -81,10 +92,14 @@ class TaskClassifier:
         """
         context = context or mx.cpu()
         network, description = load_model_folder(folder, context, grad_req="null")
-        source = str(Path(folder) / MODEL_DESCRIPTION_FILE)
+        source = str(description_file(folder))
         if not isinstance(network, BortClassifier):
             raise InputError(f"{source}: holds no classifier; fine-tune it first")
-        vocabulary = load_vocabulary(str(Path(folder) / "vocabulary"))
+        if description.task is None and record is not None:
+            task = TaskDescription(record.model_task, TaskOptions().as_dict())
+            length = description.input_length or description.architecture.maximum_length
+            description = description.replace(task=task, input_length=length)
+        vocabulary = load_vocabulary(vocabulary_of(folder))
         return cls(network, description, vocabulary, source, context)
 
     def outputs(
@@ -125,8 +140,14 @@ class TaskClassifier:
 
     def check_task(self, record: TaskRecord) -> None:
         """Raise `InputError` unless a task uses this model."""
+        labels = input_labels(record, self.options)
         answers = record.model_task == self.record.name
-        if not answers or input_labels(record, self.options) != self.labels:
+        if answers and labels != self.labels:
+            raise InputError(
+                f"{self._source}: labels are {list(self.labels)}, those of {record.name} are "
+                f"{list(labels)}"
+            )
+        if not answers:
             raise InputError(
                 f"{self._source}: was fine-tuned on {self.record.name}, "
                 f"{record.name} needs a model of {record.model_task}"

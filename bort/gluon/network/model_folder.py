@@ -6,10 +6,11 @@ from typing import Optional, Tuple
 
 import mxnet as mx
 
+from bort.formats.network_folder import read_network_folder
 from bort.gluon.network.array_network import arrays_of, as_network, describe_network
 from bort.gluon.network.classifier import Network
 from bort.network.description import ModelDescription
-from bort.network.model_folder import read_model_folder, write_model_folder
+from bort.network.model_folder import write_model_folder
 from bort.storage.files import PathLike
 
 
@@ -32,10 +33,10 @@ def load_model_folder(
     *,
     grad_req: str = "write",
 ) -> Tuple[Network, ModelDescription]:
-    """Load the network of a model folder.
+    """Load the network of a model folder or of a Hugging Face folder.
 
     Args:
-        folder: holds `model.json` and `model.safetensors`.
+        folder: holds `model.json`, or Hugging Face's `config.json`, and `model.safetensors`.
         context: device of the weights; the CPU by default.
         grad_req: gradient request of all parameters; `null` allocates no gradients.
 
@@ -45,5 +46,5 @@ def load_model_folder(
     Raises:
         InputError: a file is missing, damaged, or does not fit the description.
     """
-    network = read_model_folder(folder)
+    network = read_network_folder(folder)
     return as_network(network, context, grad_req=grad_req), network.description

@@ -11,6 +11,7 @@ import mxnet as mx
 
 from bort.architecture import get_architecture
 from bort.errors import InputError
+from bort.formats.network_folder import check_rows
 from bort.gluon.distributed import choose_context
 from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.model import BortModel
@@ -110,7 +111,8 @@ def _run(
         _refuse_engine(config, f"teacher_cache is {paths.teacher_cache!r}")
         teacher, config = open_teacher_cache(Path(paths.teacher_cache), config, train, vocabulary)
     else:
-        teacher = _build_teacher(paths, config, context, len(vocabulary))
+        rows = model.architecture.vocabulary_size
+        teacher = _build_teacher(paths, config, context, vocabulary, rows)
 
     identity = {
         "vocabulary": vocabulary.fingerprint,
@@ -186,12 +188,7 @@ def build_student(
             raise InputError(
                 f"{paths.initial_model}: holds a classifier, expected is a masked-token model"
             )
-        if network.architecture.vocabulary_size != len(vocabulary):
-            raise InputError(
-                f"{paths.initial_model}: the model's vocabulary has "
-                f"{network.architecture.vocabulary_size} tokens, "
-                f"the given one has {len(vocabulary)}"
-            )
+        check_rows(paths.initial_model, network.architecture.vocabulary_size, vocabulary)
         return network
     architecture = get_architecture(paths.architecture)
     if paths.initial_model is None:
@@ -209,7 +206,11 @@ def build_student(
 
 
 def _build_teacher(
-    paths: PretrainingPaths, config: PretrainingConfig, context: mx.Context, vocabulary_size: int
+    paths: PretrainingPaths,
+    config: PretrainingConfig,
+    context: mx.Context,
+    vocabulary: Vocabulary,
+    rows: int,
 ) -> Optional[TeacherAnswers]:
     if paths.teacher.teacher_model.lower() == "none":
         _refuse_engine(config, "teacher_model is 'none'")
@@ -217,7 +218,8 @@ def _build_teacher(
     return load_teacher_on(
         paths.teacher,
         config.teacher_runtime,
-        vocabulary_size=vocabulary_size,
+        vocabulary=vocabulary,
+        vocabulary_size=rows,
         context=context,
         dtype=config.dtype,
     )

@@ -89,7 +89,7 @@ def _fill(
     teacher = load_teacher_on(
         config.teacher,
         config.teacher_runtime,
-        vocabulary_size=len(vocabulary),
+        vocabulary=vocabulary,
         context=context,
         dtype=config.dtype,
     )

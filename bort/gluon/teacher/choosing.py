@@ -10,36 +10,62 @@ import mxnet as mx
 from bort.engines.choosing import require_engine
 from bort.engines.protocol import MXNET
 from bort.engines.teacher import teacher_of_folder, teacher_of_network
+from bort.formats.network_folder import check_rows
 from bort.gluon.network.array_network import as_arrays
 from bort.gluon.teacher.live import load_teacher
 from bort.network.array_network import ArrayNetwork
 from bort.network.model_folder import fingerprint_of_model
 from bort.process.threads import set_thread_count
 from bort.teacher.answers import LiveTeacher
+from bort.teacher.first_tokens import FirstTokens
 from bort.teacher.source import TeacherRuntime, TeacherSource
+from bort.text.vocabulary import Vocabulary
 
 
 def load_teacher_on(
     source: TeacherSource,
     runtime: TeacherRuntime,
     *,
+    vocabulary: Optional[Vocabulary] = None,
     vocabulary_size: Optional[int] = None,
     context: Optional[mx.Context] = None,
     dtype: str = "float32",
 ) -> LiveTeacher:
-    """Return a teacher.
+    """Return a teacher for a student.
 
     Args:
         source: source of architecture and weights. `teacher_model` is an argument of
             `load_teacher`; engines other than MXNet also take an exported folder.
         runtime: engine and precision. Engines other than MXNet run on the CPU, with the same
             number of threads as MXNet.
-        vocabulary_size, context: see `load_teacher`.
+        vocabulary: the student's vocabulary. A teacher from a folder may have further rows in its
+            token embedding if the vocabulary is its own; their logits are dropped.
+        vocabulary_size: rows of the student's token embedding; the number of tokens in the
+            vocabulary if None.
+        context: see `load_teacher`.
         dtype: number format on MXNet.
 
     Raises:
         InputError: the engine is not installed, or an error of `load_teacher`.
     """
+    if vocabulary is not None and vocabulary_size is None:
+        vocabulary_size = len(vocabulary)
+    teacher = _load(source, runtime, vocabulary_size, context, dtype)
+    if vocabulary is None or not Path(source.teacher_model).is_dir():
+        return teacher
+    if vocabulary_size != len(vocabulary) or teacher.vocabulary_size <= vocabulary_size:
+        return teacher
+    check_rows(source.teacher_model, teacher.vocabulary_size, vocabulary)
+    return FirstTokens(teacher, vocabulary_size)
+
+
+def _load(
+    source: TeacherSource,
+    runtime: TeacherRuntime,
+    vocabulary_size: Optional[int],
+    context: Optional[mx.Context],
+    dtype: str,
+) -> LiveTeacher:
     name, checkpoint = source.teacher_model, source.teacher_ckpt_dir
     random_seed = source.teacher_random_seed
     engine, precision = runtime.teacher_engine, runtime.teacher_precision

@@ -12,12 +12,12 @@ from mxnet import autograd
 from bort.architecture import Architecture, get_architecture
 from bort.errors import InputError
 from bort.formats.mxnet_params import read_params
+from bort.formats.network_folder import description_file
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder
 from bort.gluon.network.parameters import collect_arrays, load_parameters
 from bort.gluon.teacher.zoo import ZOO, zoo_file
 from bort.network.fingerprint import fingerprint_of
-from bort.network.model_folder import MODEL_DESCRIPTION_FILE
 from bort.storage.files import PathLike
 from bort.text.examples import MaskedBatch
 
@@ -85,8 +85,8 @@ def load_teacher(
     """Return a teacher from a name, a file or a folder.
 
     Args:
-        name_or_path: a model folder, a name of GluonNLP's zoo (`ZOO`), or, with `checkpoint` or
-            `random_seed`, any argument of `get_architecture`.
+        name_or_path: a model folder, a Hugging Face folder, a name of GluonNLP's zoo (`ZOO`), or,
+            with `checkpoint` or `random_seed`, any argument of `get_architecture`.
         checkpoint: a `.params` file in GluonNLP's layout, or a folder with exactly one. The size of
             its vocabulary replaces that of the architecture.
         random_seed: seed of random weights, for trials without a download.
@@ -145,7 +145,7 @@ def only_parameters(path: PathLike) -> PathLike:
 def _from_folder(folder: str, context: mx.Context) -> BortModel:
     network, _ = load_model_folder(folder, context, grad_req="null")
     if not isinstance(network, BortModel) or network.decoder is None:
-        raise InputError(f"{Path(folder) / MODEL_DESCRIPTION_FILE}: has no masked-token decoder")
+        raise InputError(f"{description_file(folder)}: has no masked-token decoder")
     return network
 
 
