@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence, Tuple, TypeVar
@@ -46,6 +47,9 @@ class HyperparameterSet(Config):
 
 FIELDS = tuple(field.name for field in dataclasses.fields(HyperparameterSet))
 
+LARGEST_GRID = 100_000
+"""Maximum number of sets in a grid."""
+
 HyperparameterSets = Tuple[HyperparameterSet, ...]
 
 
@@ -67,6 +71,9 @@ def grid(
     for name, values in zip(FIELDS, axes):
         if not values:
             raise InputError(f"{name}: needs at least one value")
+    count = math.prod(map(len, axes))
+    if count > LARGEST_GRID:
+        raise InputError(f"the grid has {count} sets, allowed are at most {LARGEST_GRID}")
     return check_sets([HyperparameterSet(*values) for values in itertools.product(*axes)])
 
 

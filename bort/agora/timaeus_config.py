@@ -14,7 +14,9 @@ from bort.training.finetuning_config import HEADS, FinetuningConfig
 class TimaeusConfig(Config):
     """Settings shared by all trainings of a run; see `FinetuningConfig` for their sources."""
 
-    epochs: int = setting(50, "passes over the training data in a full training", minimum=1)
+    epochs: int = setting(
+        50, "passes over the training data in a full training", minimum=1, maximum=1_000_000
+    )
     inputs: Optional[int] = setting(
         None,
         "number of inputs in a full training, in place of --epochs: as the training set grows, "
@@ -22,10 +24,12 @@ class TimaeusConfig(Config):
         minimum=1,
     )
     batch_size: Optional[int] = setting(
-        None, "inputs per micro-batch; default: the task's", minimum=1
+        None, "inputs per micro-batch; default: the task's", minimum=1, maximum=1 << 16
     )
-    accumulate: int = setting(1, "micro-batches accumulated per step", minimum=1)
-    max_len: int = setting(512, "longest input in tokens", minimum=8, aliases=("max_seq_length",))
+    accumulate: int = setting(1, "micro-batches accumulated per step", minimum=1, maximum=1 << 16)
+    max_len: int = setting(
+        512, "longest input in tokens", minimum=8, maximum=1 << 15, aliases=("max_seq_length",)
+    )
     dropout: float = setting(
         0.1, "dropout of the encoder and the classifier", minimum=0.0, maximum=0.9
     )
@@ -39,7 +43,9 @@ class TimaeusConfig(Config):
     )
     temperature: float = setting(2.0, "temperature of soft labels (--labels soft)", above=0.0)
     threads: int = setting(1, "threads per process; start as many ranks as cores", minimum=1)
-    batch_size_eval: int = setting(32, "inputs per batch in evaluation", minimum=1, speed_only=True)
+    batch_size_eval: int = setting(
+        32, "inputs per batch in evaluation", minimum=1, maximum=1 << 16, speed_only=True
+    )
 
     def finetuning(
         self, theta: HyperparameterSet, examples: int, budget: float = 1.0

@@ -33,10 +33,14 @@ class InferenceBenchmarkConfig(Config):
         PRECISIONS, "fp32, or fast (the fastest here of bf16, int8 and fp32)", choices=PRECISIONS
     )
     threads: Tuple[int, ...] = setting((), "threads of the engine; default: all cores", minimum=1)
-    batch_sizes: Tuple[int, ...] = setting((1,), "sequences per batch", minimum=1)
-    lengths: Tuple[int, ...] = setting((128, 512), "tokens per sequence", minimum=1)
-    repeats: int = setting(10, "timed rounds; the medians are reported", minimum=1)
-    warmup: int = setting(2, "untimed rounds before them", minimum=1)
+    batch_sizes: Tuple[int, ...] = setting((1,), "sequences per batch", minimum=1, maximum=1 << 16)
+    lengths: Tuple[int, ...] = setting(
+        (128, 512), "tokens per sequence", minimum=1, maximum=1 << 15
+    )
+    repeats: int = setting(
+        10, "timed rounds; the medians are reported", minimum=1, maximum=1_000_000
+    )
+    warmup: int = setting(2, "untimed rounds before them", minimum=1, maximum=1_000_000)
     seed: int = setting(0, "seed of random weights and inputs", minimum=0)
     output_dir: Optional[str] = setting(
         None, "folder for results.json, table.txt and, if matplotlib is installed, latency.png"

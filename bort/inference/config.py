@@ -64,7 +64,7 @@ class PredictConfig(Config):
         "maximum input length in tokens; default: as in fine-tuning, or as the model says for "
         "embeddings, else the model's maximum",
     )
-    top_k: int = setting(5, "number of guesses per mask", minimum=1)
+    top_k: int = setting(5, "number of guesses per mask", minimum=1, maximum=1 << 24)
     pooling: Optional[str] = setting(
         None,
         "pooling of embeddings: mean over all tokens, cls, the state of the first token, …; "
@@ -79,12 +79,15 @@ class PredictConfig(Config):
         "text that is put before every text of an embedding; default: the model's own prompt if it "
         "has one",
     )
-    window: int = setting(4096, "number of lines read ahead and sorted by length", minimum=1)
+    window: int = setting(
+        4096, "number of lines read ahead and sorted by length", minimum=1, maximum=1 << 24
+    )
     batch_tokens: int = setting(
         1024,
         "maximum number of tokens per batch, padding included; 1 computes every input alone: its "
         "answer is then the same to the bit whatever else is asked, and takes a little longer",
         minimum=1,
+        maximum=1 << 28,
     )
 
     def check(self) -> None:

@@ -33,9 +33,15 @@ class SearchConfig(Config):
     epsilon: int = setting(
         6, "interval of fptas: it measures every epsilon-th candidate by size", minimum=1
     )
-    random_count: int = setting(50, "number of candidates that random draws", minimum=1)
-    train_steps: int = setting(3, "training steps of each candidate (s in the paper)", minimum=1)
-    seeds: int = setting(1, "number of seeds of initial weights for each candidate", minimum=1)
+    random_count: int = setting(
+        50, "number of candidates that random draws", minimum=1, maximum=1_000_000
+    )
+    train_steps: int = setting(
+        3, "training steps of each candidate (s in the paper)", minimum=1, maximum=10**9
+    )
+    seeds: int = setting(
+        1, "number of seeds of initial weights for each candidate", minimum=1, maximum=10_000
+    )
     seed: int = setting(
         0,
         "seed of the masks, the batch order, the initial weights and the random strategy",
@@ -47,8 +53,10 @@ class SearchConfig(Config):
         "the teacher's entropy), chance (kl divided by the kl of a uniform guess)",
         choices=ERRORS,
     )
-    held_out_batches: int = setting(4, "number of held-out batches for the error", minimum=1)
-    batch_size: int = setting(8, "sequences per batch", minimum=1)
+    held_out_batches: int = setting(
+        4, "number of held-out batches for the error", minimum=1, maximum=1_000_000
+    )
+    batch_size: int = setting(8, "sequences per batch", minimum=1, maximum=1 << 16)
     objective: Objective = part(Objective)
     initializer_range: float = setting(
         0.02,
@@ -69,11 +77,14 @@ class SearchConfig(Config):
         choices=LATENCIES,
     )
     latency_length: int = setting(
-        0, "tokens per sequence in the timing; 0: the longest example of the data", minimum=0
+        0,
+        "tokens per sequence in the timing; 0: the longest example of the data",
+        minimum=0,
+        maximum=1 << 15,
     )
-    latency_batch: int = setting(1, "sequences per batch in the timing", minimum=1)
+    latency_batch: int = setting(1, "sequences per batch in the timing", minimum=1, maximum=1 << 16)
     latency_repeats: int = setting(
-        5, "minimum number of timed runs; the latency is their median", minimum=1
+        5, "minimum number of timed runs; the latency is their median", minimum=1, maximum=1_000_000
     )
     latency_engine: str = setting(
         "auto",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
@@ -15,6 +16,9 @@ from bort.storage.files import PathLike, read_json
 
 _ITSELF = "search space: "
 """What messages of a space that comes from no file begin with."""
+
+LARGEST_SPACE = 1_000_000
+"""Maximum number of combinations of sizes in a search space."""
 
 _AXES = ("depths", "heads", "hiddens", "intermediates")
 
@@ -72,6 +76,11 @@ class SearchSpace:
         if not isinstance(self.even_depth, bool):
             raise InputError(
                 f"{_ITSELF}even_depth is {self.even_depth!r}, allowed are true and false"
+            )
+        count = math.prod(len(getattr(self, axis)) for axis in _AXES)
+        if count > LARGEST_SPACE:
+            raise InputError(
+                f"{_ITSELF}has {count} combinations, allowed are at most {LARGEST_SPACE}"
             )
         if not any(self._reason(*sizes) is None for sizes in self._combinations()):
             first = self.exclusions()[0]

@@ -23,6 +23,12 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Typ
 
 from bort.errors import InputError
 
+LARGEST_INTEGER = 2**31 - 1
+"""Largest value of an integer setting without its own maximum."""
+
+LARGEST_SEED = 2**63 - 1
+"""Largest value of a setting that is a seed."""
+
 C = TypeVar("C", bound="Config")
 _REQUIRED = dataclasses.MISSING
 
@@ -46,7 +52,8 @@ def setting(
         help: one line for `--help`, with the unit.
         choices: the allowed values.
         minimum: smallest allowed number.
-        maximum: largest allowed number.
+        maximum: largest allowed number; None: `LARGEST_INTEGER` for an integer, or `LARGEST_SEED`
+            if the name says that it is a seed.
         above: number that the value must exceed.
         speed_only: whether the setting cannot change results, only how fast or whether they come.
         formerly: value in runs that are older than the setting, if it is not the default.
@@ -288,10 +295,21 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
             raise InputError(f"{name} is {value!r}, allowed is a list")
         return tuple(_coerce(item, kind, name) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise InputError(f"{name} has too many digits, allowed is a finite number") from error
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise InputError(f"{name} is {value!r}, allowed is a value of type {kind.__name__}")
     return value
+
+
+def _maximum(field: Any, value: Any) -> Optional[float]:
+    """Return the largest allowed value; that of an integer protects loops and memory."""
+    maximum: Optional[float] = field.metadata["maximum"]
+    if maximum is None and isinstance(value, int):
+        return LARGEST_SEED if "seed" in field.name.split("_") else LARGEST_INTEGER
+    return maximum
 
 
 def _check(field: Any, value: Any) -> None:
@@ -306,7 +324,8 @@ def _check(field: Any, value: Any) -> None:
             raise InputError(f"{field.name} is {item!r}, allowed is a finite number")
         if meta["minimum"] is not None and item < meta["minimum"]:
             raise InputError(f"{field.name} is {item!r}, allowed is at least {meta['minimum']}")
-        if meta["maximum"] is not None and item > meta["maximum"]:
-            raise InputError(f"{field.name} is {item!r}, allowed is at most {meta['maximum']}")
+        maximum = _maximum(field, item)
+        if maximum is not None and item > maximum:
+            raise InputError(f"{field.name} is {item!r}, allowed is at most {maximum}")
         if meta["above"] is not None and item <= meta["above"]:
             raise InputError(f"{field.name} is {item!r}, allowed is more than {meta['above']}")

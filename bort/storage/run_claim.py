@@ -42,13 +42,22 @@ def differences(then: Settings, now: Settings, defaults: Settings) -> Iterator[D
     for name, value in json.loads(json.dumps(now)).items():
         default = json.loads(json.dumps(defaults.get(name)))
         before = then.get(name, default)
-        if isinstance(value, dict) and isinstance(before or {}, dict):
+        if isinstance(value, dict) and (before is None or isinstance(before, dict)):
             yield from differences(before or {}, value, default or {})
             continue
         if isinstance(before, list) and isinstance(default, dict):
             before = [{**default, **one} if isinstance(one, dict) else one for one in before]
-        if value != before:
+        if not _is_same(value, before):
             yield Difference(name, before, value)
+
+
+def _is_same(first: Any, second: Any) -> bool:
+    """Return whether two JSON values are equal; in contrast to `==`, true is not 1."""
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(_is_same, first, second))
+    if isinstance(first, dict) and isinstance(second, dict):
+        return set(first) == set(second) and all(_is_same(first[k], second[k]) for k in first)
+    return isinstance(first, bool) == isinstance(second, bool) and bool(first == second)
 
 
 def check_same_run(

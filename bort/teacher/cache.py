@@ -56,14 +56,18 @@ class CacheKey(Config):
     precision: str = setting(..., "precision that the teacher ran in")
     train: str = setting(..., "fingerprint of the training examples")
     vocabulary: str = setting(..., "fingerprint of the vocabulary")
-    vocabulary_size: int = setting(..., "V, logits per position", minimum=2)
+    vocabulary_size: int = setting(..., "V, logits per position", minimum=2, maximum=1 << 24)
     mask_seed: int = setting(..., "seed of the masks", minimum=0)
-    length: int = setting(..., "tokens that every row was padded to", minimum=1)
-    mask_epochs: int = setting(1, "number of epochs whose masks are covered", minimum=1)
+    length: int = setting(..., "tokens that every row was padded to", minimum=1, maximum=1 << 24)
+    mask_epochs: int = setting(
+        1, "number of epochs whose masks are covered", minimum=1, maximum=1_000_000
+    )
     masks: Masks = part(Masks)
     mask_share: float = setting(0.8, "see MaskingPolicy", minimum=0.0, maximum=1.0)
     random_share: float = setting(0.1, "see MaskingPolicy", minimum=0.0, maximum=1.0)
-    top_k: int = setting(0, "largest logits kept per position; 0 keeps all", minimum=0)
+    top_k: int = setting(
+        0, "largest logits kept per position; 0 keeps all", minimum=0, maximum=1 << 24
+    )
     temperatures: Tuple[float, ...] = setting((), "temperatures of the log-sum-exp", above=0.0)
     dtype: str = setting("float32", "number format of stored logits", choices=DTYPES)
     held_out: Optional[str] = setting(None, "fingerprint of held-out examples, if covered")

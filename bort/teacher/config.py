@@ -23,8 +23,12 @@ class TeacherCacheConfig(Config):
         None, "vocabulary (folder, file or name); default: the one stored with the shards"
     )
     teacher: TeacherSource = part(TeacherSource)
-    mask_epochs: int = setting(1, "epochs to cover, each with different masks", minimum=1)
-    top_k: int = setting(64, "largest logits kept per position; 0 keeps all", minimum=0)
+    mask_epochs: int = setting(
+        1, "epochs to cover, each with different masks", minimum=1, maximum=1_000_000
+    )
+    top_k: int = setting(
+        64, "largest logits kept per position; 0 keeps all", minimum=0, maximum=1 << 24
+    )
     temperatures: Tuple[float, ...] = setting(
         (2.0,), "distillation temperatures that top-k answers support", above=0.0
     )
@@ -37,7 +41,9 @@ class TeacherCacheConfig(Config):
         choices=("float32", "float16"),
     )
     teacher_runtime: TeacherRuntime = part(TeacherRuntime)
-    batch_size: int = setting(8, "sequences per batch of the teacher", minimum=1, speed_only=True)
+    batch_size: int = setting(
+        8, "sequences per batch of the teacher", minimum=1, maximum=1 << 16, speed_only=True
+    )
     rows_per_part: int = setting(
         ROWS_PER_PART, "sequences per part file; a stop waits until the part is done", minimum=1
     )

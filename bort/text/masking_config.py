@@ -15,7 +15,9 @@ class TokenMasks(Config):
     mask_probability: float = setting(
         0.15, "share of the tokens to predict", above=0.0, maximum=1.0
     )
-    max_predictions: int = setting(80, "maximum number of predictions per sequence", minimum=1)
+    max_predictions: int = setting(
+        80, "maximum number of predictions per sequence", minimum=1, maximum=1 << 15
+    )
 
     @property
     def policy(self) -> MaskingPolicy:

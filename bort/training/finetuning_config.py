@@ -25,7 +25,7 @@ class FinetuningConfig(Config):
     seed: int = setting(
         0, "seed of the classifier's initial weights, the order of examples and dropout", minimum=0
     )
-    epochs: int = setting(50, "passes over the training data", minimum=1)
+    epochs: int = setting(50, "passes over the training data", minimum=1, maximum=1_000_000)
     ramp_up_epochs: Optional[int] = setting(
         None,
         "epochs that the learning-rate schedule is planned for; later epochs run at --lr_floor; "
@@ -33,11 +33,18 @@ class FinetuningConfig(Config):
         minimum=1,
     )
     batch_size: Optional[int] = setting(
-        None, "inputs per rank and micro-batch; default: set by the task", minimum=1
+        None,
+        "inputs per rank and micro-batch; default: set by the task",
+        minimum=1,
+        maximum=1 << 16,
     )
-    accumulate: int = setting(1, "micro-batches whose gradients make one step", minimum=1)
-    max_len: int = setting(512, "longest input in tokens", minimum=8, aliases=("max_seq_length",))
-    num_buckets: int = setting(4, "length buckets", minimum=1)
+    accumulate: int = setting(
+        1, "micro-batches whose gradients make one step", minimum=1, maximum=1 << 16
+    )
+    max_len: int = setting(
+        512, "longest input in tokens", minimum=8, maximum=1 << 15, aliases=("max_seq_length",)
+    )
+    num_buckets: int = setting(4, "length buckets", minimum=1, maximum=1 << 12)
     lr: float = setting(1e-4, "peak learning rate", above=0.0, aliases=("learning_rate",))
     lr_floor: float = setting(1e-7, "lowest learning rate after the warm-up", minimum=0.0)
     warmup_ratio: float = setting(
@@ -69,7 +76,9 @@ class FinetuningConfig(Config):
         "number format; float16 needs a GPU and uses dynamic loss scaling",
         choices=("float32", "float16"),
     )
-    batch_size_eval: int = setting(32, "inputs per rank in evaluation", minimum=1, speed_only=True)
+    batch_size_eval: int = setting(
+        32, "inputs per rank in evaluation", minimum=1, maximum=1 << 16, speed_only=True
+    )
     log_interval: int = setting(10, "steps between recorded metrics", minimum=1, speed_only=True)
     ckpt_interval: int = setting(
         1000, "steps between checkpoints, in addition to one per epoch", minimum=1, speed_only=True
@@ -128,7 +137,7 @@ class FinetuningPaths(Config):
         False,
         "continue the run in --output_dir from its newest checkpoint; without one, start at step 0",
     )
-    seeds: int = setting(1, "number of runs, each with another seed", minimum=1)
+    seeds: int = setting(1, "number of runs, each with another seed", minimum=1, maximum=10_000)
     gpu: bool = setting(True, "use a GPU if there is one")
     no_distributed: bool = setting(False, "has no effect; accepted because the release has it")
 

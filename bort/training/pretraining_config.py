@@ -26,13 +26,20 @@ class PretrainingConfig(Config):
     data_seed: Optional[int] = setting(
         None, "seed of the order of examples and of the masks; default: --seed", minimum=0
     )
-    num_steps: int = setting(2_000_000, "optimizer steps", minimum=1)
+    num_steps: int = setting(2_000_000, "optimizer steps", minimum=1, maximum=10**9)
     batch_size: int = setting(
-        8, "sequences per rank and micro-batch (tokens with --use_avg_len)", minimum=1
+        8,
+        "sequences per rank and micro-batch (tokens with --use_avg_len)",
+        minimum=1,
+        maximum=1 << 20,
     )
-    accumulate: int = setting(1, "micro-batches whose gradients make one step", minimum=1)
+    accumulate: int = setting(
+        1, "micro-batches whose gradients make one step", minimum=1, maximum=1 << 16
+    )
     use_avg_len: bool = setting(False, "count --batch_size in tokens, per length bucket")
-    num_buckets: int = setting(1, "length buckets; 1 pads every row to the longest", minimum=1)
+    num_buckets: int = setting(
+        1, "length buckets; 1 pads every row to the longest", minimum=1, maximum=1 << 12
+    )
     optimizer: str = setting(
         "bertadam", "optimizer; sgd is meant for the search", choices=("bertadam", "sgd")
     )
@@ -65,7 +72,9 @@ class PretrainingConfig(Config):
         choices=("float32", "float16"),
     )
     teacher_runtime: TeacherRuntime = part(TeacherRuntime)
-    batch_size_eval: int = setting(8, "evaluation sequences per rank", minimum=1, speed_only=True)
+    batch_size_eval: int = setting(
+        8, "evaluation sequences per rank", minimum=1, maximum=1 << 16, speed_only=True
+    )
     log_interval: int = setting(10, "steps between recorded metrics", minimum=1, speed_only=True)
     ckpt_interval: int = setting(250, "steps between checkpoints", minimum=1, speed_only=True)
     eval_interval: int = setting(

@@ -33,7 +33,7 @@ class EvaluateConfig(Config):
     )
     split: str = setting("dev", "split of the official data, e.g. dev, train, dev_mismatched")
     sample: bool = setting(False, "use the small sample of the task that is part of this project")
-    batch_size: int = setting(32, "inputs per batch", minimum=1)
+    batch_size: int = setting(32, "inputs per batch", minimum=1, maximum=1 << 16)
 
     def check(self) -> None:
         if (self.model is None) == (self.predictions is None):

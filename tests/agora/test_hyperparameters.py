@@ -89,3 +89,9 @@ def test_an_economical_subset_shows_every_value_about_equally(count, seed):
 def test_a_subset_of_none_or_too_many_is_refused(count):
     with pytest.raises(InputError, match=f"count is {count}, allowed is 1 to 240"):
         choose_economical(PAPER_SETS, count, np.random.default_rng(0))
+
+
+def test_a_grid_of_too_many_sets_is_refused_at_once():
+    many = list(range(1, 1001))
+    with pytest.raises(InputError, match="the grid has 1000000000000 sets, allowed are at most"):
+        grid(many, many, many, many)

@@ -159,3 +159,9 @@ def test_a_file_without_an_axis_or_an_object_is_refused(tmp_path):
     path.write_text("[1]")
     with pytest.raises(InputError, match="is not a search space"):
         read_space(path)
+
+
+def test_a_space_of_too_many_combinations_is_refused_at_once():
+    axis = list(range(1, 1001))
+    with pytest.raises(InputError, match="has 1000000000000 combinations, allowed are at most"):
+        SearchSpace(axis, axis, axis, axis)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bort.errors import InputError
 from bort.process.command import make_parser
-from bort.settings.config import Config, setting
+from bort.settings.config import LARGEST_INTEGER, LARGEST_SEED, Config, setting
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,22 @@ def test_a_run_older_than_a_setting_had_its_default_or_did_what_the_setting_says
 
     assert Newer.defaults() == {"engine": "one", "weights": [2.0], "steps": 3}
     assert Newer().as_dict() == {"engine": "auto", "weights": [1.0], "steps": 3}
+
+
+def test_integers_have_an_upper_bound_without_their_own() -> None:
+    @dataclass(frozen=True)
+    class Counts(Config):
+        steps: int = setting(1, "number of steps", minimum=1)
+        data_seed: int = setting(0, "seed of the data")
+        rate: float = setting(1.0, "a rate")
+
+    assert Counts(steps=LARGEST_INTEGER, data_seed=LARGEST_SEED).data_seed == LARGEST_SEED
+    with pytest.raises(InputError, match="steps is 2147483648, allowed is at most 2147483647"):
+        Counts(steps=LARGEST_INTEGER + 1)
+    with pytest.raises(InputError, match="data_seed is 9223372036854775808, allowed is at most"):
+        Counts(data_seed=LARGEST_SEED + 1)
+    with pytest.raises(InputError, match="rate has too many digits, allowed is a finite number"):
+        Counts(rate=10**400)
 
 
 def test_help_shows_every_flag_with_its_default() -> None:

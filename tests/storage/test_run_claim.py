@@ -40,6 +40,9 @@ def test_a_setting_that_is_newer_than_the_run_had_its_default() -> None:
 
 def test_a_new_setting_without_a_default_was_none() -> None:
     assert list(differences({}, {"data": None}, {})) == []
+    for then, now in ((False, 0), (True, 1), ([1, True], [1, 1]), ([], {"a": None}), (0, {})):
+        assert list(differences({"x": then}, {"x": now}, {})) == [Difference("x", then, now)]
+    assert list(differences({"x": [{"a": 1}, 2]}, {"x": [{"a": 1.0}, 2.0]}, {})) == []
     assert list(differences({}, {"data": "x"}, {})) == [Difference("data", None, "x")]
     assert list(differences({}, {"data": {"train": "x"}}, {})) == [Difference("train", None, "x")]
     assert list(differences({"data": 3}, {"data": {"a": 1}}, {})) == [
