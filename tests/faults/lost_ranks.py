@@ -12,7 +12,7 @@ from typing import List, Optional, Tuple
 import psutil
 
 from tests.faults import mutations, trees
-from tests.faults.children import Child, Outcome
+from tests.faults.children import ROOT, Child, Outcome
 from tests.faults.commands import COMMANDS, Killed
 from tests.faults.findings import Trial
 from tests.faults.kills import Workshop, is_whole
@@ -26,7 +26,8 @@ _VICTIMS = ("rank 0", "rank 1", "launcher", "all")
 
 def _on_ranks(name: str) -> Killed:
     killed = COMMANDS[name]
-    return killed._replace(command=[*_LAUNCH, *killed.command])
+    script, *flags = killed.command
+    return killed._replace(command=[*_LAUNCH, str(ROOT / script), *flags])
 
 
 class LostRanks:
