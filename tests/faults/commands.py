@@ -92,7 +92,12 @@ COMMANDS: Dict[str, Killed] = {
         ["scripts/search_architecture.py", *SEARCH, "--output_dir", "out"],
         RESUME,
     ),
-    "agora": Killed((), ["scripts/run_agora.py", *AGORA, "--output_dir", "out"], RESUME),
+    "agora": Killed(
+        (), ["scripts/run_agora.py", *AGORA, "--output_dir", "out"], RESUME, before="begun"
+    ),
+    "agora with its sample": Killed(
+        (), ["scripts/run_agora.py", *AGORA, "--output_dir", "out"], RESUME
+    ),
     "predict": Killed(
         ("cola", "in.txt"),
         "scripts/predict.py --engine mxnet --model cola --input in.txt --output out".split(),

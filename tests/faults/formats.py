@@ -152,7 +152,7 @@ READINGS: Dict[str, Reading] = {
             *(*TRAIN, "--data", "original_shards", "--vocab", "vocabulary", *DATA[2:]),
             *("--num_steps 1 --ckpt_dir out --teacher_model none".split()),
         ],
-    ),
+    )._replace(plain=True),
     # the cache of the teacher
     "cache.json": Reading(("shards", "cache"), ("cache/cache.json",), "json", CACHED),
     "cache part.json": Reading(
@@ -220,21 +220,30 @@ READINGS: Dict[str, Reading] = {
         [*ONE_STEP, "--teacher_model", "none", "--architecture", "best.json"],
     ),
     "sets.json": Reading(
-        ("sets.json",),
+        ("sets.json", "begun"),
         ("sets.json",),
         "json",
         [
             *("scripts/run_agora.py", *AGORA[:9], "--sources", "dev", "--points_per_source", "2"),
-            *("--balance none --threads 1 --chs sets.json --output_dir out".split()),
+            *("--balance none --threads 1 --chs sets.json --output_dir begun".split()),
         ],
     ),
     "points.jsonl": Reading(
-        ("agora",),
+        ("agora", "begun"),
         ("agora/points.jsonl",),
         "jsonl",
-        ["scripts/run_agora.py", *AGORA, *"--points agora/points.jsonl --output_dir out".split()],
+        ["scripts/run_agora.py", *AGORA, *"--points agora/points.jsonl --output_dir begun".split()],
     ),
     # tasks
+    "features": Reading(
+        ("features",),
+        ("features/**/*.*",),
+        "json",
+        [
+            *("scripts/finetune.py", *FINETUNE, *"--task_name COPA --epochs 1".split()),
+            *("--output_dir out --cache_dir features".split()),
+        ],
+    ),
     "CoLA tsv": _task("CoLA", "GLUE/CoLA/*.tsv", "text"),
     "STS-B tsv": _task("STS-B", "GLUE/STS-B/*.tsv", "text"),
     "MNLI tsv": _task("MNLI", "GLUE/MNLI/*.tsv", "text"),

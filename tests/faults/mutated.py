@@ -131,11 +131,16 @@ class Mutated:
         if (done.status, last if done.status else "") != (good.status, good.error):
             if done.status == 0:
                 return "other content", False, "no error"
+            if good.status:
+                tree = trees.snapshot(work, without="tmp")  # good files end with an error, too
             return self._judge_refusal(reading, work, victim, mutation, tree, done, lines, last)
-        without = victim.relative_to(work).as_posix()
+        mutated = [victim.name, "nowhere"]  # the target of a link, which is written through
+        if mutation.kind == "swapped":
+            mutated += mutation.what.split()
+        without = {victim.with_name(name).relative_to(work).as_posix() for name in mutated}
         found = trees.results(work)
-        expected = {path: value for path, value in good.left.items() if path != without}
-        found = {path: value for path, value in found.items() if path != without}
+        expected = {path: value for path, value in good.left.items() if path not in without}
+        found = {path: value for path, value in found.items() if path not in without}
         change = trees.difference(expected, found)
         if not change and done.printed != good.printed:
             change = "another output"
@@ -161,6 +166,9 @@ class Mutated:
         written += [f"+ tmp/{name}" for name in trees.snapshot(work / "tmp")]
         if len(lines) != 1 or not last.startswith("error: "):
             return "not one line", True, _end(done.said)
+        is_folder = mutation.kind == "a folder in its place" and "cannot be written" in last
+        if done.status == 1 and (is_folder or "the loss is not finite" in last):
+            return "refused", False, last
         if done.status != 2:
             return f"status {done.status}", True, last
         if written and not reading.late:

@@ -130,18 +130,16 @@ def become_link(path: Path, generator: random.Random) -> Mutation:
 
 
 def swap(path: Path, generator: random.Random) -> Mutation:
-    """Swap with another file of the same suffix, or of any, in the folder's tree."""
-    root = path.parent
-    others = [p for p in sorted(root.rglob(f"*{path.suffix}")) if p.is_file() and p != path]
-    if not others:
-        others = [p for p in sorted(root.iterdir()) if p.is_file() and p != path]
+    """Swap with another file of the folder, of the same suffix if there is one."""
+    others = [p for p in sorted(path.parent.iterdir()) if p.is_file() and p != path]
+    others = [p for p in others if p.suffix == path.suffix] or others
     if not others:
         return double(path, generator)
     other = generator.choice(others)
     content, theirs = path.read_bytes(), other.read_bytes()
     path.write_bytes(theirs)
     other.write_bytes(content)
-    return Mutation("swapped", f"with {other.relative_to(root)}", content == theirs)
+    return Mutation("swapped", f"with {other.name}", content == theirs)
 
 
 # ------------------------------------------------------------------------------------- JSON
