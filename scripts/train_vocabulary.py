@@ -11,6 +11,7 @@ from typing import Tuple
 from bort.errors import InputError
 from bort.process.command import make_parser, run_command
 from bort.settings.config import Config, setting
+from bort.storage.files import new_folder
 from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
 from data.corpus.documents import read_documents
 from data.corpus.text_files import TEXT_FORMATS, find_files
@@ -49,7 +50,11 @@ def _work(parsed: argparse.Namespace) -> int:
         raise InputError(f"output_dir {folder}: is not empty (--overwrite writes into it)")
     sentences = (s for document in read_documents(files, paths.input_format) for s in document)
     vocabulary = train_sentencepiece(sentences, config)
-    vocabulary.save(folder)
+    if paths.overwrite and folder.is_dir():
+        vocabulary.save(folder)  # next to what the folder holds
+    else:
+        with new_folder(folder) as making:
+            vocabulary.save(making)
     summary = {
         "output_dir": paths.output_dir,
         "size": len(vocabulary),

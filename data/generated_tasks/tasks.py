@@ -23,7 +23,7 @@ from typing import Dict, Iterator, List, Mapping, Sequence, Set, Tuple
 from bort.agora.examples import Example, normalised_key
 from bort.errors import InputError
 from bort.settings.config import Config, setting
-from bort.storage.files import atomic_write, write_json
+from bort.storage.files import atomic_write, check_new_folder, new_folder, write_json
 from data.generated_english.story import Draw
 from data.generated_tasks.actors import actor
 from data.generated_tasks.broken_sentences import acceptability, order
@@ -159,14 +159,13 @@ def write_tasks(config: GeneratedTasksConfig) -> Dict[str, Dict[str, int]]:
         InputError: the output folder exists; also see `generate_task`.
         WorkError: a file cannot be written.
     """
-    root = Path(config.output_dir)
-    if root.exists():
-        raise InputError(f"{root}: exists already; name another folder")
+    check_new_folder(config.output_dir)
     made = {task: generate_task(config, task) for task in config.tasks}
-    for task, splits in made.items():
-        write_splits(root / task / FORMAT_OF_TASK[task], task, splits)
     settings = {key: value for key, value in config.as_dict().items() if key != "output_dir"}
-    write_json(root / "about.json", {"notice": NOTICE, "settings": settings})
+    with new_folder(config.output_dir) as folder:
+        for task, splits in made.items():
+            write_splits(folder / task / FORMAT_OF_TASK[task], task, splits)
+        write_json(folder / "about.json", {"notice": NOTICE, "settings": settings})
     return {t: {n: len(e) for n, e in s.items()} for t, s in made.items()}
 
 

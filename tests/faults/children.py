@@ -114,13 +114,18 @@ def prepare(modules: Sequence[str] = PRELOADED) -> None:
             __import__(name)
 
 
+HAS_OWN_SHARED_MEMORY = False
+
+
 def own_shared_memory() -> bool:
     """Mount a private /dev/shm for this process and its children; return whether that worked."""
+    global HAS_OWN_SHARED_MEMORY
     library = ctypes.CDLL(None, use_errno=True)
     namespace, private = 0x00020000, 1 << 18 | 1 << 14  # CLONE_NEWNS; MS_PRIVATE | MS_REC
     if library.unshare(namespace) != 0 or library.mount(None, b"/", None, private, None) != 0:
         return False
-    return bool(library.mount(b"tmpfs", b"/dev/shm", b"tmpfs", 0, b"size=1g") == 0)
+    HAS_OWN_SHARED_MEMORY = library.mount(b"tmpfs", b"/dev/shm", b"tmpfs", 0, b"size=4g") == 0
+    return HAS_OWN_SHARED_MEMORY
 
 
 class Child:

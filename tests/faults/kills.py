@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from tests.faults import mutations, trees
+from tests.faults import children, mutations, trees
 from tests.faults.children import Moment, Outcome, run_child
 from tests.faults.commands import COMMANDS, Killed
 from tests.faults.findings import Trial
@@ -101,6 +101,16 @@ def results(work: Path) -> Dict[str, str]:
     return trees.results(out) if out.is_dir() else {}
 
 
+def shared_memory() -> List[str]:
+    """Return the names that trials have left in /dev/shm, and remove them."""
+    found = [path for path in Path("/dev/shm").iterdir() if path.is_file()]
+    if not children.HAS_OWN_SHARED_MEMORY:
+        return []
+    for path in found:
+        path.unlink()
+    return [path.name for path in found]
+
+
 class Kills:
     """The trials with kills.
 
@@ -177,9 +187,7 @@ def after_a_kill(work: Path, moment: Moment, done: Outcome) -> Optional[Tuple[st
     allowed = ALLOWED.get(signal.Signals(moment.number))
     if allowed and done.killed and done.status not in allowed:
         return f"status {done.status}", done.said[-300:]
-    if allowed and trees.hidden(work):
-        return "leftover of a signal", str(trees.hidden(work)[:3])
-    if allowed and trees.snapshot(work / "tmp"):
+    if allowed and done.killed and trees.snapshot(work / "tmp"):
         return "leftover in tmp", str(list(trees.snapshot(work / "tmp"))[:3])
     return None
 
@@ -195,6 +203,8 @@ def is_whole(
         return "traceback at the end", " | ".join(done.said.strip().splitlines()[-4:])[-400:]
     if done.orphans:
         return "orphan", str(done.orphans)
+    if shared_memory():
+        return "shared memory", str(shared_memory()[:3])
     left = results(work)
     if done.status != 0 and not (done.status == 2 and left == whole.left):
         return "blocked", last

@@ -239,3 +239,14 @@ def test_more_than_there_is_is_refused_and_sizes_are_checked(monkeypatch):
         GeneratedTasksConfig("unused", train_size=1)
     with pytest.raises(InputError, match="task is 'parsing', allowed are acceptability"):
         generate_task(CONFIG, "parsing")
+
+
+def test_the_folder_appears_with_all_its_files(tmp_path, monkeypatch):
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    config = dataclasses.replace(CONFIG, output_dir=str(tmp_path / "out"), tasks=("order",))
+    monkeypatch.setattr("data.generated_tasks.tasks.write_json", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_tasks(config)
+    assert list(tmp_path.iterdir()) == []
