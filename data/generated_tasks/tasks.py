@@ -23,7 +23,8 @@ from typing import Dict, Iterator, List, Mapping, Sequence, Set, Tuple
 from bort.agora.examples import Example, normalised_key
 from bort.errors import InputError
 from bort.settings.config import Config, setting
-from bort.storage.files import atomic_write, check_new_folder, new_folder, write_json
+from bort.storage.files import atomic_write, new_folder, write_json
+from bort.storage.outputs import check_new_folder
 from data.generated_english.story import Draw
 from data.generated_tasks.actors import actor
 from data.generated_tasks.broken_sentences import acceptability, order
