@@ -19,7 +19,7 @@ ONE_DOOR = {
     "onnxruntime": ("bort.engines.onnxruntime_session",),
     "openvino": ("bort.formats.openvino_file",),
     "huggingface_hub": ("bort.downloads.huggingface_hub",),
-    "transformers": ("bort.export.checks",),
+    "transformers": ("bort.export.by_transformers",),
 }
 
 # package -> what it must never import. `bort.engines` opens `bort.gluon.engine`, late: nothing else

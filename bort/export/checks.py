@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Optional
 
 import numpy as np
 
 from bort.engines.protocol import Engine
 from bort.errors import WorkError
+from bort.export.by_transformers import answers_by_transformers
+from bort.export.samples import Sample
+from bort.export.tokenizer_check import check_tokenizer
 from bort.formats.huggingface.config import CONFIG_FILE
 from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.formats.huggingface.sentence_transformers import MODULES_FILE, read_sentence_folder
 from bort.formats.huggingface.tokenizer import TOKENIZER_FILE
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM, HeadDescription, ModelDescription
-from bort.process.telemetry import switch_off_telemetry
 from bort.storage.files import read_json
-from bort.text.fast_tokenizer import FastTokenizer
-from bort.text.hugging_face import read_hugging_face
-from bort.text.padding import pad_rows
 from bort.text.vocabulary import Vocabulary
 
 TOLERANCE = 1e-5
@@ -30,50 +26,6 @@ TOLERANCE = 1e-5
 
 ONE_EPSILON_TOLERANCE = 1e-2
 """The same for logits if the decoder's ε differs from the one ε that Hugging Face's BERT has."""
-
-SENTENCES = (
-    "The ferry left the harbour before sunrise, and nobody on the quay waved.",
-    "It wasn't cheap: 1,250 crowns for a lamp that didn't even work!",
-    "Yes.",
-    "When the committee met again in March, its members agreed on two of the five proposals, "
-    "postponed a third, and argued about the remaining two until the caretaker turned off the "
-    "lights; the minutes, which ran to forty pages, were never published.",
-    "Ein Stück Käse, s'il vous plaît — “danke”, сказал он. 東京は雨です。",
-    "  two  spaces,\ta tab and a line\nbreak ",
-)
-"""Default texts of a comparison, in several lengths and scripts."""
-
-
-class Sample(NamedTuple):
-    """A padded batch.
-
-    Attributes:
-        texts: the texts that the batch was made from; () for random ids.
-        input_ids: int64 (B, L).
-        lengths: int64 (B,), number of tokens in every row that are not padding.
-    """
-
-    texts: Sequence[str]
-    input_ids: np.ndarray
-    lengths: np.ndarray
-
-
-def sample_of(
-    network: ArrayNetwork, vocabulary: Optional[Vocabulary], texts: Sequence[str] = SENTENCES
-) -> Sample:
-    """Return ids `<s> … </s>` of texts, truncated to the model; random ids without a vocabulary."""
-    longest = network.architecture.maximum_length
-    if vocabulary is None:
-        generator = np.random.default_rng(0)
-        lengths = np.array([min(longest, n) for n in (23, 64, 1, 40)])
-        size = network.architecture.vocabulary_size
-        return Sample((), generator.integers(0, size, (4, int(lengths.max()))), lengths)
-    rows = []
-    for text in texts:
-        ids = [vocabulary.bos_id, *vocabulary.encode(text)][: longest - 1]
-        rows.append(np.array([*ids, vocabulary.eos_id][:longest]))
-    input_ids, lengths = pad_rows(rows, max(map(len, rows)), vocabulary.pad_id)
-    return Sample(tuple(texts), input_ids.astype(np.int64), lengths.astype(np.int64))
 
 
 def answers_of(engine: Engine, sample: Sample) -> np.ndarray:
@@ -87,11 +39,11 @@ def answers_of(engine: Engine, sample: Sample) -> np.ndarray:
         float32: outputs (B, C) of a classifier; logits (B, L, V) at every token of a model with a
         decoder; otherwise the last hidden states (B, L, H), zero at padding.
     """
-    ids, lengths = sample.input_ids, sample.lengths
+    ids, lengths, types = sample.input_ids, sample.lengths, sample.token_types
     if engine.description.purpose != MASKED_LM:
-        return engine.answer(ids, lengths)
+        return engine.answer(ids, lengths, types)
     everywhere = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
-    return engine.predict_tokens(ids, lengths, everywhere)
+    return engine.predict_tokens(ids, lengths, everywhere, types)
 
 
 def largest_difference(
@@ -139,9 +91,9 @@ def check_huggingface(
         WorkError: a difference is larger than the tolerance.
     """
     reference = HuggingFaceReference(folder)
-    ids, lengths = sample.input_ids, sample.lengths
+    ids, lengths, types = sample.input_ids, sample.lengths, sample.token_types
     results: Dict[str, Any] = {
-        "texts": len(sample.texts) or "none (random tokens)",
+        **sample.counts,
         "largest output": float(np.abs(original).max()),
     }
     _check_problem_type(folder, network.description.head)
@@ -149,21 +101,21 @@ def check_huggingface(
     kind, tolerance, what = network.description.purpose, TOLERANCE, "the folder"
     own = own_epsilon(network.description, reference)
     if own is not None:
-        answers = reference(ids, lengths, kind, own)
+        answers = reference(ids, lengths, kind, own, types)
         results["largest difference, decoder with its own epsilon"] = largest_difference(
             original, answers, lengths, TOLERANCE, what
         )
         tolerance = ONE_EPSILON_TOLERANCE
         what = "the folder (one epsilon for all layer norms; try --exact_decoder)"
-    answers = reference(ids, lengths, kind)
+    answers = reference(ids, lengths, kind, token_types=types)
     results["largest difference"] = largest_difference(original, answers, lengths, tolerance, what)
-    by_transformers = _transformers_answers(folder, sample)
+    by_transformers = answers_by_transformers(folder, sample)
     if by_transformers is not None:
         results["largest difference, Transformers"] = largest_difference(
             original, by_transformers, lengths, tolerance, "Transformers"
         )
     if vocabulary is not None and (folder / TOKENIZER_FILE).exists():
-        results["tokenizer"] = _check_tokenizer(folder, vocabulary, sample.texts)
+        results["tokenizer"] = check_tokenizer(folder, network.description, vocabulary, sample)
     return results
 
 
@@ -193,52 +145,3 @@ def own_epsilon(model: ModelDescription, reference: HuggingFaceReference) -> Opt
         return None
     own = model.decoder_layer_norm_eps
     return None if own == reference.epsilon else own
-
-
-def _transformers_answers(folder: Path, sample: Sample) -> Optional[np.ndarray]:
-    """Return the outputs of Transformers; None if it or PyTorch is not installed."""
-    switch_off_telemetry()
-    try:
-        import torch
-        import transformers
-    except ImportError:
-        return None
-    level = logging.getLogger("transformers").level
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            config = transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True)
-            kind = getattr(transformers, config.architectures[0])
-            model = kind.from_pretrained(str(folder), local_files_only=True).eval()
-    finally:
-        logging.getLogger("transformers").setLevel(level)
-    length = sample.input_ids.shape[1]
-    mask = np.arange(length)[None, :] < sample.lengths[:, None]
-    with torch.no_grad():
-        outputs = model(
-            input_ids=torch.tensor(sample.input_ids), attention_mask=torch.tensor(mask).long()
-        )
-    if hasattr(outputs, "logits"):
-        return np.asarray(outputs.logits.numpy())
-    return np.asarray(outputs.last_hidden_state.numpy())
-
-
-def _check_tokenizer(folder: Path, vocabulary: Vocabulary, texts: Sequence[str]) -> str:
-    if isinstance(vocabulary, FastTokenizer):
-        # Its class may build more from the settings than tokenizer.json says.
-        again = read_hugging_face(folder)
-        encode = again.encode
-        if again.fingerprint != vocabulary.fingerprint:
-            raise WorkError(f"{folder.name}: the tokenizer files describe another vocabulary")
-    else:
-        import tokenizers
-
-        tokenizer = tokenizers.Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-
-        def encode(text: str) -> List[int]:
-            return list(tokenizer.encode(text, add_special_tokens=False).ids)
-
-    for text in texts:
-        if encode(text) != vocabulary.encode(text):
-            raise WorkError(f"tokenizer.json: gives other ids for {text[:40]!r}")
-    return f"the same ids for {len(texts)} texts"

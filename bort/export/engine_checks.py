@@ -7,7 +7,8 @@ from typing import Any, Dict
 import numpy as np
 
 from bort.engines.protocol import ONNXRUNTIME, OPENVINO, Engine
-from bort.export.checks import TOLERANCE, Sample, answers_of, largest_difference
+from bort.export.checks import TOLERANCE, answers_of, largest_difference
+from bort.export.samples import Sample
 from bort.formats.precisions import FP32
 
 INT8_TOLERANCE = 1.0
@@ -35,7 +36,7 @@ def check_engine(engine: Engine, sample: Sample, original: np.ndarray) -> Dict[s
     tolerance = TOLERANCE if engine.precision == FP32 else INT8_TOLERANCE
     title = TITLES.get(engine.name, engine.name)
     return {
-        "texts": len(sample.texts) or "none (random tokens)",
+        **sample.counts,
         "largest output": float(np.abs(original).max()),
         f"largest difference, {title}": largest_difference(
             original, answers, sample.lengths, tolerance, title

@@ -10,9 +10,10 @@ import numpy as np
 from bort.engines.choosing import open_graph, open_network
 from bort.engines.protocol import MXNET, ONNXRUNTIME, OPENVINO
 from bort.errors import InputError
-from bort.export.checks import SENTENCES, Sample, answers_of, check_huggingface, sample_of
+from bort.export.checks import answers_of, check_huggingface
 from bort.export.engine_checks import check_engine
 from bort.export.export_config import ExportConfig
+from bort.export.samples import SENTENCES, Sample, sample_of
 from bort.formats.huggingface.writer import write_huggingface
 from bort.formats.network_folder import read_network_folder, vocabulary_of
 from bort.formats.onnx_file import write_onnx
@@ -196,4 +197,7 @@ def _open(source: ExportSource) -> _Opened:
 def _texts(path: Optional[Path]) -> Tuple[str, ...]:
     if path is None:
         return SENTENCES
-    return tuple(line.text for line in read_lines(path) if line.text.strip())[:_CHECKED_TEXTS]
+    found = tuple(line.text for line in read_lines(path) if line.text.strip())[:_CHECKED_TEXTS]
+    if not found:
+        raise InputError(f"{path}: has no text, at least one line with text is expected")
+    return found

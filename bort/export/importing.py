@@ -11,14 +11,8 @@ import numpy as np
 from bort.engines.choosing import open_network
 from bort.engines.protocol import MXNET
 from bort.errors import InputError
-from bort.export.checks import (
-    TOLERANCE,
-    Sample,
-    answers_of,
-    largest_difference,
-    own_epsilon,
-    sample_of,
-)
+from bort.export.checks import TOLERANCE, answers_of, largest_difference, own_epsilon
+from bort.export.samples import Sample, sample_of
 from bort.formats.exported_folder import VOCABULARY_FOLDER
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.reference import HuggingFaceReference
@@ -93,4 +87,4 @@ def _reference_answers(folder: Path, model: ModelDescription, sample: Sample) ->
     """Compute a folder's own outputs; returning frees the second copy of the weights."""
     reference = HuggingFaceReference(folder)
     epsilon = own_epsilon(model, reference)
-    return reference(sample.input_ids, sample.lengths, model.purpose, epsilon)
+    return reference(sample.input_ids, sample.lengths, model.purpose, epsilon, sample.token_types)

@@ -9,7 +9,7 @@ its network whether there are types, and a trained model records the form that i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -43,6 +43,24 @@ class PairForm:
     def type_separator(self, vocabulary: Vocabulary) -> Optional[int]:
         """Return the id behind which tokens have type 1; None if all have type 0."""
         return vocabulary.eos_id if self.typed else None
+
+    def join(self, vocabulary: Vocabulary, *texts: Sequence[int]) -> List[int]:
+        """Return `<s> A </s>` of the ids of one text, or the ids of two texts in this form."""
+        ids = [vocabulary.bos_id, *texts[0], vocabulary.eos_id]
+        for further in texts[1:]:
+            ids += [vocabulary.eos_id] * (self.separators - 1)
+            ids += [*further, vocabulary.eos_id]
+        return ids
+
+    def token_types(self, vocabulary: Vocabulary, ids: Sequence[int]) -> List[int]:
+        """Return the token types of ids that `join` returned."""
+        separator = self.type_separator(vocabulary)
+        if separator is None:
+            return [0] * len(ids)
+        types: List[int] = token_types_of(np.array([ids]), np.array([len(ids)]), separator)[
+            0
+        ].tolist()
+        return types
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the JSON form, which `from_fields` reads."""
@@ -90,7 +108,8 @@ def token_types_of(input_ids: np.ndarray, lengths: np.ndarray, separator: int) -
         lengths: int (B,), number of tokens in every row that are not padding.
         separator: id of `</s>`.
 
-    >>> token_types_of(np.array([[0, 5, 2, 6, 7, 2, 1], [0, 5, 2, 1, 1, 1, 1]]), [6, 3], 2).tolist()
+    >>> ids = np.array([[0, 5, 2, 6, 7, 2, 1], [0, 5, 2, 1, 1, 1, 1]])
+    >>> token_types_of(ids, np.array([6, 3]), 2).tolist()
     [[0, 0, 0, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0, 0]]
     """
     found = input_ids == separator

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from bort.errors import InputError
 from bort.storage.json_fields import JsonFields
+from bort.tasks.features import tokenise
+from bort.tasks.items import Piece, Segment, TaskInput
 from bort.text.pair_form import (
     BERT_PAIRS,
     ROBERTA_PAIRS,
@@ -39,6 +41,18 @@ def test_the_second_text_and_its_separator_have_type_1(texts):
         types = token_types_of(ids, lengths, SEP)
         assert types.dtype == np.int32
         assert types.tolist() == [row + [0] * (20 - len(row)) for row in expected]
+
+
+@given(TEXT, TEXT, st.booleans(), st.sampled_from([1, 2]))
+def test_texts_are_joined_as_tasks_join_them(first, second, alone, separators):
+    words = wordpiece_vocabulary(PIECES, True, "here")
+    form = PairForm(separators)
+    texts = [" ".join(words.token_of(5 + n % 2) for n in text) for text in (first, second)]
+    texts = texts[:1] if alone else texts
+    one = TaskInput(tuple(Segment((Piece(text),)) for text in texts), None, 0)
+    expected = tokenise([one], words, 99, form)[0].tolist()
+    assert form.join(words, *map(words.encode, texts)) == expected
+    assert expected.count(SEP) == (1 if alone else 1 + separators)
 
 
 @pytest.mark.parametrize("form", [BERT_PAIRS, ROBERTA_PAIRS, PairForm(1, typed=False)])

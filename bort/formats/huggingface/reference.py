@@ -47,6 +47,7 @@ class HuggingFaceReference:
         lengths: np.ndarray,
         kind: str,
         decoder_epsilon: Optional[float] = None,
+        token_types: Optional[np.ndarray] = None,
     ) -> np.ndarray:
         """Return the outputs of the model with one of its heads.
 
@@ -55,13 +56,15 @@ class HuggingFaceReference:
             lengths: int (B,), number of tokens in every row that are not padding.
             kind: `classifier`, `masked_lm` or `encoder`.
             decoder_epsilon: ε of the decoder's layer norm; the config's if None.
+            token_types: int (B, L); None for type 0.
 
         Returns:
             float64: logits (B, C) of a classifier, logits (B, L, V) of the decoder, or the encoded
             tokens (B, L, H), zero at padding.
         """
         counts = np.arange(input_ids.shape[1])[None, :] < np.asarray(lengths)[:, None]
-        x = self._encode(input_ids, counts)
+        types = np.zeros_like(input_ids) if token_types is None else token_types
+        x = self._encode(input_ids, counts, types)
         if kind == CLASSIFIER:
             first = "classifier.dense" if self._is_roberta else "pooler.dense"
             last = "classifier.out_proj" if self._is_roberta else "classifier"
@@ -72,11 +75,11 @@ class HuggingFaceReference:
         encoded: np.ndarray = x * counts[:, :, None]
         return encoded
 
-    def _encode(self, input_ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def _encode(self, input_ids: np.ndarray, counts: np.ndarray, types: np.ndarray) -> np.ndarray:
         positions = self._wide("embeddings.position_embeddings.weight")
         positions = positions[self._config.unused_positions :]
         x = self._tensors["embeddings.word_embeddings.weight"][input_ids].astype(np.float64)
-        x += self._wide("embeddings.token_type_embeddings.weight")[0]
+        x += self._wide("embeddings.token_type_embeddings.weight")[types]
         x += positions[: input_ids.shape[1]]
         x = self._norm(x, "embeddings.LayerNorm")
         for layer in range(self._config.architecture.depth):

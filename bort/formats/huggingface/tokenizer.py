@@ -27,7 +27,7 @@ from bort.text.tokenizer_folder import CAMEMBERT
 from bort.text.vocabulary import BOS, EOS, Vocabulary
 
 TOKENIZER_FILE = "tokenizer.json"
-_SETTINGS_FILE = "tokenizer_config.json"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 
 
 def write_tokenizer(folder: Path, vocabulary: Vocabulary, maximum_length: int) -> List[str]:
@@ -69,7 +69,7 @@ def write_tokenizer(folder: Path, vocabulary: Vocabulary, maximum_length: int) -
         stream.write(json.dumps(tokenizer, ensure_ascii=False).encode("utf-8"))
     mask = _added_token(vocabulary.token_of(mask_id), mask_id, True)
     del mask["id"]
-    roles = _roles(vocabulary)
+    roles = special_roles(vocabulary)
     config: Dict[str, Any] = {
         **roles,
         "mask_token": {"__type": "AddedToken", **mask},
@@ -80,7 +80,7 @@ def write_tokenizer(folder: Path, vocabulary: Vocabulary, maximum_length: int) -
     }
     if kind == "RobertaTokenizer":
         config.update(add_prefix_space=False, trim_offsets=True, errors="replace")
-    write_json(folder / "tokenizer_config.json", config)
+    write_json(folder / TOKENIZER_CONFIG_FILE, config)
     write_json(folder / "special_tokens_map.json", {**roles, "mask_token": mask})
     return notes
 
@@ -93,11 +93,11 @@ def _write_as_it_was(folder: Path, vocabulary: FastTokenizer, maximum_length: in
     """
     reading = vocabulary.reading
     files = dict(reading.files)
-    given: Dict[str, Any] = {**_roles(vocabulary)}
+    given: Dict[str, Any] = {**special_roles(vocabulary)}
     given["mask_token"] = vocabulary.token_of(vocabulary.mask_id)
-    if _SETTINGS_FILE in files:
-        source = folder / _SETTINGS_FILE
-        given = parse_json(text_of(files[_SETTINGS_FILE], source), str(source))
+    if TOKENIZER_CONFIG_FILE in files:
+        source = folder / TOKENIZER_CONFIG_FILE
+        given = parse_json(text_of(files[TOKENIZER_CONFIG_FILE], source), str(source))
     settings = {"tokenizer_class": reading.class_name, "model_max_length": maximum_length, **given}
     if TOKENIZER_FILE not in files:
         files[TOKENIZER_FILE] = reading.content.encode("utf-8")
@@ -105,9 +105,9 @@ def _write_as_it_was(folder: Path, vocabulary: FastTokenizer, maximum_length: in
             # The model file's special tokens, where CamemBERT has others with a tokenizer.json.
             special = [one for one in vocabulary.content["added_tokens"] if one["special"]]
             settings.setdefault("extra_special_tokens", [one["content"] for one in special])
-    if _SETTINGS_FILE not in files or settings != given:
-        write_json(folder / _SETTINGS_FILE, settings)
-        files.pop(_SETTINGS_FILE, None)
+    if TOKENIZER_CONFIG_FILE not in files or settings != given:
+        write_json(folder / TOKENIZER_CONFIG_FILE, settings)
+        files.pop(TOKENIZER_CONFIG_FILE, None)
     for name, content in files.items():
         with atomic_write(folder / name) as stream:
             stream.write(content)
@@ -169,7 +169,8 @@ def _added_token(name: str, token_id: int, is_mask: bool) -> Dict[str, Any]:
     }
 
 
-def _roles(vocabulary: Vocabulary) -> Dict[str, str]:
+def special_roles(vocabulary: Vocabulary) -> Dict[str, str]:
+    """Return the names of a vocabulary's special tokens, without the mask, by their roles."""
     bos, eos = vocabulary.token_of(vocabulary.bos_id), vocabulary.token_of(vocabulary.eos_id)
     return {
         "bos_token": bos,

@@ -17,6 +17,7 @@ from bort.errors import InputError
 from bort.formats.huggingface.config import CONFIG_FILE, MARK
 from bort.formats.huggingface.heads import with_tanh
 from bort.formats.huggingface.model_card import model_card
+from bort.formats.huggingface.pair_template import fit_pair_form
 from bort.formats.huggingface.residual import residual_shift, shift_residual
 from bort.formats.huggingface.sentence_transformers import write_sentence_files
 from bort.formats.huggingface.tensor_file import TENSORS_FILE, write_tensors
@@ -106,6 +107,8 @@ def write_huggingface(
     notes = []
     if vocabulary is not None:
         notes = write_tokenizer(folder, vocabulary, network.architecture.maximum_length)
+        pairs = model.pair_form(vocabulary)
+        fit_pair_form(folder, vocabulary, pairs, network.architecture.token_types)
     checks = check(folder) if check is not None else {}
     with atomic_write(folder / CARD_FILE) as stream:
         stream.write(model_card(network, marks, notes, checks).encode("utf-8"))

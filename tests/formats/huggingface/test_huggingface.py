@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from bort.downloads.huggingface_hub import fetch_from_hub
 from bort.errors import BortError, InputError, WorkError
-from bort.export.checks import check_huggingface, sample_of
+from bort.export.checks import check_huggingface
+from bort.export.samples import sample_of
 from bort.formats.huggingface.heads import with_tanh, without_tanh
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.reference import HuggingFaceReference

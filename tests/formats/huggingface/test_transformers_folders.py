@@ -11,7 +11,8 @@ import pytest
 
 from bort.engines.choosing import installed_engines, open_network
 from bort.errors import InputError
-from bort.export.checks import Sample, answers_of
+from bort.export.checks import answers_of
+from bort.export.samples import Sample
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.formats.huggingface.writer import write_huggingface
