@@ -8,6 +8,7 @@ from typing import Any, Callable, Mapping
 
 from bort.process.command import run_command
 from bort.storage.files import write_json
+from bort.storage.outputs import check_output_file
 
 
 def run_benchmark(
@@ -26,6 +27,8 @@ def run_benchmark(
 def _work(
     parsed: argparse.Namespace, measure: Callable[[argparse.Namespace], Mapping[str, Any]]
 ) -> int:
+    if parsed.output_file:
+        check_output_file(parsed.output_file)
     results = measure(parsed)
     print(json.dumps(results, indent=2))
     if parsed.output_file:

@@ -115,7 +115,7 @@ def plan_agora(
     )
     points = () if paths.points is None else tuple(read_points(Path(paths.points), task))
     socrates = Path(paths.socrates or "")
-    if paths.sample:
+    if paths.sample and not (paths.timaeus and paths.socrates):
         made = make_sample_models(
             folder / "sample", task.data, SAMPLE_ARCHITECTURE, timaeus.max_len, communicator
         )

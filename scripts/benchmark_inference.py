@@ -31,7 +31,10 @@ def _work(parsed: argparse.Namespace) -> int:
     from bort.engines.benchmark import as_table, conditions, measure_inference
     from bort.process.progress import RowProgress
     from bort.storage.files import atomic_write, write_json
+    from bort.storage.outputs import check_output_folder
 
+    if config.output_dir:
+        check_output_folder(config.output_dir)
     progress = RowProgress("rounds", True)
     before = conditions()
     try:

@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import json
 import logging
+import os
 
 from bort.process.command import make_parser, run_command
 from bort.settings.config import Config, setting
@@ -38,7 +39,9 @@ def work(arguments: argparse.Namespace) -> None:
     missing = make_zip(config.predictions, config.suite, config.output, config.partial)
     if missing:
         log.warning("%s: is incomplete, it lacks %s", config.output, ", ".join(missing))
-    result = {"zip": config.output, "sha256": sha256_of_file(config.output), "missing": missing}
+    # A pipe or a device cannot be read again.
+    digest = sha256_of_file(config.output) if os.path.isfile(config.output) else None
+    result = {"zip": config.output, "sha256": digest, "missing": missing}
     print(json.dumps(result, indent=2))
 
 

@@ -12,6 +12,7 @@ from bort.errors import InputError
 from bort.process.command import make_parser, run_command
 from bort.settings.config import Config, setting
 from bort.storage.files import new_folder
+from bort.storage.outputs import check_output_folder
 from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
 from data.corpus.documents import read_documents
 from data.corpus.text_files import TEXT_FORMATS, find_files
@@ -44,8 +45,7 @@ def _work(parsed: argparse.Namespace) -> int:
     config = SentencePieceConfig.from_arguments(parsed)
     files = find_files(paths.input_file)
     folder = Path(paths.output_dir).expanduser()
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"output_dir {folder}: is a file, expected the name of a folder")
+    check_output_folder(folder)
     if not paths.overwrite and folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"output_dir {folder}: is not empty (--overwrite writes into it)")
     sentences = (s for document in read_documents(files, paths.input_format) for s in document)

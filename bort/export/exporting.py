@@ -21,6 +21,7 @@ from bort.formats.openvino_file import write_openvino
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import check_vocabulary
 from bort.storage.files import new_folder
+from bort.storage.outputs import check_new_folder
 from bort.storage.text_lines import read_lines
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
@@ -64,6 +65,7 @@ def export_model(config: ExportConfig) -> Dict[str, Any]:
     text = None if config.text_file is None else Path(config.text_file)
     source = ExportSource(Path(config.model), config.vocab, text, config.encoder_only)
     output = Path(config.output_dir)
+    check_new_folder(output)
     if config.to == "huggingface":
         checks = export_huggingface(source, output, exact_decoder=config.exact_decoder)
     else:

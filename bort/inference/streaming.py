@@ -17,6 +17,7 @@ from bort.inference.questions import Asked
 from bort.process.pipes import discard_output
 from bort.process.progress import Progress
 from bort.storage.files import atomic_write
+from bort.storage.outputs import check_output_file
 from bort.text.asking import in_windows
 
 STANDARD_INPUT = "standard input"
@@ -49,6 +50,8 @@ def predict_file(config: PredictConfig) -> Summary:
         InputError: the model or a line is invalid; the message names the file and the line.
         WorkError: the output cannot be written, or an answer is not finite.
     """
+    if config.output != STANDARD:
+        check_output_file(config.output)
     with _opened(config.input) as (stream, name, total):
         predictor = Predictor.from_pretrained(
             config.model,

@@ -11,6 +11,7 @@ from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, S
 
 from bort.errors import InputError
 from bort.storage.files import PathLike, atomic_write
+from bort.storage.outputs import check_output_file
 from bort.tasks.judging import TaskSet
 from bort.tasks.predictions import prediction_bytes, read_predictions, write_predictions
 from bort.tasks.records import ANSWERS, GLUE, SUPERGLUE, TASKS, Split, TaskRecord, get_task
@@ -155,6 +156,7 @@ def make_zip(folder: PathLike, suite: str, path: PathLike, partial: bool = False
         InputError: files are missing and `partial` is false, no file exists, a file does not belong
             to a benchmark, or its content is wrong; names file and line.
     """
+    check_output_file(path)
     source = Path(folder)
     if not source.is_dir():
         raise InputError(f"{folder}: is not a folder")

@@ -28,6 +28,7 @@ from bort.errors import InputError, WorkError
 from bort.process.threads import available_cores
 from bort.settings.config import Config, setting
 from bort.storage.files import new_folder
+from bort.storage.outputs import check_output_folder, check_sole_writer
 from bort.storage.sealed_folder import SealedWriter
 from bort.text.vocabularies import ArrayVocabulary, load_vocabulary
 from data.corpus.duplicates import DIGEST_BYTES, SeenDigests
@@ -143,6 +144,8 @@ def create_corpus(
             manifest = writer.finish(files, vocabulary)
         vocabulary.save(folder / CORPUS_VOCABULARY_FOLDER)
         sealed.seal(manifest)
+        if config.overwrite and SHARDS_FORMAT.is_in(target):
+            log.info("%s: the corpus that is there is replaced (--overwrite)", target)
     return manifest
 
 
@@ -332,6 +335,8 @@ def _pack_in_worker(block: TextBlock) -> PackedBlock:
 def _check_target(target: Path, overwrite: bool, files: Sequence[Path]) -> None:
     if target.exists() and not target.is_dir():
         raise InputError(f"output_dir {target}: is a file, expected the name of a folder")
+    check_output_folder(target)
+    check_sole_writer(target)
     if not target.is_dir() or not any(target.iterdir()):
         return
     if not overwrite:

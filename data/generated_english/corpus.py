@@ -13,6 +13,7 @@ from typing import Dict, Iterator, List, Set, Tuple
 
 from bort.errors import InputError
 from bort.storage.files import PathLike, atomic_write
+from bort.storage.outputs import check_output_file
 from data.generated_english.grammar import GROUP_KEY, write_story
 from data.generated_english.lexicon import PRONOUNS_OF_NAME, tokenize, words
 from data.generated_english.story import Draw, Person, draw_story
@@ -97,6 +98,7 @@ def write_corpus(path: PathLike, seed: int, documents: int) -> Dict[str, int]:
     """
     if documents < 1:
         raise InputError(f"documents is {documents}, allowed is at least 1")
+    check_output_file(path)
     sentences = tokens = size = 0
     types: Set[str] = set()
     with atomic_write(Path(path)) as stream:

@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterator, Mapping
 from bort.errors import InputError
 from bort.search.ranking import SearchResult
 from bort.storage.files import read_json, write_json
+from bort.storage.locks import RUN_LOCK, hold_folder
 from experiments.demo.agora import compare_agora, lines
 from experiments.demo.plan import (
     GENERATED,
@@ -45,8 +46,15 @@ def run_demo(config: DemoConfig) -> Dict[str, Any]:
         The content of `results.json`; see `experiments.demo.results.summarise`.
 
     Raises:
-        InputError: the folder holds other files, or the corpus is invalid.
+        InputError: the folder holds other files or is used by another process, or the corpus is
+            invalid.
     """
+    with hold_folder(Path(config.folder)):
+        return _run(config)
+
+
+def _run(config: DemoConfig) -> Dict[str, Any]:
+    """Run all stages in a folder that this process holds; see `run_demo`."""
     folder = Path(config.folder)
     _clear(folder)
     write_json(folder / _MARK, config.as_dict())
@@ -140,12 +148,14 @@ def _clear(folder: Path) -> None:
     Raises:
         InputError: the folder holds something else.
     """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise InputError(f"{folder}: is a file, expected a folder")
-    if not any(folder.iterdir()):
+    found = [path for path in folder.iterdir() if path.name != RUN_LOCK]
+    if not found:
         return
     if not (folder / _MARK).is_file() or "corpus" not in read_json(folder / _MARK):
         raise InputError(f"{folder}: is not empty and holds no demonstration; name another folder")
-    shutil.rmtree(folder)
+    found.sort(key=lambda path: path.name == _MARK)  # a kill leaves the mark until the end
+    for path in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -11,7 +11,7 @@ from bort.errors import InputError
 from bort.process.command import make_parser
 from bort.report.learning_curves import Curve
 from experiments.demo.agora import lines
-from experiments.demo.experiment import _clear, summary
+from experiments.demo.experiment import _clear, run_demo, summary
 from experiments.demo.plan import (
     GENERATED,
     LONGEST_SECONDS,
@@ -158,9 +158,9 @@ def test_only_an_earlier_demonstration_is_replaced(tmp_path):
     earlier.mkdir()
     (earlier / "demo.json").write_text('{"corpus": "python-docs"}')
     _clear(earlier)
-    assert not earlier.exists()
+    assert list(earlier.iterdir()) == []
     with pytest.raises(InputError, match="is a file"):
-        _clear(mine / "thesis.txt")
+        run_demo(DemoConfig(folder=str(mine / "thesis.txt")))
 
 
 def test_a_selection_is_spread_over_its_source():
