@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any, BinaryIO, Callable, Dict, Iterator, Tuple
 
@@ -21,15 +22,12 @@ _BYTE_ORDER_MARK = "\ufeff"
 def numbered_lines(stream: BinaryIO, source: str) -> Iterator[Tuple[int, str]]:
     """Yield the number (from 1) and the text of every line, without its end (`\\n` or `\\r\\n`).
 
+    If there is no `\\n` at all, `\\r` ends lines.
+
     Raises:
         InputError: a line is not UTF-8 or too long; the message names the line.
     """
-    number = 0
-    while True:
-        line = stream.readline(LONGEST_LINE_BYTES + 1)
-        if not line:
-            return
-        number += 1
+    for number, line in enumerate(_lines_of(stream), start=1):
         if len(line) > LONGEST_LINE_BYTES:
             raise InputError(f"{source} line {number}: is longer than {LONGEST_LINE_BYTES} bytes")
         try:
@@ -39,6 +37,16 @@ def numbered_lines(stream: BinaryIO, source: str) -> Iterator[Tuple[int, str]]:
         if number == 1 and text.startswith(_BYTE_ORDER_MARK):
             text = text[1:]
         yield number, text.rstrip("\n").rstrip("\r") if text.endswith("\n") else text
+
+
+def _lines_of(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield lines with their ends; those that are too long are cut one byte after the limit."""
+    first = stream.readline(LONGEST_LINE_BYTES + 1)
+    if b"\n" not in first and len(first) <= LONGEST_LINE_BYTES:  # all that there is
+        yield from io.BytesIO(first.replace(b"\r", b"\n"))
+        return
+    yield first
+    yield from iter(lambda: stream.readline(LONGEST_LINE_BYTES + 1), b"")
 
 
 def question_of(line: str, input_format: str, where: str) -> Question:

@@ -156,11 +156,13 @@ def _opened(path: str) -> Iterator[Tuple[BinaryIO, str, Optional[int]]]:
 
 
 def _count_lines(stream: BinaryIO) -> int:
-    count, last = 0, b"\n"
+    """Return the number of lines, which carriage returns end if there is no line feed."""
+    count, returns, last = 0, 0, b"\n"
     for block in iter(lambda: stream.read(_BLOCK), b""):
         count += block.count(b"\n")
+        returns += block.count(b"\r")
         last = block[-1:]
-    return count + (last != b"\n")
+    return (count or returns) + (last not in b"\r\n")
 
 
 @contextlib.contextmanager

@@ -40,6 +40,9 @@ def test_lines_are_numbered_and_their_ends_dropped():
     ]
     assert read(b"") == []
     assert read(b"\n") == [(1, "")]
+    assert read(b"a\rb\r\rc") == [(1, "a"), (2, "b"), (3, ""), (4, "c")]
+    assert read(b"\xef\xbb\xbfa\rb\r") == [(1, "a"), (2, "b")]
+    assert read(b"a\rb\nc") == [(1, "a\rb"), (2, "c")]
     assert read(b"\xef\xbb\xbfa\n\xef\xbb\xbfb") == [(1, "a"), (2, "\ufeffb")]
     assert read("a\u2028b\x0cc\n".encode()) == [(1, "a\u2028b\x0cc")]
 

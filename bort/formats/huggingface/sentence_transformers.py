@@ -8,6 +8,7 @@ the prompts. Other steps, such as a dense layer, are refused by name.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path, PurePosixPath
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -24,6 +25,8 @@ from bort.network.embedding import (
 )
 from bort.storage.files import read_json, write_json
 from bort.storage.json_fields import JsonFields, errors_naming
+
+log = logging.getLogger(__name__)
 
 MODULES_FILE = "modules.json"
 SETTINGS_FILE = "config_sentence_transformers.json"
@@ -96,6 +99,9 @@ def read_sentence_folder(folder: Path) -> SentenceFolder:
     """
     path = folder / MODULES_FILE
     if not path.exists():
+        unused = [name for name in (POOLING_FILE, LENGTH_FILE) if (folder / name).exists()]
+        if unused:
+            log.warning("%s: is not used, because %s is missing", folder / unused[0], MODULES_FILE)
         return SentenceFolder(folder)
     steps = _steps(path)
     general = _fields_of(folder / SETTINGS_FILE)

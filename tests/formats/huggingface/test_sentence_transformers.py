@@ -44,6 +44,14 @@ def test_a_folder_without_modules_says_nothing(tmp_path: Path) -> None:
     assert read_huggingface(tmp_path).network.description.embedding is None
 
 
+def test_settings_without_modules_are_mentioned(tmp_path: Path, caplog: Any) -> None:
+    folder = sentence_folder(tmp_path / "m", length={"max_seq_length": 16})
+    (folder / "modules.json").unlink()
+    assert read_huggingface(folder).network.description.embedding is None
+    (line,) = caplog.messages
+    assert line.endswith("1_Pooling/config.json: is not used, because modules.json is missing")
+
+
 @pytest.mark.parametrize(
     ("pooling", "expected"),
     [
