@@ -207,7 +207,7 @@ def _steps(path: Path) -> List[_Step]:
                 + _ADVICE
             )
         parts = PurePosixPath(place)
-        if parts.is_absolute() or ".." in parts.parts or "\\" in place or ":" in place:
+        if parts.is_absolute() or ".." in parts.parts or set("\\:\0") & set(place):
             raise InputError(f"{path}: the path {place!r} leads out of the folder")
         if entry.get("kwargs"):
             raise InputError(

@@ -184,6 +184,7 @@ BAD: Any = {
         "modules.json: the path '../m' leads out of the folder",
     ),
     "absolute": (replace("modules.json", modules(OLD_TYPES, "/m")), "the path '/m' leads out"),
+    "no path": (replace("modules.json", modules(OLD_TYPES, "a\0b")), "leads out of the folder"),
     "empty place": (
         replace("modules.json", modules(OLD_TYPES, "0_None")),
         "0_None/config.json: is missing",
