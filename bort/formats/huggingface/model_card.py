@@ -117,6 +117,8 @@ def _outputs(model: ModelDescription) -> str:
     names = ", ".join(" ".join(label.split()) for label in model.labels)
     if kind == REGRESSION and count == 1 and not names:
         return "Outputs: one number (regression)."
+    if kind == SINGLE_LABEL and names:
+        return f"Outputs: {names}."
     return f"Outputs: {names or count}; they are {_MEANINGS[kind]}."
 
 

@@ -426,7 +426,11 @@ def test_the_check_finds_another_problem_type(tmp_path: Path) -> None:
         ({"num_classes": 1}, "Outputs: one number (regression)."),
         (
             {"num_classes": 2, "labels": ["no", "yes"]},
-            "Outputs: no, yes; they are logits of a softmax: one label is right.",
+            "Outputs: no, yes.",
+        ),
+        (
+            {"num_classes": 2},
+            "Outputs: 2; they are logits of a softmax: one label is right.",
         ),
         (
             {
