@@ -30,6 +30,7 @@ from bort.text.vocabulary import (
 
 _SPACE = "\u2581"
 _TEXT = -1
+_RARE = "\u2603\U0001f7f0 \u3402"
 _USUAL_BERT = ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]")
 
 
@@ -118,9 +119,10 @@ class FastTokenizer:
         """Return the ids of `text`, without special tokens around it."""
         if self._byte_bpe is not None:
             return self._byte_bpe.encode(text)
-        ids: List[int] = self._tokenizer.encode(
-            without_surrogates(text), add_special_tokens=False
-        ).ids
+        with naming_errors_of_tokenizers(self._source):
+            ids: List[int] = self._tokenizer.encode(
+                without_surrogates(text), add_special_tokens=False
+            ).ids
         if self._forbidden and not self._forbidden.isdisjoint(ids):
             ids = [self.unk_id if number in self._forbidden else number for number in ids]
         return ids
@@ -391,6 +393,7 @@ def _encoder(
     with naming_errors_of_tokenizers(source):
         tokenizer = _tokenizer_of(json.dumps({**whole, **_NO_LIMITS}))
         tokenizer.encode_special_tokens = True
+        tokenizer.encode(_RARE)  # a model without its unknown token fails here, not later
         for one in added:
             if not one["special"] and tokenizer.token_to_id(one["content"]) != one["id"]:
                 raise InputError(

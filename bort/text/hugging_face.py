@@ -9,6 +9,7 @@ from typing import Optional, Tuple
 from bort.errors import InputError
 from bort.text.fast_tokenizer import FastTokenizer, TokenizerReading, ids_around, joined_pair
 from bort.text.merges import check_merges
+from bort.text.tokenizer_checks import check_content
 from bort.text.tokenizer_content import TokenizerContent, tokenizer_content
 from bort.text.tokenizer_folder import (
     MERGES_TXT,
@@ -52,6 +53,7 @@ def read_hugging_face(folder: Path, class_name: Optional[str] = None) -> FastTok
     read = read_tokenizer_folder(folder, class_name)
     source = str(read.tokens_path)
     found = tokenizer_content(read)
+    check_content(found.content, source)
     check_merges(found.content["model"], found.added, source)
     role_ids = _role_ids(found, source)
     separators, second_type = joined_pair(found.content, found.model_inputs, source)

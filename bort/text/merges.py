@@ -36,7 +36,9 @@ def merge_lines(content: bytes, place: Path) -> List[Line]:
     return merges
 
 
-def check_made(names: Iterable[str], made: Iterable[str], place: Any, suffix: str = "") -> None:
+def check_made(
+    names: Iterable[str], made: Iterable[str], place: Any, prefix: str = "", suffix: str = ""
+) -> None:
     """Raise `InputError` if a vocabulary has tokens that no merge makes: merges were lost.
 
     Single characters and bytes need no merge, and neither do fillers: names in brackets, and
@@ -46,10 +48,11 @@ def check_made(names: Iterable[str], made: Iterable[str], place: Any, suffix: st
         names: the vocabulary's tokens.
         made: the tokens that merges make, and those that are looked for as a whole.
         place: name of the vocabulary in the error.
+        prefix: the start that marks a piece inside a word; "" for none.
         suffix: the end that marks the last piece of a word; "" for none.
     """
     known = set(made)
-    lost = [name for name in names if name not in known and _needs_a_merge(name, suffix)]
+    lost = [name for name in names if name not in known and _needs_a_merge(name, prefix, suffix)]
     if lost:
         raise InputError(
             f"{place}: {len(lost)} tokens of the vocabulary are made by no merge, such as "
@@ -79,10 +82,12 @@ def check_merges(model: Mapping[str, Any], added: Iterable[str], place: Any) -> 
             raise InputError(f"{place}: {str(merge)[:40]!r} is no merge of two tokens")
         left, right = parts
         made.add(left + (right[len(inside) :] if right.startswith(inside) else right))
-    check_made(model["vocab"], made, place, model.get("end_of_word_suffix") or "")
+    check_made(model["vocab"], made, place, inside, model.get("end_of_word_suffix") or "")
 
 
-def _needs_a_merge(name: str, suffix: str) -> bool:
+def _needs_a_merge(name: str, prefix: str, suffix: str) -> bool:
+    if prefix and name.startswith(prefix):
+        name = name[len(prefix) :]
     if suffix and name.endswith(suffix):
         name = name[: -len(suffix)]
     return len(name) > 1 and not _FILLER.fullmatch(name)

@@ -121,8 +121,11 @@ def model_ids(model: Mapping[str, Any], source: Any) -> Dict[str, int]:
     """
     vocab = model["vocab"]
     if isinstance(vocab, list):
-        if not all(isinstance(one, (list, tuple)) and len(one) == 2 for one in vocab):
-            raise InputError(f"{source}: an entry of model.vocab is no pair of token and score")
+        for one in vocab:
+            if not isinstance(one, (list, tuple)) or len(one) != 2 or not isinstance(one[0], str):
+                raise InputError(
+                    f"{source}: {str(one)[:40]!r} in model.vocab is no pair of token and score"
+                )
         vocab = {name: number for number, (name, _) in enumerate(vocab)}
     for name, number in vocab.items():
         if not isinstance(name, str) or type(number) is not int or not 0 <= number <= LARGEST_ID:
@@ -440,7 +443,8 @@ def _unigram(folder: TokenizerFolder, roles: Mapping[str, Optional[AddedToken]])
     assert unknown is not None
     normalizer: Optional[Mapping[str, Any]] = None
     if folder.tokenizer is not None:
-        vocab = [list(one) for one in _model_of(folder, "Unigram")["vocab"]]
+        vocab = _model_of(folder, "Unigram")["vocab"]
+        model_ids({"vocab": vocab}, folder.path(TOKENIZER_JSON))
         normalizer = _character_map(folder.tokenizer.get("normalizer"))
     else:
         file = _sentencepiece(folder)

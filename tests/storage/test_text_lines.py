@@ -68,3 +68,15 @@ def test_a_folder_and_a_path_with_nul_are_refused(tmp_path):
         read_text(tmp_path)
     with pytest.raises(InputError, match=r"a\\x00b': cannot be read: embedded null byte"):
         read_text(tmp_path / "a\0b")
+
+
+def test_a_carriage_return_ends_a_line_where_no_line_feed_does(tmp_path):
+    path = tmp_path / "a.txt"
+    for end in ("\n", "\r\n", "\r"):
+        path.write_bytes(end.join(["one", "", "two", "", ""]).encode())
+        assert read_lines(path) == [(1, "one"), (2, ""), (3, "two")]
+    path.write_bytes(b"one\rstill one\ntwo\n")
+    assert read_lines(path) == [(1, "one\rstill one"), (2, "two")]
+    path.write_bytes(b"one\rtwo\xff\r")
+    with pytest.raises(InputError, match=r"a\.txt line 2: byte 0xff is not valid UTF-8"):
+        read_lines(path)

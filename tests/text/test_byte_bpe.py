@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bort.errors import InputError
+from bort.text import byte_bpe
 from bort.text.byte_bpe import ByteBPE, Entry, name_of_bytes
 from bort.text.byte_bpe_files import read_byte_bpe, read_fairseq, read_gluonnlp
 from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK
@@ -217,3 +219,50 @@ class TestRoberta:
     def test_fuzz_is_the_definition(self, roberta, text):
         contents = [roberta._entries[i].content for i in roberta.encode(text)]
         assert contents == plain_bpe(text, roberta._merges)
+
+
+@pytest.mark.parametrize("space", [" ", "\n", " \t\u3000\u2028\x85", "\u00a0"])
+def test_a_million_white_space_characters_are_no_problem(space):
+    run = (space * 1_000_000)[:1_000_000]
+    short = (space * 40)[:40]
+    for before, after in (
+        ("", ""),
+        ("a", ""),
+        ("", "b"),
+        ("a", " b"),
+        ("1", "\x1cb"),
+        ("!", "b c"),
+    ):
+        ids = VOCABULARY.encode(before + run + after)
+        assert VOCABULARY.decode(ids) == before + run + after
+        # The end of the run belongs to the next word, as in a short run.
+        tail = VOCABULARY.encode(before + short + after)[-6:]
+        assert ids[-6:] == tail
+
+
+def test_long_runs_have_the_ids_of_the_pattern(monkeypatch):
+    texts = [
+        "a   b",
+        "  \n\n  x",
+        "a\u3000\u3000\u3000",
+        "   ",
+        "1 \x1c  \x1d b",
+        "b\u200b   c   d e",
+    ]
+    expected = [VOCABULARY.encode(text) for text in texts]
+    monkeypatch.setattr(byte_bpe, "_LONGEST_RUN", 2)
+    monkeypatch.setattr(
+        byte_bpe, "_LONG_WHITE_SPACE", re.compile(f"[{byte_bpe._WHITE_SPACE}]{{2,}}")
+    )
+    assert [tiny_vocabulary(MERGES).encode(text) for text in texts] == expected
+
+
+def test_own_names_of_the_special_tokens():
+    entries = [Entry(f"[{n}]", None) for n in "BPEUM"]
+    entries += [Entry(name_of_bytes(bytes([byte])), bytes([byte])) for byte in range(256)]
+    named = ByteBPE([], entries, "here", ["[B]", "[P]", "[E]", "[U]", "[M]"])
+    again = pickle.loads(pickle.dumps(named))
+    for one in (named, again):
+        assert (one.bos_id, one.pad_id, one.eos_id, one.unk_id, one.mask_id) == (0, 1, 2, 3, 4)
+    with pytest.raises(InputError, match="the special token <s> is missing"):
+        ByteBPE([], entries, "here")
