@@ -166,8 +166,8 @@ class Mutated:
         written += [f"+ tmp/{name}" for name in trees.snapshot(work / "tmp")]
         if len(lines) != 1 or not last.startswith("error: "):
             return "not one line", True, _end(done.said)
-        is_folder = mutation.kind == "a folder in its place" and "cannot be written" in last
-        if done.status == 1 and (is_folder or "the loss is not finite" in last):
+        is_place = "in its place" in mutation.kind and "cannot be written" in last
+        if done.status == 1 and (is_place or "not finite" in last):
             return "refused", False, last
         if done.status != 2:
             return f"status {done.status}", True, last

@@ -114,7 +114,7 @@ def zeros(path: Path, generator: random.Random) -> Mutation:
 
 def remove(path: Path, generator: random.Random) -> Mutation:
     path.unlink()
-    return Mutation("removed", "", False)
+    return Mutation("removed", "", True)  # a file that a format need not have
 
 
 def become_folder(path: Path, generator: random.Random) -> Mutation:
@@ -126,7 +126,7 @@ def become_folder(path: Path, generator: random.Random) -> Mutation:
 def become_link(path: Path, generator: random.Random) -> Mutation:
     path.unlink()
     path.symlink_to(generator.choice(["nowhere", path.name]))
-    return Mutation("a dangling link in its place", os.readlink(path), False)
+    return Mutation("a dangling link in its place", os.readlink(path), True)
 
 
 def swap(path: Path, generator: random.Random) -> Mutation:

@@ -153,14 +153,17 @@ def _teacher_of(vocabulary: str, name: str) -> Callable[[World, Path], None]:
     return make
 
 
-def _bare(source: str) -> Callable[[World, Path], None]:
+def _bare(source: str, *without: str) -> Callable[[World, Path], None]:
     """Make a Hugging Face folder as others publish it: without this toolkit's own record."""
 
     def make(world: World, path: Path) -> None:
         shutil.copytree(world.folder / source, path)
-        for name in ("bort.json", "vocabulary.json", "sentencepiece.model"):
-            if (path / "tokenizer.json").exists() or (path / "vocab.txt").exists():
-                (path / name).unlink(missing_ok=True)
+        for name in ("bort.json", "vocabulary.json", "sentencepiece.model", *without):
+            if (path / name).exists():
+                (path / name).unlink()
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        config.pop("bort", None)
+        (path / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
 
     return make
 
@@ -306,6 +309,8 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
     "hf_bpe": _script("export_model", *"--model bpe --to huggingface".split()),
     "hf_bert": _bare("hf_bert_own"),
     "hf_roberta": _bare("hf_bpe"),
+    "hf_bert_words": _bare("hf_bert_own", "tokenizer.json"),
+    "hf_roberta_merges": _bare("hf_bpe", "tokenizer.json"),
     "hf_unigram": _bare("hf"),
     "onnx": _script("export_model", *"--model cola --to onnx".split()),
     "openvino": _script("export_model", *"--model cola --to openvino".split()),
@@ -355,6 +360,8 @@ NEEDS: Dict[str, List[str]] = {
     "hf_bpe": ["bpe"],
     "hf_bert": ["hf_bert_own"],
     "hf_roberta": ["hf_bpe"],
+    "hf_bert_words": ["hf_bert_own"],
+    "hf_roberta_merges": ["hf_bpe"],
     "hf_unigram": ["hf"],
     "onnx": ["cola"],
     "openvino": ["cola"],
