@@ -113,6 +113,18 @@ def is_begun(folder: Path, file: str, results: Sequence[str] = ()) -> bool:
     return not results or any(any(folder.glob(pattern)) for pattern in results)
 
 
+def _refuse_unknown_results(path: Path, what: str, results: Sequence[str]) -> None:
+    """Refuse results whose settings are unknown; folders of results have records of their own."""
+    for pattern in results:
+        for found in path.parent.glob(pattern):
+            if found.parent != path.parent:
+                continue
+            raise InputError(
+                f"{path}: is missing, so the settings of the {what} that wrote {found.name} are "
+                "unknown; name another folder"
+            )
+
+
 def claim_folder(
     folder: Path,
     file: str,
@@ -142,12 +154,14 @@ def claim_folder(
         unrecorded: settings that older runs do not record; they are compared only if recorded.
 
     Raises:
-        InputError: the folder is a file; it holds a run and `resume` is false; or it holds a run
-            with other settings.
+        InputError: the folder is a file; it holds a run and `resume` is false; it holds a run with
+            other settings; or it holds results next to which the settings file is missing.
     """
     path = folder / file
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, expected a folder")
+    if not path.exists():
+        _refuse_unknown_results(path, what, results)
     if not is_begun(folder, file, results):
         if resume:
             log.info("%s: holds no result yet, the %s starts at its beginning", folder, what)

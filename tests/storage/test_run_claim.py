@@ -128,6 +128,24 @@ def test_a_run_without_results_is_replaced(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
+def test_results_without_their_settings_are_not_taken_for_those_of_a_new_run(
+    tmp_path: Path,
+) -> None:
+    def claim(resume: bool) -> None:
+        patterns = ("results-*", "answers/*")
+        claim_folder(tmp_path, "a.json", {"lr": 0.1}, "search", resume, results=patterns)
+
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers" / "part").touch()
+    claim(False)
+    (tmp_path / "a.json").unlink()
+    (tmp_path / "results-rank0.jsonl").touch()
+    for resume in (False, True):
+        with pytest.raises(InputError, match=r"a\.json: is missing, so the settings of the search"):
+            claim(resume)
+    assert not (tmp_path / "a.json").exists()
+
+
 def test_a_setting_that_older_runs_do_not_record_is_compared_if_it_is_recorded(
     tmp_path: Path,
 ) -> None:
