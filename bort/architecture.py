@@ -19,6 +19,9 @@ LARGEST_DEPTH = 2**12
 """Maximum number of layers."""
 
 
+_ITSELF = "architecture: "
+"""Start of the messages about sizes."""
+
 _SIZE = re.compile(r"[0-9]{1,9}")
 
 
@@ -61,17 +64,14 @@ class Architecture:
             least = 0 if field.name == "token_types" else 1
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(
-                    f"architecture: {field.name} is {value!r}, "
-                    f"allowed is an integer of at least {least}"
+                    f"{_ITSELF}{field.name} is {value!r}, allowed is an integer of at least {least}"
                 )
             most = LARGEST_DEPTH if field.name == "depth" else LARGEST_SIZE
             if value > most:
-                raise InputError(
-                    f"architecture: {field.name} is {value}, allowed is at most {most}"
-                )
+                raise InputError(f"{_ITSELF}{field.name} is {value}, allowed is at most {most}")
         if self.hidden % self.heads:
             raise InputError(
-                f"architecture: heads is {self.heads}, which does not divide hidden {self.hidden}"
+                f"{_ITSELF}heads is {self.heads}, which does not divide hidden {self.hidden}"
             )
 
     def __str__(self) -> str:
@@ -156,7 +156,10 @@ class Architecture:
             raise InputError(f"{source}: unknown field {unknown[0]!r}, known are {sorted(known)}")
         if missing:
             raise InputError(f"{source}: field {missing[0]!r} is missing")
-        return cls(**values)
+        try:
+            return cls(**values)
+        except InputError as error:
+            raise InputError(f"{source}: {str(error)[len(_ITSELF) :]}") from error
 
     def _check_length(self, length: int) -> None:
         if not 1 <= length <= self.maximum_length:
@@ -231,11 +234,7 @@ def get_architecture(name: str) -> Architecture:
             values = values["architecture"]
         if not isinstance(values, dict):
             raise InputError(f"{name}: holds no architecture (a JSON object is expected)")
-        try:
-            return Architecture.from_dict(values, source=name)
-        except InputError as error:
-            text = str(error)
-            raise InputError(text if text.startswith(name) else f"{name}: {text}") from error
+        return Architecture.from_dict(values, source=name)
     raise InputError(
         f"architecture: {name!r} is unknown; known are {', '.join(sorted(PRESETS))}, "
         "or depth-heads-hidden-intermediate such as 4-8-1024-768, or a .json file"

@@ -237,7 +237,7 @@ def test_absurd_names_of_architectures_are_refused(name: str) -> None:
 def test_an_error_in_a_file_names_the_file_once(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"depth": 9223372036854775808, "heads": 1, "hidden": 1, "intermediate": 1}')
-    with pytest.raises(InputError, match=r"a\.json: architecture: depth is 9223372036854775808"):
+    with pytest.raises(InputError, match=r"a\.json: depth is 9223372036854775808"):
         get_architecture(str(path))
     path.write_text("{}")
     with pytest.raises(InputError, match=f"^{path}: field 'depth' is missing$"):

@@ -20,10 +20,12 @@ class TrainingStore:
     Args:
         folder: the folder of the run.
         rank: the rank whose file `append` writes.
+        dev_size: required number of predictions of a training; None: any.
     """
 
-    def __init__(self, folder: Path, rank: int) -> None:
+    def __init__(self, folder: Path, rank: int, dev_size: Optional[int] = None) -> None:
         self._store = ResultStore(folder, rank, "trainings")
+        self._dev_size = dev_size
 
     def append(self, key: str, trained: TrainedTimaeus) -> None:
         """Append one finished training and wait until it is on disk."""
@@ -49,6 +51,12 @@ class TrainingStore:
                 float(record.number("dev_score")),
                 record.numbers("dev_predictions"),
             )
+            count = len(trained.dev_predictions)
+            if self._dev_size not in (None, count):
+                raise InputError(
+                    f"{record.source}: dev_predictions has {count} entries, allowed are "
+                    f"{self._dev_size}"
+                )
             found.setdefault(record.text("key"), trained)
         return found
 

@@ -25,6 +25,7 @@ _MAGIC = 0x112
 _VERSIONS = (0xF993FAC9, 0xF993FACA)
 _TYPES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64")
 _MAXIMUM_RANK = 32
+_LARGEST = 2**40  # extent of an array without values, whose size says nothing
 
 
 def read_params(path: PathLike) -> Dict[str, np.ndarray]:
@@ -63,6 +64,8 @@ class _Reader:
         found = {self.name(): array for array in arrays}
         if len(found) != count:
             raise self.damaged("a name occurs twice")
+        if self.position != len(self.content):
+            raise self.damaged(f"{len(self.content) - self.position} bytes follow the last name")
         return found
 
     def array(self) -> np.ndarray:
@@ -71,7 +74,8 @@ class _Reader:
             raise self.damaged("an array's header is not one of MXNet 1.x")
         shape = self.numbers(f"<{rank}q")
         _, _, kind = self.numbers("<iii")
-        if not 0 <= kind < len(_TYPES) or min(shape) < 0:
+        is_empty = 0 in shape
+        if not 0 <= kind < len(_TYPES) or min(shape) < 0 or (is_empty and max(shape) > _LARGEST):
             raise self.damaged("an array's header is not one of MXNet 1.x")
         dtype = np.dtype(_TYPES[kind]).newbyteorder("<")
         size = dtype.itemsize

@@ -6,6 +6,7 @@ from typing import Optional, Tuple
 
 from bort.errors import InputError
 from bort.network.description import REGRESSION, ModelDescription
+from bort.storage.json_fields import errors_naming
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord, get_task
@@ -21,7 +22,8 @@ def task_of(described: ModelDescription, source: str) -> Tuple[Optional[TaskReco
     """
     if described.task is None or described.head is None:
         return None, TaskOptions()
-    record = get_task(described.task.name)
+    with errors_naming(source):
+        record = get_task(described.task.name)
     options = TaskOptions.from_dict(described.task.options or {}, source)
     described.head.check_for_task(source)
     expected = input_labels(record, options)

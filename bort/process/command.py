@@ -19,7 +19,7 @@ ERROR_FILE_VARIABLE = "BORT_ERROR_FILE"
 """Name of a file for the error of the first rank that fails, which then does not go to stderr."""
 
 
-_LONGEST_ERROR = 2000
+_LONGEST_ERROR = 1000
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,7 +95,7 @@ def _refuse_ranks() -> None:
 def _end(message: str, status: int) -> NoReturn:
     line = printable(" ".join(message.split()))
     if len(line) > _LONGEST_ERROR:
-        line = f"{line[:_LONGEST_ERROR]}…"
+        line = f"{line[: _LONGEST_ERROR // 2]} … {line[-_LONGEST_ERROR // 2 :]}"
     path = os.environ.get(ERROR_FILE_VARIABLE)
     if path is None:
         print(f"error: {line}", file=sys.stderr)

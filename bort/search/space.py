@@ -10,9 +10,10 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from bort.architecture import Architecture
+from bort.architecture import LARGEST_DEPTH, LARGEST_SIZE, Architecture
 from bort.errors import InputError
 from bort.storage.files import PathLike, read_json
+from bort.storage.json_fields import shown
 
 _ITSELF = "search space: "
 """What messages of a space that comes from no file begin with."""
@@ -72,7 +73,9 @@ class SearchSpace:
         for name in ("vocabulary_size", "maximum_length"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{_ITSELF}{name} is {value!r}, allowed is at least 1")
+                raise InputError(f"{_ITSELF}{name} is {shown(value)}, allowed is at least 1")
+            if value > LARGEST_SIZE:
+                raise InputError(f"{_ITSELF}{name} is {value}, allowed is at most {LARGEST_SIZE}")
         if not isinstance(self.even_depth, bool):
             raise InputError(
                 f"{_ITSELF}even_depth is {self.even_depth!r}, allowed are true and false"
@@ -248,12 +251,15 @@ def _sizes(architecture: Architecture) -> Tuple[int, int, int, int]:
 
 def _checked_axis(axis: str, values: Any) -> Tuple[int, ...]:
     if not isinstance(values, (list, tuple)) or not values:
-        raise InputError(f"{_ITSELF}{axis} is {values!r}, allowed is a list of integers")
+        raise InputError(f"{_ITSELF}{axis} is {shown(values)}, allowed is a list of integers")
+    most = LARGEST_DEPTH if axis == "depths" else LARGEST_SIZE
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"{_ITSELF}{axis} holds {value!r}, allowed is at least 1")
+            raise InputError(f"{_ITSELF}{axis} holds {shown(value)}, allowed is at least 1")
+        if value > most:
+            raise InputError(f"{_ITSELF}{axis} holds {value}, allowed is at most {most}")
     if len(set(values)) != len(values):
-        raise InputError(f"{_ITSELF}{axis} {list(values)} holds a value twice")
+        raise InputError(f"{_ITSELF}{axis} {shown(list(values))} holds a value twice")
     return tuple(sorted(values))
 
 

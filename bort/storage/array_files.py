@@ -94,6 +94,8 @@ def read_npz(path: Path, names: Sequence[str]) -> Dict[str, np.ndarray]:
             with zipfile.ZipFile(stream) as archive:
                 members = {info.filename: info for info in archive.infolist()}
                 wanted = {n: members[f"{n}.npy"] for n in names if f"{n}.npy" in members}
+                if min((info.header_offset for info in members.values()), default=0) > 0:
+                    raise InputError(f"{path}: is damaged: bytes precede its first array")
                 unpacked = sum(info.file_size for info in wanted.values())
                 allowed = min(max(_SMALL_BYTES, _LARGEST_RATIO * size), LARGEST_ARCHIVE_BYTES)
                 if unpacked > allowed:

@@ -22,6 +22,7 @@ BLOCK_BYTES = 1 << 20
 LONGEST_DOCUMENT_BYTES = 4 << 20
 TEXT_FORMATS = ("auto", "sentences", "wikitext")
 
+_COMPRESSED = (".gz", ".bz2", ".xz")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _TOP_HEADING = re.compile(rb"\s*= [^=\n][^\n]* = ?\r?(?:\n|$)")
 
@@ -82,7 +83,8 @@ def _matches(part: str) -> List[Path]:
 def read_blocks(path: Path, file_number: int = 0, text_format: str = "auto") -> Iterator[TextBlock]:
     """Yield the blocks of a text file.
 
-    The file is plain or compressed with gzip, bz2 or xz; its first bytes decide, not its name.
+    The file is plain or compressed with gzip, bz2 or xz; its first bytes decide. If only its name
+    ends in .gz, .bz2 or .xz, it is refused.
 
     Args:
         path: the file.
@@ -98,7 +100,7 @@ def read_blocks(path: Path, file_number: int = 0, text_format: str = "auto") -> 
     with contextlib.ExitStack() as stack:
         try:
             raw = stack.enter_context(open(path, "rb"))
-            stream = stack.enter_context(_unpacked(raw))
+            stream = stack.enter_context(_unpacked(raw, path))
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
         line = 1
@@ -133,8 +135,11 @@ def read_blocks(path: Path, file_number: int = 0, text_format: str = "auto") -> 
             pending = pending[end:] + more
 
 
-def _unpacked(raw: IO[bytes]) -> IO[bytes]:
-    """Return a decompressing stream; the first bytes tell the compression format."""
+def _unpacked(raw: IO[bytes], path: Path) -> IO[bytes]:
+    """Return a decompressing stream; the first bytes tell the compression format.
+
+    A file whose name says that it is compressed, but whose first bytes do not, is damaged.
+    """
     start = raw.read(6)
     raw.seek(0)
     if start.startswith(b"\x1f\x8b"):
@@ -143,6 +148,10 @@ def _unpacked(raw: IO[bytes]) -> IO[bytes]:
         return bz2.BZ2File(raw)
     if start.startswith(b"\xfd7zXZ\x00"):
         return lzma.LZMAFile(raw)
+    if path.suffix.lower() in _COMPRESSED:
+        raise InputError(
+            f"{path}: is damaged: its name ends in {path.suffix}, but it is not compressed"
+        )
     return raw
 
 

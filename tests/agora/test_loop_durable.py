@@ -136,6 +136,12 @@ def test_stored_trainings_come_back_exactly_and_damage_is_named(tmp_path):
         (tmp_path / "trainings-rank0.jsonl").write_text(line + "\n")
         with pytest.raises(InputError, match=rf"trainings-rank0\.jsonl, line 1: {message}"):
             TrainingStore(tmp_path, 0).load()
+    for other in (1, 2):
+        (tmp_path / f"trainings-rank{other}.jsonl").unlink()
+    (tmp_path / "trainings-rank0.jsonl").write_text(json.dumps(good) + "\n")
+    assert TrainingStore(tmp_path, 0, 1).load()["a"].dev_predictions == (1,)
+    with pytest.raises(InputError, match="dev_predictions has 1 entries, allowed are 2"):
+        TrainingStore(tmp_path, 0, 2).load()
     (tmp_path / "trainings-rank0.jsonl").write_text('{"key": "a"}\n')
     with pytest.raises(InputError, match=r"trainings-rank0\.jsonl, line 1: handle is missing"):
         TrainingStore(tmp_path, 0).load()

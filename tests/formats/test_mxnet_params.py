@@ -122,3 +122,23 @@ def test_tied_weights_that_differ_are_refused(path):
     arrays["decoder.3.weight"][0, 0] += 1
     write(path, arrays)
     assert "are one weight, and they differ" in refusal(path)
+
+
+def test_bytes_behind_the_last_name_are_refused(path):
+    content = path.read_bytes()
+    path.write_bytes(content + content)
+    assert f"is damaged: {len(content)} bytes follow the last name" in refusal(path)
+
+
+@pytest.mark.parametrize("extents", [(0, 2**62), (2**62, 0), (0, 2**41)])
+def test_an_array_without_values_cannot_declare_any_extent(tmp_path, extents):
+    write(tmp_path / "x.params", {"a": np.zeros((7, 9), np.float32)})
+    content = (tmp_path / "x.params").read_bytes()
+    shape = np.array([7, 9], "<i8").tobytes()
+    begin = content.index(shape)
+    values = content[begin + 16 :]
+    header, rest = values[:12], values[12 + 7 * 9 * 4 :]
+    forged = content[:begin] + np.array(extents, "<i8").tobytes() + header + rest
+    (tmp_path / "x.params").write_bytes(forged)
+    with pytest.raises(InputError, match=r"x\.params: is damaged: an array's header is not one"):
+        read_params(tmp_path / "x.params")

@@ -51,7 +51,7 @@ def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         ("fail(WorkError('loss is nan\\nat step 3'))", 1, "error: loss is nan at step 3\n"),
         ("fail(BortError('bad'))", 1, "error: bad\n"),
         ("fail(InputError('a\\x1b[2J\\x9b \\u202eb'))", 2, "error: a\\x1b[2J\\x9b \\u202eb\n"),
-        ("fail(InputError('a' * 10**6))", 2, f"error: {'a' * 2000}…\n"),
+        ("fail(InputError('a' * 10**6))", 2, f"error: {'a' * 500} … {'a' * 500}\n"),
         ("fail(RecursionError('too deep'))", 1, "error: the stack is exhausted: too deep\n"),
         ("logging.info('%s', 'a\\x1b[2J\\r')", 0, "a\\x1b[2J\\r\n"),
         ("open('/nowhere/file')", 1, "error: /nowhere/file: No such file or directory\n"),

@@ -133,6 +133,10 @@ def test_the_weak_property_holds_where_layers_outweigh_embeddings_and_is_missed_
         ({"even_depth": 1}, "even_depth is 1"),
         ({"width": 3}, "unknown field 'width'"),
         ({"depths": None}, "depths is None"),
+        ({"depths": [2, 2**63]}, "depths holds 9223372036854775808, allowed is at most 4096"),
+        ({"hiddens": [2**40]}, "hiddens holds 1099511627776, allowed is at most 16777216"),
+        ({"maximum_length": 2**40}, "maximum_length is 1099511627776, allowed is at most"),
+        ({"heads": [True]}, "heads holds True"),
     ],
 )
 def test_a_bad_file_names_itself_the_field_and_the_value(tmp_path, change, message):

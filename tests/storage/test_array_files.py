@@ -140,6 +140,9 @@ def test_damage_of_an_npz_is_named(tmp_path: Path) -> None:
         path.write_bytes(bytes(changed))
         with contextlib.suppress(InputError):
             read_npz(path, ["a", "b"])
+    path.write_bytes(content + content)
+    with pytest.raises(InputError, match=r"x\.npz: is damaged: bytes precede its first array"):
+        read_npz(path, ["a"])
     for broken in (b"", b"no archive", np.arange(3).tobytes()):
         path.write_bytes(broken)
         with pytest.raises(InputError, match=r"x\.npz: is damaged or not an \.npz file"):

@@ -76,7 +76,8 @@ def best_of(
     began = time.perf_counter()
     task.report.refuse_leaks(points, "training data")
     trainer = GluonTimaeus(task, start, timaeus, folder, context, on_trained=on_trained)
-    trainings = Trainings(trainer, TrainingStore(folder, 0), stop_requested=stop_requested)
+    store = TrainingStore(folder, 0, len(task.dev))
+    trainings = Trainings(trainer, store, stop_requested=stop_requested)
     found = trainings.run(Training.plan(sets, points))
     if found is None:
         return None

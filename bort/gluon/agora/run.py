@@ -143,7 +143,7 @@ def _run(
         keep_all=plan.config.warm_start,
         on_trained=report_training,
     )
-    store = TrainingStore(folder, communicator.rank)
+    store = TrainingStore(folder, communicator.rank, len(task.dev))
     trainings = AgoraTrainings(
         trainer,
         store,

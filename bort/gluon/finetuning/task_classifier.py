@@ -16,6 +16,7 @@ from bort.gluon.network.inputs import input_arrays
 from bort.gluon.network.model_folder import load_model_folder
 from bort.network.description import ModelDescription, TaskDescription, check_vocabulary
 from bort.ranks import Communicator
+from bort.storage.json_fields import errors_naming
 from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskSet, predict
 from bort.tasks.options import TaskOptions
@@ -59,7 +60,8 @@ class TaskClassifier:
             raise InputError(
                 f"{source}: does not say what it was fine-tuned on: extra.{missing} is missing"
             )
-        self.record = get_task(task.name)
+        with errors_naming(source):
+            self.record = get_task(task.name)
         self.options = TaskOptions.from_dict(task.options, source)
         self.labels = description.labels
         self.max_length = length

@@ -14,7 +14,7 @@ from bort.search.questions import SearchText
 from bort.search.space import SearchSpace
 from bort.search.surrogates import Hyperparameters
 from bort.settings.config import defaults_of
-from bort.storage.json_fields import read_fields
+from bort.storage.json_fields import errors_naming, read_fields
 from bort.storage.run_claim import claim_folder
 from bort.teacher.answers import LiveTeacher
 
@@ -76,7 +76,8 @@ def claim_search(plan: SearchPlan, resume: bool) -> str:
                 engine = recorded.text("latency_engine")
         elif config.latency == "measured":
             engine = resolve_engine(AUTO, config.latency_precision)
-        config = dataclasses.replace(config, latency_engine=engine)
+        with errors_naming(str(path)):
+            config = dataclasses.replace(config, latency_engine=engine)
     settings: Dict[str, Any] = {
         "settings": config.results_settings(),
         "space": plan.space.as_dict(),

@@ -121,6 +121,14 @@ def test_bad_files_are_named(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".XZ"])
+def test_a_name_that_says_compressed_needs_compressed_content(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"one\n")
+    with pytest.raises(InputError, match=f"name ends in {suffix}, but it is not compressed"):
+        list(read_blocks(path))
+
+
 def test_a_nul_far_inside_has_its_line(tmp_path, small_blocks):
     path = tmp_path / "bad.txt"
     path.write_bytes(b"a line\n\n" * 50 + b"x\x00")
