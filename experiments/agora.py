@@ -10,7 +10,7 @@ from bort.agora.hyperparameters import HyperparameterSets
 from bort.agora.points_file import read_points
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.gluon.agora.models import options_of
-from bort.gluon.agora.plan import AgoraPlan
+from bort.gluon.agora.plan import AGORA_SETTINGS_FILE, AgoraPlan
 from bort.gluon.agora.run import run_agora_in_folder
 from bort.gluon.agora.sample import make_sample_models
 from bort.gluon.distributed import find_communicator
@@ -24,6 +24,7 @@ from bort.ranks import Communicator
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
 from bort.tasks.submissions import write_all_test_predictions
+from bort.text.pair_form import pair_form_of_run
 from bort.training.finetuning_config import FinetuningPaths
 from data.tasks.report_split import open_agora_task
 from data.tasks.sample_vocabulary import train_sample_vocabulary
@@ -104,7 +105,8 @@ def plan_agora(
         timaeus.max_len,
         data_dir=paths.data_dir,
         sample=paths.sample,
-        pairs=pair_form(start, vocabulary),
+        pairs=(paths.resume and pair_form_of_run(folder / AGORA_SETTINGS_FILE))
+        or pair_form(start, vocabulary),
     )
     task = open_agora_task(
         data,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from bort.gluon.distributed import find_communicator
-from bort.gluon.finetuning.run import run_seeds
+from bort.gluon.finetuning.run import pair_form_to_resume, run_seeds
 from bort.gluon.finetuning.starting_point import pair_form, starting_point
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
@@ -41,6 +41,7 @@ def finetune_on_task(
         InputError: the model or the data are missing or invalid, or the folder holds another run.
     """
     communicator = find_communicator()
+    folder = Path(paths.output_dir or Path("runs") / "finetune" / record.name)
     start, vocabulary = starting_point(paths, train_sample_vocabulary)
     data = open_task_data(
         record,
@@ -50,14 +51,13 @@ def finetune_on_task(
         data_dir=paths.data_dir,
         sample=paths.sample,
         cache=paths.cache_dir,
-        pairs=pair_form(start, vocabulary),
+        pairs=(paths.resume and pair_form_to_resume(folder)) or pair_form(start, vocabulary),
     )
     if paths.report_share:
         carved = open_agora_task(
             data, config.max_len, share=paths.report_share, seed=paths.report_seed
         )
         data = dataclasses.replace(carved.data, test=data.test)
-    folder = Path(paths.output_dir or Path("runs") / "finetune" / record.name)
     summary = run_seeds(
         data,
         start,

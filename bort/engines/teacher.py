@@ -44,7 +44,7 @@ class EngineTeacher:
     def answer(self, batch: MaskedBatch) -> np.ndarray:
         """Return the logits at the masked positions, float32 (B, P, V)."""
         return self._engine.predict_tokens(
-            batch.input_ids, batch.valid_lengths, batch.masked_positions
+            batch.input_ids, batch.valid_lengths, batch.masked_positions, batch.token_types
         )
 
 

@@ -27,7 +27,7 @@ from bort.architecture import LARGEST_SIZE, Architecture
 from bort.errors import InputError
 from bort.network.embedding import EmbeddingDescription
 from bort.storage.json_fields import JsonFields, errors_naming
-from bort.text.pair_form import ROBERTA_PAIRS, PairForm, natural_pair_form
+from bort.text.pair_form import PAIRS, ROBERTA_PAIRS, PairForm, natural_pair_form
 from bort.text.vocabulary import Vocabulary
 
 RELEASE, ONE_LINEAR, TWO_LINEAR = "release", "linear", "two_linear"
@@ -42,7 +42,7 @@ PROBLEM_TYPES = (SINGLE_LABEL, MULTI_LABEL, REGRESSION)
 CLASSIFIER, MASKED_LM, ENCODER = "classifier", "masked_lm", "encoder"
 """Values of `ModelDescription.purpose`."""
 
-_EXTRA_FIELDS = ("labels", "task", "max_len", "vocabulary", "metrics", "pairs")
+_EXTRA_FIELDS = ("labels", "task", "max_len", "vocabulary", "metrics", PAIRS)
 """Names under `extra` that are fields of `ModelDescription`."""
 
 _EXTRA_FIELDS_OF_TASK = ("options", "held_out")
@@ -308,7 +308,7 @@ class ModelDescription:
             "max_len": self.input_length,
             "vocabulary": self.vocabulary_fingerprint,
             "metrics": dict(self.metrics) or None,
-            "pairs": None if self.pairs is None else self.pairs.as_dict(),
+            PAIRS: None if self.pairs is None else self.pairs.as_dict(),
         }
         if self.task is not None:
             options = self.task.options
@@ -348,7 +348,7 @@ class ModelDescription:
                 input_length=extra.integer("max_len") if has("max_len") else None,
                 vocabulary_fingerprint=extra.text("vocabulary") if has("vocabulary") else None,
                 metrics=metrics,
-                pairs=PairForm.from_fields(extra.fields("pairs")) if has("pairs") else None,
+                pairs=PairForm.from_fields(extra.fields(PAIRS)) if has(PAIRS) else None,
                 notes={},
             )
         return described.replace(notes=extra.without(*described._names_in_extra()))

@@ -1,4 +1,9 @@
-"""Formulations: conversion of official items into model inputs `<s> A </s></s> B </s>` with labels.
+"""Formulations: conversion of official items into model inputs of one or two texts with labels.
+
+Every input is a text A or one pair (A, B), whatever the number of an item's fields. For a model
+with token types (see `bort.text.pair_form`), A has type 0 and B has type 1. A is the first
+sentence, or the passage, article or premise with what follows it; B is the second sentence, or the
+answer, candidate or option with its question or query.
 
 The formulations follow arXiv 2010.10499 where it states them. Our assumptions are:
 

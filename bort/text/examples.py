@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Optional, Protocol
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class MaskedBatch:
         weights: float32 (B, P), 1 for a prediction, 0 for padding.
         example_ids: int64 (B,), index in the `ExampleSource`, -1 for a padding row.
         epoch: epoch of the masks; -1 for evaluation.
+        token_types: int32 (B, L); None for type 0, which all pre-training has.
     """
 
     input_ids: np.ndarray
@@ -50,6 +51,7 @@ class MaskedBatch:
     weights: np.ndarray
     example_ids: np.ndarray
     epoch: int
+    token_types: Optional[np.ndarray] = None
 
     @property
     def prediction_count(self) -> int:

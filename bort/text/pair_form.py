@@ -9,12 +9,13 @@ its network whether there are types, and a trained model records the form that i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
 from bort.errors import InputError
-from bort.storage.json_fields import JsonFields, errors_naming
+from bort.storage.json_fields import JsonFields, errors_naming, read_fields
 from bort.text.vocabulary import Vocabulary
 
 
@@ -78,6 +79,9 @@ class PairForm:
             return cls(separators, typed)
 
 
+PAIRS = "pairs"
+"""The name of the form in the records of models and runs."""
+
 ROBERTA_PAIRS, BERT_PAIRS = PairForm(), PairForm(separators=1, typed=True)
 
 
@@ -94,6 +98,22 @@ def natural_pair_form(vocabulary: Vocabulary, token_types: int) -> PairForm:
         return BERT_PAIRS if token_types >= 2 else ROBERTA_PAIRS
     typed = vocabulary.pair_second_type == 1 and token_types >= 2
     return PairForm(vocabulary.pair_separators, typed)
+
+
+def pair_form_of_run(record: Path) -> Optional[PairForm]:
+    """Return the form that a run was begun with; None if there is no run.
+
+    Args:
+        record: the file in which the run recorded its settings. Runs of version 0.2.0 recorded no
+            form, and had that of RoBERTa.
+
+    Raises:
+        InputError: the file or the field is damaged; the message names them.
+    """
+    if not record.exists():
+        return None
+    fields = read_fields(record)
+    return PairForm.from_fields(fields.fields(PAIRS)) if PAIRS in fields.values else ROBERTA_PAIRS
 
 
 def token_types_of(input_ids: np.ndarray, lengths: np.ndarray, separator: int) -> np.ndarray:

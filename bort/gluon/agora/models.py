@@ -25,12 +25,14 @@ from bort.gluon.teacher.live import GluonTeacher
 from bort.network.model_folder import fingerprint_of_model
 from bort.ranks import SingleProcess
 from bort.storage.files import read_json
-from bort.tasks.features import TooLittleRoom, tokenise
+from bort.tasks.features import TaskFeatures, TooLittleRoom, tokenise
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
+from bort.text.asking import types_of_rows
 from bort.text.examples import MaskedBatch
 from bort.text.masking import EVALUATION_EPOCH
 from bort.text.padding import pad_rows, rounded_up
+from bort.text.pair_form import natural_pair_form
 from bort.text.vocabulary import Vocabulary
 
 _ONE_WORD = re.compile(r"\w+|[^\w\s]")
@@ -131,6 +133,7 @@ class MaskedWords:
         self._form = form
         self._max_length = min(max_length, model.architecture.maximum_length)
         self._count = count
+        self._pairs = natural_pair_form(vocabulary, model.architecture.token_types)
         self._words, self._fitting = _word_table(vocabulary)
 
     def propose(
@@ -145,22 +148,23 @@ class MaskedWords:
         while masked:
             one, numbers = self._form.masked(example, masked)
             try:
-                ids = tokenise([one], self._vocabulary, self._max_length)[0]
+                features = tokenise([one], self._vocabulary, self._max_length, self._pairs)
                 break
             except TooLittleRoom:
                 masked = masked[1::2]
         if not masked:
             return [[] for _ in places]
-        masks = np.flatnonzero(ids == self._vocabulary.mask_id)
-        logits = self._answer(ids, masks[numbers])
+        masks = np.flatnonzero(features[0] == self._vocabulary.mask_id)
+        logits = self._answer(features, masks[numbers])
         found = {
             (n, p): self._choose(logits[row], str(example.segments[n][p]))
             for row, (n, p) in enumerate(masked)
         }
         return [found.get((n, p), []) for n, p in places]
 
-    def _answer(self, ids: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    def _answer(self, features: TaskFeatures, positions: np.ndarray) -> np.ndarray:
         """Return logits, float64 (places, V); rounded-up shapes reuse compiled graphs."""
+        ids = features[0]
         padded, lengths = pad_rows([ids], rounded_up(len(ids)), self._vocabulary.pad_id)
         padded_positions, _ = pad_rows([positions], rounded_up(len(positions), 4), 0)
         batch = MaskedBatch(
@@ -171,6 +175,7 @@ class MaskedWords:
             weights=np.zeros(padded_positions.shape, dtype=np.float32),
             example_ids=np.zeros(1, dtype=np.int64),
             epoch=EVALUATION_EPOCH,
+            token_types=types_of_rows(features, padded, lengths),
         )
         answer = self._model.answer(batch).asnumpy()[0, : len(positions)]
         return np.asarray(answer, dtype=np.float64)

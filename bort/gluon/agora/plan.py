@@ -19,6 +19,7 @@ from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.network.model_folder import fingerprint_of_model
 from bort.tasks.judging import TaskSet
 from bort.tasks.options import TaskOptions
+from bort.text.pair_form import PAIRS, ROBERTA_PAIRS
 
 AGORA_SETTINGS_FILE, RESULT_FILE, ITERATIONS_FILE = "agora.json", "result.json", "iterations.json"
 CHS_FILE, POINTS_FILE, FIGURE_FILE = "chs.json", "points.jsonl", "agora.png"
@@ -84,6 +85,7 @@ class AgoraPlan:
             "settings": self.config.results_settings(),
             "timaeus": self.timaeus.results_settings(),
             "options": task.data.options.as_dict(),
+            PAIRS: task.data.pairs.as_dict(),
             "hyperparameters": [theta.as_dict() for theta in self.sets],
             "fingerprints": fingerprints,
         }
@@ -95,5 +97,6 @@ class AgoraPlan:
             "settings": AgoraConfig.defaults(),
             "timaeus": TimaeusConfig.defaults(),
             "options": TaskOptions.defaults(),
+            PAIRS: ROBERTA_PAIRS.as_dict(),
             "hyperparameters": HyperparameterSet.defaults(),
         }

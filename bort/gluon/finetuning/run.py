@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 import mxnet as mx
 import numpy as np
@@ -28,6 +28,7 @@ from bort.ranks import Communicator, on_rank_0, wait_for_all
 from bort.storage.locks import hold_run_folder
 from bort.storage.run_folder import (
     MODEL_FOLDER,
+    RUN_FILE,
     MetricsWriter,
     NullWriter,
     RunFolder,
@@ -35,7 +36,7 @@ from bort.storage.run_folder import (
 )
 from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskData, make_judge
-from bort.text.pair_form import ROBERTA_PAIRS
+from bort.text.pair_form import PAIRS, ROBERTA_PAIRS, PairForm, pair_form_of_run
 from bort.training.finetuning_config import FinetuningConfig
 
 log = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ def _run(
                 "inputs": {s.name: len(s.features) for s in data.sets},
                 "truncated": {s.name: s.features.truncated for s in data.sets},
                 "classes": class_counts(data),
-                "pairs": data.pairs.as_dict(),
+                PAIRS: data.pairs.as_dict(),
             }
         )
         data.vocabulary.save(folder / MODEL_FOLDER / "vocabulary")
@@ -174,6 +175,22 @@ def _run(
             classifier.predict(test, communicator, config.batch_size_eval) for test in data.test
         ]
     return summary
+
+
+def pair_form_to_resume(folder: Path) -> Optional[PairForm]:
+    """Return the form of pairs that the run in a folder was begun with, also for several seeds.
+
+    Returns:
+        None if there is no run yet.
+
+    Raises:
+        InputError: the record of the run is damaged.
+    """
+    for record in (folder / RUN_FILE, *sorted(folder.glob(f"seed-*/{RUN_FILE}"))):
+        found = pair_form_of_run(record)
+        if found is not None:
+            return found
+    return None
 
 
 def describe(network: BortClassifier, data: TaskData, config: FinetuningConfig) -> ModelDescription:

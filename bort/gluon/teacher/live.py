@@ -13,6 +13,7 @@ from bort.architecture import Architecture, get_architecture
 from bort.errors import InputError
 from bort.formats.mxnet_params import read_params
 from bort.formats.network_folder import description_file
+from bort.gluon.network.inputs import input_arrays
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder
 from bort.gluon.network.parameters import collect_arrays, load_parameters
@@ -62,13 +63,16 @@ class GluonTeacher:
 
     def answer(self, batch: MaskedBatch) -> mx.nd.NDArray:
         """Return the logits float32 (B, P, V) at the masked positions, on the teacher's device."""
-        arrays = (
-            mx.nd.array(batch.input_ids, ctx=self.context, dtype="int32"),
-            mx.nd.array(batch.valid_lengths, ctx=self.context, dtype="float32"),
-            mx.nd.array(batch.masked_positions, ctx=self.context, dtype="int32"),
+        ids, lengths, types = input_arrays(
+            self.architecture,
+            self.context,
+            batch.input_ids,
+            batch.valid_lengths,
+            batch.token_types,
         )
+        positions = mx.nd.array(batch.masked_positions, ctx=self.context, dtype="int32")
         with autograd.pause(train_mode=False):
-            logits = self.network(*arrays)[-1]
+            logits = self.network(ids, lengths, positions, types)[-1]
             return logits.astype("float32", copy=False)
 
 

@@ -223,9 +223,9 @@ def test_more_masks_than_there_is_room_for_are_thinned_out(samples):
 
 
 def test_a_proposer_of_another_vocabulary_is_refused(samples):
-    class Shorter:
+    class Longer:
         def __len__(self):
-            return 7
+            return 1001
 
-    with pytest.raises(InputError, match="the proposer has 1000 tokens, its vocabulary has 7"):
-        MaskedWords(load_teacher(str(samples.timaeus)), Shorter(), samples.task().form, MAX_LEN)
+    with pytest.raises(InputError, match="the proposer has 1000 tokens, its vocabulary has 1001"):
+        MaskedWords(load_teacher(str(samples.timaeus)), Longer(), samples.task().form, MAX_LEN)
