@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Sets up the environment if needed and runs the demonstration with the given flags (see --help).
 set -euo pipefail
-cd "$(dirname "$0")"
+# Paths in the flags are relative to the folder where the caller stands.
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 
-python=${BORT_PYTHON:-.venv/bin/python}
+python=${BORT_PYTHON:-$root/.venv/bin/python}
 if [ -z "${BORT_PYTHON:-}" ]; then
   case "${1:-}" in
     -h | --help)
@@ -13,7 +14,7 @@ if [ -z "${BORT_PYTHON:-}" ]; then
         echo "scripts/setup_environment.sh sets up alone; --help then lists the flags."
         exit 0
       fi ;;
-    *) scripts/setup_environment.sh ;;
+    *) "$root/scripts/setup_environment.sh" ;;
   esac
 fi
-exec "$python" scripts/run_demo.py "$@"
+exec "$python" "$root/scripts/run_demo.py" "$@"

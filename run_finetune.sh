@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fine-tunes a Bort on one task of GLUE, SuperGLUE or RACE.
 set -euo pipefail
-cd "$(dirname "$0")"
+# Paths in the flags are relative to the folder where the caller stands.
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 
 usage() {
   cat <<'EOF'
@@ -32,8 +33,8 @@ case "${1:-}" in -h | --help) usage; exit 0 ;; "" | --*) fail "the task is missi
 task=$1
 shift
 
-python=${BORT_PYTHON:-.venv/bin/python}
-[ -x "$python" ] || scripts/setup_environment.sh
+python=${BORT_PYTHON:-$root/.venv/bin/python}
+command -v -- "$python" >/dev/null || "$root/scripts/setup_environment.sh"
 
 ranks=1
 agora=
@@ -57,8 +58,14 @@ case $task in
     flags=(--sample --output_dir "$work" --epochs 4 --max_len 128 "${flags[@]+"${flags[@]}"}") ;;
 esac
 
-script=scripts/finetune.py
-[ -z "$agora" ] || script=scripts/run_agora.py
+weights=$root/model/bort.params
+case " ${flags[*]-} " in
+  *" --pretrained_parameters"* | *" --timaeus"* | *" --sample"*) ;;
+  *) [ -e model/bort.params ] || [ ! -e "$weights" ] || flags+=(--pretrained_parameters "$weights") ;;
+esac
+
+script=$root/scripts/finetune.py
+[ -z "$agora" ] || script=$root/scripts/run_agora.py
 command=("$script" --task_name "$task" "${flags[@]+"${flags[@]}"}")
 if [ "$ranks" = 1 ]; then
   exec "$python" "${command[@]}"

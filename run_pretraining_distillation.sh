@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Pre-trains a Bort by distillation on one or more ranks of this machine.
 set -euo pipefail
-cd "$(dirname "$0")"
+# Paths in the flags are relative to the folder where the caller stands.
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 
 usage() {
   cat <<'EOF'
@@ -26,14 +27,14 @@ ranks=$1
 [[ $ranks =~ ^[1-9][0-9]*$ ]] || fail "the number of ranks is '$ranks', allowed is at least 1"
 shift
 
-python=${BORT_PYTHON:-.venv/bin/python}
-[ -x "$python" ] || scripts/setup_environment.sh
+python=${BORT_PYTHON:-$root/.venv/bin/python}
+command -v -- "$python" >/dev/null || "$root/scripts/setup_environment.sh"
 
 if [ "${1:-}" = TEST ]; then
   shift
   work=runs/self-test
   rm -rf "$work"
-  "$python" scripts/prepare_self_test.py --folder "$work"
+  "$python" "$root/scripts/prepare_self_test.py" --folder "$work"
   flags=(--data "$work/shards" --data_eval "$work/shards" --teacher_model "$work/teacher"
     --ckpt_dir "$work/run" --architecture 2-2-32-64 --num_steps 20 --batch_size 8 --lr 2e-3
     --log_interval 5 --ckpt_interval 10)
@@ -52,7 +53,7 @@ else
 fi
 
 if [ "$ranks" = 1 ]; then
-  exec "$python" scripts/run_pretraining_distillation.py "${flags[@]}" "$@"
+  exec "$python" "$root/scripts/run_pretraining_distillation.py" "${flags[@]}" "$@"
 fi
 exec "$python" -m bort.launch --ranks "$ranks" \
-  scripts/run_pretraining_distillation_hvd.py "${flags[@]}" "$@"
+  "$root/scripts/run_pretraining_distillation_hvd.py" "${flags[@]}" "$@"

@@ -6,7 +6,10 @@ Public names are imported on first use, so `import bort` imports no framework.
 from __future__ import annotations
 
 import importlib
-from typing import Any, List
+
+TYPE_CHECKING = False  # commands import this package first of all, and `typing` takes longer
+if TYPE_CHECKING:
+    from typing import Any, List
 
 __version__ = "0.2.0"
 

@@ -10,6 +10,9 @@ checkpoint and exit. A second signal ends all ranks at once.
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import os
 import re
@@ -23,11 +26,13 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, List, Optional
 
-from bort.errors import InputError
-from bort.process.command import ERROR_FILE_VARIABLE, make_parser, run_command
-from bort.process.pipes import discard_output
+from bort.errors import InputError, WorkError
+from bort.process.command import make_parser, run_command
 from bort.process.printable import printable
+from bort.process.standard_streams import discard_output
+from bort.process.startup import ERROR_FILE_VARIABLE
 from bort.process.stopping import LAUNCHER_VARIABLE, STOP_FILE_VARIABLE
+from bort.process.threads import check_thread_count
 from bort.storage.json_fields import read_fields
 
 _RANK_PREFIX = re.compile(r"^\[\d+(?:,(\d+))?\]<(?:stdout|stderr)>:")
@@ -61,8 +66,11 @@ def launch(ranks: int, command: List[str]) -> int:
     """
     if ranks < 1:
         raise InputError(f"--ranks is {ranks}, allowed is at least 1")
+    check_thread_count("--ranks", ranks)
     if not command:
         raise InputError("a command is missing: --ranks N script.py [flags]")
+    if not command[0].startswith("-") and not os.path.isfile(command[0]):
+        raise InputError(f"{command[0]}: no such script")
     horovodrun = find_horovodrun()
     with tempfile.TemporaryDirectory(prefix="bort-launch-") as folder:
         stop_file, error_file = Path(folder) / "stop", Path(folder) / "error.json"
@@ -70,7 +78,8 @@ def launch(ranks: int, command: List[str]) -> int:
         environment[STOP_FILE_VARIABLE] = str(stop_file)
         environment[LAUNCHER_VARIABLE] = str(os.getpid())
         environment[ERROR_FILE_VARIABLE] = str(error_file)
-        process = subprocess.Popen(
+        signals = _Signals(stop_file)
+        process = signals.process = subprocess.Popen(
             [horovodrun, "-np", str(ranks), "-H", f"localhost:{ranks}", "--gloo"]
             + [sys.executable, *command],
             env=environment,
@@ -83,14 +92,13 @@ def launch(ranks: int, command: List[str]) -> int:
         )
         assert process.stdout is not None
         assert process.stderr is not None
-        noise: List[str] = []
+        noise = _Noise()
         readers = [
             threading.Thread(target=_forward, args=(process.stdout, sys.stdout, noise)),
             threading.Thread(target=_forward, args=(process.stderr, sys.stderr, noise)),
         ]
         for reader in readers:
             reader.start()
-        signals = _Signals(stop_file, process)
         status = process.wait()
         for reader in readers:
             reader.join()
@@ -100,9 +108,11 @@ def launch(ranks: int, command: List[str]) -> int:
             print(f"error: {printable(problem.text('message'))}", file=sys.stderr)
             return problem.integer("status")
     if status != 0:
-        sys.stderr.write("".join(noise[-20:]))
-        print(f"error: a rank ended with a failure (horovodrun: status {status})", file=sys.stderr)
-        return 1
+        # The traceback of horovodrun says nothing about the failure of a rank.
+        sys.stderr.write("".join(noise.of_ranks[-20:]))
+        last = " ".join(noise.of_horovodrun[-1].split()) if noise.of_horovodrun else "no message"
+        what = "a rank ended with a failure" if noise.of_ranks or noise.is_shown else last
+        raise WorkError(f"{what} (horovodrun: status {status})")
     return 0
 
 
@@ -125,9 +135,9 @@ def find_horovodrun() -> str:
 class _Signals:
     """A signal handler: the first signal asks the ranks to stop, the second ends them."""
 
-    def __init__(self, stop_file: Path, process: subprocess.Popen[str]) -> None:
+    def __init__(self, stop_file: Path) -> None:
         self._stop_file = stop_file
-        self._process = process
+        self.process: Optional[subprocess.Popen[str]] = None
         self._before = {
             number: signal.signal(number, self._handle)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -142,31 +152,53 @@ class _Signals:
             self._stop_file.touch()
             print("stopping after this step; a second signal ends at once", file=sys.stderr)
             return
-        self._process.terminate()
-        threading.Timer(_SECONDS_TO_DIE, self._kill).start()
+        if self.process is not None:
+            self.process.terminate()
+            timer = threading.Timer(_SECONDS_TO_DIE, self._kill, (self.process,))
+            timer.daemon = True
+            timer.start()
 
-    def _kill(self) -> None:
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+    def _kill(self, process: subprocess.Popen[str]) -> None:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
-def _forward(source: IO[str], target: IO[str], noise: List[str]) -> None:
+class _Noise:
+    """Output that is not shown.
+
+    Attributes:
+        of_ranks: lines of all ranks but rank 0.
+        of_horovodrun: lines of horovodrun itself.
+        is_shown: whether rank 0 has printed anything.
+    """
+
+    def __init__(self) -> None:
+        self.of_ranks: List[str] = []
+        self.of_horovodrun: List[str] = []
+        self.is_shown = False
+
+
+def _forward(source: IO[str], target: IO[str], noise: _Noise) -> None:
     """Show the output of rank 0, and keep the rest to print it after a failure.
 
-    The ranks go on if the reader of the output goes away, as `head` does.
+    The ranks go on if the output cannot be shown, as when its reader goes away.
     """
     for line in source:
         match = _RANK_PREFIX.match(line)
-        if match is None or line[match.end() :].strip() == _SHELL_NOISE:
-            noise.append(line)
+        if match is None:
+            if line.strip():
+                noise.of_horovodrun.append(line)
+        elif line[match.end() :].strip() == _SHELL_NOISE:
+            continue
         elif line.startswith("[0]") or match.group(1) == "0":
+            noise.is_shown = True
             try:
                 target.write(line[match.end() :])
                 target.flush()
-            except BrokenPipeError:
+            except OSError:
                 discard_output(target)
         else:
-            noise.append(line)
+            noise.of_ranks.append(line)
 
 
 if __name__ == "__main__":

@@ -60,10 +60,20 @@ ALONE: Communicator = SingleProcess()
 
 
 def launched_ranks() -> Optional[int]:
-    """Return the number of processes that `horovodrun` or `mpirun` started, None without them."""
+    """Return the number of processes that `horovodrun` or `mpirun` started, None without them.
+
+    Raises:
+        InputError: the variable that holds it is not a number.
+    """
     for name in _SIZE_VARIABLES:
-        if name in os.environ:
-            return int(os.environ[name])
+        text = os.environ.get(name, "").strip()
+        if text:
+            if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) < 1 << 20):
+                raise InputError(
+                    f"the environment variable {name} is {text[:40]!r}, allowed is a whole number "
+                    "from 1"
+                )
+            return int(text)
     return None
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Callable, List, Sequence, Tuple, TypeVar
 
 from bort.errors import WorkError
 from bort.process.progress import Progress
 from bort.process.threads import available_cores
+from bort.process.workers import WorkerPool, no_shared_memory
 
 _T = TypeVar("_T")
 
@@ -35,16 +36,19 @@ def run_in_processes(
         The results of the calls, in the order of the jobs.
 
     Raises:
-        WorkError: a process died.
+        WorkError: a process died, or the system has no shared memory.
     """
     spawn = multiprocessing.get_context("spawn")
-    counter = spawn.Value("l", 0)
+    try:
+        counter = spawn.Value("l", 0)
+    except (OSError, ImportError) as error:
+        raise no_shared_memory(error) from error
     progress = Progress(steps, title)
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"  # the processes read it when they import MXNet
     workers = max(1, min(len(jobs), available_cores()))
     try:
-        with ProcessPoolExecutor(workers, spawn, _begin, (counter,)) as pool:
+        with WorkerPool(workers, spawn, _begin, (counter,)) as pool:
             futures = [pool.submit(work, *job) for job in jobs]
             _watch(futures, counter, progress)
             return [future.result() for future in futures]

@@ -9,6 +9,9 @@ ratios are meaningful on a busy machine too. The table goes to stderr, JSON to s
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import importlib.util
 import json

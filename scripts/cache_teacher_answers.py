@@ -8,6 +8,9 @@ Ctrl-C and SIGTERM end the command after the current part; the same command cont
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import json
 

@@ -6,10 +6,11 @@ The output folder gets the shards, their vocabulary and manifest.json.
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import json
-import signal
-import sys
 from typing import Optional
 
 from bort.process.command import make_parser, run_command
@@ -25,8 +26,6 @@ def main() -> None:
 
 
 def _work(parsed: argparse.Namespace) -> int:
-    # SIGTERM raises SystemExit, so that unfinished files are removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     config = CorpusConfig.from_arguments(parsed)
     progress: Optional[Progress] = None
     shown = 0

@@ -5,6 +5,9 @@ Prints the folder of each task as JSON. The same command continues an interrupte
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import dataclasses
 import json

@@ -6,6 +6,9 @@ the published test scores and this result.
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import json
 import sys

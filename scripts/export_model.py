@@ -6,6 +6,9 @@ the exported model with the original on text before the output folder appears.
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import json
 

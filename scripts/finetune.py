@@ -7,6 +7,9 @@ python -m bort.launch --ranks 2 scripts/finetune.py --task_name RTE …
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import json
 from typing import List, Optional

@@ -1,5 +1,10 @@
 """Write a corpus of generated English of any size; the same seed gives the same corpus."""
 
+from __future__ import annotations
+
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import json
 

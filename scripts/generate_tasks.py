@@ -1,5 +1,10 @@
 """Write synthetic tasks from the generated English, in the file formats of GLUE tasks."""
 
+from __future__ import annotations
+
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import json
 

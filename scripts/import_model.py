@@ -6,6 +6,9 @@ Reads models of type bert and roberta: model.safetensors with its config and tok
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import json
 from dataclasses import dataclass

@@ -7,6 +7,9 @@ once, and the benchmark's labels. The same predictions always give the same zip.
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import dataclasses
 import json

@@ -7,6 +7,9 @@ chunks. The output has the order of the input.
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import logging
 

@@ -5,6 +5,9 @@ The result tables go to stdout. The file results.json in --folder has all number
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import json
 import logging

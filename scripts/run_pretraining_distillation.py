@@ -7,6 +7,9 @@ python -m bort.launch --ranks 2 scripts/run_pretraining_distillation.py --data â
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import json
 from typing import Callable, List, Optional

@@ -9,6 +9,9 @@ horovodrun -np 8 -H host1:4,host2:4 python scripts/run_pretraining_distillation_
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 from run_pretraining_distillation import main
 
 from bort.ranks import Communicator

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
 import argparse
 import json
 from dataclasses import dataclass

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Optional
 
 from bort.agora.hyperparameters import HyperparameterSet
+from bort.process.threads import check_thread_count
 from bort.settings.config import Config, setting
 from bort.training.finetuning_config import HEADS, FinetuningConfig
 
@@ -46,6 +47,10 @@ class TimaeusConfig(Config):
     batch_size_eval: int = setting(
         32, "inputs per batch in evaluation", minimum=1, maximum=1 << 16, speed_only=True
     )
+
+    def check(self) -> None:
+        """Raise `InputError` for far more threads than cores."""
+        check_thread_count("threads", self.threads)
 
     def finetuning(
         self, theta: HyperparameterSet, examples: int, budget: float = 1.0

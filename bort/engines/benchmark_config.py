@@ -7,6 +7,7 @@ from typing import Optional, Tuple
 
 from bort.engines.protocol import ENGINES, PRECISIONS
 from bort.errors import InputError
+from bort.process.threads import check_thread_count
 from bort.settings.config import Config, setting
 
 NONE = "none"
@@ -47,9 +48,11 @@ class InferenceBenchmarkConfig(Config):
     )
 
     def check(self) -> None:
-        """Raise `InputError` if `against` names `none` together with architectures."""
+        """Raise `InputError` if `none` is not alone in `against`, or threads are too many."""
         if NONE in self.against and len(self.against) > 1:
             raise InputError(f"against is {self.against!r}, allowed is {NONE!r} by itself")
+        for count in self.threads:
+            check_thread_count("threads", count)
 
     @property
     def measured(self) -> Tuple[str, ...]:

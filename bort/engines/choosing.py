@@ -36,7 +36,7 @@ from bort.formats.onnx_graph import build_onnx
 from bort.formats.precisions import BF16, FP32, INT8
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM
-from bort.process.threads import available_cores
+from bort.process.threads import available_cores, check_thread_count
 
 _READS = {
     OPENVINO: (IR, ONNX, ARRAYS),
@@ -142,6 +142,8 @@ def _check(engine: str, precision: str, threads: Optional[int]) -> None:
         raise InputError(f"precision is {precision!r}, allowed are {', '.join(PRECISIONS)}")
     if threads is not None and threads < 1:
         raise InputError(f"threads is {threads}, allowed is at least 1")
+    if threads is not None:
+        check_thread_count("threads", threads)
 
 
 def open_source(

@@ -9,6 +9,7 @@ from bort.engines.protocol import AUTO
 from bort.errors import InputError
 from bort.inference.lines import INPUT_FORMATS, JSONL, OUTPUT_FORMATS, TEXT_FORMAT
 from bort.network.embedding import POOLINGS
+from bort.process.threads import check_thread_count
 from bort.settings.config import Config, setting
 
 STANDARD = "-"
@@ -93,3 +94,5 @@ class PredictConfig(Config):
     def check(self) -> None:
         if self.output != STANDARD and self.output == self.input:
             raise InputError(f"output is {self.output!r}, which is the input")
+        if self.threads is not None:
+            check_thread_count("threads", self.threads)

@@ -14,8 +14,12 @@ from bort.inference.config import STANDARD, PredictConfig
 from bort.inference.lines import line_of, numbered_lines, question_of
 from bort.inference.predictor import Job, Predictor
 from bort.inference.questions import Asked
-from bort.process.pipes import discard_output
 from bort.process.progress import Progress
+from bort.process.standard_streams import (
+    discard_output,
+    standard_input,
+    standard_output,
+)
 from bort.storage.files import atomic_write
 from bort.storage.outputs import check_output_file
 from bort.text.asking import in_windows
@@ -50,7 +54,9 @@ def predict_file(config: PredictConfig) -> Summary:
         InputError: the model or a line is invalid; the message names the file and the line.
         WorkError: the output cannot be written, or an answer is not finite.
     """
-    if config.output != STANDARD:
+    if config.output == STANDARD:
+        standard_output()  # refused before the work if it is closed
+    else:
         check_output_file(config.output)
     with _opened(config.input) as (stream, name, total):
         predictor = Predictor.from_pretrained(
@@ -141,7 +147,7 @@ def _windows(job: Job, stream: BinaryIO, name: str, config: PredictConfig) -> It
 def _opened(path: str) -> Iterator[Tuple[BinaryIO, str, Optional[int]]]:
     """Yield a stream of bytes, its name, and its number of lines, None if unknown."""
     if path == STANDARD:
-        yield sys.stdin.buffer, STANDARD_INPUT, None
+        yield standard_input(), STANDARD_INPUT, None
         return
     try:
         stream = open(path, "rb")  # noqa: SIM115 (closed below)
@@ -173,8 +179,9 @@ def _written(path: str) -> Iterator[BinaryIO]:
             yield stream
         return
     try:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        output = standard_output()
+        yield output
+        output.flush()
     except BrokenPipeError:
         discard_output(sys.stdout)
         raise SystemExit(0) from None

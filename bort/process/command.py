@@ -1,23 +1,28 @@
-"""The frame of every command: flags, one-line errors, exit status, logging to stderr."""
+"""The frame of every command: flags, one-line errors, exit status, signals, logging to stderr."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import sys
+import traceback
 from tempfile import NamedTemporaryFile
 from typing import Callable, NoReturn, Optional, Sequence
 
 from bort.errors import BortError, InputError
 from bort.process.printable import PrintableFormatter, printable
+from bort.process.signals import stopped_by_signals
+from bort.process.standard_streams import (
+    flush_standard_output,
+    open_standard_streams,
+    print_error,
+)
+from bort.process.startup import ENDING_SIGNALS, ERROR_FILE_VARIABLE
 from bort.process.telemetry import switch_off_telemetry
 from bort.ranks import launched_ranks
-
-ERROR_FILE_VARIABLE = "BORT_ERROR_FILE"
-"""Name of a file for the error of the first rank that fails, which then does not go to stderr."""
-
 
 _LONGEST_ERROR = 1000
 
@@ -26,7 +31,7 @@ class _Parser(argparse.ArgumentParser):
     """A parser that reports a usage error in one line, with status 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {printable(message)} (--help lists the flags)\n")
+        _end(f"{message} (--help lists the flags)", 2)
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
@@ -45,8 +50,9 @@ def run_command(
 ) -> NoReturn:
     """Parse the flags, call `work`, and exit with its status (None is 0).
 
-    A `BortError` becomes one line on stderr and its own status. Ctrl-C exits with 130. With
-    `--debug` the traceback is shown.
+    A `BortError` becomes one line on stderr and its own status. SIGINT (Ctrl-C), SIGTERM and SIGHUP
+    unwind `work`, so that it removes its unfinished files, and exit with 128 + the signal's number;
+    a command may install a `StopRequest` instead. With `--debug` the traceback is shown.
 
     Args:
         parser: parser of the command's flags, from `make_parser`.
@@ -56,30 +62,49 @@ def run_command(
             commands are refused on several ranks, since each rank would write the same files.
     """
     switch_off_telemetry()
-    parsed = parser.parse_args(arguments)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(PrintableFormatter("%(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    open_standard_streams()
+    is_debugged = False
+    with stopped_by_signals() as stops:
+        try:
+            parsed = parser.parse_args(arguments)
+            is_debugged = parsed.debug
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(PrintableFormatter("%(message)s"))
+            logging.basicConfig(level=logging.INFO, handlers=[handler])
+            if not several_ranks:
+                _refuse_ranks()
+            status = work(parsed)
+            flush_standard_output()
+            sys.exit(status)
+        except BaseException as error:
+            if stops.number is not None:  # libraries turn a signal into errors of their own
+                if is_debugged:
+                    traceback.print_exc()
+                _end(ENDING_SIGNALS[stops.number], 128 + stops.number)
+            if is_debugged:
+                raise
+            _explain(error)
+            raise
 
-    def begin() -> Optional[int]:
-        if not several_ranks:
-            _refuse_ranks()
-        return work(parsed)
 
-    if parsed.debug:
-        sys.exit(begin())
-    try:
-        sys.exit(begin())
-    except BortError as error:
+def _explain(error: BaseException) -> None:
+    """End the process in one line if the error is no bug, and return otherwise."""
+    is_help = isinstance(error, SystemExit) and not error.code
+    if is_help or isinstance(error, OSError):  # it may be the printing that failed
+        try:
+            flush_standard_output()
+        except BortError as unwritten:
+            error = unwritten
+    if isinstance(error, BortError):
         _end(str(error), error.exit_status)
-    except KeyboardInterrupt:
+    if isinstance(error, KeyboardInterrupt):
         _end("interrupted", 130)
-    except OSError as error:
+    if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         _end(f"{where}{error.strerror or error}", 1)
-    except RecursionError as error:
+    if isinstance(error, RecursionError):
         _end(f"the stack is exhausted: {error}", 1)
-    except MemoryError:
+    if isinstance(error, MemoryError):
         _end("out of memory (try shorter sequences or a smaller batch)", 1)
 
 
@@ -93,18 +118,27 @@ def _refuse_ranks() -> None:
 
 
 def _end(message: str, status: int) -> NoReturn:
+    """Exit with one line on stderr, or in the launcher's file of the first error."""
+    with contextlib.suppress(BortError):
+        flush_standard_output()
     line = printable(" ".join(message.split()))
     if len(line) > _LONGEST_ERROR:
         line = f"{line[: _LONGEST_ERROR // 2]} … {line[-_LONGEST_ERROR // 2 :]}"
     path = os.environ.get(ERROR_FILE_VARIABLE)
-    if path is None:
-        print(f"error: {line}", file=sys.stderr)
-        sys.exit(status)
+    if path is None or not _leave_error(path, line, status):
+        print_error(f"error: {line}")
+    sys.exit(status)
+
+
+def _leave_error(path: str, line: str, status: int) -> bool:
+    """Write the error into the launcher's file if it is the first; return whether that worked."""
     try:
         with NamedTemporaryFile("w", dir=os.path.dirname(path), encoding="utf-8") as stream:
             json.dump({"message": line, "status": status}, stream)
             stream.flush()
             os.link(stream.name, path)  # at once: the launcher may end a rank when another failed
+    except FileExistsError:
+        pass  # another rank was first
     except OSError:
-        pass  # another rank was first, or the launcher has ended
-    sys.exit(status)
+        return False
+    return True

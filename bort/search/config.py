@@ -7,6 +7,7 @@ import math
 from typing import List, Optional, Tuple
 
 from bort.errors import InputError
+from bort.process.threads import check_thread_count
 from bort.search.space import PAPER_SPACE, SearchSpace, read_space
 from bort.search.surrogates import Hyperparameters
 from bort.settings.config import Config, part, setting
@@ -109,6 +110,8 @@ class SearchConfig(Config):
         weight = self.objective.teacher_ce_weight
         if weight == 0:
             raise InputError(f"teacher_ce_weight is {weight!r}, allowed is more than 0.0")
+        check_thread_count("threads", self.threads)
+        check_thread_count("latency_threads", self.latency_threads)
 
     @property
     def trial_seeds(self) -> Tuple[int, ...]:

@@ -11,11 +11,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
-import signal
 import sys
 import threading
 from collections import deque
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,8 @@ import numpy as np
 
 from bort.downloads.gluonnlp import BORT_DATASET
 from bort.errors import InputError, WorkError
-from bort.process.threads import available_cores
+from bort.process.threads import available_cores, check_thread_count
+from bort.process.workers import WorkerPool
 from bort.settings.config import Config, setting
 from bort.storage.files import new_folder
 from bort.storage.outputs import check_output_folder, check_sole_writer
@@ -93,6 +93,7 @@ class CorpusConfig(Config):
             raise InputError("input_file is empty, allowed is at least one file")
         if not self.output_dir:
             raise InputError("output_dir is empty, allowed is the name of a folder")
+        check_thread_count("num_workers", self.num_workers)
         if not 1 <= len(self.split) <= len(CORPUS_SPLITS) or abs(sum(self.split) - 1.0) > 1e-6:
             raise InputError(
                 f"split is {list(self.split)}, allowed are one to three shares that add up to 1"
@@ -279,17 +280,21 @@ def _packed(
     blocks: Iterator[TextBlock], packer: Packer, workers: int
 ) -> Iterator[Iterator[Tuple[TextBlock, PackedBlock]]]:
     """Pack blocks in order; a single worker runs in this process."""
-    if workers == 1:
+    pool: Optional[WorkerPool] = None
+    if workers > 1:
+        context = multiprocessing.get_context(_start_method())
+        try:
+            pool = WorkerPool(workers, context, _start_worker, (packer,))
+        except WorkError as error:
+            log.warning("%s; going on with one worker", error)
+    if pool is None:
         yield ((block, packer.pack_block(block)) for block in blocks)
         return
-    context = multiprocessing.get_context(_start_method())
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (packer,))
     try:
-        yield _in_order(pool, blocks, 2 * workers + 1)
+        with pool:
+            yield _in_order(pool, blocks, 2 * workers + 1)
     except BrokenProcessPool as error:
         raise WorkError("a worker process died (out of memory? try fewer workers)") from error
-    finally:
-        pool.shutdown(wait=True)
 
 
 def _start_method() -> str:
@@ -303,7 +308,7 @@ def _start_method() -> str:
 
 
 def _in_order(
-    pool: ProcessPoolExecutor, blocks: Iterator[TextBlock], limit: int
+    pool: WorkerPool, blocks: Iterator[TextBlock], limit: int
 ) -> Iterator[Tuple[TextBlock, PackedBlock]]:
     """Yield results in the order of the blocks, with at most `limit` blocks in progress."""
     waiting: Deque[Tuple[TextBlock, Future[PackedBlock]]] = deque()
@@ -322,8 +327,6 @@ _worker_packer: Optional[Packer] = None
 
 def _start_worker(packer: Packer) -> None:
     global _worker_packer
-    # The main process handles Ctrl-C and ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker_packer = packer
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from bort.errors import BortError, InputError, WorkError
-from bort.process.command import ERROR_FILE_VARIABLE, make_parser, run_command
+from bort.process.command import make_parser, run_command
+from bort.process.startup import ERROR_FILE_VARIABLE
 
 COMMAND = """
 import argparse, logging, sys

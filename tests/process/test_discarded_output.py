@@ -8,7 +8,7 @@ import sys
 
 PROGRAM = """
 import sys
-from bort.process.pipes import discard_output
+from bort.process.standard_streams import discard_output
 try:
     print("in the buffer", flush=True)
 except BrokenPipeError:

@@ -1,0 +1,64 @@
+"""Ends a command in one line when a signal arrives while it imports the library or exits.
+
+Scripts import this module before anything else. It opens closed standard streams, and it installs
+handlers that end the process at once: nothing has to be cleaned up yet. `run_command` has handlers
+of its own while the command works.
+
+Nothing can be done before Python runs the first line of a script, in its first 20 to 50
+milliseconds: SIGINT then shows a traceback of Python's own start, or ends the process as other
+programs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from bort.process.standard_streams import open_standard_streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Optional
+
+ERROR_FILE_VARIABLE = "BORT_ERROR_FILE"
+"""Name of a file for the error of the first rank that fails, which then does not go to stderr."""
+
+ENDING_SIGNALS = {
+    number: word
+    for name, word in (("SIGINT", "interrupted"), ("SIGTERM", "terminated"), ("SIGHUP", "hung up"))
+    for number in [getattr(signal, name, None)]
+    if number is not None
+}
+"""The signals that ask a command to end, and the word for each; the exit status is 128 + number."""
+
+
+def end_at_once(number: int, frame: Optional[FrameType] = None) -> None:
+    """End the process without cleaning up."""
+    if ERROR_FILE_VARIABLE not in os.environ:
+        try:
+            os.write(2, f"error: {ENDING_SIGNALS[number]}\n".encode())
+        except OSError:
+            pass
+    os._exit(128 + number)
+
+
+def _is_worker() -> bool:
+    """Return whether `multiprocessing` imports the script into a process that it spawned."""
+    frame: Optional[FrameType] = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "__mp_main__":
+            return True
+        frame = frame.f_back
+    return False
+
+
+if not _is_worker():
+    open_standard_streams()
+    for _number in ENDING_SIGNALS:
+        if signal.getsignal(_number) != signal.SIG_IGN:  # such as SIGHUP under nohup
+            signal.signal(_number, end_at_once)
+    # An empty variable counts as not set; the OpenMP library would print a warning.
+    if os.environ.get("OMP_NUM_THREADS") == "":
+        del os.environ["OMP_NUM_THREADS"]

@@ -1,0 +1,109 @@
+"""`WorkerPool`: worker processes that end with their parent and leave signals to it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing.context import BaseContext
+from typing import Any, Callable, Optional, Tuple
+
+from bort.errors import WorkError
+
+_PR_SET_PDEATHSIG = 1  # of Linux: <linux/prctl.h>
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class WorkerPool(ProcessPoolExecutor):
+    """A pool of processes whose workers end when this process ends, also when it is killed.
+
+    Workers ignore Ctrl-C, which a terminal sends to them too. If the block of a `with` statement
+    ends with an error, they are ended.
+
+    Args:
+        workers: maximum number of processes.
+        context: how processes start, from `multiprocessing.get_context`.
+        initializer: called in each worker before its first task.
+        arguments: arguments of `initializer`.
+
+    Raises:
+        WorkError: the system has no shared memory for locks.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        context: BaseContext,
+        initializer: Optional[Callable[..., None]] = None,
+        arguments: Tuple[Any, ...] = (),
+    ) -> None:
+        first = (os.getpid(), initializer, arguments)
+        try:
+            super().__init__(workers, context, _begin_worker, first)
+        except (OSError, ImportError) as error:
+            raise no_shared_memory(error) from error
+
+    def submit(self, *work: Any, **named: Any) -> Future[Any]:
+        """See `concurrent.futures.Executor`."""
+        # A process inherits the blocked signals, so Ctrl-C cannot reach it while it starts.
+        if not hasattr(signal, "pthread_sigmask"):
+            return super().submit(*work, **named)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(*work, **named)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is not None:
+            for process in list((self._processes or {}).values()):
+                process.terminate()
+        self.shutdown(wait=True)
+
+
+def no_shared_memory(error: Exception) -> WorkError:
+    """Return the error of a system where processes cannot share locks."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return WorkError(
+        f"worker processes need a writable /dev/shm for their locks, which this system lacks "
+        f"({reason})"
+    )
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process when its parent ends.
+
+    Args:
+        parent: process id of the parent.
+    """
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        except (OSError, AttributeError):
+            pass  # another C library; the thread below works everywhere
+    if os.getppid() != parent:  # it has ended already
+        os._exit(1)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    os._exit(1)
+
+
+def _begin_worker(
+    parent: int, initializer: Optional[Callable[..., None]], arguments: Tuple[Any, ...]
+) -> None:
+    """Prepare a worker: the parent handles Ctrl-C, and other signals end it without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    end_with_parent(parent)
+    if initializer is not None:
+        initializer(*arguments)

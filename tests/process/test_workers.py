@@ -1,0 +1,113 @@
+"""Worker processes: they end with their parent, and an error of the parent ends them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any, List
+
+import pytest
+
+from bort.errors import WorkError
+from bort.process.workers import WorkerPool
+
+METHODS = [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_methods()]
+SECONDS = 60.0
+
+
+def handlers() -> List[Any]:
+    return [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)]
+
+
+def wait_long() -> None:
+    time.sleep(1000)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii") as stream:
+            return stream.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def all_end(processes: List[int]) -> bool:
+    until = time.monotonic() + SECONDS
+    while any(map(is_alive, processes)) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not any(map(is_alive, processes))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_workers_leave_interrupts_to_their_parent(method: str) -> None:
+    with WorkerPool(1, multiprocessing.get_context(method), print, ("",)) as pool:
+        found = pool.submit(handlers).result(SECONDS)
+        assert found == [signal.SIG_IGN, signal.SIG_DFL]
+        assert pool.submit(abs, -3).result(SECONDS) == 3
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_error_ends_workers_that_are_busy(method: str) -> None:
+    with pytest.raises(KeyError), WorkerPool(2, multiprocessing.get_context(method)) as pool:
+        process = pool.submit(os.getpid).result(SECONDS)
+        pool.submit(wait_long)
+        raise KeyError
+    assert all_end([process])
+
+
+def test_a_system_without_locks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import _multiprocessing
+
+    def refuse(*_: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(_multiprocessing, "SemLock", refuse)
+    with pytest.raises(WorkError, match=r"need a writable /dev/shm .*Read-only file system"):
+        WorkerPool(2, multiprocessing.get_context("spawn"))
+
+
+PARENT = """
+import multiprocessing, os, sys, time
+from bort.process.workers import WorkerPool
+if __name__ == "__main__":
+    pool = WorkerPool(2, multiprocessing.get_context("METHOD"))
+    first, second = pool.submit(time.sleep, 1000), pool.submit(time.sleep, 1000)
+    while len(pool._processes) < 2:
+        time.sleep(0.01)
+    time.sleep(READY)
+    print(*pool._processes, flush=True)
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="processes are looked up in /proc")
+@pytest.mark.parametrize("method", METHODS)
+def test_workers_end_when_their_parent_is_killed(method: str, tmp_path: Any) -> None:
+    ready = "0.5" if method == "fork" else "5"
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT.replace("METHOD", method).replace("READY", ready))
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    workers = [int(number) for number in parent.stdout.readline().split()]
+    try:
+        assert len(workers) == 2
+        assert all(map(is_alive, workers))
+        parent.kill()
+        parent.wait()
+        assert all_end(workers)
+    finally:
+        parent.kill()
+        parent.stdout.close()
+        for worker in filter(is_alive, workers):
+            os.kill(worker, signal.SIGKILL)
+
+
+def test_a_worker_whose_parent_is_gone_ends_at_once() -> None:
+    code = "from bort.process.workers import end_with_parent; end_with_parent(1); print('alive')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
