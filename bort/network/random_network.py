@@ -9,6 +9,7 @@ import numpy as np
 from bort.architecture import Architecture
 from bort.network.array_network import ArrayNetwork, places_of
 from bort.network.description import ONE_LINEAR, HeadDescription, ModelDescription
+from bort.network.memory import check_memory
 from bort.network.parameter_names import shape_of
 
 _SPREAD = 0.02
@@ -30,7 +31,11 @@ def random_network(
         seed: seed of the weights.
         decoder: whether to include the masked-token decoder.
         num_classes: number of outputs of a linear head; 0 for no head.
+
+    Raises:
+        InputError: the network is larger than the memory.
     """
+    check_memory(architecture)
     generator = np.random.default_rng(seed)
     head = HeadDescription(ONE_LINEAR, num_classes) if num_classes else None
     description = ModelDescription(architecture, head, has_decoder=decoder)

@@ -1,10 +1,10 @@
-"""A description of this machine, to tell apart measurements of different machines."""
+"""This machine: a description that tells measurements apart, and the size of its memory."""
 
 from __future__ import annotations
 
 import os
 import platform
-from typing import Dict
+from typing import Dict, Optional
 
 
 def describe_machine() -> Dict[str, str]:
@@ -15,6 +15,14 @@ def describe_machine() -> Dict[str, str]:
         "machine": platform.machine(),
         "host": platform.node(),
     }
+
+
+def memory_bytes() -> Optional[int]:
+    """Return the size of this machine's memory in bytes; None if the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _processor() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 
-from bort.process.machine import describe_machine
+from bort.process.machine import describe_machine, memory_bytes
 
 
 def test_a_machine_has_a_processor_cores_and_a_name() -> None:
@@ -15,3 +15,9 @@ def test_a_machine_has_a_processor_cores_and_a_name() -> None:
     assert found["cores"] == str(os.cpu_count())
     assert found["host"] == platform.node()
     assert describe_machine() == found
+
+
+def test_the_memory_is_that_of_the_machine() -> None:
+    found = memory_bytes()
+    assert found is not None
+    assert found > 1 << 27

@@ -11,6 +11,7 @@ from mxnet.gluon import HybridBlock, nn
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.network.encoder import Encoder, LayerNorm
+from bort.network.memory import check_memory
 
 INITIAL_SPREAD = 0.02
 """Standard deviation of initial weights."""
@@ -61,6 +62,7 @@ class BortModel(HybridBlock):
         super().__init__(prefix=prefix, params=params)
         if not 0 <= dropout < 1:
             raise InputError(f"dropout is {dropout!r}, allowed is 0 to below 1")
+        check_memory(architecture)
         self.architecture = architecture
         self.dropout = dropout
         self.layer_norm_eps = layer_norm_eps
