@@ -13,7 +13,8 @@ from typing import Any, Dict, Iterator, Mapping
 
 from bort.errors import InputError
 from bort.search.ranking import SearchResult
-from bort.storage.files import read_json, write_json
+from bort.storage.files import write_json
+from bort.storage.json_fields import read_fields
 from bort.storage.locks import RUN_LOCK, hold_folder
 from experiments.demo.agora import compare_agora, lines
 from experiments.demo.plan import (
@@ -151,7 +152,7 @@ def _clear(folder: Path) -> None:
     found = [path for path in folder.iterdir() if path.name != RUN_LOCK]
     if not found:
         return
-    if not (folder / _MARK).is_file() or "corpus" not in read_json(folder / _MARK):
+    if not (folder / _MARK).is_file() or not read_fields(folder / _MARK).has("corpus"):
         raise InputError(f"{folder}: is not empty and holds no demonstration; name another folder")
     found.sort(key=lambda path: path.name == _MARK)  # a kill leaves the mark until the end
     for path in found:
