@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from bort import Predictor
 from bort.errors import WorkError
@@ -91,6 +92,73 @@ def test_a_round_trip_changes_nothing(folder: Path, imported: Path, tmp_path: Pa
     (tmp_path / "back" / "bort.json").unlink()  # what only this toolkit reads
     import_huggingface(tmp_path / "back", tmp_path / "again")
     for place in (tmp_path / "back", tmp_path / "again"):
+        predictor = Predictor.from_pretrained(place, engine="mxnet", threads=1)
+        np.testing.assert_allclose(chances(predictor), expected, atol=TOLERANCE)
+
+
+def tokenizer_alone(folder: Path) -> None:
+    """Write the files of Transformers 5: `tokenizer.json` without `vocab.txt`."""
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder))
+    for name in ("vocab.txt", "tokenizer_config.json"):
+        (folder / name).unlink()
+    tokenizer.save_pretrained(str(folder))
+    assert not (folder / "vocab.txt").exists()
+
+
+def with_settings(folder: Path, **settings: Any) -> None:
+    path = folder / "tokenizer_config.json"
+    given = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**given, **settings}), encoding="utf-8")
+
+
+def without_type_ids(folder: Path) -> None:
+    with_settings(folder, model_input_names=["input_ids", "attention_mask"])
+
+
+def with_template(folder: Path, separators: int, second: int) -> None:
+    tokenizer_alone(folder)
+    path = folder / "tokenizer.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    ids = {"[CLS]": 2, "[SEP]": 3}
+    content["post_processor"] = template("[CLS]", "[SEP]", separators, second, ids)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with_settings(folder, tokenizer_class="PreTrainedTokenizerFast")
+
+
+KINDS = {
+    "tokenizer.json alone": (2, tokenizer_alone),
+    "no token_type_ids": (2, without_type_ids),
+    "one type, no token_type_ids": (1, without_type_ids),
+    "four types": (4, tokenizer_alone),
+    "one separator, type 0": (2, lambda folder: with_template(folder, 1, 0)),
+    "two separators": (2, lambda folder: with_template(folder, 2, 0)),
+    "a table of zeros": (2, lambda folder: zero_types(folder)),
+}
+
+
+def zero_types(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    tensors = safetensors.numpy.load_file(path)
+    name = "bert.embeddings.token_type_embeddings.weight"
+    tensors[name] = np.zeros_like(tensors[name])
+    safetensors.numpy.save_file(tensors, path, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_what_the_tokenizer_says_of_pairs_is_believed(kind: str, tmp_path: Path) -> None:
+    """Everywhere: in the folder, in the imported model, and in Transformers after an export."""
+    types, change = KINDS[kind]
+    folder = bert_folder(tmp_path / "hf", types=types)
+    change(folder)
+    expected = probabilities(folder, QUESTIONS)
+    import_huggingface(folder, tmp_path / "model")
+    export_huggingface(ExportSource(tmp_path / "model"), tmp_path / "back")
+    assert encoded(tmp_path / "back", QUESTIONS) == encoded(folder, QUESTIONS)
+    again = probabilities(tmp_path / "back", QUESTIONS)
+    np.testing.assert_allclose(again, expected, atol=TOLERANCE)
+    for place in (folder, tmp_path / "model", tmp_path / "back"):
         predictor = Predictor.from_pretrained(place, engine="mxnet", threads=1)
         np.testing.assert_allclose(chances(predictor), expected, atol=TOLERANCE)
 
