@@ -29,6 +29,9 @@ LARGEST_INTEGER = 2**31 - 1
 LARGEST_SEED = 2**63 - 1
 """Largest value of a setting that is a seed."""
 
+LARGEST_NUMBER = 1e38
+"""Largest value of another number; a larger one is infinite in 32 bits, which trainings use."""
+
 C = TypeVar("C", bound="Config")
 _REQUIRED = dataclasses.MISSING
 
@@ -53,7 +56,7 @@ def setting(
         choices: the allowed values.
         minimum: smallest allowed number.
         maximum: largest allowed number; None: `LARGEST_INTEGER` for an integer, or `LARGEST_SEED`
-            if the name says that it is a seed.
+            if the name says that it is a seed; `LARGEST_NUMBER` for another number.
         above: number that the value must exceed.
         speed_only: whether the setting cannot change results, only how fast or whether they come.
         formerly: value in runs that are older than the setting, if it is not the default.
@@ -309,6 +312,8 @@ def _maximum(field: Any, value: Any) -> Optional[float]:
     maximum: Optional[float] = field.metadata["maximum"]
     if maximum is None and isinstance(value, int):
         return LARGEST_SEED if "seed" in field.name.split("_") else LARGEST_INTEGER
+    if maximum is None and isinstance(value, float):
+        return LARGEST_NUMBER
     return maximum
 
 

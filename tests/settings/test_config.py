@@ -163,7 +163,7 @@ def test_a_run_older_than_a_setting_had_its_default_or_did_what_the_setting_says
     assert Newer().as_dict() == {"engine": "auto", "weights": [1.0], "steps": 3}
 
 
-def test_integers_have_an_upper_bound_without_their_own() -> None:
+def test_numbers_have_an_upper_bound_without_their_own() -> None:
     @dataclass(frozen=True)
     class Counts(Config):
         steps: int = setting(1, "number of steps", minimum=1)
@@ -175,6 +175,8 @@ def test_integers_have_an_upper_bound_without_their_own() -> None:
         Counts(steps=LARGEST_INTEGER + 1)
     with pytest.raises(InputError, match="data_seed is 9223372036854775808, allowed is at most"):
         Counts(data_seed=LARGEST_SEED + 1)
+    with pytest.raises(InputError, match=r"rate is 1e\+308, allowed is at most 1e\+38"):
+        Counts(rate=1e308)
     with pytest.raises(InputError, match="rate has too many digits, allowed is a finite number"):
         Counts(rate=10**400)
 
