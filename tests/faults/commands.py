@@ -33,6 +33,11 @@ class Killed(NamedTuple):
     prints: bool = False
 
 
+def _anew(killed: Killed) -> Killed:
+    """Return a command that starts in a new interpreter, so that it is killed in imports, too."""
+    return killed._replace(fresh=True)
+
+
 RESUME = ("--resume",)
 COMMANDS: Dict[str, Killed] = {
     "generate_english": Killed(
@@ -120,3 +125,9 @@ COMMANDS: Dict[str, Killed] = {
     ),
 }
 """Name → command."""
+COMMANDS.update(
+    {
+        f"{name}, started anew": _anew(COMMANDS[name])
+        for name in ("predict", "fine-tuning", "export to OpenVINO", "train_vocabulary")
+    }
+)
