@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional, Union
 
 from bort.errors import InputError
-from bort.storage.unfinished import is_being_written
+from bort.storage.unfinished import is_being_written, remove_remains
 
 _PathLike = Union[str, "os.PathLike[str]"]
 
@@ -99,23 +99,29 @@ def check_output_file(path: _PathLike) -> None:
 def check_output_folder(path: _PathLike) -> None:
     """Check before work that files can be written into the folder `path`, which may not exist yet.
 
+    What killed writers left next to it is removed.
+
     Raises:
         InputError: it is a file or cannot be written, or it cannot be created.
     """
     place = Path(os.path.realpath(path))
     if os.path.lexists(place) and not place.is_dir():
         raise InputError(f"{path}: is a file, expected a folder")
+    remove_remains(place.parent)
     _check_folder(path, place)
 
 
 def check_new_folder(path: _PathLike) -> None:
     """Check before work that a new folder can be written at `path`.
 
+    What killed writers left next to it is removed.
+
     Raises:
         InputError: `path` exists and is no empty folder, it cannot be created, or another process
             is writing it.
     """
     place = Path(path)
+    remove_remains(place.parent)
     if place.is_symlink() or (place.exists() and not is_empty_folder(place)):
         raise InputError(f"{path}: exists already; name a new folder, or move that one away")
     _check_folder(path, place.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Callable
@@ -73,3 +74,15 @@ def test_an_output_is_allowed_and_nothing_is_made(
     for name in names:
         check(place / name)
     assert sorted(place.rglob("*")) == before
+
+
+@pytest.mark.parametrize("check", [check_new_folder, check_output_folder])
+def test_what_a_killed_writer_left_is_removed_even_if_its_folder_is_complete(
+    tmp_path: Path, check: Callable[[Path], None]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "file").touch()
+    (tmp_path / ".unfinished-out-01234567.lock").touch()
+    with contextlib.suppress(InputError):
+        check(tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
