@@ -11,6 +11,7 @@ from bort.network.description import (
     HeadDescription,
     ModelDescription,
     read_architecture,
+    read_computation,
     read_embedding,
     read_problem_type,
 )
@@ -55,6 +56,7 @@ def write_exported_description(
         "num_classes": model.num_classes,
         **({} if model.head is None else model.head.problem_type_if_other()),
         **model.embedding_if_any(),
+        **model.computation_if_other(),
         "decoder": model.purpose == MASKED_LM,
         "layer_norm_eps": [model.layer_norm_eps, model.decoder_layer_norm_eps],
         "extra": model.extra(),
@@ -84,6 +86,7 @@ def read_exported_graph(path: Path, names: Sequence[str]) -> ExportedGraph:
             _head(fields),
             has_decoder=fields.boolean("decoder"),
             embedding=read_embedding(fields),
+            **read_computation(fields),
         )
         description = description.replace(**(epsilons or {})).with_extra(fields.fields("extra"))
     sealed.verify()

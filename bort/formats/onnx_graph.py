@@ -31,6 +31,16 @@ import numpy as np
 
 from bort.errors import InputError
 from bort.formats.precisions import FP32, INT8, INT8_WEIGHTS
+from bort.network.activations import (
+    ERF,
+    QUICK,
+    QUICK_SCALE,
+    RELU,
+    TANH,
+    TANH_CUBE,
+    TANH_SCALE,
+    function_of,
+)
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM, ONE_LINEAR, RELEASE
 
@@ -203,7 +213,7 @@ class _Graph:
         y = self._norm(
             self._add("Add", [self._dense(context, f"{cell}.proj"), x]), f"{cell}.layer_norm"
         )
-        inner = self._gelu(self._dense(y, f"{cell}.ffn.ffn_1"))
+        inner = self._activate(self._dense(y, f"{cell}.ffn.ffn_1"))
         z = self._add("Add", [self._dense(inner, f"{cell}.ffn.ffn_2"), y])
         return self._norm(z, f"{cell}.ffn.layer_norm")
 
@@ -215,10 +225,12 @@ class _Graph:
         return self._add("Transpose", [self._add("Reshape", [x, shape])], perm=perm)
 
     def _decode(self, x: str) -> str:
-        """Return logits of (B, L, H); the matrix is the embedding, which is stored once."""
-        inner = self._gelu(self._dense(x, "decoder.0"))
+        """Return logits of (B, L, H); a tied matrix is the embedding, which is stored once."""
+        inner = self._activate(self._dense(x, "decoder.0"))
         inner = self._norm(inner, "decoder.2", self._model.decoder_layer_norm_eps)
-        if self._precision == FP32:
+        if not self._model.tied_decoder:
+            logits = self._product(inner, "decoder.3.weight")
+        elif self._precision == FP32:
             matrix = self._add("Transpose", [self._weight("word_embed.0.weight")], perm=[1, 0])
             logits = self._add("MatMul", [inner, matrix])
         else:
@@ -277,6 +289,24 @@ class _Graph:
             self._constant(np.ascontiguousarray(rounded)),
             self._constant(scales.astype(np.float32)),
         )
+
+    def _activate(self, x: str) -> str:
+        function = function_of(self._model.activation)
+        if function == ERF:
+            return self._gelu(x)
+        if function == RELU:
+            return self._add("Relu", [x])
+        if function == TANH:
+            return self._tanh_gelu(x)
+        scaled = self._add("Mul", [x, self._number(QUICK_SCALE)]) if function == QUICK else x
+        return self._add("Mul", [x, self._add("Sigmoid", [scaled])])
+
+    def _tanh_gelu(self, x: str) -> str:
+        cube = self._add("Mul", [self._add("Mul", [x, x]), x])
+        inner = self._add("Add", [x, self._add("Mul", [cube, self._number(TANH_CUBE)])])
+        inner = self._add("Tanh", [self._add("Mul", [inner, self._number(TANH_SCALE)])])
+        twice = self._add("Mul", [x, self._add("Add", [inner, self._number(1.0)])])
+        return self._add("Mul", [twice, self._number(0.5)])
 
     def _gelu(self, x: str) -> str:
         inner = self._add("Erf", [self._add("Div", [x, self._number(math.sqrt(2))])])

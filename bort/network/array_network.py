@@ -86,6 +86,7 @@ def places_of(description: ModelDescription) -> Iterator[ParameterRow]:
     return places(
         description.architecture,
         decoder=description.has_decoder,
+        tied=description.tied_decoder,
         pooler=description.has_pooler,
         head="" if description.head is None else description.head.kind,
     )

@@ -25,6 +25,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from bort.architecture import LARGEST_SIZE, Architecture
 from bort.errors import InputError
+from bort.network.activations import DEFAULT_ACTIVATION, function_of
 from bort.network.embedding import EmbeddingDescription
 from bort.storage.json_fields import JsonFields, errors_naming
 from bort.text.pair_form import PAIRS, ROBERTA_PAIRS, PairForm, natural_pair_form
@@ -151,9 +152,12 @@ class ModelDescription:
         has_decoder: whether there are weights of the masked-token decoder. A classifier may have
             them too, but does not use them.
         has_pooler: whether there are weights of a pooler.
-        layer_norm_eps: ε of the layer norms in the encoder; at least 0.
-        decoder_layer_norm_eps: ε of the decoder's layer norm; at least 0.
+        layer_norm_eps: ε of the layer norms in the encoder; above 0.
+        decoder_layer_norm_eps: ε of the decoder's layer norm; above 0.
         dropout: dropout probability of the encoder in training; 0 to below 1.
+        activation: between the dense layers of the feed-forward part, and in the decoder; a name of
+            `bort.network.activations`.
+        tied_decoder: whether the decoder's matrix is the token embedding.
         embedding: how a text's embedding is computed; None if the model does not say it.
         task: the task that the model was fine-tuned on; None if there is none.
         input_length: maximum input length in tokens during fine-tuning; None if unknown.
@@ -174,6 +178,8 @@ class ModelDescription:
     layer_norm_eps: float = 1e-5
     decoder_layer_norm_eps: float = 1e-5
     dropout: float = 0.1
+    activation: str = DEFAULT_ACTIVATION
+    tied_decoder: bool = True
     embedding: Optional[EmbeddingDescription] = None
     task: Optional[TaskDescription] = None
     input_length: Optional[int] = None
@@ -184,9 +190,10 @@ class ModelDescription:
 
     def __post_init__(self) -> None:
         for name in ("layer_norm_eps", "decoder_layer_norm_eps"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"{name} is {getattr(self, name)!r}, allowed is at least 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise InputError(f"{name} is {getattr(self, name)!r}, allowed is above 0")
         _check_fraction("dropout", self.dropout)
+        function_of(self.activation)
         if self.input_length is not None and self.input_length < 1:
             raise InputError(f"max_len is {self.input_length}, allowed is at least 1")
         if self.pairs is not None and self.pairs.typed and self.architecture.token_types < 2:
@@ -240,7 +247,7 @@ class ModelDescription:
 
     def encoder_alone(self) -> ModelDescription:
         """Return the description of the same model without decoder and head."""
-        return self.replace(head=None, has_decoder=False)
+        return self.replace(head=None, has_decoder=False, tied_decoder=True)
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the fields of `model.json` that describe the model; `from_dict` reads them."""
@@ -253,6 +260,7 @@ class ModelDescription:
             "use_decoder": self.has_decoder,
             "use_pooler": self.has_pooler,
             **self.embedding_if_any(),
+            **self.computation_if_other(),
             "classifier": None
             if head is None
             else {
@@ -294,8 +302,21 @@ class ModelDescription:
                 layer_norm_eps=fields.number("layer_norm_eps"),
                 decoder_layer_norm_eps=fields.number("decoder_layer_norm_eps"),
                 dropout=fields.number("dropout"),
+                **read_computation(fields),
                 embedding=read_embedding(fields),
             ).with_extra(fields.fields("extra"))
+
+    def computation_if_other(self) -> Dict[str, Any]:
+        """Return the fields `activation` and `tied_decoder` of a description, if not the default.
+
+        Files of models with the defaults keep the bytes of versions without the fields.
+        """
+        fields: Dict[str, Any] = {}
+        if self.activation != DEFAULT_ACTIVATION:
+            fields["activation"] = self.activation
+        if not self.tied_decoder:
+            fields["tied_decoder"] = False
+        return fields
 
     def embedding_if_any(self) -> Dict[str, Any]:
         """Return the field `embedding` of a description; {} if there is none."""
@@ -367,6 +388,16 @@ def read_architecture(fields: JsonFields) -> Architecture:
     sizes = fields.fields("architecture")
     with errors_naming(fields.source):
         return Architecture.from_dict(sizes.values)
+
+
+def read_computation(fields: JsonFields) -> Dict[str, Any]:
+    """Return the fields `activation` and `tied_decoder` that a description has."""
+    found: Dict[str, Any] = {}
+    if "activation" in fields.values:
+        found["activation"] = fields.text("activation")
+    if "tied_decoder" in fields.values:
+        found["tied_decoder"] = fields.boolean("tied_decoder")
+    return found
 
 
 def read_problem_type(fields: JsonFields) -> str:

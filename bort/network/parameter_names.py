@@ -80,7 +80,7 @@ POOLER: Tuple[ParameterRow, ...] = (
     _same("pooler.bias", "pooler.dense.bias", "H"),
 )
 
-# The decoder's matrix is the token embedding, so it has no row here.
+# The matrix of a tied decoder is the token embedding, so it has no row here.
 _TRANSFORM = "cls.predictions.transform."
 DECODER: Tuple[ParameterRow, ...] = (
     ParameterRow("decoder.0.weight", _TRANSFORM + "dense.weight", "lm_head.dense.weight", "HH"),
@@ -92,6 +92,10 @@ DECODER: Tuple[ParameterRow, ...] = (
         "decoder.2.beta", _TRANSFORM + "LayerNorm.bias", "lm_head.layer_norm.bias", "H", -1
     ),
     ParameterRow("decoder.3.bias", "cls.predictions.bias", "lm_head.bias", "V"),
+)
+
+UNTIED_DECODER = ParameterRow(
+    "decoder.3.weight", "cls.predictions.decoder.weight", "lm_head.decoder.weight", "VH", 1
 )
 
 # The head of a classifier: tanh(dense), then dense. A `linear` head has only the last two rows, as
@@ -116,6 +120,7 @@ def places(
     architecture: Architecture,
     *,
     decoder: bool = False,
+    tied: bool = True,
     pooler: bool = False,
     head: str = "",
     token_types: bool = False,
@@ -125,6 +130,7 @@ def places(
     Args:
         architecture: sizes of the network.
         decoder: whether it has the masked-token decoder.
+        tied: whether the decoder's matrix is the token embedding.
         pooler: whether it has a pooler.
         head: kind of a classifier's head: `release`, `linear`, `two_linear`; "" for none.
         token_types: whether to yield the row of token types even if the architecture has none.
@@ -140,6 +146,8 @@ def places(
         yield from map(_complete, POOLER)
     if decoder:
         yield from DECODER
+        if not tied:
+            yield UNTIED_DECODER
     if head:
         yield from LINEAR_HEAD if head == "linear" else HEAD
 

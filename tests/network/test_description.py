@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bort.architecture import LARGEST_SIZE, Architecture
 from bort.errors import InputError
+from bort.network.activations import FUNCTIONS
 from bort.network.description import (
     CLASSIFIER,
     ENCODER,
@@ -59,8 +60,10 @@ descriptions = st.builds(
     st.none() | heads,
     has_decoder=st.booleans(),
     has_pooler=st.booleans(),
-    layer_norm_eps=st.floats(0, 1),
-    decoder_layer_norm_eps=st.floats(0, 1),
+    layer_norm_eps=st.floats(0, 1, exclude_min=True),
+    decoder_layer_norm_eps=st.floats(0, 1, exclude_min=True),
+    activation=st.sampled_from(sorted(FUNCTIONS)),
+    tied_decoder=st.booleans(),
     dropout=st.floats(0, 0.9),
     task=st.none()
     | st.builds(
@@ -203,7 +206,10 @@ BAD = (
     (put(1.0, "dropout"), "dropout is 1.0, allowed is 0 to below 1"),
     (put(-0.1, "dropout"), "dropout is -0.1, allowed is 0 to below 1"),
     (put(None, "layer_norm_eps"), "layer_norm_eps is None, allowed is a finite number"),
-    (put(-1e-5, "layer_norm_eps"), "layer_norm_eps is -1e-05, allowed is at least 0"),
+    (put(-1e-5, "layer_norm_eps"), "layer_norm_eps is -1e-05, allowed is above 0"),
+    (put(0, "layer_norm_eps"), "layer_norm_eps is 0, allowed is above 0"),
+    (put("mish", "activation"), "activation is 'mish', allowed are gelu, gelu_python"),
+    (put(1, "tied_decoder"), "tied_decoder is 1, allowed is true or false"),
     (put(float("inf"), "decoder_layer_norm_eps"), "decoder_layer_norm_eps is inf"),
     (put(1, "use_decoder"), "use_decoder is 1, allowed is true or false"),
     (drop("use_pooler"), "use_pooler is missing"),

@@ -13,6 +13,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from bort.architecture import LARGEST_DEPTH, LARGEST_SIZE, Architecture
 from bort.errors import InputError
+from bort.network.activations import DEFAULT_ACTIVATION, FUNCTIONS
 from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM
 from bort.storage.files import read_json
 
@@ -61,7 +62,6 @@ _SIZES = {
 _DEFAULT_TOKEN_TYPES = 2
 _DEFAULT_EPSILON = 1e-12
 _FIXED: Mapping[str, Tuple[Any, ...]] = {
-    "hidden_act": ("gelu",),
     "position_embedding_type": ("absolute",),
     "is_decoder": (False,),
     "add_cross_attention": (False,),
@@ -93,6 +93,8 @@ class HuggingFaceConfig:
         unused_positions: rows of the position table before the first position.
         layer_norm_eps: ε of all layer norms, above 0.
         dropout: dropout probability, 0 to below 1.
+        activation: a name of `bort.network.activations`.
+        ties: whether a decoder's matrix is meant to be the token embedding.
     """
 
     path: Path
@@ -104,6 +106,8 @@ class HuggingFaceConfig:
     unused_positions: int
     layer_norm_eps: float
     dropout: float
+    activation: str
+    ties: bool
 
     def fraction(self, name: str, default: float) -> float:
         """Return a field that is a number of 0 to below 1."""
@@ -141,6 +145,8 @@ def read_config(folder: Path) -> HuggingFaceConfig:
         _unused_positions(values, model_type, architecture, path),
         epsilon,
         fraction_in(values, "hidden_dropout_prob", 0.1, path),
+        _activation(values, path),
+        _flag(values, "tie_word_embeddings", True, path),
     )
 
 
@@ -222,6 +228,21 @@ def _architecture(values: Mapping[str, Any], path: Path) -> Architecture:
             f"{sizes['hidden']}"
         )
     return Architecture(**sizes)
+
+
+def _activation(values: Mapping[str, Any], path: Path) -> str:
+    name = values.get("hidden_act", DEFAULT_ACTIVATION)
+    if not isinstance(name, str) or name not in FUNCTIONS:
+        allowed = ", ".join(FUNCTIONS)
+        raise InputError(f"{path}: hidden_act is {_shown(name)}, allowed are {allowed}")
+    return name
+
+
+def _flag(values: Mapping[str, Any], name: str, default: bool, path: Path) -> bool:
+    value = values.get(name, default)
+    if not isinstance(value, bool):
+        raise InputError(f"{path}: {name} is {_shown(value)}, allowed is true or false")
+    return value
 
 
 def _unused_positions(

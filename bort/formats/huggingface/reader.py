@@ -29,8 +29,9 @@ from bort.formats.huggingface.heads import Arrays, without_tanh
 from bort.formats.huggingface.residual import shift_residual
 from bort.formats.huggingface.sentence_transformers import activation_of, read_sentence_folder
 from bort.formats.huggingface.tensor_file import Weights, read_weights
-from bort.formats.huggingface.tensor_names import DECODERS, with_current_names
+from bort.formats.huggingface.tensor_names import DECODERS, WORD_EMBEDDINGS, with_current_names
 from bort.formats.huggingface.writer import EXPORT, RECORD_FILE
+from bort.network.activations import ERF, function_of
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import (
     CLASSIFIER,
@@ -75,8 +76,7 @@ def read_huggingface(folder: Path) -> Imported:
     folder = sentences.transformer
     config = read_config(folder)
     record = _read_record(folder)
-    tied = config.values.get("tie_word_embeddings", True) is not False
-    weights = with_current_names(read_weights(folder), config.model_type, tied=tied)
+    weights = with_current_names(read_weights(folder), config.model_type, tied=config.ties)
     parts = _parts(config, weights)
     arrays, head, left_out = _arrays(config, weights, parts)
     architecture = config.architecture.replace(
@@ -129,6 +129,7 @@ class _Parts(NamedTuple):
 
     pooler: bool
     decoder: bool
+    tied: bool
     classes: int
 
 
@@ -150,7 +151,25 @@ def _parts(config: HuggingFaceConfig, weights: Weights) -> _Parts:
     has_decoder = any(name.startswith(wanted) for name in tensors)
     needs_decoder = kind not in (None, CLASSIFIER, ENCODER, OTHER_HEAD)
     reads_decoder = has_decoder and kind not in (ENCODER, OTHER_HEAD)
-    return _Parts(pooler, needs_decoder or reads_decoder, classes)
+    decoder = needs_decoder or reads_decoder
+    if decoder and model_type == "roberta" and function_of(config.activation) != ERF:
+        raise InputError(
+            f"{config.path}: hidden_act is {config.activation!r}, allowed with RoBERTa's decoder, "
+            "which has a gelu of its own, is 'gelu'"
+        )
+    return _Parts(pooler, decoder, not decoder or _is_tied(config, weights), classes)
+
+
+def _is_tied(config: HuggingFaceConfig, weights: Weights) -> bool:
+    """Return whether the decoder's matrix is the token embedding.
+
+    As in Transformers, a matrix of its own is used even if the config says that both are tied.
+    """
+    name = f"{DECODERS[config.model_type]}.weight"
+    if name not in weights.tensors:
+        return config.ties
+    embedding = weights.tensors.get(f"{config.model_type}.{WORD_EMBEDDINGS}")
+    return embedding is not None and np.array_equal(weights.tensors[name], embedding)
 
 
 def _say(config: HuggingFaceConfig, weights: Weights, left_out: Tuple[str, ...]) -> None:
@@ -197,14 +216,25 @@ def _arrays(
         used.append(name)
         return _take(weights, name, shape_of(place, config.architecture, parts.classes))
 
-    rows = places(config.architecture, decoder=parts.decoder, pooler=parts.pooler, token_types=True)
+    rows = places(
+        config.architecture,
+        decoder=parts.decoder,
+        tied=parts.tied,
+        pooler=parts.pooler,
+        token_types=True,
+    )
     arrays = {place.gluon: take(place) for place in rows}
     head = {place.gluon: take(place) for place in HEAD} if parts.classes else {}
     if config.unused_positions:
         positions = arrays["encoder.position_weight"][config.unused_positions :]
         arrays["encoder.position_weight"] = np.ascontiguousarray(positions)
     if parts.decoder:
-        used += _check_tied(weights, arrays, config.model_type)
+        decoder = DECODERS[config.model_type]
+        used += [f"{decoder}.weight", f"{decoder}.bias"]
+        if f"{decoder}.bias" in weights.tensors:
+            # Transformers 4 has one bias under two names, Transformers 5 computes with this one.
+            shape = (config.architecture.vocabulary_size,)
+            arrays["decoder.3.bias"] = _take(weights, f"{decoder}.bias", shape)
     left_out = tuple(sorted({*weights.tensors, *weights.others} - set(used)))
     return arrays, head, left_out
 
@@ -224,19 +254,6 @@ def _take(weights: Weights, name: str, shape: Optional[Tuple[int, ...]]) -> np.n
     if not np.isfinite(array).all():
         raise InputError(f"{weights.path}: the tensor {name!r} holds a number that is not finite")
     return array
-
-
-def _check_tied(weights: Weights, arrays: Arrays, model_type: str) -> List[str]:
-    """Check that copies of tied weights are equal to them, and return the names of the copies."""
-    prefix = DECODERS[model_type]
-    copies = {f"{prefix}.weight": "word_embed.0.weight", f"{prefix}.bias": "decoder.3.bias"}
-    for theirs, ours in copies.items():
-        if theirs in weights.tensors and not np.array_equal(weights.tensors[theirs], arrays[ours]):
-            raise InputError(
-                f"{weights.path}: {theirs!r} is not tied to the model's own weights; only tied "
-                "decoders are read"
-            )
-    return [name for name in copies if name in weights.tensors]
 
 
 def _token_types(
@@ -274,6 +291,8 @@ def _description(
         layer_norm_eps=config.layer_norm_eps,
         decoder_layer_norm_eps=config.layer_norm_eps,
         dropout=config.dropout,
+        activation=config.activation,
+        tied_decoder="decoder.3.weight" not in arrays,
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Dict, Optional
 
 import numpy as np
-from scipy.special import erf, softmax
+from scipy.special import erf, expit, softmax
 
 from bort.formats.huggingface.config import read_config
 from bort.formats.huggingface.tensor_file import read_weights
@@ -88,7 +88,9 @@ class HuggingFaceReference:
                 self._attend(x, counts, f"{name}.attention.self"), f"{name}.attention.output.dense"
             )
             x = self._norm(x + attended, f"{name}.attention.output.LayerNorm")
-            inner = _gelu(self._dense(x, f"{name}.intermediate.dense"))
+            inner = _activated(
+                self._dense(x, f"{name}.intermediate.dense"), self._config.activation
+            )
             x = self._norm(
                 x + self._dense(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm"
             )
@@ -111,14 +113,18 @@ class HuggingFaceReference:
 
     def _decode(self, x: np.ndarray, epsilon: Optional[float]) -> np.ndarray:
         if self._is_roberta:
-            dense, norm, bias = "lm_head.dense", "lm_head.layer_norm", "lm_head.bias"
+            dense, norm, last = "lm_head.dense", "lm_head.layer_norm", "lm_head"
         else:
             transform = "cls.predictions.transform"
             dense, norm = f"{transform}.dense", f"{transform}.LayerNorm"
-            bias = "cls.predictions.bias"
-        inner = self._norm(_gelu(self._dense(x, dense)), norm, epsilon)
-        matrix = self._wide("embeddings.word_embeddings.weight")
-        logits: np.ndarray = inner @ matrix.T + self._wide(bias)
+            last = "cls.predictions"
+        # RoBERTa's decoder has a gelu whatever the config says.
+        activation = "gelu" if self._is_roberta else self._config.activation
+        inner = self._norm(_activated(self._dense(x, dense), activation), norm, epsilon)
+        own, own_bias = f"{last}.decoder.weight", f"{last}.decoder.bias"
+        matrix = self._wide(own if own in self._tensors else "embeddings.word_embeddings.weight")
+        bias = self._wide(own_bias if own_bias in self._tensors else f"{last}.bias")
+        logits: np.ndarray = inner @ matrix.T + bias
         return logits
 
     def _dense(self, x: np.ndarray, name: str) -> np.ndarray:
@@ -137,6 +143,13 @@ class HuggingFaceReference:
         return self._tensors[name].astype(np.float64)
 
 
-def _gelu(x: np.ndarray) -> np.ndarray:
-    result: np.ndarray = x * 0.5 * (1 + erf(x / math.sqrt(2)))
+def _activated(x: np.ndarray, name: str) -> np.ndarray:
+    if name in ("gelu", "gelu_python"):
+        result: np.ndarray = x * 0.5 * (1 + erf(x / math.sqrt(2)))
+    elif name == "relu":
+        result = np.maximum(x, 0)
+    elif name in ("silu", "swish", "quick_gelu"):
+        result = x * expit(1.702 * x if name == "quick_gelu" else x)
+    else:
+        result = x * 0.5 * (1 + np.tanh(0.7978845608028654 * (x + 0.044715 * x**3)))
     return result

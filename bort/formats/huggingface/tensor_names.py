@@ -17,7 +17,8 @@ _BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 
 _PARTS_OF_ADAPTERS = ("lora_A", "lora_B", "lora_embedding_A", "adapters", "parametrizations")
 DECODERS = {"bert": "cls.predictions.decoder", "roberta": "lm_head.decoder"}
-_EMBEDDINGS = "embeddings.word_embeddings.weight"
+_BIASES = {"bert": "cls.predictions.bias", "roberta": "lm_head.bias"}
+WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 
 
 def with_current_names(weights: Weights, model_type: str, *, tied: bool = True) -> Weights:
@@ -25,7 +26,8 @@ def with_current_names(weights: Weights, model_type: str, *, tied: bool = True) 
 
     Wrapping prefixes are dropped; the names of a plain model, which lack `bert.` or `roberta.`, get
     it; gamma and beta of old files become weight and bias. If the matrix of a tied decoder is
-    stored under the decoder's name only, it becomes the token embedding, which it is.
+    stored under the decoder's name only, it becomes the token embedding, which it is. The bias of
+    the decoder has both of its names.
 
     Args:
         weights: the tensors as stored.
@@ -50,9 +52,12 @@ def with_current_names(weights: Weights, model_type: str, *, tied: bool = True) 
     origins: Dict[str, str] = {}
     tensors = {renamed(name): array for name, array in weights.tensors.items()}
     others = {renamed(name): dtype for name, dtype in weights.others.items()}
-    decoder, embeddings = f"{DECODERS[model_type]}.weight", f"{model_type}.{_EMBEDDINGS}"
+    decoder, embeddings = f"{DECODERS[model_type]}.weight", f"{model_type}.{WORD_EMBEDDINGS}"
     if tied and decoder in tensors and embeddings not in tensors:
         tensors[embeddings] = tensors.pop(decoder)
+    own_bias, bias = f"{DECODERS[model_type]}.bias", _BIASES[model_type]
+    if own_bias in tensors:
+        tensors.setdefault(bias, tensors[own_bias])
     return Weights(
         weights.path, _without_buffers(tensors), _without_buffers(others), weights.converted
     )

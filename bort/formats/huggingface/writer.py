@@ -21,6 +21,7 @@ from bort.formats.huggingface.pair_template import fit_pair_form
 from bort.formats.huggingface.residual import residual_shift, shift_residual
 from bort.formats.huggingface.sentence_transformers import write_sentence_files
 from bort.formats.huggingface.tensor_file import TENSORS_FILE, write_tensors
+from bort.formats.huggingface.tensor_names import DECODERS
 from bort.formats.huggingface.tokenizer import write_tokenizer
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import (
@@ -126,7 +127,7 @@ def _config(model: ModelDescription, vocabulary: Optional[Vocabulary]) -> Dict[s
         "num_hidden_layers": architecture.depth,
         "num_attention_heads": architecture.heads,
         "intermediate_size": architecture.intermediate,
-        "hidden_act": "gelu",
+        "hidden_act": model.activation,
         "hidden_dropout_prob": model.dropout,
         "attention_probs_dropout_prob": model.dropout,
         "max_position_embeddings": architecture.maximum_length,
@@ -134,7 +135,7 @@ def _config(model: ModelDescription, vocabulary: Optional[Vocabulary]) -> Dict[s
         "initializer_range": 0.02,
         "layer_norm_eps": model.layer_norm_eps,
         "position_embedding_type": "absolute",
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": model.tied_decoder,
         "torch_dtype": "float32",
     }
     if vocabulary is not None:
@@ -173,10 +174,20 @@ def _tensors(network: ArrayNetwork, marks: Dict[str, Any]) -> Dict[str, np.ndarr
         marks["pooler"] = "zeros"
         pooler = True
     rows = [
-        *places(architecture, decoder=model.has_decoder, pooler=pooler, token_types=True),
+        *places(
+            architecture,
+            decoder=model.has_decoder,
+            tied=model.tied_decoder,
+            pooler=pooler,
+            token_types=True,
+        ),
         *(() if model.head is None else HEAD),
     ]
-    return {place.bert: arrays[place.gluon] for place in rows}
+    tensors = {place.bert: arrays[place.gluon] for place in rows}
+    if model.has_decoder and not model.tied_decoder:
+        # In an untied decoder, Transformers 5 does not tie the bias either.
+        tensors[f"{DECODERS['bert']}.bias"] = arrays["decoder.3.bias"]
+    return tensors
 
 
 def _write_record(folder: Path, model: ModelDescription) -> None:

@@ -141,6 +141,7 @@ def _encoder(
             dropout=config.dropout,
             use_decoder=False,
             layer_norm_eps=found.layer_norm_eps,
+            activation=found.activation,
         )
         arrays = network.arrays
         kept = {n: value for n, value in arrays.items() if not n.startswith(_NOT_ENCODER)}

@@ -39,6 +39,8 @@ def describe_network(
         has_pooler=model.pooler is not None,
         layer_norm_eps=model.layer_norm_eps,
         decoder_layer_norm_eps=model.decoder_layer_norm_eps,
+        activation=model.activation,
+        tied_decoder=model.tied_decoder,
         dropout=model.dropout,
         **known,
     )
@@ -53,6 +55,8 @@ def build_network(description: ModelDescription) -> Network:
         use_pooler=description.has_pooler,
         layer_norm_eps=description.layer_norm_eps,
         decoder_layer_norm_eps=description.decoder_layer_norm_eps,
+        activation=description.activation,
+        tied_decoder=description.tied_decoder,
     )
     head = description.head
     if head is None:

@@ -6,7 +6,8 @@ One layer, with x of shape (B, L, H) and A heads of width d = H/A, is
     y = LayerNorm(x + dropout(proj(a)))                         (proj, layer_norm)
     z = LayerNorm(y + dropout(ffn_2(gelu(ffn_1(y)))))           (ffn: ffn_1, ffn_2, layer_norm)
 
-with the exact (erf) GELU. Dropout is applied to the attention probabilities too.
+with the exact (erf) GELU or another activation of `bort.network.activations`. Dropout is applied to
+the attention probabilities too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import numpy as np
 from mxnet.gluon import HybridBlock, nn
 
 from bort.architecture import Architecture
+from bort.gluon.network.activation import activate
+from bort.network.activations import function_of
 
 _MASKED_SCORE = -1e4
 """Added to the scores of padding, so that its probability is exactly 0, in float16 too."""
@@ -100,11 +103,14 @@ class SelfAttention(HybridBlock):
 
 
 class FeedForward(HybridBlock):
-    """Two dense layers with a GELU between them, a residual connection and a layer norm."""
+    """Two dense layers with an activation between them, a residual connection and a layer norm."""
 
-    def __init__(self, hidden: int, intermediate: int, dropout: float, epsilon: float) -> None:
+    def __init__(
+        self, hidden: int, intermediate: int, dropout: float, epsilon: float, activation: str
+    ) -> None:
         super().__init__()
         self._dropout = dropout
+        self._function = function_of(activation)
         with self.name_scope():
             self.ffn_1 = nn.Dense(intermediate, in_units=hidden, flatten=False, prefix="ffn_1_")
             self.ffn_2 = nn.Dense(hidden, in_units=intermediate, flatten=False, prefix="ffn_2_")
@@ -112,7 +118,7 @@ class FeedForward(HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         """(B, L, H) -> (B, L, H)."""
-        output = self.ffn_2(F.LeakyReLU(self.ffn_1(x), act_type="gelu"))
+        output = self.ffn_2(activate(F, self.ffn_1(x), self._function))
         if self._dropout:
             output = F.Dropout(output, p=self._dropout)
         return self.layer_norm(output + x)
@@ -122,7 +128,12 @@ class EncoderLayer(HybridBlock):
     """Self-attention and a feed-forward block, each with a residual connection and a layer norm."""
 
     def __init__(
-        self, architecture: Architecture, dropout: float, epsilon: float, prefix: str
+        self,
+        architecture: Architecture,
+        dropout: float,
+        epsilon: float,
+        activation: str,
+        prefix: str,
     ) -> None:
         super().__init__(prefix=prefix)
         hidden = architecture.hidden
@@ -130,7 +141,7 @@ class EncoderLayer(HybridBlock):
         with self.name_scope():
             self.attention_cell = SelfAttention(hidden, architecture.heads, dropout)
             self.proj = nn.Dense(hidden, in_units=hidden, flatten=False, prefix="proj_")
-            self.ffn = FeedForward(hidden, architecture.intermediate, dropout, epsilon)
+            self.ffn = FeedForward(hidden, architecture.intermediate, dropout, epsilon, activation)
             self.layer_norm = LayerNorm(hidden, epsilon)
 
     def hybrid_forward(self, F: Any, x: Any, mask: Any) -> Any:
@@ -144,7 +155,9 @@ class EncoderLayer(HybridBlock):
 class Encoder(HybridBlock):
     """Position embedding, layer norm and encoder layers."""
 
-    def __init__(self, architecture: Architecture, dropout: float, epsilon: float) -> None:
+    def __init__(
+        self, architecture: Architecture, dropout: float, epsilon: float, activation: str
+    ) -> None:
         super().__init__(prefix="encoder_")
         self._dropout = dropout
         self._dtype = "float32"
@@ -158,7 +171,9 @@ class Encoder(HybridBlock):
             self.transformer_cells = nn.HybridSequential()
             for index in range(architecture.depth):
                 prefix = f"transformer{index}_"
-                self.transformer_cells.add(EncoderLayer(architecture, dropout, epsilon, prefix))
+                self.transformer_cells.add(
+                    EncoderLayer(architecture, dropout, epsilon, activation, prefix)
+                )
 
     def cast(self, dtype: str) -> None:
         """Convert the parameters and the attention mask to `dtype`."""

@@ -10,19 +10,13 @@ from mxnet.gluon import HybridBlock, nn
 
 from bort.architecture import Architecture
 from bort.errors import InputError
+from bort.gluon.network.activation import Activation
 from bort.gluon.network.encoder import Encoder, LayerNorm
+from bort.network.activations import DEFAULT_ACTIVATION
 from bort.network.memory import check_memory
 
 INITIAL_SPREAD = 0.02
 """Standard deviation of initial weights."""
-
-
-class Gelu(HybridBlock):
-    """The activation x Φ(x) with Φ the normal distribution function, in its exact (erf) form."""
-
-    def hybrid_forward(self, F: Any, x: Any) -> Any:
-        """Apply the activation to an array of any shape."""
-        return F.LeakyReLU(x, act_type="gelu")
 
 
 class BortModel(HybridBlock):
@@ -43,6 +37,8 @@ class BortModel(HybridBlock):
         layer_norm_eps: ε of the layer norms in the encoder.
         decoder_layer_norm_eps: ε of the decoder's layer norm. The original release uses 1e-12
             (inferred from its outputs); GluonNLP 0.10 and Hugging Face use one ε for all.
+        activation: a name of `bort.network.activations`.
+        tied_decoder: whether the decoder's matrix is the token embedding.
         prefix: prefix of the Gluon parameter names.
         params: a Gluon parameter dictionary to share with.
     """
@@ -56,6 +52,8 @@ class BortModel(HybridBlock):
         use_pooler: bool = False,
         layer_norm_eps: float = 1e-5,
         decoder_layer_norm_eps: float = 1e-12,
+        activation: str = DEFAULT_ACTIVATION,
+        tied_decoder: bool = True,
         prefix: Optional[str] = None,
         params: Optional[Any] = None,
     ) -> None:
@@ -67,10 +65,12 @@ class BortModel(HybridBlock):
         self.dropout = dropout
         self.layer_norm_eps = layer_norm_eps
         self.decoder_layer_norm_eps = decoder_layer_norm_eps
+        self.activation = activation
+        self.tied_decoder = tied_decoder
         self._graphs: Dict[Tuple[bool, ...], Dict[str, Any]] = {}
         size, hidden = architecture.vocabulary_size, architecture.hidden
         with self.name_scope():
-            self.encoder = Encoder(architecture, dropout, layer_norm_eps)
+            self.encoder = Encoder(architecture, dropout, layer_norm_eps, activation)
             self.word_embed = _embedding(size, hidden, "word_embed_")
             self.token_type_embed = None
             if architecture.token_types:
@@ -83,18 +83,23 @@ class BortModel(HybridBlock):
                 )
             self.decoder: Any = None
             if use_decoder:
-                tied = self.word_embed[0].collect_params()
+                tied = self.word_embed[0].collect_params() if tied_decoder else None
                 self.decoder = nn.HybridSequential(prefix="decoder_")
                 with self.decoder.name_scope():
                     self.decoder.add(nn.Dense(hidden, in_units=hidden, flatten=False))
-                    self.decoder.add(Gelu())
+                    self.decoder.add(Activation(activation))
                     self.decoder.add(LayerNorm(hidden, decoder_layer_norm_eps))
                     self.decoder.add(nn.Dense(size, in_units=hidden, flatten=False, params=tied))
 
     @property
     def embedding_weight(self) -> mx.gluon.Parameter:
-        """The token embedding (V, H), which the decoder shares as its output matrix."""
+        """The token embedding (V, H), which a tied decoder shares as its output matrix."""
         return self.word_embed[0].weight
+
+    @property
+    def decoder_weight(self) -> mx.gluon.Parameter:
+        """The output matrix (V, H) of the decoder."""
+        return self.decoder[3].weight
 
     def initialize(
         self,

@@ -102,7 +102,7 @@ class StudentPass:
         head.backward()
         logits.backward(leaf.grad)
         # (B, P, V) x (V, H) -> (B, P, H)
-        matrix = self.model.embedding_weight.data(self.context).detach()
+        matrix = self.model.decoder_weight.data(self.context).detach()
         inner.backward(mx.nd.dot(leaf.grad, matrix))
         return outputs
 
@@ -121,9 +121,10 @@ class StudentPass:
         return self.model.decoder[3](inner)
 
     def _mark(self, request: str) -> None:
-        # The gradient of the decoder's matrix is computed before that of the embedding, so the
+        # The gradient of a tied decoder's matrix is computed before that of the embedding, so the
         # latter is always added.
-        requests = [request] * (len(self._variables) - 1) + ["add"]
+        last = "add" if self.model.tied_decoder else request
+        requests = [request] * (len(self._variables) - 1) + [last]
         autograd.mark_variables(self._variables, self._gradients, requests)
         if request == "write":
             for gradient in self._unused:

@@ -60,6 +60,9 @@ PARTS: Dict[str, Dict[str, Any]] = {
     "several numbers": {"head": "release", "num_classes": 2, "problem_type": "regression"},
     "one label": {"head": "linear", "num_classes": 1, "problem_type": "multi_label_classification"},
     "classifier with decoder": {"head": "release", "num_classes": 2, "decoder": True},
+    "untied decoder": {"decoder": True, "tied_decoder": False, "decoder_layer_norm_eps": 1e-12},
+    "tanh": {"decoder": True, "activation": "gelu_new"},
+    "relu": {"activation": "relu"},
 }
 
 
@@ -267,10 +270,6 @@ def pickle_instead(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
-def untie(tensors: Dict[str, np.ndarray]) -> None:
-    tensors["lm_head.decoder.weight"] = tensors["lm_head.decoder.weight"] + 1
-
-
 def drop_layer(tensors: Dict[str, np.ndarray]) -> None:
     del tensors["roberta.encoder.layer.2.output.dense.bias"]
 
@@ -286,7 +285,8 @@ BAD_FOLDERS = {
     "no config": (lambda folder: (folder / "config.json").unlink(), "config.json: is missing"),
     "no json": (lambda folder: (folder / "config.json").write_text("{"), "not valid JSON"),
     "other type": (edit_config(model_type="gpt2"), "model_type is 'gpt2'"),
-    "other activation": (edit_config(hidden_act="gelu_new"), "hidden_act is 'gelu_new'"),
+    "other activation": (edit_config(hidden_act="mish"), "hidden_act is 'mish', allowed are gelu,"),
+    "decoder with a fixed gelu": (edit_config(hidden_act="relu"), "with RoBERTa's decoder"),
     "relative": (
         edit_config(position_embedding_type="relative_key"),
         "position_embedding_type is 'relative_key'",
@@ -303,7 +303,6 @@ BAD_FOLDERS = {
     "epsilon": (edit_config(layer_norm_eps="small"), "layer_norm_eps is 'small'"),
     "dropout": (edit_config(classifier_dropout="x"), "classifier_dropout is 'x'"),
     "missing tensor": (edit_tensors(drop_layer), "layer.2.output.dense.bias' is missing"),
-    "untied": (edit_tensors(untie), "is not tied"),
     "not finite": (edit_tensors(not_finite), "not finite"),
     "mark": (edit_config(bort=3), "bort is 3"),
 }

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from bort.engines.choosing import installed_engines, open_network
 from bort.errors import InputError
@@ -16,6 +17,7 @@ from bort.export.samples import Sample
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.formats.huggingface.writer import write_huggingface
+from bort.network.activations import FUNCTIONS
 from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM
 from tests.formats.parity import assert_equal_outputs, make_batch
 
@@ -203,3 +205,76 @@ def test_without_a_class_the_tensors_decide(tmp_path: Path) -> None:
         del fields["architectures"]
         path.write_text(json.dumps(fields), encoding="utf-8")
         assert_same_outputs(folder, model, purpose)
+
+
+@pytest.mark.parametrize("activation", sorted(FUNCTIONS))
+def test_activations_are_those_of_transformers(activation: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    model = save(source, "BertForMaskedLM", hidden_act=activation)
+    assert_same_outputs(source, model, MASKED_LM)
+    target.mkdir()
+    write_huggingface(target, read_huggingface(source).network, None)
+    again = transformers.BertForMaskedLM.from_pretrained(str(target)).eval()
+    assert again.config.hidden_act == activation
+    assert_same_outputs(target, model, MASKED_LM)
+
+
+@pytest.mark.parametrize("name", ["BertForMaskedLM", "RobertaForMaskedLM"])
+@pytest.mark.parametrize("says_tied", [False, True])
+def test_an_untied_decoder_keeps_its_matrix(name: str, says_tied: bool, tmp_path: Path) -> None:
+    def edit(model: Any) -> None:
+        decoder = model.get_output_embeddings()
+        with torch.no_grad():
+            decoder.weight += 0.2 * torch.randn_like(decoder.weight)
+            decoder.bias += 0.2 * torch.randn_like(decoder.bias)
+
+    source, target = tmp_path / "source", tmp_path / "target"
+    model = save(source, name, edit, tie_word_embeddings=False)
+    if says_tied:
+        path = source / "config.json"
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps({**fields, "tie_word_embeddings": True}), encoding="utf-8")
+    assert not read_huggingface(source).network.description.tied_decoder
+    assert_same_outputs(source, model, MASKED_LM)
+    target.mkdir()
+    write_huggingface(target, read_huggingface(source).network, None)
+    again = transformers.BertForMaskedLM.from_pretrained(str(target)).eval()
+    ids, _, mask = make_batch()
+    ids[ids == 1] = 7
+    theirs = outputs_of(model, MASKED_LM, ids, mask)
+    assert_equal_outputs(outputs_of(again, MASKED_LM, ids, mask), theirs, mask)
+
+
+def test_a_tied_matrix_may_have_the_decoders_name_only(tmp_path: Path) -> None:
+    for name in ("BertForMaskedLM", "RobertaForMaskedLM"):
+        folder = tmp_path / name
+        model = save(folder, name)
+        path = folder / "model.safetensors"
+        tensors = safetensors.numpy.load_file(path)
+        prefix, decoder = (
+            ("bert", "cls.predictions") if name[:4] == "Bert" else ("roberta", "lm_head")
+        )
+        moved = tensors.pop(f"{prefix}.embeddings.word_embeddings.weight")
+        tensors[f"{decoder}.decoder.weight"] = moved
+        tensors[f"{decoder}.decoder.bias"] = tensors.pop(f"{decoder}.bias")
+        safetensors.numpy.save_file(tensors, path)
+        assert_same_outputs(folder, model, MASKED_LM)
+        assert read_huggingface(folder).left_out == ()
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "model.", "module._orig_mod."])
+def test_wrapped_and_old_names_are_read(prefix: str, tmp_path: Path) -> None:
+    model = save(tmp_path, "BertForSequenceClassification")
+    path = tmp_path / "model.safetensors"
+    tensors = {
+        prefix
+        + name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): array
+        for name, array in safetensors.numpy.load_file(path).items()
+    }
+    tensors[f"{prefix}bert.embeddings.position_ids"] = np.arange(40)[None]
+    tensors["another"] = np.zeros(3, np.float32)
+    safetensors.numpy.save_file(tensors, path)
+    assert read_huggingface(tmp_path).left_out == ("another",)
+    assert_same_outputs(tmp_path, model, CLASSIFIER)

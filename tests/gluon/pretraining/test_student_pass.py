@@ -49,10 +49,12 @@ def assert_same_gradients(flat, ours, theirs):
 
 @pytest.mark.parametrize("architecture", [SMALL, TYPED, LARGE_VOCABULARY])
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
-def test_gradients_equal_plain_autograd(architecture, dropout):
+@pytest.mark.parametrize("tied", [True, False])
+def test_gradients_equal_plain_autograd(architecture, dropout, tied):
     batches = [make_batch(architecture, seed) for seed in (0, 1)]
-    flat, expected = plain_gradients(architecture, batches, dropout=dropout)
-    student, ours = make_pass(architecture, dropout=dropout)
+    options = {"dropout": dropout, "tied_decoder": tied}
+    flat, expected = plain_gradients(architecture, batches, **options)
+    student, ours = make_pass(architecture, **options)
     for batch in batches:
         mx.random.seed(7)
         student(batch, cross_entropy)
@@ -60,10 +62,12 @@ def test_gradients_equal_plain_autograd(architecture, dropout):
     assert_same_gradients(flat, ours.gradients.asnumpy(), expected)
 
 
-def test_first_overwrites_whatever_was_there():
+@pytest.mark.parametrize("tied", [True, False])
+def test_first_overwrites_whatever_was_there(tied):
     batches = [make_batch(SMALL, seed) for seed in (0, 1)]
-    _, expected = plain_gradients(SMALL, batches, use_pooler=True)
-    student, flat = make_pass(SMALL, use_pooler=True)
+    options = {"use_pooler": True, "tied_decoder": tied}
+    _, expected = plain_gradients(SMALL, batches, **options)
+    student, flat = make_pass(SMALL, **options)
     for _ in range(2):
         for slot in flat.slots:
             flat.view(flat.gradients, slot)[:] = 3
