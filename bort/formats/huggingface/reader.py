@@ -119,7 +119,9 @@ def read_huggingface(folder: Path) -> Imported:
     if shift:
         network = shift_residual(network, -shift)
     if record:
-        network = network.replace(decoder_layer_norm_eps=float(record["decoder_layer_norm_eps"]))
+        with errors_naming(str(folder / RECORD_FILE)):
+            epsilon = float(record["decoder_layer_norm_eps"])
+            network = network.replace(decoder_layer_norm_eps=epsilon)
     _say(config, weights, left_out)
     return Imported(network, left_out, bool(record), folder, weights.converted)
 
