@@ -85,6 +85,8 @@ def read_blocks(path: Path, file_number: int = 0, text_format: str = "auto") -> 
 
     The file is plain or compressed with gzip, bz2 or xz; its first bytes decide. If only its name
     ends in .gz, .bz2 or .xz, it is refused.
+    Where its first blocks hold carriage returns and no line feed, carriage returns end lines and
+    become line feeds.
 
     Args:
         path: the file.
@@ -110,11 +112,21 @@ def read_blocks(path: Path, file_number: int = 0, text_format: str = "auto") -> 
             raise InputError(f"{path}: is empty")
         if pending.startswith(_BYTE_ORDER_MARK):
             pending = pending[len(_BYTE_ORDER_MARK) :]
+        while b"\n" not in pending and not _has_old_ends(pending):
+            more = _read(stream, path) if len(pending) < LONGEST_DOCUMENT_BYTES else b""
+            if not more:
+                break
+            pending += more
+        old_mac = _has_old_ends(pending)
+        if old_mac:
+            pending = pending.replace(b"\r", b"\n")
         _refuse_binary(pending, path, line)
         if wikitext is None:
             wikitext = _TOP_HEADING.match(pending) is not None
         while True:
             more = _read(stream, path)
+            if old_mac:
+                more = more.replace(b"\r", b"\n")
             if not more:
                 if pending:
                     yield TextBlock(file_number, pending, wikitext, False, raw.tell())
@@ -133,6 +145,11 @@ def read_blocks(path: Path, file_number: int = 0, text_format: str = "auto") -> 
                 yield TextBlock(file_number, pending[:end], wikitext, cut, raw.tell())
                 line += pending.count(b"\n", 0, end)
             pending = pending[end:] + more
+
+
+def _has_old_ends(content: bytes) -> bool:
+    """Return whether carriage returns end the lines, as in files of old Macs."""
+    return b"\n" not in content and b"\r" in content[:-1]  # a block may end inside "\r\n"
 
 
 def _unpacked(raw: IO[bytes], path: Path) -> IO[bytes]:

@@ -153,3 +153,20 @@ def test_files_are_found_once_each(tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             find_files([pattern])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_end_of_lines_gives_the_same_documents(tmp_path, small_blocks, end):
+    expected = documents(30)
+    path = tmp_path / "text.txt"
+    path.write_bytes(text_of(expected).replace("\n", end).encode())
+    assert list(read_documents([path])) == expected
+    assert len(list(read_blocks(path))) > 10
+
+
+def test_a_carriage_return_inside_a_line_stays_there(tmp_path, small_blocks):
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"one\rtwo\nthree\n")
+    assert list(read_documents([path])) == [["one\rtwo", "three"]]
+    path.write_bytes(b"x" * 63 + b"\r\nthree\n")
+    assert list(read_documents([path])) == [["x" * 63, "three"]]
