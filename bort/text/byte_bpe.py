@@ -19,6 +19,7 @@ import numpy as np
 import tiktoken
 
 from bort.errors import InputError
+from bort.text.chunk_memory import ChunkMemory
 from bort.text.vocabulary import (
     BOS,
     EOS,
@@ -40,9 +41,6 @@ _LONGEST_RUN = 10_000
 # White space as `\s` in the pattern has it; Python's `\s` has four control characters more.
 _WHITE_SPACE = r"\t\n\x0b\x0c\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _LONG_WHITE_SPACE = re.compile(f"[{_WHITE_SPACE}]{{{_LONGEST_RUN},}}")
-
-_REMEMBERED_CHUNKS = 1 << 16
-_LONGEST_REMEMBERED = 64
 
 
 class Entry(NamedTuple):
@@ -144,8 +142,8 @@ class ByteBPE:
         )
         self._code = "H" if len(self._entries) <= 1 << 16 else "i"
         self._dtype = np.dtype(self._code)
-        self._after_space = _ChunkMemory(self, " ")
-        self._without_space = _ChunkMemory(self, "")
+        self._after_space = ChunkMemory(self._merge, " ")
+        self._without_space = ChunkMemory(self._merge)
 
     @property
     def merges(self) -> Tuple[Merge, ...]:
@@ -256,23 +254,6 @@ class ByteBPE:
         roles = (self.bos_id, self.pad_id, self.eos_id, self.unk_id, self.mask_id)
         digest.update(repr(roles).encode("ascii"))
         return digest.hexdigest()
-
-
-class _ChunkMemory(Dict[str, bytes]):
-    """A bounded cache of the ids of chunks; it is emptied when full, so it adapts to the text."""
-
-    def __init__(self, vocabulary: ByteBPE, prefix: str) -> None:
-        super().__init__()
-        self._vocabulary = vocabulary
-        self._prefix = prefix
-
-    def __missing__(self, chunk: str) -> bytes:
-        packed = self._vocabulary._merge(self._prefix + chunk)
-        if len(chunk) <= _LONGEST_REMEMBERED:
-            if len(self) >= _REMEMBERED_CHUNKS:
-                self.clear()
-            self[chunk] = packed
-        return packed
 
 
 def _ranks(merges: Sequence[Merge], source: str) -> Dict[bytes, int]:

@@ -11,17 +11,17 @@ gives the same ids.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from itertools import chain
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from bort.errors import InputError
 from bort.text.byte_bpe import ByteBPE, Entry, bytes_of_name
+from bort.text.chunk_memory import ChunkMemory
+from bort.text.tokenizer_library import naming_errors_of_tokenizers, tokenizer_of
 from bort.text.vocabulary import (
     VOCABULARY_FORMAT,
     seal_vocabulary,
@@ -29,7 +29,6 @@ from bort.text.vocabulary import (
 )
 
 _SPACE = "\u2581"
-_TEXT = -1
 _RARE = "\u2603\U0001f7f0 \u3402"
 _USUAL_BERT = ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]")
 
@@ -103,6 +102,11 @@ class FastTokenizer:
         self._space_counts = model["type"] != "WordPiece" or not self._is_bert()
         self.fingerprint = self._fingerprint(special)
         self._dtype = np.dtype(np.uint16 if len(self._names) <= 1 << 16 else np.int32)
+        # Where white space only separates words, the words of a text have the ids of each one.
+        alone = not self._space_counts and all(
+            one["special"] for one in self._content["added_tokens"]
+        )
+        self._memory = ChunkMemory(self._packed_whole) if alone else None
 
     @property
     def content(self) -> Mapping[str, Any]:
@@ -119,13 +123,7 @@ class FastTokenizer:
         """Return the ids of `text`, without special tokens around it."""
         if self._byte_bpe is not None:
             return self._byte_bpe.encode(text)
-        with naming_errors_of_tokenizers(self._source):
-            ids: List[int] = self._tokenizer.encode(
-                without_surrogates(text), add_special_tokens=False
-            ).ids
-        if self._forbidden and not self._forbidden.isdisjoint(ids):
-            ids = [self.unk_id if number in self._forbidden else number for number in ids]
-        return ids
+        return self._ids(text) if self._memory is None else self._array(self._packed(text)).tolist()
 
     def encode_batch(self, texts: Sequence[str]) -> List[List[int]]:
         """Return the ids of each text."""
@@ -147,10 +145,9 @@ class FastTokenizer:
         if self._byte_bpe is not None:
             return self._byte_bpe.encode_flat(texts, space_in_front)
         spaced = space_in_front and self._space_counts
-        encoded = [self.encode(f" {text}" if spaced else text) for text in texts]
-        counts = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
-        flat = np.fromiter(chain.from_iterable(encoded), self._dtype, count=int(counts.sum()))
-        return flat, counts
+        packed = [self._packed(f" {text}" if spaced else text) for text in texts]
+        counts = np.fromiter(map(len, packed), dtype=np.int64, count=len(packed))
+        return self._array(b"".join(packed)), counts // self._dtype.itemsize
 
     def drop_space(self, text: str, spaced: np.ndarray) -> np.ndarray:
         """Return the ids of `text`, computed from the ids of `" " + text`."""
@@ -181,6 +178,28 @@ class FastTokenizer:
         for name, content in self.reading.files:
             writer.write(name, content)
         seal_vocabulary(writer, self.reading.kind, self, tokenizer_class=self.reading.class_name)
+
+    def _array(self, packed: bytes) -> np.ndarray:
+        return np.frombuffer(packed, dtype=self._dtype)
+
+    def _packed(self, text: str) -> bytes:
+        """Return the ids of `text` as bytes of type `_dtype`."""
+        chunks = text.split()
+        if self._memory is None or not chunks or " ".join(chunks) != text:
+            return self._packed_whole(text)
+        return b"".join(map(self._memory.__getitem__, chunks))
+
+    def _packed_whole(self, text: str) -> bytes:
+        return np.array(self._ids(text), dtype=self._dtype).tobytes()
+
+    def _ids(self, text: str) -> List[int]:
+        with naming_errors_of_tokenizers(self._source):
+            ids: List[int] = self._tokenizer.encode(
+                without_surrogates(text), add_special_tokens=False
+            ).ids
+        if self._forbidden and not self._forbidden.isdisjoint(ids):
+            ids = [self.unk_id if number in self._forbidden else number for number in ids]
+        return ids
 
     def _starts(self) -> Tuple[np.ndarray, np.ndarray]:
         """Return where tokens begin a word, and where they do not begin inside a character."""
@@ -291,81 +310,6 @@ class FastTokenizer:
         return bool(lower_case) if is_plain else None
 
 
-@contextlib.contextmanager
-def naming_errors_of_tokenizers(source: str) -> Iterator[None]:
-    """Turn every error of the package tokenizers into an `InputError`, its panics too."""
-    try:
-        yield
-    except InputError:
-        raise
-    except BaseException as error:
-        # A panic of Rust code is no Exception, and its class cannot be imported.
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{source}: is no tokenizer that can be read: {reason}") from error
-
-
-def joined_pair(
-    content: Mapping[str, Any], model_inputs: Sequence[str], source: str
-) -> Tuple[int, int]:
-    """Return the number of separators between two texts, and the token type of the second text.
-
-    Args:
-        content: the content of a `tokenizer.json`.
-        model_inputs: names of the arrays that the tokenizer makes.
-        source: name of the vocabulary in error messages.
-
-    Raises:
-        InputError: it joins two texts in another form than `<s> A </s> B </s>` or
-            `<s> A </s></s> B </s>`; names the source.
-    """
-    first, last, pair, types = _around(content, source)
-    between = len(pair) - 4
-    second = types[-1] if types else 0
-    if (
-        pair != [first, _TEXT, *[last] * between, _TEXT, last]
-        or types != [0] * (2 + between) + [second] * 2
-        or (between, second) not in ((1, 0), (1, 1), (2, 0))
-    ):
-        raise InputError(
-            f"{source}: post_processor joins two texts in another form than BERT's or RoBERTa's"
-        )
-    return between, second if "token_type_ids" in model_inputs else 0
-
-
-def ids_around(content: Mapping[str, Any], source: str) -> Tuple[int, int]:
-    """Return the ids of the tokens that a post-processor puts before and after a text.
-
-    Raises:
-        InputError: it puts other tokens around a text; names the source.
-    """
-    first, last, _, _ = _around(content, source)
-    return first, last
-
-
-def _around(content: Mapping[str, Any], source: str) -> Tuple[int, int, List[int], List[int]]:
-    """Return the ids around a text; the ids of two texts, each text as `_TEXT`; and their types."""
-    word, number = "x", len(content["model"]["vocab"]) + len(content["added_tokens"]) + (1 << 25)
-    probe = {
-        **{"version": "1.0", "truncation": None, "padding": None, "added_tokens": []},
-        **{"normalizer": None, "pre_tokenizer": None, "decoder": None},
-        "post_processor": content["post_processor"],
-        "model": {"type": "WordLevel", "vocab": {word: number}, "unk_token": word},
-    }
-    with naming_errors_of_tokenizers(source):
-        tokenizer = _tokenizer_of(json.dumps(probe))
-        single = tokenizer.encode(word).ids
-        pair = tokenizer.encode(word, word)
-    if len(single) != 3 or single[1] != number:
-        raise InputError(
-            f"{source}: post_processor puts {len(single) - 1} special tokens around a text, "
-            "allowed is one before it and one after it"
-        )
-    ids = [_TEXT if one == number else one for one in pair.ids]
-    return single[0], single[2], ids, list(pair.type_ids)
-
-
 def _encoder(
     content: Mapping[str, Any], special: Mapping[int, str], unk_id: int, source: str
 ) -> Any:
@@ -391,7 +335,7 @@ def _encoder(
     added = [one for one in content["added_tokens"] if one["content"] not in hides]
     whole = {**content, "model": model, "added_tokens": added, "post_processor": None}
     with naming_errors_of_tokenizers(source):
-        tokenizer = _tokenizer_of(json.dumps({**whole, **_NO_LIMITS}))
+        tokenizer = tokenizer_of(json.dumps({**whole, **_NO_LIMITS}))
         tokenizer.encode_special_tokens = True
         tokenizer.encode(_RARE)  # a model without its unknown token fails here, not later
         for one in added:
@@ -401,12 +345,6 @@ def _encoder(
                     f"expected {tokenizer.token_to_id(one['content'])}"
                 )
     return tokenizer
-
-
-def _tokenizer_of(content: str) -> Any:
-    import tokenizers  # late: it takes time that no --help needs
-
-    return tokenizers.Tokenizer.from_str(content)
 
 
 _NO_LIMITS = {"truncation": None, "padding": None}

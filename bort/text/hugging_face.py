@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Optional, Tuple
 
 from bort.errors import InputError
-from bort.text.fast_tokenizer import FastTokenizer, TokenizerReading, ids_around, joined_pair
+from bort.text.fast_tokenizer import FastTokenizer, TokenizerReading
 from bort.text.merges import check_merges
 from bort.text.tokenizer_checks import check_content
 from bort.text.tokenizer_content import TokenizerContent, tokenizer_content
@@ -20,6 +20,7 @@ from bort.text.tokenizer_folder import (
     VOCAB_TXT,
     read_tokenizer_folder,
 )
+from bort.text.tokenizer_pairs import ids_around, joined_pair
 
 HUGGING_FACE_KIND = "hugging-face"
 

@@ -103,7 +103,7 @@ def test_words_and_characters_begin_where_they_begin():
 
 
 def test_a_full_memory_of_chunks_changes_nothing(monkeypatch):
-    monkeypatch.setattr("bort.text.byte_bpe._REMEMBERED_CHUNKS", 3)
+    monkeypatch.setattr("bort.text.chunk_memory._REMEMBERED", 3)
     vocabulary = tiny_vocabulary(MERGES)
     assert vocabulary.encode_batch(TEXT.split("\n")) == VOCABULARY.encode_batch(TEXT.split("\n"))
 
