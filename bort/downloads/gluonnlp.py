@@ -93,7 +93,10 @@ def find_or_download(file: PublishedFile, folder: Optional[Path] = None) -> Path
 
 def _repository() -> str:
     url = os.environ.get("MXNET_GLUON_REPO", DEFAULT_REPOSITORY)
-    scheme = urllib.parse.urlsplit(url).scheme
+    try:
+        scheme = urllib.parse.urlsplit(url).scheme
+    except ValueError:
+        scheme = ""
     if scheme not in ("https", "http", "file"):
         raise InputError(f"MXNET_GLUON_REPO is {url!r}, allowed is an https, http or file address")
     return url if url.endswith("/") else url + "/"

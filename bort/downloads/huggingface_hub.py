@@ -155,7 +155,15 @@ def _line(error: Exception) -> str:
 
 
 def _checked_address(address: str) -> str:
-    parts = urllib.parse.urlsplit(address)
+    try:
+        parts = urllib.parse.urlsplit(address)
+        is_usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_usable = False
+    if not is_usable or not address.isprintable():
+        raise InputError(
+            f"HF_ENDPOINT is {address!r}, allowed is an address such as https://huggingface.co"
+        )
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS):
         raise InputError(f"HF_ENDPOINT is {address!r}, allowed are addresses beginning https://")
     return address.rstrip("/")

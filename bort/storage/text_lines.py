@@ -6,6 +6,8 @@ feed, as old Macs wrote them, a carriage return does. Other line separators of U
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from typing import List, NamedTuple
 
@@ -17,6 +19,7 @@ LARGEST_TEXT_BYTES = 1 << 30
 LONGEST_LINE_BYTES = 1 << 24
 """Maximum length of a line. A longer one is no record and could fill the memory."""
 
+_LARGEST_DEVICE_BYTES = 1 << 24  # such as /dev/zero, which never ends
 _BLOCK_BYTES = 1 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OTHER_MARKS = (
@@ -96,6 +99,8 @@ def read_content(path: Path, largest: int) -> bytes:
     left = largest
     try:
         with open(path, "rb") as stream:
+            if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
+                left = largest = min(largest, _LARGEST_DEVICE_BYTES)
             for block in iter(lambda: stream.read(_BLOCK_BYTES), b""):
                 left -= len(block)
                 if left < 0:

@@ -13,6 +13,7 @@ from bort.text.byte_bpe import ByteBPE, Entry, Merge, bytes_of_name, name_of_byt
 from bort.text.merges import check_made, merge_lines
 from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK
 
+_LONGEST_ID = 18  # digits
 _FAIRSEQ_FIRST = (BOS, PAD, EOS, UNK)
 
 
@@ -36,10 +37,13 @@ def read_fairseq(folder: Path) -> ByteBPE:
         if not re.fullmatch(r"\S+ \d+", line):
             raise InputError(f"{order_path} line {number}: {line[:40]!r}, expected 'token count'")
         word = line.split(" ")[0]
-        if word.isdigit():
-            if int(word) not in name_of_number:
-                raise InputError(f"{order_path} line {number}: {encoder_path} has no id {word}")
-            name = name_of_number[int(word)]
+        if word.isascii() and word.isdigit():
+            is_id = len(word) <= _LONGEST_ID
+            name = name_of_number.get(int(word)) if is_id else None
+            if name is None:
+                raise InputError(
+                    f"{order_path} line {number}: {encoder_path} has no id {word[:40]}"
+                )
             entries.append(Entry(name, made.get(name)))
         else:
             entries.append(Entry(word, None))

@@ -15,7 +15,7 @@ from bort.errors import InputError
 from bort.storage.text_lines import Line, read_lines
 from bort.tasks.items import Label, TaskItem
 from bort.tasks.records import TEST, Split, TaskRecord
-from data.readers.indices import SeenIndices
+from data.readers.indices import LONGEST_INDEX, SeenIndices
 
 LABEL_COLUMNS = {
     "CoLA": "label", "SST-2": "label", "MRPC": "Quality", "STS-B": "score", "QQP": "is_duplicate",
@@ -115,8 +115,8 @@ class _Columns:
 
 
 def _index(text: str, where: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise InputError(f"{where}: index is {text!r}, expected a whole number")
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_INDEX):
+        raise InputError(f"{where}: index is {text[:60]!r}, expected a whole number")
     return int(text)
 
 

@@ -7,6 +7,12 @@ from typing import Dict
 from bort.errors import InputError
 from bort.tasks.items import Index
 
+LONGEST_INDEX = 18
+"""Maximum number of digits of an index, so that it fits into 64 bits."""
+
+LARGEST_INDEX = 10**LONGEST_INDEX
+"""All indices are below."""
+
 
 class SeenIndices:
     """The indices read so far, with their positions."""

@@ -10,6 +10,7 @@ from bort.errors import InputError
 from bort.storage.files import LARGEST_JSON_BYTES
 from bort.storage.json_text import parse_json
 from bort.storage.text_lines import read_lines, read_text
+from data.readers.indices import LARGEST_INDEX
 
 
 class JsonObject:
@@ -55,7 +56,7 @@ class JsonObject:
     def number(self, name: str) -> int:
         """Return the value of a field that must be an integer."""
         value = self.value(name)
-        if not isinstance(value, int) or isinstance(value, bool):
+        if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= LARGEST_INDEX:
             raise self._wrong(name, value, "a whole number")
         return value
 

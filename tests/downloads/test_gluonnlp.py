@@ -87,6 +87,9 @@ def test_only_known_schemes_and_no_way_back_from_https(mirror, monkeypatch):
         handler.redirect_request(request, None, 302, "Found", {}, "http://example.org/a.zip")
     followed = handler.redirect_request(request, None, 302, "Found", {}, "https://example.org/b")
     assert followed.full_url == "https://example.org/b"
+    monkeypatch.setenv("MXNET_GLUON_REPO", "https://[bad")
+    with pytest.raises(InputError, match=r"MXNET_GLUON_REPO is 'https://\[bad"):
+        find_or_download(FILE)
     monkeypatch.setenv("MXNET_GLUON_REPO", "ftp://example.org/")
     with pytest.raises(InputError, match="MXNET_GLUON_REPO is 'ftp://example.org/'"):
         find_or_download(FILE)

@@ -133,7 +133,10 @@ def test_nobody_there(tmp_path: Path) -> None:
         fetch_from_hub(NAME, endpoint="http://127.0.0.1:1", cache=tmp_path)
 
 
-@pytest.mark.parametrize("address", ["http://huggingface.co", "ftp://127.0.0.1", "huggingface.co"])
+@pytest.mark.parametrize(
+    "address",
+    ["http://huggingface.co", "ftp://127.0.0.1", "huggingface.co", "https://[bad", "https://h:x"],
+)
 def test_only_https_leaves_this_machine(address: str) -> None:
     with pytest.raises(InputError, match="HF_ENDPOINT is"):
         fetch_from_hub(NAME, endpoint=address)

@@ -58,6 +58,8 @@ def test_sizes_are_bounded(tmp_path, monkeypatch):
         read_text(path, largest=9)
     with pytest.raises(InputError, match="/dev/zero: is larger than 5000000 bytes"):
         read_text(Path("/dev/zero"), largest=5_000_000)
+    with pytest.raises(InputError, match="/dev/zero: is larger than 16777216 bytes"):
+        read_text(Path("/dev/zero"))
     monkeypatch.setattr(text_lines, "LONGEST_LINE_BYTES", 4)
     with pytest.raises(InputError, match=r"a\.txt line 2: is longer than 4 bytes"):
         read_lines(path)

@@ -128,6 +128,17 @@ def test_saved_pickled_and_foreign_layouts_are_one_vocabulary(tmp_path):
         assert other.encode(TEXT) == VOCABULARY.encode(TEXT)
 
 
+@pytest.mark.parametrize("word", ["99999", "9" * 5000])
+def test_an_id_that_the_encoder_lacks_is_named(tmp_path, word):
+    VOCABULARY.save(tmp_path / "saved")
+    shutil.copy(tmp_path / "saved" / "merges.txt", tmp_path / "vocab.bpe")
+    names = [VOCABULARY.token_of(i) for i in range(len(VOCABULARY))][4:-2]
+    (tmp_path / "encoder.json").write_text(json.dumps({name: n for n, name in enumerate(names)}))
+    (tmp_path / "dict.txt").write_text(f"0 1\n{word} 1\n")
+    with pytest.raises(InputError, match=r"dict\.txt line 2: .*encoder\.json has no id 999"):
+        read_fairseq(tmp_path)
+
+
 def test_another_numbering_has_another_fingerprint():
     entries = [Entry(VOCABULARY.token_of(i), None) for i in range(4)]
     contents = [bytes([byte]) for byte in range(255, -1, -1)]
