@@ -8,6 +8,7 @@ tells it. Its `added_tokens_decoder` lists the added tokens; without that list,
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -136,7 +137,7 @@ def read_tokenizer_folder(folder: Path, class_name: Optional[str] = None) -> Tok
     files = {
         name: read_content(folder / name, LARGEST_JSON_BYTES)
         for name in (*VOCABULARY_FILES, *SETTINGS_FILES)
-        if (folder / name).is_file()
+        if os.path.lexists(folder / name)  # a broken link is refused, and so is a folder
     }
     settings = _object(files, SETTINGS_JSON, folder) or {}
     tokenizer = _object(files, TOKENIZER_JSON, folder)

@@ -7,6 +7,7 @@ from typing import Mapping, Optional
 
 from bort.errors import InputError
 from bort.settings.config import Config, setting
+from bort.storage.json_fields import errors_naming
 from bort.tasks.metrics import score_task
 from bort.tasks.predictions import read_predictions
 from bort.tasks.records import TEST, TaskRecord
@@ -58,10 +59,12 @@ def evaluate_predictions(config: EvaluateConfig, record: TaskRecord) -> Mapping[
     """
     predictions = read_predictions(config.predictions or "", record)
     if config.gold is not None:
-        return score_task(record, predictions, gold_of_file(record, config.gold))
-    check_split(config, record)
-    gold = gold_of_split(record, config.split, choose_folder(config.data_dir, config.sample))
-    return score_task(record, predictions, gold)
+        gold = gold_of_file(record, config.gold)
+    else:
+        check_split(config, record)
+        gold = gold_of_split(record, config.split, choose_folder(config.data_dir, config.sample))
+    with errors_naming(config.predictions or ""):
+        return score_task(record, predictions, gold)
 
 
 def check_split(config: EvaluateConfig, record: TaskRecord) -> None:

@@ -72,7 +72,10 @@ def test_official_superglue_file_as_gold(tmp_path: Path, project_root: Path) -> 
     [
         (["--task_name", "XNLI", "--gold", "{}/g.tsv"], "task 'XNLI': is not known"),
         (["--task_name", "MRPC", "--gold", "{}/none.tsv"], "none.tsv: cannot be read"),
-        (["--task_name", "MRPC", "--gold", "{}/short.tsv"], "index 1 has a prediction and no gold"),
+        (
+            ["--task_name", "MRPC", "--gold", "{}/short.tsv"],
+            "p.tsv: MRPC: index 1 has a prediction",
+        ),
         (["--task_name", "MRPC", "--gold", "{}/bad.tsv"], "bad.tsv:3: label is '7'"),
         (["--task_name", "MRPC", "--data_dir", "{}"], "found no dev.tsv in"),
         (["--task_name", "MRPC", "--data_dir", "{}/data", "--split", "x"], "has no split 'x'"),

@@ -391,3 +391,16 @@ def test_a_panic_of_the_package_is_an_input_error(tmp_path: Path) -> None:
     vocabulary._tokenizer = Stops()
     with pytest.raises(KeyboardInterrupt):
         vocabulary.encode("the")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_folder_or_a_broken_link_in_place_of_a_file_is_not_passed_over(
+    tmp_path: Path, name: str
+) -> None:
+    for number, make in enumerate((Path.mkdir, lambda path: path.symlink_to("nowhere"))):
+        folder = bert_folder(tmp_path / str(number))
+        if (folder / name).exists():
+            (folder / name).unlink()
+        make(folder / name)
+        with pytest.raises(InputError, match=f"{name}: cannot be read"):
+            load_vocabulary(folder)
