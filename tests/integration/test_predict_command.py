@@ -108,7 +108,7 @@ def test_masks_and_embeddings(sample):
 
 def test_bad_lines_and_flags_are_named(models, sample, tmp_path):
     bad = predict(models / "CoLA-model", content=b"good\n\xff\xfe\n", status=2)
-    refused(bad, "standard input line 2: is not UTF-8")
+    refused(bad, "standard input line 2: byte 0xff is not valid UTF-8")
     assert len(bad.stdout.splitlines()) == 1, "lines before a bad one are answered"
     flags = ("--input_format", "jsonl")
     done = predict(models / "RTE-model", *flags, content=b'["a", "b"]\n{"a": 1}\n', status=2)

@@ -100,7 +100,7 @@ def read_huggingface(folder: Path) -> Imported:
         description = description.replace(embedding=within)
     if record.get("embedding") not in (None, description.embedding_if_any().get("embedding")):
         raise InputError(
-            f"{folder / RECORD_FILE}: the settings for embeddings {EXPORT.damage}{EXPORT.advice}"
+            f"{folder}: the settings of embeddings were changed after the export{EXPORT.advice}"
         )
     activation = sentences.activation or activation_of(config.values)
     if kind and activation:
