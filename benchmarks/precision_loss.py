@@ -16,11 +16,12 @@ from bort.engines.choosing import installed_engines, open_source
 from bort.engines.sources import read_source
 from bort.errors import InputError
 from bort.process.command import make_parser
-from bort.tasks.features import tokenise
+from bort.tasks.features import TaskFeatures, tokenise
 from bort.tasks.formulations import make_inputs
 from bort.tasks.judging import TaskSet, make_judge
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
+from bort.text.asking import types_of_rows
 from bort.text.padding import pad_rows
 from bort.text.vocabularies import load_vocabulary
 
@@ -63,14 +64,14 @@ def measure(model: Path, data_dir: Any, file: Any) -> Dict[str, Any]:
         items = read_items(record, "dev", data_dir)
     if not items:
         raise InputError(f"{file or data_dir}: holds no example")
-    features = tokenise(make_inputs(record, items, options), vocabulary, length)
+    pairs = source.description.pair_form(vocabulary)
+    features = tokenise(make_inputs(record, items, options), vocabulary, length, pairs)
     asked = TaskSet(record, "dev", items, features)
     judge = make_judge(options, asked)
-    rows = [features[number] for number in range(len(features))]
     results: Dict[str, Any] = {"task": record.name, "examples": len(items), "scores": []}
     reference = None
     for engine in engines:
-        outputs = _outputs(engine, rows, vocabulary.pad_id)
+        outputs = _outputs(engine, features, vocabulary.pad_id)
         scores = judge(outputs)
         if reference is None:
             reference = (outputs, scores)
@@ -89,11 +90,12 @@ def measure(model: Path, data_dir: Any, file: Any) -> Dict[str, Any]:
     return results
 
 
-def _outputs(engine: Any, rows: Any, pad_id: int) -> np.ndarray:
+def _outputs(engine: Any, features: TaskFeatures, pad_id: int) -> np.ndarray:
     found = []
-    for start in range(0, len(rows), _BATCH):
-        batch = rows[start : start + _BATCH]
-        found.append(engine.answer(*pad_rows(batch, max(map(len, batch)), pad_id)))
+    for start in range(0, len(features), _BATCH):
+        batch = [features[n] for n in range(start, min(start + _BATCH, len(features)))]
+        ids, lengths = pad_rows(batch, max(map(len, batch)), pad_id)
+        found.append(engine.answer(ids, lengths, types_of_rows(features, ids, lengths)))
     return np.concatenate(found)
 
 

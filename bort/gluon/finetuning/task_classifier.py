@@ -97,11 +97,13 @@ class TaskClassifier:
         source = str(description_file(folder))
         if not isinstance(network, BortClassifier):
             raise InputError(f"{source}: holds no classifier; fine-tune it first")
+        vocabulary = load_vocabulary(vocabulary_of(folder))
         if description.task is None and record is not None:
             task = TaskDescription(record.model_task, TaskOptions().as_dict())
             length = description.input_length or description.architecture.maximum_length
-            description = description.replace(task=task, input_length=length)
-        vocabulary = load_vocabulary(vocabulary_of(folder))
+            # Without a task the form follows from vocabulary and network, and so it stays.
+            pairs = description.pair_form(vocabulary)
+            description = description.replace(task=task, input_length=length, pairs=pairs)
         return cls(network, description, vocabulary, source, context)
 
     def outputs(

@@ -103,6 +103,25 @@ def test_the_predictor_answers_as_the_evaluation(trained, engine):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_a_classifier_from_elsewhere_is_evaluated_in_its_own_form(trained, tmp_path):
+    """Its folder names no task; the task that the user names says nothing of the form."""
+    folder, data = trained
+    network = read_model_folder(folder / "model").replace(task=None, pairs=None, input_length=None)
+    write_network(tmp_path, network)
+    WORDS.save(tmp_path / "vocabulary")
+    record = get_task(data.record.name)
+    elsewhere = TaskClassifier.load(tmp_path, record=record)
+    assert elsewhere.pairs == BERT_PAIRS
+    (dev,) = data.dev
+    answers = Predictor.from_pretrained(tmp_path, engine="mxnet", threads=1)(
+        [tuple(item.fields[name] for name in record.fields) for item in dev.items]
+    )
+    outputs = elsewhere.outputs(dev.features, ALONE, 4)
+    assert [answer.label for answer in answers] == [
+        record.labels[number] for number in outputs.argmax(axis=1)
+    ]
+
+
 def test_a_stopped_run_ends_with_the_same_bits(trained, start, tmp_path):
     folder, data = trained
     asked = []
