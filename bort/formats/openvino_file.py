@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Optional
 
-from bort.errors import InputError
+from bort.errors import InputError, WorkError
 from bort.formats.exported_folder import write_exported_description
 from bort.formats.onnx_file import GraphCheck, graph_for_file
 from bort.formats.precisions import FP32, INT8_WEIGHTS
@@ -43,6 +43,7 @@ def write_openvino(
 
     Raises:
         InputError: a package is missing, or the network or vocabulary does not fit.
+        WorkError: a file cannot be written.
     """
     openvino = openvino_package()
     model = graph_for_file(
@@ -53,8 +54,7 @@ def write_openvino(
         masked_positions=masked_positions,
     )
     graph = core().read_model(model.SerializeToString())
-    # By default the function rounds the weights to float16.
-    openvino.save_model(graph, str(folder / OPENVINO_GRAPH_FILE), compress_to_fp16=False)
+    _save(openvino, graph, folder / OPENVINO_GRAPH_FILE)
     fields = {
         "openvino": str(openvino.get_version()),
         "precision": precision,
@@ -65,6 +65,20 @@ def write_openvino(
     names = (OPENVINO_GRAPH_FILE, OPENVINO_WEIGHTS_FILE)
     path = folder / OPENVINO_DESCRIPTION_FILE
     write_exported_description(path, network.description, names, fields)
+
+
+def _save(openvino: Any, graph: Any, path: Path) -> None:
+    """Write a graph; OpenVINO's own writer does not say why a write failed.
+
+    Raises:
+        WorkError: a file cannot be written.
+    """
+    try:
+        # By default the function rounds the weights to float16.
+        openvino.save_model(graph, str(path), compress_to_fp16=False)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise WorkError(f"{path}: cannot be written (is the disk full?): {reason}") from error
 
 
 def core() -> Any:

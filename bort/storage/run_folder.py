@@ -21,7 +21,7 @@ RUN_FILE, METRICS_FILE, MODEL_FOLDER = "run.json", "metrics.jsonl", "model"
 CHECKPOINT_STATE = "state.json of the checkpoint"
 """Name of a checkpoint's state in error messages."""
 
-STARTING_FILE = ".starting"
+STARTING_FILE = "no-checkpoint-yet"
 """An empty file in the folder of a run that has no checkpoint yet, so a new start loses nothing."""
 
 _TENSORBOARD_FOLDER = "tensorboard"

@@ -24,6 +24,7 @@ from bort.architecture import Architecture
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import save_model_folder
 from bort.teacher.cache import TeacherCache
+from bort.text.vocabularies import load_vocabulary
 from tests.gluon.training.run_samples import contents
 from tests.integration.commands import ROOT, run
 
@@ -132,14 +133,32 @@ def test_a_setting_that_was_another_is_refused_before_anything_is_written(copy):
             ("--task_name", "RTE"),
             "task is 'RTE', the run to resume started with 'COPA'",
         ),
+        (
+            "finetune",
+            "finetuning_killed",
+            ("--pretrained_parameters", "alike"),
+            "', the run to resume started with None",
+        ),
+        (
+            "run_pretraining_distillation",
+            "pretraining_killed",
+            ("--initial_model", "small"),
+            "', the run to resume started with None",
+        ),
     ],
 )
 def test_another_run_is_refused_by_name(copy, script, folder, flags, message):
-    larger = BortModel(Architecture(2, 4, 32, 64, vocabulary_size=1000))
-    larger.initialize()
-    save_model_folder(copy / "larger", larger)
-    vocabulary = copy / "finetuning_killed" / "model" / "vocabulary"
-    shutil.copytree(vocabulary, copy / "larger" / "vocabulary")
+    vocabularies = (copy / "finetuning_killed" / "model", copy / "sample" / "shards")
+    for name, sizes, source in (
+        ("larger", (2, 4, 32, 64), vocabularies[0]),
+        ("alike", (2, 2, 64, 128), vocabularies[0]),
+        ("small", (1, 2, 16, 32), vocabularies[1]),
+    ):
+        size = len(load_vocabulary(str(source / "vocabulary")))
+        model = BortModel(Architecture(*sizes, vocabulary_size=size))
+        model.initialize()
+        save_model_folder(copy / name, model)
+        shutil.copytree(source / "vocabulary", copy / name / "vocabulary")
     before = contents(copy / folder)
     assert message in command_in(copy, script, folder, "--resume", *flags, status=2)
     assert contents(copy / folder) == before

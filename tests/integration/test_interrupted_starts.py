@@ -149,6 +149,14 @@ def test_a_second_process_is_refused_and_the_first_one_ends_as_ever(
     assert outcome(folder) == expected
 
 
+@pytest.mark.parametrize("kind", ["finetuning", "pretraining"])
+def test_permissions_follow_the_umask(commands, tmp_path, kind):
+    umask = ["sh", "-c", 'umask 027; exec "$@"', "sh"]
+    run([*umask, *commands[kind], tmp_path / "run"])
+    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in (tmp_path / "run").rglob("*")}
+    assert modes == {(True, 0o750), (False, 0o640)}
+
+
 def test_two_ranks_hold_their_folder_together(commands, tmp_path):
     ranks = [sys.executable, "-m", "bort.launch", "--ranks", "2", *commands["finetuning"][1:]]
     kill_when([*ranks, tmp_path / "run"], (tmp_path / "run" / STARTING_FILE).exists)
