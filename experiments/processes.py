@@ -41,7 +41,7 @@ def run_in_processes(
     spawn = multiprocessing.get_context("spawn")
     try:
         counter = spawn.Value("l", 0)
-    except (OSError, ImportError) as error:
+    except (OSError, ImportError, NotImplementedError) as error:
         raise no_shared_memory(error) from error
     progress = Progress(steps, title)
     before = os.environ.get("OMP_NUM_THREADS")

@@ -44,7 +44,7 @@ class WorkerPool(ProcessPoolExecutor):
         first = (os.getpid(), initializer, arguments)
         try:
             super().__init__(workers, context, _begin_worker, first)
-        except (OSError, ImportError) as error:
+        except (OSError, ImportError, NotImplementedError) as error:
             raise no_shared_memory(error) from error
 
     def submit(self, *work: Any, **named: Any) -> Future[Any]:
