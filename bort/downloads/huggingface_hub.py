@@ -13,7 +13,7 @@ import re
 import sys
 import urllib.parse
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional, TypeVar
+from typing import Any, Callable, Iterable, NamedTuple, Optional, Tuple, TypeVar
 
 from bort.errors import InputError, WorkError
 from bort.process.telemetry import switch_off_telemetry
@@ -22,17 +22,21 @@ from bort.storage.files import sha256_of_file
 log = logging.getLogger(__name__)
 
 HUB_WEIGHTS_FILE = "model.safetensors"
+HUB_INDEX_FILE = f"{HUB_WEIGHTS_FILE}.index.json"
 FILES = (
-    *("config.json", HUB_WEIGHTS_FILE, f"{HUB_WEIGHTS_FILE}.index.json"),
+    *("config.json", HUB_WEIGHTS_FILE, HUB_INDEX_FILE),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.json", "merges.txt", "vocab.txt"),
+    *("vocab.json", "merges.txt", "vocab.txt", "sentencepiece.bpe.model"),
     # Settings of sentence-transformers.
     *("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"),
     *("1_Pooling/config.json", "2_Normalize/config.json"),
     # Files of this toolkit's own exports.
     *("bort.json", "vocabulary.json", "sentencepiece.model", "wordpiece.json"),
 )
-"""All files that are ever downloaded, by their place in a repository."""
+"""All files that are ever downloaded, by their place in a repository, besides the parts of weights
+in several files."""
+
+_PART = re.compile(r"model-\d{5}-of-\d{5}\.safetensors", re.ASCII)
 
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 _LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -85,11 +89,13 @@ def fetch_from_hub(
         what, revision, lambda: api.model_info(name, revision=revision, files_metadata=True)
     )
     files = {file.rfilename: file for file in info.siblings or ()}
-    if HUB_WEIGHTS_FILE not in files:
-        others = sorted(set(files) & {"pytorch_model.bin", "tf_model.h5", FILES[2]})
+    weights = _weights_of(files)
+    if not weights:
+        others = sorted(set(files) & {"pytorch_model.bin", "tf_model.h5", HUB_INDEX_FILE})
         offers = f", only {', '.join(others)}, which is not read" if others else ""
         raise InputError(f"{what}: has no {HUB_WEIGHTS_FILE}{offers}")
-    size = sum(file.size or 0 for path, file in files.items() if path in FILES)
+    wanted = {*FILES, *weights}
+    size = sum(file.size or 0 for path, file in files.items() if path in wanted)
     log.info("%s at %s: %.1f MB", name, info.sha, size / 1e6)
     folder = _ask(
         what,
@@ -97,27 +103,37 @@ def fetch_from_hub(
         lambda: library.snapshot_download(
             name,
             revision=info.sha,
-            allow_patterns=list(FILES),
+            allow_patterns=sorted(wanted),
             endpoint=address,
             cache_dir=None if cache is None else str(cache),
         ),
     )
-    weights = Path(folder) / HUB_WEIGHTS_FILE
-    _check_hash(weights, files[HUB_WEIGHTS_FILE], what)
+    for path in weights:
+        _check_hash(Path(folder) / path, files[path], what)
     return Fetched(Path(folder), str(info.sha))
+
+
+def _weights_of(files: Iterable[str]) -> Tuple[str, ...]:
+    """Return the names of the weights among those of a model's files; () if there are none."""
+    names = set(files)
+    if HUB_WEIGHTS_FILE in names:
+        return (HUB_WEIGHTS_FILE,)
+    if HUB_INDEX_FILE not in names:
+        return ()
+    return tuple(sorted(filter(_PART.fullmatch, names)))
 
 
 def _check_hash(path: Path, file: Any, what: str) -> None:
     stated = getattr(file, "lfs", None)
     expected = stated.get("sha256") if isinstance(stated, dict) else getattr(stated, "sha256", None)
     if not path.is_file():
-        raise WorkError(f"{what}: {HUB_WEIGHTS_FILE} was not downloaded")
+        raise WorkError(f"{what}: {path.name} was not downloaded")
     if not expected:
-        log.warning("%s: the hub states no SHA-256 of %s", what, HUB_WEIGHTS_FILE)
+        log.warning("%s: the hub states no SHA-256 of %s", what, path.name)
     elif sha256_of_file(path) != expected:
         broken = path.resolve()
         raise WorkError(
-            f"{what}: {HUB_WEIGHTS_FILE} has another SHA-256 than the hub states; delete {broken} "
+            f"{what}: {path.name} has another SHA-256 than the hub states; delete {broken} "
             "to download it again"
         )
 

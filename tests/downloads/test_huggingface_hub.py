@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
 import pytest
+import safetensors.numpy
 
 from bort.downloads.huggingface_hub import FILES, Fetched, fetch_from_hub
 from bort.errors import InputError, WorkError
 from bort.formats.huggingface.reader import read_huggingface
+from bort.formats.huggingface.tensor_file import read_weights
 from bort.formats.huggingface.writer import write_huggingface
 from bort.text.vocabularies import load_vocabulary
 from tests.downloads.hub_server import COMMIT, Hub, serve
@@ -89,6 +92,25 @@ def test_only_pickles_are_no_model(fetch: Any, hub: Hub, tmp_path: Path) -> None
         fetch()
     assert hub.fetched() == []
     assert not (tmp_path / "cache").exists()
+
+
+def test_weights_in_several_files_come_and_are_checked(fetch: Any, hub: Hub) -> None:
+    content = hub.models[NAME].pop("model.safetensors")
+    parts = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    tensors = safetensors.numpy.load(content)
+    halves = [dict(sorted(tensors.items())[number::2]) for number in (0, 1)]
+    names = {name: part for part, half in zip(parts, halves) for name in half}
+    for part, half in zip(parts, halves):
+        hub.models[NAME][part] = safetensors.numpy.save(half)
+    hub.models[NAME]["model.safetensors.index.json"] = json.dumps({"weight_map": names}).encode()
+    hub.models[NAME]["model-1.safetensors"] = b"of another model"
+    hub.models[NAME].pop("bort.json")
+    folder, _ = fetch()
+    assert sorted(path.name for path in folder.glob("*.safetensors")) == parts
+    assert set(read_weights(folder).tensors) == set(tensors)
+    hub.stated[parts[1]] = hashlib.sha256(b"other").hexdigest()
+    with pytest.raises(WorkError, match=f"{parts[1]} has another SHA-256 than the hub states"):
+        fetch()
 
 
 @pytest.mark.parametrize(
