@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import List, Sequence, Tuple
 
-from bort.agora.examples import Example, Point, PointLabel
+from bort.agora.allowed_labels import AllowedLabels
+from bort.agora.examples import Example, Point
 from bort.agora.task_data import AgoraTask
 from bort.errors import InputError
 from bort.storage.files import atomic_write
 from bort.storage.json_fields import JsonFields, shown
 from bort.storage.json_text import parse_json
 from bort.storage.text_lines import read_lines
-from bort.tasks.formulations import input_labels
-from bort.tasks.records import TaskRecord
 
 
 def write_points(path: Path, points: Sequence[Point]) -> None:
@@ -45,12 +44,12 @@ def read_points(path: Path, task: AgoraTask) -> List[Point]:
     """
     points = []
     expected = len(task.dev[0].example.segments)
-    classes = len(input_labels(task.data.record, task.data.options))
+    allowed = AllowedLabels.of(task.data.record, task.data.options)
     for number, line in read_lines(path, may_be_empty=True):
         where = f"{path} line {number}: is not a point"
         fields = JsonFields.of(parse_json(line, where), where)
-        label = _checked_label(fields.value("label"), task.data.record, classes, where)
-        probabilities = _probabilities(fields, classes)
+        label = allowed.checked(fields.value("label"), f"{where}: label")
+        probabilities = allowed.probabilities(fields)
         example = Example(_segments(fields, expected))
         points.append(Point(example, label, probabilities, from_socrates=True))
     return points
@@ -67,26 +66,3 @@ def _segments(fields: JsonFields, expected: int) -> Tuple[Tuple[str, ...], ...]:
     if len(segments) != expected:
         raise InputError(f"{fields.source}: has {len(segments)} segments, allowed are {expected}")
     return tuple(map(tuple, segments))
-
-
-def _probabilities(fields: JsonFields, classes: int) -> Optional[Tuple[float, ...]]:
-    if fields.value("probabilities") is None:
-        return None
-    found = tuple(map(float, fields.numbers("probabilities", 0)))
-    if len(found) != classes or abs(sum(found) - 1) >= 1e-3:
-        raise InputError(
-            f"{fields.source}: probabilities are {shown(list(found))}, allowed are {classes} "
-            "numbers that sum to 1"
-        )
-    return found
-
-
-def _checked_label(label: Any, record: TaskRecord, classes: int, where: str) -> PointLabel:
-    if record.label_range is None:
-        if type(label) is not int or not 0 <= label < classes:
-            raise InputError(f"{where}: label is {shown(label)}, allowed are 0 to {classes - 1}")
-        return label
-    low, high = record.label_range
-    if type(label) not in (int, float) or not low <= label <= high:
-        raise InputError(f"{where}: label is {shown(label)}, allowed is {low} to {high}")
-    return float(label)

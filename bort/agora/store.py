@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict, Mapping, Optional, Tuple
 
+from bort.agora.allowed_labels import AllowedLabels
 from bort.agora.examples import PointLabel
 from bort.agora.trainings import TrainedTimaeus
 from bort.errors import InputError
@@ -21,11 +22,19 @@ class TrainingStore:
         folder: the folder of the run.
         rank: the rank whose file `append` writes.
         dev_size: required number of predictions of a training; None: any.
+        allowed: labels that can be predicted; None: any number.
     """
 
-    def __init__(self, folder: Path, rank: int, dev_size: Optional[int] = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        rank: int,
+        dev_size: Optional[int] = None,
+        allowed: Optional[AllowedLabels] = None,
+    ) -> None:
         self._store = ResultStore(folder, rank, "trainings")
         self._dev_size = dev_size
+        self._allowed = allowed
 
     def append(self, key: str, trained: TrainedTimaeus) -> None:
         """Append one finished training and wait until it is on disk."""
@@ -51,6 +60,9 @@ class TrainingStore:
                 float(record.number("dev_score")),
                 record.numbers("dev_predictions"),
             )
+            for number, label in enumerate(trained.dev_predictions):
+                if self._allowed is not None:
+                    self._allowed.checked(label, f"{record.source}: dev_predictions[{number}]")
             count = len(trained.dev_predictions)
             if self._dev_size not in (None, count):
                 raise InputError(
@@ -69,10 +81,12 @@ class AnswerStore:
     Args:
         folder: the folder of the run.
         rank: the rank whose file `append` writes.
+        allowed: labels that an answer can have; None: any number.
     """
 
-    def __init__(self, folder: Path, rank: int) -> None:
+    def __init__(self, folder: Path, rank: int, allowed: Optional[AllowedLabels] = None) -> None:
         self._store = ResultStore(folder, rank, "answers")
+        self._allowed = allowed
 
     def append(self, answers: Mapping[str, Answered]) -> None:
         """Append a chunk of answers, all or none, and wait until it is on disk."""
@@ -95,8 +109,15 @@ class AnswerStore:
                     )
                 named = dict(zip(("key", "label", "probabilities"), answer))
                 fields = JsonFields(named, record.source, f"answers[{number}]")
-                soft: Optional[Tuple[float, ...]] = None
-                if answer[2] is not None:
-                    soft = tuple(map(float, fields.numbers("probabilities", 0, 1)))
-                found.setdefault(fields.text("key"), (fields.number("label"), soft))
+                found.setdefault(fields.text("key"), self._answer(fields))
         return found
+
+    def _answer(self, fields: JsonFields) -> Answered:
+        if self._allowed is not None:
+            where = f"{fields.source}: {fields.within}.label"
+            label = self._allowed.checked(fields.value("label"), where)
+            return label, self._allowed.probabilities(fields)
+        soft: Optional[Tuple[float, ...]] = None
+        if fields.value("probabilities") is not None:
+            soft = tuple(map(float, fields.numbers("probabilities", 0, 1)))
+        return fields.number("label"), soft

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bort.agora.allowed_labels import AllowedLabels
 from bort.agora.examples import Point
 from bort.agora.socrates import CachedSocrates
 from bort.agora.store import AnswerStore, TrainingStore
@@ -140,6 +141,9 @@ def test_stored_trainings_come_back_exactly_and_damage_is_named(tmp_path):
         (tmp_path / f"trainings-rank{other}.jsonl").unlink()
     (tmp_path / "trainings-rank0.jsonl").write_text(json.dumps(good) + "\n")
     assert TrainingStore(tmp_path, 0, 1).load()["a"].dev_predictions == (1,)
+    assert TrainingStore(tmp_path, 0, 1, AllowedLabels(2)).load()["a"].dev_predictions == (1,)
+    with pytest.raises(InputError, match=r"dev_predictions\[0\] is 1, allowed are 0 to 0"):
+        TrainingStore(tmp_path, 0, 1, AllowedLabels(1)).load()
     with pytest.raises(InputError, match="dev_predictions has 1 entries, allowed are 2"):
         TrainingStore(tmp_path, 0, 2).load()
     (tmp_path / "trainings-rank0.jsonl").write_text('{"key": "a"}\n')

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 import mxnet as mx
 
+from bort.agora.allowed_labels import AllowedLabels
 from bort.agora.counting import TrainingCount
 from bort.agora.loop import run_agora
 from bort.agora.reports import IterationReport
@@ -143,7 +144,8 @@ def _run(
         keep_all=plan.config.warm_start,
         on_trained=report_training,
     )
-    store = TrainingStore(folder, communicator.rank, len(task.dev))
+    allowed = AllowedLabels.of(task.data.record, task.data.options)
+    store = TrainingStore(folder, communicator.rank, len(task.dev), allowed)
     trainings = AgoraTrainings(
         trainer,
         store,
@@ -161,7 +163,7 @@ def _run(
             trainings=trainings,
             socrates=CachedSocrates(
                 socrates,
-                AnswerStore(folder, communicator.rank),
+                AnswerStore(folder, communicator.rank, allowed),
                 communicator=communicator,
             ),
             tau=tau,
