@@ -161,7 +161,15 @@ def test_folders_without_a_model_are_named(folder: Path, tmp_path: Path) -> None
     weights.unlink()
     (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     (folder / "model.json").rename(folder / "config.json")
-    config = {"model_type": "bert"}
+    config = {
+        "model_type": "bert",
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "vocab_size": 30,
+        "max_position_embeddings": 16,
+    }
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(InputError, match="pytorch_model.bin: is not read"):
         open_engine(folder)
