@@ -104,6 +104,8 @@ def _explain(error: BaseException) -> None:
         _end(f"{where}{error.strerror or error}", 1)
     if isinstance(error, RecursionError):
         _end(f"the stack is exhausted: {error}", 1)
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # of `expanduser`
+        _end("a path begins with ~ and a name, and this machine has no user of that name", 2)
     if isinstance(error, MemoryError):
         _end("out of memory (try shorter sequences or a smaller batch)", 1)
 

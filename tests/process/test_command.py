@@ -58,6 +58,11 @@ def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         ("open('/nowhere/file')", 1, "error: /nowhere/file: No such file or directory\n"),
         ("fail(KeyboardInterrupt())", 130, "error: interrupted\n"),
         (
+            "__import__('pathlib').Path('~nobody_of_this_name/x').expanduser()",
+            2,
+            "error: a path begins with ~ and a name, and this machine has no user of that name\n",
+        ),
+        (
             "fail(MemoryError())",
             1,
             "error: out of memory (try shorter sequences or a smaller batch)\n",
