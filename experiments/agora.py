@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from bort.agora.config import AgoraConfig, AgoraPaths
 from bort.agora.hyperparameters import HyperparameterSets
 from bort.agora.points_file import read_points
 from bort.agora.timaeus_config import TimaeusConfig
+from bort.errors import InputError
 from bort.gluon.agora.models import options_of
 from bort.gluon.agora.plan import AGORA_SETTINGS_FILE, AgoraPlan
 from bort.gluon.agora.run import run_agora_in_folder
@@ -29,6 +32,8 @@ from bort.training.finetuning_config import FinetuningPaths
 from data.tasks.report_split import open_agora_task
 from data.tasks.sample_vocabulary import train_sample_vocabulary
 from data.tasks.sets import open_task_data
+
+_SAMPLE = "sample"  # folder of the models of --sample in the folder of the run
 
 
 def run_agora_on_task(
@@ -57,15 +62,16 @@ def run_agora_on_task(
             holds another run.
     """
     communicator = find_communicator()
-    plan = plan_agora(record, paths, config, sets, timaeus, communicator)
-    summary = run_agora_in_folder(
-        plan,
-        communicator,
-        resume=paths.resume,
-        cpu_only=paths.cpu_only,
-        stop_requested=stop_requested,
-        show_progress=True,
-    )
+    with _only_for_accepted_runs(_folder_of(record, paths) / _SAMPLE, communicator):
+        plan = plan_agora(record, paths, config, sets, timaeus, communicator)
+        summary = run_agora_in_folder(
+            plan,
+            communicator,
+            resume=paths.resume,
+            cpu_only=paths.cpu_only,
+            stop_requested=stop_requested,
+            show_progress=True,
+        )
     if communicator.rank != 0:
         return None
     predictions: List[Any] = summary.pop("test_predictions", [])
@@ -74,6 +80,26 @@ def run_agora_on_task(
             plan.folder, plan.test, predictions, official=not paths.sample
         )
     return summary
+
+
+def _folder_of(record: TaskRecord, paths: AgoraPaths) -> Path:
+    return Path(paths.output_dir or Path("runs") / "agora" / record.name)
+
+
+@contextlib.contextmanager
+def _only_for_accepted_runs(folder: Path, communicator: Communicator) -> Iterator[None]:
+    """Remove the sample models that were made for a run which is then refused."""
+    before = set(folder.glob("*"))
+    try:
+        yield
+    except InputError:
+        if communicator.rank == 0:
+            for path in set(folder.glob("*")) - before:
+                shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):  # folders with content stay
+                folder.rmdir()
+                folder.parent.rmdir()
+        raise
 
 
 def plan_agora(
@@ -88,7 +114,7 @@ def plan_agora(
 
     Arguments and errors are those of `run_agora_on_task`.
     """
-    folder = Path(paths.output_dir or Path("runs") / "agora" / record.name)
+    folder = _folder_of(record, paths)
     named = FinetuningPaths(
         record.model_task,  # MNLI for AX
         paths.timaeus,
@@ -119,7 +145,7 @@ def plan_agora(
     socrates = Path(paths.socrates or "")
     if paths.sample and not (paths.timaeus and paths.socrates):
         made = make_sample_models(
-            folder / "sample", task.data, SAMPLE_ARCHITECTURE, timaeus.max_len, communicator
+            folder / _SAMPLE, task.data, SAMPLE_ARCHITECTURE, timaeus.max_len, communicator
         )
         start = start if paths.timaeus else StartingPoint(str(made[0]), SAMPLE_ARCHITECTURE)
         socrates = Path(paths.socrates or made[1])

@@ -18,7 +18,7 @@ from bort.storage.json_text import parse_json
 from bort.storage.outputs import (
     OutputPlace,
     check_new_folder,
-    check_sole_writer,
+    check_target,
     find_place,
     is_empty_folder,
 )
@@ -111,7 +111,7 @@ def new_folder(path: PathLike, *, replace: bool = False, clean: bool = False) ->
     """
     target = Path(path)
     if replace:
-        check_sole_writer(target)
+        check_target(target)
     else:
         check_new_folder(target)
     with temporary_folder(target, clean=clean) as folder:

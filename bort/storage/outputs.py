@@ -125,15 +125,17 @@ def check_new_folder(path: _PathLike) -> None:
     if place.is_symlink() or (place.exists() and not is_empty_folder(place)):
         raise InputError(f"{path}: exists already; name a new folder, or move that one away")
     _check_folder(path, place.parent)
-    check_sole_writer(place)
+    check_target(place)
 
 
-def check_sole_writer(target: Path) -> None:
-    """Check that no other process writes the new folder `target`.
+def check_target(target: Path) -> None:
+    """Check that a new folder can be renamed to `target`.
 
     Raises:
-        InputError: another process writes it.
+        InputError: `target` is a mount point, or another process writes the same folder.
     """
+    if os.path.ismount(target):
+        raise InputError(f"{target}: is a mount point, name a new folder inside it")
     if is_being_written(target):
         raise InputError(f"{target}: another process is writing this folder")
 

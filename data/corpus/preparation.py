@@ -28,7 +28,7 @@ from bort.process.threads import available_cores, check_thread_count
 from bort.process.workers import WorkerPool
 from bort.settings.config import Config, setting
 from bort.storage.files import new_folder
-from bort.storage.outputs import check_output_folder, check_sole_writer
+from bort.storage.outputs import check_output_folder, check_target
 from bort.storage.sealed_folder import SealedWriter
 from bort.text.vocabularies import ArrayVocabulary, load_vocabulary
 from data.corpus.duplicates import DIGEST_BYTES, SeenDigests
@@ -339,7 +339,7 @@ def _check_target(target: Path, overwrite: bool, files: Sequence[Path]) -> None:
     if target.exists() and not target.is_dir():
         raise InputError(f"output_dir {target}: is a file, expected the name of a folder")
     check_output_folder(target)
-    check_sole_writer(target)
+    check_target(target)
     if not target.is_dir() or not any(target.iterdir()):
         return
     if not overwrite:

@@ -342,6 +342,18 @@ def test_agora(world, tmp_path):
     script("run_agora", *flags, "--resume")
 
 
+def test_agora_with_sample_models(tmp_path):
+    flags = ["--task", "WSC", "--sample", "--max_len", 64, "--cpu_only", "--epochs", 1]
+    flags += ["--seeds", 0, "--lrs", 1e-3, "--taus", "deletion"]
+    script("run_agora", *flags, "--output_dir", tmp_path / "new", status=2)
+    assert list(tmp_path.iterdir()) == [], "its Socrates is too weak"
+    flags += ["--allow_weak_socrates", "--output_dir", tmp_path / "run"]
+    script("run_agora", *flags)
+    changes = [["--seed", 1], ["--report_share", 0.4], ["--task", "RTE"], ["--epochs", 2]]
+    check_refusals(tmp_path / "run", "run_agora", [*flags, "--resume"], changes)
+    script("run_agora", *flags, "--resume")
+
+
 def test_the_teachers_answers(world, tmp_path):
     folder, (model, other) = tmp_path / "answers", world.models
     flags = [

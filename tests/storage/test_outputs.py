@@ -10,7 +10,12 @@ from typing import Callable
 import pytest
 
 from bort.errors import InputError
-from bort.storage.outputs import check_new_folder, check_output_file, check_output_folder
+from bort.storage.outputs import (
+    check_new_folder,
+    check_output_file,
+    check_output_folder,
+    check_target,
+)
 
 
 @pytest.fixture
@@ -46,6 +51,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (check_output_folder, "file/below", "below: cannot be written: .*file is no folder"),
         (check_output_folder, "sealed", "sealed: cannot be written: .*sealed is read-only"),
         (check_output_folder, "sealed/a/b", "a/b: cannot be written: .*sealed is read-only"),
+        (check_target, "/proc", "/proc: is a mount point, name a new folder inside it"),
         (check_new_folder, "folder", "folder: exists already; name a new folder"),
         (check_new_folder, "to-folder", "to-folder: exists already; name a new folder"),
         (check_new_folder, "file", "file: exists already; name a new folder"),
