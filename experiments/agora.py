@@ -24,6 +24,7 @@ from bort.gluon.finetuning.starting_point import (
     starting_point,
 )
 from bort.ranks import Communicator
+from bort.storage.outputs import check_output_folder
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
 from bort.tasks.submissions import write_all_test_predictions
@@ -62,6 +63,7 @@ def run_agora_on_task(
             holds another run.
     """
     communicator = find_communicator()
+    check_output_folder(_folder_of(record, paths))
     with _only_for_accepted_runs(_folder_of(record, paths) / _SAMPLE, communicator):
         plan = plan_agora(record, paths, config, sets, timaeus, communicator)
         summary = run_agora_in_folder(

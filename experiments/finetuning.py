@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, Optional
 from bort.gluon.distributed import find_communicator
 from bort.gluon.finetuning.run import pair_form_to_resume, run_seeds
 from bort.gluon.finetuning.starting_point import pair_form, starting_point
+from bort.storage.outputs import check_output_folder
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
 from bort.tasks.submissions import write_all_test_predictions
@@ -42,6 +43,7 @@ def finetune_on_task(
     """
     communicator = find_communicator()
     folder = Path(paths.output_dir or Path("runs") / "finetune" / record.name)
+    check_output_folder(folder)
     start, vocabulary = starting_point(paths, train_sample_vocabulary)
     data = open_task_data(
         record,

@@ -29,6 +29,7 @@ from bort.storage.locks import hold_run_folder
 from bort.storage.run_folder import (
     MODEL_FOLDER,
     RUN_FILE,
+    STARTING_FILE,
     MetricsWriter,
     NullWriter,
     RunFolder,
@@ -187,6 +188,8 @@ def pair_form_to_resume(folder: Path) -> Optional[PairForm]:
         InputError: the record of the run is damaged.
     """
     for record in (folder / RUN_FILE, *sorted(folder.glob(f"seed-*/{RUN_FILE}"))):
+        if (record.parent / STARTING_FILE).exists():
+            continue  # it has no checkpoint, so a new run replaces it
         found = pair_form_of_run(record)
         if found is not None:
             return found
