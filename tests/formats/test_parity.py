@@ -28,6 +28,8 @@ PARTS: Dict[str, Dict[str, Any]] = {
     "linear head": {"head": "linear", "num_classes": 3},
     "two linear layers": {"head": "two_linear", "num_classes": 2},
     "regression": {"head": "linear", "num_classes": 1},
+    "untied decoder, tanh": {"decoder": True, "tied_decoder": False, "activation": "gelu_new"},
+    "relu": {"activation": "relu"},
 }
 LENGTHS = (1, 17, 40)
 
