@@ -43,7 +43,7 @@ else
   flags=(--data "$1" --data_eval "$2")
   shift 2
   if [ $# -gt 0 ] && [[ $1 != --* ]]; then
-    if [ -d "$1" ] && [ -f "$1/model.json" ]; then
+    if [ -f "$1/model.json" ] || [ -f "$1/config.json" ]; then
       flags+=(--teacher_model "$1")
     else
       flags+=(--teacher_ckpt_dir "$1")

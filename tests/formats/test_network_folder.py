@@ -129,6 +129,11 @@ def test_fewer_rows_than_tokens_are_refused(tmp_path: Path) -> None:
         Predictor.from_pretrained(folder, engine="mxnet")
 
 
+def test_a_folder_in_the_wrong_flag_is_named(padded: Path) -> None:
+    with pytest.raises(InputError, match="expected, found: none; name it with teacher_model"):
+        load_teacher("roberta_24_1024_16", checkpoint=padded)
+
+
 @pytest.mark.parametrize("engine", ["mxnet", "onnxruntime"])
 def test_a_teacher_answers_for_the_tokens_only(engine: str, padded: Path) -> None:
     if engine != "mxnet":

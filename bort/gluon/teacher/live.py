@@ -142,7 +142,10 @@ def only_parameters(path: PathLike) -> PathLike:
     found = sorted(Path(path).glob("*.params"))
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"
-        raise InputError(f"teacher_ckpt_dir {path}: one .params file is expected, found: {names}")
+        hint = "; name it with teacher_model" if description_file(path).is_file() else ""
+        raise InputError(
+            f"teacher_ckpt_dir {path}: one .params file is expected, found: {names}{hint}"
+        )
     return str(found[0])
 
 
