@@ -76,8 +76,8 @@ def main() -> int:
 def _run(flags: argparse.Namespace, place: Path) -> List[Trial]:
     children.own_shared_memory()
     children.remove_tree(place / "world")
-    compared = [] if flags.kind == "mutated" else children.COMPARED_WITH
-    children.prepare([*children.PRELOADED, *compared])
+    exports = flags.kind != "mutated" and any("export" in name for name in flags.of or ["export"])
+    children.prepare([*children.PRELOADED, *(children.COMPARED_WITH if exports else [])])
     module, name = KINDS[flags.kind]
     kind = getattr(importlib.import_module(module), name)
     subjects = list(kind.subjects)

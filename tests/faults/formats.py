@@ -117,6 +117,17 @@ READINGS: Dict[str, Reading] = {
     "HF byte-BPE tokenizer.json": _imported("hf_roberta", "tokenizer.json", "json"),
     "HF vocab.json": _imported("hf_roberta_merges", "vocab.json", "json"),
     "HF merges.txt": _imported("hf_roberta_merges", "merges.txt", "text"),
+    "HF index.json": _imported("hf_sharded", "model.safetensors.index.json", "json"),
+    "HF sharded safetensors": _imported("hf_sharded", "model-*.safetensors", "binary"),
+    **{
+        name: _model("sentences", file, "json", "--task", "embeddings", sealed=False)
+        for name, file in (
+            ("modules.json", "modules.json"),
+            ("pooling config.json", "1_Pooling/config.json"),
+            ("sentence_bert_config.json", "sentence_bert_config.json"),
+        )
+    },
+    "sentencepiece.bpe.model": _vocabulary("xlm_roberta", "*.model", "binary"),
     # exported folders
     "onnx.json": _model("onnx", "onnx.json", "json", "--engine", "onnxruntime"),
     "model.onnx": _model("onnx", "model.onnx", "binary", "--engine", "onnxruntime"),

@@ -168,6 +168,49 @@ def _bare(source: str, *without: str) -> Callable[[World, Path], None]:
     return make
 
 
+def _sharded(world: World, path: Path) -> None:
+    """Split the weights of a Hugging Face folder over two files with an index."""
+    import safetensors.numpy
+
+    shutil.copytree(world.folder / "hf_bert", path)
+    weights = safetensors.numpy.load_file(str(path / "model.safetensors"))
+    (path / "model.safetensors").unlink()
+    names = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    place = {name: names[number % 2] for number, name in enumerate(sorted(weights))}
+    for file in names:
+        part = {name: weights[name] for name in weights if place[name] == file}
+        safetensors.numpy.save_file(part, str(path / file), {"format": "pt"})
+    size = sum(array.nbytes for array in weights.values())
+    index = {"metadata": {"total_size": size}, "weight_map": place}
+    _json_file(index)(world, path / "model.safetensors.index.json")
+
+
+def _sentences(world: World, path: Path) -> None:
+    """Write a folder of sentence-transformers around a Hugging Face folder."""
+    shutil.copytree(world.folder / "hf_bert", path)
+    kinds = ("Transformer", "Pooling", "Normalize")
+    modules = [
+        {
+            **{"idx": number, "name": str(number)},
+            **{"path": f"{number}_{kind}" if number else ""},
+            **{"type": f"sentence_transformers.models.{kind}"},
+        }
+        for number, kind in enumerate(kinds)
+    ]
+    _json_file(modules)(world, path / "modules.json")
+    (path / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": 16, "pooling_mode_mean_tokens": True}
+    _json_file(pooling)(world, path / "1_Pooling" / "config.json")
+    _json_file({"max_seq_length": 12})(world, path / "sentence_bert_config.json")
+
+
+def _xlm_roberta(world: World, path: Path) -> None:
+    """Write the tokenizer of an XLM-RoBERTa: a SentencePiece model with fairseq's ids."""
+    from tests.text.hugging_face_folders import sentencepiece_folder
+
+    sentencepiece_folder(path, "xlm-roberta")
+
+
 def _original_shards(world: World, path: Path) -> None:
     path.mkdir()
     generator = np.random.default_rng(0)
@@ -312,6 +355,9 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
     "hf_bert_words": _bare("hf_bert_own", "tokenizer.json"),
     "hf_roberta_merges": _bare("hf_bpe", "tokenizer.json"),
     "hf_unigram": _bare("hf"),
+    "hf_sharded": _sharded,
+    "sentences": _sentences,
+    "xlm_roberta": _xlm_roberta,
     "onnx": _script("export_model", *"--model cola --to onnx".split()),
     "openvino": _script("export_model", *"--model cola --to openvino".split()),
     "hyperparameters.json": _json_file(
@@ -363,6 +409,8 @@ NEEDS: Dict[str, List[str]] = {
     "hf_bert_words": ["hf_bert_own"],
     "hf_roberta_merges": ["hf_bpe"],
     "hf_unigram": ["hf"],
+    "hf_sharded": ["hf_bert"],
+    "sentences": ["hf_bert"],
     "onnx": ["cola"],
     "openvino": ["cola"],
 }
