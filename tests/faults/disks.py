@@ -99,7 +99,6 @@ def _after(target: Path, status: Optional[int], said: str) -> Optional[Tuple[str
         return None
     if status != 1 or not lines[-1].startswith("error: "):
         return f"status {status}", lines[-1]
-    left = [path for path in trees.hidden(target) if path != "out/.starting"]  # until it begins
-    if left:
-        return "leftover", str(left[:3])
+    if trees.hidden(target):
+        return "leftover", str(trees.hidden(target)[:3])
     return None
