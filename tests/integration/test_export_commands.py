@@ -115,7 +115,7 @@ def test_bad_folders_are_not_imported(sample, finetuned, tmp_path):
     refused("is damaged or was changed after the export")
     (bad / "bort.json").unlink()
     (bad / "model.safetensors").write_bytes(content[:-7])
-    refused("truncated or not a safetensors file")
+    refused("is not a safetensors file: it has")
     (bad / "bort.json").unlink()
     (bad / "model.safetensors").rename(bad / "pytorch_model.bin")
     refused("pytorch_model.bin: is not read")
