@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from bort import TYPE_CHECKING
 from bort.errors import InputError, WorkError
 
-TYPE_CHECKING = False  # this module is imported first of all: `typing` would take longer than it
 if TYPE_CHECKING:
     from typing import IO, Any, BinaryIO, Set
 

@@ -15,9 +15,9 @@ import os
 import signal
 import sys
 
+from bort import TYPE_CHECKING
 from bort.process.standard_streams import open_standard_streams
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
     from typing import Optional
