@@ -15,7 +15,7 @@ FOLDERS_OF_DOCSTRINGS = ("bort", "data", "experiments", "scripts")
 FOLDERS_OF_NAMES = ("bort", "data", "experiments")
 
 _RIDDLE = re.compile(r"(?:What|Whatever|Who|How|All that)\b")
-_LOGGERS = "log"  # one for each module
+_OWN = ("log", "TYPE_CHECKING")  # one for each module: its logger, and the flag of type checkers
 
 
 def riddles(root: Path) -> List[str]:
@@ -37,7 +37,7 @@ def names_in_several_modules(root: Path) -> Dict[str, List[str]]:
     for path in _sources(root, FOLDERS_OF_NAMES):
         for statement in _top_level(_parsed(path).body):
             for name in _defined_by(statement):
-                if not name.startswith("_") and name != _LOGGERS:
+                if not name.startswith("_") and name not in _OWN:
                     modules[name].add(str(path.relative_to(root)))
     return {name: sorted(paths) for name, paths in sorted(modules.items()) if len(paths) > 1}
 
