@@ -14,8 +14,6 @@ from hypothesis import strategies as st
 from bort.errors import InputError
 from bort.formats.huggingface.character_map import characters_that_become
 from bort.formats.huggingface.sentencepiece_json import (
-    BPE,
-    UNIGRAM,
     read_model,
     sentencepiece_tokenizer,
 )
@@ -268,19 +266,6 @@ def test_auto_tokenizer_opens_a_sentencepiece_folder(tmp_path: Path) -> None:
     assert tokenizer.decode(expected, skip_special_tokens=True) == model.decode(expected)
     assert tokenizer.mask_token_id == model.mask_id
     assert load_vocabulary(tmp_path).fingerprint == model.fingerprint
-
-
-def test_the_model_file_is_read_without_its_library() -> None:
-    model = trained(normalization="identity")
-    file = read_model(model.model)
-    assert [text for text, _, _ in file.pieces] == [model.token_of(i) for i in range(len(model))]
-    assert (file.model_type, file.byte_fallback, file.character_map) == (UNIGRAM, True, b"")
-    other = read_model(trained(model_type="bpe", byte_fallback=False).model)
-    assert (other.model_type, other.byte_fallback) == (BPE, False)
-    assert other.character_map
-    for size in (1, 2, 50, len(model.model) - 1):
-        with pytest.raises(InputError, match="SentencePiece model is"):
-            read_model(model.model[:size])
 
 
 @pytest.mark.parametrize(
