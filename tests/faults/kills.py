@@ -203,8 +203,9 @@ def is_whole(
         return "traceback at the end", " | ".join(done.said.strip().splitlines()[-4:])[-400:]
     if done.orphans:
         return "orphan", str(done.orphans)
-    if shared_memory():
-        return "shared memory", str(shared_memory()[:3])
+    names = shared_memory()
+    if names:
+        return "shared memory", str(names[:3])
     left = results(work)
     if done.status != 0 and not (done.status == 2 and left == whole.left):
         return "blocked", last

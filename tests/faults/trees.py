@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any, Dict, List
@@ -60,6 +61,7 @@ def results(folder: Path) -> Dict[str, str]:
     the version of the library that drew them; both are left out, as are locks and hidden files.
     """
     found: Dict[str, str] = {}
+    ranks: Dict[str, List[str]] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         left_out = any(part.startswith(".") or part == "tensorboard" for part in relative.parts)
@@ -70,12 +72,18 @@ def results(folder: Path) -> Dict[str, str]:
             content = _without_times(path, content)
         except (ValueError, RecursionError):  # a mutated file that the command did not need
             pass
+        if "-rank" in path.name:
+            # Which rank does which part of the work may change when a run is resumed.
+            name = re.sub(r"-rank\d+", "", relative.as_posix())
+            ranks.setdefault(name, []).extend(content.decode("utf-8", "replace").splitlines())
+            continue
         short = len(content) <= 4096 and path.suffix in (".json", ".jsonl", ".tsv", ".csv")
         found[relative.as_posix()] = (
             content.decode("utf-8", "replace")
             if short
             else f"{len(content)} bytes, {hashlib.sha256(content).hexdigest()}"
         )
+    found.update({name: "\n".join(sorted(lines)) for name, lines in ranks.items()})
     return found
 
 
