@@ -20,7 +20,7 @@ from bort.process.standard_streams import (
     open_standard_streams,
     print_error,
 )
-from bort.process.startup import ENDING_SIGNALS, ERROR_FILE_VARIABLE
+from bort.process.startup import ENDING_SIGNALS, ERROR_FILE_VARIABLE, exit_with
 from bort.process.telemetry import switch_off_telemetry
 from bort.ranks import launched_ranks
 
@@ -75,7 +75,7 @@ def run_command(
                 _refuse_ranks()
             status = work(parsed)
             flush_standard_output()
-            sys.exit(status)
+            exit_with(0 if status is None else status)
         except BaseException as error:
             if stops.number is not None:  # libraries turn a signal into errors of their own
                 if is_debugged:
@@ -129,7 +129,7 @@ def _end(message: str, status: int) -> NoReturn:
     path = os.environ.get(ERROR_FILE_VARIABLE)
     if path is None or not _leave_error(path, line, status):
         print_error(f"error: {line}")
-    sys.exit(status)
+    exit_with(status)
 
 
 def _leave_error(path: str, line: str, status: int) -> bool:

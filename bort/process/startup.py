@@ -11,6 +11,7 @@ programs.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -20,7 +21,7 @@ from bort.process.standard_streams import open_standard_streams
 
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Optional
+    from typing import NoReturn, Optional
 
 ERROR_FILE_VARIABLE = "BORT_ERROR_FILE"
 """Name of a file for the error of the first rank that fails, which then does not go to stderr."""
@@ -44,17 +45,40 @@ def end_at_once(number: int, frame: Optional[FrameType] = None) -> None:
     os._exit(128 + number)
 
 
-def _is_worker() -> bool:
-    """Return whether `multiprocessing` imports the script into a process that it spawned."""
-    frame: Optional[FrameType] = sys._getframe()
-    while frame is not None:
-        if frame.f_globals.get("__name__") == "__mp_main__":
-            return True
+def exit_with(status: int) -> NoReturn:
+    """Exit, in a command without the slow end of its libraries, during which signals kill."""
+    global _status
+    _status = status
+    sys.exit(status)
+
+
+def _leave() -> None:
+    """End the process as the last of the functions that run on exit."""
+    if _status is not None:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError, AttributeError):
+                pass
+        os._exit(_status)
+
+
+def _is_imported_by_a_command() -> bool:
+    """Return whether the program itself imports this module, and not another module.
+
+    A program that imports the library keeps its own handlers, and so does a script that
+    `multiprocessing` imports into a process that it spawned.
+    """
+    frame = sys._getframe(1).f_back
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("importlib."):
         frame = frame.f_back
-    return False
+    return frame is not None and frame.f_globals.get("__name__") == "__main__"
 
 
-if not _is_worker():
+_status: Optional[int] = None
+
+if _is_imported_by_a_command():
+    atexit.register(_leave)
     open_standard_streams()
     for _number in ENDING_SIGNALS:
         if signal.getsignal(_number) != signal.SIG_IGN:  # such as SIGHUP under nohup
