@@ -12,11 +12,11 @@ from typing import Any, Dict, Sequence
 
 from bort.errors import InputError
 from bort.storage.files import json_text, read_json
-from bort.storage.text_lines import LARGEST_TEXT_BYTES, read_content
+from bort.storage.text_lines import LARGEST_TEXT_BYTES, read_content, text_of
 from bort.text.fast_tokenizer import FastTokenizer, TokenizerReading
 from bort.text.tokenizer_content import template
 from bort.text.tokenizer_folder import AS_IT_IS, VOCAB_TXT
-from bort.text.wordpiece_file import bert_sections, wordpiece_ids, wordpiece_lines
+from bort.text.wordpiece_file import bert_sections, wordpiece_ids
 
 WORDPIECE_KIND = "wordpiece"
 WORDPIECE_SETTINGS_FILE = "wordpiece.json"
@@ -77,8 +77,10 @@ def read_wordpiece(folder: Path) -> FastTokenizer:
         raise InputError(
             f"{settings_path}: lower_case is {lower_case!r}, allowed are true and false"
         )
-    lines = wordpiece_lines(read_content(path, LARGEST_TEXT_BYTES), path)
-    return wordpiece_vocabulary(lines, lower_case, str(path))
+    text = text_of(read_content(path, LARGEST_TEXT_BYTES), path)
+    # The record vouches for these lines, whatever is in them.
+    pieces = [piece.rstrip("\r") for piece in text.rstrip("\n").split("\n")]
+    return wordpiece_vocabulary(pieces, lower_case, str(path))
 
 
 def _special(name: str, number: int) -> Dict[str, Any]:

@@ -10,6 +10,7 @@ inside a word begin with `##`. A word that cannot be split, or has more than 100
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
@@ -17,6 +18,8 @@ from bort.errors import InputError
 from bort.storage.text_lines import text_of
 
 log = logging.getLogger(__name__)
+
+_TWO_COLUMNS = re.compile(r"[^ \t][ \t]+[^ \t]")
 
 # White space as the package tokenizers strips it from the lines of vocab.txt.
 _WHITE_SPACE = (
@@ -41,7 +44,7 @@ def wordpiece_lines(content: bytes, place: Path) -> List[str]:
     for number, line in enumerate(lines, start=1):
         if not line:
             raise InputError(f"{place} line {number}: is empty, expected a token")
-        if len(line.split()) > 1:
+        if _TWO_COLUMNS.search(line):
             raise InputError(f"{place} line {number}: {line[:40]!r}, expected one token")
     # A token of white space keeps its name; no text has it.
     return [line.rstrip(_WHITE_SPACE) or line for line in lines]

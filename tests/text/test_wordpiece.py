@@ -111,3 +111,16 @@ def test_bad_vocabularies_are_named(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"vocab\.txt line 1: byte 0xff is not valid UTF-8"):
         load_vocabulary(tmp_path)
+
+
+def test_what_version_0_2_0_saved_is_loaded_whatever_its_lines(tmp_path: Path) -> None:
+    pieces = [*PIECES, "", "two words", "end "]
+    saved = wordpiece_vocabulary(pieces, True, "here")
+    saved.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("vocab.txt", "vocabulary.json", "wordpiece.json")
+    ]
+    again = load_vocabulary(tmp_path)
+    assert [again.token_of(number) for number in range(len(again))] == pieces
+    assert again.fingerprint == saved.fingerprint
+    assert not again.pair_recorded
