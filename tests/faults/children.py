@@ -167,7 +167,12 @@ class Child:
         self._began = time.monotonic()
         sys.stdout.flush()
         sys.stderr.flush()
+        # A signal waits until the command has its first handlers, as those of a new interpreter
+        # wait for the first line of its script.
+        signal.pthread_sigmask(signal.SIG_BLOCK, inside.ENDING_SIGNALS)
         self.pid = os.fork()
+        if self.pid != 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, inside.ENDING_SIGNALS)
         if self.pid == 0:
             status = 70
             try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import mmap
 import os
 import signal
@@ -23,6 +24,9 @@ _OPERATIONS = {
     "fcntl.flock",
 }
 """Python's audit events of file operations; opening for writing and syncing are counted too."""
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that wait until a command has its first handlers."""
+_STARTUP = "bort.process.startup"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -46,6 +50,9 @@ def run(plan: Sequence[str], command: List[str]) -> None:
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
+    sys.path.insert(1, _root())
+    _install_first_handlers()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
     _count_operations(path, operation, number)
     status = _run(command)
     with contextlib.suppress(BaseException):
@@ -64,7 +71,6 @@ def _run(command: List[str]) -> int:
     else:
         script = os.path.join(_root(), command[0])
         sys.argv, sys.path[0] = [script, *command[1:]], os.path.dirname(script)
-    sys.path.insert(1, _root())
     module = types.ModuleType("__main__")
     module.__file__ = script
     sys.modules["__main__"] = module
@@ -81,6 +87,15 @@ def _run(command: List[str]) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def _install_first_handlers() -> None:
+    """Import what every script imports first, as a script; a forked child has it already."""
+    scope = {"__name__": "__main__", "sys": sys, "importlib": importlib}
+    if _STARTUP in sys.modules:
+        exec(f"importlib.reload(sys.modules[{_STARTUP!r}])", scope)
+    else:
+        exec(f"import {_STARTUP}", scope)
 
 
 def _root() -> str:
