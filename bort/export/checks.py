@@ -17,7 +17,8 @@ from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.formats.huggingface.sentence_transformers import MODULES_FILE, read_sentence_folder
 from bort.formats.huggingface.tokenizer import TOKENIZER_FILE
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import MASKED_LM, HeadDescription, ModelDescription
+from bort.network.description import MASKED_LM, ModelDescription
+from bort.network.head import HeadDescription
 from bort.storage.files import read_json
 from bort.text.vocabulary import Vocabulary
 

@@ -8,13 +8,12 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 from bort.errors import InputError
 from bort.network.description import (
     MASKED_LM,
-    HeadDescription,
     ModelDescription,
     read_architecture,
     read_computation,
     read_embedding,
-    read_problem_type,
 )
+from bort.network.head import HeadDescription, read_problem_type
 from bort.storage.json_fields import JsonFields, errors_naming
 from bort.storage.sealed_folder import SealedFile, SealedFormat
 

@@ -42,7 +42,8 @@ from bort.network.activations import (
     function_of,
 )
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import MASKED_LM, ONE_LINEAR, RELEASE
+from bort.network.description import MASKED_LM
+from bort.network.head import ONE_LINEAR, RELEASE
 
 OPSET = 17
 IR_VERSION = 8

@@ -19,7 +19,7 @@ from bort.inference.results import (
     Prediction,
     Regression,
 )
-from bort.network.description import MULTI_LABEL, REGRESSION, HeadDescription
+from bort.network.head import MULTI_LABEL, REGRESSION, HeadDescription
 from bort.tasks import records
 from bort.tasks.decisions import decide
 from bort.tasks.features import TaskFeatures

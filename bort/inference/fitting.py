@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Optional, Tuple
 
 from bort.errors import InputError
-from bort.network.description import REGRESSION, ModelDescription
+from bort.network.description import ModelDescription
+from bort.network.head import REGRESSION
 from bort.storage.json_fields import errors_naming
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import TaskOptions

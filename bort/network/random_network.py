@@ -8,7 +8,8 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.network.array_network import ArrayNetwork, places_of
-from bort.network.description import ONE_LINEAR, HeadDescription, ModelDescription
+from bort.network.description import ModelDescription
+from bort.network.head import ONE_LINEAR, HeadDescription
 from bort.network.memory import check_memory
 from bort.network.parameter_names import shape_of
 

@@ -16,7 +16,8 @@ import pytest
 from bort.architecture import Architecture
 from bort.formats.exported_folder import read_exported_graph, write_exported_description
 from bort.formats.huggingface.writer import write_huggingface
-from bort.network.description import HeadDescription, ModelDescription, TaskDescription
+from bort.network.description import ModelDescription, TaskDescription
+from bort.network.head import HeadDescription
 from bort.network.model_folder import read_description, read_model_folder, write_model_folder
 
 KEPT = Path(__file__).with_name("model_folders")

@@ -9,7 +9,8 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.network.array_network import ArrayNetwork, places_of
-from bort.network.description import MASKED_LM, HeadDescription, ModelDescription
+from bort.network.description import MASKED_LM, ModelDescription
+from bort.network.head import HeadDescription
 from bort.network.model_folder import write_model_folder
 from bort.network.parameter_names import shape_of
 

@@ -9,7 +9,8 @@ import numpy as np
 from bort.architecture import Architecture
 from bort.engines.protocol import check_inputs, check_positions, check_token_types
 from bort.inference.predictor import Predictor
-from bort.network.description import HeadDescription, ModelDescription, TaskDescription
+from bort.network.description import ModelDescription, TaskDescription
+from bort.network.head import HeadDescription
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task

@@ -19,7 +19,7 @@ from bort.inference.results import (
     MultiOutputRegression,
     Regression,
 )
-from bort.network.description import MULTI_LABEL, REGRESSION, HeadDescription
+from bort.network.head import MULTI_LABEL, REGRESSION, HeadDescription
 from bort.tasks.features import tokenise
 from bort.tasks.options import FOUR_WAY, TaskOptions
 from bort.tasks.records import get_task

@@ -13,7 +13,8 @@ import bort
 from bort.errors import InputError, WorkError
 from bort.inference.predictor import Predictor
 from bort.inference.results import Classification, FilledText, Regression
-from bort.network.description import HeadDescription, TaskDescription
+from bort.network.description import TaskDescription
+from bort.network.head import HeadDescription
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TASKS, get_task
 from bort.text.pair_form import BERT_PAIRS, PairForm

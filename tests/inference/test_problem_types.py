@@ -18,14 +18,8 @@ from bort.inference.results import (
     MultiOutputRegression,
     Regression,
 )
-from bort.network.description import (
-    MULTI_LABEL,
-    REGRESSION,
-    SINGLE_LABEL,
-    HeadDescription,
-    ModelDescription,
-    TaskDescription,
-)
+from bort.network.description import ModelDescription, TaskDescription
+from bort.network.head import MULTI_LABEL, REGRESSION, SINGLE_LABEL, HeadDescription
 from tests.formats.parity import BORT, make_network
 from tests.inference.fake_engine import VOCABULARY, FakeEngine, describe
 

@@ -17,14 +17,11 @@ from bort.network.description import (
     CLASSIFIER,
     ENCODER,
     MASKED_LM,
-    MULTI_LABEL,
-    REGRESSION,
-    SINGLE_LABEL,
-    HeadDescription,
     ModelDescription,
     TaskDescription,
     check_vocabulary,
 )
+from bort.network.head import MULTI_LABEL, REGRESSION, SINGLE_LABEL, HeadDescription
 from bort.text.pair_form import BERT_PAIRS, ROBERTA_PAIRS, PairForm
 from tests.text.tiny_vocabulary import tiny_merges, tiny_vocabulary
 

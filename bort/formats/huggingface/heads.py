@@ -22,7 +22,7 @@ import numpy as np
 from bort.errors import InputError
 from bort.formats.huggingface.residual import multiply_by_power
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import ONE_LINEAR, RELEASE, TWO_LINEAR
+from bort.network.head import ONE_LINEAR, RELEASE, TWO_LINEAR
 from bort.network.parameter_names import HEAD
 
 SHIFT = 14

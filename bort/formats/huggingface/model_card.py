@@ -6,15 +6,8 @@ import json
 from typing import Any, List, Mapping, Sequence
 
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import (
-    CLASSIFIER,
-    ENCODER,
-    MASKED_LM,
-    MULTI_LABEL,
-    REGRESSION,
-    SINGLE_LABEL,
-    ModelDescription,
-)
+from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM, ModelDescription
+from bort.network.head import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 _HIDDEN = ("labels", "metrics", "vocabulary")
 

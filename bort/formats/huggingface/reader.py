@@ -33,13 +33,8 @@ from bort.formats.huggingface.tensor_names import DECODERS, WORD_EMBEDDINGS, wit
 from bort.formats.huggingface.writer import EXPORT, RECORD_FILE
 from bort.network.activations import ERF, function_of
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import (
-    CLASSIFIER,
-    ENCODER,
-    HeadDescription,
-    ModelDescription,
-    check_problem_type,
-)
+from bort.network.description import CLASSIFIER, ENCODER, ModelDescription
+from bort.network.head import HeadDescription, check_problem_type
 from bort.network.parameter_names import HEAD, ParameterRow, name_in, places, shape_of
 from bort.storage.json_fields import JsonFields, errors_naming
 

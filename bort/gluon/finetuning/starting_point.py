@@ -21,7 +21,7 @@ from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.parameters import load_parameters, set_parameters
 from bort.gluon.network.pretrained import PARAMETERS_FILE, PARAMETERS_URL, RELEASED_VOCABULARY
-from bort.network.description import ONE_LINEAR, RELEASE, TWO_LINEAR
+from bort.network.head import ONE_LINEAR, RELEASE, TWO_LINEAR
 from bort.tasks.formulations import output_count
 from bort.tasks.judging import TaskData
 from bort.tasks.records import EXTRA_LAYER

@@ -11,7 +11,8 @@ from bort.gluon.network.classifier import BortClassifier, Network
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.parameters import collect_arrays, set_parameters
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import HeadDescription, ModelDescription
+from bort.network.description import ModelDescription
+from bort.network.head import HeadDescription
 
 _ENCODER = "bort."
 

@@ -10,7 +10,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from bort.errors import InputError
 from bort.gluon.network.model import INITIAL_SPREAD, BortModel
-from bort.network.description import HEAD_KINDS, RELEASE, TWO_LINEAR
+from bort.network.head import HEAD_KINDS, RELEASE, TWO_LINEAR
 
 
 class BortClassifier(HybridBlock):

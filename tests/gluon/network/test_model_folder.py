@@ -8,7 +8,8 @@ import pytest
 from bort.gluon.network.array_network import build_network, describe_network
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
-from bort.network.description import HeadDescription, ModelDescription
+from bort.network.description import ModelDescription
+from bort.network.head import HeadDescription
 from tests.gluon.network.network_samples import SMALL, TYPED, make_model, weights_of
 
 NETWORKS = {
