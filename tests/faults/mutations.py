@@ -64,7 +64,8 @@ def truncate(path: Path, generator: random.Random) -> Mutation:
     if generator.random() < 0.3:
         size = max(0, len(content) - generator.randrange(1, 9))
     path.write_bytes(content[:size])
-    return Mutation("truncated", f"{len(content)} to {size} bytes", False)
+    is_content = content[size:].isspace()  # a last line without its end
+    return Mutation("truncated", f"{len(content)} to {size} bytes", is_content)
 
 
 def double(path: Path, generator: random.Random) -> Mutation:
