@@ -48,7 +48,7 @@ def read_model(model: bytes) -> ModelFile:
     """Parse the protocol buffer of a `.model` file.
 
     Raises:
-        InputError: the file is damaged, or ends in the middle of a field.
+        InputError: the file is damaged, has no pieces or one twice, or ends before all its fields.
     """
     pieces: List[Tuple[str, float, int]] = []
     trainer: Dict[int, Union[int, bytes]] = {}
@@ -60,6 +60,11 @@ def read_model(model: bytes) -> ModelFile:
             trainer = dict(_fields(_bytes(value)))
         elif number == 3:
             normalizer = dict(_fields(_bytes(value)))
+    if not pieces or not trainer:
+        lacks = "settings of its training" if pieces else "pieces"
+        raise InputError(f"the SentencePiece model is truncated or damaged: it has no {lacks}")
+    if len({text for text, _, _ in pieces}) != len(pieces):
+        raise InputError("the SentencePiece model is damaged: it has a piece twice")
     return ModelFile(
         tuple(pieces),
         _integer(trainer.get(3), UNIGRAM),

@@ -155,7 +155,7 @@ READINGS: Dict[str, Reading] = {
         "binary",
         [*ONE_STEP, "--teacher_model", "none"],
         sealed=True,
-    ),
+    )._replace(late=True),
     "shard .npz": Reading(
         ("original_shards", "vocabulary"),
         ("original_shards/*.npz",),
@@ -245,7 +245,7 @@ READINGS: Dict[str, Reading] = {
         ("agora/points.jsonl",),
         "jsonl",
         ["scripts/run_agora.py", *AGORA, *"--points agora/points.jsonl --output_dir begun".split()],
-    ),
+    )._replace(plain=True),
     # tasks
     "features": Reading(
         ("features",),

@@ -147,11 +147,10 @@ class Mutated:
             change = "another output"
         if not change:
             return "same result", False, ""
-        is_plain = reading.plain and mutation.kind != "emptied"
         is_absent = mutation.kind in ("removed", "a dangling link in its place")
         if is_absent and victim.suffix == ".json":  # without its record a folder is taken as it is
             return "other content", False, change
-        if ((mutation.is_content or is_plain) and not reading.sealed) or is_forged:
+        if ((mutation.is_content or reading.plain) and not reading.sealed) or is_forged:
             return "other content", False, change
         return "wrongly accepted", True, change
 

@@ -64,6 +64,8 @@ def results(folder: Path) -> Dict[str, str]:
     ranks: Dict[str, List[str]] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
+        if _is_old_checkpoint(folder, path):
+            continue
         left_out = any(part.startswith(".") or part == "tensorboard" for part in relative.parts)
         if left_out or not path.is_file() or path.suffix in (".png", ".lock"):
             continue
@@ -85,6 +87,19 @@ def results(folder: Path) -> Dict[str, str]:
         )
     found.update({name: "\n".join(sorted(lines)) for name, lines in ranks.items()})
     return found
+
+
+def _is_old_checkpoint(folder: Path, path: Path) -> bool:
+    """Return whether a file is of a complete checkpoint that is not the newest.
+
+    A run that was asked to stop saves one at another step, so older ones differ.
+    """
+    step = next((one for one in path.parents if one.name.startswith("step-")), None)
+    if step is None or step == folder:
+        return False
+    newest = max(one.name for one in step.parent.glob("step-*"))
+    files = sorted(one.name for one in step.iterdir())
+    return step.name != newest and files == ["state.json", "tensors.safetensors"]
 
 
 def difference(expected: Dict[str, str], found: Dict[str, str]) -> str:

@@ -37,11 +37,16 @@ def test_pieces_that_cannot_be_read_are_named() -> None:
         return b"\x0a" + bytes([len(inside)]) + inside
 
     score = b"\x15" + struct.pack("<f", -1.5)
-    assert read_model(piece(b"\x0a\x01a", score)).pieces == (("a", -1.5, 1),)
+    settings = b"\x12\x02\x18\x01"  # of the training: the kind of model
+    assert read_model(piece(b"\x0a\x01a", score) + settings).pieces == (("a", -1.5, 1),)
     for wrong, message in (
         (piece(b"\x0a\x01\xff", score), "a piece is not UTF-8"),
         (piece(b"\x0a\x01a", b"\x10\x05"), "a score is no number of 32 bits"),
         (piece(b"\x0b"), "the SentencePiece model is damaged"),
+        (b"", "it has no pieces"),
+        (settings, "it has no pieces"),
+        (piece(b"\x0a\x01a", score), "it has no settings of its training"),
+        (2 * (piece(b"\x0a\x01a", score) + settings), "it has a piece twice"),
     ):
         with pytest.raises(InputError, match=message):
             read_model(wrong)

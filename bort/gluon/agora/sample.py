@@ -17,6 +17,7 @@ from bort.gluon.network.model_folder import save_model_folder
 from bort.ranks import Communicator, SingleProcess, on_rank_0
 from bort.storage.files import move_into_place, new_folder, temporary_folder
 from bort.storage.run_folder import MODEL_FOLDER
+from bort.storage.unfinished import remove_remains
 from bort.tasks.judging import TaskData
 from bort.training.finetuning_config import FinetuningConfig
 
@@ -46,6 +47,7 @@ def make_sample_models(
     timaeus, socrates = folder / "timaeus", folder / name
 
     def make() -> None:
+        remove_remains(folder)
         log.info("making a small Timaeus with random weights and a Socrates in %s", folder)
         if not timaeus.exists():
             mx.random.seed(0)

@@ -8,6 +8,7 @@ unpickled.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -89,10 +90,26 @@ def save_checkpoint(
     except (OSError, WorkError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise WorkError(f"{target}: the checkpoint cannot be written: {reason}") from error
-    for old in checkpoint_steps(folder)[:-keep]:
-        if old != step:
-            shutil.rmtree(folder / f"step-{old:08d}", ignore_errors=True)
+    remove_old_checkpoints(folder, step, keep)
     return target
+
+
+def remove_old_checkpoints(folder: Path, step: int, keep: int) -> None:
+    """Remove all but the newest checkpoints, and what a kill left of such a removal.
+
+    Args:
+        folder: folder of the run.
+        step: step of a checkpoint that stays in any case.
+        keep: number of newest checkpoints to keep.
+    """
+    newest = {step, *checkpoint_steps(folder)[-keep:]}
+    for entry in folder.iterdir():
+        match = _NAME.match(entry.name)
+        if match and int(match.group(1)) not in newest:
+            # The record goes first: a folder without it is no checkpoint.
+            with contextlib.suppress(OSError):
+                (entry / CHECKPOINT_FORMAT.record_name).unlink()
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def load_checkpoint(

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from bort.architecture import Architecture
-from bort.gluon.training.checkpoint import load_checkpoint, save_checkpoint
+from bort.gluon.training.checkpoint import (
+    load_checkpoint,
+    remove_old_checkpoints,
+    save_checkpoint,
+)
 from bort.gluon.training.flat_trainer import FlatTrainer
 from bort.network.model_folder import fingerprint_of_model
 from bort.storage.json_fields import JsonFields, read_fields
@@ -79,6 +83,8 @@ class RunCheckpoints:
             self._folder, trainer.flat, trainer.buffers(), step, self._check_same_run
         )
         trainer.restore(self._fields(state).fields("trainer").values)
+        if trainer.communicator.rank == 0:
+            remove_old_checkpoints(self._folder, done, self._keep)
         return done, state
 
     def _check_same_run(self, state: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import mxnet as mx
@@ -13,7 +14,12 @@ import safetensors.numpy
 from bort.architecture import Architecture
 from bort.errors import InputError, WorkError
 from bort.gluon.network.model import BortModel
-from bort.gluon.training.checkpoint import checkpoint_steps, load_checkpoint, save_checkpoint
+from bort.gluon.training.checkpoint import (
+    checkpoint_steps,
+    load_checkpoint,
+    remove_old_checkpoints,
+    save_checkpoint,
+)
 from bort.gluon.training.flat import FlatParameters
 
 STATE = {"settings": {"lr": 1e-3}, "position": [1, 2], "scale": 0.1}
@@ -84,6 +90,30 @@ def test_what_a_killed_run_was_writing_goes_with_the_next_checkpoint(tmp_path: P
     save(tmp_path, flat, 4)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["model", "step-00000002", "step-00000004"]
+
+
+def test_a_removal_that_was_killed_is_finished(tmp_path: Path, flat, monkeypatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    remove = shutil.rmtree
+
+    def killed(path: Path, **options: bool) -> None:
+        if path.name == "step-00000002":
+            raise Killed
+        remove(path, **options)
+
+    save(tmp_path, flat, 2)
+    save(tmp_path, flat, 4)
+    monkeypatch.setattr("bort.gluon.training.checkpoint.shutil.rmtree", killed)
+    with pytest.raises(Killed):
+        save(tmp_path, flat, 6)
+    monkeypatch.undo()
+    assert checkpoint_steps(tmp_path) == [4, 6], "half a checkpoint is none"
+    remove_old_checkpoints(tmp_path, 6, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000004", "step-00000006"]
+    remove_old_checkpoints(tmp_path, 4, 1)
+    assert checkpoint_steps(tmp_path) == [4, 6], "the one that is in use stays"
 
 
 def test_damage_is_named_and_an_older_checkpoint_can_be_taken(tmp_path: Path, flat) -> None:
