@@ -25,7 +25,7 @@ def task_of(described: ModelDescription, source: str) -> Tuple[Optional[TaskReco
         return None, TaskOptions()
     with errors_naming(source):
         record = get_task(described.task.name)
-    options = TaskOptions.from_dict(described.task.options or {}, source)
+        options = TaskOptions.from_dict(described.task.options or {}, source)
     described.head.check_for_task(source)
     expected = input_labels(record, options)
     if described.num_classes != output_count(record, options) or described.labels != expected:

@@ -19,7 +19,6 @@ write only other values. Files of models without the property then keep their by
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Tuple
 
@@ -107,8 +106,9 @@ class ModelDescription:
 
     def __post_init__(self) -> None:
         for name in ("layer_norm_eps", "decoder_layer_norm_eps"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise InputError(f"{name} is {getattr(self, name)!r}, allowed is above 0")
+            if not 0 < getattr(self, name) < 1:
+                value = getattr(self, name)
+                raise InputError(f"{name} is {value!r}, allowed is above 0 to below 1")
         check_fraction("dropout", self.dropout)
         function_of(self.activation)
         if self.input_length is not None and self.input_length < 1:

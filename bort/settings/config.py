@@ -138,11 +138,20 @@ class Config:
 
     @classmethod
     def from_dict(cls: Type[C], values: Mapping[str, Any], source: str) -> C:
-        """Build from settings by name; unknown ones raise an `InputError` that names `source`."""
-        known = {one.name for one in _settings(cls)}
+        """Build from settings by name.
+
+        Raises:
+            InputError: a setting is unknown or missing (the message names `source`), or has a value
+                that is not allowed.
+        """
+        known = {one.name: one.field for one in _settings(cls)}
         for name in values:
             if name not in known:
                 raise InputError(f"{source}: unknown setting {name!r}, known are {sorted(known)}")
+        for name, field in known.items():
+            has_default = field.default is not _REQUIRED or field.default_factory is not _REQUIRED
+            if name not in values and not has_default:
+                raise InputError(f"{source}: setting {name!r} is missing")
         return _build(cls, values)
 
     @classmethod

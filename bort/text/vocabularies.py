@@ -81,7 +81,7 @@ def load_vocabulary(name_or_path: Union[str, os.PathLike[str]]) -> ArrayVocabula
 
 
 def _load_folder(folder: Path) -> ArrayVocabulary:
-    if VOCABULARY_FORMAT.is_in(folder):
+    if os.path.lexists(folder / VOCABULARY_FORMAT.record_name):
         return _load_recorded(folder)
     if (folder / "encoder.json").exists() or (folder / "vocab.bpe").exists():
         return read_fairseq(folder)

@@ -205,6 +205,7 @@ BAD = (
     (put(None, "layer_norm_eps"), "layer_norm_eps is None, allowed is a finite number"),
     (put(-1e-5, "layer_norm_eps"), "layer_norm_eps is -1e-05, allowed is above 0"),
     (put(0, "layer_norm_eps"), "layer_norm_eps is 0, allowed is above 0"),
+    (put(2**63, "layer_norm_eps"), f"layer_norm_eps is {2**63}, allowed is above 0 to below 1"),
     (put("mish", "activation"), "activation is 'mish', allowed are gelu, gelu_python"),
     (put(1, "tied_decoder"), "tied_decoder is 1, allowed is true or false"),
     (put(float("inf"), "decoder_layer_norm_eps"), "decoder_layer_norm_eps is inf"),

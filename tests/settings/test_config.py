@@ -207,3 +207,13 @@ def test_help_shows_every_flag_with_its_default() -> None:
 def test_a_configuration_survives_its_json(config: Example) -> None:
     values = json.loads(json.dumps(config.as_dict()))
     assert Example.from_dict(values, source="here") == config
+
+
+def test_a_setting_without_a_default_must_be_given() -> None:
+    @dataclass(frozen=True)
+    class Needs(Config):
+        steps: int = setting(..., "number of steps")
+
+    with pytest.raises(InputError, match="^record.json: setting 'steps' is missing$"):
+        Needs.from_dict({}, "record.json")
+    assert Needs.from_dict({"steps": 2}, "record.json").steps == 2

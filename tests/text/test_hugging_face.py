@@ -393,7 +393,7 @@ def test_a_panic_of_the_package_is_an_input_error(tmp_path: Path) -> None:
         vocabulary.encode("the")
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "vocabulary.json"])
 def test_a_folder_or_a_broken_link_in_place_of_a_file_is_not_passed_over(
     tmp_path: Path, name: str
 ) -> None:

@@ -25,6 +25,7 @@ from bort.gluon.teacher.live import GluonTeacher
 from bort.network.model_folder import fingerprint_of_model
 from bort.ranks import SingleProcess
 from bort.storage.files import read_json
+from bort.storage.json_fields import errors_naming
 from bort.tasks.features import TaskFeatures, TooLittleRoom, tokenise
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
@@ -229,4 +230,5 @@ def options_of(folder: Path) -> TaskOptions:
     source = description_file(folder)
     if task is None or task.options is None:
         raise InputError(f"{source}: does not say what it was fine-tuned on; fine-tune it first")
-    return TaskOptions.from_dict(task.options, str(source))
+    with errors_naming(str(source)):
+        return TaskOptions.from_dict(task.options, str(source))

@@ -62,7 +62,7 @@ class TaskClassifier:
             )
         with errors_naming(source):
             self.record = get_task(task.name)
-        self.options = TaskOptions.from_dict(task.options, source)
+            self.options = TaskOptions.from_dict(task.options, source)
         self.labels = description.labels
         self.max_length = length
         check_vocabulary(description, vocabulary, source, own=True)
