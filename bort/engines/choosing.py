@@ -10,7 +10,7 @@ from typing import Optional, Tuple, Union
 
 from bort.engines.graph_engine import GraphEngine
 from bort.engines.onnxruntime_session import OnnxRuntimeSession
-from bort.engines.openvino_session import OpenVinoSession, computes_bf16
+from bort.engines.openvino_session import OpenVinoSession, computes_bf16, waits_for_ever
 from bort.engines.protocol import (
     AUTO,
     ENGINES,
@@ -166,6 +166,7 @@ def open_source(
         InputError: as in `open_engine`.
     """
     _check(engine, precision, threads)
+    asked = engine
     if engine == AUTO:
         engine = choose_engine(source, precision)
     if not reads(engine, source):
@@ -179,7 +180,9 @@ def open_source(
 
     def reopen() -> Engine:
         assert folder is not None
-        return _open(read_source(folder), engine, precision, threads, gpu)
+        again = read_source(folder)
+        chosen = choose_engine(again, precision) if asked == AUTO else engine
+        return _open(again, chosen, precision, threads, gpu)
 
     opened = _open(source, engine, precision, threads, gpu)
     return ReopeningEngine(opened, folder, reopen, source.name)
@@ -206,6 +209,8 @@ def choose_engine(source: Source, precision: str) -> str:
         InputError: none of the engines that read the source is installed.
     """
     able = [name for name in installed_engines() if reads(name, source)]
+    if waits_for_ever() and able != [OPENVINO]:
+        able = [name for name in able if name != OPENVINO]
     if source.kind == ARRAYS and not _has("onnx"):
         # The graphs for the other two engines are made with the package onnx.
         able = [name for name in able if name == MXNET]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
-from typing import Dict, Sequence, Union
+from typing import Dict, Optional, Sequence, Set, Union
 
 import numpy as np
 
 from bort.engines.request_pool import RequestPool
-from bort.errors import InputError
+from bort.errors import InputError, WorkError
 from bort.formats.openvino_file import core
 from bort.formats.precisions import BF16
+from bort.process.forks import in_forked_children
+from bort.process.threads import available_cores
 
 DEVICE = "CPU"
 _MOST_REQUESTS = 8
@@ -30,11 +33,19 @@ class OpenVinoSession:
 
     Raises:
         InputError: OpenVINO cannot read the model.
+        WorkError: this is a forked process in which OpenVINO would wait for ever.
     """
 
     def __init__(
         self, model: Union[Path, bytes], precision: str, threads: int, source: str
     ) -> None:
+        if waits_for_ever(threads):
+            raise WorkError(
+                f"{source}: OpenVINO cannot open a model in this forked process, because another "
+                'one was closed before the fork; use the start method "spawn", or engine '
+                "onnxruntime or mxnet"
+            )
+        _use.begin(self, threads)
         settings = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == BF16 else "f32",
             "PERFORMANCE_HINT": "LATENCY",
@@ -66,6 +77,60 @@ class OpenVinoSession:
             request.wait()
             # The request owns the tensor's memory and overwrites it in its next call.
             return np.array(request.get_output_tensor(self._places[output]).data, np.float32)
+
+
+def waits_for_ever(threads: Optional[int] = None) -> bool:
+    """Return whether OpenVINO would wait for ever if it opened a model in this process.
+
+    OpenVINO keeps the threads of a closed model for the next model with as many threads. After a
+    fork, the child has the record of these threads but not the threads.
+
+    Args:
+        threads: threads of the model; None for any number.
+    """
+    return bool(_use.lost) if threads is None else bool(_use.lost & {_ALL, _key(threads)})
+
+
+class _Use:
+    """Counts open models, to tell whether OpenVINO keeps threads that no model uses.
+
+    The counts are by number of threads, and `_ALL` for all models: each model also has a thread
+    that any other model can take.
+
+    Attributes:
+        open: number of open models.
+        most: largest number of models that were open at once.
+        lost: the counts of which threads were unused when this process was forked.
+    """
+
+    def __init__(self) -> None:
+        self.open: Dict[int, int] = {}
+        self.most: Dict[int, int] = {}
+        self.lost: Set[int] = set()
+
+    def begin(self, session: OpenVinoSession, threads: int) -> None:
+        """Count a model until its session is destroyed."""
+        for key in (_ALL, _key(threads)):
+            self.open[key] = self.open.get(key, 0) + 1
+            self.most[key] = max(self.most.get(key, 0), self.open[key])
+        weakref.finalize(session, self._end, _key(threads)).atexit = False
+
+    def _end(self, key: int) -> None:
+        for one in (_ALL, key):
+            self.open[one] -= 1
+
+    def forked(self) -> None:
+        """Note which threads do not exist in this process."""
+        self.lost |= {key for key, most in self.most.items() if most > self.open[key]}
+
+
+def _key(threads: int) -> int:
+    return min(threads, available_cores())
+
+
+_ALL = 0
+_use = _Use()
+in_forked_children(_use.forked)
 
 
 def computes_bf16() -> bool:

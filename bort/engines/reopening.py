@@ -73,6 +73,7 @@ class ReopeningEngine:
             with self._lock:
                 if self._process != os.getpid():
                     self._engine = self._opened_again()
+                    self.name, self.precision = self._engine.name, self._engine.precision
                     self._process = os.getpid()
         return self._engine
 

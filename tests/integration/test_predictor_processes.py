@@ -182,3 +182,42 @@ def test_a_forked_process_exits(name: str, folder: Path) -> None:
         os.killpg(process.pid, signal.SIGKILL)
         raise
     assert (process.returncode, printed, errors) == (0, "both ended\n", "")
+
+
+CLOSED = """
+import os, sys
+from bort import Predictor
+def opened(): return Predictor.from_pretrained(sys.argv[1], engine=sys.argv[2], threads=1)
+first = opened()
+second = opened()
+expected = str(first("it rained"))
+del first
+process = os.fork()
+if process == 0:
+    try:
+        assert second.engine == sys.argv[2] or sys.argv[2] == "auto"
+        print(str(second("it rained")) == expected, flush=True)
+        print(str(opened()("it rained")) == expected, flush=True)
+    except Exception as error:
+        print(type(error).__name__, error, flush=True)
+    os._exit(0)
+assert os.waitpid(process, 0)[1] == 0
+"""
+
+
+@pytest.mark.skipif("fork" not in METHODS, reason="the system has no forks")
+@pytest.mark.parametrize("name", [*NAMES, "auto"])
+def test_a_fork_after_another_model_was_closed(name: str, folder: Path) -> None:
+    """OpenVINO would take the threads of the closed model, which the child does not have."""
+    process = subprocess.run(
+        [sys.executable, "-c", CLOSED, str(folder), name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        timeout=SECONDS,
+    )
+    if name == "openvino":
+        assert process.stdout.startswith("WorkError ")
+        assert "another one was closed before the fork" in process.stdout
+    else:
+        assert process.stdout == "True\nTrue\n"
