@@ -16,6 +16,7 @@ from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import save_model_folder
 from bort.ranks import Communicator, SingleProcess, on_rank_0
 from bort.storage.files import move_into_place, new_folder, temporary_folder
+from bort.storage.locks import hold_folder
 from bort.storage.run_folder import MODEL_FOLDER
 from bort.storage.unfinished import remove_remains
 from bort.tasks.judging import TaskData
@@ -41,13 +42,20 @@ def make_sample_models(
 
     Returns:
         The folders of Timaeus and Socrates.
+
+    Raises:
+        InputError: another process is making them.
     """
     # Each report split has its own Socrates, which is not trained on that split.
     name = "socrates" if data.held_out is None else f"socrates-{data.held_out[:12]}"
     timaeus, socrates = folder / "timaeus", folder / name
 
     def make() -> None:
-        remove_remains(folder)
+        with hold_folder(folder):
+            remove_remains(folder)
+            make_missing()
+
+    def make_missing() -> None:
         log.info("making a small Timaeus with random weights and a Socrates in %s", folder)
         if not timaeus.exists():
             mx.random.seed(0)
