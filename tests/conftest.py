@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
+import signal
 import sys
 import zlib
 from pathlib import Path
@@ -35,6 +36,21 @@ def pytest_configure(config: pytest.Config) -> None:
     if not wanted.isdigit():
         raise pytest.UsageError(f"{SEED_VARIABLE} is {wanted!r}, allowed is a number or 'random'")
     os.environ[SEED_VARIABLE] = wanted
+    _restore_signals()
+
+
+def _restore_signals() -> None:
+    """Stop ignoring the signals that `nohup` and a shell's background jobs ignore.
+
+    Commands inherit ignored signals and keep ignoring them, so a test of them would wait for ever.
+    """
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGQUIT, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:

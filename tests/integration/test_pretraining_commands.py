@@ -249,7 +249,7 @@ BAD: Dict[str, tuple] = {
     "batch": (["--batch_size", "5000"], 2, ["5000", "examples"]),
     "float16": (["--dtype", "float16"], 2, ["float16", "GPU"]),
     "weights": (["--mlm_weight", "0", "--teacher_ce_weight", "0"], 2, ["mlm_weight"]),
-    "no checkpoint": (["--resume"], 2, ["checkpoint"]),
+    "no checkpoint": (["--start_step", "3"], 2, ["checkpoint"]),
     "teacher": (["--teacher_model", "roberta_99"], 2, ["roberta_99"]),
     "empty teacher": (["--teacher_model", ""], 2, ["teacher"]),
     "diverges": (["--lr", "1e30", "--num_steps", "50"], 1, ["step", "not finite"]),
