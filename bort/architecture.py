@@ -34,20 +34,24 @@ class Architecture:
 
     Attributes:
         depth: D, number of encoder layers.
-        heads: A, attention heads per layer; must divide `hidden`.
+        heads: A, attention heads per layer; must divide `qkv`.
         hidden: H, width of the residual stream (GluonNLP calls it `units`).
         intermediate: I, width of the feed-forward layer (GluonNLP calls it `hidden_size`).
         vocabulary_size: V, rows of the token embedding, shared with the decoder.
         maximum_length: S, rows of the position embedding: the longest input in tokens.
         token_types: rows of the token-type embedding, 0 for none (RoBERTa and Bort have none).
+        qkv: Q, width of the attention: of query, key and value over all heads (arXiv 2107.13686,
+            section 3). 0, the default, stands for `hidden`.
 
     Raises:
-        InputError: a size is not an integer in its range, or heads do not divide hidden.
+        InputError: a size is not an integer in its range, or heads do not divide qkv.
 
     >>> str(Architecture(4, 8, 1024, 768))
     '<D=4, A=8, H=1024, I=768>'
     >>> Architecture(4, 8, 1024, 768).parameter_count()
     75106304
+    >>> str(Architecture(5, 8, 564, 1054, qkv=512))
+    '<D=5, A=8, H=564, I=1054, Q=512>'
     """
 
     depth: int
@@ -57,11 +61,12 @@ class Architecture:
     vocabulary_size: int = 50265
     maximum_length: int = 512
     token_types: int = 0
+    qkv: int = 0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            least = 0 if field.name == "token_types" else 1
+            least = 0 if field.name in ("token_types", "qkv") else 1
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InputError(
                     f"{_ITSELF}{field.name} is {value!r}, allowed is an integer of at least {least}"
@@ -69,24 +74,28 @@ class Architecture:
             most = LARGEST_DEPTH if field.name == "depth" else LARGEST_SIZE
             if value > most:
                 raise InputError(f"{_ITSELF}{field.name} is {value}, allowed is at most {most}")
-        if self.hidden % self.heads:
+        if not self.qkv:
+            object.__setattr__(self, "qkv", self.hidden)
+        if self.qkv % self.heads:
+            wide = "hidden" if self.qkv == self.hidden else "qkv"
             raise InputError(
-                f"{_ITSELF}heads is {self.heads}, which does not divide hidden {self.hidden}"
+                f"{_ITSELF}heads is {self.heads}, which does not divide {wide} {self.qkv}"
             )
 
     def __str__(self) -> str:
-        return f"<D={self.depth}, A={self.heads}, H={self.hidden}, I={self.intermediate}>"
+        sizes = f"D={self.depth}, A={self.heads}, H={self.hidden}, I={self.intermediate}"
+        return f"<{sizes}>" if self.qkv == self.hidden else f"<{sizes}, Q={self.qkv}>"
 
     @property
     def head_width(self) -> int:
-        """The width of one attention head, H / A."""
-        return self.hidden // self.heads
+        """The width of one attention head, Q / A."""
+        return self.qkv // self.heads
 
     def parameter_count(self, *, pooler: bool = False, decoder: bool = False) -> int:
         """Return the exact number of trainable parameters.
 
-        `H(V + S + N) + 2H + D(4H² + 2HI + 9H + I)` with N token types. A pooler adds `H² + H`. The
-        masked-token decoder adds `H² + 3H + V`: a dense layer, a layer norm and a bias per token;
+        `H(V + S + N) + 2H + D(4HQ + 3Q + 2HI + 6H + I)` with N token types; with Q = H, a layer has
+        `4H² + 2HI + 9H + I`. A pooler adds `H² + H`. The masked-token decoder adds `H² + 3H + V`: a dense layer, a layer norm and a bias per token;
         its output matrix is the embedding.
 
         Source: arXiv 2010.10499, Table 1. With `token_types=1` and `pooler=True` this gives the
@@ -94,7 +103,8 @@ class Architecture:
         """
         hidden, intermediate = self.hidden, self.intermediate
         embedding = hidden * (self.vocabulary_size + self.maximum_length + self.token_types)
-        layer = 4 * hidden**2 + 2 * hidden * intermediate + 9 * hidden + intermediate
+        attention = 4 * hidden * self.qkv + 3 * self.qkv
+        layer = attention + 2 * hidden * intermediate + 6 * hidden + intermediate
         total = embedding + 2 * hidden + self.depth * layer
         if pooler:
             total += hidden**2 + hidden
@@ -105,7 +115,7 @@ class Architecture:
     def multiply_adds_per_token(self, length: int, *, pooler: bool = False) -> int:
         """Return the multiply-adds of a forward pass for one of `length` tokens in a sequence.
 
-        `D(4H² + 2HI + 2SH)` with S the length; the number of heads has no effect. `pooler=True`
+        `D(4HQ + 2HI + 2SQ)` with S the length; the number of heads has no effect. `pooler=True`
         adds the `H²` of arXiv 2010.08512, Lemma 2 (our reading of it). A pooler really runs once
         per sequence, not once per token.
 
@@ -114,7 +124,7 @@ class Architecture:
         """
         self._check_length(length)
         hidden, intermediate = self.hidden, self.intermediate
-        layer = 4 * hidden**2 + 2 * hidden * intermediate + 2 * length * hidden
+        layer = 4 * hidden * self.qkv + 2 * hidden * intermediate + 2 * length * self.qkv
         return self.depth * layer + (hidden**2 if pooler else 0)
 
     def multiply_adds_per_prediction(self) -> int:
@@ -135,11 +145,22 @@ class Architecture:
         return batch * (encoder + predictions * self.multiply_adds_per_prediction())
 
     def as_dict(self) -> Dict[str, int]:
-        """Return the fields as a dictionary, which `from_dict` reads."""
-        return dataclasses.asdict(self)
+        """Return the fields as a dictionary, which `from_dict` reads; qkv if not hidden.
+
+        Older files lack qkv, so a file of an architecture without it keeps its bytes.
+        """
+        values = dataclasses.asdict(self)
+        if self.qkv == self.hidden:
+            del values["qkv"]
+        return values
 
     def replace(self, **changes: int) -> Architecture:
-        """Return a copy with some fields changed; the copy is checked too."""
+        """Return a copy with some fields changed; the copy is checked too.
+
+        A qkv that is equal to hidden follows a change of hidden.
+        """
+        if self.qkv == self.hidden:
+            changes = {"qkv": 0, **changes}
         return dataclasses.replace(self, **changes)
 
     @classmethod
@@ -213,7 +234,7 @@ TABLE_2_MILLIONS: Tuple[Tuple[str, str, float], ...] = (
 
 
 def get_architecture(name: str) -> Architecture:
-    """Return an architecture by preset name, by `D-A-H-I`, or from a JSON file.
+    """Return an architecture by preset name, by `D-A-H-I` or `D-A-H-I-Q`, or from a JSON file.
 
     A JSON file holds the fields of `Architecture`, or has them under the key `architecture`.
 
@@ -226,8 +247,9 @@ def get_architecture(name: str) -> Architecture:
     if name in PRESETS:
         return PRESETS[name]
     parts = name.split("-")
-    if len(parts) == 4 and all(_SIZE.fullmatch(part) for part in parts):
-        return Architecture(*(int(part) for part in parts))
+    if len(parts) in (4, 5) and all(_SIZE.fullmatch(part) for part in parts):
+        qkv = {"qkv": int(parts[4])} if len(parts) == 5 else {}
+        return Architecture(*(int(part) for part in parts[:4]), **qkv)
     if name.endswith(".json") or os.path.isfile(name):
         values = read_json(name)
         if isinstance(values, dict) and isinstance(values.get("architecture"), dict):
@@ -237,5 +259,5 @@ def get_architecture(name: str) -> Architecture:
         return Architecture.from_dict(values, source=name)
     raise InputError(
         f"architecture: {name!r} is unknown; known are {', '.join(sorted(PRESETS))}, "
-        "or depth-heads-hidden-intermediate such as 4-8-1024-768, or a .json file"
+        "or depth-heads-hidden-intermediate[-qkv] such as 4-8-1024-768, or a .json file"
     )

@@ -207,10 +207,10 @@ class _Graph:
         scores = self._add("MatMul", [query, key])
         scores = self._add("Div", [scores, self._number(math.sqrt(architecture.head_width))])
         chances = self._add("Softmax", [self._add("Add", [scores, mask])], axis=-1)
-        # (B, A, L, d) -> (B, L, A, d) -> (B, L, H)
+        # (B, A, L, d) -> (B, L, A, d) -> (B, L, Q)
         context = self._add("MatMul", [chances, value])
         context = self._add("Transpose", [context], perm=[0, 2, 1, 3])
-        context = self._add("Reshape", [context, self._integers([0, 0, architecture.hidden])])
+        context = self._add("Reshape", [context, self._integers([0, 0, architecture.qkv])])
         y = self._norm(
             self._add("Add", [self._dense(context, f"{cell}.proj"), x]), f"{cell}.layer_norm"
         )
@@ -219,7 +219,7 @@ class _Graph:
         return self._norm(z, f"{cell}.ffn.layer_norm")
 
     def _split(self, x: str, transposed: bool) -> str:
-        """(B, L, H) -> (B, A, L, d), or (B, A, d, L)."""
+        """(B, L, Q) -> (B, A, L, d), or (B, A, d, L)."""
         architecture = self._model.architecture
         shape = self._integers([0, 0, architecture.heads, architecture.head_width])
         perm = [0, 2, 3, 1] if transposed else [0, 2, 1, 3]

@@ -2,7 +2,7 @@
 
 The table serves reading and writing. `{layer}` stands for the index of an encoder layer. Shapes are
 written with the letters of the architecture: V vocabulary, S positions, N token types, H
-hidden, I intermediate, C classes.
+hidden, I intermediate, Q attention, C classes.
 
 The Gluon names of the feed-forward part are misleading; comparing outputs shows that `proj` is the
 dense layer after the attention, `ffn.ffn_1` widens from H to I, and `ffn.ffn_2` narrows from I to
@@ -56,13 +56,13 @@ _LAYER = "encoder.layer.{layer}."
 LAYER: Tuple[ParameterRow, ...] = tuple(
     _same(_CELL + gluon, _LAYER + name, shape, power)
     for gluon, name, shape, power in (
-        ("attention_cell.proj_query.weight", "attention.self.query.weight", "HH", -1),
-        ("attention_cell.proj_query.bias", "attention.self.query.bias", "H", 0),
-        ("attention_cell.proj_key.weight", "attention.self.key.weight", "HH", -1),
-        ("attention_cell.proj_key.bias", "attention.self.key.bias", "H", 0),
-        ("attention_cell.proj_value.weight", "attention.self.value.weight", "HH", -1),
-        ("attention_cell.proj_value.bias", "attention.self.value.bias", "H", 0),
-        ("proj.weight", "attention.output.dense.weight", "HH", 1),
+        ("attention_cell.proj_query.weight", "attention.self.query.weight", "QH", -1),
+        ("attention_cell.proj_query.bias", "attention.self.query.bias", "Q", 0),
+        ("attention_cell.proj_key.weight", "attention.self.key.weight", "QH", -1),
+        ("attention_cell.proj_key.bias", "attention.self.key.bias", "Q", 0),
+        ("attention_cell.proj_value.weight", "attention.self.value.weight", "QH", -1),
+        ("attention_cell.proj_value.bias", "attention.self.value.bias", "Q", 0),
+        ("proj.weight", "attention.output.dense.weight", "HQ", 1),
         ("proj.bias", "attention.output.dense.bias", "H", 1),
         ("layer_norm.gamma", "attention.output.LayerNorm.weight", "H", 1),
         ("layer_norm.beta", "attention.output.LayerNorm.bias", "H", 1),
@@ -164,6 +164,7 @@ def shape_of(place: ParameterRow, architecture: Architecture, classes: int = 0) 
         "N": architecture.token_types,
         "H": architecture.hidden,
         "I": architecture.intermediate,
+        "Q": architecture.qkv,
         "C": classes,
     }
     return tuple(sizes[letter] for letter in place.shape)

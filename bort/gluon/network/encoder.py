@@ -1,6 +1,6 @@
 """The transformer encoder, with the layer names of GluonNLP, so that its weights load unchanged.
 
-One layer, with x of shape (B, L, H) and A heads of width d = H/A, is
+One layer, with x of shape (B, L, H), an attention of width Q and A heads of width d = Q/A, is
 
     a = softmax(Q Kᵀ / √d + mask) V,   Q, K, V = x Wᵀ + b       (proj_query, proj_key, proj_value)
     y = LayerNorm(x + dropout(proj(a)))                         (proj, layer_norm)
@@ -71,18 +71,19 @@ def _dense(F: Any, x: Any, weight: Any, units: int) -> Any:
 class SelfAttention(HybridBlock):
     """Multi-head scaled dot-product attention to all tokens that are not padding."""
 
-    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
+    def __init__(self, architecture: Architecture, dropout: float) -> None:
         super().__init__()
-        self._heads = heads
-        self._scale = 1 / math.sqrt(hidden // heads)
+        self._heads = architecture.heads
+        self._scale = 1 / math.sqrt(architecture.head_width)
         self._dropout = dropout
+        hidden, width = architecture.hidden, architecture.qkv
         with self.name_scope():
-            self.proj_query = nn.Dense(hidden, in_units=hidden, flatten=False, prefix="query_")
-            self.proj_key = nn.Dense(hidden, in_units=hidden, flatten=False, prefix="key_")
-            self.proj_value = nn.Dense(hidden, in_units=hidden, flatten=False, prefix="value_")
+            self.proj_query = nn.Dense(width, in_units=hidden, flatten=False, prefix="query_")
+            self.proj_key = nn.Dense(width, in_units=hidden, flatten=False, prefix="key_")
+            self.proj_value = nn.Dense(width, in_units=hidden, flatten=False, prefix="value_")
 
     def hybrid_forward(self, F: Any, x: Any, mask: Any) -> Any:
-        """Return the context (B, L, H) of x (B, L, H) under the additive mask (B·A, L, L)."""
+        """Return the context (B, L, Q) of x (B, L, H) under the additive mask (B·A, L, L)."""
         query = self._split(self.proj_query(x) * self._scale)
         key = self._split(self.proj_key(x))
         value = self._split(self.proj_value(x))
@@ -92,12 +93,12 @@ class SelfAttention(HybridBlock):
         if self._dropout:
             weights = F.Dropout(weights, p=self._dropout)
         context = F.batch_dot(weights, value)
-        # (B·A, L, d) -> (B, A, L, d) -> (B, L, A, d) -> (B, L, H)
+        # (B·A, L, d) -> (B, A, L, d) -> (B, L, A, d) -> (B, L, Q)
         context = context.reshape((-4, -1, self._heads, 0, 0)).transpose((0, 2, 1, 3))
         return context.reshape((0, 0, -3))
 
     def _split(self, x: Any) -> Any:
-        """(B, L, H) -> (B·A, L, d)."""
+        """(B, L, Q) -> (B·A, L, d)."""
         x = x.reshape((0, 0, -4, self._heads, -1)).transpose((0, 2, 1, 3))
         return x.reshape((-3, 0, 0))
 
@@ -139,8 +140,8 @@ class EncoderLayer(HybridBlock):
         hidden = architecture.hidden
         self._dropout = dropout
         with self.name_scope():
-            self.attention_cell = SelfAttention(hidden, architecture.heads, dropout)
-            self.proj = nn.Dense(hidden, in_units=hidden, flatten=False, prefix="proj_")
+            self.attention_cell = SelfAttention(architecture, dropout)
+            self.proj = nn.Dense(hidden, in_units=architecture.qkv, flatten=False, prefix="proj_")
             self.ffn = FeedForward(hidden, architecture.intermediate, dropout, epsilon, activation)
             self.layer_norm = LayerNorm(hidden, epsilon)
 

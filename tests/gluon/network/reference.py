@@ -49,8 +49,8 @@ def attention(
         dense(x, weights, f"{prefix}.attention_cell.proj_{part}")
         for part in ("query", "key", "value")
     )
-    width = x.shape[2] // heads
-    result = np.zeros_like(x)
+    width = query.shape[2] // heads
+    result = np.zeros_like(query)
     for row in range(x.shape[0]):
         seen = counts[row]
         for head in range(heads):

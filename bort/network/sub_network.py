@@ -1,0 +1,251 @@
+"""Sub-networks of a network, as maps from their parameters to those of the whole network.
+
+A sub-network keeps some layers, hidden columns, feed-forward neurons and rows of attention heads.
+`SubNetwork` says which, and gives for every parameter the indices of its elements in the whole
+network's parameter. The one map serves to take weights out, to add gradients back, to initialise a
+student from its teacher, and to tell which elements a step may change.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Dict, Mapping, NamedTuple, Tuple
+
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.network.parameter_names import ParameterRow, places
+
+_SIZES_KEPT = ("vocabulary_size", "token_types")
+_AT_MOST = ("depth", "heads", "hidden", "intermediate", "maximum_length")
+
+
+class LayerChoice(NamedTuple):
+    """The parts of one layer of the whole network that form a layer of a sub-network.
+
+    Attributes:
+        layer: index of the layer in the whole network.
+        intermediate: int64 (I,), feed-forward neurons of the whole layer.
+        attention: int64 (Q,), rows of the whole layer's query, key and value, head by head.
+    """
+
+    layer: int
+    intermediate: np.ndarray
+    attention: np.ndarray
+
+
+@dataclass(frozen=True)
+class SubNetwork:
+    """A choice of layers, columns, neurons and heads of a network.
+
+    Attributes:
+        whole: sizes of the whole network.
+        part: sizes of the sub-network; vocabulary and token types are those of `whole`.
+        hidden: int64 (H,), columns of the residual stream.
+        layers: one choice for each layer of the sub-network.
+
+    Raises:
+        InputError: `part` does not fit into `whole`, or the indices do not fit the sizes.
+    """
+
+    whole: Architecture
+    part: Architecture
+    hidden: np.ndarray
+    layers: Tuple[LayerChoice, ...]
+
+    def __post_init__(self) -> None:
+        check_fits(self.whole, self.part)
+        _check_indices("hidden", self.hidden, self.part.hidden, self.whole.hidden)
+        if len(self.layers) != self.part.depth:
+            raise InputError(
+                f"sub-network: {len(self.layers)} layers are chosen, allowed is {self.part.depth}"
+            )
+        for choice in self.layers:
+            if not 0 <= choice.layer < self.whole.depth:
+                raise InputError(
+                    f"sub-network: layer is {choice.layer}, allowed is 0 to {self.whole.depth - 1}"
+                )
+            _check_indices(
+                "intermediate", choice.intermediate, self.part.intermediate, self.whole.intermediate
+            )
+            _check_indices("attention", choice.attention, self.part.qkv, self.whole.qkv)
+
+    def indices(self, place: ParameterRow, layer: int = -1) -> Tuple[np.ndarray, ...]:
+        """Return the indices of a parameter's elements in each dimension of the whole one.
+
+        Args:
+            place: the row of the parameter, from `parameter_names.places(part)`.
+            layer: index of its layer in the sub-network; ignored outside the layers.
+
+        Returns:
+            One int64 array for each dimension; all indices of V, N and C, the first of S.
+        """
+        return tuple(self._axis(letter, layer) for letter in place.shape)
+
+    def take(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        *,
+        decoder: bool = False,
+        pooler: bool = False,
+        head: str = "",
+    ) -> Dict[str, np.ndarray]:
+        """Return the sub-network's parameters, copied from those of the whole network.
+
+        Args:
+            arrays: parameters of the whole network by name.
+            decoder, pooler, head: as in `parameter_names.places`.
+        """
+        return {
+            ours: arrays[theirs][self._grid(arrays[theirs], index)].copy()
+            for ours, theirs, index in self._rows(decoder, pooler, head)
+        }
+
+    def add_to(
+        self,
+        whole: Mapping[str, np.ndarray],
+        part: Mapping[str, np.ndarray],
+        *,
+        decoder: bool = False,
+        pooler: bool = False,
+        head: str = "",
+    ) -> None:
+        """Add the sub-network's arrays, such as gradients, to those of the whole network in place.
+
+        Args:
+            whole: arrays of the whole network by name; elements outside the sub-network stay.
+            part: arrays of the sub-network by name.
+            decoder, pooler, head: as in `parameter_names.places`.
+        """
+        for ours, theirs, index in self._rows(decoder, pooler, head):
+            whole[theirs][self._grid(whole[theirs], index)] += part[ours]
+
+    def masks(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        *,
+        decoder: bool = False,
+        pooler: bool = False,
+        head: str = "",
+    ) -> Dict[str, np.ndarray]:
+        """Return boolean arrays, true at the elements that belong to the sub-network.
+
+        Args:
+            arrays: parameters of the whole network by name, for their shapes; parameters that the
+                sub-network lacks are false everywhere.
+            decoder, pooler, head: as in `parameter_names.places`.
+        """
+        masks = {name: np.zeros(array.shape, bool) for name, array in arrays.items()}
+        for _, theirs, index in self._rows(decoder, pooler, head):
+            masks[theirs][self._grid(masks[theirs], index)] = True
+        return masks
+
+    def _rows(
+        self, decoder: bool, pooler: bool, head: str
+    ) -> Tuple[Tuple[str, str, Tuple[np.ndarray, ...]], ...]:
+        """Return names in the sub-network and in the whole one, and indices, of every parameter."""
+        rows = []
+        for place in places(self.part, decoder=decoder, pooler=pooler, head=head):
+            prefix, layer, rest = _split_layer(place.gluon)
+            theirs = f"{prefix}{self.layers[layer].layer}.{rest}" if rest else place.gluon
+            rows.append((place.gluon, theirs, self.indices(place, layer)))
+        return tuple(rows)
+
+    def _axis(self, letter: str, layer: int) -> np.ndarray:
+        if letter == "H":
+            return self.hidden
+        if letter == "I":
+            return self.layers[layer].intermediate
+        if letter == "Q":
+            return self.layers[layer].attention
+        sizes = {
+            "V": self.part.vocabulary_size,
+            "S": self.part.maximum_length,
+            "N": self.part.token_types,
+        }
+        # C is as large as the whole array: -1 stands for all.
+        return np.arange(sizes[letter]) if letter in sizes else _ALL
+
+    @staticmethod
+    def _grid(whole: np.ndarray, index: Tuple[np.ndarray, ...]) -> Tuple[np.ndarray, ...]:
+        full = (
+            np.arange(size) if one is _ALL else one
+            for size, one in zip(whole.shape, index)
+        )
+        return np.ix_(*full)
+
+
+_ALL = np.array([-1])
+_CELLS = "encoder.transformer_cells."
+
+
+def front_of(whole: Architecture, part: Architecture) -> SubNetwork:
+    """Return the sub-network at the front of every axis.
+
+    It has the first D layers, the first H columns, the first I neurons, and of each of the first A
+    heads the first Q/A rows. With heads as wide as those of the whole network, whole heads are kept
+    (the MLM mode of arXiv 2107.13686); with as many heads, all heads are kept and narrowed (its KD
+    mode).
+
+    Raises:
+        InputError: `part` does not fit into `whole`.
+
+    >>> whole = Architecture(12, 12, 768, 3072)
+    >>> front_of(whole, Architecture(1, 3, 8, 8, qkv=192)).layers[0].attention[[0, 191]].tolist()
+    [0, 191]
+    >>> front_of(whole, Architecture(1, 12, 8, 8, qkv=180)).layers[0].attention[[14, 15]].tolist()
+    [14, 64]
+    """
+    check_fits(whole, part)
+    starts = np.arange(part.heads) * whole.head_width
+    attention = (starts[:, None] + np.arange(part.head_width)).reshape(-1)
+    choices = (
+        LayerChoice(layer, np.arange(part.intermediate), attention) for layer in range(part.depth)
+    )
+    return SubNetwork(whole, part, np.arange(part.hidden), tuple(choices))
+
+
+def check_fits(whole: Architecture, part: Architecture) -> None:
+    """Raise `InputError` unless a sub-network of these sizes fits into the whole network."""
+    for name in _AT_MOST:
+        if getattr(part, name) > getattr(whole, name):
+            raise InputError(
+                f"sub-network: {name} is {getattr(part, name)}, allowed is at most "
+                f"{getattr(whole, name)}, that of the whole network"
+            )
+    if part.head_width > whole.head_width:
+        raise InputError(
+            f"sub-network: qkv is {part.qkv} with {part.heads} heads, so a head is "
+            f"{part.head_width} wide, allowed is at most {whole.head_width}"
+        )
+    for name in _SIZES_KEPT:
+        if getattr(part, name) != getattr(whole, name):
+            raise InputError(
+                f"sub-network: {name} is {getattr(part, name)}, allowed is "
+                f"{getattr(whole, name)}, that of the whole network"
+            )
+
+
+def with_layers(sub_network: SubNetwork, layers: Tuple[int, ...]) -> SubNetwork:
+    """Return a sub-network with other layers of the whole network, in the given order."""
+    chosen = zip(sub_network.layers, layers)
+    return dataclasses.replace(
+        sub_network, layers=tuple(choice._replace(layer=layer) for choice, layer in chosen)
+    )
+
+
+def _check_indices(name: str, indices: np.ndarray, size: int, most: int) -> None:
+    if indices.shape != (size,) or len(np.unique(indices)) != size:
+        raise InputError(f"sub-network: {name} has {indices.shape} indices, allowed are {size}")
+    if indices.min() < 0 or indices.max() >= most:
+        raise InputError(f"sub-network: {name} has {indices.max()}, allowed is 0 to {most - 1}")
+
+
+def _split_layer(name: str) -> Tuple[str, int, str]:
+    """Return prefix, layer and rest of a parameter's name; -1 and "" outside the layers."""
+    if not name.startswith(_CELLS):
+        return name, -1, ""
+    number, rest = name[len(_CELLS) :].split(".", 1)
+    return _CELLS, int(number), rest
