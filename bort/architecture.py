@@ -95,7 +95,8 @@ class Architecture:
         """Return the exact number of trainable parameters.
 
         `H(V + S + N) + 2H + D(4HQ + 3Q + 2HI + 6H + I)` with N token types; with Q = H, a layer has
-        `4H² + 2HI + 9H + I`. A pooler adds `H² + H`. The masked-token decoder adds `H² + 3H + V`: a dense layer, a layer norm and a bias per token;
+        `4H² + 2HI + 9H + I`. A pooler adds `H² + H`. The masked-token decoder adds `H² + 3H + V`: a
+        dense layer, a layer norm and a bias per token;
         its output matrix is the embedding.
 
         Source: arXiv 2010.10499, Table 1. With `token_types=1` and `pooler=True` this gives the

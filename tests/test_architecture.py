@@ -196,7 +196,7 @@ def test_a_bad_file_is_named(tmp_path: Path, content: str, message: str) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["", "bort", "4-8-1024", "4-8-1024-768-1", "a-b-c-d", "4-8-1024--7"]
+    "name", ["", "bort", "4-8-1024", "4-8-1024-768-1-1", "a-b-c-d", "4-8-1024--7"]
 )
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     with pytest.raises(InputError, match="bort_4_8_768_1024") as caught:
@@ -242,3 +242,25 @@ def test_an_error_in_a_file_names_the_file_once(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(InputError, match=f"^{path}: field 'depth' is missing$"):
         get_architecture(str(path))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ((5, 564, 1054, 8, 512), 29_573_882),
+        ((4, 396, 624, 6, 384), 16_874_724),
+        ((4, 432, 384, 4, 256), 16_707_024),
+        ((3, 320, 608, 4, 256), 12_195_168),
+        ((5, 564, 1024, 12, 528), 29_585_252),
+        ((5, 324, 600, 12, 324), 14_222_712),
+        ((5, 280, 512, 12, 276), 11_763_620),
+        ((4, 256, 480, 12, 192), 9_791_360),
+        ((12, 768, 3072, 12, 768), 109_482_240),
+    ],
+)
+def test_published_sub_networks_have_their_counts(sizes: Any, expected: int) -> None:
+    depth, hidden, intermediate, heads, qkv = sizes
+    one = Architecture(
+        depth, heads, hidden, intermediate, vocabulary_size=30522, token_types=2, qkv=qkv
+    )
+    assert one.parameter_count(pooler=True) == expected

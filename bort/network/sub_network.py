@@ -170,10 +170,7 @@ class SubNetwork:
 
     @staticmethod
     def _grid(whole: np.ndarray, index: Tuple[np.ndarray, ...]) -> Tuple[np.ndarray, ...]:
-        full = (
-            np.arange(size) if one is _ALL else one
-            for size, one in zip(whole.shape, index)
-        )
+        full = (np.arange(size) if one is _ALL else one for size, one in zip(whole.shape, index))
         return np.ix_(*full)
 
 

@@ -1,0 +1,138 @@
+"""Tests of sub-networks against explicit index lists and a forward pass in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.network.parameter_names import places, shape_of
+from bort.network.sub_network import SubNetwork, front_of, with_layers
+
+WHOLE = Architecture(4, 4, 32, 40, vocabulary_size=23, maximum_length=16, token_types=2)
+BASE = Architecture(12, 12, 768, 3072, vocabulary_size=30522, token_types=2)
+PARTS: Dict[str, Any] = {"decoder": True, "pooler": True, "head": "release"}
+
+
+def random_arrays(sizes: Architecture, seed: int = 0) -> Dict[str, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    return {
+        place.gluon: generator.normal(size=shape_of(place, sizes, 3))
+        for place in places(sizes, **PARTS)
+    }
+
+
+@st.composite
+def parts_of_whole(draw: Any) -> Architecture:
+    heads = draw(st.integers(1, WHOLE.heads))
+    return WHOLE.replace(
+        depth=draw(st.integers(1, WHOLE.depth)),
+        heads=heads,
+        hidden=draw(st.integers(1, WHOLE.hidden)),
+        intermediate=draw(st.integers(1, WHOLE.intermediate)),
+        qkv=heads * draw(st.integers(1, WHOLE.head_width)),
+    )
+
+
+def test_whole_heads_are_kept_from_the_front() -> None:
+    part = BASE.replace(depth=2, heads=3, hidden=100, intermediate=50, qkv=192)
+    rows = front_of(BASE, part).layers[0].attention
+    assert rows.tolist() == list(range(192))
+
+
+def test_all_heads_are_narrowed() -> None:
+    part = BASE.replace(depth=2, hidden=100, intermediate=50, qkv=180)
+    expected: List[int] = []
+    for head in range(12):
+        expected += range(64 * head, 64 * head + 15)
+    assert front_of(BASE, part).layers[1].attention.tolist() == expected
+
+
+@settings(deadline=None, max_examples=50)
+@given(parts_of_whole())
+def test_taken_weights_are_those_of_explicit_loops(part: Architecture) -> None:
+    arrays = random_arrays(WHOLE)
+    taken = front_of(WHOLE, part).take(arrays, **PARTS)
+    rows = [
+        head * WHOLE.head_width + row
+        for head in range(part.heads)
+        for row in range(part.head_width)
+    ]
+    axes = {
+        "H": range(part.hidden),
+        "I": range(part.intermediate),
+        "Q": rows,
+        "V": range(23),
+        "S": range(16),
+        "N": range(2),
+        "C": range(3),
+    }
+    for place in places(part, **PARTS):
+        array = arrays[place.gluon]
+        for axis, letter in enumerate(place.shape):
+            array = np.stack([np.take(array, one, axis) for one in axes[letter]], axis)
+        np.testing.assert_array_equal(taken[place.gluon], array)
+    assert set(taken) == {place.gluon for place in places(part, **PARTS)}
+
+
+@settings(deadline=None, max_examples=30)
+@given(parts_of_whole())
+def test_gradients_are_added_inside_of_the_slice_alone(part: Architecture) -> None:
+    slices = front_of(WHOLE, part)
+    whole = {name: np.zeros(array.shape) for name, array in random_arrays(WHOLE).items()}
+    gradients = slices.take(random_arrays(WHOLE, seed=1), **PARTS)
+    slices.add_to(whole, gradients, **PARTS)
+    slices.add_to(whole, gradients, **PARTS)
+    masks = slices.masks(whole, **PARTS)
+    for name, array in whole.items():
+        assert not array[~masks[name]].any()
+    back = slices.take(whole, **PARTS)
+    for name, gradient in gradients.items():
+        np.testing.assert_array_equal(back[name], 2 * gradient)
+    assert sum(int(mask.sum()) for mask in masks.values()) == sum(
+        gradient.size for gradient in gradients.values()
+    )
+
+
+def test_layers_come_from_the_chosen_layers() -> None:
+    arrays = random_arrays(WHOLE)
+    part = WHOLE.replace(depth=2)
+    slices = with_layers(front_of(WHOLE, part), (1, 3))
+    taken = slices.take(arrays)
+    cell = "encoder.transformer_cells.{}.ffn.ffn_1.weight"
+    np.testing.assert_array_equal(taken[cell.format(0)], arrays[cell.format(1)])
+    np.testing.assert_array_equal(taken[cell.format(1)], arrays[cell.format(3)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"depth": 5}, "depth is 5, allowed is at most 4"),
+        ({"hidden": 36}, "hidden is 36, allowed is at most 32"),
+        ({"intermediate": 41}, "intermediate is 41, allowed is at most 40"),
+        ({"heads": 8}, "heads is 8, allowed is at most 4"),
+        ({"heads": 2, "qkv": 32}, "a head is 16 wide, allowed is at most 8"),
+        ({"vocabulary_size": 22}, "vocabulary_size is 22, allowed is 23"),
+        ({"token_types": 0}, "token_types is 0, allowed is 2"),
+    ],
+)
+def test_a_part_that_does_not_fit_is_refused(changes: Dict[str, int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        front_of(WHOLE, WHOLE.replace(**changes))
+
+
+def test_indices_are_checked() -> None:
+    part = WHOLE.replace(depth=1, hidden=16, qkv=32)
+    good = front_of(WHOLE, part)
+    for hidden in (np.arange(15), np.zeros(16, int), np.arange(20, 36)):
+        with pytest.raises(InputError, match="hidden has"):
+            SubNetwork(WHOLE, part, hidden, good.layers)
+    with pytest.raises(InputError, match="0 layers are chosen, allowed is 1"):
+        SubNetwork(WHOLE, part, good.hidden, ())
+    with pytest.raises(InputError, match="layer is 4, allowed is 0 to 3"):
+        with_layers(good, (4,))
