@@ -19,7 +19,7 @@ from bort.network.array_network import ArrayNetwork
 from bort.network.parameter_names import LAYER, ParameterRow
 from bort.network.sub_network import LayerChoice, SubNetwork
 
-Arrays = Mapping[str, np.ndarray]
+_Arrays = Mapping[str, np.ndarray]
 
 _CELL = "encoder.transformer_cells.{layer}."
 _CONTEXT = _CELL + "proj.weight"
@@ -69,7 +69,7 @@ class Importance:
         )
 
 
-def taylor_importance(sizes: Architecture, weights: Arrays, gradients: Arrays) -> Importance:
+def taylor_importance(sizes: Architecture, weights: _Arrays, gradients: _Arrays) -> Importance:
     """Return the first-order change of the loss when a part is removed, |Σ gradient · weight|.
 
     A part's output multiplied by a gate ξ = 1 gives ∂loss/∂ξ = Σ gradient · weight over the weights
@@ -93,7 +93,7 @@ def taylor_importance(sizes: Architecture, weights: Arrays, gradients: Arrays) -
     return _importance(sizes, read)
 
 
-def magnitude_importance(sizes: Architecture, weights: Arrays) -> Importance:
+def magnitude_importance(sizes: Architecture, weights: _Arrays) -> Importance:
     """Return the norm of the weights that read a part: √Σ weight², without any data.
 
     Source: arXiv 1608.08710, section 3.1, with the 2-norm in place of the 1-norm.
