@@ -21,6 +21,7 @@ SHAPES: Dict[str, Architecture] = {
     "bort as released": BORT,
     "bort as printed": BORT.replace(hidden=48, intermediate=64),
     "roberta": BORT.replace(depth=6, heads=4, intermediate=256),
+    "narrow attention": BORT.replace(hidden=96, qkv=40),
     "bert": BORT.replace(depth=3, heads=12, hidden=96, intermediate=384, token_types=2),
 }
 

@@ -26,6 +26,7 @@ from bort.formats.huggingface.config import (
     read_config,
 )
 from bort.formats.huggingface.heads import Arrays, without_tanh
+from bort.formats.huggingface.narrow_attention import QKV_MARK, with_narrow_attention
 from bort.formats.huggingface.residual import shift_residual
 from bort.formats.huggingface.sentence_transformers import activation_of, read_sentence_folder
 from bort.formats.huggingface.tensor_file import Weights, read_weights
@@ -113,6 +114,9 @@ def read_huggingface(folder: Path) -> Imported:
         raise InputError(f"{config.path}: {MARK}.residual_shift is {shift!r}, allowed is -62 to 62")
     if shift:
         network = shift_residual(network, -shift)
+    if QKV_MARK in marks:
+        with errors_naming(f"{config.path}: {MARK}"):
+            network = with_narrow_attention(network, marks[QKV_MARK])
     if record:
         with errors_naming(str(folder / RECORD_FILE)):
             epsilon = float(record["decoder_layer_norm_eps"])

@@ -3,7 +3,8 @@
 The class is `BertForMaskedLM` for a network with a decoder, `BertForSequenceClassification` for one
 with a head, `BertModel` otherwise. Parts of BERT that the network lacks are filled without effect:
 token types with zeros, and the pooler of a `BertModel` with zeros (its pooled output is then zero).
-`bort.formats.huggingface.heads` converts a head without tanh.
+`bort.formats.huggingface.heads` converts a head without tanh, and
+`bort.formats.huggingface.narrow_attention` an attention narrower than the hidden size.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from bort.errors import InputError
 from bort.formats.huggingface.config import CONFIG_FILE, MARK
 from bort.formats.huggingface.heads import with_tanh
 from bort.formats.huggingface.model_card import model_card
+from bort.formats.huggingface.narrow_attention import QKV_MARK, with_wide_attention
 from bort.formats.huggingface.pair_template import fit_pair_form
 from bort.formats.huggingface.residual import residual_shift, shift_residual
 from bort.formats.huggingface.sentence_transformers import write_sentence_files
@@ -97,6 +99,10 @@ def write_huggingface(
     marks: Dict[str, Any] = {}
     if shift:
         marks["residual_shift"] = shift
+    sizes = network.architecture
+    if sizes.qkv != sizes.hidden:
+        written = with_wide_attention(written)
+        marks[QKV_MARK] = sizes.qkv
     tensors = _tensors(written, marks)
     fingerprint = model.vocabulary_fingerprint or getattr(vocabulary, "fingerprint", None)
     if fingerprint:
