@@ -9,7 +9,7 @@ the least important parts first.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Dict, Mapping, Optional, Tuple
+from typing import Callable, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.network.array_network import ArrayNetwork
 from bort.network.parameter_names import LAYER, ParameterRow
-from bort.network.sub_network import LayerChoice, SubNetwork
+from bort.network.sub_network import LayerChoice, SubNetwork, extracted
 
 _Arrays = Mapping[str, np.ndarray]
 
@@ -159,14 +159,7 @@ def permutation(sizes: Architecture, importance: Importance) -> SubNetwork:
 
 def in_order(network: ArrayNetwork, importance: Importance) -> ArrayNetwork:
     """Return the network with its parts in order of importance; outputs change by rounding only."""
-    description = network.description
-    arrays: Dict[str, np.ndarray] = permutation(network.architecture, importance).take(
-        network.arrays,
-        decoder=description.has_decoder,
-        pooler=description.has_pooler,
-        head="" if description.head is None else description.head.kind,
-    )
-    return network.replace(arrays=arrays)
+    return extracted(network, permutation(network.architecture, importance))
 
 
 def layers_to_keep(scores: np.ndarray, depth: int) -> Tuple[int, ...]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, NamedTuple, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Tuple, Union
 
 import numpy as np
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.network.parameter_names import ParameterRow, places
+from bort.network.array_network import ArrayNetwork, places_of
+from bort.network.parameter_names import ParameterRow
 
 _SIZES_KEPT = ("vocabulary_size", "token_types")
 _AT_MOST = ("depth", "heads", "hidden", "intermediate", "maximum_length")
@@ -85,73 +86,58 @@ class SubNetwork:
         return tuple(self._axis(letter, layer) for letter in place.shape)
 
     def take(
-        self,
-        arrays: Mapping[str, np.ndarray],
-        *,
-        decoder: bool = False,
-        pooler: bool = False,
-        head: str = "",
+        self, arrays: Mapping[str, np.ndarray], rows: Iterable[ParameterRow]
     ) -> Dict[str, np.ndarray]:
         """Return the sub-network's parameters, copied from those of the whole network.
 
         Args:
             arrays: parameters of the whole network by name.
-            decoder, pooler, head: as in `parameter_names.places`.
+            rows: the parameters of the sub-network, from `parameter_names.places(part)`.
         """
         return {
             ours: arrays[theirs][self._grid(arrays[theirs], index)].copy()
-            for ours, theirs, index in self._rows(decoder, pooler, head)
+            for ours, theirs, index in self._rows(rows)
         }
 
     def add_to(
         self,
         whole: Mapping[str, np.ndarray],
         part: Mapping[str, np.ndarray],
-        *,
-        decoder: bool = False,
-        pooler: bool = False,
-        head: str = "",
+        rows: Iterable[ParameterRow],
     ) -> None:
         """Add the sub-network's arrays, such as gradients, to those of the whole network in place.
 
         Args:
             whole: arrays of the whole network by name; elements outside the sub-network stay.
             part: arrays of the sub-network by name.
-            decoder, pooler, head: as in `parameter_names.places`.
+            rows: the parameters of the sub-network, from `parameter_names.places(part)`.
         """
-        for ours, theirs, index in self._rows(decoder, pooler, head):
+        for ours, theirs, index in self._rows(rows):
             whole[theirs][self._grid(whole[theirs], index)] += part[ours]
 
     def masks(
-        self,
-        arrays: Mapping[str, np.ndarray],
-        *,
-        decoder: bool = False,
-        pooler: bool = False,
-        head: str = "",
+        self, arrays: Mapping[str, np.ndarray], rows: Iterable[ParameterRow]
     ) -> Dict[str, np.ndarray]:
         """Return boolean arrays, true at the elements that belong to the sub-network.
 
         Args:
             arrays: parameters of the whole network by name, for their shapes; parameters that the
                 sub-network lacks are false everywhere.
-            decoder, pooler, head: as in `parameter_names.places`.
+            rows: the parameters of the sub-network, from `parameter_names.places(part)`.
         """
         masks = {name: np.zeros(array.shape, bool) for name, array in arrays.items()}
-        for _, theirs, index in self._rows(decoder, pooler, head):
+        for _, theirs, index in self._rows(rows):
             masks[theirs][self._grid(masks[theirs], index)] = True
         return masks
 
     def _rows(
-        self, decoder: bool, pooler: bool, head: str
-    ) -> Tuple[Tuple[str, str, Tuple[np.ndarray, ...]], ...]:
-        """Return names in the sub-network and in the whole one, and indices, of every parameter."""
-        rows = []
-        for place in places(self.part, decoder=decoder, pooler=pooler, head=head):
+        self, rows: Iterable[ParameterRow]
+    ) -> Iterator[Tuple[str, str, Tuple[np.ndarray, ...]]]:
+        """Yield names in the sub-network and in the whole one, and indices, of every parameter."""
+        for place in rows:
             prefix, layer, rest = _split_layer(place.gluon)
             theirs = f"{prefix}{self.layers[layer].layer}.{rest}" if rest else place.gluon
-            rows.append((place.gluon, theirs, self.indices(place, layer)))
-        return tuple(rows)
+            yield place.gluon, theirs, self.indices(place, layer)
 
     def _axis(self, letter: str, layer: int) -> np.ndarray:
         if letter == "H":
@@ -213,6 +199,20 @@ def front_of(whole: Architecture, part: Architecture) -> SubNetwork:
         LayerChoice(layer, np.arange(part.intermediate), attention) for layer in range(part.depth)
     )
     return SubNetwork(whole, part, np.arange(part.hidden), tuple(choices))
+
+
+def extracted(network: ArrayNetwork, sub_network: SubNetwork) -> ArrayNetwork:
+    """Return a sub-network of a network as a network of its own, with copied weights.
+
+    Raises:
+        InputError: the network has other sizes than `sub_network.whole`.
+    """
+    if network.architecture != sub_network.whole:
+        raise InputError(
+            f"sub-network: the network is {network.architecture}, allowed is {sub_network.whole}"
+        )
+    description = network.description.replace(architecture=sub_network.part)
+    return ArrayNetwork(description, sub_network.take(network.arrays, places_of(description)))
 
 
 def check_fits(whole: Architecture, part: Architecture) -> None:

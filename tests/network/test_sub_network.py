@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.network.parameter_names import places, shape_of
-from bort.network.sub_network import SubNetwork, front_of, with_layers
+from bort.network.sub_network import SubNetwork, extracted, front_of, with_layers
+from tests.formats.parity import make_network
+from tests.gluon.network.reference import encode
 
 WHOLE = Architecture(4, 4, 32, 40, vocabulary_size=23, maximum_length=16, token_types=2)
 BASE = Architecture(12, 12, 768, 3072, vocabulary_size=30522, token_types=2)
-PARTS: Dict[str, Any] = {"decoder": True, "pooler": True, "head": "release"}
+PARTS: Dict[str, Any] = {"decoder": True, "tied": False, "pooler": True, "head": "release"}
 
 
 def random_arrays(sizes: Architecture, seed: int = 0) -> Dict[str, np.ndarray]:
@@ -57,7 +59,7 @@ def test_all_heads_are_narrowed() -> None:
 @given(parts_of_whole())
 def test_taken_weights_are_those_of_explicit_loops(part: Architecture) -> None:
     arrays = random_arrays(WHOLE)
-    taken = front_of(WHOLE, part).take(arrays, **PARTS)
+    taken = front_of(WHOLE, part).take(arrays, places(part, **PARTS))
     rows = [
         head * WHOLE.head_width + row
         for head in range(part.heads)
@@ -85,13 +87,13 @@ def test_taken_weights_are_those_of_explicit_loops(part: Architecture) -> None:
 def test_gradients_are_added_inside_of_the_slice_alone(part: Architecture) -> None:
     slices = front_of(WHOLE, part)
     whole = {name: np.zeros(array.shape) for name, array in random_arrays(WHOLE).items()}
-    gradients = slices.take(random_arrays(WHOLE, seed=1), **PARTS)
-    slices.add_to(whole, gradients, **PARTS)
-    slices.add_to(whole, gradients, **PARTS)
-    masks = slices.masks(whole, **PARTS)
+    gradients = slices.take(random_arrays(WHOLE, seed=1), places(part, **PARTS))
+    slices.add_to(whole, gradients, places(part, **PARTS))
+    slices.add_to(whole, gradients, places(part, **PARTS))
+    masks = slices.masks(whole, places(part, **PARTS))
     for name, array in whole.items():
         assert not array[~masks[name]].any()
-    back = slices.take(whole, **PARTS)
+    back = slices.take(whole, places(part, **PARTS))
     for name, gradient in gradients.items():
         np.testing.assert_array_equal(back[name], 2 * gradient)
     assert sum(int(mask.sum()) for mask in masks.values()) == sum(
@@ -103,7 +105,7 @@ def test_layers_come_from_the_chosen_layers() -> None:
     arrays = random_arrays(WHOLE)
     part = WHOLE.replace(depth=2)
     slices = with_layers(front_of(WHOLE, part), (1, 3))
-    taken = slices.take(arrays)
+    taken = slices.take(arrays, places(part))
     cell = "encoder.transformer_cells.{}.ffn.ffn_1.weight"
     np.testing.assert_array_equal(taken[cell.format(0)], arrays[cell.format(1)])
     np.testing.assert_array_equal(taken[cell.format(1)], arrays[cell.format(3)])
@@ -136,3 +138,18 @@ def test_indices_are_checked() -> None:
         SubNetwork(WHOLE, part, good.hidden, ())
     with pytest.raises(InputError, match="layer is 4, allowed is 0 to 3"):
         with_layers(good, (4,))
+
+
+def test_an_extracted_network_computes_with_the_taken_weights() -> None:
+    network = make_network(WHOLE, decoder=True)
+    part = WHOLE.replace(depth=2, heads=2, hidden=20, intermediate=12, qkv=10)
+    one = extracted(network, front_of(WHOLE, part))
+    assert one.architecture == part
+    ids = np.arange(14).reshape(2, 7)
+    lengths = np.array([7, 3])
+    taken = front_of(WHOLE, part).take(network.arrays, places(part, decoder=True))
+    np.testing.assert_array_equal(
+        encode(dict(one.arrays), part.heads, ids, lengths), encode(taken, part.heads, ids, lengths)
+    )
+    with pytest.raises(InputError, match="the network is <D=4, A=4, H=32, I=40>, allowed is"):
+        extracted(network, front_of(WHOLE.replace(depth=3), part))
