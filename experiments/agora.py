@@ -24,6 +24,7 @@ from bort.gluon.finetuning.starting_point import (
     starting_point,
 )
 from bort.ranks import Communicator
+from bort.storage.locks import hold_run_folder
 from bort.storage.outputs import check_output_folder
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
@@ -64,7 +65,11 @@ def run_agora_on_task(
     """
     communicator = find_communicator()
     check_output_folder(_folder_of(record, paths))
-    with _only_for_accepted_runs(_folder_of(record, paths) / _SAMPLE, communicator):
+    folder = _folder_of(record, paths)
+    # The folder is held before the sample models are made in it.
+    with hold_run_folder(folder, communicator), _only_for_accepted_runs(
+        folder / _SAMPLE, communicator
+    ):
         plan = plan_agora(record, paths, config, sets, timaeus, communicator)
         summary = run_agora_in_folder(
             plan,
@@ -73,6 +78,7 @@ def run_agora_on_task(
             cpu_only=paths.cpu_only,
             stop_requested=stop_requested,
             show_progress=True,
+            is_held=True,
         )
     if communicator.rank != 0:
         return None
@@ -98,9 +104,8 @@ def _only_for_accepted_runs(folder: Path, communicator: Communicator) -> Iterato
         if communicator.rank == 0:
             for path in set(folder.glob("*")) - before:
                 shutil.rmtree(path, ignore_errors=True)
-            with contextlib.suppress(OSError):  # folders with content stay
+            with contextlib.suppress(OSError):  # a folder with content stays
                 folder.rmdir()
-                folder.parent.rmdir()
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from pathlib import Path
@@ -48,6 +49,7 @@ def run_agora_in_folder(
     stop_requested: Callable[[], bool] = lambda: False,
     on_trained: Callable[[Training, float], None] = lambda training, score: None,
     show_progress: bool = False,
+    is_held: bool = False,
 ) -> Dict[str, Any]:
     """Run Agora, and write the best model and all results to `plan.folder`.
 
@@ -67,6 +69,7 @@ def run_agora_in_folder(
         on_trained: called after each training of this rank with its dev score.
         show_progress: whether rank 0 shows the progress of the trainings; a caller with its own
             progress does not need it.
+        is_held: whether the caller holds the folder already, see `hold_run_folder`.
 
     Returns:
         The values that the command prints. `stopped` is whether the run was stopped before its end.
@@ -78,7 +81,8 @@ def run_agora_in_folder(
             not fit together, or Socrates is too weak.
         WorkError: a loss is not finite, or the disk is full.
     """
-    with hold_run_folder(plan.folder, communicator):
+    holding = contextlib.nullcontext() if is_held else hold_run_folder(plan.folder, communicator)
+    with holding:
         return _run(plan, communicator, resume, cpu_only, stop_requested, on_trained, show_progress)
 
 
