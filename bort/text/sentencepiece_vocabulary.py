@@ -36,6 +36,10 @@ from bort.text.vocabulary import (
 SENTENCEPIECE_KIND = "sentencepiece"
 MODEL_NAME = "sentencepiece.model"
 _SPACE = "\u2581"
+_LONGEST_RUN = 256
+"""Longer rows of one character take SentencePiece quadratic time, and hold no other token."""
+
+_LONG_RUN = re.compile(rf"(?s)(.)\1{{{_LONGEST_RUN},}}")
 _RESERVED = "\u2585"
 _LONGEST_SENTENCE = 4192
 """The library's default limit in bytes; naming it in the options would change the model's bytes."""
@@ -323,6 +327,7 @@ class _Counts:
 
     sentences: int = 0
     long_lines: int = 0
+    long_runs: int = 0
     reserved: int = 0
 
     def log(self, maximum: int) -> None:
@@ -332,6 +337,13 @@ class _Counts:
                 "split at the ends of sentences or words",
                 self.long_lines,
                 _LONGEST_SENTENCE,
+            )
+        if self.long_runs:
+            log.warning(
+                "%d lines repeat a character more than %d times in a row: the rest of the row is "
+                "left out, as no token is that long",
+                self.long_runs,
+                _LONGEST_RUN,
             )
         if self.reserved:
             log.warning(
@@ -353,7 +365,9 @@ def _prepared(sentences: Iterable[str], counts: _Counts) -> Iterator[str]:
         if _RESERVED in cleaned:
             counts.reserved += 1
             cleaned = cleaned.replace(_RESERVED, " ")
-        cleaned = cleaned.strip()
+        shortened = _LONG_RUN.sub(lambda run: run.group()[:_LONGEST_RUN], cleaned)
+        counts.long_runs += len(shortened) < len(cleaned)
+        cleaned = shortened.strip()
         parts: Iterable[str] = (cleaned,) if cleaned else ()
         if len(cleaned) * 4 > _LONGEST_SENTENCE < len(cleaned.encode("utf-8")):
             counts.long_lines += 1

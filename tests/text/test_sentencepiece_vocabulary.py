@@ -242,3 +242,14 @@ def test_pieces_that_are_not_utf_8_are_named():
     for damaged in (model[:place] + b"<m\xb2sk>" + model[place + 6 :], model[:-50] + b"\xff" * 50):
         with pytest.raises(InputError, match="here: is "):
             SentencePieceVocabulary(damaged, "here")
+
+
+def test_long_rows_of_a_character_are_shortened(caplog: pytest.LogCaptureFixture) -> None:
+    config = SentencePieceConfig(vocabulary_size=290)
+    words = ["the cat sat on the mat", "a dog ran to the cat"] * 20
+    short = train_sentencepiece([*words, "x" * 256, "- " + "京" * 256], config)
+    assert "in a row" not in caplog.text
+    # Rows of a million take the library days.
+    long = train_sentencepiece([*words, "x" * 1_000_000, "- " + "京" * 1_000_000], config)
+    assert long.fingerprint == short.fingerprint
+    assert "2 lines repeat a character more than 256 times in a row" in caplog.text

@@ -38,6 +38,7 @@ from bort.network.description import CLASSIFIER, ENCODER, ModelDescription
 from bort.network.head import HeadDescription, check_problem_type
 from bort.network.parameter_names import HEAD, ParameterRow, name_in, places, shape_of
 from bort.storage.json_fields import JsonFields, errors_naming
+from bort.text.vocabularies import load_vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def read_huggingface(folder: Path) -> Imported:
     folder = sentences.transformer
     config = read_config(folder)
     record = _read_record(folder)
+    _check_padding(config, folder)
     weights = with_current_names(read_weights(folder), config.model_type, tied=config.ties)
     parts = _parts(config, weights)
     arrays, head, left_out = _arrays(config, weights, parts)
@@ -123,6 +125,26 @@ def read_huggingface(folder: Path) -> Imported:
             network = network.replace(decoder_layer_norm_eps=epsilon)
     _say(config, weights, left_out)
     return Imported(network, left_out, bool(record), folder, weights.converted)
+
+
+def _check_padding(config: HuggingFaceConfig, folder: Path) -> None:
+    """Refuse a RoBERTa whose `pad_token_id` is not the padding of its own tokenizer.
+
+    RoBERTa gives every token with that id the position of padding. Here positions count up from the
+    first token, which is the same only if the id never stands for another token.
+    """
+    if config.model_type != "roberta":
+        return
+    try:
+        pad_id = load_vocabulary(folder).pad_id
+    except InputError:  # another vocabulary may be given; whoever reads this one is told
+        return
+    given = config.unused_positions - 1
+    if given != pad_id:
+        raise InputError(
+            f"{config.path}: pad_token_id is {given}, allowed is {pad_id}, the id of the "
+            "tokenizer's padding token: RoBERTa counts positions from it"
+        )
 
 
 class _Parts(NamedTuple):

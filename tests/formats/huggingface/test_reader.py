@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from tests.formats.huggingface.folders import (
     edit_tensors,
     roberta_folder,
 )
+from tests.formats.huggingface.transformers_folders import PIECES
 from tests.formats.parity import BORT, make_batch, make_network
 
 
@@ -220,3 +221,19 @@ def test_an_encoders_class_leaves_the_decoder_out(tmp_path: Path) -> None:
     imported = read_huggingface(tmp_path)
     assert not imported.network.description.has_decoder
     assert {name.split(".")[0] for name in imported.left_out} == {"cls"}
+
+
+def test_positions_that_count_from_another_token_are_refused(tmp_path: Path) -> None:
+    roberta_folder(tmp_path, make_network(decoder=True))
+    write_pieces(tmp_path, PIECES)  # [PAD] is 0, but the config says 1
+    message = "config.json: pad_token_id is 1, allowed is 0, the id of the tokenizer's padding"
+    with pytest.raises(InputError, match=message):
+        read_huggingface(tmp_path)
+    write_pieces(tmp_path, ["[UNK]", "[PAD]", *PIECES[2:]])
+    assert read_huggingface(tmp_path).network.architecture == BORT
+
+
+def write_pieces(folder: Path, pieces: Sequence[str]) -> None:
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
