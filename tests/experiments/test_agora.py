@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def test_rank_0_of_a_complete_run_writes_predictions(folder, monkeypatch, stoppe
     values = {item.index: "true" for item in made.test[0].items}
     done = {"stopped": stopped, "test_predictions": [values]}
     monkeypatch.setattr(agora, "find_communicator", ranks)
+    monkeypatch.setattr(agora, "hold_run_folder", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(agora, "plan_agora", lambda *_: made)
     monkeypatch.setattr(agora, "run_agora_in_folder", lambda *_, **__: done)
     summary = agora.run_agora_on_task(
