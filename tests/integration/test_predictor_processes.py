@@ -65,14 +65,28 @@ def ask_in_process(method: str, work: Callable[..., None], *arguments: Any) -> A
         process.kill()
 
 
+def in_a_new_process(work: Callable[..., None], *arguments: Any) -> Any:
+    """Return what `work` sends from a new interpreter.
+
+    In the process of the tests, other tests have closed models of OpenVINO, which then refuses to
+    open one after a fork.
+    """
+    return ask_in_process("spawn", work, *arguments)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_used_predictor_serves_other_processes(name: str, method: str, folder: Path) -> None:
+    assert in_a_new_process(use_and_share, folder, name, method) == "done"
+
+
+def use_and_share(folder: Path, name: str, method: str, connection: Connection) -> None:
     predictor = Predictor.from_pretrained(folder, engine=name, threads=2)
     expected = [str(answer) for answer in predictor(TEXTS)]
     for _ in range(2):
         assert ask_in_process(method, send_answers, predictor) == expected
     assert [str(answer) for answer in predictor(TEXTS)] == expected
+    connection.send("done")
 
 
 _predictor: Any = None
@@ -90,17 +104,26 @@ def answer_text(text: str) -> str:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_pool_of_processes_shares_work(name: str, method: str, folder: Path) -> None:
+    assert in_a_new_process(work_in_a_pool, folder, name, method) == "done"
+
+
+def work_in_a_pool(folder: Path, name: str, method: str, connection: Connection) -> None:
     predictor = Predictor.from_pretrained(folder, engine=name, threads=1)
     expected = [str(predictor([text])[0]) for text in TEXTS]
     context = multiprocessing.get_context(method)
     with ProcessPoolExecutor(2, context, take_predictor, (predictor,)) as pool:
         assert list(pool.map(answer_text, TEXTS, timeout=SECONDS)) == expected
+    connection.send("done")
 
 
 @pytest.mark.skipif("fork" not in METHODS, reason="the system has no forks")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fork_while_threads_ask(name: str, folder: Path) -> None:
     """Locks that threads of the parent hold at the moment of the fork do not block the child."""
+    assert in_a_new_process(fork_while_threads_ask, folder, name) == "done"
+
+
+def fork_while_threads_ask(folder: Path, name: str, connection: Connection) -> None:
     predictor = Predictor.from_pretrained(folder, engine=name, threads=1)
     expected = [str(answer) for answer in predictor(TEXTS)]
     stop = threading.Event()
@@ -119,6 +142,7 @@ def test_a_fork_while_threads_ask(name: str, folder: Path) -> None:
         stop.set()
         for thread in threads:
             thread.join()
+    connection.send("done")
 
 
 def send_encoded(engine: Any, connection: Connection) -> None:
