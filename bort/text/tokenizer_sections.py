@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from bort.errors import InputError
 from bort.storage.json_text import parse_json
@@ -183,23 +183,21 @@ def _bytes(folder: TokenizerFolder, name: str) -> bytes:
     return folder.files[name]
 
 
-def _roberta(folder: TokenizerFolder, roles: Mapping[str, Optional[AddedToken]]) -> Dict[str, Any]:
-    merges: List[Any]
-    if folder.tokenizer is not None:
-        model = _model_of(folder, "BPE")
-        vocab, merges = model["vocab"], model["merges"]
-    else:
-        place = folder.path(VOCAB_JSON)
-        vocab = parse_json(text_of(_bytes(folder, VOCAB_JSON), place), str(place))
-        if not isinstance(vocab, dict):
-            raise InputError(f"{place}: is not a table from tokens to ids")
-        lines = merge_lines(_bytes(folder, MERGES_TXT), folder.path(MERGES_TXT))
-        merges = [line.text for line in lines]
-    content: Dict[str, Any] = {
+def byte_level_sections(
+    vocab: Mapping[str, int], merges: Sequence[Any], add_prefix_space: bool = False
+) -> Dict[str, Any]:
+    """Return the sections of a `tokenizer.json` that byte-level BPE computes with.
+
+    Args:
+        vocab: the id of each token, in the readable letters of bytes.
+        merges: the merges, first learnt first, as strings or pairs.
+        add_prefix_space: whether a text without a space in front gets one.
+    """
+    return {
         "normalizer": None,
         "pre_tokenizer": {
             "type": "ByteLevel",
-            "add_prefix_space": folder.boolean("add_prefix_space", False),
+            "add_prefix_space": add_prefix_space,
             "trim_offsets": True,
             "use_regex": True,
         },
@@ -219,9 +217,24 @@ def _roberta(folder: TokenizerFolder, roles: Mapping[str, Optional[AddedToken]])
             "byte_fallback": False,
             "ignore_merges": False,
             "vocab": dict(vocab),
-            "merges": merges,
+            "merges": list(merges),
         },
     }
+
+
+def _roberta(folder: TokenizerFolder, roles: Mapping[str, Optional[AddedToken]]) -> Dict[str, Any]:
+    merges: List[Any]
+    if folder.tokenizer is not None:
+        model = _model_of(folder, "BPE")
+        vocab, merges = model["vocab"], model["merges"]
+    else:
+        place = folder.path(VOCAB_JSON)
+        vocab = parse_json(text_of(_bytes(folder, VOCAB_JSON), place), str(place))
+        if not isinstance(vocab, dict):
+            raise InputError(f"{place}: is not a table from tokens to ids")
+        lines = merge_lines(_bytes(folder, MERGES_TXT), folder.path(MERGES_TXT))
+        merges = [line.text for line in lines]
+    content = byte_level_sections(vocab, merges, folder.boolean("add_prefix_space", False))
     if folder.class_name == GPT2:
         content["post_processor"] = None
     return content

@@ -24,6 +24,7 @@ from bort.text.fast_tokenizer import FastTokenizer
 from bort.text.hugging_face import HUGGING_FACE_KIND
 from bort.text.sentencepiece_vocabulary import SentencePieceVocabulary
 from bort.text.tokenizer_folder import CAMEMBERT
+from bort.text.tokenizer_sections import byte_level_sections
 from bort.text.vocabulary import BOS, EOS, Vocabulary
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -116,18 +117,15 @@ def _write_as_it_was(folder: Path, vocabulary: FastTokenizer, maximum_length: in
 def byte_bpe_tokenizer(vocabulary: ByteBPE) -> Dict[str, Any]:
     """Return the content of `tokenizer.json` for a byte-level BPE vocabulary."""
     merges = [f"{name_of_bytes(left)} {name_of_bytes(right)}" for left, right in vocabulary.merges]
+    ids = {entry.name: number for number, entry in enumerate(vocabulary.entries)}
+    sections = byte_level_sections(ids, merges)
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [],
-        "normalizer": None,
-        "pre_tokenizer": {
-            "type": "ByteLevel",
-            "add_prefix_space": False,
-            "trim_offsets": True,
-            "use_regex": True,
-        },
+        "normalizer": sections["normalizer"],
+        "pre_tokenizer": sections["pre_tokenizer"],
         "post_processor": {
             "type": "RobertaProcessing",
             "sep": [EOS, vocabulary.eos_id],
@@ -135,24 +133,8 @@ def byte_bpe_tokenizer(vocabulary: ByteBPE) -> Dict[str, Any]:
             "trim_offsets": True,
             "add_prefix_space": False,
         },
-        "decoder": {
-            "type": "ByteLevel",
-            "add_prefix_space": True,
-            "trim_offsets": True,
-            "use_regex": True,
-        },
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": None,
-            "continuing_subword_prefix": "",
-            "end_of_word_suffix": "",
-            "fuse_unk": False,
-            "byte_fallback": False,
-            "ignore_merges": False,
-            "vocab": {entry.name: number for number, entry in enumerate(vocabulary.entries)},
-            "merges": merges,
-        },
+        "decoder": sections["decoder"],
+        "model": sections["model"],
     }
 
 
