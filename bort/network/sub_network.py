@@ -10,7 +10,18 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Iterator, Mapping, NamedTuple, Tuple, Union
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 
@@ -199,6 +210,40 @@ def front_of(whole: Architecture, part: Architecture) -> SubNetwork:
         LayerChoice(layer, np.arange(part.intermediate), attention) for layer in range(part.depth)
     )
     return SubNetwork(whole, part, np.arange(part.hidden), tuple(choices))
+
+
+def part_of(
+    whole: Architecture, part: Architecture, layer_order: Optional[Sequence[int]] = None
+) -> SubNetwork:
+    """Return the sub-network of the most important layers, and of the front of every other axis.
+
+    A deeper sub-network holds all layers of a shallower one, and layers keep the order of the
+    network.
+
+    Args:
+        whole: sizes of the whole network, whose other axes are in order of importance.
+        part: sizes of the sub-network.
+        layer_order: indices of all layers of `whole` by falling importance; None takes the first
+            layers.
+
+    Raises:
+        InputError: `part` does not fit into `whole`, or the order does not name each layer once.
+
+    >>> whole = Architecture(4, 2, 8, 8)
+    >>> part = part_of(whole, whole.replace(depth=2), layer_order=(3, 0, 1, 2))
+    >>> [choice.layer for choice in part.layers]
+    [0, 3]
+    """
+    front = front_of(whole, part)
+    if layer_order is None:
+        return front
+    order = tuple(layer_order)
+    if sorted(order) != list(range(whole.depth)):
+        raise InputError(
+            f"sub-network: layer_order is {list(order)}, allowed is each of 0 to "
+            f"{whole.depth - 1} once"
+        )
+    return with_layers(front, tuple(sorted(order[: part.depth])))
 
 
 def extracted(network: ArrayNetwork, sub_network: SubNetwork) -> ArrayNetwork:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.network.parameter_names import places, shape_of
-from bort.network.sub_network import SubNetwork, extracted, front_of, with_layers
+from bort.network.sub_network import SubNetwork, extracted, front_of, part_of, with_layers
 from tests.formats.parity import make_network
 from tests.gluon.network.reference import encode
 
@@ -153,3 +153,24 @@ def test_an_extracted_network_computes_with_the_taken_weights() -> None:
     )
     with pytest.raises(InputError, match="the network is <D=4, A=4, H=32, I=40>, allowed is"):
         extracted(network, front_of(WHOLE.replace(depth=3), part))
+
+
+def test_the_most_important_layers_are_nested_and_keep_their_order() -> None:
+    order = (2, 0, 3, 1)
+    chosen = []
+    for depth in range(1, 5):
+        found = part_of(WHOLE, WHOLE.replace(depth=depth, hidden=12, qkv=32), order)
+        chosen.append([choice.layer for choice in found.layers])
+        np.testing.assert_array_equal(found.hidden, np.arange(12))
+    assert chosen == [[2], [0, 2], [0, 2, 3], [0, 1, 2, 3]]
+
+
+def test_without_an_order_the_first_layers_are_taken() -> None:
+    found = part_of(WHOLE, WHOLE.replace(depth=3))
+    assert [choice.layer for choice in found.layers] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 1, 2, 2), (1, 2, 3, 4), ()])
+def test_an_order_that_is_no_permutation_is_refused(order: Any) -> None:
+    with pytest.raises(InputError, match="allowed is each of 0 to 3 once"):
+        part_of(WHOLE, WHOLE.replace(depth=2), order)
