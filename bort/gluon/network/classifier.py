@@ -91,10 +91,18 @@ class BortClassifier(HybridBlock):
         self, F: Any, input_ids: Any, valid_lengths: Any = None, token_types: Any = None
     ) -> Any:
         """See `__call__`."""
+        return self.classify_with_attention(F, input_ids, valid_lengths, token_types)[0]
+
+    def classify_with_attention(
+        self, F: Any, input_ids: Any, valid_lengths: Any = None, token_types: Any = None
+    ) -> Any:
+        """Return (outputs, encoded, query, key, value); see `BortModel.encode_with_attention`."""
         embedded = self.bort.word_embed(input_ids)
-        encoded = self.bort.encode(F, embedded, input_ids, valid_lengths, token_types)
+        encoded, *attention = self.bort.encode_with_attention(
+            F, embedded, input_ids, valid_lengths, token_types
+        )
         first = F.slice_axis(encoded, axis=1, begin=0, end=1).reshape((0, -1))
-        return self.classifier(first)
+        return (self.classifier(first), encoded, *attention)
 
 
 Network = Union[BortModel, BortClassifier]

@@ -83,19 +83,21 @@ class SelfAttention(HybridBlock):
             self.proj_value = nn.Dense(width, in_units=hidden, flatten=False, prefix="value_")
 
     def hybrid_forward(self, F: Any, x: Any, mask: Any) -> Any:
-        """Return the context (B, L, Q) of x (B, L, H) under the additive mask (B·A, L, L)."""
-        query = self._split(self.proj_query(x) * self._scale)
-        key = self._split(self.proj_key(x))
-        value = self._split(self.proj_value(x))
+        """Return the context of x (B, L, H) under the additive mask (B·A, L, L).
+
+        Returns:
+            (context, query, key, value), each (B, L, Q); the query is not scaled.
+        """
+        query, key, value = self.proj_query(x), self.proj_key(x), self.proj_value(x)
         # (B·A, L, d) x (B·A, L, d)ᵀ -> (B·A, L, L)
-        scores = F.batch_dot(query, key, transpose_b=True)
+        scores = F.batch_dot(self._split(query * self._scale), self._split(key), transpose_b=True)
         weights = F.softmax(scores + mask, axis=-1)
         if self._dropout:
             weights = F.Dropout(weights, p=self._dropout)
-        context = F.batch_dot(weights, value)
+        context = F.batch_dot(weights, self._split(value))
         # (B·A, L, d) -> (B, A, L, d) -> (B, L, A, d) -> (B, L, Q)
         context = context.reshape((-4, -1, self._heads, 0, 0)).transpose((0, 2, 1, 3))
-        return context.reshape((0, 0, -3))
+        return context.reshape((0, 0, -3)), query, key, value
 
     def _split(self, x: Any) -> Any:
         """(B, L, Q) -> (B·A, L, d)."""
@@ -146,11 +148,16 @@ class EncoderLayer(HybridBlock):
             self.layer_norm = LayerNorm(hidden, epsilon)
 
     def hybrid_forward(self, F: Any, x: Any, mask: Any) -> Any:
-        """(B, L, H) -> (B, L, H) under the additive mask (B·A, L, L)."""
-        output = self.proj(self.attention_cell(x, mask))
+        """Return the output (B, L, H) for x (B, L, H) under the additive mask (B·A, L, L).
+
+        Returns:
+            (output, query, key, value); the last three are those of the attention, each (B, L, Q).
+        """
+        context, query, key, value = self.attention_cell(x, mask)
+        output = self.proj(context)
         if self._dropout:
             output = F.Dropout(output, p=self._dropout)
-        return self.ffn(self.layer_norm(output + x))
+        return self.ffn(self.layer_norm(output + x)), query, key, value
 
 
 class Encoder(HybridBlock):
@@ -185,7 +192,8 @@ class Encoder(HybridBlock):
         """Encode embedded tokens x (B, L, H), `valid_lengths` (B,) of which are not padding.
 
         Returns:
-            (B, L, H), zero at padding.
+            (encoded, query, key, value): the encoding (B, L, H), zero at padding, and the query,
+            key and value (B, L, Q) of the last layer's attention, before scaling.
         """
         # (L,) -> (B, L) -> (B, L, H)
         steps = F.contrib.arange_like(x, axis=1).astype(self._dtype).reshape((1, -1))
@@ -196,9 +204,11 @@ class Encoder(HybridBlock):
             x = F.Dropout(x, p=self._dropout)
         x = self.layer_norm(x)
         mask = self._mask(F, steps, ends)
+        query = key = value = None
         for layer in self.transformer_cells:
-            x = layer(x, mask)
-        return F.SequenceMask(x, ends, use_sequence_length=True, axis=1)
+            x, query, key, value = layer(x, mask)
+        encoded = F.SequenceMask(x, ends, use_sequence_length=True, axis=1)
+        return encoded, query, key, value
 
     def _mask(self, F: Any, steps: Any, ends: Any) -> Any:
         """Return the additive mask (B·A, L, L) from positions (B, L) and lengths (B,).

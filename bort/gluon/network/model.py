@@ -165,6 +165,16 @@ class BortModel(HybridBlock):
         self, F: Any, embedded: Any, input_ids: Any, valid_lengths: Any, token_types: Any = None
     ) -> Any:
         """Return the encoding (B, L, H) of embedded tokens (B, L, H); it is zero at padding."""
+        return self.encode_with_attention(F, embedded, input_ids, valid_lengths, token_types)[0]
+
+    def encode_with_attention(
+        self, F: Any, embedded: Any, input_ids: Any, valid_lengths: Any, token_types: Any = None
+    ) -> Any:
+        """Return (encoded, query, key, value): the encoding and the last layer's attention.
+
+        The query, key and value (B, L, Q) are those before scaling. Unused ones cost nothing in a
+        compiled graph.
+        """
         if self.token_type_embed is not None:
             token_types = F.zeros_like(input_ids) if token_types is None else token_types
             embedded = embedded + self.token_type_embed(token_types)

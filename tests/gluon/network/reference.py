@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional
+from typing import Dict, Optional, Tuple
 
 import numpy as np
 from scipy.special import erf
@@ -19,6 +19,18 @@ def encode(
     epsilon: float = 1e-5,
 ) -> np.ndarray:
     """Return encoded tokens (B, L, H), zero at padding."""
+    return encode_with_attention(weights, heads, input_ids, valid_lengths, token_types, epsilon)[0]
+
+
+def encode_with_attention(
+    weights: Weights,
+    heads: int,
+    input_ids: np.ndarray,
+    valid_lengths: np.ndarray,
+    token_types: Optional[np.ndarray] = None,
+    epsilon: float = 1e-5,
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return encoded tokens (B, L, H), and query, key and value (B, L, Q) of the last layer."""
     weights = {name: value.astype(np.float64) for name, value in weights.items()}
     length = input_ids.shape[1]
     x = weights["word_embed.0.weight"][input_ids]
@@ -31,27 +43,27 @@ def encode(
     depth = sum(name.endswith("ffn.ffn_1.weight") for name in weights)
     for index in range(depth):
         prefix = f"encoder.transformer_cells.{index}"
-        attended = attention(x, weights, prefix, heads, counts)
+        projected = tuple(
+            dense(x, weights, f"{prefix}.attention_cell.proj_{part}")
+            for part in ("query", "key", "value")
+        )
+        attended = attention(*projected, heads, counts)
         x = layer_norm(
             x + dense(attended, weights, prefix + ".proj"), weights, prefix + ".layer_norm", epsilon
         )
         inner = gelu(dense(x, weights, prefix + ".ffn.ffn_1"))
         x = x + dense(inner, weights, prefix + ".ffn.ffn_2")
         x = layer_norm(x, weights, prefix + ".ffn.layer_norm", epsilon)
-    return x * counts[:, :, None]
+    return (x * counts[:, :, None], *projected)
 
 
 def attention(
-    x: np.ndarray, weights: Weights, prefix: str, heads: int, counts: np.ndarray
+    query: np.ndarray, key: np.ndarray, value: np.ndarray, heads: int, counts: np.ndarray
 ) -> np.ndarray:
     """Attend for every row and head separately; padding is removed instead of masked."""
-    query, key, value = (
-        dense(x, weights, f"{prefix}.attention_cell.proj_{part}")
-        for part in ("query", "key", "value")
-    )
     width = query.shape[2] // heads
     result = np.zeros_like(query)
-    for row in range(x.shape[0]):
+    for row in range(query.shape[0]):
         seen = counts[row]
         for head in range(heads):
             part = slice(head * width, (head + 1) * width)

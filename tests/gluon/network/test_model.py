@@ -6,6 +6,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import autograd
+from mxnet.gluon import HybridBlock
 
 from bort.architecture import PRESETS, Architecture
 from bort.errors import InputError
@@ -63,6 +64,41 @@ def test_parity_with_numpy(architecture, trained):
     types = types if architecture.token_types else None
     for ours, theirs in zip(run(model, batch, token_types=types), expected(model, batch, types)):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", [SMALL.replace(qkv=20), TYPED, WIDE_FEED_FORWARD])
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_the_last_layers_attention_is_that_of_numpy(architecture, hybrid):
+    model, batch = make_model(architecture, use_decoder=False), make_batch(architecture)
+    graph = WithAttention(model)
+    if hybrid:
+        graph.hybridize(static_alloc=True)
+    ids = mx.nd.array(batch.input_ids, dtype="int32")
+    found = [one.asnumpy() for one in graph(ids, mx.nd.array(batch.valid_lengths))]
+    weights = weights_of(model)
+    answers = reference.encode_with_attention(
+        weights, architecture.heads, batch.input_ids, batch.valid_lengths
+    )
+    real = np.arange(batch.input_ids.shape[1]) < batch.valid_lengths[:, None]
+    for ours, theirs in zip(found, answers):
+        np.testing.assert_allclose(ours[real], theirs[real], rtol=1e-5, atol=1e-5)
+    assert found[1].shape[-1] == architecture.qkv
+    np.testing.assert_array_equal(found[0], run(model, batch, positions=False)[0])
+    # Planted fault: the query after scaling.
+    scaled = answers[1] / np.sqrt(architecture.head_width)
+    assert np.abs(found[1] - scaled)[real].max() > 1e-2
+
+
+class WithAttention(HybridBlock):
+    """The encoding and the last layer's query, key and value of a model."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def hybrid_forward(self, F, input_ids, lengths):
+        embedded = self.model.word_embed(input_ids)
+        return self.model.encode_with_attention(F, embedded, input_ids, lengths)
 
 
 def test_parity_fails_when_one_weight_is_changed():
