@@ -53,6 +53,12 @@ class FinetuningConfig(Config):
         minimum=0.0,
         maximum=1.0,
     )
+    warmup_steps: Optional[int] = setting(
+        None,
+        "steps of the warm-up; default: --warmup_ratio of the planned steps, which also holds if "
+        "this is more than all planned steps",
+        minimum=0,
+    )
     weight_decay: float = setting(
         10.0, "weight decay of BERTAdam: w -= lr * (m / (sqrt(v) + eps) + decay * w)", minimum=0.0
     )

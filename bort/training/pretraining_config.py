@@ -10,7 +10,7 @@ from bort.settings.config import Config, part, setting
 from bort.teacher.source import TeacherRuntime, TeacherSource
 from bort.text.masking_config import Masks
 from bort.training.objective import Objective
-from bort.training.schedule import SCHEDULES
+from bort.training.schedule import SCHEDULES, planned_warmup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +52,12 @@ class PretrainingConfig(Config):
     warmup_ratio: float = setting(
         0.01, "share of the steps in which the learning rate rises", minimum=0.0, maximum=1.0
     )
+    warmup_steps: Optional[int] = setting(
+        None,
+        "steps in which the learning rate rises; default: --warmup_ratio of the steps, which also "
+        "holds if this is more than all steps",
+        minimum=0,
+    )
     weight_decay: float = setting(
         0.01, "weight decay of BERTAdam: w -= lr * (m / (sqrt(v) + eps) + decay * w)", minimum=0.0
     )
@@ -91,9 +97,9 @@ class PretrainingConfig(Config):
         return self.seed if self.data_seed is None else self.data_seed
 
     @property
-    def warmup_steps(self) -> int:
-        """The number of warm-up steps, rounded."""
-        return round(self.num_steps * self.warmup_ratio)
+    def planned_warmup_steps(self) -> int:
+        """The number of warm-up steps; see `planned_warmup`."""
+        return planned_warmup(self.num_steps, self.warmup_ratio, self.warmup_steps)
 
     def mask_epoch(self, epoch: int) -> int:
         """Return the epoch whose masks an epoch uses; epochs are counted from 0."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from typing import Optional
+
+log = logging.getLogger(__name__)
 
 SCHEDULES = ("linear", "noam", "constant")
 
@@ -46,3 +50,35 @@ def learning_rate(
     else:
         rate = peak * max(0, total_steps + 1 - step) / (total_steps + 1 - max(1, warmup_steps))
     return max(rate, min(floor, peak))
+
+
+def planned_warmup(total_steps: int, ratio: float, steps: Optional[int] = None) -> int:
+    """Return the number of warm-up steps, 0 to `total_steps`.
+
+    It is `steps`. If that is None or more than `total_steps`, it is the share `ratio` of them,
+    rounded, so that a warm-up that was asked for a long run does not fill a short one.
+
+    Args:
+        total_steps: steps that the schedule is planned for.
+        ratio: share of them, 0 to 1.
+        steps: number of warm-up steps that is asked for; None if none is.
+
+    >>> planned_warmup(1000, 0.1), planned_warmup(1000, 0.1, 300), planned_warmup(30, 0.1, 10000)
+    (100, 300, 3)
+    """
+    if steps is not None and steps <= total_steps:
+        return steps
+    return round(total_steps * ratio)
+
+
+def warn_of_long_warmup(total_steps: int, ratio: float, steps: Optional[int]) -> None:
+    """Log a warning if more warm-up steps are asked for than there are; see `planned_warmup`."""
+    if steps is not None and steps > total_steps:
+        log.warning(
+            "warmup_steps is %d, but the learning rate is planned for %d steps: the warm-up takes "
+            "%d, the share warmup_ratio of %g",
+            steps,
+            total_steps,
+            planned_warmup(total_steps, ratio, steps),
+            ratio,
+        )

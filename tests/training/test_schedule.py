@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bort.training.schedule import SCHEDULES, learning_rate
+from bort.training.pretraining_config import PretrainingConfig
+from bort.training.schedule import (
+    SCHEDULES,
+    learning_rate,
+    planned_warmup,
+    warn_of_long_warmup,
+)
 
 
 @given(
@@ -60,3 +68,34 @@ def test_the_floor_holds_after_the_warm_up_and_beyond_the_last_step():
     assert rates[8:] == [0.3] * 6
     low = learning_rate(9, schedule="linear", peak=0.1, total_steps=4, warmup_steps=0, floor=0.3)
     assert low == 0.1
+
+
+@given(total=st.integers(1, 5000), ratio=st.floats(0, 1), steps=st.none() | st.integers(0, 20_000))
+def test_a_warm_up_fits_into_the_steps_and_never_fails(total, ratio, steps):
+    planned = planned_warmup(total, ratio, steps)
+    assert 0 <= planned <= total
+    if steps is not None and steps <= total:
+        assert planned == steps
+    else:
+        assert planned == round(total * ratio)
+    for step in (1, total):
+        rate = learning_rate(
+            step, schedule="linear", peak=2.0, total_steps=total, warmup_steps=planned
+        )
+        assert 0 < rate <= 2.0
+
+
+def test_a_warm_up_longer_than_the_run_is_the_ratio_and_the_warning_has_both_numbers(caplog):
+    config = PretrainingConfig(num_steps=30, warmup_ratio=0.1, warmup_steps=10_000)
+    assert config.planned_warmup_steps == 3
+    assert config.replace(warmup_steps=30).planned_warmup_steps == 30
+    assert config.replace(warmup_steps=0).planned_warmup_steps == 0
+    with caplog.at_level(logging.WARNING):
+        warn_of_long_warmup(30, 0.1, None)
+        warn_of_long_warmup(30, 0.1, 30)
+        assert caplog.messages == []
+        warn_of_long_warmup(30, 0.1, 10_000)
+    assert caplog.messages == [
+        "warmup_steps is 10000, but the learning rate is planned for 30 steps: the warm-up takes "
+        "3, the share warmup_ratio of 0.1"
+    ]

@@ -27,7 +27,7 @@ from bort.text.asking import shared_outputs
 from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.labelled import LabelledBatch, LabelledExamples, make_labelled_batch
 from bort.training.finetuning_config import FinetuningConfig
-from bort.training.schedule import learning_rate
+from bort.training.schedule import learning_rate, planned_warmup, warn_of_long_warmup
 
 Judge = Callable[[np.ndarray], Mapping[str, float]]
 """A function from outputs (N, C) for a whole dev set to metrics by name."""
@@ -156,6 +156,8 @@ def finetune(
         description,
         hooks.on_epoch,
     )
+    if communicator.rank == 0:
+        warn_of_long_warmup(training.planned_steps, config.warmup_ratio, config.warmup_steps)
     settings = {
         "task": None if description.task is None else description.task.name,
         "architecture": str(network.bort.architecture),
@@ -243,6 +245,11 @@ class _Finetuning:
         return self._trainer.config.epochs * self._plan.steps_per_epoch
 
     @property
+    def planned_steps(self) -> int:
+        """The number of steps that the learning-rate schedule is planned for."""
+        return self._trainer.config.planned_epochs * self._plan.steps_per_epoch
+
+    @property
     def best(self) -> Optional[DevScore]:
         """The best score, the first one of ties; None before the first evaluation."""
         return max(self.history, key=lambda score: (score.mean, -score.epoch), default=None)
@@ -258,13 +265,13 @@ class _Finetuning:
         self, number: int, batch: List[LabelledBatch], stop_requested: bool
     ) -> FinetuningReport:
         config = self._trainer.config
-        planned = config.planned_epochs * self._plan.steps_per_epoch
+        planned = self.planned_steps
         rate = learning_rate(
             number,
             schedule="linear",
             peak=config.lr,
             total_steps=planned,
-            warmup_steps=round(planned * config.warmup_ratio),
+            warmup_steps=planned_warmup(planned, config.warmup_ratio, config.warmup_steps),
             floor=config.lr_floor,
         )
         return self._trainer.step(number, batch, rate, stop_requested)

@@ -27,6 +27,7 @@ from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
 from bort.text.padding import rounded_up
 from bort.training.pretraining_config import PretrainingConfig
+from bort.training.schedule import warn_of_long_warmup
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,8 @@ def pretrain(
             f"the examples are up to {plan.maximum_length} tokens long, "
             f"the architecture takes at most {longest} (see --max_seq_length of the data)"
         )
+    if communicator.rank == 0:
+        warn_of_long_warmup(config.num_steps, config.warmup_ratio, config.warmup_steps)
     trainer = DistillationTrainer(model, config, communicator, context, teacher)
     training = _Pretraining(trainer, plan, data, longest, hooks)
     settings = {

@@ -135,7 +135,7 @@ class DistillationTrainer(FlatTrainer):
             schedule=config.schedule,
             peak=config.lr,
             total_steps=config.num_steps,
-            warmup_steps=config.warmup_steps,
+            warmup_steps=config.planned_warmup_steps,
         )
         norm, updated = self.update(number, count, rate, where)
         return StepReport(

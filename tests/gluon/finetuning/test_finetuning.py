@@ -230,6 +230,21 @@ def test_the_rate_is_planned_for_the_ramp_up_epochs_and_then_stays_at_the_floor(
     assert min(rates[:10]) > 1e-5
 
 
+def test_a_warm_up_in_steps_holds_unless_it_is_longer_than_the_planned_steps(caplog):
+    rates = []
+    hooks = FinetuningHooks(on_step=lambda step, report: rates.append(report.learning_rate))
+    config = dataclasses.replace(CONFIG, epochs=2, warmup_ratio=0.2, num_buckets=1)
+    for steps in (4, 10_000):
+        run(None, dataclasses.replace(config, warmup_steps=steps), ToyLabelled(40), hooks=hooks)
+    assert rates[:4] == pytest.approx([3e-3 * n / 4 for n in range(1, 5)])
+    assert rates[10:12] == pytest.approx([3e-3 / 2, 3e-3])
+    assert rates.index(max(rates[:10])) == 3
+    assert rates[10:].index(max(rates[10:])) == 1
+    warnings = [message for message in caplog.messages if "warmup_steps" in message]
+    assert len(warnings) == 1
+    assert "warmup_steps is 10000, but the learning rate is planned for 10 steps" in warnings[0]
+
+
 def test_an_input_that_is_too_long_is_refused_before_anything_is_trained():
     train = ToyLabelled(20)
     train._rows[3] = np.arange(25, dtype=np.int32)

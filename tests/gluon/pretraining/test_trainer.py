@@ -172,6 +172,17 @@ def test_the_number_of_steps_may_grow(tmp_path, caplog):
     assert "num_steps was 12 and is 14 now: the schedule changes" in caplog.messages
 
 
+def test_a_warm_up_longer_than_the_run_is_a_warning(tmp_path, caplog):
+    config = dataclasses.replace(BASE, num_steps=3, warmup_steps=10_000, warmup_ratio=0.7)
+    rates = []
+    hooks = PretrainingHooks(on_step=lambda step, report: rates.append(report.learning_rate))
+    run(config, tmp_path, hooks=hooks)
+    assert rates == pytest.approx([2.5e-3, 5e-3, 2.5e-3])
+    warnings = [message for message in caplog.messages if "warmup_steps" in message]
+    assert len(warnings) == 1
+    assert "warmup_steps is 10000, but the learning rate is planned for 3 steps" in warnings[0]
+
+
 def run(config, folder, **how):
     return pretrain(
         make_model(), make_data(config), config, SingleProcess(), mx.cpu(), folder=folder, **how
