@@ -260,24 +260,36 @@ def extracted(network: ArrayNetwork, sub_network: SubNetwork) -> ArrayNetwork:
     return ArrayNetwork(description, sub_network.take(network.arrays, places_of(description)))
 
 
-def check_fits(whole: Architecture, part: Architecture) -> None:
-    """Raise `InputError` unless a sub-network of these sizes fits into the whole network."""
+def check_fits(
+    whole: Architecture,
+    part: Architecture,
+    part_name: str = "sub-network",
+    whole_name: str = "the whole network",
+) -> None:
+    """Raise `InputError` unless a sub-network of these sizes fits into the whole network.
+
+    Args:
+        whole: sizes of the whole network.
+        part: sizes of the sub-network.
+        part_name: name of the sub-network in the error.
+        whole_name: name of the whole network in the error.
+    """
     for name in _AT_MOST:
         if getattr(part, name) > getattr(whole, name):
             raise InputError(
-                f"sub-network: {name} is {getattr(part, name)}, allowed is at most "
-                f"{getattr(whole, name)}, that of the whole network"
+                f"{part_name}: {name} is {getattr(part, name)}, allowed is at most "
+                f"{getattr(whole, name)}, that of {whole_name}"
             )
     if part.head_width > whole.head_width:
         raise InputError(
-            f"sub-network: qkv is {part.qkv} with {part.heads} heads, so a head is "
+            f"{part_name}: qkv is {part.qkv} with {part.heads} heads, so a head is "
             f"{part.head_width} wide, allowed is at most {whole.head_width}"
         )
     for name in _SIZES_KEPT:
         if getattr(part, name) != getattr(whole, name):
             raise InputError(
-                f"sub-network: {name} is {getattr(part, name)}, allowed is "
-                f"{getattr(whole, name)}, that of the whole network"
+                f"{part_name}: {name} is {getattr(part, name)}, allowed is "
+                f"{getattr(whole, name)}, that of {whole_name}"
             )
 
 
