@@ -1,11 +1,29 @@
-"""The protocol of teachers, whose answers a student learns from."""
+"""The protocol of teachers, and the answers that a student learns from."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bort.architecture import Architecture
 from bort.text.examples import MaskedBatch
+
+
+class Answers(NamedTuple):
+    """The answers to one micro-batch; arrays of NumPy or of the framework that trains.
+
+    Attributes:
+        logits: a teacher's logits (B, P, V) at masked positions, or its outputs (B, C) for a task.
+        features: a teacher's hidden states and attention.
+        in_place: logits or outputs of the largest sub-network in this step.
+    """
+
+    logits: Any = None
+    features: Any = None
+    in_place: Any = None
+
+
+NO_ANSWERS = Answers()
+"""The answers of no teacher."""
 
 
 class TeacherAnswers(Protocol):

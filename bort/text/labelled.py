@@ -125,6 +125,7 @@ class LabelledBatch:
         example_ids: int64 (B,), index in the `LabelledExamples`, -1 for a padding row.
         soft: distributions to learn instead of the labels; None if all labels are hard.
         token_types: int32 (B, L), 0 and 1; None if all are 0.
+        labelled: float32 (B,), 1 for a row with a label; None if all inputs have one.
     """
 
     input_ids: np.ndarray
@@ -134,6 +135,7 @@ class LabelledBatch:
     example_ids: np.ndarray
     soft: Optional[SoftTargets] = None
     token_types: Optional[np.ndarray] = None
+    labelled: Optional[np.ndarray] = None
 
     @property
     def token_count(self) -> int:
@@ -156,9 +158,12 @@ def make_labelled_batch(
     rows = [examples[number] if number >= 0 else ROW_OF_PADDING for number in numbers]
     input_ids, valid_lengths = pad_rows(rows, length, pad_id)
     labels = np.zeros(len(rows), dtype=np.float64)
+    has_label = np.ones(len(rows), dtype=bool)
     for row, number in enumerate(numbers):
         label = float(examples.labels[number]) if number >= 0 else 0.0
-        labels[row] = label if label >= 0 else 0.0  # NaN and -1 mean no label
+        has_label[row] = label >= 0  # NaN and -1 mean no label
+        labels[row] = label if has_label[row] else 0.0
+    labelled = None if has_label.all() else has_label.astype(np.float32)
     weights = (example_ids >= 0).astype(np.float32)
     soft = None
     if isinstance(examples, SoftLabelled):
@@ -166,4 +171,6 @@ def make_labelled_batch(
         whole = examples.targets
         soft = SoftTargets(whole.probabilities[places], whole.temperatures[places])
     types = types_of_rows(examples, input_ids, valid_lengths)
-    return LabelledBatch(input_ids, valid_lengths, labels, weights, example_ids, soft, types)
+    return LabelledBatch(
+        input_ids, valid_lengths, labels, weights, example_ids, soft, types, labelled
+    )

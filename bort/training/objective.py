@@ -1,4 +1,4 @@
-"""The settings of the distillation loss, which pre-training and the search share."""
+"""The settings of the distillation losses: of masked tokens, and of a task."""
 
 from __future__ import annotations
 
@@ -30,3 +30,27 @@ class Objective(Config):
 
 WITHOUT_TEACHER = Objective(mlm_weight=1.0, teacher_ce_weight=0.0)
 """The masked-token loss alone."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskObjective(Config):
+    """The share and the temperature of a teacher's outputs in the loss of a task.
+
+    `(1 − soft_weight) · CE(z, y) + soft_weight · T² · KL(softmax(t/T) ‖ softmax(z/T))`
+
+    An input without a gold label y has the second term alone, with weight 1. For a regression, both
+    terms are squared errors. Without a teacher, the settings have no effect.
+
+    Source: arXiv 1503.02531, section 2.
+    """
+
+    soft_weight: float = setting(
+        0.5,
+        "share of the teacher's outputs in the loss of an input with a gold label; the rest is the "
+        "gold label's",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    distillation_temperature: float = setting(
+        2.0, "temperature T of the teacher's outputs", above=0.0
+    )

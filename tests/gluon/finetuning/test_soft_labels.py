@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from bort.gluon.finetuning.trainer import ClassificationTrainer, _SoftCrossEntropy
+from bort.gluon.finetuning.losses import SoftCrossEntropy
+from bort.gluon.finetuning.trainer import ClassificationTrainer
 from bort.ranks import SingleProcess
 from bort.text.asking import PaddedInputs
 from bort.text.labelled import SoftLabelled, make_labelled_batch, soften
@@ -28,7 +29,7 @@ def test_loss_and_gradient_are_the_closed_form(random_generator):
     arrays = [mx.nd.array(x) for x in (outputs, np.zeros(5), counted, targets, temperatures)]
     arrays[0].attach_grad()
     with mx.autograd.record():
-        value = _SoftCrossEntropy()(*arrays)
+        value = SoftCrossEntropy()(*arrays)
     value.backward()
     told = log_softmax(outputs / temperatures[:, None], axis=1)
     expected = -(counted * temperatures**2 * (targets * told).sum(axis=1)).sum()

@@ -1,0 +1,187 @@
+"""`TaskLearner`: the forward and backward pass of a classifier or regressor over a micro-batch."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd
+
+from bort.gluon.finetuning.losses import (
+    CrossEntropy,
+    DistilledLoss,
+    SoftCrossEntropy,
+    SquaredError,
+)
+from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.inputs import InputArrays, input_arrays
+from bort.gluon.training.flat import FlatParameters
+from bort.gluon.training.flat_trainer import NoClock, StageClock
+from bort.teacher.answers import NO_ANSWERS, Answers
+from bort.text.asking import PaddedInputs
+from bort.text.labelled import LabelledBatch
+from bort.training.objective import TaskObjective
+
+LOSS, CORRECT, SOFT, IN_PLACE = range(4)
+"""The sums that `TaskLearner.learn` returns, by index; see there."""
+
+SUMS = 4
+"""The number of sums that `TaskLearner.learn` returns."""
+
+
+class TaskLearner:
+    """The forward and backward pass of a classifier or regressor, with gradients in flat buffers.
+
+    The loss is the cross-entropy for several outputs and the squared error for one
+    (arXiv 2010.10499, section 4). For batches with soft labels q and temperature τ, it is
+    `−τ² Σ q log softmax(z/τ)` (arXiv 1503.02531). With answers of a teacher or in-place targets it
+    is that of `DistilledLoss`: the share `soft_weight` of an input's loss is the teacher's, the
+    rest the gold label's, and an input without a label learns from the teacher alone.
+
+    Args:
+        network: a classifier whose parameters are views of `flat`.
+        flat: the flat buffers of the network.
+        context: the device of the buffers.
+        objective: share and temperature of a teacher's outputs.
+        in_place_weight: weight of the in-place targets.
+        clock: measures the stages of a step, for benchmarks.
+
+    Attributes:
+        outputs: outputs (B, C) of the last `learn`, without gradient; None before.
+    """
+
+    def __init__(
+        self,
+        network: BortClassifier,
+        flat: FlatParameters,
+        context: mx.Context,
+        objective: TaskObjective,
+        *,
+        in_place_weight: float = 1.0,
+        clock: Optional[StageClock] = None,
+    ) -> None:
+        self.network = network
+        self.flat = flat
+        self.outputs: Optional[mx.nd.NDArray] = None
+        self._context = context
+        self._objective = objective
+        self._in_place_weight = in_place_weight
+        self._clock = clock or NoClock()
+        is_regression = network.num_classes == 1
+        self._kind = "float32" if is_regression else "int32"
+        self._gold_loss = SquaredError() if is_regression else CrossEntropy()
+        self._soft_loss = SoftCrossEntropy()
+        self._distilled_loss = DistilledLoss(is_regression, objective.distillation_temperature)
+        for block in (network, self._gold_loss, self._soft_loss, self._distilled_loss):
+            block.hybridize(static_alloc=True)
+
+    def learn(
+        self,
+        batch: LabelledBatch,
+        answers: Answers = NO_ANSWERS,
+        *,
+        seed: int,
+        loss_scale: float = 1.0,
+        first: bool = False,
+    ) -> np.ndarray:
+        """Add the gradients of a micro-batch to `flat`.
+
+        Args:
+            batch: the micro-batch.
+            answers: `logits` (B, C) are a teacher's outputs, `in_place` (B, C) those of the
+                largest sub-network; NumPy or MXNet arrays.
+            seed: seed of the dropout.
+            loss_scale: factor of the gradients.
+            first: whether to clear the gradients before.
+
+        Returns:
+            Sums over the inputs, float64 (SUMS,), without loss scale: loss, correctly classified
+            inputs among those with a gold label (with dropout), and the unweighted divergences of
+            `DistilledLoss` from the teacher and from the in-place targets.
+        """
+        if first:
+            self.flat.clear()
+        mx.random.seed(seed)
+        inputs = self._inputs(batch.input_ids, batch.valid_lengths, batch.token_types)
+        labels = mx.nd.array(batch.labels, ctx=self._context, dtype=self._kind)
+        weights = self._array(batch.weights)
+        with autograd.record():
+            outputs = self.network(*inputs)
+            self._clock.mark("forward")
+            values = self._loss(batch, answers, outputs, labels, weights) * loss_scale
+        values.backward()
+        self._clock.mark("backward")
+        self.outputs = outputs.detach()
+        sums = np.zeros(SUMS, dtype="float64")
+        found = values.asnumpy().astype("float64") / loss_scale
+        sums[: len(found)] = found
+        return sums
+
+    def predict(self, batch: PaddedInputs) -> np.ndarray:
+        """Return the outputs, float32 (B, C), without dropout."""
+        with autograd.predict_mode():
+            outputs = self.network(*self._inputs(*batch[1:]))
+        return outputs.astype("float32", copy=False).asnumpy()
+
+    def _loss(
+        self,
+        batch: LabelledBatch,
+        answers: Answers,
+        outputs: mx.nd.NDArray,
+        labels: mx.nd.NDArray,
+        weights: mx.nd.NDArray,
+    ) -> mx.nd.NDArray:
+        """Return the sums of a batch, of which the first is differentiated."""
+        if answers.logits is not None or answers.in_place is not None:
+            return self._distilled(batch, answers, outputs, labels, weights)
+        if batch.soft is None:
+            return self._gold_loss(outputs, labels, weights)
+        targets = self._array(batch.soft.probabilities)
+        return self._soft_loss(
+            outputs, labels, weights, targets, self._array(batch.soft.temperatures)
+        )
+
+    def _distilled(
+        self,
+        batch: LabelledBatch,
+        answers: Answers,
+        outputs: mx.nd.NDArray,
+        labels: mx.nd.NDArray,
+        rows: mx.nd.NDArray,
+    ) -> mx.nd.NDArray:
+        share = self._objective.soft_weight if answers.logits is not None else 0.0
+        labelled = batch.weights if batch.labelled is None else batch.weights * batch.labelled
+        gold = labelled * np.float32(1.0 - share)
+        soft = labelled * np.float32(share) + (batch.weights - labelled)
+        nothing = mx.nd.zeros_like(outputs, dtype="float32")
+        absent = mx.nd.zeros_like(rows)
+        return self._distilled_loss(
+            outputs,
+            labels,
+            self._array(labelled),
+            self._array(gold),
+            nothing if answers.logits is None else self._array(answers.logits),
+            absent if answers.logits is None else self._array(soft),
+            nothing if answers.in_place is None else self._array(answers.in_place),
+            absent if answers.in_place is None else rows * self._in_place_weight,
+            rows,
+        ) * self._array(_present(answers))
+
+    def _array(self, values: Any) -> mx.nd.NDArray:
+        """Return float32 values on the device."""
+        if isinstance(values, mx.nd.NDArray):
+            return values.astype("float32", copy=False)
+        return mx.nd.array(values, ctx=self._context, dtype="float32")
+
+    def _inputs(
+        self, input_ids: np.ndarray, lengths: np.ndarray, token_types: Optional[np.ndarray]
+    ) -> InputArrays:
+        architecture = self.network.bort.architecture
+        return input_arrays(architecture, self._context, input_ids, lengths, token_types)
+
+
+def _present(answers: Answers) -> np.ndarray:
+    """Return 1 for the sums of `DistilledLoss` that answers have, 0 for the others."""
+    given = (True, True, answers.logits is not None, answers.in_place is not None)
+    return np.array(given, dtype=np.float32)

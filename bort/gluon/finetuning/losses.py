@@ -1,0 +1,119 @@
+"""The losses of fine-tuning: gold labels, soft labels and a teacher's outputs, as sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mxnet.gluon import HybridBlock
+
+
+class CrossEntropy(HybridBlock):
+    """Two sums over outputs (B, C), labels (B,) and weights (B,): loss and correct inputs."""
+
+    def hybrid_forward(self, F: Any, outputs: Any, labels: Any, weights: Any) -> Any:
+        log_probabilities = F.log_softmax(F.cast(outputs, "float32"), axis=-1)
+        loss = -F.sum(F.pick(log_probabilities, labels, axis=-1) * weights)
+        right = F.broadcast_equal(F.argmax(log_probabilities, axis=-1), F.cast(labels, "float32"))
+        correct = F.stop_gradient(F.sum(right * weights))
+        return F.concat(loss.reshape((1,)), correct.reshape((1,)), dim=0)
+
+
+class SoftCrossEntropy(HybridBlock):
+    """`CrossEntropy` with soft labels q (B, C) at temperatures τ (B,): −τ² Σ q log softmax(z/τ).
+
+    The factor τ² keeps the scale of the gradient when τ grows. With one-hot q and τ = 1, the loss
+    is the cross-entropy.
+    """
+
+    def hybrid_forward(
+        self, F: Any, outputs: Any, labels: Any, weights: Any, targets: Any, temperatures: Any
+    ) -> Any:
+        # (B,) -> (B, 1)
+        scaled = F.broadcast_div(F.cast(outputs, "float32"), F.expand_dims(temperatures, axis=1))
+        each = F.sum(targets * F.log_softmax(scaled, axis=-1), axis=-1)
+        loss = -F.sum(each * temperatures * temperatures * weights)
+        right = F.broadcast_equal(F.argmax(outputs, axis=-1), F.cast(labels, "float32"))
+        correct = F.stop_gradient(F.sum(right * weights))
+        return F.concat(loss.reshape((1,)), correct.reshape((1,)), dim=0)
+
+
+class SquaredError(HybridBlock):
+    """Two sums over outputs (B, 1), labels (B,) and weights (B,): squared error and 0."""
+
+    def hybrid_forward(self, F: Any, outputs: Any, labels: Any, weights: Any) -> Any:
+        difference = F.cast(outputs, "float32").reshape((-1,)) - labels
+        loss = F.sum(difference * difference * weights).reshape((1,))
+        return F.concat(loss, F.zeros_like(loss), dim=0)
+
+
+class DistilledLoss(HybridBlock):
+    """The loss of inputs that learn from gold labels, a teacher's outputs and in-place targets.
+
+    An input with gold label y, teacher's outputs t and in-place targets v contributes
+
+    `gold · CE(z, y) + soft · D(t, z) + in_place · D(v, z)`
+
+    where z are the network's outputs, and the three weights belong to the input. D is
+    `τ² · KL(softmax(t/τ) ‖ softmax(z/τ))` (arXiv 1503.02531); its gradient is that of soft labels.
+    For a regression, CE and D are squared differences. D is 0 if the outputs agree.
+
+    Args:
+        is_regression: whether the network has one output, a value.
+        temperature: τ.
+    """
+
+    def __init__(self, is_regression: bool, temperature: float) -> None:
+        super().__init__()
+        self._is_regression = is_regression
+        self._temperature = temperature
+
+    def hybrid_forward(
+        self,
+        F: Any,
+        outputs: Any,
+        labels: Any,
+        labelled: Any,
+        gold: Any,
+        teacher: Any,
+        soft: Any,
+        largest: Any,
+        in_place: Any,
+        rows: Any,
+    ) -> Any:
+        """Return four sums: loss, correct inputs, D from the teacher, D from in-place targets.
+
+        Args:
+            F: the operators.
+            outputs: z, (B, C).
+            labels: y, (B,).
+            labelled: (B,), 1 for an input with a gold label.
+            gold: (B,), weights of the gold labels.
+            teacher: t, (B, C).
+            soft: (B,), weights of the teacher.
+            largest: v, (B, C).
+            in_place: (B,), weights of the in-place targets.
+            rows: (B,), 1 for an input, 0 for a padding row.
+        """
+        outputs = F.cast(outputs, "float32")
+        if self._is_regression:
+            difference = outputs.reshape((-1,)) - labels
+            given, right = difference * difference, F.zeros_like(labels)
+        else:
+            given = -F.pick(F.log_softmax(outputs, axis=-1), labels, axis=-1)
+            right = F.broadcast_equal(F.argmax(outputs, axis=-1), F.cast(labels, "float32"))
+        from_teacher = self._divergence(F, teacher, outputs)
+        from_largest = self._divergence(F, largest, outputs)
+        loss = F.sum(given * gold + from_teacher * soft + from_largest * in_place)
+        shown = [right * labelled, from_teacher * rows, from_largest * rows]
+        sums = [loss, *(F.stop_gradient(F.sum(one)) for one in shown)]
+        return F.concat(*(one.reshape((1,)) for one in sums), dim=0)
+
+    def _divergence(self, F: Any, target: Any, outputs: Any) -> Any:
+        """Return D for every input: (B,)."""
+        if self._is_regression:
+            difference = outputs - target
+            return F.sum(difference * difference, axis=-1)
+        tau = self._temperature
+        log_target = F.log_softmax(target / tau, axis=-1)
+        log_output = F.log_softmax(outputs / tau, axis=-1)
+        return F.sum(F.exp(log_target) * (log_target - log_output), axis=-1) * (tau * tau)
