@@ -24,10 +24,13 @@ ONE_DOOR = {
 
 # package -> what it must never import. `bort.engines` opens `bort.gluon.engine`, late: nothing else
 # outside `bort.gluon` reaches MXNet.
-STAGES = {"bort.search", "bort.agora", "bort.teacher", "bort.training", "bort.tasks"}
+STAGES = {"bort.search", "bort.agora", "bort.teacher", "bort.training", "bort.tasks"} | {
+    "bort.super_network"
+}
 ABOVE = {"bort.gluon", "bort.engines", "bort.export", "bort.inference", "bort.report"}
 GLUON_STAGES = {
-    f"bort.gluon.{stage}" for stage in ("pretraining", "finetuning", "teacher", "search", "agora")
+    f"bort.gluon.{stage}"
+    for stage in ("pretraining", "finetuning", "teacher", "search", "agora", "super_network")
 }
 ROOMS = {f"bort.{path.name}" for path in (ROOT / "bort").iterdir() if path.is_dir()} - {
     "bort.__pycache__"
@@ -45,16 +48,20 @@ FORBIDDEN = {
     "bort.process": ROOMS - {"bort.process", "bort.storage"},
     "bort.downloads": STAGES | ABOVE | {"bort.formats", "bort.network", "bort.text"},
     "bort.text": STAGES | ABOVE | {"bort.formats", "bort.network"},
-    "bort.tasks": ABOVE | {"bort.formats", "bort.network", "bort.agora", "bort.search"},
+    "bort.tasks": ABOVE
+    | {"bort.formats", "bort.network", "bort.agora", "bort.search", "bort.super_network"},
     "bort.network": STAGES | ABOVE | {"bort.formats"},
-    "bort.training": ABOVE | {"bort.search", "bort.agora", "bort.formats"},
-    "bort.teacher": ABOVE | {"bort.training", "bort.search", "bort.agora", "bort.formats"},
-    "bort.search": ABOVE | {"bort.agora", "bort.formats"},
-    "bort.agora": ABOVE | {"bort.search", "bort.formats"},
+    "bort.training": ABOVE | {"bort.search", "bort.agora", "bort.formats", "bort.super_network"},
+    "bort.teacher": ABOVE
+    | {"bort.training", "bort.search", "bort.agora", "bort.formats", "bort.super_network"},
+    "bort.search": ABOVE | {"bort.agora", "bort.formats", "bort.super_network"},
+    "bort.agora": ABOVE | {"bort.search", "bort.formats", "bort.super_network"},
+    "bort.super_network": ABOVE | {"bort.search", "bort.agora", "bort.formats"},
     "bort.formats": STAGES | ABOVE,
     "bort.engines": STAGES | GLUON_ROOMS | {"bort.export", "bort.inference", "bort.report"},
     "bort.export": STAGES | {"bort.gluon", "bort.inference", "bort.report"},
-    "bort.inference": {"bort.gluon", "bort.export", "bort.report", "bort.search", "bort.agora"},
+    "bort.inference": {"bort.gluon", "bort.export", "bort.report"}
+    | {"bort.search", "bort.agora", "bort.super_network"},
     "bort.report": {"bort.gluon", "bort.export", "bort.formats"},
     "bort.gluon.network": GLUON_STAGES | {"bort.gluon.training"},
     "bort.gluon.training": GLUON_STAGES,
@@ -256,6 +263,9 @@ def test_the_help_of_every_command_starts_without_heavy_packages() -> None:
         ("bort/inference.py", "from gluonnlp.data import x"),
         ("bort/search/bad.py", "from bort.gluon import model"),
         ("bort/teacher/bad.py", "from bort.training import objective"),
+        ("bort/super_network/bad.py", "from bort.search.space import SearchSpace"),
+        ("bort/super_network/bad.py", "from bort.gluon.super_network import trainer"),
+        ("bort/gluon/training/bad.py", "from bort.gluon.super_network import trainer"),
         ("bort/search/bad.py", "from ..gluon.model import BortModel"),
         ("bort/search/__init__.py", "from ..gluon import model"),
         (

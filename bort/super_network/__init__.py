@@ -1,0 +1,1 @@
+"""Super-networks without a framework: the space of sub-networks, sampling, settings, folders."""
