@@ -18,8 +18,10 @@ from bort.gluon.network.model_folder import load_model_folder
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.ranks import SingleProcess
 from bort.text.asking import PaddedInputs, shared_outputs
+from bort.text.labelled import SoftLabelled, make_labelled_batch
 from bort.text.padding import pad_rows
 from bort.training.finetuning_config import FINETUNING_PRESETS, FinetuningConfig, FinetuningPaths
+from tests.gluon.training.gradients import relative_differences, updates_of
 from tests.gluon.training.run_samples import forget_setting
 from tests.text.toy_labelled import ToyLabelled
 
@@ -103,6 +105,32 @@ def test_micro_batches_make_the_step_of_one_large_batch():
     parts, _ = run(None, dataclasses.replace(config, batch_size=5, accumulate=2), train)
     for name, value in weights(whole).items():
         np.testing.assert_allclose(weights(parts)[name], value, atol=1e-5, err_msg=name)
+
+
+def first_update(examples, parts, classes, lost=0):
+    """Return the mean gradient and the count of a step over 12 inputs in `parts` micro-batches."""
+    config = dataclasses.replace(CONFIG, dropout=0.0)
+    trainer = ClassificationTrainer(make_network(classes, 0.0), config, ALONE, mx.cpu())
+    updates = updates_of(trainer)
+    numbers = [np.arange(12)[part::parts] for part in range(parts - lost)]
+    trainer.step(1, [make_labelled_batch(examples, ids, 24, 1) for ids in numbers], 1e-3)
+    return (*updates[0], trainer.flat)
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 12])
+@pytest.mark.parametrize("kind", ["classes", "regression", "soft"])
+def test_accumulated_gradients_are_those_of_one_large_batch(kind, accumulate):
+    """The first update has all its micro-batches, too."""
+    examples, classes = ToyLabelled(12), 1 if kind == "regression" else 2
+    if kind == "soft":
+        examples = SoftLabelled(examples, [(0.7, 0.3), None, (0.1, 0.9)] * 4, 2, 2.0)
+    expected, count, flat = first_update(examples, 1, classes)
+    found, same, _ = first_update(examples, accumulate, classes)
+    assert count == same == 12
+    differences = relative_differences(flat, found, expected)
+    assert max(differences.values()) <= 1e-6, differences
+    fewer, _, _ = first_update(examples, accumulate, classes, lost=1)
+    assert max(relative_differences(flat, fewer, expected).values()) > 1e-3
 
 
 @pytest.mark.parametrize("stop_after", [1, 4, 7, 9, 20])

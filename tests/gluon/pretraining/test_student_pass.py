@@ -10,6 +10,7 @@ from mxnet import autograd
 from bort.gluon.pretraining.student import StudentPass, to_device
 from bort.gluon.training.flat import FlatParameters
 from tests.gluon.network.network_samples import SMALL, TYPED, make_batch, make_model
+from tests.gluon.training.gradients import relative_differences
 
 LARGE_VOCABULARY = SMALL.replace(vocabulary_size=600)
 
@@ -39,12 +40,8 @@ def make_pass(architecture, **options):
 
 
 def assert_same_gradients(flat, ours, theirs):
-    whole = np.abs(theirs).max()
-    for slot in flat.slots:
-        part = slice(slot.offset, slot.offset + slot.size)
-        # The exact gradient of the key's bias is 0, so its rounding is compared on a common scale.
-        scale = max(np.abs(theirs[part]).max(), 0.1 * whole)
-        assert np.abs(ours[part] - theirs[part]).max() <= 1e-6 * scale, slot.name
+    for name, difference in relative_differences(flat, ours, theirs).items():
+        assert difference <= 1e-6, name
 
 
 @pytest.mark.parametrize("architecture", [SMALL, TYPED, LARGE_VOCABULARY])

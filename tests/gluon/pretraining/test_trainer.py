@@ -28,6 +28,7 @@ from bort.ranks import SingleProcess
 from bort.text.masking import Masking
 from bort.training.objective import WITHOUT_TEACHER
 from bort.training.pretraining_config import PretrainingConfig
+from tests.gluon.training.gradients import relative_differences, updates_of
 from tests.gluon.training.run_samples import forget_setting
 from tests.text.toy import ToyExamples, ToyVocabulary
 
@@ -59,6 +60,49 @@ def make_data(config=BASE, count=50, stride=7):
     masking = Masking(ToyVocabulary(), config.masks.policy, config.order_seed)
     train = ToyExamples(count, stride=stride)
     return PretrainingData(train, ToyExamples(13, seed=1, stride=stride), masking)
+
+
+def first_updates(config, lost=0):
+    """Return the first two mean gradients, with their counts, and the flat buffers.
+
+    Args:
+        lost: a fault: the number of micro-batches that each step leaves out.
+    """
+    data = make_data(config)
+    trainer = DistillationTrainer(
+        make_model(dropout=0.0), config, SingleProcess(), mx.cpu(), make_teacher()
+    )
+    updates = updates_of(trainer)
+    plan = plan_batches(data.train, config, 1)
+    batches = planned_batches(plan, data, config, SingleProcess(), 1)
+    for number in (1, 2):
+        micro_batches = next(batches)
+        trainer.step(number, micro_batches[: len(micro_batches) - lost])
+    return updates, trainer.flat
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 12])
+def test_accumulated_gradients_are_those_of_one_large_batch(accumulate):
+    """The first update has all its micro-batches, too."""
+    large = dataclasses.replace(BASE, batch_size=12, lr=1e-3)
+    small = dataclasses.replace(large, batch_size=12 // accumulate, accumulate=accumulate)
+    expected, flat = first_updates(large)
+    found, _ = first_updates(small)
+    assert [count for _, count in found] == [count for _, count in expected]
+    assert expected[0][1] >= 12
+    first = relative_differences(flat, found[0][0], expected[0][0])
+    assert max(first.values()) <= 1e-6, first
+    # Adam's first update amplifies the rounding of gradients near 0.
+    second = relative_differences(flat, found[1][0], expected[1][0])
+    assert max(second.values()) <= 1e-3, second
+
+
+def test_a_step_without_its_last_micro_batch_is_noticed():
+    large = dataclasses.replace(BASE, batch_size=12)
+    expected, flat = first_updates(large)
+    found, _ = first_updates(dataclasses.replace(BASE, batch_size=4, accumulate=3), lost=1)
+    assert found[0][1] < expected[0][1]
+    assert max(relative_differences(flat, found[0][0], expected[0][0]).values()) > 1e-2
 
 
 def run_steps(config, steps=6, dropout=0.1, teacher=None, **data_settings):
