@@ -12,7 +12,7 @@ from bort.gluon.network.model import BortModel
 from bort.gluon.pretraining.pretrain import PretrainingData
 from bort.gluon.teacher.live import GluonTeacher
 from bort.text.masking import Masking
-from bort.text.masking_config import Masks
+from bort.text.masking_config import TrainingMasks
 from bort.training.pretraining_config import PretrainingConfig
 
 
@@ -59,7 +59,7 @@ def settings(batch_size: int, length: int, predictions: int, steps: int) -> Pret
     return PretrainingConfig(
         num_steps=steps,
         batch_size=batch_size,
-        masks=Masks(min(1.0, predictions / (length - 2)), predictions),
+        masks=TrainingMasks(min(1.0, predictions / (length - 2)), predictions),
     )
 
 

@@ -28,7 +28,8 @@ def make_batch(
         length: L, tokens per row.
         masking: draws the masks.
     """
-    shape = len(example_ids), masking.policy.prediction_count(max(1, length - 2))
+    # Without a masked token, a position of weight 0 remains, since MXNet has no empty arrays.
+    shape = len(example_ids), max(1, masking.policy.prediction_count(max(1, length - 2)))
     positions = np.zeros(shape, dtype=np.int32)
     labels = np.zeros(shape, dtype=np.int32)
     weights = np.zeros(shape, dtype=np.float32)

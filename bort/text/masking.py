@@ -5,6 +5,8 @@ Source: arXiv 1810.04805, section 3.1 (15 %, 80/10/10), arXiv 1907.11692, sectio
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from dataclasses import dataclass
 from typing import Tuple
 
@@ -25,7 +27,7 @@ class MaskingPolicy:
     """Rules of masking: how many tokens to predict, and how to replace them.
 
     Attributes:
-        probability: share of the maskable tokens to predict, in (0, 1].
+        probability: share of the maskable tokens to predict, in [0, 1]; 0 masks nothing.
         maximum_predictions: maximum number of predictions per sequence.
         whole_words: whether to mask all tokens of a word or none.
         mask_share: share of the predicted tokens that `<mask>` replaces.
@@ -39,8 +41,8 @@ class MaskingPolicy:
     random_share: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 < self.probability <= 1:
-            raise InputError(f"masking probability is {self.probability}, allowed is (0, 1]")
+        if not 0 <= self.probability <= 1:
+            raise InputError(f"masking probability is {self.probability}, allowed is [0, 1]")
         if self.maximum_predictions < 1:
             raise InputError(
                 f"maximum predictions is {self.maximum_predictions}, allowed is at least 1"
@@ -49,9 +51,10 @@ class MaskingPolicy:
     def prediction_count(self, maskable: int) -> int:
         """Return the number of tokens to predict out of `maskable`.
 
-        It is the rounded share, at least 1 and at most `maximum_predictions`; 0 for no token.
+        It is the rounded share, at least 1 and at most `maximum_predictions`; 0 for no token and
+        for probability 0.
         """
-        if maskable == 0:
+        if maskable == 0 or self.probability == 0:
             return 0
         return min(maskable, self.maximum_predictions, max(1, round(maskable * self.probability)))
 
@@ -120,6 +123,17 @@ class Masking:
         swapped = (kind >= policy.mask_share) & (kind < policy.mask_share + policy.random_share)
         masked[positions[swapped]] = replacements[swapped]
         return masked, positions.astype(np.int32), labels
+
+    def for_evaluation(self) -> Masking:
+        """Return this masking, or one of the default share if it masks nothing.
+
+        Held-out text needs masked tokens to have a masked-token loss.
+        """
+        if self.policy.probability > 0:
+            return self
+        other = copy.copy(self)
+        other.policy = dataclasses.replace(self.policy, probability=MaskingPolicy.probability)
+        return other
 
     def _choose_words(
         self, ids: np.ndarray, candidates: np.ndarray, draws: np.ndarray, count: int

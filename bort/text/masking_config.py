@@ -37,3 +37,15 @@ class Masks(TokenMasks):
     def policy(self) -> MaskingPolicy:
         """The masking policy of these settings."""
         return dataclasses.replace(super().policy, whole_words=self.whole_word_mask)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingMasks(Masks):
+    """Settings of masking for a training, which may also learn from text without masks."""
+
+    mask_probability: float = setting(
+        0.15,
+        "share of the tokens to predict; 0 masks none, which only losses on features allow",
+        minimum=0.0,
+        maximum=1.0,
+    )

@@ -8,7 +8,7 @@ from typing import Optional
 from bort.errors import InputError
 from bort.settings.config import Config, part, setting
 from bort.teacher.source import TeacherRuntime, TeacherSource
-from bort.text.masking_config import Masks
+from bort.text.masking_config import TrainingMasks
 from bort.training.objective import Objective
 from bort.training.schedule import SCHEDULES, planned_warmup
 
@@ -68,7 +68,7 @@ class PretrainingConfig(Config):
         0.02, "standard deviation of random initial weights; narrow models may need more", above=0.0
     )
     objective: Objective = part(Objective)
-    masks: Masks = part(Masks)
+    masks: TrainingMasks = part(TrainingMasks)
     mask_epochs: Optional[int] = setting(
         None, "epochs after which the masks repeat; default: never", minimum=1
     )
@@ -90,6 +90,18 @@ class PretrainingConfig(Config):
         speed_only=True,
     )
     keep_checkpoints: int = setting(3, "newest checkpoints to keep", minimum=1, speed_only=True)
+
+    def check(self) -> None:
+        """Check that there are masked tokens for the losses on them."""
+        objective = self.objective
+        if self.masks.mask_probability == 0:
+            for name in ("mlm_weight", "teacher_ce_weight"):
+                weight = getattr(objective, name)
+                if weight > 0:
+                    raise InputError(
+                        f"mask_probability is 0.0 and {name} is {weight!r}; without masked tokens "
+                        f"{name} must be 0"
+                    )
 
     @property
     def order_seed(self) -> int:

@@ -45,6 +45,14 @@ def test_the_width_of_predictions_depends_on_the_length_alone():
     assert widths == {MASKING.policy.prediction_count(22)}
 
 
+def test_a_batch_without_masks_keeps_a_position_of_weight_0():
+    examples, nothing = ToyExamples(9), Masking(ToyVocabulary(), MaskingPolicy(probability=0.0), 0)
+    batch = make_batch(examples, np.array([4, 0]), 2, 24, nothing)
+    assert batch.weights.shape == batch.labels.shape == batch.masked_positions.shape == (2, 1)
+    assert batch.prediction_count == 0
+    assert batch.input_ids[0, : len(examples[4])].tolist() == examples[4].tolist()
+
+
 def test_prefetching_keeps_the_order_and_hands_errors_over():
     def items():
         yield from range(20)

@@ -50,7 +50,7 @@ def evaluation_batches(
 
     Args:
         examples: the held-out examples.
-        masking: draws the masks.
+        masking: draws the masks; one that masks nothing masks the default share here.
         batch_size: sequences per rank.
         communicator: the ranks that share the examples.
         maximum_length: tokens that batches are padded to at most.
@@ -60,6 +60,7 @@ def evaluation_batches(
     """
     if len(examples) == 0:
         raise InputError("the evaluation data holds no example")
+    masking = masking.for_evaluation()
     planned = batches_by_rows(
         examples.lengths, rows=batch_size, length=maximum_length, ranks=communicator
     )
