@@ -59,6 +59,11 @@ class MaskedBatch:
         return int(self.weights.sum())
 
     @property
+    def real_lengths(self) -> np.ndarray:
+        """The number of tokens of each row, int64 (B,); 0 for a padding row."""
+        return np.where(self.example_ids >= 0, self.valid_lengths, 0).astype(np.int64)
+
+    @property
     def token_count(self) -> int:
         """The number of tokens without padding."""
-        return int(self.valid_lengths[self.example_ids >= 0].sum())
+        return int(self.real_lengths.sum())

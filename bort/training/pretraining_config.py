@@ -9,7 +9,7 @@ from bort.errors import InputError
 from bort.settings.config import Config, part, setting
 from bort.teacher.source import TeacherRuntime, TeacherSource
 from bort.text.masking_config import TrainingMasks
-from bort.training.objective import Objective
+from bort.training.objective import FeatureObjective, Objective, check_weights
 from bort.training.schedule import SCHEDULES, planned_warmup
 
 
@@ -68,6 +68,7 @@ class PretrainingConfig(Config):
         0.02, "standard deviation of random initial weights; narrow models may need more", above=0.0
     )
     objective: Objective = part(Objective)
+    features: FeatureObjective = part(FeatureObjective)
     masks: TrainingMasks = part(TrainingMasks)
     mask_epochs: Optional[int] = setting(
         None, "epochs after which the masks repeat; default: never", minimum=1
@@ -92,7 +93,8 @@ class PretrainingConfig(Config):
     keep_checkpoints: int = setting(3, "newest checkpoints to keep", minimum=1, speed_only=True)
 
     def check(self) -> None:
-        """Check that there are masked tokens for the losses on them."""
+        """Check that there is something to learn from, and masked tokens for losses on them."""
+        check_weights(self.objective, self.features)
         objective = self.objective
         if self.masks.mask_probability == 0:
             for name in ("mlm_weight", "teacher_ce_weight"):

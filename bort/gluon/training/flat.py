@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Dict, List, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -55,6 +55,13 @@ class FlatParameters:
     With `dtype="float16"`, the network has float16 copies (on a GPU), and the float32 buffers are
     the master copies. This path has not been run on a GPU.
 
+    Args:
+        network: the network; parameters whose gradient request is `null` are left out.
+        context: device of the buffers.
+        dtype: number format of the network.
+        further: further blocks whose parameters are trained with the network, by the prefix of
+            their names.
+
     Attributes:
         slots: one `Slot` per parameter, sorted by offset.
         weights: float32 (N,), the parameters.
@@ -65,10 +72,19 @@ class FlatParameters:
         context: device of the buffers.
     """
 
-    def __init__(self, network: gluon.Block, context: mx.Context, dtype: str = "float32") -> None:
+    def __init__(
+        self,
+        network: gluon.Block,
+        context: mx.Context,
+        dtype: str = "float32",
+        further: Optional[Mapping[str, gluon.Block]] = None,
+    ) -> None:
         named: Dict[str, gluon.Parameter] = {}
         seen = set()
-        for name, parameter in sorted(network._collect_params_with_prefix().items()):
+        everything = network._collect_params_with_prefix()
+        for prefix, block in (further or {}).items():
+            everything.update(block._collect_params_with_prefix(prefix))
+        for name, parameter in sorted(everything.items()):
             if id(parameter) not in seen and parameter.grad_req != "null":
                 seen.add(id(parameter))
                 named[name] = parameter

@@ -80,6 +80,7 @@ class FlatTrainer:
         communicator: the ranks.
         context: CPU or GPU.
         clock: measures the stages of a step, for benchmarks.
+        further: blocks that are trained with the network; see `FlatParameters`.
 
     Raises:
         InputError: float16 without a GPU.
@@ -92,16 +93,18 @@ class FlatTrainer:
         communicator: Communicator,
         context: mx.Context,
         clock: Optional[StageClock] = None,
+        further: Optional[Mapping[str, gluon.Block]] = None,
     ) -> None:
         self._half = config.dtype == "float16"
         if self._half and context.device_type != "gpu":
             raise InputError("dtype is 'float16', which needs a GPU; allowed on a CPU is 'float32'")
         if self._half:
-            network.cast("float16")
+            for block in (network, *(further or {}).values()):
+                block.cast("float16")
         self._settings = config
         self.communicator = communicator
         self.context = context
-        self.flat = FlatParameters(network, context, config.dtype)
+        self.flat = FlatParameters(network, context, config.dtype, further)
         self.optimizer = _make_optimizer(self.flat, config)
         self.loss_scale = _INITIAL_LOSS_SCALE if self._half else 1.0
         self._steps_since_overflow = 0
