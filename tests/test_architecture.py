@@ -264,3 +264,24 @@ def test_published_sub_networks_have_their_counts(sizes: Any, expected: int) -> 
         depth, heads, hidden, intermediate, vocabulary_size=30522, token_types=2, qkv=qkv
     )
     assert one.parameter_count(pooler=True) == expected
+
+
+@pytest.mark.parity("torch", "transformers")
+@pytest.mark.parametrize("preset", ["bert_12_768_12", "tinybert_4"])
+def test_transformers_counts_alike(preset: str) -> None:
+    import torch
+    import transformers
+
+    sizes = PRESETS[preset]
+    config = transformers.BertConfig(
+        vocab_size=sizes.vocabulary_size,
+        hidden_size=sizes.hidden,
+        num_hidden_layers=sizes.depth,
+        num_attention_heads=sizes.heads,
+        intermediate_size=sizes.intermediate,
+        max_position_embeddings=sizes.maximum_length,
+        type_vocab_size=sizes.token_types,
+    )
+    with torch.device("meta"):
+        model = transformers.BertModel(config)
+    assert model.num_parameters() == sizes.parameter_count(pooler=True)
