@@ -10,6 +10,7 @@ from typing import Any, Dict, Mapping, Tuple
 
 from bort.errors import InputError
 from bort.storage.files import read_json
+from bort.storage.json_fields import shown
 
 LARGEST_SIZE = 2**24
 """Maximum size of an architecture. A larger number means damage: it could fill the memory before it
@@ -17,6 +18,10 @@ is compared with weights."""
 
 LARGEST_DEPTH = 2**12
 """Maximum number of layers."""
+
+POST_NORM, PRE_NORM = "post", "pre"
+NORMS = (POST_NORM, PRE_NORM)
+"""Values of `Architecture.norm`."""
 
 
 _ITSELF = "architecture: "
@@ -42,9 +47,14 @@ class Architecture:
         token_types: rows of the token-type embedding, 0 for none (RoBERTa and Bort have none).
         qkv: Q, width of the attention: of query, key and value over all heads (arXiv 2107.13686,
             section 3). 0, the default, stands for `hidden`.
+        norm: place of the layer norms. `post`: after the embedding and after every residual
+            addition. `pre`: before the attention and before the feed-forward part of every layer,
+            and after the last layer (arXiv 2002.04745, Figure 1; MegatronBERT's layout, arXiv
+            1909.08053).
 
     Raises:
-        InputError: a size is not an integer in its range, or heads do not divide qkv.
+        InputError: a size is not an integer in its range, heads do not divide qkv, or norm is
+            unknown.
 
     >>> str(Architecture(4, 8, 1024, 768))
     '<D=4, A=8, H=1024, I=768>'
@@ -52,6 +62,8 @@ class Architecture:
     75106304
     >>> str(Architecture(5, 8, 564, 1054, qkv=512))
     '<D=5, A=8, H=564, I=1054, Q=512>'
+    >>> str(Architecture(4, 8, 1024, 768, norm="pre"))
+    '<D=4, A=8, H=1024, I=768, pre-norm>'
     """
 
     depth: int
@@ -62,18 +74,15 @@ class Architecture:
     maximum_length: int = 512
     token_types: int = 0
     qkv: int = 0
+    norm: str = POST_NORM
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            least = 0 if field.name in ("token_types", "qkv") else 1
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(
-                    f"{_ITSELF}{field.name} is {value!r}, allowed is an integer of at least {least}"
-                )
-            most = LARGEST_DEPTH if field.name == "depth" else LARGEST_SIZE
-            if value > most:
-                raise InputError(f"{_ITSELF}{field.name} is {value}, allowed is at most {most}")
+            if field.name != "norm":
+                _check_size(field.name, getattr(self, field.name))
+        if self.norm not in NORMS:
+            allowed = ", ".join(NORMS)
+            raise InputError(f"{_ITSELF}norm is {shown(self.norm)}, allowed are {allowed}")
         if not self.qkv:
             object.__setattr__(self, "qkv", self.hidden)
         if self.qkv % self.heads:
@@ -84,7 +93,8 @@ class Architecture:
 
     def __str__(self) -> str:
         sizes = f"D={self.depth}, A={self.heads}, H={self.hidden}, I={self.intermediate}"
-        return f"<{sizes}>" if self.qkv == self.hidden else f"<{sizes}, Q={self.qkv}>"
+        qkv = "" if self.qkv == self.hidden else f", Q={self.qkv}"
+        return f"<{sizes}{qkv}, pre-norm>" if self.norm == PRE_NORM else f"<{sizes}{qkv}>"
 
     @property
     def head_width(self) -> int:
@@ -96,8 +106,9 @@ class Architecture:
 
         `H(V + S + N) + 2H + D(4HQ + 3Q + 2HI + 6H + I)` with N token types; with Q = H, a layer has
         `4H² + 2HI + 9H + I`. A pooler adds `H² + H`. The masked-token decoder adds `H² + 3H + V`: a
-        dense layer, a layer norm and a bias per token;
-        its output matrix is the embedding.
+        dense layer, a layer norm and a bias per token; its output matrix is the embedding. The
+        place of the layer norms does not change the numbers: the one after the embedding moves
+        behind the last layer.
 
         Source: arXiv 2010.10499, Table 1. With `token_types=1` and `pooler=True` this gives the
         printed numbers less 1024·H, a difference that the paper does not explain.
@@ -145,17 +156,20 @@ class Architecture:
         encoder = length * self.multiply_adds_per_token(length)
         return batch * (encoder + predictions * self.multiply_adds_per_prediction())
 
-    def as_dict(self) -> Dict[str, int]:
-        """Return the fields as a dictionary, which `from_dict` reads; qkv if not hidden.
+    def as_dict(self) -> Dict[str, Any]:
+        """Return the fields as a dictionary, which `from_dict` reads.
 
-        Older files lack qkv, so a file of an architecture without it keeps its bytes.
+        It has qkv only if that is not hidden, and norm only if that is not `post`: older files lack
+        these fields, so the file of an architecture that needs neither keeps its bytes.
         """
         values = dataclasses.asdict(self)
         if self.qkv == self.hidden:
             del values["qkv"]
+        if self.norm == POST_NORM:
+            del values["norm"]
         return values
 
-    def replace(self, **changes: int) -> Architecture:
+    def replace(self, **changes: Any) -> Architecture:
         """Return a copy with some fields changed; the copy is checked too.
 
         A qkv that is equal to hidden follows a change of hidden.
@@ -166,7 +180,7 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: str = "architecture") -> Architecture:
-        """Build from a mapping of field names to integers.
+        """Build from a mapping of field names to values.
 
         Raises:
             InputError: a field is unknown or missing; the message begins with `source`.
@@ -190,9 +204,18 @@ class Architecture:
             )
 
 
+def _check_size(name: str, value: Any) -> None:
+    least = 0 if name in ("token_types", "qkv") else 1
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{_ITSELF}{name} is {value!r}, allowed is an integer of at least {least}")
+    most = LARGEST_DEPTH if name == "depth" else LARGEST_SIZE
+    if value > most:
+        raise InputError(f"{_ITSELF}{name} is {value}, allowed is at most {most}")
+
+
 def _presets() -> Dict[str, Architecture]:
-    uncased = {"vocabulary_size": 30522, "token_types": 2}
-    cased = {"vocabulary_size": 28996, "token_types": 2}
+    uncased: Dict[str, Any] = {"vocabulary_size": 30522, "token_types": 2}
+    cased: Dict[str, Any] = {"vocabulary_size": 28996, "token_types": 2}
     table: Dict[str, Architecture] = {
         # Names of the release: the last two numbers are intermediate, then hidden.
         "bort_4_8_768_1024": Architecture(4, 8, 1024, 768),
@@ -212,6 +235,15 @@ def _presets() -> Dict[str, Architecture]:
         "tinybert_4": Architecture(4, 12, 312, 1200, **uncased),
         "bert_mini": Architecture(4, 4, 256, 1024, **uncased),
         "bert_small": Architecture(4, 8, 512, 2048, **uncased),
+        # Pre-norm. Both pad the vocabulary of BERT with rows without a token: MegatronBERT (arXiv
+        # 1909.08053, the 345 million parameters of NVIDIA's release) and academic-budget BERT
+        # (arXiv 2104.07705).
+        "megatron_bert_24_1024_16_cased": Architecture(
+            24, 16, 1024, 4096, 29056, token_types=2, norm=PRE_NORM
+        ),
+        "academic_bert_24_1024_16": Architecture(
+            24, 16, 1024, 4096, 30528, token_types=2, norm=PRE_NORM
+        ),
     }
     return table
 
@@ -235,9 +267,10 @@ TABLE_2_MILLIONS: Tuple[Tuple[str, str, float], ...] = (
 
 
 def get_architecture(name: str) -> Architecture:
-    """Return an architecture by preset name, by `D-A-H-I` or `D-A-H-I-Q`, or from a JSON file.
+    """Return an architecture by preset name, by `D-A-H-I[-Q][-pre]`, or from a JSON file.
 
-    A JSON file holds the fields of `Architecture`, or has them under the key `architecture`.
+    `-pre` stands for pre-norm. A JSON file holds the fields of `Architecture`, or has them under
+    the key `architecture`.
 
     Raises:
         InputError: the name is unknown (the message lists the known ones) or the file is bad.
@@ -247,10 +280,13 @@ def get_architecture(name: str) -> Architecture:
     """
     if name in PRESETS:
         return PRESETS[name]
-    parts = name.split("-")
+    *parts, last = name.split("-")
+    norm = PRE_NORM if last == PRE_NORM else POST_NORM
+    if norm == POST_NORM:
+        parts.append(last)
     if len(parts) in (4, 5) and all(_SIZE.fullmatch(part) for part in parts):
-        qkv = {"qkv": int(parts[4])} if len(parts) == 5 else {}
-        return Architecture(*(int(part) for part in parts[:4]), **qkv)
+        depth, heads, hidden, intermediate, qkv = map(int, [*parts, "0"][:5])
+        return Architecture(depth, heads, hidden, intermediate, qkv=qkv, norm=norm)
     if name.endswith(".json") or os.path.isfile(name):
         values = read_json(name)
         if isinstance(values, dict) and isinstance(values.get("architecture"), dict):
@@ -260,5 +296,5 @@ def get_architecture(name: str) -> Architecture:
         return Architecture.from_dict(values, source=name)
     raise InputError(
         f"architecture: {name!r} is unknown; known are {', '.join(sorted(PRESETS))}, "
-        "or depth-heads-hidden-intermediate[-qkv] such as 4-8-1024-768, or a .json file"
+        "or depth-heads-hidden-intermediate[-qkv][-pre] such as 4-8-1024-768, or a .json file"
     )

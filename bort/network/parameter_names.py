@@ -7,7 +7,7 @@ hidden, I intermediate, Q attention, C classes.
 The Gluon names of the feed-forward part are misleading; comparing outputs shows that `proj` is the
 dense layer after the attention, `ffn.ffn_1` widens from H to I, and `ffn.ffn_2` narrows from I to
 H. The `layer_norm` of a layer follows the attention, that of its `ffn` follows the feed-forward
-part.
+part. In a pre-norm network they precede these parts, and `final_norm` follows the last layer.
 
 The last column is the power of c by which a parameter is multiplied when the residual stream is
 multiplied by c. See `bort.formats.huggingface.residual`.
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Iterator, NamedTuple, Tuple
 
-from bort.architecture import Architecture
+from bort.architecture import PRE_NORM, Architecture
 from bort.errors import InputError
 
 
@@ -26,7 +26,8 @@ class ParameterRow(NamedTuple):
 
     Attributes:
         gluon: its name in the structure of a `BortModel`, or of the head of a `BortClassifier`.
-        bert: its name in a folder of type `bert`; names of the encoder follow `bert.`.
+        bert: its name in a folder of type `bert`, or `megatron-bert` for a pre-norm network; names
+            of the encoder follow `bert.`.
         roberta: its name in a folder of type `roberta`; names of the encoder follow `roberta.`.
         shape: one letter per dimension.
         residual_power: the power of c, see above.
@@ -47,6 +48,8 @@ EMBEDDING_ROWS: Tuple[ParameterRow, ...] = (
     _same("word_embed.0.weight", "embeddings.word_embeddings.weight", "VH", 1),
     _same("encoder.position_weight", "embeddings.position_embeddings.weight", "SH", 1),
     _same("token_type_embed.0.weight", "embeddings.token_type_embeddings.weight", "NH", 1),
+)
+EMBEDDING_NORM: Tuple[ParameterRow, ...] = (
     _same("encoder.layer_norm.gamma", "embeddings.LayerNorm.weight", "H", 1),
     _same("encoder.layer_norm.beta", "embeddings.LayerNorm.bias", "H", 1),
 )
@@ -73,6 +76,24 @@ LAYER: Tuple[ParameterRow, ...] = tuple(
         ("ffn.layer_norm.gamma", "output.LayerNorm.weight", "H", 1),
         ("ffn.layer_norm.beta", "output.LayerNorm.bias", "H", 1),
     )
+)
+
+
+def _of_pre_norm(place: ParameterRow) -> ParameterRow:
+    """Return the row of a pre-norm layer, in which the layer norms alone read the residual stream.
+
+    MegatronBERT calls them `ln`, next to the part that they precede.
+    """
+    name = place.bert.replace("attention.output.LayerNorm.", "attention.ln.")
+    name = name.replace("output.LayerNorm.", "ln.")
+    power = 0 if "layer_norm" in place.gluon else max(0, place.residual_power)
+    return _same(place.gluon, name, place.shape, power)
+
+
+PRE_NORM_LAYER: Tuple[ParameterRow, ...] = tuple(map(_of_pre_norm, LAYER))
+FINAL_NORM: Tuple[ParameterRow, ...] = (
+    _same("encoder.final_norm.gamma", "encoder.ln.weight", "H"),
+    _same("encoder.final_norm.beta", "encoder.ln.bias", "H"),
 )
 
 POOLER: Tuple[ParameterRow, ...] = (
@@ -138,10 +159,15 @@ def places(
     for place in EMBEDDING_ROWS:
         if "N" not in place.shape or architecture.token_types or token_types:
             yield _complete(place)
+    pre_norm = architecture.norm == PRE_NORM
+    if not pre_norm:
+        yield from map(_complete, EMBEDDING_NORM)
     for layer in range(architecture.depth):
-        for place in LAYER:
+        for place in PRE_NORM_LAYER if pre_norm else LAYER:
             last = layer == architecture.depth - 1 and ".ffn.layer_norm." in place.gluon
             yield _complete(_numbered(place, layer, 0 if last else place.residual_power))
+    if pre_norm:
+        yield from map(_complete, FINAL_NORM)
     if pooler:
         yield from map(_complete, POOLER)
     if decoder:

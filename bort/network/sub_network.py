@@ -30,7 +30,7 @@ from bort.errors import InputError
 from bort.network.array_network import ArrayNetwork, places_of
 from bort.network.parameter_names import ParameterRow
 
-_SIZES_KEPT = ("vocabulary_size", "token_types")
+_KEPT = ("vocabulary_size", "token_types", "norm")
 _AT_MOST = ("depth", "heads", "hidden", "intermediate", "maximum_length")
 
 
@@ -54,7 +54,8 @@ class SubNetwork:
 
     Attributes:
         whole: sizes of the whole network.
-        part: sizes of the sub-network; vocabulary and token types are those of `whole`.
+        part: sizes of the sub-network; vocabulary, token types and place of the layer norms are
+            those of `whole`.
         hidden: int64 (H,), columns of the residual stream.
         layers: one choice for each layer of the sub-network.
 
@@ -285,7 +286,7 @@ def check_fits(
             f"{part_name}: qkv is {part.qkv} with {part.heads} heads, so a head is "
             f"{part.head_width} wide, allowed is at most {whole.head_width}"
         )
-    for name in _SIZES_KEPT:
+    for name in _KEPT:
         if getattr(part, name) != getattr(whole, name):
             raise InputError(
                 f"{part_name}: {name} is {getattr(part, name)}, allowed is "
