@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bort.architecture import (
     LARGEST_DEPTH,
     LARGEST_SIZE,
+    NORMS,
     PRESETS,
     TABLE_2_MILLIONS,
     Architecture,
@@ -34,6 +35,7 @@ def architectures(draw: Any) -> Architecture:
         vocabulary_size=draw(st.integers(1, 60000)),
         maximum_length=draw(st.integers(1, 1024)),
         token_types=draw(st.integers(0, 2)),
+        norm=draw(st.sampled_from(NORMS)),
     )
 
 
@@ -73,6 +75,45 @@ def test_the_count_is_the_sum_over_all_tensors(
 @given(architectures())
 def test_an_architecture_survives_its_dictionary(a: Architecture) -> None:
     assert Architecture.from_dict(json.loads(json.dumps(a.as_dict()))) == a
+    assert ("norm" in a.as_dict()) == (a.norm == "pre")
+
+
+def test_the_place_of_the_norms_tells_architectures_apart() -> None:
+    post = Architecture(4, 8, 1024, 768)
+    pre = post.replace(norm="pre")
+    assert post.norm == "post"
+    assert len({post, pre, pre.replace(norm="post"), get_architecture("4-8-1024-768-pre")}) == 2
+    assert post < pre
+    assert pre.parameter_count(decoder=True) == post.parameter_count(decoder=True)
+    assert pre.multiply_adds(2, 64) == post.multiply_adds(2, 64)
+    assert get_architecture("4-8-1024-768-512-pre") == pre.replace(qkv=512)
+    assert str(pre.replace(qkv=512)) == "<D=4, A=8, H=1024, I=768, Q=512, pre-norm>"
+
+
+@pytest.mark.parametrize("norm", ["", "both", "Pre", None, 1, True, [], {}, "x" * 500])
+def test_an_unknown_norm_is_refused(norm: Any) -> None:
+    with pytest.raises(InputError, match=r"^architecture: norm is .{0,70}, allowed are post, pre$"):
+        Architecture(1, 1, 1, 1, norm=norm)
+    with pytest.raises(InputError, match=r"^a\.json: norm is .{0,70}, allowed are post, pre$"):
+        sizes = {"depth": 1, "heads": 1, "hidden": 1, "intermediate": 1, "norm": norm}
+        Architecture.from_dict(sizes, "a.json")
+
+
+@pytest.mark.parity("transformers")
+def test_the_preset_of_megatron_bert_is_that_of_transformers() -> None:
+    import transformers
+
+    theirs = transformers.MegatronBertConfig()
+    assert PRESETS["megatron_bert_24_1024_16_cased"] == Architecture(
+        depth=theirs.num_hidden_layers,
+        heads=theirs.num_attention_heads,
+        hidden=theirs.hidden_size,
+        intermediate=theirs.intermediate_size,
+        vocabulary_size=theirs.vocab_size,
+        maximum_length=theirs.max_position_embeddings,
+        token_types=theirs.type_vocab_size,
+        norm="pre",
+    )
 
 
 @given(architectures(), st.integers(1, 8))
@@ -196,7 +237,17 @@ def test_a_bad_file_is_named(tmp_path: Path, content: str, message: str) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["", "bort", "4-8-1024", "4-8-1024-768-1-1", "a-b-c-d", "4-8-1024--7"]
+    "name",
+    [
+        "",
+        "bort",
+        "4-8-1024",
+        "4-8-1024-768-1-1",
+        "4-8-1024-pre",
+        "4-8-1024-768-post",
+        "a-b-c-d",
+        "4-8-1024--7",
+    ],
 )
 def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
     with pytest.raises(InputError, match="bort_4_8_768_1024") as caught:

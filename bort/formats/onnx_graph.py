@@ -17,9 +17,10 @@ OpenVINO keeps such matrices compressed in memory and widens them while it compu
 
 Batch size, length and width of the embedded tokens are written into the graph. No engine can infer
 that the slice of positions is as long as the input, and ONNX Runtime fuses a residual sum with the
-following layer norm only if it knows that both terms have the same shape. In the attention, ONNX
-Runtime fuses the scale with the product and nothing else, since its attention operator matches
-patterns of earlier opsets only. OpenVINO fuses everything between the projections into one kernel.
+following layer norm only if it knows that both terms have the same shape. In a pre-norm network it
+fuses the last sum only, because the others are used twice. In the attention, ONNX Runtime fuses the
+scale with the product and nothing else, since its attention operator matches patterns of earlier
+opsets only. OpenVINO fuses everything between the projections into one kernel.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from bort.architecture import PRE_NORM
 from bort.errors import InputError
 from bort.formats.precisions import FP32, INT8, INT8_WEIGHTS
 from bort.network.activations import (
@@ -139,6 +141,7 @@ class _Graph:
         self.initializers: List[Any] = []
         self.value_info: List[Any] = []
         self._model = network.description
+        self._is_pre_norm = network.architecture.norm == PRE_NORM
         self._arrays = network.arrays
         self._onnx = onnx
         self._precision = precision
@@ -153,6 +156,7 @@ class _Graph:
         mask = self._additive_mask()
         for layer in range(architecture.depth):
             x = self._layer(x, mask, layer)
+        x = self._norm_before(x, "encoder.final_norm")
         counts = self._add("Cast", [ATTENTION_MASK], to=self._onnx.TensorProto.FLOAT)
         self._add("Mul", [x, self._unsqueeze(counts, -1)], output=HIDDEN)
         hidden = (HIDDEN, ("batch", "length", architecture.hidden))
@@ -187,7 +191,7 @@ class _Graph:
                 ("batch", "length", self._model.architecture.hidden),
             )
         )
-        return self._norm(x, "encoder.layer_norm")
+        return self._norm_after(x, "encoder.layer_norm")
 
     def _additive_mask(self) -> str:
         """Return (B, 1, 1, L): 0 at tokens, a large negative number at padding."""
@@ -199,9 +203,10 @@ class _Graph:
     def _layer(self, x: str, mask: str, layer: int) -> str:
         architecture = self._model.architecture
         cell = f"encoder.transformer_cells.{layer}"
+        read = self._norm_before(x, f"{cell}.layer_norm")
         # (B, L, H) -> (B, A, L, d)
         query, key, value = (
-            self._split(self._dense(x, f"{cell}.attention_cell.proj_{part}"), part == "key")
+            self._split(self._dense(read, f"{cell}.attention_cell.proj_{part}"), part == "key")
             for part in ("query", "key", "value")
         )
         scores = self._add("MatMul", [query, key])
@@ -211,12 +216,13 @@ class _Graph:
         context = self._add("MatMul", [chances, value])
         context = self._add("Transpose", [context], perm=[0, 2, 1, 3])
         context = self._add("Reshape", [context, self._integers([0, 0, architecture.qkv])])
-        y = self._norm(
+        y = self._norm_after(
             self._add("Add", [self._dense(context, f"{cell}.proj"), x]), f"{cell}.layer_norm"
         )
-        inner = self._activate(self._dense(y, f"{cell}.ffn.ffn_1"))
+        read = self._norm_before(y, f"{cell}.ffn.layer_norm")
+        inner = self._activate(self._dense(read, f"{cell}.ffn.ffn_1"))
         z = self._add("Add", [self._dense(inner, f"{cell}.ffn.ffn_2"), y])
-        return self._norm(z, f"{cell}.ffn.layer_norm")
+        return self._norm_after(z, f"{cell}.ffn.layer_norm")
 
     def _split(self, x: str, transposed: bool) -> str:
         """(B, L, Q) -> (B, A, L, d), or (B, A, d, L)."""
@@ -313,6 +319,14 @@ class _Graph:
         inner = self._add("Erf", [self._add("Div", [x, self._number(math.sqrt(2))])])
         twice = self._add("Mul", [x, self._add("Add", [inner, self._number(1.0)])])
         return self._add("Mul", [twice, self._number(0.5)])
+
+    def _norm_before(self, x: str, name: str) -> str:
+        """Return the layer norm of x in a pre-norm network, x itself in a post-norm network."""
+        return self._norm(x, name) if self._is_pre_norm else x
+
+    def _norm_after(self, x: str, name: str) -> str:
+        """Return the layer norm of x in a post-norm network, x itself in a pre-norm network."""
+        return x if self._is_pre_norm else self._norm(x, name)
 
     def _norm(self, x: str, name: str, epsilon: Optional[float] = None) -> str:
         epsilon = self._model.layer_norm_eps if epsilon is None else epsilon

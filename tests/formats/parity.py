@@ -22,6 +22,8 @@ SHAPES: Dict[str, Architecture] = {
     "bort as printed": BORT.replace(hidden=48, intermediate=64),
     "roberta": BORT.replace(depth=6, heads=4, intermediate=256),
     "narrow attention": BORT.replace(hidden=96, qkv=40),
+    "pre-norm": BORT.replace(norm="pre"),
+    "pre-norm, token types": BORT.replace(depth=2, heads=4, token_types=2, norm="pre"),
     "bert": BORT.replace(depth=3, heads=12, hidden=96, intermediate=384, token_types=2),
 }
 

@@ -7,7 +7,7 @@ from typing import Dict
 import numpy as np
 import pytest
 
-from bort.architecture import Architecture
+from bort.architecture import NORMS, Architecture
 from bort.errors import InputError
 from bort.network.importance import (
     Importance,
@@ -47,8 +47,9 @@ def loss_of(weights: Dict[str, np.ndarray]) -> float:
     return float(((encoded(weights) - targets) ** 2).mean())
 
 
-def test_a_permuted_network_answers_as_before() -> None:
-    network = make_network(SIZES, decoder=True, pooler=True)
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_permuted_network_answers_as_before(norm: str) -> None:
+    network = make_network(SIZES.replace(norm=norm), decoder=True, pooler=True)
     importance = random_importance()
     ordered = in_order(network, importance)
     before, after = encoded(dict(network.arrays)), encoded(dict(ordered.arrays))
@@ -76,11 +77,11 @@ def test_the_front_holds_the_most_important_parts() -> None:
         assert np.all(heads == heads[:, :1])
 
 
+@pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("part", ["ffn.ffn_2", "proj"])
-def test_taylor_scores_are_the_derivatives_of_gates(part: str) -> None:
-    weights = {
-        name: array.astype(np.float64) for name, array in make_network(SIZES, seed=2).arrays.items()
-    }
+def test_taylor_scores_are_the_derivatives_of_gates(part: str, norm: str) -> None:
+    network = make_network(SIZES.replace(norm=norm), seed=2)
+    weights = {name: array.astype(np.float64) for name, array in network.arrays.items()}
     name = f"encoder.transformer_cells.1.{part}.weight"
     step = 1e-5
     gates, gradients = [], {key: np.zeros(array.shape) for key, array in weights.items()}

@@ -1,8 +1,9 @@
 """Reads `config.json` of a Hugging Face folder; what it says is read or refused by name.
 
-The fields are those of `BertConfig`, `RobertaConfig`, `XLMRobertaConfig` and `CamembertConfig` in
-Transformers 4 and 5, with the same defaults. Fields that change neither the computation nor the
-training, such as `chunk_size_feed_forward` or `use_cache`, are passed over.
+The fields are those of `BertConfig`, `MegatronBertConfig` (a pre-norm BERT), `RobertaConfig`,
+`XLMRobertaConfig` and `CamembertConfig` in Transformers 4 and 5, with the same defaults. Fields
+that change neither the computation nor the training, such as `chunk_size_feed_forward` or
+`use_cache`, are passed over.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from bort.architecture import LARGEST_DEPTH, LARGEST_SIZE, Architecture
+from bort.architecture import LARGEST_DEPTH, LARGEST_SIZE, POST_NORM, PRE_NORM, Architecture
 from bort.errors import InputError
 from bort.network.activations import DEFAULT_ACTIVATION, FUNCTIONS
 from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM
@@ -21,21 +22,26 @@ CONFIG_FILE = "config.json"
 MARK = "bort"
 """Key of the config that holds the marks of an export, which an import undoes."""
 
+BERT, MEGATRON, _ROBERTA = "bert", "megatron-bert", "roberta"
+"""Families of folders."""
+
 _MODEL_TYPES = {
-    "bert": "bert",
-    "bort": "bert",
-    "roberta": "roberta",
-    "xlm-roberta": "roberta",
-    "camembert": "roberta",
+    "bert": BERT,
+    "bort": BERT,
+    "megatron-bert": MEGATRON,
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "camembert": _ROBERTA,
 }
-"""The value of `model_type` -> whose names of tensors and whose positions the folder has."""
+"""The value of `model_type` -> the family."""
 
 _CLASS_PREFIXES = {
-    "Bert": "bert",
-    "Bort": "bert",
-    "Roberta": "roberta",
-    "XLMRoberta": "roberta",
-    "Camembert": "roberta",
+    "Bert": BERT,
+    "Bort": BERT,
+    "MegatronBert": MEGATRON,
+    "Roberta": _ROBERTA,
+    "XLMRoberta": _ROBERTA,
+    "Camembert": _ROBERTA,
 }
 OTHER_HEAD = "other_head"
 """Kind of a class whose head is not read: only its encoder is imported."""
@@ -86,10 +92,10 @@ class HuggingFaceConfig:
     Attributes:
         path: path of the file.
         values: all fields.
-        model_type: `bert` or `roberta`: whose names of tensors and whose positions the folder has.
+        model_type: `bert` or `roberta`: whose prefix of names and whose positions the folder has.
         class_name: the class in `architectures`; "" if there is none.
         kind: `encoder`, `masked_lm`, `classifier` or `other_head`, from the class; None without it.
-        architecture: the sizes, with all rows of the position table.
+        architecture: the sizes, with all rows of the position table; pre-norm for MegatronBERT.
         unused_positions: rows of the position table before the first position.
         layer_norm_eps: ε of all layer norms, above 0.
         dropout: dropout probability, 0 to below 1.
@@ -128,9 +134,11 @@ def read_config(folder: Path) -> HuggingFaceConfig:
     if not isinstance(values, dict):
         raise InputError(f"{path}: is not a JSON object")
     class_name, family, kind = _class_of(values, path)
-    model_type = _model_type(values, class_name, family, path)
+    family = _family(values, class_name, family, path)
+    # MegatronBERT has BERT's prefix.
+    model_type = BERT if family == MEGATRON else family
     _check_fixed(values, path)
-    architecture = _architecture(values, path)
+    architecture = _architecture(values, path, PRE_NORM if family == MEGATRON else POST_NORM)
     epsilon = fraction_in(values, "layer_norm_eps", _DEFAULT_EPSILON, path)
     if not epsilon:
         raise InputError(f"{path}: layer_norm_eps is {epsilon!r}, allowed is above 0 to below 1")
@@ -178,7 +186,8 @@ def _class_of(values: Mapping[str, Any], path: Path) -> Tuple[str, str, Optional
     )
 
 
-def _model_type(values: Mapping[str, Any], class_name: str, family: str, path: Path) -> str:
+def _family(values: Mapping[str, Any], class_name: str, family: str, path: Path) -> str:
+    """Return the family in `model_type`, which must be that of the class, if there is one."""
     allowed = ", ".join(_MODEL_TYPES)
     given = values.get("model_type")
     if given is None and family:
@@ -186,12 +195,12 @@ def _model_type(values: Mapping[str, Any], class_name: str, family: str, path: P
     if not isinstance(given, str) or given not in _MODEL_TYPES:
         hint = " (architectures does not tell it either)" if given is None else ""
         raise InputError(f"{path}: model_type is {_shown(given)}{hint}, allowed are {allowed}")
-    model_type = _MODEL_TYPES[given]
-    if family and family != model_type:
+    found = _MODEL_TYPES[given]
+    if family and family != found:
         raise InputError(
             f"{path}: architectures is [{class_name!r}], which does not fit model_type {given!r}"
         )
-    return model_type
+    return found
 
 
 def _check_fixed(values: Mapping[str, Any], path: Path) -> None:
@@ -209,7 +218,7 @@ def _check_fixed(values: Mapping[str, Any], path: Path) -> None:
             raise InputError(f"{path}: {name} is {_shown(value)}, allowed is none: {reason}")
 
 
-def _architecture(values: Mapping[str, Any], path: Path) -> Architecture:
+def _architecture(values: Mapping[str, Any], path: Path, norm: str) -> Architecture:
     sizes: Dict[str, int] = {}
     for ours, theirs in _SIZES.items():
         default = _DEFAULT_TOKEN_TYPES if ours == "token_types" else None
@@ -227,7 +236,7 @@ def _architecture(values: Mapping[str, Any], path: Path) -> Architecture:
             f"{path}: num_attention_heads is {sizes['heads']}, which does not divide hidden_size "
             f"{sizes['hidden']}"
         )
-    return Architecture(**sizes)
+    return Architecture(**sizes, norm=norm)
 
 
 def _activation(values: Mapping[str, Any], path: Path) -> str:

@@ -1,8 +1,9 @@
 """The outputs of a Hugging Face folder in NumPy and float64: the reference for export and import.
 
-The code follows the definitions of BERT (arXiv 1810.04805) and RoBERTa (arXiv 1907.11692) and
-spells out the names of tensors, so it reveals mistakes in the table of parameter names. Weights are
-converted to float64 one at a time, to save memory with large models.
+The code follows the definitions of BERT (arXiv 1810.04805), RoBERTa (arXiv 1907.11692) and
+MegatronBERT (arXiv 1909.08053, Figure 7) and spells out the names of tensors, so it reveals
+mistakes in the table of parameter names. Weights are converted to float64 one at a time, to save
+memory with large models.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Dict, Optional
 import numpy as np
 from scipy.special import erf, expit, softmax
 
+from bort.architecture import PRE_NORM
 from bort.formats.huggingface.config import read_config
 from bort.formats.huggingface.tensor_file import read_weights
 from bort.formats.huggingface.tensor_names import with_current_names
@@ -21,7 +23,7 @@ from bort.network.description import CLASSIFIER, MASKED_LM
 
 
 class HuggingFaceReference:
-    """A folder of type `bert` or `roberta`, loaded for inference.
+    """A folder of type `bert`, `megatron-bert` or `roberta`, loaded for inference.
 
     Args:
         folder: holds `config.json` and the weights.
@@ -81,20 +83,31 @@ class HuggingFaceReference:
         x = self._tensors["embeddings.word_embeddings.weight"][input_ids].astype(np.float64)
         x += self._wide("embeddings.token_type_embeddings.weight")[types]
         x += positions[: input_ids.shape[1]]
+        depth, norm = self._config.architecture.depth, self._config.architecture.norm
+        if norm == PRE_NORM:
+            for layer in range(depth):
+                x = self._pre_norm_layer(x, counts, f"encoder.layer.{layer}")
+            return self._norm(x, "encoder.ln")
         x = self._norm(x, "embeddings.LayerNorm")
-        for layer in range(self._config.architecture.depth):
+        for layer in range(depth):
             name = f"encoder.layer.{layer}"
             attended = self._dense(
                 self._attend(x, counts, f"{name}.attention.self"), f"{name}.attention.output.dense"
             )
             x = self._norm(x + attended, f"{name}.attention.output.LayerNorm")
-            inner = _activated(
-                self._dense(x, f"{name}.intermediate.dense"), self._config.activation
-            )
-            x = self._norm(
-                x + self._dense(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm"
-            )
+            x = self._norm(x + self._feed_forward(x, name), f"{name}.output.LayerNorm")
         return x
+
+    def _pre_norm_layer(self, x: np.ndarray, counts: np.ndarray, name: str) -> np.ndarray:
+        read = self._norm(x, f"{name}.attention.ln")
+        attended = self._attend(read, counts, f"{name}.attention.self")
+        x = x + self._dense(attended, f"{name}.attention.output.dense")
+        output: np.ndarray = x + self._feed_forward(self._norm(x, f"{name}.ln"), name)
+        return output
+
+    def _feed_forward(self, x: np.ndarray, name: str) -> np.ndarray:
+        inner = self._dense(x, f"{name}.intermediate.dense")
+        return self._dense(_activated(inner, self._config.activation), f"{name}.output.dense")
 
     def _attend(self, x: np.ndarray, counts: np.ndarray, name: str) -> np.ndarray:
         rows, length, hidden = x.shape

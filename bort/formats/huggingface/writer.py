@@ -1,7 +1,8 @@
 """Writes a network as a Hugging Face folder: plain BERT, which every version of Transformers opens.
 
 The class is `BertForMaskedLM` for a network with a decoder, `BertForSequenceClassification` for one
-with a head, `BertModel` otherwise. Parts of BERT that the network lacks are filled without effect:
+with a head, `BertModel` otherwise. A pre-norm network becomes a MegatronBERT, with the classes
+`MegatronBertForMaskedLM` and so on. Parts of BERT that the network lacks are filled without effect:
 token types with zeros, and the pooler of a `BertModel` with zeros (its pooled output is then zero).
 `bort.formats.huggingface.heads` converts a head without tanh, and
 `bort.formats.huggingface.narrow_attention` an attention narrower than the hidden size.
@@ -14,8 +15,9 @@ from typing import Any, Callable, Dict, Mapping, Optional
 
 import numpy as np
 
+from bort.architecture import POST_NORM, PRE_NORM
 from bort.errors import InputError
-from bort.formats.huggingface.config import CONFIG_FILE, MARK
+from bort.formats.huggingface.config import BERT, CONFIG_FILE, MARK, MEGATRON
 from bort.formats.huggingface.heads import with_tanh
 from bort.formats.huggingface.model_card import model_card
 from bort.formats.huggingface.narrow_attention import QKV_MARK, with_wide_attention
@@ -48,10 +50,13 @@ EXPORT = SealedFormat(
     damage="is damaged or was changed after the export",
     advice=f" (delete {RECORD_FILE} to import the folder as it is)",
 )
+_FAMILIES = {POST_NORM: ("Bert", BERT), PRE_NORM: ("MegatronBert", MEGATRON)}
+"""Start of the name of the class, and the value of `model_type`."""
+
 _CLASSES = {
-    CLASSIFIER: "BertForSequenceClassification",
-    MASKED_LM: "BertForMaskedLM",
-    ENCODER: "BertModel",
+    CLASSIFIER: "ForSequenceClassification",
+    MASKED_LM: "ForMaskedLM",
+    ENCODER: "Model",
 }
 _ZERO_TOKEN_TYPES = 2
 _NO_HEAD_DROPOUT = 0.1
@@ -125,9 +130,10 @@ def write_huggingface(
 def _config(model: ModelDescription, vocabulary: Optional[Vocabulary]) -> Dict[str, Any]:
     """Return the fields of `config.json`, without this toolkit's marks."""
     architecture = model.architecture
+    family, model_type = _FAMILIES[architecture.norm]
     config: Dict[str, Any] = {
-        "architectures": [_CLASSES[model.purpose]],
-        "model_type": "bert",
+        "architectures": [family + _CLASSES[model.purpose]],
+        "model_type": model_type,
         "vocab_size": architecture.vocabulary_size,
         "hidden_size": architecture.hidden,
         "num_hidden_layers": architecture.depth,

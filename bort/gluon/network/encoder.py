@@ -2,9 +2,14 @@
 
 One layer, with x of shape (B, L, H), an attention of width Q and A heads of width d = Q/A, is
 
-    a = softmax(Q Kᵀ / √d + mask) V,   Q, K, V = x Wᵀ + b       (proj_query, proj_key, proj_value)
-    y = LayerNorm(x + dropout(proj(a)))                         (proj, layer_norm)
+    a(x) = softmax(Q Kᵀ / √d + mask) V,   Q, K, V = x Wᵀ + b    (proj_query, proj_key, proj_value)
+    y = LayerNorm(x + dropout(proj(a(x))))                      (proj, layer_norm)
     z = LayerNorm(y + dropout(ffn_2(gelu(ffn_1(y)))))           (ffn: ffn_1, ffn_2, layer_norm)
+
+in a post-norm network, and in a pre-norm network
+
+    y = x + dropout(proj(a(LayerNorm(x))))
+    z = y + dropout(ffn_2(gelu(ffn_1(LayerNorm(y)))))
 
 with the exact (erf) GELU or another activation of `bort.network.activations`. Dropout is applied to
 the attention probabilities too.
@@ -18,7 +23,7 @@ from typing import Any
 import numpy as np
 from mxnet.gluon import HybridBlock, nn
 
-from bort.architecture import Architecture
+from bort.architecture import PRE_NORM, Architecture
 from bort.gluon.network.activation import activate
 from bort.network.activations import function_of
 
@@ -109,9 +114,11 @@ class FeedForward(HybridBlock):
     """Two dense layers with an activation between them, a residual connection and a layer norm."""
 
     def __init__(
-        self, hidden: int, intermediate: int, dropout: float, epsilon: float, activation: str
+        self, architecture: Architecture, dropout: float, epsilon: float, activation: str
     ) -> None:
         super().__init__()
+        hidden, intermediate = architecture.hidden, architecture.intermediate
+        self._pre_norm = architecture.norm == PRE_NORM
         self._dropout = dropout
         self._function = function_of(activation)
         with self.name_scope():
@@ -121,10 +128,11 @@ class FeedForward(HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         """(B, L, H) -> (B, L, H)."""
-        output = self.ffn_2(activate(F, self.ffn_1(x), self._function))
+        read = self.layer_norm(x) if self._pre_norm else x
+        output = self.ffn_2(activate(F, self.ffn_1(read), self._function))
         if self._dropout:
             output = F.Dropout(output, p=self._dropout)
-        return self.layer_norm(output + x)
+        return output + x if self._pre_norm else self.layer_norm(output + x)
 
 
 class EncoderLayer(HybridBlock):
@@ -140,11 +148,12 @@ class EncoderLayer(HybridBlock):
     ) -> None:
         super().__init__(prefix=prefix)
         hidden = architecture.hidden
+        self._pre_norm = architecture.norm == PRE_NORM
         self._dropout = dropout
         with self.name_scope():
             self.attention_cell = SelfAttention(architecture, dropout)
             self.proj = nn.Dense(hidden, in_units=architecture.qkv, flatten=False, prefix="proj_")
-            self.ffn = FeedForward(hidden, architecture.intermediate, dropout, epsilon, activation)
+            self.ffn = FeedForward(architecture, dropout, epsilon, activation)
             self.layer_norm = LayerNorm(hidden, epsilon)
 
     def hybrid_forward(self, F: Any, x: Any, mask: Any) -> Any:
@@ -153,15 +162,17 @@ class EncoderLayer(HybridBlock):
         Returns:
             (output, query, key, value); the last three are those of the attention, each (B, L, Q).
         """
-        context, query, key, value = self.attention_cell(x, mask)
+        read = self.layer_norm(x) if self._pre_norm else x
+        context, query, key, value = self.attention_cell(read, mask)
         output = self.proj(context)
         if self._dropout:
             output = F.Dropout(output, p=self._dropout)
-        return self.ffn(self.layer_norm(output + x)), query, key, value
+        attended = output + x if self._pre_norm else self.layer_norm(output + x)
+        return self.ffn(attended), query, key, value
 
 
 class Encoder(HybridBlock):
-    """Position embedding, layer norm and encoder layers."""
+    """Position embedding and encoder layers, with a layer norm before or after the layers."""
 
     def __init__(
         self, architecture: Architecture, dropout: float, epsilon: float, activation: str
@@ -172,16 +183,20 @@ class Encoder(HybridBlock):
         self._maximum_length = architecture.maximum_length
         self._hidden = architecture.hidden
         self._heads = architecture.heads
+        self._pre_norm = architecture.norm == PRE_NORM
         with self.name_scope():
             shape = (architecture.maximum_length, architecture.hidden)
             self.position_weight = self.params.get("position_weight", shape=shape)
-            self.layer_norm = LayerNorm(architecture.hidden, epsilon)
+            if not self._pre_norm:
+                self.layer_norm = LayerNorm(architecture.hidden, epsilon)
             self.transformer_cells = nn.HybridSequential()
             for index in range(architecture.depth):
                 prefix = f"transformer{index}_"
                 self.transformer_cells.add(
                     EncoderLayer(architecture, dropout, epsilon, activation, prefix)
                 )
+            if self._pre_norm:
+                self.final_norm = LayerNorm(architecture.hidden, epsilon)
 
     def cast(self, dtype: str) -> None:
         """Convert the parameters and the attention mask to `dtype`."""
@@ -202,11 +217,14 @@ class Encoder(HybridBlock):
         x = x + F.Embedding(steps, position_weight, self._maximum_length, self._hidden)
         if self._dropout:
             x = F.Dropout(x, p=self._dropout)
-        x = self.layer_norm(x)
+        if not self._pre_norm:
+            x = self.layer_norm(x)
         mask = self._mask(F, steps, ends)
         query = key = value = None
         for layer in self.transformer_cells:
             x, query, key, value = layer(x, mask)
+        if self._pre_norm:
+            x = self.final_norm(x)
         encoded = F.SequenceMask(x, ends, use_sequence_length=True, axis=1)
         return encoded, query, key, value
 

@@ -62,6 +62,7 @@ def test_defaults_are_those_of_transformers(tmp_path: Path) -> None:
         ("BertModel", "bert", ENCODER),
         ("BortForMaskedLM", "bert", MASKED_LM),
         ("BertForPreTraining", "bert", MASKED_LM),
+        ("MegatronBertForMaskedLM", "bert", MASKED_LM),
         ("RobertaForSequenceClassification", "roberta", CLASSIFIER),
         ("XLMRobertaForMaskedLM", "roberta", MASKED_LM),
         ("CamembertForTokenClassification", "roberta", OTHER_HEAD),
@@ -84,18 +85,28 @@ def test_classes_tell_family_and_kind(
             assert f"architectures is ['{name}'], which does not fit model_type" in message
 
 
+def test_a_megatron_bert_is_a_pre_norm_bert(tmp_path: Path) -> None:
+    for given, norm in (("megatron-bert", "pre"), ("bert", "post"), ("roberta", "post")):
+        config = read_config(write(tmp_path, model_type=given, architectures=...))
+        assert config.architecture.norm == norm
+        assert config.model_type == ("roberta" if given == "roberta" else "bert")
+
+
 @pytest.mark.parametrize("nothing", [..., None, []])
 def test_without_a_class_there_is_no_kind(nothing: Any, tmp_path: Path) -> None:
     assert read_config(write(tmp_path, architectures=nothing)).kind is None
     message = refusal(tmp_path, architectures=nothing, model_type=...)
     assert "model_type is None (architectures does not tell it either)" in message
-    assert "allowed are bert, bort, roberta, xlm-roberta, camembert" in message
+    assert "allowed are bert, bort, megatron-bert, roberta, xlm-roberta, camembert" in message
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"model_type": "distilbert"}, "model_type is 'distilbert', allowed are bert, bort, "),
+        ({"model_type": "megatron-bert"}, "does not fit model_type 'megatron-bert'"),
+        ({"architectures": ["MegatronBertModel"]}, "does not fit model_type 'bert'"),
+        ({"model_type": "roberta-prelayernorm"}, "model_type is 'roberta-prelayernorm', allowed"),
         ({"model_type": 3}, "model_type is 3, allowed are"),
         ({"architectures": "BertModel"}, "architectures is 'BertModel', allowed is a list"),
         ({"architectures": [None]}, "architectures is [None]"),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bort.architecture import NORMS
 from bort.errors import InputError
 from bort.formats.huggingface.narrow_attention import with_narrow_attention, with_wide_attention
 from bort.formats.huggingface.reader import read_huggingface
@@ -21,22 +22,24 @@ IDS = np.random.default_rng(1).integers(0, NARROW.vocabulary_size, (3, 11))
 LENGTHS = np.array([11, 4, 7])
 
 
-def test_a_wide_network_answers_as_the_narrow_one() -> None:
-    network = make_network(NARROW)
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_wide_network_answers_as_the_narrow_one(norm: str) -> None:
+    network = make_network(NARROW.replace(norm=norm))
     wide = with_wide_attention(network)
-    assert wide.architecture == NARROW.replace(qkv=96)
+    assert wide.architecture == NARROW.replace(qkv=96, norm=norm)
     ours = encode(dict(network.arrays), NARROW.heads, IDS, LENGTHS)
     theirs = encode(dict(wide.arrays), NARROW.heads, IDS, LENGTHS)
     np.testing.assert_allclose(theirs, ours, rtol=0, atol=2e-6)
 
 
-def test_an_export_comes_back_narrow(tmp_path: Path) -> None:
-    network = make_network(NARROW, head="release", num_classes=3)
+@pytest.mark.parametrize("norm", NORMS)
+def test_an_export_comes_back_narrow(norm: str, tmp_path: Path) -> None:
+    network = make_network(NARROW.replace(norm=norm), head="release", num_classes=3)
     write_huggingface(tmp_path, network, None)
     config = json.loads((tmp_path / "config.json").read_text())
     assert (config["hidden_size"], config["bort"]["qkv"]) == (96, 40)
     back = read_huggingface(tmp_path).network
-    assert back.architecture == NARROW
+    assert back.architecture == network.architecture
     for name, array in network.arrays.items():
         if "proj_query" in name:
             np.testing.assert_array_max_ulp(back.arrays[name], array, maxulp=1)

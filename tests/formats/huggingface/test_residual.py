@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bort.architecture import NORMS
 from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.formats.huggingface.residual import residual_shift, shift_residual
 from bort.formats.huggingface.writer import write_huggingface
@@ -17,14 +19,15 @@ from tests.formats.huggingface.folders import (
 from tests.formats.parity import BORT, make_batch, make_network
 
 
-@given(shift=st.integers(-8, 30))  # below, epsilon would be 1 or more
-def test_the_residual_shift_changes_no_bit(shift: int) -> None:
-    network = make_network(BORT.replace(depth=1), decoder=True)
+@given(shift=st.integers(-8, 30), norm=st.sampled_from(NORMS))  # below -8, epsilon would exceed 1
+def test_the_residual_shift_changes_no_bit(shift: int, norm: str) -> None:
+    network = make_network(BORT.replace(depth=1, norm=norm), decoder=True)
     assert_identical(network, shift_residual(shift_residual(network, shift), -shift))
 
 
-def test_the_shift_brings_the_epsilons_together(tmp_path: Path) -> None:
-    network = make_network(decoder=True, decoder_layer_norm_eps=1e-12)
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_shift_brings_the_epsilons_together(norm: str, tmp_path: Path) -> None:
+    network = make_network(BORT.replace(norm=norm), decoder=True, decoder_layer_norm_eps=1e-12)
     assert residual_shift(network) == 12
     ids, lengths, _ = make_batch()
     outputs = []

@@ -36,6 +36,7 @@ SIZES: Dict[str, Any] = {
 }
 FAMILIES = {
     "Bert": transformers.BertConfig,
+    "MegatronBert": transformers.MegatronBertConfig,
     "Roberta": transformers.RobertaConfig,
     "XLMRoberta": transformers.XLMRobertaConfig,
     "Camembert": transformers.CamembertConfig,
@@ -48,12 +49,13 @@ PURPOSES = {
     "ForSequenceClassification": CLASSIFIER,
     **dict.fromkeys((*OTHER_HEADS, "ForNextSentencePrediction"), ENCODER),
 }
+NORMS = ("LayerNorm", "layer_norm", ".ln.")
 ONLY_BERT = ("ForPreTraining", "ForNextSentencePrediction")
 CLASSES = [
     family + ending
     for family in FAMILIES
     for ending in PURPOSES
-    if family == "Bert" or ending not in ONLY_BERT
+    if family.endswith("Bert") or ending not in ONLY_BERT
 ]
 
 
@@ -73,7 +75,7 @@ def save(
     model = getattr(transformers, name)(config).eval()
     with torch.no_grad():
         for key, value in model.named_parameters():
-            if key.endswith("bias") or "LayerNorm" in key or "layer_norm" in key:
+            if key.endswith("bias") or any(norm in key for norm in NORMS):
                 value += 0.1 * torch.randn_like(value)
     if edit is not None:
         edit(model)
@@ -194,6 +196,8 @@ def test_without_a_class_the_tensors_decide(tmp_path: Path) -> None:
         ("BertForMaskedLM", MASKED_LM),
         ("BertForSequenceClassification", CLASSIFIER),
         ("BertForTokenClassification", ENCODER),
+        ("MegatronBertModel", ENCODER),
+        ("MegatronBertForSequenceClassification", CLASSIFIER),
         ("RobertaForTokenClassification", ENCODER),
         ("RobertaForSequenceClassification", CLASSIFIER),
     ]

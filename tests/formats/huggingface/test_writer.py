@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import numpy as np
 import pytest
@@ -22,10 +22,14 @@ from bort.formats.huggingface.writer import write_huggingface
 from bort.network.description import TaskDescription
 from bort.network.parameter_names import (
     DECODER,
+    EMBEDDING_NORM,
     EMBEDDING_ROWS,
+    FINAL_NORM,
     HEAD,
     LAYER,
     POOLER,
+    PRE_NORM_LAYER,
+    ParameterRow,
 )
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import FOUR_WAY, PER_OPTION, TaskOptions
@@ -97,8 +101,9 @@ def test_without_the_record_the_marks_are_enough(tmp_path: Path) -> None:
     assert_identical(network, imported.network)
 
 
-def test_the_tables_name_every_parameter_once() -> None:
-    rows = [*EMBEDDING_ROWS, *LAYER, *POOLER, *DECODER, *HEAD]
+@pytest.mark.parametrize("layers", [[*EMBEDDING_NORM, *LAYER], [*PRE_NORM_LAYER, *FINAL_NORM]])
+def test_the_tables_name_every_parameter_once(layers: List[ParameterRow]) -> None:
+    rows = [*EMBEDDING_ROWS, *layers, *POOLER, *DECODER, *HEAD]
     for column in ("gluon", "bert", "roberta"):
         names = [getattr(row, column) for row in rows]
         names = [n for n in names if n != "bert.pooler.dense.weight"]

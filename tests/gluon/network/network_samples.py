@@ -14,6 +14,7 @@ from bort.text.examples import MaskedBatch
 
 SMALL = Architecture(2, 4, 32, 48, vocabulary_size=90, maximum_length=24)
 TYPED = SMALL.replace(token_types=2)
+PRE_NORM = SMALL.replace(qkv=20, norm="pre")
 WIDE_FEED_FORWARD = Architecture(1, 2, 16, 64, vocabulary_size=40, maximum_length=24)
 
 

@@ -38,22 +38,30 @@ def encode_with_attention(
         types = np.zeros_like(input_ids) if token_types is None else token_types
         x = x + weights["token_type_embed.0.weight"][types]
     x = x + weights["encoder.position_weight"][:length]
-    x = layer_norm(x, weights, "encoder.layer_norm", epsilon)
+    pre_norm = "encoder.final_norm.gamma" in weights
+
+    def before(x: np.ndarray, name: str) -> np.ndarray:
+        return layer_norm(x, weights, name, epsilon) if pre_norm else x
+
+    def after(x: np.ndarray, name: str) -> np.ndarray:
+        return x if pre_norm else layer_norm(x, weights, name, epsilon)
+
+    x = after(x, "encoder.layer_norm")
     counts = np.arange(length)[None, :] < np.asarray(valid_lengths)[:, None]
     depth = sum(name.endswith("ffn.ffn_1.weight") for name in weights)
     for index in range(depth):
         prefix = f"encoder.transformer_cells.{index}"
+        read = before(x, prefix + ".layer_norm")
         projected = tuple(
-            dense(x, weights, f"{prefix}.attention_cell.proj_{part}")
+            dense(read, weights, f"{prefix}.attention_cell.proj_{part}")
             for part in ("query", "key", "value")
         )
         attended = attention(*projected, heads, counts)
-        x = layer_norm(
-            x + dense(attended, weights, prefix + ".proj"), weights, prefix + ".layer_norm", epsilon
-        )
-        inner = gelu(dense(x, weights, prefix + ".ffn.ffn_1"))
-        x = x + dense(inner, weights, prefix + ".ffn.ffn_2")
-        x = layer_norm(x, weights, prefix + ".ffn.layer_norm", epsilon)
+        x = after(x + dense(attended, weights, prefix + ".proj"), prefix + ".layer_norm")
+        read = before(x, prefix + ".ffn.layer_norm")
+        inner = gelu(dense(read, weights, prefix + ".ffn.ffn_1"))
+        x = after(x + dense(inner, weights, prefix + ".ffn.ffn_2"), prefix + ".ffn.layer_norm")
+    x = before(x, "encoder.final_norm")
     return (x * counts[:, :, None], *projected)
 
 

@@ -14,6 +14,7 @@ from bort.gluon.network.encoder import LayerNorm
 from bort.gluon.network.model import BortModel
 from tests.gluon.network import reference
 from tests.gluon.network.network_samples import (
+    PRE_NORM,
     SMALL,
     TYPED,
     WIDE_FEED_FORWARD,
@@ -54,7 +55,7 @@ def test_parameter_count_is_the_polynomial(name, pooler):
         assert count == architecture.parameter_count(pooler=pooler, decoder=decoder)
 
 
-@pytest.mark.parametrize("architecture", [SMALL, TYPED, WIDE_FEED_FORWARD])
+@pytest.mark.parametrize("architecture", [SMALL, TYPED, WIDE_FEED_FORWARD, PRE_NORM])
 @pytest.mark.parametrize("trained", [True, False])
 def test_parity_with_numpy(architecture, trained):
     model, batch = make_model(architecture), make_batch(architecture)
@@ -66,7 +67,7 @@ def test_parity_with_numpy(architecture, trained):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("architecture", [SMALL.replace(qkv=20), TYPED, WIDE_FEED_FORWARD])
+@pytest.mark.parametrize("architecture", [SMALL.replace(qkv=20), TYPED, PRE_NORM])
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_the_last_layers_attention_is_that_of_numpy(architecture, hybrid):
     model, batch = make_model(architecture, use_decoder=False), make_batch(architecture)
@@ -101,8 +102,9 @@ class WithAttention(HybridBlock):
         return self.model.encode_with_attention(F, embedded, input_ids, lengths)
 
 
-def test_parity_fails_when_one_weight_is_changed():
-    model, batch = make_model(SMALL.replace(depth=1)), make_batch()
+@pytest.mark.parametrize("architecture", [SMALL, PRE_NORM])
+def test_parity_fails_when_one_weight_is_changed(architecture):
+    model, batch = make_model(architecture.replace(depth=1)), make_batch()
     model.hybridize()
     answers = expected(model, batch)
     for name, parameter in model._collect_params_with_prefix().items():
@@ -119,8 +121,9 @@ def test_parity_fails_when_one_weight_is_changed():
     np.testing.assert_allclose(run(model, batch)[1], answers[1], rtol=1e-5, atol=1e-5)
 
 
-def test_padding_changes_nothing():
-    model, batch = make_model(), make_batch()
+@pytest.mark.parametrize("architecture", [SMALL, PRE_NORM])
+def test_padding_changes_nothing(architecture):
+    model, batch = make_model(architecture), make_batch()
     encoded, logits = run(model, batch)
     for row, length in enumerate(batch.valid_lengths):
         alone = make_batch()
@@ -185,6 +188,14 @@ def test_names_are_those_of_the_release():
         "decoder.3.weight",
         "decoder.3.bias",
     } <= names
+
+
+def test_a_pre_norm_network_has_a_final_norm_in_place_of_the_embeddings():
+    names = set(make_model(PRE_NORM)._collect_params_with_prefix())
+    others = set(make_model()._collect_params_with_prefix())
+    final = {"encoder.final_norm.gamma", "encoder.final_norm.beta"}
+    assert names - others == final
+    assert others - names == {"encoder.layer_norm.gamma", "encoder.layer_norm.beta"}
 
 
 def test_initial_weights_follow_the_seed():

@@ -10,12 +10,19 @@ from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.network.description import ModelDescription
 from bort.network.head import HeadDescription
-from tests.gluon.network.network_samples import SMALL, TYPED, make_model, weights_of
+from tests.gluon.network.network_samples import (
+    PRE_NORM,
+    SMALL,
+    TYPED,
+    make_model,
+    weights_of,
+)
 
 NETWORKS = {
     "model": lambda: make_model(),
     "pooler": lambda: make_model(use_pooler=True, use_decoder=False, layer_norm_eps=1e-6),
     "typed": lambda: make_model(TYPED, dropout=0.3, decoder_layer_norm_eps=1e-5),
+    "pre-norm": lambda: make_model(PRE_NORM),
     "classifier": lambda: BortClassifier(make_model(use_decoder=False), 3, 0.2, "linear"),
     "classifier with decoder": lambda: BortClassifier(make_model(), 1, 0.0, "two_linear"),
 }
