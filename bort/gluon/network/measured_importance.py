@@ -1,0 +1,219 @@
+"""Importance of a network's parts, measured on batches with Gluon.
+
+Heads, neurons and columns are scored by the first-order Taylor expansion of a loss (see
+`bort.network.importance.taylor_importance`), layers by the change of the last hidden states when a
+layer is left out. The loss depends on the batches and on the network:
+
+- masked batches and a masked-token decoder: cross-entropy of the masked tokens;
+- labelled batches and a classifier: cross-entropy of the labels, or half the squared error of a
+  regression. A classifier cannot learn from its own outputs, since that gradient is zero. Without
+  labels, labels are therefore drawn from its outputs, which estimates the Fisher information
+  (arXiv 1801.05787, section 2);
+- otherwise: Σ ±h over the last hidden states h with random signs. The expected square of its
+  derivative by a gate ξ is ‖∂h/∂ξ‖² (Hutchinson's estimator), so the scores estimate the
+  first-order change of the last hidden states when a part is removed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, Optional, Sequence, Union
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd
+from scipy.special import softmax
+
+from bort.gluon.network.array_network import as_network
+from bort.gluon.network.classifier import BortClassifier, Network
+from bort.gluon.network.inputs import InputArrays, input_arrays
+from bort.gluon.network.parameters import named_parameters
+from bort.network.array_network import ArrayNetwork
+from bort.network.importance import Importance, taylor_importance
+from bort.network.sub_network import extracted, front_of, with_layers
+from bort.text.examples import MaskedBatch
+from bort.text.labelled import LabelledBatch
+
+ImportanceBatch = Union[MaskedBatch, LabelledBatch]
+
+_SIGN_DRAWS = 4
+"""Random signs for each batch; each costs one backward pass."""
+
+
+@dataclass(frozen=True)
+class ImportanceQuestions:
+    """The batches that importance is measured on.
+
+    Attributes:
+        batches: masked or labelled batches, at least one.
+        has_labels: whether the labels of labelled batches count; if not, labels are drawn from the
+            network's outputs.
+        seed: seed of signs and labels that are drawn.
+    """
+
+    batches: Sequence[ImportanceBatch]
+    has_labels: bool = True
+    seed: int = 0
+
+
+def measured_importance(
+    network: ArrayNetwork, questions: ImportanceQuestions, context: Optional[mx.Context] = None
+) -> Importance:
+    """Return the scores of a network's parts and layers.
+
+    The same questions give the same scores on the same machine with the same number of threads.
+
+    Args:
+        network: any network, with or without decoder and head.
+        questions: the batches.
+        context: device of the computation; the CPU by default.
+    """
+    context = context or mx.cpu()
+    assert questions.batches
+    gluon = as_network(network, context, grad_req="write")
+    total: Optional[Importance] = None
+    for index, batch in enumerate(questions.batches):
+        generator = np.random.default_rng([questions.seed, index])
+        for gradients in _gradients(gluon, network, batch, questions.has_labels, generator):
+            found = taylor_importance(network.architecture, network.arrays, gradients)
+            total = found if total is None else total + found
+    assert total is not None
+    layers = layer_importance(network, questions.batches, context)
+    return Importance(total.hidden, total.intermediate, total.attention, layers)
+
+
+def layer_importance(
+    network: ArrayNetwork,
+    batches: Sequence[ImportanceBatch],
+    context: Optional[mx.Context] = None,
+) -> np.ndarray:
+    """Return the relative change of the last hidden states when a layer is left out: float64 (D,).
+
+    It is Σ‖h − h′‖² / Σ‖h‖² over all tokens that are not padding, with h the last hidden states and
+    h′ those of the network without the layer.
+
+    Source: arXiv 2004.03844 (contribution-based dropping), with the change of the network's output
+    in place of the similarity of a layer's input and output.
+    """
+    context = context or mx.cpu()
+    depth = network.architecture.depth
+    if depth == 1:
+        return np.ones(1)
+    encoder = network.encoder_alone()
+    whole = as_network(encoder, context)
+    states = [_hidden(whole, encoder, batch, context) for batch in batches]
+    sizes = encoder.architecture
+    shallower = front_of(sizes, sizes.replace(depth=depth - 1))
+    changes = []
+    for left_out in range(depth):
+        kept = tuple(layer for layer in range(depth) if layer != left_out)
+        without = as_network(extracted(encoder, with_layers(shallower, kept)), context)
+        changes.append(
+            sum(
+                _squares(_hidden(without, encoder, batch, context) - before)
+                for batch, before in zip(batches, states)
+            )
+        )
+    return np.array(changes) / sum(map(_squares, states))
+
+
+def _gradients(
+    gluon: Network,
+    network: ArrayNetwork,
+    batch: ImportanceBatch,
+    has_labels: bool,
+    generator: np.random.Generator,
+) -> Iterator[Dict[str, np.ndarray]]:
+    """Yield gradients of the layers' parameters, by their names in `network`."""
+    context = gluon.collect_params().list_ctx()[0]
+    inputs = _inputs(network, batch, context)
+    with autograd.record(train_mode=False):
+        loss: Any = None
+        if isinstance(batch, LabelledBatch) and isinstance(gluon, BortClassifier):
+            outputs = gluon(*inputs)
+            labels = batch.labels if has_labels else _drawn_labels(outputs.asnumpy(), generator)
+            loss = _label_loss(outputs, labels, batch.weights)
+        elif isinstance(batch, MaskedBatch) and network.description.has_decoder:
+            loss = _masked_token_loss(_model(gluon), inputs, batch)
+        else:
+            encoded = _encoded(_model(gluon), inputs)
+    if loss is not None:
+        loss.backward()
+        yield _layer_gradients(gluon)
+        return
+    for _ in range(_SIGN_DRAWS):
+        signs = generator.choice(np.array([-1, 1], np.float32), encoded.shape)
+        signs[batch.example_ids < 0] = 0
+        encoded.backward(mx.nd.array(signs, ctx=context), retain_graph=True, train_mode=False)
+        yield _layer_gradients(gluon)
+
+
+def _masked_token_loss(model: Any, inputs: InputArrays, batch: MaskedBatch) -> Any:
+    """Return the mean cross-entropy of the masked tokens."""
+    context = inputs.lengths.context
+    positions = mx.nd.array(batch.masked_positions, ctx=context, dtype="int32")
+    logits = model(inputs.input_ids, inputs.lengths, positions, inputs.token_types)[-1]
+    labels = mx.nd.array(batch.labels, ctx=context, dtype="int32")
+    weights = mx.nd.array(batch.weights, ctx=context)
+    picked = mx.nd.pick(mx.nd.log_softmax(logits, axis=-1), labels, axis=-1)
+    return -(picked * weights).sum() / max(1, batch.prediction_count)
+
+
+def _label_loss(outputs: Any, labels: np.ndarray, weights: np.ndarray) -> Any:
+    """Return the mean cross-entropy of the labels, or half the mean squared error."""
+    context = outputs.context
+    target, weight = mx.nd.array(labels, ctx=context), mx.nd.array(weights, ctx=context)
+    count = max(1.0, float(weights.sum()))
+    if outputs.shape[1] == 1:
+        difference = outputs.reshape((-1,)) - target
+        return (difference * difference * weight).sum() / (2 * count)
+    picked = mx.nd.pick(mx.nd.log_softmax(outputs, axis=-1), target, axis=-1)
+    return -(picked * weight).sum() / count
+
+
+def _drawn_labels(outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return a label for each row, drawn from the distribution that the outputs stand for."""
+    if outputs.shape[1] == 1:
+        drawn: np.ndarray = outputs[:, 0] + generator.standard_normal(len(outputs))
+        return drawn
+    sums = np.cumsum(softmax(outputs.astype(np.float64), axis=1), axis=1)
+    points = generator.random((len(outputs), 1)) * sums[:, -1:]
+    labels: np.ndarray = (sums < points).sum(axis=1)
+    return labels
+
+
+def _layer_gradients(gluon: Network) -> Dict[str, np.ndarray]:
+    return {
+        name[name.index("encoder.") :]: parameter.grad().asnumpy()
+        for name, parameter in named_parameters(gluon).items()
+        if "transformer_cells." in name
+    }
+
+
+def _model(gluon: Network) -> Any:
+    return gluon.bort if isinstance(gluon, BortClassifier) else gluon
+
+
+def _inputs(network: ArrayNetwork, batch: ImportanceBatch, context: mx.Context) -> InputArrays:
+    sizes = network.architecture
+    return input_arrays(sizes, context, batch.input_ids, batch.valid_lengths, batch.token_types)
+
+
+def _encoded(model: Any, inputs: InputArrays) -> Any:
+    """Return the last hidden states (B, L, H), zero at padding."""
+    outputs = model(inputs.input_ids, inputs.lengths, None, inputs.token_types)
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def _hidden(
+    model: Any, network: ArrayNetwork, batch: ImportanceBatch, context: mx.Context
+) -> np.ndarray:
+    """Return the last hidden states of the examples of a batch, (n, L, H), zero at padding."""
+    with autograd.predict_mode():
+        states: np.ndarray = _encoded(model, _inputs(network, batch, context)).asnumpy()
+    return states[batch.example_ids >= 0]
+
+
+def _squares(states: np.ndarray) -> float:
+    flat = states.reshape(-1).astype(np.float64)
+    return float(flat @ flat)
