@@ -6,7 +6,7 @@ import dataclasses
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from bort.errors import InputError
 from bort.storage.files import read_json
@@ -266,11 +266,16 @@ TABLE_2_MILLIONS: Tuple[Tuple[str, str, float], ...] = (
 """Rows (title, preset, parameters printed in arXiv 2010.10499 in millions)."""
 
 
-def get_architecture(name: str) -> Architecture:
+def get_architecture(name: str, like: Optional[Architecture] = None) -> Architecture:
     """Return an architecture by preset name, by `D-A-H-I[-Q][-pre]`, or from a JSON file.
 
     `-pre` stands for pre-norm. A JSON file holds the fields of `Architecture`, or has them under
     the key `architecture`.
+
+    Args:
+        name: see above.
+        like: an architecture whose other fields, such as the maximum length, `D-A-H-I` takes; None
+            for the defaults.
 
     Raises:
         InputError: the name is unknown (the message lists the known ones) or the file is bad.
@@ -285,8 +290,13 @@ def get_architecture(name: str) -> Architecture:
     if norm == POST_NORM:
         parts.append(last)
     if len(parts) in (4, 5) and all(_SIZE.fullmatch(part) for part in parts):
-        depth, heads, hidden, intermediate, qkv = map(int, [*parts, "0"][:5])
-        return Architecture(depth, heads, hidden, intermediate, qkv=qkv, norm=norm)
+        names = ("depth", "heads", "hidden", "intermediate", "qkv")
+        sizes: Dict[str, Any] = dict(zip(names, map(int, parts)))
+        if norm == PRE_NORM:
+            sizes["norm"] = norm
+        if like is None:
+            return Architecture(**sizes)
+        return dataclasses.replace(like, **{"qkv": 0, **sizes})
     if name.endswith(".json") or os.path.isfile(name):
         values = read_json(name)
         if isinstance(values, dict) and isinstance(values.get("architecture"), dict):

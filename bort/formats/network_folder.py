@@ -95,6 +95,29 @@ def check_rows(folder: PathLike, rows: int, vocabulary: Vocabulary) -> None:
         raise InputError(problem)
 
 
+def check_tokens(folder: PathLike, rows: int, vocabulary: Vocabulary) -> None:
+    """Check that the tokens of a folder's network are those of a vocabulary.
+
+    Args:
+        folder: a model folder or a Hugging Face folder.
+        rows: rows of the token embedding.
+        vocabulary: the vocabulary to use the network with.
+
+    Raises:
+        InputError: the rows and the vocabulary do not fit, or the folder holds another vocabulary.
+    """
+    check_rows(folder, rows, vocabulary)
+    try:
+        own = load_vocabulary(vocabulary_of(folder))
+    except InputError:
+        return  # a folder without a readable vocabulary: the rows alone tell
+    if own.fingerprint != vocabulary.fingerprint:
+        raise InputError(
+            f"{folder}: its vocabulary ({own.fingerprint[:12]}) is another than the given one "
+            f"({vocabulary.fingerprint[:12]}), both have {len(vocabulary)} tokens"
+        )
+
+
 def _check_model_folder(folder: PathLike) -> None:
     path = Path(folder)
     if path.is_dir() and not (path / MODEL_DESCRIPTION_FILE).exists():

@@ -9,6 +9,7 @@ from bort.errors import InputError
 from bort.settings.config import Config, part, setting
 from bort.teacher.source import TeacherRuntime, TeacherSource
 from bort.text.masking_config import TrainingMasks
+from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import FeatureObjective, Objective, check_weights
 from bort.training.schedule import SCHEDULES, planned_warmup
 
@@ -67,6 +68,7 @@ class PretrainingConfig(Config):
     initializer_range: float = setting(
         0.02, "standard deviation of random initial weights; narrow models may need more", above=0.0
     )
+    ranking: ImportanceConfig = part(ImportanceConfig)
     objective: Objective = part(Objective)
     features: FeatureObjective = part(FeatureObjective)
     masks: TrainingMasks = part(TrainingMasks)
@@ -140,6 +142,11 @@ class PretrainingPaths(Config):
         "start from this model (model folder, Hugging Face folder or .params) instead of random "
         "weights",
     )
+    initialise_from: Optional[str] = setting(
+        None,
+        "start with a slice of the weights of the teacher (teacher) or of another model folder or "
+        "Hugging Face folder with the same vocabulary; --architecture is at most as large",
+    )
     teacher: TeacherSource = part(
         TeacherSource,
         help={
@@ -160,7 +167,12 @@ class PretrainingPaths(Config):
     cpu_only: bool = setting(False, "run on the CPU even if there is a GPU")
 
     def check(self) -> None:
-        """Check that a cache and a teacher network are not both given."""
+        """Check that neither two starts nor a cache and a teacher network are given."""
+        if self.initial_model is not None and self.initialise_from is not None:
+            raise InputError(
+                f"initial_model is {self.initial_model!r} and initialise_from is "
+                f"{self.initialise_from!r}, allowed is one of them"
+            )
         if self.teacher_cache is None:
             return
         teacher = self.teacher

@@ -4,7 +4,7 @@ Heads, neurons and columns are scored by the first-order Taylor expansion of a l
 `bort.network.importance.taylor_importance`), layers by the change of the last hidden states when a
 layer is left out. The loss depends on the batches and on the network:
 
-- masked batches and a masked-token decoder: cross-entropy of the masked tokens;
+- batches with masked tokens and a decoder: cross-entropy of the masked tokens;
 - labelled batches and a classifier: cross-entropy of the labels, or half the squared error of a
   regression. A classifier cannot learn from its own outputs, since that gradient is zero. Without
   labels, labels are therefore drawn from its outputs, which estimates the Fisher information
@@ -133,7 +133,7 @@ def _gradients(
             outputs = gluon(*inputs)
             labels = batch.labels if has_labels else _drawn_labels(outputs.asnumpy(), generator)
             loss = _label_loss(outputs, labels, batch.weights)
-        elif isinstance(batch, MaskedBatch) and network.description.has_decoder:
+        elif _is_predicted(batch) and network.description.has_decoder:
             loss = _masked_token_loss(_model(gluon), inputs, batch)
         else:
             encoded = _encoded(_model(gluon), inputs)
@@ -148,7 +148,11 @@ def _gradients(
         yield _layer_gradients(gluon)
 
 
-def _masked_token_loss(model: Any, inputs: InputArrays, batch: MaskedBatch) -> Any:
+def _is_predicted(batch: ImportanceBatch) -> bool:
+    return isinstance(batch, MaskedBatch) and batch.prediction_count > 0
+
+
+def _masked_token_loss(model: Any, inputs: InputArrays, batch: Any) -> Any:
     """Return the mean cross-entropy of the masked tokens."""
     context = inputs.lengths.context
     positions = mx.nd.array(batch.masked_positions, ctx=context, dtype="int32")

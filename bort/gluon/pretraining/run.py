@@ -17,6 +17,7 @@ from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.gluon.network.parameters import load_parameters
+from bort.gluon.pretraining.from_teacher import open_start, student_of
 from bort.gluon.pretraining.pretrain import (
     PretrainingData,
     PretrainingHooks,
@@ -105,7 +106,14 @@ def _run(
             context.device_type.upper(),
             ": MXNet sees no GPU here" if without else "",
         )
-    model = build_student(paths, config, vocabulary, context)
+    start = open_start(paths, config)
+    if start is None:
+        model = build_student(paths, config, vocabulary, context)
+    else:
+        fresh = not continues
+        model = student_of(
+            start, paths.architecture, config, train, vocabulary, context, is_fresh=fresh
+        )
     teacher: Optional[TeacherAnswers]
     if paths.teacher_cache is not None:
         _refuse_engine(config, f"teacher_cache is {paths.teacher_cache!r}")
@@ -117,6 +125,7 @@ def _run(
     identity = {
         "vocabulary": vocabulary.fingerprint,
         "initial_model": fingerprint_of_model(paths.initial_model),
+        "initialise_from": None if start is None else start.fingerprint,
     }
 
     def open_metrics(done: int) -> MetricsWriter:

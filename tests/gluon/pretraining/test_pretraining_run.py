@@ -44,7 +44,7 @@ def test_the_seed_draws_the_initial_weights():
     assert (one.embedding_weight.data() == same.embedding_weight.data()).asnumpy().all()
 
 
-def run(folder, stop_at=0, resume=False, architecture="1-2-16-32", **settings):
+def run(folder, stop_at=0, resume=False, architecture="1-2-16-32", paths=None, **settings):
     config = dataclasses.replace(BASE, log_interval=2, **settings)
     data = make_data(config)
     asked = []
@@ -53,9 +53,9 @@ def run(folder, stop_at=0, resume=False, architecture="1-2-16-32", **settings):
             data="unused",
             ckpt_dir=str(folder),
             architecture=architecture,
-            teacher=TeacherSource("none"),
             resume=resume,
             cpu_only=True,
+            **{"teacher": TeacherSource("none"), **(paths or {})},
         ),
         config,
         data.train,

@@ -1,0 +1,105 @@
+"""`TeacherStart`: students that start from the weights of a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Optional
+
+import mxnet as mx
+
+from bort.architecture import Architecture, get_architecture
+from bort.errors import InputError
+from bort.formats.network_folder import check_tokens, read_network_folder
+from bort.gluon.network.measured_importance import ImportanceQuestions, measured_importance
+from bort.network.array_network import ArrayNetwork
+from bort.network.from_teacher import OrderedNetwork, as_whole
+from bort.network.importance import Importance, magnitude_importance
+from bort.network.model_folder import fingerprint_of_model
+from bort.text.vocabulary import Vocabulary
+from bort.training.importance_config import MAGNITUDE, ORDER, ImportanceConfig
+
+TEACHER = "teacher"
+"""Value of `--initialise_from` that stands for the folder of the teacher."""
+
+
+class TeacherStart:
+    """A teacher whose weights students start from, and the importance of its parts.
+
+    Args:
+        folder: a model folder or a Hugging Face folder.
+        config: the kind of importance.
+
+    Attributes:
+        folder: the folder.
+        network: the teacher.
+
+    Raises:
+        InputError: the folder holds no model, or a damaged one.
+    """
+
+    def __init__(self, folder: str, config: ImportanceConfig) -> None:
+        self.folder = folder
+        self.network: ArrayNetwork = read_network_folder(folder)
+        self._config = config
+
+    @property
+    def fingerprint(self) -> Optional[str]:
+        """The fingerprint of the folder."""
+        return fingerprint_of_model(self.folder)
+
+    def sizes(self, architecture: str, vocabulary: Vocabulary) -> Architecture:
+        """Return the sizes of a student.
+
+        Args:
+            architecture: see `get_architecture`; sizes that `D-A-H-I` does not state, such as the
+                maximum length, are the teacher's.
+            vocabulary: the student's vocabulary, which must be the teacher's.
+
+        Raises:
+            InputError: the architecture is unknown, or the teacher has another vocabulary.
+        """
+        rows = self.network.architecture.vocabulary_size
+        check_tokens(self.folder, rows, vocabulary)
+        given = get_architecture(architecture, self.network.architecture)
+        return given.replace(vocabulary_size=len(vocabulary))
+
+    def ranked(
+        self,
+        questions: Callable[[int], ImportanceQuestions],
+        context: Optional[mx.Context] = None,
+    ) -> OrderedNetwork:
+        """Return the teacher in order of importance.
+
+        Args:
+            questions: returns a number of batches; called for measured importance only.
+            context: device of the measurement.
+        """
+        kind = self._config.importance
+        importance: Optional[Importance] = None
+        if kind == MAGNITUDE:
+            importance = magnitude_importance(self.network.architecture, self.network.arrays)
+        elif kind != ORDER:
+            asked = questions(self._config.importance_batches)
+            importance = measured_importance(self.network, asked, context)
+        return as_whole(self.network, importance)
+
+
+def folder_to_start_from(given: str, teacher: Optional[str], flag: str) -> str:
+    """Return the folder that `--initialise_from` names.
+
+    Args:
+        given: value of the flag: a folder, or `TEACHER`.
+        teacher: folder of the teacher; another name or None if the run has no teacher folder.
+        flag: name of the flag that gives the teacher.
+
+    Raises:
+        InputError: `TEACHER` is given, and the teacher is no folder.
+    """
+    if given != TEACHER:
+        return given
+    if teacher is None or not Path(teacher).is_dir():
+        raise InputError(
+            f"initialise_from is {TEACHER!r}, {flag} is {teacher!r}, allowed is the folder of a "
+            "model"
+        )
+    return teacher

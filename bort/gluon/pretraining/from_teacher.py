@@ -1,0 +1,101 @@
+"""Students of pre-training that start from a teacher's weights."""
+
+from __future__ import annotations
+
+from typing import List, Optional
+
+import mxnet as mx
+
+from bort.gluon.network.array_network import as_network
+from bort.gluon.network.measured_importance import ImportanceQuestions
+from bort.gluon.network.model import BortModel
+from bort.gluon.network.teacher_start import TeacherStart, folder_to_start_from
+from bort.gluon.pretraining.pretrain import PretrainingData, plan_batches, planned_batches
+from bort.network.array_network import ArrayNetwork
+from bort.network.from_teacher import OrderedNetwork, as_whole, student_from
+from bort.ranks import ALONE
+from bort.text.examples import ExampleSource, MaskedBatch
+from bort.text.masking import Masking
+from bort.text.vocabulary import Vocabulary
+from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
+
+
+def open_start(paths: PretrainingPaths, config: PretrainingConfig) -> Optional[TeacherStart]:
+    """Return the teacher that the student starts from; None for another start.
+
+    Raises:
+        InputError: the folder holds no model, or a damaged one.
+    """
+    if paths.initialise_from is None:
+        return None
+    folder = folder_to_start_from(
+        paths.initialise_from, paths.teacher.teacher_model, "teacher_model"
+    )
+    return TeacherStart(folder, config.ranking)
+
+
+def student_of(
+    start: TeacherStart,
+    architecture: str,
+    config: PretrainingConfig,
+    train: ExampleSource,
+    vocabulary: Vocabulary,
+    context: mx.Context,
+    *,
+    is_fresh: bool = True,
+) -> BortModel:
+    """Return a student with a slice of its teacher's weights, and a masked-token decoder.
+
+    Args:
+        start: the teacher.
+        architecture: name of the student's architecture, see `TeacherStart.sizes`.
+        config: settings of the training.
+        train: training examples, on which importance is measured.
+        vocabulary: vocabulary of the examples.
+        context: device of the student.
+        is_fresh: whether the weights count; those of a resumed run come from its checkpoint.
+
+    Raises:
+        InputError: the student does not fit its teacher, or the vocabularies differ.
+    """
+    sizes = start.sizes(architecture, vocabulary)
+
+    def questions(count: int) -> ImportanceQuestions:
+        batches = first_batches(train, config, vocabulary, count)
+        return ImportanceQuestions(batches, seed=config.order_seed)
+
+    def student(ranked: OrderedNetwork) -> ArrayNetwork:
+        return student_from(
+            ranked,
+            sizes,
+            decoder=True,
+            seed=config.seed,
+            spread=config.initializer_range,
+            source=start.folder,
+        )
+
+    network = student(as_whole(start.network))  # checks the sizes before importance is measured
+    if is_fresh:
+        network = student(start.ranked(questions, context))
+    return as_network(network.replace(dropout=config.dropout), context, grad_req="write")
+
+
+def first_batches(
+    train: ExampleSource, config: PretrainingConfig, vocabulary: Vocabulary, count: int
+) -> List[MaskedBatch]:
+    """Return the batches of the first `count` steps of a run on one rank without accumulation.
+
+    Args:
+        train: training examples.
+        config: seed, batch size and masks.
+        vocabulary: vocabulary of the examples.
+        count: number of batches.
+
+    Raises:
+        InputError: there are fewer examples than one batch needs.
+    """
+    config = config.replace(num_steps=count, accumulate=1)
+    masking = Masking(vocabulary, config.masks.policy, config.order_seed)
+    data = PretrainingData(train, None, masking)
+    plan = plan_batches(train, config, ALONE.size)
+    return [batch for (batch,) in planned_batches(plan, data, config, ALONE, first_step=1)]
