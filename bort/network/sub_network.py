@@ -48,6 +48,20 @@ class LayerChoice(NamedTuple):
     attention: np.ndarray
 
 
+class Block(NamedTuple):
+    """The place of one parameter of a sub-network in a parameter of the whole network.
+
+    Attributes:
+        part: name of the parameter in the sub-network.
+        whole: name of the parameter in the whole network.
+        elements: indices of the block in the whole parameter: slices, or arrays as of `numpy.ix_`.
+    """
+
+    part: str
+    whole: str
+    elements: Tuple[Any, ...]
+
+
 @dataclass(frozen=True)
 class SubNetwork:
     """A choice of layers, columns, neurons and heads of a network.
@@ -107,8 +121,8 @@ class SubNetwork:
             rows: the parameters of the sub-network, from `parameter_names.places(part)`.
         """
         return {
-            ours: arrays[theirs][self._grid(arrays[theirs], index)].copy()
-            for ours, theirs, index in self._rows(rows)
+            block.part: arrays[block.whole][block.elements].copy()
+            for block in self.blocks(_shapes(arrays), rows)
         }
 
     def add_to(
@@ -124,8 +138,8 @@ class SubNetwork:
             part: arrays of the sub-network by name.
             rows: the parameters of the sub-network, from `parameter_names.places(part)`.
         """
-        for ours, theirs, index in self._rows(rows):
-            whole[theirs][self._grid(whole[theirs], index)] += part[ours]
+        for block in self.blocks(_shapes(whole), rows):
+            whole[block.whole][block.elements] += part[block.part]
 
     def masks(
         self, arrays: Mapping[str, np.ndarray], rows: Iterable[ParameterRow]
@@ -138,18 +152,24 @@ class SubNetwork:
             rows: the parameters of the sub-network, from `parameter_names.places(part)`.
         """
         masks = {name: np.zeros(array.shape, bool) for name, array in arrays.items()}
-        for _, theirs, index in self._rows(rows):
-            masks[theirs][self._grid(masks[theirs], index)] = True
+        for block in self.blocks(_shapes(masks), rows):
+            masks[block.whole][block.elements] = True
         return masks
 
-    def _rows(
-        self, rows: Iterable[ParameterRow]
-    ) -> Iterator[Tuple[str, str, Tuple[np.ndarray, ...]]]:
-        """Yield names in the sub-network and in the whole one, and indices, of every parameter."""
+    def blocks(
+        self, shapes: Mapping[str, Tuple[int, ...]], rows: Iterable[ParameterRow]
+    ) -> Iterator[Block]:
+        """Yield the places of the sub-network's parameters in those of the whole network.
+
+        Args:
+            shapes: shapes of the whole network's parameters by name.
+            rows: the parameters of the sub-network, from `parameter_names.places(part)`.
+        """
         for place in rows:
             prefix, layer, rest = _split_layer(place.gluon)
             theirs = f"{prefix}{self.layers[layer].layer}.{rest}" if rest else place.gluon
-            yield place.gluon, theirs, self.indices(place, layer)
+            index = self._grid(shapes[theirs], self.indices(place, layer))
+            yield Block(place.gluon, theirs, index)
 
     def _axis(self, letter: str, layer: int) -> np.ndarray:
         if letter == "H":
@@ -167,11 +187,10 @@ class SubNetwork:
         return np.arange(sizes[letter]) if letter in sizes else _ALL
 
     @staticmethod
-    def _grid(whole: np.ndarray, index: Tuple[np.ndarray, ...]) -> Tuple[Any, ...]:
-        """Return indices of a block of `whole`: slices where they can, as they are much faster."""
+    def _grid(shape: Tuple[int, ...], index: Tuple[np.ndarray, ...]) -> Tuple[Any, ...]:
+        """Return indices of a block of an array: slices where they can, which are much faster."""
         axes = [
-            slice(0, size) if one is _ALL else _as_slice(one)
-            for size, one in zip(whole.shape, index)
+            slice(0, size) if one is _ALL else _as_slice(one) for size, one in zip(shape, index)
         ]
         if sum(isinstance(axis, np.ndarray) for axis in axes) < 2:
             return tuple(axes)
@@ -307,6 +326,10 @@ def _check_indices(name: str, indices: np.ndarray, size: int, most: int) -> None
         raise InputError(f"sub-network: {name} has {indices.shape} indices, allowed are {size}")
     if indices.min() < 0 or indices.max() >= most:
         raise InputError(f"sub-network: {name} has {indices.max()}, allowed is 0 to {most - 1}")
+
+
+def _shapes(arrays: Mapping[str, np.ndarray]) -> Dict[str, Tuple[int, ...]]:
+    return {name: array.shape for name, array in arrays.items()}
 
 
 def _as_slice(indices: np.ndarray) -> Union[slice, np.ndarray]:

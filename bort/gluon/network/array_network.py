@@ -67,10 +67,12 @@ def build_network(description: ModelDescription) -> Network:
 
 def arrays_of(network: Network) -> Dict[str, np.ndarray]:
     """Return the weights of a Gluon network by the names of `bort.network.parameter_names`."""
-    return {
-        name[len(_ENCODER) :] if name.startswith(_ENCODER) else name: array
-        for name, array in collect_arrays(network).items()
-    }
+    return {table_name(name): array for name, array in collect_arrays(network).items()}
+
+
+def table_name(name: str) -> str:
+    """Return the name in `bort.network.parameter_names` of a parameter's structural name."""
+    return name[len(_ENCODER) :] if name.startswith(_ENCODER) else name
 
 
 def as_arrays(network: Network) -> ArrayNetwork:

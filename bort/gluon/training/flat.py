@@ -46,6 +46,21 @@ class Slot:
         return int(np.prod(self.shape))
 
 
+class FlatMemory:
+    """Buffers for parameters and gradients, which several networks can use in turn.
+
+    Attributes:
+        size: N, number of elements for parameters.
+        weights: float32 (N,).
+        reduced: float32 (N + TAIL,).
+    """
+
+    def __init__(self, size: int, context: mx.Context) -> None:
+        self.size = size
+        self.weights = mx.nd.zeros((size,), ctx=context)
+        self.reduced = mx.nd.zeros((size + TAIL,), ctx=context)
+
+
 class FlatParameters:
     """Flat float32 buffers into which a network's parameters and gradients are moved.
 
@@ -61,6 +76,9 @@ class FlatParameters:
         dtype: number format of the network.
         further: further blocks whose parameters are trained with the network, by the prefix of
             their names.
+        memory: buffers to use the front of; the values of the parameters, which need not be
+            initialised, are then those in the buffer. None makes new buffers and copies the
+            parameters' values.
 
     Attributes:
         slots: one `Slot` per parameter, sorted by offset.
@@ -78,6 +96,7 @@ class FlatParameters:
         context: mx.Context,
         dtype: str = "float32",
         further: Optional[Mapping[str, gluon.Block]] = None,
+        memory: Optional[FlatMemory] = None,
     ) -> None:
         named: Dict[str, gluon.Parameter] = {}
         seen = set()
@@ -100,8 +119,10 @@ class FlatParameters:
                 self.decayed_size = offset
         self.context = context
         self.size = offset
-        self.weights = mx.nd.zeros((offset,), ctx=context)
-        self.reduced = mx.nd.zeros((offset + TAIL,), ctx=context)
+        buffers = memory or FlatMemory(offset, context)
+        assert offset <= buffers.size, "the memory is too small for the parameters"
+        self.weights = buffers.weights[:offset]
+        self.reduced = buffers.reduced[: offset + TAIL]
         self.gradients = self.reduced[:offset]
         self._half = dtype == "float16"
         if self._half:
@@ -109,9 +130,11 @@ class FlatParameters:
             self._half_gradients = mx.nd.zeros((offset,), ctx=context, dtype=dtype)
         for slot in self.slots:
             parameter = named[slot.name]
-            self.view(self.weights, slot)[:] = parameter.data(context).astype("float32")
+            if memory is None:
+                self.view(self.weights, slot)[:] = parameter.data(context).astype("float32")
             _adopt(
                 parameter,
+                context,
                 self.view(self._half_weights if self._half else self.weights, slot),
                 self.view(self._half_gradients if self._half else self.gradients, slot),
             )
@@ -162,8 +185,16 @@ def _is_decayed(name: str) -> bool:
     return not name.endswith(("bias", "gamma", "beta"))
 
 
-def _adopt(parameter: gluon.Parameter, data: mx.nd.NDArray, grad: mx.nd.NDArray) -> None:
+def _adopt(
+    parameter: gluon.Parameter, context: mx.Context, data: mx.nd.NDArray, grad: mx.nd.NDArray
+) -> None:
     """Let a Gluon parameter use the given arrays; gradients are added to `grad`."""
+    # The fields that initialisation sets: the devices, and for each kind of device the index of
+    # the array by number of the device.
+    parameter._ctx_list = [context]
+    parameter._ctx_map = [[], []]
+    parameter._ctx_map[context.device_typeid & 1] = [None] * context.device_id + [0]
+    parameter._deferred_init = ()
     parameter._grad_req = "add"
     parameter._data = [data]
     parameter._grad = [grad]

@@ -1,0 +1,117 @@
+"""Copies of weights and gradients between the flat buffers of a whole network and a sub-network.
+
+On a CPU, NumPy reads and writes the memory of MXNet's arrays. A GPU's buffers are copied to the
+host and back; this path has not been run on a GPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Tuple
+
+import mxnet as mx
+import numpy as np
+from mxnet.base import _LIB, check_call
+
+from bort.gluon.network.array_network import table_name
+from bort.gluon.network.classifier import Network
+from bort.gluon.network.parameters import named_parameters
+from bort.gluon.training.flat import FlatParameters, Slot
+from bort.network.parameter_names import ParameterRow
+from bort.network.sub_network import SubNetwork
+
+
+class _Block(NamedTuple):
+    """The place of one parameter in both buffers."""
+
+    part: Slot
+    whole: Slot
+    elements: Tuple[Any, ...]
+
+
+class SubNetworkCopies:
+    """The copies between a whole network and one sub-network, with precomputed indices.
+
+    Args:
+        sub_network: says which elements of the whole network the sub-network has.
+        whole: slots of the whole network by name, from `slots_by_name`.
+        part: slots of the sub-network by name.
+        rows: the parameters of the sub-network; other parameters of it are not copied.
+    """
+
+    def __init__(
+        self,
+        sub_network: SubNetwork,
+        whole: Mapping[str, Slot],
+        part: Mapping[str, Slot],
+        rows: Iterable[ParameterRow],
+    ) -> None:
+        shapes = {name: slot.shape for name, slot in whole.items()}
+        self._blocks: List[_Block] = [
+            _Block(part[block.part], whole[block.whole], block.elements)
+            for block in sub_network.blocks(shapes, rows)
+        ]
+
+    def take(self, whole: mx.nd.NDArray, part: mx.nd.NDArray) -> None:
+        """Overwrite the buffer of the sub-network with its elements of the whole buffer."""
+        with host_array(whole) as source, host_array(part, changes=True) as target:
+            for block in self._blocks:
+                _view(target, block.part)[...] = _view(source, block.whole)[block.elements]
+
+    def add(self, part: mx.nd.NDArray, whole: mx.nd.NDArray) -> None:
+        """Add the buffer of the sub-network to its elements of the whole buffer."""
+        with host_array(part) as source, host_array(whole, changes=True) as target:
+            for block in self._blocks:
+                _view(target, block.whole)[block.elements] += _view(source, block.part)
+
+    def indices(self) -> Iterator[Tuple[Slot, Tuple[Any, ...]]]:
+        """Yield the parameters of the whole network that are used, and the indices of the part."""
+        for block in self._blocks:
+            yield block.whole, block.elements
+
+
+def slots_by_name(network: Network, flat: FlatParameters) -> Dict[str, Slot]:
+    """Return the slots of a network's flat buffers by the names of `parameter_names`.
+
+    A tied parameter appears under each of its names.
+    """
+    slots = {slot.name: slot for slot in flat.slots}
+    named = named_parameters(network)
+    owners = {id(named[name]): slot for name, slot in slots.items() if name in named}
+    found = {name: slot for name, slot in slots.items() if name not in named}
+    for name, parameter in named.items():
+        if id(parameter) in owners:
+            found[table_name(name)] = owners[id(parameter)]
+    return found
+
+
+@contextlib.contextmanager
+def host_array(buffer: mx.nd.NDArray, *, changes: bool = False) -> Iterator[np.ndarray]:
+    """Give the numbers of a flat float32 buffer as a NumPy array, which is valid inside `with`.
+
+    Args:
+        buffer: float32 (N,), on any device; nothing else may use it inside of the block.
+        changes: whether the block changes the array; the buffer has the changes afterwards.
+    """
+    if buffer.context.device_type == "cpu":
+        yield _shared_memory(buffer)
+        return
+    array = buffer.asnumpy()
+    yield array
+    if changes:
+        buffer[:] = array
+
+
+def _shared_memory(buffer: mx.nd.NDArray) -> np.ndarray:
+    """Return an array of the memory of a buffer after all its pending reads and writes."""
+    buffer.wait_to_read()
+    check_call(_LIB.MXNDArrayWaitToWrite(buffer.handle))
+    address = ctypes.c_void_p()
+    check_call(_LIB.MXNDArrayGetData(buffer.handle, ctypes.byref(address)))
+    numbers = ctypes.cast(address, ctypes.POINTER(ctypes.c_float))
+    return np.ctypeslib.as_array(numbers, (buffer.size,))
+
+
+def _view(buffer: np.ndarray, slot: Slot) -> np.ndarray:
+    return buffer[slot.offset : slot.offset + slot.size].reshape(slot.shape)
