@@ -1,7 +1,7 @@
 """Import a model from a Hugging Face folder, as a teacher or a student.
 
-Reads models of type bert and roberta: model.safetensors with its config and tokenizer. With
---download it gets them from the Hugging Face hub.
+Reads models of type bert, megatron-bert and roberta: model.safetensors with its config and
+tokenizer. With --download it gets them from the Hugging Face hub.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def import_huggingface(
     """Write a Hugging Face folder as a model folder, which every command reads.
 
     Args:
-        source: a folder of type BERT or RoBERTa with weights in safetensors files.
+        source: a folder of type BERT, MegatronBERT or RoBERTa with weights in safetensors files.
         output: a new folder; `vocabulary/` is written into it too.
         vocabulary: used instead of the tokenizer next to the weights.
         origin: where the folder came from, recorded in the new one; None records nothing.

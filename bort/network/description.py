@@ -3,10 +3,10 @@
 Engines, exported folders, the Hugging Face reader and writer, the predictor and the Gluon networks
 all use this type. Where a new property belongs:
 
-- `Architecture`: sizes that shapes of weights depend on (token types, the width of the attention's
-  query, key and value);
-- `ModelDescription`, next to `layer_norm_eps`: how the encoder computes with its weights (the place
-  and kind of its layer norms);
+- `Architecture`: what the names and shapes of weights depend on (token types, the width of the
+  attention's query, key and value, the place of the layer norms);
+- `ModelDescription`, next to `layer_norm_eps`: how the encoder computes with its weights (its
+  activation, another kind of layer norm);
 - `HeadDescription`: what is computed from the encoder's output (another kind of head, the token or
   the mean that it reads);
 - `EmbeddingDescription`: how a text's embedding is made of the encoder's output;

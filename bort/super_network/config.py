@@ -98,7 +98,7 @@ class SuperNetworkPaths(Config):
     architecture: Optional[str] = setting(
         None,
         "without --start: sizes of the whole network, a preset, "
-        "depth-heads-hidden-intermediate[-qkv], or a .json file",
+        "depth-heads-hidden-intermediate[-qkv][-pre], or a .json file",
     )
     teacher: TeacherSource = part(
         TeacherSource,

@@ -134,7 +134,7 @@ class PretrainingPaths(Config):
     )
     architecture: str = setting(
         "bort_4_8_768_1024",
-        "student: a preset, depth-heads-hidden-intermediate[-qkv], or a .json file",
+        "student: a preset, depth-heads-hidden-intermediate[-qkv][-pre], or a .json file",
         aliases=("model",),
     )
     initial_model: Optional[str] = setting(

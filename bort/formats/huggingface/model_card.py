@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, List, Mapping, Sequence
 
+from bort.architecture import POST_NORM, PRE_NORM
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM, ModelDescription
 from bort.network.head import MULTI_LABEL, REGRESSION, SINGLE_LABEL
@@ -34,7 +35,7 @@ def model_card(
         f"hidden size {architecture.hidden} and intermediate size {architecture.intermediate}: "
         f"{count:,} parameters, a vocabulary of {architecture.vocabulary_size:,} tokens, inputs of "
         f"at most {architecture.maximum_length} tokens. Found, distilled or fine-tuned with Bort "
-        "(arXiv 2010.10499) and written as plain BERT.",
+        f"(arXiv 2010.10499) and written as {_FAMILIES[architecture.norm]}.",
         "",
         "## Use",
         "",
@@ -58,6 +59,10 @@ def model_card(
     return "\n".join(lines)
 
 
+_FAMILIES = {
+    POST_NORM: "plain BERT",
+    PRE_NORM: "MegatronBERT, which is BERT in the pre-norm layout",
+}
 _PIPELINES = {
     CLASSIFIER: "text-classification",
     MASKED_LM: "fill-mask",
@@ -85,7 +90,7 @@ def _front_matter(model: ModelDescription) -> List[str]:
         f"pipeline_tag: {pipeline}",
         "tags:",
         "- bort",
-        "- bert",
+        "- bert" if model.architecture.norm == POST_NORM else "- megatron-bert",
         "---",
     ]
 

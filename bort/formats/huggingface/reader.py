@@ -1,4 +1,4 @@
-"""Reads a Hugging Face folder of type BERT or RoBERTa as an `ArrayNetwork`.
+"""Reads a Hugging Face folder of type BERT, MegatronBERT or RoBERTa as an `ArrayNetwork`.
 
 RoBERTa counts positions from its padding id + 1, so the first two of its 514 rows are unused; the
 reader drops them. It also drops a token-type table of zeros. It opens safetensors files only.

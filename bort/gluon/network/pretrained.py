@@ -33,7 +33,7 @@ def get_bort_model(
     """Return a model and its vocabulary.
 
     Args:
-        model_name: a preset, `depth-heads-hidden-intermediate[-qkv]`, a JSON file, or an
+        model_name: a preset, `depth-heads-hidden-intermediate[-qkv][-pre]`, a JSON file, or an
             `Architecture`.
         dataset_name: name of the vocabulary, used if `vocab` is None.
         vocab: a vocabulary. Without pre-trained weights, its size replaces the architecture's.

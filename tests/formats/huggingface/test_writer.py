@@ -215,6 +215,16 @@ def test_the_model_card_says_what_matters(tmp_path: Path) -> None:
         assert part in card
 
 
+def test_the_model_card_names_the_layout(tmp_path: Path) -> None:
+    for norm, tag, name in (("post", "bert", "plain BERT."), ("pre", "megatron-bert", "Megatron")):
+        folder = tmp_path / norm
+        folder.mkdir()
+        write_huggingface(folder, make_network(BORT.replace(norm=norm)), None)
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        assert f"\n- {tag}\n---" in card
+        assert f"written as {name}" in card
+
+
 def test_a_missing_file_is_noticed(tmp_path: Path) -> None:
     vocabulary = tiny_vocabulary()
     write_huggingface(
