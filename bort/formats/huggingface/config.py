@@ -22,26 +22,26 @@ CONFIG_FILE = "config.json"
 MARK = "bort"
 """Key of the config that holds the marks of an export, which an import undoes."""
 
-BERT, MEGATRON, _ROBERTA = "bert", "megatron-bert", "roberta"
+BERT_FAMILY, MEGATRON_FAMILY, _ROBERTA_FAMILY = "bert", "megatron-bert", "roberta"
 """Families of folders."""
 
 _MODEL_TYPES = {
-    "bert": BERT,
-    "bort": BERT,
-    "megatron-bert": MEGATRON,
-    "roberta": _ROBERTA,
-    "xlm-roberta": _ROBERTA,
-    "camembert": _ROBERTA,
+    "bert": BERT_FAMILY,
+    "bort": BERT_FAMILY,
+    "megatron-bert": MEGATRON_FAMILY,
+    "roberta": _ROBERTA_FAMILY,
+    "xlm-roberta": _ROBERTA_FAMILY,
+    "camembert": _ROBERTA_FAMILY,
 }
 """The value of `model_type` -> the family."""
 
 _CLASS_PREFIXES = {
-    "Bert": BERT,
-    "Bort": BERT,
-    "MegatronBert": MEGATRON,
-    "Roberta": _ROBERTA,
-    "XLMRoberta": _ROBERTA,
-    "Camembert": _ROBERTA,
+    "Bert": BERT_FAMILY,
+    "Bort": BERT_FAMILY,
+    "MegatronBert": MEGATRON_FAMILY,
+    "Roberta": _ROBERTA_FAMILY,
+    "XLMRoberta": _ROBERTA_FAMILY,
+    "Camembert": _ROBERTA_FAMILY,
 }
 OTHER_HEAD = "other_head"
 """Kind of a class whose head is not read: only its encoder is imported."""
@@ -136,9 +136,9 @@ def read_config(folder: Path) -> HuggingFaceConfig:
     class_name, family, kind = _class_of(values, path)
     family = _family(values, class_name, family, path)
     # MegatronBERT has BERT's prefix.
-    model_type = BERT if family == MEGATRON else family
+    model_type = BERT_FAMILY if family == MEGATRON_FAMILY else family
     _check_fixed(values, path)
-    architecture = _architecture(values, path, PRE_NORM if family == MEGATRON else POST_NORM)
+    architecture = _architecture(values, path, PRE_NORM if family == MEGATRON_FAMILY else POST_NORM)
     epsilon = fraction_in(values, "layer_norm_eps", _DEFAULT_EPSILON, path)
     if not epsilon:
         raise InputError(f"{path}: layer_norm_eps is {epsilon!r}, allowed is above 0 to below 1")

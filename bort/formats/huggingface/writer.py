@@ -17,7 +17,7 @@ import numpy as np
 
 from bort.architecture import POST_NORM, PRE_NORM
 from bort.errors import InputError
-from bort.formats.huggingface.config import BERT, CONFIG_FILE, MARK, MEGATRON
+from bort.formats.huggingface.config import BERT_FAMILY, CONFIG_FILE, MARK, MEGATRON_FAMILY
 from bort.formats.huggingface.heads import with_tanh
 from bort.formats.huggingface.model_card import model_card
 from bort.formats.huggingface.narrow_attention import QKV_MARK, with_wide_attention
@@ -50,7 +50,7 @@ EXPORT = SealedFormat(
     damage="is damaged or was changed after the export",
     advice=f" (delete {RECORD_FILE} to import the folder as it is)",
 )
-_FAMILIES = {POST_NORM: ("Bert", BERT), PRE_NORM: ("MegatronBert", MEGATRON)}
+_FAMILIES = {POST_NORM: ("Bert", BERT_FAMILY), PRE_NORM: ("MegatronBert", MEGATRON_FAMILY)}
 """Start of the name of the class, and the value of `model_type`."""
 
 _CLASSES = {
