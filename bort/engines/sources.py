@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 from bort.errors import InputError
-from bort.formats.exported_folder import VOCABULARY_FOLDER, ExportedGraph, read_exported_graph
+from bort.formats.exported_folder import ExportedGraph, read_exported_graph
 from bort.formats.huggingface.config import CONFIG_FILE
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.sentence_transformers import MODULES_FILE
@@ -20,7 +20,11 @@ from bort.formats.openvino_file import (
 from bort.formats.precisions import FP32
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import ModelDescription
-from bort.network.model_folder import MODEL_DESCRIPTION_FILE, read_model_folder
+from bort.network.model_folder import (
+    MODEL_DESCRIPTION_FILE,
+    VOCABULARY_FOLDER,
+    read_model_folder,
+)
 
 ARRAYS, ONNX, IR = "weights", "an ONNX file", "OpenVINO's own files"
 

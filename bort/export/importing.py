@@ -13,11 +13,10 @@ from bort.engines.protocol import MXNET
 from bort.errors import InputError
 from bort.export.checks import TOLERANCE, answers_of, largest_difference, own_epsilon
 from bort.export.samples import Sample, sample_of
-from bort.formats.exported_folder import VOCABULARY_FOLDER
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.network.description import ModelDescription, check_vocabulary
-from bort.network.model_folder import write_model_folder
+from bort.network.model_folder import VOCABULARY_FOLDER, write_model_folder
 from bort.storage.files import new_folder
 from bort.text.vocabularies import load_vocabulary
 

@@ -17,8 +17,6 @@ from bort.network.head import HeadDescription, read_problem_type
 from bort.storage.json_fields import JsonFields, errors_naming
 from bort.storage.sealed_folder import SealedFile, SealedFormat
 
-VOCABULARY_FOLDER = "vocabulary"
-
 
 class ExportedGraph(NamedTuple):
     """An exported graph.

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from bort.errors import InputError
-from bort.formats.exported_folder import VOCABULARY_FOLDER
 from bort.formats.huggingface.config import CONFIG_FILE
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.sentence_transformers import MODULES_FILE, read_sentence_folder
@@ -17,6 +16,7 @@ from bort.network.array_network import ArrayNetwork
 from bort.network.description import ModelDescription
 from bort.network.model_folder import (
     MODEL_DESCRIPTION_FILE,
+    VOCABULARY_FOLDER,
     read_description,
     read_model_folder,
 )

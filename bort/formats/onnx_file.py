@@ -10,7 +10,6 @@ import numpy as np
 
 from bort.errors import InputError
 from bort.formats.exported_folder import (
-    VOCABULARY_FOLDER,
     ExportedGraph,
     write_exported_description,
 )
@@ -18,6 +17,7 @@ from bort.formats.onnx_graph import OPSET, build_onnx, onnx_package
 from bort.formats.precisions import FP32
 from bort.network.array_network import ArrayNetwork, places_of
 from bort.network.description import check_vocabulary
+from bort.network.model_folder import VOCABULARY_FOLDER
 from bort.storage.files import atomic_write
 from bort.storage.json_fields import errors_naming
 from bort.text.vocabulary import Vocabulary

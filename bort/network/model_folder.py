@@ -23,6 +23,7 @@ from bort.storage.sealed_folder import SealedFile, SealedFolder, SealedFormat
 
 MODEL_DESCRIPTION_FILE = "model.json"
 MODEL_WEIGHTS_FILE = "model.safetensors"
+VOCABULARY_FOLDER = "vocabulary"
 _ENCODER_PREFIX = "bort."
 """Prefix of the names of a classifier's encoder in the file."""
 

@@ -1,0 +1,102 @@
+"""Tests of the texts of sub-networks: names, words, files."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.super_network.parts import part_name, read_part, read_parts
+from bort.super_network.space import SubNetworkSpace
+
+WHOLE = Architecture(6, 4, 48, 96, vocabulary_size=50, maximum_length=16, token_types=2, qkv=32)
+HEADS = SubNetworkSpace((1, 3, 6), (24, 48), (48, 96), heads=(2, 4))
+QKVS = SubNetworkSpace((1, 3, 6), (24, 48), (48, 96), qkvs=(16, 24, 32))
+
+
+def sizes(part: Architecture):
+    return (part.depth, part.heads, part.hidden, part.intermediate, part.qkv)
+
+
+@pytest.mark.parametrize("space", [HEADS, QKVS])
+def test_a_name_is_read_back(space):
+    for part in space.sample(WHOLE, 10**6, None):
+        assert read_part(part_name(part), WHOLE, space) == part
+
+
+def test_without_qkv_heads_keep_their_width_or_qkv_is_hidden():
+    assert sizes(read_part("3-2-24-48", WHOLE, HEADS)) == (3, 2, 24, 48, 16)
+    assert sizes(read_part("3-4-24-48", WHOLE, QKVS)) == (3, 4, 24, 48, 24)
+
+
+def test_vocabulary_length_and_token_types_are_those_of_the_whole():
+    part = read_part("3-2-24-48", WHOLE, HEADS)
+    assert (part.vocabulary_size, part.maximum_length, part.token_types) == (50, 16, 2)
+
+
+def test_the_ends_of_the_space_have_words():
+    assert read_part("largest", WHOLE, QKVS) == QKVS.maximum(WHOLE)
+    assert read_part("smallest", WHOLE, QKVS) == QKVS.minimum(WHOLE)
+
+
+def test_files_hold_several_and_each_is_taken_once(tmp_path):
+    lines, objects = tmp_path / "parts.txt", tmp_path / "parts.json"
+    lines.write_text("3-2-24-48\n\n 1-2-24-48-16 \nlargest\n")
+    objects.write_text(
+        json.dumps(
+            ["3-2-24-48-16", {"depth": 6, "heads": 4, "hidden": 24, "intermediate": 7, "qkv": 16}]
+        )
+    )
+    one = tmp_path / "best.json"
+    values = {"depth": 1, "heads": 2, "hidden": 24, "intermediate": 48, "vocabulary_size": 9}
+    one.write_text(json.dumps({"architecture": {**values, "qkv": 16}}))
+    found = read_parts([str(lines), str(objects), str(one), "6-4-48-96-32"], WHOLE, HEADS)
+    assert [part_name(part) for part in found] == [
+        "3-2-24-48-16",
+        "1-2-24-48-16",
+        "6-4-48-96-32",
+        "6-4-24-7-16",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "7-2-24-48",
+            "7-2-24-48: sub-network: depth is 7, allowed is at most 6, that of the whole",
+        ),
+        ("3-5-24-48", "3-5-24-48: sub-network: heads is 5, allowed is at most 4"),
+        ("3-2-24-48-24", "3-2-24-48-24: sub-network: qkv is 24 with 2 heads, so a head is 12 wide"),
+        ("3-3-24-48-16", "3-3-24-48-16: architecture: heads is 3, which does not divide qkv 16"),
+        ("3-2-24", "3-2-24: architecture: '3-2-24' is unknown; known are"),
+        ("0-2-24-48", "0-2-24-48: architecture: depth is 0, allowed is an integer of at least 1"),
+    ],
+)
+def test_what_does_not_fit_is_named(text, message):
+    with pytest.raises(InputError) as error:
+        read_part(text, WHOLE, HEADS)
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "allowed is a list of at least one architecture"),
+        ("[3]", r"p\.json: \[0\]: is 3, allowed are a text and an object"),
+        ('["1-2-24-48", "9-2-24-48"]', r"p\.json: \[1\]: 9-2-24-48: sub-network: depth is 9"),
+        ('[{"depth": 1}]', r"p\.json: \[0\]: architecture: field 'heads' is missing"),
+    ],
+)
+def test_a_bad_place_of_a_file_is_named(tmp_path, content, message):
+    (tmp_path / "p.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_parts([str(tmp_path / "p.json")], WHOLE, HEADS)
+
+
+def test_a_bad_line_of_a_file_is_named(tmp_path):
+    (tmp_path / "p.txt").write_text("1-2-24-48\nbig\n")
+    with pytest.raises(InputError, match=r"p\.txt line 2: big: architecture: 'big' is unknown"):
+        read_parts([str(tmp_path / "p.txt")], WHOLE, HEADS)
