@@ -13,7 +13,7 @@ class Answers(NamedTuple):
 
     Attributes:
         logits: a teacher's logits (B, P, V) at masked positions, or its outputs (B, C) for a task.
-        features: a teacher's hidden states and attention.
+        features: a teacher's `bort.teacher.features.Features`.
         in_place: logits or outputs of the largest sub-network in this step.
     """
 

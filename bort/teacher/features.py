@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bort.architecture import Architecture
 
@@ -21,22 +21,6 @@ class Features(NamedTuple):
     query: Any
     key: Any
     value: Any
-
-
-class Answers(NamedTuple):
-    """What a student learns from for one batch, besides its labels.
-
-    Attributes:
-        logits: a teacher's logits (B, P, V) at the masked positions, or its outputs (B, C) on a
-            task; None without a teacher.
-        features: a teacher's features; None if the student does not learn from them.
-        in_place: the outputs of the largest sub-network in the same step, in the form of `logits`;
-            None outside a super-network and for the largest one itself.
-    """
-
-    logits: Any = None
-    features: Optional[Features] = None
-    in_place: Any = None
 
 
 class FeatureTeacher(Protocol):

@@ -56,11 +56,7 @@ class MaskedTokenLoss(HybridBlock):
             total = mlm * self._mlm_weight
             distillation = F.zeros_like(mlm)
         else:
-            scale = 1.0 / self._temperature
-            teacher = F.log_softmax(F.cast(teacher_logits, "float32") * scale, axis=-1)
-            student = F.log_softmax(logits * scale, axis=-1)
-            divergence = F.sum(F.exp(teacher) * (teacher - student), axis=-1)
-            distillation = F.sum(divergence * weights) * self._temperature**2
+            distillation = _distillation(F, logits, weights, teacher_logits, self._temperature)
             total = mlm * self._mlm_weight + distillation * self._teacher_weight
         return F.concat(
             total.reshape((1,)),
@@ -69,3 +65,37 @@ class MaskedTokenLoss(HybridBlock):
             correct.reshape((1,)),
             dim=0,
         )
+
+
+class InPlaceLoss(HybridBlock):
+    """The distillation loss with respect to the logits of a larger sub-network in the same step.
+
+    Args:
+        temperature: T.
+
+    Inputs:
+        - logits: (B, P, V), logits of the student.
+        - weights: (B, P), 1 for a prediction and 0 for padding.
+        - targets: (B, P, V), logits of the larger network.
+
+    Outputs:
+        float32 (1,): `T² · KL(softmax(v/T) ‖ softmax(s/T))`, summed over the predictions.
+    """
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self._temperature = temperature
+
+    def hybrid_forward(self, F: Any, logits: Any, weights: Any, targets: Any) -> Any:
+        """Return the sum; see the class."""
+        logits = F.cast(logits, "float32")
+        return _distillation(F, logits, weights, targets, self._temperature).reshape((1,))
+
+
+def _distillation(F: Any, logits: Any, weights: Any, targets: Any, temperature: float) -> Any:
+    """Return the sum of T² · KL(softmax(targets/T) ‖ softmax(logits/T)) over the predictions."""
+    scale = 1.0 / temperature
+    teacher = F.log_softmax(F.cast(targets, "float32") * scale, axis=-1)
+    student = F.log_softmax(logits * scale, axis=-1)
+    divergence = F.sum(F.exp(teacher) * (teacher - student), axis=-1)
+    return F.sum(divergence * weights) * temperature**2

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, Callable, List, NamedTuple
+from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Tuple
 
 import mxnet as mx
 from mxnet import autograd, gluon
-from mxnet.gluon import HybridBlock
 
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.parameters import named_parameters
+from bort.gluon.network.partial_graph import PartialGraph
 from bort.gluon.training.flat import FlatParameters
+from bort.teacher.features import Features
 from bort.text.examples import MaskedBatch
 
 
 class BatchArrays(NamedTuple):
-    """The fields of a `MaskedBatch` as arrays on a device."""
+    """The fields of a `MaskedBatch` as arrays on a device.
+
+    The real lengths are 0 for padding rows, which have one valid token.
+    """
 
     input_ids: mx.nd.NDArray
     valid_lengths: mx.nd.NDArray
     masked_positions: mx.nd.NDArray
     labels: mx.nd.NDArray
     weights: mx.nd.NDArray
+    real_lengths: mx.nd.NDArray
 
 
 def to_device(batch: MaskedBatch, context: mx.Context) -> BatchArrays:
@@ -33,6 +37,7 @@ def to_device(batch: MaskedBatch, context: mx.Context) -> BatchArrays:
         mx.nd.array(batch.masked_positions, ctx=context, dtype="int32"),
         mx.nd.array(batch.labels, ctx=context, dtype="int32"),
         mx.nd.array(batch.weights, ctx=context, dtype="float32"),
+        mx.nd.array(batch.real_lengths, ctx=context, dtype="float32"),
     )
 
 
@@ -50,71 +55,112 @@ class StudentPass:
     Repeated calls give the same bits for the same `mx.random.seed` and number of threads.
 
     Args:
-        model: a student with a decoder, whose parameters are views of `flat`.
+        model: a student, whose parameters are views of `flat`.
         flat: the flat buffers of the student.
         context: the device of the buffers.
+        with_logits: whether the pass gives logits, for a loss on them; needs a decoder. Without
+            them, the decoder has no gradient.
+        with_features: whether the pass gives features, for a loss on them.
+        further: blocks of that loss that are trained with the student, in the same buffers.
     """
 
-    def __init__(self, model: BortModel, flat: FlatParameters, context: mx.Context) -> None:
+    def __init__(
+        self,
+        model: BortModel,
+        flat: FlatParameters,
+        context: mx.Context,
+        *,
+        with_logits: bool = True,
+        with_features: bool = False,
+        further: Iterable[gluon.Block] = (),
+    ) -> None:
         self.model = model
         self.flat = flat
         self.context = context
-        self._graph = _Graph(model)
+        self._with_logits = with_logits
+        self._graph = _Graph(model, with_logits, with_features)
         self._graph.hybridize(static_alloc=True, static_shape=True)
-        distinct = {id(p): p for p in named_parameters(model).values()}
-        parameters = [p for p in distinct.values() if p.grad_req != "null"]
+        unused = _unused_parameters(model, with_logits)
+        distinct = {
+            id(p): p for block in (model, *further) for p in named_parameters(block).values()
+        }
+        parameters = [
+            p
+            for p in distinct.values()
+            if p.grad_req != "null" and (with_logits or p not in unused)
+        ]
         # Second handles on the same memory, because gradient requests belong to handles.
         table = model.embedding_weight
         self._table = table.data(context).reshape(table.shape)
         table_gradient = table.grad(context).reshape(table.shape)
         self._variables = [p.data(context) for p in parameters] + [self._table]
         self._gradients = [p.grad(context) for p in parameters] + [table_gradient]
-        self._unused = [p.grad(context) for p in _unused_parameters(model)]
+        self._unused = [p.grad(context) for p in unused if p is not table]
 
     def __call__(
         self,
         batch: MaskedBatch,
-        loss: Callable[[mx.nd.NDArray, BatchArrays], Any],
+        loss: Optional[Callable[[mx.nd.NDArray, BatchArrays], Any]] = None,
+        feature_loss: Optional[Callable[[Features, BatchArrays], mx.nd.NDArray]] = None,
         *,
         first: bool = False,
     ) -> Any:
-        """Compute the loss of a micro-batch and its gradients.
+        """Compute the losses of a micro-batch and their gradients.
 
         Args:
             batch: the micro-batch.
             loss: returns one array or a sequence of arrays for logits (B, P, V) and the batch's
-                arrays; the sum of the first array is differentiated.
+                arrays; the sum of the first array is differentiated. A pass with logits needs it.
+            feature_loss: returns an array for the student's features and the batch's arrays, whose
+                sum is differentiated too. A pass with features needs it.
             first: whether to overwrite the gradients in the buffer instead of adding to them, which
                 is faster than clearing the buffer.
 
         Returns:
-            The result of `loss`, which may still be computing.
+            The result of `loss`, which may still be computing; None without logits.
         """
         arrays = to_device(batch, self.context)
         self._mark("write" if first else "add")
+        outputs, heads, gradients = None, [], []
         with autograd.record():
-            inner = self._run(arrays)
-            logits = self._project(inner.detach())
-            leaf = logits.detach()
-            leaf.attach_grad()
-            outputs = loss(leaf, arrays)
-            head = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
-        head.backward()
-        logits.backward(leaf.grad)
-        # (B, P, V) x (V, H) -> (B, P, H)
-        matrix = self.model.decoder_weight.data(self.context).detach()
-        inner.backward(mx.nd.dot(leaf.grad, matrix))
+            inner, features = self._run(arrays)
+            if loss is not None:
+                logits = self._project(inner.detach())
+                leaf = logits.detach()
+                leaf.attach_grad()
+                outputs = loss(leaf, arrays)
+                head = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
+            if feature_loss is not None:
+                further = feature_loss(features, arrays)
+        if loss is not None:
+            head.backward()
+            logits.backward(leaf.grad)
+            # (B, P, V) x (V, H) -> (B, P, H)
+            matrix = self.model.decoder_weight.data(self.context).detach()
+            heads, gradients = [inner], [mx.nd.dot(leaf.grad, matrix)]
+        if feature_loss is not None:
+            heads, gradients = [*heads, further], [*gradients, mx.nd.ones_like(further)]
+        autograd.backward(heads, gradients)
         return outputs
 
     def predict(self, batch: MaskedBatch) -> mx.nd.NDArray:
         """Return the logits (B, P, V) without dropout and gradients."""
+        if not self._with_logits:
+            arrays = to_device(batch, self.context)
+            with autograd.predict_mode():
+                return self.model(arrays.input_ids, arrays.valid_lengths, arrays.masked_positions)[
+                    -1
+                ]
         with autograd.predict_mode():
-            return self._project(self._run(to_device(batch, self.context)))
+            return self._project(self._run(to_device(batch, self.context))[0])
 
-    def _run(self, arrays: BatchArrays) -> mx.nd.NDArray:
-        return self._graph(
-            arrays.input_ids, arrays.valid_lengths, arrays.masked_positions, self._table
-        )
+    def _run(self, arrays: BatchArrays) -> Tuple[Any, Any]:
+        """Return the input of the decoder's last layer and the features, None if left out."""
+        positions = [arrays.masked_positions] if self._with_logits else []
+        found = self._graph(arrays.input_ids, arrays.valid_lengths, self._table, *positions)
+        found = list(found) if isinstance(found, (list, tuple)) else [found]
+        inner = found.pop(0) if self._with_logits else None
+        return inner, Features(*found) if found else None
 
     def _project(self, inner: mx.nd.NDArray) -> mx.nd.NDArray:
         """(B, P, H) -> (B, P, V): the decoder's last layer."""
@@ -123,7 +169,7 @@ class StudentPass:
     def _mark(self, request: str) -> None:
         # The gradient of a tied decoder's matrix is computed before that of the embedding, so the
         # latter is always added.
-        last = "add" if self.model.tied_decoder else request
+        last = "add" if self._with_logits and self.model.tied_decoder else request
         requests = [request] * (len(self._variables) - 1) + [last]
         autograd.mark_variables(self._variables, self._gradients, requests)
         if request == "write":
@@ -131,28 +177,29 @@ class StudentPass:
                 gradient[:] = 0
 
 
-class _Graph(HybridBlock):
+class _Graph(PartialGraph):
     """The student as a function of a batch and the embedding matrix."""
 
-    def __init__(self, model: BortModel) -> None:
+    def __init__(self, model: BortModel, with_logits: bool, with_features: bool) -> None:
         super().__init__()
         self.model = model
+        self._with_logits = with_logits
+        self._with_features = with_features
 
     def hybrid_forward(
-        self, F: Any, input_ids: Any, valid_lengths: Any, masked_positions: Any, table: Any
+        self, F: Any, input_ids: Any, valid_lengths: Any, table: Any, masked_positions: Any = None
     ) -> Any:
-        """Return the input (B, P, H) of the decoder's last layer."""
+        """Return the input (B, P, H) of the decoder's last layer and the features, as asked for."""
         size, hidden = self.model.architecture.vocabulary_size, self.model.architecture.hidden
         embedded = F.Embedding(input_ids, table, input_dim=size, output_dim=hidden)
-        encoded = self.model.encode(F, embedded, input_ids, valid_lengths)
-        return self.model.prepare(F, encoded, input_ids, masked_positions)
-
-    def _build_cache(self, *args: Any) -> None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*is not used by any computation.*")
-            super()._build_cache(*args)
+        features = self.model.encode_with_attention(F, embedded, input_ids, valid_lengths)
+        if not self._with_logits:
+            return features
+        inner = self.model.prepare(F, features[0], input_ids, masked_positions)
+        return (inner, *features) if self._with_features else inner
 
 
-def _unused_parameters(model: BortModel) -> List[gluon.Parameter]:
-    """Return the parameters that have no effect on masked-token logits."""
-    return [] if model.pooler is None else list(model.pooler.collect_params().values())
+def _unused_parameters(model: BortModel, with_logits: bool) -> List[gluon.Parameter]:
+    """Return the parameters that have no effect on masked-token logits, or on features."""
+    unused = [model.pooler] if with_logits else [model.pooler, model.decoder]
+    return [p for block in unused if block is not None for p in named_parameters(block).values()]

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, List, Optional, Sequence
+from typing import List, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
+from mxnet import gluon
 
+from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.network.model import BortModel
-from bort.gluon.pretraining.losses import MaskedTokenLoss
-from bort.gluon.pretraining.student import StudentPass
+from bort.gluon.pretraining.learner import TERMS, MaskedTokenLearner
+from bort.gluon.teacher.features import GluonFeatureTeacher
+from bort.gluon.training.feature_losses import (
+    HIDDEN_MAP,
+    Factors,
+    FeatureLosses,
+    count_pairs,
+    make_hidden_map,
+)
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
 from bort.ranks import Communicator
-from bort.teacher.answers import TeacherAnswers
+from bort.teacher.answers import NO_ANSWERS, Answers, TeacherAnswers
+from bort.teacher.features import FeatureTeacher
 from bort.text.examples import MaskedBatch
 from bort.training.pretraining_config import PretrainingConfig
 from bort.training.schedule import learning_rate
 
-_COUNT, _TOTAL, _MLM, _DISTILLATION, _CORRECT, _TOKENS, _STOP = range(7)
+_COUNT, _TOKENS, _STOP = range(3)
+_SUMS = 3
+"""Index of the first of the learner's sums, which follow the counts."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,10 @@ class StepReport:
         predictions: number of masked tokens.
         skipped: whether the update was skipped (an overflow in float16).
         stop: whether any rank was asked to stop.
+        hidden_loss: squared error of the mapped hidden states, mean over real tokens; 0 if off, as
+            for the next two.
+        scores_loss: squared error of the attention scores, mean over heads and real pairs.
+        relations_loss: divergence of the relations, mean over relation heads and real tokens.
     """
 
     loss: float
@@ -50,6 +66,9 @@ class StepReport:
     predictions: int
     skipped: bool
     stop: bool
+    hidden_loss: float = 0.0
+    scores_loss: float = 0.0
+    relations_loss: float = 0.0
 
     @property
     def accuracy(self) -> float:
@@ -58,9 +77,10 @@ class StepReport:
 
 
 class DistillationTrainer(FlatTrainer):
-    """A trainer of a student on the objective of `MaskedTokenLoss`.
+    """A trainer of a student on the losses of `MaskedTokenLearner`.
 
     Sums over micro-batches and ranks are divided by the number of predictions; see `FlatTrainer`.
+    Those over tokens and pairs of tokens are scaled before, to have their own divisors.
 
     Args:
         model: the student, initialised on `context`; its parameters move into flat buffers.
@@ -69,9 +89,14 @@ class DistillationTrainer(FlatTrainer):
         context: CPU or GPU.
         teacher: answers for batches; None trains without a teacher (self-supervised).
         clock: measures the stages of a step, for benchmarks.
+        feature_teacher: gives the features for losses of `config.features`; it may be `teacher`.
+
+    Attributes:
+        hidden_map: the learnt map of the loss on hidden states; None without that loss.
 
     Raises:
-        InputError: the teacher has another vocabulary, or `dtype` is float16 without a GPU.
+        InputError: the teacher has another vocabulary, or other heads than a loss allows; or
+            `dtype` is float16 without a GPU.
     """
 
     def __init__(
@@ -82,6 +107,7 @@ class DistillationTrainer(FlatTrainer):
         context: mx.Context,
         teacher: Optional[TeacherAnswers] = None,
         clock: Optional[StageClock] = None,
+        feature_teacher: Optional[FeatureTeacher] = None,
     ) -> None:
         size = model.architecture.vocabulary_size
         if teacher is not None and teacher.vocabulary_size != size:
@@ -89,18 +115,34 @@ class DistillationTrainer(FlatTrainer):
                 f"the teacher's vocabulary has {teacher.vocabulary_size} tokens, the student's has "
                 f"{size}; distillation needs the same vocabulary"
             )
-        super().__init__(model, config, communicator, context, clock)
+        self._features = _needed(feature_teacher, config, model.architecture)
+        self.hidden_map: Optional[gluon.Block] = None
+        if self._features is not None and config.features.hidden_weight > 0:
+            widths = (model.architecture.hidden, self._features.architecture.hidden)
+            self.hidden_map = make_hidden_map(*widths, context)
+        further = None if self.hidden_map is None else {HIDDEN_MAP: self.hidden_map}
+        super().__init__(model, config, communicator, context, clock, further)
         self.model = model
         self.config = config
         self.teacher = teacher if config.objective.teacher_ce_weight > 0 else None
-        self._student = StudentPass(model, self.flat, context)
-        self._objective = MaskedTokenLoss(config.objective)
-        self._objective.hybridize(static_alloc=True)
+        self._learner = MaskedTokenLearner(
+            model,
+            self.flat,
+            config.objective,
+            context,
+            self._feature_losses(),
+            clock=self._clock,
+        )
         self.synchronise()
+
+    @property
+    def learns_from_logits(self) -> bool:
+        """Whether there are losses on logits."""
+        return self._learner.learns_from_logits
 
     def predict(self, batch: MaskedBatch) -> mx.nd.NDArray:
         """Return the student's logits (B, P, V), without dropout."""
-        return self._student.predict(batch)
+        return self._learner.predict(batch)
 
     def step(
         self, number: int, micro_batches: Sequence[MaskedBatch], stop_requested: bool = False
@@ -116,20 +158,22 @@ class DistillationTrainer(FlatTrainer):
             WorkError: the loss or the gradient is not finite; names the step and the examples.
         """
         self._clock.start()
-        sums = np.zeros(7, dtype="float64")
+        sums = np.zeros(_SUMS + len(TERMS), dtype="float64")
         local: List[float] = []
+        factors = self._factors(micro_batches)
         for micro, batch in enumerate(micro_batches):
-            values = self._accumulate(number, micro, batch)
+            values = self._accumulate(number, micro, batch, factors)
             local.append(float(values[0]))
-            sums[_TOTAL : _TOTAL + 4] += values
+            sums[_SUMS:] += values
             sums[_COUNT] += batch.prediction_count
             sums[_TOKENS] += batch.token_count
         sums[_STOP] = float(stop_requested)
         totals = self.reduce(sums)
         where = _describe(micro_batches, local)
-        if not math.isfinite(totals[_TOTAL]):
+        if not math.isfinite(totals[_SUMS]):
             self.refuse(number, "the loss is not finite", where, local)
         config, count = self.config, max(1.0, totals[_COUNT])
+        means = {term: total / count for term, total in zip(TERMS, totals[_SUMS:])}
         rate = learning_rate(
             number,
             schedule=config.schedule,
@@ -139,40 +183,86 @@ class DistillationTrainer(FlatTrainer):
         )
         norm, updated = self.update(number, count, rate, where)
         return StepReport(
-            loss=totals[_TOTAL] / count,
-            mlm_loss=totals[_MLM] / count,
-            distillation_loss=totals[_DISTILLATION] / count,
-            mlm_accuracy=totals[_CORRECT] / count,
+            loss=means["loss"],
+            mlm_loss=means["mlm"],
+            distillation_loss=means["distillation"],
+            mlm_accuracy=means["correct"],
             gradient_norm=norm,
             learning_rate=rate,
             tokens=int(totals[_TOKENS]),
             predictions=int(totals[_COUNT]),
             skipped=not updated,
             stop=totals[_STOP] > 0,
+            hidden_loss=means["hidden"],
+            scores_loss=means["scores"],
+            relations_loss=means["relations"],
         )
 
-    def _accumulate(self, number: int, micro: int, batch: MaskedBatch) -> np.ndarray:
-        """Add the gradients of a micro-batch, and return its four sums without loss scale."""
-        answers = None
-        if self.teacher is not None:
-            answers = self.teacher.answer(batch)
-            if not isinstance(answers, mx.nd.NDArray):
-                answers = mx.nd.array(answers, ctx=self.context)
+    def _feature_losses(self) -> Optional[FeatureLosses]:
+        if self._features is None:
+            return None
+        return FeatureLosses(
+            self.config.features,
+            self.model.architecture,
+            self._features.architecture,
+            self.hidden_map,
+        )
+
+    def _factors(self, micro_batches: Sequence[MaskedBatch]) -> Optional[Factors]:
+        """Return the factors of the losses on features, from counts over all ranks."""
+        if self._features is None:
+            return None
+        counts = np.zeros(3, dtype="float64")
+        for batch in micro_batches:
+            lengths = batch.real_lengths
+            counts += (batch.prediction_count, lengths.sum(), count_pairs(lengths))
+        self.communicator.sum_in_place(counts)
+        return Factors.of(counts)
+
+    def _accumulate(
+        self, number: int, micro: int, batch: MaskedBatch, factors: Optional[Factors]
+    ) -> np.ndarray:
+        """Add the gradients of a micro-batch, and return its sums without loss scale."""
+        answers = self._ask(batch)
+        if answers is not NO_ANSWERS:
             self._clock.mark("teacher")
-        mx.random.seed(dropout_seed(self.config.seed, number, micro, self.communicator.rank))
+        return self._learner.learn(
+            batch,
+            answers,
+            seed=dropout_seed(self.config.seed, number, micro, self.communicator.rank),
+            factors=factors,
+            loss_scale=self.loss_scale,
+            first=micro == 0,
+        )
 
-        def objective(logits: Any, arrays: Any) -> Any:
-            self._clock.mark("student forward")
-            inputs = [logits, arrays.labels, arrays.weights]
-            if answers is not None:
-                inputs.append(answers)
-            values = self._objective(*inputs) * self.loss_scale
-            self._clock.mark("losses")
-            return values
+    def _ask(self, batch: MaskedBatch) -> Answers:
+        """Return the answers of the teachers for a batch."""
+        if self._features is None:
+            return NO_ANSWERS if self.teacher is None else Answers(self.teacher.answer(batch))
+        if isinstance(self.teacher, GluonFeatureTeacher) and self.teacher is self._features:
+            return self.teacher.answers(batch)
+        features = self._features.features(batch.input_ids, batch.valid_lengths, batch.token_types)
+        return Answers(None if self.teacher is None else self.teacher.answer(batch), features)
 
-        values = self._student(batch, objective, first=micro == 0)
-        self._clock.mark("student backward")
-        return values.asnumpy().astype("float64") / self.loss_scale
+
+def _needed(
+    teacher: Optional[FeatureTeacher], config: PretrainingConfig, student: Architecture
+) -> Optional[FeatureTeacher]:
+    """Return the teacher if there are losses on its features, None otherwise.
+
+    Raises:
+        InputError: such a loss does not fit teacher and student, or there is no teacher.
+    """
+    objective = config.features
+    if not objective.is_on:
+        return None
+    if teacher is None:
+        raise InputError(
+            f"hidden_weight is {objective.hidden_weight!r} and relation_weight is "
+            f"{objective.relation_weight!r}, without a teacher both must be 0"
+        )
+    objective.check_fits(student, teacher.architecture)
+    return teacher
 
 
 def _describe(micro_batches: Sequence[MaskedBatch], local_losses: Sequence[float]) -> str:

@@ -236,7 +236,7 @@ class FeatureLosses:
     def __call__(
         self, student: Features, teacher: Features, lengths: mx.nd.NDArray, factors: Factors
     ) -> mx.nd.NDArray:
-        """Return float32 (4,): the weighted loss to differentiate, and the sums `FEATURE_TERMS`.
+        """Return float32 (4,): the weighted loss, and the sums `FEATURE_TERMS` without gradient.
 
         Args:
             student: features of the student, recorded by `autograd`.
@@ -255,4 +255,5 @@ class FeatureLosses:
         if self._relations is not None:
             relations = self._relations(*student[1:], *teacher[1:], lengths) * factors.tokens
             total = total + relations * self._objective.relation_weight
-        return mx.nd.concat(total, hidden, scores, relations, dim=0)
+        sums = (mx.nd.stop_gradient(one) for one in (hidden, scores, relations))
+        return mx.nd.concat(total, *sums, dim=0)

@@ -55,7 +55,7 @@ def run(objective, student, teacher, ours, theirs, weight=None, bias=None, facto
         values = losses(
             arrays, Features(*map(mx.nd.array, theirs)), mx.nd.array(LENGTHS), factors or Factors()
         )
-    values.backward(mx.nd.array([1, 0, 0, 0]))
+    values.backward()
     gradients = [array.grad.asnumpy() for array in arrays]
     return values.asnumpy(), gradients, hidden_map
 
