@@ -28,7 +28,7 @@ from bort.storage.locks import hold_run_folder
 from bort.storage.outputs import check_output_folder
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
-from bort.tasks.submissions import write_all_test_predictions
+from bort.tasks.submissions import warn_of_other_sizes, write_all_test_predictions
 from bort.text.pair_form import pair_form_of_run
 from bort.training.finetuning_config import FinetuningPaths
 from data.tasks.report_split import open_agora_task
@@ -71,6 +71,8 @@ def run_agora_on_task(
         folder / _SAMPLE, communicator
     ):
         plan = plan_agora(record, paths, config, sets, timaeus, communicator)
+        if communicator.rank == 0 and not paths.sample:
+            warn_of_other_sizes(plan.test)
         summary = run_agora_in_folder(
             plan,
             communicator,

@@ -12,7 +12,7 @@ from bort.gluon.finetuning.starting_point import pair_form, starting_point
 from bort.storage.outputs import check_output_folder
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
-from bort.tasks.submissions import write_all_test_predictions
+from bort.tasks.submissions import warn_of_other_sizes, write_all_test_predictions
 from bort.training.finetuning_config import FinetuningConfig, FinetuningPaths
 from data.tasks.report_split import open_agora_task
 from data.tasks.sample_vocabulary import train_sample_vocabulary
@@ -60,6 +60,8 @@ def finetune_on_task(
             data, config.max_len, share=paths.report_share, seed=paths.report_seed
         )
         data = dataclasses.replace(carved.data, test=data.test)
+    if communicator.rank == 0 and not paths.sample:
+        warn_of_other_sizes(data.test)
     summary = run_seeds(
         data,
         start,

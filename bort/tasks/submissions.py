@@ -5,6 +5,7 @@ Sources: the submission instructions of gluebenchmark.com and super.gluebenchmar
 
 from __future__ import annotations
 
+import logging
 import zipfile
 from pathlib import Path
 from typing import Any, Collection, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
@@ -15,6 +16,8 @@ from bort.storage.outputs import check_output_file
 from bort.tasks.judging import TaskSet
 from bort.tasks.predictions import prediction_bytes, read_predictions, write_predictions
 from bort.tasks.records import ANSWERS, GLUE, SUPERGLUE, TASKS, Split, TaskRecord, get_task
+
+log = logging.getLogger(__name__)
 
 # A fixed time, the earliest that a zip can store, so that equal predictions give equal bytes.
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
@@ -78,7 +81,7 @@ def check_submission(
         raise InputError(
             f"{source}: has {len(predictions)} answers, the test set has {MULTIRC_TEST_ANSWERS}"
         )
-    units = {index[0] for index in predictions} if _is_nested(file.task) else predictions
+    units = _units(file.task, predictions)
     what = "passages" if _is_nested(file.task) else "predictions"
     if official is not None and len(units) != official:
         raise InputError(f"{source}: has {len(units)} {what}, the official test set has {official}")
@@ -191,6 +194,11 @@ def _is_nested(task: TaskRecord) -> bool:
     return task.formulation == ANSWERS
 
 
+def _units(task: TaskRecord, indices: Collection[Any]) -> Collection[Any]:
+    """Return what the table of tasks counts as rows: passages of MultiRC, indices of others."""
+    return {index[0] for index in indices} if _is_nested(task) else indices
+
+
 def write_test_predictions(
     folder: PathLike, task_set: TaskSet, predictions: Mapping[Any, Any], official: bool
 ) -> Path:
@@ -200,9 +208,9 @@ def write_test_predictions(
         folder: folder of the run.
         task_set: the predicted set.
         predictions: index → value.
-        official: whether the set is the official test set. Its file is checked and written to
-            `submission/`. The file of any other set, and of RACE, which has no submissions, is
-            written to `predictions/`.
+        official: whether the set comes from official files. The predictions of an official test
+            set are checked and written to `submission/`. Those of any other set, of a test set of
+            another size, and of RACE, which has no submissions, are written to `predictions/`.
 
     Returns:
         The path of the file.
@@ -212,13 +220,34 @@ def write_test_predictions(
     """
     record = task_set.record
     split = record.split(task_set.split)
-    if official and split.submission:
+    if official and split.submission and has_official_size(task_set):
         indices = {split.name: list(predictions)}
         target = Path(folder) / "submission"
         return write_submission(target, record, {split.name: predictions}, indices)[0]
     path = Path(folder) / "predictions" / (split.submission or f"{record.name}.jsonl")
     write_predictions(path, record, predictions)
     return path
+
+
+def has_official_size(task_set: TaskSet) -> bool:
+    """Return whether a test set has as many examples as the official one."""
+    record = task_set.record
+    official = record.split(task_set.split).rows
+    return official is None or official == len(_units(record, [i.index for i in task_set.items]))
+
+
+def warn_of_other_sizes(task_sets: Sequence[TaskSet]) -> None:
+    """Log each test set whose predictions cannot be submitted, because it has another size."""
+    for task_set in task_sets:
+        split = task_set.record.split(task_set.split)
+        if split.submission and not has_official_size(task_set):
+            log.warning(
+                "warning: %s has %d examples, the official one has %s: its predictions are written "
+                "to predictions/, not to submission/",
+                task_set.name,
+                len(task_set.items),
+                split.rows,
+            )
 
 
 def write_all_test_predictions(

@@ -10,14 +10,19 @@ from typing import Any, Dict
 import pytest
 
 from bort.errors import InputError
+from bort.tasks.items import TaskItem
+from bort.tasks.judging import TaskSet
 from bort.tasks.predictions import read_predictions, write_predictions
+from bort.tasks.records import get_task
 from bort.tasks.submissions import (
     MULTIRC_TEST_ANSWERS,
     SubmissionFile,
     make_zip,
     missing_files,
     submission_files,
+    warn_of_other_sizes,
     write_submission,
+    write_test_predictions,
 )
 
 GLUE_FILES = "CoLA SST-2 MRPC STS-B QQP MNLI-m MNLI-mm QNLI RTE WNLI AX".split()
@@ -171,3 +176,17 @@ def test_the_official_test_files_have_these_rows(shared_data: Path) -> None:
         lines = (shared_data / "glue" / name / "test.tsv").read_bytes().decode().split("\n")
         indices = [line.split("\t")[0] for line in lines[1:] if line]
         assert indices == [str(number) for number in range(GLUE_ROWS[name])]
+
+
+def test_predictions_of_a_test_set_of_another_size_are_no_submission(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for rows, folder in ((145, "predictions"), (146, "submission")):
+        items = [TaskItem(index, {"sentence1": "a", "sentence2": "b"}) for index in range(rows)]
+        task_set = TaskSet(get_task("WNLI"), "test", items, features=None)  # type: ignore[arg-type]
+        values = dict.fromkeys(range(rows), "1")
+        caplog.clear()
+        warn_of_other_sizes([task_set])
+        path = write_test_predictions(tmp_path, task_set, values, official=True)
+        assert path == tmp_path / folder / "WNLI.tsv"
+        assert bool(caplog.messages) == (rows == 145)
