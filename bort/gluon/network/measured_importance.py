@@ -29,6 +29,7 @@ from bort.gluon.network.classifier import BortClassifier, Network
 from bort.gluon.network.inputs import InputArrays, input_arrays
 from bort.gluon.network.parameters import named_parameters
 from bort.network.array_network import ArrayNetwork
+from bort.network.fingerprint import fingerprint_of
 from bort.network.importance import Importance, taylor_importance
 from bort.network.sub_network import extracted, front_of, with_layers
 from bort.text.examples import MaskedBatch
@@ -54,6 +55,17 @@ class ImportanceQuestions:
     batches: Sequence[ImportanceBatch]
     has_labels: bool = True
     seed: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of everything that the scores depend on, apart from the network."""
+        arrays = {
+            f"{number}.{name}": value
+            for number, batch in enumerate(self.batches)
+            for name, value in vars(batch).items()
+            if isinstance(value, np.ndarray)
+        }
+        return fingerprint_of(arrays, before=f"{self.has_labels} {self.seed} {_SIGN_DRAWS}")
 
 
 def measured_importance(

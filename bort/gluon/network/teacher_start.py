@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import mxnet as mx
 
@@ -14,9 +16,12 @@ from bort.gluon.network.measured_importance import ImportanceQuestions, measured
 from bort.network.array_network import ArrayNetwork
 from bort.network.from_teacher import OrderedNetwork, as_whole
 from bort.network.importance import Importance, magnitude_importance
+from bort.network.importance_file import read_importance, write_importance
 from bort.network.model_folder import fingerprint_of_model
 from bort.text.vocabulary import Vocabulary
 from bort.training.importance_config import MAGNITUDE, ORDER, ImportanceConfig
+
+log = logging.getLogger(__name__)
 
 TEACHER = "teacher"
 """Value of `--initialise_from` that stands for the folder of the teacher."""
@@ -41,8 +46,10 @@ class TeacherStart:
         self.folder = folder
         self.network: ArrayNetwork = read_network_folder(folder)
         self._config = config
+        self._ranked: Optional[OrderedNetwork] = None
+        self._measured: Optional[Tuple[Importance, Dict[str, Any]]] = None
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> Optional[str]:
         """The fingerprint of the folder."""
         return fingerprint_of_model(self.folder)
@@ -58,30 +65,65 @@ class TeacherStart:
         Raises:
             InputError: the architecture is unknown, or the teacher has another vocabulary.
         """
-        rows = self.network.architecture.vocabulary_size
-        check_tokens(self.folder, rows, vocabulary)
+        self.check_vocabulary(vocabulary)
         given = get_architecture(architecture, self.network.architecture)
         return given.replace(vocabulary_size=len(vocabulary))
+
+    def check_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Raise `InputError` unless the teacher has the tokens of a vocabulary."""
+        check_tokens(self.folder, self.network.architecture.vocabulary_size, vocabulary)
 
     def ranked(
         self,
         questions: Callable[[int], ImportanceQuestions],
         context: Optional[mx.Context] = None,
+        stored_in: Optional[Path] = None,
     ) -> OrderedNetwork:
-        """Return the teacher in order of importance.
+        """Return the teacher in order of importance; it is measured in the first call only.
 
         Args:
             questions: returns a number of batches; called for measured importance only.
             context: device of the measurement.
+            stored_in: folder in which `save` may have stored the same measurement; None for none.
+
+        Raises:
+            InputError: the stored measurement is damaged.
         """
-        kind = self._config.importance
-        importance: Optional[Importance] = None
-        if kind == MAGNITUDE:
-            importance = magnitude_importance(self.network.architecture, self.network.arrays)
-        elif kind != ORDER:
-            asked = questions(self._config.importance_batches)
-            importance = measured_importance(self.network, asked, context)
-        return as_whole(self.network, importance)
+        if self._ranked is None:
+            sizes, kind = self.network.architecture, self._config.importance
+            importance: Optional[Importance] = None
+            if kind == MAGNITUDE:
+                importance = magnitude_importance(sizes, self.network.arrays)
+            elif kind != ORDER:
+                asked = questions(self._config.importance_batches)
+                importance = self._measure(asked, context, stored_in)
+            self._ranked = as_whole(self.network, importance)
+        return self._ranked
+
+    def save(self, folder: Path) -> None:
+        """Store the measurement of `ranked` in a folder; without one, do nothing."""
+        if self._measured is not None:
+            write_importance(folder, *self._measured)
+
+    def _measure(
+        self,
+        questions: ImportanceQuestions,
+        context: Optional[mx.Context],
+        stored_in: Optional[Path],
+    ) -> Importance:
+        key = {"network": self.fingerprint, "questions": questions.fingerprint}
+        if stored_in is not None:
+            found = read_importance(stored_in, self.network.architecture, key)
+            if found is not None:
+                return found
+        log.info(
+            "%s: measuring the importance of its parts on %d batches",
+            self.folder,
+            len(questions.batches),
+        )
+        importance = measured_importance(self.network, questions, context)
+        self._measured = importance, key
+        return importance
 
 
 def folder_to_start_from(given: str, teacher: Optional[str], flag: str) -> str:
