@@ -126,13 +126,16 @@ class TeacherStart:
         return importance
 
 
-def folder_to_start_from(given: str, teacher: Optional[str], flag: str) -> str:
-    """Return the folder that `--initialise_from` names.
+def folder_to_start_from(
+    given: str, teacher: Optional[str], *, flag: str = "initialise_from", of: str = "teacher_model"
+) -> str:
+    """Return the folder that a flag names: the value itself, or the teacher's folder for `TEACHER`.
 
     Args:
-        given: value of the flag: a folder, or `TEACHER`.
+        given: value of the flag.
         teacher: folder of the teacher; another name or None if the run has no teacher folder.
-        flag: name of the flag that gives the teacher.
+        flag: name of the flag.
+        of: name of the flag that gives the teacher.
 
     Raises:
         InputError: `TEACHER` is given, and the teacher is no folder.
@@ -141,7 +144,6 @@ def folder_to_start_from(given: str, teacher: Optional[str], flag: str) -> str:
         return given
     if teacher is None or not Path(teacher).is_dir():
         raise InputError(
-            f"initialise_from is {TEACHER!r}, {flag} is {teacher!r}, allowed is the folder of a "
-            "model"
+            f"{flag} is {TEACHER!r}, {of} is {teacher!r}, allowed is the folder of a model"
         )
     return teacher

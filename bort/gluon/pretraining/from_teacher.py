@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import Callable, List, Optional
 
 import mxnet as mx
 
@@ -28,9 +28,7 @@ def open_start(paths: PretrainingPaths, config: PretrainingConfig) -> Optional[T
     """
     if paths.initialise_from is None:
         return None
-    folder = folder_to_start_from(
-        paths.initialise_from, paths.teacher.teacher_model, "teacher_model"
-    )
+    folder = folder_to_start_from(paths.initialise_from, paths.teacher.teacher_model)
     return TeacherStart(folder, config.ranking)
 
 
@@ -60,10 +58,6 @@ def student_of(
     """
     sizes = start.sizes(architecture, vocabulary)
 
-    def questions(count: int) -> ImportanceQuestions:
-        batches = first_batches(train, config, vocabulary, count)
-        return ImportanceQuestions(batches, seed=config.order_seed)
-
     def student(ranked: OrderedNetwork) -> ArrayNetwork:
         return student_from(
             ranked,
@@ -76,8 +70,21 @@ def student_of(
 
     network = student(as_whole(start.network))  # checks the sizes before importance is measured
     if is_fresh:
+        questions = text_questions(train, config, vocabulary)
         network = student(start.ranked(questions, context))
     return as_network(network.replace(dropout=config.dropout), context, grad_req="write")
+
+
+def text_questions(
+    train: ExampleSource, config: PretrainingConfig, vocabulary: Vocabulary
+) -> Callable[[int], ImportanceQuestions]:
+    """Return the function that gives `TeacherStart.ranked` masked text; see `first_batches`."""
+
+    def questions(count: int) -> ImportanceQuestions:
+        batches = first_batches(train, config, vocabulary, count)
+        return ImportanceQuestions(batches, seed=config.order_seed)
+
+    return questions
 
 
 def first_batches(

@@ -86,8 +86,8 @@ def test_cheap_importance_asks_and_stores_nothing(
 
 
 def test_the_word_teacher_stands_for_its_folder(folder: str) -> None:
-    assert folder_to_start_from(folder, None, "teacher_model") == folder
-    assert folder_to_start_from("teacher", folder, "teacher_model") == folder
+    assert folder_to_start_from(folder, None) == folder
+    assert folder_to_start_from("teacher", folder) == folder
     for teacher in (None, "roberta_24_1024_16", folder + "/model.json"):
         with pytest.raises(InputError, match="initialise_from is 'teacher', socrates is "):
-            folder_to_start_from("teacher", teacher, "socrates")
+            folder_to_start_from("teacher", teacher, of="socrates")

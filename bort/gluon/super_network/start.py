@@ -1,0 +1,153 @@
+"""The first weights of a super-network: random, those of a super-network, or those of a teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Optional, Tuple
+
+import mxnet as mx
+
+from bort.architecture import Architecture, get_architecture
+from bort.errors import InputError
+from bort.gluon.network.array_network import as_arrays, as_network
+from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.measured_importance import ImportanceQuestions
+from bort.gluon.network.model import BortModel
+from bort.gluon.network.teacher_start import TeacherStart, folder_to_start_from
+from bort.network.array_network import ArrayNetwork
+from bort.network.from_teacher import OrderedNetwork, student_from
+from bort.network.head import HeadDescription
+from bort.storage.run_folder import MODEL_FOLDER
+from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
+from bort.super_network.folder import SUPER_NETWORK_FILE, open_super_network
+from bort.text.vocabulary import Vocabulary
+from bort.training.importance_config import ORDER, ImportanceConfig
+
+
+class WholeSource:
+    """The source of a super-network's first weights.
+
+    - a super-network folder: its weights and its order of layers;
+    - a model folder or a Hugging Face folder: its weights in order of importance;
+    - no folder: random weights of `--architecture`.
+
+    Args:
+        paths: the start and the architecture.
+        config: importance, seed and spread of random weights.
+
+    Attributes:
+        folder: the model folder with the weights; None for random ones.
+        fingerprint: fingerprint of the super-network or the model; None for random weights.
+
+    Raises:
+        InputError: neither a start nor an architecture is given, or the folder holds no model.
+    """
+
+    def __init__(self, paths: SuperNetworkPaths, config: SuperNetworkConfig) -> None:
+        self._config = config.pretraining
+        self._architecture = paths.architecture
+        self._layer_order: Optional[Tuple[int, ...]] = None
+        self._start: Optional[TeacherStart] = None
+        self.folder: Optional[str] = None
+        self.fingerprint: Optional[str] = None
+        if paths.start is None:
+            if paths.architecture is None:
+                raise InputError("start and architecture are both missing, needed is one of them")
+            return
+        folder = folder_to_start_from(paths.start, paths.teacher.teacher_model, flag="start")
+        ranking = self._config.ranking
+        is_super_network = (Path(folder) / SUPER_NETWORK_FILE).exists()
+        if is_super_network:
+            found = open_super_network(folder)
+            self._layer_order, self.fingerprint = found.record.layer_order, found.fingerprint
+            folder, ranking = str(found.folder / MODEL_FOLDER), ImportanceConfig(ORDER)
+        self.folder = folder
+        self._start = TeacherStart(folder, ranking)
+        if not is_super_network:
+            self.fingerprint = self._start.fingerprint
+
+    def sizes(self, vocabulary: Vocabulary) -> Architecture:
+        """Return the largest sizes that the whole network can have.
+
+        Raises:
+            InputError: the model has another vocabulary, or the architecture is unknown.
+        """
+        if self._start is None:
+            assert self._architecture is not None
+            sizes = get_architecture(self._architecture)
+        else:
+            self._start.check_vocabulary(vocabulary)
+            sizes = self._start.network.architecture
+        return sizes.replace(vocabulary_size=len(vocabulary))
+
+    def whole(
+        self,
+        architecture: Architecture,
+        questions: Callable[[int], ImportanceQuestions],
+        *,
+        head: Optional[HeadDescription] = None,
+        stored_in: Optional[Path] = None,
+        context: Optional[mx.Context] = None,
+    ) -> OrderedNetwork:
+        """Return the whole network and the order of its layers.
+
+        If the architecture is smaller than the source, it is the slice of that size.
+
+        Args:
+            architecture: sizes of the whole network: the largest ones of the space.
+            questions: batches that importance is measured on, see `TeacherStart.ranked`.
+            head: the head of a task; the source's own if that has the same kind and outputs, or
+                else a new one. None makes a network with a masked-token decoder.
+            stored_in: folder in which `save` may have stored the measurement.
+            context: device of the measurement.
+
+        Raises:
+            InputError: the architecture is larger than the source along an axis.
+        """
+        seed, spread = self._config.seed, self._config.initializer_range
+        if self._start is None:
+            mx.random.seed(seed)
+            model = BortModel(architecture, dropout=self._config.dropout, use_decoder=head is None)
+            model.initialize(mx.init.Normal(spread))
+            network = as_arrays(model)
+            if head is not None:
+                network = _with_new_head(network, head, seed)
+            return OrderedNetwork(network, tuple(range(architecture.depth)))
+        ranked = self._start.ranked(questions, context, stored_in)
+        if self._layer_order is not None:
+            ranked = ranked._replace(layer_order=self._layer_order)
+        own = self._start.network.description.head
+        keeps_head = (
+            head is not None
+            and own is not None
+            and (own.kind, own.num_classes, own.problem_type)
+            == (head.kind, head.num_classes, head.problem_type)
+        )
+        network = student_from(
+            ranked,
+            architecture,
+            decoder=head is None,
+            head=keeps_head,
+            seed=seed,
+            spread=spread,
+            source=self._start.folder,
+        ).replace(dropout=self._config.dropout)
+        if head is not None:
+            network = (
+                network.replace(head=head) if keeps_head else _with_new_head(network, head, seed)
+            )
+        return OrderedNetwork(network, ranked.order_within(architecture.depth))
+
+    def save(self, folder: Path) -> None:
+        """Store the measurement of importance, if there is one, for a resumed run."""
+        if self._start is not None:
+            self._start.save(folder)
+
+
+def _with_new_head(network: ArrayNetwork, head: HeadDescription, seed: int) -> ArrayNetwork:
+    """Return the network with a head whose weights are drawn by the seed."""
+    classifier = BortClassifier(as_network(network), head.num_classes, head.dropout, head.kind)
+    mx.random.seed(seed)
+    classifier.initialize()
+    arrays = as_arrays(classifier).arrays
+    return ArrayNetwork(network.description.replace(head=head), arrays)
