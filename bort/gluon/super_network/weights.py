@@ -57,13 +57,13 @@ class SubNetworkCopies:
         """Overwrite the buffer of the sub-network with its elements of the whole buffer."""
         with host_array(whole) as source, host_array(part, changes=True) as target:
             for block in self._blocks:
-                _view(target, block.part)[...] = _view(source, block.whole)[block.elements]
+                flat_view(target, block.part)[...] = flat_view(source, block.whole)[block.elements]
 
     def add(self, part: mx.nd.NDArray, whole: mx.nd.NDArray) -> None:
         """Add the buffer of the sub-network to its elements of the whole buffer."""
         with host_array(part) as source, host_array(whole, changes=True) as target:
             for block in self._blocks:
-                _view(target, block.whole)[block.elements] += _view(source, block.part)
+                flat_view(target, block.whole)[block.elements] += flat_view(source, block.part)
 
     def indices(self) -> Iterator[Tuple[Slot, Tuple[Any, ...]]]:
         """Yield the parameters of the whole network that are used, and the indices of the part."""
@@ -113,5 +113,6 @@ def _shared_memory(buffer: mx.nd.NDArray) -> np.ndarray:
     return np.ctypeslib.as_array(numbers, (buffer.size,))
 
 
-def _view(buffer: np.ndarray, slot: Slot) -> np.ndarray:
+def flat_view(buffer: np.ndarray, slot: Slot) -> np.ndarray:
+    """Return the parameter of a slot, in its shape, as a view of a flat array."""
     return buffer[slot.offset : slot.offset + slot.size].reshape(slot.shape)

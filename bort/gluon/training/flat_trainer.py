@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -12,7 +12,7 @@ from mxnet import gluon
 
 from bort.errors import InputError, WorkError
 from bort.gluon.training.flat import FlatParameters
-from bort.gluon.training.optimizer import FlatBertAdam, FlatSGD
+from bort.gluon.training.optimizer import FlatBertAdam, FlatOptimizer, FlatSGD
 from bort.ranks import Communicator, gather
 from bort.storage.json_fields import JsonFields
 from bort.storage.run_folder import CHECKPOINT_STATE
@@ -167,11 +167,15 @@ class FlatTrainer:
             self.refuse(number, "the gradient is not finite", where)
         if finite:
             clipped = scale * min(1.0, self._settings.clip / max(norm, 1e-30))
-            self.optimizer.update(rate, clipped)
+            self.apply(rate, clipped)
         if self._half:
             self._adapt_loss_scale(number, finite, where)
         self._clock.mark("optimizer")
         return (norm if finite else 0.0), finite
+
+    def apply(self, rate: float, scale: float) -> None:
+        """Update the weights with the gradients times `scale`."""
+        self.optimizer.update(rate, scale)
 
     def refuse(
         self, number: int, reason: str, where: str, local_losses: Sequence[float] = ()
@@ -205,19 +209,20 @@ class FlatTrainer:
         self.loss_scale /= 2
 
 
-def dropout_seed(seed: int, step: int, micro: int, rank: int) -> int:
+def dropout_seed(seed: int, step: int, micro: int, rank: int, network: int = 0) -> int:
     """Return the seed of MXNet's generator for one micro-batch, in [0, 2³¹).
+
+    Networks that learn from the same micro-batch have numbers from 0.
 
     The state of MXNet's generators cannot be saved. Seeding them before every micro-batch makes a
     resumed run equal to an uninterrupted one.
     """
-    state = np.random.SeedSequence([seed, step, micro, rank]).generate_state(1)[0]
+    further = [network] if network else []
+    state = np.random.SeedSequence([seed, step, micro, rank, *further]).generate_state(1)[0]
     return int(state) & 0x7FFFFFFF
 
 
-def _make_optimizer(
-    flat: FlatParameters, config: OptimizerSettings
-) -> Union[FlatBertAdam, FlatSGD]:
+def _make_optimizer(flat: FlatParameters, config: OptimizerSettings) -> FlatOptimizer:
     if config.optimizer == "sgd":
         return FlatSGD(flat, weight_decay=config.weight_decay)
     return FlatBertAdam(flat, weight_decay=config.weight_decay, epsilon=config.adam_epsilon)

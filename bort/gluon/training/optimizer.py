@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Iterator, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
 import numpy as np
@@ -11,6 +11,9 @@ from gluonnlp.optimizer import BERTAdam
 from bort.gluon.training.flat import FlatParameters
 
 _DECAYED, _PLAIN = 0, 1
+
+Ranges = Sequence[Tuple[int, int]]
+"""Parts of a flat buffer: (first element, end) each."""
 
 
 class FlatBertAdam:
@@ -34,8 +37,15 @@ class FlatBertAdam:
         self._optimizer = BERTAdam(learning_rate=0.0, epsilon=epsilon, wd=weight_decay)
         self._optimizer.set_wd_mult({_PLAIN: 0.0})
 
-    def update(self, learning_rate: float, gradient_scale: float) -> None:
+    def update(
+        self, learning_rate: float, gradient_scale: float, ranges: Optional[Ranges] = None
+    ) -> None:
         """Make one update with the gradients times `gradient_scale`.
+
+        Args:
+            learning_rate: lr.
+            gradient_scale: factor of the gradients.
+            ranges: the elements to update; None updates all.
 
         Raises:
             ValueError: the scale is not above 0 and finite; the kernel would skip the update
@@ -46,15 +56,13 @@ class FlatBertAdam:
         flat, optimizer = self._flat, self._optimizer
         optimizer.set_learning_rate(learning_rate)
         optimizer.rescale_grad = mx.nd.full((1,), gradient_scale, ctx=flat.context)
-        border, end = flat.decayed_size, flat.size
-        for index, (first, last) in ((_DECAYED, (0, border)), (_PLAIN, (border, end))):
-            if first < last:
-                optimizer.update(
-                    index,
-                    flat.weights[first:last],
-                    flat.gradients[first:last],
-                    (self.mean[first:last], self.variance[first:last]),
-                )
+        for index, first, last in _pieces(flat, ranges):
+            optimizer.update(
+                index,
+                flat.weights[first:last],
+                flat.gradients[first:last],
+                (self.mean[first:last], self.variance[first:last]),
+            )
         flat.publish()
 
     def state(self) -> Dict[str, mx.nd.NDArray]:
@@ -72,23 +80,37 @@ class FlatSGD:
         self._flat = flat
         self._weight_decay = weight_decay
 
-    def update(self, learning_rate: float, gradient_scale: float) -> None:
-        """Make one update with the gradients times `gradient_scale`."""
+    def update(
+        self, learning_rate: float, gradient_scale: float, ranges: Optional[Ranges] = None
+    ) -> None:
+        """Make one update; see `FlatBertAdam.update`."""
         flat = self._flat
-        border, end = flat.decayed_size, flat.size
-        for first, last, decay in ((0, border, self._weight_decay), (border, end, 0.0)):
-            if first < last:
-                weights = flat.weights[first:last]
-                mx.nd.sgd_update(
-                    weights,
-                    flat.gradients[first:last],
-                    lr=learning_rate,
-                    wd=decay,
-                    rescale_grad=gradient_scale,
-                    out=weights,
-                )
+        for index, first, last in _pieces(flat, ranges):
+            weights = flat.weights[first:last]
+            mx.nd.sgd_update(
+                weights,
+                flat.gradients[first:last],
+                lr=learning_rate,
+                wd=self._weight_decay if index == _DECAYED else 0.0,
+                rescale_grad=gradient_scale,
+                out=weights,
+            )
         flat.publish()
 
     def state(self) -> Dict[str, mx.nd.NDArray]:
         """Return an empty dictionary: the optimizer has no state."""
         return {}
+
+
+FlatOptimizer = Union[FlatBertAdam, FlatSGD]
+"""The optimizers of flat buffers."""
+
+
+def _pieces(flat: FlatParameters, ranges: Optional[Ranges]) -> Iterator[Tuple[int, int, int]]:
+    """Yield whether weight decay applies, and the ends of each range, cut where that changes."""
+    border = flat.decayed_size
+    for first, last in ((0, flat.size),) if ranges is None else ranges:
+        if first < border:
+            yield _DECAYED, first, min(last, border)
+        if last > border:
+            yield _PLAIN, max(first, border), last

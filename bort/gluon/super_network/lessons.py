@@ -1,0 +1,164 @@
+"""The data and losses that sub-networks learn from: masked text, or a task.
+
+The trainer of super-networks handles both alike through the protocol `Lessons`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Protocol, Tuple, TypeVar
+
+import mxnet as mx
+import numpy as np
+from mxnet.gluon import nn
+
+from bort.architecture import Architecture
+from bort.gluon.network.classifier import Network
+from bort.gluon.pretraining.learner import MaskedTokenLearner
+from bort.gluon.training.feature_losses import Factors, FeatureLosses
+from bort.gluon.training.flat import FlatParameters
+from bort.gluon.training.flat_trainer import StageClock
+from bort.super_network.config import SuperNetworkConfig
+from bort.teacher.answers import Answers, TeacherAnswers
+from bort.teacher.features import FeatureTeacher
+from bort.text.examples import MaskedBatch
+
+
+class CountedTokens(Protocol):
+    """A batch that counts its tokens."""
+
+    @property
+    def token_count(self) -> int:
+        """The number of tokens without padding."""
+
+
+_Batch = TypeVar("_Batch", bound=CountedTokens, contravariant=True)
+
+
+class Learner(Protocol[_Batch]):
+    """The forward and backward pass of one network over a micro-batch.
+
+    Attributes:
+        outputs: the network's outputs in the last `learn`, without gradient, if they are kept.
+    """
+
+    outputs: Any
+
+    def learn(
+        self,
+        batch: _Batch,
+        answers: Answers,
+        *,
+        seed: int,
+        factors: Optional[Factors] = None,
+        first: bool = False,
+    ) -> np.ndarray:
+        """Add the gradients of a micro-batch to the network's buffers, and return sums."""
+
+    def predict(self, batch: Any) -> Any:
+        """Return the outputs for a batch, without dropout."""
+
+
+class Lessons(Protocol[_Batch]):
+    """Micro-batches of one kind, their answers, and learners for them.
+
+    Attributes:
+        terms: names of the sums that a learner returns, in order; `loss` is the minimised one, and
+            `correct` the number of correct predictions.
+    """
+
+    terms: Tuple[str, ...]
+
+    def make_learner(
+        self, network: Network, flat: FlatParameters, hidden_map: Optional[nn.Dense]
+    ) -> Learner[_Batch]:
+        """Return the learner of a network; its parameters and the map's are views of `flat`."""
+
+    def answers(self, batch: _Batch) -> Answers:
+        """Return a teacher's answers for a micro-batch."""
+
+    def count(self, batch: _Batch) -> float:
+        """Return the number of predictions, by which sums are divided."""
+
+    def lengths(self, batch: _Batch) -> Optional[np.ndarray]:
+        """Return the real tokens of each row if features are learnt, else None."""
+
+    def describe(self, batch: _Batch) -> str:
+        """Return the place of a micro-batch in the data, for errors."""
+
+
+class MaskedTokenLessons:
+    """Masked text, with the answers of a teacher.
+
+    Args:
+        config: weights of the terms.
+        context: device of the networks.
+        teacher: answers at the masked positions; None without `teacher_ce_weight`.
+        feature_teacher: features; None without weights of features.
+        clock: measures the stages of a step, for benchmarks.
+    """
+
+    terms = MaskedTokenLearner.terms
+
+    def __init__(
+        self,
+        config: SuperNetworkConfig,
+        context: mx.Context,
+        teacher: Optional[TeacherAnswers] = None,
+        feature_teacher: Optional[FeatureTeacher] = None,
+        clock: Optional[StageClock] = None,
+    ) -> None:
+        self._config = config
+        self._context = context
+        self._objective = config.pretraining.objective
+        self._teacher = teacher if self._objective.teacher_ce_weight > 0 else None
+        self._feature_teacher = feature_teacher if config.pretraining.features.is_on else None
+        self._clock = clock
+
+    def make_learner(
+        self, network: Network, flat: FlatParameters, hidden_map: Optional[nn.Dense]
+    ) -> Learner[MaskedBatch]:
+        """See `Lessons`."""
+        in_place = self._config.learns_in_place
+        return MaskedTokenLearner(
+            network,
+            flat,
+            self._objective,
+            self._context,
+            self._feature_losses(network.architecture, hidden_map),
+            in_place_weight=self._config.in_place_weight if in_place else 0.0,
+            keeps_outputs=in_place,
+            clock=self._clock,
+        )
+
+    def answers(self, batch: MaskedBatch) -> Answers:
+        """See `Lessons`."""
+        logits = None if self._teacher is None else self._teacher.answer(batch)
+        if logits is not None and not isinstance(logits, mx.nd.NDArray):
+            logits = mx.nd.array(logits, ctx=self._context)
+        features = None
+        if self._feature_teacher is not None:
+            features = self._feature_teacher.features(
+                batch.input_ids, batch.valid_lengths, batch.token_types
+            )
+        return Answers(logits, features)
+
+    def count(self, batch: MaskedBatch) -> float:
+        """Return the number of masked tokens."""
+        return batch.prediction_count
+
+    def lengths(self, batch: MaskedBatch) -> Optional[np.ndarray]:
+        """See `Lessons`."""
+        return None if self._feature_teacher is None else batch.real_lengths
+
+    def describe(self, batch: MaskedBatch) -> str:
+        """See `Lessons`."""
+        ids = ", ".join(str(n) for n in batch.example_ids[:8] if n >= 0)
+        return f"epoch {batch.epoch}, examples {ids}, …"
+
+    def _feature_losses(
+        self, architecture: Architecture, hidden_map: Optional[nn.Dense]
+    ) -> Optional[FeatureLosses]:
+        if self._feature_teacher is None:
+            return None
+        objective, teacher = self._config.pretraining.features, self._feature_teacher.architecture
+        return FeatureLosses(objective, architecture, teacher, hidden_map)
