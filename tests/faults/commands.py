@@ -76,6 +76,11 @@ COMMANDS: Dict[str, Killed] = {
         ],
         RESUME,
     ),
+    "pre-training from its teacher's weights": Killed(
+        ("shards", "teacher"),
+        [*TRAIN, *PRETRAIN, "--initialise_from", "teacher", "--ckpt_dir", "out"],
+        RESUME,
+    ),
     "fine-tuning": Killed(
         (),
         [
