@@ -17,6 +17,7 @@ from bort.training.finetuning_config import FinetuningConfig, FinetuningPaths
 from data.tasks.report_split import open_agora_task
 from data.tasks.sample_vocabulary import train_sample_vocabulary
 from data.tasks.sets import open_task_data
+from data.tasks.unlabelled import open_unlabelled
 
 
 def finetune_on_task(
@@ -62,6 +63,9 @@ def finetune_on_task(
         data = dataclasses.replace(carved.data, test=data.test)
     if communicator.rank == 0 and not paths.sample:
         warn_of_other_sizes(data.test)
+    if paths.unlabelled is not None:
+        unlabelled = open_unlabelled(paths.unlabelled, data, config.max_len, paths.cache_dir)
+        data = dataclasses.replace(data, unlabelled=unlabelled)
     summary = run_seeds(
         data,
         start,
@@ -69,6 +73,7 @@ def finetune_on_task(
         folder,
         communicator,
         seeds=paths.seeds,
+        teacher=paths.teacher,
         resume=paths.resume,
         cpu_only=not paths.gpu,
         stop_requested=stop_requested,

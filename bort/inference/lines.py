@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from typing import Any, BinaryIO, Callable, Dict, Iterator, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional, Tuple
 
 from bort.errors import InputError
 from bort.inference.questions import Question
@@ -16,13 +16,24 @@ from bort.storage.text_lines import LONGEST_LINE_BYTES, not_utf8
 TEXT_FORMAT, TSV, JSONL = "text", "tsv", "jsonl"
 INPUT_FORMATS = (TEXT_FORMAT, TSV, JSONL)
 OUTPUT_FORMATS = (JSONL, TSV)
+OnInvalid = Callable[[InputError], None]
+"""A function that is called with the error of an invalid line."""
+
 _BYTE_ORDER_MARK = "\ufeff"
 
 
-def numbered_lines(stream: BinaryIO, source: str) -> Iterator[Tuple[int, str]]:
+def numbered_lines(
+    stream: BinaryIO, source: str, on_invalid: Optional[OnInvalid] = None
+) -> Iterator[Tuple[int, str]]:
     """Yield the number (from 1) and the text of every line, without its end (`\\n` or `\\r\\n`).
 
     If there is no `\\n` at all, `\\r` ends lines.
+
+    Args:
+        stream: the lines.
+        source: name of the stream for error messages.
+        on_invalid: called with the error of a line that is not UTF-8, which is left out; None
+            raises the error.
 
     Raises:
         InputError: a line is not UTF-8 or too long; the message names the line.
@@ -33,7 +44,11 @@ def numbered_lines(stream: BinaryIO, source: str) -> Iterator[Tuple[int, str]]:
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise InputError(f"{source} line {number}: {not_utf8(error)}") from error
+            refusal = InputError(f"{source} line {number}: {not_utf8(error)}")
+            if on_invalid is None:
+                raise refusal from error
+            on_invalid(refusal)
+            continue
         if number == 1 and text.startswith(_BYTE_ORDER_MARK):
             text = text[1:]
         yield number, text.rstrip("\n").rstrip("\r") if text.endswith("\n") else text

@@ -53,6 +53,7 @@ class TaskData:
         vocabulary: vocabulary of the inputs.
         held_out: SHA-256 of the labelled examples that were held out of `train`; None if none.
         pairs: form of inputs of two texts.
+        unlabelled: inputs without labels, which learn from a teacher alone; None if there are none.
     """
 
     record: TaskRecord
@@ -63,11 +64,13 @@ class TaskData:
     vocabulary: Vocabulary
     held_out: Optional[str] = None
     pairs: PairForm = ROBERTA_PAIRS
+    unlabelled: Optional[TaskSet] = None
 
     @property
     def sets(self) -> Sequence[TaskSet]:
-        """All sets: train, dev and test."""
-        return [self.train, *self.dev, *self.test]
+        """All sets: train, unlabelled, dev and test."""
+        unlabelled = [] if self.unlabelled is None else [self.unlabelled]
+        return [self.train, *unlabelled, *self.dev, *self.test]
 
 
 def predict(options: TaskOptions, task_set: TaskSet, outputs: np.ndarray) -> Dict[Any, Any]:

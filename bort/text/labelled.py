@@ -101,6 +101,33 @@ class SoftLabelled:
         return self._examples[example_id]
 
 
+class WithUnlabelled:
+    """Labelled inputs followed by inputs without labels.
+
+    Args:
+        labelled: inputs with a label each.
+        unlabelled: further inputs, whose labels are not used.
+    """
+
+    def __init__(self, labelled: LabelledExamples, unlabelled: LabelledExamples) -> None:
+        self._parts = (labelled, unlabelled)
+        self.lengths = np.concatenate([part.lengths for part in self._parts])
+        self.type_separator = labelled.type_separator
+        absent = np.full(len(unlabelled), np.nan)
+        self.labels = np.concatenate([np.asarray(labelled.labels, dtype=np.float64), absent])
+        digests = " ".join(part.fingerprint for part in self._parts)
+        self.fingerprint = hashlib.sha256(digests.encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, example_id: int) -> np.ndarray:
+        first = len(self._parts[0])
+        if example_id < first:
+            return self._parts[0][example_id]
+        return self._parts[1][example_id - first]
+
+
 def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Return `p^(1/τ) / Σ p^(1/τ)` along the last axis.
 
@@ -136,6 +163,12 @@ class LabelledBatch:
     soft: Optional[SoftTargets] = None
     token_types: Optional[np.ndarray] = None
     labelled: Optional[np.ndarray] = None
+
+    @property
+    def labelled_count(self) -> float:
+        """The number of inputs with a label."""
+        counted = self.weights if self.labelled is None else self.weights * self.labelled
+        return float(counted.sum())
 
     @property
     def token_count(self) -> int:

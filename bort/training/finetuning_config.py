@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Mapping, Optional
 
-from bort.settings.config import Config, setting
+from bort.errors import InputError
+from bort.settings.config import Config, part, setting
+from bort.training.objective import TaskObjective
 
 HEADS = ("paper", "release")
 
@@ -76,6 +78,7 @@ class FinetuningConfig(Config):
     early_stop: Optional[int] = setting(
         None, "stop after this many epochs without a better dev score; default: never", minimum=1
     )
+    objective: TaskObjective = part(TaskObjective)
     optimizer: str = setting("bertadam", "optimizer", choices=("bertadam", "sgd"))
     dtype: str = setting(
         "float32",
@@ -105,10 +108,21 @@ class FinetuningPaths(Config):
     pretrained_parameters: Optional[str] = setting(
         None,
         "initial weights: a model folder, a Hugging Face folder, or a .params file of "
-        "--architecture; default: model/bort.params",
+        "--architecture; default: model/bort.params, or with --teacher random weights of "
+        "--architecture",
+    )
+    teacher: Optional[str] = setting(
+        None,
+        "model that was fine-tuned on the same task, whose outputs the model learns from as well "
+        "(--soft_weight): a model folder or a Hugging Face folder; default: none",
+    )
+    unlabelled: Optional[str] = setting(
+        None,
+        "file of further inputs without labels, which learn from --teacher alone: .txt (a text a "
+        "line), .tsv (columns, or a header with the task's fields) or .jsonl; default: none",
     )
     architecture: str = setting(
-        "bort_4_8_768_1024", "architecture of .params files", aliases=("bort_model",)
+        "bort_4_8_768_1024", "architecture of .params files and random weights", aliases=("bort_model",)
     )
     vocab: Optional[str] = setting(
         None,
@@ -146,6 +160,11 @@ class FinetuningPaths(Config):
     seeds: int = setting(1, "number of runs, each with another seed", minimum=1, maximum=10_000)
     gpu: bool = setting(True, "use a GPU if there is one")
     no_distributed: bool = setting(False, "has no effect; accepted because the release has it")
+
+    def check(self) -> None:
+        """Check that unlabelled inputs have a teacher."""
+        if self.unlabelled is not None and self.teacher is None:
+            raise InputError("unlabelled is given without teacher, whose outputs it learns from")
 
 
 FINETUNING_PRESETS: Mapping[str, Mapping[str, Any]] = {

@@ -12,7 +12,7 @@ import mxnet as mx
 import numpy as np
 
 from bort.errors import InputError, WorkError
-from bort.gluon.finetuning.trainer import ClassificationTrainer, FinetuningReport
+from bort.gluon.finetuning.trainer import ClassificationTrainer, FinetuningReport, TaskAnswers
 from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
@@ -110,6 +110,7 @@ def finetune(
     description: Optional[ModelDescription] = None,
     resume: bool = False,
     identity: Optional[Mapping[str, Any]] = None,
+    teacher: Optional[TaskAnswers] = None,
     hooks: Optional[FinetuningHooks] = None,
 ) -> FinetuningResult:
     """Train a classifier or regressor, and save the model with the best dev score.
@@ -129,6 +130,7 @@ def finetune(
             the network itself.
         resume: continue from the newest checkpoint in `folder`.
         identity: further settings, as JSON values, that a run to resume must have started with.
+        teacher: answers to learn from; None: the labels alone.
         hooks: callbacks for metrics, progress and stopping.
 
     Raises:
@@ -144,7 +146,7 @@ def finetune(
         parts=communicator.size * config.accumulate,
         buckets=config.num_buckets,
     )
-    trainer = ClassificationTrainer(network, config, communicator, context)
+    trainer = ClassificationTrainer(network, config, communicator, context, teacher)
     description = description or describe_network(network)
     training = _Finetuning(
         trainer,
@@ -278,6 +280,8 @@ class _Finetuning:
 
     def record(self, report: FinetuningReport) -> Dict[str, float]:
         record = {"train/loss": report.loss}
+        if report.soft_loss is not None:
+            record["train/soft_loss"] = report.soft_loss
         if report.accuracy is not None:
             record["train/accuracy"] = report.accuracy
         record["train/learning_rate"] = report.learning_rate

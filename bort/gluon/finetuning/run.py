@@ -14,10 +14,13 @@ from bort.gluon.distributed import choose_context
 from bort.gluon.finetuning.finetune import (
     DevSet,
     FinetuningHooks,
+    FinetuningResult,
+    check_inputs_fit,
     finetune,
 )
 from bort.gluon.finetuning.starting_point import StartingPoint, build_classifier
 from bort.gluon.finetuning.task_classifier import TaskClassifier
+from bort.gluon.finetuning.task_teacher import OUTPUTS_FOLDER, TaskTeacher, TeacherAnswersByInput
 from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
@@ -37,6 +40,7 @@ from bort.storage.run_folder import (
 )
 from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskData, make_judge
+from bort.text.labelled import LabelledExamples, WithUnlabelled
 from bort.text.pair_form import PAIRS, ROBERTA_PAIRS, PairForm, pair_form_of_run
 from bort.training.finetuning_config import FinetuningConfig
 
@@ -50,6 +54,8 @@ def run_finetuning(
     folder: Path,
     communicator: Communicator,
     *,
+    teacher: Optional[str] = None,
+    outputs_folder: Optional[Path] = None,
     resume: bool = False,
     cpu_only: bool = True,
     stop_requested: Callable[[], bool] = lambda: False,
@@ -62,6 +68,8 @@ def run_finetuning(
         config: settings of the training.
         folder: folder of the run.
         communicator: the ranks that train together.
+        teacher: folder of a model of the same task whose outputs are learnt as well; None: none.
+        outputs_folder: folder where the teacher's outputs are kept; None: in `folder`.
         resume: continue the run in `folder` from its newest checkpoint; without a checkpoint, the
             run starts at step 0.
         cpu_only: run on the CPU even if there is a GPU.
@@ -78,8 +86,12 @@ def run_finetuning(
         WorkError: the loss is not finite, or the disk is full.
     """
     context = choose_context(communicator, cpu_only)
+    place = outputs_folder or folder / OUTPUTS_FOLDER
     with hold_run_folder(folder, communicator):
-        return _run(data, start, config, folder, communicator, context, resume, stop_requested)
+        asked = None if teacher is None else TaskTeacher(teacher, data, context)
+        return _run(
+            data, start, config, folder, communicator, context, asked, place, resume, stop_requested
+        )
 
 
 def _run(
@@ -89,6 +101,8 @@ def _run(
     folder: Path,
     communicator: Communicator,
     context: mx.Context,
+    teacher: Optional[TaskTeacher],
+    outputs_folder: Path,
     resume: bool,
     stop_requested: Callable[[], bool],
 ) -> Dict[str, Any]:
@@ -105,7 +119,18 @@ def _run(
         "options": data.options.as_dict(),
         "vocabulary": data.vocabulary.fingerprint,
         "pretrained_parameters": fingerprint_of_model(start.pretrained),
+        "teacher": None if teacher is None else teacher.fingerprint,
     }
+    train = training_examples(data)
+    answers = None
+    if teacher is not None:
+        check_inputs_fit(network, [one.features.lengths for one in data.sets])
+        outputs = teacher.outputs(
+            train, outputs_folder, config.batch_size_eval, communicator, stop_requested
+        )
+        if outputs is None:
+            return _summary(data, folder, FinetuningResult(0, 0, True, None, []))
+        answers = TeacherAnswersByInput(outputs)
 
     def open_metrics(done: int) -> MetricsWriter:
         if not chief:
@@ -137,7 +162,7 @@ def _run(
 
     result = finetune(
         network,
-        data.train.features,
+        train,
         [DevSet(dev.split, dev.features, make_judge(data.options, dev)) for dev in data.dev],
         config,
         communicator,
@@ -148,6 +173,7 @@ def _run(
         description=description,
         resume=continues,
         identity=identity,
+        teacher=answers,
         hooks=FinetuningHooks(
             open_metrics=open_metrics,
             stop_requested=stop_requested,
@@ -155,18 +181,10 @@ def _run(
             title=f"fine-tuning on {data.record.name}",
         ),
     )
-    best = result.best
-    summary: Dict[str, Any] = {
-        "task": data.record.name,
-        "stopped": result.stopped,
-        "epochs": result.epochs,
-        "steps": result.steps,
-        "best": None if best is None else dataclasses.asdict(best),
-        "folder": str(folder),
-    }
+    summary = _summary(data, folder, result)
     if result.stopped:
         return summary
-    if chief and best is None:
+    if chief and result.best is None:
         save_model_folder(folder / MODEL_FOLDER, network, description)
     wait_for_all(communicator)
     summary["model"] = str(folder / MODEL_FOLDER)
@@ -176,6 +194,25 @@ def _run(
             classifier.predict(test, communicator, config.batch_size_eval) for test in data.test
         ]
     return summary
+
+
+def training_examples(data: TaskData) -> LabelledExamples:
+    """Return the inputs that are trained on: the training set, then those without labels."""
+    if data.unlabelled is None:
+        return data.train.features
+    return WithUnlabelled(data.train.features, data.unlabelled.features)
+
+
+def _summary(data: TaskData, folder: Path, result: FinetuningResult) -> Dict[str, Any]:
+    best = result.best
+    return {
+        "task": data.record.name,
+        "stopped": result.stopped,
+        "epochs": result.epochs,
+        "steps": result.steps,
+        "best": None if best is None else dataclasses.asdict(best),
+        "folder": str(folder),
+    }
 
 
 def pair_form_to_resume(folder: Path) -> Optional[PairForm]:
@@ -239,6 +276,7 @@ def run_seeds(
     communicator: Communicator,
     *,
     seeds: int,
+    teacher: Optional[str] = None,
     resume: bool = False,
     cpu_only: bool = True,
     stop_requested: Callable[[], bool] = lambda: False,
@@ -249,6 +287,7 @@ def run_seeds(
         data, start, config, folder, communicator: see `run_finetuning`; `config.seed` is the first
             seed.
         seeds: number of seeds, at least 1.
+        teacher: see `run_finetuning`; all seeds use the same outputs of the teacher.
         resume, cpu_only, stop_requested: see `run_finetuning`; the runs of seeds that have not
             begun start at step 0.
 
@@ -257,6 +296,8 @@ def run_seeds(
         sample standard deviation and values of every metric.
     """
     options: Dict[str, Any] = {
+        "teacher": teacher,
+        "outputs_folder": folder / OUTPUTS_FOLDER,
         "resume": resume,
         "cpu_only": cpu_only,
         "stop_requested": stop_requested,

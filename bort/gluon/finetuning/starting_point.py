@@ -46,10 +46,13 @@ class StartingPoint:
         pretrained: a model folder, a Hugging Face folder or a `.params` file; None draws random
             weights.
         architecture: architecture of a `.params` file or of random weights.
+        teacher: folder of a model whose token types and form of pairs random weights take over;
+            None: none.
     """
 
     pretrained: Optional[str]
     architecture: str
+    teacher: Optional[str] = None
 
 
 def starting_point(
@@ -67,6 +70,8 @@ def starting_point(
             weights.
     """
     source = paths.pretrained_parameters
+    if source is None and paths.teacher is not None:
+        return _beside_teacher(paths, paths.teacher)
     if source is None and paths.sample:
         log.info("no --pretrained_parameters: starting from a small model with random weights")
         vocabulary = (
@@ -87,17 +92,30 @@ def starting_point(
     return StartingPoint(source, paths.architecture), load_vocabulary(name)
 
 
+def _beside_teacher(paths: FinetuningPaths, teacher: str) -> Tuple[StartingPoint, Vocabulary]:
+    """Return random weights with the vocabulary of a teacher."""
+    if not Path(teacher).is_dir():
+        raise InputError(f"teacher is {teacher!r}: no such folder")
+    is_default = paths.architecture == FinetuningPaths.defaults()["architecture"]
+    architecture = SAMPLE_ARCHITECTURE if paths.sample and is_default else paths.architecture
+    log.info("no --pretrained_parameters: starting from random weights of %s", architecture)
+    vocabulary = load_vocabulary(paths.vocab or str(vocabulary_of(teacher)))
+    return StartingPoint(None, architecture, teacher), vocabulary
+
+
 def pair_form(start: StartingPoint, vocabulary: Vocabulary) -> PairForm:
     """Return the form of inputs of two texts for a model that starts there.
 
-    It is that of the model folder (see `ModelDescription.pair_form`); for a `.params` file and for
-    random weights it follows from the vocabulary and the architecture.
+    It is that of the model folder or of the teacher (see `ModelDescription.pair_form`); for a
+    `.params` file and for other random weights it follows from the vocabulary and the architecture.
 
     Raises:
         InputError: the folder holds no model, or the architecture is unknown.
     """
     if start.pretrained is not None and Path(start.pretrained).is_dir():
         return read_folder_description(start.pretrained).pair_form(vocabulary)
+    if start.teacher is not None:
+        return read_folder_description(start.teacher).pair_form(vocabulary)
     return natural_pair_form(vocabulary, get_architecture(start.architecture).token_types)
 
 
@@ -150,6 +168,9 @@ def _encoder(
     architecture = get_architecture(start.architecture)
     if source is None:
         architecture = architecture.replace(vocabulary_size=size)
+        if start.teacher is not None and not architecture.token_types:
+            types = read_folder_description(start.teacher).architecture.token_types
+            architecture = architecture.replace(token_types=types)
     elif architecture.vocabulary_size != size:
         raise InputError(
             f"{source}: {start.architecture} has {architecture.vocabulary_size} tokens, "

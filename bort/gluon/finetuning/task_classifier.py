@@ -33,6 +33,7 @@ class TaskClassifier:
         record: the task that the network was trained on.
         options: settings that turn items of the task into inputs.
         labels: names of the outputs, () for a regression.
+        num_classes: number of outputs; 1 for a regression.
         max_length: longest input in tokens.
         vocabulary: vocabulary of the inputs.
         pairs: form of inputs of two texts.
@@ -71,6 +72,7 @@ class TaskClassifier:
             raise InputError(
                 f"{source}: has {network.num_classes} outputs and {len(self.labels)} labels"
             )
+        self.num_classes = network.num_classes
         network.hybridize(static_alloc=True)
 
     @classmethod

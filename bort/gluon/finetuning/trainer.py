@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import List, Optional, Sequence
+from typing import List, Optional, Protocol, Sequence
 
 import mxnet as mx
 import numpy as np
 
-from bort.gluon.finetuning.learner import CORRECT, LOSS, TaskLearner
+from bort.gluon.finetuning.learner import CORRECT, LOSS, SOFT, TaskLearner
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
 from bort.ranks import Communicator
+from bort.teacher.answers import NO_ANSWERS, Answers
 from bort.text.asking import PaddedInputs
 from bort.text.labelled import LabelledBatch
 from bort.training.finetuning_config import FinetuningConfig
-from bort.training.objective import TaskObjective
 
-_COUNT, _LOSS, _CORRECT, _TOKENS, _STOP = range(5)
+_COUNT, _LABELLED, _LOSS, _CORRECT, _SOFT, _TOKENS, _STOP = range(7)
+_FROM_LEARNER = {_LOSS: LOSS, _CORRECT: CORRECT, _SOFT: SOFT}
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,18 @@ class FinetuningReport:
     """The results of a step, over all ranks.
 
     Attributes:
-        loss: mean over inputs; cross-entropy in nats, or squared error for a regression.
-        accuracy: share of correctly classified inputs, with dropout; None for a regression.
+        loss: mean over inputs; cross-entropy in nats, or squared error for a regression; with a
+            teacher, that of `TaskLearner`.
+        accuracy: share of correctly classified inputs among those with a label, with dropout; None
+            for a regression, or if no input has a label.
         gradient_norm: global norm before clipping.
         learning_rate: learning rate of the step.
         inputs: number of inputs, without padding rows.
         tokens: number of tokens, without padding.
         skipped: whether the update was skipped (an overflow in float16).
         stop: whether any rank was asked to stop.
+        soft_loss: mean divergence from the teacher's outputs, or squared difference for a
+            regression; None without a teacher.
     """
 
     loss: float
@@ -44,6 +49,14 @@ class FinetuningReport:
     tokens: int
     skipped: bool
     stop: bool
+    soft_loss: Optional[float] = None
+
+
+class TaskAnswers(Protocol):
+    """A source of a teacher's answers to batches of a task."""
+
+    def answer(self, batch: LabelledBatch) -> Answers:
+        """Return the answers to a batch; those to padding rows are arbitrary finite numbers."""
 
 
 class ClassificationTrainer(FlatTrainer):
@@ -57,6 +70,7 @@ class ClassificationTrainer(FlatTrainer):
         config: optimizer, clipping and seed.
         communicator: the ranks; all start from the weights of rank 0.
         context: CPU or GPU.
+        teacher: answers to learn from; None: the labels alone.
         clock: measures the stages of a step, for benchmarks.
     """
 
@@ -66,12 +80,16 @@ class ClassificationTrainer(FlatTrainer):
         config: FinetuningConfig,
         communicator: Communicator,
         context: mx.Context,
+        teacher: Optional[TaskAnswers] = None,
         clock: Optional[StageClock] = None,
     ) -> None:
         super().__init__(network, config, communicator, context, clock)
         self.network = network
         self.config = config
-        self._learner = TaskLearner(network, self.flat, context, TaskObjective(), clock=self._clock)
+        self._learner = TaskLearner(
+            network, self.flat, context, config.objective, clock=self._clock
+        )
+        self._teacher = teacher
         self.synchronise()
 
     def predict(self, batch: PaddedInputs) -> np.ndarray:
@@ -98,17 +116,20 @@ class ClassificationTrainer(FlatTrainer):
         """
         self._clock.start()
         self.flat.clear()
-        sums = np.zeros(5, dtype="float64")
+        sums = np.zeros(7, dtype="float64")
         local: List[float] = []
         for micro, batch in enumerate(micro_batches):
             found = self._learner.learn(
                 batch,
+                NO_ANSWERS if self._teacher is None else self._teacher.answer(batch),
                 seed=dropout_seed(self.config.seed, number, micro, self.communicator.rank),
                 loss_scale=self.loss_scale,
             )
             local.append(float(found[LOSS]))
-            sums[[_LOSS, _CORRECT]] += found[[LOSS, CORRECT]]
+            for place, index in _FROM_LEARNER.items():
+                sums[place] += found[index]
             sums[_COUNT] += batch.weights.sum()
+            sums[_LABELLED] += batch.labelled_count
             sums[_TOKENS] += batch.token_count
         sums[_STOP] = float(stop_requested)
         totals = self.reduce(sums)
@@ -116,16 +137,18 @@ class ClassificationTrainer(FlatTrainer):
         if not math.isfinite(totals[_LOSS]):
             self.refuse(number, "the loss is not finite", where, local)
         count = max(1.0, totals[_COUNT])
+        is_unrated = self.network.num_classes == 1 or totals[_LABELLED] == 0
         norm, updated = self.update(number, count, rate, where)
         return FinetuningReport(
             loss=totals[_LOSS] / count,
-            accuracy=None if self.network.num_classes == 1 else totals[_CORRECT] / count,
+            accuracy=None if is_unrated else totals[_CORRECT] / totals[_LABELLED],
             gradient_norm=norm,
             learning_rate=rate,
             inputs=int(totals[_COUNT]),
             tokens=int(totals[_TOKENS]),
             skipped=not updated,
             stop=totals[_STOP] > 0,
+            soft_loss=None if self._teacher is None else totals[_SOFT] / count,
         )
 
 

@@ -1,0 +1,165 @@
+"""A teacher that was fine-tuned on the student's task: its checks, its outputs, its answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Optional
+
+import mxnet as mx
+import numpy as np
+
+from bort.errors import InputError
+from bort.gluon.finetuning.task_classifier import TaskClassifier
+from bort.network.model_folder import fingerprint_of_model
+from bort.process.progress import Progress
+from bort.ranks import ALONE, Communicator
+from bort.tasks.judging import TaskData
+from bort.tasks.records import SINGLE, SPANS
+from bort.teacher.answers import Answers
+from bort.teacher.task_outputs import kept_outputs
+from bort.text.asking import TokenisedInputs
+from bort.text.labelled import LabelledBatch, LabelledExamples
+
+OUTPUTS_FOLDER = "teacher_outputs"
+"""Name of the folder of the teacher's outputs in the folder of a run."""
+
+_ONE_TEXT = (SINGLE, SPANS)
+
+
+class TaskTeacher:
+    """A classifier or regressor that answers the inputs of a student's task.
+
+    Args:
+        folder: a model folder of a fine-tuning run, or a Hugging Face folder with a classifier.
+        data: the task of the student.
+        context: device of the weights.
+
+    Attributes:
+        fingerprint: fingerprint of the folder.
+
+    Raises:
+        InputError: the folder holds no classifier; or one of another task, with other labels,
+            options, vocabulary or form of pairs, or for shorter inputs.
+    """
+
+    def __init__(self, folder: str, data: TaskData, context: mx.Context) -> None:
+        if not Path(folder).is_dir():
+            raise InputError(f"teacher is {folder!r}: no such folder")
+        self._source = folder
+        self._classifier = TaskClassifier.load(Path(folder), context, data.record)
+        self._check(data)
+        self.fingerprint = str(fingerprint_of_model(folder))
+
+    def outputs(
+        self,
+        examples: LabelledExamples,
+        folder: Path,
+        batch_size: int,
+        communicator: Communicator,
+        stop_requested: Callable[[], bool] = lambda: False,
+    ) -> Optional[np.ndarray]:
+        """Return the outputs for all inputs, which are computed once and kept in a folder.
+
+        Args:
+            examples: N inputs.
+            folder: folder of the kept outputs.
+            batch_size: inputs per batch.
+            communicator: the ranks that share the work.
+            stop_requested: called every few batches.
+
+        Returns:
+            float32 (N, C) on every rank; None if a rank was asked to stop.
+
+        Raises:
+            WorkError: an output is not finite, or the disk is full.
+        """
+        progress: Optional[Progress] = None
+
+        def begin(total: int) -> None:
+            nonlocal progress
+            is_shown = communicator.rank == 0 and total > 0
+            progress = Progress(total, "teacher's outputs", unit="input", enabled=is_shown)
+
+        def ask(rows: np.ndarray) -> np.ndarray:
+            assert progress is not None
+            chosen = _Chosen(examples, rows)
+            return self._classifier.outputs(chosen, ALONE, batch_size, progress.advance)
+
+        try:
+            return kept_outputs(
+                folder,
+                self.fingerprint,
+                examples,
+                examples.fingerprint,
+                self._classifier.num_classes,
+                ask,
+                communicator=communicator,
+                stop_requested=stop_requested,
+                on_begin=begin,
+            )
+        finally:
+            if progress is not None:
+                progress.close()
+
+    def _check(self, data: TaskData) -> None:
+        classifier, source = self._classifier, self._source
+        classifier.check_task(data.record)
+        if classifier.options != data.options:
+            ours = data.options.as_dict()
+            name, value = next(
+                (n, v) for n, v in classifier.options.as_dict().items() if v != ours[n]
+            )
+            raise InputError(
+                f"{source}: the teacher was trained with {name} {value!r}, the student has "
+                f"{ours[name]!r}; give both the same --{name}"
+            )
+        if classifier.vocabulary.fingerprint != data.vocabulary.fingerprint:
+            raise InputError(
+                f"{source}: the teacher's vocabulary has {len(classifier.vocabulary)} tokens "
+                f"({classifier.vocabulary.fingerprint[:12]}), the student's has "
+                f"{len(data.vocabulary)} ({data.vocabulary.fingerprint[:12]}); distillation needs "
+                "the same vocabulary"
+            )
+        if data.record.formulation not in _ONE_TEXT and classifier.pairs != data.pairs:
+            raise InputError(
+                f"{source}: the teacher reads two texts as {classifier.pairs.as_dict()}, the "
+                f"student as {data.pairs.as_dict()}; allowed is the same form"
+            )
+        longest = classifier.description.architecture.maximum_length
+        for one in (data.train, data.unlabelled):
+            found = 0 if one is None else int(np.max(one.features.lengths, initial=0))
+            if found > longest:
+                raise InputError(
+                    f"{source}: an input of {one and one.name} has {found} tokens, the teacher "
+                    f"takes at most {longest} (see --max_len)"
+                )
+
+
+class TeacherAnswersByInput:
+    """The answers of a task's teacher to batches, from its outputs for all inputs.
+
+    Args:
+        outputs: float32 (N, C), in the order of the training inputs.
+    """
+
+    def __init__(self, outputs: np.ndarray) -> None:
+        self._outputs = outputs
+
+    def answer(self, batch: LabelledBatch) -> Answers:
+        """Return the answers to a batch; those to padding rows are arbitrary."""
+        return Answers(logits=self._outputs[np.maximum(batch.example_ids, 0)])
+
+
+class _Chosen:
+    """Some of the inputs, in a given order."""
+
+    def __init__(self, inputs: TokenisedInputs, rows: np.ndarray) -> None:
+        self._inputs, self._rows = inputs, rows
+        self.lengths = np.asarray(inputs.lengths)[rows]
+        self.type_separator = inputs.type_separator
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        return self._inputs[int(self._rows[number])]

@@ -1,0 +1,104 @@
+"""Inputs of a task without labels, from a user's file: `.txt`, `.tsv` or `.jsonl`.
+
+Texts stand one a line (`.txt`, for tasks of one text). A `.tsv` file has a column for each field of
+the task, in their order and without quoting; if the first line has the names of all fields, it is a
+header, and further columns are ignored, so official files can be given as they are. A `.jsonl` file
+has an object with the task's fields a line, or a text or a list of texts; further fields are
+ignored.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Iterator, List, Optional, Sequence, Tuple
+
+from bort.errors import InputError
+from bort.inference.lines import JSONL, TEXT_FORMAT, TSV, numbered_lines, question_of
+from bort.inference.questions import Question, TaskQuestions
+from bort.tasks.items import TaskInput, TaskItem
+from bort.tasks.judging import TaskData, TaskSet
+from data.tasks.cache import tokenise_cached
+
+log = logging.getLogger(__name__)
+
+UNLABELLED = "unlabelled"
+_FORMATS = {".txt": TEXT_FORMAT, ".tsv": TSV, ".jsonl": JSONL}
+_SHOWN = 3
+
+
+def open_unlabelled(
+    path: str, data: TaskData, max_length: int, cache: Optional[str] = None
+) -> TaskSet:
+    """Read and tokenise the inputs of a file.
+
+    A line that cannot be used is left out. Their number and the first ones are logged.
+
+    Args:
+        path: the file.
+        data: the task, its options, vocabulary and form of pairs.
+        max_length: maximum tokens in an input.
+        cache: folder of cached tokenised sets; None: no cache.
+
+    Raises:
+        InputError: the file cannot be read, has another ending, or no usable line; or the task's
+            inputs have fields that its format cannot hold.
+    """
+    unusable: List[str] = []
+    items: List[TaskItem] = []
+    inputs: List[TaskInput] = []
+    try:
+        questions = TaskQuestions(data.record, data.options)
+        for number, question in _questions(path, questions.columns, unusable):
+            try:
+                asked = questions.read(question, path, number)
+                if not any(one.strip() for one in _texts(asked.inputs)):
+                    raise InputError(f"{path} line {number}: is empty")
+            except InputError as error:
+                unusable.append(str(error))
+                continue
+            inputs += [one._replace(label=None, item=len(items)) for one in asked.inputs]
+            items.append(asked.item)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    for reason in unusable[:_SHOWN]:
+        log.warning("%s (left out)", reason)
+    if not items:
+        raise InputError(f"{path}: has no usable line ({len(unusable)} are left out)")
+    log.info("%s: %d usable lines, %d are left out", path, len(items), len(unusable))
+    name = f"{data.record.name} {UNLABELLED}"
+    folder = None if cache is None else Path(cache)
+    features = tokenise_cached(inputs, data.vocabulary, max_length, folder, data.pairs, name)
+    return TaskSet(data.record, UNLABELLED, items, features)
+
+
+def _questions(
+    path: str, columns: Tuple[str, ...], unusable: List[str]
+) -> Iterator[Tuple[int, Question]]:
+    """Yield the number and the question of every line; reasons of other lines go to `unusable`."""
+    kind = _FORMATS.get(Path(path).suffix.lower())
+    if kind is None:
+        raise InputError(f"{path}: has another ending than allowed: {', '.join(_FORMATS)}")
+    if kind == TSV and not columns:
+        raise InputError(f"{path}: the task's inputs have other fields than texts; allowed: .jsonl")
+    if kind == TEXT_FORMAT and len(columns) != 1:
+        raise InputError(f"{path}: the task's inputs have several fields; allowed: .tsv, .jsonl")
+    header: List[str] = []
+    with open(path, "rb") as stream:
+        lines = numbered_lines(stream, path, lambda error: unusable.append(str(error)))
+        for number, line in lines:
+            if kind == TSV and number == 1 and set(columns) <= set(line.split("\t")):
+                header = line.split("\t")
+                continue
+            try:
+                question = question_of(line, kind, f"{path} line {number}")
+            except InputError as error:
+                unusable.append(str(error))
+                continue
+            yield number, dict(zip(header, question)) if header else question
+
+
+def _texts(inputs: Sequence[TaskInput]) -> Iterator[str]:
+    for one in inputs:
+        for segment in one.segments:
+            yield from (piece.text for piece in segment.pieces)
