@@ -42,7 +42,7 @@ class OutputsKey(Config):
     inputs: str = setting(..., "fingerprint of the inputs")
     count: int = setting(..., "N, number of inputs", minimum=1)
     classes: int = setting(..., "C, number of outputs", minimum=1)
-    rows_per_part: int = setting(ROWS_PER_PART, "inputs of a part", minimum=1)
+    rows_per_part: int = setting(..., "inputs of a part", minimum=1)
 
 
 class OutputParts:
@@ -151,6 +151,7 @@ def kept_outputs(
     ask: AskTeacher,
     *,
     communicator: Communicator,
+    rows_per_part: int = ROWS_PER_PART,
     stop_requested: Callable[[], bool] = lambda: False,
     on_begin: Callable[[int], None] = lambda total: None,
 ) -> Optional[np.ndarray]:
@@ -164,6 +165,7 @@ def kept_outputs(
         classes: C.
         ask: asks the teacher.
         communicator: the ranks that share the work.
+        rows_per_part: inputs of a part.
         stop_requested: called before each part.
         on_begin: called with the number of inputs that this rank will ask for.
 
@@ -173,7 +175,7 @@ def kept_outputs(
     Raises:
         WorkError: an output is not finite, or the disk is full.
     """
-    key = OutputsKey(teacher, inputs_fingerprint, len(inputs), classes)
+    key = OutputsKey(teacher, inputs_fingerprint, len(inputs), classes, rows_per_part)
     parts = OutputParts(folder, key, inputs.lengths)
     on_rank_0(communicator, parts.remove_unusable)
 

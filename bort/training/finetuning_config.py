@@ -122,7 +122,9 @@ class FinetuningPaths(Config):
         "line), .tsv (columns, or a header with the task's fields) or .jsonl; default: none",
     )
     architecture: str = setting(
-        "bort_4_8_768_1024", "architecture of .params files and random weights", aliases=("bort_model",)
+        "bort_4_8_768_1024",
+        "architecture of .params files and random weights",
+        aliases=("bort_model",),
     )
     vocab: Optional[str] = setting(
         None,

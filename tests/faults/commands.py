@@ -89,6 +89,15 @@ COMMANDS: Dict[str, Killed] = {
         ],
         RESUME,
     ),
+    "fine-tuning from a teacher": Killed(
+        ("cola", "in.txt"),
+        [
+            *("scripts/finetune.py", "--task_name", "CoLA", *FINETUNE, "--epochs", "2"),
+            *("--teacher cola --unlabelled in.txt --ckpt_interval 1 --log_interval 1".split()),
+            *("--output_dir", "out"),
+        ],
+        RESUME,
+    ),
     "fine-tuning of 2 seeds": Killed(
         (),
         [

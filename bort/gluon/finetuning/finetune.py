@@ -280,8 +280,8 @@ class _Finetuning:
 
     def record(self, report: FinetuningReport) -> Dict[str, float]:
         record = {"train/loss": report.loss}
-        if report.soft_loss is not None:
-            record["train/soft_loss"] = report.soft_loss
+        if report.distillation_loss is not None:
+            record["train/distillation_loss"] = report.distillation_loss
         if report.accuracy is not None:
             record["train/accuracy"] = report.accuracy
         record["train/learning_rate"] = report.learning_rate

@@ -23,11 +23,8 @@ from bort.text.asking import PaddedInputs
 from bort.text.labelled import LabelledBatch
 from bort.training.objective import TaskObjective
 
-LOSS, CORRECT, SOFT, IN_PLACE = range(4)
-"""The sums that `TaskLearner.learn` returns, by index; see there."""
-
-SUMS = 4
-"""The number of sums that `TaskLearner.learn` returns."""
+TERMS = ("loss", "correct", "distillation", "in_place")
+"""Names of the sums that `TaskLearner.learn` returns, in order."""
 
 
 class TaskLearner:
@@ -48,8 +45,10 @@ class TaskLearner:
         clock: measures the stages of a step, for benchmarks.
 
     Attributes:
-        outputs: outputs (B, C) of the last `learn`, without gradient; None before.
+        outputs: outputs (B, C) of the last `learn`, with dropout and without gradient; None before.
     """
+
+    terms = TERMS
 
     def __init__(
         self,
@@ -96,9 +95,9 @@ class TaskLearner:
             first: whether to clear the gradients before.
 
         Returns:
-            Sums over the inputs, float64 (SUMS,), without loss scale: loss, correctly classified
-            inputs among those with a gold label (with dropout), and the unweighted divergences of
-            `DistilledLoss` from the teacher and from the in-place targets.
+            The sums `TERMS` over the inputs, float64 (4,), without loss scale: loss, correctly
+            classified inputs among those with a gold label (with dropout), and the unweighted
+            divergences of `DistilledLoss` from the teacher and from the in-place targets.
         """
         if first:
             self.flat.clear()
@@ -113,7 +112,7 @@ class TaskLearner:
         values.backward()
         self._clock.mark("backward")
         self.outputs = outputs.detach()
-        sums = np.zeros(SUMS, dtype="float64")
+        sums = np.zeros(len(TERMS), dtype="float64")
         found = values.asnumpy().astype("float64") / loss_scale
         sums[: len(found)] = found
         return sums

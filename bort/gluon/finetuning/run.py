@@ -121,6 +121,9 @@ def _run(
         "pretrained_parameters": fingerprint_of_model(start.pretrained),
         "teacher": None if teacher is None else teacher.fingerprint,
     }
+    if teacher is not None:
+        notes = {**description.notes, "teacher": teacher.fingerprint}
+        description = description.replace(notes=notes)
     train = training_examples(data)
     answers = None
     if teacher is not None:
@@ -141,6 +144,7 @@ def _run(
                 "task": data.record.name,
                 "settings": config.as_dict(),
                 "pretrained": start.pretrained,
+                "teacher_folder": None if teacher is None else teacher.folder,
                 **identity,
                 "architecture": network.bort.architecture.as_dict(),
                 "ranks": communicator.size,

@@ -35,6 +35,7 @@ class TaskTeacher:
         context: device of the weights.
 
     Attributes:
+        folder: the folder.
         fingerprint: fingerprint of the folder.
 
     Raises:
@@ -45,7 +46,7 @@ class TaskTeacher:
     def __init__(self, folder: str, data: TaskData, context: mx.Context) -> None:
         if not Path(folder).is_dir():
             raise InputError(f"teacher is {folder!r}: no such folder")
-        self._source = folder
+        self.folder = folder
         self._classifier = TaskClassifier.load(Path(folder), context, data.record)
         self._check(data)
         self.fingerprint = str(fingerprint_of_model(folder))
@@ -102,7 +103,7 @@ class TaskTeacher:
                 progress.close()
 
     def _check(self, data: TaskData) -> None:
-        classifier, source = self._classifier, self._source
+        classifier, source = self._classifier, self.folder
         classifier.check_task(data.record)
         if classifier.options != data.options:
             ours = data.options.as_dict()

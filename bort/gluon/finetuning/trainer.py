@@ -9,7 +9,7 @@ from typing import List, Optional, Protocol, Sequence
 import mxnet as mx
 import numpy as np
 
-from bort.gluon.finetuning.learner import CORRECT, LOSS, SOFT, TaskLearner
+from bort.gluon.finetuning.learner import TERMS, TaskLearner
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
 from bort.ranks import Communicator
@@ -18,8 +18,7 @@ from bort.text.asking import PaddedInputs
 from bort.text.labelled import LabelledBatch
 from bort.training.finetuning_config import FinetuningConfig
 
-_COUNT, _LABELLED, _LOSS, _CORRECT, _SOFT, _TOKENS, _STOP = range(7)
-_FROM_LEARNER = {_LOSS: LOSS, _CORRECT: CORRECT, _SOFT: SOFT}
+_SUMS = (*TERMS, "inputs", "labelled", "tokens", "stop")
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class FinetuningReport:
         tokens: number of tokens, without padding.
         skipped: whether the update was skipped (an overflow in float16).
         stop: whether any rank was asked to stop.
-        soft_loss: mean divergence from the teacher's outputs, or squared difference for a
+        distillation_loss: mean divergence from the teacher's outputs, or squared difference for a
             regression; None without a teacher.
     """
 
@@ -49,7 +48,7 @@ class FinetuningReport:
     tokens: int
     skipped: bool
     stop: bool
-    soft_loss: Optional[float] = None
+    distillation_loss: Optional[float] = None
 
 
 class TaskAnswers(Protocol):
@@ -116,7 +115,7 @@ class ClassificationTrainer(FlatTrainer):
         """
         self._clock.start()
         self.flat.clear()
-        sums = np.zeros(7, dtype="float64")
+        sums = np.zeros(len(_SUMS), dtype="float64")
         local: List[float] = []
         for micro, batch in enumerate(micro_batches):
             found = self._learner.learn(
@@ -125,30 +124,31 @@ class ClassificationTrainer(FlatTrainer):
                 seed=dropout_seed(self.config.seed, number, micro, self.communicator.rank),
                 loss_scale=self.loss_scale,
             )
-            local.append(float(found[LOSS]))
-            for place, index in _FROM_LEARNER.items():
-                sums[place] += found[index]
-            sums[_COUNT] += batch.weights.sum()
-            sums[_LABELLED] += batch.labelled_count
-            sums[_TOKENS] += batch.token_count
-        sums[_STOP] = float(stop_requested)
-        totals = self.reduce(sums)
+            local.append(float(found[0]))
+            sums[: len(TERMS)] += found
+            sums[len(TERMS) :] += (
+                batch.weights.sum(),
+                batch.labelled_count,
+                batch.token_count,
+                float(stop_requested),
+            )
+        totals = dict(zip(_SUMS, self.reduce(sums)))
         where = _describe(micro_batches, local)
-        if not math.isfinite(totals[_LOSS]):
+        if not math.isfinite(totals["loss"]):
             self.refuse(number, "the loss is not finite", where, local)
-        count = max(1.0, totals[_COUNT])
-        is_unrated = self.network.num_classes == 1 or totals[_LABELLED] == 0
+        count = max(1.0, totals["inputs"])
+        is_unrated = self.network.num_classes == 1 or totals["labelled"] == 0
         norm, updated = self.update(number, count, rate, where)
         return FinetuningReport(
-            loss=totals[_LOSS] / count,
-            accuracy=None if is_unrated else totals[_CORRECT] / totals[_LABELLED],
+            loss=totals["loss"] / count,
+            accuracy=None if is_unrated else totals["correct"] / totals["labelled"],
             gradient_norm=norm,
             learning_rate=rate,
-            inputs=int(totals[_COUNT]),
-            tokens=int(totals[_TOKENS]),
+            inputs=int(totals["inputs"]),
+            tokens=int(totals["tokens"]),
             skipped=not updated,
-            stop=totals[_STOP] > 0,
-            soft_loss=None if self._teacher is None else totals[_SOFT] / count,
+            stop=totals["stop"] > 0,
+            distillation_loss=None if self._teacher is None else totals["distillation"] / count,
         )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
-from bort.gluon.finetuning.learner import CORRECT, IN_PLACE, LOSS, SOFT, TaskLearner
+from bort.gluon.finetuning.learner import TERMS, TaskLearner
 from bort.gluon.finetuning.losses import DistilledLoss
 from bort.gluon.training.flat import FlatParameters
 from bort.teacher.answers import Answers
@@ -18,6 +18,7 @@ from tests.gluon.finetuning.test_finetuning import make_network
 from tests.text.toy_labelled import ToyLabelled
 
 NUMBERS = np.array([3, 0, 7, 5, 2, -1])
+LOSS, CORRECT, SOFT, IN_PLACE = map(TERMS.index, ("loss", "correct", "distillation", "in_place"))
 OBJECTIVE = TaskObjective(soft_weight=0.3, distillation_temperature=3.0)
 
 

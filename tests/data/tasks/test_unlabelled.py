@@ -1,0 +1,101 @@
+"""Tests of the reader of inputs without labels: formats, headers, lines that cannot be used."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import numpy as np
+import pytest
+
+from bort.errors import InputError
+from bort.tasks.features import NO_LABEL
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import get_task
+from data.tasks.sets import open_task_data
+from data.tasks.unlabelled import open_unlabelled
+from tests.text.tiny_vocabulary import tiny_vocabulary
+
+
+def data_of(task):
+    return open_task_data(get_task(task), tiny_vocabulary(), TaskOptions(), 64, sample=True)
+
+
+def texts_of(task_set, *names):
+    return [tuple(item.fields[name] for name in names) for item in task_set.items]
+
+
+def test_a_text_file_has_a_text_a_line(tmp_path, caplog):
+    path = tmp_path / "more.TXT"
+    path.write_bytes(b"\xef\xbb\xbfA cat sat.\r\n\n  \nA dog ran.\n\xff\nThe end")
+    with caplog.at_level(logging.INFO):
+        found = open_unlabelled(str(path), data_of("CoLA"), 64)
+    assert texts_of(found, "sentence") == [("A cat sat.",), ("A dog ran.",), ("The end",)]
+    assert len(found.features) == 3
+    assert (found.features.labels == NO_LABEL).all()
+    left_out = [line for line in caplog.messages if "(left out)" in line]
+    assert len(left_out) == 3
+    assert any("line 5: byte 0xff is not valid UTF-8" in line for line in left_out)
+    assert f"{path}: 3 usable lines, 3 are left out" in caplog.messages
+
+
+def test_columns_are_the_fields_of_the_task(tmp_path):
+    path = tmp_path / "more.tsv"
+    path.write_text("A cat sat.\tAn animal sat.\nonly one\na\tb\tc\n")
+    data = data_of("RTE")
+    found = open_unlabelled(str(path), data, 64)
+    assert texts_of(found, "sentence1", "sentence2") == [("A cat sat.", "An animal sat.")]
+    ids = data.vocabulary.encode_batch(["A cat sat.", "An animal sat."])
+    assert found.features[0].tolist() == data.pairs.join(data.vocabulary, *ids)
+
+
+def test_a_header_names_the_columns_as_in_official_files(tmp_path):
+    path = tmp_path / "test.tsv"
+    path.write_text("index\tsentence2\tx\tsentence1\n0\tsecond\t-\tfirst\n1\talone\n")
+    found = open_unlabelled(str(path), data_of("RTE"), 64)
+    assert texts_of(found, "sentence1", "sentence2") == [("first", "second")]
+
+
+def test_labels_of_a_file_are_not_read(tmp_path):
+    path = tmp_path / "more.jsonl"
+    rows = [
+        {"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "label": 1},
+        {"premise": "p"},
+        7,
+        {"premise": 3, "choice1": "a", "choice2": "b", "question": "cause"},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + "{\n")
+    found = open_unlabelled(str(path), data_of("COPA"), 64)
+    assert len(found.items) == 1
+    assert len(found.features) == 2, "one input for each choice"
+    assert (found.features.labels == NO_LABEL).all()
+    assert found.features.item_numbers.tolist() == [0, 0]
+
+
+def test_a_tokenised_file_is_cached(tmp_path):
+    path = tmp_path / "more.txt"
+    path.write_text("A cat sat.\nA dog ran.\n")
+    data = data_of("CoLA")
+    first = open_unlabelled(str(path), data, 64, str(tmp_path / "cache"))
+    second = open_unlabelled(str(path), data, 64, str(tmp_path / "cache"))
+    assert first.features.fingerprint == second.features.fingerprint
+    assert np.array_equal(first.features.tokens, second.features.tokens)
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "content", "message"),
+    [
+        ("CoLA", "more.csv", "a", "has another ending than allowed: .txt, .tsv, .jsonl"),
+        ("RTE", "more.txt", "a", "the task's inputs have several fields; allowed: .tsv, .jsonl"),
+        ("MultiRC", "more.tsv", "a", "have other fields than texts; allowed: .jsonl"),
+        ("CoLA", "more.txt", "", "has no usable line .0 are left out"),
+        ("RTE", "more.tsv", "a\n\nb\n", "has no usable line .3 are left out"),
+        ("CoLA", "missing/more.txt", None, "cannot be read: No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path, task, name, content, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=f"{name}: .*{message}"):
+        open_unlabelled(str(path), data_of(task), 64)

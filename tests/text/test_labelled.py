@@ -1,0 +1,36 @@
+"""Tests of labelled batches whose inputs may lack a label."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bort.text.labelled import WithUnlabelled, make_labelled_batch
+from tests.text.toy_labelled import ToyLabelled
+
+
+def test_inputs_without_labels_follow_those_with_labels():
+    train, more = ToyLabelled(5), ToyLabelled(4, seed=3)
+    joined = WithUnlabelled(train, more)
+    assert len(joined) == len(joined.lengths) == len(joined.labels) == 9
+    for number in range(9):
+        expected = train[number] if number < 5 else more[number - 5]
+        assert np.array_equal(joined[number], expected)
+        assert joined.lengths[number] == len(expected)
+    assert np.array_equal(joined.labels[:5], train.labels)
+    assert np.isnan(joined.labels[5:]).all(), "labels of a file without labels are not used"
+    same = WithUnlabelled(ToyLabelled(5), ToyLabelled(4, seed=3))
+    assert joined.fingerprint == same.fingerprint
+    others = {train.fingerprint, WithUnlabelled(more, train).fingerprint}
+    assert joined.fingerprint not in others
+
+
+def test_a_batch_says_which_inputs_have_labels():
+    joined = WithUnlabelled(ToyLabelled(5), ToyLabelled(4, seed=3))
+    batch = make_labelled_batch(joined, np.array([1, 6, 4, 8, -1]), 24, 1)
+    assert batch.labelled.tolist() == [1, 0, 1, 0, 1]
+    assert batch.labelled_count == 2
+    assert batch.labels[[1, 3]].tolist() == [0, 0]
+    assert batch.token_count == joined.lengths[[1, 6, 4, 8]].sum()
+    whole = make_labelled_batch(joined, np.array([0, 3, -1]), 24, 1)
+    assert whole.labelled is None
+    assert whole.labelled_count == 2
