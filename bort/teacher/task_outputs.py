@@ -28,7 +28,7 @@ from bort.text.asking import TokenisedInputs
 log = logging.getLogger(__name__)
 
 FORMAT = "bort-task-outputs-1"
-ROWS_PER_PART = 256
+INPUTS_PER_PART = 256
 
 AskTeacher = Callable[[np.ndarray], np.ndarray]
 """A function from input numbers, int64 (n,), to a teacher's outputs (n, C)."""
@@ -151,7 +151,7 @@ def kept_outputs(
     ask: AskTeacher,
     *,
     communicator: Communicator,
-    rows_per_part: int = ROWS_PER_PART,
+    rows_per_part: int = INPUTS_PER_PART,
     stop_requested: Callable[[], bool] = lambda: False,
     on_begin: Callable[[int], None] = lambda total: None,
 ) -> Optional[np.ndarray]:

@@ -111,16 +111,6 @@ class FinetuningPaths(Config):
         "--architecture; default: model/bort.params, or with --teacher random weights of "
         "--architecture",
     )
-    teacher: Optional[str] = setting(
-        None,
-        "model that was fine-tuned on the same task, whose outputs the model learns from as well "
-        "(--soft_weight): a model folder or a Hugging Face folder; default: none",
-    )
-    unlabelled: Optional[str] = setting(
-        None,
-        "file of further inputs without labels, which learn from --teacher alone: .txt (a text a "
-        "line), .tsv (columns, or a header with the task's fields) or .jsonl; default: none",
-    )
     architecture: str = setting(
         "bort_4_8_768_1024",
         "architecture of .params files and random weights",
@@ -162,6 +152,16 @@ class FinetuningPaths(Config):
     seeds: int = setting(1, "number of runs, each with another seed", minimum=1, maximum=10_000)
     gpu: bool = setting(True, "use a GPU if there is one")
     no_distributed: bool = setting(False, "has no effect; accepted because the release has it")
+    teacher: Optional[str] = setting(
+        None,
+        "model that was fine-tuned on the same task, whose outputs the model learns from as well "
+        "(--soft_weight): a model folder or a Hugging Face folder; default: none",
+    )
+    unlabelled: Optional[str] = setting(
+        None,
+        "file of further inputs without labels, which learn from --teacher alone: .txt (a text a "
+        "line), .tsv (columns, or a header with the task's fields) or .jsonl; default: none",
+    )
 
     def check(self) -> None:
         """Check that unlabelled inputs have a teacher."""
