@@ -78,7 +78,6 @@ class FinetuningConfig(Config):
     early_stop: Optional[int] = setting(
         None, "stop after this many epochs without a better dev score; default: never", minimum=1
     )
-    objective: TaskObjective = part(TaskObjective)
     optimizer: str = setting("bertadam", "optimizer", choices=("bertadam", "sgd"))
     dtype: str = setting(
         "float32",
@@ -93,6 +92,7 @@ class FinetuningConfig(Config):
         1000, "steps between checkpoints, in addition to one per epoch", minimum=1, speed_only=True
     )
     keep_checkpoints: int = setting(2, "newest checkpoints to keep", minimum=1, speed_only=True)
+    objective: TaskObjective = part(TaskObjective)
 
     @property
     def planned_epochs(self) -> int:
