@@ -7,7 +7,7 @@ from typing import Any, Dict
 import numpy as np
 import pytest
 
-from bort.architecture import Architecture
+from bort.architecture import NORMS, Architecture
 from bort.errors import InputError
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import TaskDescription
@@ -69,10 +69,12 @@ def test_without_scores_of_layers_they_are_spread() -> None:
         assert sorted(spread_order(depth)) == list(range(depth))
 
 
-def test_a_student_is_the_sub_network_of_the_whole() -> None:
-    whole = as_whole(make_network(SIZES, decoder=True), random_importance())
-    student = student_from(whole, SMALL, decoder=True)
-    expected = extracted(whole.network, part_of(SIZES, SMALL, whole.layer_order))
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_student_is_the_sub_network_of_the_whole(norm: str) -> None:
+    sizes, small = SIZES.replace(norm=norm), SMALL.replace(norm=norm)
+    whole = as_whole(make_network(sizes, decoder=True), random_importance())
+    student = student_from(whole, small, decoder=True)
+    expected = extracted(whole.network, part_of(sizes, small, whole.layer_order))
     assert dict(student.arrays).keys() == dict(expected.arrays).keys()
     for name, array in expected.arrays.items():
         np.testing.assert_array_equal(student.arrays[name], array, err_msg=name)
@@ -85,9 +87,11 @@ def test_a_student_of_the_same_sizes_answers_as_its_teacher() -> None:
     np.testing.assert_allclose(answers[1], answers[0], rtol=0, atol=1e-12)
 
 
-def test_token_type_0_moves_into_the_positions() -> None:
-    teacher = make_network(SIZES, decoder=True)
-    student = student_from(as_whole(teacher), SIZES.replace(token_types=0), decoder=True)
+@pytest.mark.parametrize("norm", NORMS)
+def test_token_type_0_moves_into_the_positions(norm: str) -> None:
+    sizes = SIZES.replace(norm=norm)
+    teacher = make_network(sizes, decoder=True)
+    student = student_from(as_whole(teacher), sizes.replace(token_types=0), decoder=True)
     np.testing.assert_allclose(encoded(student), encoded(teacher), rtol=0, atol=1e-6)
     of_type_1 = encoded(teacher, np.ones_like(IDS))
     assert np.abs(encoded(student) - of_type_1).max() > 0.1
@@ -161,6 +165,7 @@ def test_the_student_computes_as_its_teacher_but_is_no_sentence_encoder() -> Non
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"norm": "pre"}, "student: norm is pre, allowed is post, that of some/model"),
         ({"depth": 5}, "student: depth is 5, allowed is at most 4, that of some/model"),
         ({"hidden": 36, "qkv": 32}, "student: hidden is 36, allowed is at most 32, that of"),
         ({"intermediate": 41}, "student: intermediate is 41"),

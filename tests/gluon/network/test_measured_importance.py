@@ -25,6 +25,7 @@ from tests.gluon.network.network_samples import make_batch
 from tests.gluon.network.reference import decode, dense, encode
 
 SIZES = Architecture(3, 2, 8, 10, vocabulary_size=90, maximum_length=32, token_types=2, qkv=12)
+PRE = SIZES.replace(norm="pre")
 PARTS = {
     "ffn.ffn_2": lambda scores, layer: scores.intermediate[layer],
     "proj": lambda scores, layer: scores.attention[layer],
@@ -77,10 +78,10 @@ def slopes(
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("kind", ["masked", "classes", "regression"])
+@pytest.mark.parametrize("kind", ["masked", "masked, pre-norm", "classes", "regression"])
 def test_scores_are_the_slopes_of_the_loss_summed_over_batches(part: str, kind: str) -> None:
-    if kind == "masked":
-        network = make_network(SIZES, decoder=True)
+    if kind.startswith("masked"):
+        network = make_network(PRE if kind.endswith("pre-norm") else SIZES, decoder=True)
         batches: Any = [make_batch(seed=seed) for seed in (1, 2)]
         loss: Callable[..., float] = masked_loss
     else:
@@ -114,19 +115,20 @@ def test_a_network_without_decoder_is_scored_by_the_change_of_its_hidden_states(
     assert np.corrcoef(scores.intermediate[1], expected)[0, 1] > 0.95
 
 
-def test_layers_are_scored_by_the_change_without_them() -> None:
-    network = make_network(SIZES, decoder=True)
+@pytest.mark.parametrize("sizes", [SIZES, PRE], ids=["post", "pre"])
+def test_layers_are_scored_by_the_change_without_them(sizes: Architecture) -> None:
+    network = make_network(sizes, decoder=True)
     batch = make_batch()
     before = hidden(network, dict(network.arrays), batch)
     found = layer_importance(network, [batch])
     for layer in range(3):
         kept = tuple(n for n in range(3) if n != layer)
-        part = with_layers(front_of(SIZES, SIZES.replace(depth=2)), kept)
+        part = with_layers(front_of(sizes, sizes.replace(depth=2)), kept)
         without = extracted(network, part)
         after = hidden(without, dict(without.arrays), batch)
         expected = ((after - before) ** 2).sum() / (before**2).sum()
         assert found[layer] == pytest.approx(expected, rel=1e-4)
-    assert layer_importance(make_network(SIZES.replace(depth=1)), [batch]).tolist() == [1]
+    assert layer_importance(make_network(sizes.replace(depth=1)), [batch]).tolist() == [1]
 
 
 def padded(batch: MaskedBatch, length: int) -> MaskedBatch:

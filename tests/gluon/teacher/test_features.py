@@ -11,10 +11,17 @@ from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.teacher.features import GluonFeatureTeacher
 from bort.gluon.teacher.live import GluonTeacher
 from tests.gluon.network import reference
-from tests.gluon.network.network_samples import SMALL, TYPED, make_batch, make_model, weights_of
+from tests.gluon.network.network_samples import (
+    PRE_NORM,
+    SMALL,
+    TYPED,
+    make_batch,
+    make_model,
+    weights_of,
+)
 
 
-@pytest.mark.parametrize("architecture", [SMALL, TYPED])
+@pytest.mark.parametrize("architecture", [SMALL, TYPED, PRE_NORM])
 @pytest.mark.parametrize("kind", ["model", "encoder", "classifier"])
 def test_features_are_those_of_numpy(architecture, kind):
     model = make_model(architecture, use_decoder=kind != "encoder", dropout=0.5)
