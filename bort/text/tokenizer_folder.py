@@ -40,7 +40,7 @@ _CLASSES = {
     **{name: name for name in (DISTILBERT, GPT2, XLM_ROBERTA, CAMEMBERT)},
 }
 _CLASS_OF_MODEL = {
-    **dict.fromkeys(("bert", "electra"), BERT),
+    **dict.fromkeys(("bert", "megatron-bert", "electra"), BERT),
     "distilbert": BERT,
     "roberta": ROBERTA,
     "xlm-roberta": XLM_ROBERTA,

@@ -41,6 +41,11 @@ def _alone(folder: Path) -> Path:
     return remove(folder, "tokenizer_config.json")
 
 
+def _megatron(folder: Path) -> Path:
+    write_json_file(_alone(bert_folder(folder)) / "config.json", {"model_type": "megatron-bert"})
+    return folder
+
+
 def _mapped(folder: Path) -> Path:
     bert_folder(folder)
     names = {"mask_token": "rain", "cls_token": {"content": "cat", "lstrip": False}}
@@ -99,6 +104,7 @@ FOLDERS: Dict[str, Callable[[Path], Path]] = {
     "bert, no types": lambda f: bert_folder(f, model_input_names=["input_ids"]),
     "bert, saved": lambda folder: saved_by_transformers(bert_folder(folder), ["möchtest"]),
     "bert, alone": lambda folder: _alone(bert_folder(folder)),
+    "megatron-bert, alone": _megatron,
     "bert, cased, alone": lambda folder: _alone(bert_folder(folder, do_lower_case=False)),
     "roberta": roberta_folder,
     "roberta, prefix": lambda folder: roberta_folder(folder, add_prefix_space=True),

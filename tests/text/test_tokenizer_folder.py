@@ -36,6 +36,7 @@ from tests.text.hugging_face_folders import bert_folder, remove, write_json_file
             ROBERTA,
         ),
         (None, {"model_type": "bert"}, "tokenizer.json", BERT),
+        (None, {"model_type": "megatron-bert"}, "tokenizer.json", BERT),
         (None, {"model_type": "bert"}, "vocab.json", ROBERTA),
         (None, {"model_type": "xlm-roberta"}, "sentencepiece.bpe.model", XLM_ROBERTA),
         (None, {"model_type": "camembert"}, "tokenizer.json", CAMEMBERT),
