@@ -37,6 +37,7 @@ def _work(parsed: argparse.Namespace) -> int:
     stop = StopRequest().install()
     os.environ["OMP_NUM_THREADS"] = str(config.threads)  # MXNet reads it on import
     from bort.gluon.distributed import find_communicator
+    from bort.gluon.network.teacher_start import open_teacher_start
     from bort.gluon.search.plan import SEARCH_ANSWERS_FOLDER, SearchPlan
     from bort.gluon.search.run import run_search
     from bort.gluon.teacher.choosing import load_teacher_on, teacher_identity
@@ -64,6 +65,9 @@ def _work(parsed: argparse.Namespace) -> int:
             paths.teacher, config.teacher_runtime, vocabulary=vocabulary
         ),
         teacher_identity=teacher_identity(paths.teacher),
+        start=open_teacher_start(
+            paths.initialise_from, paths.teacher.teacher_model, config.ranking
+        ),
     )
     result = run_search(
         plan,

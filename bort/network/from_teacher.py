@@ -92,10 +92,10 @@ def student_from(
     network = teacher.network
     if head and network.description.head is None:
         raise InputError(f"{source}: holds no classifier, so it has no head for the student")
-    network = _first_tokens(network, architecture.vocabulary_size, source)
+    check_student(network.architecture, architecture, source)
+    network = _first_tokens(network, architecture.vocabulary_size)
     if not architecture.token_types:
         network = _without_types(network)
-    check_fits(network.architecture, architecture, "student", source)
     description = _described(network.description, architecture, decoder, head)
     rows = list(places_of(description))
     shared = [row for row in rows if row.gluon in network.arrays]
@@ -106,6 +106,26 @@ def student_from(
         if row.gluon not in arrays:
             arrays[row.gluon] = _drawn(row, description, generator, spread)
     return ArrayNetwork(description, arrays)
+
+
+def check_student(
+    teacher: Architecture, student: Architecture, source: str = "the teacher"
+) -> None:
+    """Raise `InputError` unless a student of these sizes can be a slice of its teacher.
+
+    Args:
+        teacher: sizes of the teacher.
+        student: sizes of the student; see `student_from`.
+        source: name of the teacher in the error.
+    """
+    size, most = student.vocabulary_size, teacher.vocabulary_size
+    if size > most:
+        raise InputError(
+            f"student: vocabulary_size is {size}, allowed is at most {most}, that of {source}"
+        )
+    types = teacher.token_types if student.token_types else 0
+    like = teacher.replace(vocabulary_size=size, token_types=types)
+    check_fits(like, student, "student", source)
 
 
 def _described(
@@ -130,15 +150,10 @@ def _described(
     )
 
 
-def _first_tokens(network: ArrayNetwork, size: int, source: str) -> ArrayNetwork:
+def _first_tokens(network: ArrayNetwork, size: int) -> ArrayNetwork:
     """Return the network with the first `size` tokens of its vocabulary."""
-    found = network.architecture.vocabulary_size
-    if size == found:
+    if size == network.architecture.vocabulary_size:
         return network
-    if size > found:
-        raise InputError(
-            f"student: vocabulary_size is {size}, allowed is at most {found}, that of {source}"
-        )
     arrays = {
         row.gluon: network.arrays[row.gluon][:size]
         if row.shape[0] == "V"

@@ -14,6 +14,7 @@ from bort.settings.config import Config, part, setting
 from bort.storage.files import read_json
 from bort.teacher.source import TeacherRuntime, TeacherSource
 from bort.text.masking_config import TokenMasks
+from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import Objective
 
 STRATEGIES = ("fptas", "exhaustive", "random")
@@ -64,6 +65,7 @@ class SearchConfig(Config):
         "standard deviation of random initial weights; narrow models train better with more",
         above=0.0,
     )
+    ranking: ImportanceConfig = part(ImportanceConfig)
     masks: TokenMasks = part(TokenMasks)
     top_k: int = setting(
         0, "teacher logits cached per position; 0 keeps all of them, which is exact", minimum=0
@@ -140,6 +142,11 @@ class SearchPaths(Config):
             "teacher_random_seed": "use a teacher with random weights from this seed (for trying "
             "things out)",
         },
+    )
+    initialise_from: Optional[str] = setting(
+        None,
+        "start each candidate with a slice of the weights of the teacher (teacher) or of another "
+        "model folder or Hugging Face folder with the same vocabulary; default: random weights",
     )
     teacher_cache: Optional[str] = setting(
         None, "folder of the teacher's answers; default: teacher_answers in --output_dir"

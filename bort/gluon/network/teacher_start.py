@@ -147,3 +147,25 @@ def folder_to_start_from(
             f"{flag} is {TEACHER!r}, {of} is {teacher!r}, allowed is the folder of a model"
         )
     return teacher
+
+
+def open_teacher_start(
+    given: Optional[str],
+    teacher: Optional[str],
+    config: ImportanceConfig,
+    *,
+    of: str = "teacher_model",
+) -> Optional[TeacherStart]:
+    """Return the start that `--initialise_from` names; None without the flag.
+
+    Args:
+        given: value of the flag; None if it is not given.
+        teacher, of: see `folder_to_start_from`.
+        config: the kind of importance.
+
+    Raises:
+        InputError: `TEACHER` is given and the teacher is no folder, or the folder holds no model.
+    """
+    if given is None:
+        return None
+    return TeacherStart(folder_to_start_from(given, teacher, of=of), config)

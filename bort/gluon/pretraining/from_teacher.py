@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Callable, List, Optional
+from typing import Callable, List
 
 import mxnet as mx
 
 from bort.gluon.network.array_network import as_network
 from bort.gluon.network.measured_importance import ImportanceQuestions
 from bort.gluon.network.model import BortModel
-from bort.gluon.network.teacher_start import TeacherStart, folder_to_start_from
+from bort.gluon.network.teacher_start import TeacherStart
 from bort.gluon.pretraining.pretrain import PretrainingData, plan_batches, planned_batches
 from bort.network.array_network import ArrayNetwork
 from bort.network.from_teacher import OrderedNetwork, as_whole, student_from
@@ -17,19 +17,7 @@ from bort.ranks import ALONE
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
 from bort.text.vocabulary import Vocabulary
-from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
-
-
-def open_start(paths: PretrainingPaths, config: PretrainingConfig) -> Optional[TeacherStart]:
-    """Return the teacher that the student starts from; None for another start.
-
-    Raises:
-        InputError: the folder holds no model, or a damaged one.
-    """
-    if paths.initialise_from is None:
-        return None
-    folder = folder_to_start_from(paths.initialise_from, paths.teacher.teacher_model)
-    return TeacherStart(folder, config.ranking)
+from bort.training.pretraining_config import PretrainingConfig
 
 
 def student_of(

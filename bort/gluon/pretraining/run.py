@@ -17,7 +17,8 @@ from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.gluon.network.parameters import load_parameters
-from bort.gluon.pretraining.from_teacher import open_start, student_of
+from bort.gluon.network.teacher_start import open_teacher_start
+from bort.gluon.pretraining.from_teacher import student_of
 from bort.gluon.pretraining.pretrain import (
     PretrainingData,
     PretrainingHooks,
@@ -106,7 +107,8 @@ def _run(
             context.device_type.upper(),
             ": MXNet sees no GPU here" if without else "",
         )
-    start = open_start(paths, config)
+    teacher_folder = paths.teacher.teacher_model
+    start = open_teacher_start(paths.initialise_from, teacher_folder, config.ranking)
     if start is None:
         model = build_student(paths, config, vocabulary, context)
     else:

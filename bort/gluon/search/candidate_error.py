@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Sequence
+from typing import Any, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
 from mxnet import autograd
 from mxnet.gluon import HybridBlock
 
+from bort.gluon.network.array_network import as_network
+from bort.gluon.network.classifier import Network
 from bort.gluon.network.initial_weights import FastNormal
 from bort.gluon.network.model import BortModel
 from bort.gluon.pretraining.trainer import DistillationTrainer
+from bort.network.from_teacher import OrderedNetwork, student_from
 from bort.ranks import SingleProcess
 from bort.search.config import SearchConfig, error_from
 from bort.search.surrogates import Hyperparameters, Trial
@@ -37,8 +40,9 @@ class Divergence:
 class DistillationError:
     """The error surrogate ê by training; implements `bort.search.surrogates.ErrorModel`.
 
-    A candidate with random weights makes s steps on the distillation loss, without dropout. ê is
-    the mean over held-out masked positions of the cross-entropy at temperature 1 between the output
+    A candidate makes s steps on the distillation loss, without dropout, from random weights. With
+    `start` it begins with a slice of that network's weights, which differs from the paper. ê is the
+    mean over held-out masked positions of the cross-entropy at temperature 1 between the output
     distributions of teacher and candidate (or another of `bort.search.config.ERRORS`). All
     candidates see the same batches and masks. Results do not depend on the order of trials or the
     process that runs them.
@@ -52,6 +56,7 @@ class DistillationError:
         teacher: answers for the training batches.
         held_out_teacher: answers for the held-out batches, exact at temperature 1.
         context: the device.
+        start: the network whose weights candidates start from; None for random weights.
     """
 
     def __init__(
@@ -62,7 +67,9 @@ class DistillationError:
         teacher: TeacherAnswers,
         held_out_teacher: TeacherAnswers,
         context: mx.Context,
+        start: Optional[OrderedNetwork] = None,
     ) -> None:
+        self._start = start
         self._config = config
         self._train_batches = train_batches
         self._held_out_batches = held_out_batches
@@ -85,9 +92,7 @@ class DistillationError:
 
     def train(self, trial: Trial) -> DistillationTrainer:
         """Train a candidate for its s steps, and return its trainer."""
-        model = BortModel(trial.architecture, dropout=0.0)
-        weights = FastNormal(self._config.initializer_range, trial.seed)
-        model.initialize(weights, ctx=self._context)
+        model = self._candidate(trial)
         settings = training_settings(
             self._config, trial.hyperparameters, len(self._train_batches), trial.seed
         )
@@ -97,6 +102,18 @@ class DistillationError:
         for number, batch in enumerate(self._train_batches, start=1):
             trainer.step(number, [batch])
         return trainer
+
+    def _candidate(self, trial: Trial) -> Network:
+        """Return a candidate with its first weights."""
+        spread = self._config.initializer_range
+        if self._start is not None:
+            student = student_from(
+                self._start, trial.architecture, decoder=True, seed=trial.seed, spread=spread
+            )
+            return as_network(student.replace(dropout=0.0), self._context, grad_req="write")
+        model = BortModel(trial.architecture, dropout=0.0)
+        model.initialize(FastNormal(spread, trial.seed), ctx=self._context)
+        return model
 
     def divergence(self, trainer: DistillationTrainer) -> Divergence:
         """Return the divergence of a trained candidate from the teacher on the held-out batches."""

@@ -9,6 +9,8 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from bort.engines.latency import resolve_engine
 from bort.engines.protocol import AUTO
+from bort.gluon.network.teacher_start import TeacherStart
+from bort.network.from_teacher import check_student
 from bort.search.config import SearchConfig
 from bort.search.questions import SearchText
 from bort.search.space import SearchSpace
@@ -38,6 +40,7 @@ class SearchPlan:
         latencies: file of inference times.
         teacher: returns the teacher, T; called only if answers are missing.
         teacher_identity: JSON values that identify T without loading it; compared on resuming.
+        start: model whose weights candidates start from; None for random weights.
     """
 
     config: SearchConfig
@@ -49,6 +52,7 @@ class SearchPlan:
     latencies: Path
     teacher: Callable[[], LiveTeacher]
     teacher_identity: Optional[Mapping[str, Any]] = None
+    start: Optional[TeacherStart] = None
 
 
 def claim_search(plan: SearchPlan, resume: bool) -> str:
@@ -85,6 +89,7 @@ def claim_search(plan: SearchPlan, resume: bool) -> str:
         "train": plan.text.train.fingerprint,
         "held_out": plan.text.held_out.fingerprint,
         "vocabulary": plan.text.vocabulary.fingerprint,
+        "initialise_from": None if plan.start is None else plan.start.fingerprint,
     }
     if plan.teacher_identity is not None:
         settings["teacher"] = dict(plan.teacher_identity)
@@ -104,6 +109,21 @@ def claim_search(plan: SearchPlan, resume: bool) -> str:
         unrecorded=("teacher",),
     )
     return config.latency_engine
+
+
+def check_start(plan: SearchPlan) -> None:
+    """Check that every candidate can be a slice of the model that candidates start from.
+
+    Raises:
+        InputError: the model has another vocabulary, or a candidate is larger along an axis.
+    """
+    start = plan.start
+    if start is None:
+        return
+    start.check_vocabulary(plan.text.vocabulary)
+    for candidate in plan.space.candidates():
+        with errors_naming(f"search space: {candidate}"):
+            check_student(start.network.architecture, candidate, start.folder)
 
 
 def announce(plan: SearchPlan, candidates: int, trials: int, length: int) -> None:

@@ -14,8 +14,10 @@ from bort.engines.latency import EngineLatency, check_latency_length
 from bort.engines.protocol import MXNET
 from bort.gluon.distributed import choose_context
 from bort.gluon.engine import set_openmp_threads
+from bort.gluon.network.measured_importance import ImportanceQuestions
 from bort.gluon.search.candidate_error import DistillationError
-from bort.gluon.search.plan import SearchPlan, announce, claim_search
+from bort.gluon.search.plan import SearchPlan, announce, check_start, claim_search
+from bort.network.from_teacher import OrderedNetwork
 from bort.ranks import Communicator, on_rank_0
 from bort.report.search_files import save_result
 from bort.search.driver import count_trials, drive
@@ -81,6 +83,7 @@ def _run(
     trials = count_trials(strategy, plan.hyperparameters, seeds)
     questions = SearchQuestions(plan.config, plan.text)
     _check_latency_length(plan, questions, plan.space.maximum_point())
+    check_start(plan)
     engine = on_rank_0(communicator, lambda: claim_search(plan, resume))
     plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, latency_engine=engine))
     if chief:
@@ -97,7 +100,7 @@ def _run(
         communicator,
         maximum_point,
         times=timing.measure,
-        errors=_error_model(plan, questions, context),
+        errors=_error_model(plan, questions, context, communicator),
         total=trials,
         stop_requested=stop_requested,
     )
@@ -187,10 +190,30 @@ def _plan_timing(
     return _Timing(measure, gauge.unit, gauge.conditions)
 
 
+def _rank_start(
+    plan: SearchPlan, questions: SearchQuestions, context: mx.Context, communicator: Communicator
+) -> Optional[OrderedNetwork]:
+    """Return the model that candidates start from; rank 0 measures its importance once."""
+    start = plan.start
+    if start is None:
+        return None
+
+    def asked(count: int) -> ImportanceQuestions:
+        return ImportanceQuestions(questions.first_batches(count), seed=plan.config.seed)
+
+    def measure() -> None:
+        start.ranked(asked, context, plan.folder)
+        start.save(plan.folder)
+
+    on_rank_0(communicator, measure)
+    return start.ranked(asked, context, plan.folder)
+
+
 def _error_model(
-    plan: SearchPlan, questions: SearchQuestions, context: mx.Context
+    plan: SearchPlan, questions: SearchQuestions, context: mx.Context, communicator: Communicator
 ) -> Callable[[], DistillationError]:
     """Return a function that prepares the error surrogate ê before each round of trials."""
+    start = _rank_start(plan, questions, context, communicator)
 
     @functools.lru_cache(maxsize=1)
     def build() -> DistillationError:
@@ -200,6 +223,7 @@ def _error_model(
             questions.held_out_batches(),
             *questions.open(plan.answers),
             context,
+            start,
         )
 
     def prepare() -> DistillationError:

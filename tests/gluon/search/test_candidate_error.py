@@ -11,13 +11,16 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError
+from bort.gluon.network.array_network import arrays_of
 from bort.gluon.network.initial_weights import FastNormal
 from bort.gluon.network.model import BortModel
 from bort.gluon.search.candidate_error import DistillationError
+from bort.network.from_teacher import as_whole, student_from
 from bort.ranks import SingleProcess
 from bort.search.config import SearchConfig
 from bort.search.questions import SearchQuestions, SearchText
 from bort.search.surrogates import Hyperparameters, Trial
+from tests.formats.parity import make_network
 from tests.gluon.pretraining.test_trainer import make_teacher
 from tests.text.toy import ToyExamples, ToyVocabulary
 
@@ -168,3 +171,29 @@ def test_initial_weights_are_normal_and_repeat_with_the_seed():
     assert gammas
     assert all((value == 1).all() for value in gammas)
     assert all((value == 0).all() for name, value in one.items() if name.endswith("beta"))
+
+
+def test_a_candidate_starts_as_a_slice_of_the_given_network():
+    sizes = Architecture(3, 4, 20, 40, 64, 30, 2)
+    start = as_whole(make_network(sizes, decoder=True))
+    questions = SearchQuestions(CONFIG, toy_text())
+    batches = questions.train_batches(), questions.held_out_batches()
+    teacher = make_teacher()
+    config = dataclasses.replace(CONFIG, train_steps=1)
+    still = Hyperparameters(lr=1e-30)
+    model = DistillationError(config, *batches, teacher, teacher, mx.cpu(), start)
+    candidate = SMALL.replace(hidden=10)
+    trained = arrays_of(model.train(Trial(candidate, still, 5)).model)
+    expected = student_from(start, candidate, decoder=True)
+    assert trained.keys() == expected.arrays.keys()
+    for name, array in trained.items():
+        np.testing.assert_array_equal(array, expected.arrays[name], err_msg=name)
+    assert model.error(Trial(candidate, THETA, 5)) == model.error(Trial(candidate, THETA, 6))
+
+
+def test_more_batches_continue_the_training_batches():
+    questions = SearchQuestions(CONFIG, toy_text())
+    more = questions.first_batches(5)
+    assert len(more) == 5
+    for one, other in zip(more, questions.train_batches()):
+        np.testing.assert_array_equal(one.input_ids, other.input_ids)
