@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 SCRIPT = str(ROOT / "scripts" / "run_pretraining_distillation.py")
 ONE = [sys.executable, SCRIPT]
 HVD = str(ROOT / "scripts" / "run_pretraining_distillation_hvd.py")
+FEATURES = ["--hidden_weight", "1", "--relation_weight", "1", "--relation_heads", "4"]
 SMALL = ["--architecture", "2-2-32-64", "--batch_size", "4", "--lr", "2e-3", "--cpu_only"]
 
 
@@ -66,8 +67,11 @@ def test_a_teacher_on_another_engine(tmp_path, flags):
     assert recorded["settings"]["teacher_engine"] == "openvino"
 
 
-def test_two_ranks_of_either_script_make_the_steps_of_one_rank_of_twice_the_batch(tmp_path, flags):
-    common = [*flags, "--dropout", "0", "--num_steps", "6", "--ckpt_dir"]
+@pytest.mark.parametrize("losses", [[], FEATURES], ids=["logits", "features"])
+def test_two_ranks_of_either_script_make_the_steps_of_one_rank_of_twice_the_batch(
+    tmp_path, flags, losses
+):
+    common = [*flags, *losses, "--dropout", "0", "--num_steps", "6", "--ckpt_dir"]
     run([*ranks(2), *common, tmp_path / "two"])
     found = run([*ranks(2, SCRIPT), *common, tmp_path / "found"])
     assert final_hash(tmp_path / "found") == final_hash(tmp_path / "two")
@@ -80,13 +84,13 @@ def test_two_ranks_of_either_script_make_the_steps_of_one_rank_of_twice_the_batc
         np.testing.assert_allclose(values, two[name], atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize(("count", "kills"), [(1, 4), (3, 2)])
+@pytest.mark.parametrize(("count", "kills", "losses"), [(1, 4, []), (3, 2, []), (1, 2, FEATURES)])
 def test_a_killed_and_resumed_run_ends_bit_for_bit_like_an_uninterrupted_one(
-    tmp_path, flags, count, kills
+    tmp_path, flags, count, kills, losses
 ):
     """Killed at whatever moment comes, also while saving: every step is saved."""
     command = ONE if count == 1 else ranks(count)
-    common = [*flags, "--num_steps", "24", "--accumulate", "2", "--ckpt_interval", "1"]
+    common = [*flags, *losses, "--num_steps", "24", "--accumulate", "2", "--ckpt_interval", "1"]
     run([*command, *common, "--ckpt_dir", tmp_path / "whole"])
     folder = tmp_path / "killed"
     generator = np.random.default_rng(count)
@@ -249,6 +253,27 @@ BAD: Dict[str, tuple] = {
     "batch": (["--batch_size", "5000"], 2, ["5000", "examples"]),
     "float16": (["--dtype", "float16"], 2, ["float16", "GPU"]),
     "weights": (["--mlm_weight", "0", "--teacher_ce_weight", "0"], 2, ["mlm_weight"]),
+    "features alone": (["--teacher_model", "none", "--hidden_weight", "1"], 2, ["hidden_weight"]),
+    "features of a cache": (
+        ["--teacher_cache", "kept", "--relation_weight", "1"],
+        2,
+        ["kept", "relation_weight", "logits alone"],
+    ),
+    "features of an engine": (
+        ["--teacher_engine", "onnxruntime", "--relation_weight", "1"],
+        2,
+        ["onnxruntime", "mxnet"],
+    ),
+    "relation heads": (
+        ["--relation_weight", "1", "--relation_heads", "5"],
+        2,
+        ["relation_heads", "5", "divisors of 32"],
+    ),
+    "other heads": (
+        ["--architecture", "2-4-32-64", "--hidden_weight", "1"],
+        2,
+        ["hidden_weight", "4 heads"],
+    ),
     "no checkpoint": (["--start_step", "3"], 2, ["checkpoint"]),
     "teacher": (["--teacher_model", "roberta_99"], 2, ["roberta_99"]),
     "empty teacher": (["--teacher_model", ""], 2, ["teacher"]),

@@ -21,6 +21,7 @@ from bort.gluon.training.loop import Cadence, LoopHooks, run_loop
 from bort.gluon.training.run_checkpoints import RunCheckpoints
 from bort.ranks import Communicator
 from bort.teacher.answers import TeacherAnswers
+from bort.teacher.features import FeatureTeacher
 from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.batches import make_batch
 from bort.text.examples import ExampleSource, MaskedBatch
@@ -123,6 +124,7 @@ def pretrain(
     context: mx.Context,
     *,
     teacher: Optional[TeacherAnswers] = None,
+    feature_teacher: Optional[FeatureTeacher] = None,
     folder: Optional[Path] = None,
     resume_step: Optional[int] = None,
     resume: bool = False,
@@ -138,6 +140,7 @@ def pretrain(
         communicator: the ranks that train together.
         context: CPU or GPU.
         teacher: answers for batches; None trains without a teacher (self-supervised).
+        feature_teacher: gives the features for losses of `config.features`; may be `teacher`.
         folder: folder of checkpoints; None saves none.
         resume_step: step of the checkpoint to continue from.
         resume: continue from the newest checkpoint.
@@ -161,7 +164,10 @@ def pretrain(
         )
     if communicator.rank == 0:
         warn_of_long_warmup(config.num_steps, config.warmup_ratio, config.warmup_steps)
-    trainer = DistillationTrainer(model, config, communicator, context, teacher)
+    trainer = DistillationTrainer(
+        model, config, communicator, context, teacher, feature_teacher=feature_teacher
+    )
+    _check_teacher_length(trainer, plan)
     training = _Pretraining(trainer, plan, data, longest, hooks)
     settings = {
         "architecture": str(model.architecture),
@@ -169,6 +175,7 @@ def pretrain(
         "ranks": communicator.size,
         "data": data.train.fingerprint,
         "teacher": getattr(teacher, "fingerprint", None),
+        "feature_teacher": getattr(feature_teacher, "fingerprint", None),
         **(identity or {}),
     }
     checkpoints = None
@@ -186,7 +193,7 @@ def pretrain(
         Cadence(
             last=config.num_steps,
             log=config.log_interval,
-            evaluate=None if data.validation is None else config.eval_interval,
+            evaluate=config.eval_interval if training.can_be_scored else None,
             save=(config.ckpt_interval,),
         ),
         hooks,
@@ -197,6 +204,15 @@ def pretrain(
     )
     score = None if ended.stopped else training.score
     return PretrainingResult(ended.steps, ended.stopped, score, ended.waited_seconds)
+
+
+def _check_teacher_length(trainer: DistillationTrainer, plan: BatchPlan) -> None:
+    teacher = trainer.feature_teacher
+    if teacher is not None and plan.maximum_length > teacher.architecture.maximum_length:
+        raise InputError(
+            f"the examples are up to {plan.maximum_length} tokens long, the teacher takes at most "
+            f"{teacher.architecture.maximum_length} (see --max_seq_length of the data)"
+        )
 
 
 class _Pretraining:
@@ -218,6 +234,11 @@ class _Pretraining:
         self._held_out: List[MaskedBatch] = []
         self.score: Optional[MaskedTokenScore] = None
 
+    @property
+    def can_be_scored(self) -> bool:
+        """Whether there is held-out text, and a decoder for its masked tokens."""
+        return self._data.validation is not None and self._trainer.model.decoder is not None
+
     def batches(self, first: int) -> Iterator[List[MaskedBatch]]:
         trainer = self._trainer
         return planned_batches(self._plan, self._data, trainer.config, trainer.communicator, first)
@@ -226,14 +247,19 @@ class _Pretraining:
         return self._trainer.step(number, batch, stop_requested)
 
     def record(self, report: StepReport) -> Dict[str, float]:
-        record = {
-            "train/loss": report.loss,
-            "train/mlm_loss": report.mlm_loss,
-            "train/distillation_loss": report.distillation_loss,
-            "train/mlm_accuracy": report.mlm_accuracy,
-            "train/learning_rate": report.learning_rate,
-            "train/gradient_norm": report.gradient_norm,
-        }
+        record = {"train/loss": report.loss}
+        if self._trainer.learns_from_logits:
+            record["train/mlm_loss"] = report.mlm_loss
+            record["train/distillation_loss"] = report.distillation_loss
+            record["train/mlm_accuracy"] = report.mlm_accuracy
+        features = self._trainer.config.features
+        if features.hidden_weight > 0:
+            record["train/hidden_loss"] = report.hidden_loss
+            record["train/scores_loss"] = report.scores_loss
+        if features.relation_weight > 0:
+            record["train/relations_loss"] = report.relations_loss
+        record["train/learning_rate"] = report.learning_rate
+        record["train/gradient_norm"] = report.gradient_norm
         if self._trainer.config.dtype == "float16":
             record["train/loss_scale"] = self._trainer.loss_scale
         return record

@@ -24,8 +24,7 @@ from bort.gluon.pretraining.pretrain import (
     PretrainingHooks,
     pretrain,
 )
-from bort.gluon.teacher.caching import open_teacher_cache
-from bort.gluon.teacher.choosing import load_teacher_on
+from bort.gluon.pretraining.teachers import open_teachers
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.network.model_folder import fingerprint_of_model
 from bort.ranks import Communicator, on_rank_0
@@ -37,7 +36,6 @@ from bort.storage.run_folder import (
     RunFolder,
     continues_run,
 )
-from bort.teacher.answers import TeacherAnswers
 from bort.text.examples import ExampleSource
 from bort.text.masking import Masking
 from bort.text.vocabulary import Vocabulary
@@ -116,13 +114,15 @@ def _run(
         model = student_of(
             start, paths.architecture, config, train, vocabulary, context, is_fresh=fresh
         )
-    teacher: Optional[TeacherAnswers]
-    if paths.teacher_cache is not None:
-        _refuse_engine(config, f"teacher_cache is {paths.teacher_cache!r}")
-        teacher, config = open_teacher_cache(Path(paths.teacher_cache), config, train, vocabulary)
-    else:
-        rows = model.architecture.vocabulary_size
-        teacher = _build_teacher(paths, config, context, vocabulary, rows)
+    teachers, config = open_teachers(
+        paths.teacher,
+        paths.teacher_cache,
+        config,
+        train,
+        vocabulary,
+        rows=model.architecture.vocabulary_size,
+        context=context,
+    )
 
     identity = {
         "vocabulary": vocabulary.fingerprint,
@@ -141,7 +141,7 @@ def _run(
                 "architecture": model.architecture.as_dict(),
                 "ranks": communicator.size,
                 "data": train.fingerprint,
-                "teacher": None if teacher is None else teacher.fingerprint,
+                **teachers.fingerprints(),
                 **identity,
             }
         )
@@ -156,7 +156,8 @@ def _run(
         config,
         communicator,
         context,
-        teacher=teacher,
+        teacher=teachers.logits,
+        feature_teacher=teachers.features,
         folder=folder,
         resume_step=paths.start_step,
         resume=continues,
@@ -214,32 +215,6 @@ def build_student(
     if paths.initial_model is not None:
         load_parameters(model, paths.initial_model, context)
     return model
-
-
-def _build_teacher(
-    paths: PretrainingPaths,
-    config: PretrainingConfig,
-    context: mx.Context,
-    vocabulary: Vocabulary,
-    rows: int,
-) -> Optional[TeacherAnswers]:
-    if paths.teacher.teacher_model.lower() == "none":
-        _refuse_engine(config, "teacher_model is 'none'")
-        return None
-    return load_teacher_on(
-        paths.teacher,
-        config.teacher_runtime,
-        vocabulary=vocabulary,
-        vocabulary_size=rows,
-        context=context,
-        dtype=config.dtype,
-    )
-
-
-def _refuse_engine(config: PretrainingConfig, why: str) -> None:
-    engine = config.teacher_runtime.teacher_engine
-    if engine != "mxnet":
-        raise InputError(f"teacher_engine is {engine!r} and {why}, so there is no teacher to run")
 
 
 def _check_vocabulary(source: Optional[ExampleSource], vocabulary: Vocabulary) -> None:

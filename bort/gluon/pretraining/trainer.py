@@ -92,11 +92,13 @@ class DistillationTrainer(FlatTrainer):
         feature_teacher: gives the features for losses of `config.features`; it may be `teacher`.
 
     Attributes:
+        teacher: the teacher of logits, if they have a weight.
+        feature_teacher: the teacher of features, if they have a weight.
         hidden_map: the learnt map of the loss on hidden states; None without that loss.
 
     Raises:
-        InputError: the teacher has another vocabulary, or other heads than a loss allows; or
-            `dtype` is float16 without a GPU.
+        InputError: the teacher has another vocabulary, or other heads than a loss allows;
+            the student has no decoder for a loss on logits; or `dtype` is float16 without a GPU.
     """
 
     def __init__(
@@ -115,10 +117,11 @@ class DistillationTrainer(FlatTrainer):
                 f"the teacher's vocabulary has {teacher.vocabulary_size} tokens, the student's has "
                 f"{size}; distillation needs the same vocabulary"
             )
-        self._features = _needed(feature_teacher, config, model.architecture)
+        _check_decoder(model, config)
+        self.feature_teacher = _needed(feature_teacher, config, model.architecture)
         self.hidden_map: Optional[gluon.Block] = None
-        if self._features is not None and config.features.hidden_weight > 0:
-            widths = (model.architecture.hidden, self._features.architecture.hidden)
+        if self.feature_teacher is not None and config.features.hidden_weight > 0:
+            widths = (model.architecture.hidden, self.feature_teacher.architecture.hidden)
             self.hidden_map = make_hidden_map(*widths, context)
         further = None if self.hidden_map is None else {HIDDEN_MAP: self.hidden_map}
         super().__init__(model, config, communicator, context, clock, further)
@@ -199,18 +202,18 @@ class DistillationTrainer(FlatTrainer):
         )
 
     def _feature_losses(self) -> Optional[FeatureLosses]:
-        if self._features is None:
+        if self.feature_teacher is None:
             return None
         return FeatureLosses(
             self.config.features,
             self.model.architecture,
-            self._features.architecture,
+            self.feature_teacher.architecture,
             self.hidden_map,
         )
 
     def _factors(self, micro_batches: Sequence[MaskedBatch]) -> Optional[Factors]:
         """Return the factors of the losses on features, from counts over all ranks."""
-        if self._features is None:
+        if self.feature_teacher is None:
             return None
         counts = np.zeros(3, dtype="float64")
         for batch in micro_batches:
@@ -237,12 +240,27 @@ class DistillationTrainer(FlatTrainer):
 
     def _ask(self, batch: MaskedBatch) -> Answers:
         """Return the answers of the teachers for a batch."""
-        if self._features is None:
+        if self.feature_teacher is None:
             return NO_ANSWERS if self.teacher is None else Answers(self.teacher.answer(batch))
-        if isinstance(self.teacher, GluonFeatureTeacher) and self.teacher is self._features:
+        if isinstance(self.teacher, GluonFeatureTeacher) and self.teacher is self.feature_teacher:
             return self.teacher.answers(batch)
-        features = self._features.features(batch.input_ids, batch.valid_lengths, batch.token_types)
+        features = self.feature_teacher.features(
+            batch.input_ids, batch.valid_lengths, batch.token_types
+        )
         return Answers(None if self.teacher is None else self.teacher.answer(batch), features)
+
+
+def _check_decoder(model: BortModel, config: PretrainingConfig) -> None:
+    """Refuse losses on logits for a student that gives none."""
+    if model.decoder is not None:
+        return
+    for name in ("mlm_weight", "teacher_ce_weight"):
+        weight = getattr(config.objective, name)
+        if weight > 0:
+            raise InputError(
+                f"the student has no masked-token decoder and {name} is {weight!r}; allowed is 0 "
+                "without a decoder"
+            )
 
 
 def _needed(

@@ -10,9 +10,11 @@ import mxnet as mx
 from bort.engines.choosing import require_engine
 from bort.engines.protocol import MXNET
 from bort.engines.teacher import teacher_of_folder, teacher_of_network
-from bort.formats.network_folder import check_rows
+from bort.errors import InputError
+from bort.formats.network_folder import check_rows, check_tokens
 from bort.gluon.network.array_network import as_arrays
-from bort.gluon.teacher.live import load_teacher
+from bort.gluon.teacher.features import GluonFeatureTeacher
+from bort.gluon.teacher.live import load_teacher, load_teacher_network
 from bort.network.array_network import ArrayNetwork
 from bort.network.model_folder import fingerprint_of_model
 from bort.process.threads import set_thread_count
@@ -57,6 +59,66 @@ def load_teacher_on(
         return teacher
     check_rows(source.teacher_model, teacher.vocabulary_size, vocabulary)
     return FirstTokens(teacher, vocabulary_size)
+
+
+def load_feature_teacher_on(
+    source: TeacherSource,
+    runtime: TeacherRuntime,
+    *,
+    vocabulary: Vocabulary,
+    vocabulary_size: Optional[int] = None,
+    context: Optional[mx.Context] = None,
+    dtype: str = "float32",
+    logits: Optional[str] = None,
+) -> GluonFeatureTeacher:
+    """Return a teacher of features for a student, which any encoder can be.
+
+    Args:
+        source: source of architecture and weights; see `load_teacher_network`.
+        runtime: engine and precision; MXNet alone gives features.
+        vocabulary: the student's vocabulary, which must be the teacher's.
+        vocabulary_size: rows of the student's token embedding; the number of tokens in the
+            vocabulary if None.
+        context: see `load_teacher_network`.
+        dtype: number format.
+        logits: name and value of the setting that asks for logits too, for the message to a
+            teacher without a masked-token decoder; None needs no logits.
+
+    Raises:
+        InputError: another engine, another vocabulary, no decoder for the logits, or an error of
+            `load_teacher_network`.
+    """
+    if runtime.teacher_engine != MXNET:
+        raise InputError(
+            f"teacher_engine is {runtime.teacher_engine!r}, which gives no hidden states and "
+            f"attention; allowed with hidden_weight or relation_weight is {MXNET!r}"
+        )
+    rows = len(vocabulary) if vocabulary_size is None else vocabulary_size
+    name = source.teacher_model
+    network = load_teacher_network(
+        name,
+        checkpoint=source.teacher_ckpt_dir,
+        random_seed=source.teacher_random_seed,
+        vocabulary_size=rows,
+        context=context,
+        dtype=dtype,
+    )
+    teacher = GluonFeatureTeacher(network, context)
+    if Path(name).is_dir():
+        check_tokens(name, teacher.vocabulary_size, vocabulary)
+    elif teacher.vocabulary_size != rows:
+        raise InputError(
+            f"{name}: the teacher's vocabulary has {teacher.vocabulary_size} tokens, the "
+            f"student's has {rows}"
+        )
+    if logits is not None and teacher.network.decoder is None:
+        raise InputError(
+            f"{name}: has no masked-token decoder, so it gives no logits, and {logits}; allowed is "
+            "0 with this teacher"
+        )
+    if rows < teacher.vocabulary_size:
+        teacher.vocabulary_size = rows
+    return teacher
 
 
 def _load(

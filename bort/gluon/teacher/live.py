@@ -13,6 +13,7 @@ from bort.architecture import Architecture, get_architecture
 from bort.errors import InputError
 from bort.formats.mxnet_params import read_params
 from bort.formats.network_folder import description_file
+from bort.gluon.network.classifier import Network
 from bort.gluon.network.inputs import input_arrays
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder
@@ -86,7 +87,38 @@ def load_teacher(
     dtype: str = "float32",
     root: Optional[PathLike] = None,
 ) -> GluonTeacher:
-    """Return a teacher from a name, a file or a folder.
+    """Return a teacher of logits from a name, a file or a folder.
+
+    The arguments and errors are those of `load_teacher_network`.
+
+    Raises:
+        InputError: the network has no masked-token decoder.
+    """
+    network = load_teacher_network(
+        name_or_path,
+        checkpoint=checkpoint,
+        random_seed=random_seed,
+        vocabulary_size=vocabulary_size,
+        context=context,
+        dtype=dtype,
+        root=root,
+    )
+    if not isinstance(network, BortModel) or network.decoder is None:
+        raise InputError(f"{description_file(name_or_path)}: has no masked-token decoder")
+    return GluonTeacher(network, network.architecture, context)
+
+
+def load_teacher_network(
+    name_or_path: str,
+    *,
+    checkpoint: Optional[PathLike] = None,
+    random_seed: Optional[int] = None,
+    vocabulary_size: Optional[int] = None,
+    context: Optional[mx.Context] = None,
+    dtype: str = "float32",
+    root: Optional[PathLike] = None,
+) -> Network:
+    """Return the network of a teacher from a name, a file or a folder, without gradients.
 
     Args:
         name_or_path: a model folder, a Hugging Face folder, a name of GluonNLP's zoo (`ZOO`), or,
@@ -116,7 +148,7 @@ def load_teacher(
                 f"{name_or_path}: is a folder with weights, so a checkpoint or random seed is not "
                 "allowed"
             )
-        network = _from_folder(name_or_path, context)
+        network, _ = load_model_folder(name_or_path, context, grad_req="null")
     elif random_seed is not None:
         network = _empty(name_or_path, None, vocabulary_size)
         mx.random.seed(random_seed, ctx=context)
@@ -128,7 +160,7 @@ def load_teacher(
         load_parameters(network, path, context=context, ignore=IGNORED)
     if dtype != "float32":
         network.cast(dtype)
-    return GluonTeacher(network, network.architecture, context)
+    return network
 
 
 def only_parameters(path: PathLike) -> PathLike:
@@ -147,13 +179,6 @@ def only_parameters(path: PathLike) -> PathLike:
             f"teacher_ckpt_dir {path}: one .params file is expected, found: {names}{hint}"
         )
     return str(found[0])
-
-
-def _from_folder(folder: str, context: mx.Context) -> BortModel:
-    network, _ = load_model_folder(folder, context, grad_req="null")
-    if not isinstance(network, BortModel) or network.decoder is None:
-        raise InputError(f"{description_file(folder)}: has no masked-token decoder")
-    return network
 
 
 def _empty(name: str, path: Optional[PathLike], vocabulary_size: Optional[int] = None) -> BortModel:

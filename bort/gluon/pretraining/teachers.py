@@ -1,0 +1,116 @@
+"""The teachers of a training on masked text: of logits, live or cached, and of features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, NamedTuple, Optional, Tuple
+
+import mxnet as mx
+
+from bort.errors import InputError
+from bort.gluon.teacher.caching import open_teacher_cache
+from bort.gluon.teacher.choosing import load_feature_teacher_on, load_teacher_on
+from bort.teacher.answers import TeacherAnswers
+from bort.teacher.features import FeatureTeacher
+from bort.teacher.source import TeacherSource
+from bort.text.examples import ExampleSource
+from bort.text.vocabulary import Vocabulary
+from bort.training.pretraining_config import PretrainingConfig
+
+
+class Teachers(NamedTuple):
+    """The teachers of a training; both can be one object.
+
+    Attributes:
+        logits: answers at masked positions; None if there is no such teacher.
+        features: hidden states and attention; None if no loss needs them.
+    """
+
+    logits: Optional[TeacherAnswers] = None
+    features: Optional[FeatureTeacher] = None
+
+    def fingerprints(self) -> Dict[str, Optional[str]]:
+        """Return the fingerprints of both for the record of a run."""
+        return {
+            "teacher": None if self.logits is None else self.logits.fingerprint,
+            "feature_teacher": None if self.features is None else self.features.fingerprint,
+        }
+
+
+def open_teachers(
+    source: TeacherSource,
+    cache: Optional[str],
+    config: PretrainingConfig,
+    train: ExampleSource,
+    vocabulary: Vocabulary,
+    *,
+    rows: int,
+    context: mx.Context,
+) -> Tuple[Teachers, PretrainingConfig]:
+    """Return the teachers that the losses of a training need.
+
+    Args:
+        source: source of a live teacher; its `teacher_model` may be `none`.
+        cache: folder of a cache of logits, used instead of a live teacher; None for none.
+        config: settings of the training: losses, masks, engine.
+        train: training examples, which a cache must hold answers for.
+        vocabulary: the student's vocabulary.
+        rows: rows of the student's token embedding.
+        context: device of the training.
+
+    Returns:
+        The teachers, and the settings, whose `mask_epochs` are those of a cache if there is one.
+
+    Raises:
+        InputError: the teacher is unknown, has another vocabulary, or cannot give what a loss
+            needs; or the cache has other data, masks or temperatures.
+    """
+    features = config.features
+    asking = [
+        f"{name} is {getattr(features, name)!r}"
+        for name in ("hidden_weight", "relation_weight")
+        if getattr(features, name) > 0
+    ]
+    if cache is not None:
+        _refuse_engine(config, f"teacher_cache is {cache!r}")
+        if asking:
+            raise InputError(
+                f"teacher_cache is {cache!r} and {asking[0]}; a cache holds logits alone, allowed "
+                "is a live teacher (teacher_model)"
+            )
+        answers, config = open_teacher_cache(Path(cache), config, train, vocabulary)
+        return Teachers(answers), config
+    if source.teacher_model.lower() == "none":
+        _refuse_engine(config, "teacher_model is 'none'")
+        if asking:
+            raise InputError(
+                f"teacher_model is 'none' and {asking[0]}; allowed without a teacher is 0"
+            )
+        return Teachers(), config
+    weight = config.objective.teacher_ce_weight
+    if not asking:
+        teacher = load_teacher_on(
+            source,
+            config.teacher_runtime,
+            vocabulary=vocabulary,
+            vocabulary_size=rows,
+            context=context,
+            dtype=config.dtype,
+        )
+        return Teachers(teacher), config
+    both = load_feature_teacher_on(
+        source,
+        config.teacher_runtime,
+        vocabulary=vocabulary,
+        vocabulary_size=rows,
+        context=context,
+        dtype=config.dtype,
+        logits=f"teacher_ce_weight is {weight!r}" if weight > 0 else None,
+    )
+    return Teachers(both if weight > 0 else None, both), config
+
+
+def _refuse_engine(config: PretrainingConfig, why: str) -> None:
+    engine = config.teacher_runtime.teacher_engine
+    if engine != "mxnet":
+        raise InputError(f"teacher_engine is {engine!r} and {why}, so there is no teacher to run")
