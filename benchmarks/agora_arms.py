@@ -128,8 +128,8 @@ class Arms:
         self.student, self.teacher = demo / "student", demo / "teacher"
         self.vocabulary = load_vocabulary(demo / "vocabulary")
         of_data = {k: v for k, v in gain.as_dict().items() if k not in _GROWING}
-        _claim(self.folder, "settings.json", of_data, gain.defaults())
-        _claim(self.results, "agora_settings.json", loop.results_settings(), loop.defaults())
+        claim(self.folder, "settings.json", of_data, gain.defaults())
+        claim(self.results, "agora_settings.json", loop.results_settings(), loop.defaults())
 
     def prepare_all(self) -> None:
         """Make the files and Socrates of each task, unless they exist."""
@@ -349,7 +349,7 @@ def run_units(
     return communicator.rank == 0
 
 
-def _claim(
+def claim(
     folder: Path, name: str, settings: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> None:
     """Begin a comparison in `folder`, or continue the one that it holds."""

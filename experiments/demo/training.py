@@ -10,12 +10,13 @@ import mxnet as mx
 import numpy as np
 
 from bort.architecture import Architecture, get_architecture
-from bort.gluon.network.array_network import describe_network
+from bort.gluon.network.array_network import as_network, describe_network
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.pretraining.evaluation import MaskedTokenScore
 from bort.gluon.pretraining.pretrain import PretrainingData, PretrainingHooks, pretrain
 from bort.gluon.teacher.live import GluonTeacher
+from bort.network.array_network import ArrayNetwork
 from bort.ranks import SingleProcess
 from bort.report.learning_curves import Curve
 from bort.teacher.answers import TeacherAnswers
@@ -148,6 +149,7 @@ def train_model(
     data: PretrainingData,
     teacher: Optional[TeacherAnswers] = None,
     on_step_done: Optional[Callable[[], None]] = None,
+    network: Optional[ArrayNetwork] = None,
 ) -> Tuple[BortModel, Curve]:
     """Train one model.
 
@@ -158,13 +160,17 @@ def train_model(
         data: training and held-out examples.
         teacher: answers of the teacher, for distillation.
         on_step_done: called after each step; if given, no progress bar is shown.
+        network: initial weights of this architecture; None draws them.
 
     Returns:
         The model, and its held-out scores against steps and training seconds.
     """
     mx.random.seed(settings.seed)
-    model = BortModel(architecture, dropout=settings.dropout)
-    model.initialize(mx.init.Normal(settings.initializer_range))
+    if network is None:
+        model = BortModel(architecture, dropout=settings.dropout)
+        model.initialize(mx.init.Normal(settings.initializer_range))
+    else:
+        model = as_network(network, grad_req="write")
     clock = TrainingClock()
     steps: List[float] = []
     seconds: List[float] = []
