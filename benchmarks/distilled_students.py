@@ -49,8 +49,8 @@ class StudentsConfig(Config):
     documents: int = setting(24_000, "documents of generated English", minimum=200)
     teacher: str = setting("4-4-128-256", "architecture of the teacher")
     teacher_steps: int = setting(2_000, "training steps of the teacher", minimum=1)
-    steps: int = setting(400, "training steps of a student", minimum=1)
-    evaluations: int = setting(16, "points of a student's learning curve", minimum=1)
+    steps: int = setting(600, "training steps of a student", minimum=1)
+    evaluations: int = setting(20, "points of a student's learning curve", minimum=1)
     scored_examples: int = setting(192, "held-out sequences used for scores", minimum=8)
     seeds: int = setting(3, "seeds of students", minimum=2)
 
