@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from benchmarks.agora_arms import claim
+from benchmarks.student_space import chosen, space
 from bort.architecture import Architecture, get_architecture
 from bort.report.learning_curves import Curve
 from bort.settings.config import Config, setting
@@ -23,6 +24,7 @@ from experiments.demo.plan import GENERATED, REAL_ENGLISH, DemoConfig
 
 if TYPE_CHECKING:
     from bort.network.array_network import ArrayNetwork
+    from bort.network.from_teacher import OrderedNetwork
     from bort.search.questions import SearchQuestions
     from experiments.demo.training import Text
 
@@ -32,13 +34,8 @@ RANDOM = "random"
 STARTS = (RANDOM, "taylor", "magnitude", "order")
 """Starts of a student: random weights, or the teacher's by the order of importance of this name."""
 
-DEPTHS, HEADS, HIDDENS, INTERMEDIATES = (1, 2, 3, 4), (2, 4), (64, 96, 128), (64, 128, 256)
-HEAD_WIDTH = 32
 KEPT_STEPS = 1.25
 """Steps whose answers are kept, for each step of a student."""
-
-BANDS = (0.2, 0.4, 0.6, 0.8)
-PER_BAND = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +86,7 @@ class Students:
     def __init__(self, config: StudentsConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
         self._text: Optional[Text] = None
+        self._ranked: Dict[Tuple[str, int], OrderedNetwork] = {}
         folder.mkdir(parents=True, exist_ok=True)
         fixed = {k: v for k, v in config.as_dict().items() if k not in _GROWING}
         claim(folder, "settings.json", fixed, config.defaults())
@@ -231,15 +229,25 @@ class Students:
 
     def start(self, architecture: Architecture, importance: str, seed: int) -> ArrayNetwork:
         """Return a student's initial weights, taken from the teacher in order of importance."""
-        from bort.network.from_teacher import as_whole, student_from
-        from bort.network.importance import magnitude_importance
-        from bort.network.model_folder import read_model_folder
+        from bort.network.from_teacher import student_from
 
-        teacher = read_model_folder(self.teacher_folder)
-        scores = None
-        if importance == "magnitude":
-            scores = magnitude_importance(teacher.architecture, teacher.arrays)
-        return student_from(as_whole(teacher, scores), architecture, decoder=True)
+        return student_from(self.ranked(importance, seed), architecture, decoder=True)
+
+    def ranked(self, importance: str, seed: int) -> OrderedNetwork:
+        """Return the teacher in order of importance, measured on the first batches of a seed."""
+        from bort.gluon.network.measured_importance import ImportanceQuestions
+        from bort.gluon.network.teacher_start import TeacherStart
+        from bort.training.importance_config import ImportanceConfig
+
+        if (importance, seed) not in self._ranked:
+            start = TeacherStart(str(self.teacher_folder), ImportanceConfig(importance=importance))
+
+            def questions(count: int) -> ImportanceQuestions:
+                batches = self.questions(seed, count).train_batches()
+                return ImportanceQuestions(batches, seed=seed)
+
+            self._ranked[importance, seed] = start.ranked(questions)
+        return self._ranked[importance, seed]
 
     # --- scores
 
@@ -307,41 +315,6 @@ class Students:
             mx.cpu(),
         )
         return {"kl": model.error(Trial(architecture, Hyperparameters(), seed))}
-
-
-def space() -> List[Architecture]:
-    """Return all architectures of the benchmarks' space, with whole heads of one width."""
-    return [
-        Architecture(depth, heads, hidden, intermediate, qkv=heads * HEAD_WIDTH)
-        for depth in DEPTHS
-        for heads in HEADS
-        for hidden in HIDDENS
-        for intermediate in INTERMEDIATES
-    ]
-
-
-def chosen(architectures: Sequence[Architecture]) -> List[List[Architecture]]:
-    """Return `PER_BAND` architectures for each of `BANDS`, by a rule without any training.
-
-    A band is a parameter count between the smallest and the largest, by the logarithm. It takes the
-    architectures with the nearest counts, each with another pair of depth and width. Within a band,
-    depth, width and intermediate size are thus traded at nearly equal counts.
-    """
-    counts = {one: math.log(parameters(one)) for one in architectures}
-    least, most = min(counts.values()), max(counts.values())
-    bands = []
-    for share in BANDS:
-        goal = least + share * (most - least)
-        band: Dict[Tuple[int, int], Architecture] = {}
-        for one in sorted(counts, key=lambda a: (abs(counts[a] - goal), a)):
-            band.setdefault((one.depth, one.hidden), one)
-        bands.append(list(band.values())[:PER_BAND])
-    return bands
-
-
-def parameters(architecture: Architecture) -> int:
-    """Return the number of parameters, those of the decoder included."""
-    return architecture.parameter_count(decoder=True)
 
 
 def kept(path: Path, make: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:

@@ -37,13 +37,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.agora_arms import run_units
-from benchmarks.distilled_students import (
-    BANDS,
-    PER_BAND,
-    RANDOM,
-    Students,
-    StudentsConfig,
-)
+from benchmarks.distilled_students import RANDOM, Students, StudentsConfig
+from benchmarks.student_space import BANDS, PER_BAND
 from benchmarks.super_network_arms import ARMS, train_arm
 from benchmarks.super_network_tables import report, table
 from bort.process.command import make_parser, run_command

@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, Mapping
 
-from benchmarks.distilled_students import (
-    Students,
-    kept,
-)
+from benchmarks.distilled_students import Students, kept
 from bort.storage.files import read_json
 
 SANDWICH, UNIFORM, SINGLE = "sandwich", "uniform", "single"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import statistics
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from benchmarks.distilled_students import RANDOM, STARTS, Students, parameters
+from benchmarks.distilled_students import RANDOM, STARTS, Students
 from benchmarks.output import markdown_table, mean_and_deviation
 from benchmarks.rank_statistics import correlations, spearman
+from benchmarks.student_space import parameters
 from benchmarks.super_network_arms import ARMS, SANDWICH, found_arms
 from bort.report.learning_curves import first_reaching
 from bort.report.significance import holm, sign_flip_p_value

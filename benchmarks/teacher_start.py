@@ -28,15 +28,9 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
 from benchmarks.agora_arms import run_units
-from benchmarks.distilled_students import (
-    BANDS,
-    RANDOM,
-    STARTS,
-    Students,
-    StudentsConfig,
-    parameters,
-)
+from benchmarks.distilled_students import RANDOM, STARTS, Students, StudentsConfig
 from benchmarks.output import markdown_table, mean_and_deviation
+from benchmarks.student_space import BANDS, parameters
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.report.learning_curves import first_reaching
