@@ -20,18 +20,20 @@ from bort.architecture import Architecture, get_architecture
 from bort.report.learning_curves import Curve
 from bort.settings.config import Config, setting
 from bort.storage.files import read_json, write_json
+from bort.training.importance_config import IMPORTANCES, ImportanceConfig
 from experiments.demo.plan import GENERATED, REAL_ENGLISH, DemoConfig
 
 if TYPE_CHECKING:
     from bort.network.array_network import ArrayNetwork
     from bort.network.from_teacher import OrderedNetwork
     from bort.search.questions import SearchQuestions
+    from bort.teacher.answers import TeacherAnswers
     from experiments.demo.training import Text
 
 log = logging.getLogger(__name__)
 
 RANDOM = "random"
-STARTS = (RANDOM, "taylor", "magnitude", "order")
+STARTS = (RANDOM, *IMPORTANCES)
 """Starts of a student: random weights, or the teacher's by the order of importance of this name."""
 
 KEPT_STEPS = 1.25
@@ -173,6 +175,16 @@ class Students:
         """The folder of the teacher's answers for the batches of a seed."""
         return self.folder / f"answers-{seed}"
 
+    def answers(self, seed: int, steps: int) -> TeacherAnswers:
+        """Return the kept answers for the batches of a seed, or the teacher if there are more."""
+        from bort.gluon.teacher.live import load_teacher
+        from bort.teacher.cache import TeacherCache
+
+        if steps > KEPT_STEPS * self.config.steps:
+            return load_teacher(str(self.teacher_folder))
+        temperature = self.settings(seed).objective.distillation_temperature
+        return TeacherCache.open(self.answers_folder(seed), temperature=temperature, verify=False)
+
     # --- students
 
     def student(self, architecture: Architecture, start: str, seed: int) -> Dict[str, Any]:
@@ -208,7 +220,6 @@ class Students:
         return student_settings(self.config.demo(self.folder, seed), 0, True)
 
     def _train(self, architecture: Architecture, start: str, seed: int) -> Dict[str, Any]:
-        from bort.teacher.cache import TeacherCache
         from experiments.demo.training import train_model
 
         settings = self.settings(seed)
@@ -218,11 +229,7 @@ class Students:
             architecture,
             settings,
             self.text.with_masks(settings),
-            TeacherCache.open(
-                self.answers_folder(seed),
-                temperature=settings.objective.distillation_temperature,
-                verify=False,
-            ),
+            self.answers(seed, settings.num_steps),
             network=None if start == RANDOM else self.start(architecture, start, seed),
         )
         return {**_as_json(curve), "processor_seconds": time.process_time() - began}
@@ -237,7 +244,6 @@ class Students:
         """Return the teacher in order of importance, measured on the first batches of a seed."""
         from bort.gluon.network.measured_importance import ImportanceQuestions
         from bort.gluon.network.teacher_start import TeacherStart
-        from bort.training.importance_config import ImportanceConfig
 
         if (importance, seed) not in self._ranked:
             start = TeacherStart(str(self.teacher_folder), ImportanceConfig(importance=importance))

@@ -37,7 +37,6 @@ from bort.report.learning_curves import first_reaching
 from bort.report.significance import sign_flip_p_value
 
 GOAL = 0.5
-TESTED = "taylor"
 
 
 def main() -> None:
