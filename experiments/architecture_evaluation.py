@@ -118,6 +118,11 @@ def open_scorer(
         raise InputError(f"{described}: has no masked-token decoder and no head, nothing to score")
     if paths.data is None:
         raise InputError(f"data is missing, {described} is of a masked-token model")
+    if paths.data_dir is not None or paths.sample:
+        name, value = ("sample", True) if paths.sample else ("data_dir", paths.data_dir)
+        raise InputError(
+            f"{name} is {value!r}, but {described} is of a masked-token model, allowed is data"
+        )
     vocabulary = source.read_vocabulary()
     examples = open_held_out(paths.data, vocabulary)
     return MaskedTokenScorer(examples, vocabulary, config, source.whole.maximum_length)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from bort.architecture import LARGEST_SIZE, Architecture, get_architecture
 from bort.errors import InputError
@@ -16,7 +16,7 @@ from bort.storage.text_lines import read_lines
 from bort.super_network.space import SubNetworkSpace
 
 LARGEST_PART, SMALLEST_PART = "largest", "smallest"
-_SIZES = re.compile(r"[0-9]{1,9}(-[0-9]{1,9}){3,4}")
+_SIZES = re.compile(r"([0-9]{1,9}(?:-[0-9]{1,9}){3,4})(?:-(pre))?")
 _OF_THE_PART = ("depth", "heads", "hidden", "intermediate", "qkv")
 
 
@@ -47,13 +47,15 @@ def read_part(text: str, whole: Architecture, space: SubNetworkSpace) -> Archite
     if text == SMALLEST_PART:
         return space.minimum(whole)
     with errors_naming(text):
-        if _SIZES.fullmatch(text):
-            sizes = dict(zip(_OF_THE_PART, map(int, text.split("-"))))
+        matched = _SIZES.fullmatch(text)
+        if matched:
+            sizes: Dict[str, Any] = dict(zip(_OF_THE_PART, map(int, matched[1].split("-"))))
+            if matched[2]:
+                sizes["norm"] = matched[2]
             if space.heads:
                 sizes.setdefault("qkv", min(sizes["heads"] * whole.head_width, LARGEST_SIZE))
         else:
-            named = get_architecture(text)
-            sizes = {name: getattr(named, name) for name in _OF_THE_PART}
+            sizes = _sizes_of(get_architecture(text))
         return _part_of_sizes(sizes, whole)
 
 
@@ -105,12 +107,19 @@ def _in_json(path: Path, whole: Architecture, space: SubNetworkSpace) -> Iterato
             if not isinstance(value, dict):
                 raise InputError(f"is {shown(value)}, allowed are a text and an object")
             fields = JsonFields.of(value, str(path), f"[{number}]")
-            named = Architecture.from_dict(fields.values)
-            sizes = {name: getattr(named, name) for name in _OF_THE_PART}
-            yield _part_of_sizes(sizes, whole)
+            yield _part_of_sizes(_sizes_of(Architecture.from_dict(fields.values)), whole)
 
 
-def _part_of_sizes(sizes: Dict[str, int], whole: Architecture) -> Architecture:
+def _sizes_of(named: Architecture) -> Dict[str, Any]:
+    """Return the fields of an architecture that a sub-network takes from it.
+
+    A norm that is not the default is taken, too, so that it is refused if the whole has another.
+    """
+    sizes = {name: getattr(named, name) for name in _OF_THE_PART}
+    return sizes if named.norm == Architecture.norm else {**sizes, "norm": named.norm}
+
+
+def _part_of_sizes(sizes: Dict[str, Any], whole: Architecture) -> Architecture:
     """Return the whole's architecture with other sizes; without `qkv`, it is the hidden size."""
     part = whole.replace(**{"qkv": 0, **sizes})
     check_fits(whole, part)

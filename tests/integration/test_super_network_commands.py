@@ -162,6 +162,8 @@ def test_a_bad_extraction_is_refused_in_one_line(masked, tmp_path, flags, messag
         (["--draw", "1", "--data", "docs"], "docs: holds no manifest.json"),
         (["--draw", "1", "--length", "4000"], "length is 4000, allowed is at most"),
         (["--draw", "1", "--engine", "x"], "engine"),
+        (["--draw", "1", "--data_dir", "x"], "data_dir is 'x', but "),
+        (["--draw", "1", "--sample"], "sample is True, but "),
     ],
 )
 def test_a_bad_evaluation_is_refused_in_one_line(masked, sample, tmp_path, flags, message):

@@ -64,6 +64,7 @@ def test_files_hold_several_and_each_is_taken_once(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("3-2-24-48-16-pre", "3-2-24-48-16-pre: sub-network: norm is pre, allowed is post, that"),
         (
             "7-2-24-48",
             "7-2-24-48: sub-network: depth is 7, allowed is at most 6, that of the whole",
@@ -73,6 +74,7 @@ def test_files_hold_several_and_each_is_taken_once(tmp_path):
         ("3-3-24-48-16", "3-3-24-48-16: architecture: heads is 3, which does not divide qkv 16"),
         ("3-2-24", "3-2-24: architecture: '3-2-24' is unknown; known are"),
         ("0-2-24-48", "0-2-24-48: architecture: depth is 0, allowed is an integer of at least 1"),
+        ("3-2-24-48-pre", "3-2-24-48-pre: sub-network: norm is pre, allowed is post, that of the"),
     ],
 )
 def test_what_does_not_fit_is_named(text, message):
@@ -100,3 +102,11 @@ def test_a_bad_line_of_a_file_is_named(tmp_path):
     (tmp_path / "p.txt").write_text("1-2-24-48\nbig\n")
     with pytest.raises(InputError, match=r"p\.txt line 2: big: architecture: 'big' is unknown"):
         read_parts([str(tmp_path / "p.txt")], WHOLE, HEADS)
+
+
+def test_a_pre_norm_whole_has_pre_norm_parts():
+    whole = WHOLE.replace(norm="pre")
+    for text in ("3-2-24-48", "3-2-24-48-pre", "3-2-24-48-16-pre"):
+        assert read_part(text, whole, HEADS) == whole.replace(
+            depth=3, heads=2, hidden=24, intermediate=48, qkv=16
+        )
