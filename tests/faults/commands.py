@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Tuple
 
-from tests.faults.world import AGORA, CACHE, DATA, FINETUNE, PRETRAIN, SEARCH
+from tests.faults.world import AGORA, CACHE, DATA, FINETUNE, PRETRAIN, SCORING, SEARCH
 
 CREATE = [
     *("scripts/create_pretraining_data.py --input_file corpus.txt --vocab vocabulary".split()),
@@ -109,6 +109,16 @@ COMMANDS: Dict[str, Killed] = {
     "search": Killed(
         ("shards", "teacher"),
         ["scripts/search_architecture.py", *SEARCH, "--output_dir", "out"],
+        RESUME,
+    ),
+    "take out a sub-network": Killed(
+        ("super",),
+        "scripts/extract_model.py --super_network super --architecture smallest".split()
+        + ["--output_dir", "out"],
+    ),
+    "score sub-networks": Killed(
+        ("super", "shards"),
+        ["scripts/evaluate_architectures.py", *SCORING, "--output_dir", "out"],
         RESUME,
     ),
     "agora": Killed(

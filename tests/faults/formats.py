@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Tuple
 
-from tests.faults.world import AGORA, CACHE, DATA, FINETUNE, FINETUNE_RUN, PRETRAIN, SEARCH
+from tests.faults.world import (
+    AGORA,
+    CACHE,
+    DATA,
+    FINETUNE,
+    FINETUNE_RUN,
+    PRETRAIN,
+    SCORING,
+    SEARCH,
+)
 
 PREDICT = ["scripts/predict.py", "--engine", "mxnet", "--model"]
 CREATE = [
@@ -74,6 +83,10 @@ RESUMED_FINETUNING = [
 ]
 RESUMED_SEARCH = ["scripts/search_architecture.py", *SEARCH, "--output_dir", "search", "--resume"]
 RESUMED_AGORA = ["scripts/run_agora.py", *AGORA, "--output_dir", "agora", "--resume"]
+RESUMED_SCORING = [
+    *("scripts/evaluate_architectures.py", *SCORING, "--output_dir", "scoring", "--resume")
+]
+TAKE_OUT = "scripts/extract_model.py --super_network super --output_dir out".split()
 CACHED = [*ONE_STEP, "--teacher_cache", "cache"]
 EXTRACT = ["tests/faults/extract.py"]
 
@@ -197,6 +210,32 @@ READINGS: Dict[str, Reading] = {
     "search results": _resumed(
         "search", "results-rank0.jsonl", "jsonl", RESUMED_SEARCH, "shards", "teacher"
     ),
+    # super-networks
+    "super_network.json": Reading(
+        ("super",), ("super/super_network.json",), "json", [*TAKE_OUT, "--architecture", "smallest"]
+    ),
+    "super-network weights": Reading(
+        ("super",),
+        ("super/model/model.safetensors", "super/model/model.json"),
+        "binary",
+        [*TAKE_OUT, "--architecture", "smallest"],
+        sealed=True,
+    ),
+    "evaluation.json": _resumed(
+        "scoring", "evaluation.json", "json", RESUMED_SCORING, "shards", "super"
+    ),
+    "scores": _resumed(
+        "scoring", "scores-rank0.jsonl", "jsonl", RESUMED_SCORING, "shards", "super"
+    ),
+    "list of architectures": Reading(
+        ("parts.txt", "super", "shards"),
+        ("parts.txt",),
+        "text",
+        [
+            *("scripts/evaluate_architectures.py", *SCORING[:-3], "parts.txt"),
+            *("--output_dir", "out"),
+        ],
+    )._replace(plain=True),
     "agora.json": _resumed("agora", "agora.json", "json", RESUMED_AGORA),
     "agora trainings": _resumed("agora", "trainings-rank0.jsonl", "jsonl", RESUMED_AGORA),
     "agora answers": _resumed("agora", "answers-rank0.jsonl", "jsonl", RESUMED_AGORA),

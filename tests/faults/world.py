@@ -28,6 +28,10 @@ AGORA = [
     *("--seeds 0 --lrs 2e-3 1e-3 --weight_decays 0 --warmup_ratios 0.1 --sources dev".split()),
     *("--points_per_source 2 --balance none --threads 1".split()),
 ]
+SCORING = [
+    *("--super_network super --data shards --held_out_batches 1 --batch_size 4".split()),
+    *("--architectures largest smallest 1-1-16-16".split()),
+]
 FINETUNE = "--sample --max_len 32 --lr 1e-3 --gpu false".split()
 CACHE = [
     *("--data shards --teacher_model teacher --cpu_only --batch_size 8".split()),
@@ -260,6 +264,25 @@ def _drop_last_results(pattern: str, count: int, *more: str) -> Callable[[Path],
     return drop
 
 
+def _super_network(world: World, path: Path) -> None:
+    """Write a super-network of the teacher's weights, with a map as distillation leaves it."""
+    from bort.network.model_folder import read_model_folder
+    from bort.super_network.folder import SuperNetworkRecord, write_super_network
+    from bort.super_network.space import SubNetworkSpace
+    from bort.text.vocabularies import load_vocabulary
+
+    teacher = world.folder / "teacher"
+    space = SubNetworkSpace((1,), (8, 16), (16, 32), heads=(1, 2))
+    hidden_map = {"weight": np.eye(16, dtype=np.float32), "bias": np.zeros(16, np.float32)}
+    write_super_network(
+        path,
+        SuperNetworkRecord(space, layer_order=(0,), steps=4),
+        read_model_folder(teacher),
+        load_vocabulary(teacher / "vocabulary"),
+        hidden_map,
+    )
+
+
 def _cached_features(world: World, path: Path) -> None:
     flags = "--task_name COPA --epochs 1 --output_dir features_run --cache_dir features".split()
     world.run("scripts/finetune.py", *FINETUNE, *flags)
@@ -340,6 +363,13 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
         SEARCH,
         _drop_last_results("results-rank*.jsonl", 1, "ranking.json", "ranking.csv", "best.json"),
     ),
+    "super": _super_network,
+    "scoring": _interrupted(
+        "evaluate_architectures",
+        SCORING,
+        _drop_last_results("scores-rank*.jsonl", 1, "scores.json"),
+    ),
+    "parts.txt": lambda world, path: _write(path, b"largest\n1-1-8-16\n1-2-16-20-8\n"),
     "agora": _interrupted(
         "run_agora",
         AGORA,
@@ -400,6 +430,8 @@ NEEDS: Dict[str, List[str]] = {
     "cache": ["teacher"],
     "pretraining": ["teacher"],
     "search": ["teacher"],
+    "super": ["teacher"],
+    "scoring": ["super"],
     "begun": ["agora"],
     "hf": ["cola"],
     "hf_bert_own": ["bert"],
