@@ -10,7 +10,7 @@ import sys
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Mapping, Optional, Protocol
+from typing import Any, Mapping, Optional, Protocol, Union
 
 from bort.errors import InputError, WorkError
 from bort.storage.files import atomic_write, sync_folder, write_json
@@ -28,10 +28,14 @@ _TENSORBOARD_FOLDER = "tensorboard"
 _RECORDED_PACKAGES = ("numpy", "mxnet", "mxnet-cu101", "mxnet-cu112", "gluonnlp", "horovod")
 
 
-class MetricsWriter(Protocol):
-    """Records named numbers per step."""
+Recorded = Mapping[str, Union[float, str]]
+"""Named numbers and texts of a step."""
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
+
+class MetricsWriter(Protocol):
+    """Records named numbers and texts per step."""
+
+    def write(self, step: int, values: Recorded) -> None:
         """Record `values` for `step`."""
 
     def close(self) -> None:
@@ -41,7 +45,7 @@ class MetricsWriter(Protocol):
 class NullWriter:
     """Discards values: for ranks other than 0 and for runs without a folder."""
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
+    def write(self, step: int, values: Recorded) -> None:
         """Discard the values."""
 
     def close(self) -> None:
@@ -51,8 +55,8 @@ class NullWriter:
 class RunFolder:
     """A folder with `run.json`, `metrics.jsonl` and `tensorboard/`.
 
-    Lines of `metrics.jsonl` are objects with `step` and named numbers. If a run is resumed at a
-    step, later lines are dropped, so the file equals that of an uninterrupted run (except for
+    Lines of `metrics.jsonl` are objects with `step`, named numbers and texts. If a run is resumed
+    at a step, later lines are dropped, so the file equals that of an uninterrupted run (except for
     times). A run that starts at step 0 removes what an earlier start without a checkpoint left.
     """
 
@@ -82,8 +86,8 @@ class RunFolder:
             {"command": sys.argv, "versions": versions, "machine": platform.machine(), **settings},
         )
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Append one line to `metrics.jsonl` and the scalars to TensorBoard."""
+    def write(self, step: int, values: Recorded) -> None:
+        """Append one line to `metrics.jsonl` and the numbers to TensorBoard."""
         try:
             self._metrics.write(json.dumps({"step": step, **values}, allow_nan=False) + "\n")
             self._metrics.flush()
@@ -186,10 +190,11 @@ class _EventWriter:
         self._event, self._summary = Event, Summary
         self._writer = EventFileWriter(str(folder))
 
-    def add(self, step: int, values: Mapping[str, float]) -> None:
+    def add(self, step: int, values: Recorded) -> None:
         entries = [
             self._summary.Value(tag=name, simple_value=float(value))
             for name, value in values.items()
+            if not isinstance(value, str)
         ]
         summary = self._summary(value=entries)
         self._writer.add_event(self._event(wall_time=time.time(), step=step, summary=summary))

@@ -157,17 +157,14 @@ def pretrain(
     hooks = hooks or PretrainingHooks()
     longest = model.architecture.maximum_length
     plan = plan_batches(data.train, config, communicator.size)
-    if plan.maximum_length > longest:
-        raise InputError(
-            f"the examples are up to {plan.maximum_length} tokens long, "
-            f"the architecture takes at most {longest} (see --max_seq_length of the data)"
-        )
+    check_lengths(plan, "architecture", longest)
     if communicator.rank == 0:
         warn_of_long_warmup(config.num_steps, config.warmup_ratio, config.warmup_steps)
     trainer = DistillationTrainer(
         model, config, communicator, context, teacher, feature_teacher=feature_teacher
     )
-    _check_teacher_length(trainer, plan)
+    if trainer.feature_teacher is not None:
+        check_lengths(plan, "teacher", trainer.feature_teacher.architecture.maximum_length)
     training = _Pretraining(trainer, plan, data, longest, hooks)
     settings = {
         "architecture": str(model.architecture),
@@ -206,13 +203,36 @@ def pretrain(
     return PretrainingResult(ended.steps, ended.stopped, score, ended.waited_seconds)
 
 
-def _check_teacher_length(trainer: DistillationTrainer, plan: BatchPlan) -> None:
-    teacher = trainer.feature_teacher
-    if teacher is not None and plan.maximum_length > teacher.architecture.maximum_length:
+def check_lengths(plan: BatchPlan, taker: str, longest: int) -> None:
+    """Raise `InputError` if examples of a plan are longer than a network takes."""
+    if plan.maximum_length > longest:
         raise InputError(
-            f"the examples are up to {plan.maximum_length} tokens long, the teacher takes at most "
-            f"{teacher.architecture.maximum_length} (see --max_seq_length of the data)"
+            f"the examples are up to {plan.maximum_length} tokens long, the {taker} takes at most "
+            f"{longest} (see --max_seq_length of the data)"
         )
+
+
+def held_out_batches(
+    data: PretrainingData, config: PretrainingConfig, communicator: Communicator, longest: int
+) -> List[MaskedBatch]:
+    """Return this rank's batches of held-out text.
+
+    Args:
+        data: has held-out examples.
+        config: has the batch size.
+        communicator: the ranks that share the examples.
+        longest: maximum length of the model; longer examples are cut.
+    """
+    examples = data.validation
+    assert examples is not None, "without held-out text nothing is evaluated"
+    needed = rounded_up(int(max(examples.lengths, default=1)))
+    return evaluation_batches(
+        examples,
+        data.masking,
+        batch_size=config.batch_size_eval,
+        communicator=communicator,
+        maximum_length=min(longest, needed),
+    )
 
 
 class _Pretraining:
@@ -267,7 +287,9 @@ class _Pretraining:
     def evaluate(self, number: int) -> Dict[str, float]:
         trainer = self._trainer
         if not self._held_out:
-            self._held_out = self._held_out_batches()
+            self._held_out = held_out_batches(
+                self._data, trainer.config, trainer.communicator, self._longest
+            )
         score = score_masked_tokens(
             trainer.predict, self._held_out, trainer.communicator, trainer.context
         )
@@ -287,15 +309,3 @@ class _Pretraining:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         pass
-
-    def _held_out_batches(self) -> List[MaskedBatch]:
-        examples = self._data.validation
-        assert examples is not None, "without held-out text nothing is evaluated"
-        longest = rounded_up(int(max(examples.lengths, default=1)))
-        return evaluation_batches(
-            examples,
-            self._data.masking,
-            batch_size=self._trainer.config.batch_size_eval,
-            communicator=self._trainer.communicator,
-            maximum_length=min(self._longest, longest),
-        )

@@ -95,7 +95,7 @@ def _run(
         ),
     )
     for source in (train, validation):
-        _check_vocabulary(source, vocabulary)
+        check_shards(source, vocabulary)
     context = choose_context(communicator, paths.cpu_only)
     if chief:
         without = context.device_type == "cpu" and not paths.cpu_only
@@ -217,7 +217,8 @@ def build_student(
     return model
 
 
-def _check_vocabulary(source: Optional[ExampleSource], vocabulary: Vocabulary) -> None:
+def check_shards(source: Optional[ExampleSource], vocabulary: Vocabulary) -> None:
+    """Raise `InputError` if examples were made with another vocabulary; None has no examples."""
     if source is None or not source.vocabulary_fingerprint:
         return
     if source.vocabulary_fingerprint != vocabulary.fingerprint:

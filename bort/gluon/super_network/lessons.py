@@ -14,6 +14,7 @@ from mxnet.gluon import nn
 from bort.architecture import Architecture
 from bort.gluon.network.classifier import Network
 from bort.gluon.pretraining.learner import MaskedTokenLearner
+from bort.gluon.teacher.features import GluonFeatureTeacher
 from bort.gluon.training.feature_losses import Factors, FeatureLosses
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.flat_trainer import StageClock
@@ -97,7 +98,7 @@ class MaskedTokenLessons:
         clock: measures the stages of a step, for benchmarks.
     """
 
-    terms = MaskedTokenLearner.terms
+    terms: Tuple[str, ...] = MaskedTokenLearner.terms
 
     def __init__(
         self,
@@ -132,10 +133,12 @@ class MaskedTokenLessons:
 
     def answers(self, batch: MaskedBatch) -> Answers:
         """See `Lessons`."""
-        logits = None if self._teacher is None else self._teacher.answer(batch)
+        teacher, features = self._teacher, None
+        if isinstance(teacher, GluonFeatureTeacher) and self._feature_teacher is not None:
+            return teacher.answers(batch)  # one pass for both
+        logits = None if teacher is None else teacher.answer(batch)
         if logits is not None and not isinstance(logits, mx.nd.NDArray):
             logits = mx.nd.array(logits, ctx=self._context)
-        features = None
         if self._feature_teacher is not None:
             features = self._feature_teacher.features(
                 batch.input_ids, batch.valid_lengths, batch.token_types

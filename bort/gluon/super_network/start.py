@@ -38,6 +38,8 @@ class WholeSource:
     Attributes:
         folder: the model folder with the weights; None for random ones.
         fingerprint: fingerprint of the super-network or the model; None for random weights.
+        ordered: the network in the folder in order of importance, in full size; None for random
+            weights and before `whole`.
 
     Raises:
         InputError: neither a start nor an architecture is given, or the folder holds no model.
@@ -50,6 +52,7 @@ class WholeSource:
         self._start: Optional[TeacherStart] = None
         self.folder: Optional[str] = None
         self.fingerprint: Optional[str] = None
+        self.ordered: Optional[OrderedNetwork] = None
         if paths.start is None:
             if paths.architecture is None:
                 raise InputError("start and architecture are both missing, needed is one of them")
@@ -116,6 +119,7 @@ class WholeSource:
         ranked = self._start.ranked(questions, context, stored_in)
         if self._layer_order is not None:
             ranked = ranked._replace(layer_order=self._layer_order)
+        self.ordered = ranked
         own = self._start.network.description.head
         keeps_head = (
             head is not None

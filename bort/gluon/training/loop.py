@@ -26,7 +26,7 @@ from typing import (
 from bort.errors import InputError
 from bort.process.progress import Progress
 from bort.storage.json_fields import JsonFields
-from bort.storage.run_folder import CHECKPOINT_STATE, MetricsWriter, NullWriter
+from bort.storage.run_folder import CHECKPOINT_STATE, MetricsWriter, NullWriter, Recorded
 from bort.text.batches import Prefetcher
 from bort.training.clock import EVALUATION, SAVING, TRAINING, TrainingClock
 
@@ -69,8 +69,8 @@ class TrainingProcedure(Protocol[_Batch, _Report]):
     def step(self, number: int, batch: _Batch, stop_requested: bool) -> _Report:
         """Make a step and report it; `stop` of the report is the same on all ranks."""
 
-    def record(self, report: _Report) -> Dict[str, float]:
-        """Return the numbers of a step to record, by name."""
+    def record(self, report: _Report) -> Recorded:
+        """Return the numbers and texts of a step to record, by name."""
 
     def evaluate(self, number: int) -> Mapping[str, float]:
         """Evaluate after a step, and return numbers to record, by name."""

@@ -1,0 +1,281 @@
+"""`SuperNetworkRun`: a super-network's training in a folder, on any kind of data."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Optional, TypeVar
+
+import mxnet as mx
+import numpy as np
+from mxnet.gluon import nn
+
+from bort.architecture import Architecture
+from bort.gluon.distributed import choose_context
+from bort.gluon.network.array_network import arrays_of, as_network
+from bort.gluon.network.measured_importance import ImportanceQuestions
+from bort.gluon.super_network.lessons import CountedTokens, Lessons
+from bort.gluon.super_network.start import WholeSource
+from bort.gluon.super_network.train import (
+    SuperNetworkData,
+    SuperNetworkHooks,
+    train_super_network,
+)
+from bort.gluon.super_network.trainer import SuperNetworkTrainer
+from bort.gluon.teacher.features import GluonFeatureTeacher
+from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.gluon.training.feature_losses import make_hidden_map
+from bort.network.array_network import ArrayNetwork
+from bort.network.from_teacher import OrderedNetwork
+from bort.network.head import HeadDescription
+from bort.network.model_folder import fingerprint_of_model
+from bort.ranks import Communicator, on_rank_0
+from bort.storage.run_folder import MetricsWriter, NullWriter, RunFolder, continues_run
+from bort.super_network.config import (
+    SuperNetworkConfig,
+    SuperNetworkPaths,
+    make_sub_network_space,
+)
+from bort.super_network.folder import (
+    SUPER_NETWORK_FILE,
+    SuperNetworkRecord,
+    open_super_network,
+    write_super_network,
+)
+from bort.super_network.space import SubNetworkSpace
+from bort.teacher.features import FeatureTeacher
+from bort.text.vocabulary import Vocabulary
+from bort.training.objective import FeatureObjective
+
+log = logging.getLogger(__name__)
+
+_Batch = TypeVar("_Batch", bound=CountedTokens)
+
+
+class SuperNetworkRun:
+    """A run in `paths.output_dir`, which this process holds.
+
+    Call `start`, then `train`.
+
+    Args:
+        paths: files and folders of the run, and the space.
+        config: settings of the training.
+        vocabulary: vocabulary of the data and the network.
+        communicator: the ranks that train together.
+
+    Attributes:
+        context: device of the training.
+        space: architectures of the sub-networks.
+        architecture: sizes of the whole network, the largest ones of the space.
+
+    Raises:
+        InputError: vocabulary, space, start and folder do not fit together.
+    """
+
+    def __init__(
+        self,
+        paths: SuperNetworkPaths,
+        config: SuperNetworkConfig,
+        vocabulary: Vocabulary,
+        communicator: Communicator,
+    ) -> None:
+        self._paths = paths
+        self._folder = Path(paths.output_dir)
+        self._vocabulary = vocabulary
+        self._communicator = communicator
+        self._is_chief = communicator.rank == 0
+        self._continues: bool = on_rank_0(communicator, self._continues_run)
+        self.context = choose_context(communicator, paths.cpu_only)
+        self._source = WholeSource(paths, config)
+        sizes = self._source.sizes(vocabulary)
+        self.space: SubNetworkSpace = make_sub_network_space(paths, sizes)
+        self.architecture: Architecture = self.space.maximum(sizes)
+        self._start: Optional[OrderedNetwork] = None
+
+    def start(
+        self,
+        questions: Callable[[int], ImportanceQuestions],
+        head: Optional[HeadDescription] = None,
+    ) -> None:
+        """Make the whole network; see `WholeSource.whole` for the arguments."""
+        stored_in = self._folder if self._continues else None
+        found = self._source.whole(
+            self.architecture, questions, head=head, stored_in=stored_in, context=self.context
+        )
+        order = on_rank_0(self._communicator, lambda: list(found.layer_order))
+        self._start = found._replace(layer_order=tuple(order))
+
+    def aligned(self, teacher: Optional[FeatureTeacher]) -> Optional[FeatureTeacher]:
+        """Return a teacher of features whose heads and columns are numbered as in the network.
+
+        If the network starts from its teacher, that is the teacher in order of importance.
+
+        Args:
+            teacher: the teacher of `paths.teacher`; None for none.
+        """
+        name, ordered = self._paths.teacher.teacher_model, self._source.ordered
+        if teacher is None or ordered is None or not Path(name).exists():
+            return teacher
+        if fingerprint_of_model(name) != fingerprint_of_model(self._source.folder):
+            return teacher
+        log.info("%s: its features are taken in the order of the network's parts", name)
+        network = as_network(ordered.network, self.context)
+        rows = self.architecture.vocabulary_size
+        return GluonFeatureTeacher(network, self.context, vocabulary_size=rows)
+
+    def train(
+        self,
+        config: SuperNetworkConfig,
+        lessons: Lessons[_Batch],
+        data: SuperNetworkData[_Batch],
+        stop_requested: Callable[[], bool],
+        *,
+        feature_teacher: Optional[FeatureTeacher] = None,
+        identity: Optional[Mapping[str, Any]] = None,
+        described: Optional[Mapping[str, Any]] = None,
+    ) -> Dict[str, Any]:
+        """Train the network, and save the super-network in the folder unless the run was stopped.
+
+        Args:
+            config: settings of the training.
+            lessons: the kind of micro-batches, and their losses.
+            data: batches and held-out scores.
+            stop_requested: called before every step; True stops the run after that step.
+            feature_teacher: teacher of the losses on features.
+            identity: further settings, as JSON values, that a run to resume must have started with.
+            described: fields of the saved model's description, such as its task.
+
+        Returns:
+            The values that the command prints.
+        """
+        assert self._start is not None, "`start` comes first"
+        network = as_network(self._start.network, self.context, grad_req="write")
+        hidden_map = self._hidden_map(config.pretraining.features, feature_teacher)
+        trainer = SuperNetworkTrainer(
+            network,
+            lessons,
+            self.space,
+            config,
+            self._communicator,
+            self.context,
+            layer_order=self._start.layer_order,
+            hidden_map=hidden_map,
+        )
+        identity = {
+            "vocabulary": self._vocabulary.fingerprint,
+            "start": self._source.fingerprint,
+            "layer_order": list(self._start.layer_order),
+            **(identity or {}),
+        }
+        origin = {**identity, "data": data.fingerprint, "settings": config.results_settings()}
+
+        def open_metrics(done: int) -> MetricsWriter:
+            if not self._is_chief:
+                return NullWriter()
+            writer = RunFolder(self._folder, done)
+            self._source.save(self._folder)
+            writer.record(
+                {
+                    **origin,
+                    "settings": config.as_dict(),
+                    "paths": self._paths.as_dict(),
+                    "architecture": self.architecture.as_dict(),
+                    "space": self.space.as_dict(),
+                    "ranks": self._communicator.size,
+                }
+            )
+            return writer
+
+        result = train_super_network(
+            trainer,
+            data,
+            folder=self._folder,
+            resume=self._continues,
+            identity=identity,
+            hooks=SuperNetworkHooks(open_metrics=open_metrics, stop_requested=stop_requested),
+        )
+        summary: Dict[str, Any] = {
+            "steps": result.steps,
+            "stopped": result.stopped,
+            "validation": result.scores or None,
+            "folder": str(self._folder),
+        }
+        if self._is_chief and not result.stopped:
+            description = self._start.network.description.replace(
+                vocabulary_fingerprint=self._vocabulary.fingerprint, **(described or {})
+            )
+            record = SuperNetworkRecord(
+                self.space,
+                self._start.layer_order,
+                result.steps,
+                _by_metric(result.scores),
+                origin,
+            )
+            write_super_network(
+                self._folder,
+                record,
+                ArrayNetwork(description, arrays_of(network)),
+                self._vocabulary,
+                None if hidden_map is None else _map_arrays(hidden_map),
+            )
+            summary["super_network"] = str(self._folder)
+        return summary
+
+    def _continues_run(self) -> bool:
+        return continues_run(
+            self._folder,
+            resume=self._paths.resume,
+            has_checkpoint=bool(checkpoint_steps(self._folder)),
+        )
+
+    def _hidden_map(
+        self, objective: FeatureObjective, teacher: Optional[FeatureTeacher]
+    ) -> Optional[nn.Dense]:
+        """Return the learnt map: that of the super-network at the start, or the identity."""
+        if objective.hidden_weight == 0 or teacher is None:
+            return None
+        width = teacher.architecture.hidden
+        hidden_map = make_hidden_map(self.architecture.hidden, width, self.context)
+        start = self._paths.start
+        if start is None or not (Path(start) / SUPER_NETWORK_FILE).exists():
+            return hidden_map
+        stored = open_super_network(start).read_hidden_map()
+        if stored is not None and len(stored["bias"]) == width:
+            columns = stored["weight"][:, : self.architecture.hidden]
+            hidden_map.weight.set_data(mx.nd.array(columns, ctx=self.context))
+            hidden_map.bias.set_data(mx.nd.array(stored["bias"], ctx=self.context))
+        return hidden_map
+
+
+def check_features_fit(
+    objective: FeatureObjective,
+    space: SubNetworkSpace,
+    whole: Architecture,
+    teacher: Optional[FeatureTeacher],
+) -> None:
+    """Check that every sub-network can learn from the features of a teacher.
+
+    Raises:
+        InputError: numbers of heads differ, or relation heads do not divide a width.
+    """
+    if teacher is None:
+        return
+    for value in getattr(space, space.attention_axis):
+        attention = dataclasses.replace(space, **{space.attention_axis: (value,)})
+        objective.check_fits(attention.maximum(whole), teacher.architecture)
+
+
+def _by_metric(scores: Mapping[str, Mapping[str, float]]) -> Dict[str, Dict[str, float]]:
+    """Return scores by metric and architecture from scores by architecture and metric."""
+    metrics = {name for values in scores.values() for name in values}
+    return {
+        name: {part: values[name] for part, values in scores.items()} for name in sorted(metrics)
+    }
+
+
+def _map_arrays(hidden_map: nn.Dense) -> Dict[str, np.ndarray]:
+    return {
+        "weight": hidden_map.weight.data().asnumpy(),
+        "bias": hidden_map.bias.data().asnumpy(),
+    }

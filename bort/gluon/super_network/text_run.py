@@ -1,0 +1,165 @@
+"""Super-networks that learn from masked text."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
+
+from bort.errors import InputError
+from bort.gluon.network.measured_importance import ImportanceQuestions
+from bort.gluon.pretraining.evaluation import score_masked_tokens
+from bort.gluon.pretraining.from_teacher import first_batches
+from bort.gluon.pretraining.pretrain import (
+    PretrainingData,
+    check_lengths,
+    held_out_batches,
+    plan_batches,
+    planned_batches,
+)
+from bort.gluon.pretraining.run import check_shards
+from bort.gluon.pretraining.teachers import Teachers, open_teachers
+from bort.gluon.super_network.lessons import MaskedTokenLessons
+from bort.gluon.super_network.run import SuperNetworkRun, check_features_fit
+from bort.gluon.super_network.train import Predict, SuperNetworkData
+from bort.gluon.teacher.features import GluonFeatureTeacher
+from bort.ranks import Communicator
+from bort.storage.locks import hold_run_folder
+from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
+from bort.text.examples import ExampleSource, MaskedBatch
+from bort.text.masking import Masking
+from bort.text.vocabulary import Vocabulary
+from bort.training.pretraining_config import PretrainingConfig
+
+
+def train_on_text(
+    paths: SuperNetworkPaths,
+    config: SuperNetworkConfig,
+    train: ExampleSource,
+    validation: Optional[ExampleSource],
+    vocabulary: Vocabulary,
+    communicator: Communicator,
+    stop_requested: Callable[[], bool],
+) -> Dict[str, Any]:
+    """Train a super-network on masked text in the folder `paths.output_dir`, and save it there.
+
+    Args:
+        paths: files and folders of the run, and the space.
+        config: settings of the training.
+        train: training examples.
+        validation: held-out examples; None evaluates nothing.
+        vocabulary: vocabulary of the examples and the network.
+        communicator: the ranks that train together.
+        stop_requested: called before every step; True stops the run after that step.
+
+    Returns:
+        The values that the command prints: steps, whether the run was stopped, scores and folder.
+
+    Raises:
+        InputError: vocabulary, space, start, teacher or folder do not fit together, or another
+            process uses the folder.
+        WorkError: the loss is not finite, or the disk is full.
+    """
+    with hold_run_folder(Path(paths.output_dir), communicator):
+        for examples in (train, validation):
+            check_shards(examples, vocabulary)
+        run = SuperNetworkRun(paths, config, vocabulary, communicator)
+        teachers, settings = open_teachers(
+            paths.teacher,
+            paths.teacher_cache,
+            config.pretraining,
+            train,
+            vocabulary,
+            rows=run.architecture.vocabulary_size,
+            context=run.context,
+        )
+        config = _settled(dataclasses.replace(config, pretraining=settings), teachers)
+        check_features_fit(settings.features, run.space, run.architecture, teachers.features)
+        masking = Masking(vocabulary, settings.masks.policy, settings.order_seed)
+        text = _Text(PretrainingData(train, validation, masking), run, settings, communicator)
+        text.check_lengths(teachers)
+
+        def questions(count: int) -> ImportanceQuestions:
+            batches = first_batches(train, settings, vocabulary, count)
+            return ImportanceQuestions(batches, seed=settings.order_seed)
+
+        run.start(questions)
+        features = run.aligned(teachers.features)
+        logits = teachers.logits
+        if isinstance(logits, GluonFeatureTeacher) and isinstance(features, GluonFeatureTeacher):
+            logits = features  # one pass for both
+        return run.train(
+            config,
+            MaskedTokenLessons(config, run.context, logits, features),
+            SuperNetworkData(
+                text.batches, None if validation is None else text.score, train.fingerprint
+            ),
+            stop_requested,
+            feature_teacher=features,
+            identity=teachers.fingerprints(),
+        )
+
+
+class _Text:
+    """Batches and held-out scores of masked text."""
+
+    def __init__(
+        self,
+        data: PretrainingData,
+        run: SuperNetworkRun,
+        settings: PretrainingConfig,
+        communicator: Communicator,
+    ) -> None:
+        self._data = data
+        self._settings = settings
+        self._communicator = communicator
+        self._context = run.context
+        self._longest = run.architecture.maximum_length
+        self._plan = plan_batches(data.train, settings, communicator.size)
+        self._held_out: List[MaskedBatch] = []
+
+    def check_lengths(self, teachers: Teachers) -> None:
+        """Check that the network and the teacher of features take the longest example."""
+        check_lengths(self._plan, "architecture", self._longest)
+        if teachers.features is not None:
+            longest = teachers.features.architecture.maximum_length
+            check_lengths(self._plan, "teacher", longest)
+
+    def batches(self, first: int) -> Iterator[List[MaskedBatch]]:
+        """Yield the micro-batches of this rank for each step from `first`."""
+        return planned_batches(self._plan, self._data, self._settings, self._communicator, first)
+
+    def score(self, predict: Predict) -> Mapping[str, float]:
+        """Return held-out scores by name."""
+        if not self._held_out:
+            self._held_out = held_out_batches(
+                self._data, self._settings, self._communicator, self._longest
+            )
+        found = score_masked_tokens(predict, self._held_out, self._communicator, self._context)
+        return {
+            "mlm_loss": found.mlm_loss,
+            "mlm_accuracy": found.mlm_accuracy,
+            "perplexity": found.perplexity,
+        }
+
+
+def _settled(config: SuperNetworkConfig, teachers: Teachers) -> SuperNetworkConfig:
+    """Return the settings, without targets in place if the largest learns no masked tokens.
+
+    Raises:
+        InputError: there are no losses, or targets in place are asked for without such a loss.
+    """
+    objective = config.pretraining.objective
+    if objective.mlm_weight > 0 or teachers.logits is not None and objective.teacher_ce_weight > 0:
+        return config
+    if teachers.features is None:
+        raise InputError(
+            f"mlm_weight is {objective.mlm_weight!r} and there is no teacher, so there is nothing "
+            "to learn; allowed is above 0"
+        )
+    if config.in_place:
+        raise InputError(
+            "in_place is true with mlm_weight 0 and teacher_ce_weight 0, so the largest "
+            "sub-network learns no masked tokens; allowed is false, or one weight above 0"
+        )
+    return dataclasses.replace(config, in_place=False)

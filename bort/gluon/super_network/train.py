@@ -1,0 +1,190 @@
+"""The training of a super-network: steps, evaluations of two sub-networks, checkpoints."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Generic,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    TypeVar,
+)
+
+from bort.gluon.super_network.lessons import CountedTokens
+from bort.gluon.super_network.trainer import (
+    LARGEST,
+    SMALLEST,
+    SuperNetworkReport,
+    SuperNetworkTrainer,
+)
+from bort.gluon.training.loop import Cadence, LoopHooks, run_loop
+from bort.gluon.training.run_checkpoints import RunCheckpoints
+from bort.super_network.config import SuperNetworkConfig
+from bort.super_network.parts import part_name
+from bort.training.schedule import warn_of_long_warmup
+
+_Batch = TypeVar("_Batch", bound=CountedTokens)
+
+Predict = Callable[[Any], Any]
+"""A function from a batch to a sub-network's outputs, without dropout."""
+
+
+@dataclass(frozen=True)
+class SuperNetworkData(Generic[_Batch]):
+    """The data of a run.
+
+    Attributes:
+        batches: yields the micro-batches of this rank for each step from a number on.
+        score: returns scores of a sub-network on held-out data, by name; None evaluates nothing.
+        fingerprint: fingerprint of the training data.
+    """
+
+    batches: Callable[[int], Iterator[List[_Batch]]]
+    score: Optional[Callable[[Predict], Mapping[str, float]]]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class SuperNetworkResult:
+    """The outcome of a run.
+
+    Attributes:
+        steps: number of optimizer steps done in all.
+        stopped: whether the run was asked to stop before the last step.
+        scores: final held-out scores by name, of the largest and the smallest sub-network; empty
+            without held-out data or for a stopped run.
+    """
+
+    steps: int
+    stopped: bool
+    scores: Mapping[str, Mapping[str, float]]
+
+
+@dataclass
+class SuperNetworkHooks(LoopHooks[SuperNetworkReport]):
+    """Callbacks and settings of a run; see `LoopHooks`."""
+
+    title: str = "super-network"
+
+
+def train_super_network(
+    trainer: SuperNetworkTrainer[_Batch],
+    data: SuperNetworkData[_Batch],
+    *,
+    folder: Optional[Path] = None,
+    resume: bool = False,
+    identity: Optional[Mapping[str, Any]] = None,
+    hooks: Optional[SuperNetworkHooks] = None,
+) -> SuperNetworkResult:
+    """Train the network of `trainer`, which has the trained weights afterwards.
+
+    Args:
+        trainer: makes the steps.
+        data: batches and held-out scores.
+        folder: folder of checkpoints; None saves none.
+        resume: continue from the newest checkpoint.
+        identity: further settings, as JSON values, that a run to resume must have started with.
+        hooks: callbacks for metrics, progress and stopping.
+
+    Returns:
+        Steps, final scores, and whether the run was stopped.
+
+    Raises:
+        InputError: checkpoint and settings do not fit together.
+        WorkError: the loss is not finite, or the disk is full.
+    """
+    hooks = hooks or SuperNetworkHooks()
+    config, settings = trainer.config, trainer.config.pretraining
+    is_chief = trainer.communicator.rank == 0
+    if is_chief:
+        warn_of_long_warmup(settings.num_steps, settings.warmup_ratio, settings.warmup_steps)
+    training = _SuperNetworkTraining(trainer, data)
+    checkpoints = None
+    if folder is not None:
+        identity = {
+            "architecture": str(trainer.whole),
+            "space": trainer.space.as_dict(),
+            **config.results_settings(),
+            "ranks": trainer.communicator.size,
+            "data": data.fingerprint,
+            **(identity or {}),
+        }
+        checkpoints = RunCheckpoints(
+            folder,
+            trainer,
+            identity,
+            SuperNetworkConfig.defaults(),
+            settings.keep_checkpoints,
+            may_change={"num_steps": "the schedule changes"},
+        )
+    ended = run_loop(
+        training,
+        Cadence(
+            last=settings.num_steps,
+            log=settings.log_interval,
+            evaluate=None if data.score is None else settings.eval_interval,
+            save=(settings.ckpt_interval,),
+        ),
+        hooks,
+        checkpoints=checkpoints,
+        resume=resume,
+        is_chief=is_chief,
+    )
+    return SuperNetworkResult(ended.steps, ended.stopped, {} if ended.stopped else training.scores)
+
+
+class _SuperNetworkTraining(Generic[_Batch]):
+    """The training as a `bort.gluon.training.loop.TrainingProcedure`."""
+
+    def __init__(
+        self, trainer: SuperNetworkTrainer[_Batch], data: SuperNetworkData[_Batch]
+    ) -> None:
+        self._trainer = trainer
+        self._data = data
+        self.scores: Dict[str, Mapping[str, float]] = {}
+
+    def batches(self, first: int) -> Iterator[List[_Batch]]:
+        return self._data.batches(first)
+
+    def step(self, number: int, batch: List[_Batch], stop_requested: bool) -> SuperNetworkReport:
+        return self._trainer.step(number, batch, stop_requested)
+
+    def record(self, report: SuperNetworkReport) -> Dict[str, Any]:
+        return {
+            "train/loss": report.loss,
+            **{f"train/{role}_loss": loss for role, loss in report.losses.items()},
+            **{f"train/{name}_loss": value for name, value in report.terms.items()},
+            "train/accuracy": report.accuracy,
+            "train/learning_rate": report.learning_rate,
+            "train/gradient_norm": report.gradient_norm,
+            "train/architectures": " ".join(map(part_name, report.architectures)),
+        }
+
+    def evaluate(self, number: int) -> Dict[str, float]:
+        trainer, score = self._trainer, self._data.score
+        assert score is not None, "without held-out data nothing is evaluated"
+        record = {}
+        for role, architecture in (
+            (LARGEST, trainer.space.maximum(trainer.whole)),
+            (SMALLEST, trainer.space.minimum(trainer.whole)),
+        ):
+            scores = score(functools.partial(trainer.predict, architecture))
+            self.scores[part_name(architecture)] = scores
+            record.update({f"validation/{role}_{name}": value for name, value in scores.items()})
+        return record
+
+    def ends_early(self) -> bool:
+        return False
+
+    def state(self) -> Dict[str, Any]:
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        pass

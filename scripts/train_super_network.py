@@ -1,0 +1,55 @@
+"""Train a super-network: one network whose sub-networks of all sizes work.
+
+Runs in one process, or on several ranks of this machine:
+
+python -m bort.launch --ranks 2 scripts/train_super_network.py --data …
+"""
+
+from __future__ import annotations
+
+import bort.process.startup  # noqa: F401 (catches signals during the imports)
+
+# isort: split
+import argparse
+import json
+from typing import List, Optional
+
+from bort.process.command import make_parser, run_command
+from bort.process.stopping import StopRequest
+from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
+
+
+def main(arguments: Optional[List[str]] = None) -> None:
+    """Parse the flags and run."""
+    parser = make_parser(
+        "Train a super-network from the weights of a teacher or from random ones, so that "
+        "scripts/extract_model.py takes any of its sub-networks out as a model."
+    )
+    SuperNetworkPaths.add_flags(parser.add_argument_group("files and space"))
+    SuperNetworkConfig.add_flags(parser.add_argument_group("training"))
+    run_command(parser, _work, arguments, several_ranks=True)
+
+
+def _work(parsed: argparse.Namespace) -> int:
+    paths = SuperNetworkPaths.from_arguments(parsed)
+    config = SuperNetworkConfig.from_arguments(parsed)
+    stop = StopRequest().install()
+    from bort.gluon.distributed import find_communicator
+    from bort.gluon.super_network.text_run import train_on_text
+    from data.corpus.shards import open_examples, open_held_out, open_vocabulary
+
+    assert paths.data is not None
+    communicator = find_communicator()
+    vocabulary = open_vocabulary(paths.data, paths.vocab)
+    train = open_examples(paths.data, "train", vocabulary)
+    held_out = open_held_out(paths.data_eval, vocabulary) if paths.data_eval else None
+    summary = train_on_text(
+        paths, config, train, held_out, vocabulary, communicator, stop.requested
+    )
+    if communicator.rank == 0:
+        print(json.dumps(summary, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    main()
