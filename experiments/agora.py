@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
@@ -23,6 +24,7 @@ from bort.gluon.finetuning.starting_point import (
     pair_form,
     starting_point,
 )
+from bort.gluon.network.teacher_start import open_teacher_start
 from bort.ranks import Communicator
 from bort.storage.locks import hold_run_folder
 from bort.storage.outputs import check_output_folder
@@ -131,7 +133,11 @@ def plan_agora(
         paths.vocab,
         sample=paths.sample,
     )
-    start, vocabulary = starting_point(named, train_sample_vocabulary)
+    sliced = open_teacher_start(
+        paths.initialise_from, paths.socrates, timaeus.ranking, of="socrates", word="socrates"
+    )
+    start, vocabulary = starting_point(named, train_sample_vocabulary, sliced)
+    start = dataclasses.replace(start, stored_in=folder)
     options = TaskOptions() if paths.socrates is None else options_of(Path(paths.socrates))
     data = open_task_data(
         record,
@@ -156,7 +162,8 @@ def plan_agora(
         made = make_sample_models(
             folder / _SAMPLE, task.data, SAMPLE_ARCHITECTURE, timaeus.max_len, communicator
         )
-        start = start if paths.timaeus else StartingPoint(str(made[0]), SAMPLE_ARCHITECTURE)
+        if not paths.timaeus and sliced is None:
+            start = StartingPoint(str(made[0]), SAMPLE_ARCHITECTURE)
         socrates = Path(paths.socrates or made[1])
     return AgoraPlan(
         config,

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, Optional
 from bort.gluon.distributed import find_communicator
 from bort.gluon.finetuning.run import pair_form_to_resume, run_seeds
 from bort.gluon.finetuning.starting_point import pair_form, starting_point
+from bort.gluon.network.teacher_start import open_teacher_start
 from bort.storage.outputs import check_output_folder
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
@@ -45,7 +46,8 @@ def finetune_on_task(
     communicator = find_communicator()
     folder = Path(paths.output_dir or Path("runs") / "finetune" / record.name)
     check_output_folder(folder)
-    start, vocabulary = starting_point(paths, train_sample_vocabulary)
+    student = open_teacher_start(paths.initialise_from, paths.teacher, config.ranking, of="teacher")
+    start, vocabulary = starting_point(paths, train_sample_vocabulary, student)
     data = open_task_data(
         record,
         vocabulary,

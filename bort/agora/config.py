@@ -203,7 +203,9 @@ class AgoraPaths(Config):
         "its task options",
     )
     architecture: str = setting(
-        "bort_4_8_768_1024", "architecture of a .params file", aliases=("bort_model",)
+        "bort_4_8_768_1024",
+        "architecture of a .params file or with --initialise_from",
+        aliases=("bort_model",),
     )
     vocab: Optional[str] = setting(
         None,
@@ -235,9 +237,19 @@ class AgoraPaths(Config):
     )
     resume: bool = setting(False, "continue the run in --output_dir; without a training, begin")
     cpu_only: bool = setting(False, "use the CPU even if there is a GPU")
+    initialise_from: Optional[str] = setting(
+        None,
+        "start Timaeus with a slice of the weights of --socrates (socrates) or of another model "
+        "folder or Hugging Face folder, in place of --timaeus; --architecture is at most as large",
+    )
 
     def check(self) -> None:
-        """Check that there is a Socrates."""
+        """Check that there is a Socrates, and one start of Timaeus."""
+        if self.timaeus is not None and self.initialise_from is not None:
+            raise InputError(
+                f"timaeus is {self.timaeus!r} and initialise_from is {self.initialise_from!r}, "
+                "allowed is one of them"
+            )
         if self.socrates is None and not self.sample:
             raise InputError(
                 "socrates is missing: give the folder of a model fine-tuned on the task "

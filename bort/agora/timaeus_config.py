@@ -7,8 +7,9 @@ from typing import Optional
 
 from bort.agora.hyperparameters import HyperparameterSet
 from bort.process.threads import check_thread_count
-from bort.settings.config import Config, setting
+from bort.settings.config import Config, part, setting
 from bort.training.finetuning_config import HEADS, FinetuningConfig
+from bort.training.importance_config import ImportanceConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +48,7 @@ class TimaeusConfig(Config):
     batch_size_eval: int = setting(
         32, "inputs per batch in evaluation", minimum=1, maximum=1 << 16, speed_only=True
     )
+    ranking: ImportanceConfig = part(ImportanceConfig)
 
     def check(self) -> None:
         """Raise `InputError` for far more threads than cores."""
@@ -80,4 +82,5 @@ class TimaeusConfig(Config):
             head=self.head,
             early_stop=self.early_stop,
             batch_size_eval=self.batch_size_eval,
+            ranking=self.ranking,
         )

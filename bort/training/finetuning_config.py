@@ -7,6 +7,7 @@ from typing import Any, Mapping, Optional
 
 from bort.errors import InputError
 from bort.settings.config import Config, part, setting
+from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import TaskObjective
 
 HEADS = ("paper", "release")
@@ -93,6 +94,7 @@ class FinetuningConfig(Config):
     )
     keep_checkpoints: int = setting(2, "newest checkpoints to keep", minimum=1, speed_only=True)
     objective: TaskObjective = part(TaskObjective)
+    ranking: ImportanceConfig = part(ImportanceConfig)
 
     @property
     def planned_epochs(self) -> int:
@@ -162,9 +164,19 @@ class FinetuningPaths(Config):
         "file of further inputs without labels, which learn from --teacher alone: .txt (a text a "
         "line), .tsv (columns, or a header with the task's fields) or .jsonl; default: none",
     )
+    initialise_from: Optional[str] = setting(
+        None,
+        "start with a slice of the weights of --teacher (teacher) or of another model folder or "
+        "Hugging Face folder; --architecture is at most as large",
+    )
 
     def check(self) -> None:
-        """Check that unlabelled inputs have a teacher."""
+        """Check that unlabelled inputs have a teacher, and that there is one start."""
+        if self.pretrained_parameters is not None and self.initialise_from is not None:
+            raise InputError(
+                f"pretrained_parameters is {self.pretrained_parameters!r} and initialise_from is "
+                f"{self.initialise_from!r}, allowed is one of them"
+            )
         if self.unlabelled is not None and self.teacher is None:
             raise InputError("unlabelled is given without teacher, whose outputs it learns from")
 

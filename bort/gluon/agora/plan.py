@@ -67,7 +67,7 @@ class AgoraPlan:
 
     def settings(self, socrates: GluonSocrates, context: mx.Context) -> Dict[str, Any]:
         """Return all settings that can change results, as JSON values."""
-        task = self.task
+        task, sliced = self.task, self.start.initialise_from
         fingerprints = {
             "training data": points_key(task.training),
             "dev data": points_key(task.dev),
@@ -76,6 +76,7 @@ class AgoraPlan:
             "vocabulary": task.data.vocabulary.fingerprint,
             "Socrates": socrates.fingerprint,
             "Timaeus": fingerprint_of_model(self.start.pretrained),
+            "initialise_from": None if sliced is None else sliced.fingerprint,
             "proposer": fingerprint_of_model(self.proposer),
         }
         return {

@@ -129,6 +129,8 @@ def _run(
         )
         if answers:
             AnswerStore(folder, communicator.rank).append(answers)
+        if plan.start.initialise_from is not None:
+            plan.start.initialise_from.save(folder)
         _announce(plan)
 
     on_rank_0(communicator, begin)
@@ -279,9 +281,15 @@ def _proposer(plan: AgoraPlan, context: mx.Context) -> MaskedWords:
         vocabulary = load_vocabulary(vocabulary_of(source))
         model = load_teacher(source, context=context)
     else:
-        source = plan.start.pretrained
+        sliced = plan.start.initialise_from
+        source = plan.start.pretrained if sliced is None else sliced.folder
         if source is None:
             raise InputError("taus includes 'substitution', which needs a pre-trained model")
+        if sliced is not None and not sliced.network.description.has_decoder:
+            raise InputError(
+                f"taus includes 'substitution', and {source} has no masked-token decoder; name a "
+                "model that has one with proposer"
+            )
         if Path(source).is_dir():
             model = load_teacher(source, context=context)
         else:

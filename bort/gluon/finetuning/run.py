@@ -112,13 +112,15 @@ def _run(
         communicator,
         lambda: continues_run(folder, resume=resume, has_checkpoint=bool(checkpoint_steps(folder))),
     )
-    network = build_classifier(data, start, config, context)
+    network = build_classifier(data, start, config, context, is_fresh=not continues)
+    begun = start.initialise_from
     batch_size = config.batch_size or data.record.batch_size
     description = describe(network, data, config)
     identity = {
         "options": data.options.as_dict(),
         "vocabulary": data.vocabulary.fingerprint,
         "pretrained_parameters": fingerprint_of_model(start.pretrained),
+        "initialise_from": None if begun is None else begun.fingerprint,
         "teacher": None if teacher is None else teacher.fingerprint,
     }
     if teacher is not None:

@@ -17,12 +17,14 @@ from bort.formats.network_folder import (
     read_network_folder,
     vocabulary_of,
 )
+from bort.gluon.finetuning.from_teacher import student_classifier
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.parameters import load_parameters, set_parameters
 from bort.gluon.network.pretrained import PARAMETERS_FILE, PARAMETERS_URL, RELEASED_VOCABULARY
-from bort.network.head import ONE_LINEAR, RELEASE, TWO_LINEAR
-from bort.tasks.formulations import output_count
+from bort.gluon.network.teacher_start import TeacherStart
+from bort.network.head import ONE_LINEAR, RELEASE, TWO_LINEAR, HeadDescription
+from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.judging import TaskData
 from bort.tasks.records import EXTRA_LAYER
 from bort.text.pair_form import PairForm, natural_pair_form
@@ -48,15 +50,21 @@ class StartingPoint:
         architecture: architecture of a `.params` file or of random weights.
         teacher: folder of a model whose token types and form of pairs random weights take over;
             None: none.
+        initialise_from: the model of which the encoder is a slice; None: none.
+        stored_in: folder in which its importance may be stored; None: none.
     """
 
     pretrained: Optional[str]
     architecture: str
     teacher: Optional[str] = None
+    initialise_from: Optional[TeacherStart] = None
+    stored_in: Optional[Path] = None
 
 
 def starting_point(
-    paths: FinetuningPaths, make_sample_vocabulary: Callable[[], Vocabulary]
+    paths: FinetuningPaths,
+    make_sample_vocabulary: Callable[[], Vocabulary],
+    start: Optional[TeacherStart] = None,
 ) -> Tuple[StartingPoint, Vocabulary]:
     """Return the source of the weights and their vocabulary.
 
@@ -64,12 +72,16 @@ def starting_point(
         paths: the paths that the user gave.
         make_sample_vocabulary: returns the vocabulary of the random model that `--sample` starts
             from.
+        start: the model of which the encoder is a slice; None: none.
 
     Raises:
         InputError: the model does not exist; or no model is given and there are no released
             weights.
     """
     source = paths.pretrained_parameters
+    if start is not None:
+        own = load_vocabulary(paths.vocab or str(vocabulary_of(start.folder)))
+        return StartingPoint(None, paths.architecture, initialise_from=start), own
     if source is None and paths.teacher is not None:
         return _beside_teacher(paths, paths.teacher)
     if source is None and paths.sample:
@@ -107,7 +119,8 @@ def pair_form(start: StartingPoint, vocabulary: Vocabulary) -> PairForm:
     """Return the form of inputs of two texts for a model that starts there.
 
     It is that of the model folder or of the teacher (see `ModelDescription.pair_form`); for a
-    `.params` file and for other random weights it follows from the vocabulary and the architecture.
+    `.params` file, for other random weights and for a slice without the model's token types it
+    follows from the vocabulary and the architecture.
 
     Raises:
         InputError: the folder holds no model, or the architecture is unknown.
@@ -116,33 +129,78 @@ def pair_form(start: StartingPoint, vocabulary: Vocabulary) -> PairForm:
         return read_folder_description(start.pretrained).pair_form(vocabulary)
     if start.teacher is not None:
         return read_folder_description(start.teacher).pair_form(vocabulary)
+    if start.initialise_from is not None:
+        found = start.initialise_from.network.description
+        types = start.initialise_from.sizes(start.architecture, vocabulary).token_types
+        if types == found.architecture.token_types:
+            return found.pair_form(vocabulary)
+        return natural_pair_form(vocabulary, types)
     return natural_pair_form(vocabulary, get_architecture(start.architecture).token_types)
 
 
 def build_classifier(
-    data: TaskData, start: StartingPoint, config: FinetuningConfig, context: mx.Context
+    data: TaskData,
+    start: StartingPoint,
+    config: FinetuningConfig,
+    context: mx.Context,
+    *,
+    is_fresh: bool = True,
 ) -> BortClassifier:
-    """Return a classifier of the pre-trained encoder and a new head for the task.
+    """Return a classifier of the pre-trained encoder and a head for the task.
 
-    A pooler, decoder or head of the source is not used.
+    A pooler or decoder of the source is not used, and its head by a slice alone; see
+    `student_classifier`.
+
+    Args:
+        data: data of the task.
+        start: source of the encoder's weights.
+        config: settings of the training.
+        context: device of the weights.
+        is_fresh: whether the weights count; those of a resumed run come from its checkpoint.
 
     Raises:
         InputError: the model has another vocabulary, or a file is missing or damaged.
     """
-    classes = output_count(data.record, data.options)
-    head = RELEASE if config.head == "release" else ONE_LINEAR
-    if config.head == "paper" and data.record.head == EXTRA_LAYER:
-        head = TWO_LINEAR
+    head = _head(data, config)
+    origin = start.pretrained or start.architecture
+    if start.initialise_from is not None:
+        network = student_classifier(
+            start.initialise_from,
+            start.architecture,
+            data,
+            config,
+            head,
+            context,
+            is_fresh=is_fresh,
+            stored_in=start.stored_in,
+        )
+        _check_types(data, network.bort, origin)
+        return network
     mx.random.seed(config.seed)
     model = _encoder(data, start, config, context)
-    if data.pairs.typed and model.architecture.token_types < 2:
-        raise InputError(
-            f"{start.pretrained or start.architecture}: has {model.architecture.token_types} token "
-            "types, the data has token types 0 and 1"
-        )
-    network = BortClassifier(model, classes, config.dropout, head)
+    _check_types(data, model, origin)
+    network = BortClassifier(model, head.num_classes, head.dropout, head.kind)
     network.initialize(ctx=context)
     return network
+
+
+def _head(data: TaskData, config: FinetuningConfig) -> HeadDescription:
+    """Return the description of the head that a task needs."""
+    kind = RELEASE if config.head == "release" else ONE_LINEAR
+    if config.head == "paper" and data.record.head == EXTRA_LAYER:
+        kind = TWO_LINEAR
+    classes = output_count(data.record, data.options)
+    labels = input_labels(data.record, data.options)
+    return HeadDescription(kind, classes, labels, config.dropout)
+
+
+def _check_types(data: TaskData, model: BortModel, origin: str) -> None:
+    """Raise `InputError` unless the model has the token types of the data."""
+    if data.pairs.typed and model.architecture.token_types < 2:
+        raise InputError(
+            f"{origin}: has {model.architecture.token_types} token types, the data has token types "
+            "0 and 1"
+        )
 
 
 def _encoder(

@@ -103,3 +103,29 @@ def as_network(
     network.collect_params().setattr("grad_req", grad_req)
     set_parameters(network, arrays, "the network", context)
     return network
+
+
+def classifier_of(
+    source: ArrayNetwork,
+    head: HeadDescription,
+    seed: int,
+    context: Optional[mx.Context] = None,
+) -> BortClassifier:
+    """Return a Gluon classifier with the weights of a network, for training.
+
+    Args:
+        source: a classifier whose head has the kind and number of outputs of `head`, or a network
+            without head, which gets a new one.
+        head: description of the head.
+        seed: seed of MXNet's generator, which draws the weights of a new head.
+        context: device of the weights; the CPU by default.
+    """
+    if source.description.head is not None:
+        network = as_network(source.replace(head=head), context, grad_req="write")
+        assert isinstance(network, BortClassifier)
+        return network
+    model = as_network(source, context, grad_req="write")
+    mx.random.seed(seed)
+    classifier = BortClassifier(model, head.num_classes, head.dropout, head.kind)
+    classifier.initialize(ctx=context)
+    return classifier

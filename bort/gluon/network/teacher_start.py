@@ -127,24 +127,30 @@ class TeacherStart:
 
 
 def folder_to_start_from(
-    given: str, teacher: Optional[str], *, flag: str = "initialise_from", of: str = "teacher_model"
+    given: str,
+    teacher: Optional[str],
+    *,
+    flag: str = "initialise_from",
+    of: str = "teacher_model",
+    word: str = TEACHER,
 ) -> str:
-    """Return the folder that a flag names: the value itself, or the teacher's folder for `TEACHER`.
+    """Return the folder that a flag names: the value itself, or for a word the teacher's folder.
 
     Args:
         given: value of the flag.
         teacher: folder of the teacher; another name or None if the run has no teacher folder.
         flag: name of the flag.
         of: name of the flag that gives the teacher.
+        word: value of the flag that stands for the teacher.
 
     Raises:
-        InputError: `TEACHER` is given, and the teacher is no folder.
+        InputError: the word is given, and the teacher is no folder.
     """
-    if given != TEACHER:
+    if given != word:
         return given
     if teacher is None or not Path(teacher).is_dir():
         raise InputError(
-            f"{flag} is {TEACHER!r}, {of} is {teacher!r}, allowed is the folder of a model"
+            f"{flag} is {word!r}, {of} is {teacher!r}, allowed is the folder of a model"
         )
     return teacher
 
@@ -155,17 +161,18 @@ def open_teacher_start(
     config: ImportanceConfig,
     *,
     of: str = "teacher_model",
+    word: str = TEACHER,
 ) -> Optional[TeacherStart]:
     """Return the start that `--initialise_from` names; None without the flag.
 
     Args:
         given: value of the flag; None if it is not given.
-        teacher, of: see `folder_to_start_from`.
+        teacher, of, word: see `folder_to_start_from`.
         config: the kind of importance.
 
     Raises:
-        InputError: `TEACHER` is given and the teacher is no folder, or the folder holds no model.
+        InputError: the word is given and the teacher is no folder, or the folder holds no model.
     """
     if given is None:
         return None
-    return TeacherStart(folder_to_start_from(given, teacher, of=of), config)
+    return TeacherStart(folder_to_start_from(given, teacher, of=of, word=word), config)

@@ -9,8 +9,7 @@ import mxnet as mx
 
 from bort.architecture import Architecture, get_architecture
 from bort.errors import InputError
-from bort.gluon.network.array_network import as_arrays, as_network
-from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.array_network import as_arrays, classifier_of
 from bort.gluon.network.measured_importance import ImportanceQuestions
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.teacher_start import TeacherStart, folder_to_start_from
@@ -114,7 +113,7 @@ class WholeSource:
             model.initialize(mx.init.Normal(spread))
             network = as_arrays(model)
             if head is not None:
-                network = _with_new_head(network, head, seed)
+                network = _with_head(network, head, seed)
             return OrderedNetwork(network, tuple(range(architecture.depth)))
         ranked = self._start.ranked(questions, context, stored_in)
         if self._layer_order is not None:
@@ -137,9 +136,7 @@ class WholeSource:
             source=self._start.folder,
         ).replace(dropout=self._config.dropout)
         if head is not None:
-            network = (
-                network.replace(head=head) if keeps_head else _with_new_head(network, head, seed)
-            )
+            network = _with_head(network, head, seed)
         return OrderedNetwork(network, ranked.order_within(architecture.depth))
 
     def save(self, folder: Path) -> None:
@@ -148,10 +145,7 @@ class WholeSource:
             self._start.save(folder)
 
 
-def _with_new_head(network: ArrayNetwork, head: HeadDescription, seed: int) -> ArrayNetwork:
-    """Return the network with a head whose weights are drawn by the seed."""
-    classifier = BortClassifier(as_network(network), head.num_classes, head.dropout, head.kind)
-    mx.random.seed(seed)
-    classifier.initialize()
-    arrays = as_arrays(classifier).arrays
+def _with_head(network: ArrayNetwork, head: HeadDescription, seed: int) -> ArrayNetwork:
+    """Return the network with its own head as described, or with a new one drawn by the seed."""
+    arrays = as_arrays(classifier_of(network, head, seed)).arrays
     return ArrayNetwork(network.description.replace(head=head), arrays)
