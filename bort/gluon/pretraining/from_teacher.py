@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Callable, List
+from pathlib import Path
+from typing import Callable, List, Optional
 
 import mxnet as mx
 
@@ -29,6 +30,7 @@ def student_of(
     context: mx.Context,
     *,
     is_fresh: bool = True,
+    stored_in: Optional[Path] = None,
 ) -> BortModel:
     """Return a student with a slice of its teacher's weights, and a masked-token decoder.
 
@@ -40,6 +42,7 @@ def student_of(
         vocabulary: vocabulary of the examples.
         context: device of the student.
         is_fresh: whether the weights count; those of a resumed run come from its checkpoint.
+        stored_in: see `TeacherStart.ranked`.
 
     Raises:
         InputError: the student does not fit its teacher, or the vocabularies differ.
@@ -59,7 +62,7 @@ def student_of(
     network = student(as_whole(start.network))  # checks the sizes before importance is measured
     if is_fresh:
         questions = text_questions(train, config, vocabulary)
-        network = student(start.ranked(questions, context))
+        network = student(start.ranked(questions, context, stored_in))
     return as_network(network.replace(dropout=config.dropout), context, grad_req="write")
 
 

@@ -18,7 +18,7 @@ from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.gluon.network.parameters import load_parameters
 from bort.gluon.network.teacher_start import open_teacher_start
-from bort.gluon.pretraining.from_teacher import student_of
+from bort.gluon.pretraining.from_teacher import student_of, text_questions
 from bort.gluon.pretraining.pretrain import (
     PretrainingData,
     PretrainingHooks,
@@ -110,9 +110,16 @@ def _run(
     if start is None:
         model = build_student(paths, config, vocabulary, context)
     else:
-        fresh = not continues
+        # The order of the teacher's parts counts in a resumed run too if its features are learnt.
         model = student_of(
-            start, paths.architecture, config, train, vocabulary, context, is_fresh=fresh
+            start,
+            paths.architecture,
+            config,
+            train,
+            vocabulary,
+            context,
+            is_fresh=not continues or config.features.is_on,
+            stored_in=folder if continues else None,
         )
     teachers, config = open_teachers(
         paths.teacher,
@@ -123,6 +130,9 @@ def _run(
         rows=model.architecture.vocabulary_size,
         context=context,
     )
+    if start is not None and teachers.features is not None:
+        ordered = start.ranked(text_questions(train, config, vocabulary), context)
+        teachers = teachers.in_order_of_student(teacher_folder, start.folder, ordered)
 
     identity = {
         "vocabulary": vocabulary.fingerprint,
@@ -134,6 +144,8 @@ def _run(
         if not chief:
             return NullWriter()
         writer = RunFolder(folder, done)
+        if start is not None and teachers.features is not None:
+            start.save(folder)
         writer.record(
             {
                 "settings": config.as_dict(),

@@ -10,6 +10,9 @@ import mxnet as mx
 from bort.errors import InputError
 from bort.gluon.teacher.caching import open_teacher_cache
 from bort.gluon.teacher.choosing import load_feature_teacher_on, load_teacher_on
+from bort.gluon.teacher.features import GluonFeatureTeacher
+from bort.gluon.teacher.ordered import in_order_of_student
+from bort.network.from_teacher import OrderedNetwork
 from bort.teacher.answers import TeacherAnswers
 from bort.teacher.features import FeatureTeacher
 from bort.teacher.source import TeacherSource
@@ -28,6 +31,16 @@ class Teachers(NamedTuple):
 
     logits: Optional[TeacherAnswers] = None
     features: Optional[FeatureTeacher] = None
+
+    def in_order_of_student(self, folder: str, start: str, ordered: OrderedNetwork) -> Teachers:
+        """Return the teachers of a student that starts from a model in order of importance.
+
+        The arguments are those of `bort.gluon.teacher.ordered.in_order_of_student`.
+        """
+        if not isinstance(self.features, GluonFeatureTeacher):
+            return self
+        features = in_order_of_student(self.features, folder, start, ordered)
+        return Teachers(features if self.logits is self.features else self.logits, features)
 
     def fingerprints(self) -> Dict[str, Optional[str]]:
         """Return the fingerprints of both for the record of a run."""

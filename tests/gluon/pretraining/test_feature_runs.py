@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 from bort.errors import InputError
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
+from bort.gluon.pretraining import teachers
 from bort.gluon.pretraining.pretrain import plan_batches, planned_batches, pretrain
 from bort.gluon.pretraining.run import run_pretraining
 from bort.gluon.pretraining.trainer import DistillationTrainer
@@ -23,6 +24,7 @@ from bort.network.model_folder import read_model_folder, write_model_folder
 from bort.ranks import SingleProcess
 from bort.teacher.source import TeacherSource
 from bort.text.masking_config import TrainingMasks
+from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import FeatureObjective, Objective
 from bort.training.pretraining_config import PretrainingPaths
 from tests.gluon.pretraining.test_trainer import BASE, SMALL, make_data, make_model
@@ -180,13 +182,14 @@ def folders(tmp_path_factory):
     return root
 
 
-def run(folder, teacher, config=ALONE, resume=False, **paths):
+def run(folder, teacher, config=ALONE, resume=False, architecture="2-2-16-32", stop_at=0, **paths):
     data = make_data(config)
+    asked = []
     return run_pretraining(
         PretrainingPaths(
             data="unused",
             ckpt_dir=str(folder),
-            architecture="2-2-16-32",
+            architecture=architecture,
             teacher=TeacherSource(str(teacher)),
             resume=resume,
             cpu_only=True,
@@ -197,7 +200,7 @@ def run(folder, teacher, config=ALONE, resume=False, **paths):
         data.validation,
         Vocabulary(),
         SingleProcess(),
-        lambda: False,
+        lambda: asked.append(1) or len(asked) == stop_at,
     )
 
 
@@ -282,3 +285,39 @@ def test_a_cache_and_another_engine_give_no_features(tmp_path, folders):
             folders / "model",
             dataclasses.replace(ALONE, teacher_runtime=runtime),
         )
+
+
+@pytest.mark.parametrize("importance", ["order", "magnitude", "taylor"])
+def test_a_student_of_its_teachers_weights_starts_with_its_features(
+    tmp_path, folders, monkeypatch, importance
+):
+    """A student in full size has no loss, since heads and columns of both have one order."""
+    ranking = ImportanceConfig(importance=importance, importance_batches=2)
+    config = dataclasses.replace(ALONE, dropout=0.0, num_steps=1, ranking=ranking)
+    start = {"initialise_from": "teacher", "architecture": "3-2-32-32"}
+
+    def first_line(name):
+        run(tmp_path / name, folders / "model", config, **start)
+        return recorded(tmp_path / name)[0]
+
+    assert first_line("run")["train/loss"] < 1e-8
+    # Planted fault: the teacher in its own order.
+    monkeypatch.setattr(teachers, "in_order_of_student", lambda teacher, *rest: teacher)
+    assert (first_line("faulty")["train/loss"] > 1e-3) == (importance != "order")
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_resumed_student_of_its_teachers_weights_has_the_same_bits(tmp_path, folders, stored):
+    config = dataclasses.replace(ALONE, ranking=ImportanceConfig(importance_batches=2))
+    start = {"initialise_from": "teacher"}
+    run(tmp_path / "whole", folders / "model", config, **start)
+    assert run(tmp_path / "split", folders / "model", config, stop_at=6, **start)["stopped"]
+    assert (tmp_path / "split" / "importance.json").exists()
+    if not stored:  # importance is measured again
+        (tmp_path / "split" / "importance.json").unlink()
+    run(tmp_path / "split", folders / "model", config, resume=True, **start)
+    whole, split = (
+        (tmp_path / name / "model" / "model.safetensors").read_bytes()
+        for name in ("whole", "split")
+    )
+    assert whole == split
