@@ -111,11 +111,14 @@ def _transformers(
 ) -> Optional[Dict[str, Callable[[], object]]]:
     try:
         import torch
-        from transformers import BertConfig, BertForSequenceClassification
+        import transformers
     except ImportError:
         return None
+    from bort.architecture import PRE_NORM
+
     torch.set_num_threads(threads)
-    config = BertConfig(
+    family = "MegatronBert" if architecture.norm == PRE_NORM else "Bert"
+    config = getattr(transformers, f"{family}Config")(
         vocab_size=architecture.vocabulary_size,
         hidden_size=architecture.hidden,
         num_hidden_layers=architecture.depth,
@@ -123,7 +126,7 @@ def _transformers(
         intermediate_size=architecture.intermediate,
         max_position_embeddings=architecture.maximum_length,
     )
-    network = BertForSequenceClassification(config)
+    network = getattr(transformers, f"{family}ForSequenceClassification")(config)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5)
     inputs = torch.from_numpy(ids)
     labels = torch.arange(len(ids)) % 2

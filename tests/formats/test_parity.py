@@ -94,6 +94,44 @@ def test_openvino_answers_as_gluon(network: ArrayNetwork) -> None:
 
 
 @pytest.mark.parity("torch", "transformers")
+@pytest.mark.parametrize("shape", ["bert", "pre-norm, token types"])
+def test_gradients_are_those_of_pytorch(shape: str, tmp_path: Path) -> None:
+    """The gradients of all weights, with random gradients of the logits at tokens."""
+    import mxnet as mx
+    import torch
+    import transformers
+
+    from bort.gluon.network.array_network import as_network
+    from bort.gluon.network.parameters import named_parameters
+
+    network = make_network(SHAPES[shape], decoder=True, dropout=0.0)
+    write_huggingface(tmp_path, network, None)
+    ids, lengths, mask = make_batch(network.architecture)
+    size = (*ids.shape, network.architecture.vocabulary_size)
+    slopes = np.random.default_rng(7).normal(size=size).astype(np.float32) * mask[:, :, None]
+    ours = as_network(network, grad_req="write")
+    everywhere = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
+    inputs = [mx.nd.array(one, dtype="int32") for one in (ids, lengths, everywhere)]
+    with mx.autograd.record():
+        logits = ours(inputs[0], inputs[1].astype("float32"), inputs[2])[-1]
+    logits.backward(mx.nd.array(slopes))
+    config = transformers.AutoConfig.from_pretrained(str(tmp_path))
+    kind = getattr(transformers, config.architectures[0])
+    theirs = kind.from_pretrained(str(tmp_path)).train()
+    found = theirs(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask)).logits
+    found.backward(torch.tensor(slopes))
+    expected = {name: one.grad.numpy() for name, one in theirs.named_parameters()}
+    named = named_parameters(ours)
+    for place in network.places():
+        gradient = expected.pop(place.bert)
+        allowed = 1e-5 * (1 + np.abs(gradient).max())
+        np.testing.assert_allclose(
+            named[place.gluon].grad().asnumpy(), gradient, rtol=0, atol=allowed
+        )
+    assert not expected
+
+
+@pytest.mark.parity("torch", "transformers")
 def test_a_decoder_with_its_own_epsilon_is_exact_when_asked(tmp_path: Path) -> None:
     network = make_network(decoder=True, decoder_layer_norm_eps=1e-12)
     write_huggingface(tmp_path, network, None, exact_decoder=True)
