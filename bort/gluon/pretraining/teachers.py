@@ -99,6 +99,11 @@ def open_teachers(
             raise InputError(
                 f"teacher_model is 'none' and {asking[0]}; allowed without a teacher is 0"
             )
+        if config.objective.mlm_weight == 0:
+            raise InputError(
+                "teacher_model is 'none' and mlm_weight is 0.0; allowed without a teacher is more "
+                "than 0"
+            )
         return Teachers(), config
     weight = config.objective.teacher_ce_weight
     if not asking:

@@ -263,6 +263,11 @@ def test_a_run_resumes_with_its_own_teacher_and_weights_only(tmp_path, folders):
             "relation_heads is 3; the attention of the student is 16 wide .* divisors of 16",
         ),
         ("none", {}, r"teacher_model is 'none' and hidden_weight is 1\.0; allowed .* is 0"),
+        (
+            "none",
+            {"objective": Objective(mlm_weight=0.0), "features": FeatureObjective()},
+            r"teacher_model is 'none' and mlm_weight is 0\.0; allowed .* more than 0",
+        ),
         ("encoder", {"objective": Objective()}, r"encoder: has no .* teacher_ce_weight is 0\.5;"),
         ("short", {}, "examples are up to 24 tokens long, the teacher takes at most 16"),
         ("other_vocabulary", {}, "vocabulary has 61 tokens, the given one has 60"),
