@@ -71,3 +71,33 @@ def test_a_pre_norm_model_goes_the_whole_way(sample: Path, tmp_path: Path) -> No
     found = printed("import_model", "--source", tmp_path / "huggingface", "--output_dir", back)
     assert found["architecture"] == sizes.as_dict()
     np.testing.assert_allclose(answers(back, texts, "mxnet"), expected, atol=1e-5)
+
+
+@pytest.mark.parity("torch", "transformers")
+def test_sub_networks_of_a_pre_norm_network(sample: Path, tmp_path: Path) -> None:
+    teacher = pretrained(sample, tmp_path / "run", "2-2-32-64-pre", "--teacher_model", "none")
+    space = ("--depths", "1", "2", "--hiddens", "16", "32", "--intermediates", "64", "--heads", "2")
+    whole = tmp_path / "whole"
+    start = ("--start", teacher, "--teacher_model", teacher, "--relation_weight", "0.5")
+    steps = ("--data", sample / "shards", "--num_steps", "2", "--batch_size", "4", "--cpu_only")
+    printed("train_super_network", *start, *space, *steps, "--output_dir", whole)
+    part = tmp_path / "part"
+    printed(
+        "extract_model",
+        "--super_network",
+        whole,
+        "--architecture",
+        "1-2-16-64",
+        "--output_dir",
+        part,
+    )
+    sizes = read_description(part).architecture
+    assert (sizes.norm, sizes.depth, sizes.qkv) == ("pre", 1, 32)
+    form = ("--to", "huggingface", "--output_dir", tmp_path / "hf")
+    export = [sys.executable, ROOT / "scripts" / "export_model.py", "--model", part, *form]
+    refused = run(export, status=2)
+    assert "qkv is 32, the Hugging Face format allows at most hidden 16" in refused.stderr
+    student = ("--initialise_from", "teacher", "--teacher_model", teacher)
+    narrow = pretrained(sample, tmp_path / "narrow", "1-2-32-64-16-pre", *student)
+    checks = printed("export_model", "--model", narrow, *form, "--encoder_only")["checks"]
+    assert checks["largest difference, Transformers"] < 1e-5
