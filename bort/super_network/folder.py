@@ -1,7 +1,7 @@
 """Super-network folders: the whole network as a model folder, its space, and the learnt map.
 
-`super_network.json` is written last. It holds the SHA-256 of the other files, so a folder without
-it, or with files of another training, is refused.
+`super_network.json` is written last. It holds the SHA-256 of the other files and of its own
+content, so a folder without it, with a damaged one, or with files of another training is refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bort.network.model_folder import (
 )
 from bort.network.sub_network import SubNetwork, part_of
 from bort.storage.array_files import read_safetensors
-from bort.storage.files import PathLike, sha256_of_file
+from bort.storage.files import PathLike, content_hash, sha256_of_file
 from bort.storage.json_fields import JsonFields, errors_naming
 from bort.storage.run_folder import MODEL_FOLDER
 from bort.storage.sealed_folder import SealedFile, SealedFolder, SealedFormat
@@ -105,7 +105,7 @@ class SuperNetwork:
         folder: path of the folder.
         record: the space, the order of layers, steps and scores.
         description: description of the whole network.
-        fingerprint: SHA-256 of `super_network.json`, which covers the weights.
+    fingerprint: SHA-256 of the content of `super_network.json`, which covers the weights.
     """
 
     folder: Path
@@ -201,7 +201,8 @@ def write_super_network(
         "folder": MODEL_FOLDER,
         "sha256": sha256_of_file(path / MODEL_FOLDER / MODEL_DESCRIPTION_FILE),
     }
-    writer.seal({**record.as_dict(), "model": model, "hidden_map": stored})
+    fields = {**record.as_dict(), "model": model, "hidden_map": stored}
+    writer.seal({**fields, "sha256": content_hash(fields)})
 
 
 def open_super_network(folder: PathLike) -> SuperNetwork:
@@ -223,6 +224,8 @@ def open_super_network(folder: PathLike) -> SuperNetwork:
     sealed = _SUPER_NETWORK.open(path)
     source = str(sealed.source)
     fields = JsonFields.of(sealed.record, source)
+    if fields.text("sha256") != content_hash(fields.without("sha256", "format")):
+        raise InputError(f"{source}: is damaged: its content does not match its sha256")
     record = SuperNetworkRecord.from_fields(fields)
     described = path / MODEL_FOLDER / MODEL_DESCRIPTION_FILE
     description = read_description(path / MODEL_FOLDER)
@@ -235,7 +238,7 @@ def open_super_network(folder: PathLike) -> SuperNetwork:
     record.space.check_fits(description.architecture, f"{source}: space")
     with errors_naming(source):
         part_of(description.architecture, description.architecture, record.layer_order)
-    return SuperNetwork(path, record, description, sha256_of_file(sealed.source), sealed)
+    return SuperNetwork(path, record, description, fields.text("sha256"), sealed)
 
 
 def _read_order(fields: JsonFields) -> Tuple[int, ...]:

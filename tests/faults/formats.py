@@ -212,7 +212,11 @@ READINGS: Dict[str, Reading] = {
     ),
     # super-networks
     "super_network.json": Reading(
-        ("super",), ("super/super_network.json",), "json", [*TAKE_OUT, "--architecture", "smallest"]
+        ("super",),
+        ("super/super_network.json",),
+        "json",
+        [*TAKE_OUT, "--architecture", "smallest"],
+        sealed=True,
     ),
     "super-network weights": Reading(
         ("super",),

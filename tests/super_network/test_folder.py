@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
-from bort.storage.files import sha256_of_file
+from bort.storage.files import content_hash
 from bort.super_network.folder import SUPER_NETWORK_FILE, open_super_network
 from bort.super_network.space import SubNetworkSpace
 from tests.super_network.super_network_samples import (
@@ -31,8 +31,14 @@ def folder(tmp_path: Path) -> Path:
 
 def change(folder: Path, **fields) -> None:
     path = folder / SUPER_NETWORK_FILE
-    record = json.loads(path.read_text())
-    path.write_text(json.dumps({**record, **fields}))
+    record = {**json.loads(path.read_text()), **fields}
+    path.write_text(json.dumps(hashed({n: v for n, v in record.items() if v != "left out"})))
+
+
+def hashed(record):
+    """The record with the right hash, so that its other fields are looked at."""
+    content = {name: value for name, value in record.items() if name not in ("sha256", "format")}
+    return {**record, "sha256": content_hash(content)}
 
 
 def test_everything_comes_back_bit_for_bit(tmp_path):
@@ -71,7 +77,9 @@ def test_the_fingerprint_is_of_the_record_which_covers_the_weights(tmp_path):
     other.arrays["encoder.transformer_cells.0.proj.weight"][0, 0] += 1
     changed = write_sample(tmp_path / "c", other)
     assert first.fingerprint == same.fingerprint != changed.fingerprint
-    assert first.fingerprint == sha256_of_file(tmp_path / "a" / SUPER_NETWORK_FILE)
+    path = tmp_path / "a" / SUPER_NETWORK_FILE
+    path.write_text(json.dumps(json.loads(path.read_text())))  # the same content in other bytes
+    assert open_super_network(tmp_path / "a").fingerprint == first.fingerprint
 
 
 def test_a_folder_without_its_record_is_not_finished(folder):
@@ -150,11 +158,21 @@ def test_a_bad_record_is_named_with_its_field(folder, fields, message):
     "name", ["space", "steps", "layer_order", "metrics", "model", "hidden_map"]
 )
 def test_a_missing_field_is_named(folder, name):
+    change(folder, **{name: "left out"})
+    with pytest.raises(InputError, match=name):
+        open_super_network(folder)
+
+
+def test_a_changed_record_is_damaged(folder):
+    """The planted fault: an order of layers that is valid, but another one."""
     path = folder / SUPER_NETWORK_FILE
     record = json.loads(path.read_text())
-    del record[name]
+    path.write_text(json.dumps({**record, "layer_order": [0, 2, 1]}))
+    with pytest.raises(InputError, match=r"super_network\.json: is damaged: its content does not"):
+        open_super_network(folder)
+    del record["sha256"]
     path.write_text(json.dumps(record))
-    with pytest.raises(InputError, match=name):
+    with pytest.raises(InputError, match=r"super_network\.json: sha256 is missing"):
         open_super_network(folder)
 
 
