@@ -28,9 +28,10 @@ from bort.network.model_folder import (
 from bort.network.sub_network import SubNetwork, part_of
 from bort.storage.array_files import read_safetensors
 from bort.storage.files import PathLike, content_hash, sha256_of_file
-from bort.storage.json_fields import JsonFields, errors_naming
+from bort.storage.json_fields import JsonFields, errors_naming, shown
 from bort.storage.run_folder import MODEL_FOLDER
 from bort.storage.sealed_folder import SealedFile, SealedFolder, SealedFormat
+from bort.super_network.parts import is_part_name
 from bort.super_network.space import SubNetworkSpace
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
@@ -59,9 +60,12 @@ class SuperNetworkRecord:
         layer_order: indices of the whole network's layers by falling importance, as `part_of` takes
             them; None if a sub-network has the first layers.
         steps: number of training steps.
-        metrics: scores of sub-networks by name of metric, by name of the architecture
-            (`bort.super_network.parts.part_name`).
+        metrics: name of an architecture (`bort.super_network.parts.part_name`) → its scores by name
+            of metric.
         provenance: JSON-ready values that no code reads: start, teacher, settings, …
+
+    Raises:
+        InputError: a key of `metrics` is no name of an architecture.
     """
 
     space: SubNetworkSpace
@@ -69,6 +73,13 @@ class SuperNetworkRecord:
     steps: int = 0
     metrics: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.metrics:
+            if not is_part_name(name):
+                raise InputError(
+                    f"metrics has {shown(name)}, allowed are architectures as in 2-2-64-128-64"
+                )
 
     def as_dict(self) -> Dict[str, Any]:
         """Return the fields of `super_network.json` that `from_fields` reads."""
@@ -88,13 +99,14 @@ class SuperNetworkRecord:
             InputError: a field is missing or bad; the message names the file and the field.
         """
         metrics = fields.fields("metrics")
-        return cls(
-            SubNetworkSpace.from_dict(fields.fields("space").values, f"{fields.source}: space"),
-            None if fields.value("layer_order") is None else _read_order(fields),
-            fields.integer("steps", 0),
-            {name: metrics.fields(name).all_numbers() for name in metrics.values},
-            fields.fields("provenance").values,
-        )
+        with errors_naming(fields.source):
+            return cls(
+                SubNetworkSpace.from_dict(fields.fields("space").values, f"{fields.source}: space"),
+                None if fields.value("layer_order") is None else _read_order(fields),
+                fields.integer("steps", 0),
+                {name: metrics.fields(name).all_numbers() for name in metrics.values},
+                fields.fields("provenance").values,
+            )
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,11 @@ def part_name(architecture: Architecture) -> str:
     return "-".join(str(getattr(architecture, name)) for name in _OF_THE_PART)
 
 
+def is_part_name(text: str) -> bool:
+    """Return whether a text has the form of `part_name`."""
+    return _SIZES.fullmatch(text) is not None and text.count("-") == len(_OF_THE_PART) - 1
+
+
 def read_part(text: str, whole: Architecture, space: SubNetworkSpace) -> Architecture:
     """Return the architecture of a sub-network from its text.
 

@@ -140,6 +140,7 @@ def test_another_vocabulary_is_refused(folder):
         ({"space": {**SPACE.as_dict(), "depths": []}}, r"space: depths is \[\], allowed are"),
         ({"space": 1}, "space is 1, allowed is an object"),
         ({"metrics": {"1-1-1-1-1": {"loss": "low"}}}, "metrics.1-1-1-1-1.loss is 'low', allowed"),
+        ({"metrics": {"mlm_loss": {"1-1-1-1-1": 5.5}}}, "metrics has 'mlm_loss', allowed are arch"),
         ({"model": None}, "model is None, allowed is an object"),
         ({"hidden_map": {"file": "../x", "sha256": "0" * 64}}, "leads out of the folder"),
         ({"hidden_map": {"file": "x"}}, "a field is missing or malformed"),

@@ -209,7 +209,7 @@ class SuperNetworkRun:
                 self.space,
                 self._start.layer_order,
                 result.steps,
-                _by_metric(result.scores),
+                result.scores,
                 origin,
             )
             write_super_network(
@@ -264,14 +264,6 @@ def check_features_fit(
     for value in getattr(space, space.attention_axis):
         attention = dataclasses.replace(space, **{space.attention_axis: (value,)})
         objective.check_fits(attention.maximum(whole), teacher.architecture)
-
-
-def _by_metric(scores: Mapping[str, Mapping[str, float]]) -> Dict[str, Dict[str, float]]:
-    """Return scores by metric and architecture from scores by architecture and metric."""
-    metrics = {name for values in scores.values() for name in values}
-    return {
-        name: {part: values[name] for part, values in scores.items()} for name in sorted(metrics)
-    }
 
 
 def _map_arrays(hidden_map: nn.Dense) -> Dict[str, np.ndarray]:
