@@ -259,7 +259,10 @@ BAD: Dict[str, Any] = {
         {"relation_weight": 1.0},
         "teacher_model is 'none' and relation_weight is 1.0",
     ),
-    "nothing to learn": ({"mlm_weight": 0.0}, "mlm_weight is 0.0 and there is no teacher"),
+    "nothing to learn": (
+        {"mlm_weight": 0.0},
+        "teacher_model is 'none' and mlm_weight is 0.0; allowed without",
+    ),
     "float16": ({"dtype": "float16"}, "dtype is 'float16'"),
 }
 
