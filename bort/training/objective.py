@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Optional
+from typing import Optional, Tuple
 
 from bort.architecture import Architecture
 from bort.errors import InputError
@@ -63,6 +63,12 @@ class FeatureObjective(Config):
     def is_on(self) -> bool:
         """Whether a student learns from the features of a teacher."""
         return self.hidden_weight > 0 or self.relation_weight > 0
+
+    @property
+    def losses(self) -> Tuple[str, ...]:
+        """Names of the losses that are on: `hidden` and `scores`, `relations`."""
+        hidden = ("hidden", "scores") if self.hidden_weight > 0 else ()
+        return hidden + (("relations",) if self.relation_weight > 0 else ())
 
     def check_fits(self, student: Architecture, teacher: Architecture) -> None:
         """Check that a student can learn from a teacher by the losses of a weight above 0.

@@ -1,16 +1,17 @@
-"""The masked-token scores of a model on held-out text, over all ranks."""
+"""The scores of a model on held-out text, over all ranks: masked tokens, a teacher's features."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Callable, List
+from typing import Any, Callable, Dict, List
 
 import mxnet as mx
 import numpy as np
 
 from bort.errors import InputError
 from bort.gluon.pretraining.losses import MaskedTokenLoss
+from bort.gluon.training.feature_losses import FEATURE_TERMS, count_pairs
 from bort.ranks import Communicator
 from bort.text.asking import batches_by_rows
 from bort.text.batches import make_batch
@@ -105,3 +106,25 @@ def score_masked_tokens(
         perplexity=math.exp(min(loss, LARGEST_EXPONENT)),
         predictions=int(count),
     )
+
+
+def score_features(
+    sums_of: Callable[[MaskedBatch], np.ndarray],
+    batches: List[MaskedBatch],
+    communicator: Communicator,
+) -> Dict[str, float]:
+    """Return the mean losses on features by name, over all batches and ranks.
+
+    Args:
+        sums_of: returns the sums `FEATURE_TERMS` of a batch, without dropout.
+        batches: the batches of this rank.
+        communicator: the ranks whose sums are added.
+    """
+    sums = np.zeros(len(FEATURE_TERMS) + 2, dtype="float64")
+    for batch in batches:
+        lengths = batch.real_lengths
+        sums += (*sums_of(batch), lengths.sum(), count_pairs(lengths))
+    communicator.sum_in_place(sums)
+    hidden, scores, relations, tokens, pairs = map(float, sums)
+    tokens, pairs = max(1.0, tokens), max(1.0, pairs)
+    return dict(zip(FEATURE_TERMS, (hidden / tokens, scores / pairs, relations / tokens)))

@@ -147,6 +147,18 @@ class MaskedTokenLearner:
         """Return the student's logits (B, P, V), without dropout."""
         return self._pass.predict(batch)
 
+    def feature_sums(self, batch: MaskedBatch, teacher: Features) -> np.ndarray:
+        """Return the sums `FEATURE_TERMS`, float64 (3,), without dropout and factors.
+
+        Args:
+            batch: the batch.
+            teacher: the teacher's features for it.
+        """
+        assert self._feature_losses is not None, "the learner has losses on features"
+        lengths = mx.nd.array(batch.real_lengths, ctx=self._context)
+        values = self._feature_losses(self._pass.features(batch), teacher, lengths, Factors())
+        return values.asnumpy()[1:].astype("float64")
+
     def _logit_losses(self, logits: Any, arrays: BatchArrays, answers: Answers) -> Any:
         """Return the weighted loss, the sums of `MaskedTokenLoss`, and that in place if any."""
         inputs = [logits, arrays.labels, arrays.weights]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
@@ -14,6 +14,7 @@ from bort.gluon.network.model import BortModel
 from bort.gluon.pretraining.evaluation import (
     MaskedTokenScore,
     evaluation_batches,
+    score_features,
     score_masked_tokens,
 )
 from bort.gluon.pretraining.trainer import DistillationTrainer, StepReport
@@ -53,7 +54,10 @@ class PretrainingResult:
     Attributes:
         steps: number of optimizer steps done in all.
         stopped: whether the run was asked to stop before the last step.
-        score: final score on held-out text; None without held-out text or for a stopped run.
+        score: final score on held-out text; None without held-out text, for a stopped run, and if
+            the student does not learn masked tokens.
+        feature_losses: final losses on a teacher's features by name, on held-out text; empty if
+            they are not learnt, without held-out text, and for a stopped run.
         waited_seconds: time that training waited for data, in seconds.
     """
 
@@ -61,6 +65,7 @@ class PretrainingResult:
     stopped: bool
     score: Optional[MaskedTokenScore]
     waited_seconds: float
+    feature_losses: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -190,7 +195,7 @@ def pretrain(
         Cadence(
             last=config.num_steps,
             log=config.log_interval,
-            evaluate=config.eval_interval if training.can_be_scored else None,
+            evaluate=None if data.validation is None else config.eval_interval,
             save=(config.ckpt_interval,),
         ),
         hooks,
@@ -200,7 +205,8 @@ def pretrain(
         is_chief=communicator.rank == 0,
     )
     score = None if ended.stopped else training.score
-    return PretrainingResult(ended.steps, ended.stopped, score, ended.waited_seconds)
+    losses = {} if ended.stopped else training.feature_losses
+    return PretrainingResult(ended.steps, ended.stopped, score, ended.waited_seconds, losses)
 
 
 def check_lengths(plan: BatchPlan, taker: str, longest: int) -> None:
@@ -253,11 +259,7 @@ class _Pretraining:
         self._hooks = hooks
         self._held_out: List[MaskedBatch] = []
         self.score: Optional[MaskedTokenScore] = None
-
-    @property
-    def can_be_scored(self) -> bool:
-        """Whether there is held-out text, and a decoder for its masked tokens."""
-        return self._data.validation is not None and self._trainer.model.decoder is not None
+        self.feature_losses: Dict[str, float] = {}
 
     def batches(self, first: int) -> Iterator[List[MaskedBatch]]:
         trainer = self._trainer
@@ -272,12 +274,8 @@ class _Pretraining:
             record["train/mlm_loss"] = report.mlm_loss
             record["train/distillation_loss"] = report.distillation_loss
             record["train/mlm_accuracy"] = report.mlm_accuracy
-        features = self._trainer.config.features
-        if features.hidden_weight > 0:
-            record["train/hidden_loss"] = report.hidden_loss
-            record["train/scores_loss"] = report.scores_loss
-        if features.relation_weight > 0:
-            record["train/relations_loss"] = report.relations_loss
+        for name in self._trainer.config.features.losses:
+            record[f"train/{name}_loss"] = getattr(report, f"{name}_loss")
         record["train/learning_rate"] = report.learning_rate
         record["train/gradient_norm"] = report.gradient_norm
         if self._trainer.config.dtype == "float16":
@@ -290,16 +288,22 @@ class _Pretraining:
             self._held_out = held_out_batches(
                 self._data, trainer.config, trainer.communicator, self._longest
             )
-        score = score_masked_tokens(
-            trainer.predict, self._held_out, trainer.communicator, trainer.context
-        )
-        self.score = score
-        self._hooks.on_evaluation(number, score)
-        return {
-            "validation/mlm_loss": score.mlm_loss,
-            "validation/mlm_accuracy": score.mlm_accuracy,
-            "validation/perplexity": score.perplexity,
-        }
+        record: Dict[str, float] = {}
+        if trainer.learns_from_logits:
+            score = score_masked_tokens(
+                trainer.predict, self._held_out, trainer.communicator, trainer.context
+            )
+            self.score = score
+            self._hooks.on_evaluation(number, score)
+            record["validation/mlm_loss"] = score.mlm_loss
+            record["validation/mlm_accuracy"] = score.mlm_accuracy
+            record["validation/perplexity"] = score.perplexity
+        names = trainer.config.features.losses
+        if names:
+            found = score_features(trainer.feature_sums, self._held_out, trainer.communicator)
+            self.feature_losses = {f"{name}_loss": found[name] for name in names}
+            record.update((f"validation/{name}", x) for name, x in self.feature_losses.items())
+        return record
 
     def ends_early(self) -> bool:
         return False

@@ -22,6 +22,7 @@ from bort.gluon.pretraining.from_teacher import student_of, text_questions
 from bort.gluon.pretraining.pretrain import (
     PretrainingData,
     PretrainingHooks,
+    PretrainingResult,
     pretrain,
 )
 from bort.gluon.pretraining.teachers import open_teachers
@@ -179,7 +180,7 @@ def _run(
     summary: Dict[str, Any] = {
         "steps": result.steps,
         "stopped": result.stopped,
-        "validation": None if result.score is None else dataclasses.asdict(result.score),
+        "validation": _validation(result),
         "folder": str(folder),
     }
     if chief and not result.stopped:
@@ -189,6 +190,12 @@ def _run(
         vocabulary.save(target / "vocabulary")
         summary["model"] = str(target)
     return summary
+
+
+def _validation(result: PretrainingResult) -> Optional[Dict[str, float]]:
+    """Return the scores on held-out text by name; None if there are none."""
+    scores = {} if result.score is None else dataclasses.asdict(result.score)
+    return {**scores, **result.feature_losses} or None
 
 
 def build_student(

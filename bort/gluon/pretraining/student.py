@@ -154,6 +154,11 @@ class StudentPass:
         with autograd.predict_mode():
             return self._project(self._run(to_device(batch, self.context))[0])
 
+    def features(self, batch: MaskedBatch) -> Features:
+        """Return the features without dropout and gradients; needs a pass with features."""
+        with autograd.predict_mode():
+            return self._run(to_device(batch, self.context))[1]
+
     def _run(self, arrays: BatchArrays) -> Tuple[Any, Any]:
         """Return the input of the decoder's last layer and the features, None if left out."""
         positions = [arrays.masked_positions] if self._with_logits else []

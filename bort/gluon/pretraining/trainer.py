@@ -25,7 +25,7 @@ from bort.gluon.training.feature_losses import (
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
 from bort.ranks import Communicator
 from bort.teacher.answers import NO_ANSWERS, Answers, TeacherAnswers
-from bort.teacher.features import FeatureTeacher
+from bort.teacher.features import Features, FeatureTeacher
 from bort.text.examples import MaskedBatch
 from bort.training.pretraining_config import PretrainingConfig
 from bort.training.schedule import learning_rate
@@ -54,6 +54,7 @@ class StepReport:
             for the next two.
         scores_loss: squared error of the attention scores, mean over heads and real pairs.
         relations_loss: divergence of the relations, mean over relation heads and real tokens.
+        has_logits: whether logits were computed; otherwise the losses on them are 0.
     """
 
     loss: float
@@ -69,11 +70,12 @@ class StepReport:
     hidden_loss: float = 0.0
     scores_loss: float = 0.0
     relations_loss: float = 0.0
+    has_logits: bool = True
 
     @property
-    def accuracy(self) -> float:
-        """The share of correct predictions; see `mlm_accuracy`."""
-        return self.mlm_accuracy
+    def accuracy(self) -> Optional[float]:
+        """The share of correct predictions, see `mlm_accuracy`; None without logits."""
+        return self.mlm_accuracy if self.has_logits else None
 
 
 class DistillationTrainer(FlatTrainer):
@@ -147,6 +149,10 @@ class DistillationTrainer(FlatTrainer):
         """Return the student's logits (B, P, V), without dropout."""
         return self._learner.predict(batch)
 
+    def feature_sums(self, batch: MaskedBatch) -> np.ndarray:
+        """Return the sums of the losses on features, without dropout; see `MaskedTokenLearner`."""
+        return self._learner.feature_sums(batch, self._ask_features(batch))
+
     def step(
         self, number: int, micro_batches: Sequence[MaskedBatch], stop_requested: bool = False
     ) -> StepReport:
@@ -199,6 +205,7 @@ class DistillationTrainer(FlatTrainer):
             hidden_loss=means["hidden"],
             scores_loss=means["scores"],
             relations_loss=means["relations"],
+            has_logits=self.learns_from_logits,
         )
 
     def _feature_losses(self) -> Optional[FeatureLosses]:
@@ -244,10 +251,14 @@ class DistillationTrainer(FlatTrainer):
             return NO_ANSWERS if self.teacher is None else Answers(self.teacher.answer(batch))
         if isinstance(self.teacher, GluonFeatureTeacher) and self.teacher is self.feature_teacher:
             return self.teacher.answers(batch)
-        features = self.feature_teacher.features(
+        features = self._ask_features(batch)
+        return Answers(None if self.teacher is None else self.teacher.answer(batch), features)
+
+    def _ask_features(self, batch: MaskedBatch) -> Features:
+        assert self.feature_teacher is not None, "the losses on features have a teacher"
+        return self.feature_teacher.features(
             batch.input_ids, batch.valid_lengths, batch.token_types
         )
-        return Answers(None if self.teacher is None else self.teacher.answer(batch), features)
 
 
 def _check_decoder(model: BortModel, config: PretrainingConfig) -> None:

@@ -14,7 +14,12 @@ from bort.errors import InputError
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.gluon.pretraining import teachers
-from bort.gluon.pretraining.pretrain import plan_batches, planned_batches, pretrain
+from bort.gluon.pretraining.pretrain import (
+    held_out_batches,
+    plan_batches,
+    planned_batches,
+    pretrain,
+)
 from bort.gluon.pretraining.run import run_pretraining
 from bort.gluon.pretraining.trainer import DistillationTrainer
 from bort.gluon.teacher.features import GluonFeatureTeacher
@@ -214,16 +219,50 @@ def test_any_encoder_can_be_the_teacher(tmp_path, folders):
     terms = {"train/loss", "train/hidden_loss", "train/scores_loss", "train/relations_loss"}
     assert terms < lines[0].keys()
     assert "train/mlm_loss" not in lines[0], "logits are not computed"
-    assert "validation/mlm_loss" in lines[-1], "the student has a decoder"
+    assert {name for name in lines[-1] if name.startswith("validation")} == {
+        "validation/hidden_loss",
+        "validation/scores_loss",
+        "validation/relations_loss",
+    }
     record = json.loads((tmp_path / "model" / "run.json").read_text())
     assert record["settings"]["hidden_weight"] == 1.0
     assert record["teacher"] is None
     assert len(record["feature_teacher"]) == 64
 
 
+@pytest.mark.parametrize("size", [1, 4, 50])
+def test_held_out_losses_are_means_over_tokens_and_pairs(tmp_path, folders, size):
+    """They do not depend on the batches, and are those of NumPy after the last step."""
+    features = dataclasses.replace(BOTH, relation_weight=0.0)
+    config = dataclasses.replace(ALONE, features=features, num_steps=2, batch_size_eval=size)
+    found = run(tmp_path / "run", folders / "model", config)["validation"]
+    assert found.keys() == {"hidden_loss", "scores_loss"}
+    network, _ = load_model_folder(tmp_path / "run" / "model")
+    tensors = load_file(str(tmp_path / "run" / "step-00000002" / "tensors.safetensors"))
+    weight, bias = (tensors[f"weights/hidden_map.{name}"] for name in ("weight", "bias"))
+    student, teacher = GluonFeatureTeacher(network), make_teacher()
+    data, errors, scores = make_data(config), [], []
+    for batch in held_out_batches(data, config, SingleProcess(), SMALL.maximum_length):
+        inputs = batch.input_ids, batch.valid_lengths
+        ours, theirs = ([x.asnumpy() for x in one.features(*inputs)] for one in (student, teacher))
+        for row, length in enumerate(batch.real_lengths):
+            mapped = ours[0][row, :length] @ weight.T + bias
+            errors.append(((mapped - theirs[0][row, :length]) ** 2).reshape(-1))
+            for head in range(2):
+                sides = []
+                for query, key in (ours[1:3], theirs[1:3]):
+                    width = query.shape[2] // 2
+                    part = slice(head * width, (head + 1) * width)
+                    product = query[row, :length, part] @ key[row, :length, part].T
+                    sides.append(product / np.sqrt(width))
+                scores.append(((sides[0] - sides[1]) ** 2).reshape(-1))
+    assert found["hidden_loss"] == pytest.approx(np.concatenate(errors).mean(), rel=1e-4)
+    assert found["scores_loss"] == pytest.approx(np.concatenate(scores).mean(), rel=1e-4)
+
+
 def test_a_student_without_a_decoder_is_trained(tmp_path, folders):
     result = run(tmp_path / "run", folders / "model", initial_model=str(folders / "encoder"))
-    assert result["validation"] is None
+    assert result["validation"].keys() == {"hidden_loss", "scores_loss", "relations_loss"}
     network, description = load_model_folder(tmp_path / "run" / "model")
     assert not description.has_decoder
     config = dataclasses.replace(ALONE, objective=Objective())
