@@ -26,6 +26,8 @@ from bort.gluon.super_network.trainer import (
 )
 from bort.gluon.training.loop import Cadence, LoopHooks, run_loop
 from bort.gluon.training.run_checkpoints import RunCheckpoints
+from bort.storage.json_fields import JsonFields
+from bort.storage.run_folder import CHECKPOINT_STATE
 from bort.super_network.config import SuperNetworkConfig
 from bort.super_network.parts import part_name
 from bort.training.schedule import warn_of_long_warmup
@@ -137,7 +139,8 @@ def train_super_network(
         resume=resume,
         is_chief=is_chief,
     )
-    return SuperNetworkResult(ended.steps, ended.stopped, {} if ended.stopped else training.scores)
+    is_scored = not ended.stopped and training.scored_step == ended.steps
+    return SuperNetworkResult(ended.steps, ended.stopped, training.scores if is_scored else {})
 
 
 class _SuperNetworkTraining(Generic[_Batch]):
@@ -149,6 +152,7 @@ class _SuperNetworkTraining(Generic[_Batch]):
         self._trainer = trainer
         self._data = data
         self.scores: Dict[str, Mapping[str, float]] = {}
+        self.scored_step = 0
 
     def batches(self, first: int) -> Iterator[List[_Batch]]:
         return self._data.batches(first)
@@ -178,13 +182,19 @@ class _SuperNetworkTraining(Generic[_Batch]):
             scores = score(functools.partial(trainer.predict, architecture))
             self.scores[part_name(architecture)] = scores
             record.update({f"validation/{role}_{name}": value for name, value in scores.items()})
+        self.scored_step = number
         return record
 
     def ends_early(self) -> bool:
         return False
 
     def state(self) -> Dict[str, Any]:
-        return {}
+        # A finished run that is resumed records these scores again.
+        scores = {name: dict(values) for name, values in self.scores.items()}
+        return {"scores": scores, "scored_step": self.scored_step}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        pass
+        fields = JsonFields.of(state, CHECKPOINT_STATE)
+        scores = fields.fields("scores")
+        self.scores = {name: scores.fields(name).all_numbers() for name in scores.values}
+        self.scored_step = fields.integer("scored_step", 0)

@@ -32,6 +32,7 @@ SPACE: Dict[str, Any] = {
     "intermediates": ("16", "32"),
     "qkvs": ("8", "16"),
 }
+FILES = ("super_network.json", "model/model.safetensors")
 SETTINGS: Dict[str, Any] = {
     "num_steps": 8,
     "batch_size": 4,
@@ -150,6 +151,17 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(
     assert recorded(folder) == recorded(tmp_path / "whole")
     for name in ("super_network.json", "hidden_map.safetensors", "model/model.safetensors"):
         assert contents(folder)[name] == contents(tmp_path / "whole")[name], name
+
+
+def test_a_finished_run_that_is_resumed_keeps_its_files(tmp_path: Path) -> None:
+    """A kill may come between the last checkpoint and the super-network."""
+    first = run(tmp_path)
+    before = [contents(tmp_path)[name] for name in FILES]
+    (tmp_path / "super_network.json").unlink()
+    again = run(tmp_path, resume=True)
+    assert again == first
+    assert again["validation"]
+    assert [contents(tmp_path)[name] for name in FILES] == before
 
 
 def test_a_resume_with_another_space_is_refused(tmp_path: Path) -> None:
