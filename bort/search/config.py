@@ -6,6 +6,7 @@ import dataclasses
 import math
 from typing import List, Optional, Tuple
 
+from bort.architecture import NORMS
 from bort.errors import InputError
 from bort.process.threads import check_thread_count
 from bort.search.space import PAPER_SPACE, SearchSpace, read_space
@@ -161,6 +162,9 @@ class SearchPaths(Config):
     hiddens: Optional[Tuple[int, ...]] = setting(None, "values of H; override --space")
     intermediates: Optional[Tuple[int, ...]] = setting(None, "values of I; override --space")
     even_depth: Optional[bool] = setting(None, "drop odd depths; overrides --space")
+    norm: Optional[str] = setting(
+        None, "place of the layer norms: post or pre; overrides --space", choices=NORMS
+    )
     hyperparameters: Optional[str] = setting(
         None,
         "JSON file with a list of hyperparameter sets (optimizer, lr, clip, warmup_ratio, "
@@ -186,7 +190,7 @@ def make_space(paths: SearchPaths, vocabulary_size: int, maximum_length: int) ->
     """
     base = PAPER_SPACE if paths.space is None else read_space(paths.space)
     values = base.as_dict()
-    for name in ("depths", "heads", "hiddens", "intermediates", "even_depth"):
+    for name in ("depths", "heads", "hiddens", "intermediates", "even_depth", "norm"):
         given = getattr(paths, name)
         if given is not None:
             values[name] = given

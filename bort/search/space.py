@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from bort.architecture import LARGEST_DEPTH, LARGEST_SIZE, Architecture
+from bort.architecture import LARGEST_DEPTH, LARGEST_SIZE, NORMS, POST_NORM, Architecture
 from bort.errors import InputError
 from bort.storage.files import PathLike, read_json
 from bort.storage.json_fields import shown
@@ -48,6 +48,7 @@ class SearchSpace:
         vocabulary_size: V of every candidate.
         maximum_length: S of every candidate, in tokens.
         even_depth: drop odd depths, because the weak property needs blocks in pairs.
+        norm: place of the layer norms of every candidate, `post` or `pre`.
 
     Raises:
         InputError: an axis is empty, repeats a value or holds anything but positive integers, or
@@ -66,6 +67,7 @@ class SearchSpace:
     vocabulary_size: int = 50265
     maximum_length: int = 512
     even_depth: bool = True
+    norm: str = POST_NORM
 
     def __post_init__(self) -> None:
         for axis in _AXES:
@@ -80,6 +82,9 @@ class SearchSpace:
             raise InputError(
                 f"{_ITSELF}even_depth is {self.even_depth!r}, allowed are true and false"
             )
+        if self.norm not in NORMS:
+            allowed = ", ".join(NORMS)
+            raise InputError(f"{_ITSELF}norm is {shown(self.norm)}, allowed are {allowed}")
         count = math.prod(len(getattr(self, axis)) for axis in _AXES)
         if count > LARGEST_SPACE:
             raise InputError(
@@ -187,8 +192,10 @@ class SearchSpace:
         ]
 
     def as_dict(self) -> Dict[str, Any]:
-        """Return the fields as a dictionary that `from_dict` accepts."""
+        """Return the fields as a dictionary that `from_dict` accepts; norm if it is not `post`."""
         values = dataclasses.asdict(self)
+        if self.norm == POST_NORM:
+            del values["norm"]
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
 
     @classmethod
@@ -225,6 +232,7 @@ class SearchSpace:
             *sizes,
             vocabulary_size=self.vocabulary_size,
             maximum_length=self.maximum_length,
+            norm=self.norm,
         )
 
 

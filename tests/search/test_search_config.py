@@ -31,6 +31,9 @@ def test_flags_replace_axes_of_the_space_of_a_file(tmp_path):
     assert (space.depths, space.vocabulary_size, space.maximum_length) == ((1, 2), 100, 16)
     changed = make_space(paths(space=str(path), hiddens=(8, 16), even_depth=False), 100, 16)
     assert (changed.hiddens, len(changed)) == ((8, 16), 4)
+    assert {one.norm for one in changed.candidates()} == {"post"}
+    other = make_space(paths(space=str(path), norm="pre"), 100, 16)
+    assert {one.norm for one in other.candidates()} == {"pre"}
     with pytest.raises(InputError, match="hiddens holds 0"):
         make_space(paths(hiddens=(0,)), 100, 16)
 

@@ -120,6 +120,16 @@ def test_the_weak_property_holds_where_layers_outweigh_embeddings_and_is_missed_
     assert f"{embedding:,} against {layer:,} in <D=2, A=4, H=512, I=256>" in warnings[0]
 
 
+def test_a_pre_norm_space_has_pre_norm_candidates():
+    post = SearchSpace((2,), (2,), (8, 16), (4,))
+    pre = SearchSpace((2,), (2,), (8, 16), (4,), norm="pre")
+    assert [one.replace(norm="post") for one in pre.candidates()] == post.candidates()
+    assert all(one in pre and one not in post for one in pre.candidates())
+    assert pre.neighbours(pre.candidates()[0]) == [pre.candidates()[1]]
+    assert SearchSpace.from_dict(pre.as_dict()) == pre
+    assert "norm" not in post.as_dict(), "a run of an earlier version is resumed"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -131,6 +141,8 @@ def test_the_weak_property_holds_where_layers_outweigh_embeddings_and_is_missed_
         ({"depths": [3]}, "holds no valid architecture .depth 3 is odd."),
         ({"vocabulary_size": 0}, "vocabulary_size is 0"),
         ({"even_depth": 1}, "even_depth is 1"),
+        ({"norm": "rms"}, "norm is 'rms', allowed are post, pre"),
+        ({"norm": ["pre"]}, "norm is ..pre.., allowed are post, pre"),
         ({"width": 3}, "unknown field 'width'"),
         ({"depths": None}, "depths is None"),
         ({"depths": [2, 2**63]}, "depths holds 9223372036854775808, allowed is at most 4096"),
