@@ -171,9 +171,14 @@ class LabelledBatch:
         return float(counted.sum())
 
     @property
+    def real_lengths(self) -> np.ndarray:
+        """The number of tokens of each input, 0 for a padding row: int (B,)."""
+        return np.where(self.weights > 0, self.valid_lengths, 0)
+
+    @property
     def token_count(self) -> int:
         """The number of tokens without padding."""
-        return int((self.valid_lengths * self.weights).sum())
+        return int(self.real_lengths.sum())
 
 
 def make_labelled_batch(

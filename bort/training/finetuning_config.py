@@ -8,7 +8,7 @@ from typing import Any, Mapping, Optional
 from bort.errors import InputError
 from bort.settings.config import Config, part, setting
 from bort.training.importance_config import ImportanceConfig
-from bort.training.objective import TaskObjective
+from bort.training.objective import FeatureObjective, TaskObjective
 
 HEADS = ("paper", "release")
 
@@ -95,6 +95,7 @@ class FinetuningConfig(Config):
     keep_checkpoints: int = setting(2, "newest checkpoints to keep", minimum=1, speed_only=True)
     objective: TaskObjective = part(TaskObjective)
     ranking: ImportanceConfig = part(ImportanceConfig)
+    features: FeatureObjective = part(FeatureObjective)
 
     @property
     def planned_epochs(self) -> int:

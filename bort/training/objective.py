@@ -117,23 +117,30 @@ WITHOUT_TEACHER = Objective(mlm_weight=1.0, teacher_ce_weight=0.0)
 
 @dataclasses.dataclass(frozen=True)
 class TaskObjective(Config):
-    """The share and the temperature of a teacher's outputs in the loss of a task.
+    """The weights and the temperature of the loss that a student with a teacher has on a task.
 
-    `(1 − soft_weight) · CE(z, y) + soft_weight · T² · KL(softmax(t/T) ‖ softmax(z/T))`
+    `label_weight · CE(z, y) + soft_weight · T² · KL(softmax(t/T) ‖ softmax(z/T))`
 
-    An input without a gold label y has the second term alone, with weight 1. For a regression, both
-    terms are squared errors. Without a teacher, the settings have no effect.
+    An input without a gold label y has the second term alone, with the sum of both weights. For a
+    regression, both terms are squared errors. Without a teacher, the settings have no effect.
 
     Source: arXiv 1503.02531, section 2.
     """
 
+    label_weight: float = setting(
+        0.5, "with a teacher: weight of the loss on the labels", minimum=0.0
+    )
     soft_weight: float = setting(
         0.5,
-        "share of the teacher's outputs in the loss of an input with a gold label; the rest is the "
-        "gold label's",
+        "with a teacher: weight of the loss on its outputs; inputs without a label have it alone, "
+        "with the sum of both weights",
         minimum=0.0,
-        maximum=1.0,
     )
     distillation_temperature: float = setting(
         2.0, "temperature T of the teacher's outputs", above=0.0
     )
+
+    def check(self) -> None:
+        """Check that one of the weights is above 0."""
+        if self.label_weight == 0 and self.soft_weight == 0:
+            raise InputError("label_weight and soft_weight are both 0, one must be above 0")

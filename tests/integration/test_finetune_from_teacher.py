@@ -17,6 +17,7 @@ from tests.integration.test_finetune_command import ONE, QUICK, TWO, final_tenso
 pytestmark = pytest.mark.integration
 
 ASKED = "teacher's outputs: "
+FEATURES = ["--hidden_weight", "0.1", "--relation_weight", "0.5", "--relation_heads", "4"]
 
 
 def finetune(folder: Path, *flags, task="RTE", command=ONE, **options):
@@ -88,7 +89,7 @@ def test_a_finished_run_and_further_seeds_do_not_ask_again(teacher, tmp_path):
 
 def test_a_killed_run_resumes_to_the_same_bits(teacher, unlabelled, tmp_path):
     flags = ["--unlabelled", unlabelled, "--ckpt_interval", "2", "--log_interval", "1"]
-    flags += ["--epochs", "8"]
+    flags += ["--epochs", "8", *FEATURES]
     distilled(tmp_path / "whole", teacher, *flags)
     folder = tmp_path / "killed"
     command = [*ONE, "--task_name", "RTE", *QUICK, "--teacher", teacher, *flags]
@@ -98,11 +99,14 @@ def test_a_killed_run_resumes_to_the_same_bits(teacher, unlabelled, tmp_path):
     assert ASKED not in done.stderr
     whole, resumed = final_tensors(tmp_path / "whole"), final_tensors(folder)
     assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
-    assert metrics_of(tmp_path / "whole") == metrics_of(folder)
+    lines = metrics_of(folder)
+    assert metrics_of(tmp_path / "whole") == lines
+    named = {"train/hidden_loss", "train/scores_loss", "train/relations_loss"}
+    assert all(named <= line.keys() for line in lines if "train/loss" in line)
 
 
 def test_two_ranks_make_the_steps_of_one_rank_of_twice_the_batch(teacher, unlabelled, tmp_path):
-    flags = ["--unlabelled", unlabelled, "--dropout", "0"]
+    flags = ["--unlabelled", unlabelled, "--dropout", "0", *FEATURES]
     distilled(tmp_path / "two", teacher, *flags, "--batch_size", "4", command=TWO)
     distilled(tmp_path / "one", teacher, *flags, "--batch_size", "8")
     one, two = final_tensors(tmp_path / "one"), final_tensors(tmp_path / "two")
@@ -139,7 +143,14 @@ def test_a_teacher_that_does_not_fit_is_one_line_and_nothing_is_left(teacher, tm
     refused("was fine-tuned on RTE, CoLA needs a model of CoLA", *given, task="CoLA")
     refused("was fine-tuned on RTE, MNLI needs", *given, task="MNLI")
     refused("trained with race_form 'four-way', the student has", "--teacher", four, task="RACE-M")
-    refused("soft_weight is 1.5, allowed is at most 1.0", *given, "--soft_weight", "1.5")
+    refused("soft_weight is -0.5, allowed is at least 0", *given, "--soft_weight", "-0.5")
+    weights = ["--soft_weight", "0", "--label_weight", "0"]
+    refused("label_weight and soft_weight are both 0", *given, *weights)
+    refused("without a teacher both must be 0", "--hidden_weight", "1")
+    narrow = ["--architecture", "1-4-64-64", "--hidden_weight", "1"]
+    refused("the student has 4 heads, the teacher 2", *given, *narrow)
+    relations = ["--relation_weight", "1", "--relation_heads", "3"]
+    refused("relation_heads is 3", *given, *relations)
     refused("distillation_temperature is 0.0", *given, "--distillation_temperature", "0")
     refused("architecture: '9' is unknown", *given, "--architecture", "9")
     vocabulary = tmp_path / "vocabulary"

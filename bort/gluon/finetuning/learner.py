@@ -16,15 +16,21 @@ from bort.gluon.finetuning.losses import (
 )
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.inputs import InputArrays, input_arrays
+from bort.gluon.network.partial_graph import PartialGraph
+from bort.gluon.training.feature_losses import FEATURE_TERMS, Factors, FeatureLosses
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.flat_trainer import NoClock, StageClock
 from bort.teacher.answers import NO_ANSWERS, Answers
+from bort.teacher.features import Features
 from bort.text.asking import PaddedInputs
 from bort.text.labelled import LabelledBatch
 from bort.training.objective import TaskObjective
 
-TERMS = ("loss", "correct", "distillation", "in_place")
+TERMS = ("loss", "correct", "distillation", *FEATURE_TERMS, "in_place")
 """Names of the sums that `TaskLearner.learn` returns, in order."""
+
+_OF_OUTPUTS = [TERMS.index(name) for name in ("loss", "correct", "distillation", "in_place")]
+_OF_FEATURES = [TERMS.index(name) for name in FEATURE_TERMS]
 
 
 class TaskLearner:
@@ -33,14 +39,16 @@ class TaskLearner:
     The loss is the cross-entropy for several outputs and the squared error for one
     (arXiv 2010.10499, section 4). For batches with soft labels q and temperature τ, it is
     `−τ² Σ q log softmax(z/τ)` (arXiv 1503.02531). With answers of a teacher or in-place targets it
-    is that of `DistilledLoss`: the share `soft_weight` of an input's loss is the teacher's, the
-    rest the gold label's, and an input without a label learns from the teacher alone.
+    is that of `DistilledLoss` with the weights of `TaskObjective`, and an input without a label
+    learns from the teacher alone. The losses on features are added.
 
     Args:
         network: a classifier whose parameters are views of `flat`.
         flat: the flat buffers of the network.
         context: the device of the buffers.
-        objective: share and temperature of a teacher's outputs.
+        objective: weights of the labels and of a teacher's outputs, and their temperature.
+        feature_losses: losses on a teacher's features; None for no such loss. The parameters of
+            their map are views of `flat`, too.
         in_place_weight: weight of the in-place targets.
         clock: measures the stages of a step, for benchmarks.
 
@@ -56,6 +64,7 @@ class TaskLearner:
         flat: FlatParameters,
         context: mx.Context,
         objective: TaskObjective,
+        feature_losses: Optional[FeatureLosses] = None,
         *,
         in_place_weight: float = 1.0,
         clock: Optional[StageClock] = None,
@@ -65,6 +74,8 @@ class TaskLearner:
         self.outputs: Optional[mx.nd.NDArray] = None
         self._context = context
         self._objective = objective
+        self._feature_losses = feature_losses
+        self._graph = None if feature_losses is None else _Graph(network)
         self._in_place_weight = in_place_weight
         self._clock = clock or NoClock()
         is_regression = network.num_classes == 1
@@ -72,7 +83,8 @@ class TaskLearner:
         self._gold_loss = SquaredError() if is_regression else CrossEntropy()
         self._soft_loss = SoftCrossEntropy()
         self._distilled_loss = DistilledLoss(is_regression, objective.distillation_temperature)
-        for block in (network, self._gold_loss, self._soft_loss, self._distilled_loss):
+        blocks = [network, self._gold_loss, self._soft_loss, self._distilled_loss]
+        for block in blocks + ([] if self._graph is None else [self._graph]):
             block.hybridize(static_alloc=True)
 
     def learn(
@@ -81,6 +93,7 @@ class TaskLearner:
         answers: Answers = NO_ANSWERS,
         *,
         seed: int,
+        factors: Optional[Factors] = None,
         loss_scale: float = 1.0,
         first: bool = False,
     ) -> np.ndarray:
@@ -89,15 +102,17 @@ class TaskLearner:
         Args:
             batch: the micro-batch.
             answers: `logits` (B, C) are a teacher's outputs, `in_place` (B, C) those of the
-                largest sub-network; NumPy or MXNet arrays.
+                largest sub-network; NumPy or MXNet arrays. The losses on features need `features`.
             seed: seed of the dropout.
+            factors: factors of the losses on features.
             loss_scale: factor of the gradients.
             first: whether to clear the gradients before.
 
         Returns:
-            The sums `TERMS` over the inputs, float64 (4,), without loss scale: loss, correctly
-            classified inputs among those with a gold label (with dropout), and the unweighted
-            divergences of `DistilledLoss` from the teacher and from the in-place targets.
+            The sums `TERMS`, float64 (7,), without loss scale: loss, correctly classified inputs
+            among those with a gold label (with dropout), and the unweighted losses: divergence of
+            `DistilledLoss` from the teacher, losses on features with their factors, and divergence
+            from the in-place targets. Sums of losses that are not computed are 0.
         """
         if first:
             self.flat.clear()
@@ -105,16 +120,26 @@ class TaskLearner:
         inputs = self._inputs(batch.input_ids, batch.valid_lengths, batch.token_types)
         labels = mx.nd.array(batch.labels, ctx=self._context, dtype=self._kind)
         weights = self._array(batch.weights)
+        of_features: Optional[mx.nd.NDArray] = None
         with autograd.record():
-            outputs = self.network(*inputs)
+            if self._graph is None:
+                outputs = self.network(*inputs)
+            else:
+                outputs, *features = self._graph(*(one for one in inputs if one is not None))
+                of_features = self._on_features(Features(*features), batch, answers, factors)
+                of_features = of_features * loss_scale
             self._clock.mark("forward")
             values = self._loss(batch, answers, outputs, labels, weights) * loss_scale
-        values.backward()
+        autograd.backward([values] if of_features is None else [values, of_features])
         self._clock.mark("backward")
         self.outputs = outputs.detach()
         sums = np.zeros(len(TERMS), dtype="float64")
         found = values.asnumpy().astype("float64") / loss_scale
-        sums[: len(found)] = found
+        sums[_OF_OUTPUTS[: len(found)]] = found
+        if of_features is not None:
+            found = of_features.asnumpy().astype("float64") / loss_scale
+            sums[0] += found[0]
+            sums[_OF_FEATURES] = found[1:]
         return sums
 
     def predict(self, batch: PaddedInputs) -> np.ndarray:
@@ -149,23 +174,37 @@ class TaskLearner:
         labels: mx.nd.NDArray,
         rows: mx.nd.NDArray,
     ) -> mx.nd.NDArray:
-        share = self._objective.soft_weight if answers.logits is not None else 0.0
         labelled = batch.weights if batch.labelled is None else batch.weights * batch.labelled
-        gold = labelled * np.float32(1.0 - share)
-        soft = labelled * np.float32(share) + (batch.weights - labelled)
+        label_weight, soft_weight = 1.0, 0.0
+        if answers.logits is not None:
+            label_weight, soft_weight = self._objective.label_weight, self._objective.soft_weight
+        soft = batch.weights * soft_weight + (batch.weights - labelled) * label_weight
         nothing = mx.nd.zeros_like(outputs, dtype="float32")
         absent = mx.nd.zeros_like(rows)
         return self._distilled_loss(
             outputs,
             labels,
             self._array(labelled),
-            self._array(gold),
+            self._array(labelled * label_weight),
             nothing if answers.logits is None else self._array(answers.logits),
             absent if answers.logits is None else self._array(soft),
             nothing if answers.in_place is None else self._array(answers.in_place),
             absent if answers.in_place is None else rows * self._in_place_weight,
             rows,
         ) * self._array(_present(answers))
+
+    def _on_features(
+        self,
+        features: Features,
+        batch: LabelledBatch,
+        answers: Answers,
+        factors: Optional[Factors],
+    ) -> mx.nd.NDArray:
+        """Return the losses on features; see `FeatureLosses`."""
+        assert self._feature_losses is not None
+        assert answers.features is not None
+        lengths = self._array(batch.real_lengths)
+        return self._feature_losses(features, answers.features, lengths, factors or Factors())
 
     def _array(self, values: Any) -> mx.nd.NDArray:
         """Return float32 values on the device."""
@@ -178,6 +217,20 @@ class TaskLearner:
     ) -> InputArrays:
         architecture = self.network.bort.architecture
         return input_arrays(architecture, self._context, input_ids, lengths, token_types)
+
+
+class _Graph(PartialGraph):
+    """A classifier as a function of a batch, with the features of its last layer."""
+
+    def __init__(self, network: BortClassifier) -> None:
+        super().__init__()
+        self.network = network
+
+    def hybrid_forward(
+        self, F: Any, input_ids: Any, lengths: Any, token_types: Optional[Any] = None
+    ) -> Any:
+        """Return outputs, encoding, query, key and value."""
+        return self.network.classify_with_attention(F, input_ids, lengths, token_types)
 
 
 def _present(answers: Answers) -> np.ndarray:

@@ -20,7 +20,7 @@ from bort.gluon.finetuning.finetune import (
 )
 from bort.gluon.finetuning.starting_point import StartingPoint, build_classifier
 from bort.gluon.finetuning.task_classifier import TaskClassifier
-from bort.gluon.finetuning.task_teacher import OUTPUTS_FOLDER, TaskTeacher, TeacherAnswersByInput
+from bort.gluon.finetuning.task_teacher import OUTPUTS_FOLDER, TaskTeacher
 from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
@@ -130,12 +130,14 @@ def _run(
     answers = None
     if teacher is not None:
         check_inputs_fit(network, [one.features.lengths for one in data.sets])
+        if config.features.is_on:
+            config.features.check_fits(network.bort.architecture, teacher.architecture)
         outputs = teacher.outputs(
             train, outputs_folder, config.batch_size_eval, communicator, stop_requested
         )
         if outputs is None:
             return _summary(data, folder, FinetuningResult(0, 0, True, None, []))
-        answers = TeacherAnswersByInput(outputs)
+        answers = teacher.answers(outputs, config.features.is_on)
 
     def open_metrics(done: int) -> MetricsWriter:
         if not chief:

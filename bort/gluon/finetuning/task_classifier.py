@@ -30,6 +30,7 @@ class TaskClassifier:
     """A network that was fine-tuned on a task, with everything that its inputs need.
 
     Attributes:
+        network: the network.
         record: the task that the network was trained on.
         options: settings that turn items of the task into inputs.
         labels: names of the outputs, () for a regression.
@@ -48,7 +49,7 @@ class TaskClassifier:
         source: str,
         context: mx.Context,
     ) -> None:
-        self._network = network
+        self.network = network
         self._context = context
         self._source = source
         self.description = description
@@ -121,7 +122,7 @@ class TaskClassifier:
             inputs,
             rows=batch_size,
             pad_id=self.vocabulary.pad_id,
-            width=self._network.num_classes,
+            width=self.network.num_classes,
             ranks=communicator,
             on_inputs=on_inputs,
         )
@@ -163,4 +164,4 @@ class TaskClassifier:
         architecture = self.description.architecture
         arrays = input_arrays(architecture, self._context, *batch[1:])
         with autograd.predict_mode():
-            return self._network(*arrays).asnumpy()
+            return self.network(*arrays).asnumpy()

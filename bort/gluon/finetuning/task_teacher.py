@@ -8,14 +8,17 @@ from typing import Callable, Optional
 import mxnet as mx
 import numpy as np
 
+from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.finetuning.task_classifier import TaskClassifier
+from bort.gluon.teacher.features import GluonFeatureTeacher
 from bort.network.model_folder import fingerprint_of_model
 from bort.process.progress import Progress
 from bort.ranks import ALONE, Communicator
 from bort.tasks.judging import TaskData
 from bort.tasks.records import SINGLE, SPANS
 from bort.teacher.answers import Answers
+from bort.teacher.features import FeatureTeacher
 from bort.teacher.task_outputs import kept_outputs
 from bort.text.asking import TokenisedInputs
 from bort.text.labelled import LabelledBatch, LabelledExamples
@@ -47,9 +50,26 @@ class TaskTeacher:
         if not Path(folder).is_dir():
             raise InputError(f"teacher is {folder!r}: no such folder")
         self.folder = folder
+        self._context = context
         self._classifier = TaskClassifier.load(Path(folder), context, data.record)
         self._check(data)
         self.fingerprint = str(fingerprint_of_model(folder))
+
+    @property
+    def architecture(self) -> Architecture:
+        """The architecture of the teacher."""
+        return self._classifier.description.architecture
+
+    def answers(self, outputs: np.ndarray, with_features: bool) -> TeacherAnswersByInput:
+        """Return the answers to batches.
+
+        Args:
+            outputs: see `outputs`.
+            with_features: whether the answers have features, which are computed for every batch.
+        """
+        network = self._classifier.network
+        features = GluonFeatureTeacher(network, self._context) if with_features else None
+        return TeacherAnswersByInput(outputs, features)
 
     def outputs(
         self,
@@ -126,7 +146,7 @@ class TaskTeacher:
                 f"{source}: the teacher reads two texts as {classifier.pairs.as_dict()}, the "
                 f"student as {data.pairs.as_dict()}; allowed is the same form"
             )
-        longest = classifier.description.architecture.maximum_length
+        longest = self.architecture.maximum_length
         for one in (data.train, data.unlabelled):
             found = 0 if one is None else int(np.max(one.features.lengths, initial=0))
             if found > longest:
@@ -137,18 +157,28 @@ class TaskTeacher:
 
 
 class TeacherAnswersByInput:
-    """The answers of a task's teacher to batches, from its outputs for all inputs.
+    """The answers of a task's teacher to batches: its outputs for all inputs, and live features.
 
     Args:
         outputs: float32 (N, C), in the order of the training inputs.
+        features: gives the features; None: the answers have none.
+
+    Attributes:
+        architecture: see `bort.gluon.finetuning.trainer.TaskAnswers`.
     """
 
-    def __init__(self, outputs: np.ndarray) -> None:
+    def __init__(self, outputs: np.ndarray, features: Optional[FeatureTeacher] = None) -> None:
+        self.architecture = None if features is None else features.architecture
         self._outputs = outputs
+        self._features = features
 
     def answer(self, batch: LabelledBatch) -> Answers:
         """Return the answers to a batch; those to padding rows are arbitrary."""
-        return Answers(logits=self._outputs[np.maximum(batch.example_ids, 0)])
+        logits = self._outputs[np.maximum(batch.example_ids, 0)]
+        if self._features is None:
+            return Answers(logits)
+        inputs = (batch.input_ids, batch.valid_lengths, batch.token_types)
+        return Answers(logits, self._features.features(*inputs))
 
 
 class _Chosen:

@@ -9,8 +9,10 @@ from typing import List, Optional, Protocol, Sequence
 import mxnet as mx
 import numpy as np
 
+from bort.architecture import Architecture
 from bort.gluon.finetuning.learner import TERMS, TaskLearner
 from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.training.feature_losses import Factors, FeatureLosses
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
 from bort.ranks import Communicator
 from bort.teacher.answers import NO_ANSWERS, Answers
@@ -38,6 +40,9 @@ class FinetuningReport:
         stop: whether any rank was asked to stop.
         distillation_loss: mean divergence from the teacher's outputs, or squared difference for a
             regression; None without a teacher.
+        hidden_loss: mean loss on the teacher's hidden states over tokens; 0 without it.
+        scores_loss: mean loss on its attention scores over heads and pairs of tokens.
+        relations_loss: mean loss on its relations over relation heads and tokens.
     """
 
     loss: float
@@ -49,10 +54,19 @@ class FinetuningReport:
     skipped: bool
     stop: bool
     distillation_loss: Optional[float] = None
+    hidden_loss: float = 0.0
+    scores_loss: float = 0.0
+    relations_loss: float = 0.0
 
 
 class TaskAnswers(Protocol):
-    """A source of a teacher's answers to batches of a task."""
+    """A source of a teacher's answers to batches of a task.
+
+    Attributes:
+        architecture: architecture of the teacher, if the answers have its features; None otherwise.
+    """
+
+    architecture: Optional[Architecture]
 
     def answer(self, batch: LabelledBatch) -> Answers:
         """Return the answers to a batch; those to padding rows are arbitrary finite numbers."""
@@ -69,7 +83,8 @@ class ClassificationTrainer(FlatTrainer):
         config: optimizer, clipping and seed.
         communicator: the ranks; all start from the weights of rank 0.
         context: CPU or GPU.
-        teacher: answers to learn from; None: the labels alone.
+        teacher: answers to learn from; None: the labels alone. A loss of `config.features` needs
+            answers with features.
         clock: measures the stages of a step, for benchmarks.
     """
 
@@ -82,13 +97,17 @@ class ClassificationTrainer(FlatTrainer):
         teacher: Optional[TaskAnswers] = None,
         clock: Optional[StageClock] = None,
     ) -> None:
-        super().__init__(network, config, communicator, context, clock)
+        theirs = None if teacher is None else teacher.architecture
+        losses = FeatureLosses.between(config.features, network.bort.architecture, theirs, context)
+        further = None if losses is None else losses.blocks
+        super().__init__(network, config, communicator, context, clock, further)
         self.network = network
         self.config = config
         self._learner = TaskLearner(
-            network, self.flat, context, config.objective, clock=self._clock
+            network, self.flat, context, config.objective, losses, clock=self._clock
         )
         self._teacher = teacher
+        self._learns_features = losses is not None
         self.synchronise()
 
     def predict(self, batch: PaddedInputs) -> np.ndarray:
@@ -117,11 +136,13 @@ class ClassificationTrainer(FlatTrainer):
         self.flat.clear()
         sums = np.zeros(len(_SUMS), dtype="float64")
         local: List[float] = []
+        factors = self._factors(micro_batches)
         for micro, batch in enumerate(micro_batches):
             found = self._learner.learn(
                 batch,
                 NO_ANSWERS if self._teacher is None else self._teacher.answer(batch),
                 seed=dropout_seed(self.config.seed, number, micro, self.communicator.rank),
+                factors=factors,
                 loss_scale=self.loss_scale,
             )
             local.append(float(found[0]))
@@ -138,9 +159,10 @@ class ClassificationTrainer(FlatTrainer):
             self.refuse(number, "the loss is not finite", where, local)
         count = max(1.0, totals["inputs"])
         is_unrated = self.network.num_classes == 1 or totals["labelled"] == 0
+        means = {term: totals[term] / count for term in TERMS}
         norm, updated = self.update(number, count, rate, where)
         return FinetuningReport(
-            loss=totals["loss"] / count,
+            loss=means["loss"],
             accuracy=None if is_unrated else totals["correct"] / totals["labelled"],
             gradient_norm=norm,
             learning_rate=rate,
@@ -148,8 +170,18 @@ class ClassificationTrainer(FlatTrainer):
             tokens=int(totals["tokens"]),
             skipped=not updated,
             stop=totals["stop"] > 0,
-            distillation_loss=None if self._teacher is None else totals["distillation"] / count,
+            distillation_loss=None if self._teacher is None else means["distillation"],
+            hidden_loss=means["hidden"],
+            scores_loss=means["scores"],
+            relations_loss=means["relations"],
         )
+
+    def _factors(self, micro_batches: Sequence[LabelledBatch]) -> Optional[Factors]:
+        """Return the factors of the losses on features, from counts over all ranks."""
+        if not self._learns_features:
+            return None
+        counted = [(float(batch.weights.sum()), batch.real_lengths) for batch in micro_batches]
+        return Factors.of_step(self.communicator, counted)
 
 
 def _describe(micro_batches: Sequence[LabelledBatch], local_losses: Sequence[float]) -> str:

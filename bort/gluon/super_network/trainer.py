@@ -17,7 +17,7 @@ from bort.gluon.super_network.lessons import CountedTokens, Learner, Lessons
 from bort.gluon.super_network.sub_models import SubModels
 from bort.gluon.super_network.touched import update_touched
 from bort.gluon.super_network.weights import SubNetworkCopies
-from bort.gluon.training.feature_losses import HIDDEN_MAP, Factors, count_pairs
+from bort.gluon.training.feature_losses import HIDDEN_MAP, Factors
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
 from bort.ranks import Communicator
 from bort.super_network.config import SuperNetworkConfig
@@ -230,14 +230,13 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
 
     def _factors(self, micro_batches: Sequence[_Batch]) -> Optional[Factors]:
         """Return the factors of the losses on features, from counts over all ranks."""
-        counts = np.zeros(3, dtype="float64")
+        counted = []
         for batch in micro_batches:
             lengths = self._lessons.lengths(batch)
             if lengths is None:
                 return None
-            counts += (self._lessons.count(batch), lengths.sum(), count_pairs(lengths))
-        self.communicator.sum_in_place(counts)
-        return Factors.of(counts)
+            counted.append((self._lessons.count(batch), lengths))
+        return Factors.of_step(self.communicator, counted)
 
     def _role(self, index: int) -> str:
         """Return the role of the sub-network of an index in the step's list."""

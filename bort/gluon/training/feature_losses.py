@@ -7,13 +7,15 @@ micro-batches and ranks; padding has no effect on them.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Optional
+from typing import Any, Dict, Iterable, NamedTuple, Optional, Protocol, Tuple
 
 import mxnet as mx
 import numpy as np
 from mxnet.gluon import HybridBlock, nn
 
 from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.ranks import Communicator
 from bort.teacher.features import Features
 from bort.training.objective import FeatureObjective
 
@@ -38,10 +40,49 @@ class Factors(NamedTuple):
     pairs: float = 1.0
 
     @classmethod
+    def of_step(
+        cls, communicator: Communicator, counted: Iterable[Tuple[float, np.ndarray]]
+    ) -> Factors:
+        """Return the factors of a step; all ranks call it together.
+
+        Args:
+            communicator: the ranks.
+            counted: for each micro-batch of this rank, its part of the divisor, and the number of
+                real tokens of each row, (B,).
+        """
+        counts = np.zeros(3, dtype="float64")
+        for count, lengths in counted:
+            counts += (count, lengths.sum(), count_pairs(lengths))
+        communicator.sum_in_place(counts)
+        return cls.of(counts)
+
+    @classmethod
     def of(cls, counts: np.ndarray) -> Factors:
         """Return the factors of counts over all ranks: the divisor, tokens, pairs of tokens."""
         divisor, tokens, pairs = (max(1.0, float(count)) for count in counts)
         return cls(divisor / tokens, divisor / pairs)
+
+
+class FeatureReport(Protocol):
+    """The mean losses on features in a step; see `FEATURE_TERMS`."""
+
+    @property
+    def hidden_loss(self) -> float: ...
+    @property
+    def scores_loss(self) -> float: ...
+    @property
+    def relations_loss(self) -> float: ...
+
+
+def feature_record(objective: FeatureObjective, report: FeatureReport) -> Dict[str, float]:
+    """Return the mean losses of a step that have a weight, by their names in `metrics.jsonl`."""
+    record = {}
+    if objective.hidden_weight > 0:
+        record["train/hidden_loss"] = report.hidden_loss
+        record["train/scores_loss"] = report.scores_loss
+    if objective.relation_weight > 0:
+        record["train/relations_loss"] = report.relations_loss
+    return record
 
 
 def count_pairs(lengths: np.ndarray) -> int:
@@ -232,6 +273,43 @@ class FeatureLosses:
             heads = objective.relation_heads_for(student, teacher)
             self._relations = RelationLoss(student, teacher, heads)
             self._relations.hybridize(static_alloc=True)
+
+    @classmethod
+    def between(
+        cls,
+        objective: FeatureObjective,
+        student: Architecture,
+        teacher: Optional[Architecture],
+        context: mx.Context,
+    ) -> Optional[FeatureLosses]:
+        """Return the losses with a new map, if a weight is above 0; None otherwise.
+
+        Args:
+            objective: the weights.
+            student: architecture of the student.
+            teacher: architecture of the teacher; None without one.
+            context: device of the map.
+
+        Raises:
+            InputError: there is no teacher, or a loss does not fit it; see
+                `FeatureObjective.check_fits`.
+        """
+        if not objective.is_on:
+            return None
+        if teacher is None:
+            raise InputError(
+                f"hidden_weight is {objective.hidden_weight!r} and relation_weight is "
+                f"{objective.relation_weight!r}, without a teacher both must be 0"
+            )
+        learnt = None
+        if objective.hidden_weight > 0:
+            learnt = make_hidden_map(student.hidden, teacher.hidden, context)
+        return cls(objective, student, teacher, learnt)
+
+    @property
+    def blocks(self) -> Dict[str, nn.Dense]:
+        """The blocks that are trained with the student, by the prefix of their names."""
+        return {} if self.hidden_map is None else {HIDDEN_MAP: self.hidden_map}
 
     def __call__(
         self, student: Features, teacher: Features, lengths: mx.nd.NDArray, factors: Factors

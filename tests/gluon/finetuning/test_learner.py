@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import mxnet as mx
 import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
 
+from bort.errors import InputError
 from bort.gluon.finetuning.learner import TERMS, TaskLearner
 from bort.gluon.finetuning.losses import DistilledLoss
+from bort.gluon.network.model import BortModel
+from bort.gluon.teacher.features import GluonFeatureTeacher
+from bort.gluon.training.feature_losses import Factors, FeatureLosses
 from bort.gluon.training.flat import FlatParameters
 from bort.teacher.answers import Answers
+from bort.teacher.features import Features
 from bort.text.asking import PaddedInputs
 from bort.text.labelled import make_labelled_batch
-from bort.training.objective import TaskObjective
-from tests.gluon.finetuning.test_finetuning import make_network
+from bort.training.objective import FeatureObjective, TaskObjective
+from tests.gluon.finetuning.test_finetuning import ARCHITECTURE, make_network
 from tests.text.toy_labelled import ToyLabelled
 
 NUMBERS = np.array([3, 0, 7, 5, 2, -1])
 LOSS, CORRECT, SOFT, IN_PLACE = map(TERMS.index, ("loss", "correct", "distillation", "in_place"))
-OBJECTIVE = TaskObjective(soft_weight=0.3, distillation_temperature=3.0)
+OBJECTIVE = TaskObjective(label_weight=0.7, soft_weight=0.3, distillation_temperature=3.0)
 
 
 def make_learner(classes=2, dropout=0.0, objective=OBJECTIVE, **options):
@@ -165,3 +172,77 @@ def test_predictions_have_no_dropout():
     assert np.array_equal(learner.predict(asked), learner.predict(asked))
     learner.learn(batch, seed=1)
     assert not np.array_equal(learner.predict(asked), learner.outputs.asnumpy())
+
+
+FEATURES = FeatureObjective(hidden_weight=0.5, relation_weight=2.0, relation_heads=4)
+
+
+def make_feature_learner(objective=FEATURES, **sizes):
+    """A learner with losses on features, and the teacher that gives them."""
+    mx.random.seed(7)
+    teacher = BortModel(ARCHITECTURE.replace(**sizes), use_decoder=False)
+    teacher.initialize(mx.init.Normal(0.3))
+    theirs = GluonFeatureTeacher(teacher)
+    network = make_network(2, 0.0)
+    losses = FeatureLosses.between(objective, ARCHITECTURE, theirs.architecture, mx.cpu())
+    flat = FlatParameters(network, mx.cpu(), further=losses.blocks)
+    return TaskLearner(network, flat, mx.cpu(), OBJECTIVE, losses), theirs
+
+
+def features_of(teacher, batch):
+    return teacher.features(batch.input_ids, batch.valid_lengths, batch.token_types)
+
+
+def test_losses_on_features_are_added_with_their_factors_and_gradients(random_generator):
+    learner, teacher = make_feature_learner(hidden=32, qkv=32)
+    batch, factors = make_batch(unlabelled=(7,)), Factors(tokens=0.25, pairs=0.125)
+    logits = random_generator.normal(size=(6, 2))
+    answers = Answers(logits, features_of(teacher, batch))
+    found = learner.learn(batch, answers, seed=0, factors=factors)
+    both = learner.flat.gradients.asnumpy()
+    plain, _ = make_feature_learner(hidden=32, qkv=32)
+    network = plain.network
+    real = mx.nd.array(batch.valid_lengths * batch.weights)
+    with mx.autograd.record():
+        _, *features = network.classify_with_attention(mx.nd, *arrays_of(batch))
+        of_features = plain._feature_losses(Features(*features), answers.features, real, factors)
+    of_features.backward()
+    alone = make_learner()
+    task = alone.learn(batch, Answers(logits), seed=0)
+    expected = plain.flat.gradients.asnumpy()
+    task_slots = {
+        slot.name: alone.flat.view(alone.flat.gradients, slot) for slot in alone.flat.slots
+    }
+    for slot in plain.flat.slots:
+        ours = both[slot.offset : slot.offset + slot.size]
+        theirs = expected[slot.offset : slot.offset + slot.size].copy()
+        if slot.name in task_slots:
+            theirs += task_slots[slot.name].asnumpy().ravel()
+        np.testing.assert_allclose(ours, theirs, atol=1e-4, err_msg=slot.name)
+    assert np.abs(both[plain.flat.slots[0].offset :]).max() > 0
+    total, *sums = of_features.asnumpy()
+    assert found[LOSS] == pytest.approx(task[LOSS] + total, rel=1e-5)
+    names = [TERMS.index(name) for name in ("hidden", "scores", "relations")]
+    np.testing.assert_allclose(found[names], sums, rtol=1e-5)
+    assert found[SOFT] == pytest.approx(task[SOFT], rel=1e-5)
+
+
+def test_padding_rows_have_no_features(random_generator):
+    learner, teacher = make_feature_learner()
+    batch = make_batch()
+    answers = Answers(random_generator.normal(size=(6, 2)), features_of(teacher, batch))
+    whole = learner.learn(batch, answers, seed=0, first=True)
+    other = batch.input_ids.copy()
+    other[-1] = 7  # the padding row
+    changed = dataclasses.replace(batch, input_ids=other)
+    again = learner.learn(changed, answers._replace(features=features_of(teacher, changed)), seed=0)
+    np.testing.assert_allclose(again, whole, rtol=1e-6)
+
+
+def test_a_loss_on_features_needs_a_teacher_that_fits():
+    with pytest.raises(InputError, match="hidden_weight is 0.5 .* without a teacher both must be"):
+        FeatureLosses.between(FEATURES, ARCHITECTURE, None, mx.cpu())
+    with pytest.raises(InputError, match="the student has 2 heads, the teacher 4"):
+        make_feature_learner(heads=4)
+    off = FeatureObjective()
+    assert FeatureLosses.between(off, ARCHITECTURE, None, mx.cpu()) is None
