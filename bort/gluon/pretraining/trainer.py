@@ -8,19 +8,14 @@ from typing import List, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
-from mxnet import gluon
 
-from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.network.model import BortModel
 from bort.gluon.pretraining.learner import TERMS, MaskedTokenLearner
 from bort.gluon.teacher.features import GluonFeatureTeacher
 from bort.gluon.training.feature_losses import (
-    HIDDEN_MAP,
     Factors,
     FeatureLosses,
-    count_pairs,
-    make_hidden_map,
 )
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
 from bort.ranks import Communicator
@@ -120,12 +115,11 @@ class DistillationTrainer(FlatTrainer):
                 f"{size}; distillation needs the same vocabulary"
             )
         _check_decoder(model, config)
-        self.feature_teacher = _needed(feature_teacher, config, model.architecture)
-        self.hidden_map: Optional[gluon.Block] = None
-        if self.feature_teacher is not None and config.features.hidden_weight > 0:
-            widths = (model.architecture.hidden, self.feature_teacher.architecture.hidden)
-            self.hidden_map = make_hidden_map(*widths, context)
-        further = None if self.hidden_map is None else {HIDDEN_MAP: self.hidden_map}
+        theirs = None if feature_teacher is None else feature_teacher.architecture
+        losses = FeatureLosses.between(config.features, model.architecture, theirs, context)
+        self.feature_teacher = None if losses is None else feature_teacher
+        self.hidden_map = None if losses is None else losses.hidden_map
+        further = None if losses is None else losses.blocks
         super().__init__(model, config, communicator, context, clock, further)
         self.model = model
         self.config = config
@@ -135,7 +129,7 @@ class DistillationTrainer(FlatTrainer):
             self.flat,
             config.objective,
             context,
-            self._feature_losses(),
+            losses,
             clock=self._clock,
         )
         self.synchronise()
@@ -208,26 +202,12 @@ class DistillationTrainer(FlatTrainer):
             has_logits=self.learns_from_logits,
         )
 
-    def _feature_losses(self) -> Optional[FeatureLosses]:
-        if self.feature_teacher is None:
-            return None
-        return FeatureLosses(
-            self.config.features,
-            self.model.architecture,
-            self.feature_teacher.architecture,
-            self.hidden_map,
-        )
-
     def _factors(self, micro_batches: Sequence[MaskedBatch]) -> Optional[Factors]:
         """Return the factors of the losses on features, from counts over all ranks."""
         if self.feature_teacher is None:
             return None
-        counts = np.zeros(3, dtype="float64")
-        for batch in micro_batches:
-            lengths = batch.real_lengths
-            counts += (batch.prediction_count, lengths.sum(), count_pairs(lengths))
-        self.communicator.sum_in_place(counts)
-        return Factors.of(counts)
+        counted = [(batch.prediction_count, batch.real_lengths) for batch in micro_batches]
+        return Factors.of_step(self.communicator, counted)
 
     def _accumulate(
         self, number: int, micro: int, batch: MaskedBatch, factors: Optional[Factors]
@@ -272,26 +252,6 @@ def _check_decoder(model: BortModel, config: PretrainingConfig) -> None:
                 f"the student has no masked-token decoder and {name} is {weight!r}; allowed is 0 "
                 "without a decoder"
             )
-
-
-def _needed(
-    teacher: Optional[FeatureTeacher], config: PretrainingConfig, student: Architecture
-) -> Optional[FeatureTeacher]:
-    """Return the teacher if there are losses on its features, None otherwise.
-
-    Raises:
-        InputError: such a loss does not fit teacher and student, or there is no teacher.
-    """
-    objective = config.features
-    if not objective.is_on:
-        return None
-    if teacher is None:
-        raise InputError(
-            f"hidden_weight is {objective.hidden_weight!r} and relation_weight is "
-            f"{objective.relation_weight!r}, without a teacher both must be 0"
-        )
-    objective.check_fits(student, teacher.architecture)
-    return teacher
 
 
 def _describe(micro_batches: Sequence[MaskedBatch], local_losses: Sequence[float]) -> str:
