@@ -26,11 +26,11 @@ from bort.text.asking import PaddedInputs
 from bort.text.labelled import LabelledBatch
 from bort.training.objective import TaskObjective
 
-TERMS = ("loss", "correct", "distillation", *FEATURE_TERMS, "in_place")
+TASK_TERMS = ("loss", "correct", "distillation", *FEATURE_TERMS, "in_place")
 """Names of the sums that `TaskLearner.learn` returns, in order."""
 
-_OF_OUTPUTS = [TERMS.index(name) for name in ("loss", "correct", "distillation", "in_place")]
-_OF_FEATURES = [TERMS.index(name) for name in FEATURE_TERMS]
+_OF_OUTPUTS = [TASK_TERMS.index(name) for name in ("loss", "correct", "distillation", "in_place")]
+_OF_FEATURES = [TASK_TERMS.index(name) for name in FEATURE_TERMS]
 
 
 class TaskLearner:
@@ -56,7 +56,7 @@ class TaskLearner:
         outputs: outputs (B, C) of the last `learn`, with dropout and without gradient; None before.
     """
 
-    terms = TERMS
+    terms = TASK_TERMS
 
     def __init__(
         self,
@@ -109,10 +109,10 @@ class TaskLearner:
             first: whether to clear the gradients before.
 
         Returns:
-            The sums `TERMS`, float64 (7,), without loss scale: loss, correctly classified inputs
-            among those with a gold label (with dropout), and the unweighted losses: divergence of
-            `DistilledLoss` from the teacher, losses on features with their factors, and divergence
-            from the in-place targets. Sums of losses that are not computed are 0.
+            The sums `TASK_TERMS`, float64 (7,), without loss scale: loss, correctly classified
+            inputs among those with a gold label (with dropout), and the unweighted losses:
+            divergence of `DistilledLoss` from the teacher, losses on features with their factors,
+            and divergence from the in-place targets. Sums of losses that are not computed are 0.
         """
         if first:
             self.flat.clear()
@@ -133,7 +133,7 @@ class TaskLearner:
         autograd.backward([values] if of_features is None else [values, of_features])
         self._clock.mark("backward")
         self.outputs = outputs.detach()
-        sums = np.zeros(len(TERMS), dtype="float64")
+        sums = np.zeros(len(TASK_TERMS), dtype="float64")
         found = values.asnumpy().astype("float64") / loss_scale
         sums[_OF_OUTPUTS[: len(found)]] = found
         if of_features is not None:

@@ -112,8 +112,12 @@ def _run(
         communicator,
         lambda: continues_run(folder, resume=resume, has_checkpoint=bool(checkpoint_steps(folder))),
     )
-    network = build_classifier(data, start, config, context, is_fresh=not continues)
     begun = start.initialise_from
+    # The order of a teacher's parts counts in a resumed run too if its features are learnt.
+    is_ordered = begun is not None and teacher is not None and config.features.is_on
+    if continues and is_ordered:
+        start = dataclasses.replace(start, stored_in=folder)
+    network = build_classifier(data, start, config, context, is_fresh=not continues or is_ordered)
     batch_size = config.batch_size or data.record.batch_size
     description = describe(network, data, config)
     identity = {
@@ -137,12 +141,14 @@ def _run(
         )
         if outputs is None:
             return _summary(data, folder, FinetuningResult(0, 0, True, None, []))
-        answers = teacher.answers(outputs, config.features.is_on)
+        answers = teacher.answers(outputs, config.features.is_on, begun)
 
     def open_metrics(done: int) -> MetricsWriter:
         if not chief:
             return NullWriter()
         writer = RunFolder(folder, done)
+        if begun is not None and is_ordered:
+            begun.save(folder)
         writer.record(
             {
                 "task": data.record.name,

@@ -11,7 +11,9 @@ import numpy as np
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.finetuning.task_classifier import TaskClassifier
+from bort.gluon.network.teacher_start import TeacherStart
 from bort.gluon.teacher.features import GluonFeatureTeacher
+from bort.gluon.teacher.ordered import in_order_of_student
 from bort.network.model_folder import fingerprint_of_model
 from bort.process.progress import Progress
 from bort.ranks import ALONE, Communicator
@@ -60,15 +62,22 @@ class TaskTeacher:
         """The architecture of the teacher."""
         return self._classifier.description.architecture
 
-    def answers(self, outputs: np.ndarray, with_features: bool) -> TeacherAnswersByInput:
+    def answers(
+        self, outputs: np.ndarray, with_features: bool, start: Optional[TeacherStart] = None
+    ) -> TeacherAnswersByInput:
         """Return the answers to batches.
 
         Args:
             outputs: see `outputs`.
             with_features: whether the answers have features, which are computed for every batch.
+            start: the model that the student starts from; if it is the teacher, its features are
+                in the order of the student's parts.
         """
-        network = self._classifier.network
-        features = GluonFeatureTeacher(network, self._context) if with_features else None
+        if not with_features:
+            return TeacherAnswersByInput(outputs)
+        features = GluonFeatureTeacher(self._classifier.network, self._context)
+        if start is not None and start.ordered is not None:
+            features = in_order_of_student(features, self.folder, start.folder, start.ordered)
         return TeacherAnswersByInput(outputs, features)
 
     def outputs(

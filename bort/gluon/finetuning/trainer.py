@@ -10,7 +10,7 @@ import mxnet as mx
 import numpy as np
 
 from bort.architecture import Architecture
-from bort.gluon.finetuning.learner import TERMS, TaskLearner
+from bort.gluon.finetuning.learner import TASK_TERMS, TaskLearner
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.training.feature_losses import Factors, FeatureLosses
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
@@ -20,7 +20,7 @@ from bort.text.asking import PaddedInputs
 from bort.text.labelled import LabelledBatch
 from bort.training.finetuning_config import FinetuningConfig
 
-_SUMS = (*TERMS, "inputs", "labelled", "tokens", "stop")
+_SUMS = (*TASK_TERMS, "inputs", "labelled", "tokens", "stop")
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,8 @@ class ClassificationTrainer(FlatTrainer):
                 loss_scale=self.loss_scale,
             )
             local.append(float(found[0]))
-            sums[: len(TERMS)] += found
-            sums[len(TERMS) :] += (
+            sums[: len(TASK_TERMS)] += found
+            sums[len(TASK_TERMS) :] += (
                 batch.weights.sum(),
                 batch.labelled_count,
                 batch.token_count,
@@ -159,7 +159,7 @@ class ClassificationTrainer(FlatTrainer):
             self.refuse(number, "the loss is not finite", where, local)
         count = max(1.0, totals["inputs"])
         is_unrated = self.network.num_classes == 1 or totals["labelled"] == 0
-        means = {term: totals[term] / count for term in TERMS}
+        means = {term: totals[term] / count for term in TASK_TERMS}
         norm, updated = self.update(number, count, rate, where)
         return FinetuningReport(
             loss=means["loss"],

@@ -100,6 +100,11 @@ class TeacherStart:
             self._ranked = as_whole(self.network, importance)
         return self._ranked
 
+    @property
+    def ordered(self) -> Optional[OrderedNetwork]:
+        """The result of `ranked`; None before its first call."""
+        return self._ranked
+
     def save(self, folder: Path) -> None:
         """Store the measurement of `ranked` in a folder; without one, do nothing."""
         if self._measured is not None:

@@ -10,7 +10,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from bort.errors import InputError
-from bort.gluon.finetuning.learner import TERMS, TaskLearner
+from bort.gluon.finetuning.learner import TASK_TERMS, TaskLearner
 from bort.gluon.finetuning.losses import DistilledLoss
 from bort.gluon.network.model import BortModel
 from bort.gluon.teacher.features import GluonFeatureTeacher
@@ -25,7 +25,9 @@ from tests.gluon.finetuning.test_finetuning import ARCHITECTURE, make_network
 from tests.text.toy_labelled import ToyLabelled
 
 NUMBERS = np.array([3, 0, 7, 5, 2, -1])
-LOSS, CORRECT, SOFT, IN_PLACE = map(TERMS.index, ("loss", "correct", "distillation", "in_place"))
+LOSS, CORRECT, SOFT, IN_PLACE = map(
+    TASK_TERMS.index, ("loss", "correct", "distillation", "in_place")
+)
 OBJECTIVE = TaskObjective(label_weight=0.7, soft_weight=0.3, distillation_temperature=3.0)
 
 
@@ -222,7 +224,7 @@ def test_losses_on_features_are_added_with_their_factors_and_gradients(random_ge
     assert np.abs(both[plain.flat.slots[0].offset :]).max() > 0
     total, *sums = of_features.asnumpy()
     assert found[LOSS] == pytest.approx(task[LOSS] + total, rel=1e-5)
-    names = [TERMS.index(name) for name in ("hidden", "scores", "relations")]
+    names = [TASK_TERMS.index(name) for name in ("hidden", "scores", "relations")]
     np.testing.assert_allclose(found[names], sums, rtol=1e-5)
     assert found[SOFT] == pytest.approx(task[SOFT], rel=1e-5)
 

@@ -1,0 +1,124 @@
+"""Tests of students of a task that learn the features of the teacher that they start from."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Dict, List
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from bort.errors import InputError
+from bort.gluon.finetuning.task_teacher import TaskTeacher
+from bort.ranks import SingleProcess
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import get_task
+from bort.text.pair_form import BERT_PAIRS
+from bort.training.objective import FeatureObjective
+from data.tasks.sets import open_task_data
+from tests.gluon.finetuning.test_from_teacher import (
+    CONFIG,
+    SIZES,
+    WORDS,
+    make_teacher,
+    run,
+    start,
+)
+from tests.gluon.training.run_samples import contents, recorded
+
+WHOLE = f"{SIZES.depth}-{SIZES.heads}-{SIZES.hidden}-{SIZES.intermediate}"
+FEATURES = FeatureObjective(hidden_weight=1.0, relation_weight=1.0, relation_heads=4)
+DISTILLED = dataclasses.replace(CONFIG, features=FEATURES, dropout=0.0, log_interval=1)
+
+
+@pytest.fixture(scope="module")
+def data() -> Any:
+    return open_task_data(get_task("SST-2"), WORDS, TaskOptions(), 64, sample=True)
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    return make_teacher(tmp_path / "teacher", task="")
+
+
+def distil(data: Any, folder: Path, teacher: Path, begun: Any, **options: Any) -> List[Any]:
+    run(data, folder, begun, DISTILLED, teacher=str(teacher), **options)
+    return [line for line in recorded(folder) if "train/loss" in line]
+
+
+def test_a_student_with_all_weights_of_its_teacher_starts_without_a_loss_on_features(
+    data: Any,
+    teacher: Path,
+    tmp_path: Path,
+) -> None:
+    names = ("train/hidden_loss", "train/scores_loss", "train/relations_loss")
+    first = distil(data, tmp_path / "run", teacher, start(teacher, architecture=WHOLE))[0]
+    assert [first[name] for name in names] == pytest.approx([0, 0, 0], abs=1e-5)
+    other = make_teacher(tmp_path / "other", task="", seed=1)
+    further = distil(data, tmp_path / "further", other, start(teacher, architecture=WHOLE))[0]
+    assert all(further[name] > 1e-3 for name in names)
+
+
+def test_a_resumed_run_has_the_same_order_and_ends_with_the_same_bits(
+    data: Any,
+    teacher: Path,
+    tmp_path: Path,
+    monkeypatch: Any,
+) -> None:
+    distil(data, tmp_path / "whole", teacher, start(teacher, architecture=WHOLE))
+    folder, asked = tmp_path / "pieces", []
+    begun = start(teacher, architecture=WHOLE)
+    stop: Dict[str, Any] = {"stop_requested": lambda: asked.append(1) or len(asked) == 5}
+    distil(data, folder, teacher, begun, **stop)
+    monkeypatch.setattr(
+        "bort.gluon.network.teacher_start.measured_importance",
+        lambda *given: pytest.fail("it measures"),
+    )
+    distil(data, folder, teacher, start(teacher, architecture=WHOLE), resume=True)
+    assert recorded(folder) == recorded(tmp_path / "whole")
+    name = "model/model.safetensors"
+    assert contents(folder)[name] == contents(tmp_path / "whole")[name]
+
+
+def test_a_folder_that_names_no_task_serves_with_its_labels(
+    data: Any,
+    teacher: Path,
+    tmp_path: Path,
+) -> None:
+    found = TaskTeacher(str(teacher), data, mx.cpu())
+    outputs = found.outputs(data.train.features, tmp_path / "kept", 4, SingleProcess())
+    assert outputs is not None
+    assert outputs.shape == (len(data.train.features), 2)
+    other = make_teacher(tmp_path / "other", task="", labels=("1", "0"))
+    with pytest.raises(InputError, match=r"labels are \['1', '0'\], those of SST-2 are"):
+        TaskTeacher(str(other), data, mx.cpu())
+    three = make_teacher(tmp_path / "three", task="", num_classes=3, labels=("0", "1", "2"))
+    with pytest.raises(InputError, match=r"labels are \['0', '1', '2'\], those of SST-2 are"):
+        TaskTeacher(str(three), data, mx.cpu())
+
+
+def test_a_teacher_that_reads_other_inputs_is_refused(
+    data: Any,
+    teacher: Path,
+    tmp_path: Path,
+) -> None:
+    short = make_teacher(tmp_path / "short", task="", sizes=SIZES.replace(maximum_length=8))
+    with pytest.raises(InputError, match=r"an input of SST-2 train has \d+ tokens, the teacher"):
+        TaskTeacher(str(short), data, mx.cpu())
+    encoder = make_teacher(tmp_path / "encoder", task="", head="", num_classes=0, labels=())
+    with pytest.raises(InputError, match="holds no classifier"):
+        TaskTeacher(str(encoder), data, mx.cpu())
+    labels = {"labels": ("not_entailment", "entailment")}
+    typed = SIZES.replace(token_types=2)
+    pairs = make_teacher(tmp_path / "pairs", task="", sizes=typed, pairs=BERT_PAIRS, **labels)
+    rte = open_task_data(get_task("RTE"), WORDS, TaskOptions(), 64, sample=True)
+    with pytest.raises(InputError, match="reads two texts as .*'token_types': True"):
+        TaskTeacher(str(pairs), rte, mx.cpu())
+    same = dataclasses.replace(rte, pairs=BERT_PAIRS)
+    assert np.isfinite(
+        TaskTeacher(str(pairs), same, mx.cpu())
+        .outputs(rte.train.features, tmp_path / "kept", 4, SingleProcess())
+        .sum()
+    )
