@@ -16,7 +16,6 @@ from bort.gluon.finetuning.trainer import ClassificationTrainer, FinetuningRepor
 from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
-from bort.gluon.training.feature_losses import feature_record
 from bort.gluon.training.loop import Cadence, LoopHooks, run_loop
 from bort.gluon.training.run_checkpoints import RunCheckpoints
 from bort.network.description import ModelDescription
@@ -283,7 +282,8 @@ class _Finetuning:
         record = {"train/loss": report.loss}
         if report.distillation_loss is not None:
             record["train/distillation_loss"] = report.distillation_loss
-        record.update(feature_record(self._trainer.config.features, report))
+        for name in self._trainer.config.features.losses:
+            record[f"train/{name}_loss"] = getattr(report, f"{name}_loss")
         if report.accuracy is not None:
             record["train/accuracy"] = report.accuracy
         record["train/learning_rate"] = report.learning_rate

@@ -7,7 +7,7 @@ micro-batches and ranks; padding has no effect on them.
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Iterable, NamedTuple, Optional, Protocol, Tuple
+from typing import Any, Dict, Iterable, NamedTuple, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -61,28 +61,6 @@ class Factors(NamedTuple):
         """Return the factors of counts over all ranks: the divisor, tokens, pairs of tokens."""
         divisor, tokens, pairs = (max(1.0, float(count)) for count in counts)
         return cls(divisor / tokens, divisor / pairs)
-
-
-class FeatureReport(Protocol):
-    """The mean losses on features in a step; see `FEATURE_TERMS`."""
-
-    @property
-    def hidden_loss(self) -> float: ...
-    @property
-    def scores_loss(self) -> float: ...
-    @property
-    def relations_loss(self) -> float: ...
-
-
-def feature_record(objective: FeatureObjective, report: FeatureReport) -> Dict[str, float]:
-    """Return the mean losses of a step that have a weight, by their names in `metrics.jsonl`."""
-    record = {}
-    if objective.hidden_weight > 0:
-        record["train/hidden_loss"] = report.hidden_loss
-        record["train/scores_loss"] = report.scores_loss
-    if objective.relation_weight > 0:
-        record["train/relations_loss"] = report.relations_loss
-    return record
 
 
 def count_pairs(lengths: np.ndarray) -> int:
