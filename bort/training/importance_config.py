@@ -22,7 +22,7 @@ class ImportanceConfig(Config):
         TAYLOR,
         "parts that a start from a teacher keeps: those with the largest |gradient x weight|, and "
         "the layers without which the output changes most (taylor); those with the largest "
-        "weights, and evenly spread layers (magnitude); the first ones (order)",
+        "weights, and the first layers (magnitude); the first parts (order)",
         choices=IMPORTANCES,
     )
     importance_batches: int = setting(

@@ -13,7 +13,7 @@ from bort.network.array_network import ArrayNetwork
 from bort.network.description import TaskDescription
 from bort.network.embedding import EmbeddingDescription
 from bort.network.from_teacher import OrderedNetwork, as_whole, student_from
-from bort.network.importance import Importance, descending, spread_order
+from bort.network.importance import Importance, descending
 from bort.network.sub_network import extracted, part_of
 from tests.formats.parity import make_network
 from tests.gluon.network.reference import decode, encode
@@ -61,12 +61,10 @@ def test_without_importance_nothing_moves() -> None:
     assert as_whole(teacher) == OrderedNetwork(teacher, (0, 1, 2, 3))
 
 
-def test_without_scores_of_layers_they_are_spread() -> None:
+def test_without_scores_of_layers_the_first_ones_are_taken() -> None:
     importance = random_importance()
     bare = Importance(importance.hidden, importance.intermediate, importance.attention)
-    assert as_whole(make_network(SIZES), bare).layer_order == (0, 3, 1, 2)
-    for depth in range(1, 14):
-        assert sorted(spread_order(depth)) == list(range(depth))
+    assert as_whole(make_network(SIZES), bare).layer_order == (0, 1, 2, 3)
 
 
 @pytest.mark.parametrize("norm", NORMS)
