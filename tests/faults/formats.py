@@ -13,6 +13,7 @@ from tests.faults.world import (
     PRETRAIN,
     SCORING,
     SEARCH,
+    SLICED,
 )
 
 PREDICT = ["scripts/predict.py", "--engine", "mxnet", "--model"]
@@ -82,6 +83,7 @@ RESUMED_FINETUNING = [
     *("scripts/finetune.py", *FINETUNE_RUN, "--output_dir", "finetuning", "--resume")
 ]
 RESUMED_SEARCH = ["scripts/search_architecture.py", *SEARCH, "--output_dir", "search", "--resume"]
+RESUMED_SLICED = ["scripts/search_architecture.py", *SLICED, "--output_dir", "sliced", "--resume"]
 RESUMED_AGORA = ["scripts/run_agora.py", *AGORA, "--output_dir", "agora", "--resume"]
 RESUMED_SCORING = [
     *("scripts/evaluate_architectures.py", *SCORING, "--output_dir", "scoring", "--resume")
@@ -210,6 +212,12 @@ READINGS: Dict[str, Reading] = {
     "search results": _resumed(
         "search", "results-rank0.jsonl", "jsonl", RESUMED_SEARCH, "shards", "teacher"
     ),
+    **{
+        name: _resumed("sliced", name, kind, RESUMED_SLICED, "shards", "teacher")._replace(
+            sealed=kind == "binary"
+        )
+        for name, kind in (("importance.json", "json"), ("importance.safetensors", "binary"))
+    },
     # super-networks
     "super_network.json": Reading(
         ("super",),

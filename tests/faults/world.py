@@ -23,6 +23,7 @@ SEARCH = [
     *("--depths 1 2 --intermediates 16 32 --epsilon 1 --seeds 2 --latency multiply_adds".split()),
     *("--train_steps 2 --held_out_batches 1 --batch_size 4 --threads 1".split()),
 ]
+SLICED = [*SEARCH, *"--initialise_from teacher --depths 1 --even_depth false".split()]
 AGORA = [
     *("--task WSC --sample --allow_weak_socrates --cpu_only --max_len 64 --epochs 1".split()),
     *("--seeds 0 --lrs 2e-3 1e-3 --weight_decays 0 --warmup_ratios 0.1 --sources dev".split()),
@@ -363,6 +364,11 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
         SEARCH,
         _drop_last_results("results-rank*.jsonl", 1, "ranking.json", "ranking.csv", "best.json"),
     ),
+    "sliced": _interrupted(
+        "search_architecture",
+        SLICED,
+        _drop_last_results("results-rank*.jsonl", 1, "ranking.json", "ranking.csv", "best.json"),
+    ),
     "super": _super_network,
     "scoring": _interrupted(
         "evaluate_architectures",
@@ -430,6 +436,7 @@ NEEDS: Dict[str, List[str]] = {
     "cache": ["teacher"],
     "pretraining": ["teacher"],
     "search": ["teacher"],
+    "sliced": ["teacher"],
     "super": ["teacher"],
     "scoring": ["super"],
     "begun": ["agora"],
