@@ -65,23 +65,18 @@ class SearchQuestions:
         self._text = text
         self.length = text.longest
         self._masking = Masking(text.vocabulary, config.masks.policy, config.seed)
-        self._plan = BatchPlan(
+        plan = BatchPlan(
             text.train.lengths,
             seed=config.seed,
             batch_size=config.batch_size,
             maximum_length=self.length,
         )
-        self._steps = [self._plan.step(number) for number in range(config.train_steps)]
+        self._steps = [plan.step(number) for number in range(config.train_steps)]
         self._held_out = self._held_out_ids()
 
     def train_batches(self) -> List[MaskedBatch]:
         """Return the training batches, one per step."""
-        return self.first_batches(len(self._steps))
-
-    def first_batches(self, count: int) -> List[MaskedBatch]:
-        """Return the batches of the first `count` steps of the same training, however many."""
-        steps = map(self._plan.step, range(count))
-        return [self._batch(step.epoch, step.part(0, 1)) for step in steps]
+        return [self._batch(step.epoch, step.part(0, 1)) for step in self._steps]
 
     def held_out_batches(self) -> List[MaskedBatch]:
         """Return the batches that errors are measured on."""

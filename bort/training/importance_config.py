@@ -26,5 +26,8 @@ class ImportanceConfig(Config):
         choices=IMPORTANCES,
     )
     importance_batches: int = setting(
-        8, "training batches that taylor measures importance on", minimum=1, maximum=1 << 16
+        8,
+        "training batches of about 2,048 tokens that taylor measures importance on",
+        minimum=1,
+        maximum=1 << 16,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -9,15 +10,13 @@ import mxnet as mx
 
 from bort.gluon.network.array_network import classifier_of
 from bort.gluon.network.classifier import BortClassifier
-from bort.gluon.network.measured_importance import ImportanceQuestions
+from bort.gluon.network.measured_importance import ImportanceQuestions, labelled_questions
 from bort.gluon.network.teacher_start import TeacherStart
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import ModelDescription
 from bort.network.from_teacher import OrderedNetwork, as_whole, student_from
 from bort.network.head import HeadDescription
 from bort.tasks.judging import TaskData
-from bort.text.batch_plan import BatchPlan
-from bort.text.labelled import make_labelled_batch
 from bort.training.finetuning_config import FinetuningConfig
 
 _BATCHES_SEED = 0
@@ -55,51 +54,43 @@ def student_classifier(
     """
     sizes = start.sizes(architecture, data.vocabulary)
     teacher = start.network.description
-    is_of_task = _is_of_task(teacher, data, head)
-    takes_head = is_of_task and teacher.head is not None and teacher.head.kind == head.kind
+    of_task = is_of_task(teacher, data, head)
+    takes_head = of_task and teacher.head is not None and teacher.head.kind == head.kind
 
     def student(ranked: OrderedNetwork) -> ArrayNetwork:
         return student_from(ranked, sizes, head=takes_head, source=start.folder)
 
     network = student(as_whole(start.network))  # checks the sizes before importance is measured
     if is_fresh:
-        questions = task_questions(data, config, has_labels=is_of_task)
+        questions = task_questions(data, has_labels=of_task)
         network = student(start.ranked(questions, context, stored_in))
     return classifier_of(network.replace(dropout=config.dropout), head, config.seed, context)
 
 
-def task_questions(
-    data: TaskData, config: FinetuningConfig, *, has_labels: bool
-) -> Callable[[int], ImportanceQuestions]:
+def task_questions(data: TaskData, *, has_labels: bool) -> Callable[[int], ImportanceQuestions]:
     """Return the function that gives `TeacherStart.ranked` batches of a task's training inputs.
 
     Args:
         data: data of the task.
-        config: batch size and length buckets.
         has_labels: whether the classes of the teacher are those of the labels.
     """
-    examples = data.train.features
-
-    def questions(count: int) -> ImportanceQuestions:
-        size = config.batch_size or data.record.batch_size
-        plan = BatchPlan(
-            examples.lengths,
-            seed=_BATCHES_SEED,
-            batch_size=min(size, len(examples)),
-            buckets=config.num_buckets,
-        )
-        steps = map(plan.step, range(count))
-        batches = [
-            make_labelled_batch(examples, step.part(0, 1), step.length, data.vocabulary.pad_id)
-            for step in steps
-        ]
-        return ImportanceQuestions(batches, has_labels, _BATCHES_SEED)
-
-    return questions
+    return functools.partial(
+        labelled_questions,
+        data.train.features,
+        data.vocabulary.pad_id,
+        _BATCHES_SEED,
+        has_labels=has_labels,
+    )
 
 
-def _is_of_task(teacher: ModelDescription, data: TaskData, head: HeadDescription) -> bool:
-    """Return whether a teacher's outputs are those that the task needs."""
+def is_of_task(teacher: ModelDescription, data: TaskData, head: HeadDescription) -> bool:
+    """Return whether a teacher's outputs are those that the task needs.
+
+    Args:
+        teacher: description of the teacher.
+        data: data of the task.
+        head: the head that the task needs.
+    """
     if teacher.head is None or teacher.task is None:
         return False
     same_task = teacher.task.name == data.record.model_task

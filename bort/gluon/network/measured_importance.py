@@ -32,10 +32,17 @@ from bort.network.array_network import ArrayNetwork
 from bort.network.fingerprint import fingerprint_of
 from bort.network.importance import Importance, taylor_importance
 from bort.network.sub_network import extracted, front_of, with_layers
-from bort.text.examples import MaskedBatch
-from bort.text.labelled import LabelledBatch
+from bort.text.batch_plan import BatchPlan
+from bort.text.batches import make_batch
+from bort.text.examples import ExampleSource, MaskedBatch
+from bort.text.labelled import LabelledBatch, LabelledExamples, make_labelled_batch
+from bort.text.masking import Masking
+from bort.text.padding import rounded_up
 
 ImportanceBatch = Union[MaskedBatch, LabelledBatch]
+
+_BATCH_TOKENS = 2048
+"""Tokens of a batch, padding included."""
 
 _SIGN_DRAWS = 4
 """Random signs for each batch; each costs one backward pass."""
@@ -66,6 +73,68 @@ class ImportanceQuestions:
             if isinstance(value, np.ndarray)
         }
         return fingerprint_of(arrays, before=f"{self.has_labels} {self.seed} {_SIGN_DRAWS}")
+
+
+def importance_plan(lengths: Union[Sequence[int], np.ndarray], seed: int) -> BatchPlan:
+    """Return the plan of the batches that importance is measured on.
+
+    A batch has about 2,048 tokens. Importance therefore depends neither on the batch size nor on
+    the ranks of the training, and the gradients of a large teacher fit into the memory.
+
+    Args:
+        lengths: integers (N,), number of tokens of each example.
+        seed: seed of the order.
+
+    Raises:
+        InputError: there is no example.
+    """
+    sizes = np.asarray(lengths)
+    all_tokens = rounded_up(int(sizes.max(initial=1))) * max(1, len(sizes))
+    tokens = min(_BATCH_TOKENS, all_tokens)
+    return BatchPlan(sizes, seed=seed, batch_size=tokens, buckets=4, count_tokens=True)
+
+
+def masked_questions(
+    examples: ExampleSource, masking: Masking, seed: int, count: int
+) -> ImportanceQuestions:
+    """Return masked batches of examples.
+
+    Args:
+        examples: training examples.
+        masking: draws the masks.
+        seed: seed of the order, and of signs that are drawn.
+        count: number of batches, at least 1.
+
+    Raises:
+        InputError: there is no example.
+    """
+    steps = map(importance_plan(examples.lengths, seed).step, range(count))
+    batches = [
+        make_batch(examples, step.part(0, 1), step.epoch, step.length, masking) for step in steps
+    ]
+    return ImportanceQuestions(batches, seed=seed)
+
+
+def labelled_questions(
+    examples: LabelledExamples, pad_id: int, seed: int, count: int, *, has_labels: bool
+) -> ImportanceQuestions:
+    """Return batches of labelled inputs.
+
+    Args:
+        examples: training inputs.
+        pad_id: id of `<pad>`.
+        seed: seed of the order, and of labels or signs that are drawn.
+        count: number of batches, at least 1.
+        has_labels: see `ImportanceQuestions`.
+
+    Raises:
+        InputError: there is no input.
+    """
+    steps = map(importance_plan(examples.lengths, seed).step, range(count))
+    batches = [
+        make_labelled_batch(examples, step.part(0, 1), step.length, pad_id) for step in steps
+    ]
+    return ImportanceQuestions(batches, has_labels, seed)
 
 
 def measured_importance(

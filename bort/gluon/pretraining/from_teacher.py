@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import Callable, List, Optional
+from typing import Callable, Optional
 
 import mxnet as mx
 
 from bort.gluon.network.array_network import as_network
-from bort.gluon.network.measured_importance import ImportanceQuestions
+from bort.gluon.network.measured_importance import ImportanceQuestions, masked_questions
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.teacher_start import TeacherStart
-from bort.gluon.pretraining.pretrain import PretrainingData, plan_batches, planned_batches
 from bort.network.array_network import ArrayNetwork
 from bort.network.from_teacher import OrderedNetwork, as_whole, student_from
-from bort.ranks import ALONE
-from bort.text.examples import ExampleSource, MaskedBatch
+from bort.text.examples import ExampleSource
 from bort.text.masking import Masking
 from bort.text.vocabulary import Vocabulary
 from bort.training.pretraining_config import PretrainingConfig
@@ -69,31 +68,12 @@ def student_of(
 def text_questions(
     train: ExampleSource, config: PretrainingConfig, vocabulary: Vocabulary
 ) -> Callable[[int], ImportanceQuestions]:
-    """Return the function that gives `TeacherStart.ranked` masked text; see `first_batches`."""
-
-    def questions(count: int) -> ImportanceQuestions:
-        batches = first_batches(train, config, vocabulary, count)
-        return ImportanceQuestions(batches, seed=config.order_seed)
-
-    return questions
-
-
-def first_batches(
-    train: ExampleSource, config: PretrainingConfig, vocabulary: Vocabulary, count: int
-) -> List[MaskedBatch]:
-    """Return the batches of the first `count` steps of a run on one rank without accumulation.
+    """Return the function that gives `TeacherStart.ranked` masked batches.
 
     Args:
         train: training examples.
-        config: seed, batch size and masks.
+        config: seed of the order and the masks, and their shares.
         vocabulary: vocabulary of the examples.
-        count: number of batches.
-
-    Raises:
-        InputError: there are fewer examples than one batch needs.
     """
-    config = config.replace(num_steps=count, accumulate=1)
     masking = Masking(vocabulary, config.masks.policy, config.order_seed)
-    data = PretrainingData(train, None, masking)
-    plan = plan_batches(train, config, ALONE.size)
-    return [batch for (batch,) in planned_batches(plan, data, config, ALONE, first_step=1)]
+    return functools.partial(masked_questions, train, masking, config.order_seed)

@@ -14,7 +14,7 @@ from bort.engines.latency import EngineLatency, check_latency_length
 from bort.engines.protocol import MXNET
 from bort.gluon.distributed import choose_context
 from bort.gluon.engine import set_openmp_threads
-from bort.gluon.network.measured_importance import ImportanceQuestions
+from bort.gluon.network.measured_importance import masked_questions
 from bort.gluon.search.candidate_error import DistillationError
 from bort.gluon.search.plan import SearchPlan, announce, check_start, claim_search
 from bort.network.from_teacher import OrderedNetwork
@@ -33,6 +33,7 @@ from bort.search.ranking import SearchResult
 from bort.search.strategy import build_strategy
 from bort.search.surrogates import MultiplyAddLatency
 from bort.storage.locks import hold_run_folder
+from bort.text.masking import Masking
 
 log = logging.getLogger(__name__)
 
@@ -191,15 +192,16 @@ def _plan_timing(
 
 
 def _rank_start(
-    plan: SearchPlan, questions: SearchQuestions, context: mx.Context, communicator: Communicator
+    plan: SearchPlan, context: mx.Context, communicator: Communicator
 ) -> Optional[OrderedNetwork]:
     """Return the model that candidates start from; rank 0 measures its importance once."""
     start = plan.start
     if start is None:
         return None
 
-    def asked(count: int) -> ImportanceQuestions:
-        return ImportanceQuestions(questions.first_batches(count), seed=plan.config.seed)
+    text, seed = plan.text, plan.config.seed
+    masking = Masking(text.vocabulary, plan.config.masks.policy, seed)
+    asked = functools.partial(masked_questions, text.train, masking, seed)
 
     def measure() -> None:
         start.ranked(asked, context, plan.folder)
@@ -213,7 +215,7 @@ def _error_model(
     plan: SearchPlan, questions: SearchQuestions, context: mx.Context, communicator: Communicator
 ) -> Callable[[], DistillationError]:
     """Return a function that prepares the error surrogate ê before each round of trials."""
-    start = _rank_start(plan, questions, context, communicator)
+    start = _rank_start(plan, context, communicator)
 
     @functools.lru_cache(maxsize=1)
     def build() -> DistillationError:

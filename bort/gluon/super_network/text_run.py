@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
 from bort.errors import InputError
-from bort.gluon.network.measured_importance import ImportanceQuestions
 from bort.gluon.pretraining.evaluation import score_masked_tokens
-from bort.gluon.pretraining.from_teacher import first_batches
+from bort.gluon.pretraining.from_teacher import text_questions
 from bort.gluon.pretraining.pretrain import (
     PretrainingData,
     check_lengths,
@@ -79,11 +78,7 @@ def train_on_text(
         text = _Text(PretrainingData(train, validation, masking), run, settings, communicator)
         text.check_lengths(teachers)
 
-        def questions(count: int) -> ImportanceQuestions:
-            batches = first_batches(train, settings, vocabulary, count)
-            return ImportanceQuestions(batches, seed=settings.order_seed)
-
-        run.start(questions)
+        run.start(text_questions(train, settings, vocabulary))
         features = run.aligned(teachers.features)
         logits = teachers.logits
         if isinstance(logits, GluonFeatureTeacher) and isinstance(features, GluonFeatureTeacher):

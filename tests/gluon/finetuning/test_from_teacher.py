@@ -87,7 +87,7 @@ def test_the_classifier_is_a_slice_with_the_teachers_head(data: Any, teacher: Pa
     found = build(data, begun)
     assert begun.initialise_from is not None
     network = begun.initialise_from.network
-    questions = task_questions(data, CONFIG, has_labels=True)(2)
+    questions = task_questions(data, has_labels=True)(2)
     ranked = as_whole(network, measured_importance(network, questions))
     sizes = begun.initialise_from.sizes(STUDENT, WORDS)
     expected = student_from(ranked, sizes, head=True)

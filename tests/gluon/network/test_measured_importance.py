@@ -13,19 +13,25 @@ from scipy.special import log_softmax, softmax
 from bort.architecture import Architecture
 from bort.gluon.network.measured_importance import (
     ImportanceQuestions,
+    importance_plan,
     layer_importance,
+    masked_questions,
     measured_importance,
 )
 from bort.network.array_network import ArrayNetwork
 from bort.network.sub_network import extracted, front_of, with_layers
 from bort.text.examples import MaskedBatch
 from bort.text.labelled import LabelledBatch
+from bort.text.masking import Masking
+from bort.text.masking_config import TokenMasks
 from tests.formats.parity import make_network
 from tests.gluon.network.network_samples import make_batch
 from tests.gluon.network.reference import decode, dense, encode
+from tests.text.toy import ToyExamples, ToyVocabulary
 
 SIZES = Architecture(3, 2, 8, 10, vocabulary_size=90, maximum_length=32, token_types=2, qkv=12)
 PRE = SIZES.replace(norm="pre")
+MASKS: Any = TokenMasks().policy
 PARTS = {
     "ffn.ffn_2": lambda scores, layer: scores.intermediate[layer],
     "proj": lambda scores, layer: scores.attention[layer],
@@ -207,3 +213,23 @@ def test_a_pooler_and_a_release_head_do_no_harm() -> None:
         assert layers is not None
         assert (scores.hidden > 0).all()
         assert (layers > 0).all()
+
+
+def test_a_batch_has_about_2048_tokens() -> None:
+    lengths = np.random.default_rng(0).integers(5, 500, 3000)
+    steps = [importance_plan(lengths, 1).step(number) for number in range(100)]
+    assert all(len(step.example_ids) * step.length <= 2048 for step in steps)
+    assert np.mean([len(step.example_ids) * step.length for step in steps]) > 1500
+    few = importance_plan(lengths[:2], 1)
+    assert few.step(0).length >= lengths[:2].min()
+    assert len(importance_plan(np.array([512, 3]), 0).step(0).example_ids) >= 1
+    assert importance_plan(np.array([9000]), 0).step(0).rows == 1
+
+
+def test_questions_are_a_function_of_the_seed() -> None:
+    examples, masking = ToyExamples(80), Masking(ToyVocabulary(), MASKS, 3)
+    one, same, other = (
+        masked_questions(examples, masking, seed, 4).fingerprint for seed in (1, 1, 2)
+    )
+    assert one == same != other
+    assert len(masked_questions(examples, masking, 1, 9).batches) == 9

@@ -13,9 +13,9 @@ import pytest
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.network.array_network import arrays_of
-from bort.gluon.network.measured_importance import ImportanceQuestions, measured_importance
+from bort.gluon.network.measured_importance import measured_importance
 from bort.gluon.network.teacher_start import TeacherStart
-from bort.gluon.pretraining.from_teacher import first_batches, student_of
+from bort.gluon.pretraining.from_teacher import student_of, text_questions
 from bort.network.from_teacher import as_whole, student_from
 from bort.ranks import SingleProcess
 from bort.teacher.source import TeacherSource
@@ -53,8 +53,8 @@ def test_the_student_is_a_slice_of_the_ranked_teacher(teacher: Any, kind: str) -
     model = student_of(start, STUDENT, config, train, VOCABULARY, mx.cpu())
     importance = None
     if kind == "taylor":
-        batches = first_batches(train, config, VOCABULARY, 2)
-        importance = measured_importance(start.network, ImportanceQuestions(batches))
+        questions = text_questions(train, config, VOCABULARY)(2)
+        importance = measured_importance(start.network, questions)
     elif kind == "magnitude":
         from bort.network.importance import magnitude_importance
 
@@ -67,16 +67,13 @@ def test_the_student_is_a_slice_of_the_ranked_teacher(teacher: Any, kind: str) -
         np.testing.assert_array_equal(array, expected.arrays[name], err_msg=name)
 
 
-def test_the_batches_are_those_of_a_run(teacher: Any) -> None:
-    from bort.gluon.pretraining.pretrain import plan_batches, planned_batches
-
-    data = make_data()
-    plan = plan_batches(data.train, BASE, 1)
-    steps = planned_batches(plan, data, BASE, SingleProcess(), 1)
-    found = first_batches(data.train, dataclasses.replace(BASE, accumulate=2), VOCABULARY, 3)
-    assert len(found) == 3
-    for batch, (expected,) in zip(found, steps):
-        np.testing.assert_array_equal(batch.input_ids, expected.input_ids)
+def test_importance_does_not_depend_on_the_batch_size() -> None:
+    train = make_data().train
+    changed = dataclasses.replace(BASE, batch_size=9, accumulate=2, use_avg_len=True, num_buckets=3)
+    one, other = (text_questions(train, config, VOCABULARY)(3) for config in (BASE, changed))
+    assert one.fingerprint == other.fingerprint
+    other_seed = dataclasses.replace(BASE, data_seed=5)
+    assert text_questions(train, other_seed, VOCABULARY)(3).fingerprint != one.fingerprint
 
 
 def test_a_student_of_its_teachers_sizes_answers_as_the_teacher(teacher: Any) -> None:

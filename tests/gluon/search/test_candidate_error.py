@@ -189,11 +189,3 @@ def test_a_candidate_starts_as_a_slice_of_the_given_network():
     for name, array in trained.items():
         np.testing.assert_array_equal(array, expected.arrays[name], err_msg=name)
     assert model.error(Trial(candidate, THETA, 5)) == model.error(Trial(candidate, THETA, 6))
-
-
-def test_more_batches_continue_the_training_batches():
-    questions = SearchQuestions(CONFIG, toy_text())
-    more = questions.first_batches(5)
-    assert len(more) == 5
-    for one, other in zip(more, questions.train_batches()):
-        np.testing.assert_array_equal(one.input_ids, other.input_ids)
