@@ -124,13 +124,13 @@ class HiddenLoss(HybridBlock):
         """Return the two sums; see the class."""
         mapped = F.cast(self.hidden_map(hidden), "float32")
         error = _real(F, mapped - F.cast(teacher_hidden, "float32"), lengths)
-        states = F.sum(F.square(error)) / self._teacher_hidden
+        states = _dot(F, error, error) / self._teacher_hidden
         ours, theirs = (
             self._scores(F, *pair, lengths, width)
             for pair, width in zip(((query, key), (teacher_query, teacher_key)), self._widths)
         )
-        scores = F.sum(F.square(ours - theirs)) / self._heads
-        return F.concat(states.reshape((1,)), scores.reshape((1,)), dim=0)
+        difference = ours - theirs
+        return F.concat(states, _dot(F, difference, difference) / self._heads, dim=0)
 
     def _scores(self, F: Any, query: Any, key: Any, lengths: Any, width: int) -> Any:
         """Return the scores (B·A, L, L), 0 where a token of the pair is padding."""
@@ -181,36 +181,48 @@ class RelationLoss(HybridBlock):
         lengths: Any,
     ) -> Any:
         """Return the sum; see the class."""
-        # (B, L): 1 for real tokens
-        tokens = F.slice_axis(F.cast(query, "float32"), axis=2, begin=0, end=1).reshape((0, -1))
-        tokens = F.BlockGrad(_real(F, F.ones_like(tokens), lengths))
-        # (B, L) -> (B, A, L) -> (B·A, L)
-        rows = F.broadcast_axis(tokens.expand_dims(1), axis=1, size=self._heads).reshape((-3, 0))
-        mask = F.BlockGrad((1 - rows).expand_dims(1) * _MASKED_SCORE)
-        total: Any = 0
+        # (B,) -> (B, A) -> (B·A,)
+        rows = F.broadcast_axis(lengths.expand_dims(1), axis=1, size=self._heads).reshape((-1,))
+        total, mask = 0, None
         for ours, theirs in (
             (query, teacher_query),
             (key, teacher_key),
             (value, teacher_value),
         ):
-            student = self._log_relation(F, ours, lengths, mask, self._widths[0])
-            teacher = self._log_relation(F, theirs, lengths, mask, self._widths[1])
-            # (B·A, L, L) -> (B·A, L)
-            divergence = F.sum(F.exp(teacher) * (teacher - student), axis=-1)
-            total = total + F.sum(divergence * rows)
-        return (total / self._heads).reshape((1,))
+            student = self._scores(F, ours, lengths, self._widths[0])
+            teacher = self._scores(F, theirs, lengths, self._widths[1])
+            mask = self._mask(F, teacher, rows) if mask is None else mask
+            log_student = F.log_softmax(student + mask, axis=-1)
+            log_teacher = F.log_softmax(teacher + mask, axis=-1)
+            # Zero in the rows of padding, which count nothing.
+            relation = _real(F, F.softmax(teacher + mask, axis=-1), rows)
+            total = total + _dot(F, relation, log_teacher - log_student)
+        return total / self._heads
 
-    def _log_relation(self, F: Any, x: Any, lengths: Any, mask: Any, width: int) -> Any:
-        """(B, L, Q) -> (B·A, L, L): the logarithm of the relation."""
-        # Padding has the score 0 before the mask, so it is far below that of a token with itself.
+    def _scores(self, F: Any, x: Any, lengths: Any, width: int) -> Any:
+        """(B, L, Q) -> (B·A, L, L): the scores of all pairs, 0 where a token is padding."""
         x = _split(_real(F, F.cast(x, "float32"), lengths), self._heads)
-        scores = F.batch_dot(x / math.sqrt(width), x, transpose_b=True)
-        return F.log_softmax(F.broadcast_add(scores, mask), axis=-1)
+        return F.batch_dot(x / math.sqrt(width), x, transpose_b=True)
+
+    def _mask(self, F: Any, scores: Any, rows: Any) -> Any:
+        """Return what is added to scores (B·A, L, L) for the padding among the keys.
+
+        It has the shape of the scores, because adding arrays of equal shape has a cheaper gradient.
+        Padding has the score 0 before, so it ends far below the score of a token with itself.
+        """
+        # `SequenceMask` masks the second axis, but the keys are the third one.
+        real = _real(F, F.ones_like(scores), rows).transpose((0, 2, 1))
+        return F.BlockGrad((1 - real) * _MASKED_SCORE)
 
 
 def _real(F: Any, x: Any, lengths: Any) -> Any:
     """Return x (B, L, …) with zeros at padding."""
     return F.SequenceMask(x, lengths, use_sequence_length=True, axis=1)
+
+
+def _dot(F: Any, x: Any, y: Any) -> Any:
+    """Return the sum of x · y over all elements, (1,); it is much faster than `F.sum`."""
+    return F.dot(x.reshape((-1,)), y.reshape((-1,))).reshape((1,))
 
 
 def _split(x: Any, heads: int) -> Any:

@@ -18,11 +18,13 @@ import pytest
 from bort.engines import choosing
 from bort.engines.teacher import EngineTeacher, teacher_of_network
 from bort.errors import InputError
+from bort.formats import network_folder
 from bort.formats.onnx_file import write_onnx
 from bort.gluon.network.array_network import as_arrays
 from bort.gluon.pretraining.pretrain import PretrainingHooks, pretrain
 from bort.gluon.pretraining.run import run_pretraining
-from bort.gluon.teacher.choosing import load_teacher_on
+from bort.gluon.teacher.choosing import load_feature_teacher_on, load_teacher_on
+from bort.gluon.teacher.features import GluonFeatureTeacher
 from bort.gluon.teacher.live import load_teacher
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.ranks import SingleProcess
@@ -285,3 +287,52 @@ def test_a_run_older_than_the_setting_is_resumed(tmp_path: Path, monkeypatch: An
     monkeypatch.setattr(PretrainingConfig, "results_settings", young)
     resume(dataclasses.replace(BASE, num_steps=5), tmp_path)
     assert checkpoint_steps(tmp_path)[-1] == 5
+
+
+def features_of(folder: Any, size: int = 90, **options: Any) -> GluonFeatureTeacher:
+    """Return the teacher of features for a vocabulary of `size` tokens."""
+    source = TeacherSource(str(folder), teacher_random_seed=options.pop("random_seed", None))
+    return load_feature_teacher_on(
+        source, TeacherRuntime(), vocabulary=ToyVocabulary(size), **options
+    )
+
+
+def test_features_come_from_folders_and_random_weights(tmp_path: Path) -> None:
+    model, batch = make_weighty_model(), make_batch()
+    write_network(tmp_path, as_arrays(model))
+    teacher = features_of(tmp_path, logits="teacher_ce_weight is 0.5")
+    expected = GluonFeatureTeacher(make_weighty_model()).answers(batch)
+    found = teacher.answers(batch)
+    np.testing.assert_array_equal(found.logits.asnumpy(), expected.logits.asnumpy())
+    for ours, theirs in zip(found.features, expected.features):
+        np.testing.assert_array_equal(ours.asnumpy(), theirs.asnumpy())
+    drawn = [features_of("1-2-16-16", random_seed=seed).fingerprint for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_features_need_the_same_tokens(tmp_path: Path, monkeypatch: Any) -> None:
+    """Equal numbers of tokens are not enough, and further rows need the teacher's vocabulary."""
+    write_network(tmp_path, as_arrays(make_weighty_model()))
+    with pytest.raises(InputError, match="has 90 tokens, the given one has 80"):
+        features_of(tmp_path, 80)
+    monkeypatch.setattr(network_folder, "load_vocabulary", lambda folder: ToyVocabulary(80))
+    batch = make_batch()
+    cut = features_of(tmp_path, 80)
+    assert cut.vocabulary_size == 80
+    assert cut.answer(batch).shape == (*batch.labels.shape, 80)
+
+    class Other(ToyVocabulary):
+        fingerprint = "other"
+
+    monkeypatch.setattr(network_folder, "load_vocabulary", lambda folder: Other(90))
+    with pytest.raises(InputError, match=r"its vocabulary \(other\) is another than the given one"):
+        features_of(tmp_path)
+
+
+def test_a_teacher_without_a_decoder_gives_features_alone(tmp_path: Path) -> None:
+    write_network(tmp_path, as_arrays(make_weighty_model(use_decoder=False)))
+    assert features_of(tmp_path).network.decoder is None
+    with pytest.raises(
+        InputError, match=r"no masked-token decoder.* teacher_ce_weight is 0\.5; al"
+    ):
+        features_of(tmp_path, logits="teacher_ce_weight is 0.5")
