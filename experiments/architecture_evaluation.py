@@ -24,9 +24,8 @@ from bort.storage.run_folder import MODEL_FOLDER
 from bort.super_network.evaluation_config import PartEvaluationConfig, PartEvaluationPaths
 from bort.super_network.folder import SuperNetwork, open_super_network
 from bort.super_network.parts import read_parts
-from bort.tasks.records import TEST
 from data.corpus.shards import open_held_out
-from data.tasks.sets import open_task_set
+from data.tasks.evaluation import open_labelled_set
 
 
 def evaluate_architectures(
@@ -101,17 +100,8 @@ def open_scorer(
                 f"data is {paths.data!r}, but {described} is of a task, allowed is data_dir"
             )
         model = TaskClassifier.load(source.folder / MODEL_FOLDER)
-        if model.record.split(config.split).role == TEST:
-            raise InputError(f"split is {config.split!r}, allowed is one that has labels")
-        task_set = open_task_set(
-            model.record,
-            config.split,
-            model.vocabulary,
-            model.options,
-            model.max_length,
-            data_dir=paths.data_dir,
-            sample=paths.sample,
-            pairs=model.pairs,
+        task_set = open_labelled_set(
+            model, model.record, config.split, data_dir=paths.data_dir, sample=paths.sample
         )
         return TaskScorer(task_set, model.options, model.vocabulary.pad_id, config.batch_size)
     if not source.description.has_decoder:

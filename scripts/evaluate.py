@@ -20,26 +20,17 @@ from bort.process.progress import Progress
 from bort.tasks.metrics import as_published, mean_score
 from bort.tasks.published import measured_row, published_rows, score_table
 from bort.tasks.records import TaskRecord, get_task
-from data.tasks.evaluation import EvaluateConfig, check_split, evaluate_predictions
+from data.tasks.evaluation import EvaluateConfig, evaluate_predictions, open_labelled_set
 
 
 def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Mapping[str, float]:
     """Return the metrics of a fine-tuned model on a labelled split."""
     from bort.ranks import SingleProcess
     from bort.tasks.judging import make_judge
-    from data.tasks.sets import open_task_set
 
-    check_split(config, record)
     model.check_task(record)
-    task_set = open_task_set(
-        record,
-        config.split,
-        model.vocabulary,
-        model.options,
-        model.max_length,
-        data_dir=config.data_dir,
-        sample=config.sample,
-        pairs=model.pairs,
+    task_set = open_labelled_set(
+        model, record, config.split, data_dir=config.data_dir, sample=config.sample
     )
     features = task_set.features
     progress = Progress(len(features), f"{record.name} {config.split}", unit="input")

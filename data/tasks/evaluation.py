@@ -1,18 +1,23 @@
-"""Settings of an evaluation, and the scoring of a file of predictions."""
+"""Settings of an evaluation, the split that a model is scored on, and scores of predictions."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Mapping, Optional
+from typing import Mapping, Optional, Protocol
 
 from bort.errors import InputError
 from bort.settings.config import Config, setting
 from bort.storage.json_fields import errors_naming
+from bort.tasks.judging import TaskSet
 from bort.tasks.metrics import score_task
+from bort.tasks.options import TaskOptions
 from bort.tasks.predictions import read_predictions
 from bort.tasks.records import TEST, TaskRecord
+from bort.text.pair_form import PairForm
+from bort.text.vocabulary import Vocabulary
 from data.tasks.files import choose_folder
 from data.tasks.gold import gold_of_file, gold_of_split
+from data.tasks.sets import open_task_set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,17 +66,54 @@ def evaluate_predictions(config: EvaluateConfig, record: TaskRecord) -> Mapping[
     if config.gold is not None:
         gold = gold_of_file(record, config.gold)
     else:
-        check_split(config, record)
+        _check_labelled(config.split, record)
         gold = gold_of_split(record, config.split, choose_folder(config.data_dir, config.sample))
     with errors_naming(config.predictions or ""):
         return score_task(record, predictions, gold)
 
 
-def check_split(config: EvaluateConfig, record: TaskRecord) -> None:
-    """Check that the split to score has labels.
+class ModelInputs(Protocol):
+    """The form of a model's inputs, as a loaded classifier has it."""
+
+    vocabulary: Vocabulary
+    options: TaskOptions
+    max_length: int
+    pairs: PairForm
+
+
+def open_labelled_set(
+    model: ModelInputs,
+    record: TaskRecord,
+    split: str,
+    *,
+    data_dir: Optional[str] = None,
+    sample: bool = False,
+) -> TaskSet:
+    """Open a split that a model is scored on.
+
+    Args:
+        model: the form of the inputs.
+        record: the task.
+        split: name of a split with labels.
+        data_dir: folder of the official data; None for GluonNLP's cache.
+        sample: use the small sample of the task that is part of this project.
 
     Raises:
-        InputError: the split is a test split.
+        InputError: the split is a test split, or a file is missing or invalid.
     """
-    if record.split(config.split).role == TEST:
-        raise InputError(f"split is {config.split!r}, allowed is one that has labels")
+    _check_labelled(split, record)
+    return open_task_set(
+        record,
+        split,
+        model.vocabulary,
+        model.options,
+        model.max_length,
+        data_dir=data_dir,
+        sample=sample,
+        pairs=model.pairs,
+    )
+
+
+def _check_labelled(split: str, record: TaskRecord) -> None:
+    if record.split(split).role == TEST:
+        raise InputError(f"split is {split!r}, allowed is one that has labels")

@@ -43,6 +43,15 @@ def run(
     return done
 
 
+def assert_refused(done: subprocess.CompletedProcess, message: str) -> None:
+    """Hold that a command ended with one clear line and printed nothing."""
+    lines = done.stderr.splitlines()
+    assert lines[-1].startswith("error: ")
+    assert message in lines[-1]
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
 def kill_when(command, is_time: Callable[[], bool]) -> None:
     """Start a command and kill it with all its children as soon as it is time, or it has ended."""
     process = _start_until(command, is_time, stdout=subprocess.DEVNULL, start_new_session=True)

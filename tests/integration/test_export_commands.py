@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.downloads.hub_server import COMMIT, serve
-from tests.integration.commands import ROOT, run
+from tests.integration.commands import ROOT, assert_refused, run
 
 pytestmark = pytest.mark.integration
 
@@ -33,14 +33,6 @@ def export(model, output, *flags, status=0, to="huggingface"):
 def bring_back(source, output, *flags, status=0):
     command = [sys.executable, "scripts/import_model.py", "--source", source]
     return run([*command, "--output_dir", output, *flags], status)
-
-
-def assert_refused(done, message: str) -> None:
-    lines = done.stderr.splitlines()
-    assert lines[-1].startswith("error: ")
-    assert message in lines[-1]
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
 
 
 @pytest.mark.parametrize("which", ["teacher", "classifier"])

@@ -14,7 +14,7 @@ from bort.network.model_folder import read_model_folder
 from bort.super_network.folder import SuperNetworkRecord, write_super_network
 from bort.super_network.space import SubNetworkSpace
 from bort.text.vocabularies import load_vocabulary
-from tests.integration.commands import ROOT, kill_when, run
+from tests.integration.commands import ROOT, assert_refused, kill_when, run
 
 pytestmark = pytest.mark.integration
 
@@ -48,14 +48,6 @@ def of_a_task(tmp_path_factory) -> Path:
     return make_super_network(
         folder / "run" / "model", folder / "super", space=space, layer_order=None
     )
-
-
-def assert_refused(done, message: str) -> None:
-    lines = done.stderr.splitlines()
-    assert lines[-1].startswith("error: ")
-    assert message in lines[-1]
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
 
 
 def test_an_extracted_folder_alone_is_trained_exported_and_served(masked, sample, tmp_path):
