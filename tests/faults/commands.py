@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Tuple
 
-from tests.faults.world import AGORA, CACHE, DATA, FINETUNE, PRETRAIN, SCORING, SEARCH
+from tests.faults.world import AGORA, CACHE, DATA, FINETUNE, PRETRAIN, SCORING, SEARCH, SUPER
 
 CREATE = [
     *("scripts/create_pretraining_data.py --input_file corpus.txt --vocab vocabulary".split()),
@@ -109,6 +109,11 @@ COMMANDS: Dict[str, Killed] = {
     "search": Killed(
         ("shards", "teacher"),
         ["scripts/search_architecture.py", *SEARCH, "--output_dir", "out"],
+        RESUME,
+    ),
+    "super-network": Killed(
+        ("shards", "teacher"),
+        ["scripts/train_super_network.py", *SUPER, "--output_dir", "out"],
         RESUME,
     ),
     "take out a sub-network": Killed(

@@ -14,6 +14,7 @@ from tests.faults.world import (
     SCORING,
     SEARCH,
     SLICED,
+    SUPER,
 )
 
 PREDICT = ["scripts/predict.py", "--engine", "mxnet", "--model"]
@@ -87,6 +88,9 @@ RESUMED_SLICED = ["scripts/search_architecture.py", *SLICED, "--output_dir", "sl
 RESUMED_AGORA = ["scripts/run_agora.py", *AGORA, "--output_dir", "agora", "--resume"]
 RESUMED_SCORING = [
     *("scripts/evaluate_architectures.py", *SCORING, "--output_dir", "scoring", "--resume")
+]
+RESUMED_SUPER = [
+    *("scripts/train_super_network.py", *SUPER, "--output_dir", "super_run", "--resume")
 ]
 TAKE_OUT = "scripts/extract_model.py --super_network super --output_dir out".split()
 CACHED = [*ONE_STEP, "--teacher_cache", "cache"]
@@ -197,6 +201,7 @@ READINGS: Dict[str, Reading] = {
         for title, part, command, needs in (
             ("pre-training", "pretraining", RESUMED_TRAINING, ("shards", "teacher")),
             ("fine-tuning", "finetuning", RESUMED_FINETUNING, ()),
+            ("super-network", "super_run", RESUMED_SUPER, ("shards", "teacher")),
         )
         for name, files, kind in (
             ("run.json", "run.json", "json"),
@@ -225,6 +230,17 @@ READINGS: Dict[str, Reading] = {
         "json",
         [*TAKE_OUT, "--architecture", "smallest"],
         sealed=True,
+    ),
+    "importance": _resumed("super_run", "importance.*", "json", RESUMED_SUPER, "shards", "teacher"),
+    "sub-networks.json": Reading(
+        ("sub-networks.json", "shards"),
+        ("sub-networks.json",),
+        "json",
+        [
+            *("scripts/train_super_network.py --data shards --architecture 2-2-16-32".split()),
+            *("--teacher_model none --space sub-networks.json --num_steps 1".split()),
+            *("--batch_size 4 --cpu_only --output_dir out".split()),
+        ],
     ),
     "super-network weights": Reading(
         ("super",),

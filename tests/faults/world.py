@@ -29,6 +29,12 @@ AGORA = [
     *("--seeds 0 --lrs 2e-3 1e-3 --weight_decays 0 --warmup_ratios 0.1 --sources dev".split()),
     *("--points_per_source 2 --balance none --threads 1".split()),
 ]
+SUPER = [
+    *("--data shards --data_eval shards --start teacher --teacher_model teacher".split()),
+    *("--hiddens 8 16 --intermediates 16 32 --qkvs 8 16 --hidden_weight 1 --cpu_only".split()),
+    *("--num_steps 6 --ckpt_interval 2 --log_interval 1 --eval_interval 3".split()),
+    *("--batch_size 4 --importance_batches 1".split()),
+]
 SCORING = [
     *("--super_network super --data shards --held_out_batches 1 --batch_size 4".split()),
     *("--architectures largest smallest 1-1-16-16".split()),
@@ -359,6 +365,7 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
     "cache": _script("cache_teacher_answers", *CACHE),
     "pretraining": _interrupted("run_pretraining_distillation", PRETRAIN, _drop_last_checkpoint),
     "finetuning": _interrupted("finetune", FINETUNE_RUN, _drop_last_checkpoint),
+    "super_run": _interrupted("train_super_network", SUPER, _drop_last_checkpoint),
     "search": _interrupted(
         "search_architecture",
         SEARCH,
@@ -402,6 +409,9 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
     "space.json": _json_file(
         {"depths": [1, 2], "heads": [2], "hiddens": [16], "intermediates": [16, 32]}
     ),
+    "sub-networks.json": _json_file(
+        {"depths": {"from": 1, "to": 2}, "hiddens": [8, 16], "intermediates": [32], "heads": [1, 2]}
+    ),
     "best.json": _json_file(
         {"architecture": {"depth": 1, "heads": 2, "hidden": 16, "intermediate": 32}}
     ),
@@ -438,6 +448,7 @@ NEEDS: Dict[str, List[str]] = {
     "search": ["teacher"],
     "sliced": ["teacher"],
     "super": ["teacher"],
+    "super_run": ["teacher"],
     "scoring": ["super"],
     "begun": ["agora"],
     "hf": ["cola"],
