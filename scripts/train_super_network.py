@@ -17,6 +17,7 @@ from typing import List, Optional
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
+from bort.tasks.options import TaskOptions
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -27,26 +28,19 @@ def main(arguments: Optional[List[str]] = None) -> None:
     )
     SuperNetworkPaths.add_flags(parser.add_argument_group("files and space"))
     SuperNetworkConfig.add_flags(parser.add_argument_group("training"))
+    TaskOptions.add_flags(parser.add_argument_group("formulation of a task"))
     run_command(parser, _work, arguments, several_ranks=True)
 
 
 def _work(parsed: argparse.Namespace) -> int:
     paths = SuperNetworkPaths.from_arguments(parsed)
     config = SuperNetworkConfig.from_arguments(parsed)
+    options = TaskOptions.from_arguments(parsed)
     stop = StopRequest().install()
-    from bort.gluon.distributed import find_communicator
-    from bort.gluon.super_network.text_run import train_on_text
-    from data.corpus.shards import open_examples, open_held_out, open_vocabulary
+    from experiments.super_network import make_super_network
 
-    assert paths.data is not None
-    communicator = find_communicator()
-    vocabulary = open_vocabulary(paths.data, paths.vocab)
-    train = open_examples(paths.data, "train", vocabulary)
-    held_out = open_held_out(paths.data_eval, vocabulary) if paths.data_eval else None
-    summary = train_on_text(
-        paths, config, train, held_out, vocabulary, communicator, stop.requested
-    )
-    if communicator.rank == 0:
+    summary = make_super_network(paths, config, options, stop.requested)
+    if summary is not None:
         print(json.dumps(summary, indent=2))
     return 0
 

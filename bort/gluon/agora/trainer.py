@@ -92,7 +92,7 @@ class GluonTimaeus:
         task, data = self._task, self._task.data
         config = self._config.finetuning(theta, len(task.training))
         network = build_classifier(data, self._start, config, self._context)
-        check_inputs_fit(network, [one.features.lengths for one in data.sets])
+        check_inputs_fit(network.bort.architecture, [one.features.lengths for one in data.sets])
         BatchPlan(
             data.train.features.lengths,
             seed=theta.seed,

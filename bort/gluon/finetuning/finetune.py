@@ -6,11 +6,12 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
 
+from bort.architecture import Architecture
 from bort.errors import InputError, WorkError
 from bort.gluon.finetuning.trainer import ClassificationTrainer, FinetuningReport, TaskAnswers
 from bort.gluon.network.array_network import describe_network
@@ -23,7 +24,7 @@ from bort.ranks import Communicator
 from bort.storage.json_fields import JsonFields
 from bort.storage.run_folder import CHECKPOINT_STATE, MODEL_FOLDER
 from bort.tasks.options import TaskOptions
-from bort.text.asking import shared_outputs
+from bort.text.asking import PaddedInputs, shared_outputs
 from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.labelled import LabelledBatch, LabelledExamples, make_labelled_batch
 from bort.training.finetuning_config import FinetuningConfig
@@ -137,7 +138,8 @@ def finetune(
         InputError: data or settings do not fit together.
         WorkError: the loss or a metric is not finite, or the disk is full.
     """
-    check_inputs_fit(network, [train.lengths, *(dev.examples.lengths for dev in dev_sets)])
+    sets = [train.lengths, *(dev.examples.lengths for dev in dev_sets)]
+    check_inputs_fit(network.bort.architecture, sets)
     hooks = hooks or FinetuningHooks()
     plan = BatchPlan(
         train.lengths,
@@ -198,23 +200,59 @@ def finetune(
     )
 
 
-def check_inputs_fit(network: BortClassifier, sets: Iterable[np.ndarray]) -> None:
-    """Check that no input is longer than the position embedding of the network.
+def check_inputs_fit(architecture: Architecture, sets: Iterable[np.ndarray]) -> None:
+    """Check that no input is longer than the position embedding of a network.
 
     Args:
-        network: the network.
+        architecture: sizes of the network.
         sets: input lengths in tokens, (N,) for each data set.
 
     Raises:
         InputError: an input is too long.
     """
-    longest = network.bort.architecture.maximum_length
+    longest = architecture.maximum_length
     for lengths in sets:
         found = int(np.max(lengths, initial=0))
         if found > longest:
             raise InputError(
                 f"an input has {found} tokens, the model takes at most {longest} (see --max_len)"
             )
+
+
+def dev_metrics(
+    predict: Callable[[PaddedInputs], np.ndarray],
+    dev_sets: Sequence[DevSet],
+    *,
+    rows: int,
+    pad_id: int,
+    width: int,
+    ranks: Communicator,
+    where: str,
+) -> Dict[str, float]:
+    """Return the metrics of a network on dev sets: by name, with several sets by `name/split`.
+
+    Args:
+        predict: returns the outputs (B, C) for a batch.
+        dev_sets: the sets.
+        rows: inputs per batch.
+        pad_id: id of `<pad>`.
+        width: C, number of outputs.
+        ranks: the ranks that share the work.
+        where: place in the training, for the error.
+
+    Raises:
+        WorkError: a metric is not finite.
+    """
+    metrics: Dict[str, float] = {}
+    for dev in dev_sets:
+        outputs = shared_outputs(
+            predict, dev.examples, rows=rows, pad_id=pad_id, width=width, ranks=ranks
+        )
+        for name, value in dev.judge(outputs).items():
+            if not math.isfinite(value):
+                raise WorkError(f"{where}: {name} on {dev.name} is {value!r}")
+            metrics[name if len(dev_sets) == 1 else f"{name}/{dev.name}"] = float(value)
+    return metrics
 
 
 class _Finetuning:
@@ -291,7 +329,15 @@ class _Finetuning:
         return record
 
     def evaluate(self, number: int) -> Dict[str, float]:
-        metrics = self._dev_metrics(number)
+        metrics = dev_metrics(
+            self._trainer.predict,
+            self._dev_sets,
+            rows=self._trainer.config.batch_size_eval,
+            pad_id=self._pad_id,
+            width=self._trainer.network.num_classes,
+            ranks=self._trainer.communicator,
+            where=f"step {number}",
+        )
         if not metrics:
             return {}
         mean = sum(metrics.values()) / len(metrics)
@@ -321,23 +367,6 @@ class _Finetuning:
             )
             for score in JsonFields.of(state, CHECKPOINT_STATE).objects("history")
         ]
-
-    def _dev_metrics(self, number: int) -> Dict[str, float]:
-        metrics: Dict[str, float] = {}
-        for dev in self._dev_sets:
-            outputs = shared_outputs(
-                self._trainer.predict,
-                dev.examples,
-                rows=self._trainer.config.batch_size_eval,
-                pad_id=self._pad_id,
-                width=self._trainer.network.num_classes,
-                ranks=self._trainer.communicator,
-            )
-            for name, value in dev.judge(outputs).items():
-                if not math.isfinite(value):
-                    raise WorkError(f"step {number}: {name} on {dev.name} is {value!r}")
-                metrics[name if len(self._dev_sets) == 1 else f"{name}/{dev.name}"] = float(value)
-        return metrics
 
     def _save_best(self, score: DevScore) -> None:
         if self._folder is None or self._trainer.communicator.rank != 0:

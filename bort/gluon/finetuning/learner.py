@@ -16,7 +16,7 @@ from bort.gluon.finetuning.losses import (
 )
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.inputs import InputArrays, input_arrays
-from bort.gluon.network.partial_graph import PartialGraph
+from bort.gluon.network.partial_graph import PartialGraph, release_graphs
 from bort.gluon.training.feature_losses import FEATURE_TERMS, Factors, FeatureLosses
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.flat_trainer import NoClock, StageClock
@@ -147,6 +147,13 @@ class TaskLearner:
         with autograd.predict_mode():
             outputs = self.network(*self._inputs(*batch[1:]))
         return outputs.astype("float32", copy=False).asnumpy()
+
+    def release(self) -> None:
+        """Free the memory of the compiled graphs; the next pass compiles them again."""
+        release_graphs(self.network, self._graph)
+        release_graphs(self._gold_loss, self._soft_loss, self._distilled_loss)
+        if self._feature_losses is not None:
+            self._feature_losses.release()
 
     def _loss(
         self,

@@ -133,7 +133,7 @@ def _run(
     train = training_examples(data)
     answers = None
     if teacher is not None:
-        check_inputs_fit(network, [one.features.lengths for one in data.sets])
+        check_inputs_fit(network.bort.architecture, [one.features.lengths for one in data.sets])
         if config.features.is_on:
             config.features.check_fits(network.bort.architecture, teacher.architecture)
         outputs = teacher.outputs(
@@ -252,13 +252,25 @@ def describe(network: BortClassifier, data: TaskData, config: FinetuningConfig) 
     return describe_network(
         network,
         labels=input_labels(data.record, data.options),
-        task=TaskDescription(data.record.name, data.options.as_dict(), data.held_out),
-        input_length=config.max_len,
         vocabulary_fingerprint=data.vocabulary.fingerprint,
-        # A fine-tuned model without a record has this form; see `ModelDescription.pair_form`.
-        pairs=None if data.pairs == ROBERTA_PAIRS else data.pairs,
         notes={"training": config.as_dict()},
+        **task_fields(data, config.max_len),
     )
+
+
+def task_fields(data: TaskData, longest: int) -> Dict[str, Any]:
+    """Return the fields of a `ModelDescription` that say what a model was trained on.
+
+    Args:
+        data: data of the task.
+        longest: longest input, in tokens.
+    """
+    return {
+        "task": TaskDescription(data.record.name, data.options.as_dict(), data.held_out),
+        "input_length": longest,
+        # A fine-tuned model without a record has this form; see `ModelDescription.pair_form`.
+        "pairs": None if data.pairs == ROBERTA_PAIRS else data.pairs,
+    }
 
 
 def _report_data(data: TaskData) -> None:

@@ -8,6 +8,7 @@ import mxnet as mx
 import numpy as np
 
 from bort.gluon.network.model import BortModel
+from bort.gluon.network.partial_graph import release_graphs
 from bort.gluon.pretraining.losses import InPlaceLoss, MaskedTokenLoss
 from bort.gluon.pretraining.student import BatchArrays, StudentPass
 from bort.gluon.training.feature_losses import FEATURE_TERMS, Factors, FeatureLosses
@@ -146,6 +147,13 @@ class MaskedTokenLearner:
     def predict(self, batch: MaskedBatch) -> mx.nd.NDArray:
         """Return the student's logits (B, P, V), without dropout."""
         return self._pass.predict(batch)
+
+    def release(self) -> None:
+        """Free the memory of the compiled graphs; the next pass compiles them again."""
+        self._pass.release()
+        release_graphs(self._objective, self._in_place)
+        if self._feature_losses is not None:
+            self._feature_losses.release()
 
     def feature_sums(self, batch: MaskedBatch, teacher: Features) -> np.ndarray:
         """Return the sums `FEATURE_TERMS`, float64 (3,), without dropout and factors.

@@ -9,7 +9,7 @@ from mxnet import autograd, gluon
 
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.parameters import named_parameters
-from bort.gluon.network.partial_graph import PartialGraph
+from bort.gluon.network.partial_graph import PartialGraph, release_graphs
 from bort.gluon.training.flat import FlatParameters
 from bort.teacher.features import Features
 from bort.text.examples import MaskedBatch
@@ -153,6 +153,10 @@ class StudentPass:
                 ]
         with autograd.predict_mode():
             return self._project(self._run(to_device(batch, self.context))[0])
+
+    def release(self) -> None:
+        """Free the memory of the compiled graphs; the next pass compiles them again."""
+        release_graphs(self._graph)
 
     def features(self, batch: MaskedBatch) -> Features:
         """Return the features without dropout and gradients; needs a pass with features."""

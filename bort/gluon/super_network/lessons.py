@@ -12,16 +12,20 @@ import numpy as np
 from mxnet.gluon import nn
 
 from bort.architecture import Architecture
-from bort.gluon.network.classifier import Network
+from bort.gluon.finetuning.learner import TaskLearner
+from bort.gluon.finetuning.trainer import TaskAnswers
+from bort.gluon.network.classifier import BortClassifier, Network
 from bort.gluon.pretraining.learner import MaskedTokenLearner
 from bort.gluon.teacher.features import GluonFeatureTeacher
 from bort.gluon.training.feature_losses import Factors, FeatureLosses
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.flat_trainer import StageClock
 from bort.super_network.config import SuperNetworkConfig
-from bort.teacher.answers import Answers, TeacherAnswers
+from bort.teacher.answers import NO_ANSWERS, Answers, TeacherAnswers
 from bort.teacher.features import FeatureTeacher
 from bort.text.examples import MaskedBatch
+from bort.text.labelled import LabelledBatch
+from bort.training.objective import TaskObjective
 
 
 class CountedTokens(Protocol):
@@ -58,6 +62,9 @@ class Learner(Protocol[_Batch]):
     def predict(self, batch: Any) -> Any:
         """Return the outputs for a batch, without dropout."""
 
+    def release(self) -> None:
+        """Free memory that the next call can make again."""
+
 
 class Lessons(Protocol[_Batch]):
     """Micro-batches of one kind, their answers, and learners for them.
@@ -79,6 +86,9 @@ class Lessons(Protocol[_Batch]):
 
     def count(self, batch: _Batch) -> float:
         """Return the number of predictions, by which sums are divided."""
+
+    def rated(self, batch: _Batch) -> float:
+        """Return the number of predictions that can be right or wrong; 0 for a regression."""
 
     def lengths(self, batch: _Batch) -> Optional[np.ndarray]:
         """Return the real tokens of each row if features are learnt, else None."""
@@ -149,6 +159,10 @@ class MaskedTokenLessons:
         """Return the number of masked tokens."""
         return batch.prediction_count
 
+    def rated(self, batch: MaskedBatch) -> float:
+        """Return the number of masked tokens."""
+        return batch.prediction_count
+
     def lengths(self, batch: MaskedBatch) -> Optional[np.ndarray]:
         """See `Lessons`."""
         return None if self._feature_teacher is None else batch.real_lengths
@@ -165,3 +179,75 @@ class MaskedTokenLessons:
             return None
         objective, teacher = self._config.pretraining.features, self._feature_teacher.architecture
         return FeatureLosses(objective, architecture, teacher, hidden_map)
+
+
+class TaskLessons:
+    """Inputs of a task, with the answers of a teacher.
+
+    Args:
+        config: weights of the terms.
+        context: device of the networks.
+        teacher: answers to the inputs, with features if `config` has weights of features; None for
+            the labels alone.
+        is_regression: whether the task has numbers instead of classes.
+        clock: measures the stages of a step, for benchmarks.
+    """
+
+    terms: Tuple[str, ...] = TaskLearner.terms
+
+    def __init__(
+        self,
+        config: SuperNetworkConfig,
+        context: mx.Context,
+        teacher: Optional[TaskAnswers] = None,
+        *,
+        is_regression: bool = False,
+        clock: Optional[StageClock] = None,
+    ) -> None:
+        self._config = config
+        self._context = context
+        self._teacher = teacher
+        self._is_regression = is_regression
+        self._clock = clock
+
+    def make_learner(
+        self, network: Network, flat: FlatParameters, hidden_map: Optional[nn.Dense]
+    ) -> Learner[LabelledBatch]:
+        """See `Lessons`."""
+        assert isinstance(network, BortClassifier)
+        config, losses = self._config, None
+        if self._teacher is not None and self._teacher.architecture is not None:
+            ours, theirs = network.bort.architecture, self._teacher.architecture
+            losses = FeatureLosses(config.pretraining.features, ours, theirs, hidden_map)
+        temperature = config.pretraining.objective.distillation_temperature
+        return TaskLearner(
+            network,
+            flat,
+            self._context,
+            TaskObjective(config.label_weight, config.task_weight, temperature),
+            losses,
+            in_place_weight=config.in_place_weight,
+            clock=self._clock,
+        )
+
+    def answers(self, batch: LabelledBatch) -> Answers:
+        """See `Lessons`."""
+        return NO_ANSWERS if self._teacher is None else self._teacher.answer(batch)
+
+    def count(self, batch: LabelledBatch) -> float:
+        """Return the number of inputs."""
+        return float(batch.weights.sum())
+
+    def rated(self, batch: LabelledBatch) -> float:
+        """Return the number of inputs with a label of a class."""
+        return 0.0 if self._is_regression else batch.labelled_count
+
+    def lengths(self, batch: LabelledBatch) -> Optional[np.ndarray]:
+        """See `Lessons`."""
+        teacher = self._teacher
+        return None if teacher is None or teacher.architecture is None else batch.real_lengths
+
+    def describe(self, batch: LabelledBatch) -> str:
+        """See `Lessons`."""
+        ids = ", ".join(str(n) for n in batch.example_ids[:8] if n >= 0)
+        return f"inputs {ids}, …"

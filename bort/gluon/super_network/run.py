@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional, TypeVar
 
@@ -15,21 +14,21 @@ from bort.architecture import Architecture
 from bort.gluon.distributed import choose_context
 from bort.gluon.network.array_network import arrays_of, as_network
 from bort.gluon.network.measured_importance import ImportanceQuestions
+from bort.gluon.network.teacher_start import TeacherStart
 from bort.gluon.super_network.lessons import CountedTokens, Lessons
 from bort.gluon.super_network.start import WholeSource
 from bort.gluon.super_network.train import (
     SuperNetworkData,
     SuperNetworkHooks,
+    SuperNetworkResult,
     train_super_network,
 )
 from bort.gluon.super_network.trainer import SuperNetworkTrainer
-from bort.gluon.teacher.features import GluonFeatureTeacher
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.gluon.training.feature_losses import make_hidden_map
 from bort.network.array_network import ArrayNetwork
 from bort.network.from_teacher import OrderedNetwork
 from bort.network.head import HeadDescription
-from bort.network.model_folder import fingerprint_of_model
 from bort.ranks import Communicator, on_rank_0
 from bort.storage.run_folder import MetricsWriter, NullWriter, RunFolder, continues_run
 from bort.super_network.config import (
@@ -44,11 +43,8 @@ from bort.super_network.folder import (
     write_super_network,
 )
 from bort.super_network.space import SubNetworkSpace
-from bort.teacher.features import FeatureTeacher
 from bort.text.vocabulary import Vocabulary
 from bort.training.objective import FeatureObjective
-
-log = logging.getLogger(__name__)
 
 _Batch = TypeVar("_Batch", bound=CountedTokens)
 
@@ -106,23 +102,14 @@ class SuperNetworkRun:
         order = on_rank_0(self._communicator, lambda: list(found.layer_order))
         self._start = found._replace(layer_order=tuple(order))
 
-    def aligned(self, teacher: Optional[FeatureTeacher]) -> Optional[FeatureTeacher]:
-        """Return a teacher of features whose heads and columns are numbered as in the network.
+    @property
+    def origin(self) -> Optional[TeacherStart]:
+        """The model that the network starts from; None for random weights."""
+        return self._source.start
 
-        If the network starts from its teacher, that is the teacher in order of importance.
-
-        Args:
-            teacher: the teacher of `paths.teacher`; None for none.
-        """
-        name, ordered = self._paths.teacher.teacher_model, self._source.ordered
-        if teacher is None or ordered is None or not Path(name).exists():
-            return teacher
-        if fingerprint_of_model(name) != fingerprint_of_model(self._source.folder):
-            return teacher
-        log.info("%s: its features are taken in the order of the network's parts", name)
-        network = as_network(ordered.network, self.context)
-        rows = self.architecture.vocabulary_size
-        return GluonFeatureTeacher(network, self.context, vocabulary_size=rows)
+    def stopped_early(self) -> Dict[str, Any]:
+        """Return the summary of a run that was stopped before its first step."""
+        return self._summary(SuperNetworkResult(0, True, {}))
 
     def train(
         self,
@@ -131,7 +118,7 @@ class SuperNetworkRun:
         data: SuperNetworkData[_Batch],
         stop_requested: Callable[[], bool],
         *,
-        feature_teacher: Optional[FeatureTeacher] = None,
+        feature_teacher: Optional[Architecture] = None,
         identity: Optional[Mapping[str, Any]] = None,
         described: Optional[Mapping[str, Any]] = None,
     ) -> Dict[str, Any]:
@@ -142,7 +129,7 @@ class SuperNetworkRun:
             lessons: the kind of micro-batches, and their losses.
             data: batches and held-out scores.
             stop_requested: called before every step; True stops the run after that step.
-            feature_teacher: teacher of the losses on features.
+            feature_teacher: sizes of the teacher of the losses on features; None without them.
             identity: further settings, as JSON values, that a run to resume must have started with.
             described: fields of the saved model's description, such as its task.
 
@@ -195,12 +182,7 @@ class SuperNetworkRun:
             identity=identity,
             hooks=SuperNetworkHooks(open_metrics=open_metrics, stop_requested=stop_requested),
         )
-        summary: Dict[str, Any] = {
-            "steps": result.steps,
-            "stopped": result.stopped,
-            "validation": result.scores or None,
-            "folder": str(self._folder),
-        }
+        summary = self._summary(result)
         if self._is_chief and not result.stopped:
             description = self._start.network.description.replace(
                 vocabulary_fingerprint=self._vocabulary.fingerprint, **(described or {})
@@ -222,6 +204,14 @@ class SuperNetworkRun:
             summary["super_network"] = str(self._folder)
         return summary
 
+    def _summary(self, result: SuperNetworkResult) -> Dict[str, Any]:
+        return {
+            "steps": result.steps,
+            "stopped": result.stopped,
+            "validation": result.scores or None,
+            "folder": str(self._folder),
+        }
+
     def _continues_run(self) -> bool:
         return continues_run(
             self._folder,
@@ -230,12 +220,12 @@ class SuperNetworkRun:
         )
 
     def _hidden_map(
-        self, objective: FeatureObjective, teacher: Optional[FeatureTeacher]
+        self, objective: FeatureObjective, teacher: Optional[Architecture]
     ) -> Optional[nn.Dense]:
         """Return the learnt map: that of the super-network at the start, or the identity."""
         if objective.hidden_weight == 0 or teacher is None:
             return None
-        width = teacher.architecture.hidden
+        width = teacher.hidden
         hidden_map = make_hidden_map(self.architecture.hidden, width, self.context)
         start = self._paths.start
         if start is None or not (Path(start) / SUPER_NETWORK_FILE).exists():
@@ -252,18 +242,16 @@ def check_features_fit(
     objective: FeatureObjective,
     space: SubNetworkSpace,
     whole: Architecture,
-    teacher: Optional[FeatureTeacher],
+    teacher: Architecture,
 ) -> None:
     """Check that every sub-network can learn from the features of a teacher.
 
     Raises:
         InputError: numbers of heads differ, or relation heads do not divide a width.
     """
-    if teacher is None:
-        return
     for value in getattr(space, space.attention_axis):
         attention = dataclasses.replace(space, **{space.attention_axis: (value,)})
-        objective.check_fits(attention.maximum(whole), teacher.architecture)
+        objective.check_fits(attention.maximum(whole), teacher)
 
 
 def _map_arrays(hidden_map: nn.Dense) -> Dict[str, np.ndarray]:

@@ -37,8 +37,7 @@ class WholeSource:
     Attributes:
         folder: the model folder with the weights; None for random ones.
         fingerprint: fingerprint of the super-network or the model; None for random weights.
-        ordered: the network in the folder in order of importance, in full size; None for random
-            weights and before `whole`.
+        start: the model that the weights come from, in full size; None for random weights.
 
     Raises:
         InputError: neither a start nor an architecture is given, or the folder holds no model.
@@ -48,10 +47,9 @@ class WholeSource:
         self._config = config.pretraining
         self._architecture = paths.architecture
         self._layer_order: Optional[Tuple[int, ...]] = None
-        self._start: Optional[TeacherStart] = None
+        self.start: Optional[TeacherStart] = None
         self.folder: Optional[str] = None
         self.fingerprint: Optional[str] = None
-        self.ordered: Optional[OrderedNetwork] = None
         if paths.start is None:
             if paths.architecture is None:
                 raise InputError("start and architecture are both missing, needed is one of them")
@@ -64,9 +62,9 @@ class WholeSource:
             self._layer_order, self.fingerprint = found.record.layer_order, found.fingerprint
             folder, ranking = str(found.folder / MODEL_FOLDER), ImportanceConfig(ORDER)
         self.folder = folder
-        self._start = TeacherStart(folder, ranking)
+        self.start = TeacherStart(folder, ranking)
         if not is_super_network:
-            self.fingerprint = self._start.fingerprint
+            self.fingerprint = self.start.fingerprint
 
     def sizes(self, vocabulary: Vocabulary) -> Architecture:
         """Return the largest sizes that the whole network can have.
@@ -74,12 +72,12 @@ class WholeSource:
         Raises:
             InputError: the model has another vocabulary, or the architecture is unknown.
         """
-        if self._start is None:
+        if self.start is None:
             assert self._architecture is not None
             sizes = get_architecture(self._architecture)
         else:
-            self._start.check_vocabulary(vocabulary)
-            sizes = self._start.network.architecture
+            self.start.check_vocabulary(vocabulary)
+            sizes = self.start.network.architecture
         return sizes.replace(vocabulary_size=len(vocabulary))
 
     def whole(
@@ -98,7 +96,7 @@ class WholeSource:
         Args:
             architecture: sizes of the whole network: the largest ones of the space.
             questions: batches that importance is measured on, see `TeacherStart.ranked`.
-            head: the head of a task; the source's own if that has the same kind and outputs, or
+            head: the head of a task; the source's own if that has the same kind and labels, or
                 else a new one. None makes a network with a masked-token decoder.
             stored_in: folder in which `save` may have stored the measurement.
             context: device of the measurement.
@@ -107,7 +105,7 @@ class WholeSource:
             InputError: the architecture is larger than the source along an axis.
         """
         seed, spread = self._config.seed, self._config.initializer_range
-        if self._start is None:
+        if self.start is None:
             mx.random.seed(seed)
             model = BortModel(architecture, dropout=self._config.dropout, use_decoder=head is None)
             model.initialize(mx.init.Normal(spread))
@@ -115,16 +113,15 @@ class WholeSource:
             if head is not None:
                 network = _with_head(network, head, seed)
             return OrderedNetwork(network, tuple(range(architecture.depth)))
-        ranked = self._start.ranked(questions, context, stored_in)
+        ranked = self.start.ranked(questions, context, stored_in)
         if self._layer_order is not None:
             ranked = ranked._replace(layer_order=self._layer_order)
-        self.ordered = ranked
-        own = self._start.network.description.head
+        own = self.start.network.description.head
         keeps_head = (
             head is not None
             and own is not None
-            and (own.kind, own.num_classes, own.problem_type)
-            == (head.kind, head.num_classes, head.problem_type)
+            and (own.kind, own.num_classes, own.labels, own.problem_type)
+            == (head.kind, head.num_classes, head.labels, head.problem_type)
         )
         network = student_from(
             ranked,
@@ -133,7 +130,7 @@ class WholeSource:
             head=keeps_head,
             seed=seed,
             spread=spread,
-            source=self._start.folder,
+            source=self.start.folder,
         ).replace(dropout=self._config.dropout)
         if head is not None:
             network = _with_head(network, head, seed)
@@ -141,8 +138,8 @@ class WholeSource:
 
     def save(self, folder: Path) -> None:
         """Store the measurement of importance, if there is one, for a resumed run."""
-        if self._start is not None:
-            self._start.save(folder)
+        if self.start is not None:
+            self.start.save(folder)
 
 
 def _with_head(network: ArrayNetwork, head: HeadDescription, seed: int) -> ArrayNetwork:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Callable, Generic, Iterator, Optional, Sequence, Tuple, TypeVar
+from typing import Callable, Generic, Iterator, Optional, Protocol, Sequence, Tuple, TypeVar
 
 from mxnet.gluon import nn
 
@@ -18,7 +18,15 @@ from bort.network.description import ModelDescription
 from bort.network.parameter_names import ParameterRow
 from bort.network.sub_network import part_of
 
-_Learner = TypeVar("_Learner")
+
+class Releasable(Protocol):
+    """A learner that frees memory."""
+
+    def release(self) -> None:
+        """Free memory that the next use can make again."""
+
+
+_Learner = TypeVar("_Learner", bound=Releasable)
 
 MakeLearner = Callable[[Network, FlatParameters, Optional[nn.Dense]], _Learner]
 """A function from a network, its flat buffers and its learnt map (None for none) to a learner."""
@@ -114,7 +122,8 @@ class SubModels(Generic[_Learner]):
         found = self._kept.pop(architecture, None) or self._build(architecture)
         self._kept[architecture] = found
         if len(self._kept) > self._keep:
-            self._kept.popitem(last=False)
+            _, dropped = self._kept.popitem(last=False)
+            dropped.learner.release()
         return found
 
     @property

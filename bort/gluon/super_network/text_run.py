@@ -21,7 +21,6 @@ from bort.gluon.pretraining.teachers import Teachers, open_teachers
 from bort.gluon.super_network.lessons import MaskedTokenLessons
 from bort.gluon.super_network.run import SuperNetworkRun, check_features_fit
 from bort.gluon.super_network.train import Predict, SuperNetworkData
-from bort.gluon.teacher.features import GluonFeatureTeacher
 from bort.ranks import Communicator
 from bort.storage.locks import hold_run_folder
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
@@ -73,25 +72,28 @@ def train_on_text(
             context=run.context,
         )
         config = _settled(dataclasses.replace(config, pretraining=settings), teachers)
-        check_features_fit(settings.features, run.space, run.architecture, teachers.features)
+        if teachers.features is not None:
+            check_features_fit(
+                settings.features, run.space, run.architecture, teachers.features.architecture
+            )
         masking = Masking(vocabulary, settings.masks.policy, settings.order_seed)
         text = _Text(PretrainingData(train, validation, masking), run, settings, communicator)
         text.check_lengths(teachers)
-
         run.start(text_questions(train, settings, vocabulary))
-        features = run.aligned(teachers.features)
-        logits = teachers.logits
-        if isinstance(logits, GluonFeatureTeacher) and isinstance(features, GluonFeatureTeacher):
-            logits = features  # one pass for both
+        identity = teachers.fingerprints()
+        start = run.origin
+        if start is not None and start.ordered is not None:
+            name = paths.teacher.teacher_model
+            teachers = teachers.in_order_of_student(name, start.folder, start.ordered)
         return run.train(
             config,
-            MaskedTokenLessons(config, run.context, logits, features),
+            MaskedTokenLessons(config, run.context, teachers.logits, teachers.features),
             SuperNetworkData(
                 text.batches, None if validation is None else text.score, train.fingerprint
             ),
             stop_requested,
-            feature_teacher=features,
-            identity=teachers.fingerprints(),
+            feature_teacher=None if teachers.features is None else teachers.features.architecture,
+            identity=identity,
         )
 
 

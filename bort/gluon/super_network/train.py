@@ -161,11 +161,12 @@ class _SuperNetworkTraining(Generic[_Batch]):
         return self._trainer.step(number, batch, stop_requested)
 
     def record(self, report: SuperNetworkReport) -> Dict[str, Any]:
+        accuracy = {} if report.accuracy is None else {"train/accuracy": report.accuracy}
         return {
             "train/loss": report.loss,
             **{f"train/{role}_loss": loss for role, loss in report.losses.items()},
             **{f"train/{name}_loss": value for name, value in report.terms.items()},
-            "train/accuracy": report.accuracy,
+            **accuracy,
             "train/learning_rate": report.learning_rate,
             "train/gradient_norm": report.gradient_norm,
             "train/architectures": " ".join(map(part_name, report.architectures)),

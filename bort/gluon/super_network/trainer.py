@@ -29,7 +29,7 @@ LARGEST, SMALLEST, RANDOM = "largest", "smallest", "random"
 """The roles of a step's sub-networks."""
 
 _ROLES = (LARGEST, SMALLEST, RANDOM)
-_COUNT, _TOKENS, _STOP, _CORRECT, _ROLE = 0, 1, 2, 3, 4
+_COUNT, _TOKENS, _STOP, _CORRECT, _RATED, _ROLE = range(6)
 _TERMS = _ROLE + len(_ROLES)
 
 _Batch = TypeVar("_Batch", bound=CountedTokens)
@@ -45,7 +45,7 @@ class SuperNetworkReport:
             random ones; roles that the step does not have are left out.
         terms: the unweighted terms of the loss by name, means over the step's sub-networks.
         accuracy: share of correct predictions, with dropout, of the largest sub-network, or of all
-            with uniform sampling.
+            with uniform sampling; None for a regression.
         architectures: the sub-networks of the step, those of the first micro-batch first.
         gradient_norm: global norm before clipping.
         learning_rate: learning rate of the step.
@@ -57,7 +57,7 @@ class SuperNetworkReport:
     loss: float
     losses: Mapping[str, float]
     terms: Mapping[str, float]
-    accuracy: float
+    accuracy: Optional[float]
     architectures: Tuple[Architecture, ...]
     gradient_norm: float
     learning_rate: float
@@ -224,7 +224,7 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
             if index == 0 or role == RANDOM and self._role(0) == RANDOM:
                 sums[_CORRECT] += found[lessons.terms.index("correct")]
             sums[_TERMS:] += found
-        sums[_COUNT] = lessons.count(batch)
+        sums[_COUNT], sums[_RATED] = lessons.count(batch), lessons.rated(batch)
         sums[_TOKENS] = batch.token_count
         return sums
 
@@ -270,7 +270,7 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
                 architectures += self.architectures(number, micro)
         means = [total / count / networks for total in totals[_TERMS:]]
         terms = dict(zip(self._lessons.terms, means))
-        correct = totals[_CORRECT] / count
+        rated = totals[_RATED] * (1 if LARGEST in roles else networks)
         return SuperNetworkReport(
             loss=terms.pop("loss"),
             losses={
@@ -279,7 +279,7 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
                 if role in roles
             },
             terms={name: value for name, value in terms.items() if name != "correct"},
-            accuracy=correct if LARGEST in roles else correct / networks,
+            accuracy=totals[_CORRECT] / rated if rated else None,
             architectures=architectures,
             gradient_norm=norm,
             learning_rate=rate,

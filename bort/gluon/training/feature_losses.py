@@ -15,6 +15,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from bort.architecture import Architecture
 from bort.errors import InputError
+from bort.gluon.network.partial_graph import release_graphs
 from bort.ranks import Communicator
 from bort.teacher.features import Features
 from bort.training.objective import FeatureObjective
@@ -263,6 +264,10 @@ class FeatureLosses:
             heads = objective.relation_heads_for(student, teacher)
             self._relations = RelationLoss(student, teacher, heads)
             self._relations.hybridize(static_alloc=True)
+
+    def release(self) -> None:
+        """Free the memory of the compiled graphs; the next call compiles them again."""
+        release_graphs(self._hidden, self._relations)
 
     @classmethod
     def between(

@@ -182,3 +182,24 @@ def test_repeated_passes_give_the_same_bits():
     for sums, gradients in found[1:]:
         np.testing.assert_array_equal(sums, found[0][0])
         np.testing.assert_array_equal(gradients, found[0][1])
+
+
+def compiled(block):
+    """Return the blocks with a compiled graph."""
+    own = [block] if block._cached_op is not None else []
+    return own + [found for child in block._children.values() for found in compiled(child)]
+
+
+def test_a_released_learner_holds_no_graphs_and_goes_on_with_the_same_bits():
+    student, teacher = Student(Objective(), BOTH, dropout=0.1), make_teacher()
+    batch = make_batch(SMALL)
+    answers = Answers(features=teacher.features(batch.input_ids, batch.valid_lengths))
+    learner = student.learner
+    blocks = [learner._pass._graph, learner._objective, student.losses._hidden]
+    before = learner.learn(batch, answers, seed=3, first=True)
+    gradients = student.flat.gradients.asnumpy()
+    assert all(map(compiled, blocks))
+    learner.release()
+    assert not any(map(compiled, blocks))
+    np.testing.assert_array_equal(learner.learn(batch, answers, seed=3, first=True), before)
+    np.testing.assert_array_equal(student.flat.gradients.asnumpy(), gradients)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Sequence
 
 import mxnet as mx
 import numpy as np
@@ -28,12 +29,17 @@ TOLERANCE = 1e-5
 WIDTH = WHOLE.head_width
 
 
-class Sample(NamedTuple):
+@dataclass
+class Sample:
     """A learner that does nothing: the network, its buffers and its map."""
 
     network: Any
     flat: FlatParameters
     hidden_map: Any
+    is_released: bool = False
+
+    def release(self) -> None:
+        self.is_released = True
 
 
 def make_whole(
@@ -205,10 +211,13 @@ def test_few_sub_networks_are_kept_and_the_least_recently_used_one_goes_first() 
     one, two, three = (whole_heads(depth, 8, 10, 2) for depth in (1, 2, 3))
     first = parts(one)
     parts(two)
+    second = parts(two)
     assert parts(one) is first
     parts(three)
     assert parts.kept == (one, three)
     assert parts(one) is first
+    assert second.learner.is_released
+    assert not first.learner.is_released
 
 
 def fill(parts: SubModels, part: Architecture, seed: int) -> np.ndarray:

@@ -220,7 +220,7 @@ def test_features_in_the_order_of_the_file_are_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted fault: the teacher as it is on disk."""
-    monkeypatch.setattr(SuperNetworkRun, "aligned", lambda self, teacher: teacher)
+    monkeypatch.setattr(SuperNetworkRun, "origin", None)
     teacher = write_teacher(tmp_path / "teacher")
     run(tmp_path / "run", teacher=teacher, **SAME)
     assert first_line(tmp_path / "run")["train/hidden_loss"] > 0.1

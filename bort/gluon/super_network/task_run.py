@@ -1,0 +1,193 @@
+"""Super-networks that learn a task, from its labels and from a teacher of the task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.gluon.finetuning.finetune import DevSet, check_inputs_fit, dev_metrics
+from bort.gluon.finetuning.from_teacher import task_questions
+from bort.gluon.finetuning.run import task_fields, training_examples
+from bort.gluon.finetuning.task_teacher import OUTPUTS_FOLDER, TaskTeacher, TeacherAnswersByInput
+from bort.gluon.network.teacher_start import TeacherStart
+from bort.gluon.super_network.lessons import TaskLessons
+from bort.gluon.super_network.run import SuperNetworkRun, check_features_fit
+from bort.gluon.super_network.train import Predict, SuperNetworkData
+from bort.network.head import RELEASE, HeadDescription
+from bort.ranks import Communicator
+from bort.storage.locks import hold_run_folder
+from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
+from bort.tasks.formulations import input_labels, output_count
+from bort.tasks.judging import TaskData, make_judge
+from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
+from bort.text.labelled import LabelledBatch, make_labelled_batch
+
+
+def train_on_task(
+    paths: SuperNetworkPaths,
+    config: SuperNetworkConfig,
+    data: TaskData,
+    communicator: Communicator,
+    stop_requested: Callable[[], bool],
+) -> Dict[str, Any]:
+    """Train a super-network on a task in the folder `paths.output_dir`, and save it there.
+
+    Args:
+        paths: files and folders of the run, and the space.
+        config: settings of the training; its steps are optimizer steps.
+        data: data sets of the task; unlabelled inputs learn from the teacher alone.
+        communicator: the ranks that train together.
+        stop_requested: called before every step; True stops the run after that step.
+
+    Returns:
+        The values that the command prints: task, steps, whether the run was stopped, dev scores
+        and folder.
+
+    Raises:
+        InputError: task, space, start, teacher or folder do not fit together, or another process
+            uses the folder.
+        WorkError: the loss or a metric is not finite, or the disk is full.
+    """
+    folder, settings = Path(paths.output_dir), config.pretraining
+    with hold_run_folder(folder, communicator):
+        run = SuperNetworkRun(paths, config, data.vocabulary, communicator)
+        _check_types(data, run.architecture, paths)
+        check_inputs_fit(run.architecture, [one.features.lengths for one in data.sets])
+        teacher = _teacher(paths, config, data, run)
+        head, is_of_task = _head(run.origin, data, settings.dropout)
+        task = _Task(data, config, communicator, head.num_classes)
+        run.start(task_questions(data, has_labels=is_of_task), head)
+        answers: Optional[TeacherAnswersByInput] = None
+        if teacher is not None:
+            outputs = teacher.outputs(
+                training_examples(data),
+                folder / OUTPUTS_FOLDER,
+                settings.batch_size_eval,
+                communicator,
+                stop_requested,
+            )
+            if outputs is None:
+                return {"task": data.record.name, **run.stopped_early()}
+            answers = teacher.answers(outputs, settings.features.is_on, run.origin)
+        return {
+            "task": data.record.name,
+            **run.train(
+                config,
+                TaskLessons(config, run.context, answers, is_regression=head.num_classes == 1),
+                SuperNetworkData(
+                    task.batches, task.score if data.dev else None, task.examples.fingerprint
+                ),
+                stop_requested,
+                feature_teacher=None if answers is None else answers.architecture,
+                identity={
+                    "task": data.record.name,
+                    "options": data.options.as_dict(),
+                    "dev": {dev.split: dev.features.fingerprint for dev in data.dev},
+                    "teacher": None if teacher is None else teacher.fingerprint,
+                },
+                described=task_fields(data, config.max_len),
+            ),
+        }
+
+
+def _teacher(
+    paths: SuperNetworkPaths, config: SuperNetworkConfig, data: TaskData, run: SuperNetworkRun
+) -> Optional[TaskTeacher]:
+    """Return the teacher of the task; None for `none`.
+
+    Raises:
+        InputError: it is of another task, or does not fit; or a setting needs a teacher.
+    """
+    name, features = paths.teacher.teacher_model, config.pretraining.features
+    if name.lower() == "none":
+        for setting in ("hidden_weight", "relation_weight"):
+            weight = getattr(features, setting)
+            if weight > 0:
+                raise InputError(
+                    f"teacher_model is 'none' and {setting} is {weight!r}; allowed without a "
+                    "teacher is 0"
+                )
+        if data.unlabelled is not None:
+            raise InputError(
+                "unlabelled is given and teacher_model is 'none', whose outputs it would learn from"
+            )
+        return None
+    teacher = TaskTeacher(name, data, run.context)
+    if features.is_on:
+        check_features_fit(features, run.space, run.architecture, teacher.architecture)
+    return teacher
+
+
+def _head(
+    start: Optional[TeacherStart], data: TaskData, dropout: float
+) -> Tuple[HeadDescription, bool]:
+    """Return the head of the task, and whether the network at the start has one for it."""
+    classes = output_count(data.record, data.options)
+    labels = input_labels(data.record, data.options)
+    head = HeadDescription(RELEASE, classes, labels, dropout)
+    if start is None:
+        return head, False
+    own, trained_on = start.network.description.head, start.network.description.task
+    is_of_task = trained_on is None or trained_on.name == data.record.model_task
+    if own is None or own.labels != labels or own.num_classes != classes or not is_of_task:
+        return head, False
+    return HeadDescription(own.kind, classes, labels, dropout, own.problem_type), True
+
+
+def _check_types(data: TaskData, architecture: Architecture, paths: SuperNetworkPaths) -> None:
+    if data.pairs.typed and architecture.token_types < 2:
+        raise InputError(
+            f"{paths.start or paths.architecture}: has {architecture.token_types} token types, the "
+            "data has token types 0 and 1"
+        )
+
+
+class _Task:
+    """Batches and dev scores of a task."""
+
+    def __init__(
+        self,
+        data: TaskData,
+        config: SuperNetworkConfig,
+        communicator: Communicator,
+        width: int,
+    ) -> None:
+        settings = config.pretraining
+        self.examples = training_examples(data)
+        self._settings = settings
+        self._communicator = communicator
+        self._pad_id = data.vocabulary.pad_id
+        self._width = width
+        self._dev = [
+            DevSet(dev.split, dev.features, make_judge(data.options, dev)) for dev in data.dev
+        ]
+        self._plan = BatchPlan(
+            self.examples.lengths,
+            seed=settings.order_seed,
+            batch_size=settings.batch_size,
+            parts=communicator.size * settings.accumulate,
+            buckets=settings.num_buckets,
+        )
+
+    def batches(self, first: int) -> Iterator[List[LabelledBatch]]:
+        """Yield the micro-batches of this rank for each step from `first`."""
+
+        def make(planned: PlannedStep, example_ids: Any) -> LabelledBatch:
+            return make_labelled_batch(self.examples, example_ids, planned.length, self._pad_id)
+
+        steps = range(first, self._settings.num_steps + 1)
+        return own_micro_batches(self._plan, steps, self._communicator, make)
+
+    def score(self, predict: Predict) -> Mapping[str, float]:
+        """Return the dev metrics by name."""
+        return dev_metrics(
+            predict,
+            self._dev,
+            rows=self._settings.batch_size_eval,
+            pad_id=self._pad_id,
+            width=self._width,
+            ranks=self._communicator,
+            where="dev scores",
+        )
