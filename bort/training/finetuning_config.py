@@ -158,7 +158,8 @@ class FinetuningPaths(Config):
     teacher: Optional[str] = setting(
         None,
         "model that was fine-tuned on the same task, whose outputs the model learns from as well "
-        "(--soft_weight): a model folder or a Hugging Face folder; default: none",
+        "(--soft_weight): a model folder or a Hugging Face folder; with --soft_weight 0 any "
+        "encoder, for --hidden_weight or --relation_weight; default: none",
     )
     unlabelled: Optional[str] = setting(
         None,

@@ -164,7 +164,7 @@ class TaskLearner:
         weights: mx.nd.NDArray,
     ) -> mx.nd.NDArray:
         """Return the sums of a batch, of which the first is differentiated."""
-        if answers.logits is not None or answers.in_place is not None:
+        if any(one is not None for one in answers):
             return self._distilled(batch, answers, outputs, labels, weights)
         if batch.soft is None:
             return self._gold_loss(outputs, labels, weights)
@@ -183,7 +183,7 @@ class TaskLearner:
     ) -> mx.nd.NDArray:
         labelled = batch.weights if batch.labelled is None else batch.weights * batch.labelled
         label_weight, soft_weight = 1.0, 0.0
-        if answers.logits is not None:
+        if answers.logits is not None or answers.features is not None:
             label_weight, soft_weight = self._objective.label_weight, self._objective.soft_weight
         soft = batch.weights * soft_weight + (batch.weights - labelled) * label_weight
         nothing = mx.nd.zeros_like(outputs, dtype="float32")

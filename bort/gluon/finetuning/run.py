@@ -20,7 +20,12 @@ from bort.gluon.finetuning.finetune import (
 )
 from bort.gluon.finetuning.starting_point import StartingPoint, build_classifier
 from bort.gluon.finetuning.task_classifier import TaskClassifier
-from bort.gluon.finetuning.task_teacher import OUTPUTS_FOLDER, TaskTeacher
+from bort.gluon.finetuning.task_teacher import (
+    OUTPUTS_FOLDER,
+    EncoderTeacher,
+    TaskTeacher,
+    open_task_teacher,
+)
 from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
@@ -88,7 +93,7 @@ def run_finetuning(
     context = choose_context(communicator, cpu_only)
     place = outputs_folder or folder / OUTPUTS_FOLDER
     with hold_run_folder(folder, communicator):
-        asked = None if teacher is None else TaskTeacher(teacher, data, context)
+        asked = open_task_teacher(teacher, data, config, context)
         return _run(
             data, start, config, folder, communicator, context, asked, place, resume, stop_requested
         )
@@ -101,7 +106,7 @@ def _run(
     folder: Path,
     communicator: Communicator,
     context: mx.Context,
-    teacher: Optional[TaskTeacher],
+    teacher: Optional[EncoderTeacher],
     outputs_folder: Path,
     resume: bool,
     stop_requested: Callable[[], bool],
@@ -136,11 +141,13 @@ def _run(
         check_inputs_fit(network.bort.architecture, [one.features.lengths for one in data.sets])
         if config.features.is_on:
             config.features.check_fits(network.bort.architecture, teacher.architecture)
-        outputs = teacher.outputs(
-            train, outputs_folder, config.batch_size_eval, communicator, stop_requested
-        )
-        if outputs is None:
-            return _summary(data, folder, FinetuningResult(0, 0, True, None, []))
+        outputs = None
+        if isinstance(teacher, TaskTeacher):
+            outputs = teacher.outputs(
+                train, outputs_folder, config.batch_size_eval, communicator, stop_requested
+            )
+            if outputs is None:
+                return _summary(data, folder, FinetuningResult(0, 0, True, None, []))
         answers = teacher.answers(outputs, config.features.is_on, begun)
 
     def open_metrics(done: int) -> MetricsWriter:

@@ -1,19 +1,22 @@
-"""A teacher that was fine-tuned on the student's task: its checks, its outputs, its answers."""
+"""Teachers of a student of a task: their checks, their outputs and features, their answers."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, NamedTuple, Optional
 
 import mxnet as mx
 import numpy as np
 
-from bort.architecture import Architecture
 from bort.errors import InputError
+from bort.formats.network_folder import read_folder_description, vocabulary_of
 from bort.gluon.finetuning.task_classifier import TaskClassifier
+from bort.gluon.network.classifier import Network
+from bort.gluon.network.model_folder import load_model_folder
 from bort.gluon.network.teacher_start import TeacherStart
 from bort.gluon.teacher.features import GluonFeatureTeacher
 from bort.gluon.teacher.ordered import in_order_of_student
+from bort.network.description import ModelDescription, check_vocabulary
 from bort.network.model_folder import fingerprint_of_model
 from bort.process.progress import Progress
 from bort.ranks import ALONE, Communicator
@@ -24,6 +27,10 @@ from bort.teacher.features import FeatureTeacher
 from bort.teacher.task_outputs import kept_outputs
 from bort.text.asking import TokenisedInputs
 from bort.text.labelled import LabelledBatch, LabelledExamples
+from bort.text.pair_form import PairForm
+from bort.text.vocabularies import load_vocabulary
+from bort.text.vocabulary import Vocabulary
+from bort.training.finetuning_config import FinetuningConfig
 
 OUTPUTS_FOLDER = "teacher_outputs"
 """Name of the folder of the teacher's outputs in the folder of a run."""
@@ -31,21 +38,22 @@ OUTPUTS_FOLDER = "teacher_outputs"
 _ONE_TEXT = (SINGLE, SPANS)
 
 
-class TaskTeacher:
-    """A classifier or regressor that answers the inputs of a student's task.
+class EncoderTeacher:
+    """A model whose last layer a student of a task learns from; any encoder.
 
     Args:
-        folder: a model folder of a fine-tuning run, or a Hugging Face folder with a classifier.
+        folder: a model folder or a Hugging Face folder.
         data: the task of the student.
         context: device of the weights.
 
     Attributes:
         folder: the folder.
         fingerprint: fingerprint of the folder.
+        architecture: architecture of the model.
 
     Raises:
-        InputError: the folder holds no classifier; or one of another task, with other labels,
-            options, vocabulary or form of pairs, or for shorter inputs.
+        InputError: the folder holds no model; or one with another vocabulary or form of pairs, or
+            for shorter inputs.
     """
 
     def __init__(self, folder: str, data: TaskData, context: mx.Context) -> None:
@@ -53,32 +61,52 @@ class TaskTeacher:
             raise InputError(f"teacher is {folder!r}: no such folder")
         self.folder = folder
         self._context = context
-        self._classifier = TaskClassifier.load(Path(folder), context, data.record)
-        self._check(data)
+        opened = self._open(data)
+        self._network = opened.network
+        self.architecture = opened.description.architecture
+        _check_inputs(folder, opened, data)
         self.fingerprint = str(fingerprint_of_model(folder))
 
-    @property
-    def architecture(self) -> Architecture:
-        """The architecture of the teacher."""
-        return self._classifier.description.architecture
-
     def answers(
-        self, outputs: np.ndarray, with_features: bool, start: Optional[TeacherStart] = None
+        self,
+        outputs: Optional[np.ndarray],
+        with_features: bool,
+        start: Optional[TeacherStart] = None,
     ) -> TeacherAnswersByInput:
         """Return the answers to batches.
 
         Args:
-            outputs: see `outputs`.
+            outputs: see `TaskTeacher.outputs`; None: the answers have none.
             with_features: whether the answers have features, which are computed for every batch.
             start: the model that the student starts from; if it is the teacher, its features are
                 in the order of the student's parts.
         """
         if not with_features:
             return TeacherAnswersByInput(outputs)
-        features = GluonFeatureTeacher(self._classifier.network, self._context)
+        features = GluonFeatureTeacher(self._network, self._context)
         if start is not None and start.ordered is not None:
             features = in_order_of_student(features, self.folder, start.folder, start.ordered)
         return TeacherAnswersByInput(outputs, features)
+
+    def _open(self, data: TaskData) -> _Opened:
+        network, description = load_model_folder(self.folder, self._context, grad_req="null")
+        vocabulary = load_vocabulary(vocabulary_of(self.folder))
+        check_vocabulary(description, vocabulary, self.folder, own=True)
+        return _Opened(network, description, vocabulary, description.pair_form(vocabulary))
+
+
+class TaskTeacher(EncoderTeacher):
+    """A classifier or regressor that answers the inputs of a student's task.
+
+    Args:
+        folder: a model folder of a fine-tuning run, or a Hugging Face folder with a classifier.
+        data: the task of the student.
+        context: device of the weights.
+
+    Raises:
+        InputError: as for `EncoderTeacher`; or the folder holds no classifier, or one of another
+            task or with other labels or options.
+    """
 
     def outputs(
         self,
@@ -131,8 +159,13 @@ class TaskTeacher:
             if progress is not None:
                 progress.close()
 
-    def _check(self, data: TaskData) -> None:
-        classifier, source = self._classifier, self.folder
+    def _open(self, data: TaskData) -> _Opened:
+        if read_folder_description(self.folder).head is None:
+            raise InputError(
+                f"{self.folder}: the teacher holds no classifier; fine-tune it first, or give "
+                "soft_weight 0 and the weight of a loss on its features"
+            )
+        classifier = TaskClassifier.load(Path(self.folder), self._context, data.record)
         classifier.check_task(data.record)
         if classifier.options != data.options:
             ours = data.options.as_dict()
@@ -140,50 +173,91 @@ class TaskTeacher:
                 (n, v) for n, v in classifier.options.as_dict().items() if v != ours[n]
             )
             raise InputError(
-                f"{source}: the teacher was trained with {name} {value!r}, the student has "
+                f"{self.folder}: the teacher was trained with {name} {value!r}, the student has "
                 f"{ours[name]!r}; give both the same --{name}"
             )
-        if classifier.vocabulary.fingerprint != data.vocabulary.fingerprint:
+        self._classifier = classifier
+        return _Opened(
+            classifier.network, classifier.description, classifier.vocabulary, classifier.pairs
+        )
+
+
+def open_task_teacher(
+    folder: Optional[str], data: TaskData, config: FinetuningConfig, context: mx.Context
+) -> Optional[EncoderTeacher]:
+    """Return the teacher that the losses of a student need; None without a folder.
+
+    Raises:
+        InputError: it does not fit, or no loss needs a teacher.
+    """
+    if folder is None:
+        return None
+    if config.objective.soft_weight > 0 or data.unlabelled is not None:
+        return TaskTeacher(folder, data, context)
+    if not config.features.is_on:
+        raise InputError(
+            f"teacher is {folder!r}, and soft_weight, hidden_weight and relation_weight are all "
+            "0; one must be above 0"
+        )
+    return EncoderTeacher(folder, data, context)
+
+
+class _Opened(NamedTuple):
+    """The model of a teacher, and what its inputs need."""
+
+    network: Network
+    description: ModelDescription
+    vocabulary: Vocabulary
+    pairs: PairForm
+
+
+def _check_inputs(source: str, teacher: _Opened, data: TaskData) -> None:
+    """Raise `InputError` unless a teacher reads the inputs of a task."""
+    own, students = teacher.vocabulary, data.vocabulary
+    if own.fingerprint != students.fingerprint:
+        raise InputError(
+            f"{source}: the teacher's vocabulary has {len(own)} tokens ({own.fingerprint[:12]}), "
+            f"the student's has {len(students)} ({students.fingerprint[:12]}); distillation needs "
+            "the same vocabulary"
+        )
+    if data.record.formulation not in _ONE_TEXT and teacher.pairs != data.pairs:
+        raise InputError(
+            f"{source}: the teacher reads two texts as {teacher.pairs.as_dict()}, the student as "
+            f"{data.pairs.as_dict()}; allowed is the same form"
+        )
+    longest = teacher.description.architecture.maximum_length
+    for one in (data.train, data.unlabelled):
+        found = 0 if one is None else int(np.max(one.features.lengths, initial=0))
+        if found > longest:
             raise InputError(
-                f"{source}: the teacher's vocabulary has {len(classifier.vocabulary)} tokens "
-                f"({classifier.vocabulary.fingerprint[:12]}), the student's has "
-                f"{len(data.vocabulary)} ({data.vocabulary.fingerprint[:12]}); distillation needs "
-                "the same vocabulary"
+                f"{source}: an input of {one and one.name} has {found} tokens, the teacher takes "
+                f"at most {longest} (see --max_len)"
             )
-        if data.record.formulation not in _ONE_TEXT and classifier.pairs != data.pairs:
-            raise InputError(
-                f"{source}: the teacher reads two texts as {classifier.pairs.as_dict()}, the "
-                f"student as {data.pairs.as_dict()}; allowed is the same form"
-            )
-        longest = self.architecture.maximum_length
-        for one in (data.train, data.unlabelled):
-            found = 0 if one is None else int(np.max(one.features.lengths, initial=0))
-            if found > longest:
-                raise InputError(
-                    f"{source}: an input of {one and one.name} has {found} tokens, the teacher "
-                    f"takes at most {longest} (see --max_len)"
-                )
 
 
 class TeacherAnswersByInput:
     """The answers of a task's teacher to batches: its outputs for all inputs, and live features.
 
     Args:
-        outputs: float32 (N, C), in the order of the training inputs.
+        outputs: float32 (N, C), in the order of the training inputs; None: the answers have none.
         features: gives the features; None: the answers have none.
 
     Attributes:
-        architecture: see `bort.gluon.finetuning.trainer.TaskAnswers`.
+        architecture, has_outputs: see `bort.gluon.finetuning.trainer.TaskAnswers`.
     """
 
-    def __init__(self, outputs: np.ndarray, features: Optional[FeatureTeacher] = None) -> None:
+    def __init__(
+        self, outputs: Optional[np.ndarray], features: Optional[FeatureTeacher] = None
+    ) -> None:
         self.architecture = None if features is None else features.architecture
+        self.has_outputs = outputs is not None
         self._outputs = outputs
         self._features = features
 
     def answer(self, batch: LabelledBatch) -> Answers:
         """Return the answers to a batch; those to padding rows are arbitrary."""
-        logits = self._outputs[np.maximum(batch.example_ids, 0)]
+        kept = self._outputs
+        logits = None if kept is None else kept[np.maximum(batch.example_ids, 0)]
         if self._features is None:
             return Answers(logits)
         inputs = (batch.input_ids, batch.valid_lengths, batch.token_types)

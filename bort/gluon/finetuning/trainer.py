@@ -39,7 +39,7 @@ class FinetuningReport:
         skipped: whether the update was skipped (an overflow in float16).
         stop: whether any rank was asked to stop.
         distillation_loss: mean divergence from the teacher's outputs, or squared difference for a
-            regression; None without a teacher.
+            regression; None without such outputs.
         hidden_loss: mean loss on the teacher's hidden states over tokens; 0 without it.
         scores_loss: mean loss on its attention scores over heads and pairs of tokens.
         relations_loss: mean loss on its relations over relation heads and tokens.
@@ -64,9 +64,11 @@ class TaskAnswers(Protocol):
 
     Attributes:
         architecture: architecture of the teacher, if the answers have its features; None otherwise.
+        has_outputs: whether the answers have its outputs.
     """
 
     architecture: Optional[Architecture]
+    has_outputs: bool
 
     def answer(self, batch: LabelledBatch) -> Answers:
         """Return the answers to a batch; those to padding rows are arbitrary finite numbers."""
@@ -107,6 +109,7 @@ class ClassificationTrainer(FlatTrainer):
             network, self.flat, context, config.objective, losses, clock=self._clock
         )
         self._teacher = teacher
+        self._learns_outputs = teacher is not None and teacher.has_outputs
         self._learns_features = losses is not None
         self.synchronise()
 
@@ -170,7 +173,7 @@ class ClassificationTrainer(FlatTrainer):
             tokens=int(totals["tokens"]),
             skipped=not updated,
             stop=totals["stop"] > 0,
-            distillation_loss=None if self._teacher is None else means["distillation"],
+            distillation_loss=means["distillation"] if self._learns_outputs else None,
             hidden_loss=means["hidden"],
             scores_loss=means["scores"],
             relations_loss=means["relations"],

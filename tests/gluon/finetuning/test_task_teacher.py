@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
+from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.gluon.finetuning.task_teacher import TaskTeacher
 from bort.ranks import SingleProcess
 from bort.tasks.options import TaskOptions
@@ -30,6 +31,7 @@ from tests.gluon.training.run_samples import contents, recorded
 
 WHOLE = f"{SIZES.depth}-{SIZES.heads}-{SIZES.hidden}-{SIZES.intermediate}"
 FEATURES = FeatureObjective(hidden_weight=1.0, relation_weight=1.0, relation_heads=4)
+ENCODER: Dict[str, Any] = {"task": "", "head": "", "num_classes": 0, "labels": ()}
 DISTILLED = dataclasses.replace(CONFIG, features=FEATURES, dropout=0.0, log_interval=1)
 
 
@@ -82,6 +84,21 @@ def test_a_resumed_run_has_the_same_order_and_ends_with_the_same_bits(
     assert contents(folder)[name] == contents(tmp_path / "whole")[name]
 
 
+def test_an_encoder_without_a_head_teaches_its_features_alone(data: Any, tmp_path: Path) -> None:
+    encoder = make_teacher(tmp_path / "encoder", **ENCODER)
+    config = DISTILLED.replace(soft_weight=0.0, hidden_weight=0.0, label_weight=0.25)
+    folder = tmp_path / "run"
+    run(data, folder, StartingPoint(None, "1-2-32-16"), config, teacher=str(encoder))
+    lines = [line for line in recorded(folder) if "train/loss" in line]
+    assert all(line["train/relations_loss"] > 0 for line in lines)
+    assert not any("distillation" in name for line in lines for name in line)
+    assert not (folder / "teacher_outputs").exists()
+    useless = config.replace(relation_weight=0.0)
+    with pytest.raises(InputError, match="soft_weight, hidden_weight and relation_weight are all"):
+        run(data, folder / "x", StartingPoint(None, "1-2-32-16"), useless, teacher=str(encoder))
+    assert not (folder / "x").exists()
+
+
 def test_a_folder_that_names_no_task_serves_with_its_labels(
     data: Any,
     teacher: Path,
@@ -107,8 +124,8 @@ def test_a_teacher_that_reads_other_inputs_is_refused(
     short = make_teacher(tmp_path / "short", task="", sizes=SIZES.replace(maximum_length=8))
     with pytest.raises(InputError, match=r"an input of SST-2 train has \d+ tokens, the teacher"):
         TaskTeacher(str(short), data, mx.cpu())
-    encoder = make_teacher(tmp_path / "encoder", task="", head="", num_classes=0, labels=())
-    with pytest.raises(InputError, match="holds no classifier"):
+    encoder = make_teacher(tmp_path / "encoder", **ENCODER)
+    with pytest.raises(InputError, match="holds no classifier; fine-tune it .* soft_weight 0"):
         TaskTeacher(str(encoder), data, mx.cpu())
     labels = {"labels": ("not_entailment", "entailment")}
     typed = SIZES.replace(token_types=2)
