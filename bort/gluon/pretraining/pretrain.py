@@ -162,14 +162,15 @@ def pretrain(
     hooks = hooks or PretrainingHooks()
     longest = model.architecture.maximum_length
     plan = plan_batches(data.train, config, communicator.size)
-    check_lengths(plan, "architecture", longest)
+    check_lengths(plan, data.validation, "architecture", longest)
     if communicator.rank == 0:
         warn_of_long_warmup(config.num_steps, config.warmup_ratio, config.warmup_steps)
     trainer = DistillationTrainer(
         model, config, communicator, context, teacher, feature_teacher=feature_teacher
     )
     if trainer.feature_teacher is not None:
-        check_lengths(plan, "teacher", trainer.feature_teacher.architecture.maximum_length)
+        taken = trainer.feature_teacher.architecture.maximum_length
+        check_lengths(plan, data.validation, "teacher", taken)
     training = _Pretraining(trainer, plan, data, longest, hooks)
     settings = {
         "architecture": str(model.architecture),
@@ -209,13 +210,26 @@ def pretrain(
     return PretrainingResult(ended.steps, ended.stopped, score, ended.waited_seconds, losses)
 
 
-def check_lengths(plan: BatchPlan, taker: str, longest: int) -> None:
-    """Raise `InputError` if examples of a plan are longer than a network takes."""
-    if plan.maximum_length > longest:
-        raise InputError(
-            f"the examples are up to {plan.maximum_length} tokens long, the {taker} takes at most "
-            f"{longest} (see --max_seq_length of the data)"
-        )
+def check_lengths(
+    plan: BatchPlan, held_out: Optional[ExampleSource], taker: str, longest: int
+) -> None:
+    """Raise `InputError` if examples are longer than a network takes.
+
+    Args:
+        plan: plan of the training examples.
+        held_out: examples that the network is asked for at evaluations; None for none.
+        taker: name of the network in the error.
+        longest: tokens that it takes.
+    """
+    lengths = {"examples": plan.maximum_length}
+    if held_out is not None:
+        lengths["held-out examples"] = int(max(held_out.lengths, default=0))
+    for what, length in lengths.items():
+        if length > longest:
+            raise InputError(
+                f"the {what} are up to {length} tokens long, the {taker} takes at most {longest} "
+                "(see --max_seq_length of the data)"
+            )
 
 
 def held_out_batches(
@@ -227,7 +241,7 @@ def held_out_batches(
         data: has held-out examples.
         config: has the batch size.
         communicator: the ranks that share the examples.
-        longest: maximum length of the model; longer examples are cut.
+        longest: maximum length of the model, at least that of the examples.
     """
     examples = data.validation
     assert examples is not None, "without held-out text nothing is evaluated"

@@ -117,10 +117,10 @@ class _Text:
 
     def check_lengths(self, teachers: Teachers) -> None:
         """Check that the network and the teacher of features take the longest example."""
-        check_lengths(self._plan, "architecture", self._longest)
+        check_lengths(self._plan, self._data.validation, "architecture", self._longest)
         if teachers.features is not None:
             longest = teachers.features.architecture.maximum_length
-            check_lengths(self._plan, "teacher", longest)
+            check_lengths(self._plan, None, "teacher", longest)
 
     def batches(self, first: int) -> Iterator[List[MaskedBatch]]:
         """Yield the micro-batches of this rank for each step from `first`."""

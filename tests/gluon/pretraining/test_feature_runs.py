@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 
@@ -258,6 +259,30 @@ def test_held_out_losses_are_means_over_tokens_and_pairs(tmp_path, folders, size
                 scores.append(((sides[0] - sides[1]) ** 2).reshape(-1))
     assert found["hidden_loss"] == pytest.approx(np.concatenate(errors).mean(), rel=1e-4)
     assert found["scores_loss"] == pytest.approx(np.concatenate(scores).mean(), rel=1e-4)
+
+
+@pytest.mark.parametrize("taker", ["architecture", "teacher"])
+def test_held_out_examples_that_are_too_long_are_refused_before_the_first_step(tmp_path, taker):
+    data = make_data(ALONE)
+    short = data.train.lengths <= 16
+    train = copy.copy(data.train)
+    train._rows = [row for row, is_short in zip(train._rows, short) if is_short]
+    train.lengths = data.train.lengths[short]
+    cut = {"architecture": SMALL, "teacher": WIDE}
+    cut[taker] = cut[taker].replace(maximum_length=16)
+    with pytest.raises(
+        InputError, match=f"held-out examples are up to 23 tokens long, the {taker} takes"
+    ):
+        pretrain(
+            make_model(architecture=cut["architecture"]),
+            dataclasses.replace(data, train=train),
+            ALONE,
+            SingleProcess(),
+            mx.cpu(),
+            feature_teacher=make_teacher(cut["teacher"]),
+            folder=tmp_path / "run",
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_student_without_a_decoder_is_trained(tmp_path, folders):
