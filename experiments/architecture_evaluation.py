@@ -60,6 +60,7 @@ def evaluate_architectures(
         folder,
         communicator,
         resume=paths.resume,
+        cpu_only=paths.cpu_only,
         stop_requested=stop_requested,
     )
     if communicator.rank != 0:

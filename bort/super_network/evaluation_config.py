@@ -69,7 +69,10 @@ class PartEvaluationPaths(Config):
         False,
         "with a super-network of a task: use the small data set of the task in this repository",
     )
-    resume: bool = setting(False, "continue the evaluation in --output_dir, also with others")
+    resume: bool = setting(
+        False, "continue the scoring run in --output_dir, which may get more sub-networks"
+    )
+    cpu_only: bool = setting(False, "run on the CPU even if there is a GPU; mxnet alone uses one")
 
     def check(self) -> None:
         """Check that there is a sub-network to score."""

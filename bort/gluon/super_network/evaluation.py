@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence
@@ -13,6 +14,7 @@ from bort.architecture import Architecture
 from bort.engines.choosing import open_network, require_engine
 from bort.engines.protocol import Engine
 from bort.errors import InputError
+from bort.gluon.distributed import choose_context
 from bort.gluon.engine import set_openmp_threads
 from bort.gluon.pretraining.evaluation import evaluation_batches, score_masked_tokens
 from bort.network.array_network import ArrayNetwork
@@ -161,6 +163,7 @@ def evaluate_parts(
     communicator: Communicator,
     *,
     resume: bool = False,
+    cpu_only: bool = True,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Optional[List[PartScore]]:
     """Score sub-networks of a super-network, each once, on one of the ranks.
@@ -176,6 +179,7 @@ def evaluate_parts(
         folder: folder of the evaluation.
         communicator: the ranks that share the work.
         resume: continue the evaluation in the folder.
+        cpu_only: run on the CPU even if there is a GPU.
         stop_requested: called before each sub-network; True stops.
 
     Returns:
@@ -197,7 +201,16 @@ def evaluate_parts(
         )
     with hold_run_folder(folder, communicator):
         on_rank_0(communicator, lambda: _claim(source, scorer, config, folder, resume))
-        return _score(source, parts, scorer, config, length, folder, communicator, stop_requested)
+        context = choose_context(communicator, cpu_only)
+
+        def run(network: ArrayNetwork) -> PartScore:
+            gpu = context.device_id if context.device_type == "gpu" else None
+            engine = open_network(network, config.engine, threads=config.threads, gpu=gpu)
+            gc.collect()  # Gluon's blocks refer to each other: this frees the network before
+            return PartScore(network.architecture, length, scorer.score(engine))
+
+        set_openmp_threads(config.threads)
+        return _score(source, parts, run, folder, communicator, stop_requested)
 
 
 def _claim(
@@ -227,9 +240,7 @@ def _claim(
 def _score(
     source: SuperNetwork,
     parts: Sequence[Architecture],
-    scorer: PartScorer,
-    config: PartEvaluationConfig,
-    length: int,
+    run: Callable[[ArrayNetwork], PartScore],
     folder: Path,
     communicator: Communicator,
     stop_requested: Callable[[], bool],
@@ -243,14 +254,11 @@ def _score(
         len(wanted), "scoring sub-networks", unit="network", done=shown, enabled=chief
     )
     whole: List[ArrayNetwork] = []
-    set_openmp_threads(config.threads)
 
     def work(part: Architecture) -> PartScore:
         if not whole:  # a finished evaluation reads no weights
             whole.append(source.read_network())
-        network = extracted_network(source, whole[0], part, metrics={})
-        engine = open_network(network, config.engine, threads=config.threads)
-        return PartScore(part, length, scorer.score(engine))
+        return run(extracted_network(source, whole[0], part, metrics={}))
 
     def show(part: Architecture) -> None:
         nonlocal shown
