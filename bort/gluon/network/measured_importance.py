@@ -151,7 +151,9 @@ def measured_importance(
     """
     context = context or mx.cpu()
     assert questions.batches
-    gluon = as_network(network, context, grad_req="write")
+    gluon = as_network(network, context)
+    for parameter in _scored(gluon).values():
+        parameter.grad_req = "write"
     total: Optional[Importance] = None
     for index, batch in enumerate(questions.batches):
         generator = np.random.default_rng([questions.seed, index])
@@ -267,12 +269,17 @@ def _drawn_labels(outputs: np.ndarray, generator: np.random.Generator) -> np.nda
     return labels
 
 
-def _layer_gradients(gluon: Network) -> Dict[str, np.ndarray]:
+def _scored(gluon: Network) -> Dict[str, mx.gluon.Parameter]:
+    """Return the matrices of the layers, by their names in an `ArrayNetwork`."""
     return {
-        name[name.index("encoder.") :]: parameter.grad().asnumpy()
+        name[name.index("encoder.") :]: parameter
         for name, parameter in named_parameters(gluon).items()
-        if "transformer_cells." in name
+        if "transformer_cells." in name and name.endswith(".weight")
     }
+
+
+def _layer_gradients(gluon: Network) -> Dict[str, np.ndarray]:
+    return {name: parameter.grad().asnumpy() for name, parameter in _scored(gluon).items()}
 
 
 def _model(gluon: Network) -> Any:
