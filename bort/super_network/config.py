@@ -21,7 +21,7 @@ class SuperNetworkConfig(Config):
     """Settings of one training of a super-network.
 
     Steps, optimizer, masks and the terms of the loss are those of pre-training. On a task,
-    `task_weight` and `label_weight` take the place of the masked-token terms.
+    `soft_weight` and `label_weight` take the place of the masked-token terms.
     """
 
     pretraining: PretrainingConfig = part(PretrainingConfig)
@@ -34,7 +34,7 @@ class SuperNetworkConfig(Config):
     in_place_weight: float = setting(
         1.0, "weight of the term of --in_place, at --distillation_temperature", above=0.0
     )
-    task_weight: float = setting(
+    soft_weight: float = setting(
         1.0, "with --task_name: weight of the teacher's outputs on the task", minimum=0.0
     )
     label_weight: float = setting(

@@ -178,3 +178,62 @@ def test_bad_input_ends_with_one_line_and_leaves_nothing(
     for word in words:
         assert word in lines[0]
     assert not folder.exists()
+
+
+@pytest.fixture(scope="module")
+def task_teacher(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("task")
+    finetune = [sys.executable, ROOT / "scripts" / "finetune.py", "--task_name", "SST-2"]
+    options = ["--sample", "--epochs", "1", "--max_len", "32", "--gpu", "false"]
+    start = ["--pretrained_parameters", sample / "teacher", "--output_dir", folder]
+    run([*finetune, *options, *start])
+    return folder / "model"
+
+
+def test_a_task_on_two_ranks_killed_and_resumed(
+    tmp_path: Path, sample: Path, task_teacher: Path
+) -> None:
+    """Two ranks make the steps of one rank of twice the batch; a kill changes no bit."""
+    text = tmp_path / "more.txt"
+    text.write_text("the rain had ceased\nit was a fine film\nthey found nothing at all\n")
+    common = [
+        *("--task_name", "SST-2", "--sample", "--max_len", "32", "--num_steps", "8"),
+        *("--teacher_model", task_teacher, "--start", "teacher", "--unlabelled", text),
+        *("--relation_weight", "1", "--relation_heads", "2", "--dropout", "0", "--batch_size", "4"),
+        *("--ckpt_interval", "1", "--log_interval", "1", "--random_samples", "1", "--cpu_only"),
+        *space_of(sample),
+    ]
+    run([*ranks(2), *common, "--output_dir", tmp_path / "two"])
+    run([*ONE, *common, "--output_dir", tmp_path / "one", "--batch_size", "8"])
+    one, two = final_tensors(tmp_path / "one"), final_tensors(tmp_path / "two")
+    for name, values in one.items():
+        np.testing.assert_allclose(values, two[name], atol=1e-5, err_msg=name)
+    folder = tmp_path / "killed"
+    kill_when([*ranks(2), *common, "--output_dir", folder], lambda: newest(folder) >= 3)
+    run([*ranks(2), *common, "--output_dir", folder, "--resume"])
+    assert digests(folder) == digests(tmp_path / "two")
+    assert recorded(folder) == recorded(tmp_path / "two")
+
+
+OF_A_TASK: Dict[str, Any] = {
+    "another task": (["--task_name", "CoLA"], ["was fine-tuned on SST-2, CoLA needs"]),
+    "no teacher": (["--teacher_model", "nowhere"], ["nowhere"]),
+    "text too": (["--data", "shards"], ["allowed is one of them"]),
+}
+
+
+@pytest.mark.parametrize("case", list(OF_A_TASK))
+def test_bad_input_of_a_task_ends_with_one_line(
+    tmp_path: Path, task_teacher: Path, case: str
+) -> None:
+    given, words = OF_A_TASK[case]
+    folder = tmp_path / "run"
+    common = ["--task_name", "SST-2", "--sample", "--max_len", "32", "--depths", "1", "2"]
+    teacher = ["--teacher_model", task_teacher, "--start", task_teacher]
+    done = run([*ONE, *common, *teacher, *given, "--output_dir", folder], status=2)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in lines[0]
+    assert not folder.exists()

@@ -93,7 +93,13 @@ def run_finetuning(
     context = choose_context(communicator, cpu_only)
     place = outputs_folder or folder / OUTPUTS_FOLDER
     with hold_run_folder(folder, communicator):
-        asked = open_task_teacher(teacher, data, config, context)
+        asked = open_task_teacher(
+            teacher,
+            data,
+            context,
+            soft_weight=config.objective.soft_weight,
+            features=config.features,
+        )
         return _run(
             data, start, config, folder, communicator, context, asked, place, resume, stop_requested
         )

@@ -30,7 +30,7 @@ from bort.text.labelled import LabelledBatch, LabelledExamples
 from bort.text.pair_form import PairForm
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
-from bort.training.finetuning_config import FinetuningConfig
+from bort.training.objective import FeatureObjective
 
 OUTPUTS_FOLDER = "teacher_outputs"
 """Name of the folder of the teacher's outputs in the folder of a run."""
@@ -183,18 +183,30 @@ class TaskTeacher(EncoderTeacher):
 
 
 def open_task_teacher(
-    folder: Optional[str], data: TaskData, config: FinetuningConfig, context: mx.Context
+    folder: Optional[str],
+    data: TaskData,
+    context: mx.Context,
+    *,
+    soft_weight: float,
+    features: FeatureObjective,
 ) -> Optional[EncoderTeacher]:
     """Return the teacher that the losses of a student need; None without a folder.
+
+    Args:
+        folder: folder of the teacher.
+        data: the task of the student.
+        context: device of the weights.
+        soft_weight: weight of the loss on the teacher's outputs.
+        features: weights of the losses on its features.
 
     Raises:
         InputError: it does not fit, or no loss needs a teacher.
     """
     if folder is None:
         return None
-    if config.objective.soft_weight > 0 or data.unlabelled is not None:
+    if soft_weight > 0 or data.unlabelled is not None:
         return TaskTeacher(folder, data, context)
-    if not config.features.is_on:
+    if not features.is_on:
         raise InputError(
             f"teacher is {folder!r}, and soft_weight, hidden_weight and relation_weight are all "
             "0; one must be above 0"

@@ -224,7 +224,7 @@ class TaskLessons:
             network,
             flat,
             self._context,
-            TaskObjective(config.label_weight, config.task_weight, temperature),
+            TaskObjective(config.label_weight, config.soft_weight, temperature),
             losses,
             in_place_weight=config.in_place_weight,
             clock=self._clock,

@@ -10,7 +10,13 @@ from bort.errors import InputError
 from bort.gluon.finetuning.finetune import DevSet, check_inputs_fit, dev_metrics
 from bort.gluon.finetuning.from_teacher import task_questions
 from bort.gluon.finetuning.run import task_fields, training_examples
-from bort.gluon.finetuning.task_teacher import OUTPUTS_FOLDER, TaskTeacher, TeacherAnswersByInput
+from bort.gluon.finetuning.task_teacher import (
+    OUTPUTS_FOLDER,
+    EncoderTeacher,
+    TaskTeacher,
+    TeacherAnswersByInput,
+    open_task_teacher,
+)
 from bort.gluon.network.teacher_start import TeacherStart
 from bort.gluon.super_network.lessons import TaskLessons
 from bort.gluon.super_network.run import SuperNetworkRun, check_features_fit
@@ -61,15 +67,17 @@ def train_on_task(
         run.start(task_questions(data, has_labels=is_of_task), head)
         answers: Optional[TeacherAnswersByInput] = None
         if teacher is not None:
-            outputs = teacher.outputs(
-                training_examples(data),
-                folder / OUTPUTS_FOLDER,
-                settings.batch_size_eval,
-                communicator,
-                stop_requested,
-            )
-            if outputs is None:
-                return {"task": data.record.name, **run.stopped_early()}
+            outputs = None
+            if isinstance(teacher, TaskTeacher):
+                outputs = teacher.outputs(
+                    training_examples(data),
+                    folder / OUTPUTS_FOLDER,
+                    settings.batch_size_eval,
+                    communicator,
+                    stop_requested,
+                )
+                if outputs is None:
+                    return {"task": data.record.name, **run.stopped_early()}
             answers = teacher.answers(outputs, settings.features.is_on, run.origin)
         return {
             "task": data.record.name,
@@ -94,7 +102,7 @@ def train_on_task(
 
 def _teacher(
     paths: SuperNetworkPaths, config: SuperNetworkConfig, data: TaskData, run: SuperNetworkRun
-) -> Optional[TaskTeacher]:
+) -> Optional[EncoderTeacher]:
     """Return the teacher of the task; None for `none`.
 
     Raises:
@@ -114,8 +122,10 @@ def _teacher(
                 "unlabelled is given and teacher_model is 'none', whose outputs it would learn from"
             )
         return None
-    teacher = TaskTeacher(name, data, run.context)
-    if features.is_on:
+    teacher = open_task_teacher(
+        name, data, run.context, soft_weight=config.soft_weight, features=features
+    )
+    if teacher is not None and features.is_on:
         check_features_fit(features, run.space, run.architecture, teacher.architecture)
     return teacher
 

@@ -24,6 +24,7 @@ from bort.gluon.super_network.trainer import (
     SuperNetworkReport,
     SuperNetworkTrainer,
 )
+from bort.gluon.training.feature_losses import FEATURE_TERMS
 from bort.gluon.training.loop import Cadence, LoopHooks, run_loop
 from bort.gluon.training.run_checkpoints import RunCheckpoints
 from bort.storage.json_fields import JsonFields
@@ -165,12 +166,19 @@ class _SuperNetworkTraining(Generic[_Batch]):
         return {
             "train/loss": report.loss,
             **{f"train/{role}_loss": loss for role, loss in report.losses.items()},
-            **{f"train/{name}_loss": value for name, value in report.terms.items()},
+            **{f"train/{n}_loss": value for n, value in report.terms.items() if self._has(n)},
             **accuracy,
             "train/learning_rate": report.learning_rate,
             "train/gradient_norm": report.gradient_norm,
             "train/architectures": " ".join(map(part_name, report.architectures)),
         }
+
+    def _has(self, term: str) -> bool:
+        """Return whether the training has a term of the loss."""
+        config = self._trainer.config
+        if term == "in_place":
+            return config.learns_in_place
+        return term not in FEATURE_TERMS or term in config.pretraining.features.losses
 
     def evaluate(self, number: int) -> Dict[str, float]:
         trainer, score = self._trainer, self._data.score

@@ -186,6 +186,21 @@ def test_a_teacher_with_other_classes_is_refused(data: Any, tmp_path: Path) -> N
     refused(data, folder, r"labels are \['1', '0'\]", teacher=reverse, start=reverse)
 
 
+def test_an_encoder_teaches_its_last_layer_alone(data: Any, tmp_path: Path) -> None:
+    encoder = str(
+        make_teacher(tmp_path / "encoder", task="", head="", num_classes=0, labels=(), decoder=True)
+    )
+    given: Dict[str, Any] = {"teacher": encoder, "start": "teacher"}
+    message = "the teacher holds no classifier.*soft_weight 0"
+    refused(data, tmp_path / "run", message, relation_weight=1.0, **given)
+    none = "soft_weight, hidden_weight and relation_weight are all 0"
+    refused(data, tmp_path / "run", none, soft_weight=0.0, **given)
+    run(data, tmp_path / "run", soft_weight=0.0, relation_weight=1.0, **given)
+    first = steps(tmp_path / "run")[0]
+    assert first["train/relations_loss"] > 0
+    assert first["train/distillation_loss"] == 0
+
+
 def test_a_teacher_that_is_no_folder_is_refused(data: Any, teacher: str, tmp_path: Path) -> None:
     refused(
         data, tmp_path / "run", "roberta_24_1024_16", teacher="roberta_24_1024_16", start=teacher

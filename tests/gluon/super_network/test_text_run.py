@@ -260,7 +260,7 @@ def test_a_teacher_without_a_decoder_serves_for_features(tmp_path: Path) -> None
     run(tmp_path / "run", start=teacher, teacher=teacher, **alone)
     lines = recorded(tmp_path / "run")
     assert lines[0]["train/relations_loss"] > 0
-    assert lines[0]["train/in_place_loss"] == 0, "the decoder does not learn, so it teaches nothing"
+    assert "train/in_place_loss" not in lines[0], "the decoder does not learn, so it cannot teach"
 
 
 BAD: Dict[str, Any] = {
