@@ -89,15 +89,21 @@ class OutputParts:
         return dict(self._known)
 
     def remove_unusable(self) -> None:
-        """Remove the parts that are damaged or that belong to other outputs; log a line."""
+        """Remove the parts that are damaged or that belong to other outputs; log a line.
+
+        Raises:
+            InputError: a folder has the name of a part.
+        """
         reasons = []
         for record in sorted(self._folder.glob("part-*.json")):
             try:
                 self._read(self._number(record))
             except InputError as error:
                 reasons.append(str(error))
-                record.unlink()
-                record.with_suffix(".npy").unlink(missing_ok=True)
+                for path in (record, record.with_suffix(".npy")):
+                    if path.is_dir():
+                        raise InputError(f"{path}: is a folder, expected is a file") from error
+                    path.unlink(missing_ok=True)
         if reasons:
             log.warning(
                 "%s (parts of the teacher's outputs that are computed again: %d)",

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Tuple
 
-from tests.faults.world import AGORA, CACHE, DATA, FINETUNE, PRETRAIN, SCORING, SEARCH, SUPER
+from tests.faults.world import (
+    AGORA,
+    CACHE,
+    DATA,
+    DISTIL,
+    FINETUNE,
+    PRETRAIN,
+    SCORING,
+    SEARCH,
+    SUPER,
+)
 
 CREATE = [
     *("scripts/create_pretraining_data.py --input_file corpus.txt --vocab vocabulary".split()),
@@ -105,6 +115,9 @@ COMMANDS: Dict[str, Killed] = {
             *("--seeds 2 --ckpt_interval 2 --output_dir out".split()),
         ],
         RESUME,
+    ),
+    "fine-tuning on a teacher": Killed(
+        ("cola", "in.txt"), [*DISTIL, "--output_dir", "out"], RESUME
     ),
     "search": Killed(
         ("shards", "teacher"),

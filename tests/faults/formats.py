@@ -8,6 +8,7 @@ from tests.faults.world import (
     AGORA,
     CACHE,
     DATA,
+    DISTIL,
     FINETUNE,
     FINETUNE_RUN,
     PRETRAIN,
@@ -92,6 +93,7 @@ RESUMED_SCORING = [
 RESUMED_SUPER = [
     *("scripts/train_super_network.py", *SUPER, "--output_dir", "super_run", "--resume")
 ]
+RESUMED_DISTILLING = [*DISTIL, "--output_dir", "distilled", "--resume"]
 TAKE_OUT = "scripts/extract_model.py --super_network super --output_dir out".split()
 CACHED = [*ONE_STEP, "--teacher_cache", "cache"]
 EXTRACT = ["tests/faults/extract.py"]
@@ -210,6 +212,20 @@ READINGS: Dict[str, Reading] = {
             ("tensors.safetensors", "step-*/tensors.safetensors", "binary"),
         )
     },
+    **{
+        f"teacher's outputs {kind}": _resumed(
+            "distilled",
+            f"teacher_outputs/part-*.{ending}",
+            kind,
+            RESUMED_DISTILLING,
+            "cola",
+            "in.txt",
+        )
+        for ending, kind in (("json", "json"), ("npy", "binary"))
+    },
+    "unlabelled": Reading(
+        ("cola", "in.txt"), ("in.txt",), "text", [*DISTIL, "--output_dir", "out"]
+    )._replace(plain=True),
     "search.json": _resumed("search", "search.json", "json", RESUMED_SEARCH, "shards", "teacher"),
     "maximum_point.json": _resumed(
         "search", "maximum_point.json", "json", RESUMED_SEARCH, "shards", "teacher"

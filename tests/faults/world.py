@@ -40,6 +40,11 @@ SCORING = [
     *("--architectures largest smallest 1-1-16-16".split()),
 ]
 FINETUNE = "--sample --max_len 32 --lr 1e-3 --gpu false".split()
+DISTIL = [
+    *("scripts/finetune.py", "--task_name", "CoLA", *FINETUNE, "--teacher", "cola"),
+    *("--unlabelled in.txt --initialise_from teacher --architecture 1-2-16-16".split()),
+    *("--relation_weight 1 --epochs 2 --ckpt_interval 1 --log_interval 1".split()),
+]
 CACHE = [
     *("--data shards --teacher_model teacher --cpu_only --batch_size 8".split()),
     *("--rows_per_part 100 --top_k 8".split()),
@@ -365,6 +370,7 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
     "cache": _script("cache_teacher_answers", *CACHE),
     "pretraining": _interrupted("run_pretraining_distillation", PRETRAIN, _drop_last_checkpoint),
     "finetuning": _interrupted("finetune", FINETUNE_RUN, _drop_last_checkpoint),
+    "distilled": _interrupted("finetune", DISTIL[1:], _drop_last_checkpoint),
     "super_run": _interrupted("train_super_network", SUPER, _drop_last_checkpoint),
     "search": _interrupted(
         "search_architecture",
@@ -449,6 +455,7 @@ NEEDS: Dict[str, List[str]] = {
     "sliced": ["teacher"],
     "super": ["teacher"],
     "super_run": ["teacher"],
+    "distilled": ["cola", "in.txt"],
     "scoring": ["super"],
     "begun": ["agora"],
     "hf": ["cola"],

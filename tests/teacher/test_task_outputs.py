@@ -8,7 +8,7 @@ import logging
 import numpy as np
 import pytest
 
-from bort.errors import WorkError
+from bort.errors import InputError, WorkError
 from bort.ranks import ALONE
 from bort.teacher.task_outputs import kept_outputs
 from tests.ranks_samples import on_ranks
@@ -113,6 +113,15 @@ def test_a_damaged_record_is_computed_again(tmp_path, record):
     again = Asked()
     assert np.array_equal(keep(tmp_path, again), expected())
     assert len(again.rows) == 16
+
+
+@pytest.mark.parametrize("name", ["part-000001.json", "part-000001.npy"])
+def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path, name):
+    keep(tmp_path, Asked())
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=rf"{name}: is a folder, expected is a file"):
+        keep(tmp_path, Asked())
 
 
 def test_a_record_that_names_another_part_is_computed_again(tmp_path):
