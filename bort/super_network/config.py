@@ -35,29 +35,40 @@ class SuperNetworkConfig(Config):
         1.0, "weight of the term of --in_place, at --distillation_temperature", above=0.0
     )
     soft_weight: float = setting(
-        1.0, "with --task_name: weight of the teacher's outputs on the task", minimum=0.0
+        1.0,
+        "with --task_name and a teacher: weight of the loss on its outputs; inputs without a label "
+        "have it alone, with the sum of both weights",
+        minimum=0.0,
     )
     label_weight: float = setting(
-        1.0, "with --task_name: weight of the loss on the labels", minimum=0.0
+        1.0,
+        "with --task_name and a teacher: weight of the loss on the labels; 1 without a teacher",
+        minimum=0.0,
     )
     max_len: int = setting(
         128, "with --task_name: longest input in tokens", minimum=8, maximum=1 << 15
     )
     cached_parts: int = setting(
         16,
-        "number of sub-networks that are kept built between steps; each takes the memory of its "
-        "weights and gradients",
+        "number of sub-networks that are kept built between steps; each takes the memory of the "
+        "intermediate results of a micro-batch",
         minimum=1,
         maximum=1 << 16,
         speed_only=True,
     )
 
     def check(self) -> None:
-        """Check that the largest sub-network is trained in each step that others learn from it."""
+        """Check that steps with targets in place hold the largest one, the weights, and dtype."""
         if self.in_place and self.samples.sampling != SANDWICH:
             raise InputError(
                 f"in_place is true with sampling {self.samples.sampling!r}, allowed is "
                 f"{SANDWICH!r}, whose steps hold the largest sub-network"
+            )
+        if self.label_weight == 0 and self.soft_weight == 0:
+            raise InputError("label_weight and soft_weight are both 0, one must be above 0")
+        if self.pretraining.dtype != "float32":
+            raise InputError(
+                f"dtype is {self.pretraining.dtype!r}, allowed for a super-network is 'float32'"
             )
 
     @property

@@ -146,6 +146,8 @@ def test_a_teacher_that_does_not_fit_is_one_line_and_nothing_is_left(teacher, tm
     refused("soft_weight is -0.5, allowed is at least 0", *given, "--soft_weight", "-0.5")
     weights = ["--soft_weight", "0", "--label_weight", "0"]
     refused("label_weight and soft_weight are both 0", *given, *weights)
+    refused("one global batch needs 64", *given, "--batch_size", "64")
+    refused("dtype is 'float16', which needs a GPU", *given, "--dtype", "float16")
     refused("without a teacher both must be 0", "--hidden_weight", "1")
     narrow = ["--architecture", "1-4-64-64", "--hidden_weight", "1"]
     refused("the student has 4 heads, the teacher 2", *given, *narrow)

@@ -95,3 +95,15 @@ def test_in_place_is_the_default_of_the_sandwich_alone():
     assert not uniform.learns_in_place
     with pytest.raises(InputError, match="in_place is true with sampling 'uniform', allowed is"):
         uniform.replace(in_place=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"dtype": "float16"}, "dtype is 'float16', allowed for a super-network is 'float32'"),
+        ({"label_weight": 0.0, "soft_weight": 0.0}, "label_weight and soft_weight are both 0"),
+    ],
+)
+def test_settings_that_no_super_network_has_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        SuperNetworkConfig().replace(**settings)

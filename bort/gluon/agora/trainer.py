@@ -28,6 +28,7 @@ from bort.gluon.finetuning.finetune import (
     FinetuningHooks,
     check_inputs_fit,
     finetune,
+    plan_inputs,
 )
 from bort.gluon.finetuning.run import describe
 from bort.gluon.finetuning.starting_point import StartingPoint, build_classifier
@@ -37,7 +38,6 @@ from bort.gluon.network.parameters import collect_arrays, set_parameters
 from bort.ranks import SingleProcess
 from bort.tasks.features import tokenise
 from bort.tasks.judging import make_judge
-from bort.text.batch_plan import BatchPlan
 from bort.text.labelled import LabelledExamples, SoftLabelled
 
 log = logging.getLogger(__name__)
@@ -93,13 +93,8 @@ class GluonTimaeus:
         config = self._config.finetuning(theta, len(task.training))
         network = build_classifier(data, self._start, config, self._context)
         check_inputs_fit(network.bort.architecture, [one.features.lengths for one in data.sets])
-        BatchPlan(
-            data.train.features.lengths,
-            seed=theta.seed,
-            batch_size=config.batch_size or data.record.batch_size,
-            parts=config.accumulate,
-            buckets=config.num_buckets,
-        )
+        size = config.batch_size or data.record.batch_size
+        plan_inputs(data.train.features.lengths, config, size)
 
     def train(self, training: Training) -> TrainedTimaeus:
         """Fine-tune with the hyperparameters and points of a training.

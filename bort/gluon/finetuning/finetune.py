@@ -141,13 +141,7 @@ def finetune(
     sets = [train.lengths, *(dev.examples.lengths for dev in dev_sets)]
     check_inputs_fit(network.bort.architecture, sets)
     hooks = hooks or FinetuningHooks()
-    plan = BatchPlan(
-        train.lengths,
-        seed=config.seed,
-        batch_size=batch_size,
-        parts=communicator.size * config.accumulate,
-        buckets=config.num_buckets,
-    )
+    plan = plan_inputs(train.lengths, config, batch_size, communicator.size)
     trainer = ClassificationTrainer(network, config, communicator, context, teacher)
     description = description or describe_network(network)
     training = _Finetuning(
@@ -197,6 +191,29 @@ def finetune(
     epochs = ended.steps // plan.steps_per_epoch
     return FinetuningResult(
         ended.steps, epochs, ended.stopped, training.best, list(training.history)
+    )
+
+
+def plan_inputs(
+    lengths: np.ndarray, config: FinetuningConfig, batch_size: int, ranks: int = 1
+) -> BatchPlan:
+    """Return the plan of a training: the inputs of each step.
+
+    Args:
+        lengths: int (N,), number of tokens of each training input.
+        config: settings of the training.
+        batch_size: inputs per rank and micro-batch.
+        ranks: number of ranks.
+
+    Raises:
+        InputError: there are fewer inputs than one step needs.
+    """
+    return BatchPlan(
+        lengths,
+        seed=config.seed,
+        batch_size=batch_size,
+        parts=ranks * config.accumulate,
+        buckets=config.num_buckets,
     )
 
 

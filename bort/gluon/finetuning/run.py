@@ -17,6 +17,7 @@ from bort.gluon.finetuning.finetune import (
     FinetuningResult,
     check_inputs_fit,
     finetune,
+    plan_inputs,
 )
 from bort.gluon.finetuning.starting_point import StartingPoint, build_classifier
 from bort.gluon.finetuning.task_classifier import TaskClassifier
@@ -30,6 +31,7 @@ from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.gluon.training.flat_trainer import check_dtype
 from bort.network.description import ModelDescription, TaskDescription
 from bort.network.model_folder import fingerprint_of_model
 from bort.ranks import Communicator, on_rank_0, wait_for_all
@@ -149,6 +151,9 @@ def _run(
             config.features.check_fits(network.bort.architecture, teacher.architecture)
         outputs = None
         if isinstance(teacher, TaskTeacher):
+            # A run that is refused keeps no outputs.
+            check_dtype(config.dtype, context)
+            plan_inputs(train.lengths, config, batch_size, communicator.size)
             outputs = teacher.outputs(
                 train, outputs_folder, config.batch_size_eval, communicator, stop_requested
             )

@@ -11,7 +11,6 @@ import numpy as np
 from mxnet.gluon import nn
 
 from bort.architecture import Architecture
-from bort.errors import InputError
 from bort.gluon.network.classifier import BortClassifier, Network
 from bort.gluon.super_network.lessons import CountedTokens, Learner, Lessons
 from bort.gluon.super_network.sub_models import SubModels
@@ -91,7 +90,7 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
         clock: measures the stages of a step, for benchmarks.
 
     Raises:
-        InputError: the space does not fit the network, or `dtype` is float16.
+        InputError: the space does not fit the network.
     """
 
     def __init__(
@@ -108,10 +107,6 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
         clock: Optional[StageClock] = None,
     ) -> None:
         settings = config.pretraining
-        if settings.dtype != "float32":
-            raise InputError(
-                f"dtype is {settings.dtype!r}, allowed for a super-network is 'float32'"
-            )
         further = {} if hidden_map is None else {HIDDEN_MAP: hidden_map}
         super().__init__(network, settings, communicator, context, clock, further)
         model = network.bort if isinstance(network, BortClassifier) else network

@@ -95,9 +95,8 @@ class FlatTrainer:
         clock: Optional[StageClock] = None,
         further: Optional[Mapping[str, gluon.Block]] = None,
     ) -> None:
+        check_dtype(config.dtype, context)
         self._half = config.dtype == "float16"
-        if self._half and context.device_type != "gpu":
-            raise InputError("dtype is 'float16', which needs a GPU; allowed on a CPU is 'float32'")
         if self._half:
             for block in (network, *(further or {}).values()):
                 block.cast("float16")
@@ -207,6 +206,12 @@ class FlatTrainer:
         if self.loss_scale <= 1.0:
             self.refuse(number, "the gradient overflows at loss scale 1", where)
         self.loss_scale /= 2
+
+
+def check_dtype(dtype: str, context: mx.Context) -> None:
+    """Raise `InputError` if a device does not train in a number format."""
+    if dtype == "float16" and context.device_type != "gpu":
+        raise InputError("dtype is 'float16', which needs a GPU; allowed on a CPU is 'float32'")
 
 
 def dropout_seed(seed: int, step: int, micro: int, rank: int, network: int = 0) -> int:

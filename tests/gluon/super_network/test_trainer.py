@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bort.architecture import Architecture
-from bort.errors import InputError, WorkError
+from bort.errors import WorkError
 from bort.gluon.pretraining.trainer import DistillationTrainer
 from bort.gluon.super_network.lessons import MaskedTokenLessons
 from bort.gluon.super_network.trainer import SuperNetworkReport, SuperNetworkTrainer
@@ -277,8 +277,3 @@ def test_a_step_that_is_not_finite_names_the_examples() -> None:
     trainer.flat.weights[5] = np.nan
     with pytest.raises(WorkError, match="step 1.*the loss is not finite.*examples"):
         trainer.step(1, [make_batch(WHOLE)])
-
-
-def test_float16_is_refused() -> None:
-    with pytest.raises(InputError, match="dtype is 'float16', allowed for a super-network is"):
-        make_trainer(configured(dtype="float16"))
