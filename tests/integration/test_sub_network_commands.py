@@ -41,7 +41,7 @@ def masked(sample, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def of_a_task(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("task")
-    words = "--task_name CoLA --sample --max_len 32 --epochs 1 --gpu false".split()
+    words = "--task_name STS-B --sample --max_len 32 --epochs 1 --gpu false".split()
     run([sys.executable, "scripts/finetune.py", *words, "--output_dir", folder / "run"])
     sizes = read_model_folder(folder / "run" / "model").architecture
     space = SubNetworkSpace((1, sizes.depth), (8, sizes.hidden), (8,), heads=(1, sizes.heads))
@@ -117,14 +117,19 @@ def test_two_ranks_print_the_scores_of_one(masked, sample, tmp_path):
     assert "D-A-H-I-Q" in one.stderr
 
 
-def test_a_super_network_of_a_task_is_scored_by_its_metric(of_a_task, tmp_path):
+def test_a_sub_network_of_a_task_has_the_score_of_its_extracted_model(of_a_task, tmp_path):
     words = ["--super_network", of_a_task, "--sample", "--draw", "3", "--draw_seed", "1"]
     done = run([*EVALUATE, *words, "--output_dir", tmp_path / "e"])
     scores = json.loads(done.stdout)["scores"]
     assert len(scores) == 3
-    assert all(set(one["metrics"]) == {"matthews"} for one in scores)
+    assert all(set(one["metrics"]) == {"pearson", "spearman"} for one in scores)
     values = [one["score"] for one in scores]
     assert values == sorted(values, reverse=True)
+    best = ["--architecture", scores[0]["name"], "--output_dir", tmp_path / "m"]
+    run([*EXTRACT, "--super_network", of_a_task, *best])
+    command = [sys.executable, "scripts/evaluate.py", "--model", tmp_path / "m", "--sample"]
+    found = json.loads(run(command).stdout)
+    assert found["metrics"] == pytest.approx(scores[0]["metrics"], abs=1e-6)
 
 
 @pytest.mark.parametrize(
