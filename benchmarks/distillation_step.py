@@ -7,6 +7,7 @@ same run. The student counts three times its forward pass, the teacher one forwa
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
 import time
 from typing import Any, Dict, List
@@ -14,6 +15,7 @@ from typing import Any, Dict, List
 from benchmarks.output import run_benchmark
 from bort.process.command import make_parser
 from bort.process.threads import set_thread_count
+from bort.training.objective import FeatureObjective
 
 STUDENT_STAGES = ("student forward", "student backward")
 
@@ -27,6 +29,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--predictions", type=int, default=20)
     parser.add_argument("--steps", type=int, default=8, help="measured steps, after 2 for warm-up")
+    FeatureObjective.add_flags(parser)
     run_benchmark(parser, measure)
 
 
@@ -39,6 +42,7 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
     from benchmarks.synthetic import make_data, make_student_and_teacher, settings
     from bort.gluon.pretraining.pretrain import plan_batches, planned_batches
     from bort.gluon.pretraining.trainer import DistillationTrainer
+    from bort.gluon.teacher.features import GluonFeatureTeacher
     from bort.gluon.training.flat_trainer import StageClock
     from bort.ranks import SingleProcess
     from bort.text.batches import Prefetcher
@@ -47,11 +51,16 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
     config = settings(
         parsed.batch_size, parsed.length, parsed.predictions, 2 * (parsed.steps + warm)
     )
+    features = FeatureObjective.from_arguments(parsed)
+    config = dataclasses.replace(config, features=features)
     model, teacher = make_student_and_teacher(parsed.student, parsed.teacher)
+    both = GluonFeatureTeacher(teacher.network) if features.is_on else None
     size = model.architecture.vocabulary_size
     data = make_data(config, parsed.length, size, 16 * parsed.batch_size)
     clock = _Switch(StageClock())
-    trainer = DistillationTrainer(model, config, SingleProcess(), mx.cpu(), teacher, clock)
+    trainer = DistillationTrainer(
+        model, config, SingleProcess(), mx.cpu(), both or teacher, clock, feature_teacher=both
+    )
     plan = plan_batches(data.train, config, 1)
     prefetcher = Prefetcher(planned_batches(plan, data, config, SingleProcess(), 1))
     batches = iter(prefetcher)
