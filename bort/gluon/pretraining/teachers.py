@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import mxnet as mx
+import numpy as np
 
 from bort.errors import InputError
 from bort.gluon.teacher.caching import open_teacher_cache
@@ -13,10 +14,10 @@ from bort.gluon.teacher.choosing import load_feature_teacher_on, load_teacher_on
 from bort.gluon.teacher.features import GluonFeatureTeacher
 from bort.gluon.teacher.ordered import in_order_of_student
 from bort.network.from_teacher import OrderedNetwork
-from bort.teacher.answers import TeacherAnswers
-from bort.teacher.features import FeatureTeacher
+from bort.teacher.answers import NO_ANSWERS, Answers, TeacherAnswers
+from bort.teacher.features import Features, FeatureTeacher
 from bort.teacher.source import TeacherSource
-from bort.text.examples import ExampleSource
+from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.vocabulary import Vocabulary
 from bort.training.pretraining_config import PretrainingConfig
 
@@ -31,6 +32,28 @@ class Teachers(NamedTuple):
 
     logits: Optional[TeacherAnswers] = None
     features: Optional[FeatureTeacher] = None
+
+    def answers(self, batch: MaskedBatch, context: mx.Context) -> Answers:
+        """Return the answers of both for a batch, from one pass if both are one network.
+
+        Args:
+            batch: the batch.
+            context: device of the logits.
+        """
+        if self.logits is None and self.features is None:
+            return NO_ANSWERS
+        both: Any = self.features
+        if isinstance(both, GluonFeatureTeacher) and both is self.logits:
+            return both.answers(batch)
+        logits = None if self.logits is None else self.logits.answer(batch)
+        if isinstance(logits, np.ndarray):
+            logits = mx.nd.array(logits, ctx=context)
+        return Answers(logits, None if self.features is None else self.features_of(batch))
+
+    def features_of(self, batch: MaskedBatch) -> Features:
+        """Return the features of a batch."""
+        assert self.features is not None, "the losses on features have a teacher"
+        return self.features.features(batch.input_ids, batch.valid_lengths, batch.token_types)
 
     def in_order_of_student(self, folder: str, start: str, ordered: OrderedNetwork) -> Teachers:
         """Return the teachers of a student that starts from a model in order of importance.
@@ -106,25 +129,16 @@ def open_teachers(
             )
         return Teachers(), config
     weight = config.objective.teacher_ce_weight
+    place: Dict[str, Any] = {
+        "vocabulary": vocabulary,
+        "vocabulary_size": rows,
+        "context": context,
+        "dtype": config.dtype,
+    }
     if not asking:
-        teacher = load_teacher_on(
-            source,
-            config.teacher_runtime,
-            vocabulary=vocabulary,
-            vocabulary_size=rows,
-            context=context,
-            dtype=config.dtype,
-        )
-        return Teachers(teacher), config
-    both = load_feature_teacher_on(
-        source,
-        config.teacher_runtime,
-        vocabulary=vocabulary,
-        vocabulary_size=rows,
-        context=context,
-        dtype=config.dtype,
-        logits=f"teacher_ce_weight is {weight!r}" if weight > 0 else None,
-    )
+        return Teachers(load_teacher_on(source, config.teacher_runtime, **place)), config
+    logits = f"teacher_ce_weight is {weight!r}" if weight > 0 else None
+    both = load_feature_teacher_on(source, config.teacher_runtime, logits=logits, **place)
     return Teachers(both if weight > 0 else None, both), config
 
 

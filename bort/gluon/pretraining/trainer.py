@@ -12,15 +12,15 @@ import numpy as np
 from bort.errors import InputError
 from bort.gluon.network.model import BortModel
 from bort.gluon.pretraining.learner import TERMS, MaskedTokenLearner
-from bort.gluon.teacher.features import GluonFeatureTeacher
+from bort.gluon.pretraining.teachers import Teachers
 from bort.gluon.training.feature_losses import (
     Factors,
     FeatureLosses,
 )
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
 from bort.ranks import Communicator
-from bort.teacher.answers import NO_ANSWERS, Answers, TeacherAnswers
-from bort.teacher.features import Features, FeatureTeacher
+from bort.teacher.answers import NO_ANSWERS, TeacherAnswers
+from bort.teacher.features import FeatureTeacher
 from bort.text.examples import MaskedBatch
 from bort.training.pretraining_config import PretrainingConfig
 from bort.training.schedule import learning_rate
@@ -124,6 +124,7 @@ class DistillationTrainer(FlatTrainer):
         self.model = model
         self.config = config
         self.teacher = teacher if config.objective.teacher_ce_weight > 0 else None
+        self._teachers = Teachers(self.teacher, self.feature_teacher)
         self._learner = MaskedTokenLearner(
             model,
             self.flat,
@@ -145,7 +146,7 @@ class DistillationTrainer(FlatTrainer):
 
     def feature_sums(self, batch: MaskedBatch) -> np.ndarray:
         """Return the sums of the losses on features, without dropout; see `MaskedTokenLearner`."""
-        return self._learner.feature_sums(batch, self._ask_features(batch))
+        return self._learner.feature_sums(batch, self._teachers.features_of(batch))
 
     def step(
         self, number: int, micro_batches: Sequence[MaskedBatch], stop_requested: bool = False
@@ -213,7 +214,7 @@ class DistillationTrainer(FlatTrainer):
         self, number: int, micro: int, batch: MaskedBatch, factors: Optional[Factors]
     ) -> np.ndarray:
         """Add the gradients of a micro-batch, and return its sums without loss scale."""
-        answers = self._ask(batch)
+        answers = self._teachers.answers(batch, self.context)
         if answers is not NO_ANSWERS:
             self._clock.mark("teacher")
         return self._learner.learn(
@@ -223,21 +224,6 @@ class DistillationTrainer(FlatTrainer):
             factors=factors,
             loss_scale=self.loss_scale,
             first=micro == 0,
-        )
-
-    def _ask(self, batch: MaskedBatch) -> Answers:
-        """Return the answers of the teachers for a batch."""
-        if self.feature_teacher is None:
-            return NO_ANSWERS if self.teacher is None else Answers(self.teacher.answer(batch))
-        if isinstance(self.teacher, GluonFeatureTeacher) and self.teacher is self.feature_teacher:
-            return self.teacher.answers(batch)
-        features = self._ask_features(batch)
-        return Answers(None if self.teacher is None else self.teacher.answer(batch), features)
-
-    def _ask_features(self, batch: MaskedBatch) -> Features:
-        assert self.feature_teacher is not None, "the losses on features have a teacher"
-        return self.feature_teacher.features(
-            batch.input_ids, batch.valid_lengths, batch.token_types
         )
 
 

@@ -16,7 +16,7 @@ from bort.gluon.finetuning.learner import TaskLearner
 from bort.gluon.finetuning.trainer import TaskAnswers
 from bort.gluon.network.classifier import BortClassifier, Network
 from bort.gluon.pretraining.learner import MaskedTokenLearner
-from bort.gluon.teacher.features import GluonFeatureTeacher
+from bort.gluon.pretraining.teachers import Teachers
 from bort.gluon.training.feature_losses import Factors, FeatureLosses
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.flat_trainer import StageClock
@@ -121,8 +121,10 @@ class MaskedTokenLessons:
         self._config = config
         self._context = context
         self._objective = config.pretraining.objective
-        self._teacher = teacher if self._objective.teacher_ce_weight > 0 else None
-        self._feature_teacher = feature_teacher if config.pretraining.features.is_on else None
+        self._teachers = Teachers(
+            teacher if self._objective.teacher_ce_weight > 0 else None,
+            feature_teacher if config.pretraining.features.is_on else None,
+        )
         self._clock = clock
 
     def make_learner(
@@ -143,17 +145,7 @@ class MaskedTokenLessons:
 
     def answers(self, batch: MaskedBatch) -> Answers:
         """See `Lessons`."""
-        teacher, features = self._teacher, None
-        if isinstance(teacher, GluonFeatureTeacher) and self._feature_teacher is not None:
-            return teacher.answers(batch)  # one pass for both
-        logits = None if teacher is None else teacher.answer(batch)
-        if logits is not None and not isinstance(logits, mx.nd.NDArray):
-            logits = mx.nd.array(logits, ctx=self._context)
-        if self._feature_teacher is not None:
-            features = self._feature_teacher.features(
-                batch.input_ids, batch.valid_lengths, batch.token_types
-            )
-        return Answers(logits, features)
+        return self._teachers.answers(batch, self._context)
 
     def count(self, batch: MaskedBatch) -> float:
         """Return the number of masked tokens."""
@@ -165,7 +157,7 @@ class MaskedTokenLessons:
 
     def lengths(self, batch: MaskedBatch) -> Optional[np.ndarray]:
         """See `Lessons`."""
-        return None if self._feature_teacher is None else batch.real_lengths
+        return None if self._teachers.features is None else batch.real_lengths
 
     def describe(self, batch: MaskedBatch) -> str:
         """See `Lessons`."""
@@ -175,9 +167,9 @@ class MaskedTokenLessons:
     def _feature_losses(
         self, architecture: Architecture, hidden_map: Optional[nn.Dense]
     ) -> Optional[FeatureLosses]:
-        if self._feature_teacher is None:
+        if self._teachers.features is None:
             return None
-        objective, teacher = self._config.pretraining.features, self._feature_teacher.architecture
+        objective, teacher = self._config.pretraining.features, self._teachers.features.architecture
         return FeatureLosses(objective, architecture, teacher, hidden_map)
 
 
