@@ -9,6 +9,7 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.finetuning.finetune import DevSet, check_inputs_fit, dev_metrics
 from bort.gluon.finetuning.from_teacher import task_questions
+from bort.gluon.finetuning.learner import TaskLearner
 from bort.gluon.finetuning.run import task_fields, training_examples
 from bort.gluon.finetuning.task_teacher import (
     OUTPUTS_FOLDER,
@@ -20,7 +21,7 @@ from bort.gluon.finetuning.task_teacher import (
 from bort.gluon.network.teacher_start import TeacherStart
 from bort.gluon.super_network.lessons import TaskLessons
 from bort.gluon.super_network.run import SuperNetworkRun, check_features_fit
-from bort.gluon.super_network.train import Predict, SuperNetworkData
+from bort.gluon.super_network.train import SuperNetworkData
 from bort.network.head import RELEASE, HeadDescription
 from bort.ranks import Communicator
 from bort.storage.locks import hold_run_folder
@@ -190,10 +191,10 @@ class _Task:
         steps = range(first, self._settings.num_steps + 1)
         return own_micro_batches(self._plan, steps, self._communicator, make)
 
-    def score(self, predict: Predict) -> Mapping[str, float]:
+    def score(self, learner: TaskLearner) -> Mapping[str, float]:
         """Return the dev metrics by name."""
         return dev_metrics(
-            predict,
+            learner.predict,
             self._dev,
             rows=self._settings.batch_size_eval,
             pad_id=self._pad_id,

@@ -6,9 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
+import numpy as np
+
 from bort.errors import InputError
-from bort.gluon.pretraining.evaluation import score_masked_tokens
+from bort.gluon.pretraining.evaluation import score_features, score_masked_tokens
 from bort.gluon.pretraining.from_teacher import text_questions
+from bort.gluon.pretraining.learner import MaskedTokenLearner
 from bort.gluon.pretraining.pretrain import (
     PretrainingData,
     check_lengths,
@@ -20,10 +23,11 @@ from bort.gluon.pretraining.run import check_shards
 from bort.gluon.pretraining.teachers import Teachers, open_teachers
 from bort.gluon.super_network.lessons import MaskedTokenLessons
 from bort.gluon.super_network.run import SuperNetworkRun, check_features_fit
-from bort.gluon.super_network.train import Predict, SuperNetworkData
+from bort.gluon.super_network.train import SuperNetworkData
 from bort.ranks import Communicator
 from bort.storage.locks import hold_run_folder
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
+from bort.teacher.features import FeatureTeacher
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
 from bort.text.vocabulary import Vocabulary
@@ -85,6 +89,7 @@ def train_on_text(
         if start is not None and start.ordered is not None:
             name = paths.teacher.teacher_model
             teachers = teachers.in_order_of_student(name, start.folder, start.ordered)
+        text.feature_teacher = teachers.features
         return run.train(
             config,
             MaskedTokenLessons(config, run.context, teachers.logits, teachers.features),
@@ -98,7 +103,11 @@ def train_on_text(
 
 
 class _Text:
-    """Batches and held-out scores of masked text."""
+    """Batches and held-out scores of masked text.
+
+    Attributes:
+        feature_teacher: teacher of the losses on features, which are scored too; None for none.
+    """
 
     def __init__(
         self,
@@ -114,30 +123,42 @@ class _Text:
         self._longest = run.architecture.maximum_length
         self._plan = plan_batches(data.train, settings, communicator.size)
         self._held_out: List[MaskedBatch] = []
+        self.feature_teacher: Optional[FeatureTeacher] = None
 
     def check_lengths(self, teachers: Teachers) -> None:
         """Check that the network and the teacher of features take the longest example."""
         check_lengths(self._plan, self._data.validation, "architecture", self._longest)
         if teachers.features is not None:
             longest = teachers.features.architecture.maximum_length
-            check_lengths(self._plan, None, "teacher", longest)
+            check_lengths(self._plan, self._data.validation, "teacher", longest)
 
     def batches(self, first: int) -> Iterator[List[MaskedBatch]]:
         """Yield the micro-batches of this rank for each step from `first`."""
         return planned_batches(self._plan, self._data, self._settings, self._communicator, first)
 
-    def score(self, predict: Predict) -> Mapping[str, float]:
-        """Return held-out scores by name."""
+    def score(self, learner: MaskedTokenLearner) -> Mapping[str, float]:
+        """Return held-out scores by name, of the terms that are learnt."""
         if not self._held_out:
             self._held_out = held_out_batches(
                 self._data, self._settings, self._communicator, self._longest
             )
-        found = score_masked_tokens(predict, self._held_out, self._communicator, self._context)
-        return {
-            "mlm_loss": found.mlm_loss,
-            "mlm_accuracy": found.mlm_accuracy,
-            "perplexity": found.perplexity,
-        }
+        batches, ranks = self._held_out, self._communicator
+        scores: Dict[str, float] = {}
+        if learner.learns_from_logits:
+            found = score_masked_tokens(learner.predict, batches, ranks, self._context)
+            scores["mlm_loss"] = found.mlm_loss
+            scores["mlm_accuracy"] = found.mlm_accuracy
+            scores["perplexity"] = found.perplexity
+        teacher = self.feature_teacher
+        if teacher is not None:
+
+            def sums(batch: MaskedBatch) -> np.ndarray:
+                given = (batch.input_ids, batch.valid_lengths, batch.token_types)
+                return learner.feature_sums(batch, teacher.features(*given))
+
+            losses = score_features(sums, batches, ranks)
+            scores.update((f"{name}_loss", losses[name]) for name in self._settings.features.losses)
+        return scores
 
 
 def _settled(config: SuperNetworkConfig, teachers: Teachers) -> SuperNetworkConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import (
@@ -35,8 +34,8 @@ from bort.training.schedule import warn_of_long_warmup
 
 _Batch = TypeVar("_Batch", bound=CountedTokens)
 
-Predict = Callable[[Any], Any]
-"""A function from a batch to a sub-network's outputs, without dropout."""
+Score = Callable[[Any], Mapping[str, float]]
+"""A function from the learner of a sub-network to its scores on held-out data, by name."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,12 @@ class SuperNetworkData(Generic[_Batch]):
 
     Attributes:
         batches: yields the micro-batches of this rank for each step from a number on.
-        score: returns scores of a sub-network on held-out data, by name; None evaluates nothing.
+        score: scores a sub-network; None evaluates nothing.
         fingerprint: fingerprint of the training data.
     """
 
     batches: Callable[[int], Iterator[List[_Batch]]]
-    score: Optional[Callable[[Predict], Mapping[str, float]]]
+    score: Optional[Score]
     fingerprint: str
 
 
@@ -188,7 +187,7 @@ class _SuperNetworkTraining(Generic[_Batch]):
             (LARGEST, trainer.space.maximum(trainer.whole)),
             (SMALLEST, trainer.space.minimum(trainer.whole)),
         ):
-            scores = score(functools.partial(trainer.predict, architecture))
+            scores = score(trainer.loaded(architecture))
             self.scores[part_name(architecture)] = scores
             record.update({f"validation/{role}_{name}": value for name, value in scores.items()})
         self.scored_step = number

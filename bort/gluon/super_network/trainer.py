@@ -128,9 +128,16 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
 
     def predict(self, architecture: Architecture, batch: Any) -> Any:
         """Return the outputs of a sub-network for a batch, without dropout."""
+        return self.loaded(architecture).predict(batch)
+
+    def loaded(self, architecture: Architecture) -> Learner[_Batch]:
+        """Return the learner of a sub-network with its present weights.
+
+        It is valid until the next step and until another sub-network is loaded.
+        """
         part = self._parts(architecture)
         part.load()
-        return part.learner.predict(batch)
+        return part.learner
 
     def architectures(self, number: int, micro: int = 0) -> Tuple[Architecture, ...]:
         """Return the sub-networks of a step (from 1) and a micro-batch (from 0)."""

@@ -261,6 +261,12 @@ def test_a_teacher_without_a_decoder_serves_for_features(tmp_path: Path) -> None
     lines = recorded(tmp_path / "run")
     assert lines[0]["train/relations_loss"] > 0
     assert "train/in_place_loss" not in lines[0], "the decoder does not learn, so it cannot teach"
+    scored = [line for line in lines if "train/loss" not in line]
+    names = {"step", "validation/largest_relations_loss", "validation/smallest_relations_loss"}
+    assert all(set(line) == names for line in scored)
+    assert scored[-1]["validation/largest_relations_loss"] > 0
+    record = open_super_network(tmp_path / "run").record
+    assert all(set(scores) == {"relations_loss"} for scores in record.metrics.values())
 
 
 BAD: Dict[str, Any] = {
