@@ -41,6 +41,31 @@ def write_importance(folder: Path, importance: Importance, key: Mapping[str, Any
     writer.seal({"key": dict(key), "scores": {"file": IMPORTANCE_SCORES_FILE, "sha256": digest}})
 
 
+def stored_key(folder: Path) -> Optional[Dict[str, Any]]:
+    """Return what the scores in a folder were measured on; None if the folder holds none.
+
+    Raises:
+        InputError: the record is damaged.
+    """
+    if not IMPORTANCE_FORMAT.is_in(folder):
+        return None
+    sealed = IMPORTANCE_FORMAT.open(folder)
+    return dict(JsonFields.of(sealed.record, str(sealed.source)).fields("key").values)
+
+
+def copy_importance(source: Path, target: Path) -> None:
+    """Copy the scores of a folder to another, and their record last.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    sealed = IMPORTANCE_FORMAT.open(source)
+    writer = IMPORTANCE_FORMAT.writer(target)
+    for name in sealed.files:
+        writer.write(name, sealed.verified(name).read_bytes())
+    writer.seal({name: value for name, value in sealed.record.items() if name != "format"})
+
+
 def read_importance(
     folder: Path, sizes: Architecture, key: Mapping[str, Any]
 ) -> Optional[Importance]:

@@ -12,9 +12,12 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.network.importance import Importance
 from bort.network.importance_file import (
+    IMPORTANCE_FILE,
     IMPORTANCE_FORMAT,
     IMPORTANCE_SCORES_FILE,
+    copy_importance,
     read_importance,
+    stored_key,
     write_importance,
 )
 
@@ -73,3 +76,18 @@ def test_scores_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     writer.seal({"key": KEY, "scores": {"file": IMPORTANCE_SCORES_FILE, "sha256": digest}})
     with pytest.raises(InputError, match="safetensors: importance: hidden has a negative or non-"):
         read_importance(tmp_path, SIZES, KEY)
+
+
+def test_a_copy_holds_the_same_scores_and_a_damaged_one_is_not_copied(tmp_path: Path) -> None:
+    assert stored_key(tmp_path / "one") is None
+    write_importance(tmp_path / "one", scores(), KEY)
+    copy_importance(tmp_path / "one", tmp_path / "two")
+    assert stored_key(tmp_path / "two") == KEY
+    found = read_importance(tmp_path / "two", SIZES, KEY)
+    assert found is not None
+    np.testing.assert_array_equal(found.attention, scores().attention)
+    path = tmp_path / "one" / IMPORTANCE_SCORES_FILE
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(InputError, match=IMPORTANCE_SCORES_FILE):
+        copy_importance(tmp_path / "one", tmp_path / "three")
+    assert not (tmp_path / "three" / IMPORTANCE_FILE).exists()

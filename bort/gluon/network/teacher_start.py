@@ -16,7 +16,7 @@ from bort.gluon.network.measured_importance import ImportanceQuestions, measured
 from bort.network.array_network import ArrayNetwork
 from bort.network.from_teacher import OrderedNetwork, as_whole
 from bort.network.importance import Importance, magnitude_importance
-from bort.network.importance_file import read_importance, write_importance
+from bort.network.importance_file import read_importance, stored_key, write_importance
 from bort.network.model_folder import fingerprint_of_model
 from bort.text.vocabulary import Vocabulary
 from bort.training.importance_config import MAGNITUDE, ORDER, ImportanceConfig
@@ -37,6 +37,8 @@ class TeacherStart:
     Attributes:
         folder: the folder.
         network: the teacher.
+        scores: the importance of its parts, and JSON-ready values that tell the teacher and the
+            batches; None for the order of the file, and before `ranked`.
 
     Raises:
         InputError: the folder holds no model, or a damaged one.
@@ -46,8 +48,33 @@ class TeacherStart:
         self.folder = folder
         self.network: ArrayNetwork = read_network_folder(folder)
         self._config = config
+        self.scores: Optional[Tuple[Importance, Dict[str, Any]]] = None
         self._ranked: Optional[OrderedNetwork] = None
         self._measured: Optional[Tuple[Importance, Dict[str, Any]]] = None
+
+    @classmethod
+    def in_stored_order(cls, folder: str, stored_in: Path) -> Optional[TeacherStart]:
+        """Return a start that is ranked by stored scores, whatever batches they were measured on.
+
+        Args:
+            folder: see the class.
+            stored_in: folder of the scores.
+
+        Returns:
+            The start; None if there are no scores, or those of another model.
+
+        Raises:
+            InputError: the scores are damaged, or the folder holds no model.
+        """
+        key = stored_key(stored_in)
+        if key is None or key.get("network") != fingerprint_of_model(folder):
+            return None
+        start = cls(folder, ImportanceConfig())
+        importance = read_importance(stored_in, start.network.architecture, key)
+        assert importance is not None
+        start.scores = importance, key
+        start._ranked = as_whole(start.network, importance)
+        return start
 
     @functools.cached_property
     def fingerprint(self) -> Optional[str]:
@@ -94,6 +121,7 @@ class TeacherStart:
             importance: Optional[Importance] = None
             if kind == MAGNITUDE:
                 importance = magnitude_importance(sizes, self.network.arrays)
+                self.scores = importance, {"network": self.fingerprint, "questions": None}
             elif kind != ORDER:
                 asked = questions(self._config.importance_batches)
                 importance = self._measure(asked, context, stored_in)
@@ -120,6 +148,7 @@ class TeacherStart:
         if stored_in is not None:
             found = read_importance(stored_in, self.network.architecture, key)
             if found is not None:
+                self.scores = found, key
                 return found
         log.info(
             "%s: measuring the importance of its parts on %d batches",
@@ -127,7 +156,7 @@ class TeacherStart:
             len(questions.batches),
         )
         importance = measured_importance(self.network, questions, context)
-        self._measured = importance, key
+        self.scores = self._measured = importance, key
         return importance
 
 

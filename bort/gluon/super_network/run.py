@@ -107,6 +107,10 @@ class SuperNetworkRun:
         """The model that the network starts from; None for random weights."""
         return self._source.start
 
+    def numbering(self, teacher: str) -> Optional[TeacherStart]:
+        """See `WholeSource.numbering`."""
+        return self._source.numbering(teacher)
+
     def stopped_early(self) -> Dict[str, Any]:
         """Return the summary of a run that was stopped before its first step."""
         return self._summary(SuperNetworkResult(0, True, {}))

@@ -16,6 +16,12 @@ from bort.gluon.network.teacher_start import TeacherStart, folder_to_start_from
 from bort.network.array_network import ArrayNetwork
 from bort.network.from_teacher import OrderedNetwork, student_from
 from bort.network.head import HeadDescription
+from bort.network.importance_file import (
+    IMPORTANCE_FILE,
+    copy_importance,
+    stored_key,
+    write_importance,
+)
 from bort.storage.run_folder import MODEL_FOLDER
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
 from bort.super_network.folder import SUPER_NETWORK_FILE, open_super_network
@@ -48,6 +54,7 @@ class WholeSource:
         self._architecture = paths.architecture
         self._layer_order: Optional[Tuple[int, ...]] = None
         self.start: Optional[TeacherStart] = None
+        self._super_network: Optional[Path] = None
         self.folder: Optional[str] = None
         self.fingerprint: Optional[str] = None
         if paths.start is None:
@@ -60,6 +67,7 @@ class WholeSource:
         if is_super_network:
             found = open_super_network(folder)
             self._layer_order, self.fingerprint = found.record.layer_order, found.fingerprint
+            self._super_network = found.folder
             folder, ranking = str(found.folder / MODEL_FOLDER), ImportanceConfig(ORDER)
         self.folder = folder
         self.start = TeacherStart(folder, ranking)
@@ -136,10 +144,30 @@ class WholeSource:
             network = _with_head(network, head, seed)
         return OrderedNetwork(network, ranked.order_within(architecture.depth))
 
+    def numbering(self, teacher: str) -> Optional[TeacherStart]:
+        """Return the model whose `ordered` numbers a teacher's parts as the network does.
+
+        It is the start. For a super-network that started from the teacher, it is the teacher in the
+        same order.
+
+        Args:
+            teacher: folder or name of a teacher.
+        """
+        if self._super_network is None or not Path(teacher).is_dir():
+            return self.start
+        return TeacherStart.in_stored_order(teacher, self._super_network)
+
     def save(self, folder: Path) -> None:
-        """Store the measurement of importance, if there is one, for a resumed run."""
-        if self.start is not None:
-            self.start.save(folder)
+        """Store the scores of importance, for a resumed run and for a start from its result.
+
+        Scores that an earlier run has left are removed if there are none.
+        """
+        if self._super_network is not None and stored_key(self._super_network) is not None:
+            copy_importance(self._super_network, folder)
+        elif self.start is not None and self.start.scores is not None:
+            write_importance(folder, *self.start.scores)
+        else:
+            (folder / IMPORTANCE_FILE).unlink(missing_ok=True)
 
 
 def _with_head(network: ArrayNetwork, head: HeadDescription, seed: int) -> ArrayNetwork:

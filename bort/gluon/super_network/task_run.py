@@ -79,7 +79,8 @@ def train_on_task(
                 )
                 if outputs is None:
                     return {"task": data.record.name, **run.stopped_early()}
-            answers = teacher.answers(outputs, settings.features.is_on, run.origin)
+            start = run.numbering(teacher.folder)
+            answers = teacher.answers(outputs, settings.features.is_on, start)
         return {
             "task": data.record.name,
             **run.train(

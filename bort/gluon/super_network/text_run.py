@@ -85,9 +85,9 @@ def train_on_text(
         text.check_lengths(teachers)
         run.start(text_questions(train, settings, vocabulary))
         identity = teachers.fingerprints()
-        start = run.origin
+        name = paths.teacher.teacher_model
+        start = run.numbering(name)
         if start is not None and start.ordered is not None:
-            name = paths.teacher.teacher_model
             teachers = teachers.in_order_of_student(name, start.folder, start.ordered)
         text.feature_teacher = teachers.features
         return run.train(

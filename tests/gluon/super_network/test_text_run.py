@@ -13,6 +13,8 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.super_network.run import SuperNetworkRun
 from bort.gluon.super_network.text_run import train_on_text
+from bort.network.importance import Importance
+from bort.network.importance_file import IMPORTANCE_FILE, write_importance
 from bort.network.model_folder import write_model_folder
 from bort.network.random_network import random_network
 from bort.ranks import SingleProcess
@@ -220,7 +222,7 @@ def test_features_in_the_order_of_the_file_are_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The planted fault: the teacher as it is on disk."""
-    monkeypatch.setattr(SuperNetworkRun, "origin", None)
+    monkeypatch.setattr(SuperNetworkRun, "numbering", lambda run, teacher: None)
     teacher = write_teacher(tmp_path / "teacher")
     run(tmp_path / "run", teacher=teacher, **SAME)
     assert first_line(tmp_path / "run")["train/hidden_loss"] > 0.1
@@ -243,6 +245,31 @@ def test_a_super_network_goes_on_from_its_own_folder(tmp_path: Path) -> None:
     assert np.abs(ours["weight"] - np.eye(16)).max() > 1e-4
     for name in ("weight", "bias"):
         np.testing.assert_array_equal(ours[name], theirs[name])
+
+
+@pytest.mark.parametrize("importance", ["taylor", "magnitude", "order"])
+def test_a_super_network_goes_on_in_the_order_of_its_teachers_parts(
+    tmp_path: Path, importance: str
+) -> None:
+    """Also over two continuations; the losses on features are those of the end before."""
+    teacher = write_teacher(tmp_path / "teacher")
+    alone = {"depths": ("3",), "hiddens": ("16",), "intermediates": ("32",), "qkvs": ("16",)}
+    given = {**SAME, "teacher": teacher, "space": alone, "random_samples": 0, "num_steps": 1}
+    start = "teacher"
+    for name in ("one", "two", "three"):
+        still = {"lr": 1e-30, "weight_decay": 0.0, "importance": importance, "start": start}
+        run(tmp_path / name, **{**given, **still})
+        line = first_line(tmp_path / name)
+        for term in ("hidden", "scores"):
+            assert abs(line[f"train/{term}_loss"]) < 1e-5, (name, term)
+        start = str(tmp_path / name)
+
+
+def test_scores_of_an_earlier_start_in_the_folder_are_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    write_importance(folder, Importance(np.ones(1), np.ones((1, 1)), np.ones((1, 1))), {})
+    run(folder, start=None, num_steps=1)
+    assert not (folder / IMPORTANCE_FILE).exists()
 
 
 def test_a_smaller_space_takes_the_slice_of_its_largest_size(tmp_path: Path) -> None:
