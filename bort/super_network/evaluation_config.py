@@ -56,7 +56,10 @@ class PartEvaluationPaths(Config):
         "one a line, or .json files",
     )
     draw: int = setting(
-        0, "number of further sub-networks, drawn from the space without repetition", minimum=0
+        0,
+        "number of further sub-networks, drawn from the space without repetition",
+        minimum=0,
+        maximum=1_000_000,
     )
     draw_seed: int = setting(0, "seed of --draw", minimum=0)
     data: Optional[str] = setting(

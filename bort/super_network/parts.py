@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
-from bort.architecture import LARGEST_SIZE, Architecture, get_architecture
+from bort.architecture import LARGEST_SIZE, PRESETS, Architecture, get_architecture
 from bort.errors import InputError
 from bort.network.sub_network import check_fits
 from bort.storage.files import read_json
@@ -31,7 +31,8 @@ def part_name(architecture: Architecture) -> str:
 
 def is_part_name(text: str) -> bool:
     """Return whether a text has the form of `part_name`."""
-    return _SIZES.fullmatch(text) is not None and text.count("-") == len(_OF_THE_PART) - 1
+    matched = _SIZES.fullmatch(text)
+    return matched is not None and matched[1] == text and text.count("-") == 4
 
 
 def read_part(text: str, whole: Architecture, space: SubNetworkSpace) -> Architecture:
@@ -51,6 +52,11 @@ def read_part(text: str, whole: Architecture, space: SubNetworkSpace) -> Archite
         return space.maximum(whole)
     if text == SMALLEST_PART:
         return space.minimum(whole)
+    if not (_SIZES.fullmatch(text) or text in PRESETS or text.endswith(".json")):
+        raise InputError(
+            f"architecture is {shown(text)}, allowed are depth-heads-hidden-intermediate[-qkv], "
+            f"{LARGEST_PART}, {SMALLEST_PART}, a preset and a .json file"
+        )
     with errors_naming(text):
         matched = _SIZES.fullmatch(text)
         if matched:

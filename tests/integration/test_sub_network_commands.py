@@ -136,7 +136,7 @@ def test_a_sub_network_of_a_task_has_the_score_of_its_extracted_model(of_a_task,
     ("flags", "message"),
     [
         (["--architecture", "3-1-32-64"], "3-1-32-64: sub-network: depth is 3, allowed is at most"),
-        (["--architecture", "1-1-32"], "architecture: '1-1-32' is unknown"),
+        (["--architecture", "1-1-32"], "architecture is '1-1-32', allowed are depth-heads"),
         (["--architecture", "largest", "--super_network", "docs"], "docs: holds no super-network"),
         (["--architecture", "largest", "--output_dir", "docs"], "docs: exists already"),
         (["--architecture", "largest", "--evaluation", "docs"], "docs/evaluation.json"),

@@ -8,7 +8,7 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.super_network.parts import part_name, read_part, read_parts
+from bort.super_network.parts import is_part_name, part_name, read_part, read_parts
 from bort.super_network.space import SubNetworkSpace
 
 WHOLE = Architecture(6, 4, 48, 96, vocabulary_size=50, maximum_length=16, token_types=2, qkv=32)
@@ -18,6 +18,12 @@ QKVS = SubNetworkSpace((1, 3, 6), (24, 48), (48, 96), qkvs=(16, 24, 32))
 
 def sizes(part: Architecture):
     return (part.depth, part.heads, part.hidden, part.intermediate, part.qkv)
+
+
+@pytest.mark.parametrize("text", ["2-2-64-128", "2-2-64-128-pre", "2-2-64-128-64-pre", "loss", ""])
+def test_other_texts_are_no_names(text):
+    assert is_part_name("2-2-64-128-64")
+    assert not is_part_name(text)
 
 
 @pytest.mark.parametrize("space", [HEADS, QKVS])
@@ -72,7 +78,13 @@ def test_files_hold_several_and_each_is_taken_once(tmp_path):
         ("3-5-24-48", "3-5-24-48: sub-network: heads is 5, allowed is at most 4"),
         ("3-2-24-48-24", "3-2-24-48-24: sub-network: qkv is 24 with 2 heads, so a head is 12 wide"),
         ("3-3-24-48-16", "3-3-24-48-16: architecture: heads is 3, which does not divide qkv 16"),
-        ("3-2-24", "3-2-24: architecture: '3-2-24' is unknown; known are"),
+        (
+            "3-2-24",
+            "architecture is '3-2-24', allowed are depth-heads-hidden-intermediate[-qkv], la",
+        ),
+        ("", "architecture is '', allowed are depth-heads-hidden"),
+        ("x" * 10**6, f"architecture is '{'x' * 59}…, allowed are depth"),
+        ("none.json", "none.json: cannot be read"),
         ("0-2-24-48", "0-2-24-48: architecture: depth is 0, allowed is an integer of at least 1"),
         ("3-2-24-48-pre", "3-2-24-48-pre: sub-network: norm is pre, allowed is post, that of the"),
     ],
@@ -100,7 +112,7 @@ def test_a_bad_place_of_a_file_is_named(tmp_path, content, message):
 
 def test_a_bad_line_of_a_file_is_named(tmp_path):
     (tmp_path / "p.txt").write_text("1-2-24-48\nbig\n")
-    with pytest.raises(InputError, match=r"p\.txt line 2: big: architecture: 'big' is unknown"):
+    with pytest.raises(InputError, match=r"p\.txt line 2: architecture is 'big', allowed are"):
         read_parts([str(tmp_path / "p.txt")], WHOLE, HEADS)
 
 
