@@ -94,16 +94,19 @@ class OutputParts:
         Raises:
             InputError: a folder has the name of a part.
         """
-        reasons = []
+        reasons: List[str] = []
+        unusable: List[Path] = []
         for record in sorted(self._folder.glob("part-*.json")):
             try:
                 self._read(self._number(record))
             except InputError as error:
                 reasons.append(str(error))
-                for path in (record, record.with_suffix(".npy")):
-                    if path.is_dir():
-                        raise InputError(f"{path}: is a folder, expected is a file") from error
-                    path.unlink(missing_ok=True)
+                unusable += [record, record.with_suffix(".npy")]
+        for path in unusable:
+            if path.is_dir() and not path.is_symlink():
+                raise InputError(f"{path}: is a folder, expected is a file")
+        for path in unusable:
+            path.unlink(missing_ok=True)
         if reasons:
             log.warning(
                 "%s (parts of the teacher's outputs that are computed again: %d)",

@@ -120,8 +120,10 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path, name):
     keep(tmp_path, Asked())
     (tmp_path / name).unlink()
     (tmp_path / name).mkdir()
+    before = sorted(tmp_path.iterdir())
     with pytest.raises(InputError, match=rf"{name}: is a folder, expected is a file"):
         keep(tmp_path, Asked())
+    assert sorted(tmp_path.iterdir()) == before, "nothing is removed"
 
 
 def test_a_record_that_names_another_part_is_computed_again(tmp_path):

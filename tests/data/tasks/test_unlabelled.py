@@ -99,3 +99,9 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path, task, name, content, mess
         path.write_text(content)
     with pytest.raises(InputError, match=f"{name}: .*{message}"):
         open_unlabelled(str(path), data_of(task), 64)
+
+
+def test_a_lone_surrogate_is_a_character_like_others(tmp_path):
+    path = tmp_path / "more.jsonl"
+    path.write_text('"A \\ud800 cat"\n{"sentence": "\\udfff"}\n')
+    assert len(open_unlabelled(str(path), data_of("CoLA"), 64).features) == 2

@@ -84,6 +84,18 @@ def test_a_resumed_run_has_the_same_order_and_ends_with_the_same_bits(
     assert contents(folder)[name] == contents(tmp_path / "whole")[name]
 
 
+def test_a_run_that_is_stopped_while_the_teacher_is_asked_is_continued(
+    data: Any, teacher: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    begun = StartingPoint(None, "1-2-32-16")
+    stopped = run(data, folder, begun, CONFIG, teacher=str(teacher), stop_requested=lambda: True)
+    assert (stopped["stopped"], stopped["steps"], stopped["best"]) == (True, 0, None)
+    assert not (folder / "run.json").exists()
+    done = run(data, folder, begun, CONFIG, teacher=str(teacher), resume=True)
+    assert (done["stopped"], done["epochs"]) == (False, CONFIG.epochs)
+
+
 def test_an_encoder_without_a_head_teaches_its_features_alone(data: Any, tmp_path: Path) -> None:
     encoder = make_teacher(tmp_path / "encoder", **ENCODER)
     config = DISTILLED.replace(soft_weight=0.0, hidden_weight=0.0, label_weight=0.25)
