@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +130,18 @@ def test_a_resumed_run_takes_the_stored_measurement(teacher: Path, tmp_path: Pat
     found = again.whole(SMALLER, questions, stored_in=tmp_path / "run")
     assert found.layer_order == expected.layer_order
     assert same(found.network, expected.network)
-    assert again._start._measured is None  # type: ignore[union-attr]
+    assert again.start._measured is None  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("classifies", [True, False])
-def test_a_task_takes_the_teachers_head_or_a_new_one(tmp_path: Path, classifies: bool) -> None:
-    parts: Any = {"head": "linear", "num_classes": 3} if classifies else {"pooler": True}
+@pytest.mark.parametrize("labels", [CLASSES.labels, ("a", "b", "x"), None])
+def test_a_task_takes_the_teachers_head_or_a_new_one(tmp_path: Path, labels: Any) -> None:
+    """The head is the teacher's if its labels are those of the task."""
+    classifies = labels == CLASSES.labels
+    parts: Any = {"pooler": True} if labels is None else {"head": "linear", "num_classes": 3}
     teacher = make_network(SIZES, **parts)
+    if labels is not None:
+        head = dataclasses.replace(teacher.description.head, labels=labels)
+        teacher = teacher.replace(head=head)
     write_network(tmp_path, teacher)
     one = source(tmp_path, CONFIG.replace(importance="order"))
     found = one.whole(SMALLER, no_questions, head=CLASSES).network
