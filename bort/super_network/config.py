@@ -49,9 +49,9 @@ class SuperNetworkConfig(Config):
         128, "with --task_name: longest input in tokens", minimum=8, maximum=1 << 15
     )
     cached_parts: int = setting(
-        16,
-        "number of sub-networks that are kept built between steps; each takes the memory of the "
-        "intermediate results of a micro-batch",
+        4,
+        "number of sub-networks that are kept built between steps; each takes the memory of its "
+        "activations in a step",
         minimum=1,
         maximum=1 << 16,
         speed_only=True,

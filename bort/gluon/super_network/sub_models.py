@@ -96,7 +96,7 @@ class SubModels(Generic[_Learner]):
         *,
         layer_order: Optional[Sequence[int]] = None,
         hidden_map: Optional[nn.Dense] = None,
-        keep: int = 16,
+        keep: int = 4,
     ) -> None:
         assert keep >= 1, "at least one sub-network is kept"
         self._flat = flat
