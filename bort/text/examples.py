@@ -64,6 +64,12 @@ class MaskedBatch:
         return np.where(self.example_ids >= 0, self.valid_lengths, 0).astype(np.int64)
 
     @property
+    def place(self) -> str:
+        """The epoch and the first examples, for messages."""
+        ids = ", ".join(str(n) for n in self.example_ids[:8] if n >= 0)
+        return f"epoch {self.epoch}, examples {ids}, …"
+
+    @property
     def token_count(self) -> int:
         """The number of tokens without padding."""
         return int(self.real_lengths.sum())

@@ -176,6 +176,11 @@ class LabelledBatch:
         return np.where(self.weights > 0, self.valid_lengths, 0)
 
     @property
+    def place(self) -> str:
+        """The first inputs, for messages."""
+        return f"inputs {', '.join(str(n) for n in self.example_ids[:8] if n >= 0)}, …"
+
+    @property
     def token_count(self) -> int:
         """The number of tokens without padding."""
         return int(self.real_lengths.sum())

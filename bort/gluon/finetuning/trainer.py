@@ -13,7 +13,7 @@ from bort.architecture import Architecture
 from bort.gluon.finetuning.learner import TASK_TERMS, TaskLearner
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.training.feature_losses import Factors, FeatureLosses
-from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
+from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed, place_of
 from bort.ranks import Communicator
 from bort.teacher.answers import NO_ANSWERS, Answers
 from bort.text.asking import PaddedInputs
@@ -157,7 +157,7 @@ class ClassificationTrainer(FlatTrainer):
                 float(stop_requested),
             )
         totals = dict(zip(_SUMS, self.reduce(sums)))
-        where = _describe(micro_batches, local)
+        where = place_of(micro_batches, local)
         if not math.isfinite(totals["loss"]):
             self.refuse(number, "the loss is not finite", where, local)
         count = max(1.0, totals["inputs"])
@@ -185,10 +185,3 @@ class ClassificationTrainer(FlatTrainer):
             return None
         counted = [(float(batch.weights.sum()), batch.real_lengths) for batch in micro_batches]
         return Factors.of_step(self.communicator, counted)
-
-
-def _describe(micro_batches: Sequence[LabelledBatch], local_losses: Sequence[float]) -> str:
-    """Name inputs of the first micro-batch with a non-finite loss, or else of the first one."""
-    culprit = next((m for m, loss in enumerate(local_losses) if not math.isfinite(loss)), 0)
-    ids = ", ".join(str(n) for n in micro_batches[culprit].example_ids[:8] if n >= 0)
-    return f"inputs {ids}, …"

@@ -17,7 +17,7 @@ from bort.gluon.training.feature_losses import (
     Factors,
     FeatureLosses,
 )
-from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
+from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed, place_of
 from bort.ranks import Communicator
 from bort.teacher.answers import NO_ANSWERS, TeacherAnswers
 from bort.teacher.features import FeatureTeacher
@@ -173,7 +173,7 @@ class DistillationTrainer(FlatTrainer):
             sums[_TOKENS] += batch.token_count
         sums[_STOP] = float(stop_requested)
         totals = self.reduce(sums)
-        where = _describe(micro_batches, local)
+        where = place_of(micro_batches, local)
         if not math.isfinite(totals[_SUMS]):
             self.refuse(number, "the loss is not finite", where, local)
         config, count = self.config, max(1.0, totals[_COUNT])
@@ -238,11 +238,3 @@ def _check_decoder(model: BortModel, config: PretrainingConfig) -> None:
                 f"the student has no masked-token decoder and {name} is {weight!r}; allowed is 0 "
                 "without a decoder"
             )
-
-
-def _describe(micro_batches: Sequence[MaskedBatch], local_losses: Sequence[float]) -> str:
-    """Name examples of the first micro-batch with a non-finite loss, or else of the first one."""
-    culprit = next((m for m, loss in enumerate(local_losses) if not math.isfinite(loss)), 0)
-    batch = micro_batches[culprit]
-    ids = ", ".join(str(n) for n in batch.example_ids[:8] if n >= 0)
-    return f"epoch {batch.epoch}, examples {ids}, …"

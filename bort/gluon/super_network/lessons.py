@@ -19,7 +19,7 @@ from bort.gluon.pretraining.learner import MaskedTokenLearner
 from bort.gluon.pretraining.teachers import Teachers
 from bort.gluon.training.feature_losses import Factors, FeatureLosses
 from bort.gluon.training.flat import FlatParameters
-from bort.gluon.training.flat_trainer import StageClock
+from bort.gluon.training.flat_trainer import Placed, StageClock
 from bort.super_network.config import SuperNetworkConfig
 from bort.teacher.answers import NO_ANSWERS, Answers, TeacherAnswers
 from bort.teacher.features import FeatureTeacher
@@ -28,8 +28,8 @@ from bort.text.labelled import LabelledBatch
 from bort.training.objective import TaskObjective
 
 
-class CountedTokens(Protocol):
-    """A batch that counts its tokens."""
+class CountedTokens(Placed, Protocol):
+    """A batch that counts its tokens and names its place."""
 
     @property
     def token_count(self) -> int:
@@ -93,9 +93,6 @@ class Lessons(Protocol[_Batch]):
     def lengths(self, batch: _Batch) -> Optional[np.ndarray]:
         """Return the real tokens of each row if features are learnt, else None."""
 
-    def describe(self, batch: _Batch) -> str:
-        """Return the place of a micro-batch in the data, for errors."""
-
 
 class MaskedTokenLessons:
     """Masked text, with the answers of a teacher.
@@ -158,11 +155,6 @@ class MaskedTokenLessons:
     def lengths(self, batch: MaskedBatch) -> Optional[np.ndarray]:
         """See `Lessons`."""
         return None if self._teachers.features is None else batch.real_lengths
-
-    def describe(self, batch: MaskedBatch) -> str:
-        """See `Lessons`."""
-        ids = ", ".join(str(n) for n in batch.example_ids[:8] if n >= 0)
-        return f"epoch {batch.epoch}, examples {ids}, …"
 
     def _feature_losses(
         self, architecture: Architecture, hidden_map: Optional[nn.Dense]
@@ -238,8 +230,3 @@ class TaskLessons:
         """See `Lessons`."""
         teacher = self._teacher
         return None if teacher is None or teacher.architecture is None else batch.real_lengths
-
-    def describe(self, batch: LabelledBatch) -> str:
-        """See `Lessons`."""
-        ids = ", ".join(str(n) for n in batch.example_ids[:8] if n >= 0)
-        return f"inputs {ids}, …"

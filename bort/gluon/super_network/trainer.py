@@ -17,7 +17,7 @@ from bort.gluon.super_network.sub_models import SubModels
 from bort.gluon.super_network.touched import update_touched
 from bort.gluon.super_network.weights import SubNetworkCopies
 from bort.gluon.training.feature_losses import HIDDEN_MAP, Factors
-from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed
+from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed, place_of
 from bort.ranks import Communicator
 from bort.super_network.config import SuperNetworkConfig
 from bort.super_network.sampling import SANDWICH, sampled
@@ -174,8 +174,7 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
             sums += found
         sums[_STOP] = float(stop_requested)
         totals = self.reduce(sums)
-        culprit = next((m for m, loss in enumerate(local) if not math.isfinite(loss)), 0)
-        where = lessons.describe(micro_batches[culprit])
+        where = place_of(micro_batches, local)
         if not math.isfinite(totals[_TERMS]):
             self.refuse(number, "the loss is not finite", where, local)
         networks = len(self.architectures(number))

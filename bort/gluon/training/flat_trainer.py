@@ -208,6 +208,25 @@ class FlatTrainer:
         self.loss_scale /= 2
 
 
+class Placed(Protocol):
+    """A micro-batch that names its place in the data."""
+
+    @property
+    def place(self) -> str:
+        """The place, for messages."""
+
+
+def place_of(micro_batches: Sequence[Placed], losses: Sequence[float]) -> str:
+    """Return the place of the first micro-batch with a non-finite loss, or else of the first one.
+
+    Args:
+        micro_batches: micro-batches of this rank.
+        losses: their losses.
+    """
+    culprit = next((m for m, loss in enumerate(losses) if not math.isfinite(loss)), 0)
+    return micro_batches[culprit].place
+
+
 def check_dtype(dtype: str, context: mx.Context) -> None:
     """Raise `InputError` if a device does not train in a number format."""
     if dtype == "float16" and context.device_type != "gpu":
