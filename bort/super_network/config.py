@@ -13,6 +13,7 @@ from bort.super_network.space import AXES, SubNetworkSpace, named_axes, parse_ax
 from bort.teacher.source import TeacherSource
 from bort.training.pretraining_config import PretrainingConfig
 
+_OF_TEXT, _OF_A_TASK = ("data_eval", "teacher_cache"), ("data_dir", "unlabelled", "sample")
 _GRID = "values or grids first:last:step, as in 2:6:2; override --space"
 
 
@@ -145,6 +146,7 @@ class SuperNetworkPaths(Config):
             raise InputError(
                 f"data is {self.data!r} and task_name is {self.task_name!r}, allowed is one of them"
             )
+        self._refuse_paths_of_the_other_data()
         if self.start is not None and self.architecture is not None:
             raise InputError(
                 f"start is {self.start!r} and architecture is {self.architecture!r}, allowed is "
@@ -152,6 +154,16 @@ class SuperNetworkPaths(Config):
             )
         if self.heads is not None and self.qkvs is not None:
             raise InputError("heads and qkvs are both given, allowed is one of them")
+
+    def _refuse_paths_of_the_other_data(self) -> None:
+        """Refuse files that are for text if there is a task, and the other way round."""
+        other, here = (_OF_TEXT, "task_name") if self.data is None else (_OF_A_TASK, "data")
+        for name in other:
+            if getattr(self, name):
+                raise InputError(
+                    f"{name} is {getattr(self, name)!r}, which has no effect with {here}; "
+                    "allowed is to leave it out"
+                )
 
 
 def make_sub_network_space(paths: SuperNetworkPaths, whole: Architecture) -> SubNetworkSpace:

@@ -80,12 +80,21 @@ def test_a_bad_field_of_a_file_is_named_with_the_file_also_next_to_flags(tmp_pat
     [
         (("--task_name", "RTE"), "data is 'd' and task_name is 'RTE', allowed is one of them"),
         (("--start", "s", "--architecture", "1-1-8-8"), "start is 's' and architecture is"),
+        (("--unlabelled", "u.tsv"), "unlabelled is 'u.tsv', which has no effect with data;"),
+        (("--data_dir", "x"), "data_dir is 'x', which has no effect with data;"),
+        (("--sample",), "sample is True, which has no effect with data;"),
         (("--heads", "1", "--qkvs", "8"), "heads and qkvs are both given, allowed is one of them"),
     ],
 )
 def test_contradicting_paths_are_refused(flags, message):
     with pytest.raises(InputError, match=message):
         paths(*flags)
+
+
+@pytest.mark.parametrize("name", ["data_eval", "teacher_cache"])
+def test_paths_of_text_have_no_place_beside_a_task(name):
+    with pytest.raises(InputError, match=f"{name} is 'x', which has no effect with task_name;"):
+        SuperNetworkPaths(output_dir="o", task_name="RTE", **{name: "x"})
 
 
 def test_in_place_is_the_default_of_the_sandwich_alone():
