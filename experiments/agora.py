@@ -158,11 +158,12 @@ def plan_agora(
     )
     points = () if paths.points is None else tuple(read_points(Path(paths.points), task))
     socrates = Path(paths.socrates or "")
-    if paths.sample and not (paths.timaeus and paths.socrates):
+    needs_timaeus = not paths.timaeus and sliced is None
+    if paths.sample and (needs_timaeus or not paths.socrates):
         made = make_sample_models(
             folder / _SAMPLE, task.data, SAMPLE_ARCHITECTURE, timaeus.max_len, communicator
         )
-        if not paths.timaeus and sliced is None:
+        if needs_timaeus:
             start = StartingPoint(str(made[0]), SAMPLE_ARCHITECTURE)
         socrates = Path(paths.socrates or made[1])
     return AgoraPlan(
