@@ -79,6 +79,13 @@ def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
             read(tmp_path)
 
 
+def test_the_folder_of_a_run_names_its_model(padded: Path, tmp_path: Path) -> None:
+    network = read_network_folder(padded)
+    write_model_folder(tmp_path / "model", network.description, network.arrays)
+    with pytest.raises(InputError, match="holds no weights to open.*; .*model does$"):
+        read_network_folder(tmp_path)
+
+
 def test_rows_to_spare_need_the_folders_own_vocabulary(padded: Path, tmp_path: Path) -> None:
     rows = len(VOCABULARY) + SPARE
     check_rows(padded, rows, VOCABULARY)

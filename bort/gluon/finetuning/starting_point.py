@@ -106,7 +106,7 @@ def starting_point(
 
 def _beside_teacher(paths: FinetuningPaths, teacher: str) -> Tuple[StartingPoint, Vocabulary]:
     """Return random weights with the vocabulary of a teacher."""
-    if not Path(teacher).is_dir():
+    if not teacher or not Path(teacher).is_dir():
         raise InputError(f"teacher is {teacher!r}: no such folder")
     is_default = paths.architecture == FinetuningPaths.defaults()["architecture"]
     architecture = SAMPLE_ARCHITECTURE if paths.sample and is_default else paths.architecture
