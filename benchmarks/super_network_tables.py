@@ -5,15 +5,17 @@ from __future__ import annotations
 import statistics
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from benchmarks.distilled_students import RANDOM, STARTS, Students
+from benchmarks.distilled_students import RANDOM, Students
 from benchmarks.output import markdown_table, mean_and_deviation
 from benchmarks.rank_statistics import correlations, spearman
 from benchmarks.student_space import parameters
-from benchmarks.super_network_arms import ARMS, SANDWICH, found_arms
+from benchmarks.super_network_arms import ARMS, IMPORTANCE, SANDWICH, found_arms
 from bort.report.learning_curves import first_reaching
 from bort.report.significance import holm, sign_flip_p_value
 
 GOAL = 0.9
+TARGETS = {"rankings": RANDOM, "rankings_from_teacher": IMPORTANCE}
+"""Names of the comparisons of rankings, and the starts of the students that are their targets."""
 
 
 def report(students: Students) -> Dict[str, Any]:
@@ -28,7 +30,8 @@ def report(students: Students) -> Dict[str, Any]:
     }
     if arms[SANDWICH] and alone:
         results["against_alone"] = _against_alone(students, arms[SANDWICH], alone)
-    results["rankings"] = _rankings(students, arms, alone)
+    for name, start in TARGETS.items():
+        results[name] = _rankings(students, arms, students.found(start, architectures))
     results["sampling"] = _sampling(arms)
     return results
 
@@ -39,7 +42,6 @@ def _against_alone(
     """Return (a): losses of sub-networks and of the same architectures alone."""
     rows: Dict[str, Any] = {}
     gains: List[float] = []
-    others = [one for one in STARTS if one != RANDOM]
     for one in students.architectures():
         seeds = [seed for seed in arm if (one, seed) in alone]
         if not seeds:
@@ -55,10 +57,8 @@ def _against_alone(
                 _share_until(alone[one, seed], loss) for seed, loss in zip(seeds, own)
             ],
         }
-        for start in others:
-            found = students.found(start, [one])
-            if found:
-                rows[str(one)][f"alone_{start}"] = [r["mlm_loss"][-1] for r in found.values()]
+        started = students.found(IMPORTANCE, [one])
+        rows[str(one)]["alone_from_teacher"] = [run["mlm_loss"][-1] for run in started.values()]
     return {
         "by_architecture": rows,
         "mean_gain": statistics.mean(gains),
@@ -162,8 +162,9 @@ def table(results: Mapping[str, Any]) -> str:
     shown = [f"teacher: {mean_and_deviation(results['teacher_losses'])}"]
     if "against_alone" in results:
         shown += ["", *_table_against_alone(results)]
-    if results["rankings"]:
-        shown += ["", *_table_rankings(results["rankings"])]
+    for name, start in TARGETS.items():
+        if results[name]:
+            shown += ["", f"target: alone, {start}", "", *_table_rankings(results[name])]
     if results["sampling"]["arms"]:
         shown += ["", *_table_sampling(results["sampling"])]
     return "\n".join(shown)
@@ -171,7 +172,7 @@ def table(results: Mapping[str, Any]) -> str:
 
 def _table_against_alone(results: Mapping[str, Any]) -> List[str]:
     found = results["against_alone"]
-    columns = ("Sub-network", "Alone", "Steps alone to the same loss", "Sub-network before")
+    columns = ("Before", "Sub-network", "Alone", "Steps alone to the same loss", "From the teacher")
     lines: List[Sequence[str]] = [("Architecture", "Parameters", *columns)]
     for name, row in found["by_architecture"].items():
         reached = [share for share in row["share_of_steps_alone"] if share is not None]
@@ -180,11 +181,12 @@ def _table_against_alone(results: Mapping[str, Any]) -> List[str]:
             (
                 f"`{name}`",
                 f"{results['architectures'][name] / 1e6:.2f} M",
+                mean_and_deviation(row["start"]),
                 mean_and_deviation(row["super_network"]),
                 mean_and_deviation(row["alone"]),
                 (f"{statistics.mean(reached):.2f} N" if reached else "")
                 + (f" (never in {never})" if never else ""),
-                mean_and_deviation(row["start"]),
+                mean_and_deviation(row["alone_from_teacher"]),
             )
         )
     return [

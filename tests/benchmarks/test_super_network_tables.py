@@ -78,6 +78,7 @@ def test_rankings_are_correlated_with_that_of_the_loss_alone(results):
     assert found["parameters"]["spearman"]["value"] == pytest.approx(1.0)
     assert found[SANDWICH]["kendall"]["value"] == pytest.approx(1.0)
     assert found["error after 3 steps"]["spearman"]["value"] == pytest.approx(-1.0)
+    assert results["rankings_from_teacher"] == {}
 
 
 def test_samplings_are_compared_by_pairs(results):
