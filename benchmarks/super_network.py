@@ -22,7 +22,8 @@ All losses are held-out losses in nats per masked token. Fixed in advance:
     multiply-adds, and the processor seconds are told. The score is the mean loss over the
     architectures. The test is a one-sided paired sign-flip test over all pairs of architecture and
     seed that the loss of `sandwich` is lower than that of `uniform`, and than that of `single`,
-    corrected by Holm's method. The teacher's answers are kept and not counted.
+    corrected by Holm's method. The teacher's answers are kept and not counted. Added later:
+    `sandwich_without_in_place`, in which nothing learns from the largest one.
 
 On one core it takes about two hours:
 

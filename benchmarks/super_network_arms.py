@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from bort.super_network.config import SuperNetworkConfig
 
 SANDWICH, UNIFORM, SINGLE = "sandwich", "uniform", "single"
-ARMS = (SANDWICH, UNIFORM, SINGLE)
+WITHOUT_IN_PLACE = "sandwich_without_in_place"
+ARMS = (SANDWICH, UNIFORM, SINGLE, WITHOUT_IN_PLACE)
 SAMPLING = {
     SANDWICH: SamplingConfig("sandwich", random_samples=2),
     UNIFORM: SamplingConfig("uniform", random_samples=4),
     SINGLE: SamplingConfig("uniform", random_samples=1),
+    WITHOUT_IN_PLACE: SamplingConfig("sandwich", random_samples=2),
 }
 SPACE = SubNetworkSpace(DEPTHS, HIDDENS, INTERMEDIATES, heads=HEADS)
 IMPORTANCE = "taylor"
@@ -84,6 +86,7 @@ def _settings(students: Students, arm: str, seed: int) -> SuperNetworkConfig:
     return SuperNetworkConfig(
         pretraining=dataclasses.replace(pretraining, num_steps=steps_of(students, arm, seed)),
         samples=SAMPLING[arm],
+        in_place=False if arm == WITHOUT_IN_PLACE else None,
         cached_parts=SPACE.size(),
     )
 
