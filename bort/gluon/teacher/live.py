@@ -106,8 +106,8 @@ def load_teacher(
     if not isinstance(network, BortModel) or network.decoder is None:
         raise InputError(
             f"{description_file(name_or_path)}: has no masked-token decoder, so it gives no "
-            "logits; pre-training and super-networks can learn from its last layer (relation_weight "
-            "or hidden_weight above 0, teacher_ce_weight 0)"
+            "logits; pre-training and super-networks can learn from its last layer "
+            "(relation_weight or hidden_weight above 0, teacher_ce_weight 0)"
         )
     return GluonTeacher(network, network.architecture, context)
 
