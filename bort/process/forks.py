@@ -14,10 +14,16 @@ from typing import Any, Callable, List
 
 
 class ForkLock:
-    """A lock that is free in a forked process, whoever held it in the parent."""
+    """A lock that is free in a forked process, whoever held it in the parent.
+
+    A fork waits until other threads have left the lock, so that the child does not inherit a
+    library in the middle of a computation. It waits for `_PATIENCE_SECONDS` at most: the thread
+    that forks may hold the lock itself.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._taken = False
         _renewed.add(self)
 
     def __enter__(self) -> None:
@@ -26,9 +32,19 @@ class ForkLock:
     def __exit__(self, *error: object) -> None:
         self._lock.release()
 
+    def wait_before_fork(self) -> None:
+        """Take the lock before a fork, if other threads leave it in time."""
+        self._taken = self._lock.acquire(timeout=_PATIENCE_SECONDS)
+
+    def go_on_after_fork(self) -> None:
+        """Release the lock in the process that has forked."""
+        if self._taken:
+            self._taken = False
+            self._lock.release()
+
     def renew(self) -> None:
         """Replace the lock by a free one."""
-        self._lock = threading.Lock()
+        self._lock, self._taken = threading.Lock(), False
 
 
 def in_forked_children(action: Callable[[], None]) -> None:
@@ -52,6 +68,22 @@ def _renew_locks() -> None:
         lock.renew()
 
 
+def _wait_for_locks() -> None:
+    _waiting[:] = list(_renewed)
+    for lock in _waiting:
+        lock.wait_before_fork()
+
+
+def _release_locks() -> None:
+    for lock in _waiting:
+        lock.go_on_after_fork()
+    _waiting.clear()
+
+
+_PATIENCE_SECONDS = 10.0
+_waiting: List[ForkLock] = []
 _kept: List[Any] = []
 _renewed: weakref.WeakSet[ForkLock] = weakref.WeakSet()
 in_forked_children(_renew_locks)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_wait_for_locks, after_in_parent=_release_locks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from typing import Callable
 
 import pytest
@@ -62,3 +63,21 @@ def test_kept_objects_have_one_more_reference():
     before = sys.getrefcount(thing)
     never_destroy(thing)
     assert sys.getrefcount(thing) >= before + 2  # the list's and one that nobody drops
+
+
+def test_a_fork_waits_until_threads_have_left_the_lock() -> None:
+    lock, entered, left = ForkLock(), threading.Event(), []
+
+    def work() -> None:
+        with lock:
+            entered.set()
+            time.sleep(0.2)
+            left.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert entered.wait(10)
+    assert status_of_child(lambda: bool(left)) == 0
+    thread.join(10)
+    with lock:
+        pass
