@@ -24,7 +24,8 @@ class ForkLock:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._taken = False
-        _renewed.add(self)
+        with _one_fork:
+            _renewed.add(self)
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -63,27 +64,33 @@ def never_destroy(thing: Any) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
-def _renew_locks() -> None:
-    for lock in list(_renewed):
-        lock.renew()
-
-
-def _wait_for_locks() -> None:
-    _waiting[:] = list(_renewed)
-    for lock in _waiting:
+def _before_fork() -> None:
+    _one_fork.acquire()
+    for lock in _renewed:
         lock.wait_before_fork()
 
 
-def _release_locks() -> None:
-    for lock in _waiting:
+def _after_fork_in_parent() -> None:
+    for lock in _renewed:
         lock.go_on_after_fork()
-    _waiting.clear()
+    _one_fork.release()
+
+
+def _after_fork_in_child() -> None:
+    global _one_fork
+    _one_fork = threading.Lock()
+    for lock in _renewed:
+        lock.renew()
 
 
 _PATIENCE_SECONDS = 10.0
-_waiting: List[ForkLock] = []
+_one_fork = threading.Lock()
+"""Held during a fork, because threads may fork at the same time."""
 _kept: List[Any] = []
 _renewed: weakref.WeakSet[ForkLock] = weakref.WeakSet()
-in_forked_children(_renew_locks)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_wait_for_locks, after_in_parent=_release_locks)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

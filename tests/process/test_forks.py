@@ -10,6 +10,7 @@ from typing import Callable
 
 import pytest
 
+from bort.process import forks
 from bort.process.forks import ForkLock, in_forked_children, never_destroy
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no forks")
@@ -23,7 +24,8 @@ def status_of_child(work: Callable[[], bool]) -> int:
     return os.waitpid(process, 0)[1]
 
 
-def test_a_lock_that_another_thread_holds_is_free_in_a_forked_process():
+def test_a_lock_that_another_thread_holds_is_free_in_a_forked_process(monkeypatch):
+    monkeypatch.setattr(forks, "_PATIENCE_SECONDS", 0.1)
     lock = ForkLock()
     held, release = threading.Event(), threading.Event()
 
@@ -81,3 +83,22 @@ def test_a_fork_waits_until_threads_have_left_the_lock() -> None:
     thread.join(10)
     with lock:
         pass
+
+
+def test_threads_that_fork_at_the_same_time_leave_the_lock_free() -> None:
+    lock, statuses = ForkLock(), []
+
+    def fork_often() -> None:
+        for _ in range(10):
+            with lock:
+                pass
+            statuses.append(status_of_child(lambda: not lock._lock.locked()))
+
+    threads = [threading.Thread(target=fork_often) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert statuses == [0] * 40
+    assert not lock._lock.locked()
+    assert not forks._one_fork.locked()
