@@ -38,6 +38,11 @@ ROOMS = {f"bort.{path.name}" for path in (ROOT / "bort").iterdir() if path.is_di
 GLUON_ROOMS = {
     f"bort.gluon.{path.stem}" for path in (ROOT / "bort/gluon").iterdir() if path.stem != "engine"
 }
+SUPER_NETWORK_WITHOUT_SPACE = {
+    f"bort.super_network.{path.stem}"
+    for path in (ROOT / "bort/super_network").glob("*.py")
+    if path.stem not in ("__init__", "space")
+}
 FORBIDDEN = {
     "bort": {"data", "experiments", "scripts", "tests", "benchmarks"},
     "bort.architecture": ROOMS - {"bort.storage"},
@@ -54,7 +59,7 @@ FORBIDDEN = {
     "bort.training": ABOVE | {"bort.search", "bort.agora", "bort.formats", "bort.super_network"},
     "bort.teacher": ABOVE
     | {"bort.training", "bort.search", "bort.agora", "bort.formats", "bort.super_network"},
-    "bort.search": ABOVE | {"bort.agora", "bort.formats", "bort.super_network"},
+    "bort.search": ABOVE | {"bort.agora", "bort.formats"} | SUPER_NETWORK_WITHOUT_SPACE,
     "bort.agora": ABOVE | {"bort.search", "bort.formats", "bort.super_network"},
     "bort.super_network": ABOVE | {"bort.search", "bort.agora", "bort.formats"},
     "bort.formats": STAGES | ABOVE,
@@ -267,6 +272,7 @@ def test_the_help_of_every_command_starts_without_heavy_packages() -> None:
         ("bort/super_network/bad.py", "from bort.gluon.super_network import trainer"),
         ("bort/gluon/training/bad.py", "from bort.gluon.super_network import trainer"),
         ("bort/search/bad.py", "from ..gluon.model import BortModel"),
+        ("bort/search/bad.py", "from bort.super_network.folder import open_super_network"),
         ("bort/search/__init__.py", "from ..gluon import model"),
         (
             "bort/agora/bad.py",
@@ -302,6 +308,7 @@ def test_a_breach_is_found(tmp_path: Path, file: str, source: str) -> None:
         ("bort/inference/good.py", "from bort.engines.choosing import open_engine"),
         ("bort/engines/good.py", "def late():\n    from bort.gluon import engine"),
         ("bort/formats/openvino_file.py", "def late():\n    import openvino"),
+        ("bort/search/good.py", "from bort.super_network.space import SubNetworkSpace"),
         ("data/good.py", "from bort.text import vocabulary\nimport database"),
         ("scripts/good.py", "import data\nfrom bort.gluon import model"),
     ],

@@ -337,10 +337,19 @@ _AUTOTINYBERT = {
     "hiddens": _steps(128, 768, 4),
     "intermediates": _steps(128, 3072, 4),
 }
+_SEARCHED = {
+    **_AUTOTINYBERT,
+    "hiddens": _steps(128, 768, 16),
+    "intermediates": _steps(128, 3072, 32),
+}
+_HEADS, _QKVS = _steps(1, 12, 1), _steps(180, 768, 12)
 
 SPACES: Mapping[str, SubNetworkSpace] = {
-    "autotinybert_mlm": SubNetworkSpace(**_AUTOTINYBERT, heads=_steps(1, 12, 1)),
-    "autotinybert_kd": SubNetworkSpace(**_AUTOTINYBERT, qkvs=_steps(180, 768, 12)),
+    "autotinybert_mlm": SubNetworkSpace(**_AUTOTINYBERT, heads=_HEADS),
+    "autotinybert_kd": SubNetworkSpace(**_AUTOTINYBERT, qkvs=_QKVS),
+    "autotinybert_mlm_search": SubNetworkSpace(**_SEARCHED, heads=_HEADS),
+    "autotinybert_kd_search": SubNetworkSpace(**_SEARCHED, qkvs=_QKVS),
 }
 """Named spaces: those of arXiv 2107.13686 for pre-training by masked tokens, with whole heads, and
-for distillation, with narrower heads. The whole network has 12 heads of width 64."""
+for distillation, with narrower heads, in which a super-network is trained; and the coarser grids of
+the authors' code, which it searches. The whole network has 12 heads of width 64."""
