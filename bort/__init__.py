@@ -19,6 +19,7 @@ _PUBLIC = {
     "get_architecture": "bort.architecture",
     "BortModel": "bort.gluon.network.model",
     "BortClassifier": "bort.gluon.network.classifier",
+    "BortSpanModel": "bort.gluon.network.span_model",
     "get_bort_model": "bort.gluon.network.pretrained",
     "Predictor": "bort.inference.predictor",
 }

@@ -47,7 +47,7 @@ class Engine(Protocol):
         lengths: np.ndarray,
         token_types: Optional[np.ndarray] = None,
     ) -> np.ndarray:
-        """Return the outputs of a classifier, or the last hidden states of another model.
+        """Return the outputs of the model's head, or the last hidden states of a model without one.
 
         Args:
             input_ids: int (B, L).
@@ -55,7 +55,9 @@ class Engine(Protocol):
             token_types: int (B, L); None for type 0.
 
         Returns:
-            float32: outputs (B, C) of a classifier, otherwise the same as `encode`.
+            float32: outputs (B, C) of a classifier; logits (B, L, 2) of a span model, of a span's
+            start and of its end, both `bort.network.head.PADDED_LOGIT` at padding; otherwise the
+            same as `encode`.
 
         Raises:
             InputError: a token is not in the vocabulary, a token type is not one of the network's,

@@ -9,7 +9,7 @@ operator of opset 17, each with its own ε. Batch size and length are dynamic.
 In int8, every product with a constant matrix is an integer product. A column w of the matrix
 becomes round(w / s) with s = max|w| / 63, the activations get a scale and a zero point at run time,
 and the sum of the products is multiplied by both scales. Attention's own products, layer norms,
-embeddings and a classifier's head stay in float32. The factor 63 is half the range: processors
+embeddings and the head stay in float32. The factor 63 is half the range: processors
 without VNNI add two products in 16 bits, and 2 · 255 · 127 does not fit.
 
 With int8 weights, only the matrices are rounded, with s = max|w| / 127; products are in float32.
@@ -45,7 +45,7 @@ from bort.network.activations import (
 )
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM
-from bort.network.head import ONE_LINEAR, RELEASE
+from bort.network.head import ONE_LINEAR, PADDED_LOGIT, RELEASE, SPAN_OUTPUTS
 
 OPSET = 17
 IR_VERSION = 8
@@ -70,8 +70,9 @@ def build_onnx(
     Inputs, all int64: `input_ids` (B, L); `attention_mask` (B, L), 1 at tokens and 0 at padding;
     `token_type_ids` (B, L) if the network has token types; `masked_positions` (B, P) on request.
 
-    Outputs, float32: `logits` (B, C) of a classifier; `logits` (B, L, V) of a network with a
-    decoder, or (B, P, V) at the masked positions; and last, for every network,
+    Outputs, float32: `logits` (B, C) of a classifier; `logits` (B, L, 2) of a span model, of a
+    span's start and of its end, both `PADDED_LOGIT` at padding; `logits` (B, L, V) of a network
+    with a decoder, or (B, P, V) at the masked positions; and last, for every network,
     `last_hidden_state` (B, L, H), zero at padding.
 
     Args:
@@ -160,6 +161,8 @@ class _Graph:
         counts = self._add("Cast", [ATTENTION_MASK], to=self._onnx.TensorProto.FLOAT)
         self._add("Mul", [x, self._unsqueeze(counts, -1)], output=HIDDEN)
         hidden = (HIDDEN, ("batch", "length", architecture.hidden))
+        if self._model.head is not None and self._model.head.is_span:
+            return [(self._span_head(x), ("batch", "length", SPAN_OUTPUTS)), hidden]
         if self._model.head is not None:
             outputs = self._head(x, self._model.head.kind)
             return [(outputs, ("batch", self._model.num_classes)), hidden]
@@ -255,6 +258,14 @@ class _Graph:
         if kind == RELEASE:
             inner = self._add("Tanh", [inner])
         return self._dense(inner, "classifier.3", output=LOGITS)
+
+    def _span_head(self, x: str) -> str:
+        """Return logits (B, L, 2) of (B, L, H)."""
+        self._precision = FP32
+        logits = self._dense(x, "qa_outputs")
+        counts = self._add("Cast", [ATTENTION_MASK], to=self._onnx.TensorProto.BOOL)
+        chosen = [self._unsqueeze(counts, -1), logits, self._number(PADDED_LOGIT)]
+        return self._add("Where", chosen, output=LOGITS)
 
     def _dense(self, x: str, name: str, output: str = "") -> str:
         """Return x Wᵀ + b."""

@@ -12,8 +12,8 @@ from mxnet import autograd
 from bort.engines.protocol import MXNET, check_inputs, check_positions, check_token_types
 from bort.formats.precisions import FP32
 from bort.gluon.network.array_network import as_network
-from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.inputs import InputArrays, input_arrays
+from bort.gluon.network.networks import HEADED, HeadedNetwork, encoder_of
 from bort.network.array_network import ArrayNetwork
 from bort.process.forks import ForkLock
 
@@ -53,8 +53,8 @@ class GluonEngine:
             self._context = mx.cpu() if gpu is None else mx.gpu(gpu)
             gluon = as_network(network, self._context)
             gluon.hybridize(static_alloc=True)
-        self._classifier = gluon if isinstance(gluon, BortClassifier) else None
-        self._model = gluon.bort if isinstance(gluon, BortClassifier) else gluon
+        self._headed: Optional[HeadedNetwork] = gluon if isinstance(gluon, HEADED) else None
+        self._model = encoder_of(gluon)
 
     def answer(
         self,
@@ -63,10 +63,10 @@ class GluonEngine:
         token_types: Optional[np.ndarray] = None,
     ) -> np.ndarray:
         """See `Engine`."""
-        if self._classifier is None:
+        if self._headed is None:
             return self.encode(input_ids, lengths, token_types)
         with _one_at_a_time, autograd.predict_mode():
-            return self._classifier(*self._arrays(input_ids, lengths, token_types)).asnumpy()
+            return self._headed(*self._arrays(input_ids, lengths, token_types)).asnumpy()
 
     def encode(
         self,

@@ -10,7 +10,7 @@ import numpy as np
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.network.description import ModelDescription
-from bort.network.parameter_names import ParameterRow, places, shape_of
+from bort.network.parameter_names import HEAD_PREFIXES, ParameterRow, places, shape_of
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ArrayNetwork:
     Attributes:
         description: description of the network.
         arrays: float32, by the names of `bort.network.parameter_names` (those of a `BortModel`; a
-            classifier also has `classifier.…`); the tied decoder matrix occurs once.
+            model with a head also has those of the head); the tied decoder matrix occurs once.
 
     Raises:
         InputError: an array is missing, unknown, not finite, or has another shape or type; the
@@ -76,7 +76,7 @@ class ArrayNetwork:
 
     def encoder_alone(self) -> ArrayNetwork:
         """Return the network without decoder and head."""
-        dropped = ("decoder.", "classifier.")
+        dropped = ("decoder.", *HEAD_PREFIXES)
         arrays = {k: array for k, array in self.arrays.items() if not k.startswith(dropped)}
         return ArrayNetwork(self.description.encoder_alone(), arrays)
 

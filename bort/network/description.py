@@ -32,6 +32,7 @@ from bort.text.pair_form import PAIRS, ROBERTA_PAIRS, PairForm, natural_pair_for
 from bort.text.vocabulary import Vocabulary
 
 CLASSIFIER, MASKED_LM, ENCODER = "classifier", "masked_lm", "encoder"
+QUESTION_ANSWERING = "question_answering"
 """Values of `ModelDescription.purpose`."""
 
 _EXTRA_FIELDS = ("labels", "task", "max_len", "vocabulary", "metrics", PAIRS)
@@ -64,9 +65,9 @@ class ModelDescription:
 
     Attributes:
         architecture: sizes of the network.
-        head: the head of a classifier or regressor; None for other models.
-        has_decoder: whether there are weights of the masked-token decoder. A classifier may have
-            them too, but does not use them.
+        head: the head of a classifier, a regressor or a span model; None for other models.
+        has_decoder: whether there are weights of the masked-token decoder. A model with a head may
+            have them too, but does not use them.
         has_pooler: whether there are weights of a pooler.
         layer_norm_eps: ε of the layer norms in the encoder; above 0.
         decoder_layer_norm_eps: ε of the decoder's layer norm; above 0.
@@ -123,9 +124,9 @@ class ModelDescription:
 
     @property
     def purpose(self) -> str:
-        """Purpose of the model: `classifier`, `masked_lm` or `encoder`."""
+        """Purpose of the model: `classifier`, `question_answering`, `masked_lm` or `encoder`."""
         if self.head is not None:
-            return CLASSIFIER
+            return QUESTION_ANSWERING if self.head.is_span else CLASSIFIER
         return MASKED_LM if self.has_decoder else ENCODER
 
     @property

@@ -15,7 +15,8 @@ import safetensors.numpy
 
 from bort.errors import InputError
 from bort.network.array_network import ArrayNetwork, places_of
-from bort.network.description import CLASSIFIER, ModelDescription
+from bort.network.description import ModelDescription
+from bort.network.parameter_names import HEAD_PREFIXES
 from bort.storage.array_files import read_safetensors
 from bort.storage.files import PathLike, sha256_of_file
 from bort.storage.json_fields import errors_naming
@@ -25,7 +26,7 @@ MODEL_DESCRIPTION_FILE = "model.json"
 MODEL_WEIGHTS_FILE = "model.safetensors"
 VOCABULARY_FOLDER = "vocabulary"
 _ENCODER_PREFIX = "bort."
-"""Prefix of the names of a classifier's encoder in the file."""
+"""Prefix of the names of the encoder in the file, in a network with a head."""
 
 _FILES_OF_OTHERS = (".safetensors", ".params", ".json", ".txt", ".model")
 
@@ -51,8 +52,8 @@ def write_model_folder(
         arrays: its weights, by the names of `bort.network.parameter_names`.
     """
     assert set(arrays) == {place.gluon for place in places_of(description)}
-    is_classifier = description.purpose == CLASSIFIER
-    stored = {_stored_name(name, is_classifier): array for name, array in arrays.items()}
+    has_head = description.head is not None
+    stored = {_stored_name(name, has_head): array for name, array in arrays.items()}
     writer = _MODEL_FOLDER.writer(folder)
     digest = writer.write(MODEL_WEIGHTS_FILE, safetensors.numpy.save(stored))
     weights = {"file": MODEL_WEIGHTS_FILE, "sha256": digest}
@@ -121,7 +122,7 @@ def _description_in(sealed: SealedFolder) -> ModelDescription:
     return ModelDescription.from_dict(sealed.record, str(sealed.source))
 
 
-def _stored_name(name: str, is_classifier: bool) -> str:
-    if is_classifier and not name.startswith("classifier."):
+def _stored_name(name: str, has_head: bool) -> str:
+    if has_head and not name.startswith(HEAD_PREFIXES):
         return _ENCODER_PREFIX + name
     return name

@@ -15,17 +15,19 @@ multiplied by c. See `bort.formats.huggingface.residual`.
 
 from __future__ import annotations
 
-from typing import Iterator, NamedTuple, Tuple
+from typing import Iterator, Mapping, NamedTuple, Tuple
 
 from bort.architecture import PRE_NORM, Architecture
 from bort.errors import InputError
+from bort.network.head import ONE_LINEAR, RELEASE, SPAN, TWO_LINEAR
 
 
 class ParameterRow(NamedTuple):
     """The names and the shape of one parameter.
 
     Attributes:
-        gluon: its name in the structure of a `BortModel`, or of the head of a `BortClassifier`.
+        gluon: its name in the structure of a `BortModel`, or of the head of a `BortClassifier` or
+            `BortSpanModel`.
         bert: its name in a folder of type `bert`, or `megatron-bert` for a pre-norm network; names
             of the encoder follow `bert.`.
         roberta: its name in a folder of type `roberta`; names of the encoder follow `roberta.`.
@@ -134,6 +136,22 @@ LINEAR_HEAD: Tuple[ParameterRow, ...] = (
     ParameterRow("classifier.1.bias", "classifier.bias", "classifier.out_proj.bias", "C"),
 )
 
+# The head of a span model, which reads every token.
+SPAN_HEAD: Tuple[ParameterRow, ...] = (
+    _same("qa_outputs.weight", "qa_outputs.weight", "CH"),
+    _same("qa_outputs.bias", "qa_outputs.bias", "C"),
+)
+
+_ROWS_OF_HEADS: Mapping[str, Tuple[ParameterRow, ...]] = {
+    "": (),
+    RELEASE: HEAD,
+    ONE_LINEAR: LINEAR_HEAD,
+    TWO_LINEAR: HEAD,
+    SPAN: SPAN_HEAD,
+}
+HEAD_PREFIXES = ("classifier.", "qa_outputs.")
+"""Beginnings of the Gluon names of heads' parameters; no other parameter has one of them."""
+
 MODEL_TYPES = ("bert", "roberta")
 
 
@@ -153,7 +171,7 @@ def places(
         decoder: whether it has the masked-token decoder.
         tied: whether the decoder's matrix is the token embedding.
         pooler: whether it has a pooler.
-        head: kind of a classifier's head: `release`, `linear`, `two_linear`; "" for none.
+        head: kind of the head, one of `bort.network.head.HEAD_KINDS`; "" for none.
         token_types: whether to yield the row of token types even if the architecture has none.
     """
     for place in EMBEDDING_ROWS:
@@ -174,8 +192,7 @@ def places(
         yield from DECODER
         if not tied:
             yield UNTIED_DECODER
-    if head:
-        yield from LINEAR_HEAD if head == "linear" else HEAD
+    yield from _ROWS_OF_HEADS[head]
 
 
 def shape_of(place: ParameterRow, architecture: Architecture, classes: int = 0) -> Tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Optional
 
 import numpy as np
 
@@ -22,6 +22,7 @@ def random_network(
     *,
     decoder: bool = False,
     num_classes: int = 0,
+    head: Optional[HeadDescription] = None,
 ) -> ArrayNetwork:
     """Return a network with weights from N(0, 0.02²) and layer-norm gains around 1.
 
@@ -32,17 +33,19 @@ def random_network(
         seed: seed of the weights.
         decoder: whether to include the masked-token decoder.
         num_classes: number of outputs of a linear head; 0 for no head.
+        head: another head; None for that of `num_classes`.
 
     Raises:
         InputError: the network is larger than the memory.
     """
     check_memory(architecture)
     generator = np.random.default_rng(seed)
-    head = HeadDescription(ONE_LINEAR, num_classes) if num_classes else None
+    if head is None and num_classes:
+        head = HeadDescription(ONE_LINEAR, num_classes)
     description = ModelDescription(architecture, head, has_decoder=decoder)
     arrays: Dict[str, np.ndarray] = {}
     for place in places_of(description):
-        shape = shape_of(place, architecture, num_classes)
+        shape = shape_of(place, architecture, description.num_classes)
         values = generator.standard_normal(shape, np.float32)
         values *= np.float32(_SPREAD)
         if place.gluon.endswith("gamma"):

@@ -21,6 +21,7 @@ from bort.formats.huggingface.writer import write_huggingface
 from bort.formats.onnx_file import arrays_of_onnx, write_onnx
 from bort.formats.openvino_file import write_openvino
 from bort.network.array_network import ArrayNetwork
+from bort.network.head import PADDED_LOGIT
 from tests.formats.parity import (
     ABSOLUTE,
     BORT,
@@ -39,6 +40,7 @@ PARTS: Dict[str, Dict[str, Any]] = {
     "masked tokens": {"decoder": True},
     "release head": {"head": "release", "num_classes": 3},
     "linear head": {"head": "linear", "num_classes": 3},
+    "spans": {"head": "span", "num_classes": 2},
     "regression": {"head": "two_linear", "num_classes": 1},
 }
 NAMES = [
@@ -105,8 +107,19 @@ def test_token_types_are_those_of_gluon(name: str, part: str) -> None:
     np.testing.assert_allclose(engine.encode(ids, lengths, types), hidden, rtol=1e-5, atol=1e-5)
 
 
+def test_both_logits_of_spans_are_the_padded_logit_at_padding(name: str) -> None:
+    engine = open_network(make_network(**PARTS["spans"]), name, threads=1)
+    ids, lengths, mask = make_batch()
+    logits = engine.answer(ids, lengths)
+    assert (logits.shape, logits.dtype) == ((*ids.shape, 2), np.float32)
+    assert (logits[mask == 0] == PADDED_LOGIT).all()
+    assert np.abs(logits[mask == 1]).max() < 100
+    with pytest.raises(InputError, match="the model has no masked-token decoder"):
+        engine.predict_tokens(ids, lengths, np.zeros((4, 1), int))
+
+
 def test_every_weight_matters(name: str) -> None:
-    for part in ("linear head", "masked tokens"):
+    for part in ("linear head", "spans", "masked tokens"):
         network = make_network(**PARTS[part])
         ids, lengths, mask = make_batch()
         ours = gluon_answers(network, ids, lengths)

@@ -77,8 +77,9 @@ def gluon_answers(
     """Return the outputs of Gluon, not hybridised, without the engines' code.
 
     Returns:
-        float32: outputs (B, C) of a classifier; logits (B, L, V) at every token of a network with a
-        decoder; otherwise the encoded tokens (B, L, H), zero at padding.
+        float32: outputs (B, C) of a classifier; logits (B, L, 2) of a span model; logits (B, L, V)
+        at every token of a network with a decoder; otherwise the encoded tokens (B, L, H), zero at
+        padding.
     """
     import mxnet as mx
     from mxnet import autograd

@@ -21,7 +21,13 @@ from bort.network.description import (
     TaskDescription,
     check_vocabulary,
 )
-from bort.network.head import MULTI_LABEL, REGRESSION, SINGLE_LABEL, HeadDescription
+from bort.network.head import (
+    MULTI_LABEL,
+    REGRESSION,
+    SINGLE_LABEL,
+    HeadDescription,
+    span_head,
+)
 from bort.text.pair_form import BERT_PAIRS, ROBERTA_PAIRS, PairForm
 from tests.text.tiny_vocabulary import tiny_merges, tiny_vocabulary
 
@@ -54,7 +60,7 @@ heads = st.integers(1, 4).flatmap(
 descriptions = st.builds(
     ModelDescription,
     st.just(SIZES),
-    st.none() | heads,
+    st.none() | heads | st.builds(span_head, st.floats(0, 0.9)),
     has_decoder=st.booleans(),
     has_pooler=st.booleans(),
     layer_norm_eps=st.floats(0, 1, exclude_min=True, exclude_max=True),

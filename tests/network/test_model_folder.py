@@ -21,6 +21,7 @@ PARTS: Dict[str, Dict[str, Any]] = {
     "pooler": {"pooler": True, "dropout": 0.0},
     "masked tokens": {"decoder": True, "decoder_layer_norm_eps": 1e-12},
     "classifier": {"head": "linear", "num_classes": 2, "labels": ["no", "yes"]},
+    "span model": {"head": "span", "num_classes": 2},
     "classifier with decoder": {"head": "release", "num_classes": 1, "decoder": True},
 }
 

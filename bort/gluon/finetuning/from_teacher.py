@@ -1,4 +1,4 @@
-"""Classifiers of fine-tuning that start from a teacher's weights."""
+"""Networks of fine-tuning that start from a teacher's weights."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Callable, Optional
 
 import mxnet as mx
 
-from bort.gluon.network.array_network import classifier_of
-from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.array_network import headed_network
 from bort.gluon.network.measured_importance import ImportanceQuestions, labelled_questions
+from bort.gluon.network.networks import HeadedNetwork
 from bort.gluon.network.teacher_start import TeacherStart
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import ModelDescription
@@ -33,8 +33,8 @@ def student_classifier(
     *,
     is_fresh: bool = True,
     stored_in: Optional[Path] = None,
-) -> BortClassifier:
-    """Return a classifier with a slice of its teacher's weights.
+) -> HeadedNetwork:
+    """Return a network with a head and a slice of its teacher's weights.
 
     It takes the head of a teacher that was fine-tuned on the same task, if that has the same kind
     and the same labels; another head is new.
@@ -44,8 +44,8 @@ def student_classifier(
         architecture: name of the student's architecture, see `TeacherStart.sizes`.
         data: data of the task; importance is measured on training inputs with their labels.
         config: settings of the training.
-        head: the head that the classifier needs.
-        context: device of the classifier.
+        head: the head that the task needs.
+        context: device of the network.
         is_fresh: whether the weights count; those of a resumed run come from its checkpoint.
         stored_in: see `TeacherStart.ranked`.
 
@@ -64,7 +64,7 @@ def student_classifier(
     if is_fresh:
         questions = task_questions(data, has_labels=of_task)
         network = student(start.ranked(questions, context, stored_in))
-    return classifier_of(network.replace(dropout=config.dropout), head, config.seed, context)
+    return headed_network(network.replace(dropout=config.dropout), head, config.seed, context)
 
 
 def task_questions(data: TaskData, *, has_labels: bool) -> Callable[[int], ImportanceQuestions]:

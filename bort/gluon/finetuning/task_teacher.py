@@ -11,8 +11,8 @@ import numpy as np
 from bort.errors import InputError
 from bort.formats.network_folder import read_folder_description, vocabulary_of
 from bort.gluon.finetuning.task_classifier import TaskClassifier
-from bort.gluon.network.classifier import Network
 from bort.gluon.network.model_folder import load_model_folder
+from bort.gluon.network.networks import Network
 from bort.gluon.network.teacher_start import TeacherStart
 from bort.gluon.teacher.features import GluonFeatureTeacher
 from bort.gluon.teacher.ordered import in_order_of_student

@@ -7,12 +7,13 @@ from typing import Any, Dict, Optional, Tuple
 import mxnet as mx
 import numpy as np
 
-from bort.gluon.network.classifier import BortClassifier, Network
 from bort.gluon.network.model import BortModel
+from bort.gluon.network.networks import HEADED, HeadedNetwork, Network, encoder_of, with_head
 from bort.gluon.network.parameters import collect_arrays, set_parameters
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import ModelDescription
 from bort.network.head import HeadDescription
+from bort.network.parameter_names import HEAD_PREFIXES
 
 _ENCODER = "bort."
 
@@ -23,15 +24,14 @@ def describe_network(
     """Return the description of a Gluon network.
 
     Args:
-        network: a model or a classifier.
+        network: a model, a classifier or a span model.
         labels: names of a classifier's outputs.
         known: fields of `ModelDescription` that cannot be read from the network, such as `task` and
             `vocabulary_fingerprint`.
     """
-    is_classifier = isinstance(network, BortClassifier)
-    model = network.bort if is_classifier else network
+    model = encoder_of(network)
     head: Optional[HeadDescription] = None
-    if is_classifier:
+    if isinstance(network, HEADED):
         head = HeadDescription(network.head, network.num_classes, labels, network.dropout)
     return ModelDescription(
         model.architecture,
@@ -59,10 +59,7 @@ def build_network(description: ModelDescription) -> Network:
         activation=description.activation,
         tied_decoder=description.tied_decoder,
     )
-    head = description.head
-    if head is None:
-        return model
-    return BortClassifier(model, head.num_classes, head.dropout, head.kind)
+    return model if description.head is None else with_head(model, description.head)
 
 
 def arrays_of(network: Network) -> Dict[str, np.ndarray]:
@@ -95,9 +92,9 @@ def as_network(
         grad_req: gradient request of all parameters; `null` allocates no gradients.
     """
     network = build_network(source.description)
-    is_classifier = isinstance(network, BortClassifier)
+    has_head = isinstance(network, HEADED)
     arrays = {
-        _ENCODER + name if is_classifier and not name.startswith("classifier.") else name: array
+        _ENCODER + name if has_head and not name.startswith(HEAD_PREFIXES) else name: array
         for name, array in source.arrays.items()
     }
     network.collect_params().setattr("grad_req", grad_req)
@@ -105,16 +102,16 @@ def as_network(
     return network
 
 
-def classifier_of(
+def headed_network(
     source: ArrayNetwork,
     head: HeadDescription,
     seed: int,
     context: Optional[mx.Context] = None,
-) -> BortClassifier:
-    """Return a Gluon classifier with the weights of a network, for training.
+) -> HeadedNetwork:
+    """Return a Gluon network with a head and the weights of a network, for training.
 
     Args:
-        source: a classifier whose head has the kind and number of outputs of `head`, or a network
+        source: a network whose head has the kind and number of outputs of `head`, or a network
             without head, which gets a new one.
         head: description of the head.
         seed: seed of MXNet's generator, which draws the weights of a new head.
@@ -122,10 +119,10 @@ def classifier_of(
     """
     if source.description.head is not None:
         network = as_network(source.replace(head=head), context, grad_req="write")
-        assert isinstance(network, BortClassifier)
+        assert isinstance(network, HEADED)
         return network
     model = as_network(source, context, grad_req="write")
     mx.random.seed(seed)
-    classifier = BortClassifier(model, head.num_classes, head.dropout, head.kind)
-    classifier.initialize(ctx=context)
-    return classifier
+    network = with_head(model, head)
+    network.initialize(ctx=context)
+    return network

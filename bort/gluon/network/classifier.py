@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock, nn
 
 from bort.errors import InputError
 from bort.gluon.network.model import INITIAL_SPREAD, BortModel
-from bort.network.head import HEAD_KINDS, RELEASE, TWO_LINEAR
+from bort.network.head import CLASSIFIER_HEADS, RELEASE, TWO_LINEAR
 
 
 class BortClassifier(HybridBlock):
@@ -43,8 +43,8 @@ class BortClassifier(HybridBlock):
         params: Optional[Any] = None,
     ) -> None:
         super().__init__(prefix=prefix, params=params)
-        if head not in HEAD_KINDS:
-            raise InputError(f"head is {head!r}, allowed are {', '.join(HEAD_KINDS)}")
+        if head not in CLASSIFIER_HEADS:
+            raise InputError(f"head is {head!r}, allowed are {', '.join(CLASSIFIER_HEADS)}")
         if not 0 <= dropout < 1:
             raise InputError(f"dropout is {dropout!r}, allowed is 0 to below 1")
         if num_classes < 1:
@@ -103,7 +103,3 @@ class BortClassifier(HybridBlock):
         )
         first = F.slice_axis(encoded, axis=1, begin=0, end=1).reshape((0, -1))
         return (self.classifier(first), encoded, *attention)
-
-
-Network = Union[BortModel, BortClassifier]
-"""The networks that a model folder can hold."""

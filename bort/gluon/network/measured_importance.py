@@ -25,8 +25,9 @@ from mxnet import autograd
 from scipy.special import softmax
 
 from bort.gluon.network.array_network import as_network
-from bort.gluon.network.classifier import BortClassifier, Network
+from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.inputs import InputArrays, input_arrays
+from bort.gluon.network.networks import Network, encoder_of
 from bort.gluon.network.parameters import named_parameters
 from bort.network.array_network import ArrayNetwork
 from bort.network.fingerprint import fingerprint_of
@@ -217,9 +218,9 @@ def _gradients(
             labels = batch.labels if has_labels else _drawn_labels(outputs.asnumpy(), generator)
             loss = _label_loss(outputs, labels, batch.weights)
         elif _is_predicted(batch) and network.description.has_decoder:
-            loss = _masked_token_loss(_model(gluon), inputs, batch)
+            loss = _masked_token_loss(encoder_of(gluon), inputs, batch)
         else:
-            encoded = _encoded(_model(gluon), inputs)
+            encoded = _encoded(encoder_of(gluon), inputs)
     if loss is not None:
         loss.backward()
         yield _layer_gradients(gluon)
@@ -280,10 +281,6 @@ def _scored(gluon: Network) -> Dict[str, mx.gluon.Parameter]:
 
 def _layer_gradients(gluon: Network) -> Dict[str, np.ndarray]:
     return {name: parameter.grad().asnumpy() for name, parameter in _scored(gluon).items()}
-
-
-def _model(gluon: Network) -> Any:
-    return gluon.bort if isinstance(gluon, BortClassifier) else gluon
 
 
 def _inputs(network: ArrayNetwork, batch: ImportanceBatch, context: mx.Context) -> InputArrays:

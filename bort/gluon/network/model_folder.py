@@ -8,7 +8,7 @@ import mxnet as mx
 
 from bort.formats.network_folder import read_network_folder
 from bort.gluon.network.array_network import arrays_of, as_network, describe_network
-from bort.gluon.network.classifier import Network
+from bort.gluon.network.networks import Network
 from bort.network.description import ModelDescription
 from bort.network.model_folder import write_model_folder
 from bort.storage.files import PathLike
@@ -21,7 +21,7 @@ def save_model_folder(
 
     Args:
         folder: the model folder; it is created if it does not exist.
-        network: a `BortModel` or a `BortClassifier`; a tied weight is stored once.
+        network: a `BortModel`, `BortClassifier` or `BortSpanModel`; a tied weight is stored once.
         description: description to store; None describes the network itself.
     """
     write_model_folder(folder, description or describe_network(network), arrays_of(network))

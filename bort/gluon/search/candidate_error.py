@@ -11,9 +11,9 @@ from mxnet import autograd
 from mxnet.gluon import HybridBlock
 
 from bort.gluon.network.array_network import as_network
-from bort.gluon.network.classifier import Network
 from bort.gluon.network.initial_weights import FastNormal
 from bort.gluon.network.model import BortModel
+from bort.gluon.network.networks import Network
 from bort.gluon.pretraining.trainer import DistillationTrainer
 from bort.network.from_teacher import OrderedNetwork, student_from
 from bort.ranks import SingleProcess

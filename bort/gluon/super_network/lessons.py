@@ -14,7 +14,8 @@ from mxnet.gluon import nn
 from bort.architecture import Architecture
 from bort.gluon.finetuning.learner import TaskLearner
 from bort.gluon.finetuning.trainer import TaskAnswers
-from bort.gluon.network.classifier import BortClassifier, Network
+from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.networks import Network
 from bort.gluon.pretraining.learner import MaskedTokenLearner
 from bort.gluon.pretraining.teachers import Teachers
 from bort.gluon.training.feature_losses import Factors, FeatureLosses

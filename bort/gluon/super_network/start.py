@@ -9,7 +9,7 @@ import mxnet as mx
 
 from bort.architecture import Architecture, get_architecture
 from bort.errors import InputError
-from bort.gluon.network.array_network import as_arrays, classifier_of
+from bort.gluon.network.array_network import as_arrays, headed_network
 from bort.gluon.network.measured_importance import ImportanceQuestions
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.teacher_start import TeacherStart, folder_to_start_from
@@ -172,5 +172,5 @@ class WholeSource:
 
 def _with_head(network: ArrayNetwork, head: HeadDescription, seed: int) -> ArrayNetwork:
     """Return the network with its own head as described, or with a new one drawn by the seed."""
-    arrays = as_arrays(classifier_of(network, head, seed)).arrays
+    arrays = as_arrays(headed_network(network, head, seed)).arrays
     return ArrayNetwork(network.description.replace(head=head), arrays)

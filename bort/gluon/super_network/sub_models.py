@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 from bort.architecture import Architecture
 from bort.gluon.network.array_network import build_network, describe_network
-from bort.gluon.network.classifier import Network
+from bort.gluon.network.networks import Network
 from bort.gluon.super_network.weights import SubNetworkCopies, slots_by_name
 from bort.gluon.training.feature_losses import HIDDEN_MAP, make_hidden_map
 from bort.gluon.training.flat import FlatMemory, FlatParameters

@@ -11,7 +11,7 @@ import numpy as np
 from mxnet.gluon import nn
 
 from bort.architecture import Architecture
-from bort.gluon.network.classifier import BortClassifier, Network
+from bort.gluon.network.networks import Network, encoder_of
 from bort.gluon.super_network.lessons import CountedTokens, Learner, Lessons
 from bort.gluon.super_network.sub_models import SubModels
 from bort.gluon.super_network.touched import update_touched
@@ -109,7 +109,7 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
         settings = config.pretraining
         further = {} if hidden_map is None else {HIDDEN_MAP: hidden_map}
         super().__init__(network, settings, communicator, context, clock, further)
-        model = network.bort if isinstance(network, BortClassifier) else network
+        model = encoder_of(network)
         self.whole: Architecture = model.architecture
         space.check_fits(self.whole)
         self.config = config

@@ -15,7 +15,7 @@ import numpy as np
 from mxnet.base import _LIB, check_call
 
 from bort.gluon.network.array_network import table_name
-from bort.gluon.network.classifier import Network
+from bort.gluon.network.networks import Network
 from bort.gluon.network.parameters import named_parameters
 from bort.gluon.training.flat import FlatParameters, Slot
 from bort.network.parameter_names import ParameterRow

@@ -9,9 +9,9 @@ import numpy as np
 from mxnet import autograd
 
 from bort.errors import InputError
-from bort.gluon.network.classifier import BortClassifier, Network
 from bort.gluon.network.inputs import input_arrays
 from bort.gluon.network.model import BortModel
+from bort.gluon.network.networks import Network, encoder_of
 from bort.gluon.network.partial_graph import PartialGraph
 from bort.gluon.teacher.live import GluonTeacher
 from bort.teacher.answers import Answers
@@ -37,7 +37,7 @@ class GluonFeatureTeacher(GluonTeacher):
         *,
         vocabulary_size: Optional[int] = None,
     ) -> None:
-        model = network.bort if isinstance(network, BortClassifier) else network
+        model = encoder_of(network)
         super().__init__(model, model.architecture, context)
         if vocabulary_size is not None:
             self.vocabulary_size = vocabulary_size

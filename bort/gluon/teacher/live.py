@@ -13,10 +13,10 @@ from bort.architecture import Architecture, get_architecture
 from bort.errors import InputError
 from bort.formats.mxnet_params import read_params
 from bort.formats.network_folder import description_file
-from bort.gluon.network.classifier import Network
 from bort.gluon.network.inputs import input_arrays
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder
+from bort.gluon.network.networks import Network
 from bort.gluon.network.parameters import collect_arrays, load_parameters
 from bort.gluon.teacher.zoo import ZOO, zoo_file
 from bort.network.fingerprint import fingerprint_of

@@ -8,6 +8,7 @@ import pytest
 from bort.gluon.network.array_network import build_network, describe_network
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
+from bort.gluon.network.span_model import BortSpanModel
 from bort.network.description import ModelDescription
 from bort.network.head import HeadDescription
 from tests.gluon.network.network_samples import (
@@ -25,13 +26,15 @@ NETWORKS = {
     "pre-norm": lambda: make_model(PRE_NORM),
     "classifier": lambda: BortClassifier(make_model(use_decoder=False), 3, 0.2, "linear"),
     "classifier with decoder": lambda: BortClassifier(make_model(), 1, 0.0, "two_linear"),
+    "span model": lambda: BortSpanModel(make_model(TYPED, use_decoder=False)),
+    "span model with decoder": lambda: BortSpanModel(make_model(), 0.3),
 }
 
 
 @pytest.mark.parametrize("kind", sorted(NETWORKS))
 def test_a_network_comes_back(tmp_path, kind):
     network = NETWORKS[kind]()
-    if isinstance(network, BortClassifier):
+    if isinstance(network, (BortClassifier, BortSpanModel)):
         network.initialize()
     description = describe_network(network, vocabulary_fingerprint="abc")
     save_model_folder(tmp_path / "m", network, description)
