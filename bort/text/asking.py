@@ -8,6 +8,7 @@ padding; `outputs_in_order` restores the order.
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Protocol, TypeVar
 
@@ -16,7 +17,7 @@ import numpy as np
 from bort.errors import InputError
 from bort.ranks import Communicator, own_share
 from bort.text.batch_plan import in_batches
-from bort.text.padding import ROW_OF_PADDING, pad_rows, padded_length, rounded_up
+from bort.text.padding import ROW_OF_PADDING, longest_row, pad_rows, padded_length
 from bort.text.pair_form import token_types_of
 
 _T = TypeVar("_T")
@@ -88,6 +89,7 @@ def batches_by_rows(
     rows: int,
     ranks: Communicator,
     length: Optional[int] = None,
+    longest_allowed: Optional[int] = None,
 ) -> List[InputBatch]:
     """Return this rank's batches of `rows` rows; over all ranks each input is in one batch.
 
@@ -98,6 +100,7 @@ def batches_by_rows(
         length: tokens to pad each row to; the inputs then keep their order. By default inputs are
             sorted by length, shortest first, and each batch is padded to its longest input, rounded
             up to a multiple of 8.
+        longest_allowed: most tokens to round up to; None: any number.
 
     Raises:
         InputError: an input is longer than `length`.
@@ -112,8 +115,9 @@ def batches_by_rows(
     if length is not None and longest > length:
         raise InputError(f"an example has {longest} tokens, allowed are at most {length}")
     order = np.arange(len(lengths)) if length is not None else np.argsort(lengths, kind="stable")
+    allowed = sys.maxsize if longest_allowed is None else longest_allowed
     return [
-        InputBatch(ids, length or rounded_up(int(lengths[ids[ids >= 0]].max())))
+        InputBatch(ids, length or longest_row(lengths[ids[ids >= 0]], allowed))
         for ids in in_batches(own_share(ranks, order), rows)
     ]
 
@@ -220,6 +224,7 @@ def shared_outputs(
     width: int,
     ranks: Communicator,
     on_inputs: OnInputs = ignore,
+    longest_allowed: Optional[int] = None,
 ) -> np.ndarray:
     """Return outputs float64 (N, width) in the order of the inputs, the same on every rank.
 
@@ -231,8 +236,9 @@ def shared_outputs(
         width: size of one output.
         ranks: the processes that share the inputs.
         on_inputs: see `OnInputs`; receives the counts of this rank only.
+        longest_allowed: most tokens that the model takes, padding included; None: any number.
     """
-    plan = batches_by_rows(inputs.lengths, rows=rows, ranks=ranks)
+    plan = batches_by_rows(inputs.lengths, rows=rows, ranks=ranks, longest_allowed=longest_allowed)
     outputs = outputs_in_order(
         compute,
         inputs,

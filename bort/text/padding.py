@@ -22,6 +22,19 @@ def rounded_up(count: int, step: int = _STEP) -> int:
     return -(-count // step) * step
 
 
+def longest_row(lengths: np.ndarray, allowed: int) -> int:
+    """Return the tokens to pad the longest of several inputs to, at most `allowed`.
+
+    Args:
+        lengths: int (N,), number of tokens of each input.
+        allowed: maximum number of tokens that the model takes.
+
+    >>> longest_row(np.array([3, 58]), 512), longest_row(np.array([3, 58]), 61)
+    (64, 61)
+    """
+    return min(allowed, rounded_up(int(np.max(lengths, initial=1))))
+
+
 def padded_length(length: int, longest: int) -> int:
     """Return the padded length of an input, at most `longest`.
 

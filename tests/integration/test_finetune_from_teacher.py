@@ -10,7 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bort.architecture import Architecture
 from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.network.model_folder import write_model_folder
+from bort.network.random_network import random_network
+from data.tasks.sample_vocabulary import train_sample_vocabulary
 from tests.integration.commands import ROOT, kill_when, run
 from tests.integration.test_finetune_command import ONE, QUICK, TWO, final_tensors
 
@@ -169,6 +173,24 @@ def test_a_teacher_that_does_not_fit_is_one_line_and_nothing_is_left(teacher, tm
     content[-1] ^= 1
     weights.write_bytes(bytes(content))
     refused("model.safetensors: is damaged", "--teacher", damaged)
+
+
+def test_the_longest_input_need_not_be_a_multiple_of_8(tmp_path):
+    vocabulary = train_sample_vocabulary()
+    sizes = Architecture(2, 2, 16, 32, vocabulary_size=len(vocabulary), maximum_length=29)
+    network = random_network(sizes, 0)
+    teacher = tmp_path / "teacher"
+    teacher.mkdir()
+    write_model_folder(teacher, network.description, network.arrays)
+    vocabulary.save(teacher / "vocabulary")
+    first = ["--pretrained_parameters", teacher, "--max_len", "29", "--epochs", "1"]
+    finetune(tmp_path / "first", *first, task="MultiRC")
+    fine_tuned = tmp_path / "first" / "model"
+    started = ["--initialise_from", "teacher", "--architecture", "1-2-16-32", "--max_len", "29"]
+    flags = ["--epochs", "1", *started, "--relation_weight", "1"]
+    done = finetune(tmp_path / "student", "--teacher", fine_tuned, *flags, task="MultiRC")
+    assert "tokens were dropped" in done.stderr  # inputs fill all 29 places
+    assert json.loads(done.stdout)["best"]["metrics"].keys() == {"answer_f1", "exact_match"}
 
 
 def test_another_teacher_is_no_resume(teacher, tmp_path):

@@ -104,6 +104,13 @@ def test_a_given_length_keeps_the_order_and_is_not_exceeded():
         batches_by_rows(np.array([9, 17]), rows=2, ranks=ALONE, length=16)
 
 
+def test_rounding_up_ends_at_the_longest_input_that_is_allowed():
+    lengths = np.array([9, 61, 58])
+    for longest, expected_length in ((None, 64), (61, 61), (62, 62), (512, 64)):
+        plan = batches_by_rows(lengths, rows=2, ranks=ALONE, longest_allowed=longest)
+        assert plan[-1].length == expected_length
+
+
 @pytest.mark.parametrize("rows", [1, 4, 50])
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_outputs_are_in_the_order_of_the_inputs_on_every_rank(rows, size):

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 import mxnet as mx
 import numpy as np
 
-from bort.architecture import Architecture
+from bort.architecture import LARGEST_SIZE, Architecture
 from bort.errors import InputError, WorkError
 from bort.gluon.finetuning.trainer import ClassificationTrainer, FinetuningReport, TaskAnswers
 from bort.gluon.network.array_network import describe_network
@@ -27,6 +27,7 @@ from bort.tasks.options import TaskOptions
 from bort.text.asking import PaddedInputs, shared_outputs
 from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.labelled import LabelledBatch, LabelledExamples, make_labelled_batch
+from bort.text.padding import longest_row
 from bort.training.finetuning_config import FinetuningConfig
 from bort.training.schedule import learning_rate, planned_warmup, warn_of_long_warmup
 
@@ -141,7 +142,10 @@ def finetune(
     sets = [train.lengths, *(dev.examples.lengths for dev in dev_sets)]
     check_inputs_fit(network.bort.architecture, sets)
     hooks = hooks or FinetuningHooks()
-    plan = plan_inputs(train.lengths, config, batch_size, communicator.size)
+    longest = network.bort.architecture.maximum_length
+    if teacher is not None and teacher.architecture is not None:
+        longest = min(longest, teacher.architecture.maximum_length)
+    plan = plan_inputs(train.lengths, config, batch_size, communicator.size, longest)
     trainer = ClassificationTrainer(network, config, communicator, context, teacher)
     description = description or describe_network(network)
     training = _Finetuning(
@@ -195,7 +199,11 @@ def finetune(
 
 
 def plan_inputs(
-    lengths: np.ndarray, config: FinetuningConfig, batch_size: int, ranks: int = 1
+    lengths: np.ndarray,
+    config: FinetuningConfig,
+    batch_size: int,
+    ranks: int = 1,
+    longest_allowed: int = LARGEST_SIZE,
 ) -> BatchPlan:
     """Return the plan of a training: the inputs of each step.
 
@@ -204,6 +212,7 @@ def plan_inputs(
         config: settings of the training.
         batch_size: inputs per rank and micro-batch.
         ranks: number of ranks.
+        longest_allowed: most tokens that student and teacher take, padding included.
 
     Raises:
         InputError: there are fewer inputs than one step needs.
@@ -214,6 +223,7 @@ def plan_inputs(
         batch_size=batch_size,
         parts=ranks * config.accumulate,
         buckets=config.num_buckets,
+        maximum_length=longest_row(lengths, longest_allowed),
     )
 
 

@@ -285,7 +285,9 @@ def _layer_gradients(gluon: Network) -> Dict[str, np.ndarray]:
 
 def _inputs(network: ArrayNetwork, batch: ImportanceBatch, context: mx.Context) -> InputArrays:
     sizes = network.architecture
-    return input_arrays(sizes, context, batch.input_ids, batch.valid_lengths, batch.token_types)
+    longest = sizes.maximum_length  # batches are padded to a multiple of 8, which may be more
+    types = None if batch.token_types is None else batch.token_types[:, :longest]
+    return input_arrays(sizes, context, batch.input_ids[:, :longest], batch.valid_lengths, types)
 
 
 def _encoded(model: Any, inputs: InputArrays) -> Any:

@@ -150,6 +150,7 @@ class TaskScorer:
             pad_id=self._pad_id,
             width=engine.description.num_classes,
             ranks=ALONE,
+            longest_allowed=engine.description.architecture.maximum_length,
         )
         return self._judge(outputs)
 

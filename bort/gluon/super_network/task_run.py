@@ -30,6 +30,7 @@ from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.judging import TaskData, make_judge
 from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.labelled import LabelledBatch, make_labelled_batch
+from bort.text.padding import longest_row
 
 
 def train_on_task(
@@ -64,7 +65,10 @@ def train_on_task(
         check_inputs_fit(run.architecture, [one.features.lengths for one in data.sets])
         teacher = _teacher(paths, config, data, run)
         head, is_of_task = _head(run.origin, data, settings.dropout)
-        task = _Task(data, config, communicator, head.num_classes)
+        longest = run.architecture.maximum_length
+        if teacher is not None:
+            longest = min(longest, teacher.architecture.maximum_length)
+        task = _Task(data, config, communicator, head.num_classes, longest)
         run.start(task_questions(data, has_labels=is_of_task), head)
         answers: Optional[TeacherAnswersByInput] = None
         if teacher is not None:
@@ -165,6 +169,7 @@ class _Task:
         config: SuperNetworkConfig,
         communicator: Communicator,
         width: int,
+        longest_allowed: int,
     ) -> None:
         settings = config.pretraining
         self.examples = training_examples(data)
@@ -181,6 +186,7 @@ class _Task:
             batch_size=settings.batch_size,
             parts=communicator.size * settings.accumulate,
             buckets=settings.num_buckets,
+            maximum_length=longest_row(self.examples.lengths, longest_allowed),
         )
 
     def batches(self, first: int) -> Iterator[List[LabelledBatch]]:
