@@ -9,14 +9,12 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.errors import InputError
+from bort.search.sizes import COLUMNS
 from bort.search.space import SearchSpace
 from bort.super_network.space import SubNetworkSpace
 
 LARGEST_GRID = 20_000_000
 """Maximum number of architectures in a grid."""
-
-COLUMNS = ("depth", "heads", "hidden", "intermediate", "qkv")
-"""The columns of `sizes`: D, A, H, I, Q."""
 
 GENES = ("depth", "hidden", "intermediate", "attention")
 """The four sizes that a row combines, in the order of the rows; the last one moves first."""
@@ -108,7 +106,7 @@ class CandidateGrid:
 
     @property
     def sizes(self) -> np.ndarray:
-        """(n, 5) int32: D, A, H, I, Q of every row; made at the first use."""
+        """(n, 5) int32, columns `COLUMNS`: D, A, H, I, Q of every row; made at the first use."""
         if self._sizes is None:
             self._sizes = self.sizes_at(np.arange(len(self)))
             self._sizes.setflags(write=False)

@@ -10,7 +10,7 @@ import numpy as np
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.search.boosted_trees import BoostedTrees
-from bort.search.latency_terms import TERMS, fit_terms, sum_of_terms
+from bort.search.latency_terms import LATENCY_TERMS, fit_terms, sum_of_terms
 from bort.search.sizes import COLUMNS, sizes_of
 from bort.storage.files import PathLike, write_json
 from bort.storage.json_fields import JsonFields, errors_naming, read_fields, shown
@@ -37,7 +37,7 @@ class LatencyPredictor:
 
     Attributes:
         conditions: engine, precision, threads, device, length, batch and machine of the table.
-        coefficients: a coefficient in seconds for every name in `TERMS`.
+        coefficients: a coefficient in seconds for every name in `LATENCY_TERMS`.
         trees: logarithm of the factor; None for 1.
         rows: number of architectures that it was fitted to.
         errors: mean absolute relative error in cross-validation, by `terms` and `trees`.
@@ -210,12 +210,12 @@ def _read_conditions(fields: JsonFields) -> Dict[str, Any]:
 def _read_coefficients(fields: JsonFields) -> Dict[str, float]:
     found = fields.all_numbers(0)
     for name in found:
-        if name not in TERMS:
-            known = ", ".join(TERMS)
+        if name not in LATENCY_TERMS:
+            known = ", ".join(LATENCY_TERMS)
             raise InputError(
                 f"{fields.source}: {fields.within} has unknown term {name!r}, known are {known}"
             )
-    return {name: float(fields.number(name, 0)) for name in TERMS}
+    return {name: float(fields.number(name, 0)) for name in LATENCY_TERMS}
 
 
 def _read_trees(fields: Optional[JsonFields]) -> Optional[BoostedTrees]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bort.search.sizes import COLUMNS
 
-TERMS = (
+LATENCY_TERMS = (
     "layers_projections",
     "layers_feed_forward",
     "layers_attention",
@@ -35,7 +35,7 @@ def term_values(sizes: np.ndarray, length: int) -> np.ndarray:
         length: tokens in a sequence.
 
     Returns:
-        float64 (n, number of terms), in the order of `TERMS`.
+        float64 (n, number of terms), in the order of `LATENCY_TERMS`.
     """
     assert sizes.shape[1:] == (len(COLUMNS),), sizes.shape
     depth, heads, hidden, intermediate, qkv = np.asarray(sizes, np.float64).T
@@ -67,7 +67,7 @@ def fit_terms(sizes: np.ndarray, seconds: np.ndarray, length: int) -> Dict[str, 
     Returns:
         A coefficient by name of term, in seconds.
     """
-    return dict(zip(TERMS, fit_relative(term_values(sizes, length), seconds).tolist()))
+    return dict(zip(LATENCY_TERMS, fit_relative(term_values(sizes, length), seconds).tolist()))
 
 
 def fit_relative(values: np.ndarray, seconds: np.ndarray) -> np.ndarray:
@@ -91,5 +91,5 @@ def sum_of_terms(coefficients: Dict[str, float], sizes: np.ndarray, length: int)
     values = term_values(sizes, length)
     # A fixed order of additions: a matrix product may round differently for other numbers of rows,
     # and equal sizes must have equal times.
-    columns = (values[:, place] * coefficients[name] for place, name in enumerate(TERMS))
+    columns = (values[:, place] * coefficients[name] for place, name in enumerate(LATENCY_TERMS))
     return np.asarray(functools.reduce(np.add, columns), np.float64)

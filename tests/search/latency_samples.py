@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bort.search.latency_terms import TERMS, sum_of_terms
+from bort.search.latency_terms import LATENCY_TERMS, sum_of_terms
 
 LENGTH = 128
 CONDITIONS = {
@@ -16,7 +16,7 @@ CONDITIONS = {
     "batch": 1,
     "repeats": 5,
 }
-TRUE = dict(zip(TERMS, (2e-11, 1.5e-11, 3e-11, 1e-9, 1e-9, 5e-10, 1e-9, 2e-5, 1e-4)))
+TRUE = dict(zip(LATENCY_TERMS, (2e-11, 1.5e-11, 3e-11, 1e-9, 1e-9, 5e-10, 1e-9, 2e-5, 1e-4)))
 
 
 def drawn_sizes(count, seed=0, depths=range(1, 9)):

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from bort.architecture import Architecture
-from bort.search.latency_terms import TERMS, fit_relative, fit_terms, sum_of_terms, term_values
+from bort.search.latency_terms import (
+    LATENCY_TERMS,
+    fit_relative,
+    fit_terms,
+    sum_of_terms,
+    term_values,
+)
 from bort.search.sizes import sizes_of
 from tests.search.latency_samples import LENGTH, TRUE, drawn_sizes, true_seconds
 
@@ -15,7 +21,7 @@ def test_the_terms_by_hand():
     values = term_values(sizes_of([Architecture(2, 3, 5, 7, qkv=6)]), 11)
     expected = [2 * 11 * 5 * 6, 2 * 11 * 5 * 7, 2 * 121 * 6, 2 * 121 * 3, 2 * 11 * 5]
     assert values.tolist() == [[*expected, 2 * 11 * 7, 11 * 5, 2, 1]]
-    assert len(TERMS) == 9
+    assert len(LATENCY_TERMS) == 9
 
 
 def test_the_products_are_the_multiply_adds():
