@@ -13,7 +13,7 @@ from bort.search.sizes import COLUMNS
 from bort.search.space import SearchSpace
 from bort.super_network.space import SubNetworkSpace
 
-LARGEST_GRID = 20_000_000
+MOST_CANDIDATES = 20_000_000
 """Maximum number of architectures in a grid."""
 
 GENES = ("depth", "hidden", "intermediate", "attention")
@@ -86,17 +86,17 @@ class CandidateGrid:
             whole: sizes of the whole network.
 
         Raises:
-            InputError: the space does not fit the network, or has more than `LARGEST_GRID`
+            InputError: the space does not fit the network, or has more than `MOST_CANDIDATES`
                 architectures.
         """
         space.check_fits(whole)
         axes = (space.depths, space.hiddens, space.intermediates, space.heads or space.qkvs)
-        if space.size() > LARGEST_GRID:
+        if space.size() > MOST_CANDIDATES:
             names = ("depths", "hiddens", "intermediates", space.attention_axis)
             lengths = ", ".join(f"{len(axis)} {name}" for name, axis in zip(names, axes))
             raise InputError(
                 f"space: has {space.size()} architectures ({lengths}), allowed are at most "
-                f"{LARGEST_GRID}; a larger step on an axis, such as hiddens from "
+                f"{MOST_CANDIDATES}; a larger step on an axis, such as hiddens from "
                 f"{axes[1][0]} to {axes[1][-1]} in steps of 16, has fewer"
             )
         return cls(whole, axes, space.attention_axis)
@@ -191,18 +191,23 @@ class CandidateGrid:
         row = int(self.rows_of(genes[np.newaxis])[0])
         return row if row >= 0 and self.architecture(row) == architecture else None
 
-    def parameter_counts(self) -> np.ndarray:
-        """Return `Architecture.parameter_count()` of every row: (n,) int64."""
-        return self.costs(self._parameters, np.int64)
+    def parameter_counts(self, rows: Optional[np.ndarray] = None) -> np.ndarray:
+        """Return `Architecture.parameter_count()` of rows: (m,) int64; None stands for all rows."""
+        return self.costs(self._parameters, rows, np.int64)
 
-    def multiply_adds(self, length: int) -> np.ndarray:
-        """Return the multiply-adds of one sequence for every row.
+    def layer_parameter_counts(self, rows: Optional[np.ndarray] = None) -> np.ndarray:
+        """Return the parameters of the layers alone, without the embeddings: (m,) int64."""
+        return self.costs(_layer_parameters, rows, np.int64)
+
+    def multiply_adds(self, length: int, rows: Optional[np.ndarray] = None) -> np.ndarray:
+        """Return the multiply-adds of one sequence.
 
         Args:
             length: tokens per sequence, 1 to the maximum length.
+            rows: (m,) numbers of rows; None for all.
 
         Returns:
-            (n,) int64: `length` times `Architecture.multiply_adds_per_token(length)`.
+            (m,) int64: `length` times `Architecture.multiply_adds_per_token(length)`.
         """
         self.whole.multiply_adds_per_token(length)  # refuses a bad length
 
@@ -211,30 +216,36 @@ class CandidateGrid:
             layer = 4 * hidden * qkv + 2 * hidden * intermediate + 2 * length * qkv
             return np.asarray(length * depth * layer)
 
-        return self.costs(adds, np.int64)
+        return self.costs(adds, rows, np.int64)
 
-    def costs(self, cost: Callable[[np.ndarray], np.ndarray], dtype: type = float) -> np.ndarray:
-        """Return a cost of every row, computed in pieces so that the memory stays small.
+    def costs(
+        self,
+        cost: Callable[[np.ndarray], np.ndarray],
+        rows: Optional[np.ndarray] = None,
+        dtype: type = float,
+    ) -> np.ndarray:
+        """Return a cost of rows, computed in pieces so that the memory stays small.
 
         Args:
             cost: takes (m, 5) sizes, returns (m,) costs, such as `LatencyPredictor.predict`.
+            rows: (m,) numbers of rows; None for all.
             dtype: type of the costs.
 
         Returns:
-            (n,) costs.
+            (m,) costs.
         """
-        found: np.ndarray = np.empty(len(self), dtype=dtype)
-        for first in range(0, len(self), _CHUNK):
-            rows = np.arange(first, min(first + _CHUNK, len(self)))
-            found[rows] = cost(self.sizes_at(rows))
+        count = len(self) if rows is None else len(rows)
+        found: np.ndarray = np.empty(count, dtype=dtype)
+        for first in range(0, count, _CHUNK):
+            piece = slice(first, min(first + _CHUNK, count))
+            part = np.arange(piece.start, piece.stop) if rows is None else rows[piece]
+            found[piece] = cost(self.sizes_at(part))
         return found
 
     def _parameters(self, sizes: np.ndarray) -> np.ndarray:
-        depth, _, hidden, intermediate, qkv = sizes.astype(np.int64).T
-        whole = self.whole
+        whole, hidden = self.whole, sizes[:, 2].astype(np.int64)
         tables = whole.vocabulary_size + whole.maximum_length + whole.token_types
-        layer = 4 * hidden * qkv + 3 * qkv + 2 * hidden * intermediate + 6 * hidden + intermediate
-        return np.asarray(hidden * tables + 2 * hidden + depth * layer)
+        return np.asarray(hidden * (tables + 2) + _layer_parameters(sizes))
 
     def _gene_sizes(self, architecture: Architecture) -> Tuple[int, int, int, int]:
         attention = architecture.qkv if self.attention == "qkvs" else architecture.heads
@@ -242,3 +253,9 @@ class CandidateGrid:
 
     def _lengths(self) -> Tuple[int, ...]:
         return tuple(map(len, self.axes))
+
+
+def _layer_parameters(sizes: np.ndarray) -> np.ndarray:
+    depth, _, hidden, intermediate, qkv = sizes.astype(np.int64).T
+    layer = 4 * hidden * qkv + 3 * qkv + 2 * hidden * intermediate + 6 * hidden + intermediate
+    return np.asarray(depth * layer)

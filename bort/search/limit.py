@@ -12,7 +12,7 @@ from bort.errors import InputError
 
 LATENCY, PARAMETERS = "latency", "parameters"
 
-DEFAULT_BAND = (0.85, 1.10)
+PREDICTED_BAND = (0.85, 1.10)
 """The band of arXiv 2107.13686's code: predicted costs of candidates, as shares of the limit."""
 
 EXACT_BAND = (0.85, 1.0)
@@ -42,7 +42,7 @@ class Limit:
 
     kind: str
     most: float
-    band: Tuple[float, float] = DEFAULT_BAND
+    band: Tuple[float, float] = PREDICTED_BAND
     reference: Optional[float] = None
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class Limit:
         milliseconds: float,
         reference_seconds: Optional[float] = None,
         *,
-        band: Tuple[float, float] = DEFAULT_BAND,
+        band: Tuple[float, float] = PREDICTED_BAND,
     ) -> Limit:
         """Return a limit of the latency.
 
@@ -78,7 +78,7 @@ class Limit:
 
     @classmethod
     def speed_up(
-        cls, factor: float, reference_seconds: float, *, band: Tuple[float, float] = DEFAULT_BAND
+        cls, factor: float, reference_seconds: float, *, band: Tuple[float, float] = PREDICTED_BAND
     ) -> Limit:
         """Return a limit of the latency: `factor` times faster than a reference.
 

@@ -34,8 +34,12 @@ class SearchStrategy(Protocol):
         """Receive the results of the last round, one for each candidate and θ."""
 
 
-class _OneRound:
-    """A strategy that asks for a fixed list of candidates in one round."""
+class OneRound:
+    """A strategy that asks for a fixed list of candidates in one round.
+
+    Args:
+        candidates: the candidates, in the order in which they are asked for.
+    """
 
     def __init__(self, candidates: Sequence[Architecture]) -> None:
         self._left = list(candidates)
@@ -50,7 +54,7 @@ class _OneRound:
         """Ignore the results: the candidates do not depend on them."""
 
 
-class ApproximationScheme(_OneRound):
+class ApproximationScheme(OneRound):
     """Every ε-th candidate of the space sorted by parameter count, from the first.
 
     The best candidate of the space is at most ε − 1 places behind a measured one. So if the W of
@@ -94,7 +98,7 @@ class ExhaustiveSearch(ApproximationScheme):
         super().__init__(space, 1)
 
 
-class RandomSearch(_OneRound):
+class RandomSearch(OneRound):
     """Different candidates drawn uniformly from the space: a baseline for other strategies.
 
     Args:
