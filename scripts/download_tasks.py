@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 class DownloadTasksConfig(Config):
     """Settings of the download."""
 
-    task_name: Tuple[str, ...] = setting(..., "tasks, or suites (GLUE, SuperGLUE, RACE), or 'all'")
+    task_name: Tuple[str, ...] = setting(
+        ..., "tasks, or suites (GLUE, SuperGLUE, RACE, SQuAD), or 'all'"
+    )
     data_dir: Optional[str] = setting(
         None, "root folder of the official layout; none: $MXNET_HOME/datasets or ~/.mxnet/datasets"
     )

@@ -139,7 +139,7 @@ def tokenise(
     numbers = [NO_LABEL if label is None else label for label in labels]
     return TaskFeatures(
         tokens=ids,
-        offsets=_starts(lengths),
+        offsets=starts_of(lengths),
         labels=np.array(numbers, dtype=np.float32 if is_regression else np.int32),
         item_numbers=layout.items,
         choices=layout.choices,
@@ -199,7 +199,7 @@ class _Layout:
         self.input_of_segment = np.repeat(np.arange(len(inputs)), self.segments_of_input)
         self.segment_of_piece = np.repeat(np.arange(len(segments)), pieces_of_segment)
         self.input_of_piece = self.input_of_segment[self.segment_of_piece]
-        self.first_segment = _starts(self.segments_of_input)
+        self.first_segment = starts_of(self.segments_of_input)
         self.first_piece = np.searchsorted(self.input_of_piece, np.arange(len(inputs) + 1))
         self.items = _integers((one[2] for one in inputs), len(inputs))
         self.choices = _integers((one[3] for one in inputs), len(inputs)).astype(np.int32)
@@ -241,8 +241,8 @@ class _TokenTable:
         )
         plain_texts = [text for text, is_spaced in zip(layout.texts, spaced) if not is_spaced]
         spaced_texts = [text[1:] for text, is_spaced in zip(layout.texts, spaced) if is_spaced]
-        first, first_counts = _encode(vocabulary, plain_texts, False)
-        second, second_counts = _encode(vocabulary, spaced_texts, True)
+        first, first_counts = encode_texts(vocabulary, plain_texts, False)
+        second, second_counts = encode_texts(vocabulary, spaced_texts, True)
         special = [vocabulary.bos_id, vocabulary.eos_id, vocabulary.eos_id, vocabulary.mask_id]
         self.ids = np.concatenate([first, second, special]).astype(np.int32)
         self.bos = len(self.ids) - len(special)
@@ -336,9 +336,16 @@ def _too_little_room(one: TaskInput, room: int) -> TooLittleRoom:
     )
 
 
-def _encode(
+def encode_texts(
     vocabulary: Vocabulary, texts: List[str], space_in_front: bool
 ) -> Tuple[np.ndarray, np.ndarray]:
+    """Return the ids of all texts in one array, and int64 counts.
+
+    Args:
+        vocabulary: any vocabulary; one with `encode_flat` is fastest.
+        texts: the texts to encode.
+        space_in_front: encode `" " + text` instead of each text.
+    """
     if isinstance(vocabulary, _FlatEncoder):
         return vocabulary.encode_flat(texts, space_in_front)
     lists = vocabulary.encode_batch([f" {text}" for text in texts] if space_in_front else texts)
@@ -350,7 +357,7 @@ def _integers(values: Iterable[int], count: int) -> np.ndarray:
     return np.fromiter(values, dtype=np.int64, count=count)
 
 
-def _starts(counts: np.ndarray) -> np.ndarray:
+def starts_of(counts: np.ndarray) -> np.ndarray:
     """Return the start of each of N concatenated lists, and the end of the last one: (N + 1,)."""
     starts = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=starts[1:])

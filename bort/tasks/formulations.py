@@ -15,6 +15,8 @@ The formulations follow arXiv 2010.10499 where it states them. Our assumptions a
 - WiC: the word and a colon precede the first sentence.
 - WSC: there is one segment, with a marker before and after both spans.
 - Pairs: the segments are in the order of the record's fields.
+
+SQuAD has another form: windows of a passage, see `bort.tasks.squad.windows`.
 """
 
 from __future__ import annotations
@@ -56,8 +58,13 @@ def make_inputs(
         training: drop the inputs that training leaves out (see `TaskOptions`); requires labels.
 
     Raises:
-        InputError: an item is inconsistent, or has no label for training; names file and line.
+        InputError: an item is inconsistent, or has no label for training; names file and line. Or
+            the task has windows instead (SQuAD).
     """
+    if record.has_spans:
+        raise InputError(
+            f"{record.name}: its inputs are windows of a passage, which make_span_features makes"
+        )
     form, drops = _FORMERS[record.formulation], _drops_negatives(record, options)
     kept = [True] * len(items)
     if training and record.name == "RACE-H" and options.halve_race_h:
@@ -79,7 +86,7 @@ def make_inputs(
 
 
 def input_labels(record: TaskRecord, options: TaskOptions) -> Tuple[str, ...]:
-    """Return the class names in the order of a model's outputs; () for a regression.
+    """Return the class names in the order of a model's outputs; () for a regression and for spans.
 
     COPA, MultiRC, ReCoRD and RACE per option are binary: the answer is right or wrong.
     """
@@ -91,7 +98,12 @@ def input_labels(record: TaskRecord, options: TaskOptions) -> Tuple[str, ...]:
 
 
 def output_count(record: TaskRecord, options: TaskOptions) -> int:
-    """Return the number of model outputs per input: one per class, 1 for a regression."""
+    """Return the number of model outputs: one per class, 1 for a regression.
+
+    A model of spans has two outputs for every token, the logits of the start and of the end.
+    """
+    if record.has_spans:
+        return 2
     return len(input_labels(record, options)) or 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from bort.tasks.items import TaskItem
 from bort.tasks.metrics import by_index, score_task
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
+from bort.tasks.squad.windows import SpanFeatures
 from bort.text.pair_form import ROBERTA_PAIRS, PairForm
 from bort.text.vocabulary import Vocabulary
 
@@ -26,13 +27,13 @@ class TaskSet:
         record: the task.
         split: name of the split.
         items: official examples.
-        features: the tokenised inputs of the items.
+        features: the tokenised inputs of the items: windows of passages for a task with spans.
     """
 
     record: TaskRecord
     split: str
     items: Sequence[TaskItem]
-    features: TaskFeatures
+    features: Union[TaskFeatures, SpanFeatures]
 
     @property
     def name(self) -> str:

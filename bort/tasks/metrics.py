@@ -1,9 +1,9 @@
 """The official metrics of every task.
 
 Predictions and gold values are label strings of the task's record (numbers for STS-B, answer texts
-for ReCoRD). They are either two sequences in the same order or two mappings by official index.
-MultiRC requires mappings, with indices (passage, question, answer). Scores are fractions in the
-published order; `percent` and `as_published` convert them to the form of published tables.
+for ReCoRD and SQuAD). They are either two sequences in the same order or two mappings by official
+index. MultiRC requires mappings, with indices (passage, question, answer). Scores are fractions in
+the published order; `percent` and `as_published` convert them to the form of published tables.
 
 Sources: arXiv:1804.07461 (GLUE), arXiv:1905.00537 (SuperGLUE), arXiv:1704.04683 (RACE),
 arXiv:1606.05250 and arXiv:1806.03822 (SQuAD 1.1 and 2.0).
@@ -43,8 +43,9 @@ def score_task(task: Union[str, TaskRecord], predictions: Values, gold: Values) 
 
     Args:
         task: name or record of the task.
-        predictions: one value per example: a label string, a number for STS-B, a text for ReCoRD.
-        gold: the gold values in the same form; for ReCoRD the accepted answers of each query.
+        predictions: one value per example: a label string, a number for STS-B, a text for ReCoRD
+            and SQuAD.
+        gold: the gold values in the same form; for ReCoRD and SQuAD the accepted answers.
 
     Returns:
         Metric name → fraction, in published order. MNLI's halves are scored separately.
@@ -63,6 +64,10 @@ def score_task(task: Union[str, TaskRecord], predictions: Values, gold: Values) 
         _check_labels(record, "gold label", indices, expected)
     if ANSWER_F1 in record.metrics:
         return _multirc(indices, predicted, expected)
+    if record.has_spans:
+        score = best_or_no_answer if record.answers_optional else best_over_answers
+        best = [score(p, g) for p, g in zip(predicted, expected)]
+        return {metric: _mean([scores[metric] for scores in best]) for metric in record.metrics}
     if TOKEN_F1 in record.metrics:
         best = [best_over_answers(p, g) for p, g in zip(predicted, expected)]
         return {
@@ -166,12 +171,7 @@ def squad_scores(predictions: Values, gold: Values) -> Dict[str, float]:
     Raises:
         InputError: the set is empty, or lengths or indices differ.
     """
-    _, predicted, expected = align(predictions, gold, "SQuAD")
-    best = [best_or_no_answer(p, g) for p, g in zip(predicted, expected)]
-    return {
-        EXACT_MATCH: _mean([scores["exact_match"] for scores in best]),
-        F1: _mean([scores["f1"] for scores in best]),
-    }
+    return score_task("SQuAD2.0", predictions, gold)
 
 
 def align(predictions: Values, gold: Values, name: str) -> Tuple[List[Any], List[Any], List[Any]]:

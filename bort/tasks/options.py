@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Optional
 
-from bort.settings.config import Config, setting
+from bort.settings.config import Config, part, setting
+from bort.tasks.squad.config import SpanOptions
 
 PER_OPTION, FOUR_WAY = "option", "four-way"
 MASK_MARKER = "<mask>"
@@ -39,3 +40,4 @@ class TaskOptions(Config):
         MASK_MARKER, "marker before and after WSC's spans: the vocabulary's <mask>, or any text"
     )
     drop_seed: int = setting(0, "seed of the draw of dropped wrong answers and passages")
+    spans: SpanOptions = part(SpanOptions)

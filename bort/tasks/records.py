@@ -3,7 +3,8 @@
 Labels are in the order of their class ids, as in GluonNLP and the original release. Other libraries
 use other orders, so a saved model stores its labels. Metrics are in the order of published scores.
 
-Sources: arXiv:1804.07461 (GLUE), arXiv:1905.00537 (SuperGLUE), arXiv:1704.04683 (RACE).
+Sources: arXiv:1804.07461 (GLUE), arXiv:1905.00537 (SuperGLUE), arXiv:1704.04683 (RACE),
+arXiv:1606.05250 and arXiv:1806.03822 (SQuAD 1.1 and 2.0).
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Dict, Optional, Tuple
 
 from bort.errors import InputError
 
-GLUE, SUPERGLUE, RACE = "GLUE", "SuperGLUE", "RACE"
-SUITES = (GLUE, SUPERGLUE, RACE)
+GLUE, SUPERGLUE, RACE, SQUAD = "GLUE", "SuperGLUE", "RACE", "SQuAD"
+SUITES = (GLUE, SUPERGLUE, RACE, SQUAD)
 
 # Formulations: how an official item becomes one or more model inputs; see
 # `bort.tasks.formulations`.
@@ -26,6 +27,7 @@ CHOICES = "each of two choices"
 ANSWERS = "each answer to a question"
 ENTITIES = "each candidate entity"
 OPTIONS = "each of four options"
+SPAN_OF_PASSAGE = "span of a passage"
 
 ACCURACY = "accuracy"
 F1 = "f1"
@@ -41,6 +43,7 @@ GENDER_PARITY = "gender_parity"
 TRAIN, DEV, TEST = "train", "dev", "test"
 LINEAR_CLASSIFIER, EXTRA_LAYER = "linear", "extra layer"
 MAX_LENGTH = 512
+MAX_LENGTH_OF_WINDOWS = 384
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Split:
         rows: official number of rows of a test split (MultiRC: passages, ReCoRD: queries, RACE:
             questions); None if it is not known for certain.
         submission: name of the file in a submission; "" if there is none.
+        is_public: whether the file can be downloaded; SQuAD's test files are hidden.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Split:
     files: Tuple[str, ...]
     rows: Optional[int] = None
     submission: str = ""
+    is_public: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,25 +74,26 @@ class TaskRecord:
 
     Attributes:
         name: the key of the table.
-        suite: "GLUE", "SuperGLUE" or "RACE".
+        suite: "GLUE", "SuperGLUE", "RACE" or "SQuAD".
         title: the full name.
         folder: the task's folder in the suite's official layout.
         cache_folder: the task's folder under GluonNLP's `datasets`.
         fields: the official names of an item's texts.
         passage: the field that truncation shortens first; "" if both sentences are equal in rank.
-        labels: label strings in the order of class ids; () for a regression, and for ReCoRD, whose
-            answers are texts.
+        labels: label strings in the order of class ids; () for a regression, and for ReCoRD and
+            SQuAD, whose answers are texts.
         label_range: lowest and highest score of a regression; None otherwise.
         metrics: names of the metrics, in published order.
-        formulation: one of `SINGLE` to `OPTIONS`, see above.
+        formulation: one of `SINGLE` to `SPAN_OF_PASSAGE`, see above.
         splits: the splits in the order train, dev, test.
         model_task: the task whose model predicts this one; for most tasks its own name.
         head: "linear", or "extra layer" (a linear layer before the classifier; CoLA in the paper).
         batch_size: batch size of the paper.
-        max_length: longest input in tokens.
+        max_length: longest input in tokens; that of a window of SQuAD's passages.
         aliases: other names that `get_task` accepts.
         source: address of the official files; "" if there is more than one.
         diagnostic: whether benchmark scores exclude the task.
+        answers_optional: whether some questions have no answer (SQuAD 2.0).
     """
 
     name: str
@@ -109,11 +115,17 @@ class TaskRecord:
     aliases: Tuple[str, ...] = ()
     source: str = ""
     diagnostic: bool = False
+    answers_optional: bool = False
 
     @property
     def is_regression(self) -> bool:
         """Whether the label is a number."""
         return self.label_range is not None
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether a model answers with a span of the passage (SQuAD)."""
+        return self.formulation == SPAN_OF_PASSAGE
 
     @property
     def trains(self) -> bool:
@@ -231,6 +243,33 @@ def _race(name: str, title: str, level: str, rows: int) -> TaskRecord:
     )
 
 
+def _squad(version: str, alias: str, batch_size: int, answers_optional: bool) -> TaskRecord:
+    """Return SQuAD of a version; the batch sizes are those of arXiv:1810.04805, 4.2 and 4.3."""
+    name = f"SQuAD{version}"
+    splits = tuple(
+        Split(role, role, (f"{role}-v{version}.json",), is_public=role != TEST)
+        for role in (TRAIN, DEV, TEST)
+    )
+    return TaskRecord(
+        name=name,
+        suite=SQUAD,
+        title=f"Stanford Question Answering Dataset {version}",
+        folder="SQuAD",
+        cache_folder="squad",
+        fields=("question", "context"),
+        passage="context",
+        labels=(),
+        metrics=(EXACT_MATCH, F1),
+        formulation=SPAN_OF_PASSAGE,
+        splits=splits,
+        model_task=name,
+        batch_size=batch_size,
+        max_length=MAX_LENGTH_OF_WINDOWS,
+        aliases=(alias, *(() if answers_optional else ("SQuAD",))),
+        answers_optional=answers_optional,
+    )
+
+
 _TWO_SENTENCES = ("sentence1", "sentence2")
 _PREMISE = ("premise", "hypothesis")
 _BINARY = ("0", "1")
@@ -299,6 +338,8 @@ TASKS: Tuple[TaskRecord, ...] = (
                splits=(Split(TEST, TEST, ("AX-g.jsonl", "test.jsonl"), 356, "AX-g.jsonl"),)),
     _race("RACE-H", "Reading comprehension from examinations, high school", "high", 3498),
     _race("RACE-M", "Reading comprehension from examinations, middle school", "middle", 1436),
+    _squad("1.1", "SQuAD1", 32, answers_optional=False),
+    _squad("2.0", "SQuAD2", 48, answers_optional=True),
 )  # fmt: skip
 
 

@@ -202,6 +202,10 @@ class ByteBPE:
         """Return the readable form of one token, with `Ġ` for a space."""
         return self._entry(token_id).name
 
+    def surface_of(self, token_id: int) -> bytes:
+        """Return the bytes of one token; empty for a special token."""
+        return self._entry(token_id).content or b""
+
     def save(self, folder: Path) -> None:
         """Write `vocab.json`, `merges.txt` and `vocabulary.json` into `folder`."""
         writer = VOCABULARY_FORMAT.writer(folder)

@@ -25,6 +25,7 @@ from bort.text.tokenizer_library import naming_errors_of_tokenizers, tokenizer_o
 from bort.text.vocabulary import (
     VOCABULARY_FORMAT,
     seal_vocabulary,
+    unmarked_bytes,
     without_surrogates,
 )
 
@@ -85,6 +86,7 @@ class FastTokenizer:
             one["id"]: one["content"] for one in self._content["added_tokens"] if one["special"]
         }
         special.update({number: self._names[number] for number in reading.role_ids})
+        self._added = frozenset(one["content"] for one in self._content["added_tokens"])
         model = self._content["model"]
         self._prefix = "" if model["type"] == "Unigram" else _continuing_prefix(model)
         self._byte_level = _has_step(self._content["pre_tokenizer"], "ByteLevel")
@@ -98,6 +100,7 @@ class FastTokenizer:
             self.special_ids = self._byte_bpe.special_ids
             self.starts_word = self._byte_bpe.starts_word
             self.starts_character = self._byte_bpe.starts_character
+        self._special = frozenset(self.special_ids)
         self._forbidden = self._special_that_merges_make(special)
         self._space_counts = model["type"] != "WordPiece" or not self._is_bert()
         self.fingerprint = self._fingerprint(special)
@@ -159,7 +162,7 @@ class FastTokenizer:
         """Return the text of `ids` without special tokens."""
         if self._byte_bpe is not None:
             return self._byte_bpe.decode(ids)
-        special = set(self.special_ids)
+        special = self._special
         names = [(int(i), self.token_of(i)) for i in ids]
         kept = [(number, name) for number, name in names if number not in special]
         if self._content["model"]["type"] == "WordPiece":
@@ -171,6 +174,27 @@ class FastTokenizer:
         if not 0 <= token_id < len(self._names):
             raise InputError(f"token id {token_id}, allowed are 0 to {len(self._names) - 1}")
         return self._names[token_id]
+
+    def surface_of(self, token_id: int) -> bytes:
+        """Return the UTF-8 bytes of one token in normalised text; empty for a special token."""
+        if self._byte_bpe is not None:
+            return self._byte_bpe.surface_of(token_id)
+        name = self.token_of(token_id)
+        if token_id in self._special:
+            return b""
+        if self._byte_level and name not in self._added:
+            try:
+                return bytes_of_name(name)
+            except UnicodeEncodeError:
+                return name.encode("utf-8", "replace")
+        model = self._content["model"]
+        if self._prefix:
+            shown = name[len(self._prefix) :] if name.startswith(self._prefix) else name
+            return shown.encode("utf-8", "replace")
+        suffix = model.get("end_of_word_suffix") or ""
+        if suffix and name.endswith(suffix):
+            name = name[: -len(suffix)]
+        return unmarked_bytes(name, bool(model.get("byte_fallback")))
 
     def save(self, folder: Path) -> None:
         """Write the files that the vocabulary was read from, and `vocabulary.json`."""
@@ -203,7 +227,7 @@ class FastTokenizer:
 
     def _starts(self) -> Tuple[np.ndarray, np.ndarray]:
         """Return where tokens begin a word, and where they do not begin inside a character."""
-        added = {one["content"] for one in self._content["added_tokens"]}
+        added = self._added
         words = np.ones(len(self), dtype=bool)
         characters = np.ones(len(self), dtype=bool)
         fallback = bool(self._content["model"].get("byte_fallback"))

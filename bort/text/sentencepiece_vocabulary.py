@@ -30,6 +30,7 @@ from bort.text.vocabulary import (
     UNK,
     VOCABULARY_FORMAT,
     seal_vocabulary,
+    unmarked_bytes,
     without_surrogates,
 )
 
@@ -131,6 +132,7 @@ class SentencePieceVocabulary:
             if processor.is_control(i) or processor.is_unknown(i) or processor.is_unused(i)
         ]
         self.special_ids = tuple(special)
+        self._special = frozenset(special)
         is_special = np.zeros(size, dtype=bool)
         is_special[special] = True
         self.starts_word = is_special | np.array([p.startswith(_SPACE) for p in pieces], dtype=bool)
@@ -191,13 +193,20 @@ class SentencePieceVocabulary:
         """Return the text of `ids` without special tokens; invalid UTF-8 becomes U+FFFD."""
         for token_id in ids:
             self._check(token_id)
-        special = set(self.special_ids)
-        return str(self._processor.decode([int(i) for i in ids if int(i) not in special]))
+        kept = [int(i) for i in ids if int(i) not in self._special]
+        return str(self._processor.decode(kept))
 
     def token_of(self, token_id: int) -> str:
         """Return the readable form of one token, with `▁` for a space."""
         self._check(token_id)
         return str(self._processor.id_to_piece(int(token_id)))
+
+    def surface_of(self, token_id: int) -> bytes:
+        """Return the UTF-8 bytes of one token in normalised text; empty for a special token."""
+        self._check(token_id)
+        if int(token_id) in self._special:
+            return b""
+        return unmarked_bytes(self.token_of(token_id), bool(self._processor.is_byte(int(token_id))))
 
     def save(self, folder: Path) -> None:
         """Write `sentencepiece.model` and `vocabulary.json` into `folder`."""

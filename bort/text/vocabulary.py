@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import List, Protocol, Sequence, Tuple
 
@@ -11,6 +12,8 @@ from bort.storage.sealed_folder import SealedFile, SealedFormat, SealedWriter
 
 BOS, PAD, EOS, UNK, MASK = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
 SPECIAL_TOKENS: Tuple[str, ...] = (BOS, PAD, EOS, UNK, MASK)
+
+_BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
 
 VOCABULARY_FORMAT = SealedFormat(
     "vocabulary.json",
@@ -63,8 +66,26 @@ class Vocabulary(Protocol):
     def token_of(self, token_id: int) -> str:
         """Return the readable form of one token."""
 
+    def surface_of(self, token_id: int) -> bytes:
+        """Return the UTF-8 bytes of one token in normalised text; empty for a special token."""
+
     def save(self, folder: Path) -> None:
         """Write the files that `load_vocabulary(folder)` reads."""
+
+
+def unmarked_bytes(name: str, has_byte_tokens: bool) -> bytes:
+    """Return the UTF-8 bytes of a token of SentencePiece, with a space for `▁`.
+
+    Args:
+        name: the token.
+        has_byte_tokens: whether a token such as `<0xE2>` stands for a byte.
+
+    >>> unmarked_bytes("▁the", False), unmarked_bytes("<0x0A>", True)
+    (b' the', b'\\n')
+    """
+    if has_byte_tokens and _BYTE_TOKEN.fullmatch(name):
+        return bytes([int(name[3:5], 16)])
+    return name.replace("\u2581", " ").encode("utf-8", "replace")
 
 
 def without_surrogates(text: str) -> str:

@@ -43,13 +43,13 @@ class JsonObject:
         """Return the value of a field of any type."""
         if name not in self._values:
             known = ", ".join(self._values)
-            raise InputError(f"{self.where}: has no field {self._path(name)!r}, it has {known}")
+            raise InputError(f"{self.where}: has no field {self.path(name)!r}, it has {known}")
         return self._values[name]
 
-    def text(self, name: str) -> str:
-        """Return the value of a field that must be a text and not blank."""
+    def text(self, name: str, *, may_be_blank: bool = False) -> str:
+        """Return the value of a field that must be a text, and not blank unless it may be."""
         value = self.value(name)
-        if not isinstance(value, str) or not value.strip():
+        if not isinstance(value, str) or not (may_be_blank or value.strip()):
             raise self._wrong(name, value, "a text")
         return value
 
@@ -60,11 +60,11 @@ class JsonObject:
             raise self._wrong(name, value, "a whole number")
         return value
 
-    def items(self, name: str) -> List[Any]:
-        """Return the value of a field that must be a list and not empty."""
+    def items(self, name: str, *, may_be_empty: bool = False) -> List[Any]:
+        """Return the value of a field that must be a list, and not empty unless it may be."""
         value = self.value(name)
-        if not isinstance(value, list) or not value:
-            raise self._wrong(name, value, "a list that is not empty")
+        if not isinstance(value, list) or not (may_be_empty or value):
+            raise self._wrong(name, value, "a list" if may_be_empty else "a list that is not empty")
         return value
 
     def texts(self, name: str) -> List[str]:
@@ -76,21 +76,22 @@ class JsonObject:
 
     def object(self, name: str) -> JsonObject:
         """Return the value of a field that must be an object."""
-        return JsonObject(self.value(name), self.where, self.line, self._path(name))
+        return JsonObject(self.value(name), self.where, self.line, self.path(name))
 
-    def objects(self, name: str) -> List[JsonObject]:
+    def objects(self, name: str, *, may_be_empty: bool = False) -> List[JsonObject]:
         """Return the values of a field that must be a list of objects."""
         return [
-            JsonObject(value, self.where, self.line, f"{self._path(name)}[{number}]")
-            for number, value in enumerate(self.items(name))
+            JsonObject(value, self.where, self.line, f"{self.path(name)}[{number}]")
+            for number, value in enumerate(self.items(name, may_be_empty=may_be_empty))
         ]
 
-    def _path(self, name: str) -> str:
+    def path(self, name: str) -> str:
+        """Return the path of a field in the file, for messages."""
         return f"{self._field}.{name}" if self._field else name
 
     def _wrong(self, name: str, value: Any, expected: str) -> InputError:
         return InputError(
-            f"{self.where}: {self._path(name)} is {_shown(value)}, expected {expected}"
+            f"{self.where}: {self.path(name)} is {_shown(value)}, expected {expected}"
         )
 
 
@@ -107,13 +108,17 @@ def read_json_lines(path: Path) -> List[JsonObject]:
     return objects
 
 
-def read_json_object(path: Path) -> JsonObject:
+def read_json_object(path: Path, largest: int = LARGEST_JSON_BYTES) -> JsonObject:
     """Return the object of a file that holds a single JSON object.
 
+    Args:
+        path: the file.
+        largest: maximum size in bytes.
+
     Raises:
-        InputError: the file is missing, empty or not UTF-8, or is not an object.
+        InputError: the file is missing, too large, empty or not UTF-8, or is not an object.
     """
-    text = read_text(path, largest=LARGEST_JSON_BYTES)
+    text = read_text(path, largest=largest)
     return JsonObject(parse_json(text, str(path)), str(path))
 
 

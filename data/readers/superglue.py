@@ -74,7 +74,8 @@ def _read_multirc(record: TaskRecord, line: JsonObject, is_test: bool, file: str
         fields: Dict[str, FieldValue] = {
             "passage": text,
             "question": question.text("question"),
-            "answers": tuple(_answer_text(answer) for answer in answers),
+            # An answer in the official files may be blank; it is kept.
+            "answers": tuple(answer.text("text", may_be_blank=True) for answer in answers),
             "answer_indices": numbers,
         }
         label: Optional[Label] = None
@@ -83,12 +84,6 @@ def _read_multirc(record: TaskRecord, line: JsonObject, is_test: bool, file: str
         index = (line.number("idx"), question.number("idx"))
         items.append(TaskItem(index, fields, label, file, line.line))
     return items
-
-
-def _answer_text(answer: JsonObject) -> str:
-    # An answer in the official files may be blank; it is kept.
-    value = answer.value("text")
-    return value if isinstance(value, str) else answer.text("text")
 
 
 def _read_record(record: TaskRecord, line: JsonObject, is_test: bool, file: str) -> List[TaskItem]:

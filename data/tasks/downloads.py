@@ -1,4 +1,4 @@
-"""Downloads of the official archives of GLUE, SuperGLUE and RACE.
+"""Downloads of the official files of GLUE, SuperGLUE, RACE and SQuAD.
 
 The sizes and SHA-256 hashes are those that two public catalogues of data sets (TensorFlow Datasets
 and Hugging Face Datasets) record for these addresses.
@@ -31,6 +31,7 @@ DOWNLOADS_FOLDER = "downloads"
 _FACEBOOK = "https://dl.fbaipublicfiles.com/"
 _GLUE = _FACEBOOK + "glue/data/"
 _SUPERGLUE = _FACEBOOK + "glue/superglue/data/v2/"
+_SQUAD = "https://rajpurkar.github.io/SQuAD-explorer/dataset/"
 _SENTEVAL = _FACEBOOK + "senteval/senteval_data/"
 
 
@@ -115,8 +116,8 @@ def task_folder(record: TaskRecord, data_dir: Optional[Path] = None) -> Path:
 
 
 def official_files(record: TaskRecord) -> List[str]:
-    """Return the names of a task's files (RACE: folders) in its folder."""
-    return [split.files[0] for split in record.splits]
+    """Return the names of a task's public files (RACE: folders) in its folder."""
+    return [split.files[0] for split in record.splits if split.is_public]
 
 
 def _unpack(record: TaskRecord, fetched: Sequence[Path], folder: Path) -> None:
@@ -138,7 +139,8 @@ def _unpack(record: TaskRecord, fetched: Sequence[Path], folder: Path) -> None:
 
 
 def _copy(record: TaskRecord, fetched: Sequence[Path], folder: Path) -> None:
-    shutil.copyfile(fetched[0], folder / official_files(record)[0])
+    for file, name in zip(fetched, official_files(record)):
+        shutil.copyfile(file, folder / name)
 
 
 def _build_mrpc(record: TaskRecord, fetched: Sequence[Path], folder: Path) -> None:
@@ -251,4 +253,22 @@ TASK_SOURCES: Mapping[str, TaskSource] = {
                      "2d4e00d3a7d23d2c3787ee4c1382cc81a72cb05a76fc9d78d142949247ed61b9"),
     "RACE-H": _RACE_ARCHIVE,
     "RACE-M": _RACE_ARCHIVE,
+    "SQuAD1.1": TaskSource(
+        (
+            RemoteFile(_SQUAD + "train-v1.1.json", 30288272,
+                       "3527663986b8295af4f7fcdff1ba1ff3f72d07d61a20f487cb238a6ef92fd955"),
+            RemoteFile(_SQUAD + "dev-v1.1.json", 4854279,
+                       "95aa6a52d5d6a735563366753ca50492a658031da74f301ac5238b03966972c9"),
+        ),
+        _copy,
+    ),
+    "SQuAD2.0": TaskSource(
+        (
+            RemoteFile(_SQUAD + "train-v2.0.json", 42123633,
+                       "68dcfbb971bd3e96d5b46c7177b16c1a4e7d4bdef19fb204502738552dede002"),
+            RemoteFile(_SQUAD + "dev-v2.0.json", 4370528,
+                       "80a5225e94905956a6446d296ca1093975c4d3b3260f1d6c8f68bc2ab77182d8"),
+        ),
+        _copy,
+    ),
 }  # fmt: skip

@@ -10,9 +10,10 @@ from typing import List, Optional
 from bort.errors import InputError
 from bort.storage.files import PathLike
 from bort.tasks.items import TaskItem
-from bort.tasks.records import DEV, GLUE, SUPERGLUE, TEST, Split, TaskRecord
+from bort.tasks.records import DEV, GLUE, SQUAD, SUPERGLUE, TEST, Split, TaskRecord
 from data.readers.glue import read_glue
 from data.readers.race import read_race
+from data.readers.squad import read_squad
 from data.readers.superglue import read_superglue
 
 _PUBLIC_GOLD = ("AX-b", "AX-g", "RACE-H", "RACE-M")
@@ -80,6 +81,8 @@ def _read(record: TaskRecord, split: Split, path: Path) -> List[TaskItem]:
         return read_glue(record, split, path)
     if record.suite == SUPERGLUE:
         return read_superglue(record, split, path)
+    if record.suite == SQUAD:
+        return read_squad(record, split, path)
     return read_race(record, split, path)
 
 

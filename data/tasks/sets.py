@@ -12,6 +12,7 @@ from bort.tasks.formulations import make_inputs
 from bort.tasks.judging import TaskData, TaskSet
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import DEV, TEST, TRAIN, Split, TaskRecord, get_task
+from bort.tasks.squad.windows import make_span_features
 from bort.text.pair_form import ROBERTA_PAIRS, PairForm
 from bort.text.vocabulary import Vocabulary
 from data.tasks.cache import tokenise_cached
@@ -44,13 +45,17 @@ def open_task_set(
         training: leave out inputs that are not used for training.
         data_dir: see `data.tasks.files.find_split`.
         sample: read the small sample that is part of this project.
-        cache: the folder of cached tokenised sets; None: no cache.
+        cache: the folder of cached tokenised sets; None: no cache. Windows of passages (SQuAD) are
+            made again each time.
         pairs: form of inputs of two texts.
 
     Raises:
         InputError: a file is missing or invalid; names file and line.
     """
     items = read_items(record, split, data_dir, sample)
+    if record.has_spans:
+        windows = make_span_features(items, vocabulary, pairs, options.spans, max_length, training)
+        return TaskSet(record, split, items, windows)
     inputs = make_inputs(record, items, options, training)
     folder = None if cache is None else Path(cache)
     name = f"{record.name} {split}"

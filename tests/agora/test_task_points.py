@@ -13,14 +13,15 @@ from bort.errors import InputError, WorkError
 from bort.tasks.features import tokenise
 from bort.tasks.formulations import make_inputs
 from bort.tasks.options import TaskOptions
-from bort.tasks.records import TASKS, get_task
+from bort.tasks.records import get_task
 from data.tasks.files import read_items
 from data.tasks.sample_vocabulary import train_sample_vocabulary
 from data.tasks.sets import open_task_data
 from tests.agora.learner import AnyWord
+from tests.tasks.task_samples import CLASSIFIED
 
 OPTIONS = TaskOptions()
-TRAINED = [record.name for record in TASKS if record.trains]
+TRAINED = [record.name for record in CLASSIFIED if record.trains]
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,16 @@ from bort.errors import InputError
 from bort.inference.questions import MaskedQuestions, TaskQuestions, TextQuestions
 from bort.tasks.formulations import make_inputs
 from bort.tasks.options import FOUR_WAY, TaskOptions
-from bort.tasks.records import TASKS, get_task
+from bort.tasks.records import get_task
 from data.tasks.files import read_items
+from tests.tasks.task_samples import CLASSIFIED
 
 
 def questions_of(name: str, options: TaskOptions = TaskOptions()) -> TaskQuestions:  # noqa: B008
     return TaskQuestions(get_task(name), options)
 
 
-@pytest.mark.parametrize("record", TASKS, ids=lambda record: record.name)
+@pytest.mark.parametrize("record", CLASSIFIED, ids=lambda record: record.name)
 def test_the_fields_of_an_official_item_make_the_inputs_of_the_task(record):
     items = read_items(record, record.splits[-1].name, sample=True)
     questions = TaskQuestions(record, TaskOptions())

@@ -6,10 +6,13 @@ from typing import List, Sequence
 
 import numpy as np
 
+from bort.tasks.records import TASKS
 from bort.text.vocabulary import Vocabulary
 from tests.text.tiny_vocabulary import tiny_vocabulary
 
 VOCABULARY = tiny_vocabulary()
+CLASSIFIED = [task for task in TASKS if not task.has_spans]
+"""The tasks whose inputs `make_inputs` makes, and not windows of passages."""
 
 
 class PlainVocabulary:

@@ -11,12 +11,12 @@ from bort.tasks.features import tokenise
 from bort.tasks.formulations import input_labels, make_inputs
 from bort.tasks.items import TaskItem
 from bort.tasks.options import TaskOptions
-from bort.tasks.records import TASKS, get_task
+from bort.tasks.records import get_task
 from data.tasks.files import read_items
-from tests.tasks.task_samples import VOCABULARY
+from tests.tasks.task_samples import CLASSIFIED, VOCABULARY
 
 YES, NO = [0.0, 2.0], [2.0, 0.0]
-FORMS = [(task, TaskOptions()) for task in TASKS] + [
+FORMS = [(task, TaskOptions()) for task in CLASSIFIED] + [
     (get_task("RACE-H"), TaskOptions(race_form="four-way"))
 ]
 

@@ -17,11 +17,13 @@ LABELS = {
     "MultiRC": "0 1", "ReCoRD": "", "SuperGLUE-RTE": "not_entailment entailment",
     "WiC": "false true", "WSC": "false true", "AX-b": "not_entailment entailment",
     "AX-g": "not_entailment entailment", "RACE-H": "A B C D", "RACE-M": "A B C D",
+    "SQuAD1.1": "", "SQuAD2.0": "",
 }  # fmt: skip
 METRICS_OF = {
     "CoLA": "matthews", "MRPC": "f1 accuracy", "STS-B": "pearson spearman", "QQP": "f1 accuracy",
     "AX": "matthews", "CB": "macro_f1 accuracy", "MultiRC": "answer_f1 exact_match",
     "ReCoRD": "token_f1 exact_match", "AX-b": "matthews", "AX-g": "gender_parity accuracy",
+    "SQuAD1.1": "exact_match f1", "SQuAD2.0": "exact_match f1",
 }  # fmt: skip
 TEST_ROWS = {
     "AX": 1104, "CoLA": 1063, "MRPC": 1725, "RTE": 3000, "SST-2": 1821, "STS-B": 1379, "WNLI": 146,
@@ -29,9 +31,9 @@ TEST_ROWS = {
 }  # fmt: skip
 
 
-def test_the_22_tasks_are_there_with_their_labels_in_order():
+def test_the_24_tasks_are_there_with_their_labels_in_order():
     assert {task.name: " ".join(task.labels) for task in TASKS} == LABELS
-    assert len(TASKS) == 22
+    assert len(TASKS) == 24
 
 
 def test_metrics_stand_in_published_order():
@@ -57,6 +59,10 @@ def test_a_record_does_not_contradict_itself(task):
     assert bool(task.splits_of("train")) == task.trains
     assert task.is_regression == (task.name == "STS-B")
     assert task.head == ("extra layer" if task.name == "CoLA" else "linear")
+    if task.has_spans:
+        assert task.batch_size == (48 if task.answers_optional else 32)
+        assert task.max_length == 384
+        return
     assert task.batch_size == (16 if task.name in ("SST-2", "QNLI", "QQP", "MNLI") else 8)
     assert task.max_length == 512
 
@@ -77,6 +83,10 @@ def test_diagnostics_are_predicted_by_their_parents():
         ("race-middle", "RACE-M"),
         ("AXb", "AX-b"),
         ("ax", "AX"),
+        ("SQuAD", "SQuAD1.1"),
+        ("squad1", "SQuAD1.1"),
+        ("squad_2", "SQuAD2.0"),
+        ("squad20", "SQuAD2.0"),
     ],
 )
 def test_a_task_is_found_by_its_names(name, expected):
@@ -84,7 +94,7 @@ def test_a_task_is_found_by_its_names(name, expected):
 
 
 def test_an_unknown_task_or_split_is_named_with_what_there_is():
-    with pytest.raises(InputError, match=r"task 'SQuAX': .*CoLA.*RACE-M"):
+    with pytest.raises(InputError, match=r"task 'SQuAX': .*CoLA.*SQuAD2.0"):
         get_task("SQuAX")
     with pytest.raises(InputError, match="MNLI: has no split 'dev', it has .*dev_mismatched"):
         get_task("MNLI").split("dev")
@@ -94,6 +104,7 @@ def test_what_a_model_tells_apart():
     options = TaskOptions()
     counts = {task.name: output_count(task, options) for task in TASKS}
     assert counts["STS-B"] == 1
+    assert counts["SQuAD1.1"] == counts["SQuAD2.0"] == 2
     assert counts["MNLI"] == counts["CB"] == counts["AX"] == 3
     for name in ("COPA", "MultiRC", "ReCoRD", "RACE-H", "RACE-M", "CoLA", "WSC"):
         assert counts[name] == 2

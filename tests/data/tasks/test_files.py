@@ -12,16 +12,16 @@ from bort.tasks import features as features_module
 from bort.tasks.features import tokenise
 from bort.tasks.formulations import make_inputs
 from bort.tasks.options import TaskOptions
-from bort.tasks.records import TASKS, get_task
+from bort.tasks.records import get_task
 from data.classification import TASK_CLASSES, BoolQTask, MNLITask, MultiRCTask, STSBTask
 from data.tasks import cache as task_cache
 from data.tasks.cache import tokenise_cached
 from data.tasks.files import SAMPLE_FOLDER, find_split, read_items
-from tests.tasks.task_samples import VOCABULARY
+from tests.tasks.task_samples import CLASSIFIED, VOCABULARY
 
 
 @pytest.mark.parametrize("layout", ["{suite}/{folder}", "{folder}", "{cache}"])
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", CLASSIFIED, ids=lambda task: task.name)
 def test_a_named_folder_may_have_any_of_the_usual_layouts(task, layout, tmp_path):
     values = {"suite": task.suite, "folder": task.folder, "cache": task.cache_folder}
     target = tmp_path / layout.format(**values)
@@ -32,7 +32,7 @@ def test_a_named_folder_may_have_any_of_the_usual_layouts(task, layout, tmp_path
         assert find_split(task, split, target).exists()
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize("task", CLASSIFIED, ids=lambda task: task.name)
 def test_by_default_gluonnlp_s_cache_is_looked_into(task, tmp_path, monkeypatch):
     monkeypatch.setenv("MXNET_HOME", str(tmp_path))
     source = SAMPLE_FOLDER if task.suite == "RACE" else SAMPLE_FOLDER / task.suite
@@ -81,7 +81,7 @@ def test_the_original_s_way_to_load_a_task(tmp_path, monkeypatch):
 
 
 def test_the_task_classes_are_views_of_the_table():
-    assert [view.name for view in TASK_CLASSES] == [task.name for task in TASKS]
+    assert [view.name for view in TASK_CLASSES] == [task.name for task in CLASSIFIED]
     assert len({view.__name__ for view in TASK_CLASSES}) == 22
     dev = MNLITask(sample=True).dataset_dev()
     assert [name for name, _ in dev] == ["dev_matched", "dev_mismatched"]

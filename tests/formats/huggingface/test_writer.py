@@ -33,12 +33,13 @@ from bort.network.parameter_names import (
 )
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import FOUR_WAY, PER_OPTION, TaskOptions
-from bort.tasks.records import TASKS, TaskRecord
+from bort.tasks.records import TaskRecord
 from tests.formats.huggingface.folders import (
     assert_identical,
     edit_config,
 )
 from tests.formats.parity import BORT, SHAPES, make_network
+from tests.tasks.task_samples import CLASSIFIED
 from tests.text.tiny_vocabulary import tiny_vocabulary
 
 PARTS: Dict[str, Dict[str, Any]] = {
@@ -236,7 +237,7 @@ def test_a_missing_file_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("race_form", [PER_OPTION, FOUR_WAY])
-@pytest.mark.parametrize("record", TASKS, ids=lambda record: record.name)
+@pytest.mark.parametrize("record", CLASSIFIED, ids=lambda record: record.name)
 def test_every_tasks_labels_stand_in_the_config(
     record: TaskRecord, race_form: str, tmp_path: Path
 ) -> None:

@@ -18,12 +18,13 @@ from bort.tasks.judging import make_judge
 from bort.tasks.metrics import by_index, score_task
 from bort.tasks.options import FOUR_WAY, TaskOptions
 from bort.tasks.predictions import read_predictions
-from bort.tasks.records import TASKS, get_task
+from bort.tasks.records import get_task
 from bort.tasks.submissions import write_test_predictions
 from bort.training.finetuning_config import FinetuningConfig
 from data.tasks.sample_vocabulary import train_sample_vocabulary
 from data.tasks.sets import open_task_data, open_task_set
 from tests.gluon.training.run_samples import contents, forget_setting, recorded
+from tests.tasks.task_samples import CLASSIFIED
 
 ALONE = SingleProcess()
 START = StartingPoint(None, "2-2-16-32")
@@ -39,7 +40,7 @@ def open_sample(name, vocabulary, options=TaskOptions()):  # noqa: B008
     return open_task_data(get_task(name), vocabulary, options, CONFIG.max_len, sample=True)
 
 
-@pytest.mark.parametrize("name", [record.name for record in TASKS])
+@pytest.mark.parametrize("name", [record.name for record in CLASSIFIED])
 def test_a_task_runs_from_files_to_predictions(tmp_path, vocabulary, name):
     record = get_task(name)
     data = open_sample(name, vocabulary)
