@@ -77,6 +77,8 @@ class TaskData:
 def predict(options: TaskOptions, task_set: TaskSet, outputs: np.ndarray) -> Dict[Any, Any]:
     """Return predictions by official index from the outputs (N, classes) of a set's inputs."""
     record, features = task_set.record, task_set.features
+    if isinstance(features, SpanFeatures):
+        raise InputError(f"{task_set.name}: spans cannot be decoded yet")
     decided = decide(
         record, task_set.items, features.item_numbers, features.choices, outputs, options
     )
