@@ -41,6 +41,10 @@ def answers_by_transformers(folder: Path, sample: Sample) -> Optional[np.ndarray
             attention_mask=torch.tensor(mask).long(),
             token_type_ids=types,
         )
+    if hasattr(outputs, "start_logits"):
+        # (B, L), (B, L) -> (B, L, 2)
+        both = [outputs.start_logits.numpy(), outputs.end_logits.numpy()]
+        return np.asarray(np.stack(both, axis=-1))
     if hasattr(outputs, "logits"):
         return np.asarray(outputs.logits.numpy())
     return np.asarray(outputs.last_hidden_state.numpy())

@@ -37,8 +37,9 @@ def answers_of(engine: Engine, sample: Sample) -> np.ndarray:
         sample: a batch of B rows.
 
     Returns:
-        float32: outputs (B, C) of a classifier; logits (B, L, V) at every token of a model with a
-        decoder; otherwise the last hidden states (B, L, H), zero at padding.
+        float32: outputs (B, C) of a classifier; logits (B, L, 2) of a span model; logits (B, L, V)
+        at every token of a model with a decoder; otherwise the last hidden states (B, L, H), zero
+        at padding.
     """
     ids, lengths, types = sample.input_ids, sample.lengths, sample.token_types
     if engine.description.purpose != MASKED_LM:
@@ -123,7 +124,7 @@ def check_huggingface(
 def _check_problem_type(folder: Path, head: Optional[HeadDescription]) -> None:
     """Check that the folder gives the outputs the meaning of the original's."""
     found = read_json(folder / CONFIG_FILE).get("problem_type")
-    expected = None if head is None else head.problem_type
+    expected = None if head is None or head.is_span else head.problem_type
     if found != expected:
         raise WorkError(f"{CONFIG_FILE}: problem_type is {found!r}, the original's is {expected!r}")
 

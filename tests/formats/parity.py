@@ -130,5 +130,7 @@ def transformers_outputs(folder: Path, ids: np.ndarray, mask: np.ndarray) -> np.
     assert not report["unexpected_keys"]
     with torch.no_grad():
         outputs = model.eval()(input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask))
+    if hasattr(outputs, "start_logits"):
+        return np.stack([outputs.start_logits.numpy(), outputs.end_logits.numpy()], axis=-1)
     name = "logits" if hasattr(outputs, "logits") else "last_hidden_state"
     return np.asarray(getattr(outputs, name).numpy())

@@ -26,6 +26,7 @@ PARTS: Dict[str, Dict[str, Any]] = {
     "masked tokens": {"decoder": True},
     "release head": {"head": "release", "num_classes": 3},
     "linear head": {"head": "linear", "num_classes": 3},
+    "spans": {"head": "span", "num_classes": 2},
     "two linear layers": {"head": "two_linear", "num_classes": 2},
     "regression": {"head": "linear", "num_classes": 1},
     "untied decoder, tanh": {"decoder": True, "tied_decoder": False, "activation": "gelu_new"},
@@ -163,7 +164,7 @@ def test_onnx_decodes_at_masked_positions() -> None:
 
 
 @pytest.mark.parity("onnx", "onnxruntime")
-@pytest.mark.parametrize("part", ["encoder", "masked tokens", "linear head"])
+@pytest.mark.parametrize("part", ["encoder", "masked tokens", "linear head", "spans"])
 def test_int8_stays_near(part: str) -> None:
     network = make_network(**PARTS[part])
     ids, _, mask = make_batch()
@@ -176,7 +177,7 @@ def test_int8_stays_near(part: str) -> None:
 
 
 @pytest.mark.parity("torch", "transformers", "onnx", "onnxruntime")
-@pytest.mark.parametrize("name", ["masked tokens", "release head", "linear head"])
+@pytest.mark.parametrize("name", ["masked tokens", "release head", "linear head", "spans"])
 def test_every_weight_matters(name: str, tmp_path: Path) -> None:
     """If any weight changes a little, neither export agrees with the original."""
     network = make_network(**PARTS[name])

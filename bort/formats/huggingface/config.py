@@ -15,7 +15,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from bort.architecture import LARGEST_DEPTH, LARGEST_SIZE, POST_NORM, PRE_NORM, Architecture
 from bort.errors import InputError
 from bort.network.activations import DEFAULT_ACTIVATION, FUNCTIONS
-from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM
+from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM, QUESTION_ANSWERING
 from bort.storage.files import read_json
 
 CONFIG_FILE = "config.json"
@@ -52,7 +52,7 @@ _KINDS = {
     "ForPreTraining": MASKED_LM,
     "ForSequenceClassification": CLASSIFIER,
     "ForTokenClassification": OTHER_HEAD,
-    "ForQuestionAnswering": OTHER_HEAD,
+    "ForQuestionAnswering": QUESTION_ANSWERING,
     "ForMultipleChoice": OTHER_HEAD,
     "ForNextSentencePrediction": OTHER_HEAD,
 }
@@ -94,7 +94,8 @@ class HuggingFaceConfig:
         values: all fields.
         model_type: `bert` or `roberta`: whose prefix of names and whose positions the folder has.
         class_name: the class in `architectures`; "" if there is none.
-        kind: `encoder`, `masked_lm`, `classifier` or `other_head`, from the class; None without it.
+        kind: one of `bort.network.description.PURPOSES` or `other_head`, from the class; None
+            without it.
         architecture: the sizes, with all rows of the position table; pre-norm for MegatronBERT.
         unused_positions: rows of the position table before the first position.
         layer_norm_eps: ε of all layer norms, above 0.

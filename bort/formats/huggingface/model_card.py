@@ -7,7 +7,13 @@ from typing import Any, List, Mapping, Sequence
 
 from bort.architecture import POST_NORM, PRE_NORM
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM, ModelDescription
+from bort.network.description import (
+    CLASSIFIER,
+    ENCODER,
+    MASKED_LM,
+    QUESTION_ANSWERING,
+    ModelDescription,
+)
 from bort.network.head import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 
 _HIDDEN = ("labels", "metrics", "vocabulary")
@@ -48,6 +54,8 @@ def model_card(
         lines += ["The model has no token types: their table is zero and changes nothing.", ""]
     if model.purpose == CLASSIFIER:
         lines += [_outputs(model), ""]
+    if model.purpose == QUESTION_ANSWERING:
+        lines += [_SPANS, ""]
     lines += _metrics(model)
     remarks = [*_warnings(model, marks), *notes]
     if remarks:
@@ -65,16 +73,19 @@ _FAMILIES = {
 }
 _PIPELINES = {
     CLASSIFIER: "text-classification",
+    QUESTION_ANSWERING: "question-answering",
     MASKED_LM: "fill-mask",
     ENCODER: "feature-extraction",
 }
 _TITLES = {
     CLASSIFIER: "Bort, fine-tuned",
+    QUESTION_ANSWERING: "Bort, question answering",
     MASKED_LM: "Bort, pre-trained",
     ENCODER: "Bort, encoder",
 }
 _CLASSES = {
     CLASSIFIER: "AutoModelForSequenceClassification",
+    QUESTION_ANSWERING: "AutoModelForQuestionAnswering",
     MASKED_LM: "AutoModelForMaskedLM",
     ENCODER: "AutoModel",
 }
@@ -96,11 +107,15 @@ def _front_matter(model: ModelDescription) -> List[str]:
 
 
 def _title(model: ModelDescription) -> str:
-    if model.purpose == CLASSIFIER and model.task is not None:
+    if model.head is not None and model.task is not None:
         return f"Bort fine-tuned on {model.task.name}"
     return _TITLES[model.purpose]
 
 
+_SPANS = (
+    "Outputs: two logits of every token, that the answer starts there and that it ends there. The "
+    "answer is a span of the context, the second text."
+)
 _MEANINGS = {
     SINGLE_LABEL: "logits of a softmax: one label is right",
     MULTI_LABEL: "logits of a sigmoid each: any number of labels is right",
@@ -128,12 +143,15 @@ def _usage(model: ModelDescription) -> List[str]:
             "",
             'vectors = SentenceTransformer("folder").encode(["text", "another text"])',
         ]
+    texts = '["text", "another text"]'
+    if model.purpose == QUESTION_ANSWERING:
+        texts = '["question"], ["context"]'
     return [
         f"from transformers import AutoTokenizer, {name}",
         "",
         'tokenizer = AutoTokenizer.from_pretrained("folder")',
         f'model = {name}.from_pretrained("folder").eval()',
-        'output = model(**tokenizer(["text", "another text"], padding=True, return_tensors="pt"))',
+        f'output = model(**tokenizer({texts}, padding=True, return_tensors="pt"))',
     ]
 
 

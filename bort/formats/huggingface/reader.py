@@ -4,8 +4,9 @@ RoBERTa counts positions from its padding id + 1, so the first two of its 514 ro
 reader drops them. It also drops a token-type table of zeros. It opens safetensors files only.
 
 The class in `architectures` decides what is read: the decoder of a masked-language model, the head
-of a classifier of texts. Of a class with another head (tokens, questions, options, next sentences),
-the encoder alone is read and the head is left out. Without a class, the tensors decide.
+of a classifier of texts or of a model that answers questions with spans. Of a class with another
+head (tokens, options, next sentences), the encoder alone is read and the head is left out. Without
+a class, the tensors decide.
 """
 
 from __future__ import annotations
@@ -34,9 +35,22 @@ from bort.formats.huggingface.tensor_names import DECODERS, WORD_EMBEDDINGS, wit
 from bort.formats.huggingface.writer import EXPORT, RECORD_FILE
 from bort.network.activations import ERF, function_of
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import CLASSIFIER, ENCODER, ModelDescription
-from bort.network.head import HeadDescription, check_problem_type
-from bort.network.parameter_names import HEAD, ParameterRow, name_in, places, shape_of
+from bort.network.description import (
+    CLASSIFIER,
+    ENCODER,
+    MASKED_LM,
+    QUESTION_ANSWERING,
+    ModelDescription,
+)
+from bort.network.head import SPAN, SPAN_OUTPUTS, HeadDescription, check_problem_type, span_head
+from bort.network.parameter_names import (
+    HEAD,
+    SPAN_HEAD,
+    ParameterRow,
+    name_in,
+    places,
+    shape_of,
+)
 from bort.storage.json_fields import JsonFields, errors_naming
 from bort.text.vocabularies import load_vocabulary
 
@@ -84,7 +98,7 @@ def read_huggingface(folder: Path) -> Imported:
     marks = config.values.get(MARK) or {}
     if not isinstance(marks, dict):
         raise InputError(f"{config.path}: {MARK} is {marks!r}, allowed is an object")
-    kind = ""
+    kind = SPAN if parts.spans else ""
     if head:
         kind, head_arrays = without_tanh(head, marks.get("head"), str(config.path))
         arrays.update(head_arrays)
@@ -148,12 +162,16 @@ def _check_padding(config: HuggingFaceConfig, folder: Path) -> None:
 
 
 class _Parts(NamedTuple):
-    """The parts that are read besides embeddings and layers; `classes` is 0 without a head."""
+    """The parts that are read besides embeddings and layers.
+
+    `classes` is 0 without a head, and `spans` is true if the head is that of a span model.
+    """
 
     pooler: bool
     decoder: bool
     tied: bool
     classes: int
+    spans: bool
 
 
 def _parts(config: HuggingFaceConfig, weights: Weights) -> _Parts:
@@ -164,23 +182,27 @@ def _parts(config: HuggingFaceConfig, weights: Weights) -> _Parts:
     if kind is None:
         # A classifier of tokens has no pooler in BERT, and other names in RoBERTa.
         whole = bias in tensors and (pooler or model_type == "roberta")
-        kind = CLASSIFIER if whole else OTHER_HEAD if bias in tensors else None
+        other = OTHER_HEAD if bias in tensors else None
+        is_span = all(name_in(place, model_type) in tensors for place in SPAN_HEAD)
+        kind = CLASSIFIER if whole else QUESTION_ANSWERING if is_span else other
     classes = 0
     if kind == CLASSIFIER:
         classes = max(1, len(_take(weights, last, None))) if last in tensors else 1
         # In BERT, the pooler of a classifier is the first layer of its head; RoBERTa's ignores it.
         pooler = False
+    if kind == QUESTION_ANSWERING:
+        classes, pooler = SPAN_OUTPUTS, False
     wanted = "cls.predictions.transform." if model_type == "bert" else "lm_head.dense."
     has_decoder = any(name.startswith(wanted) for name in tensors)
-    needs_decoder = kind not in (None, CLASSIFIER, ENCODER, OTHER_HEAD)
     reads_decoder = has_decoder and kind not in (ENCODER, OTHER_HEAD)
-    decoder = needs_decoder or reads_decoder
+    decoder = kind == MASKED_LM or reads_decoder
     if decoder and model_type == "roberta" and function_of(config.activation) != ERF:
         raise InputError(
             f"{config.path}: hidden_act is {config.activation!r}, allowed with RoBERTa's decoder, "
             "which has a gelu of its own, is 'gelu'"
         )
-    return _Parts(pooler, decoder, not decoder or _is_tied(config, weights), classes)
+    tied = not decoder or _is_tied(config, weights)
+    return _Parts(pooler, decoder, tied, classes, kind == QUESTION_ANSWERING)
 
 
 def _is_tied(config: HuggingFaceConfig, weights: Weights) -> bool:
@@ -244,10 +266,11 @@ def _arrays(
         decoder=parts.decoder,
         tied=parts.tied,
         pooler=parts.pooler,
+        head=SPAN if parts.spans else "",
         token_types=True,
     )
     arrays = {place.gluon: take(place) for place in rows}
-    head = {place.gluon: take(place) for place in HEAD} if parts.classes else {}
+    head = {place.gluon: take(place) for place in HEAD} if parts.classes and not parts.spans else {}
     if config.unused_positions:
         positions = arrays["encoder.position_weight"][config.unused_positions :]
         arrays["encoder.position_weight"] = np.ascontiguousarray(positions)
@@ -300,12 +323,16 @@ def _description(
 ) -> ModelDescription:
     """Return the description of the network; `kind` is the kind of its head, "" for none."""
     head: Optional[HeadDescription] = None
-    head_dropout = _head_dropout(config, record)
-    with errors_naming(str(config.path)):
-        problem = _problem_type(config.values, classes)
-        if kind:
-            labels = _labels(config.values, classes, config.path)
-            head = HeadDescription(kind, classes, labels, head_dropout, problem)
+    if kind == SPAN:
+        # The folder's class has no dropout there, and neither labels nor a problem type.
+        head = span_head(float(record.get("head_dropout", 0)))
+    else:
+        head_dropout = _head_dropout(config, record)
+        with errors_naming(str(config.path)):
+            problem = _problem_type(config.values, classes)
+            if kind:
+                labels = _labels(config.values, classes, config.path)
+                head = HeadDescription(kind, classes, labels, head_dropout, problem)
     return ModelDescription(
         architecture,
         head,

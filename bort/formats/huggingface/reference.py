@@ -19,7 +19,7 @@ from bort.architecture import PRE_NORM
 from bort.formats.huggingface.config import read_config
 from bort.formats.huggingface.tensor_file import read_weights
 from bort.formats.huggingface.tensor_names import with_current_names
-from bort.network.description import CLASSIFIER, MASKED_LM
+from bort.network.description import CLASSIFIER, MASKED_LM, QUESTION_ANSWERING
 
 
 class HuggingFaceReference:
@@ -56,13 +56,13 @@ class HuggingFaceReference:
         Args:
             input_ids: int (B, L).
             lengths: int (B,), number of tokens in every row that are not padding.
-            kind: `classifier`, `masked_lm` or `encoder`.
+            kind: a purpose, one of `bort.network.description.PURPOSES`.
             decoder_epsilon: ε of the decoder's layer norm; the config's if None.
             token_types: int (B, L); None for type 0.
 
         Returns:
-            float64: logits (B, C) of a classifier, logits (B, L, V) of the decoder, or the encoded
-            tokens (B, L, H), zero at padding.
+            float64: logits (B, C) of a classifier, logits (B, L, 2) of a span model, logits
+            (B, L, V) of the decoder, or the encoded tokens (B, L, H), zero at padding.
         """
         counts = np.arange(input_ids.shape[1])[None, :] < np.asarray(lengths)[:, None]
         types = np.zeros_like(input_ids) if token_types is None else token_types
@@ -72,6 +72,8 @@ class HuggingFaceReference:
             last = "classifier.out_proj" if self._is_roberta else "classifier"
             pooled = np.tanh(self._dense(x[:, 0], first))
             return self._dense(pooled, last)
+        if kind == QUESTION_ANSWERING:
+            return self._dense(x, "qa_outputs")
         if kind == MASKED_LM:
             return self._decode(x, decoder_epsilon)
         encoded: np.ndarray = x * counts[:, :, None]

@@ -1,9 +1,10 @@
 """Writes a network as a Hugging Face folder: plain BERT, which every version of Transformers opens.
 
-The class is `BertForMaskedLM` for a network with a decoder, `BertForSequenceClassification` for one
-with a head, `BertModel` otherwise. A pre-norm network becomes a MegatronBERT, with the classes
-`MegatronBertForMaskedLM` and so on. Parts of BERT that the network lacks are filled without effect:
-token types with zeros, and the pooler of a `BertModel` with zeros (its pooled output is then zero).
+The class is `BertForMaskedLM` for a network with a decoder, `BertForSequenceClassification` for a
+classifier, `BertForQuestionAnswering` for a span model, `BertModel` otherwise. A pre-norm network
+becomes a MegatronBERT, with the classes `MegatronBertForMaskedLM` and so on. Parts of BERT that the
+network lacks are filled without effect: token types with zeros, and the pooler of a `BertModel`
+with zeros (its pooled output is then zero).
 `bort.formats.huggingface.heads` converts a head without tanh, and
 `bort.formats.huggingface.narrow_attention` an attention narrower than the hidden size.
 """
@@ -32,10 +33,11 @@ from bort.network.description import (
     CLASSIFIER,
     ENCODER,
     MASKED_LM,
+    QUESTION_ANSWERING,
     ModelDescription,
     check_vocabulary,
 )
-from bort.network.parameter_names import HEAD, POOLER, places
+from bort.network.parameter_names import HEAD, POOLER, SPAN_HEAD, places
 from bort.storage.files import atomic_write, write_json
 from bort.storage.sealed_folder import SealedFile, SealedFormat
 from bort.text.vocabulary import Vocabulary
@@ -55,9 +57,11 @@ _FAMILIES = {POST_NORM: ("Bert", BERT_FAMILY), PRE_NORM: ("MegatronBert", MEGATR
 
 _CLASSES = {
     CLASSIFIER: "ForSequenceClassification",
+    QUESTION_ANSWERING: "ForQuestionAnswering",
     MASKED_LM: "ForMaskedLM",
     ENCODER: "Model",
 }
+_HEAD_ROWS = {CLASSIFIER: HEAD, QUESTION_ANSWERING: SPAN_HEAD}
 _ZERO_TOKEN_TYPES = 2
 _NO_HEAD_DROPOUT = 0.1
 """The default of the record for a model without a head."""
@@ -96,6 +100,10 @@ def write_huggingface(
     """
     model = network.description
     if model.head is not None and model.has_pooler:
+        if model.head.is_span:
+            raise InputError(
+                "the span model's encoder has a pooler, BertForQuestionAnswering has none"
+            )
         raise InputError("the classifier's encoder has its own pooler, BERT has only one")
     if vocabulary is not None:
         check_vocabulary(model, vocabulary)
@@ -156,7 +164,8 @@ def _config(model: ModelDescription, vocabulary: Optional[Vocabulary]) -> Dict[s
         config["eos_token_id"] = vocabulary.eos_id
     else:
         config["pad_token_id"] = None
-    if model.head is not None:
+    if model.purpose == CLASSIFIER:
+        assert model.head is not None
         names = model.labels or tuple(f"LABEL_{number}" for number in range(model.num_classes))
         config["classifier_dropout"] = model.head.dropout
         config["id2label"] = {str(number): name for number, name in enumerate(names)}
@@ -172,7 +181,7 @@ def _tensors(network: ArrayNetwork, marks: Dict[str, Any]) -> Dict[str, np.ndarr
     if not architecture.token_types:
         shape = (_ZERO_TOKEN_TYPES, architecture.hidden)
         arrays["token_type_embed.0.weight"] = np.zeros(shape, np.float32)
-    if model.head is not None:
+    if model.purpose == CLASSIFIER:
         arrays = {k: v for k, v in arrays.items() if not k.startswith("classifier.")}
         head, mark = with_tanh(network)
         arrays.update(head)
@@ -193,7 +202,7 @@ def _tensors(network: ArrayNetwork, marks: Dict[str, Any]) -> Dict[str, np.ndarr
             pooler=pooler,
             token_types=True,
         ),
-        *(() if model.head is None else HEAD),
+        *_HEAD_ROWS.get(model.purpose, ()),
     ]
     tensors = {place.bert: arrays[place.gluon] for place in rows}
     if model.has_decoder and not model.tied_decoder:

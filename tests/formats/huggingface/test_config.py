@@ -10,7 +10,7 @@ import pytest
 
 from bort.errors import InputError
 from bort.formats.huggingface.config import OTHER_HEAD, read_config
-from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM
+from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM, QUESTION_ANSWERING
 
 FIELDS: Dict[str, Any] = {
     "model_type": "bert",
@@ -66,7 +66,7 @@ def test_defaults_are_those_of_transformers(tmp_path: Path) -> None:
         ("RobertaForSequenceClassification", "roberta", CLASSIFIER),
         ("XLMRobertaForMaskedLM", "roberta", MASKED_LM),
         ("CamembertForTokenClassification", "roberta", OTHER_HEAD),
-        ("BertForQuestionAnswering", "bert", OTHER_HEAD),
+        ("BertForQuestionAnswering", "bert", QUESTION_ANSWERING),
         ("RobertaForMultipleChoice", "roberta", OTHER_HEAD),
         ("BertForNextSentencePrediction", "bert", OTHER_HEAD),
     ],

@@ -13,6 +13,7 @@ from bort.errors import InputError
 from bort.formats.huggingface.reader import read_huggingface
 from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.formats.huggingface.writer import write_huggingface
+from bort.network.head import span_head
 from tests.formats.huggingface.folders import (
     assert_identical,
     edit_config,
@@ -205,13 +206,51 @@ def test_a_bad_tensor_is_named_as_in_its_file(kind: str, tmp_path: Path) -> None
     assert str(caught.value) == f"{tmp_path / 'model.safetensors'}: the tensor {name!r} {message}"
 
 
-@pytest.mark.parametrize("ending", ["ForMaskedLM", "ForSequenceClassification"])
+@pytest.mark.parametrize(
+    "ending", ["ForMaskedLM", "ForSequenceClassification", "ForQuestionAnswering"]
+)
 def test_a_class_whose_head_is_missing_is_refused(ending: str, tmp_path: Path) -> None:
     write_huggingface(tmp_path, make_network(), None)
     (tmp_path / "bort.json").unlink()
     edit_config(architectures=[f"Bert{ending}"])(tmp_path)
-    with pytest.raises(InputError, match=r"the tensor '(cls|classifier)\..*' is missing"):
+    with pytest.raises(
+        InputError, match=r"the tensor '(cls|classifier|qa_outputs)\..*' is missing"
+    ):
         read_huggingface(tmp_path)
+
+
+def test_a_span_head_without_a_record_has_no_dropout_and_no_labels(tmp_path: Path) -> None:
+    network = make_network(head="span", num_classes=2, head_dropout=0.3)
+    write_huggingface(tmp_path, network, None)
+    assert read_huggingface(tmp_path).network.description.head == span_head(0.3)
+    (tmp_path / "bort.json").unlink()
+    names = {"id2label": {"0": "start", "1": "end"}, "problem_type": "regression"}
+    for fields in (names, {"architectures": ...}):
+        edit_config(**fields)(tmp_path)
+        imported = read_huggingface(tmp_path)
+        assert imported.network.description.head == span_head()
+        for name, array in network.arrays.items():
+            np.testing.assert_array_equal(imported.network.arrays[name], array)
+
+
+@pytest.mark.parametrize("shape", [(3, 48), (2, 47), (2,)])
+def test_a_span_head_has_two_outputs(shape: Any, tmp_path: Path) -> None:
+    write_huggingface(tmp_path, make_network(head="span", num_classes=2), None)
+    (tmp_path / "bort.json").unlink()
+    name = "qa_outputs.weight"
+    edit_tensors(lambda tensors: tensors.update({name: np.zeros(shape, np.float32)}))(tmp_path)
+    with pytest.raises(InputError, match=r"'qa_outputs.weight' has shape .*, expected \(2, 64\)"):
+        read_huggingface(tmp_path)
+
+
+def test_a_span_models_pooler_is_left_out(tmp_path: Path) -> None:
+    write_huggingface(tmp_path, make_network(head="span", num_classes=2), None)
+    (tmp_path / "bort.json").unlink()
+    added = {"bert.pooler.dense.weight": np.zeros((64, 64), np.float32)}
+    edit_tensors(lambda tensors: tensors.update(added))(tmp_path)
+    imported = read_huggingface(tmp_path)
+    assert imported.left_out == ("bert.pooler.dense.weight",)
+    assert imported.network.description.purpose == "question_answering"
 
 
 def test_an_encoders_class_leaves_the_decoder_out(tmp_path: Path) -> None:

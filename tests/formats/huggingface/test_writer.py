@@ -12,6 +12,7 @@ from typing import Any, Dict, List
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from bort.errors import BortError, InputError, WorkError
 from bort.export.checks import check_huggingface
@@ -59,6 +60,8 @@ PARTS: Dict[str, Dict[str, Any]] = {
     },
     "several numbers": {"head": "release", "num_classes": 2, "problem_type": "regression"},
     "one label": {"head": "linear", "num_classes": 1, "problem_type": "multi_label_classification"},
+    "spans": {"head": "span", "num_classes": 2},
+    "spans with dropout": {"head": "span", "num_classes": 2, "head_dropout": 0.0, "decoder": True},
     "classifier with decoder": {"head": "release", "num_classes": 2, "decoder": True},
     "untied decoder": {"decoder": True, "tied_decoder": False, "decoder_layer_norm_eps": 1e-12},
     "tanh": {"decoder": True, "activation": "gelu_new"},
@@ -187,6 +190,24 @@ def test_the_model_card_says_what_the_outputs_mean(
     assert sentence in (tmp_path / "README.md").read_text(encoding="utf-8").splitlines()
 
 
+def test_a_span_model_is_the_class_for_question_answering(tmp_path: Path) -> None:
+    network = make_network(head="span", num_classes=2, task=TaskDescription("SQuAD1.1"))
+    write_huggingface(tmp_path, network, None)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["BertForQuestionAnswering"]
+    assert not {"id2label", "problem_type", "classifier_dropout"} & set(config)
+    tensors = safetensors.numpy.load_file(tmp_path / "model.safetensors")
+    for name in ("qa_outputs.weight", "qa_outputs.bias"):
+        np.testing.assert_array_equal(tensors[name], network.arrays[name])
+    assert not any("pooler" in name or "classifier" in name for name in tensors)
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "\npipeline_tag: question-answering\n" in card
+    assert "# Bort fine-tuned on SQuAD1.1" in card
+    assert "two logits of every token" in card
+    assert 'AutoModelForQuestionAnswering.from_pretrained("folder")' in card
+    assert 'tokenizer(["question"], ["context"]' in card
+
+
 def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     vocabulary = tiny_vocabulary()
     with pytest.raises(InputError, match="has 211 tokens"):
@@ -197,6 +218,8 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="its own pooler"):
         network = make_network(head="release", num_classes=2, pooler=True)
         write_huggingface(tmp_path, network, None)
+    with pytest.raises(InputError, match="the span model's encoder has a pooler"):
+        write_huggingface(tmp_path, make_network(head="span", num_classes=2, pooler=True), None)
     with pytest.raises(InputError, match="2 outputs have 3 labels"):
         make_network(head="linear", num_classes=2, labels=["a", "b", "c"])
     assert list(tmp_path.iterdir()) == []

@@ -40,13 +40,20 @@ _SIZES: Dict[str, Any] = {
 
 
 def bert_folder(
-    folder: Path, kind: str = "BertForSequenceClassification", types: int = 2, seed: int = 0
+    folder: Path,
+    kind: str = "BertForSequenceClassification",
+    types: int = 2,
+    seed: int = 0,
+    **fields: Any,
 ) -> Path:
-    """Write a BERT with its WordPiece vocabulary."""
+    """Write a BERT with its WordPiece vocabulary; `fields` are settings other than the defaults."""
     import transformers
 
     config = transformers.BertConfig(
-        vocab_size=len(PIECES), type_vocab_size=types, max_position_embeddings=64, **_SIZES
+        vocab_size=len(PIECES),
+        type_vocab_size=types,
+        max_position_embeddings=64,
+        **{**_SIZES, **fields},
     )
     _save(folder, getattr(transformers, kind), config, seed)
     (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES), encoding="utf-8")
