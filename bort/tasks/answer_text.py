@@ -37,10 +37,11 @@ def exact_match(prediction: str, answer: str) -> float:
 def token_f1(prediction: str, answer: str) -> float:
     """Return the F1 over the words of the normalised texts.
 
-    `F1 = 2·c / (p + a)`, with p and a the numbers of words in prediction and answer, and c the
-    number of shared words, counted with multiplicity. Without a shared word it is 0.0, even if both
-    texts are empty after normalisation. The official scripts of SQuAD 1.1 and ReCoRD do the same,
-    although `exact_match` is 1.0 in that case.
+    `F1 = 2·P·R / (P + R)`, with the precision P = c / p, the recall R = c / a, p and a the numbers
+    of words in prediction and answer, and c the number of shared words, counted with multiplicity.
+    It is computed in this order, so that it equals the official scripts' to the last digit. Without
+    a shared word it is 0.0, even if both texts are empty after normalisation. The official scripts
+    of SQuAD 1.1 and ReCoRD do the same, although `exact_match` is 1.0 in that case.
 
     >>> token_f1("the red house", "a red brick house")
     0.8
@@ -49,7 +50,8 @@ def token_f1(prediction: str, answer: str) -> float:
     shared = sum((Counter(predicted) & Counter(expected)).values())
     if shared == 0:
         return 0.0
-    return 2 * shared / (len(predicted) + len(expected))
+    precision, recall = shared / len(predicted), shared / len(expected)
+    return (2 * precision * recall) / (precision + recall)
 
 
 def best_over_answers(prediction: str, answers: Sequence[str]) -> Dict[str, float]:

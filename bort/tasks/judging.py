@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from bort.tasks.items import TaskItem
 from bort.tasks.metrics import by_index, score_task
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
+from bort.tasks.squad.decoding import SpanAnswer, decode_spans
 from bort.tasks.squad.windows import SpanFeatures
 from bort.text.pair_form import ROBERTA_PAIRS, PairForm
 from bort.text.vocabulary import Vocabulary
@@ -74,21 +75,49 @@ class TaskData:
         return [self.train, *unlabelled, *self.dev, *self.test]
 
 
-def predict(options: TaskOptions, task_set: TaskSet, outputs: np.ndarray) -> Dict[Any, Any]:
-    """Return predictions by official index from the outputs (N, classes) of a set's inputs."""
+Outputs = Union[np.ndarray, Sequence[np.ndarray]]
+"""Outputs of a set's inputs: (N, classes), or (length, 2) for each of N windows of passages."""
+
+
+def predict(options: TaskOptions, task_set: TaskSet, outputs: Outputs) -> Dict[Any, Any]:
+    """Return predictions by official index from the outputs of a set's inputs."""
     record, features = task_set.record, task_set.features
     if isinstance(features, SpanFeatures):
-        raise InputError(f"{task_set.name}: spans cannot be decoded yet")
+        answers = answer_spans(options, task_set, list(outputs))
+        return by_index(record, task_set.items, [answer.text for answer in answers])
     decided = decide(
-        record, task_set.items, features.item_numbers, features.choices, outputs, options
+        record,
+        task_set.items,
+        features.item_numbers,
+        features.choices,
+        np.asarray(outputs),
+        options,
     )
     return by_index(record, task_set.items, decided)
 
 
-def make_judge(
-    options: TaskOptions, task_set: TaskSet
-) -> Callable[[np.ndarray], Mapping[str, float]]:
-    """Return a function from outputs (N, classes) for a labelled set to the official metrics.
+def answer_spans(
+    options: TaskOptions, task_set: TaskSet, outputs: Sequence[np.ndarray]
+) -> List[SpanAnswer]:
+    """Return the answers to a set's questions, with their n-best lists, from the outputs.
+
+    Args:
+        options: options of the task.
+        task_set: a set of a task with spans.
+        outputs: float (length, 2) for each window.
+
+    Raises:
+        InputError: the task has no spans, or the outputs do not fit the windows.
+        WorkError: an output is not finite.
+    """
+    if not isinstance(task_set.features, SpanFeatures):
+        raise InputError(f"{task_set.name}: its answers are not spans of a passage")
+    allows_no_answer = task_set.record.answers_optional
+    return decode_spans(task_set.items, task_set.features, outputs, options.spans, allows_no_answer)
+
+
+def make_judge(options: TaskOptions, task_set: TaskSet) -> Callable[[Outputs], Mapping[str, float]]:
+    """Return a function from the outputs for a labelled set to the official metrics.
 
     Raises:
         InputError: an item has no label.
@@ -101,7 +130,7 @@ def make_judge(
         labels.append(item.label)
     gold = by_index(record, task_set.items, labels)
 
-    def judge(outputs: np.ndarray) -> Mapping[str, float]:
+    def judge(outputs: Outputs) -> Mapping[str, float]:
         return score_task(record, predict(options, task_set, outputs), gold)
 
     return judge
