@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
-from scipy.special import softmax
 
 from bort.errors import InputError, WorkError
 from bort.tasks.items import TaskItem
@@ -185,7 +184,8 @@ def _answer(
             kept.append(none)
     if not kept:
         kept = [SpanCandidate("", 0, 0, 0.0, 0.0, 0.0)]
-    probabilities = softmax([_score(one) for one in kept]).tolist()
+    weights = np.exp(np.array([_score(one) - _score(kept[0]) for one in kept]))
+    probabilities = (weights / weights.sum()).tolist()
     nbest = tuple(one._replace(probability=p) for one, p in zip(kept, probabilities))
     if best is None or (odds is not None and odds > options.null_score_threshold):
         return SpanAnswer("", 0, 0, nbest, odds)
