@@ -9,6 +9,7 @@ often break readers.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Sequence, Tuple
 
 import task_examples as make
+from squad_paragraphs import PASSAGES as SQUAD_PASSAGES
+from squad_paragraphs import Passage
 
 Row = Sequence[Any]
 SIZES = {"train": 24, "dev": 12, "test": 8}
@@ -180,6 +183,51 @@ def write_race(folder: Path) -> None:
                 write_lines(place / f"{number}.txt", [passage])
 
 
+def squad_answer(context: str, text: str) -> Dict[str, Any]:
+    """Return an answer with its offset in the passage."""
+    return {"text": text, "answer_start": context.index(text)}
+
+
+def squad_paragraph(passage: Passage, version: str, name: str) -> Dict[str, Any]:
+    """Return a paragraph of SQuAD's files; version 1.1 has no questions without an answer."""
+    asked: List[Dict[str, Any]] = []
+    for number, question in enumerate(passage.questions):
+        if version == "1.1" and not question.answers:
+            continue
+        entry: Dict[str, Any] = {"id": f"{name}-{number}", "question": question.text}
+        if name.startswith("test"):
+            asked.append(entry)
+            continue
+        accepted = question.answers[:1] if name.startswith("train") else question.answers
+        entry["answers"] = [squad_answer(passage.context, text) for text in accepted]
+        if version == "2.0":
+            entry["is_impossible"] = not question.answers
+            if not question.answers:
+                careless = squad_answer(passage.context, question.plausible)
+                entry["plausible_answers"] = [careless]
+        asked.append(entry)
+    return {"context": passage.context, "qas": asked}
+
+
+def write_squad(folder: Path) -> None:
+    """Write SQuAD 1.1 and 2.0; dev questions have several answers, test questions none."""
+    for version in ("1.1", "2.0"):
+        for split, passages in SQUAD_PASSAGES.items():
+            numbered = enumerate(passages)
+            articles = [
+                {
+                    "title": title.replace(" ", "_"),
+                    "paragraphs": [
+                        squad_paragraph(passage, version, f"{split}-{number}")
+                        for number, passage in group
+                    ],
+                }
+                for title, group in itertools.groupby(numbered, lambda one: one[1].title)
+            ]
+            content = {"version": f"v{version}", "data": articles}
+            write_lines(folder / f"{split}-v{version}.json", [content])
+
+
 def write_all(folder: Path) -> None:
     """Write all tasks."""
     write_sentences(folder / "GLUE")
@@ -187,6 +235,7 @@ def write_all(folder: Path) -> None:
     write_inferences(folder / "GLUE")
     write_superglue(folder / "SuperGLUE")
     write_race(folder / "RACE")
+    write_squad(folder / "SQuAD")
 
 
 def main() -> None:

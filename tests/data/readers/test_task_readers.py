@@ -56,6 +56,22 @@ def test_the_sample_is_valid_and_balanced(task, split):
         assert set(labels) == set(task.labels)
 
 
+@pytest.mark.parametrize("name", ["SQuAD1.1", "SQuAD2.0"])
+def test_the_sample_of_squad_has_answers_where_they_stand(name):
+    task = get_task(name)
+    for split in task.splits:
+        items = read_items(task, split.name, sample=True)
+        assert len({item.index for item in items}) == len(items) >= 4
+        for item in items:
+            if split.role == "test":
+                assert item.label is None
+                continue
+            for text, start in zip(item.label, item.fields["answer_starts"]):
+                assert item.text("context")[start : start + len(text)] == text
+        unanswered = [item for item in items if item.label == ()]
+        assert bool(unanswered) == (name == "SQuAD2.0" and split.role != "test")
+
+
 def test_the_sample_comes_out_of_its_script(tmp_path, project_root):
     script = project_root / "test_data" / "make_task_samples.py"
     subprocess.run([sys.executable, str(script), str(tmp_path / "tasks")], check=True)
