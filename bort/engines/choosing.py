@@ -6,7 +6,7 @@ import dataclasses
 import importlib.util
 from importlib import metadata
 from pathlib import Path
-from typing import Optional, Tuple, Union
+from typing import List, Optional, Tuple, Union
 
 from bort.engines.graph_engine import GraphEngine
 from bort.engines.onnxruntime_session import OnnxRuntimeSession
@@ -14,10 +14,11 @@ from bort.engines.openvino_session import OpenVinoSession, computes_bf16, waits_
 from bort.engines.protocol import (
     AUTO,
     ENGINES,
+    EXACT_PRECISIONS,
+    FAST,
     MXNET,
     ONNXRUNTIME,
     OPENVINO,
-    PRECISIONS,
     Engine,
 )
 from bort.engines.reopening import ReopeningEngine
@@ -62,7 +63,8 @@ def open_engine(
             reads the folder.
         precision: `fp32`, or `fast`: the fastest here of bf16, int8 and fp32. `fast` changes
             answers a little, and differently from machine to machine. A graph that was exported
-            in int8 is computed in int8 either way.
+            in int8 is computed in int8 either way. `bf16` and `int8` are that precision or an
+            error.
         threads: threads of the engine; all cores that this process may use if None.
 
     Raises:
@@ -102,12 +104,18 @@ def reads(engine: str, source: Source) -> bool:
 
 
 def real_precision(source: Source, engine: str, precision: str) -> str:
-    """Return the precision that an installed engine computes in for `fp32` or `fast`.
+    """Return the precision that an installed engine computes in.
 
-    On a processor without bf16 instructions, OpenVINO would emulate bf16 and compute int8 in
-    float32; both were slower than fp32, so it keeps fp32. ONNX Runtime's int8 graph is made from
+    `fast` on a processor without bf16 instructions: OpenVINO would emulate bf16 and compute int8
+    in float32; both were slower than fp32, so it keeps fp32. ONNX Runtime's int8 graph is made from
     the weights; reading them from an ONNX file needs the package onnx.
+
+    Raises:
+        InputError: the engine does not compute the source in `bf16` or `int8`.
     """
+    if precision in EXACT_PRECISIONS:
+        _check_exact(source, engine, precision)
+        return precision
     if source.precision != FP32 or precision == FP32 or engine == MXNET:
         return source.precision
     if engine == OPENVINO:
@@ -138,8 +146,9 @@ def require_engine(engine: str) -> None:
 def _check(engine: str, precision: str, threads: Optional[int]) -> None:
     if engine not in (AUTO, *ENGINES):
         raise InputError(f"engine is {engine!r}, allowed are {', '.join((AUTO, *ENGINES))}")
-    if precision not in PRECISIONS:
-        raise InputError(f"precision is {precision!r}, allowed are {', '.join(PRECISIONS)}")
+    allowed = (FP32, FAST, *EXACT_PRECISIONS)
+    if precision not in allowed:
+        raise InputError(f"precision is {precision!r}, allowed are {', '.join(allowed)}")
     if threads is not None and threads < 1:
         raise InputError(f"threads is {threads}, allowed is at least 1")
     if threads is not None:
@@ -198,6 +207,7 @@ def _open(
         return _open_onnxruntime(source, precision, count)
     from bort.gluon.engine import GluonEngine
 
+    real_precision(source, MXNET, precision)
     assert source.network is not None
     return GluonEngine(source.network, threads, gpu)
 
@@ -214,6 +224,8 @@ def choose_engine(source: Source, precision: str) -> str:
     if source.kind == ARRAYS and not _has("onnx"):
         # The graphs for the other two engines are made with the package onnx.
         able = [name for name in able if name == MXNET]
+    if precision in EXACT_PRECISIONS:
+        return _choose_exact(source, precision, able)
     if not able:
         readers = [name for name in ENGINES if reads(name, source)]
         raise InputError(
@@ -228,27 +240,66 @@ def choose_engine(source: Source, precision: str) -> str:
     return able[0]
 
 
+def _choose_exact(source: Source, precision: str, able: List[str]) -> str:
+    """Return the engine for `bf16` or `int8`; for int8 the one that multiplies integers."""
+    wanted = OPENVINO if precision == BF16 or ONNXRUNTIME not in able else ONNXRUNTIME
+    if wanted not in able:
+        raise InputError(
+            f"{source.name}: precision is {precision!r}, and none of the engines that compute in "
+            f'it is installed or reads it: pip install "bort[{_EXTRA[wanted]}]"'
+        )
+    _check_exact(source, wanted, precision)
+    return wanted
+
+
 def _open_openvino(source: Source, precision: str, threads: int) -> Engine:
     real = real_precision(source, OPENVINO, precision)
-    session = OpenVinoSession(_graph(source, FP32), real, threads, source.name)
+    source = _as_arrays(source, real)
+    session = OpenVinoSession(_graph(source, real), real, threads, source.name)
     return GraphEngine(session, source.description, OPENVINO, real, source.name)
 
 
 def _open_onnxruntime(source: Source, precision: str, threads: int) -> Engine:
     real = real_precision(source, ONNXRUNTIME, precision)
-    if real != source.precision and source.graph is not None:
-        source = dataclasses.replace(source, network=arrays_of_onnx(source.graph), graph=None)
+    source = _as_arrays(source, real)
     session = OnnxRuntimeSession(_graph(source, real), threads, source.name)
     return GraphEngine(session, source.description, ONNXRUNTIME, real, source.name)
 
 
+def _check_exact(source: Source, engine: str, precision: str) -> None:
+    """Raise `InputError` unless an engine computes a source in `bf16` or `int8`."""
+    where = f"{source.name}: engine {engine}: precision is {precision!r}"
+    if engine == MXNET or (engine == ONNXRUNTIME and precision == BF16):
+        able = FP32 if engine == MXNET else f"{FP32}, {INT8}"
+        raise InputError(f"{where}, allowed are {able}")
+    if precision == source.precision:
+        return
+    if source.precision != FP32:
+        raise InputError(f"{where}, allowed is that of the exported graph, {source.precision}")
+    if precision == BF16 and not computes_bf16():
+        raise InputError(f"{where}, which this processor has no instructions for")
+    if precision == INT8 and source.kind == IR:
+        raise InputError(f"{where}, allowed is {FP32}; export the model with --precision {INT8}")
+
+
+def _as_arrays(source: Source, precision: str) -> Source:
+    """Return a source from which an int8 graph can be built, if it is not one already."""
+    if precision != INT8 or source.precision == INT8 or source.graph is None:
+        return source
+    return dataclasses.replace(source, network=arrays_of_onnx(source.graph), graph=None)
+
+
 def _graph(source: Source, precision: str) -> Union[Path, bytes]:
-    """Return the file of an exported graph, or a graph made in memory."""
+    """Return the file of an exported graph, or a graph made in memory.
+
+    The graph in memory is the one that an export of the network writes.
+    """
     if source.graph is not None:
         return source.graph.files[0]
     assert source.network is not None
     predicts_tokens = source.description.purpose == MASKED_LM
-    model = build_onnx(source.network, precision=precision, masked_positions=predicts_tokens)
+    kind = INT8 if precision == INT8 else FP32
+    model = build_onnx(source.network, precision=kind, masked_positions=predicts_tokens)
     content: bytes = model.SerializeToString()
     return content
 

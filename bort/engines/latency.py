@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import time
-from typing import Any, Callable, Dict, List, Optional
+from pathlib import Path
+from typing import Any, Dict, Optional, Union
 
 import numpy as np
 
@@ -13,48 +15,49 @@ from bort.engines.choosing import (
     choose_engine,
     engine_version,
     open_network,
+    open_source,
     real_precision,
     require_engine,
 )
-from bort.engines.protocol import AUTO, MXNET
-from bort.engines.sources import Source, source_of_network
+from bort.engines.protocol import AUTO, MXNET, Engine
+from bort.engines.sources import Source, read_source, source_of_network
 from bort.errors import InputError
 from bort.formats.precisions import FP32
 from bort.network.random_network import random_network
+from bort.process.timing import Clock, Timing, steadiest, timed_runs
+from bort.process.workers import WorkerPool
 
 _SEED = 0
 _PAUSE_SECONDS = 0.02
-_LEAST_SECONDS = 0.2
-_MOST_RUNS = 1_000
-_WARMUP_RUNS = 2
+_VOCABULARY = 1_024
 _TINY = Architecture(1, 1, 1, 1, vocabulary_size=1, maximum_length=1)
-
-Clock = Callable[[], float]
 
 
 class EngineLatency:
     """Measures the seconds per sequence of an engine.
 
-    It times the encoder of an architecture without its decoder. The weights are random, since they
-    do not affect the time. The result is the median time of a batch divided by its size. Every
-    architecture is loaded anew and dropped before the next one, and the first runs are not timed,
-    so a time does not depend on earlier measurements.
+    It times the encoder of an architecture without its decoder, on OpenVINO and ONNX Runtime as the
+    graph that an export writes. The weights are random, since they do not affect the time, and the
+    token embedding has the rows that the inputs use, at most 1,024: an engine reads no others. The
+    result is the median time of a batch divided by its size. Every architecture is loaded anew and
+    dropped before the next one, and the first runs are not timed, so a time does not depend on
+    earlier measurements.
 
     Source: arXiv 2010.10499, Table 1 (inference time per sample on a CPU). Assumption: the encoder
     alone is timed, as fine-tuned models use it.
 
     Args:
         engine: `mxnet`, `onnxruntime`, `openvino`, or `auto`, which resolves as in `Predictor`.
-        precision: `fp32` or `fast`; see `bort.engines.choosing.open_engine`.
+        precision: `fp32`, `fast`, `bf16` or `int8`; see `bort.engines.choosing.open_engine`.
         threads: threads of the engine.
         length: tokens per sequence.
         batch: sequences per batch.
         repeats: minimum number of timed runs; short runs are repeated more often.
         gpu: index of the GPU that MXNet computes on; the CPU if None.
-        clock: returns seconds; see `median_seconds`.
+        clock: returns seconds; see `bort.process.timing.timed_runs`.
 
     Raises:
-        InputError: the engine is not installed.
+        InputError: the engine is not installed, or does not compute in the precision.
     """
 
     unit = "s"
@@ -102,23 +105,104 @@ class EngineLatency:
             InputError: the sequences are longer than the architecture takes.
         """
         check_latency_length(self._length, architecture)
+        return self.open(architecture).time().seconds
+
+    def open(self, architecture: Architecture) -> TimedEngine:
+        """Return an architecture that is loaded and ready to be timed.
+
+        Raises:
+            InputError: the sequences are longer than the architecture takes.
+        """
+        check_latency_length(self._length, architecture)
         gc.collect()
+        rows = min(architecture.vocabulary_size, _VOCABULARY)
         engine = open_network(
-            random_network(architecture, _SEED),
+            random_network(architecture.replace(vocabulary_size=rows), _SEED),
             self.engine,
             self._asked_precision,
             self._threads,
             self._gpu,
         )
+        return self._timed(engine, rows)
+
+    def open_folder(self, folder: Path) -> TimedEngine:
+        """Return a model that is loaded from its folder and ready to be timed.
+
+        An exported folder is timed as it is, another one as the graph that an export of its encoder
+        writes, with a classifier's head but without a masked-token decoder.
+
+        Raises:
+            InputError: the folder is damaged, the engine does not read it or does not compute it in
+                the precision, or the sequences are longer than the model takes.
+        """
+        source = read_source(folder)
+        architecture = source.description.architecture
+        check_latency_length(self._length, architecture)
+        if source.network is not None and source.description.head is None:
+            source = source_of_network(source.network.encoder_alone(), source.name)
+        gc.collect()
+        engine = open_source(source, self.engine, self._asked_precision, self._threads, self._gpu)
+        if engine.precision != self.precision:
+            raise InputError(
+                f"{folder}: is computed in {engine.precision}, asked for is {self.precision}; "
+                "allowed is the precision that it was exported in"
+            )
+        return self._timed(engine, architecture.vocabulary_size)
+
+    def _timed(self, engine: Engine, vocabulary_size: int) -> TimedEngine:
         generator = np.random.default_rng(_SEED)
-        shape = (self._batch, self._length)
-        ids = generator.integers(0, architecture.vocabulary_size, shape)
-        lengths = np.full(self._batch, self._length)
-        time.sleep(_PAUSE_SECONDS)  # threads of an earlier engine may still spin
-        seconds = median_seconds(
-            lambda: engine.encode(ids, lengths), self._repeats, clock=self._clock
+        ids = generator.integers(0, vocabulary_size, (self._batch, self._length))
+        return TimedEngine(engine, ids, self._repeats, self._clock)
+
+
+class TimedEngine:
+    """A loaded model and the batch that it is timed on.
+
+    Args:
+        engine: the model.
+        ids: int (B, L), tokens without padding.
+        repeats: minimum number of timed runs.
+        clock: returns seconds.
+    """
+
+    def __init__(self, engine: Engine, ids: np.ndarray, repeats: int, clock: Clock) -> None:
+        self._engine = engine
+        self._ids = ids
+        self._repeats = repeats
+        self._clock = clock
+
+    def time(self) -> Timing:
+        """Return the seconds per sequence of runs that follow untimed ones."""
+        time.sleep(_PAUSE_SECONDS)  # threads of another engine may still spin
+        batch, length = self._ids.shape
+        lengths = np.full(batch, length)
+        runs = timed_runs(
+            lambda: self._engine.encode(self._ids, lengths), self._repeats, clock=self._clock
         )
-        return seconds / self._batch
+        return Timing.of([seconds / batch for seconds in runs])
+
+
+def measure_in_fresh_process(model: Union[Path, Architecture], **settings: Any) -> Timing:
+    """Return the time of a model that a new process opens, as a user's program would.
+
+    A time that is noisy is measured again, at most twice; the steadiest one counts.
+
+    Args:
+        model: a model folder, exported or not, or an architecture with random weights.
+        settings: arguments of `EngineLatency`, without `clock`.
+
+    Raises:
+        InputError: see `EngineLatency`; or the folder is damaged.
+    """
+    with WorkerPool(1, multiprocessing.get_context("spawn")) as pool:
+        found: Timing = pool.submit(_measure, model, settings).result()
+    return found
+
+
+def _measure(model: Union[Path, Architecture], settings: Dict[str, Any]) -> Timing:
+    gauge = EngineLatency(**settings)
+    opened = gauge.open_folder(model) if isinstance(model, Path) else gauge.open(model)
+    return steadiest(opened.time, lambda timing: timing.spread)
 
 
 def check_latency_length(length: int, architecture: Architecture) -> None:
@@ -137,35 +221,6 @@ def resolve_engine(engine: str, precision: str) -> str:
         InputError: no engine is installed.
     """
     return choose_engine(_probe(), precision) if engine == AUTO else engine
-
-
-def median_seconds(
-    run: Callable[[], object],
-    repeats: int,
-    least_seconds: float = _LEAST_SECONDS,
-    clock: Clock = time.perf_counter,
-) -> float:
-    """Return the median time of calls of `run`, in seconds.
-
-    Args:
-        run: does the work and waits for its end. Its first calls are not timed (compilation,
-            memory, caches).
-        repeats: minimum number of timed calls.
-        least_seconds: calls are timed until they have taken this long in all, or until there are
-            1,000 of them; short calls vary more.
-        clock: returns seconds. `time.process_time` counts the CPU time of all threads, which
-            other load on the machine hardly changes.
-    """
-    for _ in range(_WARMUP_RUNS):
-        run()
-    seconds: List[float] = []
-    total = 0.0
-    while len(seconds) < repeats or (total < least_seconds and len(seconds) < _MOST_RUNS):
-        began = clock()
-        run()
-        seconds.append(clock() - began)
-        total += seconds[-1]
-    return float(np.median(seconds))
 
 
 def _probe() -> Source:

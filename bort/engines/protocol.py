@@ -7,7 +7,7 @@ from typing import Optional, Protocol, Tuple
 import numpy as np
 
 from bort.errors import InputError
-from bort.formats.precisions import FP32
+from bort.formats.precisions import BF16, FP32, INT8
 from bort.network.description import MASKED_LM, ModelDescription
 
 MXNET, ONNXRUNTIME, OPENVINO = "mxnet", "onnxruntime", "openvino"
@@ -21,6 +21,9 @@ FAST = "fast"
 PRECISIONS = (FP32, FAST)
 """Values of the setting: `fp32` gives the same answers on every machine up to rounding, `fast`
 uses the fastest precision here."""
+
+EXACT_PRECISIONS = (BF16, INT8)
+"""Further values where an engine computes in the named precision or refuses the model."""
 
 
 class Engine(Protocol):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence
+
+import numpy as np
 
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.process.machine import describe_machine
 from bort.process.progress import Progress
+from bort.process.timing import MOST_SPREAD
 from bort.ranks import Communicator, on_rank_0
 from bort.search.surrogates import LatencyModel
 from bort.storage.files import write_json
-from bort.storage.json_fields import read_fields
+from bort.storage.json_fields import JsonFields, read_fields
 
 _FORMAT = "bort-latencies-1"
 _FORMER_CONDITIONS = {"precision": "fp32"}  # entries of version 0.2.0 lack these
@@ -26,10 +30,71 @@ class LatencyGauge(LatencyModel, Protocol):
         """The conditions that a time depends on, without the machine and the architecture."""
 
 
+@dataclass(frozen=True)
+class LatencyRow:
+    """An inference time that was measured between two times of a reference architecture.
+
+    The machine's speed changes while a table is measured. A row holds the time of the reference at
+    its moment, so that the table can compute all times at the same speed.
+
+    Attributes:
+        architecture: sizes.
+        measured_seconds: median seconds per sequence, as measured.
+        reference: sizes of the reference.
+        reference_seconds: mean of the reference's medians before and after the row.
+        spread: interquartile range of the runs, as a share of their median.
+        drift: change of the reference from before to after the row, as a share.
+    """
+
+    architecture: Architecture
+    measured_seconds: float
+    reference: Architecture
+    reference_seconds: float
+    spread: float = 0.0
+    drift: float = 0.0
+
+    @property
+    def unsteadiness(self) -> float:
+        """The larger of spread and drift."""
+        return max(self.spread, self.drift)
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether spread or drift is above 15 %, in spite of repeats."""
+        return self.unsteadiness > MOST_SPREAD
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Return JSON-ready values that `from_fields` reads."""
+        values = dict(vars(self))
+        for name in ("architecture", "reference"):
+            values[name] = values[name].as_dict()
+        return values
+
+    @classmethod
+    def from_fields(cls, fields: JsonFields) -> LatencyRow:
+        """Read a row.
+
+        Raises:
+            InputError: a field is missing or bad; the message names the file.
+        """
+        times = {
+            name: _positive(fields, name) for name in ("measured_seconds", "reference_seconds")
+        }
+        shares = {name: float(fields.number(name, 0)) for name in ("spread", "drift")}
+        return cls(
+            architecture=_read_architecture(fields, "architecture"),
+            reference=_read_architecture(fields, "reference"),
+            **times,
+            **shares,
+        )
+
+
 class LatencyTable:
     """Measured seconds per sequence, keyed by machine, conditions and architecture.
 
-    The table is a JSON file. Only entries of this machine under the same conditions are used.
+    The table is a JSON file. Only entries of this machine under the same conditions are used. The
+    times of rows that were measured beside a reference are those at the median of the reference's
+    times: measured seconds · median of reference seconds / reference seconds of the row.
 
     Args:
         path: the file; it need not exist.
@@ -43,9 +108,10 @@ class LatencyTable:
 
     def __init__(self, path: Path, conditions: Mapping[str, Any]) -> None:
         self.path = path
-        self._conditions = {**describe_machine(), **conditions}
+        self.conditions = {**describe_machine(), **conditions}
         self._entries: List[Dict[str, Any]] = []
         self._known: Dict[Architecture, float] = {}
+        self._rows: Dict[Architecture, LatencyRow] = {}
         if path.exists():
             self._read()
 
@@ -67,12 +133,54 @@ class LatencyTable:
         """Add a measurement and rewrite the file."""
         self._entries.append(
             {
-                "conditions": self._conditions,
+                "conditions": self.conditions,
                 "architecture": architecture.as_dict(),
                 "seconds": seconds,
             }
         )
         self._known[architecture] = seconds
+        self._write()
+
+    def add_row(self, row: LatencyRow) -> None:
+        """Add a measurement beside a reference, and rewrite the file.
+
+        Raises:
+            InputError: the other rows have another reference.
+        """
+        if self.reference not in (None, row.reference):
+            raise InputError(
+                f"{self.path}: the reference is {row.reference}, allowed is {self.reference}, that "
+                "of the other rows"
+            )
+        self._rows[row.architecture] = row
+        self._entries.append({"conditions": self.conditions, **row.as_dict()})
+        self._correct()
+        self._write()
+
+    @property
+    def rows(self) -> List[LatencyRow]:
+        """The measurements beside a reference, in their order."""
+        return list(self._rows.values())
+
+    @property
+    def reference(self) -> Optional[Architecture]:
+        """The reference of the rows; None without rows."""
+        return next((row.reference for row in self._rows.values()), None)
+
+    def _correct(self) -> None:
+        """Compute the times of all rows at one speed of the machine."""
+        if not self._rows:
+            return
+        speed = float(np.median([row.reference_seconds for row in self._rows.values()]))
+        for row in self._rows.values():
+            seconds = row.measured_seconds * speed / row.reference_seconds
+            self._known[row.architecture] = seconds
+        for entry in self._entries:
+            if "reference" in entry and entry["conditions"] == self.conditions:
+                architecture = Architecture.from_dict(entry["architecture"])
+                entry["seconds"] = self._known[architecture]
+
+    def _write(self) -> None:
         write_json(self.path, {"format": _FORMAT, "entries": self._entries})
 
     def _read(self) -> None:
@@ -82,10 +190,27 @@ class LatencyTable:
         for entry in fields.objects("entries"):
             self._entries.append(dict(entry.values))
             conditions = entry.fields("conditions").values
-            sizes, seconds = entry.fields("architecture"), entry.number("seconds", 0)
-            architecture = Architecture.from_dict(sizes.values, f"{sizes.source}: {sizes.within}")
-            if {**_FORMER_CONDITIONS, **conditions} == self._conditions:
-                self._known[architecture] = float(seconds)
+            architecture = _read_architecture(entry, "architecture")
+            seconds = entry.number("seconds", 0)
+            row = LatencyRow.from_fields(entry) if entry.has("reference") else None
+            if {**_FORMER_CONDITIONS, **conditions} != self.conditions:
+                continue
+            self._known[architecture] = float(seconds)
+            if row is not None:
+                self._rows[architecture] = row
+        self._correct()
+
+
+def _read_architecture(fields: JsonFields, name: str) -> Architecture:
+    sizes = fields.fields(name)
+    return Architecture.from_dict(sizes.values, f"{sizes.source}: {sizes.within}")
+
+
+def _positive(fields: JsonFields, name: str) -> float:
+    value = float(fields.number(name, 0))
+    if value == 0:
+        raise InputError(f"{fields.source}: {fields.within}.{name} is 0, allowed is more than 0")
+    return value
 
 
 def measure_latencies(

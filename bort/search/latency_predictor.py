@@ -10,6 +10,7 @@ import numpy as np
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.search.boosted_trees import BoostedTrees
+from bort.search.latency import LatencyTable
 from bort.search.latency_terms import LATENCY_TERMS, fit_terms, sum_of_terms
 from bort.search.sizes import COLUMNS, sizes_of
 from bort.storage.files import PathLike, write_json
@@ -86,6 +87,19 @@ class LatencyPredictor:
         with_trees = errors.get("trees", np.inf) < best
         coefficients, trees = _fit(sizes, seconds, length, with_trees)
         return cls(dict(conditions), coefficients, trees, len(sizes), errors)
+
+    @classmethod
+    def of_table(cls, table: LatencyTable) -> LatencyPredictor:
+        """Fit a predictor to the rows of a table, without noisy ones if enough others remain.
+
+        Raises:
+            InputError: the table has too few rows.
+        """
+        steady = [row for row in table.rows if not row.is_noisy]
+        rows = steady if len(steady) >= len(table.rows) / 2 else table.rows
+        found = [row.architecture for row in rows]
+        seconds = np.array([table.latency(one) for one in found])
+        return cls.fit(sizes_of(found), seconds, conditions=table.conditions)
 
     def predict(self, sizes: np.ndarray) -> np.ndarray:
         """Return the predicted seconds per sequence, float64 (n,), of sizes, int (n, 5)."""

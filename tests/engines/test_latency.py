@@ -11,10 +11,17 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.engines import latency
-from bort.engines.latency import EngineLatency, median_seconds, resolve_engine
+from bort.engines.latency import (
+    EngineLatency,
+    measure_in_fresh_process,
+    resolve_engine,
+)
 from bort.engines.protocol import FAST
 from bort.errors import InputError
 from bort.formats.precisions import FP32
+from bort.network.model_folder import write_model_folder
+from bort.network.random_network import random_network
+from bort.process.timing import Timing
 
 SMALL = Architecture(2, 2, 8, 16, vocabulary_size=60, maximum_length=24)
 LARGE = Architecture(2, 2, 16, 32, vocabulary_size=60, maximum_length=24)
@@ -33,32 +40,6 @@ class StoppedClock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def test_the_median_of_the_timed_runs_is_taken() -> None:
-    clock = StoppedClock()
-    durations = iter([100.0, 50.0, 3.0, 1.0, 2.0])
-
-    def run() -> None:
-        clock.now += next(durations)
-
-    assert median_seconds(run, repeats=3, clock=clock) == 2.0
-    assert next(durations, None) is None, "two runs that are not timed, and three that are"
-
-
-def test_short_runs_are_repeated_more_often() -> None:
-    clock = StoppedClock()
-    durations = iter([1.0, 1.0, *[0.125] * 3, *[0.25] * 7])
-
-    def run() -> None:
-        clock.now += next(durations)
-
-    assert median_seconds(run, repeats=3, least_seconds=2.0, clock=clock) == 0.25
-    assert len(list(durations)) == 0
-
-    calls: List[int] = []
-    assert median_seconds(lambda: calls.append(1), repeats=3, least_seconds=2.0, clock=clock) == 0.0
-    assert len(calls) == 1_002, "the number of runs is bounded"
 
 
 class FakeEngine:
@@ -95,6 +76,35 @@ def test_the_time_is_that_of_a_sequence_and_candidates_are_dropped(monkeypatch: 
     assert ids.shape == (2, 16)
     assert lengths.tolist() == [16, 16]
     assert 0 <= ids.min() < ids.max() < 60
+
+
+def test_a_large_vocabulary_is_cut_to_the_rows_that_inputs_use(monkeypatch: Any) -> None:
+    clock, sizes, inputs = StoppedClock(), [], []
+
+    def open_network(network: Any, *how: Any) -> FakeEngine:
+        sizes.append(network.architecture.vocabulary_size)
+        return FakeEngine(clock, 1.0, inputs)
+
+    monkeypatch.setattr(latency, "open_network", open_network)
+    EngineLatency(engine="mxnet", clock=clock, **HOW).latency(SMALL.replace(vocabulary_size=5000))
+    assert sizes == [1024]
+    assert inputs[0][0].max() < 1024
+
+
+def test_two_models_can_be_timed_in_turn(monkeypatch: Any) -> None:
+    clock, inputs = StoppedClock(), []
+
+    def open_network(network: Any, *how: Any) -> FakeEngine:
+        return FakeEngine(clock, float(network.architecture.hidden), inputs)
+
+    monkeypatch.setattr(latency, "open_network", open_network)
+    gauge = EngineLatency(engine="mxnet", clock=clock, **HOW)
+    one, other = gauge.open(SMALL), gauge.open(LARGE)
+    assert [model.time() for model in (one, other, one)] == [
+        Timing(4.0, 0.0),
+        Timing(8.0, 0.0),
+        Timing(4.0, 0.0),
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -154,3 +164,65 @@ def test_an_engine_that_is_not_installed_is_named(monkeypatch: Any) -> None:
 def test_a_gpu_is_mxnets_alone(monkeypatch: Any) -> None:
     monkeypatch.setattr(latency, "require_engine", lambda engine: None)
     assert EngineLatency(engine="onnxruntime", gpu=1, **HOW).conditions["device"] == "cpu(0)"
+
+
+@pytest.mark.parity("onnx", "onnxruntime")
+def test_int8_is_timed_as_the_integer_graph(monkeypatch: Any) -> None:
+    from bort.engines import choosing
+
+    built: List[str] = []
+    build = choosing.build_onnx
+    monkeypatch.setattr(
+        choosing,
+        "build_onnx",
+        lambda network, **how: built.append(how["precision"]) or build(network, **how),
+    )
+    gauge = EngineLatency(engine="onnxruntime", precision="int8", **HOW)
+    assert gauge.conditions["precision"] == "int8"
+    assert gauge.latency(SMALL) > 0
+    assert built == ["int8"]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_mxnet_refuses_other_precisions_in_one_line(precision: str) -> None:
+    message = f"engine mxnet: precision is '{precision}', allowed are fp32"
+    with pytest.raises(InputError, match=message):
+        EngineLatency(engine="mxnet", precision=precision, **HOW)
+
+
+@pytest.mark.parity("onnx", "onnxruntime", "openvino")
+def test_bf16_needs_openvino_and_a_processor_that_has_it(monkeypatch: Any) -> None:
+    from bort.engines import choosing
+
+    with pytest.raises(InputError, match="engine onnxruntime: precision is 'bf16', allowed are fp"):
+        EngineLatency(engine="onnxruntime", precision="bf16", **HOW)
+    monkeypatch.setattr(choosing, "computes_bf16", lambda: False)
+    with pytest.raises(InputError, match="openvino: precision is 'bf16', which this processor"):
+        EngineLatency(precision="bf16", **HOW)
+    monkeypatch.setattr(choosing, "computes_bf16", lambda: True)
+    assert EngineLatency(precision="bf16", **HOW).engine == "openvino"
+    assert EngineLatency(precision="int8", **HOW).engine == "onnxruntime"
+
+
+def test_a_folder_is_timed_in_a_fresh_process(tmp_path: Any) -> None:
+    network = random_network(SMALL, 0, decoder=True)
+    write_model_folder(tmp_path, network.description, network.arrays)
+    found = measure_in_fresh_process(tmp_path, engine="mxnet", **HOW)
+    assert found.seconds > 0
+    assert measure_in_fresh_process(SMALL, engine="mxnet", **HOW).seconds > 0
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        measure_in_fresh_process(tmp_path / "nowhere", engine="mxnet", **HOW)
+    with pytest.raises(InputError, match="latency_length is 25, <D=2, .* takes at most 24"):
+        measure_in_fresh_process(tmp_path, engine="mxnet", **{**HOW, "length": 25})
+
+
+@pytest.mark.parity("onnx", "onnxruntime", "openvino")
+def test_an_exported_folder_is_timed_as_it_is(tmp_path: Any) -> None:
+    from bort.formats.onnx_file import write_onnx
+
+    write_onnx(tmp_path, random_network(SMALL, 0), None, precision="int8")
+    gauge = EngineLatency(engine="onnxruntime", precision="int8", **HOW)
+    assert gauge.open_folder(tmp_path).time().seconds > 0
+    gauge = EngineLatency(engine="onnxruntime", **HOW)
+    with pytest.raises(InputError, match="is computed in int8, asked for is fp32"):
+        gauge.open_folder(tmp_path)
