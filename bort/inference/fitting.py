@@ -26,7 +26,7 @@ def task_of(described: ModelDescription, source: str) -> Tuple[Optional[TaskReco
     with errors_naming(source):
         record = get_task(described.task.name)
         options = TaskOptions.from_dict(described.task.options or {}, source)
-    described.head.check_for_task(source)
+    described.head.check_for_task(source, spans=record.has_spans)
     expected = input_labels(record, options)
     if described.num_classes != output_count(record, options) or described.labels != expected:
         raise InputError(
@@ -39,13 +39,13 @@ def task_of(described: ModelDescription, source: str) -> Tuple[Optional[TaskReco
 def labels_of(described: ModelDescription, source: str) -> Tuple[str, ...]:
     """Return the names of a classifier's outputs: `LABEL_0`, … if unnamed.
 
-    They are () for a regression with one output, or with unnamed ones.
+    They are () for a span model, and for a regression with one output, or with unnamed ones.
 
     Raises:
         InputError: two labels are the same.
     """
     head = described.head
-    if head is None or (head.problem_type == REGRESSION and head.num_classes == 1):
+    if head is None or head.is_span or (head.problem_type == REGRESSION and head.num_classes == 1):
         return ()
     if not described.labels:
         if head.problem_type == REGRESSION:

@@ -39,7 +39,13 @@ from bort.inference.questions import (
 from bort.inference.reopening import Opened, open_again, opened_from
 from bort.inference.results import Embedding, Prediction
 from bort.inference.running import Runner
-from bort.network.description import CLASSIFIER, ENCODER, MASKED_LM, check_vocabulary
+from bort.network.description import (
+    CLASSIFIER,
+    ENCODER,
+    MASKED_LM,
+    QUESTION_ANSWERING,
+    check_vocabulary,
+)
 from bort.network.embedding import EmbeddingDescription, check_pooling
 from bort.process.forks import ForkLock
 from bort.storage.files import PathLike
@@ -50,7 +56,12 @@ from bort.text.vocabulary import Vocabulary
 
 TASK, MASKED, EMBEDDINGS = "task", "masked", "embeddings"
 PURPOSES = (TASK, MASKED, EMBEDDINGS)
-_PURPOSE_OF_MODEL = {CLASSIFIER: TASK, MASKED_LM: MASKED, ENCODER: EMBEDDINGS}
+_PURPOSE_OF_MODEL = {
+    CLASSIFIER: TASK,
+    QUESTION_ANSWERING: TASK,
+    MASKED_LM: MASKED,
+    ENCODER: EMBEDDINGS,
+}
 WINDOW = 4096
 """Number of questions that are tokenised and sorted together."""
 
@@ -335,6 +346,8 @@ class Predictor:
         if purpose not in PURPOSES:
             raise InputError(f"purpose is {purpose!r}, allowed are {', '.join(PURPOSES)}")
         described = self._engine.description
+        if purpose == TASK and described.purpose == QUESTION_ANSWERING:
+            raise InputError(f"{self._source}: spans of texts are not predicted yet")
         if purpose == TASK and described.purpose != CLASSIFIER:
             raise InputError(f"{self._source}: has no head for a task")
         if purpose == MASKED and described.purpose != MASKED_LM:

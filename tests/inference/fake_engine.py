@@ -10,7 +10,7 @@ from bort.architecture import Architecture
 from bort.engines.protocol import check_inputs, check_positions, check_token_types
 from bort.inference.predictor import Predictor
 from bort.network.description import ModelDescription, TaskDescription
-from bort.network.head import HeadDescription
+from bort.network.head import PADDED_LOGIT, HeadDescription
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
@@ -62,6 +62,11 @@ class FakeEngine:
         states = self.encode(input_ids, lengths, token_types)
         if not self.description.num_classes:
             return states
+        if self.description.head is not None and self.description.head.is_span:
+            logits = np.full((*states.shape[:2], 2), PADDED_LOGIT, np.float32)
+            for row, count in enumerate(lengths):
+                logits[row, :count] = states[row, :count] @ self._head
+            return logits
         return np.stack([state[0] @ self._head for state in states])
 
     def predict_tokens(
@@ -104,7 +109,7 @@ def describe_task(name: str, options: Optional[TaskOptions] = None) -> ModelDesc
     options = options or TaskOptions()
     record = get_task(name)
     return describe(
-        head="linear",
+        head="span" if record.has_spans else "linear",
         num_classes=output_count(record, options),
         labels=input_labels(record, options),
         task=TaskDescription(record.name, options.as_dict()),

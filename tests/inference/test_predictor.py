@@ -247,6 +247,27 @@ def test_another_vocabulary_is_refused():
         opened(shorter.replace(architecture=architecture))
 
 
+def test_the_head_is_that_of_the_task():
+    spans = HeadDescription("span", 2)
+    described = describe_task("RTE").replace(head=spans)
+    with pytest.raises(InputError, match="head is 'span', the task needs the head of a classifi"):
+        Predictor(FakeEngine(described), VOCABULARY)
+    described = describe_task("SQuAD2.0").replace(head=HeadDescription("linear", 2))
+    with pytest.raises(InputError, match="head is 'linear', the task needs head 'span'"):
+        Predictor(FakeEngine(described), VOCABULARY)
+
+
+@pytest.mark.parametrize("has_task", [True, False])
+def test_a_span_model_is_opened(has_task):
+    described = describe_task("SQuAD1.1") if has_task else describe(head="span", num_classes=2)
+    predictor = Predictor(FakeEngine(described), VOCABULARY)
+    assert predictor.purpose == "task"
+    assert predictor.labels == ()
+    assert predictor.embed(["a text", "another"]).shape == (2, HIDDEN)
+    with pytest.raises(InputError, match="has no decoder, so it cannot fill masks"):
+        predictor.fill_masks(["a <mask>"])
+
+
 def test_wrong_labels_and_options_are_refused():
     described = describe_task("CB")
     for change in (

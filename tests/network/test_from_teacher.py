@@ -13,6 +13,7 @@ from bort.network.array_network import ArrayNetwork
 from bort.network.description import TaskDescription
 from bort.network.embedding import EmbeddingDescription
 from bort.network.from_teacher import OrderedNetwork, as_whole, student_from
+from bort.network.head import span_head
 from bort.network.importance import Importance, descending
 from bort.network.sub_network import extracted, part_of
 from tests.formats.parity import make_network
@@ -131,6 +132,20 @@ def test_a_classifier_hands_its_head_on() -> None:
     )
     np.testing.assert_array_equal(
         student.arrays["classifier.3.weight"], teacher.arrays["classifier.3.weight"][:, columns]
+    )
+
+
+def test_a_span_model_hands_its_head_on() -> None:
+    teacher = make_network(SIZES, head="span", num_classes=2, head_dropout=0.0)
+    importance = random_importance()
+    student = student_from(as_whole(teacher, importance), SMALL, head=True)
+    assert student.description.head == span_head()
+    columns = descending(importance.hidden)[:20]
+    np.testing.assert_array_equal(
+        student.arrays["qa_outputs.weight"], teacher.arrays["qa_outputs.weight"][:, columns]
+    )
+    np.testing.assert_array_equal(
+        student.arrays["qa_outputs.bias"], teacher.arrays["qa_outputs.bias"]
     )
 
 

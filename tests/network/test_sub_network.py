@@ -157,6 +157,18 @@ def test_an_extracted_network_computes_with_the_taken_weights(whole: Architectur
         extracted(network, front_of(whole.replace(depth=3), part))
 
 
+def test_a_span_head_keeps_the_columns_of_the_part() -> None:
+    network = make_network(WHOLE, head="span", num_classes=2)
+    part = WHOLE.replace(depth=2, hidden=20, intermediate=12)
+    slices = front_of(WHOLE, part)
+    one = extracted(network, slices)
+    weight = network.arrays["qa_outputs.weight"]
+    np.testing.assert_array_equal(one.arrays["qa_outputs.weight"], weight[:, :20])
+    np.testing.assert_array_equal(one.arrays["qa_outputs.bias"], network.arrays["qa_outputs.bias"])
+    mask = slices.masks(network.arrays, one.places())["qa_outputs.weight"]
+    np.testing.assert_array_equal(mask, np.arange(32)[None] < np.full((2, 1), 20))
+
+
 def test_the_most_important_layers_are_nested_and_keep_their_order() -> None:
     order = (2, 0, 3, 1)
     chosen = []

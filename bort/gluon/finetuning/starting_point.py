@@ -1,4 +1,4 @@
-"""The starting point of fine-tuning: a pre-trained encoder and a classifier head."""
+"""The starting point of fine-tuning: a pre-trained encoder and the head of a task."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from bort.formats.network_folder import (
     vocabulary_of,
 )
 from bort.gluon.finetuning.from_teacher import student_classifier
-from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model import BortModel
+from bort.gluon.network.networks import HeadedNetwork, with_head
 from bort.gluon.network.parameters import load_parameters, set_parameters
 from bort.gluon.network.pretrained import PARAMETERS_FILE, PARAMETERS_URL, RELEASED_VOCABULARY
 from bort.gluon.network.teacher_start import TeacherStart
-from bort.network.head import ONE_LINEAR, RELEASE, TWO_LINEAR, HeadDescription
+from bort.network.head import ONE_LINEAR, RELEASE, TWO_LINEAR, HeadDescription, span_head
+from bort.network.parameter_names import HEAD_PREFIXES
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.judging import TaskData
 from bort.tasks.records import EXTRA_LAYER
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 SAMPLE_ARCHITECTURE = "2-2-64-128"
 """The architecture of the random model that `--sample` starts from if no model is given."""
 
-_NOT_ENCODER = ("decoder.", "classifier.", "pooler.")
+_NOT_ENCODER = ("decoder.", "pooler.", *HEAD_PREFIXES)
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,10 @@ def build_classifier(
     context: mx.Context,
     *,
     is_fresh: bool = True,
-) -> BortClassifier:
-    """Return a classifier of the pre-trained encoder and a head for the task.
+) -> HeadedNetwork:
+    """Return a network of the pre-trained encoder and a head for the task.
+
+    The head is that of a classifier or regressor, or for a task with spans that of a span model.
 
     A pooler or decoder of the source is not used, and its head by a slice alone; see
     `student_classifier`.
@@ -179,13 +182,15 @@ def build_classifier(
     mx.random.seed(config.seed)
     model = _encoder(data, start, config, context)
     _check_types(data, model, origin)
-    network = BortClassifier(model, head.num_classes, head.dropout, head.kind)
-    network.initialize(ctx=context)
-    return network
+    started = with_head(model, head)
+    started.initialize(ctx=context)
+    return started
 
 
 def _head(data: TaskData, config: FinetuningConfig) -> HeadDescription:
     """Return the description of the head that a task needs."""
+    if data.record.has_spans:
+        return span_head()
     kind = RELEASE if config.head == "release" else ONE_LINEAR
     if config.head == "paper" and data.record.head == EXTRA_LAYER:
         kind = TWO_LINEAR

@@ -5,8 +5,9 @@ Heads, neurons and columns are scored by the first-order Taylor expansion of a l
 layer is left out. The loss depends on the batches and on the network:
 
 - batches with masked tokens and a decoder: cross-entropy of the masked tokens;
-- labelled batches and a classifier: cross-entropy of the labels, or half the squared error of a
-  regression. A classifier cannot learn from its own outputs, since that gradient is zero. Without
+- labelled batches and a network with a head: cross-entropy of the labels, or half the squared
+  error of a regression; of a span model the mean cross-entropy of start and end, whose labels are
+  (B, 2). Such a network cannot learn from its own outputs, since that gradient is zero. Without
   labels, labels are therefore drawn from its outputs, which estimates the Fisher information
   (arXiv 1801.05787, section 2);
 - otherwise: Σ ±h over the last hidden states h with random signs. The expected square of its
@@ -25,10 +26,10 @@ from mxnet import autograd
 from scipy.special import softmax
 
 from bort.gluon.network.array_network import as_network
-from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.inputs import InputArrays, input_arrays
-from bort.gluon.network.networks import Network, encoder_of
+from bort.gluon.network.networks import HEADED, Network, encoder_of
 from bort.gluon.network.parameters import named_parameters
+from bort.gluon.network.span_model import BortSpanModel
 from bort.network.array_network import ArrayNetwork
 from bort.network.fingerprint import fingerprint_of
 from bort.network.importance import Importance, taylor_importance
@@ -213,10 +214,14 @@ def _gradients(
     inputs = _inputs(network, batch, context)
     with autograd.record(train_mode=False):
         loss: Any = None
-        if isinstance(batch, LabelledBatch) and isinstance(gluon, BortClassifier):
-            outputs = gluon(*inputs)
-            labels = batch.labels if has_labels else _drawn_labels(outputs.asnumpy(), generator)
-            loss = _label_loss(outputs, labels, batch.weights)
+        if isinstance(batch, LabelledBatch) and isinstance(gluon, HEADED):
+            outputs, labels, weights = gluon(*inputs), batch.labels, batch.weights
+            if isinstance(gluon, BortSpanModel):
+                # Start and end are two labels among L classes: (B, L, 2) -> (2B, L)
+                outputs = outputs.transpose((0, 2, 1)).reshape((-3, 0))
+                labels, weights = labels.reshape(-1), np.repeat(weights, 2)
+            labels = labels if has_labels else _drawn_labels(outputs.asnumpy(), generator)
+            loss = _label_loss(outputs, labels, weights)
         elif _is_predicted(batch) and network.description.has_decoder:
             loss = _masked_token_loss(encoder_of(gluon), inputs, batch)
         else:

@@ -67,6 +67,23 @@ def task_loss(network: ArrayNetwork, weights: Dict[str, np.ndarray], batch: Any)
     return float(-(picked * batch.weights).sum() / 3)
 
 
+def spans(seed: int = 0) -> LabelledBatch:
+    batch = labelled(2, seed)
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, batch.valid_lengths[:, None], (4, 2))
+    return dataclasses.replace(batch, labels=labels.astype(float))
+
+
+def span_loss(network: ArrayNetwork, weights: Dict[str, np.ndarray], batch: Any) -> float:
+    total = 0.0
+    logits = dense(hidden(network, weights, batch), weights, "qa_outputs")
+    for row in range(3):
+        inside = logits[row, : batch.valid_lengths[row]]
+        for which in (0, 1):
+            total -= log_softmax(inside[:, which])[int(batch.labels[row, which])] / 2
+    return total / 3
+
+
 def slopes(
     network: ArrayNetwork, name: str, value: Callable[[Dict[str, np.ndarray]], Any]
 ) -> np.ndarray:
@@ -84,12 +101,16 @@ def slopes(
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("kind", ["masked", "masked, pre-norm", "classes", "regression"])
+@pytest.mark.parametrize("kind", ["masked", "masked, pre-norm", "classes", "regression", "spans"])
 def test_scores_are_the_slopes_of_the_loss_summed_over_batches(part: str, kind: str) -> None:
     if kind.startswith("masked"):
         network = make_network(PRE if kind.endswith("pre-norm") else SIZES, decoder=True)
         batches: Any = [make_batch(seed=seed) for seed in (1, 2)]
         loss: Callable[..., float] = masked_loss
+    elif kind == "spans":
+        network = make_network(SIZES, head="span", num_classes=2)
+        batches = [spans(seed) for seed in (1, 2)]
+        loss = span_loss
     else:
         classes = 3 if kind == "classes" else 1
         network = make_network(SIZES, head="linear", num_classes=classes)

@@ -15,7 +15,7 @@ from bort.gluon.network.measured_importance import ImportanceQuestions, measured
 from bort.gluon.super_network.start import WholeSource
 from bort.network.array_network import ArrayNetwork
 from bort.network.from_teacher import as_whole, student_from
-from bort.network.head import HeadDescription
+from bort.network.head import HeadDescription, span_head
 from bort.network.model_folder import read_model_folder
 from bort.network.sub_network import extracted, part_of
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
@@ -55,6 +55,27 @@ def same(one: ArrayNetwork, other: ArrayNetwork) -> bool:
 def teacher(tmp_path: Path) -> Path:
     write_network(tmp_path / "teacher", make_network(SIZES, decoder=True))
     return tmp_path / "teacher"
+
+
+@pytest.mark.parametrize("head", [span_head(), CLASSES], ids=["spans", "classes"])
+def test_a_whole_network_has_the_head_of_its_task(head: HeadDescription, teacher: Path) -> None:
+    for one in (source(teacher, CONFIG), source(architecture="3-2-8-10")):
+        sizes = one.sizes(VOCABULARY)
+        found = one.whole(sizes, questions, head=head).network
+        assert found.description.head == head
+        assert not found.description.has_decoder
+
+
+def test_a_span_models_own_head_is_kept(tmp_path: Path) -> None:
+    network = make_network(SIZES, head="span", num_classes=2, head_dropout=0.0)
+    write_network(tmp_path / "spans", network)
+    config = CONFIG.replace(importance="order")
+    found = source(tmp_path / "spans", config).whole(SMALLER, questions, head=span_head()).network
+    np.testing.assert_array_equal(
+        found.arrays["qa_outputs.weight"], network.arrays["qa_outputs.weight"][:, :6]
+    )
+    fresh = source(tmp_path / "spans", config).whole(SMALLER, questions, head=CLASSES).network
+    assert "qa_outputs.weight" not in fresh.arrays
 
 
 def test_random_weights_depend_on_the_seed() -> None:
