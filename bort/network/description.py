@@ -33,7 +33,6 @@ from bort.text.vocabulary import Vocabulary
 
 CLASSIFIER, MASKED_LM, ENCODER = "classifier", "masked_lm", "encoder"
 QUESTION_ANSWERING = "question_answering"
-PURPOSES = (CLASSIFIER, QUESTION_ANSWERING, MASKED_LM, ENCODER)
 """Values of `ModelDescription.purpose`."""
 
 _EXTRA_FIELDS = ("labels", "task", "max_len", "vocabulary", "metrics", PAIRS)

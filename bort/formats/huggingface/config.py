@@ -94,8 +94,8 @@ class HuggingFaceConfig:
         values: all fields.
         model_type: `bert` or `roberta`: whose prefix of names and whose positions the folder has.
         class_name: the class in `architectures`; "" if there is none.
-        kind: one of `bort.network.description.PURPOSES` or `other_head`, from the class; None
-            without it.
+        kind: a value of `ModelDescription.purpose` or `other_head`, from the class; None without
+            it.
         architecture: the sizes, with all rows of the position table; pre-norm for MegatronBERT.
         unused_positions: rows of the position table before the first position.
         layer_norm_eps: ε of all layer norms, above 0.

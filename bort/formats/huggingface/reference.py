@@ -56,7 +56,7 @@ class HuggingFaceReference:
         Args:
             input_ids: int (B, L).
             lengths: int (B,), number of tokens in every row that are not padding.
-            kind: a purpose, one of `bort.network.description.PURPOSES`.
+            kind: the head to use, a value of `ModelDescription.purpose`.
             decoder_epsilon: ε of the decoder's layer norm; the config's if None.
             token_types: int (B, L); None for type 0.
 
