@@ -22,6 +22,7 @@ PARTS: Dict[str, Dict[str, Any]] = {
     "encoder": {},
     "masked tokens": {"decoder": True},
     "classifier": {"head": "linear", "num_classes": 3},
+    "spans": {"head": "span", "num_classes": 2},
 }
 PIECES = ("Erf", "Gelu", "Softmax", "MatMul", "ReduceMean", "Power", "Math")
 
@@ -72,7 +73,7 @@ def test_onnx_runtime(part: str, architecture: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", sorted(PARTS))
 def test_openvino(part: str, architecture: Any) -> None:
     network, depth = make_network(architecture, **PARTS[part]), architecture.depth
-    decoder, head = int(part == "masked tokens"), int(part == "classifier")
+    decoder, head = int(part == "masked tokens"), int(part in ("classifier", "spans"))
     content = build_onnx(network).SerializeToString()
     session = OpenVinoSession(content, "fp32", 1, "the graph")
     # What the processor really runs, not the graph that was given.

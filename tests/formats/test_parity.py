@@ -133,6 +133,50 @@ def test_gradients_are_those_of_pytorch(shape: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parity("torch", "transformers")
+@pytest.mark.parametrize("shape", ["bert", "pre-norm, token types"])
+def test_gradients_of_a_span_model_are_those_of_pytorch(shape: str, tmp_path: Path) -> None:
+    """The gradients of all weights, with random gradients of both logits at tokens."""
+    import mxnet as mx
+    import torch
+    import transformers
+
+    from bort.gluon.network.array_network import as_network, table_name
+    from bort.gluon.network.parameters import named_parameters
+
+    network = make_network(SHAPES[shape], **PARTS["spans"], head_dropout=0.0, dropout=0.0)
+    write_huggingface(tmp_path, network, None)
+    ids, lengths, mask = make_batch(network.architecture)
+    types = np.random.default_rng(6).integers(0, 2, ids.shape)
+    slopes = np.random.default_rng(7).normal(size=(*ids.shape, 2)).astype(np.float32)
+    ours = as_network(network, grad_req="write")
+    with mx.autograd.record():
+        logits = ours(
+            mx.nd.array(ids, dtype="int32"),
+            mx.nd.array(lengths, dtype="float32"),
+            mx.nd.array(types, dtype="int32"),
+        )
+    logits.backward(mx.nd.array(slopes))  # at padding, none reaches a weight
+    theirs = transformers.AutoModelForQuestionAnswering.from_pretrained(str(tmp_path)).train()
+    found = theirs(
+        input_ids=torch.tensor(ids),
+        attention_mask=torch.tensor(mask),
+        token_type_ids=torch.tensor(types),
+    )
+    inside = torch.tensor(slopes * mask[:, :, None])
+    total = (found.start_logits * inside[..., 0]).sum() + (found.end_logits * inside[..., 1]).sum()
+    total.backward()
+    expected = {name: one.grad.numpy() for name, one in theirs.named_parameters()}
+    named = {table_name(name): one for name, one in named_parameters(ours).items()}
+    for place in network.places():
+        gradient = expected.pop(place.bert)
+        allowed = 1e-5 * (1 + np.abs(gradient).max())
+        np.testing.assert_allclose(
+            named[place.gluon].grad().asnumpy(), gradient, rtol=0, atol=allowed
+        )
+    assert not expected
+
+
+@pytest.mark.parity("torch", "transformers")
 def test_a_decoder_with_its_own_epsilon_is_exact_when_asked(tmp_path: Path) -> None:
     network = make_network(decoder=True, decoder_layer_norm_eps=1e-12)
     write_huggingface(tmp_path, network, None, exact_decoder=True)

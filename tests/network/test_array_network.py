@@ -45,13 +45,14 @@ def test_a_copy_has_other_arrays_or_another_description() -> None:
     assert network.replace(dropout=0.0).arrays is network.arrays
 
 
-def test_the_encoder_alone() -> None:
-    network = make_network(SMALL, head="release", num_classes=2, decoder=True, pooler=True)
+@pytest.mark.parametrize(("head", "prefix"), [("release", "classifier"), ("span", "qa_outputs")])
+def test_the_encoder_alone(head: str, prefix: str) -> None:
+    network = make_network(SMALL, head=head, num_classes=2, decoder=True, pooler=True)
 
     def kinds(one: ArrayNetwork) -> set:
         return {name.split(".")[0] for name in one.arrays}
 
-    assert {"decoder", "classifier", "pooler"} <= kinds(network)
+    assert {"decoder", prefix, "pooler"} <= kinds(network)
     alone = network.encoder_alone()
-    assert kinds(alone) == kinds(network) - {"decoder", "classifier"}
+    assert kinds(alone) == kinds(network) - {"decoder", prefix}
     assert alone.description.head is None
