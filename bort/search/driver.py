@@ -29,7 +29,7 @@ class RoundResults:
 
     Attributes:
         errors: ê of every trial.
-        latencies: î of every candidate and of the maximum point.
+        latencies: î of every candidate, and of the maximum point if there is one.
     """
 
     errors: Mapping[Trial, float]
@@ -66,6 +66,29 @@ def drive(
     Raises:
         InputError: for an empty Θ, no seed, or a θ or seed that is given twice.
     """
+    found = run_rounds(
+        strategy, measure, maximum_point, hyperparameters=hyperparameters, seeds=seeds
+    )
+    return None if found is None else rank_candidates(found.errors, found.latencies, maximum_point)
+
+
+def run_rounds(
+    strategy: SearchStrategy,
+    measure: Measure,
+    maximum_point: Optional[Architecture],
+    *,
+    hyperparameters: Sequence[Hyperparameters],
+    seeds: Sequence[int],
+) -> Optional[RoundResults]:
+    """Run a strategy until it asks for no more candidates; arguments and errors as in `drive`.
+
+    Args:
+        maximum_point: T; None if the strategy needs no W.
+
+    Returns:
+        The results of all rounds, with the errors in the order of `plan_trials`; None when
+        `measure` was stopped.
+    """
     asked: List[Architecture] = []
     errors: Dict[Trial, float] = {}
     latencies: Dict[Architecture, float] = {}
@@ -83,7 +106,7 @@ def drive(
         strategy.tell(measured_candidates(round_errors, latencies, maximum_point))
         candidates = strategy.ask()
     trials = plan_trials(asked, hyperparameters, seeds)
-    return rank_candidates({trial: errors[trial] for trial in trials}, latencies, maximum_point)
+    return RoundResults({trial: errors[trial] for trial in trials}, latencies)
 
 
 def count_trials(

@@ -30,7 +30,7 @@ class SharedMeasurements:
     Args:
         folder: the folder of the search.
         communicator: the ranks; all of them measure the same rounds.
-        maximum_point: T.
+        maximum_point: T; None for a search that ranks by the error, which may then be 0.
         times: measures î.
         errors: builds the model of ê; called only when this rank has a trial to run.
         total: the largest number of trials of the search, for the progress bar.
@@ -41,14 +41,14 @@ class SharedMeasurements:
         self,
         folder: Path,
         communicator: Communicator,
-        maximum_point: Architecture,
+        maximum_point: Optional[Architecture],
         *,
         times: MeasureTimes,
         errors: Callable[[], ErrorModel],
         total: int,
         stop_requested: Callable[[], bool],
     ) -> None:
-        self._store = TrialStore(folder, communicator.rank)
+        self._store = TrialStore(folder, communicator.rank, zero=maximum_point is None)
         self._communicator = communicator
         self._maximum_point = maximum_point
         self._times = times
@@ -64,7 +64,8 @@ class SharedMeasurements:
             WorkError: the loss of a training is not finite, or a file cannot be written.
         """
         candidates = dict.fromkeys(trial.architecture for trial in trials)
-        times = self._times([*candidates, self._maximum_point])
+        point = self._maximum_point
+        times = self._times([*candidates, *([] if point is None else [point])])
         if times is None:
             return None
         errors = self._measure_errors(trials, times)
@@ -82,7 +83,7 @@ class SharedMeasurements:
             nonlocal model
             if model is None:  # built by the first trial, so a finished search loads no data
                 model = self._errors()
-            return check_error(model.error(trial), trial)
+            return check_error(model.error(trial), trial, zero=self._maximum_point is None)
 
         def show(trial: Trial) -> None:
             nonlocal shown
@@ -106,13 +107,18 @@ class SharedMeasurements:
     def _best(
         self, errors: Mapping[Trial, float], times: Mapping[Architecture, float]
     ) -> Dict[str, float]:
-        """Return W and the sizes of the best candidate of this round so far."""
+        """Return W, or without T the error, and the sizes of the best candidate so far."""
         here = {trial: error for trial, error in errors.items() if trial.architecture in times}
         rows = measured_candidates(here, times, self._maximum_point)
-        best = max(rows, key=lambda row: row.w or 0.0)
+        if self._maximum_point is None:
+            best = min(rows, key=lambda row: row.error)
+            shown = {"error": best.error}
+        else:
+            best = max(rows, key=lambda row: row.w or 0.0)
+            shown = {"best_w": best.w or 0.0}
         sizes = best.architecture
         return {
-            "best_w": best.w or 0.0,
+            **shown,
             "D": sizes.depth,
             "A": sizes.heads,
             "H": sizes.hidden,

@@ -130,14 +130,14 @@ class SearchResult:
 def measured_candidates(
     errors: Mapping[Trial, float],
     latencies: Mapping[Architecture, float],
-    maximum_point: Architecture,
+    maximum_point: Optional[Architecture],
 ) -> List[MeasuredCandidate]:
     """Return W of every measured (candidate, θ), in the order of their first trial in `errors`.
 
     Args:
         errors: ê of every trial; trials that differ only in the seed are averaged.
         latencies: î of every candidate and of `maximum_point`.
-        maximum_point: T.
+        maximum_point: T; None for candidates without a W.
 
     Raises:
         InputError: when a latency is missing.
@@ -146,15 +146,17 @@ def measured_candidates(
     for trial, error in errors.items():
         grouped.setdefault((trial.architecture, trial.hyperparameters), []).append(error)
     for architecture in [*(key[0] for key in grouped), maximum_point]:
-        if architecture not in latencies:
+        if architecture is not None and architecture not in latencies:
             raise InputError(f"the latency of {architecture} was not measured")
-    maximum = (maximum_point.parameter_count(), latencies[maximum_point])
+    maximum = None
+    if maximum_point is not None:
+        maximum = (maximum_point.parameter_count(), latencies[maximum_point])
     found = []
     for (architecture, theta), values in grouped.items():
         point = (architecture.parameter_count(), latencies[architecture], float(np.mean(values)))
-        defined = w_coefficient(*point, *maximum)
+        defined = None if maximum is None else w_coefficient(*point, *maximum)
         w_spread = None
-        if defined is not None:
+        if maximum is not None and defined is not None:
             w_spread = _spread([_w(point, value, maximum) for value in values])
         found.append(
             MeasuredCandidate(architecture, theta, *point, _spread(values), defined, w_spread)

@@ -19,10 +19,12 @@ class TrialStore:
     Args:
         folder: the folder of the search.
         rank: the rank whose file `append` writes.
+        zero: whether an error may be 0; see `check_error`.
     """
 
-    def __init__(self, folder: Path, rank: int) -> None:
+    def __init__(self, folder: Path, rank: int, *, zero: bool = False) -> None:
         self._store = ResultStore(folder, rank)
+        self._zero = zero
 
     def append(self, trial: Trial, error: float) -> None:
         """Append one result and wait until it is on disk.
@@ -42,5 +44,5 @@ class TrialStore:
         for record in self._store.records():
             trial = Trial.from_fields(record)
             with errors_naming(record.source):
-                found.setdefault(trial, check_error(record.number("error"), trial))
+                found.setdefault(trial, check_error(record.number("error"), trial, zero=self._zero))
         return found

@@ -117,15 +117,20 @@ class MultiplyAddLatency:
         return float(self.length * architecture.multiply_adds_per_token(self.length))
 
 
-def check_error(value: float, trial: Trial) -> float:
+def check_error(value: float, trial: Trial, *, zero: bool = False) -> float:
     """Return a measured error after checking it.
+
+    Args:
+        value: the error.
+        trial: the trial that it was measured in.
+        zero: whether 0 is allowed. W is not defined for it.
 
     Raises:
         InputError: the error is not finite and above 0; names the trial.
     """
-    if not math.isfinite(value) or value <= 0:
+    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
         raise InputError(
             f"the error of {trial.architecture} ({trial.hyperparameters}, seed {trial.seed}) is "
-            f"{value!r}, allowed is above 0; a lower lr usually helps"
+            f"{value!r}, allowed is {'0 or above' if zero else 'above 0'}; a lower lr usually helps"
         )
     return float(value)
