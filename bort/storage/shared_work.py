@@ -37,7 +37,7 @@ class InMemory(Generic[Key, Value]):
 
 def share_work(
     keys: Sequence[Key],
-    work: Callable[[Key], Value],
+    work: Callable[[Key], Optional[Value]],
     results: KeptResults[Key, Value],
     *,
     communicator: Communicator = ALONE,
@@ -51,7 +51,7 @@ def share_work(
 
     Args:
         keys: keys of the tasks, the same on every rank; a repeated key is worked on once.
-        work: returns the result of a task.
+        work: returns the result of a task; None if it was stopped within the task.
         results: results of all ranks; with several ranks, a store on disk.
         communicator: the ranks that share the work.
         stop_requested: called before each task.
@@ -66,7 +66,10 @@ def share_work(
     for key in own_share(communicator, missing):
         if stop_requested():
             break
-        results.append(key, work(key))
+        result = work(key)
+        if result is None:
+            break
+        results.append(key, result)
         on_result(key)
     wait_for_all(communicator)
     kept = results.load()

@@ -13,6 +13,7 @@ from bort.network.sub_network import extracted
 from bort.storage.files import new_folder
 from bort.super_network.folder import SuperNetwork
 from bort.super_network.parts import part_name
+from bort.text.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +54,7 @@ def extract_model(
             part_name(architecture),
             source.folder,
         )
-    with new_folder(output) as folder:
-        write_model_folder(folder, network.description, network.arrays)
-        vocabulary.save(folder / VOCABULARY_FOLDER)
+    write_extracted(network, vocabulary, output)
     return {
         "name": part_name(architecture),
         "architecture": architecture.as_dict(),
@@ -64,6 +63,18 @@ def extract_model(
         "metrics": dict(network.description.metrics),
         "model": str(output),
     }
+
+
+def write_extracted(network: ArrayNetwork, vocabulary: Vocabulary, output: Path) -> None:
+    """Write a network that was taken out, and its vocabulary, as a new model folder.
+
+    Raises:
+        InputError: the folder exists.
+        WorkError: the system refuses a write.
+    """
+    with new_folder(output) as folder:
+        write_model_folder(folder, network.description, network.arrays)
+        vocabulary.save(folder / VOCABULARY_FOLDER)
 
 
 def extracted_network(

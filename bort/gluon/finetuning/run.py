@@ -65,6 +65,7 @@ def run_finetuning(
     outputs_folder: Optional[Path] = None,
     resume: bool = False,
     cpu_only: bool = True,
+    is_shown: bool = True,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Dict[str, Any]:
     """Fine-tune on one task, and save the best model in `folder`/model.
@@ -80,10 +81,12 @@ def run_finetuning(
         resume: continue the run in `folder` from its newest checkpoint; without a checkpoint, the
             run starts at step 0.
         cpu_only: run on the CPU even if there is a GPU.
+        is_shown: whether the data, the progress and the dev scores are shown.
         stop_requested: called before every step; True stops the run after that step.
 
     Returns:
-        The values that the command prints: task, dev scores, epochs and folders. A finished run
+        The values that the command prints: task, dev scores (of the best and of the last epoch),
+        epochs and folders. A finished run
         adds `test_predictions` if there are test sets: for each, a mapping from index to
         prediction, which the caller writes.
 
@@ -103,7 +106,17 @@ def run_finetuning(
             features=config.features,
         )
         return _run(
-            data, start, config, folder, communicator, context, asked, place, resume, stop_requested
+            data,
+            start,
+            config,
+            folder,
+            communicator,
+            context,
+            asked,
+            place,
+            resume,
+            is_shown,
+            stop_requested,
         )
 
 
@@ -117,6 +130,7 @@ def _run(
     teacher: Optional[EncoderTeacher],
     outputs_folder: Path,
     resume: bool,
+    is_shown: bool,
     stop_requested: Callable[[], bool],
 ) -> Dict[str, Any]:
     """Fine-tune in a folder that this process holds; see `run_finetuning`."""
@@ -184,11 +198,12 @@ def _run(
             }
         )
         data.vocabulary.save(folder / MODEL_FOLDER / "vocabulary")
-        _report_data(data)
+        if is_shown:
+            _report_data(data)
         return writer
 
     def on_epoch(score: Any) -> None:
-        if chief:
+        if chief and is_shown:
             shown = ", ".join(f"{name} {value:.4f}" for name, value in score.metrics.items())
             log.info("epoch %d: %s", score.epoch, shown)
 
@@ -210,6 +225,7 @@ def _run(
             open_metrics=open_metrics,
             stop_requested=stop_requested,
             on_epoch=on_epoch,
+            show_progress=is_shown,
             title=f"fine-tuning on {data.record.name}",
         ),
     )
@@ -243,6 +259,7 @@ def _summary(data: TaskData, folder: Path, result: FinetuningResult) -> Dict[str
         "epochs": result.epochs,
         "steps": result.steps,
         "best": None if best is None else dataclasses.asdict(best),
+        "last": dataclasses.asdict(result.history[-1]) if result.history else None,
         "folder": str(folder),
     }
 
