@@ -17,7 +17,7 @@ from bort.formats.huggingface.reference import HuggingFaceReference
 from bort.formats.huggingface.sentence_transformers import MODULES_FILE, read_sentence_folder
 from bort.formats.huggingface.tokenizer import TOKENIZER_FILE
 from bort.network.array_network import ArrayNetwork
-from bort.network.description import MASKED_LM, ModelDescription
+from bort.network.description import MASKED_LM, QUESTION_ANSWERING, ModelDescription
 from bort.network.head import HeadDescription
 from bort.storage.files import read_json
 from bort.text.vocabulary import Vocabulary
@@ -37,11 +37,14 @@ def answers_of(engine: Engine, sample: Sample) -> np.ndarray:
         sample: a batch of B rows.
 
     Returns:
-        float32: outputs (B, C) of a classifier; logits (B, L, 2) of a span model; logits (B, L, V)
-        at every token of a model with a decoder; otherwise the last hidden states (B, L, H), zero
-        at padding.
+        float32: outputs (B, C) of a classifier; logits (B, L, 2) of a span model, zero at
+        padding; logits (B, L, V) at every token of a model with a decoder; otherwise the last
+        hidden states (B, L, H), zero at padding.
     """
     ids, lengths, types = sample.input_ids, sample.lengths, sample.token_types
+    if engine.description.purpose == QUESTION_ANSWERING:
+        is_token = np.arange(ids.shape[1])[None, :] < lengths[:, None]
+        return engine.answer(ids, lengths, types) * is_token[:, :, None].astype(np.float32)
     if engine.description.purpose != MASKED_LM:
         return engine.answer(ids, lengths, types)
     everywhere = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)

@@ -67,6 +67,7 @@ def test_an_export_answers_as_the_model(
     output = tmp_path / "out"
     checks = export(ExportSource(folder), output, **settings)
     assert any(name.startswith("largest difference") for name in checks)
+    assert 0.1 < checks["largest output"] < 100  # not the logits of padding
     network = read_network_folder(folder)
     sample = sample_of(network, load_vocabulary(folder / "vocabulary"))
     given = sample.input_ids, sample.lengths, sample.token_types

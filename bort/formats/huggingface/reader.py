@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from bort.formats.huggingface.config import (
     read_config,
 )
 from bort.formats.huggingface.heads import Arrays, without_tanh
+from bort.formats.huggingface.labels import label_names, problem_type_in
 from bort.formats.huggingface.narrow_attention import QKV_MARK, with_narrow_attention
 from bort.formats.huggingface.residual import shift_residual
 from bort.formats.huggingface.sentence_transformers import activation_of, read_sentence_folder
@@ -42,7 +43,7 @@ from bort.network.description import (
     QUESTION_ANSWERING,
     ModelDescription,
 )
-from bort.network.head import SPAN, SPAN_OUTPUTS, HeadDescription, check_problem_type, span_head
+from bort.network.head import SPAN, SPAN_OUTPUTS, HeadDescription, span_head
 from bort.network.parameter_names import (
     HEAD,
     SPAN_HEAD,
@@ -329,9 +330,9 @@ def _description(
     else:
         head_dropout = _head_dropout(config, record)
         with errors_naming(str(config.path)):
-            problem = _problem_type(config.values, classes)
+            problem = problem_type_in(config.values, classes)
             if kind:
-                labels = _labels(config.values, classes, config.path)
+                labels = label_names(config.values, classes, config.path)
                 head = HeadDescription(kind, classes, labels, head_dropout, problem)
     return ModelDescription(
         architecture,
@@ -344,56 +345,6 @@ def _description(
         activation=config.activation,
         tied_decoder="decoder.3.weight" not in arrays,
     )
-
-
-def _labels(config: Mapping[str, Any], classes: int, path: Path) -> Tuple[str, ...]:
-    """Return the names of the outputs; () if they are only numbered."""
-    count = config.get("num_labels")
-    if count is not None and (type(count) is not int or count != classes):
-        raise InputError(f"{path}: num_labels is {count!r}, the model has {classes} outputs")
-    names = config.get("id2label") or _inverse(config.get("label2id"))
-    if not names:
-        return ()
-    if not isinstance(names, dict) or set(names) != {str(n) for n in range(len(names))}:
-        raise InputError(f"{path}: id2label does not name the outputs 0, 1, …")
-    if len(names) != classes:
-        raise InputError(f"{path}: id2label names {len(names)} labels, the model has {classes}")
-    ordered = tuple(str(names[str(number)]) for number in range(classes))
-    _check_names(config, ordered, path)
-    numbered = tuple(f"LABEL_{number}" for number in range(classes))
-    return () if ordered == numbered else ordered
-
-
-def _inverse(numbers: Any) -> Any:
-    """Return `id2label` from `label2id`, for a config that has the latter only."""
-    if not isinstance(numbers, dict):
-        return numbers
-    return {str(number): label for label, number in numbers.items()}
-
-
-def _check_names(config: Mapping[str, Any], labels: Tuple[str, ...], path: Path) -> None:
-    """Check that no label occurs twice, and that `label2id` does not contradict `id2label`."""
-    ids: Dict[str, int] = {}
-    for number, label in enumerate(labels):
-        if ids.setdefault(label, number) != number:
-            raise InputError(
-                f"{path}: id2label names {label!r} twice, allowed is one output a name"
-            )
-    given = config.get("label2id")
-    for label, number in given.items() if isinstance(given, dict) else ():
-        if label in ids and str(number) != str(ids[label]):
-            raise InputError(
-                f"{path}: label2id.{label} is {number!r}, but id2label has it as {ids[label]}"
-            )
-
-
-def _problem_type(config: Mapping[str, Any], classes: int) -> str:
-    """Return the meaning of the outputs; "" if the config does not say it."""
-    value = config.get("problem_type")
-    if value is None:
-        return ""
-    check_problem_type(value, classes)
-    return str(value)
 
 
 def _head_dropout(config: HuggingFaceConfig, record: Mapping[str, Any]) -> float:
