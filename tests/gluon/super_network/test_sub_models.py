@@ -14,6 +14,7 @@ from bort.architecture import Architecture
 from bort.gluon.network.array_network import as_arrays, as_network
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model import BortModel
+from bort.gluon.network.span_model import BortSpanModel
 from bort.gluon.super_network.sub_models import SubModels
 from bort.gluon.training.feature_losses import HIDDEN_MAP, make_hidden_map
 from bort.gluon.training.flat import FlatParameters
@@ -185,6 +186,37 @@ def test_an_extracted_model_has_the_bits_of_the_sub_network(mode: Any, sizes: An
         slots = sub_model.learner.flat.slots
         count = sum(slot.size for slot in slots if not slot.name.startswith(HIDDEN_MAP))
         assert count == part.parameter_count(decoder=True, pooler=True)
+
+
+def test_a_sub_network_of_a_span_model_is_the_extracted_one() -> None:
+    """The same logits, and gradients that reach the kept columns of the head alone."""
+    model = BortSpanModel(make_model(WHOLE, use_decoder=False, dropout=0.0))
+    model.initialize()
+    model.qa_outputs.bias.set_data(mx.nd.array([0.5, -0.25]))
+    flat = FlatParameters(model, mx.cpu())
+    parts = SubModels(model, flat, Sample)
+    batch = padded_batch()
+    given = [mx.nd.array(batch[name], dtype="int32") for name in ("input_ids", "lengths", "types")]
+    for part in (whole_heads(2, 8, 10, 2), narrow_heads(1, 5, 7, 3)):
+        sub_model, expected = parts(part), extracted_network(parts, part)
+        sub_model.load()
+        assert isinstance(sub_model.network, BortSpanModel)
+        sub_model.learner.flat.clear()
+        slopes = mx.nd.array(np.random.default_rng(4).normal(size=(3, 12, 2)))
+        for network in (sub_model.network, expected):
+            with mx.autograd.record():
+                logits = network(*given)
+            logits.backward(slopes)
+        np.testing.assert_array_equal(
+            sub_model.network(*given).asnumpy(), expected(*given).asnumpy()
+        )
+        flat.clear()
+        sub_model.add_gradients()
+        found = model.qa_outputs.weight.grad().asnumpy()
+        theirs = expected.qa_outputs.weight.grad().asnumpy()
+        assert np.abs(theirs).max() > 0.1
+        np.testing.assert_array_equal(found[:, : part.hidden], theirs)
+        assert not found[:, part.hidden :].any()
 
 
 def test_a_sub_network_that_was_not_loaded_is_noticed() -> None:
