@@ -134,6 +134,11 @@ class SuperNetworkPaths(Config):
     qkvs: Optional[Tuple[str, ...]] = setting(
         None, f"values of Q, all heads of the whole network but narrower: {_GRID}"
     )
+    replay: Optional[str] = setting(
+        None,
+        "metrics.jsonl of a run with --hours: repeat its steps, with their learning rates, without "
+        "a clock; all other settings must be those of that run, without --hours",
+    )
     resume: bool = setting(
         False,
         "continue the run in --output_dir from its newest checkpoint; without one, start at step 0",

@@ -9,9 +9,12 @@ from bort.errors import InputError
 from bort.settings.config import Config, part, setting
 from bort.teacher.source import TeacherRuntime, TeacherSource
 from bort.text.masking_config import TrainingMasks
+from bort.training.divergence import DivergenceCheck
 from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import FeatureObjective, Objective, check_weights
-from bort.training.schedule import SCHEDULES, planned_warmup
+from bort.training.schedule import SCHEDULES, Decay, LearningRates
+from bort.training.time_budget import TimeBudgetConfig
+from bort.training.validation_schedule import ValidationSchedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +50,15 @@ class PretrainingConfig(Config):
     lr: float = setting(1e-4, "peak learning rate", above=0.0, aliases=("learning_rate",))
     schedule: str = setting(
         "linear",
-        "learning rate after the warm-up: linear (the release), noam (the paper) or constant",
+        "learning rate after the warm-up: linear (the release), noam (the paper), constant, exp "
+        "and step (see --decay_rate), triangle (rises to the middle and falls, without warm-up)",
         choices=SCHEDULES,
+    )
+    decay_rate: float = setting(
+        0.5, "exp, step: factor on the learning rate", above=0.0, maximum=0.999999
+    )
+    decay_share: float = setting(
+        0.25, "exp, step: share of the run after which the factor applies", above=0.0
     )
     warmup_ratio: float = setting(
         0.01, "share of the steps in which the learning rate rises", minimum=0.0, maximum=1.0
@@ -68,6 +78,7 @@ class PretrainingConfig(Config):
     initializer_range: float = setting(
         0.02, "standard deviation of random initial weights; narrow models may need more", above=0.0
     )
+    budget: TimeBudgetConfig = part(TimeBudgetConfig)
     ranking: ImportanceConfig = part(ImportanceConfig)
     objective: Objective = part(Objective)
     features: FeatureObjective = part(FeatureObjective)
@@ -93,9 +104,12 @@ class PretrainingConfig(Config):
         speed_only=True,
     )
     keep_checkpoints: int = setting(3, "newest checkpoints to keep", minimum=1, speed_only=True)
+    validation: ValidationSchedule = part(ValidationSchedule)
+    divergence: DivergenceCheck = part(DivergenceCheck)
 
     def check(self) -> None:
         """Check that there is something to learn from, and masked tokens for losses on them."""
+        self.budget.check_warmup(self.warmup_steps)
         check_weights(self.objective, self.features)
         objective = self.objective
         if self.masks.mask_probability == 0:
@@ -113,9 +127,20 @@ class PretrainingConfig(Config):
         return self.seed if self.data_seed is None else self.data_seed
 
     @property
-    def planned_warmup_steps(self) -> int:
-        """The number of warm-up steps; see `planned_warmup`."""
-        return planned_warmup(self.num_steps, self.warmup_ratio, self.warmup_steps)
+    def decay(self) -> Decay:
+        """The decay of the schedules `exp` and `step`."""
+        return Decay(self.decay_rate, self.decay_share)
+
+    def learning_rates(self) -> LearningRates:
+        """Return the learning rates of the steps of a new run."""
+        return LearningRates(
+            schedule=self.schedule,
+            peak=self.lr,
+            total_steps=self.num_steps,
+            warmup_ratio=self.warmup_ratio,
+            warmup_steps=self.warmup_steps,
+            decay=self.decay,
+        )
 
     def mask_epoch(self, epoch: int) -> int:
         """Return the epoch whose masks an epoch uses; epochs are counted from 0."""
@@ -157,6 +182,14 @@ class PretrainingPaths(Config):
     teacher_cache: Optional[str] = setting(
         None, "cache written by scripts/cache_teacher_answers.py, used instead of a teacher"
     )
+    replay: Optional[str] = setting(
+        None,
+        "metrics.jsonl of a run with --hours: repeat its steps, with their learning rates, without "
+        "a clock; all other settings must be those of that run, without --hours",
+    )
+    dry_run: bool = setting(
+        False, "with --hours: make a trial, print what the time buys, and end; writes nothing"
+    )
     resume: bool = setting(
         False,
         "continue the run in --ckpt_dir from its newest checkpoint; without one, start at step 0",
@@ -168,6 +201,9 @@ class PretrainingPaths(Config):
 
     def check(self) -> None:
         """Check that neither two starts nor a cache and a teacher network are given."""
+        if self.dry_run and (self.resume or self.replay is not None):
+            name = "resume" if self.resume else "replay"
+            raise InputError(f"dry_run and {name} are both given, allowed is one of them")
         if self.initial_model is not None and self.initialise_from is not None:
             raise InputError(
                 f"initial_model is {self.initial_model!r} and initialise_from is "

@@ -29,7 +29,7 @@ from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.labelled import LabelledBatch, LabelledExamples, make_labelled_batch
 from bort.text.padding import longest_row
 from bort.training.finetuning_config import FinetuningConfig
-from bort.training.schedule import learning_rate, planned_warmup, warn_of_long_warmup
+from bort.training.schedule import LearningRates, warn_of_long_warmup
 
 Judge = Callable[[np.ndarray], Mapping[str, float]]
 """A function from outputs (N, C) for a whole dev set to metrics by name."""
@@ -304,6 +304,15 @@ class _Finetuning:
         self._folder = folder
         self._description = description
         self._on_epoch = on_epoch
+        config = trainer.config
+        self._rates = LearningRates(
+            schedule="linear",
+            peak=config.lr,
+            total_steps=self.planned_steps,
+            warmup_ratio=config.warmup_ratio,
+            warmup_steps=config.warmup_steps,
+            floor=config.lr_floor,
+        )
         self.history: List[DevScore] = []
 
     @property
@@ -328,20 +337,13 @@ class _Finetuning:
         steps = range(first, self.total_steps + 1)
         return own_micro_batches(self._plan, steps, self._trainer.communicator, make)
 
+    def move_to(self, position: float) -> None:
+        self._rates.position = position
+
     def step(
         self, number: int, batch: List[LabelledBatch], stop_requested: bool
     ) -> FinetuningReport:
-        config = self._trainer.config
-        planned = self.planned_steps
-        rate = learning_rate(
-            number,
-            schedule="linear",
-            peak=config.lr,
-            total_steps=planned,
-            warmup_steps=planned_warmup(planned, config.warmup_ratio, config.warmup_steps),
-            floor=config.lr_floor,
-        )
-        return self._trainer.step(number, batch, rate, stop_requested)
+        return self._trainer.step(number, batch, self._rates.at(number), stop_requested)
 
     def record(self, report: FinetuningReport) -> Dict[str, float]:
         record = {"train/loss": report.loss}

@@ -29,7 +29,8 @@ from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
 from bort.text.padding import rounded_up
 from bort.training.pretraining_config import PretrainingConfig
-from bort.training.schedule import warn_of_long_warmup
+from bort.training.schedule import warn_of_flat_decay, warn_of_long_warmup
+from bort.training.time_budget import MAY_CHANGE
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,7 @@ def pretrain(
     check_lengths(plan, data.validation, "architecture", longest)
     if communicator.rank == 0:
         warn_of_long_warmup(config.num_steps, config.warmup_ratio, config.warmup_steps)
+        warn_of_flat_decay(config.schedule, config.warmup_ratio, config.decay)
     trainer = DistillationTrainer(
         model, config, communicator, context, teacher, feature_teacher=feature_teacher
     )
@@ -189,7 +191,7 @@ def pretrain(
             settings,
             PretrainingConfig.defaults(),
             config.keep_checkpoints,
-            may_change={"num_steps": "the schedule changes"},
+            may_change={"num_steps": "the schedule changes", **MAY_CHANGE},
         )
     ended = run_loop(
         training,
@@ -198,6 +200,7 @@ def pretrain(
             log=config.log_interval,
             evaluate=None if data.validation is None else config.eval_interval,
             save=(config.ckpt_interval,),
+            validation=config.validation,
         ),
         hooks,
         checkpoints=checkpoints,
@@ -278,6 +281,9 @@ class _Pretraining:
     def batches(self, first: int) -> Iterator[List[MaskedBatch]]:
         trainer = self._trainer
         return planned_batches(self._plan, self._data, trainer.config, trainer.communicator, first)
+
+    def move_to(self, position: float) -> None:
+        self._trainer.rates.position = position
 
     def step(self, number: int, batch: List[MaskedBatch], stop_requested: bool) -> StepReport:
         return self._trainer.step(number, batch, stop_requested)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 import mxnet as mx
 
@@ -31,6 +31,7 @@ from bort.network.model_folder import fingerprint_of_model
 from bort.ranks import Communicator, on_rank_0
 from bort.storage.locks import hold_run_folder
 from bort.storage.run_folder import (
+    METRICS_FILE,
     MODEL_FOLDER,
     MetricsWriter,
     NullWriter,
@@ -41,6 +42,8 @@ from bort.text.examples import ExampleSource
 from bort.text.masking import Masking
 from bort.text.vocabulary import Vocabulary
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
+from bort.training.time_budget import describe_estimate
+from bort.training.timed_records import check_replay, keep_model, open_budget
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +76,11 @@ def run_pretraining(
             process uses the folder.
         WorkError: the loss is not finite, or the disk is full.
     """
+    if paths.dry_run and config.budget.hours is None:
+        raise InputError("dry_run is given without hours, allowed is both or none")
+    check_replay(config.budget, paths.replay)
+    if paths.dry_run:
+        return _run(paths, config, train, validation, vocabulary, communicator, stop_requested)
     with hold_run_folder(Path(paths.ckpt_dir), communicator):
         return _run(paths, config, train, validation, vocabulary, communicator, stop_requested)
 
@@ -89,11 +97,14 @@ def _run(
     """Train in a folder that this process holds; see `run_pretraining`."""
     folder = Path(paths.ckpt_dir)
     chief = communicator.rank == 0
-    continues = paths.start_step is not None or on_rank_0(
-        communicator,
-        lambda: continues_run(
-            folder, resume=paths.resume, has_checkpoint=bool(checkpoint_steps(folder))
-        ),
+    continues = not paths.dry_run and (
+        paths.start_step is not None
+        or on_rank_0(
+            communicator,
+            lambda: continues_run(
+                folder, resume=paths.resume, has_checkpoint=bool(checkpoint_steps(folder))
+            ),
+        )
     )
     for source in (train, validation):
         check_shards(source, vocabulary)
@@ -163,6 +174,41 @@ def _run(
     data = PretrainingData(
         train, validation, Masking(vocabulary, config.masks.policy, config.order_seed)
     )
+    described = describe_network(model, vocabulary_fingerprint=vocabulary.fingerprint)
+
+    def save_model(target: Path, notes: Mapping[str, Any]) -> None:
+        save_model_folder(target, model, described.replace(notes={**described.notes, **notes}))
+        vocabulary.save(target / "vocabulary")
+
+    trial: Dict[str, float] = {}
+
+    def on_trial(estimate: Mapping[str, float]) -> None:
+        trial.update(estimate)
+        if chief:
+            log.info("%s", describe_estimate(estimate, estimate["tokens_per_step"]))
+
+    def on_marker(facts: Mapping[str, float]) -> None:
+        if chief:
+            keep_model(folder, facts, save_model)
+
+    hooks = PretrainingHooks(
+        open_metrics=open_metrics,
+        stop_requested=stop_requested,
+        budget=open_budget(
+            config.budget,
+            communicator,
+            folder / METRICS_FILE,
+            is_resumed=continues or paths.resume,
+            replay=paths.replay,
+        ),
+        on_trial=on_trial,
+        on_marker=on_marker,
+        divergence=config.divergence,
+    )
+    if paths.dry_run:
+        hooks.open_metrics = lambda done: NullWriter()
+        hooks.on_marker = lambda facts: None
+        hooks.stop_requested = lambda: bool(trial) or stop_requested()
     result = pretrain(
         model,
         data,
@@ -171,12 +217,14 @@ def _run(
         context,
         teacher=teachers.logits,
         feature_teacher=teachers.features,
-        folder=folder,
+        folder=None if paths.dry_run else folder,
         resume_step=paths.start_step,
         resume=continues,
         identity=identity,
-        hooks=PretrainingHooks(open_metrics=open_metrics, stop_requested=stop_requested),
+        hooks=hooks,
     )
+    if paths.dry_run:
+        return {"dry_run": True, "estimate": trial or None}
     summary: Dict[str, Any] = {
         "steps": result.steps,
         "stopped": result.stopped,
@@ -185,9 +233,7 @@ def _run(
     }
     if chief and not result.stopped:
         target = folder / MODEL_FOLDER
-        description = describe_network(model, vocabulary_fingerprint=vocabulary.fingerprint)
-        save_model_folder(target, model, description)
-        vocabulary.save(target / "vocabulary")
+        save_model(target, {})
         summary["model"] = str(target)
     return summary
 

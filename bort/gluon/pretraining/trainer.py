@@ -23,7 +23,6 @@ from bort.teacher.answers import NO_ANSWERS, TeacherAnswers
 from bort.teacher.features import FeatureTeacher
 from bort.text.examples import MaskedBatch
 from bort.training.pretraining_config import PretrainingConfig
-from bort.training.schedule import learning_rate
 
 _COUNT, _TOKENS, _STOP = range(3)
 _SUMS = 3
@@ -123,6 +122,7 @@ class DistillationTrainer(FlatTrainer):
         super().__init__(model, config, communicator, context, clock, further)
         self.model = model
         self.config = config
+        self.rates = config.learning_rates()
         self.teacher = teacher if config.objective.teacher_ce_weight > 0 else None
         self._teachers = Teachers(self.teacher, self.feature_teacher)
         self._learner = MaskedTokenLearner(
@@ -176,15 +176,9 @@ class DistillationTrainer(FlatTrainer):
         where = place_of(micro_batches, local)
         if not math.isfinite(totals[_SUMS]):
             self.refuse(number, "the loss is not finite", where, local)
-        config, count = self.config, max(1.0, totals[_COUNT])
+        count = max(1.0, totals[_COUNT])
         means = {term: total / count for term, total in zip(TERMS, totals[_SUMS:])}
-        rate = learning_rate(
-            number,
-            schedule=config.schedule,
-            peak=config.lr,
-            total_steps=config.num_steps,
-            warmup_steps=config.planned_warmup_steps,
-        )
+        rate = self.rates.at(number)
         norm, updated = self.update(number, count, rate, where)
         return StepReport(
             loss=means["loss"],

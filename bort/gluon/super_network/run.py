@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional, TypeVar
 
@@ -29,8 +30,15 @@ from bort.gluon.training.feature_losses import make_hidden_map
 from bort.network.array_network import ArrayNetwork
 from bort.network.from_teacher import OrderedNetwork
 from bort.network.head import HeadDescription
+from bort.network.model_folder import VOCABULARY_FOLDER, write_model_folder
 from bort.ranks import Communicator, on_rank_0
-from bort.storage.run_folder import MetricsWriter, NullWriter, RunFolder, continues_run
+from bort.storage.run_folder import (
+    METRICS_FILE,
+    MetricsWriter,
+    NullWriter,
+    RunFolder,
+    continues_run,
+)
 from bort.super_network.config import (
     SuperNetworkConfig,
     SuperNetworkPaths,
@@ -45,6 +53,10 @@ from bort.super_network.folder import (
 from bort.super_network.space import SubNetworkSpace
 from bort.text.vocabulary import Vocabulary
 from bort.training.objective import FeatureObjective
+from bort.training.time_budget import describe_estimate
+from bort.training.timed_records import check_replay, keep_model, open_budget
+
+log = logging.getLogger(__name__)
 
 _Batch = TypeVar("_Batch", bound=CountedTokens)
 
@@ -76,6 +88,7 @@ class SuperNetworkRun:
         vocabulary: Vocabulary,
         communicator: Communicator,
     ) -> None:
+        check_replay(config.pretraining.budget, paths.replay)
         self._paths = paths
         self._folder = Path(paths.output_dir)
         self._vocabulary = vocabulary
@@ -159,6 +172,9 @@ class SuperNetworkRun:
             "layer_order": list(self._start.layer_order),
             **(identity or {}),
         }
+        description = self._start.network.description.replace(
+            vocabulary_fingerprint=self._vocabulary.fingerprint, **(described or {})
+        )
         origin = {**identity, "data": data.fingerprint, "settings": config.results_settings()}
 
         def open_metrics(done: int) -> MetricsWriter:
@@ -178,19 +194,42 @@ class SuperNetworkRun:
             )
             return writer
 
+        def on_trial(estimate: Mapping[str, float]) -> None:
+            if self._is_chief:
+                log.info("%s", describe_estimate(estimate))
+
+        def on_marker(facts: Mapping[str, float]) -> None:
+            if self._is_chief:
+                keep_model(self._folder, facts, save_model)
+
+        def save_model(target: Path, notes: Mapping[str, Any]) -> None:
+            notes = {**description.notes, **notes}
+            write_model_folder(target, description.replace(notes=notes), arrays_of(network))
+            self._vocabulary.save(target / VOCABULARY_FOLDER)
+
         result = train_super_network(
             trainer,
             data,
             folder=self._folder,
             resume=self._continues,
             identity=identity,
-            hooks=SuperNetworkHooks(open_metrics=open_metrics, stop_requested=stop_requested),
+            hooks=SuperNetworkHooks(
+                open_metrics=open_metrics,
+                stop_requested=stop_requested,
+                budget=open_budget(
+                    config.pretraining.budget,
+                    self._communicator,
+                    self._folder / METRICS_FILE,
+                    is_resumed=self._continues or self._paths.resume,
+                    replay=self._paths.replay,
+                ),
+                on_trial=on_trial,
+                on_marker=on_marker,
+                divergence=config.pretraining.divergence,
+            ),
         )
         summary = self._summary(result)
         if self._is_chief and not result.stopped:
-            description = self._start.network.description.replace(
-                vocabulary_fingerprint=self._vocabulary.fingerprint, **(described or {})
-            )
             record = SuperNetworkRecord(
                 self.space,
                 self._start.layer_order,

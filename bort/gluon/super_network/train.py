@@ -30,7 +30,8 @@ from bort.storage.json_fields import JsonFields
 from bort.storage.run_folder import CHECKPOINT_STATE
 from bort.super_network.config import SuperNetworkConfig
 from bort.super_network.parts import part_name
-from bort.training.schedule import warn_of_long_warmup
+from bort.training.schedule import warn_of_flat_decay, warn_of_long_warmup
+from bort.training.time_budget import MAY_CHANGE
 
 _Batch = TypeVar("_Batch", bound=CountedTokens)
 
@@ -107,6 +108,7 @@ def train_super_network(
     is_chief = trainer.communicator.rank == 0
     if is_chief:
         warn_of_long_warmup(settings.num_steps, settings.warmup_ratio, settings.warmup_steps)
+        warn_of_flat_decay(settings.schedule, settings.warmup_ratio, settings.decay)
     training = _SuperNetworkTraining(trainer, data)
     checkpoints = None
     if folder is not None:
@@ -124,7 +126,7 @@ def train_super_network(
             identity,
             SuperNetworkConfig.defaults(),
             settings.keep_checkpoints,
-            may_change={"num_steps": "the schedule changes"},
+            may_change={"num_steps": "the schedule changes", **MAY_CHANGE},
         )
     ended = run_loop(
         training,
@@ -133,6 +135,7 @@ def train_super_network(
             log=settings.log_interval,
             evaluate=None if data.score is None else settings.eval_interval,
             save=(settings.ckpt_interval,),
+            validation=settings.validation,
         ),
         hooks,
         checkpoints=checkpoints,
@@ -156,6 +159,9 @@ class _SuperNetworkTraining(Generic[_Batch]):
 
     def batches(self, first: int) -> Iterator[List[_Batch]]:
         return self._data.batches(first)
+
+    def move_to(self, position: float) -> None:
+        self._trainer.rates.position = position
 
     def step(self, number: int, batch: List[_Batch], stop_requested: bool) -> SuperNetworkReport:
         return self._trainer.step(number, batch, stop_requested)

@@ -22,7 +22,6 @@ from bort.ranks import Communicator
 from bort.super_network.config import SuperNetworkConfig
 from bort.super_network.sampling import SANDWICH, sampled
 from bort.super_network.space import SubNetworkSpace
-from bort.training.schedule import learning_rate
 
 LARGEST, SMALLEST, RANDOM = "largest", "smallest", "random"
 """The roles of a step's sub-networks."""
@@ -113,6 +112,7 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
         self.whole: Architecture = model.architecture
         space.check_fits(self.whole)
         self.config = config
+        self.rates = settings.learning_rates()
         self.space = space
         self._lessons = lessons
         self._touched: Dict[Architecture, Optional[SubNetworkCopies]] = {}
@@ -245,14 +245,7 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
         return _ROLES[min(index, 2)] if is_sandwich else RANDOM
 
     def _rate(self, number: int) -> float:
-        settings = self.config.pretraining
-        return learning_rate(
-            number,
-            schedule=settings.schedule,
-            peak=settings.lr,
-            total_steps=settings.num_steps,
-            warmup_steps=settings.planned_warmup_steps,
-        )
+        return self.rates.at(number)
 
     def _report(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import (
     Any,
@@ -29,6 +30,9 @@ from bort.storage.json_fields import JsonFields
 from bort.storage.run_folder import CHECKPOINT_STATE, MetricsWriter, NullWriter, Recorded
 from bort.text.batches import Prefetcher
 from bort.training.clock import EVALUATION, SAVING, TRAINING, TrainingClock
+from bort.training.divergence import DivergenceCheck
+from bort.training.time_budget import ELAPSED, POSITION, RunBudget
+from bort.training.validation_schedule import ValidationSchedule
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,7 @@ class StepNumbers(Protocol):
         loss: the minimised loss.
         accuracy: share of right predictions; None for a regression, which has none.
         tokens: tokens seen, without padding.
+        learning_rate: learning rate of the step.
         stop: whether any rank was asked to stop.
     """
 
@@ -49,6 +54,8 @@ class StepNumbers(Protocol):
     def accuracy(self) -> Optional[float]: ...
     @property
     def tokens(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
     @property
     def stop(self) -> bool: ...
 
@@ -65,6 +72,9 @@ class TrainingProcedure(Protocol[_Batch, _Report]):
 
     def batches(self, first: int) -> Iterator[_Batch]:
         """Yield this rank's batch of every step from `first` to the last; called once."""
+
+    def move_to(self, position: float) -> None:
+        """Set the place in the schedule, 0 to 1, for the next step; called in timed runs alone."""
 
     def step(self, number: int, batch: _Batch, stop_requested: bool) -> _Report:
         """Make a step and report it; `stop` of the report is the same on all ranks."""
@@ -104,20 +114,32 @@ class Cadence:
         log: steps between records.
         evaluate: steps between evaluations; None never evaluates.
         save: steps between checkpoints; with several numbers, multiples of each are saved.
+        validation: which of the evaluations are made.
     """
 
     last: int
     log: int
     evaluate: Optional[int]
     save: Tuple[int, ...]
+    validation: ValidationSchedule = ValidationSchedule()
 
     def logs(self, number: int) -> bool:
         """Whether step `number` is recorded."""
         return number % self.log == 0 or number == self.last
 
-    def evaluates(self, number: int) -> bool:
-        """Whether an evaluation follows step `number`."""
-        return self.evaluate is not None and (number % self.evaluate == 0 or number == self.last)
+    def evaluates(self, number: int, position: Optional[float] = None) -> bool:
+        """Whether an evaluation follows step `number`.
+
+        Args:
+            number: the step.
+            position: place in a timed run; None: the share of the steps.
+        """
+        if self.evaluate is None or number == self.last:
+            return self.evaluate is not None
+        if number % self.evaluate:
+            return False
+        place = number / self.last if position is None else position
+        return self.validation.is_due(place, number // self.evaluate)
 
     def saves(self, number: int) -> bool:
         """Whether a checkpoint follows step `number` of a run that continues."""
@@ -137,6 +159,13 @@ class LoopHooks(Generic[_Report]):
         show_progress: whether this process shows a progress bar.
         title: title of the progress bar.
         clock: counts seconds; a resumed run continues from those in its checkpoint.
+        budget: the time that the run may take; None: its steps alone end it.
+        on_trial: called once, after the first minute of a timed run, with the estimate of the
+            steps that the budget buys (`bort.training.time_budget.TimeBudget.estimate`) and
+            `tokens_per_step`.
+        on_marker: called when a marker of a timed run is reached, to keep a model, with `share`,
+            `step`, `seconds` of the budget, `position`, `tokens` so far and `learning_rate`.
+        divergence: looks at the scores of each evaluation.
     """
 
     open_metrics: Callable[[int], MetricsWriter] = lambda done: NullWriter()
@@ -145,6 +174,10 @@ class LoopHooks(Generic[_Report]):
     show_progress: bool = True
     title: str = "training"
     clock: TrainingClock = dataclasses.field(default_factory=TrainingClock)
+    budget: Optional[RunBudget] = None
+    on_trial: Callable[[Mapping[str, float]], None] = lambda estimate: None
+    on_marker: Callable[[Mapping[str, float]], None] = lambda facts: None
+    divergence: DivergenceCheck = dataclasses.field(default_factory=DivergenceCheck)
 
 
 @dataclass(frozen=True)
@@ -178,6 +211,9 @@ def run_loop(
     also saves when the run ends or stops. A stop does not skip an evaluation that is due, so a
     resumed run records the same numbers as an uninterrupted one.
 
+    A timed run records the position of each step, and also ends when its budget ends, after an
+    evaluation and a checkpoint. These two also follow the trial, so that their times are known.
+
     Errors of the training, the checkpoints and the hooks propagate.
 
     Args:
@@ -195,69 +231,184 @@ def run_loop(
     Raises:
         InputError: `resume` is true without `checkpoints`.
     """
-    clock, done = hooks.clock, 0
-    if resume:
-        done = _restore(training, checkpoints, resume_step, clock)
+    run = _Run(training, cadence, hooks, checkpoints)
+    done = run.restore(resume_step) if resume else 0
+    finished = done >= cadence.last or training.ends_early() or run.has_no_time(done)
     number, stopped = done, False
-    finished = done >= cadence.last or training.ends_early()
-    metrics = hooks.open_metrics(done)
-    progress = Progress(
-        cadence.last, hooks.title, done=done, enabled=hooks.show_progress and is_chief
-    )
+    run.metrics = hooks.open_metrics(done)
+    progress = _StepProgress(hooks, cadence, done, hooks.show_progress and is_chief)
     batches = Prefetcher(training.batches(done + 1))
-    pace = _Pace(clock)
     try:
-        with clock.count(TRAINING):
+        with hooks.clock.count(TRAINING):
             for number, batch in enumerate(() if finished else batches, start=done + 1):
-                report = training.step(number, batch, hooks.stop_requested())
-                pace.add(report.tokens)
-                hooks.on_step(number, report)
-                progress.advance(1, **_shown(report))
-                if cadence.logs(number):
-                    metrics.write(number, {**training.record(report), **pace.record()})
-                if cadence.evaluates(number):
-                    with clock.count(EVALUATION):
-                        scores = training.evaluate(number)
-                    if scores:
-                        metrics.write(number, scores)
-                finished = number >= cadence.last or training.ends_early()
-                stopped = report.stop and not finished
-                if checkpoints and (finished or stopped or cadence.saves(number)):
-                    with clock.count(SAVING):
-                        state = {"clock": clock.state(), **training.state()}
-                        checkpoints.save(number, state)
+                report = run.step(number, batch)
+                progress.show(number, report)
+                finished, stopped = run.follow(number, report)
                 if finished or stopped:
                     break
     finally:
         batches.close()
         progress.close()
-        metrics.close()
+        run.metrics.close()
     if stopped and is_chief:
         log.info("stopped after step %d as asked; --resume continues", number)
     return LoopResult(number, stopped, batches.waited_seconds)
 
 
-def _restore(
-    training: TrainingProcedure[_Batch, _Report],
-    checkpoints: Optional[Checkpoints],
-    step: Optional[int],
-    clock: TrainingClock,
-) -> int:
-    """Restore a checkpoint, and return the number of steps done."""
-    if checkpoints is None:
-        raise InputError("resuming needs the folder of the run")
-    done, state = checkpoints.restore(step)
-    fields = JsonFields.of(state, CHECKPOINT_STATE)
-    if fields.has("clock"):  # versions up to 0.2.0 had none
-        clock.restore(fields.fields("clock").all_numbers(minimum=0))
-    training.restore(state)
-    return done
+class _Run(Generic[_Batch, _Report]):
+    """The parts of a loop's pass: a step, and what follows it."""
+
+    def __init__(
+        self,
+        training: TrainingProcedure[_Batch, _Report],
+        cadence: Cadence,
+        hooks: LoopHooks[_Report],
+        checkpoints: Optional[Checkpoints],
+    ) -> None:
+        self.metrics: MetricsWriter = NullWriter()
+        self._training = training
+        self._cadence = cadence
+        self._hooks = hooks
+        self._checkpoints = checkpoints
+        self._budget = hooks.budget
+        self._pace = _Pace(hooks.clock)
+        self._timed: Dict[str, float] = {}
+        self._tokens = 0
+
+    def restore(self, step: Optional[int]) -> int:
+        """Restore a checkpoint, and return the number of steps done."""
+        if self._checkpoints is None:
+            raise InputError("resuming needs the folder of the run")
+        done, state = self._checkpoints.restore(step)
+        fields = JsonFields.of(state, CHECKPOINT_STATE)
+        if fields.has("clock"):  # versions up to 0.2.0 had none
+            self._hooks.clock.restore(fields.fields("clock").all_numbers(minimum=0))
+        if fields.has("tokens"):
+            self._tokens = fields.integer("tokens", 0)
+        if self._budget is not None and fields.has("budget"):
+            self._budget.restore(fields.fields("budget").values, CHECKPOINT_STATE)
+        self._training.restore(state)
+        self._pace = _Pace(self._hooks.clock)
+        return done
+
+    def has_no_time(self, done: int) -> bool:
+        """Return whether a run that is resumed has no time for another step."""
+        return done > 0 and self._budget is not None and self._budget.is_over(done)
+
+    def step(self, number: int, batch: _Batch) -> _Report:
+        """Make a step."""
+        hooks, budget = self._hooks, self._budget
+        if budget is not None:
+            self._timed = {POSITION: budget.begin_step(number), ELAPSED: budget.elapsed}
+            self._training.move_to(self._timed[POSITION])
+        report = self._training.step(number, batch, hooks.stop_requested())
+        self._pace.add(report.tokens)
+        self._tokens += report.tokens
+        hooks.on_step(number, report)
+        return report
+
+    def follow(self, number: int, report: _Report) -> Tuple[bool, bool]:
+        """Do what follows a step, and return whether the run is finished and whether it stops."""
+        cadence, budget = self._cadence, self._budget
+        timed_out = budget is not None and budget.end_step(number)
+        tried = budget is not None and budget.ends_trial()
+        self._record(number, report, cadence.logs(number) or timed_out)
+        place = self._timed.get(POSITION)
+        of_budget = cadence.evaluate is not None and (timed_out or tried)
+        if of_budget or cadence.evaluates(number, place):
+            self._evaluate(number)
+        finished = number >= cadence.last or self._training.ends_early() or timed_out
+        stopped = report.stop and not finished
+        kept = budget is not None and self._keep_models(budget, number, report)
+        if self._checkpoints and (finished or stopped or tried or kept or cadence.saves(number)):
+            self._save(number)
+        if budget is not None and tried:
+            tokens = self._tokens / number
+            self._hooks.on_trial({**budget.estimate(number), "tokens_per_step": tokens})
+        return finished, stopped
+
+    def _record(self, number: int, report: _Report, in_full: bool) -> None:
+        values: Dict[str, Any] = dict(self._timed)
+        if in_full:
+            values = {**self._training.record(report), **self._pace.record(), **values}
+        if values:
+            self.metrics.write(number, values)
+
+    def _evaluate(self, number: int) -> None:
+        with self._pause(EVALUATION):
+            scores = self._training.evaluate(number)
+        if scores:
+            timed = {} if self._budget is None else {ELAPSED: self._budget.elapsed}
+            self.metrics.write(number, {**scores, **timed})
+            self._hooks.divergence.look_at(number, scores, self._hooks.clock.training_seconds)
+
+    def _keep_models(self, budget: RunBudget, number: int, report: _Report) -> bool:
+        """Keep a model for each marker that is reached, and return whether there was one."""
+        due = budget.due_markers()
+        for share in due:
+            facts = {
+                "share": share,
+                "step": number,
+                "seconds": budget.elapsed,
+                "position": self._timed[POSITION],
+                "tokens": self._tokens,
+                "learning_rate": report.learning_rate,
+            }
+            with self._pause(SAVING):
+                self._hooks.on_marker(facts)
+            budget.mark_kept(share)
+        return bool(due)
+
+    def _save(self, number: int) -> None:
+        assert self._checkpoints is not None
+        with self._pause(SAVING):
+            state = {"clock": self._hooks.clock.state(), **self._training.state()}
+            if self._budget is not None:
+                state = {"budget": self._budget.state(), "tokens": self._tokens, **state}
+            self._checkpoints.save(number, state)
+
+    @contextmanager
+    def _pause(self, activity: str) -> Iterator[None]:
+        """Count the time of the `with` block as an activity other than training."""
+        with self._hooks.clock.count(activity):
+            if self._budget is None:
+                yield
+                return
+            with self._budget.pausing(activity):
+                yield
 
 
-def _shown(report: StepNumbers) -> Dict[str, float]:
-    """Return the numbers that the progress bar shows."""
-    numbers = {"loss": report.loss}
-    return numbers if report.accuracy is None else {**numbers, "accuracy": report.accuracy}
+class _StepProgress:
+    """The progress of a run in steps or, in a timed run, in seconds of its budget."""
+
+    def __init__(self, hooks: LoopHooks[Any], cadence: Cadence, done: int, enabled: bool) -> None:
+        budget = hooks.budget
+        self._budget = None if budget is None or budget.seconds is None else budget
+        total, unit, self._shown = cadence.last, "step", done
+        if self._budget is not None:
+            total, unit, self._shown = (
+                round(self._budget.seconds or 0),
+                "s",
+                int(self._budget.elapsed),
+            )
+        elif budget is not None:
+            total = int(budget.estimate(done)["steps"])
+        self._bar = Progress(total, hooks.title, unit=unit, done=self._shown, enabled=enabled)
+
+    def show(self, number: int, report: StepNumbers) -> None:
+        """Show a step."""
+        numbers = {"loss": report.loss}
+        if report.accuracy is not None:
+            numbers["accuracy"] = report.accuracy
+        at = number
+        if self._budget is not None:
+            at, numbers = int(self._budget.elapsed), {"step": number, **numbers}
+        self._bar.advance(at - self._shown, **numbers)
+        self._shown = at
+
+    def close(self) -> None:
+        """Close the bar."""
+        self._bar.close()
 
 
 class _Pace:

@@ -1,0 +1,142 @@
+"""Runs by the clock with the real commands: their end, markers, kills, ranks, replays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+from bort.gluon.training.checkpoint import checkpoint_steps
+from tests.integration.commands import ROOT, assert_refused, kill_when, run
+
+pytestmark = pytest.mark.integration
+
+SCRIPT = str(ROOT / "scripts" / "run_pretraining_distillation.py")
+SUPER = str(ROOT / "scripts" / "train_super_network.py")
+ONE = [sys.executable, SCRIPT]
+TWO = [sys.executable, "-m", "bort.launch", "--ranks", "2", SCRIPT]
+SMALL = ["--architecture", "2-2-32-64", "--batch_size", "4", "--cpu_only"]
+SECONDS = 12
+
+
+@pytest.fixture
+def flags(sample: Path) -> List[str]:
+    shards = str(sample / "shards")
+    return ["--data", shards, "--data_eval", shards, "--teacher_model", str(sample / "teacher")]
+
+
+def records(folder: Path) -> List[Dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights(folder: Path) -> str:
+    return hashlib.sha256((folder / "model/model.safetensors").read_bytes()).hexdigest()
+
+
+def check_timed(folder: Path) -> None:
+    """Hold that each step has a position, and that the run ended before its time was over."""
+    timed = [line for line in records(folder) if "schedule/position" in line]
+    assert [line["step"] for line in timed] == list(range(1, len(timed) + 1))
+    assert all(0 <= line["schedule/position"] <= 1 for line in timed)
+    elapsed = max(line.get("schedule/elapsed", 0) for line in records(folder))
+    assert elapsed < SECONDS
+
+
+def test_a_killed_and_resumed_run_ends_in_time_and_can_be_replayed(flags, tmp_path):
+    timed = [*SMALL, "--hours", f"{SECONDS}s", "--finetune_time_markers", "0.3,0.6", "0.6"]
+    folder = tmp_path / "timed"
+    command = [*ONE, *flags, *timed, "--ckpt_interval", "20", "--ckpt_dir", folder]
+    kill_when(command, lambda: len(checkpoint_steps(folder)) > 1)
+    done = run([*command, "--resume"])
+    summary = json.loads(done.stdout)
+    assert summary["stopped"] is False
+    assert f"{SECONDS} s buy" in done.stderr
+    assert "% of the published recipe" in done.stderr
+    check_timed(folder)
+    assert "validation/mlm_loss" in records(folder)[-1]
+    assert {path.name for path in (folder / "markers").iterdir()} == {"0.3", "0.6"}
+    card = json.loads((folder / "markers/0.3/model.json").read_text())
+    assert {"share", "step", "seconds", "tokens", "learning_rate"} <= _marker(card).keys()
+
+    again = [*ONE, *flags, *SMALL, "--replay", folder / "metrics.jsonl"]
+    run([*again, "--ckpt_dir", tmp_path / "again"])
+    assert weights(tmp_path / "again") == weights(folder)
+    assert checkpoint_steps(tmp_path / "again")[-1] == summary["steps"]
+
+
+def _marker(card: Any) -> Dict[str, Any]:
+    """Return the note of a marker, wherever the description keeps its notes."""
+    if isinstance(card, dict):
+        if "marker" in card:
+            return dict(card["marker"])
+        for value in card.values():
+            found = _marker(value)
+            if found:
+                return found
+    return {}
+
+
+def test_a_model_of_a_marker_can_be_used_by_itself(flags, tmp_path):
+    timed = [*SMALL, "--hours", "8s", "--finetune_time_markers", "0.5"]
+    run([*ONE, *flags, *timed, "--ckpt_dir", tmp_path / "timed"])
+    model = tmp_path / "timed/markers/0.5"
+    task = ["--task_name", "RTE", "--sample", "--epochs", "1", "--max_len", "64"]
+    finetune = [sys.executable, ROOT / "scripts" / "finetune.py", *task]
+    run([*finetune, "--pretrained_parameters", model, "--output_dir", tmp_path / "task"])
+    export = [sys.executable, ROOT / "scripts" / "export_model.py", "--to", "huggingface"]
+    run([*export, "--model", tmp_path / "task/model", "--output_dir", tmp_path / "exported"])
+
+
+def test_two_ranks_make_the_same_steps_and_end_together(flags, tmp_path):
+    timed = [*SMALL, "--hours", f"{SECONDS}s", "--early_exit_time_marker", "0.6"]
+    done = run([*TWO, *flags, *timed, "--ckpt_dir", tmp_path / "two"])
+    check_timed(tmp_path / "two")
+    steps = json.loads(done.stdout)["steps"]
+    assert steps == checkpoint_steps(tmp_path / "two")[-1]
+    last = records(tmp_path / "two")[-2]
+    assert last["schedule/elapsed"] < 0.6 * SECONDS + 2
+    assert last["schedule/position"] < 0.75, "the schedule is planned for the whole time"
+
+
+def test_a_dry_run_prints_the_estimate_and_writes_nothing(flags, tmp_path):
+    command = [*ONE, *flags, *SMALL, "--ckpt_dir", tmp_path / "dry"]
+    done = run([*command, "--hours", "20s", "--dry_run"])
+    estimate = json.loads(done.stdout)["estimate"]
+    assert estimate["steps"] > 1
+    assert "20 s buy" in done.stderr
+    assert not (tmp_path / "dry").exists()
+
+
+def test_a_super_network_by_the_clock(flags, tmp_path):
+    timed = ["--hours", f"{SECONDS}s", "--finetune_time_markers", "0.5", "--cpu_only"]
+    space = ["--start", "teacher", "--depths", "1", "2", "--hiddens", "32", "64"]
+    command = [sys.executable, SUPER, *flags, *space, "--output_dir"]
+    run([*command, tmp_path / "super", *timed])
+    check_timed(tmp_path / "super")
+    assert (tmp_path / "super/markers/0.5/model.json").exists()
+    run([*command, tmp_path / "again", "--cpu_only", "--replay", tmp_path / "super/metrics.jsonl"])
+    assert weights(tmp_path / "again") == weights(tmp_path / "super")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--hours", "soon"], "hours is 'soon', allowed are hours such as 4"),
+        (["--hours", "1", "--warmup_steps", "5"], "warmup_steps is 5 and hours is '1'"),
+        (["--finetune_time_markers", "0.5"], "finetune_time_markers is given without hours"),
+        (["--hours", "1", "--finetune_time_markers", "2"], "finetune_time_markers has '2'"),
+        (["--dry_run"], "dry_run is given without hours"),
+        (["--replay", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["--replay", "m", "--hours", "1"], "replay is 'm' and hours is '1'"),
+        (["--divergence_time", "x"], "divergence_time is 'x'"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(flags, tmp_path, given, message):
+    folder = tmp_path / "bad"
+    done = run([*ONE, *flags, *SMALL, "--ckpt_dir", folder, *given], status=2)
+    assert_refused(done, message)
+    assert not folder.exists() or not any(folder.glob("step-*"))
