@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bort.network.from_teacher import OrderedNetwork
     from bort.search.questions import SearchQuestions
     from bort.teacher.answers import TeacherAnswers
+    from bort.text.examples import ExampleSource
     from experiments.demo.training import Text
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,16 @@ class Students:
         """Make the text, the teacher and its answers for each seed, unless they exist."""
         from bort.gluon.teacher.live import load_teacher
         from bort.ranks import SingleProcess
+
+        self.prepare_teacher()
+        for seed in range(self.config.seeds):
+            questions, folder = self.questions(seed), self.answers_folder(seed)
+            if not questions.is_complete(folder):
+                teacher = load_teacher(str(self.teacher_folder))
+                questions.fill(folder, teacher, SingleProcess(), lambda: False)
+
+    def prepare_teacher(self) -> None:
+        """Make the text and the teacher, unless they exist."""
         from experiments.demo.text import prepare_text
         from experiments.demo.training import train_teacher
 
@@ -105,11 +116,6 @@ class Students:
             prepare_text(demo, self.folder)
         if not (self.teacher_folder / "model.json").is_file():
             train_teacher(demo, self.text, self.teacher_folder)
-        for seed in range(self.config.seeds):
-            questions, folder = self.questions(seed), self.answers_folder(seed)
-            if not questions.is_complete(folder):
-                teacher = load_teacher(str(self.teacher_folder))
-                questions.fill(folder, teacher, SingleProcess(), lambda: False)
 
     @property
     def teacher_folder(self) -> Path:
@@ -264,6 +270,10 @@ class Students:
             answer: returns the model's logits for a batch.
             seed: seed of the masks.
         """
+        return float(self.score(answer, seed, self.text.held_out).mlm_loss)
+
+    def score(self, answer: Callable[[Any], Any], seed: int, examples: ExampleSource) -> Any:
+        """Return the masked-token score of a model on some examples, with the masks of a seed."""
         import mxnet as mx
 
         from bort.gluon.pretraining.evaluation import evaluation_batches, score_masked_tokens
@@ -271,13 +281,13 @@ class Students:
 
         demo = self.config.demo(self.folder)
         batches = evaluation_batches(
-            self.text.held_out,
+            examples,
             self.text.with_masks(self.settings(seed)).masking,
             batch_size=demo.batch_size,
             communicator=SingleProcess(),
             maximum_length=demo.max_seq_length,
         )
-        return score_masked_tokens(answer, batches, SingleProcess(), mx.cpu()).mlm_loss
+        return score_masked_tokens(answer, batches, SingleProcess(), mx.cpu())
 
     def teacher_losses(self) -> List[float]:
         """Return the held-out loss of the teacher for each seed."""
