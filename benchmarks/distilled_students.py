@@ -169,7 +169,7 @@ class Students:
 
     def search_settings(self, seed: int, steps: int) -> Any:
         """Return the settings of a search with `steps` steps over the batches of a seed."""
-        from experiments.demo.search import search_settings
+        from experiments.demo.answers import search_settings
 
         demo = self.config.demo(self.folder, seed)
         batches = math.ceil(len(self.text.held_out) / demo.batch_size)

@@ -11,12 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping
 
-from bort.errors import InputError
-from bort.search.ranking import SearchResult
+from bort.errors import InputError, WorkError
+from bort.search.limited import LimitedResult
+from bort.search.limited_table import limited_verdict
 from bort.storage.files import write_json
 from bort.storage.json_fields import read_fields
 from bort.storage.locks import RUN_LOCK, hold_folder
+from bort.super_network.parts import part_name
 from experiments.demo.agora import compare_agora, lines
+from experiments.demo.answers import ANSWERS_FOLDER, record_answers
 from experiments.demo.plan import (
     GENERATED,
     LONGEST_SECONDS,
@@ -25,13 +28,9 @@ from experiments.demo.plan import (
     DemoConfig,
 )
 from experiments.demo.results import save, summarise, table
-from experiments.demo.search import (
-    ANSWERS_FOLDER,
-    check_candidates,
-    find_architecture,
-    record_answers,
-)
+from experiments.demo.search import find_architecture
 from experiments.demo.students import train_students
+from experiments.demo.super_network import check_sizes, slice_scores, train_demo_super_network
 from experiments.demo.text import prepare_text
 from experiments.demo.training import train_teacher, unigram_accuracy
 
@@ -62,18 +61,22 @@ def _run(config: DemoConfig) -> Dict[str, Any]:
     _announce(config)
     seconds: Dict[str, float] = {}
     stage = partial(_stage, seconds=seconds, planned=config.corpus == GENERATED)
+    check_sizes(config)
     with stage("data"):
         text = prepare_text(config, folder)
         unigram = unigram_accuracy(text)
-        check_candidates(config, text)
     with stage("teacher"):
         teacher, teacher_curve = train_teacher(config, text, folder / "teacher")
-    with stage("search"):
+    with stage("super_network"):
         answer_seconds = record_answers(teacher, config, text, folder)
-        search = find_architecture(teacher, config, text, folder)
-    config = _with_student(config, search)
+        source, whole_seconds = train_demo_super_network(config, text, folder)
+        whole_seconds += config.super_network_steps * answer_seconds
+    with stage("search"):
+        search = find_architecture(source, config, text, folder)
+        config = _with_student(config, search)
     with stage("students"):
-        runs = train_students(config, folder, answer_seconds)
+        first = slice_scores(config, text, folder)
+        runs = train_students(config, folder, answer_seconds, whole_seconds)
         shutil.rmtree(folder / ANSWERS_FOLDER)
     compared = None
     if config.agora and config.corpus == GENERATED:
@@ -81,12 +84,14 @@ def _run(config: DemoConfig) -> Dict[str, Any]:
             compared = compare_agora(config, folder)
     with stage("report"):
         last = {name: values[-1] for name, values in teacher_curve.values.items()}
-        results = summarise(last, runs, unigram, seconds)
+        results = summarise(last, runs, unigram, seconds, first)
         results["search"] = search.as_dict()
+        results["search"]["verdict"] = limited_verdict(search)
         results["settings"] = config.as_dict()
         if compared is not None:
             results["agora"] = compared
         results["teacher_seconds_per_step"] = answer_seconds
+        results["super_network_seconds"] = whole_seconds
         save(folder, results, runs)
     results["seconds"] = dict(seconds)
     write_json(folder / "results.json", results)
@@ -100,7 +105,7 @@ def summary(results: Mapping[str, Any]) -> str:
         results: the result of `run_demo`.
     """
     folder, seconds = Path(results["settings"]["folder"]), sum(results["seconds"].values())
-    parts = ["", table(results), ""]
+    parts = ["", *results["search"]["verdict"], "", table(results), ""]
     if "agora" in results:
         parts += [*lines(results["agora"]), ""]
     return "\n".join(
@@ -112,16 +117,22 @@ def summary(results: Mapping[str, Any]) -> str:
     )
 
 
-def _with_student(config: DemoConfig, search: SearchResult) -> DemoConfig:
-    """Return the configuration with the students' architecture, given or found by the search."""
+def _with_student(config: DemoConfig, search: LimitedResult) -> DemoConfig:
+    """Return the configuration with the students' architecture, given or found by the search.
+
+    If no candidate keeps the limit, the students have the fastest one that was measured.
+
+    Raises:
+        WorkError: no candidate was measured.
+    """
     if config.student is not None:
         log.info("students: %s, given by --student", config.student)
         return config
-    assert search.best is not None, "some candidate is smaller and faster"
-    found = search.best.architecture
-    log.info("students: %s, found by the search", found)
-    name = f"{found.depth}-{found.heads}-{found.hidden}-{found.intermediate}"
-    return dataclasses.replace(config, student=name)
+    found = search.best or search.nearest
+    if found is None:
+        raise WorkError("the search measured no candidate")
+    log.info("students: %s, found by the search", found.architecture)
+    return dataclasses.replace(config, student=part_name(found.architecture))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Mapping, Optional, Tuple
 
+from bort.search.limited_strategy import LIMITED_STRATEGIES
 from bort.settings.config import Config, setting
 
 GENERATED, PYTHON_DOCS = "generated-english", "python-docs"
@@ -12,14 +13,15 @@ GENERATED, PYTHON_DOCS = "generated-english", "python-docs"
 
 PLANNED_SECONDS: Mapping[str, float] = {
     "data": 15.0,
-    "teacher": 200.0,
-    "search": 50.0,
-    "students": 145.0,
-    "agora": 165.0,
+    "teacher": 130.0,
+    "super_network": 85.0,
+    "search": 45.0,
+    "students": 140.0,
+    "agora": 150.0,
     "report": 10.0,
 }
-"""Planned seconds of each stage, 585 of the 600 allowed. `search` includes recording the teacher's
-answers."""
+"""Planned seconds of each stage, 575 of the 600 allowed. `super_network` includes recording the
+teacher's answers, `search` the measurement of latencies."""
 
 LONGEST_SECONDS = 600.0
 
@@ -41,23 +43,39 @@ class DemoConfig(Config):
     teacher: str = setting("3-4-128-256", "architecture of the teacher")
     teacher_steps: int = setting(1_500, "training steps of the teacher", minimum=1)
     teacher_lr: float = setting(1e-3, "peak learning rate of the teacher", above=0.0)
-    depths: Tuple[int, ...] = setting((2, 4), "values of D in the search space", minimum=1)
-    heads: Tuple[int, ...] = setting((2, 4), "values of A in the search space", minimum=1)
-    hiddens: Tuple[int, ...] = setting((64, 80, 96), "values of H in the search space", minimum=1)
+    depths: Tuple[int, ...] = setting((1, 2, 3), "values of D in the search space", minimum=1)
+    heads: Tuple[int, ...] = setting((2, 3, 4), "values of A in the search space", minimum=1)
+    hiddens: Tuple[int, ...] = setting(
+        (64, 80, 96, 112, 128), "values of H in the search space", minimum=1
+    )
     intermediates: Tuple[int, ...] = setting(
-        (128, 256, 384), "values of I in the search space", minimum=1
+        (64, 128, 192, 256), "values of I in the search space", minimum=1
     )
-    epsilon: int = setting(
-        3, "epsilon of the search: every n-th candidate of the space is evaluated", minimum=1
+    super_network_steps: int = setting(
+        400, "training steps of the super-network that holds the search space", minimum=1
     )
-    search_steps: int = setting(10, "training steps of each candidate", minimum=1)
+    sub_networks_per_step: int = setting(
+        2, "random sub-networks that learn in a step of the super-network", minimum=1
+    )
+    speed_up: float = setting(
+        3.0, "the student is to be so many times as fast as the teacher", above=1.0
+    )
+    strategy: str = setting(
+        "evolved", "strategy of the search under the limit", choices=LIMITED_STRATEGIES
+    )
+    generations: int = setting(4, "generations of the strategy evolved", minimum=1)
+    generation_size: int = setting(12, "candidates in a generation of evolved", minimum=1)
     search_held_out_batches: int = setting(
         8, "held-out batches for the error of each candidate", minimum=1
     )
+    latency_sample: int = setting(
+        24, "architectures whose latency is measured to predict the others", minimum=5
+    )
+    latency_batch: int = setting(4, "sequences per batch in the timing", minimum=1)
     student: Optional[str] = setting(
         None, "architecture of the students, instead of the one that the search finds"
     )
-    student_steps: int = setting(700, "training steps of each student", minimum=1)
+    student_steps: int = setting(500, "training steps of each student", minimum=1)
     student_lr: float = setting(1e-3, "peak learning rate of the students", above=0.0)
     dropout: float = setting(
         0.0,
@@ -86,6 +104,9 @@ REAL_ENGLISH: Mapping[str, object] = {
     "teacher": "2-4-128-512",
     "teacher_steps": 5_000,
     "student_steps": 1_500,
+    "super_network_steps": 800,
+    "depths": (1, 2),
+    "intermediates": (128, 256, 384, 512),
 }
 """Settings for real English, with many short sequences in a step. With 16 sequences of 64 tokens,
 the teacher did no better than word frequencies after 3,000 steps (12.9 % accuracy). With 64

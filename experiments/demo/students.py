@@ -1,4 +1,4 @@
-"""Training of the demonstration's students, of both kinds and several seeds, in parallel."""
+"""Training of the demonstration's students, of three kinds and several seeds, in parallel."""
 
 from __future__ import annotations
 
@@ -9,62 +9,71 @@ from typing import Dict, List, Mapping
 from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.model_folder import save_model_folder
 from bort.report.learning_curves import Curve
-from bort.teacher.cache import TeacherCache
+from experiments.demo.answers import open_answers
 from experiments.demo.plan import DemoConfig
-from experiments.demo.results import DISTILLED, SELF_SUPERVISED
-from experiments.demo.search import ANSWERS_FOLDER
+from experiments.demo.results import DISTILLED, FROM_RANDOM, SELF_SUPERVISED
+from experiments.demo.super_network import slice_of
 from experiments.demo.text import open_text
 from experiments.demo.training import architecture_for, student_settings, train_model
 from experiments.processes import advance, run_in_processes
 
 STUDENT = "student"
+KINDS = (DISTILLED, FROM_RANDOM, SELF_SUPERVISED)
 
 
 def train_students(
-    config: DemoConfig, folder: Path, answer_seconds: float
+    config: DemoConfig, folder: Path, answer_seconds: float, super_network_seconds: float = 0.0
 ) -> Mapping[str, List[Curve]]:
-    """Train students of several seeds by distillation, and the same students self-supervised.
+    """Train students of several seeds: by distillation from two starts, and self-supervised.
 
-    Each student trains in its own process with one thread, since small networks gain little from a
-    second thread. The seconds of a distilled student include the teacher's answers, which use all
-    cores. The first distilled student is saved as a model folder.
+    All of them have one architecture. The distilled students start from its slice of the
+    super-network, the others from random weights. Each student trains in its own process with one
+    thread, since small networks gain little from a second thread. The seconds of a distilled
+    student include the teacher's answers, and those of a student from the slice the training of
+    the super-network, which both use all cores. The first student from the slice is saved as a
+    model folder.
 
     Args:
         config: sizes.
-        folder: the folder of the demonstration, with text and recorded answers.
+        folder: the folder of the demonstration, with text, recorded answers and super-network.
         answer_seconds: the seconds of the teacher's answers for one step.
+        super_network_seconds: the seconds of the super-network's training.
 
     Returns:
-        `distilled` and `self_supervised` → one learning curve for each seed.
+        `distilled`, `distilled_from_random` and `self_supervised` → one learning curve for each
+        seed.
 
     Raises:
         WorkError: the process of a student died.
     """
-    jobs = [(seed, kind) for seed in range(config.seeds) for kind in (DISTILLED, SELF_SUPERVISED)]
+    jobs = [(seed, kind) for seed in range(config.seeds) for kind in KINDS]
     curves = run_in_processes(
         _train,
         [(config, folder, seed, kind) for seed, kind in jobs],
         len(jobs) * config.student_steps,
         f"{len(jobs)} students",
     )
-    runs: Dict[str, List[Curve]] = {DISTILLED: [], SELF_SUPERVISED: []}
+    costs = {
+        DISTILLED: (super_network_seconds, answer_seconds),
+        FROM_RANDOM: (0.0, answer_seconds),
+        SELF_SUPERVISED: (0.0, 0.0),
+    }
+    runs: Dict[str, List[Curve]] = {kind: [] for kind in KINDS}
     for (_, kind), curve in zip(jobs, curves):
-        runs[kind].append(_with_teacher(curve, answer_seconds) if kind == DISTILLED else curve)
+        runs[kind].append(_with_costs(curve, *costs[kind]))
     return runs
 
 
 def _train(config: DemoConfig, folder: Path, seed: int, kind: str) -> Curve:
     """Train one student, in a separate process."""
     text = open_text(config, folder)
-    settings = student_settings(config, seed, kind == DISTILLED)
-    answers = None
-    if kind == DISTILLED:
-        # Hashes are not verified, since this run has just written the answers.
-        answers = TeacherCache.open(folder / ANSWERS_FOLDER, verify=False)
+    settings = student_settings(config, seed, kind != SELF_SUPERVISED)
+    answers = None if kind == SELF_SUPERVISED else open_answers(folder, seed)
     assert config.student is not None, "the search or --student sets it"
     architecture = architecture_for(config.student, text, config)
+    start = slice_of(folder, architecture) if kind == DISTILLED else None
     data = text.with_masks(settings)
-    model, curve = train_model("student", architecture, settings, data, answers, advance)
+    model, curve = train_model("student", architecture, settings, data, answers, advance, start)
     if kind == DISTILLED and seed == 0:
         target = folder / STUDENT
         described = describe_network(model, vocabulary_fingerprint=text.vocabulary.fingerprint)
@@ -73,6 +82,7 @@ def _train(config: DemoConfig, folder: Path, seed: int, kind: str) -> Curve:
     return curve
 
 
-def _with_teacher(curve: Curve, answer_seconds: float) -> Curve:
-    seconds = tuple(own + step * answer_seconds for own, step in zip(curve.seconds, curve.steps))
+def _with_costs(curve: Curve, first: float, per_step: float) -> Curve:
+    """Return a curve whose seconds include costs before the first step and of every step."""
+    seconds = tuple(first + own + step * per_step for own, step in zip(curve.seconds, curve.steps))
     return dataclasses.replace(curve, seconds=seconds)

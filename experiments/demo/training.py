@@ -111,17 +111,17 @@ def teacher_settings(config: DemoConfig) -> PretrainingConfig:
 def student_settings(config: DemoConfig, seed: int, distilled: bool) -> PretrainingConfig:
     """Return the settings of a student.
 
-    All students see the same examples with the same masks.
+    The students of a seed see the same examples in the same order with the same masks.
 
     Args:
         config: settings of the demonstration.
-        seed: seed of initial weights and dropout.
+        seed: seed of initial weights, dropout, order and masks.
         distilled: train by distillation with the paper's loss weights; otherwise self-supervised,
             with the masked-token loss alone.
     """
     return PretrainingConfig(
         seed=config.seed + 1 + seed,
-        data_seed=config.seed,
+        data_seed=config.seed + seed,
         num_steps=config.student_steps,
         batch_size=config.batch_size,
         batch_size_eval=config.batch_size,

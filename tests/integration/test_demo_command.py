@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bort.architecture import Architecture
+from bort.super_network.parts import part_name
 from tests.integration import commands
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -15,13 +17,16 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 COMMAND = [sys.executable, str(commands.ROOT / "scripts" / "run_demo.py")]
 FEW = [
     *("--teacher_steps", "4", "--student_steps", "3", "--seeds", "2", "--evaluations", "3"),
-    *("--teacher", "1-2-32-64", "--scored_examples", "16", "--search_held_out_batches", "1"),
-    *("--depths", "2", "--heads", "1", "2", "--hiddens", "8", "--intermediates", "8", "12"),
-    *("--epsilon", "2", "--search_steps", "2"),
+    *("--teacher", "2-2-32-64", "--scored_examples", "16", "--search_held_out_batches", "1"),
+    *("--depths", "1", "2", "--heads", "1", "2", "--hiddens", "8", "32"),
+    *("--intermediates", "8", "64", "--super_network_steps", "4", "--sub_networks_per_step", "1"),
+    *("--speed_up", "1.01", "--latency_sample", "5", "--generations", "1"),
+    *("--generation_size", "2"),
     *("--agora_train_size", "16", "--agora_dev_size", "12", "--agora_report_size", "16"),
     *("--agora_inputs", "16", "--socrates_size", "32", "--socrates_epochs", "1"),
 ]
-STAGES = {"data", "teacher", "search", "students", "report"}
+STAGES = {"data", "teacher", "super_network", "search", "students", "report"}
+KINDS = {"distilled", "distilled_from_random", "self_supervised"}
 
 
 def run(*arguments, status=0):
@@ -32,20 +37,23 @@ def check_results(folder: Path, printed: str) -> None:
     results = json.loads((folder / "results.json").read_text())
     assert json.loads(printed)["mlm_loss"] == results["mlm_loss"]
     for score in ("mlm_accuracy", "mlm_loss"):
-        assert set(results[score]) == {"teacher", "distilled", "self_supervised"}
+        assert set(results[score]) == {"teacher", "slice", *KINDS}
     assert set(results["seconds"]) == STAGES | ({"agora"} if "agora" in results else set())
     search = results["search"]
-    assert len(search["ranking"]) == 2
-    assert search["best"] == search["ranking"][0]
+    assert 1 <= len(search["ranking"]) <= 6
+    pick = search["best"] or search["nearest"]
+    assert pick["measured_seconds"] > 0
     student = json.loads((folder / "student" / "model.json").read_text())
-    assert student["architecture"] == search["best"]["architecture"]
-    for kind in ("distilled", "self_supervised"):
+    assert student["architecture"] == pick["architecture"]
+    assert len(json.loads((folder / "search" / "latencies.json").read_text())["entries"]) == 5
+    for kind in KINDS:
         assert len(results["curves"][kind]) == 2
         for curve in results["curves"][kind]:
             assert curve["steps"] == [1, 2, 3]
             assert len(curve["mlm_loss"]) == len(curve["seconds"]) == 3
-    first, second = results["seeds"]["distilled"]
-    assert first != second, "seeds must differ"
+    for kind in KINDS:
+        first, second = results["seeds"][kind]
+        assert first != second, "seeds must differ"
     assert (folder / "learning_curves.png").read_bytes()[:4] == b"\x89PNG"
     assert (folder / "teacher" / "model.json").exists()
     assert (folder / "student" / "model.safetensors").exists()
@@ -74,8 +82,12 @@ def test_generated_english(tmp_path):
     check_agora(json.loads((folder / "results.json").read_text())["agora"])
     assert "at most 10 minutes" in done.stderr
     assert "seed 1: plain fine-tuning" in done.stderr
-    assert "student by distillation" in done.stderr
-    again = run("--folder", folder, *small, *FEW)
+    assert "student from the super-network, by distillation" in done.stderr
+    assert "the pick" in done.stderr
+    # Latencies are measured, so another run may pick another architecture.
+    student = json.loads((folder / "student" / "model.json").read_text())["architecture"]
+    pick = part_name(Architecture.from_dict(student))
+    again = run("--folder", folder, *small, *FEW, "--student", pick)
     once, twice = json.loads(done.stdout), json.loads((folder / "results.json").read_text())
     assert once["mlm_loss"] == twice["mlm_loss"], "the same seed gives the same numbers"
     assert once["agora"] == twice["agora"]
@@ -83,13 +95,17 @@ def test_generated_english(tmp_path):
 
 
 def check_ending(printed: str, folder: Path) -> None:
-    """The tables come on stdout, and the last two lines name the figure and the file of numbers."""
+    """The pick and the tables come on stdout, and the last lines name the figure and the file."""
     lines = printed.splitlines()
-    assert lines[1].split() == ["loss", "accuracy", "perplexity"]
-    assert [line.split("  ")[0] for line in lines[2:5]] == [
+    first = next(n for n, line in enumerate(lines) if line.split()[:1] == ["loss"])
+    assert any("the pick" in line for line in lines[:first])
+    assert lines[first].split() == ["loss", "accuracy", "perplexity"]
+    assert [line.split("  ")[0] for line in lines[first + 1 : first + 6]] == [
         "teacher",
-        "student by distillation",
-        "student, self-supervised",
+        "slice of the super-network, as the search found it",
+        "student from the super-network, by distillation",
+        "student from random weights, by distillation",
+        "student from random weights, self-supervised",
     ]
     assert sum(line.startswith("seed 1: ") for line in lines) == 2
     assert "{" not in printed, "JSON is printed with --json alone"
@@ -116,8 +132,9 @@ def test_a_text_file_in_its_place(tmp_path):
         (["--seeds", "0"], "seeds"),
         (["--teacher", "3-5-128-256"], "does not divide"),
         (["--max_seq_length", "9999"], "max_seq_length"),
-        (["--hiddens", "256"], "no candidate is smaller and faster than the teacher"),
-        (["--epsilon", "99"], "epsilon is 99"),
+        (["--hiddens", "256"], "hiddens holds 256, allowed is at most 128"),
+        (["--student", "4-4-128-256"], "student is '4-4-128-256'"),
+        (["--speed_up", "1"], "speed_up"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, arguments, word):

@@ -28,9 +28,10 @@ from bort.text.vocabularies import load_vocabulary
 from bort.training.finetuning_config import FinetuningConfig
 from data.generated_tasks.scarce import ScarceSizes, open_scarce_task, write_scarce_tasks
 from data.tasks.sets import open_task_data
+from experiments.demo.answers import record_answers
 from experiments.demo.plan import DemoConfig
-from experiments.demo.search import record_answers
 from experiments.demo.students import train_students
+from experiments.demo.super_network import train_demo_super_network
 from experiments.demo.text import prepare_text
 from experiments.demo.training import train_teacher
 from tests.formats.parity import (
@@ -82,6 +83,11 @@ def models(tmp_path_factory: Any) -> Models:
         teacher="2-4-64-128",
         teacher_steps=60,
         teacher_lr=3e-3,
+        depths=(1, 2),
+        heads=(2, 4),
+        hiddens=(32, 64),
+        intermediates=(48, 128),
+        super_network_steps=6,
         student="2-2-32-48",
         student_steps=30,
         student_lr=3e-3,
@@ -92,6 +98,7 @@ def models(tmp_path_factory: Any) -> Models:
     text = prepare_text(config, folder)
     teacher, curve = train_teacher(config, text, folder / "teacher")
     seconds = record_answers(teacher, config, text, folder)
+    train_demo_super_network(config, text, folder)
     train_students(config, folder, seconds)
     student = folder / "student"
     vocabulary = load_vocabulary(student / "vocabulary")

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from bort.architecture import get_architecture
 from bort.errors import InputError
 from bort.process.command import make_parser
 from bort.report.learning_curves import Curve
@@ -20,31 +21,36 @@ from experiments.demo.plan import (
     preset_for,
 )
 from experiments.demo.results import save, summarise, table
+from experiments.demo.super_network import (
+    check_sizes,
+    sub_network_space,
+    super_network_settings,
+)
 from experiments.demo.training import Selection, evenly_chosen, student_settings, teacher_settings
 from tests.text.toy import ToyExamples
 
-TEACHER_STEP_SECONDS = 0.13
-STUDENT_STEP_SECONDS = 0.065
-ANSWER_SECONDS = 0.045
-CANDIDATE_STEP_SECONDS = 0.08
-"""Seconds of a step with the default sizes on two cores (AMD EPYC, AVX2): the teacher's and its
-answers' with both, a student's with one. `benchmarks/demo_stages.py` measures the stages."""
+TEACHER_STEP_SECONDS = 0.085
+SUB_NETWORK_STEP_SECONDS = 0.065
+STUDENT_STEP_SECONDS = 0.06
+ANSWER_SECONDS = 0.02
+TIMING_SECONDS = 1.0
+SCORE_SECONDS = 0.2
+"""Seconds with the default sizes: of steps of the teacher and of a sub-network, of the teacher's
+answers for a step, of the timing of an architecture and of a candidate's error, all on two cores
+(AMD EPYC, AVX2); of a student's step on one. `benchmarks/demo_stages.py` measures the stages."""
 
 
 def planned_training_seconds(config):
     """Seconds that the steps of a configuration with the default sizes take."""
-    kinds, cores = 2, 2
+    kinds, cores = 3, 2
     students = kinds * config.seeds * STUDENT_STEP_SECONDS / cores
-    combinations = (
-        len(config.depths) * len(config.heads) * len(config.hiddens) * len(config.intermediates)
-    )
-    candidates = -(-combinations // config.epsilon)
-    trial = config.search_steps * CANDIDATE_STEP_SECONDS + (
-        config.search_held_out_batches * ANSWER_SECONDS
-    )
+    answers = config.seeds * config.student_steps * ANSWER_SECONDS
+    sub_networks = config.super_network_steps * config.sub_networks_per_step
+    candidates = config.generations * config.generation_size
     return {
         "teacher": config.teacher_steps * TEACHER_STEP_SECONDS,
-        "search": config.student_steps * ANSWER_SECONDS + candidates * trial,
+        "super_network": answers + sub_networks * SUB_NETWORK_STEP_SECONDS,
+        "search": config.latency_sample * TIMING_SECONDS + candidates * SCORE_SECONDS,
         "students": config.student_steps * students,
     }
 
@@ -63,14 +69,41 @@ def test_the_plan_counts_the_steps_that_are_made():
     assert planned_training_seconds(longer)["teacher"] > PLANNED_SECONDS["teacher"]
 
 
-def test_students_differ_in_their_seed_and_share_text_and_masks():
+def test_seeds_differ_in_weights_and_order_and_kinds_of_a_seed_in_neither():
     config = DemoConfig()
     one, other = student_settings(config, 0, True), student_settings(config, 1, True)
     assert one.seed != other.seed
-    assert one.order_seed == other.order_seed
+    assert one.order_seed != other.order_seed
     alone = student_settings(config, 0, False)
     assert (alone.seed, alone.order_seed) == (one.seed, one.order_seed)
     assert alone.objective.teacher_ce_weight == 0
+
+
+def test_the_super_network_has_the_batches_of_the_first_students():
+    config = DemoConfig(super_network_steps=900)
+    found = super_network_settings(config).pretraining
+    assert found.order_seed == student_settings(config, 0, True).order_seed
+    assert found.batch_size == student_settings(config, 0, True).batch_size
+    assert found.num_steps == 900
+
+
+@pytest.mark.parametrize("corpus", [GENERATED, "python-docs"])
+def test_the_space_of_every_corpus_fits_its_teacher(corpus):
+    config = DemoConfig.from_dict(dict(preset_for(corpus)), "preset")
+    check_sizes(config)
+    space = sub_network_space(config)
+    teacher = get_architecture(config.teacher)
+    assert space.maximum(teacher).multiply_adds(1, 96) == teacher.multiply_adds(1, 96)
+    smallest = space.minimum(teacher)
+    assert smallest.multiply_adds(1, 96) * config.speed_up < teacher.multiply_adds(1, 96)
+
+
+def test_sizes_that_do_not_fit_the_teacher_are_refused_before_any_training():
+    with pytest.raises(InputError, match="hiddens holds 256, allowed is at most 128"):
+        check_sizes(DemoConfig(hiddens=(64, 256)))
+    with pytest.raises(InputError, match="student is '4-4-128-256': student: depth is 4"):
+        check_sizes(DemoConfig(student="4-4-128-256"))
+    check_sizes(DemoConfig(student="2-2-96-96-64"))
 
 
 def test_another_corpus_gets_larger_sizes_and_flags_win():
@@ -106,23 +139,35 @@ def curve(*values):
 
 def results():
     runs = {
-        "distilled": [curve(0.2, 0.6), curve(0.4, 0.6)],
+        "distilled": [curve(0.3, 0.6), curve(0.5, 0.6)],
+        "distilled_from_random": [curve(0.2, 0.5), curve(0.4, 0.5)],
         "self_supervised": [curve(0.1, 0.4), curve(0.1, 0.5)],
     }
     teacher = {"mlm_accuracy": 0.7, "mlm_loss": 1.0, "perplexity": 2.7}
-    return summarise(teacher, runs, 0.05, {"data": 1.0}), runs
+    part = {"mlm_accuracy": 0.4, "mlm_loss": 2.0, "perplexity": 7.4}
+    return summarise(teacher, runs, 0.05, {"data": 1.0}, part), runs
 
 
 def test_the_documented_fields_and_their_values():
     found, _ = results()
     assert found["mlm_accuracy"] == pytest.approx(
-        {"teacher": 0.7, "distilled": 0.6, "self_supervised": 0.45}
+        {
+            "teacher": 0.7,
+            "slice": 0.4,
+            "distilled": 0.6,
+            "distilled_from_random": 0.5,
+            "self_supervised": 0.45,
+        }
     )
     assert found["mlm_loss"]["distilled"] == pytest.approx(3.8)
+    assert found["distance_to_teacher"] == pytest.approx(
+        {"distilled": 0.1, "distilled_from_random": 0.2, "share_gone": 0.5}
+    )
     times = found["time_to_equal_accuracy"]
     assert times["accuracy"] == pytest.approx(0.45)
-    assert times["distilled_steps"] == pytest.approx(15.0)
-    assert times["distilled_seconds"] == pytest.approx(30.0)
+    assert times["distilled_steps"] == pytest.approx(12.5)
+    assert times["distilled_from_random_steps"] == pytest.approx(17.5)
+    assert times["distilled_from_random_seconds"] == pytest.approx(35.0)
     assert times["self_supervised_steps"] == 20
 
 
@@ -132,15 +177,40 @@ def test_files_and_table(tmp_path):
     assert json.loads((tmp_path / "results.json").read_text())["unigram_accuracy"] == 0.05
     assert (tmp_path / "learning_curves.png").read_bytes()[:4] == b"\x89PNG"
     text = table(found)
-    assert "student by distillation" in text
-    assert "seed 0: distillation is ahead by +0.400 nats and +20.0% accuracy" in text
+    assert "student from the super-network, by distillation" in text
+    assert (
+        "points of accuracy behind the teacher: 20.0 from random weights, 10.0 from the "
+        "super-network: 50% of the distance is gone"
+    ) in text
+    assert (
+        "seed 0: distillation from the super-network is ahead of random weights by +0.200 nats and "
+        "+10.0%, that one of self-supervised training by +0.200 nats and +10.0%"
+    ) in text
+    assert "by distillation from random weights after 18 steps, 35.0 s" in text
+
+
+def test_students_as_good_as_their_teacher_leave_no_distance():
+    _, runs = results()
+    teacher = {"mlm_accuracy": 0.5, "mlm_loss": 1.0, "perplexity": 2.7}
+    found = summarise(teacher, runs, 0.05, {}, teacher)
+    assert found["distance_to_teacher"]["share_gone"] is None
+    assert "as good as the teacher" in table(found)
+
+
+def test_a_student_that_never_gets_there_is_told():
+    _, runs = results()
+    runs["distilled"] = [curve(0.1, 0.2)]
+    teacher = {"mlm_accuracy": 0.7, "mlm_loss": 1.0, "perplexity": 2.7}
+    assert "from the super-network never" in table(summarise(teacher, runs, 0.05, {}, teacher))
 
 
 def test_the_summary_ends_on_the_figure_and_the_file():
     found, _ = results()
     found["settings"] = {"folder": "runs/somewhere"}
+    found["search"] = {"verdict": ["the pick is the only candidate"]}
     text = summary(found)
     assert table(found) in text
+    assert text.splitlines()[1] == "the pick is the only candidate"
     assert text.splitlines()[-2:] == [
         "figure: runs/somewhere/learning_curves.png",
         "numbers: runs/somewhere/results.json (1 s in all)",
