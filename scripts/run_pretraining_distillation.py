@@ -18,6 +18,7 @@ from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.ranks import Communicator
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
+from bort.training.recipes import RECIPES
 
 
 def main(
@@ -32,7 +33,8 @@ def main(
     """
     parser = make_parser("Pre-train a small BERT from a large one by knowledge distillation.")
     PretrainingPaths.add_flags(parser.add_argument_group("files"))
-    PretrainingConfig.add_flags(parser.add_argument_group("training"))
+    training = parser.add_argument_group("training (the defaults are those of --recipe paper)")
+    PretrainingConfig.add_flags(training, preset=True)
     run_command(
         parser, lambda parsed: _work(parsed, make_communicator), arguments, several_ranks=True
     )
@@ -42,7 +44,7 @@ def _work(
     parsed: argparse.Namespace, make_communicator: Optional[Callable[[], Communicator]]
 ) -> int:
     paths = PretrainingPaths.from_arguments(parsed)
-    config = PretrainingConfig.from_arguments(parsed)
+    config = PretrainingConfig.from_arguments(parsed, RECIPES[paths.recipe])
     stop = StopRequest().install()
     from bort.gluon.distributed import find_communicator
     from bort.gluon.pretraining.run import run_pretraining

@@ -148,6 +148,59 @@ def own_micro_batches(
         ]
 
 
+@dataclass(frozen=True)
+class Accumulation:
+    """The number of micro-batches of each rank whose gradients make one step.
+
+    Attributes:
+        most: that number after the ramp.
+        ramp_steps: R, steps in which it grows evenly; 0: it is always `most`.
+
+    >>> [Accumulation(most=4, ramp_steps=8).of_step(n) for n in range(1, 11)]
+    [1, 1, 2, 2, 3, 3, 4, 4, 4, 4]
+    """
+
+    most: int
+    ramp_steps: int = 0
+
+    def of_step(self, number: int) -> int:
+        """Return the micro-batches of a step, counted from 1: ⌈most · n/R⌉ in the ramp."""
+        if number >= self.ramp_steps:
+            return self.most
+        return -(-self.most * number // self.ramp_steps)
+
+    def parts(self, ranks: int) -> int:
+        """Return the number of parts of a planned batch.
+
+        Without a ramp, the plan's batches are those of the steps. With one, they are those of the
+        micro-batches, which follow each other from step to step.
+        """
+        return ranks if self.ramp_steps else ranks * self.most
+
+    def own_batches(
+        self,
+        plan: BatchPlan,
+        steps: range,
+        ranks: Communicator,
+        make: Callable[[PlannedStep, np.ndarray], _T],
+    ) -> Iterator[List[_T]]:
+        """Yield the list of this rank's micro-batches for each step.
+
+        Args:
+            plan: the plan, with the number of `parts`.
+            steps, ranks, make: see `own_micro_batches`.
+        """
+        if not self.ramp_steps:
+            yield from own_micro_batches(plan, steps, ranks, make)
+            return
+        done = sum(self.of_step(number) for number in range(1, steps.start))
+        for number in steps:
+            count = self.of_step(number)
+            planned = [plan.step(index) for index in range(done, done + count)]
+            done += count
+            yield [make(one, one.part(ranks.rank, ranks.size)) for one in planned]
+
+
 def in_batches(example_ids: np.ndarray, rows: int) -> List[np.ndarray]:
     """Return example ids cut into batches of `rows`; the last one is filled up with -1.
 

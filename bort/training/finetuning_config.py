@@ -66,7 +66,10 @@ class FinetuningConfig(Config):
         10.0, "weight decay of BERTAdam: w -= lr * (m / (sqrt(v) + eps) + decay * w)", minimum=0.0
     )
     adam_epsilon: float = setting(1e-6, "epsilon of BERTAdam", above=0.0)
-    clip: float = setting(1.0, "largest global norm of the gradient", above=0.0)
+    adam_beta2: float = setting(
+        0.999, "beta2 of BERTAdam, the decay of the second moment", above=0.0, maximum=0.9999999
+    )
+    clip: float = setting(1.0, "largest global norm of the gradient; 0 does not clip", minimum=0.0)
     dropout: float = setting(
         0.1, "dropout probability of encoder and classifier", minimum=0.0, maximum=0.9
     )
@@ -79,7 +82,7 @@ class FinetuningConfig(Config):
     early_stop: Optional[int] = setting(
         None, "stop after this many epochs without a better dev score; default: never", minimum=1
     )
-    optimizer: str = setting("bertadam", "optimizer", choices=("bertadam", "sgd"))
+    optimizer: str = setting("bertadam", "optimizer", choices=("bertadam", "adamw", "sgd"))
     dtype: str = setting(
         "float32",
         "number format; float16 needs a GPU and uses dynamic loss scaling",

@@ -8,10 +8,12 @@ from typing import Optional
 from bort.errors import InputError
 from bort.settings.config import Config, part, setting
 from bort.teacher.source import TeacherRuntime, TeacherSource
+from bort.text.batch_plan import Accumulation
 from bort.text.masking_config import TrainingMasks
 from bort.training.divergence import DivergenceCheck
 from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import FeatureObjective, Objective, check_weights
+from bort.training.recipes import RECIPES
 from bort.training.schedule import SCHEDULES, Decay, LearningRates
 from bort.training.time_budget import TimeBudgetConfig
 from bort.training.validation_schedule import ValidationSchedule
@@ -40,12 +42,20 @@ class PretrainingConfig(Config):
     accumulate: int = setting(
         1, "micro-batches whose gradients make one step", minimum=1, maximum=1 << 16
     )
+    batch_ramp_steps: int = setting(
+        0,
+        "steps in which the number of micro-batches grows evenly from one to --accumulate",
+        minimum=0,
+        maximum=10**9,
+    )
     use_avg_len: bool = setting(False, "count --batch_size in tokens, per length bucket")
     num_buckets: int = setting(
         1, "length buckets; 1 pads every row to the longest", minimum=1, maximum=1 << 12
     )
     optimizer: str = setting(
-        "bertadam", "optimizer; sgd is meant for the search", choices=("bertadam", "sgd")
+        "bertadam",
+        "optimizer: bertadam, adamw (with bias correction) or sgd, which is meant for the search",
+        choices=("bertadam", "adamw", "sgd"),
     )
     lr: float = setting(1e-4, "peak learning rate", above=0.0, aliases=("learning_rate",))
     schedule: str = setting(
@@ -73,7 +83,10 @@ class PretrainingConfig(Config):
         0.01, "weight decay of BERTAdam: w -= lr * (m / (sqrt(v) + eps) + decay * w)", minimum=0.0
     )
     adam_epsilon: float = setting(1e-6, "epsilon of BERTAdam", above=0.0)
-    clip: float = setting(1.0, "largest global norm of the gradient", above=0.0)
+    adam_beta2: float = setting(
+        0.999, "beta2 of BERTAdam, the decay of the second moment", above=0.0, maximum=0.9999999
+    )
+    clip: float = setting(1.0, "largest global norm of the gradient; 0 does not clip", minimum=0.0)
     dropout: float = setting(0.1, "dropout probability of the student", minimum=0.0, maximum=0.9)
     initializer_range: float = setting(
         0.02, "standard deviation of random initial weights; narrow models may need more", above=0.0
@@ -125,6 +138,11 @@ class PretrainingConfig(Config):
     def order_seed(self) -> int:
         """The seed of the order of examples and of the masks."""
         return self.seed if self.data_seed is None else self.data_seed
+
+    @property
+    def accumulation(self) -> Accumulation:
+        """The number of micro-batches of each step."""
+        return Accumulation(self.accumulate, self.batch_ramp_steps)
 
     @property
     def decay(self) -> Decay:
@@ -181,6 +199,12 @@ class PretrainingPaths(Config):
     )
     teacher_cache: Optional[str] = setting(
         None, "cache written by scripts/cache_teacher_answers.py, used instead of a teacher"
+    )
+    recipe: str = setting(
+        "paper",
+        "defaults of the training flags: those of the paper, or a published recipe, which the "
+        "command prints",
+        choices=tuple(RECIPES),
     )
     replay: Optional[str] = setting(
         None,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bort.errors import InputError
-from bort.text.batch_plan import BatchPlan, in_batches, own_micro_batches
+from bort.text.batch_plan import Accumulation, BatchPlan, in_batches, own_micro_batches
 from tests.ranks_samples import OneOf
 
 LENGTHS = st.lists(st.integers(3, 128), min_size=24, max_size=200)
@@ -61,6 +61,44 @@ def test_ranks_share_the_parts_of_a_step():
                 found = shares[rank][index][micro]
                 assert found.tolist() == planned.part(2 * micro + rank, 6).tolist()
     assert [len(micros) for share in shares for micros in share] == [3] * 4
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_a_ramp_uses_every_example_once_an_epoch_and_resumes_anywhere(ranks):
+    lengths = np.random.default_rng(0).integers(3, 60, 120)
+    ramp = Accumulation(most=5, ramp_steps=12)
+    plan = BatchPlan(lengths, seed=2, batch_size=2, parts=ramp.parts(ranks))
+    steps = range(1, 25)
+    own = [
+        list(ramp.own_batches(plan, steps, OneOf(rank, ranks), lambda planned, ids: ids))
+        for rank in range(ranks)
+    ]
+    counts = [[len(batches) for batches in one] for one in own]
+    assert counts == [[min(5, -(-5 * n // 12)) for n in steps]] * ranks
+    seen = [
+        row
+        for index in range(len(own[0]))
+        for micro in range(counts[0][index])
+        for rank in range(ranks)
+        for row in own[rank][index][micro].tolist()
+        if row >= 0
+    ]
+    assert sorted(seen[:120]) == list(range(120))
+    for first in (2, 11, 13, 20):
+        later = ramp.own_batches(plan, range(first, 25), OneOf(0, ranks), lambda planned, ids: ids)
+        for found, expected in zip(later, own[0][first - 1 :]):
+            np.testing.assert_array_equal(np.array(found), np.array(expected))
+
+
+def test_without_a_ramp_the_batches_are_those_of_the_steps():
+    lengths = np.random.default_rng(0).integers(3, 60, 120)
+    plain = Accumulation(most=3)
+    plan = BatchPlan(lengths, seed=2, batch_size=2, parts=plain.parts(2))
+    make = lambda planned, ids: ids  # noqa: E731
+    found = plain.own_batches(plan, range(1, 9), OneOf(1, 2), make)
+    expected = own_micro_batches(plan, range(1, 9), OneOf(1, 2), make)
+    for one, other in zip(found, expected):
+        np.testing.assert_array_equal(np.array(one), np.array(other))
 
 
 def test_a_step_is_a_function_of_seed_and_step_alone():

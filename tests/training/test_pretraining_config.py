@@ -8,6 +8,7 @@ from bort.errors import InputError
 from bort.text.masking_config import TrainingMasks
 from bort.training.objective import WITHOUT_TEACHER, Objective
 from bort.training.pretraining_config import PretrainingConfig
+from bort.training.recipes import RECIPES, describe_recipe
 
 
 @pytest.mark.parametrize(
@@ -17,3 +18,21 @@ from bort.training.pretraining_config import PretrainingConfig
 def test_losses_on_masked_tokens_need_masked_tokens(objective, name):
     with pytest.raises(InputError, match=rf"mask_probability is 0\.0 and {name} is"):
         PretrainingConfig(objective=objective, masks=TrainingMasks(0.0))
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_every_recipe_is_a_configuration_and_is_printed(name):
+    config = PretrainingConfig.from_dict(dict(RECIPES[name]), "recipe")
+    values = config.as_dict()
+    for setting, value in RECIPES[name].items():
+        assert values[setting] == value
+        assert f"{setting} {value}" in describe_recipe(name)
+
+
+def test_the_published_batch_sizes():
+    sizes = {
+        name: values["batch_size"] * values["accumulate"]
+        for name, values in RECIPES.items()
+        if values
+    }
+    assert sizes == {"academic-budget": 4096, "cramming": 8192}

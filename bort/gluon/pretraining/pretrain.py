@@ -23,7 +23,7 @@ from bort.gluon.training.run_checkpoints import RunCheckpoints
 from bort.ranks import Communicator
 from bort.teacher.answers import TeacherAnswers
 from bort.teacher.features import FeatureTeacher
-from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
+from bort.text.batch_plan import BatchPlan, PlannedStep
 from bort.text.batches import make_batch
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
@@ -96,7 +96,7 @@ def plan_batches(
         train.lengths,
         seed=config.order_seed,
         batch_size=config.batch_size,
-        parts=ranks * config.accumulate,
+        parts=config.accumulation.parts(ranks),
         buckets=config.num_buckets,
         count_tokens=config.use_avg_len,
         maximum_length=maximum_length,
@@ -119,7 +119,8 @@ def planned_batches(
         epoch = config.mask_epoch(planned.epoch)
         return make_batch(data.train, example_ids, epoch, planned.length, data.masking)
 
-    return own_micro_batches(plan, range(first_step, config.num_steps + 1), communicator, make)
+    steps = range(first_step, config.num_steps + 1)
+    return config.accumulation.own_batches(plan, steps, communicator, make)
 
 
 def pretrain(

@@ -28,7 +28,7 @@ from bort.storage.locks import hold_run_folder
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.judging import TaskData, make_judge
-from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
+from bort.text.batch_plan import BatchPlan, PlannedStep
 from bort.text.labelled import LabelledBatch, make_labelled_batch
 from bort.text.padding import longest_row
 
@@ -184,7 +184,7 @@ class _Task:
             self.examples.lengths,
             seed=settings.order_seed,
             batch_size=settings.batch_size,
-            parts=communicator.size * settings.accumulate,
+            parts=settings.accumulation.parts(communicator.size),
             buckets=settings.num_buckets,
             maximum_length=longest_row(self.examples.lengths, longest_allowed),
         )
@@ -196,7 +196,7 @@ class _Task:
             return make_labelled_batch(self.examples, example_ids, planned.length, self._pad_id)
 
         steps = range(first, self._settings.num_steps + 1)
-        return own_micro_batches(self._plan, steps, self._communicator, make)
+        return self._settings.accumulation.own_batches(self._plan, steps, self._communicator, make)
 
     def score(self, learner: TaskLearner) -> Mapping[str, float]:
         """Return the dev metrics by name."""

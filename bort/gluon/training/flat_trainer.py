@@ -17,6 +17,9 @@ from bort.ranks import Communicator, gather
 from bort.storage.json_fields import JsonFields
 from bort.storage.run_folder import CHECKPOINT_STATE
 
+ADAMW = "adamw"
+"""The optimizer BERTAdam with bias correction."""
+
 LARGEST_LOSS_SCALE = 2.0**24
 _INITIAL_LOSS_SCALE = 2.0**15
 _STEPS_BETWEEN_GROWTH = 2000
@@ -33,6 +36,8 @@ class OptimizerSettings(Protocol):
     def weight_decay(self) -> float: ...
     @property
     def adam_epsilon(self) -> float: ...
+    @property
+    def adam_beta2(self) -> float: ...
     @property
     def clip(self) -> float: ...
 
@@ -120,7 +125,13 @@ class FlatTrainer:
 
     def scalars(self) -> Dict[str, float]:
         """Return the numbers of the training state that are not in the buffers."""
-        return {"loss_scale": self.loss_scale, "steps_since_overflow": self._steps_since_overflow}
+        numbers = {
+            "loss_scale": self.loss_scale,
+            "steps_since_overflow": self._steps_since_overflow,
+        }
+        if self._settings.optimizer == ADAMW:
+            numbers["updates"] = self.optimizer.updates
+        return numbers
 
     def restore(self, scalars: Mapping[str, Any]) -> None:
         """Restore `scalars`; call this after the buffers are filled."""
@@ -128,6 +139,8 @@ class FlatTrainer:
         loss_scale = fields.number("loss_scale", 0)
         self._steps_since_overflow = fields.integer("steps_since_overflow", 0)
         self.loss_scale = float(loss_scale)
+        if fields.has("updates"):
+            self.optimizer.updates = fields.integer("updates", 0)
         self.flat.publish()
 
     def reduce(self, sums: np.ndarray) -> List[float]:
@@ -165,8 +178,8 @@ class FlatTrainer:
         if not finite and not self._half:
             self.refuse(number, "the gradient is not finite", where)
         if finite:
-            clipped = scale * min(1.0, self._settings.clip / max(norm, 1e-30))
-            self.apply(rate, clipped)
+            clip = self._settings.clip or math.inf
+            self.apply(rate, scale * min(1.0, clip / max(norm, 1e-30)))
         if self._half:
             self._adapt_loss_scale(number, finite, where)
         self._clock.mark("optimizer")
@@ -249,4 +262,10 @@ def dropout_seed(seed: int, step: int, micro: int, rank: int, network: int = 0) 
 def _make_optimizer(flat: FlatParameters, config: OptimizerSettings) -> FlatOptimizer:
     if config.optimizer == "sgd":
         return FlatSGD(flat, weight_decay=config.weight_decay)
-    return FlatBertAdam(flat, weight_decay=config.weight_decay, epsilon=config.adam_epsilon)
+    return FlatBertAdam(
+        flat,
+        weight_decay=config.weight_decay,
+        epsilon=config.adam_epsilon,
+        beta2=config.adam_beta2,
+        bias_correction=config.optimizer == ADAMW,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Dict, Iterator, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
@@ -21,20 +22,40 @@ class FlatBertAdam:
 
     `m = β1 m + (1 − β1) g; v = β2 v + (1 − β2) g²; w −= lr (m / (√v + ε) + decay · w)`
 
-    without bias correction. Biases, gamma and beta are not decayed. The weight decays of
+    without bias correction. With it, m and v are divided by 1 − β1ᵗ and 1 − β2ᵗ after t updates
+    (arXiv 1711.05101, algorithm 2). Biases, gamma and beta are not decayed. The weight decays of
     arXiv 2010.10499 (up to 350) suit this form only: at learning rate 5e-5, a decay of 110 shrinks
     weights by 0.55 % per step.
+
+    Args:
+        flat: the weights and gradients.
+        weight_decay: decay.
+        epsilon: ε.
+        beta2: β2; β1 is 0.9.
+        bias_correction: whether m and v are corrected.
 
     Attributes:
         mean: float32 (N,), m, in the layout of the weights.
         variance: float32 (N,), v, in the same layout.
+        updates: t, the number of updates so far, which a resumed run restores.
     """
 
-    def __init__(self, flat: FlatParameters, *, weight_decay: float, epsilon: float = 1e-6) -> None:
+    def __init__(
+        self,
+        flat: FlatParameters,
+        *,
+        weight_decay: float,
+        epsilon: float = 1e-6,
+        beta2: float = 0.999,
+        bias_correction: bool = False,
+    ) -> None:
         self._flat = flat
+        self.updates = 0
+        self._weight_decay, self._epsilon = weight_decay, epsilon
+        self._bias_correction = bias_correction
         self.mean = mx.nd.zeros_like(flat.weights)
         self.variance = mx.nd.zeros_like(flat.weights)
-        self._optimizer = BERTAdam(learning_rate=0.0, epsilon=epsilon, wd=weight_decay)
+        self._optimizer = BERTAdam(learning_rate=0.0, beta2=beta2, epsilon=epsilon, wd=weight_decay)
         self._optimizer.set_wd_mult({_PLAIN: 0.0})
 
     def update(
@@ -54,6 +75,15 @@ class FlatBertAdam:
         if not np.isfinite(gradient_scale) or gradient_scale <= 0:
             raise ValueError(f"gradient scale {gradient_scale!r} would skip the update silently")
         flat, optimizer = self._flat, self._optimizer
+        self.updates += 1
+        if self._bias_correction:
+            # The corrections of m and v as other values of lr, ε and decay, so that one kernel
+            # serves both.
+            first = 1.0 - optimizer.beta1**self.updates
+            second = math.sqrt(1.0 - optimizer.beta2**self.updates)
+            learning_rate *= second / first
+            optimizer.epsilon = self._epsilon * second
+            optimizer.wd = self._weight_decay * first / second
         optimizer.set_learning_rate(learning_rate)
         optimizer.rescale_grad = mx.nd.full((1,), gradient_scale, ctx=flat.context)
         for index, first, last in _pieces(flat, ranges):
@@ -78,6 +108,7 @@ class FlatSGD:
 
     def __init__(self, flat: FlatParameters, *, weight_decay: float = 0.0) -> None:
         self._flat = flat
+        self.updates = 0
         self._weight_decay = weight_decay
 
     def update(

@@ -73,3 +73,39 @@ def test_sgd_is_the_formula_with_decay_on_weights_only(flat):
         weights -= rate * (scale * gradient + decay * weights)
     np.testing.assert_allclose(flat.weights.asnumpy(), weights, atol=1e-6)
     assert optimizer.state() == {}
+
+
+@pytest.mark.parametrize("beta2", [0.999, 0.98])
+def test_with_bias_correction_it_is_pytorchs_adamw(flat, beta2):
+    torch = pytest.importorskip("torch")
+    optimizer = FlatBertAdam(
+        flat, weight_decay=0.01, epsilon=1e-6, beta2=beta2, bias_correction=True
+    )
+    border, generator = flat.decayed_size, np.random.default_rng(2)
+    weights = flat.weights.asnumpy()
+    decayed, plain = (torch.nn.Parameter(torch.tensor(w)) for w in np.split(weights, [border]))
+    groups = [
+        {"params": [decayed], "weight_decay": 0.01},
+        {"params": [plain], "weight_decay": 0.0},
+    ]
+    oracle = torch.optim.AdamW(groups, lr=1.0, betas=(0.9, beta2), eps=1e-6)
+    for rate in (1e-3, 2e-3, 5e-4):
+        gradient = generator.normal(size=len(weights)).astype("float32")
+        flat.gradients[:] = gradient
+        optimizer.update(rate, 1.0)
+        for group in oracle.param_groups:
+            group["lr"] = rate
+        decayed.grad, plain.grad = (torch.tensor(g) for g in np.split(gradient, [border]))
+        oracle.step()
+    expected = np.concatenate([decayed.detach().numpy(), plain.detach().numpy()])
+    np.testing.assert_allclose(flat.weights.asnumpy(), expected, atol=1e-6)
+    # The planted fault: moments without correction.
+    mx.random.seed(3)
+    plain_adam = FlatBertAdam(flat, weight_decay=0.01, epsilon=1e-6, beta2=beta2)
+    flat.weights[:] = weights
+    flat.gradients[:] = gradient
+    plain_adam.update(1e-3, 1.0)
+    moved = np.abs(flat.weights.asnumpy() - weights).max()
+    # With it the first step is as long as the rate; else it is (1 - beta1)/sqrt(1 - beta2) of it.
+    assert moved == pytest.approx(1e-3 * 0.1 / np.sqrt(1 - beta2), rel=0.02)
+    assert abs(moved - 1e-3) > 2e-4
