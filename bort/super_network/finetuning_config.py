@@ -10,7 +10,7 @@ from bort.settings.config import Config, setting
 from bort.tasks.records import TaskRecord, get_task
 from bort.training.finetuning_config import FinetuningConfig
 
-BERT, AUTOTINYBERT = "bert", "autotinybert"
+BERT_RECIPE, AUTOTINYBERT_RECIPE = "bert", "autotinybert"
 
 _BERT: Mapping[str, Any] = {
     "epochs": 3,
@@ -59,7 +59,7 @@ def recipe_of(recipe: str, task: str) -> Dict[str, Any]:
     (64, 128)
     """
     tasks = _AUTOTINYBERT
-    if recipe == BERT:
+    if recipe == BERT_RECIPE:
         tasks = {name: values for name, values in _AUTOTINYBERT.items() if values is _SQUAD}
     return {**_BERT, **tasks.get(task, {})}
 
@@ -80,10 +80,10 @@ class PartFinetuningConfig(Config):
         maximum=10_000,
     )
     recipe: str = setting(
-        BERT,
+        BERT_RECIPE,
         "settings of the fine-tuning that no flag gives: bert (3 epochs, length 128, rate 5e-5, "
         "batches of 32; SQuAD as AutoTinyBERT), autotinybert (its own ones of each task)",
-        choices=(BERT, AUTOTINYBERT),
+        choices=(BERT_RECIPE, AUTOTINYBERT_RECIPE),
     )
     epochs: Optional[int] = setting(
         None,

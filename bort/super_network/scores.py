@@ -126,6 +126,11 @@ def recorded_score(folder: Path, super_network: str, architecture: Architecture)
             f"{fields.source}: super_network is {evaluated[:12]!r}, allowed is that of the given "
             f"super-network, {super_network[:12]!r}"
         )
+    if fields.has("tasks"):
+        raise InputError(
+            f"{fields.source}: its scores are those of fine-tuned models; allowed are scores "
+            "without training, of scripts/evaluate_architectures.py without --tasks"
+        )
     scores = ScoreStore(folder, 0).load()
     if architecture not in scores:
         raise InputError(

@@ -83,3 +83,6 @@ def test_a_recorded_score_is_of_the_same_super_network(tmp_path):
         recorded_score(tmp_path, "b" * 64, SMALL)
     with pytest.raises(InputError, match="holds no score of 1-2-16-16-8, evaluate it first"):
         recorded_score(tmp_path, "a" * 64, NARROW)
+    (tmp_path / EVALUATION_FILE).write_text(json.dumps({"super_network": "a" * 64, "tasks": {}}))
+    with pytest.raises(InputError, match="its scores are those of fine-tuned models"):
+        recorded_score(tmp_path, "a" * 64, SMALL)
