@@ -22,6 +22,7 @@ from bort.text.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from bort.network.array_network import ArrayNetwork
     from bort.network.from_teacher import OrderedNetwork
+    from bort.search.latency import LatencyTable
     from bort.search.latency_predictor import LatencyPredictor
 
 OnStep = Callable[[], None]
@@ -143,24 +144,48 @@ class Costs:
 
     def predictor(self) -> LatencyPredictor:
         """Return the latency predictor of the space, fitted to a sample."""
-        from bort.ranks import ALONE
-        from bort.search.latency import LatencyTable, measure_latencies
         from bort.search.latency_predictor import LatencyPredictor
 
-        gauge, path = self._gauge(), self._folder / "latencies.json"
-        chosen = np.random.default_rng(0).permutation(len(self.grid))[:LATENCY_SAMPLE]
-        sample = self.grid.architectures(np.sort(chosen))
-        found = measure_latencies(path, gauge, sample, ALONE, lambda: False)
-        assert found is not None, "nothing stops this measurement"
-        seconds = np.array([found[one] for one in sample])
-        conditions = LatencyTable(path, gauge.conditions).conditions
-        return LatencyPredictor.fit(sizes_of(sample), seconds, conditions=conditions)
+        table = self._sample
+        sizes = sizes_of([row.architecture for row in table.rows])
+        seconds = [table.latency(row.architecture) for row in table.rows]
+        return LatencyPredictor.fit(sizes, np.array(seconds), conditions=table.conditions)
 
     def latency(self, architecture: Architecture) -> float:
-        """Return the measured latency of an architecture, for its choice: seconds a sequence."""
+        """Return the measured latency of an architecture, for its choice: seconds a sequence.
+
+        It is measured beside the teacher and refers to the teacher's latency in the sample, so that
+        the speed of the machine at that moment cancels.
+        """
+        base = float(np.median([row.reference_seconds for row in self._sample.rows]))
+        if architecture == self.ground.whole:
+            return base
+
+        def measure() -> Dict[str, Any]:
+            row = self._measure([architecture], f"chosen-{part_name(architecture)}.json").rows[0]
+            return {"share": row.measured_seconds / row.reference_seconds}
+
         path = self._folder / "chosen" / f"{part_name(architecture)}.json"
-        found = self._kept(path, lambda: {"seconds": self._gauge().latency(architecture)})
-        return float(found["seconds"])
+        return base * float(self._kept(path, measure)["share"])
+
+    @cached_property
+    def _sample(self) -> LatencyTable:
+        chosen = np.random.default_rng(0).permutation(len(self.grid))[:LATENCY_SAMPLE]
+        return self._measure(self.grid.architectures(np.sort(chosen)), "sample.json")
+
+    def _measure(self, architectures: Sequence[Architecture], name: str) -> LatencyTable:
+        """Measure architectures beside the teacher, in processor seconds."""
+        from bort.engines.latency import EngineLatency
+        from bort.search.latency_measuring import measure_table
+
+        gauge = EngineLatency(
+            threads=1, length=self.ground.length, repeats=20, clock=time.process_time
+        )
+        path = self._folder / "latencies" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table = measure_table(gauge, architectures, path, reference=self.ground.whole)
+        assert table is not None, "nothing stops this measurement"
+        return table
 
     def ordering_seconds(self, seed: int) -> float:
         """Put the teacher in order of importance; return the seconds, which every method has."""
@@ -197,13 +222,6 @@ class Costs:
         found = kept(path, make)
         self.seconds += time.process_time() - began
         return found
-
-    def _gauge(self) -> Any:
-        from bort.engines.latency import EngineLatency
-
-        return EngineLatency(
-            threads=1, length=self.ground.length, repeats=20, clock=time.process_time
-        )
 
 
 def halves(count: int) -> Sequence[np.ndarray]:

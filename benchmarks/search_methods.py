@@ -48,6 +48,7 @@ from benchmarks.agora_arms import claim, run_units
 from benchmarks.distilled_students import StudentsConfig
 from benchmarks.search_arms import METHODS, ONE_SHOT, RANDOM, Methods, MethodsConfig
 from benchmarks.search_ground import Costs, Ground
+from benchmarks.search_ground_task import TaskGround, TaskGroundConfig
 from benchmarks.search_ground_text import TextGround
 from benchmarks.search_tables import report, table
 from bort.process.command import make_parser, run_command
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print Markdown instead of JSON")
     MethodsConfig.add_flags(parser.add_argument_group("methods"))
     StudentsConfig.add_flags(parser.add_argument_group("text and teacher"))
+    TaskGroundConfig.add_flags(parser.add_argument_group("task instead of text"))
     run_command(parser, _work, several_ranks=True)
 
 
@@ -75,10 +77,16 @@ def _work(parsed: argparse.Namespace) -> int:
     config = MethodsConfig.from_arguments(parsed)
     students = StudentsConfig.from_arguments(parsed)
     seeds = range(students.seeds)
-    ground: Ground = TextGround(students, folder / "text")
+    task = TaskGroundConfig.from_arguments(parsed)
+    ground: Ground
+    if task.task is None:
+        ground = TextGround(students, folder / "text")
+    else:
+        ground = TaskGround(task, folder / "task")
     folder.mkdir(parents=True, exist_ok=True)
-    fixed = {name: value for name, value in config.as_dict().items() if name != "speed_ups"}
-    claim(folder, "settings.json", fixed, config.defaults())
+    settings = {**config.as_dict(), **task.as_dict()}
+    fixed = {name: value for name, value in settings.items() if name != "speed_ups"}
+    claim(folder, "settings.json", fixed, {**config.defaults(), **task.defaults()})
     methods = Methods(config, ground, Costs(ground, folder), folder)
 
     def prepare() -> None:
