@@ -65,7 +65,13 @@ class CorpusConfig(Config):
         minimum=1,
         maximum=1000,
     )
-    num_outputs: int = setting(1, "shards per split", minimum=1, maximum=256)
+    num_outputs: int = setting(
+        1,
+        "shards per split; each document is in one of them, and their numbers of tokens differ by "
+        "at most the longest document",
+        minimum=1,
+        maximum=256,
+    )
     num_workers: int = setting(
         0, "worker processes; 0: one per core", minimum=0, maximum=1024, speed_only=True
     )
@@ -181,6 +187,7 @@ class _CorpusWriter:
             0,
         )
         self.replaced: Dict[int, int] = {}
+        self._filled = {name: [0] * len(shards) for name, shards in self._shards.items()}
 
     def add(self, block: TextBlock, packed: PackedBlock) -> None:
         """Append the documents of a block that are not duplicates."""
@@ -202,14 +209,18 @@ class _CorpusWriter:
             name = self._names[splits[document]]
             first, last = rows[document], rows[document + 1]
             counts = self.counts[name]
-            shard = self._shards[name][counts["documents"] % self._config.num_outputs]
-            shard.append(
+            size = int(starts[document + 1] - starts[document]) // self._width
+            # The emptiest shard: sizes then differ by at most the longest document.
+            filled = self._filled[name]
+            number = filled.index(min(filled))
+            filled[number] += size
+            self._shards[name][number].append(
                 tokens[starts[document] : starts[document + 1]], packed.lengths[first:last]
             )
             counts["documents"] += 1
             counts["sentences"] += int(packed.sentences[document])
             counts["sequences"] += int(last - first)
-            counts["tokens"] += int(starts[document + 1] - starts[document]) // self._width
+            counts["tokens"] += size
 
     def finish(self, files: Sequence[Path], vocabulary: ArrayVocabulary) -> Dict[str, Any]:
         """Close the shards and return the manifest."""

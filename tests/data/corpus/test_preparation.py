@@ -87,6 +87,38 @@ def test_splits_are_chosen_by_content(tmp_path):
     assert sizes["train"] > sizes["validation"] > sizes["test"] > 0
 
 
+def shard_tokens(manifest, split="train"):
+    return [shard["tokens"]["count"] for shard in manifest["splits"][split]["shards"]]
+
+
+@pytest.mark.parametrize("shards", [2, 7, 30])
+def test_shards_differ_by_at_most_the_longest_document_and_split_none(tmp_path, shards):
+    generator = np.random.default_rng(3)
+    several = [
+        [f"{number} " + "word " * int(generator.integers(2, 30)) for _ in range(int(size))]
+        for number, size in enumerate(generator.integers(1, 60, 120))
+    ]
+    manifest = corpus(tmp_path, text_of(several), num_outputs=shards, max_seq_length=64)
+    alone = corpus(tmp_path, text_of(several), name="alone", num_outputs=1, max_seq_length=64)
+    longest = max(
+        sum(shard_tokens(corpus(tmp_path, text_of([one]), name=f"d{n}", max_seq_length=64)))
+        for n, one in enumerate(sorted(several, key=len)[-3:])
+    )
+    sizes = shard_tokens(manifest)
+    assert max(sizes) - min(sizes) <= longest
+    assert manifest["counts"]["tokens"] == alone["counts"]["tokens"] == sum(sizes)
+    examples = open_examples(tmp_path / "out")
+    whole = " ".join(VOCABULARY.decode(examples[i]) for i in range(len(examples)))
+    assert sorted(whole.split()) == sorted(" ".join(decoded(tmp_path / "alone")).split())
+
+
+def test_few_documents_and_a_giant_one_fill_as_many_shards_as_they_can(tmp_path):
+    manifest = corpus(tmp_path, text_of(documents(10)), num_outputs=256)
+    assert sum(size > 0 for size in shard_tokens(manifest)) == 10
+    giant = corpus(tmp_path, text_of([["word " * 9] * 3000]), name="giant", num_outputs=4)
+    assert [size > 0 for size in shard_tokens(giant)] == [True, False, False, False]
+
+
 def test_duplicates_are_dropped_and_counted(tmp_path):
     several = documents(20)
     text = text_of(several + several[3:8]).replace("\n\n", "\n  \n")
