@@ -88,7 +88,9 @@ class EngineLatency:
     @property
     def conditions(self) -> Dict[str, Any]:
         """Everything that a time depends on, except the machine and the architecture."""
+        clock = {"clock": "processor"} if self._clock is time.process_time else {}
         return {
+            **clock,
             "engine": f"{self.engine} {engine_version(self.engine)}",
             "precision": self.precision,
             "device": "cpu(0)" if self._gpu is None else f"gpu({self._gpu})",
@@ -189,7 +191,7 @@ def measure_in_fresh_process(model: Union[Path, Architecture], **settings: Any) 
 
     Args:
         model: a model folder, exported or not, or an architecture with random weights.
-        settings: arguments of `EngineLatency`, without `clock`.
+        settings: arguments of `EngineLatency`; a clock must be a function of a module.
 
     Raises:
         InputError: see `EngineLatency`; or the folder is damaged.

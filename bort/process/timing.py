@@ -32,6 +32,11 @@ class Timing:
     seconds: float
     spread: float
 
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the spread is above 15 %."""
+        return self.spread > MOST_SPREAD
+
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Timing:
         """Return the median and spread of the seconds of runs, at least one."""
