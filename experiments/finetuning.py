@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
-from bort.gluon.distributed import find_communicator
+from bort.gluon.distributed import choose_context, find_communicator
 from bort.gluon.finetuning.run import pair_form_to_resume, run_seeds
 from bort.gluon.finetuning.starting_point import pair_form, starting_point
+from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.gluon.network.teacher_start import open_teacher_start
+from bort.ranks import Communicator
 from bort.storage.outputs import check_output_folder
+from bort.tasks.judging import TaskData, TaskSet
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
+from bort.tasks.squad.decoding import SpanAnswer
+from bort.tasks.squad.files import write_answers
 from bort.tasks.submissions import warn_of_other_sizes, write_all_test_predictions
 from bort.training.finetuning_config import FinetuningConfig, FinetuningPaths
 from data.tasks.report_split import open_agora_task
@@ -80,10 +85,36 @@ def finetune_on_task(
         cpu_only=not paths.gpu,
         stop_requested=stop_requested,
     )
+    answers = _span_answers(data, summary, config, communicator, not paths.gpu)
     if communicator.rank != 0:
         return None
+    if answers:
+        written = [
+            write_answers(folder / "predictions" / one.split, one.items, found)
+            for one, found in answers
+        ]
+        summary["predictions"] = [str(path) for files in written for path in files]
+        return summary
     predictions: List[Any] = summary.pop("test_predictions", [])
     summary["predictions"] = write_all_test_predictions(
         folder, data.test, predictions, official=not paths.sample
     )
     return summary
+
+
+def _span_answers(
+    data: TaskData,
+    summary: Mapping[str, Any],
+    config: FinetuningConfig,
+    communicator: Communicator,
+    cpu_only: bool,
+) -> List[Tuple[TaskSet, List[SpanAnswer]]]:
+    """Return the best model's answers for the dev and test sets of a task with spans.
+
+    There are none for another task, or if the run was stopped.
+    """
+    if not data.record.has_spans or summary["stopped"]:
+        return []
+    model = TaskClassifier.load(summary["model"], choose_context(communicator, cpu_only))
+    size = config.batch_size_eval
+    return [(one, model.answers(one, communicator, size)) for one in (*data.dev, *data.test)]

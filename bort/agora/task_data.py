@@ -58,6 +58,15 @@ class AgoraTask:
         return TaskSet(record, REPORT, self.report_items, features)
 
 
+def check_has_no_spans(record: TaskRecord) -> None:
+    """Raise `InputError` if a task has spans, which are no points of Agora."""
+    if record.has_spans:
+        raise InputError(
+            f"task is {record.name!r}, whose answers are spans of a passage; allowed for Agora and "
+            "its report split are tasks with classes or numbers"
+        )
+
+
 def make_agora_task(
     data: TaskData,
     max_length: int,
@@ -83,6 +92,7 @@ def make_agora_task(
             training or dev data.
     """
     record, options = data.record, data.options
+    check_has_no_spans(record)
     items = list(data.train.items)
     whole = make_inputs(record, items, options)
     if not whole:

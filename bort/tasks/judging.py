@@ -76,14 +76,15 @@ class TaskData:
 
 
 Outputs = Union[np.ndarray, Sequence[np.ndarray]]
-"""Outputs of a set's inputs: (N, classes), or (length, 2) for each of N windows of passages."""
+"""Outputs of a set's inputs: (N, classes). Of a task with spans they are (T, 2), for the T tokens
+of all windows in order, or a list of (length, 2) for each window."""
 
 
 def predict(options: TaskOptions, task_set: TaskSet, outputs: Outputs) -> Dict[Any, Any]:
     """Return predictions by official index from the outputs of a set's inputs."""
     record, features = task_set.record, task_set.features
     if isinstance(features, SpanFeatures):
-        answers = answer_spans(options, task_set, list(outputs))
+        answers = answer_spans(options, task_set, outputs)
         return by_index(record, task_set.items, [answer.text for answer in answers])
     decided = decide(
         record,
@@ -96,15 +97,13 @@ def predict(options: TaskOptions, task_set: TaskSet, outputs: Outputs) -> Dict[A
     return by_index(record, task_set.items, decided)
 
 
-def answer_spans(
-    options: TaskOptions, task_set: TaskSet, outputs: Sequence[np.ndarray]
-) -> List[SpanAnswer]:
+def answer_spans(options: TaskOptions, task_set: TaskSet, outputs: Outputs) -> List[SpanAnswer]:
     """Return the answers to a set's questions, with their n-best lists, from the outputs.
 
     Args:
         options: options of the task.
         task_set: a set of a task with spans.
-        outputs: float (length, 2) for each window.
+        outputs: float (T, 2) or a list of (length, 2); see `Outputs`.
 
     Raises:
         InputError: the task has no spans, or the outputs do not fit the windows.
@@ -112,8 +111,11 @@ def answer_spans(
     """
     if not isinstance(task_set.features, SpanFeatures):
         raise InputError(f"{task_set.name}: its answers are not spans of a passage")
-    allows_no_answer = task_set.record.answers_optional
-    return decode_spans(task_set.items, task_set.features, outputs, options.spans, allows_no_answer)
+    features, allows_no_answer = task_set.features, task_set.record.answers_optional
+    windows: Sequence[np.ndarray] = list(outputs)
+    if isinstance(outputs, np.ndarray) and len(outputs) == features.offsets[-1]:
+        windows = [outputs[a:b] for a, b in zip(features.offsets, features.offsets[1:])]
+    return decode_spans(task_set.items, features, windows, options.spans, allows_no_answer)
 
 
 def make_judge(options: TaskOptions, task_set: TaskSet) -> Callable[[Outputs], Mapping[str, float]]:

@@ -196,21 +196,34 @@ def outputs_in_order(
     width: int,
     dtype: type = np.float32,
     on_inputs: OnInputs = ignore,
+    per_token: bool = False,
 ) -> np.ndarray:
     """Return outputs (N, width) in the order of the inputs; 0 for inputs that are not in the plan.
 
+    A model with outputs for every token gives (T, width): a row for each of the T tokens of all
+    inputs, in order, without padding.
+
     Args:
-        compute: the model, which returns outputs (B, width).
+        compute: the model, which returns outputs (B, width), or (B, L, width) for every token.
         inputs: N inputs.
         plan: the batches; see `batches_by_rows` and `batches_by_tokens`.
         pad_id: id of `<pad>`.
         width: size of one output.
         dtype: data type of the outputs.
         on_inputs: see `OnInputs`.
+        per_token: whether the model has outputs for every token.
     """
-    outputs: np.ndarray = np.zeros((len(inputs), width), dtype=dtype)
+    ends = np.cumsum(inputs.lengths if per_token else np.ones(len(inputs), dtype=np.int64))
+    outputs: np.ndarray = np.zeros((int(ends[-1]) if len(ends) else 0, width), dtype=dtype)
     for batch in padded_inputs(inputs, plan, pad_id):
-        outputs[batch.numbers] = compute(batch)[: len(batch.numbers)]
+        found = compute(batch)[: len(batch.numbers)]
+        if per_token:
+            for row, end, length in zip(
+                found, ends[batch.numbers].tolist(), batch.lengths.tolist()
+            ):
+                outputs[end - length : end] = row[:length]
+        else:
+            outputs[batch.numbers] = found
         on_inputs(len(batch.numbers))
     return outputs
 
@@ -225,11 +238,12 @@ def shared_outputs(
     ranks: Communicator,
     on_inputs: OnInputs = ignore,
     longest_allowed: Optional[int] = None,
+    per_token: bool = False,
 ) -> np.ndarray:
-    """Return outputs float64 (N, width) in the order of the inputs, the same on every rank.
+    """Return the float64 outputs of `outputs_in_order`, the same on every rank.
 
     Args:
-        compute: the model, which returns outputs (B, width).
+        compute: the model, which returns outputs (B, width), or (B, L, width) for every token.
         inputs: N inputs, the same on every rank.
         rows: inputs per batch.
         pad_id: id of `<pad>`.
@@ -237,6 +251,7 @@ def shared_outputs(
         ranks: the processes that share the inputs.
         on_inputs: see `OnInputs`; receives the counts of this rank only.
         longest_allowed: most tokens that the model takes, padding included; None: any number.
+        per_token: whether the model has outputs for every token.
     """
     plan = batches_by_rows(inputs.lengths, rows=rows, ranks=ranks, longest_allowed=longest_allowed)
     outputs = outputs_in_order(
@@ -247,6 +262,7 @@ def shared_outputs(
         width=width,
         dtype=np.float64,
         on_inputs=on_inputs,
+        per_token=per_token,
     )
     ranks.sum_in_place(outputs)
     return outputs

@@ -21,7 +21,8 @@ class LabelledExamples(Protocol):
     Attributes:
         lengths: integer array (N,), number of tokens of each input.
         type_separator: see `bort.text.asking.TokenisedInputs`.
-        labels: (N,), class ids, or scores of a regression; NaN or -1 for no label.
+        labels: (N,), class ids, or scores of a regression; (N, 2), first and last token of a span.
+            NaN or -1 for no label.
         fingerprint: hash of the content and order.
     """
 
@@ -147,7 +148,7 @@ class LabelledBatch:
     Attributes:
         input_ids: int32 (B, L), padded with `<pad>`.
         valid_lengths: int32 (B,), number of valid tokens of each row, at least 1.
-        labels: float64 (B,), 0 for no label.
+        labels: float64 (B,), or (B, 2) for spans; 0 for no label.
         weights: float32 (B,), 1 for an input, 0 for a padding row.
         example_ids: int64 (B,), index in the `LabelledExamples`, -1 for a padding row.
         soft: distributions to learn instead of the labels; None if all labels are hard.
@@ -200,12 +201,11 @@ def make_labelled_batch(
     numbers = example_ids.tolist()
     rows = [examples[number] if number >= 0 else ROW_OF_PADDING for number in numbers]
     input_ids, valid_lengths = pad_rows(rows, length, pad_id)
-    labels = np.zeros(len(rows), dtype=np.float64)
-    has_label = np.ones(len(rows), dtype=bool)
-    for row, number in enumerate(numbers):
-        label = float(examples.labels[number]) if number >= 0 else 0.0
-        has_label[row] = label >= 0  # NaN and -1 mean no label
-        labels[row] = label if has_label[row] else 0.0
+    labels = np.asarray(examples.labels)[np.maximum(example_ids, 0)].astype(np.float64)
+    labels[example_ids < 0] = 0.0
+    present = labels >= 0  # NaN and -1 mean no label
+    has_label = present.reshape(len(rows), -1).all(axis=1)
+    labels[~present] = 0.0
     labelled = None if has_label.all() else has_label.astype(np.float32)
     weights = (example_ids >= 0).astype(np.float32)
     soft = None

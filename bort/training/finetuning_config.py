@@ -148,8 +148,9 @@ class FinetuningPaths(Config):
     )
     preset: str = setting(
         "paper",
-        "defaults of the other flags: those of the paper, or of the original release's script",
-        choices=("paper", "release"),
+        "defaults of the other flags: those of the paper, of the original release's script, or "
+        "of BERT's fine-tuning on SQuAD",
+        choices=("paper", "release", "squad"),
     )
     resume: bool = setting(
         False,
@@ -196,5 +197,18 @@ FINETUNING_PRESETS: Mapping[str, Mapping[str, Any]] = {
         "early_stop": 200,
         "head": "release",
     },
+    "squad": {
+        "max_len": 384,
+        "epochs": 4,
+        "batch_size": 16,
+        "lr": 3e-5,
+        "lr_floor": 0.0,
+        "warmup_ratio": 0.1,
+        "weight_decay": 0.01,
+    },
 }
-"""Settings by name: `paper` keeps the defaults, `release` has those of the original script."""
+"""Settings by name: `paper` keeps the defaults, `release` has those of the original script.
+
+`squad` has those of BERT on SQuAD (arXiv 1810.04805, appendix A.3, and its script: windows of 384
+tokens, warm-up over a tenth of the steps, weight decay 0.01), with 4 epochs and batches of 16.
+"""

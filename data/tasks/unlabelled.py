@@ -44,6 +44,11 @@ def open_unlabelled(
         InputError: the file cannot be read, has another ending, or no usable line; or the task's
             inputs have fields that its format cannot hold.
     """
+    if data.record.has_spans:
+        raise InputError(
+            f"unlabelled is {path!r}, which is not allowed for {data.record.name}: its inputs are "
+            "windows of passages"
+        )
     unusable: List[str] = []
     items: List[TaskItem] = []
     inputs: List[TaskInput] = []

@@ -132,6 +132,27 @@ def test_outputs_of_batches_by_tokens_are_in_the_order_of_the_inputs(tokens):
     assert done == [len(batch.rows) for batch in plan]
 
 
+def each_token(batch):
+    """An exact model with two outputs for every token: the token, and its place from the end."""
+    places = batch.lengths[:, None] - np.arange(batch.input_ids.shape[1])
+    return np.stack([batch.input_ids, places], axis=2)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_outputs_of_every_token_are_in_the_order_of_the_inputs_without_padding(size):
+    inputs = ToyLabelled(11)
+    rows = [inputs[number] for number in range(len(inputs))]
+    expected = [np.stack([row, np.arange(len(row), 0, -1)], axis=1) for row in rows]
+
+    def compute(ranks):
+        return shared_outputs(
+            each_token, inputs, rows=4, pad_id=PAD, width=2, ranks=ranks, per_token=True
+        )
+
+    for found in on_ranks(size, compute):
+        np.testing.assert_array_equal(found, np.concatenate(expected))
+
+
 def test_no_inputs_have_no_outputs():
     nothing = ToyLabelled(0)
     how = {"rows": 3, "pad_id": PAD, "width": 2, "ranks": ALONE}

@@ -34,3 +34,12 @@ def test_a_batch_says_which_inputs_have_labels():
     whole = make_labelled_batch(joined, np.array([0, 3, -1]), 24, 1)
     assert whole.labelled is None
     assert whole.labelled_count == 2
+
+
+def test_spans_have_two_labels_and_padding_rows_none():
+    examples = ToyLabelled(3)
+    examples.labels = np.array([[1, 3], [0, 0], [-1, -1]], dtype=np.int32)
+    batch = make_labelled_batch(examples, np.array([2, 0, -1, 1]), 24, 1)
+    np.testing.assert_array_equal(batch.labels, [[0, 0], [1, 3], [0, 0], [0, 0]])
+    np.testing.assert_array_equal(batch.labelled, [0, 1, 1, 1])
+    assert batch.labels.dtype == np.float64

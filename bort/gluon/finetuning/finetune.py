@@ -15,11 +15,12 @@ from bort.architecture import LARGEST_SIZE, Architecture
 from bort.errors import InputError, WorkError
 from bort.gluon.finetuning.trainer import ClassificationTrainer, FinetuningReport, TaskAnswers
 from bort.gluon.network.array_network import describe_network
-from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
+from bort.gluon.network.networks import HeadedNetwork
 from bort.gluon.training.loop import Cadence, LoopHooks, run_loop
 from bort.gluon.training.run_checkpoints import RunCheckpoints
 from bort.network.description import ModelDescription
+from bort.network.head import SPAN
 from bort.ranks import Communicator
 from bort.storage.json_fields import JsonFields
 from bort.storage.run_folder import CHECKPOINT_STATE, MODEL_FOLDER
@@ -32,7 +33,7 @@ from bort.training.finetuning_config import FinetuningConfig
 from bort.training.schedule import LearningRates, warn_of_long_warmup
 
 Judge = Callable[[np.ndarray], Mapping[str, float]]
-"""A function from outputs (N, C) for a whole dev set to metrics by name."""
+"""A function from the outputs of `shared_outputs` for a whole dev set to metrics by name."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class FinetuningHooks(LoopHooks[FinetuningReport]):
 
 
 def finetune(
-    network: BortClassifier,
+    network: HeadedNetwork,
     train: LabelledExamples,
     dev_sets: List[DevSet],
     config: FinetuningConfig,
@@ -115,7 +116,7 @@ def finetune(
     teacher: Optional[TaskAnswers] = None,
     hooks: Optional[FinetuningHooks] = None,
 ) -> FinetuningResult:
-    """Train a classifier or regressor, and save the model with the best dev score.
+    """Train a network with a head, and save the model with the best dev score.
 
     Args:
         network: an initialised network; it has the weights of the last step afterwards, and the
@@ -255,17 +256,19 @@ def dev_metrics(
     width: int,
     ranks: Communicator,
     where: str,
+    per_token: bool = False,
 ) -> Dict[str, float]:
     """Return the metrics of a network on dev sets: by name, with several sets by `name/split`.
 
     Args:
-        predict: returns the outputs (B, C) for a batch.
+        predict: returns the outputs for a batch: (B, C), or (B, L, C) for every token.
         dev_sets: the sets.
         rows: inputs per batch.
         pad_id: id of `<pad>`.
         width: C, number of outputs.
         ranks: the ranks that share the work.
         where: place in the training, for the error.
+        per_token: whether the network has outputs for every token.
 
     Raises:
         WorkError: a metric is not finite.
@@ -273,7 +276,13 @@ def dev_metrics(
     metrics: Dict[str, float] = {}
     for dev in dev_sets:
         outputs = shared_outputs(
-            predict, dev.examples, rows=rows, pad_id=pad_id, width=width, ranks=ranks
+            predict,
+            dev.examples,
+            rows=rows,
+            pad_id=pad_id,
+            width=width,
+            ranks=ranks,
+            per_token=per_token,
         )
         for name, value in dev.judge(outputs).items():
             if not math.isfinite(value):
@@ -366,6 +375,7 @@ class _Finetuning:
             width=self._trainer.network.num_classes,
             ranks=self._trainer.communicator,
             where=f"step {number}",
+            per_token=self._trainer.network.head == SPAN,
         )
         if not metrics:
             return {}

@@ -1,4 +1,4 @@
-"""`TaskLearner`: the forward and backward pass of a classifier or regressor over a micro-batch."""
+"""`TaskLearner`: the forward and backward pass of a network with a head over a micro-batch."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from typing import Any, Optional
 import mxnet as mx
 import numpy as np
 from mxnet import autograd
+from mxnet.gluon import HybridBlock
 
 from bort.gluon.finetuning.losses import (
     CrossEntropy,
     DistilledLoss,
     SoftCrossEntropy,
+    SpanCrossEntropy,
     SquaredError,
 )
-from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.inputs import InputArrays, input_arrays
+from bort.gluon.network.networks import HeadedNetwork
 from bort.gluon.network.partial_graph import PartialGraph, release_graphs
 from bort.gluon.training.feature_losses import FEATURE_TERMS, Factors, FeatureLosses
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.flat_trainer import NoClock, StageClock
+from bort.network.head import SPAN
 from bort.teacher.answers import NO_ANSWERS, Answers
 from bort.teacher.features import Features
 from bort.text.asking import PaddedInputs
@@ -34,16 +37,17 @@ _OF_FEATURES = [TASK_TERMS.index(name) for name in FEATURE_TERMS]
 
 
 class TaskLearner:
-    """The forward and backward pass of a classifier or regressor, with gradients in flat buffers.
+    """The forward and backward pass of a network with a head, with gradients in flat buffers.
 
     The loss is the cross-entropy for several outputs and the squared error for one
-    (arXiv 2010.10499, section 4). For batches with soft labels q and temperature τ, it is
-    `−τ² Σ q log softmax(z/τ)` (arXiv 1503.02531). With answers of a teacher or in-place targets it
-    is that of `DistilledLoss` with the weights of `TaskObjective`, and an input without a label
-    learns from the teacher alone. The losses on features are added.
+    (arXiv 2010.10499, section 4), and for spans that of `SpanCrossEntropy`. For batches with soft
+    labels q and temperature τ, it is `−τ² Σ q log softmax(z/τ)` (arXiv 1503.02531). With answers
+    of a teacher or in-place targets it is that of `DistilledLoss` with the weights of
+    `TaskObjective`, and an input without a label learns from the teacher alone. The losses on
+    features are added.
 
     Args:
-        network: a classifier whose parameters are views of `flat`.
+        network: a network whose parameters are views of `flat`.
         flat: the flat buffers of the network.
         context: the device of the buffers.
         objective: weights of the labels and of a teacher's outputs, and their temperature.
@@ -53,14 +57,15 @@ class TaskLearner:
         clock: measures the stages of a step, for benchmarks.
 
     Attributes:
-        outputs: outputs (B, C) of the last `learn`, with dropout and without gradient; None before.
+        outputs: outputs of the last `learn`, (B, C), or (B, L, 2) of spans, with dropout and
+            without gradient; None before.
     """
 
     terms = TASK_TERMS
 
     def __init__(
         self,
-        network: BortClassifier,
+        network: HeadedNetwork,
         flat: FlatParameters,
         context: mx.Context,
         objective: TaskObjective,
@@ -80,9 +85,11 @@ class TaskLearner:
         self._clock = clock or NoClock()
         is_regression = network.num_classes == 1
         self._kind = "float32" if is_regression else "int32"
-        self._gold_loss = SquaredError() if is_regression else CrossEntropy()
+        is_span = network.head == SPAN
+        temperature = objective.distillation_temperature
+        self._gold_loss = _gold_loss(is_regression, is_span)
         self._soft_loss = SoftCrossEntropy()
-        self._distilled_loss = DistilledLoss(is_regression, objective.distillation_temperature)
+        self._distilled_loss = DistilledLoss(is_regression, temperature, is_span)
         blocks = [network, self._gold_loss, self._soft_loss, self._distilled_loss]
         for block in blocks + ([] if self._graph is None else [self._graph]):
             block.hybridize(static_alloc=True)
@@ -101,8 +108,9 @@ class TaskLearner:
 
         Args:
             batch: the micro-batch.
-            answers: `logits` (B, C) are a teacher's outputs, `in_place` (B, C) those of the
-                largest sub-network; NumPy or MXNet arrays. The losses on features need `features`.
+            answers: `logits` are a teacher's outputs, `in_place` those of the largest sub-network,
+                both in the form of the network's; NumPy or MXNet arrays. The losses on features
+                need `features`.
             seed: seed of the dropout.
             factors: factors of the losses on features.
             loss_scale: factor of the gradients.
@@ -143,7 +151,7 @@ class TaskLearner:
         return sums
 
     def predict(self, batch: PaddedInputs) -> np.ndarray:
-        """Return the outputs, float32 (B, C), without dropout."""
+        """Return the outputs, float32 (B, C), or (B, L, 2) of spans, without dropout."""
         with autograd.predict_mode():
             outputs = self.network(*self._inputs(*batch[1:]))
         return outputs.astype("float32", copy=False).asnumpy()
@@ -227,9 +235,9 @@ class TaskLearner:
 
 
 class _Graph(PartialGraph):
-    """A classifier as a function of a batch, with the features of its last layer."""
+    """A network with a head as a function of a batch, with the features of its last layer."""
 
-    def __init__(self, network: BortClassifier) -> None:
+    def __init__(self, network: HeadedNetwork) -> None:
         super().__init__()
         self.network = network
 
@@ -237,7 +245,14 @@ class _Graph(PartialGraph):
         self, F: Any, input_ids: Any, lengths: Any, token_types: Optional[Any] = None
     ) -> Any:
         """Return outputs, encoding, query, key and value."""
-        return self.network.classify_with_attention(F, input_ids, lengths, token_types)
+        return self.network.answer_with_attention(F, input_ids, lengths, token_types)
+
+
+def _gold_loss(is_regression: bool, is_span: bool) -> HybridBlock:
+    """Return the loss of gold labels."""
+    if is_span:
+        return SpanCrossEntropy()
+    return SquaredError() if is_regression else CrossEntropy()
 
 
 def _present(answers: Answers) -> np.ndarray:

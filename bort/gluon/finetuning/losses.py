@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Tuple
 
 from mxnet.gluon import HybridBlock
 
@@ -46,6 +46,19 @@ class SquaredError(HybridBlock):
         return F.concat(loss, F.zeros_like(loss), dim=0)
 
 
+class SpanCrossEntropy(HybridBlock):
+    """Two sums over logits (B, L, 2), positions (B, 2) and weights (B,): loss and right spans.
+
+    The loss is the mean of two cross-entropies over the L tokens: of the span's first token and of
+    its last one. A span is right if both tokens are (arXiv 1810.04805, section 4.2).
+    """
+
+    def hybrid_forward(self, F: Any, outputs: Any, labels: Any, weights: Any) -> Any:
+        given, right = _of_spans(F, _by_end(F, outputs), labels)
+        correct = F.stop_gradient(F.sum(right * weights))
+        return F.concat(F.sum(given * weights).reshape((1,)), correct.reshape((1,)), dim=0)
+
+
 class DistilledLoss(HybridBlock):
     """The loss of inputs that learn from gold labels, a teacher's outputs and in-place targets.
 
@@ -55,17 +68,22 @@ class DistilledLoss(HybridBlock):
 
     where z are the network's outputs, and the three weights belong to the input. D is
     `τ² · KL(softmax(t/τ) ‖ softmax(z/τ))` (arXiv 1503.02531); its gradient is that of soft labels.
-    For a regression, CE and D are squared differences. D is 0 if the outputs agree.
+    For a regression, CE and D are squared differences. For spans, both are means over the two
+    distributions over an input's tokens, that of the first token and that of the last one. D is 0
+    if the outputs agree.
 
     Args:
         is_regression: whether the network has one output, a value.
         temperature: τ.
+        is_span: whether the network has logits of a span's first and last token: outputs are then
+            (B, L, 2) and labels (B, 2).
     """
 
-    def __init__(self, is_regression: bool, temperature: float) -> None:
+    def __init__(self, is_regression: bool, temperature: float, is_span: bool = False) -> None:
         super().__init__()
         self._is_regression = is_regression
         self._temperature = temperature
+        self._is_span = is_span
 
     def hybrid_forward(
         self,
@@ -84,18 +102,21 @@ class DistilledLoss(HybridBlock):
 
         Args:
             F: the operators.
-            outputs: z, (B, C).
-            labels: y, (B,).
+            outputs: z, (B, C), or (B, L, 2).
+            labels: y, (B,), or (B, 2).
             labelled: (B,), 1 for an input with a gold label.
             gold: (B,), weights of the gold labels.
-            teacher: t, (B, C).
+            teacher: t, in the form of z.
             soft: (B,), weights of the teacher.
-            largest: v, (B, C).
+            largest: v, in the form of z.
             in_place: (B,), weights of the in-place targets.
             rows: (B,), 1 for an input, 0 for a padding row.
         """
         outputs = F.cast(outputs, "float32")
-        if self._is_regression:
+        if self._is_span:
+            outputs, teacher, largest = (_by_end(F, one) for one in (outputs, teacher, largest))
+            given, right = _of_spans(F, outputs, labels)
+        elif self._is_regression:
             difference = outputs.reshape((-1,)) - labels
             given, right = difference * difference, F.zeros_like(labels)
         else:
@@ -116,4 +137,17 @@ class DistilledLoss(HybridBlock):
         tau = self._temperature
         log_target = F.log_softmax(target / tau, axis=-1)
         log_output = F.log_softmax(outputs / tau, axis=-1)
-        return F.sum(F.exp(log_target) * (log_target - log_output), axis=-1) * (tau * tau)
+        each = F.sum(F.exp(log_target) * (log_target - log_output), axis=-1) * (tau * tau)
+        return F.mean(each, axis=1) if self._is_span else each
+
+
+def _by_end(F: Any, logits: Any) -> Any:
+    """Return float32 (B, 2, L) of the logits (B, L, 2) of spans."""
+    return F.transpose(F.cast(logits, "float32"), axes=(0, 2, 1))
+
+
+def _of_spans(F: Any, logits: Any, labels: Any) -> Tuple[Any, Any]:
+    """Return the cross-entropy of spans and whether they are right, (B,), of logits (B, 2, L)."""
+    given = -F.mean(F.pick(F.log_softmax(logits, axis=-1), labels, axis=-1), axis=1)
+    right = F.broadcast_equal(F.argmax(logits, axis=-1), F.cast(labels, "float32"))
+    return given, F.prod(right, axis=1)

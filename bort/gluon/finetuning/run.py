@@ -28,8 +28,8 @@ from bort.gluon.finetuning.task_teacher import (
     open_task_teacher,
 )
 from bort.gluon.network.array_network import describe_network
-from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import save_model_folder
+from bort.gluon.network.networks import HeadedNetwork
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.gluon.training.flat_trainer import check_dtype
 from bort.network.description import ModelDescription, TaskDescription
@@ -88,7 +88,8 @@ def run_finetuning(
         The values that the command prints: task, dev scores (of the best and of the last epoch),
         epochs and folders. A finished run
         adds `test_predictions` if there are test sets: for each, a mapping from index to
-        prediction, which the caller writes.
+        prediction, which the caller writes. A task with spans has none
+        (see `TaskClassifier.answers`).
 
     Raises:
         InputError: vocabulary, model, data or folder do not fit together, or another process uses
@@ -236,7 +237,7 @@ def _run(
         save_model_folder(folder / MODEL_FOLDER, network, description)
     wait_for_all(communicator)
     summary["model"] = str(folder / MODEL_FOLDER)
-    if data.test:
+    if data.test and not data.record.has_spans:
         classifier = TaskClassifier.load(folder / MODEL_FOLDER, context)
         summary["test_predictions"] = [
             classifier.predict(test, communicator, config.batch_size_eval) for test in data.test
@@ -282,8 +283,8 @@ def pair_form_to_resume(folder: Path) -> Optional[PairForm]:
     return None
 
 
-def describe(network: BortClassifier, data: TaskData, config: FinetuningConfig) -> ModelDescription:
-    """Return the description of a classifier for a task, without scores."""
+def describe(network: HeadedNetwork, data: TaskData, config: FinetuningConfig) -> ModelDescription:
+    """Return the description of a network for a task, without scores."""
     return describe_network(
         network,
         labels=input_labels(data.record, data.options),

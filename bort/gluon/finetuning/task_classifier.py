@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import mxnet as mx
 import numpy as np
@@ -11,16 +11,17 @@ from mxnet import autograd
 
 from bort.errors import InputError
 from bort.formats.network_folder import description_file, vocabulary_of
-from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.inputs import input_arrays
 from bort.gluon.network.model_folder import load_model_folder
+from bort.gluon.network.networks import HEADED, HeadedNetwork
 from bort.network.description import ModelDescription, TaskDescription, check_vocabulary
 from bort.ranks import Communicator
 from bort.storage.json_fields import errors_naming
-from bort.tasks.formulations import input_labels
-from bort.tasks.judging import TaskSet, predict
+from bort.tasks.formulations import input_labels, output_count
+from bort.tasks.judging import TaskSet, answer_spans, predict
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord, get_task
+from bort.tasks.squad.decoding import SpanAnswer
 from bort.text.asking import OnInputs, PaddedInputs, TokenisedInputs, ignore, shared_outputs
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
@@ -33,8 +34,8 @@ class TaskClassifier:
         network: the network.
         record: the task that the network was trained on.
         options: settings that turn items of the task into inputs.
-        labels: names of the outputs, () for a regression.
-        num_classes: number of outputs; 1 for a regression.
+        labels: names of the outputs, () for a regression and for spans.
+        num_classes: number of outputs; 1 for a regression, 2 for every token for spans.
         max_length: longest input in tokens.
         vocabulary: vocabulary of the inputs.
         pairs: form of inputs of two texts.
@@ -43,7 +44,7 @@ class TaskClassifier:
 
     def __init__(
         self,
-        network: BortClassifier,
+        network: HeadedNetwork,
         description: ModelDescription,
         vocabulary: Vocabulary,
         source: str,
@@ -54,8 +55,6 @@ class TaskClassifier:
         self._source = source
         self.description = description
         self.vocabulary = vocabulary
-        if description.head is not None:
-            description.head.check_for_task(source)
         task, length = description.task, description.input_length
         if task is None or task.options is None or length is None:
             missing = "task" if task is None else "max_len" if length is None else "options"
@@ -65,11 +64,13 @@ class TaskClassifier:
         with errors_naming(source):
             self.record = get_task(task.name)
             self.options = TaskOptions.from_dict(task.options, source)
+        if description.head is not None:
+            description.head.check_for_task(source, spans=self.record.has_spans)
         self.labels = description.labels
         self.max_length = length
         check_vocabulary(description, vocabulary, source, own=True)
         self.pairs = description.pair_form(vocabulary)
-        if network.num_classes != (len(self.labels) or 1):
+        if network.num_classes != (len(self.labels) or output_count(self.record, self.options)):
             raise InputError(
                 f"{source}: has {network.num_classes} outputs and {len(self.labels)} labels"
             )
@@ -98,7 +99,7 @@ class TaskClassifier:
         context = context or mx.cpu()
         network, description = load_model_folder(folder, context, grad_req="null")
         source = str(description_file(folder))
-        if not isinstance(network, BortClassifier):
+        if not isinstance(network, HEADED):
             raise InputError(f"{source}: holds no classifier; fine-tune it first")
         vocabulary = load_vocabulary(vocabulary_of(folder))
         if description.task is None and record is not None:
@@ -116,7 +117,7 @@ class TaskClassifier:
         batch_size: int,
         on_inputs: OnInputs = ignore,
     ) -> np.ndarray:
-        """Return the outputs, float64 (N, classes), in the order of the inputs on every rank."""
+        """Return the float64 outputs of `shared_outputs`, the same on every rank."""
         return shared_outputs(
             self._answer,
             inputs,
@@ -125,6 +126,7 @@ class TaskClassifier:
             width=self.network.num_classes,
             ranks=communicator,
             on_inputs=on_inputs,
+            per_token=self.record.has_spans,
         )
 
     def predict(
@@ -144,6 +146,22 @@ class TaskClassifier:
         self.check_task(task_set.record)
         outputs = self.outputs(task_set.features, communicator, batch_size)
         return predict(self.options, task_set, outputs)
+
+    def answers(
+        self, task_set: TaskSet, communicator: Communicator, batch_size: int
+    ) -> List[SpanAnswer]:
+        """Return the answers to the questions of a set, with their n-best lists.
+
+        Args:
+            task_set: a data set of the model's task, which has spans.
+            communicator, batch_size: see `predict`.
+
+        Raises:
+            InputError: the task needs another model.
+        """
+        self.check_task(task_set.record)
+        outputs = self.outputs(task_set.features, communicator, batch_size)
+        return answer_spans(self.options, task_set, outputs)
 
     def check_task(self, record: TaskRecord) -> None:
         """Raise `InputError` unless a task uses this model."""

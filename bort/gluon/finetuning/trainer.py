@@ -11,7 +11,7 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.gluon.finetuning.learner import TASK_TERMS, TaskLearner
-from bort.gluon.network.classifier import BortClassifier
+from bort.gluon.network.networks import HeadedNetwork
 from bort.gluon.training.feature_losses import Factors, FeatureLosses
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed, place_of
 from bort.ranks import Communicator
@@ -30,8 +30,8 @@ class FinetuningReport:
     Attributes:
         loss: mean over inputs; cross-entropy in nats, or squared error for a regression; with a
             teacher, that of `TaskLearner`.
-        accuracy: share of correctly classified inputs among those with a label, with dropout; None
-            for a regression, or if no input has a label.
+        accuracy: share of correctly classified inputs among those with a label, with dropout; of
+            spans the share with both ends right; None for a regression, or if no input has a label.
         gradient_norm: global norm before clipping.
         learning_rate: learning rate of the step.
         inputs: number of inputs, without padding rows.
@@ -75,7 +75,7 @@ class TaskAnswers(Protocol):
 
 
 class ClassificationTrainer(FlatTrainer):
-    """A trainer of a classifier or regressor.
+    """A trainer of a classifier, a regressor or a span model.
 
     The loss is that of `TaskLearner`. Sums over micro-batches and ranks are divided by the number
     of inputs; see `FlatTrainer`.
@@ -92,7 +92,7 @@ class ClassificationTrainer(FlatTrainer):
 
     def __init__(
         self,
-        network: BortClassifier,
+        network: HeadedNetwork,
         config: FinetuningConfig,
         communicator: Communicator,
         context: mx.Context,
@@ -114,7 +114,7 @@ class ClassificationTrainer(FlatTrainer):
         self.synchronise()
 
     def predict(self, batch: PaddedInputs) -> np.ndarray:
-        """Return the outputs, float32 (B, C), without dropout."""
+        """Return the outputs, float32 (B, C), or (B, L, 2) of spans, without dropout."""
         return self._learner.predict(batch)
 
     def step(

@@ -91,9 +91,9 @@ class BortClassifier(HybridBlock):
         self, F: Any, input_ids: Any, valid_lengths: Any = None, token_types: Any = None
     ) -> Any:
         """See `__call__`."""
-        return self.classify_with_attention(F, input_ids, valid_lengths, token_types)[0]
+        return self.answer_with_attention(F, input_ids, valid_lengths, token_types)[0]
 
-    def classify_with_attention(
+    def answer_with_attention(
         self, F: Any, input_ids: Any, valid_lengths: Any = None, token_types: Any = None
     ) -> Any:
         """Return (outputs, encoded, query, key, value); see `BortModel.encode_with_attention`."""

@@ -129,6 +129,7 @@ class TaskScorer:
         self._features = task_set.features
         self._judge = make_judge(options, task_set)
         self._pad_id, self._batch_size = pad_id, batch_size
+        self._per_token = task_set.record.has_spans
         self.longest = int(max(self._features.lengths, default=1))
         self.identity: Mapping[str, Any] = {
             "task": task_set.record.name,
@@ -151,6 +152,7 @@ class TaskScorer:
             width=engine.description.num_classes,
             ranks=ALONE,
             longest_allowed=engine.description.architecture.maximum_length,
+            per_token=self._per_token,
         )
         return self._judge(outputs)
 

@@ -22,7 +22,7 @@ from bort.gluon.network.teacher_start import TeacherStart
 from bort.gluon.super_network.lessons import TaskLessons
 from bort.gluon.super_network.run import SuperNetworkRun, check_features_fit
 from bort.gluon.super_network.train import SuperNetworkData
-from bort.network.head import RELEASE, HeadDescription
+from bort.network.head import RELEASE, SPAN, HeadDescription, span_head
 from bort.ranks import Communicator
 from bort.storage.locks import hold_run_folder
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
@@ -143,12 +143,16 @@ def _head(
     classes = output_count(data.record, data.options)
     labels = input_labels(data.record, data.options)
     head = HeadDescription(RELEASE, classes, labels, dropout)
+    if data.record.has_spans:
+        head = span_head()
     if start is None:
         return head, False
     own, trained_on = start.network.description.head, start.network.description.task
     is_of_task = trained_on is None or trained_on.name == data.record.model_task
     if own is None or own.labels != labels or own.num_classes != classes or not is_of_task:
         return head, False
+    if head.is_span or own.is_span:
+        return head, own.is_span == head.is_span
     return HeadDescription(own.kind, classes, labels, dropout, own.problem_type), True
 
 
@@ -208,4 +212,5 @@ class _Task:
             width=self._width,
             ranks=self._communicator,
             where="dev scores",
+            per_token=learner.network.head == SPAN,
         )

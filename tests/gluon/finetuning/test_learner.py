@@ -206,7 +206,7 @@ def test_losses_on_features_are_added_with_their_factors_and_gradients(random_ge
     network = plain.network
     real = mx.nd.array(batch.valid_lengths * batch.weights)
     with mx.autograd.record():
-        _, *features = network.classify_with_attention(mx.nd, *arrays_of(batch))
+        _, *features = network.answer_with_attention(mx.nd, *arrays_of(batch))
         of_features = plain._feature_losses(Features(*features), answers.features, real, factors)
     of_features.backward()
     alone = make_learner()

@@ -36,7 +36,7 @@ def test_classifier_head(head):
             outputs, reference.dense(first, weights, last), rtol=1e-5, atol=1e-5
         )
         assert 0.4 < np.abs(weights[f"{last}.weight"]).max() <= 0.5
-    found = classifier.classify_with_attention(mx.nd, ids, lengths)
+    found = classifier.answer_with_attention(mx.nd, ids, lengths)
     np.testing.assert_array_equal(found[0].asnumpy(), outputs)
     assert [one.shape[2] for one in found[1:]] == [SMALL.hidden] + 3 * [SMALL.qkv]
     classifier.hybridize()
