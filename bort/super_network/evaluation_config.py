@@ -53,7 +53,7 @@ class PartEvaluationPaths(Config):
     architectures: Optional[Tuple[str, ...]] = setting(
         None,
         "sub-networks: depth-heads-hidden-intermediate[-qkv], largest, smallest, text files with "
-        "one a line, or .json files",
+        "one a line (AutoTinyBERT's candidates, too), or .json files",
     )
     draw: int = setting(
         0,

@@ -13,6 +13,7 @@ from bort.network.sub_network import check_fits
 from bort.storage.files import read_json
 from bort.storage.json_fields import JsonFields, errors_naming, shown
 from bort.storage.text_lines import read_lines
+from bort.super_network.autotinybert import sizes_in
 from bort.super_network.space import SubNetworkSpace
 
 LARGEST_PART, SMALLEST_PART = "largest", "smallest"
@@ -76,8 +77,9 @@ def read_parts(
     """Return the architectures of several sub-networks, each once, in the order of their names.
 
     Args:
-        texts: texts of `read_part`, or files: a text file has one text a line; a `.json` file has a
-            list of texts and of objects with the fields of `Architecture`.
+        texts: texts of `read_part`, or files: a text file has one text a line, or a dictionary of
+            AutoTinyBERT (`bort.super_network.autotinybert`); a `.json` file has a list of texts and
+            of objects with the fields of `Architecture`.
         whole: sizes of the whole network.
         space: the space of the super-network.
 
@@ -91,7 +93,11 @@ def read_parts(
         elif os.path.isfile(text):
             for where, line in _lines(Path(text)):
                 with errors_naming(where):
-                    found[read_part(line, whole, space)] = None
+                    if line.startswith("{"):
+                        part = _part_of_sizes(sizes_in(line, where)._asdict(), whole)
+                    else:
+                        part = read_part(line, whole, space)
+                    found[part] = None
         else:
             found[read_part(text, whole, space)] = None
     return list(found)

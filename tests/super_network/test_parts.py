@@ -67,6 +67,27 @@ def test_files_hold_several_and_each_is_taken_once(tmp_path):
     ]
 
 
+def test_a_line_may_be_a_candidate_of_autotinybert(tmp_path):
+    lists = "'sample_num_attention_heads': [2], 'sample_intermediate_sizes': [48], "
+    line = (
+        "{'sample_layer_num': 1, 'sample_hidden_size': 24, " + lists + "'sample_qkv_sizes': [16]}"
+    )
+    path = tmp_path / "archs.txt"
+    path.write_text(f"{line}\n1-2-24-48-16\n{line.replace('24', '48')}\n")
+    found = read_parts([str(path)], WHOLE, HEADS)
+    assert [part_name(part) for part in found] == ["1-2-24-48-16", "1-2-48-48-16"]
+    path.write_text(line.replace("24", "64"))
+    with pytest.raises(
+        InputError, match=r"archs\.txt line 1: .*hidden is 64, allowed is at most 48"
+    ):
+        read_parts([str(path)], WHOLE, HEADS)
+    path.write_text("{'sample_layer_num': __import__('os')}")
+    with pytest.raises(
+        InputError, match=r"archs\.txt line 1: is .*allowed is a dictionary of names"
+    ):
+        read_parts([str(path)], WHOLE, HEADS)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -9,7 +9,7 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.formats.autotinybert import (
+from bort.super_network.autotinybert import (
     SubNetworkSizes,
     mean_errors,
     read_candidates,

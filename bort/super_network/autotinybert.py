@@ -90,7 +90,7 @@ def read_candidates(path: PathLike) -> List[SubNetworkSizes]:
     Raises:
         InputError: a line holds no sub-network; the message names file, line and field.
     """
-    found = (_sizes(line, where) for line, where in _lines(path))
+    found = (sizes_in(line, where) for line, where in _lines(path))
     return list(dict.fromkeys(found))
 
 
@@ -111,7 +111,7 @@ def read_latencies(path: PathLike) -> List[Tuple[SubNetworkSizes, float]]:
         seconds = _number(milliseconds, f"{where}: milliseconds") / 1e3
         if seconds <= 0:
             raise InputError(f"{where}: milliseconds is {shown(milliseconds)}, allowed is above 0")
-        found.append((_sizes(text, where), seconds))
+        found.append((sizes_in(text, where), seconds))
     return found
 
 
@@ -184,7 +184,7 @@ def _performance(block: Mapping[str, Tuple[str, str]]) -> Performance:
         if name not in block:
             raise InputError(f"{where}: the block of task {shown(task)} has no {name}")
     architecture, there = block["architecture"]
-    return Performance(_sizes(architecture, there), task, _scores(*block["best_acc"]))
+    return Performance(sizes_in(architecture, there), task, _scores(*block["best_acc"]))
 
 
 def _scores(text: str, where: str) -> Dict[str, float]:
@@ -213,8 +213,16 @@ def _number(text: str, where: str) -> float:
     raise InputError(f"{where} is {shown(text)}, allowed is a finite number")
 
 
-def _sizes(text: str, where: str) -> SubNetworkSizes:
-    """Return the sizes in the text of a dictionary."""
+def sizes_in(text: str, where: str) -> SubNetworkSizes:
+    """Return the sizes in the text of a dictionary.
+
+    Args:
+        text: Python text or JSON.
+        where: place of the text in messages.
+
+    Raises:
+        InputError: the text is none of a sub-network; the message names the field.
+    """
     if len(text) > LONGEST_CANDIDATE or not _DICTIONARY.fullmatch(text):
         raise InputError(
             f"{where}: is {shown(text)}, allowed is a dictionary of names and numbers of at most "
