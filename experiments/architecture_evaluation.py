@@ -17,7 +17,6 @@ from bort.gluon.super_network.evaluation import (
     TaskScorer,
     evaluate_parts,
 )
-from bort.network.description import CLASSIFIER
 from bort.network.model_folder import MODEL_DESCRIPTION_FILE
 from bort.storage.outputs import check_output_folder
 from bort.storage.run_folder import MODEL_FOLDER
@@ -95,7 +94,7 @@ def open_scorer(
         InputError: the data are missing or bad, or do not fit the super-network.
     """
     described = source.folder / MODEL_FOLDER / MODEL_DESCRIPTION_FILE
-    if source.description.purpose == CLASSIFIER:
+    if source.description.head is not None:
         if paths.data is not None:
             raise InputError(
                 f"data is {paths.data!r}, but {described} is of a task, allowed is data_dir"
