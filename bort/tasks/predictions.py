@@ -17,11 +17,15 @@ from bort.storage.files import PathLike, atomic_write
 from bort.storage.json_text import parse_json
 from bort.storage.text_lines import read_lines
 from bort.tasks.records import ANSWERS, RACE, TaskRecord, get_task
+from bort.tasks.squad.files import answers_json, read_answers
 
 TSV_HEADER = "index\tprediction"
 
-PredictionIndex = Union[int, Tuple[int, int, int], Tuple[str, int]]
-"""An example's own index. MultiRC: (passage, question, answer); RACE: (passage, question)."""
+PredictionIndex = Union[int, str, Tuple[int, int, int], Tuple[str, int]]
+"""An example's own index.
+
+MultiRC: (passage, question, answer); RACE: (passage, question); SQuAD: the id of the question.
+"""
 
 _LONGEST_INDEX = 18  # digits
 # Tasks whose labels a submission capitalises, and tasks whose labels it writes as numbers.
@@ -35,7 +39,7 @@ def read_predictions(path: PathLike, task: Union[str, TaskRecord]) -> Dict[Predi
     Official `.jsonl` files with labels can be read too; their other fields are ignored.
 
     Args:
-        path: a `.tsv` or `.jsonl` file.
+        path: a `.tsv` or `.jsonl` file; for SQuAD a `.json` file, see `bort.tasks.squad.files`.
         task: name or record of the task.
 
     Returns:
@@ -46,6 +50,8 @@ def read_predictions(path: PathLike, task: Union[str, TaskRecord]) -> Dict[Predi
             repeated, a label is unknown, or the file is empty; names file and line.
     """
     record = get_task(task) if isinstance(task, str) else task
+    if record.has_spans:
+        return dict(read_answers(_with_suffix(Path(path), record)).items())
     found: Dict[PredictionIndex, Any] = {}
     for line, index, raw in _entries(Path(path), record):
         where = f"{path}:{line}"
@@ -62,7 +68,8 @@ def write_predictions(
 ) -> None:
     """Write a file of predictions atomically, sorted by index.
 
-    Scores of STS-B are clipped to 0–5 and written with three decimals.
+    Scores of STS-B are clipped to 0–5 and written with three decimals. Answers of SQuAD keep their
+    order.
 
     Raises:
         InputError: there are no predictions, or the format cannot store an index or a value.
@@ -81,9 +88,16 @@ def prediction_bytes(
         InputError: see `write_predictions`.
     """
     record = get_task(task) if isinstance(task, str) else task
-    suffix = _suffix(Path(name))
     if not predictions:
         raise InputError(f"{name}: there are no predictions to write")
+    if record.has_spans:
+        _with_suffix(Path(name), record)
+        for index, value in predictions.items():
+            if not isinstance(index, str):
+                raise InputError(f"{record.name}: index {index!r}: allowed is a question's id")
+            parse_value(record, value, f"{record.name}: index {index!r}")
+        return answers_json(predictions)
+    suffix = _suffix(Path(name))
     for index in predictions:
         _check_index(record, index)
     values = {
@@ -259,6 +273,12 @@ def _suffix(path: Path) -> str:
     if path.suffix not in (".tsv", ".jsonl"):
         raise InputError(f"{path}: is of an unknown kind, allowed are .tsv and .jsonl")
     return path.suffix
+
+
+def _with_suffix(path: Path, record: TaskRecord) -> Path:
+    if path.suffix != ".json":
+        raise InputError(f"{path}: is of an unknown kind, allowed for {record.name} is .json")
+    return path
 
 
 def _show(index: PredictionIndex) -> str:
