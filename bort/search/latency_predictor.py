@@ -96,7 +96,8 @@ class LatencyPredictor:
             InputError: the table has too few rows.
         """
         steady = [row for row in table.rows if not row.is_noisy]
-        rows = steady if len(steady) >= len(table.rows) / 2 else table.rows
+        enough = len(steady) >= max(_LEAST_ROWS, len(table.rows) / 2)
+        rows = steady if enough else table.rows
         found = [row.architecture for row in rows]
         seconds = np.array([table.latency(one) for one in found])
         return cls.fit(sizes_of(found), seconds, conditions=table.conditions)

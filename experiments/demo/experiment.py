@@ -28,7 +28,7 @@ from experiments.demo.plan import (
     DemoConfig,
 )
 from experiments.demo.results import save, summarise, table
-from experiments.demo.search import find_architecture
+from experiments.demo.search import find_architecture, measure_space
 from experiments.demo.students import train_students
 from experiments.demo.super_network import check_sizes, slice_scores, train_demo_super_network
 from experiments.demo.text import prepare_text
@@ -65,6 +65,8 @@ def _run(config: DemoConfig) -> Dict[str, Any]:
     with stage("data"):
         text = prepare_text(config, folder)
         unigram = unigram_accuracy(text)
+    with stage("latency"):
+        measured = measure_space(config, text, folder)
     with stage("teacher"):
         teacher, teacher_curve = train_teacher(config, text, folder / "teacher")
     with stage("super_network"):
@@ -72,7 +74,7 @@ def _run(config: DemoConfig) -> Dict[str, Any]:
         source, whole_seconds = train_demo_super_network(config, text, folder)
         whole_seconds += config.super_network_steps * answer_seconds
     with stage("search"):
-        search = find_architecture(source, config, text, folder)
+        search = find_architecture(source, measured, config, text, folder)
         config = _with_student(config, search)
     with stage("students"):
         first = slice_scores(config, text, folder)

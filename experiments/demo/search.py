@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, NamedTuple
 
 import numpy as np
 
 from bort.architecture import Architecture
 from bort.engines.latency import EngineLatency, measure_in_fresh_process, resolve_engine
 from bort.formats.precisions import FP32
+from bort.gluon.engine import set_openmp_threads
 from bort.gluon.search.limited_run import LimitedPlan, known_predictor, run_limited_search
 from bort.gluon.search.sub_network_error import SubNetworkErrors
 from bort.gluon.super_network.evaluation import MaskedTokenScorer
 from bort.process.progress import Progress
+from bort.process.threads import set_thread_count
 from bort.ranks import ALONE
 from bort.search.grid import CandidateGrid
 from bort.search.latency_measuring import measure_table
 from bort.search.latency_predictor import LatencyPredictor
+from bort.search.limit import Limit
 from bort.search.limited import LimitedResult
 from bort.search.limited_config import LimitConfig, LimitedSearchConfig
 from bort.search.limited_strategy import StrategyOptions
@@ -25,10 +29,14 @@ from bort.search.sampling import space_filling_sample
 from bort.super_network.evaluation_config import PartEvaluationConfig
 from bort.super_network.folder import SuperNetwork
 from experiments.demo.plan import DemoConfig
+from experiments.demo.super_network import sub_network_space
 from experiments.demo.training import Text, architecture_for
 
 SEARCH = "search"
 LATENCIES_FILE = "latencies.json"
+BAND = (0.6, 1.1)
+"""Predicted latencies of candidates, as shares of the limit. A wide band leaves candidates even if
+the times of a busy machine are off."""
 
 
 class ServedLatency:
@@ -52,44 +60,61 @@ class ServedLatency:
         return measure_in_fresh_process(architecture, **self._settings).seconds
 
 
-def latency_settings(config: DemoConfig) -> Dict[str, Any]:
-    """Return the conditions of all timings: one thread of the engine that serves models here."""
-    return {
+class SpaceLatency(NamedTuple):
+    """The latencies of the search space on the engine that serves models here.
+
+    Attributes:
+        grid: the space.
+        predictor: predicts the latency of every architecture.
+        served: measures one architecture in a new process.
+    """
+
+    grid: CandidateGrid
+    predictor: LatencyPredictor
+    served: ServedLatency
+
+
+def measure_space(config: DemoConfig, text: Text, folder: Path) -> SpaceLatency:
+    """Measure the latencies of a sample of the space, and predict those of the others.
+
+    The engine has one thread, and times are seconds of the processor: with one thread they are
+    those of the clock on an idle machine, and other jobs change them little.
+
+    Args:
+        config: space, limit, and number of architectures to measure.
+        text: the vocabulary.
+        folder: the folder of the demonstration; the table is kept in its subfolder `search`.
+
+    Raises:
+        InputError: no architecture of the space is so many times as fast as the teacher.
+    """
+    teacher = architecture_for(config.teacher, text, config)
+    grid = CandidateGrid.of_sub_networks(sub_network_space(config), teacher)
+    settings: Dict[str, Any] = {
         "engine": resolve_engine("auto", FP32),
         "threads": 1,
         "length": config.max_seq_length,
         "batch": config.latency_batch,
+        "clock": time.process_time,
     }
-
-
-def fit_predictor(
-    gauge: EngineLatency, grid: CandidateGrid, config: DemoConfig, folder: Path
-) -> LatencyPredictor:
-    """Measure a sample of the space, and fit a predictor of all its latencies.
-
-    Args:
-        gauge: times architectures on the engine.
-        grid: the space.
-        config: number of architectures to measure, and the seed of their choice.
-        folder: folder of the table of measured latencies.
-    """
-    folder.mkdir(exist_ok=True)
+    gauge = EngineLatency(**settings)
     generator = np.random.default_rng(config.seed)
     rows = grid.architectures(space_filling_sample(grid, config.latency_sample, generator))
     progress = Progress(len(rows), "inference times", unit="architecture")
-    table = measure_table(
-        gauge,
-        rows,
-        folder / LATENCIES_FILE,
-        on_row=lambda row, done, total: progress.advance(),
-    )
+    path = folder / SEARCH / LATENCIES_FILE
+    path.parent.mkdir()
+    table = measure_table(gauge, rows, path, on_row=lambda row, done, total: progress.advance())
     progress.close()
+    set_openmp_threads(set_thread_count())  # MXNet as the engine has set one thread
     assert table is not None, "this measurement has no stop request"
-    return LatencyPredictor.of_table(table)
+    predictor = LatencyPredictor.of_table(table)
+    limit = Limit.speed_up(config.speed_up, predictor.latency(teacher), band=BAND)
+    limit.candidates(grid.costs(predictor.predict))  # raises if there are none
+    return SpaceLatency(grid, predictor, ServedLatency(settings, gauge.conditions))
 
 
 def find_architecture(
-    source: SuperNetwork, config: DemoConfig, text: Text, folder: Path
+    source: SuperNetwork, measured: SpaceLatency, config: DemoConfig, text: Text, folder: Path
 ) -> LimitedResult:
     """Search the best sub-network that is as fast as asked for.
 
@@ -97,6 +122,7 @@ def find_architecture(
 
     Args:
         source: the super-network.
+        measured: the latencies of the space.
         config: limit, strategy and sizes.
         text: held-out examples for the errors.
         folder: the folder of the demonstration.
@@ -107,20 +133,16 @@ def find_architecture(
     Raises:
         InputError: no architecture of the space can be as fast.
     """
-    target = folder / SEARCH
-    grid = CandidateGrid.of_sub_networks(source.record.space, source.whole)
-    settings = latency_settings(config)
-    gauge = EngineLatency(**settings)
-    predictor = fit_predictor(gauge, grid, config, target)
     scoring = PartEvaluationConfig(
         seed=config.seed,
         batch_size=config.batch_size,
         held_out_batches=config.search_held_out_batches,
     )
     scorer = MaskedTokenScorer(text.held_out, text.vocabulary, scoring, config.max_seq_length)
+    least, most = BAND
     plan = LimitedPlan(
         LimitedSearchConfig(
-            LimitConfig(speed_up=config.speed_up),
+            LimitConfig(speed_up=config.speed_up, band_least=least, band_most=most),
             StrategyOptions(
                 strategy=config.strategy,
                 generations=config.generations,
@@ -128,12 +150,12 @@ def find_architecture(
                 seed=config.seed,
             ),
         ),
-        grid,
-        target,
+        measured.grid,
+        folder / SEARCH,
         config.max_seq_length,
-        errors=SubNetworkErrors(source, scorer),
-        predictor=known_predictor(predictor.predict),
-        gauge=ServedLatency(settings, gauge.conditions),
+        errors=SubNetworkErrors(source, scorer, threads=set_thread_count()),
+        predictor=known_predictor(measured.predictor.predict),
+        gauge=measured.served,
         reference=architecture_for(config.teacher, text, config),
     )
     result = run_limited_search(plan, ALONE)

@@ -25,7 +25,7 @@ FEW = [
     *("--agora_train_size", "16", "--agora_dev_size", "12", "--agora_report_size", "16"),
     *("--agora_inputs", "16", "--socrates_size", "32", "--socrates_epochs", "1"),
 ]
-STAGES = {"data", "teacher", "super_network", "search", "students", "report"}
+STAGES = {"data", "latency", "teacher", "super_network", "search", "students", "report"}
 KINDS = {"distilled", "distilled_from_random", "self_supervised"}
 
 
@@ -135,6 +135,7 @@ def test_a_text_file_in_its_place(tmp_path):
         (["--hiddens", "256"], "hiddens holds 256, allowed is at most 128"),
         (["--student", "4-4-128-256"], "student is '4-4-128-256'"),
         (["--speed_up", "1"], "speed_up"),
+        (["--speed_up", "1000", "--latency_sample", "5"], "no architecture of the space costs"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, arguments, word):

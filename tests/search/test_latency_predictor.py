@@ -10,9 +10,12 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError
+from bort.search.latency import LatencyRow, LatencyTable
 from bort.search.latency_predictor import LatencyPredictor
 from bort.search.sizes import sizes_of
 from tests.search.latency_samples import CONDITIONS, TRUE, drawn_sizes, true_seconds
+
+REFERENCE = Architecture(2, 2, 64, 128)
 
 
 def noise(count, seed=0):
@@ -156,3 +159,15 @@ def test_another_machine_is_named():
 def test_a_bad_table_is_refused(seconds, message):
     with pytest.raises(InputError, match=message):
         LatencyPredictor.fit(drawn_sizes(len(seconds)), seconds, conditions=CONDITIONS)
+
+
+@pytest.mark.parametrize(("noisy", "rows"), [(1, 5), (2, 6), (4, 8)])
+def test_noisy_rows_are_left_out_if_enough_others_remain(noisy, rows, tmp_path):
+    """Of six rows, five are enough; of eight, four are too few to fit, though they are a half."""
+    count = {5: 6, 6: 6, 8: 8}[rows]
+    table = LatencyTable(tmp_path / "latencies.json", CONDITIONS)
+    for number in range(count):
+        one = Architecture(1 + number, 2, 64, 128)
+        spread = 0.5 if number < noisy else 0.0
+        table.add_row(LatencyRow(one, 1e-3 * (1 + number), REFERENCE, 1e-3, spread))
+    assert LatencyPredictor.of_table(table).rows == rows
