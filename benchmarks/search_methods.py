@@ -50,6 +50,7 @@ from benchmarks.search_arms import METHODS, ONE_SHOT, RANDOM, Methods, MethodsCo
 from benchmarks.search_ground import Costs, Ground
 from benchmarks.search_ground_task import TaskGround, TaskGroundConfig
 from benchmarks.search_ground_text import TextGround
+from benchmarks.search_picture import draw_methods
 from benchmarks.search_tables import report, table
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
@@ -66,6 +67,7 @@ def main() -> None:
         "--report_only", action="store_true", help="run nothing, print the finished results"
     )
     parser.add_argument("--table", action="store_true", help="print Markdown instead of JSON")
+    parser.add_argument("--figure", help="file of a figure of errors over latencies (PNG)")
     MethodsConfig.add_flags(parser.add_argument_group("methods"))
     StudentsConfig.add_flags(parser.add_argument_group("text and teacher"))
     TaskGroundConfig.add_flags(parser.add_argument_group("task instead of text"))
@@ -105,6 +107,8 @@ def _work(parsed: argparse.Namespace) -> int:
             run_units(limits, lambda limit: methods.proxies(*limit), _nothing, stop)
     if is_chief:
         results = report(methods, list(seeds))
+        if parsed.figure:
+            draw_methods(Path(parsed.figure), results)
         print(table(results) if parsed.table else json.dumps(results, indent=2))
     return 0
 

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import search_ground
 from benchmarks.search_arms import METHODS, RANDOM, Methods, MethodsConfig
 from benchmarks.search_ground import Costs, Rate, halves, measure_rate
+from benchmarks.search_picture import draw_methods
 from benchmarks.search_tables import against_random, hyper_volume, orders, report, table
 from bort.architecture import Architecture
 from bort.network.from_teacher import OrderedNetwork
@@ -138,7 +139,7 @@ def test_a_pick_that_breaks_the_limit_gives_way_to_the_next(methods, monkeypatch
     assert second["holds_limit"]
 
 
-def test_the_report_has_a_row_for_each_method_and_says_who_does_not_beat_random(methods):
+def test_the_report_has_a_row_for_each_method_and_says_who_does_not_beat_random(methods, tmp_path):
     for method, seed in itertools.product(("prior", RANDOM, "scheme", "hand_made"), (0, 1)):
         methods.run(method, 2.0, seed)
     for seed in (0, 1):
@@ -151,6 +152,8 @@ def test_the_report_has_a_row_for_each_method_and_says_who_does_not_beat_random(
     assert "| prior |" in text
     assert "scheme against random" in text
     assert "does not beat random" in text
+    draw_methods(tmp_path / "methods.png", results)
+    assert (tmp_path / "methods.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_test_is_paired_over_limits_and_seeds():
