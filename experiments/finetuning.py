@@ -83,6 +83,7 @@ def finetune_on_task(
         teacher=paths.teacher,
         resume=paths.resume,
         cpu_only=not paths.gpu,
+        replay=paths.replay,
         stop_requested=stop_requested,
     )
     answers = _span_answers(data, summary, config, communicator, not paths.gpu)

@@ -9,6 +9,7 @@ from bort.errors import InputError
 from bort.settings.config import Config, part, setting
 from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import FeatureObjective, TaskObjective
+from bort.training.time_budget import TimeBudgetConfig
 
 HEADS = ("paper", "release")
 
@@ -79,6 +80,11 @@ class FinetuningConfig(Config):
         "linear layer",
         choices=HEADS,
     )
+    best_metric: Optional[str] = setting(
+        None,
+        "dev metric that chooses the best epoch and that --early_stop waits for, such as f1, or "
+        "accuracy/dev_mismatched of a task with several dev sets; default: the mean of all",
+    )
     early_stop: Optional[int] = setting(
         None, "stop after this many epochs without a better dev score; default: never", minimum=1
     )
@@ -99,6 +105,12 @@ class FinetuningConfig(Config):
     objective: TaskObjective = part(TaskObjective)
     ranking: ImportanceConfig = part(ImportanceConfig)
     features: FeatureObjective = part(FeatureObjective)
+
+    budget: TimeBudgetConfig = part(TimeBudgetConfig)
+
+    def check(self) -> None:
+        """Check that a timed run has no warm-up in steps."""
+        self.budget.check_warmup(self.warmup_steps)
 
     @property
     def planned_epochs(self) -> int:
@@ -151,6 +163,11 @@ class FinetuningPaths(Config):
         "defaults of the other flags: those of the paper, of the original release's script, or "
         "of BERT's fine-tuning on SQuAD",
         choices=("paper", "release", "squad"),
+    )
+    replay: Optional[str] = setting(
+        None,
+        "metrics.jsonl of a run with --hours: repeat its steps, with their learning rates, without "
+        "a clock; all other settings must be those of that run, without --hours",
     )
     resume: bool = setting(
         False,

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.integration
 
 SCRIPT = str(ROOT / "scripts" / "run_pretraining_distillation.py")
 SUPER = str(ROOT / "scripts" / "train_super_network.py")
+FINETUNE = str(ROOT / "scripts" / "finetune.py")
 ONE = [sys.executable, SCRIPT]
 TWO = [sys.executable, "-m", "bort.launch", "--ranks", "2", SCRIPT]
 SMALL = ["--architecture", "2-2-32-64", "--batch_size", "4", "--cpu_only"]
@@ -109,6 +110,49 @@ def test_a_dry_run_prints_the_estimate_and_writes_nothing(flags, tmp_path):
     assert estimate["steps"] > 1
     assert "20 s buy" in done.stderr
     assert not (tmp_path / "dry").exists()
+
+
+def test_fine_tuning_by_the_clock_and_again_without_it(tmp_path):
+    task = ["--task_name", "MNLI", "--sample", "--max_len", "64", "--gpu", "false"]
+    command = [sys.executable, FINETUNE, *task, "--lr", "1e-3", "--warmup_ratio", "0.1"]
+    metric = ["--best_metric", "accuracy/dev_mismatched"]
+    timed = [*command, *metric, "--hours", f"{SECONDS}s", "--finetune_time_markers", "0.5"]
+    folder = tmp_path / "timed"
+    kill_when(
+        [*timed, "--ckpt_interval", "5", "--output_dir", folder],
+        lambda: len(checkpoint_steps(folder)) > 1,
+    )
+    done = run([*timed, "--ckpt_interval", "5", "--output_dir", folder, "--resume"])
+    summary = json.loads(done.stdout)
+    assert summary["stopped"] is False
+    check_timed(folder)
+    scores = [line for line in records(folder) if "dev/accuracy/dev_mismatched" in line]
+    best = max(line["dev/accuracy/dev_mismatched"] for line in scores)
+    assert summary["best"]["metrics"]["accuracy/dev_mismatched"] == best
+    assert scores[-1]["step"] == summary["steps"], "the last step is evaluated"
+    assert len(summary["predictions"]) == 2
+    assert (folder / "markers/0.5/model.json").exists()
+    again = [*command, *metric, "--replay", folder / "metrics.jsonl", "--ckpt_interval", "5"]
+    run([*again, "--output_dir", tmp_path / "again"])
+    assert checkpoint_steps(tmp_path / "again")[-1] == summary["steps"]
+    assert _last_state(tmp_path / "again") == _last_state(folder)
+
+
+def _last_state(folder: Path) -> str:
+    step = checkpoint_steps(folder)[-1]
+    content = (folder / f"step-{step:08d}/tensors.safetensors").read_bytes()
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_bad_settings_of_fine_tuning_are_one_line(tmp_path):
+    task = ["--task_name", "MNLI", "--sample", "--max_len", "64", "--gpu", "false"]
+    for given, message in (
+        (["--best_metric", "f1"], "allowed for MNLI are accuracy/dev_matched, accuracy/dev_mis"),
+        (["--hours", "1", "--seeds", "2"], "hours is '1' and seeds is 2"),
+        (["--hours", "1", "--warmup_steps", "3"], "warmup_steps is 3 and hours is '1'"),
+    ):
+        command = [sys.executable, FINETUNE, *task, *given, "--output_dir", tmp_path / "bad"]
+        assert_refused(run(command, status=2), message)
 
 
 def test_a_super_network_by_the_clock(flags, tmp_path):

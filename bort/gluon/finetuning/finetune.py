@@ -31,6 +31,7 @@ from bort.text.labelled import LabelledBatch, LabelledExamples, make_labelled_ba
 from bort.text.padding import longest_row
 from bort.training.finetuning_config import FinetuningConfig
 from bort.training.schedule import LearningRates, warn_of_long_warmup
+from bort.training.time_budget import MAY_CHANGE
 
 Judge = Callable[[np.ndarray], Mapping[str, float]]
 """A function from the outputs of `shared_outputs` for a whole dev set to metrics by name."""
@@ -122,7 +123,8 @@ def finetune(
         network: an initialised network; it has the weights of the last step afterwards, and the
             best weights are in `folder`/model.
         train: labelled inputs.
-        dev_sets: evaluated after each epoch; the mean of all their metrics selects the best model.
+        dev_sets: evaluated after each epoch; the mean of all their metrics, or
+            `config.best_metric`, selects the best model.
         config: settings of the training.
         communicator: the ranks that train together.
         context: CPU or GPU.
@@ -179,6 +181,7 @@ def finetune(
             settings,
             {**FinetuningConfig.defaults(), "options": TaskOptions.defaults()},
             config.keep_checkpoints,
+            may_change=MAY_CHANGE,
         )
     ended = run_loop(
         training,
@@ -337,7 +340,18 @@ class _Finetuning:
     @property
     def best(self) -> Optional[DevScore]:
         """The best score, the first one of ties; None before the first evaluation."""
-        return max(self.history, key=lambda score: (score.mean, -score.epoch), default=None)
+        return max(self.history, key=lambda s: (self._quality(s), -s.step), default=None)
+
+    def _quality(self, score: DevScore) -> float:
+        name = self._trainer.config.best_metric
+        if name is None:
+            return score.mean
+        if name not in score.metrics:
+            raise InputError(
+                f"best_metric is {name!r}, allowed are the dev metrics of the task: "
+                + ", ".join(score.metrics)
+            )
+        return score.metrics[name]
 
     def batches(self, first: int) -> Iterator[List[LabelledBatch]]:
         def make(planned: PlannedStep, example_ids: np.ndarray) -> LabelledBatch:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 import mxnet as mx
 import numpy as np
 
+from bort.errors import InputError
 from bort.gluon.distributed import choose_context
 from bort.gluon.finetuning.finetune import (
     DevSet,
@@ -37,6 +38,7 @@ from bort.network.model_folder import fingerprint_of_model
 from bort.ranks import Communicator, on_rank_0, wait_for_all
 from bort.storage.locks import hold_run_folder
 from bort.storage.run_folder import (
+    METRICS_FILE,
     MODEL_FOLDER,
     RUN_FILE,
     STARTING_FILE,
@@ -50,6 +52,8 @@ from bort.tasks.judging import TaskData, make_judge
 from bort.text.labelled import LabelledExamples, WithUnlabelled
 from bort.text.pair_form import PAIRS, ROBERTA_PAIRS, PairForm, pair_form_of_run
 from bort.training.finetuning_config import FinetuningConfig
+from bort.training.time_budget import describe_estimate
+from bort.training.timed_records import check_replay, keep_model, open_budget
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +70,7 @@ def run_finetuning(
     resume: bool = False,
     cpu_only: bool = True,
     is_shown: bool = True,
+    replay: Optional[str] = None,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Dict[str, Any]:
     """Fine-tune on one task, and save the best model in `folder`/model.
@@ -82,6 +87,7 @@ def run_finetuning(
             run starts at step 0.
         cpu_only: run on the CPU even if there is a GPU.
         is_shown: whether the data, the progress and the dev scores are shown.
+        replay: `metrics.jsonl` of a timed run whose steps this run repeats; None for none.
         stop_requested: called before every step; True stops the run after that step.
 
     Returns:
@@ -96,6 +102,8 @@ def run_finetuning(
             the folder.
         WorkError: the loss is not finite, or the disk is full.
     """
+    check_replay(config.budget, replay)
+    _check_best_metric(config, data)
     context = choose_context(communicator, cpu_only)
     place = outputs_folder or folder / OUTPUTS_FOLDER
     with hold_run_folder(folder, communicator):
@@ -118,6 +126,7 @@ def run_finetuning(
             resume,
             is_shown,
             stop_requested,
+            replay,
         )
 
 
@@ -133,6 +142,7 @@ def _run(
     resume: bool,
     is_shown: bool,
     stop_requested: Callable[[], bool],
+    replay: Optional[str],
 ) -> Dict[str, Any]:
     """Fine-tune in a folder that this process holds; see `run_finetuning`."""
     chief = communicator.rank == 0
@@ -208,6 +218,29 @@ def _run(
             shown = ", ".join(f"{name} {value:.4f}" for name, value in score.metrics.items())
             log.info("epoch %d: %s", score.epoch, shown)
 
+    def save_model(target: Path, notes: Mapping[str, Any]) -> None:
+        noted = description.replace(notes={**description.notes, **notes})
+        save_model_folder(target, network, noted)
+        data.vocabulary.save(target / "vocabulary")
+
+    def on_trial(estimate: Mapping[str, float]) -> None:
+        if chief and is_shown:
+            log.info("%s", describe_estimate(estimate))
+
+    def on_marker(facts: Mapping[str, float]) -> None:
+        if chief:
+            keep_model(folder, facts, save_model)
+
+    asked = sum(len(one.features) for one in data.dev)
+    asked_after = sum(len(one.features) for one in data.test)
+    budget = open_budget(
+        config.budget,
+        communicator,
+        folder / METRICS_FILE,
+        is_resumed=continues or resume,
+        replay=replay,
+        evaluations_after=asked_after / max(1, asked) + (1.0 if data.record.has_spans else 0.0),
+    )
     result = finetune(
         network,
         train,
@@ -228,6 +261,9 @@ def _run(
             on_epoch=on_epoch,
             show_progress=is_shown,
             title=f"fine-tuning on {data.record.name}",
+            budget=budget,
+            on_trial=on_trial,
+            on_marker=on_marker,
         ),
     )
     summary = _summary(data, folder, result)
@@ -243,6 +279,18 @@ def _run(
             classifier.predict(test, communicator, config.batch_size_eval) for test in data.test
         ]
     return summary
+
+
+def _check_best_metric(config: FinetuningConfig, data: TaskData) -> None:
+    """Raise `InputError` if the metric that chooses the best epoch is none of the task's."""
+    known = list(data.record.metrics)
+    if len(data.dev) > 1:
+        known = [f"{name}/{dev.split}" for dev in data.dev for name in known]
+    if config.best_metric is not None and config.best_metric not in known:
+        raise InputError(
+            f"best_metric is {config.best_metric!r}, allowed for {data.record.name} are "
+            + ", ".join(known)
+        )
 
 
 def training_examples(data: TaskData) -> LabelledExamples:
@@ -341,6 +389,7 @@ def run_seeds(
     teacher: Optional[str] = None,
     resume: bool = False,
     cpu_only: bool = True,
+    replay: Optional[str] = None,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Dict[str, Any]:
     """Run `run_finetuning` in `folder` for one seed, or in `folder`/seed-<n> for each of several.
@@ -350,18 +399,27 @@ def run_seeds(
             seed.
         seeds: number of seeds, at least 1.
         teacher: see `run_finetuning`; all seeds use the same outputs of the teacher.
-        resume, cpu_only, stop_requested: see `run_finetuning`; the runs of seeds that have not
-            begun start at step 0.
+        resume, cpu_only, replay, stop_requested: see `run_finetuning`; the runs of seeds that have
+            not begun start at step 0.
 
     Returns:
         The summary of the seed with the best dev score. For several seeds it has `dev`: mean,
         sample standard deviation and values of every metric.
+
+    Raises:
+        InputError: several seeds would share the time of one run.
     """
+    for name, value in (("hours", config.budget.hours), ("replay", replay)):
+        if seeds > 1 and value is not None:
+            raise InputError(
+                f"{name} is {value!r} and seeds is {seeds}, allowed is 1 seed with {name}"
+            )
     options: Dict[str, Any] = {
         "teacher": teacher,
         "outputs_folder": folder / OUTPUTS_FOLDER,
         "resume": resume,
         "cpu_only": cpu_only,
+        "replay": replay,
         "stop_requested": stop_requested,
     }
     if seeds == 1:

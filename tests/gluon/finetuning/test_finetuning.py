@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import mxnet as mx
 import numpy as np
@@ -192,6 +193,31 @@ def test_training_ends_when_patience_does(tmp_path):
     assert [score.mean for score in result.history] == [0.5, 0.7, 0.6, 0.7]
     assert result.best.epoch == 2, "the first one of ties"
     assert not result.stopped
+
+
+def test_patience_and_the_best_epoch_follow_a_named_metric(tmp_path):
+    """The mean of the metrics has its best in the first epoch, and `f1` in the third."""
+    scores = iter([(0.2, 0.9), (0.3, 0.1), (0.4, 0.2), (0.4, 0.9), (0.3, 0.0), (0.9, 0.9)])
+
+    def judge(outputs):
+        f1, accuracy = next(scores)
+        return {"f1": f1, "accuracy": accuracy}
+
+    config = dataclasses.replace(CONFIG, epochs=6, early_stop=2, best_metric="f1")
+    result = finetune(
+        make_network(),
+        ToyLabelled(20),
+        [DevSet("dev", ToyLabelled(5, seed=1), judge)],
+        config,
+        ALONE,
+        mx.cpu(),
+        pad_id=1,
+        batch_size=8,
+        folder=tmp_path,
+    )
+    assert (result.best.epoch, len(result.history)) == (3, 5)
+    saved = json.loads((tmp_path / "model/model.json").read_text())
+    assert saved["extra"]["metrics"]["f1"] == 0.4
 
 
 def test_the_mean_over_all_metrics_of_all_dev_sets_decides():
