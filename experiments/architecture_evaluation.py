@@ -23,6 +23,7 @@ from bort.storage.run_folder import MODEL_FOLDER
 from bort.super_network.evaluation_config import PartEvaluationConfig, PartEvaluationPaths
 from bort.super_network.folder import SuperNetwork, open_super_network
 from bort.super_network.parts import read_parts
+from bort.tasks.records import DEV, TaskRecord
 from data.corpus.shards import open_held_out
 from data.tasks.evaluation import open_labelled_set
 
@@ -100,10 +101,14 @@ def open_scorer(
                 f"data is {paths.data!r}, but {described} is of a task, allowed is data_dir"
             )
         model = TaskClassifier.load(source.folder / MODEL_FOLDER)
-        task_set = open_labelled_set(
-            model, model.record, config.split, data_dir=paths.data_dir, sample=paths.sample
+        first, *further = (
+            open_labelled_set(
+                model, model.record, split, data_dir=paths.data_dir, sample=paths.sample
+            )
+            for split in _splits(model.record, config.split)
         )
-        return TaskScorer(task_set, model.options, model.vocabulary.pad_id, config.batch_size)
+        pad_id = model.vocabulary.pad_id
+        return TaskScorer(first, model.options, pad_id, config.batch_size, further)
     if not source.description.has_decoder:
         raise InputError(f"{described}: has no masked-token decoder and no head, nothing to score")
     if paths.data is None:
@@ -116,3 +121,10 @@ def open_scorer(
     vocabulary = source.read_vocabulary()
     examples = open_held_out(paths.data, vocabulary)
     return MaskedTokenScorer(examples, vocabulary, config, source.whole.maximum_length)
+
+
+def _splits(record: TaskRecord, split: str) -> List[str]:
+    """Return the splits that a name stands for: `dev` is both halves of MNLI's dev set."""
+    known = [one.name for one in record.splits]
+    halves = [one.name for one in record.splits_of(DEV)]
+    return halves if split == DEV and DEV not in known and halves else [split]

@@ -20,7 +20,10 @@ class PartEvaluationConfig(Config):
     held_out_batches: int = setting(
         0, "number of batches of held-out text, spread evenly over it; 0: all", minimum=0
     )
-    split: str = setting("dev", "with a task: labelled split to score, e.g. dev, dev_mismatched")
+    split: str = setting(
+        "dev",
+        "with a task: labelled split to score, e.g. dev (of MNLI both halves), dev_mismatched",
+    )
     length: int = setting(
         0,
         "tokens of the sequence whose multiply-adds are reported; 0: the longest input of the data",

@@ -260,6 +260,7 @@ def dev_metrics(
     ranks: Communicator,
     where: str,
     per_token: bool = False,
+    longest_allowed: Optional[int] = None,
 ) -> Dict[str, float]:
     """Return the metrics of a network on dev sets: by name, with several sets by `name/split`.
 
@@ -272,6 +273,7 @@ def dev_metrics(
         ranks: the ranks that share the work.
         where: place in the training, for the error.
         per_token: whether the network has outputs for every token.
+        longest_allowed: most tokens that the network takes, padding included; None: any number.
 
     Raises:
         WorkError: a metric is not finite.
@@ -285,6 +287,7 @@ def dev_metrics(
             pad_id=pad_id,
             width=width,
             ranks=ranks,
+            longest_allowed=longest_allowed,
             per_token=per_token,
         )
         for name, value in dev.judge(outputs).items():

@@ -16,6 +16,7 @@ from bort.engines.protocol import Engine
 from bort.errors import InputError
 from bort.gluon.distributed import choose_context
 from bort.gluon.engine import set_openmp_threads
+from bort.gluon.finetuning.finetune import DevSet, dev_metrics
 from bort.gluon.pretraining.evaluation import evaluation_batches, score_masked_tokens
 from bort.network.array_network import ArrayNetwork
 from bort.process.progress import Progress
@@ -27,6 +28,7 @@ from bort.storage.shared_work import share_work
 from bort.super_network.evaluation_config import PartEvaluationConfig
 from bort.super_network.extraction import extracted_network
 from bort.super_network.folder import SuperNetwork
+from bort.super_network.parts import part_name
 from bort.super_network.scores import (
     EVALUATION_FILE,
     MASKED_TOKEN_LOSS,
@@ -38,7 +40,7 @@ from bort.super_network.scores import (
 )
 from bort.tasks.judging import TaskSet, make_judge
 from bort.tasks.options import TaskOptions
-from bort.text.asking import PaddedInputs, shared_outputs
+from bort.text.asking import PaddedInputs
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
 from bort.text.padding import rounded_up
@@ -111,50 +113,66 @@ class MaskedTokenScorer:
 
 
 class TaskScorer:
-    """Scores classifiers by a task's official metrics on a labelled split; a `PartScorer`.
+    """Scores networks by a task's official metrics on labelled splits; a `PartScorer`.
 
     Args:
         task_set: the split.
         options: formulation of its inputs.
         pad_id: id of the padding token.
         batch_size: inputs per batch.
+        further: further splits of the task; with them, the metrics are those of
+            `bort.gluon.finetuning.finetune.dev_metrics` by `name/split`.
+
+    Attributes:
+        items: number of examples of all splits.
 
     Raises:
         InputError: an item has no label.
     """
 
     def __init__(
-        self, task_set: TaskSet, options: TaskOptions, pad_id: int, batch_size: int
+        self,
+        task_set: TaskSet,
+        options: TaskOptions,
+        pad_id: int,
+        batch_size: int,
+        further: Sequence[TaskSet] = (),
     ) -> None:
-        self._features = task_set.features
-        self._judge = make_judge(options, task_set)
+        sets = [task_set, *further]
+        self._sets = [DevSet(one.split, one.features, make_judge(options, one)) for one in sets]
         self._pad_id, self._batch_size = pad_id, batch_size
         self._per_token = task_set.record.has_spans
-        self.longest = int(max(self._features.lengths, default=1))
+        self.items = sum(len(one.items) for one in sets)
+        self.longest = max(int(max(one.features.lengths, default=1)) for one in sets)
+        prints = {one.split: one.features.fingerprint for one in sets}
         self.identity: Mapping[str, Any] = {
             "task": task_set.record.name,
-            "split": task_set.split,
+            "split": ", ".join(prints),
             "options": options.as_dict(),
-            "data": self._features.fingerprint,
+            "data": prints if further else prints[task_set.split],
         }
 
     def score(self, engine: Engine) -> Mapping[str, float]:
-        """Return the official metrics, as fractions."""
+        """Return the official metrics, as fractions.
+
+        Raises:
+            WorkError: a metric is not finite.
+        """
 
         def answer(batch: PaddedInputs) -> np.ndarray:
             return engine.answer(batch.input_ids, batch.lengths, batch.token_types)
 
-        outputs = shared_outputs(
+        return dev_metrics(
             answer,
-            self._features,
+            self._sets,
             rows=self._batch_size,
             pad_id=self._pad_id,
             width=engine.description.num_classes,
             ranks=ALONE,
-            longest_allowed=engine.description.architecture.maximum_length,
+            where=part_name(engine.description.architecture),
             per_token=self._per_token,
+            longest_allowed=engine.description.architecture.maximum_length,
         )
-        return self._judge(outputs)
 
 
 def evaluate_parts(

@@ -123,6 +123,30 @@ def test_a_task_is_scored_by_its_official_metrics(tmp_path):
         TaskScorer(unlabelled, options, vocabulary.pad_id, batch_size=3)
 
 
+def test_several_splits_are_scored_as_each_alone(tmp_path):
+    vocabulary = tiny_vocabulary()
+    record, options = get_task("MNLI"), TaskOptions()
+    head = HeadDescription(ONE_LINEAR, 3, record.labels)
+    network = whole_network(vocabulary, num_classes=3).replace(head=head)
+    source = write_sample(tmp_path / "s", network, vocabulary)
+    halves = [
+        open_task_set(record, f"dev_{name}", vocabulary, options, 64, sample=True)
+        for name in ("matched", "mismatched")
+    ]
+    part = extracted_network(source, source.read_network(), *parts_of(source, "2-2-16-16"))
+    engine = open_network(part, "mxnet")
+    pad_id = vocabulary.pad_id
+    alone = [TaskScorer(half, options, pad_id, batch_size=3) for half in halves]
+    both = TaskScorer(halves[0], options, pad_id, 5, halves[1:])
+    assert both.score(engine) == {
+        f"accuracy/{half.split}": one.score(engine)["accuracy"] for half, one in zip(halves, alone)
+    }
+    assert both.items == sum(one.items for one in alone) == sum(len(half.items) for half in halves)
+    assert both.longest == max(one.longest for one in alone)
+    prints = [one.identity["data"] for one in alone]
+    assert list(both.identity["data"].values()) == prints
+
+
 def test_each_sub_network_is_scored_once(source, tmp_path):
     counting = Counting()
     parts = parts_of(source, "1-2-16-16", "1-2-16-16-16", "largest", "1-2-16-16")
