@@ -43,7 +43,7 @@ def measure_model(folder: Path, config: TimingConfig) -> Dict[str, Any]:
     Raises:
         InputError: the folder is damaged, or the engine does not run it under the conditions.
     """
-    settings = _gauge_settings(config)
+    settings = gauge_settings(config)
     conditions = EngineLatency(**settings).conditions
     timing = measure_in_fresh_process(folder, **settings)
     return {
@@ -77,8 +77,8 @@ def measure_latency_table(
     folder = Path(paths.output_dir)
     grid = open_grid(paths)
     check_latency_length(config.length, grid.whole)
-    gauge = EngineLatency(**_gauge_settings(config))
-    fitted, held_out = _drawn(grid, config)
+    gauge = EngineLatency(**gauge_settings(config))
+    fitted, held_out = draw_sample(grid, config)
     with hold_folder(folder):
         claim_folder(
             folder,
@@ -119,7 +119,7 @@ def open_grid(paths: LatencyTablePaths) -> CandidateGrid:
     return CandidateGrid.of_sub_networks(read_sub_network_space(paths.space), whole)
 
 
-def _gauge_settings(config: TimingConfig) -> Dict[str, Any]:
+def gauge_settings(config: TimingConfig) -> Dict[str, Any]:
     """Return the arguments of `EngineLatency`."""
     return {
         "engine": config.engine,
@@ -132,7 +132,7 @@ def _gauge_settings(config: TimingConfig) -> Dict[str, Any]:
     }
 
 
-def _drawn(
+def draw_sample(
     grid: CandidateGrid, config: LatencyTableConfig
 ) -> Tuple[List[Architecture], List[Architecture]]:
     """Return the architectures to fit and others to check, both with all layer counts."""

@@ -77,7 +77,7 @@ def test_table_predictor_errors_and_figure_are_written(paths, tmp_path, caplog):
 
 
 def test_fitted_and_held_out_ones_differ_and_have_all_layer_counts(paths):
-    fitted, held_out = latency_table._drawn(open_grid(paths), CONFIG)
+    fitted, held_out = latency_table.draw_sample(open_grid(paths), CONFIG)
     assert len(set(fitted)) == 28
     assert len(set(held_out)) == 12
     assert not set(fitted) & set(held_out)
