@@ -6,10 +6,11 @@ All of them keep the protocol `SearchStrategy`. `EvolvedSearch` is in `bort.sear
 from __future__ import annotations
 
 import dataclasses
-from typing import Callable, Dict, List, Sequence
+from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
+from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.search.evolved_search import EvolvedSearch
 from bort.search.grid import CandidateGrid
@@ -235,13 +236,6 @@ _BUILDERS: Dict[str, _Builder] = {
         grid, rows, o.random_count, _generator(o)
     ),
     "fast": lambda o, grid, rows, length: FastSearch(grid, rows, o.random_count, _generator(o)),
-    "evolved": lambda o, grid, rows, length: EvolvedSearch(
-        grid,
-        rows,
-        _generator(o),
-        generations=o.generations,
-        generation_size=o.generation_size,
-    ),
     "prior": lambda o, grid, rows, length: PriorSearch(
         grid, rows, o.random_count, by=o.prior, length=length
     ),
@@ -249,7 +243,12 @@ _BUILDERS: Dict[str, _Builder] = {
 
 
 def build_limited_strategy(
-    options: StrategyOptions, grid: CandidateGrid, allowed: np.ndarray, *, length: int = 128
+    options: StrategyOptions,
+    grid: CandidateGrid,
+    allowed: np.ndarray,
+    *,
+    length: int = 128,
+    known: Optional[Mapping[Architecture, float]] = None,
 ) -> SearchStrategy:
     """Return a new instance of the strategy that the settings name.
 
@@ -258,12 +257,23 @@ def build_limited_strategy(
         grid: the space.
         allowed: (m,) rows of the candidates, such as those of `Limit.candidates`.
         length: tokens per sequence, for a prior by multiply-adds.
+        known: errors of architectures that were evaluated before, the first parents of evolved,
+            such as those of `bort.super_network.autotinybert.mean_errors`.
 
     Raises:
         InputError: there is no candidate, or a setting does not fit.
     """
     if not len(allowed):
         raise InputError("the band of the limit holds no candidate")
+    if options.strategy == "evolved":
+        return EvolvedSearch(
+            grid,
+            np.asarray(allowed),
+            _generator(options),
+            generations=options.generations,
+            generation_size=options.generation_size,
+            known=known,
+        )
     return _BUILDERS[options.strategy](options, grid, np.asarray(allowed), length)
 
 

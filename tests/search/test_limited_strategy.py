@@ -27,6 +27,7 @@ from bort.search.limited_strategy import (
 )
 from bort.search.space import PAPER_SPACE
 from bort.search.strategy import sort_by_parameters
+from bort.super_network.autotinybert import mean_errors, read_performances
 from bort.super_network.space import SPACES, SubNetworkSpace
 
 BASE = Architecture(12, 12, 768, 3072, 30522, 512, token_types=2)
@@ -164,3 +165,32 @@ def test_counts_below_one_are_refused():
     ):
         with pytest.raises(InputError, match="random_count is 0, allowed is at least 1"):
             make()
+
+
+def test_results_of_autotinybert_are_the_first_parents(tmp_path):
+    """The published S1 lies off the grid, and its results came from another tool."""
+    written = {
+        "sample_layer_num": 5,
+        "sample_hidden_size": 564,
+        "sample_num_attention_heads": [8] * 5,
+        "sample_intermediate_sizes": [1054] * 5,
+        "sample_qkv_sizes": [512] * 5,
+    }
+    path = tmp_path / "subbert.results"
+    path.write_text(f"task_name = mnli\narchitecture = {written}\nbest_acc = 0.78\n")
+    errors = mean_errors(read_performances(path))
+    known = {sizes.within(BASE): error for sizes, error in errors.items()}
+    (s1,) = known
+    grid = CandidateGrid.of_sub_networks(SPACES["autotinybert_mlm_search"], BASE)
+    limit = Limit.latency_ms(float(s1.multiply_adds(1, 128)))
+    allowed = limit.candidates(grid.multiply_adds(128) / 1e3)
+    options = StrategyOptions(strategy="evolved", generations=1)
+
+    def near(given) -> int:
+        asked = build_limited_strategy(options, grid, allowed, known=given).ask()
+        rows = np.array([grid.index_of(a) for a in asked])
+        away = np.abs(grid.genes_at(rows) - grid.nearest_genes(s1))
+        return int((away <= np.array([1, 1, 2, 2])).all(1).sum())
+
+    assert near(known) >= 4
+    assert near(None) < 4
