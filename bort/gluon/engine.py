@@ -13,7 +13,7 @@ from bort.engines.protocol import MXNET, check_inputs, check_positions, check_to
 from bort.formats.precisions import FP32
 from bort.gluon.network.array_network import as_network
 from bort.gluon.network.inputs import InputArrays, input_arrays
-from bort.gluon.network.networks import HEADED, HeadedNetwork, encoder_of
+from bort.gluon.network.networks import HeadedNetwork, encoder_of
 from bort.network.array_network import ArrayNetwork
 from bort.process.forks import ForkLock
 
@@ -53,7 +53,7 @@ class GluonEngine:
             self._context = mx.cpu() if gpu is None else mx.gpu(gpu)
             gluon = as_network(network, self._context)
             gluon.hybridize(static_alloc=True)
-        self._headed: Optional[HeadedNetwork] = gluon if isinstance(gluon, HEADED) else None
+        self._headed: Optional[HeadedNetwork] = gluon if isinstance(gluon, HeadedNetwork) else None
         self._model = encoder_of(gluon)
 
     def answer(

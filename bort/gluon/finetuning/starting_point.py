@@ -18,8 +18,9 @@ from bort.formats.network_folder import (
     vocabulary_of,
 )
 from bort.gluon.finetuning.from_teacher import student_classifier
+from bort.gluon.network.array_network import with_head
 from bort.gluon.network.model import BortModel
-from bort.gluon.network.networks import HeadedNetwork, with_head
+from bort.gluon.network.networks import HeadedNetwork
 from bort.gluon.network.parameters import load_parameters, set_parameters
 from bort.gluon.network.pretrained import PARAMETERS_FILE, PARAMETERS_URL, RELEASED_VOCABULARY
 from bort.gluon.network.teacher_start import TeacherStart

@@ -13,7 +13,7 @@ from bort.errors import InputError
 from bort.formats.network_folder import description_file, vocabulary_of
 from bort.gluon.network.inputs import input_arrays
 from bort.gluon.network.model_folder import load_model_folder
-from bort.gluon.network.networks import HEADED, HeadedNetwork
+from bort.gluon.network.networks import HeadedNetwork
 from bort.network.description import ModelDescription, TaskDescription, check_vocabulary
 from bort.ranks import Communicator
 from bort.storage.json_fields import errors_naming
@@ -99,7 +99,7 @@ class TaskClassifier:
         context = context or mx.cpu()
         network, description = load_model_folder(folder, context, grad_req="null")
         source = str(description_file(folder))
-        if not isinstance(network, HEADED):
+        if not isinstance(network, HeadedNetwork):
             raise InputError(f"{source}: holds no classifier; fine-tune it first")
         vocabulary = load_vocabulary(vocabulary_of(folder))
         if description.task is None and record is not None:

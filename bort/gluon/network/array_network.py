@@ -7,9 +7,11 @@ from typing import Any, Dict, Optional, Tuple
 import mxnet as mx
 import numpy as np
 
+from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model import BortModel
-from bort.gluon.network.networks import HEADED, HeadedNetwork, Network, encoder_of, with_head
+from bort.gluon.network.networks import HeadedNetwork, Network, encoder_of
 from bort.gluon.network.parameters import collect_arrays, set_parameters
+from bort.gluon.network.span_model import BortSpanModel
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import ModelDescription
 from bort.network.head import HeadDescription
@@ -31,7 +33,7 @@ def describe_network(
     """
     model = encoder_of(network)
     head: Optional[HeadDescription] = None
-    if isinstance(network, HEADED):
+    if isinstance(network, HeadedNetwork):
         head = HeadDescription(network.head, network.num_classes, labels, network.dropout)
     return ModelDescription(
         model.architecture,
@@ -92,7 +94,7 @@ def as_network(
         grad_req: gradient request of all parameters; `null` allocates no gradients.
     """
     network = build_network(source.description)
-    has_head = isinstance(network, HEADED)
+    has_head = isinstance(network, HeadedNetwork)
     arrays = {
         _ENCODER + name if has_head and not name.startswith(HEAD_PREFIXES) else name: array
         for name, array in source.arrays.items()
@@ -119,10 +121,25 @@ def headed_network(
     """
     if source.description.head is not None:
         network = as_network(source.replace(head=head), context, grad_req="write")
-        assert isinstance(network, HEADED)
+        assert isinstance(network, HeadedNetwork)
         return network
     model = as_network(source, context, grad_req="write")
     mx.random.seed(seed)
     network = with_head(model, head)
     network.initialize(ctx=context)
     return network
+
+
+def with_head(model: BortModel, head: HeadDescription) -> HeadedNetwork:
+    """Return a network of an encoder and a described head, whose weights are not initialised.
+
+    Args:
+        model: the encoder.
+        head: description of the head.
+
+    Raises:
+        InputError: a value of the description is out of its range.
+    """
+    if head.is_span:
+        return BortSpanModel(model, head.dropout)
+    return BortClassifier(model, head.num_classes, head.dropout, head.kind)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Optional
 
 import mxnet as mx
-from mxnet.gluon import HybridBlock, nn
+from mxnet.gluon import nn
 
 from bort.errors import InputError
-from bort.gluon.network.model import INITIAL_SPREAD, BortModel
+from bort.gluon.network.model import BortModel
+from bort.gluon.network.networks import HeadedNetwork
 from bort.network.head import CLASSIFIER_HEADS, RELEASE, TWO_LINEAR
 
 
-class BortClassifier(HybridBlock):
+class BortClassifier(HeadedNetwork):
     """A classifier (or regressor) on the first token's encoding.
 
     Source: arXiv 2010.10499, section 4.
@@ -42,7 +42,7 @@ class BortClassifier(HybridBlock):
         prefix: Optional[str] = None,
         params: Optional[Any] = None,
     ) -> None:
-        super().__init__(prefix=prefix, params=params)
+        super().__init__(model, prefix, params)
         if head not in CLASSIFIER_HEADS:
             raise InputError(f"head is {head!r}, allowed are {', '.join(CLASSIFIER_HEADS)}")
         if not 0 <= dropout < 1:
@@ -53,7 +53,6 @@ class BortClassifier(HybridBlock):
         self.dropout = dropout
         self.num_classes = num_classes
         hidden = model.architecture.hidden
-        self.bort = model
         with self.name_scope():
             self.classifier = nn.HybridSequential(prefix="classifier_")
             with self.classifier.name_scope():
@@ -70,36 +69,7 @@ class BortClassifier(HybridBlock):
                     nn.Dense(num_classes, in_units=hidden, weight_initializer=spread)
                 )
 
-    def initialize(
-        self,
-        init: Any = None,
-        ctx: Any = None,
-        verbose: bool = False,
-        force_reinit: bool = False,
-    ) -> None:
-        """Draw the initial weights that are not set yet: N(0, 0.02²), or as `head` defines."""
-        init = mx.init.Normal(INITIAL_SPREAD) if init is None else init
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*already initialized.*")
-            super().initialize(init, ctx, verbose, force_reinit)
-
-    def __call__(self, input_ids: Any, valid_lengths: Any = None, token_types: Any = None) -> Any:
-        """Return outputs (B, num_classes) for token ids (B, L); see `BortModel.__call__`."""
-        return super().__call__(input_ids, valid_lengths, token_types)
-
-    def hybrid_forward(
-        self, F: Any, input_ids: Any, valid_lengths: Any = None, token_types: Any = None
-    ) -> Any:
-        """See `__call__`."""
-        return self.answer_with_attention(F, input_ids, valid_lengths, token_types)[0]
-
-    def answer_with_attention(
-        self, F: Any, input_ids: Any, valid_lengths: Any = None, token_types: Any = None
-    ) -> Any:
-        """Return (outputs, encoded, query, key, value); see `BortModel.encode_with_attention`."""
-        embedded = self.bort.word_embed(input_ids)
-        encoded, *attention = self.bort.encode_with_attention(
-            F, embedded, input_ids, valid_lengths, token_types
-        )
+    def read(self, F: Any, encoded: Any, valid_lengths: Any) -> Any:
+        """Return the outputs (B, num_classes); see `HeadedNetwork.read`."""
         first = F.slice_axis(encoded, axis=1, begin=0, end=1).reshape((0, -1))
-        return (self.classifier(first), encoded, *attention)
+        return self.classifier(first)

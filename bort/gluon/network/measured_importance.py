@@ -27,7 +27,7 @@ from scipy.special import softmax
 
 from bort.gluon.network.array_network import as_network
 from bort.gluon.network.inputs import InputArrays, input_arrays
-from bort.gluon.network.networks import HEADED, Network, encoder_of
+from bort.gluon.network.networks import HeadedNetwork, Network, encoder_of
 from bort.gluon.network.parameters import named_parameters
 from bort.gluon.network.span_model import BortSpanModel
 from bort.network.array_network import ArrayNetwork
@@ -214,7 +214,7 @@ def _gradients(
     inputs = _inputs(network, batch, context)
     with autograd.record(train_mode=False):
         loss: Any = None
-        if isinstance(batch, LabelledBatch) and isinstance(gluon, HEADED):
+        if isinstance(batch, LabelledBatch) and isinstance(gluon, HeadedNetwork):
             outputs, labels, weights = gluon(*inputs), batch.labels, batch.weights
             if isinstance(gluon, BortSpanModel):
                 # Start and end are two labels among L classes: (B, L, 2) -> (2B, L)

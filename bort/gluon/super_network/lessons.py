@@ -14,7 +14,7 @@ from mxnet.gluon import nn
 from bort.architecture import Architecture
 from bort.gluon.finetuning.learner import TaskLearner
 from bort.gluon.finetuning.trainer import TaskAnswers
-from bort.gluon.network.networks import HEADED, Network
+from bort.gluon.network.networks import HeadedNetwork, Network
 from bort.gluon.pretraining.learner import MaskedTokenLearner
 from bort.gluon.pretraining.teachers import Teachers
 from bort.gluon.training.feature_losses import Factors, FeatureLosses
@@ -198,7 +198,7 @@ class TaskLessons:
         self, network: Network, flat: FlatParameters, hidden_map: Optional[nn.Dense]
     ) -> Learner[LabelledBatch]:
         """See `Lessons`."""
-        assert isinstance(network, HEADED)
+        assert isinstance(network, HeadedNetwork)
         config, losses = self._config, None
         if self._teacher is not None and self._teacher.architecture is not None:
             ours, theirs = network.bort.architecture, self._teacher.architecture

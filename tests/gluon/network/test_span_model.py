@@ -8,8 +8,8 @@ import pytest
 from scipy.special import softmax
 
 from bort.errors import InputError
-from bort.gluon.network.array_network import as_arrays, as_network, headed_network
-from bort.gluon.network.networks import encoder_of, with_head
+from bort.gluon.network.array_network import as_arrays, as_network, headed_network, with_head
+from bort.gluon.network.networks import encoder_of
 from bort.gluon.network.span_model import BortSpanModel
 from bort.network.head import PADDED_LOGIT, HeadDescription, span_head
 from tests.gluon.network import reference
