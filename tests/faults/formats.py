@@ -72,10 +72,10 @@ def _corpus(name: str, kind: str) -> Reading:
     return Reading((name, "vocabulary"), (name,), kind, command, plain=True)
 
 
-def _task(name: str, files: str, kind: str) -> Reading:
+def _task(name: str, files: str, kind: str, *flags: str) -> Reading:
     train = ["scripts/finetune.py", "--task_name", name, *FINETUNE[1:], "--epochs", "1"]
     data = ["--data_dir", "tasks", "--vocab", "vocabulary", "--architecture", "1-2-16-32"]
-    command = [*train, *data, "--pretrained_parameters", "teacher", "--output_dir", "out"]
+    command = [*train, *data, *flags, "--pretrained_parameters", "teacher", "--output_dir", "out"]
     parts = ("tasks", "vocabulary", "teacher")
     return Reading(parts, (f"tasks/{files}",), kind, command, plain=True)
 
@@ -348,6 +348,19 @@ READINGS: Dict[str, Reading] = {
     "ReCoRD jsonl": _task("ReCoRD", "SuperGLUE/ReCoRD/*.jsonl", "jsonl"),
     "WSC jsonl": _task("WSC", "SuperGLUE/WSC/*.jsonl", "jsonl"),
     "RACE txt": _task("RACE-H", "RACE/*/high/*.txt", "json"),
+    "SQuAD json": _task("SQuAD2.0", "SQuAD/*-v2.0.json", "json", "--max_query_length", "8"),
+    "answers json": Reading(
+        ("answers.json",),
+        ("answers.json",),
+        "json",
+        [*EVALUATE, "SQuAD2.0", "--sample", "--predictions", "answers.json"],
+    )._replace(plain=True),
+    "SQuAD gold json": Reading(
+        ("answers.json", "tasks"),
+        ("tasks/SQuAD/dev-v2.0.json",),
+        "json",
+        [*EVALUATE, "SQuAD2.0", "--data_dir", "tasks", "--predictions", "answers.json"],
+    )._replace(plain=True),
     "predictions tsv": Reading(
         ("RTE.tsv",),
         ("RTE.tsv",),

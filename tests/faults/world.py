@@ -341,6 +341,14 @@ def _predictions(world: World, path: Path) -> None:
     path.write_text("\n".join(["index\tprediction", *lines]) + "\n", encoding="utf-8")
 
 
+def _answers(world: World, path: Path) -> None:
+    sample = ROOT / "test_data" / "tasks" / "SQuAD" / "dev-v2.0.json"
+    articles = json.loads(sample.read_text(encoding="utf-8"))["data"]
+    asked = [one for a in articles for part in a["paragraphs"] for one in part["qas"]]
+    answers = {one["id"]: one["answers"][0]["text"] if one["answers"] else "" for one in asked}
+    path.write_text(json.dumps(answers), encoding="utf-8")
+
+
 PRETRAIN = [*DATA, "--teacher_model", "teacher", "--num_steps", "6", "--ckpt_interval", "2"]
 FINETUNE_RUN = ["--task_name", "COPA", *FINETUNE, "--epochs", "3", "--ckpt_interval", "2"]
 
@@ -433,6 +441,7 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
     "in.tsv": _lines,
     "in.jsonl": _lines,
     "RTE.tsv": _predictions,
+    "answers.json": _answers,
 }
 
 NEEDS: Dict[str, List[str]] = {

@@ -11,6 +11,7 @@ from bort.errors import BortError, InputError
 from bort.formats.huggingface.tokenizer import write_tokenizer
 from bort.text.sentencepiece_vocabulary import SentencePieceConfig, train_sentencepiece
 from bort.text.vocabularies import load_vocabulary
+from tests.text.hugging_face_folders import bert_folder, roberta_folder, sentencepiece_folder
 from tests.text.tiny_vocabulary import TEXT, tiny_vocabulary
 
 BYTE_BPE = tiny_vocabulary()
@@ -39,6 +40,25 @@ def test_two_separators_without_types_where_nothing_else_is_recorded():
     for vocabulary in (BYTE_BPE, SENTENCEPIECE):
         form = vocabulary.pair_separators, vocabulary.pair_second_type, vocabulary.pair_recorded
         assert form == (2, 0, True)
+
+
+def test_the_bytes_of_tokens_are_those_of_the_normalised_text(tmp_path):
+    own, wide = "The rain had 12 keys, Städte", "Städte, 東京 \U0001f642 \u0633"
+    for vocabulary, text, expected in (
+        (BYTE_BPE, wide, wide),
+        (SENTENCEPIECE, own, own),
+        (SENTENCEPIECE, wide, wide),  # with tokens of bytes
+        (load_vocabulary(roberta_folder(tmp_path / "roberta")), wide, wide),
+        (load_vocabulary(roberta_folder(tmp_path / "spaced", add_prefix_space=True)), wide, wide),
+        (load_vocabulary(sentencepiece_folder(tmp_path / "xlm", "xlm-roberta")), own, own),
+        (load_vocabulary(bert_folder(tmp_path / "bert")), "The Raining Cät.", "the raining cat."),
+    ):
+        ids = vocabulary.encode(text)
+        assert vocabulary.unk_id not in ids
+        found = b"".join(map(vocabulary.surface_of, ids)).decode()
+        assert found.replace(" ", "") == expected.replace(" ", "")
+        for special in vocabulary.special_ids:
+            assert vocabulary.surface_of(special) == b""
 
 
 def test_a_record_cannot_lead_out_of_its_folder(tmp_path):
