@@ -16,9 +16,10 @@ def draw_limited_search(path: Path, result: LimitedResult, timed_on: Optional[st
     """Write the figure as PNG.
 
     The left half shows error against latency, the right half error against parameters. A point is a
-    candidate, the line joins those on the Pareto front, the star is the pick, the diamond the
-    teacher or the whole super-network. The broken line is the limit; the band of the candidates is
-    shaded. Without errors, the heights are the places in the ranking.
+    candidate at its predicted latency, the line joins those on the Pareto front, the star is the
+    pick at its measured latency, the diamond the teacher or the whole super-network. The broken
+    line is the limit; the band of the candidates is shaded. Without errors,
+    the heights are the places in the ranking.
 
     Args:
         path: path of the figure.
@@ -35,7 +36,7 @@ def draw_limited_search(path: Path, result: LimitedResult, timed_on: Optional[st
     panels = figure.subplots(1, 2 if timed else 1, squeeze=False)[0]
     if timed:
         label = "latency of a sequence (ms)" + ("" if timed_on is None else f"\n{timed_on}")
-        _draw(panels[0], result, lambda row: 1e3 * (row.seconds or 0.0), label, 1e3)
+        _draw(panels[0], result, lambda row: 1e3 * (row.predicted_seconds or 0.0), label, 1e3)
     _draw(panels[-1], result, lambda row: row.parameters / 1e6, "parameters (millions)", 1e-6)
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=8)
@@ -57,8 +58,9 @@ def _draw(
         return float(places.get(row.architecture, 0)) if row.error is None else row.error
 
     rows = list(result.ranking)
+    costs = [cost(row) for row in rows]
     axes.scatter(
-        [cost(row) for row in rows],
+        costs,
         [height(row) for row in rows],
         s=28,
         c=_OTHER,
@@ -70,15 +72,21 @@ def _draw(
         axes.plot(*zip(*front), c=_FRONT, marker="o", ms=4, lw=1.2, label="Pareto front", zorder=3)
     if of_latency == (result.limit.kind == LATENCY):
         _draw_limit(axes, result, scale)
+        costs = [*costs, min(result.limit.most * scale, 1.5 * max(costs))]
     other = result.reference
     if other is not None and (not of_latency or other.seconds is not None):
+        place = 1e3 * (other.seconds or 0.0) if of_latency else cost(other)
+        costs.append(place)
         if other.error is not None:
-            axes.scatter([cost(other)], [other.error], marker="D", c=_WHOLE, s=45, zorder=4)
+            axes.scatter([place], [other.error], marker="D", c=_WHOLE, s=45, zorder=4)
             axes.axhline(other.error, c=_WHOLE, lw=0.8, ls=":", zorder=1)
-        axes.axvline(cost(other), c=_WHOLE, lw=1, ls=":", label="teacher or whole network")
+        axes.axvline(place, c=_WHOLE, lw=1, ls=":", label="teacher or whole network")
     if result.best is not None:
         best = result.best
-        point = (cost(best), height(best))
+        point = (1e3 * (best.seconds or 0.0) if of_latency else cost(best), height(best))
+        costs.append(point[0])
+        # From the prediction to what was measured.
+        axes.plot([cost(best), point[0]], [point[1]] * 2, c=_PICK, lw=1, zorder=4)
         axes.scatter(*zip(point), marker="*", c=_PICK, s=240, zorder=5, label="pick")
         axes.annotate(
             str(best.architecture),
@@ -88,6 +96,8 @@ def _draw(
             fontsize=8,
             color=_PICK,
         )
+    margin = 0.08 * (max(costs) - min(costs)) or 0.1 * max(costs)
+    axes.set_xlim(min(costs) - margin, max(costs) + margin)  # the band may be much wider
     axes.set_xlabel(label)
     measured = any(row.error is not None for row in rows)
     axes.set_ylabel(f"error: {result.error_name}" if measured else "place in the ranking")

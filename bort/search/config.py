@@ -19,7 +19,13 @@ from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import Objective
 
 STRATEGIES = ("fptas", "exhaustive", "random")
+UNDER_A_LIMIT = ("fast", "evolved", "prior")
+"""Strategies that need a limit."""
+
 ERRORS = ("cross_entropy", "kl", "chance")
+SUPER_NETWORK, FINETUNED = "super_network", "finetuned"
+"""Errors of the sub-networks of a super-network, which need a limit."""
+
 LATENCIES = ("measured", "multiply_adds")
 
 
@@ -32,7 +38,12 @@ class SearchConfig(Config):
     the weights and temperature of the objective, which are those of pre-training.
     """
 
-    strategy: str = setting("fptas", "strategy that chooses the candidates", choices=STRATEGIES)
+    strategy: str = setting(
+        "fptas",
+        "strategy that chooses the candidates; under a limit also fast, evolved and prior, and the "
+        "default is evolved",
+        choices=(*STRATEGIES, *UNDER_A_LIMIT),
+    )
     epsilon: int = setting(
         6, "interval of fptas: it measures every epsilon-th candidate by size", minimum=1
     )
@@ -53,8 +64,10 @@ class SearchConfig(Config):
     error: str = setting(
         "cross_entropy",
         "error surrogate on held-out text: cross_entropy with the teacher, kl (cross_entropy minus "
-        "the teacher's entropy), chance (kl divided by the kl of a uniform guess)",
-        choices=ERRORS,
+        "the teacher's entropy), chance (kl divided by the kl of a uniform guess); with "
+        "--super_network: super_network (the loss or 1 - metric of the sub-network itself, the "
+        "default) or finetuned (1 - metric after fine-tuning on --tasks)",
+        choices=(*ERRORS, SUPER_NETWORK, FINETUNED),
     )
     held_out_batches: int = setting(
         4, "number of held-out batches for the error", minimum=1, maximum=1_000_000
@@ -99,8 +112,9 @@ class SearchConfig(Config):
     )
     latency_precision: str = setting(
         "fp32",
-        "precision of the engine in the timing: fp32, or fast (bf16 or int8 where that is faster)",
-        choices=("fp32", "fast"),
+        "precision of the engine in the timing: fp32, bf16, int8, or fast (bf16 or int8 where that "
+        "is faster)",
+        choices=("fp32", "fast", "bf16", "int8"),
     )
     latency_threads: int = setting(
         0, "threads of the engine in the timing; 0: the value of --threads", minimum=0
@@ -126,8 +140,12 @@ class SearchConfig(Config):
 class SearchPaths(Config):
     """Paths and inputs of a search."""
 
-    data: str = setting(..., "folder of shards, or shard files (globs, separated by commas)")
     output_dir: str = setting(..., "folder of the search: results, ranking, best.json, figure")
+    data: Optional[str] = setting(
+        None,
+        "folder of shards, or shard files (globs, separated by commas); only a super-network of a "
+        "task needs none",
+    )
     data_eval: Optional[str] = setting(
         None, "held-out shards; default: the validation split of --data"
     )

@@ -187,7 +187,9 @@ def search_with(
                 known[architecture] = latencies.latency(architecture)
         found: Dict[Trial, float] = {}
         for trial in trials:
-            found[trial] = check_error(errors.error(trial), trial)
+            error = errors.error(trial)
+            assert error is not None, "nothing stops this search"
+            found[trial] = check_error(error, trial)
             done += 1
             if on_trial is not None:
                 on_trial(done, total, trial, found[trial])

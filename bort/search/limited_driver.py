@@ -38,12 +38,14 @@ class LimitedProblem:
         limit: the limit.
         length: tokens of a sequence.
         predict: predicts latencies; None only with a limit of the parameters.
+        only: rows of the grid that may be candidates; None for all.
     """
 
     grid: CandidateGrid
     limit: Limit
     length: int
     predict: Optional[PredictSeconds]
+    only: Optional[Sequence[int]] = None
 
     @functools.cached_property
     def costs(self) -> np.ndarray:
@@ -63,14 +65,15 @@ class LimitedProblem:
         Raises:
             InputError: no architecture is in the band; the message names the nearest.
         """
-        costs, limit = self.costs, self.limit
+        chosen = np.arange(len(self.grid)) if self.only is None else np.unique(self.only)
+        costs, limit = self.costs[chosen], self.limit
         if costs.max() < limit.least:
-            return np.flatnonzero(costs >= limit.band[0] * costs.max())
+            return np.asarray(chosen[costs >= limit.band[0] * costs.max()])
         try:
-            return limit.candidates(costs)
+            return np.asarray(chosen[limit.candidates(costs)])
         except InputError as error:
-            row = limit.nearest(costs)
-            raise InputError(f"{error}: that of {self.grid.architecture(row)}") from error
+            row = chosen[limit.nearest(costs)]
+            raise InputError(f"{error}: that of {self.grid.architecture(int(row))}") from error
 
     def candidate(self, architecture: Architecture) -> LimitedCandidate:
         """Return an architecture with its counts and its predicted latency."""
@@ -160,9 +163,10 @@ def search_under_limit(
             break
         ratio = _ratio(found, measured)
         corrected = problem.costs * ratio
-        rows = np.flatnonzero(
-            (corrected >= problem.limit.least) & (corrected <= problem.limit.most)
-        )
+        inside = (corrected >= problem.limit.least) & (corrected <= problem.limit.most)
+        rows = np.flatnonzero(inside)
+        if problem.only is not None:
+            rows = np.intersect1d(rows, problem.only)
         if not len(rows):
             break
         notes.append(

@@ -56,7 +56,9 @@ def limited_text(
         lines.append([str(rank), *_cells(row), marks.strip()])
     if result.reference is not None:
         lines.append(["T", *_cells(result.reference), "compared"])
-    table = text_table(lines, "><>>>><").splitlines()
+    kept = [place for place, cells in enumerate(zip(*lines)) if any(cells[1:])]
+    alignment = "".join("><>>>><"[place] for place in kept)
+    table = text_table([[line[place] for place in kept] for line in lines], alignment).splitlines()
     if len(shown) < len(result.ranking):
         more = f"    … and {len(result.ranking) - len(shown)} more"
         table.insert(len(table) - (result.reference is not None), more)
@@ -66,7 +68,7 @@ def limited_text(
 
 def limited_verdict(result: LimitedResult) -> List[str]:
     """Return lines that name the pick, and say how far the errors and the data support it."""
-    lines = [*result.notes, _pick_line(result)]
+    lines = [*result.notes, pick_line(result)]
     if result.best is not None:
         lines += _about_the_pick(result, result.best)
     if result.correlations:
@@ -86,7 +88,8 @@ def limited_verdict(result: LimitedResult) -> List[str]:
     return lines
 
 
-def _pick_line(result: LimitedResult) -> str:
+def pick_line(result: LimitedResult) -> str:
+    """Return a line that names the pick and what it costs, or without one the nearest."""
     limit = result.limit.describe()
     if result.best is not None:
         return f"the pick, {limit}: {result.best.architecture}{_costs_of(result, result.best)}"

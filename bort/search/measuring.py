@@ -79,11 +79,14 @@ class SharedMeasurements:
         progress = Progress(self._total, "trials", unit="trial", done=shown, enabled=chief)
         model: Optional[ErrorModel] = None
 
-        def measure(trial: Trial) -> float:
+        def measure(trial: Trial) -> Optional[float]:
             nonlocal model
             if model is None:  # built by the first trial, so a finished search loads no data
                 model = self._errors()
-            return check_error(model.error(trial), trial, zero=self._maximum_point is None)
+            error = model.error(trial)
+            if error is None:
+                return None
+            return check_error(error, trial, zero=self._maximum_point is None)
 
         def show(trial: Trial) -> None:
             nonlocal shown

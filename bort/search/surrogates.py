@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, Protocol
+from typing import Any, Dict, Optional, Protocol
 
 from bort.architecture import Architecture
 from bort.errors import InputError
@@ -77,8 +77,12 @@ class Trial:
 class ErrorModel(Protocol):
     """The error surrogate: how far a candidate is from T after a short training."""
 
-    def error(self, trial: Trial) -> float:
-        """Return ê(f, θ), finite and above 0; the same trial always gives the same number."""
+    def error(self, trial: Trial) -> Optional[float]:
+        """Return ê(f, θ), finite and above 0; the same trial always gives the same number.
+
+        Returns:
+            The error; None if a stop was requested within the trial.
+        """
 
 
 class LatencyModel(Protocol):

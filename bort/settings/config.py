@@ -155,15 +155,25 @@ class Config:
         return _build(cls, values)
 
     @classmethod
-    def add_flags(cls, parser: argparse._ActionsContainer, *, preset: bool = False) -> None:
+    def add_flags(
+        cls,
+        parser: argparse._ActionsContainer,
+        *,
+        preset: bool = False,
+        shared_with: Sequence[Type[Config]] = (),
+    ) -> None:
         """Add a flag for each setting to `parser` (or to a group of a parser).
 
         Args:
             parser: receives the flags.
             preset: leave flags that are not given to the preset of `from_arguments`.
+            shared_with: configurations whose flags the parser has; a setting of the same name
+                shares the flag.
         """
+        there = {one.name for other in shared_with for one in _settings(other)}
         for one in _settings(cls):
-            _add_flag(parser, one, preset)
+            if one.name not in there:
+                _add_flag(parser, one, preset)
 
     @classmethod
     def from_arguments(

@@ -17,6 +17,8 @@ class ErrorSource(Protocol):
         name: what the error is, for tables and figures.
         identity: JSON-ready values that the errors depend on; a resumed search has the same.
         whole: a network whose error is shown beside those of the candidates; None for none.
+        reference: the network that speed-ups refer to unless the search names another; `prepare`
+            may set it.
         hyperparameters: sets of hyperparameters, Θ, each tried on every candidate.
         seeds: seeds, each tried with every θ.
     """
@@ -24,8 +26,13 @@ class ErrorSource(Protocol):
     name: str
     identity: Mapping[str, Any]
     whole: Optional[Architecture]
+    reference: Optional[Architecture]
     hyperparameters: Sequence[Hyperparameters]
     seeds: Sequence[int]
+
+    @property
+    def length(self) -> Optional[int]:
+        """Tokens of the longest held-out input; None if inputs have no common length."""
 
     def prepare(
         self,

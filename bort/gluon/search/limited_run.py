@@ -6,13 +6,14 @@ import dataclasses
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from bort.architecture import Architecture
 from bort.gluon.search.error_source import ErrorSource
 from bort.gluon.search.plan import SEARCH_SETTINGS_FILE
 from bort.ranks import Communicator, on_rank_0
 from bort.report.limited_files import save_limited_result
+from bort.report.search_files import RANKING_FILE
 from bort.search.driver import Measure, RoundResults, plan_trials
 from bort.search.grid import CandidateGrid
 from bort.search.latency import LatencyGauge, describe_conditions, measure_latencies
@@ -29,13 +30,14 @@ from bort.search.limited_driver import (
 from bort.search.limited_strategy import build_limited_strategy
 from bort.search.measuring import SharedMeasurements
 from bort.search.ranking import measured_candidates
+from bort.search.surrogates import ErrorModel
 from bort.storage.locks import hold_run_folder
 from bort.storage.run_claim import claim_folder
 
 log = logging.getLogger(__name__)
 
 MEASURED_FILE = "measured.json"
-_RESULTS = ("results-rank*.jsonl", MEASURED_FILE)
+_RESULTS = ("results-rank*.jsonl", RANKING_FILE)
 
 Prepare = Callable[[Path, Communicator, Callable[[], bool]], Optional[PredictSeconds]]
 """Returns the predictor of latencies on every rank; None when stopped."""
@@ -55,8 +57,8 @@ class LimitedPlan:
             `known_predictor(LatencyPredictor.read(path))`; None only with a limit of parameters.
         gauge: measures latencies as they will be when the model is served, in fresh processes: of
             the reference, and of the best candidates; None only with a limit of parameters.
-        reference: the teacher, or another network that speed-ups refer to; None: the whole network
-            of `errors`.
+        reference: the teacher, or another network that speed-ups refer to; None: that of `errors`.
+        only: rows of the grid that may be candidates; None for all.
         identity: further JSON-ready values that results depend on; a resumed search has the same.
     """
 
@@ -68,6 +70,7 @@ class LimitedPlan:
     predictor: Optional[Prepare] = None
     gauge: Optional[LatencyGauge] = None
     reference: Optional[Architecture] = None
+    only: Optional[Sequence[int]] = None
     identity: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -80,8 +83,8 @@ class LimitedPlan:
     @property
     def compared(self) -> Optional[Architecture]:
         """The network that speed-ups refer to."""
-        whole = None if self.errors is None else self.errors.whole
-        return whole if self.reference is None else self.reference
+        own = None if self.errors is None else self.errors.reference
+        return own if self.reference is None else self.reference
 
 
 def known_predictor(predict: PredictSeconds) -> Prepare:
@@ -126,6 +129,8 @@ def _claim(plan: LimitedPlan, resume: bool) -> None:
         "settings": plan.config.results_settings(),
         "space": [list(axis) for axis in plan.grid.axes],
         "attention": plan.grid.attention,
+        "whole": plan.grid.whole.as_dict(),
+        "only": None if plan.only is None else [int(row) for row in plan.only],
         "length": plan.length,
         "reference": None if plan.reference is None else plan.reference.as_dict(),
         "error": None if plan.errors is None else dict(plan.errors.identity),
@@ -161,18 +166,21 @@ class _Search:
             predict = plan.predictor(plan.folder, self._communicator, self._stop_requested)
             if predict is None:
                 return None
-        reference = self._reference(predict)
+        model = None
+        if plan.errors is not None:
+            model = plan.errors.prepare(plan.folder, self._communicator, self._stop_requested)
+            if model is None:
+                return None
+        reference = self._reference()
         if reference is None and plan.compared is not None:
             return None
         limit = plan.config.limit.limit(
             None if reference is None else reference.measured_seconds,
             None if reference is None else reference.parameters,
         )
-        problem = LimitedProblem(plan.grid, limit, plan.length, predict)
+        problem = LimitedProblem(plan.grid, limit, plan.length, predict, plan.only)
         self._announce(limit, len(problem.rows))
-        measure, prepared = self._measure(problem)
-        if not prepared:
-            return None
+        measure = None if model is None else self._measure(problem, model)
         found = search_under_limit(
             problem,
             plan.config,
@@ -211,7 +219,7 @@ class _Search:
             save_limited_result(plan.folder, result, conditions)
         return result
 
-    def _reference(self, predict: Optional[PredictSeconds]) -> Optional[LimitedCandidate]:
+    def _reference(self) -> Optional[LimitedCandidate]:
         """Return the network of speed-ups, measured; None without one or when stopped."""
         compared = self._plan.compared
         if compared is None:
@@ -242,14 +250,10 @@ class _Search:
             len(plan.grid),
         )
 
-    def _measure(self, problem: LimitedProblem) -> Tuple[Optional[Measure], bool]:
-        """Return what measures errors (None for the prior), and whether it is ready."""
+    def _measure(self, problem: LimitedProblem, model: Callable[[], ErrorModel]) -> Measure:
+        """Return what measures errors, and keeps them in the folder."""
         errors = self._plan.errors
-        if errors is None:
-            return None, True
-        model = errors.prepare(self._plan.folder, self._communicator, self._stop_requested)
-        if model is None:
-            return None, False
+        assert errors is not None
 
         def costs(architectures: Sequence[Architecture]) -> Dict[Architecture, float]:
             found = {one: problem.candidate(one) for one in architectures}
@@ -261,8 +265,10 @@ class _Search:
         strategy = build_limited_strategy(
             options, problem.grid, problem.rows, length=problem.length
         )
-        total = strategy.budget * len(errors.hyperparameters) * len(errors.seeds)
-        measure = SharedMeasurements(
+        compared = 1 + (errors.whole is not None)  # the prior's pick and the whole network
+        trials = len(errors.hyperparameters) * len(errors.seeds)
+        total = (strategy.budget + compared) * trials
+        return SharedMeasurements(
             self._plan.folder,
             self._communicator,
             None,
@@ -271,7 +277,6 @@ class _Search:
             total=total,
             stop_requested=self._stop_requested,
         )
-        return measure, True
 
     def _extra(
         self,

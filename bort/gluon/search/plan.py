@@ -82,17 +82,7 @@ def claim_search(plan: SearchPlan, resume: bool) -> str:
             engine = resolve_engine(AUTO, config.latency_precision)
         with errors_naming(str(path)):
             config = dataclasses.replace(config, latency_engine=engine)
-    settings: Dict[str, Any] = {
-        "settings": config.results_settings(),
-        "space": plan.space.as_dict(),
-        "hyperparameters": [theta.as_dict() for theta in plan.hyperparameters],
-        "train": plan.text.train.fingerprint,
-        "held_out": plan.text.held_out.fingerprint,
-        "vocabulary": plan.text.vocabulary.fingerprint,
-        "initialise_from": None if plan.start is None else plan.start.fingerprint,
-    }
-    if plan.teacher_identity is not None:
-        settings["teacher"] = dict(plan.teacher_identity)
+    settings = {"settings": config.results_settings(), **search_inputs(plan)}
     defaults = {
         "settings": former,
         "space": defaults_of(SearchSpace),
@@ -109,6 +99,21 @@ def claim_search(plan: SearchPlan, resume: bool) -> str:
         unrecorded=("teacher",),
     )
     return config.latency_engine
+
+
+def search_inputs(plan: SearchPlan) -> Dict[str, Any]:
+    """Return what the errors of a search depend on beside its settings, JSON-ready."""
+    inputs: Dict[str, Any] = {
+        "space": plan.space.as_dict(),
+        "hyperparameters": [theta.as_dict() for theta in plan.hyperparameters],
+        "train": plan.text.train.fingerprint,
+        "held_out": plan.text.held_out.fingerprint,
+        "vocabulary": plan.text.vocabulary.fingerprint,
+        "initialise_from": None if plan.start is None else plan.start.fingerprint,
+    }
+    if plan.teacher_identity is not None:
+        inputs["teacher"] = dict(plan.teacher_identity)
+    return inputs
 
 
 def check_start(plan: SearchPlan) -> None:

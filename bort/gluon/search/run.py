@@ -89,7 +89,7 @@ def _run(
     plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, latency_engine=engine))
     if chief:
         announce(plan, strategy.budget, trials, questions.length)
-    maximum_point = _ask_teacher(plan, questions, communicator, stop_requested)
+    maximum_point = ask_teacher(plan, questions, communicator, stop_requested)
     if maximum_point is None:
         return None
     context = choose_context(communicator, cpu_only)
@@ -101,7 +101,7 @@ def _run(
         communicator,
         maximum_point,
         times=timing.measure,
-        errors=_error_model(plan, questions, context, communicator),
+        errors=error_model(plan, questions, context, communicator),
         total=trials,
         stop_requested=stop_requested,
     )
@@ -117,7 +117,7 @@ def _run(
     return result
 
 
-def _ask_teacher(
+def ask_teacher(
     plan: SearchPlan,
     questions: SearchQuestions,
     communicator: Communicator,
@@ -211,7 +211,7 @@ def _rank_start(
     return start.ranked(asked, context, plan.folder)
 
 
-def _error_model(
+def error_model(
     plan: SearchPlan, questions: SearchQuestions, context: mx.Context, communicator: Communicator
 ) -> Callable[[], DistillationError]:
     """Return a function that prepares the error surrogate ê before each round of trials."""

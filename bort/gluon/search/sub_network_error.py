@@ -62,6 +62,7 @@ class SubNetworkErrors:
         self._threads, self._gpu, self._items = threads, gpu, items
         self._network: Optional[ArrayNetwork] = None
         self.whole: Optional[Architecture] = source.whole
+        self.reference: Optional[Architecture] = source.whole
         task = scorer.identity.get("task")
         self.name = (
             "masked-token loss of the sub-network"
@@ -74,6 +75,11 @@ class SubNetworkErrors:
             "error_engine": engine,
             "error_precision": precision,
         }
+
+    @property
+    def length(self) -> Optional[int]:
+        """Tokens of the longest held-out input."""
+        return self._scorer.longest
 
     def prepare(
         self,

@@ -1,0 +1,33 @@
+"""Latency of an architecture in a process of its own, as a program that serves it would see it."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from bort.architecture import Architecture
+from bort.engines.latency import EngineLatency, measure_in_fresh_process
+
+
+class ServedLatency:
+    """Measures every latency in a new process; implements `bort.search.latency.LatencyGauge`.
+
+    Args:
+        settings: arguments of `EngineLatency`.
+
+    Raises:
+        InputError: see `EngineLatency`.
+    """
+
+    unit = "s"
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = settings
+        self.conditions: Mapping[str, Any] = EngineLatency(**settings).conditions
+
+    def latency(self, architecture: Architecture) -> float:
+        """Return the seconds per sequence.
+
+        Raises:
+            InputError: the sequences are longer than the architecture takes.
+        """
+        return measure_in_fresh_process(architecture, **self._settings).seconds
