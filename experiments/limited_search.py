@@ -15,7 +15,6 @@ from bort.engines.protocol import AUTO, MXNET
 from bort.engines.served_latency import ServedLatency
 from bort.engines.sources import read_source
 from bort.errors import InputError, WorkError
-from bort.formats.autotinybert import read_candidates
 from bort.gluon.distributed import find_communicator
 from bort.gluon.search.error_source import ErrorSource
 from bort.gluon.search.few_steps_error import FewStepErrors
@@ -40,6 +39,7 @@ from bort.search.limited_driver import PredictSeconds
 from bort.search.limited_table import pick_line
 from bort.search.space import PAPER_SPACE, read_space
 from bort.storage.outputs import check_output_folder
+from bort.super_network.autotinybert import read_candidates
 from bort.super_network.evaluation_config import PartEvaluationConfig, PartEvaluationPaths
 from bort.super_network.finetuning_config import PartFinetuningConfig
 from bort.super_network.folder import SuperNetwork, open_super_network
