@@ -106,6 +106,7 @@ REAL_ENGLISH: Mapping[str, object] = {
     "teacher_steps": 5_000,
     "student_steps": 1_500,
     "super_network_steps": 800,
+    "seeds": 2,
     "depths": (1, 2),
     "intermediates": (128, 256, 384, 512),
 }

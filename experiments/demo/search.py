@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Dict, Mapping, NamedTuple
+from typing import Any, Dict, NamedTuple
 
 import numpy as np
 
-from bort.architecture import Architecture
-from bort.engines.latency import EngineLatency, measure_in_fresh_process, resolve_engine
+from bort.engines.latency import EngineLatency, resolve_engine
+from bort.engines.served_latency import ServedLatency
 from bort.formats.precisions import FP32
 from bort.gluon.engine import set_openmp_threads
 from bort.gluon.search.limited_run import LimitedPlan, known_predictor, run_limited_search
@@ -37,27 +37,6 @@ LATENCIES_FILE = "latencies.json"
 BAND = (0.6, 1.1)
 """Predicted latencies of candidates, as shares of the limit. A wide band leaves candidates even if
 the times of a busy machine are off."""
-
-
-class ServedLatency:
-    """Measures latencies in new processes, as a program that serves the model would see them.
-
-    It implements `bort.search.latency.LatencyGauge`.
-
-    Args:
-        settings: arguments of `bort.engines.latency.EngineLatency`.
-        conditions: the conditions of a gauge with these settings.
-    """
-
-    unit = "s"
-
-    def __init__(self, settings: Mapping[str, Any], conditions: Mapping[str, Any]) -> None:
-        self._settings = settings
-        self.conditions = conditions
-
-    def latency(self, architecture: Architecture) -> float:
-        """Return the seconds per sequence of an architecture."""
-        return measure_in_fresh_process(architecture, **self._settings).seconds
 
 
 class SpaceLatency(NamedTuple):
@@ -110,7 +89,7 @@ def measure_space(config: DemoConfig, text: Text, folder: Path) -> SpaceLatency:
     predictor = LatencyPredictor.of_table(table)
     limit = Limit.speed_up(config.speed_up, predictor.latency(teacher), band=BAND)
     limit.candidates(grid.costs(predictor.predict))  # raises if there are none
-    return SpaceLatency(grid, predictor, ServedLatency(settings, gauge.conditions))
+    return SpaceLatency(grid, predictor, ServedLatency(**settings))
 
 
 def find_architecture(
