@@ -30,8 +30,8 @@ from bort.super_network.space import read_sub_network_space
 
 log = logging.getLogger(__name__)
 
-SETTINGS_FILE, TABLE_FILE = "latency_table.json", "latencies.json"
-PREDICTOR_FILE, ERRORS_FILE, FIGURE_FILE = "predictor.json", "errors.json", "latency.png"
+_SETTINGS_FILE, _TABLE_FILE = "latency_table.json", "latencies.json"
+PREDICTOR_FILE, _ERRORS_FILE, _FIGURE_FILE = "predictor.json", "errors.json", "latency.png"
 _GREAT_DRIFT = 1.5
 
 Times = Dict[Architecture, float]
@@ -82,7 +82,7 @@ def measure_latency_table(
     with hold_folder(folder):
         claim_folder(
             folder,
-            SETTINGS_FILE,
+            _SETTINGS_FILE,
             {
                 "settings": config.results_settings(),
                 "conditions": gauge.conditions,
@@ -92,10 +92,10 @@ def measure_latency_table(
             "latency table",
             paths.resume,
             defaults={"settings": LatencyTableConfig.defaults()},
-            results=(TABLE_FILE,),
+            results=(_TABLE_FILE,),
         )
         log.info("inference is timed on %s", describe_conditions(gauge.conditions))
-        table = _measured(gauge, [*fitted, *held_out], folder / TABLE_FILE, config, stop_requested)
+        table = _measured(gauge, [*fitted, *held_out], folder / _TABLE_FILE, config, stop_requested)
         if table is None:
             return {"folder": str(folder), "stopped": True}
         summary = _evaluated(table, fitted, held_out, folder)
@@ -205,7 +205,7 @@ def _evaluated(
     if others:
         errors = compare_predictors(known, others, table.conditions)
         summary["errors"] = _as_json(errors)
-        write_json(folder / ERRORS_FILE, summary["errors"])
+        write_json(folder / _ERRORS_FILE, summary["errors"])
         log.info(
             "\non %d architectures that were not fitted:\n%s\n", len(others), error_table(errors)
         )
@@ -218,7 +218,7 @@ def _evaluated(
                 conditions=table.conditions,
             )
             timed_on = describe_conditions(table.conditions)
-            draw_latencies(folder / FIGURE_FILE, own, known, others, timed_on)
+            draw_latencies(folder / _FIGURE_FILE, own, known, others, timed_on)
     return summary
 
 

@@ -19,6 +19,7 @@ from bort.storage.files import write_json
 from bort.storage.json_fields import JsonFields, read_fields
 
 _FORMAT = "bort-latencies-1"
+_POSSIBLE_SECONDS = (1e-12, 1e9)  # others are damage, and could overflow
 _FORMER_CONDITIONS = {"precision": "fp32"}  # entries of version 0.2.0 lack these
 
 
@@ -78,7 +79,8 @@ class LatencyRow:
             InputError: a field is missing or bad; the message names the file.
         """
         times = {
-            name: _positive(fields, name) for name in ("measured_seconds", "reference_seconds")
+            name: float(fields.number(name, *_POSSIBLE_SECONDS))
+            for name in ("measured_seconds", "reference_seconds")
         }
         shares = {name: float(fields.number(name, 0)) for name in ("spread", "drift")}
         return cls(
@@ -204,13 +206,6 @@ class LatencyTable:
 def _read_architecture(fields: JsonFields, name: str) -> Architecture:
     sizes = fields.fields(name)
     return Architecture.from_dict(sizes.values, f"{sizes.source}: {sizes.within}")
-
-
-def _positive(fields: JsonFields, name: str) -> float:
-    value = float(fields.number(name, 0))
-    if value == 0:
-        raise InputError(f"{fields.source}: {fields.within}.{name} is 0, allowed is more than 0")
-    return value
 
 
 def measure_latencies(

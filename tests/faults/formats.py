@@ -11,6 +11,7 @@ from tests.faults.world import (
     DISTIL,
     FINETUNE,
     FINETUNE_RUN,
+    LATENCY,
     PRETRAIN,
     SCORING,
     SEARCH,
@@ -94,6 +95,7 @@ RESUMED_SUPER = [
     *("scripts/train_super_network.py", *SUPER, "--output_dir", "super_run", "--resume")
 ]
 RESUMED_DISTILLING = [*DISTIL, "--output_dir", "distilled", "--resume"]
+RESUMED_LATENCY = ["scripts/measure_latency.py", *LATENCY, "--output_dir", "latency", "--resume"]
 TAKE_OUT = "scripts/extract_model.py --super_network super --output_dir out".split()
 CACHED = [*ONE_STEP, "--teacher_cache", "cache"]
 EXTRACT = ["tests/faults/extract.py"]
@@ -280,6 +282,10 @@ READINGS: Dict[str, Reading] = {
             *("--output_dir", "out"),
         ],
     )._replace(plain=True),
+    **{
+        name: _resumed("latency", name, "json", RESUMED_LATENCY, "latency_space.json")
+        for name in ("latencies.json", "latency_table.json")
+    },
     "agora.json": _resumed("agora", "agora.json", "json", RESUMED_AGORA),
     "agora trainings": _resumed("agora", "trainings-rank0.jsonl", "jsonl", RESUMED_AGORA),
     "agora answers": _resumed("agora", "answers-rank0.jsonl", "jsonl", RESUMED_AGORA),

@@ -39,6 +39,10 @@ SCORING = [
     *("--super_network super --data shards --held_out_batches 1 --batch_size 4".split()),
     *("--architectures largest smallest 1-1-16-16".split()),
 ]
+LATENCY = [
+    *("--space latency_space.json --architecture 2-2-16-32 --engine mxnet --length 8".split()),
+    *("--repeats 1 --count 6 --held_out 0".split()),
+]
 FINETUNE = "--sample --max_len 32 --lr 1e-3 --gpu false".split()
 DISTIL = [
     *("scripts/finetune.py", "--task_name", "CoLA", *FINETUNE, "--teacher", "cola"),
@@ -420,6 +424,10 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
     "hyperparameters.json": _json_file(
         [{"lr": 0.5, "optimizer": "sgd", "clip": 1.0, "warmup_ratio": 0.1, "weight_decay": 0.0}]
     ),
+    "latency_space.json": _json_file(
+        {"depths": [1, 2], "hiddens": [8, 16], "intermediates": [16, 32], "heads": [1, 2]}
+    ),
+    "latency": _script("measure_latency", *LATENCY),
     "space.json": _json_file(
         {"depths": [1, 2], "heads": [2], "hiddens": [16], "intermediates": [16, 32]}
     ),
@@ -445,6 +453,7 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
 }
 
 NEEDS: Dict[str, List[str]] = {
+    "latency": ["latency_space.json"],
     "wiki.txt": ["corpus.txt"],
     "corpus.txt.gz": ["corpus.txt"],
     "corpus.txt.bz2": ["corpus.txt"],

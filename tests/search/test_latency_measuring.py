@@ -176,7 +176,8 @@ def test_rows_of_another_reference_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"measured_seconds": 0}, "measured_seconds is 0, allowed is more than 0"),
+        ({"measured_seconds": 0}, "measured_seconds is 0, allowed is a finite number from 1e-12"),
+        ({"measured_seconds": 1e300}, "measured_seconds is 1e.300, allowed is a finite number"),
         ({"reference_seconds": "1"}, "reference_seconds is '1', allowed is a finite number"),
         ({"spread": -1}, "spread is -1, allowed is a finite number of at least 0"),
         ({"reference": 1}, "reference is 1, allowed is an object"),
