@@ -22,7 +22,7 @@ from bort.storage.files import (
     temporary_folder,
 )
 from bort.storage.text_lines import read_lines
-from bort.tasks.records import RACE, TaskRecord
+from bort.tasks.records import TaskRecord
 from data.tasks.files import cache_folder
 
 log = logging.getLogger(__name__)
@@ -106,13 +106,15 @@ def download_task(
 def task_folder(record: TaskRecord, data_dir: Optional[Path] = None) -> Path:
     """Return the folder for a task's files.
 
-    It is `<data_dir>/<suite>/<task>`, for RACE `<data_dir>/RACE`, and without `data_dir`
-    GluonNLP's cache folder of the task.
+    It is `<data_dir>/<suite>/<task>`, for RACE and SQuAD `<data_dir>/<suite>`, and without
+    `data_dir` GluonNLP's cache folder of the task.
     """
     if data_dir is None:
         return cache_folder() / record.cache_folder
     root = data_dir.expanduser()
-    return root / record.folder if record.suite == RACE else root / record.suite / record.folder
+    if record.folder == record.suite:
+        return root / record.folder
+    return root / record.suite / record.folder
 
 
 def official_files(record: TaskRecord) -> List[str]:

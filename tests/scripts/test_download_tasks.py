@@ -65,7 +65,9 @@ def test_a_task_is_fetched_and_its_folder_printed(
 def test_suites_and_all(command: Any) -> None:
     names = [record.name for record in command.chosen_tasks(("race", "CoLA", "RACE-H"))]
     assert names == ["CoLA", "RACE-H", "RACE-M"]
-    assert len(command.chosen_tasks(("all",))) == 22
+    assert len(command.chosen_tasks(("all",))) == 24
+    names = [record.name for record in command.chosen_tasks(("squad",))]
+    assert names == ["SQuAD1.1", "SQuAD2.0"]
     assert len(command.chosen_tasks(("superglue",))) == 10
     with pytest.raises(InputError, match="'nothing': is not known"):
         command.chosen_tasks(("nothing",))

@@ -131,6 +131,28 @@ def test_both_rte_live_side_by_side(site: Site, tmp_path: Path) -> None:
             assert find_split(record, split, tmp_path).suffix == Path(split.files[0]).suffix
 
 
+def test_both_versions_of_squad_live_side_by_side_without_their_hidden_tests(
+    site: Site, tmp_path: Path
+) -> None:
+    names = ("SQuAD1.1", "SQuAD2.0")
+    contents = {
+        name: {part: f"{name} {part}".encode() for part in ("train", "dev")} for name in names
+    }
+    sources = offer(site, contents)
+    for name in names:
+        record = get_task(name)
+        folder, _ = download_task(record, tmp_path, sources=sources, local_server=site.address)
+        assert folder == tmp_path / "SQuAD"
+    for name in names:
+        record = get_task(name)
+        assert official_files(record) == [f"{part}-v{name[-3:]}.json" for part in ("train", "dev")]
+        for split in record.splits[:2]:
+            found = find_split(record, split, tmp_path)
+            assert found.read_bytes() == f"{name} {split.name}".encode()
+        with pytest.raises(InputError, match="found no test-v"):
+            find_split(record, record.split("test"), tmp_path)
+
+
 def test_race_is_fetched_once_for_both_levels(site: Site, tmp_path: Path) -> None:
     members = {
         f"RACE/{part}/{level}/{number}.txt": b"{}"
