@@ -61,6 +61,10 @@ class MethodsConfig(Config):
     epsilon: int = setting(6, "epsilon of the scheme (the paper's)", minimum=1)
 
 
+class NoCandidateError(InputError):
+    """A method has no candidate in the band of a limit."""
+
+
 @dataclasses.dataclass
 class Found:
     """What a search found.
@@ -99,8 +103,18 @@ class Methods:
         return kept(folder / "done.json", lambda: self._train_super_network(folder, seed))
 
     def run(self, method: str, speed_up: float, seed: int) -> Mapping[str, Any]:
-        """Search and train with one method unless its result exists, and return the result."""
-        return kept(self.path(method, speed_up, seed), lambda: self._run(method, speed_up, seed))
+        """Search and train with one method unless its result exists, and return the result.
+
+        The result of a method without any candidate in the band has `refused` alone, the reason.
+        """
+
+        def make() -> Dict[str, Any]:
+            try:
+                return self._run(method, speed_up, seed)
+            except NoCandidateError as error:
+                return {"refused": str(error)}
+
+        return kept(self.path(method, speed_up, seed), make)
 
     def path(self, method: str, speed_up: float, seed: int) -> Path:
         """Return the file of a result."""
@@ -198,7 +212,10 @@ class Methods:
                 )
             else:
                 kind = FastSearch if method == "one_shot_fast" else LimitedRandom
-                strategy = kind(grid, allowed, config.scored, generator)
+                try:
+                    strategy = kind(grid, allowed, config.scored, generator)
+                except InputError as error:
+                    raise NoCandidateError(str(error)) from error
             return self._one_shot(strategy, seed)
         if method == "scheme":
             scheme = LimitedScheme(grid, allowed, config.epsilon)
@@ -279,7 +296,7 @@ class Methods:
         fits &= heads == np.maximum(1, np.rint(hidden / whole.head_width))
         rows = np.flatnonzero(fits & (predicted <= limit.reach))
         if not len(rows):
-            raise InputError("hand_made: no shape with half of the layers keeps the limit")
+            raise NoCandidateError("hand_made: no shape with half of the layers keeps the limit")
         return rows[np.argsort(-predicted[rows], kind="stable")]
 
     # --- the super-network

@@ -107,12 +107,12 @@ class TaskGround:
 
     @property
     def space(self) -> SubNetworkSpace:
-        """Depths from 2, quarters of the heads, and eighths of the widths."""
+        """Depths from 2, quarters of the heads, eighths and sixteenths of the widths."""
         whole = self.whole
         return SubNetworkSpace(
             tuple(range(2, whole.depth + 1)),
             tuple(whole.hidden * n // 8 for n in range(4, 9)),
-            tuple(whole.intermediate * n // 8 for n in range(1, 9)),
+            tuple(whole.intermediate * n // 16 for n in range(2, 17)),
             heads=tuple(whole.heads * n // 4 for n in range(1, 5)),
         )
 

@@ -21,10 +21,14 @@ def report(methods: Methods, seeds: Sequence[int]) -> Dict[str, Any]:
     """Return everything that is finished."""
     speed_ups = methods.config.speed_ups
     found: Dict[Tuple[str, float, int], Mapping[str, Any]] = {}
+    refused: Dict[str, str] = {}
     for key in [(m, x, s) for m in METHODS for x in speed_ups for s in seeds]:
         path = methods.path(*key)
-        if path.is_file():
-            found[key] = read_json(path)
+        result = read_json(path) if path.is_file() else {}
+        if "refused" in result:
+            refused[f"{key[0]} at speed-up {key[1]:g}"] = result["refused"]
+        elif result:
+            found[key] = result
     ground = methods.ground
     teacher = [ground.teacher_report(seed) for seed in seeds]
     latency = methods.costs.latency(ground.whole)
@@ -43,6 +47,7 @@ def report(methods: Methods, seeds: Sequence[int]) -> Dict[str, Any]:
             }
             for speed_up in speed_ups
         },
+        "refused": refused,
         "against_random": against_random(found),
         "hyper_volumes": {
             method: [
@@ -146,6 +151,7 @@ def table(results: Mapping[str, Any]) -> str:
     for speed_up, methods in results["limits"].items():
         if methods:
             shown += [*_of_limit(speed_up, methods, results["measure"]), ""]
+    shown += [f"{name}: {reason}" for name, reason in results["refused"].items()]
     shown += [*_tests(results["against_random"]), ""]
     volumes = {name: values for name, values in results["hyper_volumes"].items() if values}
     if volumes:

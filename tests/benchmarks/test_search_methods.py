@@ -89,10 +89,12 @@ def test_every_method_has_the_same_seconds_and_the_same_limit(methods):
     methods.super_network(0)
     limit = methods.costs.limit(2.0)
     for method in METHODS:
-        if method == "one_shot_fast":  # nothing in this space has its ratios
-            continue
         methods.ground.trained.clear()
         result = methods.run(method, 2.0, 0)
+        if method == "one_shot_fast":  # nothing in this space has its ratios
+            assert list(result) == ["refused"]
+            assert "none of the" in result["refused"]
+            continue
         assert result["holds_limit"]
         assert result["measured_seconds"] <= limit.most
         assert result["measured_seconds"] >= 0.8 * limit.most
@@ -142,6 +144,7 @@ def test_a_pick_that_breaks_the_limit_gives_way_to_the_next(methods, monkeypatch
 def test_the_report_has_a_row_for_each_method_and_says_who_does_not_beat_random(methods, tmp_path):
     for method, seed in itertools.product(("prior", RANDOM, "scheme", "hand_made"), (0, 1)):
         methods.run(method, 2.0, seed)
+    methods.run("one_shot_fast", 2.0, 0)
     for seed in (0, 1):
         methods.super_network(seed)
         methods.proxies(2.0, seed)
@@ -150,6 +153,7 @@ def test_the_report_has_a_row_for_each_method_and_says_who_does_not_beat_random(
     assert set(results["orders"]["sub-network"]) == {"spearman", "kendall"}
     text = table(results)
     assert "| prior |" in text
+    assert "one_shot_fast at speed-up 2: strategy is 'fast', but none of" in text
     assert "scheme against random" in text
     assert "does not beat random" in text
     draw_methods(tmp_path / "methods.png", results)
