@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Dict, Generic, Iterator, Mapping, Protocol, TypeVar
 
 from bort.errors import InputError, WorkError
 from bort.storage.files import sync_folder
@@ -17,6 +17,18 @@ from bort.storage.text_lines import (
     decode_text,
     read_content,
 )
+
+_Key = TypeVar("_Key")
+
+
+class _Row(Protocol):
+    """A result that is a line of a store."""
+
+    def as_dict(self) -> Mapping[str, Any]:
+        """Return the JSON-ready fields of the line."""
+
+
+_Value = TypeVar("_Value", bound=_Row)
 
 
 class ResultStore:
@@ -75,6 +87,66 @@ class ResultStore:
                 except NotTextError as error:
                     raise InputError(f"{where}: is not valid JSON: {error}") from error
                 yield JsonFields.of(record, where)
+
+
+class KeyedStore(Generic[_Key, _Value]):
+    """Results by key, in files `<name>-rank<n>.jsonl` of a folder, a line each.
+
+    Implements `bort.storage.shared_work.KeptResults`.
+
+    Args:
+        folder: folder of the run.
+        rank: rank whose file `append` writes.
+        name: prefix of the files' names.
+        read: returns the result in the fields of a line.
+        key: returns the key of a result.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        rank: int,
+        name: str,
+        read: Callable[[JsonFields], _Value],
+        key: Callable[[_Value], _Key],
+    ) -> None:
+        self._store = ResultStore(folder, rank, name)
+        self._read, self._key = read, key
+
+    def append(self, key: _Key, value: _Value) -> None:
+        """Append one result and wait until it is on disk.
+
+        Raises:
+            WorkError: the file cannot be written.
+        """
+        assert key == self._key(value)
+        self._store.append(value.as_dict())
+
+    def load(self) -> Dict[_Key, _Value]:
+        """Return the results of all ranks.
+
+        Raises:
+            InputError: a line is damaged; the message names file and line.
+        """
+        found: Dict[_Key, _Value] = {}
+        places: Dict[_Key, str] = {}
+        for record in self._store.records():
+            value = self._read(record)
+            key = self._key(value)
+            if key in found:
+                self.repeated(record.source, places[key], value)
+            else:
+                found[key], places[key] = value, record.source
+        return found
+
+    def repeated(self, second: str, first: str, value: _Value) -> None:
+        """Take the first of two results of the same key; a subclass may refuse them instead.
+
+        Args:
+            second: file and line of the second result.
+            first: file and line of the first one.
+            value: the second result.
+        """
 
 
 def _cut_torn_line(path: Path) -> None:

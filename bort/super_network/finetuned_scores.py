@@ -12,7 +12,7 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.process.text_table import text_table
 from bort.storage.json_fields import JsonFields, errors_naming
-from bort.storage.result_store import ResultStore
+from bort.storage.result_store import KeyedStore
 from bort.super_network.parts import part_name
 from bort.super_network.scores import PART_SCORES
 from bort.tasks.metrics import mean_score
@@ -98,10 +98,8 @@ class FinetunedScore:
         )
 
 
-class FinetunedStore:
+class FinetunedStore(KeyedStore[FinetunedRow, FinetunedScore]):
     """The scores of an evaluation in its folder, in files `scores-rank<n>.jsonl`.
-
-    Implements `bort.storage.shared_work.KeptResults`.
 
     Args:
         folder: folder of the evaluation.
@@ -109,34 +107,18 @@ class FinetunedStore:
     """
 
     def __init__(self, folder: Path, rank: int) -> None:
-        self._store = ResultStore(folder, rank, PART_SCORES)
+        super().__init__(folder, rank, PART_SCORES, FinetunedScore.from_fields, lambda one: one.row)
 
-    def append(self, key: FinetunedRow, value: FinetunedScore) -> None:
-        """Append the scores of one row and wait until they are on disk.
-
-        Raises:
-            WorkError: the file cannot be written.
-        """
-        assert key == value.row
-        self._store.append(value.as_dict())
-
-    def load(self) -> Dict[FinetunedRow, FinetunedScore]:
-        """Return the scores of all ranks.
+    def repeated(self, second: str, first: str, value: FinetunedScore) -> None:
+        """Refuse a row that was evaluated twice.
 
         Raises:
-            InputError: a line is damaged, or a row is there twice; the message names file and line.
+            InputError: always; the message names both lines.
         """
-        found: Dict[FinetunedRow, FinetunedScore] = {}
-        places: Dict[FinetunedRow, str] = {}
-        for record in self._store.records():
-            score = FinetunedScore.from_fields(record)
-            if score.row in found:
-                raise InputError(
-                    f"{record.source}: holds {score.row.name} a second time, the first is in "
-                    f"{places[score.row]}; remove one of the lines"
-                )
-            found[score.row], places[score.row] = score, record.source
-        return found
+        raise InputError(
+            f"{second}: holds {value.row.name} a second time, the first is in {first}; remove one "
+            "of the lines"
+        )
 
 
 @dataclass(frozen=True)

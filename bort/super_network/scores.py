@@ -10,7 +10,7 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.process.text_table import text_table
 from bort.storage.json_fields import JsonFields, errors_naming, read_fields
-from bort.storage.result_store import ResultStore
+from bort.storage.result_store import KeyedStore
 from bort.super_network.parts import part_name
 from bort.tasks.metrics import mean_score
 
@@ -72,10 +72,10 @@ class PartScore:
         return cls(architecture, length, metrics)
 
 
-class ScoreStore:
+class ScoreStore(KeyedStore[Architecture, PartScore]):
     """The scores of an evaluation in its folder, in files `scores-rank<n>.jsonl`.
 
-    Implements `bort.storage.shared_work.KeptResults`.
+    Of a sub-network that was scored twice, the first scores count.
 
     Args:
         folder: folder of the evaluation.
@@ -83,28 +83,9 @@ class ScoreStore:
     """
 
     def __init__(self, folder: Path, rank: int) -> None:
-        self._store = ResultStore(folder, rank, PART_SCORES)
-
-    def append(self, key: Architecture, value: PartScore) -> None:
-        """Append the scores of one sub-network and wait until they are on disk.
-
-        Raises:
-            WorkError: the file cannot be written.
-        """
-        assert key == value.architecture
-        self._store.append(value.as_dict())
-
-    def load(self) -> Dict[Architecture, PartScore]:
-        """Return the scores of all ranks; of a sub-network that was scored twice, the first.
-
-        Raises:
-            InputError: a line is damaged; the message names file and line.
-        """
-        found: Dict[Architecture, PartScore] = {}
-        for record in self._store.records():
-            score = PartScore.from_fields(record)
-            found.setdefault(score.architecture, score)
-        return found
+        super().__init__(
+            folder, rank, PART_SCORES, PartScore.from_fields, lambda one: one.architecture
+        )
 
 
 def recorded_score(folder: Path, super_network: str, architecture: Architecture) -> PartScore:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 
 from bort.errors import InputError, WorkError
-from bort.storage.result_store import ResultStore
+from bort.storage.result_store import KeyedStore, ResultStore
 
 
 def records(store):
@@ -60,3 +62,33 @@ def test_what_json_cannot_say_and_a_folder_that_is_not_there_are_refused(tmp_pat
         ResultStore(tmp_path, 0).append({"n": float("nan")})
     with pytest.raises(WorkError, match="cannot be written"):
         ResultStore(tmp_path / "missing", 0).append({"n": 1})
+
+
+class Count(NamedTuple):
+    """A word and a number."""
+
+    word: str
+    number: int
+
+    def as_dict(self):
+        return {"word": self.word, "number": self.number}
+
+    @classmethod
+    def from_fields(cls, fields):
+        return cls(fields.text("word"), fields.integer("number", 0))
+
+
+def counts(folder, rank=0):
+    return KeyedStore(folder, rank, "counts", Count.from_fields, lambda one: one.word)
+
+
+def test_results_by_key_come_back_from_all_ranks_and_the_first_of_two_counts(tmp_path):
+    counts(tmp_path).append("a", Count("a", 1))
+    counts(tmp_path, 1).append("a", Count("a", 2))
+    counts(tmp_path, 1).append("b", Count("b", 3))
+    assert counts(tmp_path, 7).load() == {"a": Count("a", 1), "b": Count("b", 3)}
+    with pytest.raises(AssertionError):
+        counts(tmp_path).append("c", Count("d", 1))
+    ResultStore(tmp_path, 2, "counts").append({"word": "e", "number": -1})
+    with pytest.raises(InputError, match=r"counts-rank2.jsonl, line 1: number is -1"):
+        counts(tmp_path).load()

@@ -19,12 +19,10 @@ from bort.gluon.engine import set_openmp_threads
 from bort.gluon.finetuning.finetune import DevSet, dev_metrics
 from bort.gluon.pretraining.evaluation import evaluation_batches, score_masked_tokens
 from bort.network.array_network import ArrayNetwork
-from bort.process.progress import Progress
 from bort.ranks import ALONE, Communicator, on_rank_0
 from bort.storage.files import write_json
 from bort.storage.locks import hold_run_folder
 from bort.storage.run_claim import claim_folder
-from bort.storage.shared_work import share_work
 from bort.super_network.evaluation_config import PartEvaluationConfig
 from bort.super_network.extraction import extracted_network
 from bort.super_network.folder import SuperNetwork
@@ -38,6 +36,7 @@ from bort.super_network.scores import (
     best_first,
     score_rows,
 )
+from bort.super_network.shared_scoring import share_scoring
 from bort.tasks.judging import TaskSet, make_judge
 from bort.tasks.options import TaskOptions
 from bort.text.asking import PaddedInputs
@@ -269,11 +268,6 @@ def _score(
     """Score in a folder that this process holds; see `evaluate_parts`."""
     chief = communicator.rank == 0
     store = ScoreStore(folder, communicator.rank)
-    wanted = list(dict.fromkeys(parts))
-    shown = len(store.load().keys() & set(wanted))
-    progress = Progress(
-        len(wanted), "scoring sub-networks", unit="network", done=shown, enabled=chief
-    )
     whole: List[ArrayNetwork] = []
 
     def work(part: Architecture) -> PartScore:
@@ -281,24 +275,15 @@ def _score(
             whole.append(source.read_network())
         return run(extracted_network(source, whole[0], part, metrics={}))
 
-    def show(part: Architecture) -> None:
-        nonlocal shown
-        if chief:
-            found = store.load().keys() & set(wanted)
-            progress.advance(len(found) - shown)
-            shown = len(found)
-
-    try:
-        found = share_work(
-            wanted,
-            work,
-            store,
-            communicator=communicator,
-            stop_requested=stop_requested,
-            on_result=show,
-        )
-    finally:
-        progress.close()
+    found = share_scoring(
+        list(dict.fromkeys(parts)),
+        work,
+        store,
+        "scoring sub-networks",
+        "network",
+        communicator=communicator,
+        stop_requested=stop_requested,
+    )
     if found is None:
         return None
     scores = best_first(list(found.values()))

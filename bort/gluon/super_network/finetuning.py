@@ -19,14 +19,12 @@ from bort.gluon.finetuning.run import run_finetuning, training_examples
 from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.gluon.super_network.evaluation import SUMMARY_FILE
 from bort.network.array_network import ArrayNetwork
-from bort.process.progress import Progress
 from bort.ranks import ALONE, Communicator, SingleProcess, on_rank_0
 from bort.storage.files import write_json
 from bort.storage.json_fields import errors_naming
 from bort.storage.locks import hold_run_folder
 from bort.storage.run_claim import claim_folder
 from bort.storage.run_folder import METRICS_FILE, MODEL_FOLDER, RUN_FILE
-from bort.storage.shared_work import share_work
 from bort.super_network.extraction import extracted_network, write_extracted
 from bort.super_network.finetuned_scores import (
     FinetunedPart,
@@ -39,6 +37,7 @@ from bort.super_network.finetuned_scores import (
 from bort.super_network.folder import SuperNetwork
 from bort.super_network.parts import part_name
 from bort.super_network.scores import EVALUATION_FILE, PART_SCORES
+from bort.super_network.shared_scoring import share_scoring
 from bort.tasks.judging import TaskData
 from bort.training.finetuning_config import FinetuningConfig
 
@@ -246,31 +245,22 @@ def finetune_parts(
             for row in kept:  # a kill may come between a score and the removal of its run
                 finetuner.tidy(row, keep_models)
         set_openmp_threads(threads)
-        shown = len(kept.keys() & set(rows))
-        progress = Progress(
-            len(rows), "fine-tuning sub-networks", unit="run", done=shown, enabled=chief
-        )
 
         def show(row: FinetunedRow) -> None:
-            nonlocal shown
             finetuner.tidy(row, keep_models)
             if chief:
-                kept = store.load()
-                log.info("%s: %.4f", row.name, kept[row].score)
-                progress.advance(len(kept.keys() & set(rows)) - shown)
-                shown = len(kept.keys() & set(rows))
+                log.info("%s: %.4f", row.name, store.load()[row].score)
 
-        try:
-            found = share_work(
-                rows,
-                finetuner.score,
-                store,
-                communicator=communicator,
-                stop_requested=stop_requested,
-                on_result=show,
-            )
-        finally:
-            progress.close()
+        found = share_scoring(
+            rows,
+            finetuner.score,
+            store,
+            "fine-tuning sub-networks",
+            "run",
+            communicator=communicator,
+            stop_requested=stop_requested,
+            on_result=show,
+        )
         if found is None:
             return None
         ordered = by_part(list(found.values()), length)
