@@ -13,20 +13,26 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from bort.process.command import make_parser, run_command
 from bort.process.progress import Progress
 from bort.tasks.metrics import as_published, mean_score
 from bort.tasks.published import measured_row, published_rows, score_table
 from bort.tasks.records import TaskRecord, get_task
-from data.tasks.evaluation import EvaluateConfig, evaluate_predictions, open_labelled_set
+from data.tasks.evaluation import (
+    EvaluateConfig,
+    Evaluation,
+    evaluate_answers,
+    evaluate_predictions,
+    open_labelled_set,
+)
 
 
-def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Mapping[str, float]:
-    """Return the metrics of a fine-tuned model on a labelled split."""
+def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Evaluation:
+    """Return the scores of a fine-tuned model on a labelled split."""
     from bort.ranks import SingleProcess
-    from bort.tasks.judging import make_judge
+    from bort.tasks.judging import answer_spans, make_judge
 
     model.check_task(record)
     task_set = open_labelled_set(
@@ -36,21 +42,24 @@ def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Ma
     progress = Progress(len(features), f"{record.name} {config.split}", unit="input")
     outputs = model.outputs(features, SingleProcess(), config.batch_size, progress.advance)
     progress.close()
-    return make_judge(model.options, task_set)(outputs)
+    if not record.has_spans:
+        return Evaluation(make_judge(model.options, task_set)(outputs))
+    return evaluate_answers(task_set, answer_spans(model.options, task_set, outputs))
 
 
 def work(arguments: argparse.Namespace) -> None:
     config = EvaluateConfig.from_arguments(arguments)
     if config.model is None:
         record = get_task(config.task_name or "")
-        scores = evaluate_predictions(config, record)
+        found = evaluate_predictions(config, record)
     else:
         from bort.gluon.finetuning.task_classifier import TaskClassifier
 
         named = None if config.task_name is None else get_task(config.task_name)
         model = TaskClassifier.load(Path(config.model), record=named)
         record = named or model.record
-        scores = evaluate_model(config, model, record)
+        found = evaluate_model(config, model, record)
+    scores = found.metrics
     ours = "here" if config.gold is not None else f"here, on {config.split}"
     rows = [
         *published_rows(record.suite),
@@ -63,6 +72,7 @@ def work(arguments: argparse.Namespace) -> None:
         "metrics": scores,
         "mean": mean_score(scores),
         "as_published": as_published(scores),
+        **({} if found.official is None else {"official": found.official}),
     }
     print(json.dumps(result, indent=2))
 

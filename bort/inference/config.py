@@ -35,7 +35,8 @@ class PredictConfig(Config):
     output_format: str = setting(
         JSONL,
         "jsonl: all fields; tsv, without header: label and probability; a number; index, "
-        "text and probability of a choice; filled text and guesses; or an embedding's numbers",
+        "text and probability of a choice; answer, probability and place in a passage; "
+        "filled text and guesses; or an embedding's numbers",
         choices=OUTPUT_FORMATS,
     )
     task: str = setting(
@@ -64,6 +65,12 @@ class PredictConfig(Config):
         None,
         "maximum input length in tokens; default: as in fine-tuning, or as the model says for "
         "embeddings, else the model's maximum",
+    )
+    n_best: int = setting(
+        0,
+        "answers to list for each question about a passage, with probabilities (SQuAD)",
+        minimum=0,
+        maximum=1000,
     )
     top_k: int = setting(5, "number of guesses per mask", minimum=1, maximum=1 << 24)
     pooling: Optional[str] = setting(

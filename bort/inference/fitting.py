@@ -18,11 +18,14 @@ _SPECIAL_TOKENS_OF_PAIR = 4
 def task_of(described: ModelDescription, source: str) -> Tuple[Optional[TaskRecord], TaskOptions]:
     """Return the task that a model was fine-tuned on, None if none, and the options of its inputs.
 
+    A span model without a task answers as one of SQuAD 1.1: each question has an answer.
+
     Raises:
         InputError: the task or an option is unknown, or the model's outputs do not fit the task.
     """
     if described.task is None or described.head is None:
-        return None, TaskOptions()
+        is_span = described.head is not None and described.head.is_span
+        return get_task("SQuAD1.1") if is_span else None, TaskOptions()
     with errors_naming(source):
         record = get_task(described.task.name)
         options = TaskOptions.from_dict(described.task.options or {}, source)

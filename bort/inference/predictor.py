@@ -26,6 +26,7 @@ from bort.engines.sources import read_source
 from bort.errors import InputError
 from bort.inference.answering import check_finite, filled_text, task_answers, text_answers
 from bort.inference.fitting import embedding_length, labels_of, maximum_length, task_of
+from bort.inference.passages import passage_answers, passage_windows
 from bort.inference.questions import (
     MASK_PATTERN,
     TEXT,
@@ -50,6 +51,7 @@ from bort.network.embedding import EmbeddingDescription, check_pooling
 from bort.process.forks import ForkLock
 from bort.storage.files import PathLike
 from bort.tasks.features import TaskFeatures, TooLittleRoom, tokenise
+from bort.tasks.squad.windows import SpanFeatures
 from bort.text.asking import OnInputs, ignore, in_windows
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
@@ -77,7 +79,7 @@ class Predictor:
     embeddings. The type of a question depends on the model:
 
     - a text, or a tuple of texts for tasks of two texts (in the order of the task's fields);
-    - for any task, a dict of the task's own fields;
+    - for any task, a dict of the task's own fields, such as `question` and `context` of SQuAD;
     - for masks, a text that contains `<mask>` or `[MASK]`.
 
     Answers come in the order of the questions. Other questions in the same call change an answer
@@ -244,8 +246,8 @@ class Predictor:
 
         Returns:
             A list of `Classification`, `MultiLabelClassification`, `Regression`,
-            `MultiOutputRegression`, `Choice`, `Judgements` or `FilledText`; for an encoder an array
-            as from `embed`.
+            `MultiOutputRegression`, `Choice`, `Judgements`, `ExtractedAnswer` or `FilledText`; for
+            an encoder an array as from `embed`.
 
         Raises:
             InputError: a question has the wrong type, or a field is missing or has the wrong type;
@@ -300,6 +302,7 @@ class Predictor:
         *,
         purpose: Optional[str] = None,
         top_k: int = 5,
+        n_best: int = 0,
         pooling: Optional[str] = None,
         normalise: Optional[bool] = None,
         prompt: Optional[str] = None,
@@ -311,12 +314,20 @@ class Predictor:
             questions: may be endless.
             purpose: `task`, `masked` or `embeddings`; the purpose of the model if None.
             top_k: number of guesses per mask.
+            n_best: number of candidates to list for each question about a passage.
             pooling: pooling of embeddings, as in `embed`.
             normalise: whether embeddings are scaled to length 1, as in `embed`.
             prompt: put before the texts of embeddings, as in `embed`.
             window: number of questions that are read ahead and sorted by length.
         """
-        job = self.job(purpose, top_k=top_k, pooling=pooling, normalise=normalise, prompt=prompt)
+        job = self.job(
+            purpose,
+            top_k=top_k,
+            n_best=n_best,
+            pooling=pooling,
+            normalise=normalise,
+            prompt=prompt,
+        )
         if window < 1:
             raise InputError(f"window is {window}, allowed is at least 1")
         numbered = enumerate(_several(questions))
@@ -329,6 +340,7 @@ class Predictor:
         purpose: Optional[str] = None,
         *,
         top_k: int = 5,
+        n_best: int = 0,
         pooling: Optional[str] = None,
         normalise: Optional[bool] = None,
         prompt: Optional[str] = None,
@@ -346,9 +358,7 @@ class Predictor:
         if purpose not in PURPOSES:
             raise InputError(f"purpose is {purpose!r}, allowed are {', '.join(PURPOSES)}")
         described = self._engine.description
-        if purpose == TASK and described.purpose == QUESTION_ANSWERING:
-            raise InputError(f"{self._source}: spans of texts are not predicted yet")
-        if purpose == TASK and described.purpose != CLASSIFIER:
+        if purpose == TASK and described.purpose not in (CLASSIFIER, QUESTION_ANSWERING):
             raise InputError(f"{self._source}: has no head for a task")
         if purpose == MASKED and described.purpose != MASKED_LM:
             raise InputError(f"{self._source}: has no decoder, so it cannot fill masks")
@@ -359,6 +369,8 @@ class Predictor:
         check_pooling(pooling)
         if top_k < 1:
             raise InputError(f"top_k is {top_k}, allowed is at least 1")
+        if n_best < 0:
+            raise InputError(f"n_best is {n_best}, allowed is at least 0")
         questions: Questions = TextQuestions()
         length = self._max_length
         if purpose == EMBEDDINGS:
@@ -376,31 +388,42 @@ class Predictor:
 
         chosen = pooling, normalise
 
-        def answer(asked: Sequence[Asked], features: TaskFeatures) -> List[Prediction]:
+        def answer(asked: Sequence[Asked], features: Any) -> List[Prediction]:
             if purpose == EMBEDDINGS:
                 return self._embedded(features, *chosen, on_inputs)
             if purpose == MASKED:
                 return self._filled(asked, features, top_k, on_inputs)
-            return self._judged(asked, features, on_inputs)
+            return self._judged(asked, features, n_best, on_inputs)
 
-        return Job(questions, lambda asked: self._tokenised(asked, length), answer)
+        has_windows = purpose == TASK and self.record is not None and self.record.has_spans
+        return Job(questions, lambda asked: self._tokenised(asked, length, has_windows), answer)
 
-    def _tokenised(self, asked: Sequence[Asked], max_length: int) -> TaskFeatures:
-        inputs = [
-            one._replace(item=number) for number, each in enumerate(asked) for one in each.inputs
-        ]
-        try:
-            features = tokenise(inputs, self._vocabulary, max_length, self._pairs)
-        except TooLittleRoom as error:
-            raise InputError(f"{asked[error.item].item.where}: {error.reason}") from error
+    def _tokenised(
+        self, asked: Sequence[Asked], max_length: int, has_windows: bool = False
+    ) -> Features:
+        features: Features
+        if has_windows:
+            how = (self._vocabulary, self._pairs, self._options, max_length)
+            features = passage_windows(asked, *how)
+        else:
+            inputs = [one._replace(item=n) for n, each in enumerate(asked) for one in each.inputs]
+            try:
+                features = tokenise(inputs, self._vocabulary, max_length, self._pairs)
+            except TooLittleRoom as error:
+                raise InputError(f"{asked[error.item].item.where}: {error.reason}") from error
         with self._counting:
             self._truncated += features.truncated
         return features
 
     def _judged(
-        self, asked: Sequence[Asked], features: TaskFeatures, on_inputs: OnInputs
+        self, asked: Sequence[Asked], features: Features, n_best: int, on_inputs: OnInputs
     ) -> List[Prediction]:
         outputs = self._runner.outputs(features, on_inputs)
+        if isinstance(features, SpanFeatures):
+            check_finite(outputs)
+            assert self.record is not None
+            how = (self.record, self._options, asked, features, outputs)
+            return passage_answers(*how, n_best)
         if self.record is None:
             head = self._engine.description.head
             assert head is not None
@@ -430,6 +453,10 @@ class Predictor:
         return [Embedding(vector) for vector in vectors]
 
 
+Features = Union[TaskFeatures, SpanFeatures]
+"""The inputs of questions."""
+
+
 class Job(NamedTuple):
     """The steps of prediction: reading questions, tokenising them and answering them.
 
@@ -440,8 +467,8 @@ class Job(NamedTuple):
     """
 
     questions: Questions
-    tokenise: Callable[[Sequence[Asked]], TaskFeatures]
-    answer: Callable[[Sequence[Asked], TaskFeatures], List[Prediction]]
+    tokenise: Callable[[Sequence[Asked]], Features]
+    answer: Callable[[Sequence[Asked], Any], List[Prediction]]
 
     def answers(self, asked: Sequence[Asked]) -> List[Prediction]:
         """Return the answers to parsed questions, in their order.

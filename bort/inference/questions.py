@@ -18,7 +18,7 @@ Question = Union[str, Sequence[str], Mapping[str, Any]]
 
 TEXT, SECOND_TEXT = "text", "text_pair"
 MASK_PATTERN = re.compile(r"<mask>|\[MASK\]")
-_ALL_TEXTS = (records.SINGLE, records.PAIR, records.CHOICES)
+_ALL_TEXTS = (records.SINGLE, records.PAIR, records.CHOICES, records.SPAN_OF_PASSAGE)
 _FURTHER_FIELDS = {
     records.WORD: ("start1", "end1", "start2", "end2"),
     records.SPANS: ("span1_index", "span2_index"),
@@ -30,7 +30,8 @@ class Asked(NamedTuple):
 
     Attributes:
         item: the fields of the question and where it comes from.
-        inputs: the sequences that the model gets; a choice may have several, or none.
+        inputs: the sequences that the model gets; a choice may have several, or none. A question
+            about a passage has none here, since its windows depend on the length of the input.
     """
 
     item: TaskItem
@@ -77,6 +78,8 @@ class TaskQuestions:
             expected, found = len(self._record.labels), len(item.texts("options"))
             if found != expected:
                 raise InputError(f"{item.where}: options has {found} texts, expected {expected}")
+        if self._record.has_spans:
+            return Asked(item, [])
         inputs = make_inputs(self._record, [item], self._options)
         if not inputs and self._record.formulation == records.ENTITIES:
             raise InputError(f"{item.where}: entities is empty, expected one text or more")

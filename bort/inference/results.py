@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, NamedTuple, Tuple, Union
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
+
+from bort.tasks.squad.decoding import SpanCandidate
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,52 @@ class Judgements:
         return ",".join(self.labels), ",".join(f"{p:.6f}" for p in self.probabilities)
 
 
+@dataclass(frozen=True)
+class ExtractedAnswer:
+    """The span of a passage that answers a question (SQuAD).
+
+    Attributes:
+        answer: text of the answer; "" for no answer.
+        score: probability of the answer among the candidates (`SpanOptions.n_best_size` of them).
+        start, end: its first character in the passage, and the one behind its last; 0 and 0 for no
+            answer.
+        null_odds: score of no answer minus that of the best candidate with a text; None if every
+            question has an answer.
+        candidates: the best candidates that were asked for, the best first.
+    """
+
+    answer: str
+    score: float
+    start: int
+    end: int
+    null_odds: Optional[float] = None
+    candidates: Tuple[SpanCandidate, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.answer or 'no answer'} ({self.score:.4f})"
+
+    def as_dict(self) -> Dict[str, Any]:
+        """The fields as JSON-ready values; `null_odds` and `candidates` only if there are any."""
+        values: Dict[str, Any] = {
+            "answer": self.answer,
+            "score": self.score,
+            "start": self.start,
+            "end": self.end,
+        }
+        if self.null_odds is not None:
+            values["null_odds"] = self.null_odds
+        if self.candidates:
+            values["candidates"] = [
+                {"answer": one.text, "score": one.probability, "start": one.start, "end": one.end}
+                for one in self.candidates
+            ]
+        return values
+
+    def columns(self) -> Tuple[str, ...]:
+        """The fields of a line of TSV: answer, probability, start, end."""
+        return self.answer, f"{self.score:.6f}", str(self.start), str(self.end)
+
+
 class Guess(NamedTuple):
     """A candidate token for a mask.
 
@@ -268,6 +316,7 @@ Prediction = Union[
     MultiOutputRegression,
     Choice,
     Judgements,
+    ExtractedAnswer,
     FilledText,
     Embedding,
 ]

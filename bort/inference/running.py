@@ -8,12 +8,14 @@ import numpy as np
 
 from bort.engines.protocol import Engine
 from bort.errors import BortError, InputError, WorkError
+from bort.network.description import QUESTION_ANSWERING
 from bort.network.embedding import pool
 from bort.tasks.features import TaskFeatures
 from bort.text.asking import (
     InputBatch,
     OnInputs,
     PaddedInputs,
+    TokenisedInputs,
     batches_by_tokens,
     ignore,
     outputs_in_order,
@@ -41,8 +43,12 @@ class Runner:
         self._tokens = batch_tokens
         self._longest = engine.description.architecture.maximum_length
 
-    def outputs(self, features: TaskFeatures, on_inputs: OnInputs = ignore) -> np.ndarray:
-        """Return the classifier's outputs, float32 (N, C), in the order of the inputs."""
+    def outputs(self, features: TokenisedInputs, on_inputs: OnInputs = ignore) -> np.ndarray:
+        """Return the outputs of the model's head, float32, in the order of the inputs.
+
+        They are (N, C), or for a span model (T, 2), for the T tokens of all inputs.
+        """
+        described = self._engine.description
 
         def answer(batch: PaddedInputs) -> np.ndarray:
             return self._run(self._engine.answer, *batch[1:])
@@ -52,8 +58,9 @@ class Runner:
             features,
             self._plan(features),
             pad_id=self._pad_id,
-            width=self._engine.description.num_classes,
+            width=described.num_classes,
             on_inputs=on_inputs,
+            per_token=described.purpose == QUESTION_ANSWERING,
         )
 
     def pooled(
@@ -116,5 +123,5 @@ class Runner:
         except Exception as error:  # each library raises types of its own
             raise WorkError(f"engine {self._engine.name} failed: {error}") from error
 
-    def _plan(self, features: TaskFeatures) -> List[InputBatch]:
+    def _plan(self, features: TokenisedInputs) -> List[InputBatch]:
         return batches_by_tokens(features.lengths, tokens=self._tokens, longest=self._longest)

@@ -72,6 +72,7 @@ def predict_file(config: PredictConfig) -> Summary:
         job = predictor.job(
             None if config.task == AUTO else config.task,
             top_k=config.top_k,
+            n_best=config.n_best,
             pooling=config.pooling,
             normalise=config.normalise,
             prompt=config.prompt,
@@ -113,7 +114,8 @@ class _WindowProgress:
     def on_inputs(self, count: int) -> None:
         """Advance the bar by the window's lines times the share of its inputs in this batch."""
         self._done += count
-        lines = self._lines * self._done // max(1, self._inputs)
+        # Windows of passages are not known before, so there may be more of them.
+        lines = min(self._lines, self._lines * self._done // max(1, self._inputs))
         self._progress.advance(lines - self._shown)
         self._shown = lines
 

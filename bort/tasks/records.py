@@ -243,8 +243,8 @@ def _race(name: str, title: str, level: str, rows: int) -> TaskRecord:
     )
 
 
-def _squad(version: str, alias: str, batch_size: int, answers_optional: bool) -> TaskRecord:
-    """Return SQuAD of a version; the batch sizes are those of arXiv:1810.04805, 4.2 and 4.3."""
+def _squad(version: str, alias: str, answers_optional: bool) -> TaskRecord:
+    """Return SQuAD of a version; the batch size is one of arXiv:1810.04805, appendix A.3."""
     name = f"SQuAD{version}"
     splits = tuple(
         Split(role, role, (f"{role}-v{version}.json",), is_public=role != TEST)
@@ -263,7 +263,7 @@ def _squad(version: str, alias: str, batch_size: int, answers_optional: bool) ->
         formulation=SPAN_OF_PASSAGE,
         splits=splits,
         model_task=name,
-        batch_size=batch_size,
+        batch_size=16,
         max_length=MAX_LENGTH_OF_WINDOWS,
         aliases=(alias, *(() if answers_optional else ("SQuAD",))),
         answers_optional=answers_optional,
@@ -338,8 +338,8 @@ TASKS: Tuple[TaskRecord, ...] = (
                splits=(Split(TEST, TEST, ("AX-g.jsonl", "test.jsonl"), 356, "AX-g.jsonl"),)),
     _race("RACE-H", "Reading comprehension from examinations, high school", "high", 3498),
     _race("RACE-M", "Reading comprehension from examinations, middle school", "middle", 1436),
-    _squad("1.1", "SQuAD1", 32, answers_optional=False),
-    _squad("2.0", "SQuAD2", 48, answers_optional=True),
+    _squad("1.1", "SQuAD1", answers_optional=False),
+    _squad("2.0", "SQuAD2", answers_optional=True),
 )  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Mapping, Optional, Protocol
+import math
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Protocol, Sequence
 
 from bort.errors import InputError
 from bort.settings.config import Config, setting
@@ -13,6 +14,9 @@ from bort.tasks.metrics import score_task
 from bort.tasks.options import TaskOptions
 from bort.tasks.predictions import read_predictions
 from bort.tasks.records import TEST, TaskRecord
+from bort.tasks.squad.decoding import SpanAnswer
+from bort.tasks.squad.files import read_answers, read_null_odds
+from bort.tasks.squad.scores import score_squad
 from bort.text.pair_form import PairForm
 from bort.text.vocabulary import Vocabulary
 from data.tasks.files import choose_folder
@@ -29,7 +33,10 @@ class EvaluateConfig(Config):
     )
     model: Optional[str] = setting(None, "folder of a fine-tuned model")
     predictions: Optional[str] = setting(
-        None, "file of predictions, .tsv or .jsonl, as in a submission"
+        None, "file of predictions, .tsv or .jsonl, as in a submission; of SQuAD predictions.json"
+    )
+    null_odds: Optional[str] = setting(
+        None, "null_odds.json with --predictions of SQuAD2.0, for the best thresholds"
     )
     gold: Optional[str] = setting(
         None, "official file with labels, or gold labels in the format of predictions"
@@ -48,28 +55,85 @@ class EvaluateConfig(Config):
             raise InputError("task_name is missing, a file of predictions does not name its task")
         if self.model is not None and self.gold is not None:
             raise InputError("gold is allowed with --predictions only; with --model use --data_dir")
+        if self.null_odds is not None and self.predictions is None:
+            raise InputError("null_odds is allowed with --predictions only; a model has its own")
         if self.gold is not None and self.data_dir is not None:
             raise InputError("gold and data_dir are both given, allowed is one of them")
 
 
-def evaluate_predictions(config: EvaluateConfig, record: TaskRecord) -> Mapping[str, float]:
-    """Return the metrics of a file of predictions.
+class Evaluation(NamedTuple):
+    """The scores of a model or of predictions.
+
+    Attributes:
+        metrics: name of a metric → its value, as a fraction.
+        official: the report of SQuAD's official script, in per cent; None for other tasks.
+    """
+
+    metrics: Mapping[str, float]
+    official: Optional[Mapping[str, float]] = None
+
+
+def evaluate_predictions(config: EvaluateConfig, record: TaskRecord) -> Evaluation:
+    """Return the scores of a file of predictions.
 
     Args:
         config: names the file and the gold labels.
         record: the task.
 
-    Returns:
-        Name of a metric → its value, as a fraction.
+    Raises:
+        InputError: a file is missing or invalid, or the predictions do not fit the gold labels.
     """
-    predictions = read_predictions(config.predictions or "", record)
+    source = config.predictions or ""
+    if config.null_odds is not None and not record.answers_optional:
+        raise InputError(
+            f"null_odds is {config.null_odds!r}, which is not allowed for {record.name}: each of "
+            "its questions has an answer"
+        )
+    predictions: Dict[Any, Any] = {}
+    predictions.update(
+        read_answers(source) if record.has_spans else read_predictions(source, record)
+    )
     if config.gold is not None:
         gold = gold_of_file(record, config.gold)
     else:
         _check_labelled(config.split, record)
         gold = gold_of_split(record, config.split, choose_folder(config.data_dir, config.sample))
-    with errors_naming(config.predictions or ""):
-        return score_task(record, predictions, gold)
+    with errors_naming(source):
+        if not record.has_spans:
+            return Evaluation(score_task(record, predictions, gold))
+        odds = None if config.null_odds is None else read_null_odds(config.null_odds)
+        return evaluate_spans(record, predictions, gold, odds)
+
+
+def evaluate_spans(
+    record: TaskRecord,
+    predictions: Mapping[str, str],
+    gold: Mapping[str, Sequence[str]],
+    null_odds: Optional[Mapping[str, float]],
+) -> Evaluation:
+    """Return the scores of answers to SQuAD's questions.
+
+    Args:
+        record: SQuAD 1.1 or 2.0.
+        predictions: answer of each question by id.
+        gold: the accepted answers of each question.
+        null_odds: score of no answer of each question; None if unknown. They have no effect but on
+            the best thresholds of the report.
+
+    Raises:
+        InputError: a question of SQuAD 2.0 has no prediction or no null odds.
+    """
+    official = score_squad(record, predictions, gold, null_odds, threshold=math.inf)
+    answered = {index: predictions.get(index, "") for index in gold}
+    return Evaluation(score_task(record, answered, gold), official)
+
+
+def evaluate_answers(task_set: TaskSet, answers: Sequence[SpanAnswer]) -> Evaluation:
+    """Return the scores of a model's answers to the questions of a labelled set of SQuAD."""
+    gold: Dict[Any, Any] = {item.index: item.label for item in task_set.items}
+    texts = {index: one.text for index, one in zip(gold, answers)}
+    odds = {i: one.null_odds for i, one in zip(gold, answers) if one.null_odds is not None}
+    return evaluate_spans(task_set.record, texts, gold, odds or None)
 
 
 class ModelInputs(Protocol):

@@ -204,6 +204,11 @@ def open_task_teacher(
     """
     if folder is None:
         return None
+    if data.record.has_spans and soft_weight > 0:
+        raise InputError(
+            f"soft_weight is {soft_weight!r} with teacher {folder!r}, allowed for "
+            f"{data.record.name} is 0: its students learn from the features of a teacher only"
+        )
     if soft_weight > 0 or data.unlabelled is not None:
         return TaskTeacher(folder, data, context)
     if not features.is_on:
