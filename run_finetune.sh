@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fine-tunes a Bort on one task of GLUE, SuperGLUE or RACE.
+# Fine-tunes a Bort on one task of GLUE, SuperGLUE, RACE or SQuAD.
 set -euo pipefail
 # Paths in the flags are relative to the folder where the caller stands.
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
@@ -11,7 +11,7 @@ usage: ./run_finetune.sh TASK [--ranks N] [flags…]
        ./run_finetune.sh TEST1|TEST2
 
 TASK     CoLA SST-2 MRPC STS-B QQP MNLI QNLI RTE WNLI AX, BoolQ CB COPA MultiRC ReCoRD
-         SuperGLUE-RTE WiC WSC AX-b AX-g, RACE-H RACE-M
+         SuperGLUE-RTE WiC WSC AX-b AX-g, RACE-H RACE-M, SQuAD1.1 SQuAD2.0
 --ranks  number of Horovod processes, one for each GPU; without a GPU they use the CPU (default: 1)
 --agora  train on data labelled by a fine-tuned large model, Socrates; the flags are those of
          scripts/run_agora.py; the ranks share trainings, not batches

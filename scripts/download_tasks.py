@@ -1,4 +1,4 @@
-"""Download the official data of GLUE, SuperGLUE and RACE, check it, and unpack it.
+"""Download the official data of GLUE, SuperGLUE, RACE and SQuAD, check it, and unpack it.
 
 Prints the folder of each task as JSON. The same command continues an interrupted download.
 """

@@ -1,7 +1,7 @@
 """Score a fine-tuned model, or a file of predictions, with a task's official metrics.
 
 Prints the metrics as JSON, as fractions in published order with their mean. A table on stderr shows
-the published test scores and this result.
+the published test scores and this result. For SQuAD the official report is printed as well.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fine-tune a Bort on one task of GLUE, SuperGLUE or RACE, and predict its test set.
+"""Fine-tune a Bort on one task of GLUE, SuperGLUE, RACE or SQuAD, and predict its test set.
 
 Runs in one process, or on several ranks of this machine:
 

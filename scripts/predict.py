@@ -1,7 +1,7 @@
 """Predict an answer for each line of a file or of standard input, with any model folder.
 
-A fine-tuned model predicts labels, numbers or choices of its task. A pre-trained model fills
-<mask>, and an encoder computes embeddings. A file may have any size, since lines are read in
+A fine-tuned model predicts labels, numbers, choices or answers of its task. A pre-trained model
+fills <mask>, and an encoder computes embeddings. A file may have any size, since lines are read in
 chunks. The output has the order of the input.
 """
 

@@ -400,8 +400,8 @@ class Predictor:
 
     def _tokenised(
         self, asked: Sequence[Asked], max_length: int, has_windows: bool = False
-    ) -> Features:
-        features: Features
+    ) -> _Features:
+        features: _Features
         if has_windows:
             how = (self._vocabulary, self._pairs, self._options, max_length)
             features = passage_windows(asked, *how)
@@ -416,7 +416,7 @@ class Predictor:
         return features
 
     def _judged(
-        self, asked: Sequence[Asked], features: Features, n_best: int, on_inputs: OnInputs
+        self, asked: Sequence[Asked], features: _Features, n_best: int, on_inputs: OnInputs
     ) -> List[Prediction]:
         outputs = self._runner.outputs(features, on_inputs)
         if isinstance(features, SpanFeatures):
@@ -453,7 +453,7 @@ class Predictor:
         return [Embedding(vector) for vector in vectors]
 
 
-Features = Union[TaskFeatures, SpanFeatures]
+_Features = Union[TaskFeatures, SpanFeatures]
 """The inputs of questions."""
 
 
@@ -467,7 +467,7 @@ class Job(NamedTuple):
     """
 
     questions: Questions
-    tokenise: Callable[[Sequence[Asked]], Features]
+    tokenise: Callable[[Sequence[Asked]], _Features]
     answer: Callable[[Sequence[Asked], Any], List[Prediction]]
 
     def answers(self, asked: Sequence[Asked]) -> List[Prediction]:
