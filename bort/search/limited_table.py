@@ -127,9 +127,9 @@ def _about_the_pick(result: LimitedResult, best: LimitedCandidate) -> List[str]:
     if len(result.ranking) == 1:
         lines = ["the pick is the only candidate"]
     elif smallest:
-        lines = ["the pick is merely the smallest of the candidates"]
+        lines = ["the pick is merely the smallest candidate: it has the fewest parameters"]
     elif largest:
-        lines = ["the pick is the largest of the candidates, which needs no search"]
+        lines = ["the pick has the most parameters of all candidates"]
     else:
         lines = ["the pick is neither the smallest nor the largest of the candidates"]
     prior = result.prior
