@@ -12,13 +12,16 @@ import numpy as np
 
 from bort.architecture import Architecture, get_architecture
 from bort.engines.latency import EngineLatency, check_latency_length, measure_in_fresh_process
-from bort.process.progress import RowProgress
 from bort.search.grid import CandidateGrid
-from bort.search.latency import LatencyRow, LatencyTable, describe_conditions
+from bort.search.latency import LatencyTable, describe_conditions
 from bort.search.latency_config import LatencyTableConfig, LatencyTablePaths, TimingConfig
 from bort.search.latency_errors import PredictionErrors, compare_predictors, error_table
-from bort.search.latency_measuring import measure_table
 from bort.search.latency_predictor import LatencyPredictor
+from bort.search.latency_sample import (
+    LATENCY_TABLE_FILE,
+    PREDICTOR_FILE,
+    measure_with_progress,
+)
 from bort.search.sampling import space_filling_sample
 from bort.search.sizes import sizes_of
 from bort.search.space import read_space
@@ -30,8 +33,8 @@ from bort.super_network.space import read_sub_network_space
 
 log = logging.getLogger(__name__)
 
-_SETTINGS_FILE, _TABLE_FILE = "latency_table.json", "latencies.json"
-PREDICTOR_FILE, _ERRORS_FILE, _FIGURE_FILE = "predictor.json", "errors.json", "latency.png"
+_SETTINGS_FILE = "latency_table.json"
+_ERRORS_FILE, _FIGURE_FILE = "errors.json", "latency.png"
 _GREAT_DRIFT = 1.5
 
 Times = Dict[Architecture, float]
@@ -92,10 +95,16 @@ def measure_latency_table(
             "latency table",
             paths.resume,
             defaults={"settings": LatencyTableConfig.defaults()},
-            results=(_TABLE_FILE,),
+            results=(LATENCY_TABLE_FILE,),
         )
         log.info("inference is timed on %s", describe_conditions(gauge.conditions))
-        table = _measured(gauge, [*fitted, *held_out], folder / _TABLE_FILE, config, stop_requested)
+        table = measure_with_progress(
+            gauge,
+            [*fitted, *held_out],
+            folder / LATENCY_TABLE_FILE,
+            config.seed,
+            stop_requested,
+        )
         if table is None:
             return {"folder": str(folder), "stopped": True}
         summary = _evaluated(table, fitted, held_out, folder)
@@ -147,35 +156,6 @@ def draw_sample(
         grid.architectures(np.array(left[: config.count - len(checked)], np.int64)),
         grid.architectures(np.array(checked, np.int64)),
     )
-
-
-def _measured(
-    gauge: EngineLatency,
-    architectures: List[Architecture],
-    path: Path,
-    config: LatencyTableConfig,
-    stop_requested: Callable[[], bool],
-) -> Any:
-    progress = RowProgress("inference times")
-
-    def estimated(seconds: float, rows: int) -> None:
-        log.info("estimate: %d architectures take %.1f minutes", rows, seconds / 60)
-
-    def measured(row: LatencyRow, done: int, total: int) -> None:
-        progress.show(done, total)
-
-    try:
-        return measure_table(
-            gauge,
-            architectures,
-            path,
-            seed=config.seed,
-            on_estimate=estimated,
-            on_row=measured,
-            stop_requested=stop_requested,
-        )
-    finally:
-        progress.close()
 
 
 def _evaluated(

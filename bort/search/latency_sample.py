@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, Sequence
 
 import numpy as np
 
-from bort.process.progress import Progress
+from bort.architecture import Architecture
+from bort.process.progress import RowProgress
 from bort.ranks import Communicator, on_rank_0
 from bort.search.grid import CandidateGrid
+from bort.search.latency import LatencyTable
 from bort.search.latency_measuring import TableGauge, measure_table
 from bort.search.latency_predictor import LatencyPredictor
 from bort.search.sampling import space_filling_sample
 
 log = logging.getLogger(__name__)
 
-TABLE_FILE, PREDICTOR_FILE = "latencies.json", "predictor.json"
+LATENCY_TABLE_FILE, PREDICTOR_FILE = "latencies.json", "predictor.json"
 
 
 def sampled_predictor(
@@ -51,23 +53,9 @@ def sampled_predictor(
 
     def measure() -> bool:
         rows = space_filling_sample(grid, count, np.random.default_rng(seed))
-        progress = Progress(len(rows), "inference times", unit="architecture")
-        try:
-            table = measure_table(
-                gauge,
-                grid.architectures(rows),
-                folder / TABLE_FILE,
-                seed=seed,
-                on_estimate=lambda seconds, missing: log.info(
-                    "estimate: the latencies of %d architectures take %.1f minutes",
-                    missing,
-                    seconds / 60,
-                ),
-                on_row=lambda row, done, total: progress.advance(),
-                stop_requested=stop_requested,
-            )
-        finally:
-            progress.close()
+        table = measure_with_progress(
+            gauge, grid.architectures(rows), folder / LATENCY_TABLE_FILE, seed, stop_requested
+        )
         if table is None:
             return False
         found = LatencyPredictor.of_table(table)
@@ -82,3 +70,30 @@ def sampled_predictor(
     if not on_rank_0(communicator, measure):
         return None
     return LatencyPredictor.read(folder / PREDICTOR_FILE)
+
+
+def measure_with_progress(
+    gauge: TableGauge,
+    architectures: Sequence[Architecture],
+    path: Path,
+    seed: int,
+    stop_requested: Callable[[], bool],
+) -> Optional[LatencyTable]:
+    """Measure a table while its estimate and progress are shown; see `measure_table`."""
+    progress = RowProgress("inference times")
+    try:
+        return measure_table(
+            gauge,
+            architectures,
+            path,
+            seed=seed,
+            on_estimate=lambda seconds, missing: log.info(
+                "estimate: the latencies of %d architectures take %.1f minutes",
+                missing,
+                seconds / 60,
+            ),
+            on_row=lambda row, done, total: progress.show(done, total),
+            stop_requested=stop_requested,
+        )
+    finally:
+        progress.close()

@@ -71,7 +71,7 @@ def test_table_predictor_errors_and_figure_are_written(paths, tmp_path, caplog):
     one = Architecture(3, 2, 64, 320, qkv=64)
     assert predictor.latency(one) == pytest.approx(true_seconds(sizes_of([one]))[0])
     assert (out / "latency.png").exists()
-    assert "estimate: 40 architectures take" in caplog.text
+    assert "estimate: the latencies of 40 architectures take" in caplog.text
     assert "on 12 architectures that were not fitted:" in caplog.text
     assert "autotinybert features" in caplog.text
 

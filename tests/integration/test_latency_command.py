@@ -31,7 +31,7 @@ def test_a_space_is_measured_and_a_second_run_measures_nothing(tmp_path):
     assert summary["architectures"] == 12
     assert summary["conditions"]["precision"] == "int8"
     assert set(summary["errors"]) >= {"predictor", "multiply_adds", "parameters"}
-    assert "estimate: 12 architectures take" in done.stderr
+    assert "estimate: the latencies of 12 architectures take" in done.stderr
     table = (out / "latencies.json").read_bytes()
     assert_refused(run([*COMMAND, *flags], 2), "--resume")
     again = json.loads(run([*COMMAND, *flags, "--resume"]).stdout)
