@@ -49,8 +49,35 @@ class TooLittleRoom(InputError):
         self.reason = reason
 
 
+class TokenRows:
+    """Token ids of N inputs by index; the base of tokenised sets.
+
+    Attributes:
+        tokens: int32 (sum of lengths,), token ids of all inputs, concatenated.
+        offsets: int64 (N + 1,), the start of each input in `tokens`, and the end of the last one.
+    """
+
+    tokens: np.ndarray
+    offsets: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The number of tokens of each input, special tokens included: int64 (N,)."""
+        return np.diff(self.offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """Return the token ids of one input: int32 (lengths[number],), read-only."""
+        if not 0 <= number < len(self):
+            raise IndexError(f"input {number}, allowed are 0 to {len(self) - 1}")
+        ids: np.ndarray = self.tokens[self.offsets[number] : self.offsets[number + 1]]
+        return ids
+
+
 @dataclass(frozen=True)
-class TaskFeatures:
+class TaskFeatures(TokenRows):
     """A tokenised set of N inputs; implements `bort.text.examples.ExampleSource`.
 
     Attributes:
@@ -77,21 +104,6 @@ class TaskFeatures:
     vocabulary_fingerprint: str
     fingerprint: str
     type_separator: Optional[int] = None
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """The number of tokens of each input, special tokens included: int64 (N,)."""
-        return np.diff(self.offsets)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, number: int) -> np.ndarray:
-        """Return the token ids of one input: int32 (lengths[number],), read-only."""
-        if not 0 <= number < len(self):
-            raise IndexError(f"input {number}, allowed are 0 to {len(self) - 1}")
-        ids: np.ndarray = self.tokens[self.offsets[number] : self.offsets[number + 1]]
-        return ids
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from bort.errors import InputError
-from bort.tasks.features import NO_LABEL, TooLittleRoom, encode_texts, starts_of
+from bort.tasks.features import NO_LABEL, TokenRows, TooLittleRoom, encode_texts, starts_of
 from bort.tasks.items import TaskItem
 from bort.tasks.squad.config import SpanOptions
 from bort.tasks.squad.gold import GoldPieces, PieceRange, first_answer
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SpanFeatures:
+class SpanFeatures(TokenRows):
     """The N windows of a set of questions; implements `bort.text.examples.ExampleSource`.
 
     Positions are those of tokens in a window. A span goes from the token at its start to the token
@@ -77,11 +77,6 @@ class SpanFeatures:
     type_separator: Optional[int] = None
 
     @property
-    def lengths(self) -> np.ndarray:
-        """The number of tokens of each window, special tokens included: int64 (N,)."""
-        return np.diff(self.offsets)
-
-    @property
     def starts(self) -> np.ndarray:
         """The start of the gold answer in each window, int32 (N,); see `labels`."""
         starts: np.ndarray = self.labels[:, 0]
@@ -92,16 +87,6 @@ class SpanFeatures:
         """The end of the gold answer in each window, int32 (N,); see `labels`."""
         ends: np.ndarray = self.labels[:, 1]
         return ends
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, number: int) -> np.ndarray:
-        """Return the token ids of one window: int32 (lengths[number],), read-only."""
-        if not 0 <= number < len(self):
-            raise IndexError(f"window {number}, allowed are 0 to {len(self) - 1}")
-        ids: np.ndarray = self.tokens[self.offsets[number] : self.offsets[number + 1]]
-        return ids
 
 
 class Window(NamedTuple):

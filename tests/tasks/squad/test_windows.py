@@ -110,7 +110,7 @@ def test_a_window_by_hand():
     assert features.is_maximum_context.all()
     source: ExampleSource = features
     assert source.vocabulary_fingerprint == BERT.fingerprint
-    with pytest.raises(IndexError, match="window 3, allowed are 0 to 2"):
+    with pytest.raises(IndexError, match="input 3, allowed are 0 to 2"):
         features[3]
 
 
