@@ -174,7 +174,13 @@ def _open_errors(
             data_dir=limited.data_dir,
             sample=limited.sample,
         )
-        return FinetunedErrors(source, tasks, config.trial_seeds, cpu_only=paths.cpu_only)
+        return FinetunedErrors(
+            source,
+            tasks,
+            config.trial_seeds,
+            threads=config.threads,
+            cpu_only=paths.cpu_only,
+        )
     scoring = PartEvaluationConfig(
         seed=config.seed,
         masks=Masks(**config.masks.as_dict()),

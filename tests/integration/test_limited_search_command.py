@@ -137,6 +137,22 @@ def test_the_few_steps_of_the_paper_also_search_under_a_limit(sample, tmp_path):
     assert (tmp_path / "teacher_answers").is_dir()
 
 
+def test_candidates_are_fine_tuned_on_tasks_and_every_score_is_kept(masked, tmp_path):
+    tasks = "--tasks RTE STS-B --sample --epochs 1 --max_len 32 --strategy exhaustive".split()
+    limit = ["--parameters", "34000", "--output_dir", tmp_path / "search"]
+    search = [*ONE, "--super_network", masked, *tasks, *limit]
+    printed = json.loads(run(search).stdout)
+    assert printed["error"] == "1 - mean dev metric after fine-tuning on RTE, STS-B"
+    rows = (tmp_path / "search" / "scores-rank0.jsonl").read_text().splitlines()
+    scores = [json.loads(line)["score"] for line in rows]
+    # The candidates and the largest one, which `prior` would take, on two tasks.
+    assert len(scores) == 2 * finished(tmp_path / "search")
+    ranking = json.loads((tmp_path / "search" / "ranking.json").read_text())["ranking"]
+    errors = [row["error"] for row in ranking]
+    assert any(abs(1 - sum(scores[:2]) / 2 - error) < 1e-12 for error in errors)
+    assert not (tmp_path / "search" / "runs").exists()
+
+
 def test_a_candidate_that_is_too_slow_when_measured_ends_with_status_1(flags, masked, tmp_path):
     predictor = _predictor(tmp_path, 1e-12)
     limit = ["--latency_ms", "0.000001", "--strategy", "random", "--random_count", "2"]

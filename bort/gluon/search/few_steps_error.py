@@ -8,6 +8,7 @@ from typing import Any, Callable, Mapping, Optional, Sequence
 
 from bort.architecture import Architecture
 from bort.gluon.distributed import choose_context
+from bort.gluon.engine import set_openmp_threads
 from bort.gluon.search.plan import SearchPlan, check_start, search_inputs
 from bort.gluon.search.run import ask_teacher, error_model
 from bort.ranks import Communicator
@@ -67,7 +68,13 @@ class FewStepErrors:
             return None
         self.reference = teacher
         context = choose_context(communicator, self._cpu_only)
-        return error_model(plan, self._questions, context, communicator)
+        build = error_model(plan, self._questions, context, communicator)
+
+        def ready() -> ErrorModel:
+            set_openmp_threads(plan.config.threads)  # timing may have changed the number
+            return build()
+
+        return ready
 
     def noise(self, error: float) -> Optional[float]:
         """Return None: several seeds tell the noise; see `ErrorSource`."""

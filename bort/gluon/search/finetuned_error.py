@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Callable, List, Mapping, Optional, Sequence
 
 from bort.architecture import Architecture
+from bort.gluon.engine import set_openmp_threads
 from bort.gluon.super_network.finetuning import PartFinetuner, PartTask
 from bort.ranks import Communicator
 from bort.search.surrogates import Hyperparameters, Trial
@@ -24,6 +25,7 @@ class FinetunedErrors:
         source: a super-network of masked tokens.
         tasks: the tasks with the settings of their fine-tuning.
         seeds: seeds of the runs.
+        threads: threads of this process.
         cpu_only: run on the CPU even if there is a GPU.
 
     Raises:
@@ -38,9 +40,11 @@ class FinetunedErrors:
         tasks: Sequence[PartTask],
         seeds: Sequence[int],
         *,
+        threads: int = 1,
         cpu_only: bool = True,
     ) -> None:
-        self._source, self._tasks, self._cpu_only = source, tasks, cpu_only
+        self._source, self._tasks = source, tasks
+        self._threads, self._cpu_only = threads, cpu_only
         self.seeds = seeds
         self.whole: Optional[Architecture] = None
         self.reference: Optional[Architecture] = source.whole
@@ -69,7 +73,12 @@ class FinetunedErrors:
             stop_requested=stop_requested,
         )
         store = FinetunedStore(folder, communicator.rank)
-        return lambda: FinetunedError(finetuner, store)
+
+        def ready() -> FinetunedError:
+            set_openmp_threads(self._threads)  # timing may have changed the number
+            return FinetunedError(finetuner, store)
+
+        return ready
 
     def noise(self, error: float) -> Optional[float]:
         """Return the standard error of the mean of the tasks' shares; see `ErrorSource`."""
