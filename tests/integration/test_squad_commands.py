@@ -183,3 +183,22 @@ def test_other_commands_say_what_they_take(learnt: Path, tmp_path: Path) -> None
     assert_refused(scored, "question 'dev-0-1' has no prediction (10 of 11 have none)")
     sst = script("evaluate", "--model", learnt / "run" / "model", "--task_name", "SST-2", status=2)
     assert_refused(sst, "was fine-tuned on SQuAD2.0, SST-2 needs a model of SST-2")
+
+
+def test_sub_networks_of_a_super_network_are_scored_with_the_official_metrics(
+    learnt: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "super"
+    script(
+        "train_super_network", "--task_name", "SQuAD2.0", "--sample", "--start",
+        learnt / "start" / "model", "--teacher_model", "none", "--num_steps", "2",
+        "--batch_size", "8", "--max_len", "96", "--depths", "1", "2", "--hiddens", "32", "64",
+        "--intermediates", "64", "128", "--heads", "2", "--output_dir", folder,
+    )  # fmt: skip
+    scored = script("evaluate", "--model", folder / "model", "--sample")
+    done = script(
+        "evaluate_architectures", "--super_network", folder, "--sample", "--architectures",
+        "2-2-64-128", "1-2-32-64", "--output_dir", tmp_path / "scores",
+    )  # fmt: skip
+    assert "exact_match" in done.stdout
+    assert json.dumps(json.loads(scored.stdout)["metrics"]["f1"]) in done.stdout
