@@ -286,7 +286,7 @@ def _reference(
 
 @dataclasses.dataclass(frozen=True)
 class _Timing:
-    """How latencies are measured and predicted; without a gauge if nothing needs them."""
+    """The measurement and prediction of latencies; without a gauge if nothing needs them."""
 
     length: int
     settings: Optional[Dict[str, Any]]

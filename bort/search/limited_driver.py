@@ -31,7 +31,7 @@ TimeOne = Callable[[Architecture], Optional[float]]
 
 @dataclass(frozen=True)
 class LimitedProblem:
-    """What a search under a limit chooses from.
+    """The candidates of a search under a limit, and their costs.
 
     Attributes:
         grid: the space.
@@ -49,7 +49,7 @@ class LimitedProblem:
 
     @functools.cached_property
     def costs(self) -> np.ndarray:
-        """What every architecture of the space costs, by prediction: (n,)."""
+        """The predicted cost of every architecture of the space: (n,)."""
         if self.limit.kind != LATENCY:
             return np.asarray(self.grid.parameter_counts())
         assert self.predict is not None, "a limit of the latency needs a predictor"
@@ -90,7 +90,7 @@ class LimitedProblem:
 
 @dataclass(frozen=True)
 class LimitedFindings:
-    """What a search under a limit found.
+    """The result of a search under a limit.
 
     Attributes:
         ranking: candidates, the best first.

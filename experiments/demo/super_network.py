@@ -27,7 +27,7 @@ from experiments.demo.answers import answers_folder
 from experiments.demo.plan import DemoConfig
 from experiments.demo.training import Text, architecture_for, student_settings
 
-SUPER_NETWORK = "super_network"
+SUPER_NETWORK_FOLDER = "super_network"
 
 
 def sub_network_space(config: DemoConfig) -> SubNetworkSpace:
@@ -86,7 +86,7 @@ def train_demo_super_network(
     began = time.perf_counter()
     space = sub_network_space(config)
     paths = SuperNetworkPaths(
-        output_dir=str(folder / SUPER_NETWORK),
+        output_dir=str(folder / SUPER_NETWORK_FOLDER),
         data=str(folder / "shards"),
         start=str(folder / "teacher"),
         teacher_cache=str(answers_folder(folder, 0)),
@@ -105,12 +105,12 @@ def train_demo_super_network(
         SingleProcess(),
         lambda: False,
     )
-    return open_super_network(folder / SUPER_NETWORK), time.perf_counter() - began
+    return open_super_network(folder / SUPER_NETWORK_FOLDER), time.perf_counter() - began
 
 
 def slice_of(folder: Path, architecture: Architecture) -> ArrayNetwork:
     """Return a sub-network of the super-network in the folder of the demonstration."""
-    source = open_super_network(folder / SUPER_NETWORK)
+    source = open_super_network(folder / SUPER_NETWORK_FOLDER)
     return extracted_network(source, source.read_network(), architecture)
 
 

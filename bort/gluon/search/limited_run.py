@@ -45,7 +45,7 @@ Prepare = Callable[[Path, Communicator, Callable[[], bool]], Optional[PredictSec
 
 @dataclass(frozen=True)
 class LimitedPlan:
-    """What a search under a limit needs.
+    """The inputs of a search under a limit.
 
     Attributes:
         config: limit, strategy and number of checks.
