@@ -75,8 +75,11 @@ class SharedMeasurements:
         self, trials: Sequence[Trial], times: Mapping[Architecture, float]
     ) -> Optional[Dict[Trial, float]]:
         """Return ê of all trials after measuring the missing ones; None when stopped."""
-        chief, shown = self._communicator.rank == 0, len(self._store.load())
-        progress = Progress(self._total, "trials", unit="trial", done=shown, enabled=chief)
+        chief, known = self._communicator.rank == 0, self._store.load()
+        shown = len(known)
+        # A search that starts again among other candidates can have more trials than planned.
+        total = max(self._total, shown + sum(trial not in known for trial in trials))
+        progress = Progress(total, "trials", unit="trial", done=shown, enabled=chief)
         model: Optional[ErrorModel] = None
 
         def measure(trial: Trial) -> Optional[float]:

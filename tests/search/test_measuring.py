@@ -32,6 +32,7 @@ def run(
     ranks: Any,
     errors: KnownError,
     stop_requested: Callable[[], bool] = lambda: False,
+    total: int = 60,
 ) -> Optional[SearchResult]:
     latency = KnownLatency({})
     measure = SharedMeasurements(
@@ -40,7 +41,7 @@ def run(
         MAXIMUM,
         times=lambda candidates: {a: latency.latency(a) for a in candidates},
         errors=lambda: errors,
-        total=60,
+        total=total,
         stop_requested=stop_requested,
     )
     return drive(climber(), measure, MAXIMUM, **SETS)
@@ -57,6 +58,15 @@ def test_ranks_make_the_result_of_one_process_and_share_the_trials(tmp_path: Pat
     asked = [trial for model in models for trial in model.asked]
     assert len(asked) == len(set(asked)) == 2 * len(expected().ranking)
     assert all(model.asked for model in models)
+
+
+def test_more_trials_than_planned_leave_no_time_below_0(tmp_path: Path, caplog: Any) -> None:
+    with caplog.at_level("INFO"):
+        run(tmp_path, SingleProcess(), planted(SPACE, VALUES), total=1)
+    shown = [line.split()[1].rstrip(",") for line in caplog.messages if line.startswith("trials")]
+    assert shown
+    for done, total in (numbers.split("/") for numbers in shown):
+        assert int(done) <= int(total)
 
 
 @pytest.mark.parametrize("after", [1, 4, 7])
