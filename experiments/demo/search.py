@@ -19,6 +19,7 @@ from bort.process.progress import Progress
 from bort.process.threads import set_thread_count
 from bort.ranks import ALONE
 from bort.search.grid import CandidateGrid
+from bort.search.latency_beside import LatencyBeside
 from bort.search.latency_measuring import measure_table
 from bort.search.latency_predictor import LatencyPredictor
 from bort.search.limit import Limit
@@ -45,12 +46,12 @@ class SpaceLatency(NamedTuple):
     Attributes:
         grid: the space.
         predictor: predicts the latency of every architecture.
-        served: measures one architecture in a new process.
+        served: measures one architecture in a new process, beside the table's reference.
     """
 
     grid: CandidateGrid
     predictor: LatencyPredictor
-    served: ServedLatency
+    served: LatencyBeside
 
 
 def measure_space(config: DemoConfig, text: Text, folder: Path) -> SpaceLatency:
@@ -89,7 +90,7 @@ def measure_space(config: DemoConfig, text: Text, folder: Path) -> SpaceLatency:
     predictor = LatencyPredictor.of_table(table)
     limit = Limit.speed_up(config.speed_up, predictor.latency(teacher), band=BAND)
     limit.candidates(grid.costs(predictor.predict))  # raises if there are none
-    return SpaceLatency(grid, predictor, ServedLatency(**settings))
+    return SpaceLatency(grid, predictor, LatencyBeside(ServedLatency(**settings), table))
 
 
 def find_architecture(
