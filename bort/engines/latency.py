@@ -6,7 +6,7 @@ import gc
 import multiprocessing
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from bort.engines.sources import Source, read_source, source_of_network
 from bort.errors import InputError
 from bort.formats.precisions import FP32
 from bort.network.random_network import random_network
-from bort.process.timing import Clock, Timing, steadiest, timed_runs
+from bort.process.timing import Clock, Timing, steadiest, timed_runs, timed_shares
 from bort.process.workers import WorkerPool
 
 _SEED = 0
@@ -54,6 +54,9 @@ class EngineLatency:
         batch: sequences per batch.
         repeats: minimum number of timed runs; short runs are repeated more often.
         gpu: index of the GPU that MXNet computes on; the CPU if None.
+        beside: an architecture and its seconds per sequence. Its runs take turns with those of what
+            is measured, and times are shares of its own, so that the speed of the machine at that
+            moment cancels.
         clock: returns seconds; see `bort.process.timing.timed_runs`.
 
     Raises:
@@ -73,6 +76,7 @@ class EngineLatency:
         repeats: int = 5,
         gpu: Optional[int] = None,
         clock: Clock = time.perf_counter,
+        beside: Optional[Tuple[Architecture, float]] = None,
     ) -> None:
         self.engine = resolve_engine(engine, precision)
         require_engine(self.engine)
@@ -84,13 +88,17 @@ class EngineLatency:
         self._repeats = repeats
         self._gpu = gpu if self.engine == MXNET else None
         self._clock = clock
+        self._beside = beside
+        self._anchor: Optional[TimedEngine] = None
 
     @property
     def conditions(self) -> Dict[str, Any]:
         """Everything that a time depends on, except the machine and the architecture."""
         clock = {"clock": "processor"} if self._clock is time.process_time else {}
+        beside = {} if self._beside is None else {"beside": str(self._beside[0])}
         return {
             **clock,
+            **beside,
             "engine": f"{self.engine} {engine_version(self.engine)}",
             "precision": self.precision,
             "device": "cpu(0)" if self._gpu is None else f"gpu({self._gpu})",
@@ -154,7 +162,16 @@ class EngineLatency:
     def _timed(self, engine: Engine, vocabulary_size: int) -> TimedEngine:
         generator = np.random.default_rng(_SEED)
         ids = generator.integers(0, vocabulary_size, (self._batch, self._length))
-        return TimedEngine(engine, ids, self._repeats, self._clock)
+        if self._beside is None:
+            return TimedEngine(engine, ids, self._repeats, self._clock)
+        reference, seconds = self._beside
+        if self._anchor is None:
+            self._beside = None  # the reference itself is timed beside nothing
+            try:
+                self._anchor = self.open(reference)
+            finally:
+                self._beside = (reference, seconds)
+        return TimedEngine(engine, ids, self._repeats, self._clock, (self._anchor, seconds))
 
 
 class TimedEngine:
@@ -165,23 +182,38 @@ class TimedEngine:
         ids: int (B, L), tokens without padding.
         repeats: minimum number of timed runs.
         clock: returns seconds.
+        anchor: a model whose runs take turns with this one's, and its seconds per sequence; times
+            are then shares of the anchor's run at that moment. None: this model runs alone.
     """
 
-    def __init__(self, engine: Engine, ids: np.ndarray, repeats: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        ids: np.ndarray,
+        repeats: int,
+        clock: Clock,
+        anchor: Optional[Tuple[TimedEngine, float]] = None,
+    ) -> None:
         self._engine = engine
         self._ids = ids
         self._repeats = repeats
         self._clock = clock
+        self._anchor = anchor
+
+    def run(self) -> None:
+        """Answer the batch once."""
+        batch, length = self._ids.shape
+        self._engine.encode(self._ids, np.full(batch, length))
 
     def time(self) -> Timing:
         """Return the seconds per sequence of runs that follow untimed ones."""
         time.sleep(_PAUSE_SECONDS)  # threads of another engine may still spin
-        batch, length = self._ids.shape
-        lengths = np.full(batch, length)
-        runs = timed_runs(
-            lambda: self._engine.encode(self._ids, lengths), self._repeats, clock=self._clock
-        )
-        return Timing.of([seconds / batch for seconds in runs])
+        if self._anchor is not None:
+            anchor, seconds = self._anchor
+            shares = timed_shares(self.run, anchor.run, self._repeats, clock=self._clock)
+            return Timing.of([seconds * share for share in shares])
+        runs = timed_runs(self.run, self._repeats, clock=self._clock)
+        return Timing.of([seconds / len(self._ids) for seconds in runs])
 
 
 def measure_in_fresh_process(model: Union[Path, Architecture], **settings: Any) -> Timing:

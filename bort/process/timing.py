@@ -73,6 +73,38 @@ def timed_runs(
     return seconds
 
 
+def timed_shares(
+    run: Callable[[], object],
+    other: Callable[[], object],
+    repeats: int,
+    least_seconds: float = LEAST_SECONDS,
+    clock: Clock = time.perf_counter,
+) -> List[float]:
+    """Return the times of calls of `run` as shares of calls of `other` just before them.
+
+    A change of the machine's speed that lasts longer than two calls cancels.
+
+    Args:
+        run: does the work and waits for its end.
+        other: other work to compare with.
+        repeats, least_seconds, clock: see `timed_runs`; the seconds of `run` count.
+    """
+    for _ in range(_WARMUP_RUNS):
+        other()
+        run()
+    shares: List[float] = []
+    total = 0.0
+    while len(shares) < repeats or (total < least_seconds and len(shares) < _MOST_RUNS):
+        began = clock()
+        other()
+        between = clock()
+        run()
+        ended = clock()
+        shares.append((ended - between) / max(1e-9, between - began))
+        total += ended - between
+    return shares
+
+
 def steadiest(measure: Callable[[], T], unsteadiness: Callable[[T], float]) -> T:
     """Measure up to three times, until the result is steady, and return the steadiest result.
 

@@ -19,7 +19,6 @@ from bort.process.progress import Progress
 from bort.process.threads import set_thread_count
 from bort.ranks import ALONE
 from bort.search.grid import CandidateGrid
-from bort.search.latency_beside import LatencyBeside
 from bort.search.latency_measuring import measure_table
 from bort.search.latency_predictor import LatencyPredictor
 from bort.search.limit import Limit
@@ -46,19 +45,20 @@ class SpaceLatency(NamedTuple):
     Attributes:
         grid: the space.
         predictor: predicts the latency of every architecture.
-        served: measures one architecture in a new process, beside the table's reference.
+        served: measures one architecture in a new process.
     """
 
     grid: CandidateGrid
     predictor: LatencyPredictor
-    served: LatencyBeside
+    served: ServedLatency
 
 
 def measure_space(config: DemoConfig, text: Text, folder: Path) -> SpaceLatency:
     """Measure the latencies of a sample of the space, and predict those of the others.
 
-    The engine has one thread, and times are seconds of the processor: with one thread they are
-    those of the clock on an idle machine, and other jobs change them little.
+    The engine has one thread. Runs of an architecture and of the teacher take turns, and times are
+    shares of the teacher's: other jobs can change the speed of the machine, and even the seconds of
+    its processor, by a factor of three from one second to the next.
 
     Args:
         config: space, limit, and number of architectures to measure.
@@ -77,6 +77,7 @@ def measure_space(config: DemoConfig, text: Text, folder: Path) -> SpaceLatency:
         "batch": config.latency_batch,
         "clock": time.process_time,
     }
+    settings["beside"] = (teacher, EngineLatency(**settings).latency(teacher))
     gauge = EngineLatency(**settings)
     generator = np.random.default_rng(config.seed)
     rows = grid.architectures(space_filling_sample(grid, config.latency_sample, generator))
@@ -90,7 +91,7 @@ def measure_space(config: DemoConfig, text: Text, folder: Path) -> SpaceLatency:
     predictor = LatencyPredictor.of_table(table)
     limit = Limit.speed_up(config.speed_up, predictor.latency(teacher), band=BAND)
     limit.candidates(grid.costs(predictor.predict))  # raises if there are none
-    return SpaceLatency(grid, predictor, LatencyBeside(ServedLatency(**settings), table))
+    return SpaceLatency(grid, predictor, ServedLatency(**settings))
 
 
 def find_architecture(

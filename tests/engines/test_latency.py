@@ -21,7 +21,7 @@ from bort.errors import InputError
 from bort.formats.precisions import FP32
 from bort.network.model_folder import write_model_folder
 from bort.network.random_network import random_network
-from bort.process.timing import Timing
+from bort.process.timing import Timing, timed_shares
 
 SMALL = Architecture(2, 2, 8, 16, vocabulary_size=60, maximum_length=24)
 LARGE = Architecture(2, 2, 16, 32, vocabulary_size=60, maximum_length=24)
@@ -226,3 +226,34 @@ def test_an_exported_folder_is_timed_as_it_is(tmp_path: Any) -> None:
     gauge = EngineLatency(engine="onnxruntime", **HOW)
     with pytest.raises(InputError, match="is computed in int8, asked for is fp32"):
         gauge.open_folder(tmp_path)
+
+
+def test_times_beside_a_reference_are_shares_of_its_time():
+    sizes = Architecture(1, 2, 8, 16, vocabulary_size=20, maximum_length=8)
+    gauge = EngineLatency(engine="mxnet", threads=1, length=8, batch=2, beside=(sizes, 0.5))
+    assert gauge.conditions["beside"] == str(sizes)
+    same = gauge.open(sizes).time()
+    assert 0.3 < same.seconds < 0.8, "the same architecture takes about as long as itself"
+    plain = EngineLatency(engine="mxnet", threads=1, length=8, batch=2)
+    assert "beside" not in plain.conditions
+
+
+def test_a_change_of_the_machines_speed_cancels_in_shares():
+    now, slowness = 0.0, iter([1.0, 3.0, 3.0, 1.0, 2.4] * 50)
+    speed = 1.0
+
+    def clock():
+        return now
+
+    def other():
+        nonlocal now, speed
+        speed = next(slowness)
+        now += 0.01 * speed
+
+    def run():
+        nonlocal now
+        now += 0.04 * speed
+
+    shares = timed_shares(run, other, repeats=5, least_seconds=0.5, clock=clock)
+    assert len(shares) >= 5
+    assert shares == pytest.approx([4.0] * len(shares))
