@@ -117,12 +117,25 @@ class PretrainingConfig(Config):
         speed_only=True,
     )
     keep_checkpoints: int = setting(3, "newest checkpoints to keep", minimum=1, speed_only=True)
+    stop_at_step: Optional[int] = setting(
+        None,
+        "end after this step, with an evaluation, a checkpoint and the model; the learning rate "
+        "stays planned for --num_steps, and --resume goes on",
+        minimum=1,
+        maximum=10**9,
+        speed_only=True,
+    )
     validation: ValidationSchedule = part(ValidationSchedule)
     divergence: DivergenceCheck = part(DivergenceCheck)
 
     def check(self) -> None:
         """Check that there is something to learn from, and masked tokens for losses on them."""
         self.budget.check_warmup(self.warmup_steps)
+        if self.budget.hours is not None and self.stop_at_step is not None:
+            raise InputError(
+                f"stop_at_step is {self.stop_at_step} and hours is {self.budget.hours!r}; with "
+                "hours, early_exit_time_marker ends a run early"
+            )
         check_weights(self.objective, self.features)
         objective = self.objective
         if self.masks.mask_probability == 0:

@@ -9,6 +9,7 @@ from bort.text.masking_config import TrainingMasks
 from bort.training.objective import WITHOUT_TEACHER, Objective
 from bort.training.pretraining_config import PretrainingConfig
 from bort.training.recipes import RECIPES, describe_recipe
+from bort.training.time_budget import TimeBudgetConfig
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,9 @@ def test_the_published_batch_sizes():
         if values
     }
     assert sizes == {"academic-budget": 4096, "cramming": 8192}
+
+
+def test_a_stop_at_a_step_changes_no_result_and_goes_without_a_clock():
+    assert "stop_at_step" not in PretrainingConfig(stop_at_step=3).results_settings()
+    with pytest.raises(InputError, match="stop_at_step is 3 and hours is '4'"):
+        PretrainingConfig(stop_at_step=3, budget=TimeBudgetConfig(hours="4"))

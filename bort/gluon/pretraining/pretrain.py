@@ -202,6 +202,7 @@ def pretrain(
             evaluate=None if data.validation is None else config.eval_interval,
             save=(config.ckpt_interval,),
             validation=config.validation,
+            stop=config.stop_at_step,
         ),
         hooks,
         checkpoints=checkpoints,

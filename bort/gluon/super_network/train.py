@@ -136,6 +136,7 @@ def train_super_network(
             evaluate=None if data.score is None else settings.eval_interval,
             save=(settings.ckpt_interval,),
             validation=settings.validation,
+            stop=settings.stop_at_step,
         ),
         hooks,
         checkpoints=checkpoints,

@@ -115,6 +115,8 @@ class Cadence:
         evaluate: steps between evaluations; None never evaluates.
         save: steps between checkpoints; with several numbers, multiples of each are saved.
         validation: which of the evaluations are made.
+        stop: step after which this part of the run ends, as if it were the last; the run goes on
+            when it is resumed. None: the last.
     """
 
     last: int
@@ -122,10 +124,16 @@ class Cadence:
     evaluate: Optional[int]
     save: Tuple[int, ...]
     validation: ValidationSchedule = ValidationSchedule()
+    stop: Optional[int] = None
+
+    @property
+    def end(self) -> int:
+        """The step after which the training ends now."""
+        return self.last if self.stop is None else min(self.stop, self.last)
 
     def logs(self, number: int) -> bool:
         """Whether step `number` is recorded."""
-        return number % self.log == 0 or number == self.last
+        return number % self.log == 0 or number == self.end
 
     def evaluates(self, number: int, position: Optional[float] = None) -> bool:
         """Whether an evaluation follows step `number`.
@@ -134,7 +142,7 @@ class Cadence:
             number: the step.
             position: place in a timed run; None: the share of the steps.
         """
-        if self.evaluate is None or number == self.last:
+        if self.evaluate is None or number == self.end:
             return self.evaluate is not None
         if number % self.evaluate:
             return False
@@ -229,11 +237,17 @@ def run_loop(
         The number of steps, and whether the run was stopped.
 
     Raises:
-        InputError: `resume` is true without `checkpoints`.
+        InputError: `resume` is true without `checkpoints`, or the checkpoint is of a step after
+            `cadence.stop`.
     """
     run = _Run(training, cadence, hooks, checkpoints)
     done = run.restore(resume_step) if resume else 0
-    finished = done >= cadence.last or training.ends_early() or run.has_no_time(done)
+    if done > cadence.end and cadence.stop is not None:
+        raise InputError(
+            f"stop_at_step is {cadence.stop}, allowed are {done} and more: the run to resume has "
+            f"done {done} steps"
+        )
+    finished = done >= cadence.end or training.ends_early() or run.has_no_time(done)
     number, stopped = done, False
     run.metrics = hooks.open_metrics(done)
     progress = _StepProgress(hooks, cadence, done, hooks.show_progress and is_chief)
@@ -317,7 +331,7 @@ class _Run(Generic[_Batch, _Report]):
         of_budget = cadence.evaluate is not None and (timed_out or tried)
         if of_budget or cadence.evaluates(number, place):
             self._evaluate(number)
-        finished = number >= cadence.last or self._training.ends_early() or timed_out
+        finished = number >= cadence.end or self._training.ends_early() or timed_out
         stopped = report.stop and not finished
         kept = budget is not None and self._keep_models(budget, number, report)
         if self._checkpoints and (finished or stopped or tried or kept or cadence.saves(number)):
@@ -384,7 +398,7 @@ class _StepProgress:
     def __init__(self, hooks: LoopHooks[Any], cadence: Cadence, done: int, enabled: bool) -> None:
         budget = hooks.budget
         self._budget = None if budget is None or budget.seconds is None else budget
-        total, unit, self._shown = cadence.last, "step", done
+        total, unit, self._shown = cadence.end, "step", done
         if self._budget is not None:
             total, unit, self._shown = (
                 round(self._budget.seconds or 0),

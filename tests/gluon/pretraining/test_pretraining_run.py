@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 
 import mxnet as mx
 import pytest
@@ -80,6 +81,32 @@ def test_a_resumed_run_records_what_an_uninterrupted_one_does(tmp_path, stop_at)
     run(folder, resume=True)
     assert recorded(folder) == recorded(tmp_path / "whole")
     assert [line["step"] for line in recorded(folder)] == [2, 4, 5, 6, 8, 10, 10, 12, 12]
+
+
+def test_a_run_in_five_parts_ends_with_the_bits_of_a_whole_one(tmp_path):
+    """Each part goes on in a copy of the folder of the part before, under one schedule."""
+    run(tmp_path / "whole")
+    before = None
+    for stop in (2, 5, 7, 10, 12):
+        folder = tmp_path / f"part-{stop}"
+        if before is not None:
+            shutil.copytree(before, folder, ignore=shutil.ignore_patterns(".lock", "model"))
+        summary = run(folder, resume=before is not None, stop_at_step=stop)
+        assert (summary["steps"], summary["stopped"]) == (stop, False)
+        assert summary["validation"]["mlm_loss"] > 0
+        assert (folder / "model" / "model.json").exists()
+        before = folder
+    for name in ("step-00000012", "model"):
+        whole, parts = contents(tmp_path / "whole" / name), contents(before / name)
+        parts = {path: content for path, content in parts.items() if path != "state.json"}
+        assert parts == {path: whole[path] for path in parts}
+        assert parts
+    rate = "train/learning_rate"
+    rates, expected = (
+        {line["step"]: line[rate] for line in recorded(one) if rate in line}
+        for one in (before, tmp_path / "whole")
+    )
+    assert {step: rates[step] for step in expected} == expected, "one line, no saw"
 
 
 @pytest.mark.parametrize("older", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 import threading
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pytest
 from bort.errors import InputError, WorkError
 from bort.gluon.training.loop import Cadence, LoopHooks, LoopResult, run_loop
 from bort.training.clock import TrainingClock
+from bort.training.validation_schedule import ValidationSchedule
 
 CADENCE = Cadence(last=10, log=4, evaluate=3, save=(5,))
 STEP_SECONDS, EVALUATION_SECONDS, SAVING_SECONDS = 2.0, 100.0, 1000.0
@@ -186,6 +188,44 @@ def test_a_finished_run_is_resumed_without_a_step() -> None:
     before = list(world.events)
     assert world.run(resume=True).steps == 10
     assert world.events == before
+
+
+def stopping(stop: Optional[int]) -> Cadence:
+    return dataclasses.replace(CADENCE, stop=stop)
+
+
+def test_a_run_in_parts_makes_the_steps_of_a_whole_one() -> None:
+    whole, parts = World(), World()
+    whole.run()
+    for stop in (4, 7, 12):
+        result = parts.run(cadence=stopping(stop), resume=stop > 4)
+        assert (result.steps, result.stopped) == (min(stop, 10), False)
+        end = min(stop, 10)
+        assert parts.events[-4:] == [f"record {end}", f"evaluate {end}", f"scores {end}"] + [
+            f"save {end}"
+        ]
+    assert parts.checkpoints[10]["total"] == whole.checkpoints[10]["total"]
+    seconds = [
+        line["train/seconds"] for line in (whole.lines + parts.lines) if "train/loss" in line
+    ]
+    assert seconds.count(20.0) == 2, "each step took 2 s; evaluations and savings do not count"
+
+
+def test_a_part_that_is_done_makes_no_step() -> None:
+    world = World()
+    world.run(cadence=stopping(4))
+    before = list(world.events)
+    assert world.run(cadence=stopping(4), resume=True).steps == 4
+    assert world.events == before
+    with pytest.raises(InputError, match="stop_at_step is 3, allowed are 4 and more"):
+        world.run(cadence=stopping(3), resume=True)
+    assert world.events == before
+
+
+def test_the_place_of_an_evaluation_is_that_in_the_whole_run() -> None:
+    schedule = ValidationSchedule(validation_begin_proportion=0.5, validation_epochs_begin=2)
+    cadence = dataclasses.replace(CADENCE, evaluate=1, validation=schedule, stop=6)
+    assert [n for n in range(1, 7) if cadence.evaluates(n)] == [2, 4, 5, 6]
 
 
 def test_an_earlier_checkpoint_may_be_named() -> None:
