@@ -51,6 +51,7 @@ FORBIDDEN = {
     "bort.settings": ROOMS - {"bort.settings"},
     "bort.storage": ROOMS - {"bort.storage"},
     "bort.process": ROOMS - {"bort.process", "bort.storage"},
+    "bort.stages": ROOMS - {"bort.stages", "bort.storage", "bort.process"},
     "bort.downloads": STAGES | ABOVE | {"bort.formats", "bort.network", "bort.text"},
     "bort.text": STAGES | ABOVE | {"bort.formats", "bort.network"},
     "bort.tasks": ABOVE

@@ -20,7 +20,7 @@ RUN_LOCK = ".lock"
 
 
 class FileLock:
-    """An exclusive lock of a file, held through a descriptor of its own.
+    """A lock of a file, held through a descriptor of its own.
 
     The kernel releases the lock when this process ends, however it ends. A forked child does not
     hold it.
@@ -54,8 +54,12 @@ def _release_in_child() -> None:
 os.register_at_fork(after_in_child=_release_in_child)
 
 
-def lock_file(path: Path) -> Optional[FileLock]:
+def lock_file(path: Path, *, is_shared: bool = False) -> Optional[FileLock]:
     """Lock a file that exists.
+
+    Args:
+        path: path of the file.
+        is_shared: whether the file may have other shared locks; without, the lock is exclusive.
 
     Returns:
         The lock; None if another process or another part of this one holds it, or if the file was
@@ -70,7 +74,8 @@ def lock_file(path: Path) -> Optional[FileLock]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     works = True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
@@ -115,10 +120,7 @@ def hold_folder(folder: Path) -> Iterator[None]:
         raise WorkError(f"{folder}: cannot be written: {error.strerror or error}") from error
     if lock is None:
         raise InputError(f"{folder}: another process is using this folder")
-    if not lock.works:
-        log.warning(
-            "%s: the file system has no locks, so a second process is not noticed here", folder
-        )
+    _warn_without_locks(folder, lock)
     try:
         yield
         is_new = True  # what a killed process left is removed by the first success
@@ -131,6 +133,36 @@ def hold_folder(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def hold_file(path: Path, *, is_shared: bool = False) -> Iterator[bool]:
+    """Hold a lock file, which is created if it does not exist; yields whether that worked.
+
+    An exclusive holder removes the file at the end.
+
+    Args:
+        path: path of the lock file, in a folder that exists.
+        is_shared: as of `lock_file`.
+
+    Raises:
+        WorkError: the file cannot be created.
+    """
+    try:
+        _, lock = _take(path, is_shared)
+    except OSError as error:
+        raise WorkError(f"{path}: cannot be written: {error.strerror or error}") from error
+    if lock is None:
+        yield False
+        return
+    _warn_without_locks(path, lock)
+    try:
+        yield True
+    finally:
+        if not is_shared:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        lock.release()
+
+
+@contextlib.contextmanager
 def hold_run_folder(folder: Path, communicator: Communicator) -> Iterator[None]:
     """Hold the folder of a run for all its ranks: rank 0 holds it; see `hold_folder`."""
     with contextlib.ExitStack() as stack:
@@ -138,7 +170,14 @@ def hold_run_folder(folder: Path, communicator: Communicator) -> Iterator[None]:
         yield
 
 
-def _take(path: Path) -> Tuple[bool, Optional[FileLock]]:
+def _warn_without_locks(path: Path, lock: FileLock) -> None:
+    if not lock.works:
+        log.warning(
+            "%s: the file system has no locks, so a second process is not noticed here", path
+        )
+
+
+def _take(path: Path, is_shared: bool = False) -> Tuple[bool, Optional[FileLock]]:
     """Create a lock file or open the one that exists, and lock it; (is it new, the lock)."""
     for _ in range(100):  # it disappears when its holder has finished
         is_new = True
@@ -147,7 +186,7 @@ def _take(path: Path) -> Tuple[bool, Optional[FileLock]]:
         except FileExistsError:
             is_new = False
         try:
-            lock = lock_file(path)
+            lock = lock_file(path, is_shared=is_shared)
         except FileNotFoundError:
             continue
         if lock is not None or path.exists():

@@ -32,6 +32,7 @@ from typing import (
 )
 
 from bort.errors import InputError
+from bort.storage.file_tree import tree_files
 from bort.storage.files import (
     PathLike,
     atomic_write,
@@ -50,7 +51,8 @@ class SealedFile(NamedTuple):
     """One file in a record's list.
 
     Attributes:
-        name: name of the file, which is next to the record.
+        name: name of the file, which is next to the record; in a nested format, its path from
+            there with "/" between folders.
         sha256: 64 hexadecimal digits.
         size: in bytes; None if the record does not list it.
     """
@@ -72,6 +74,7 @@ class SealedFormat:
         version: required value of the record's field `format`; None for records without it.
         damage: description of a file with another SHA-256 in errors.
         advice: end of the error about such a file.
+        is_nested: whether files may be in folders next to the record.
     """
 
     record_name: str
@@ -80,6 +83,7 @@ class SealedFormat:
     version: Union[int, str, None] = None
     damage: str = "is damaged"
     advice: str = ""
+    is_nested: bool = False
 
     def is_in(self, folder: PathLike) -> bool:
         """Return whether a folder has a record of this name, so that it was once complete."""
@@ -125,7 +129,7 @@ class SealedFormat:
             raise InputError(f"{source}: a field is missing or malformed: {error}") from error
         for file in files:
             name, digest, size = file
-            if not _is_plain_name(name):
+            if not self._is_allowed(name):
                 raise InputError(f"{source}: the file name {name!r} leads out of the folder")
             if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
                 raise InputError(
@@ -138,11 +142,16 @@ class SealedFormat:
                 )
         return {file.name: file for file in files}
 
+    def _is_allowed(self, name: Any) -> bool:
+        if self.is_nested and isinstance(name, str):
+            return all(map(_is_plain_name, name.split("/")))
+        return _is_plain_name(name)
+
 
 def _is_plain_name(name: Any) -> bool:
     if not isinstance(name, str) or "\0" in name or "\\" in name:
         return False
-    return name not in ("", "..") and Path(name).name == name
+    return name not in ("", ".", "..") and Path(name).name == name
 
 
 class HashingStream:
@@ -302,6 +311,22 @@ class SealedFolder:
         """
         for name in self.files:
             self.verified(name)
+
+    def problems(self) -> Iterator[str]:
+        """Yield one line for each file that is missing, damaged, or not listed by the record."""
+        for name in self.files:
+            try:
+                self.verified(name)
+            except InputError as error:
+                yield str(error)
+        try:
+            found = tree_files(self.folder)
+        except InputError as error:
+            yield str(error)
+            return
+        for name in found:
+            if name not in self.files and name != self._kind.record_name:
+                yield f"{self.folder / name}: was added: {self.source} does not list it"
 
     def _listed(self, name: str) -> SealedFile:
         if name not in self.files:

@@ -1,0 +1,1 @@
+"""Experiments as graphs of stages whose results are kept by the content that they depend on."""
