@@ -91,6 +91,14 @@ class PretrainingConfig(Config):
     initializer_range: float = setting(
         0.02, "standard deviation of random initial weights; narrow models may need more", above=0.0
     )
+    pad_vocabulary_to_multiple_of: int = setting(
+        1,
+        "compute a multiple of this many outputs, which a GPU does faster with 8; those beyond the "
+        "vocabulary are cut off, in training alone",
+        minimum=1,
+        maximum=1 << 12,
+        speed_only=True,
+    )
     budget: TimeBudgetConfig = part(TimeBudgetConfig)
     ranking: ImportanceConfig = part(ImportanceConfig)
     objective: Objective = part(Objective)

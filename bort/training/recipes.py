@@ -17,6 +17,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "warmup_ratio": 0.06,
         "clip": 0.0,
         "dropout": 0.1,
+        "pad_vocabulary_to_multiple_of": 8,
         "mask_probability": 0.15,
         "max_predictions": 20,
         "batch_size": 32,

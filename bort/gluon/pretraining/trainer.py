@@ -12,6 +12,7 @@ import numpy as np
 from bort.errors import InputError
 from bort.gluon.network.model import BortModel
 from bort.gluon.pretraining.learner import TERMS, MaskedTokenLearner
+from bort.gluon.pretraining.student import padded_outputs
 from bort.gluon.pretraining.teachers import Teachers
 from bort.gluon.training.feature_losses import (
     Factors,
@@ -119,7 +120,8 @@ class DistillationTrainer(FlatTrainer):
         self.feature_teacher = None if losses is None else feature_teacher
         self.hidden_map = None if losses is None else losses.hidden_map
         further = None if losses is None else losses.blocks
-        super().__init__(model, config, communicator, context, clock, further)
+        rows = padded_outputs(config.pad_vocabulary_to_multiple_of)
+        super().__init__(model, config, communicator, context, clock, further, rows)
         self.model = model
         self.config = config
         self.rates = config.learning_rates()

@@ -140,7 +140,13 @@ class SubModels(Generic[_Learner]):
         if self._memory is None:
             self._memory = FlatMemory(self._flat.size, self._flat.context)
         further = {} if hidden_map is None else {HIDDEN_MAP: hidden_map}
-        flat = FlatParameters(network, self._flat.context, further=further, memory=self._memory)
+        flat = FlatParameters(
+            network,
+            self._flat.context,
+            further=further,
+            memory=self._memory,
+            row_multiples=self._flat.row_multiples,
+        )
         copies = SubNetworkCopies(
             sub_network,
             self._slots,

@@ -12,7 +12,7 @@ import mxnet as mx
 import numpy as np
 
 from bort.gluon.super_network.weights import SubNetworkCopies, flat_view, host_array
-from bort.gluon.training.flat import ALIGNMENT, FlatParameters, Slot
+from bort.gluon.training.flat import FlatParameters, Slot
 from bort.gluon.training.optimizer import FlatOptimizer
 
 
@@ -59,7 +59,7 @@ def _ranges(flat: FlatParameters, inside: Dict[Slot, np.ndarray]) -> List[Tuple[
     for slot in flat.slots:
         if slot not in inside:
             continue
-        first, last = slot.offset, slot.offset + -(-slot.size // ALIGNMENT) * ALIGNMENT
+        first, last = slot.offset, slot.offset + slot.reserved
         if ranges and ranges[-1][1] == first:
             first = ranges.pop()[0]
         ranges.append((first, last))

@@ -12,6 +12,7 @@ from mxnet.gluon import nn
 
 from bort.architecture import Architecture
 from bort.gluon.network.networks import Network, encoder_of
+from bort.gluon.pretraining.student import padded_outputs
 from bort.gluon.super_network.lessons import CountedTokens, Learner, Lessons
 from bort.gluon.super_network.sub_models import SubModels
 from bort.gluon.super_network.touched import update_touched
@@ -107,7 +108,8 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
     ) -> None:
         settings = config.pretraining
         further = {} if hidden_map is None else {HIDDEN_MAP: hidden_map}
-        super().__init__(network, settings, communicator, context, clock, further)
+        rows = padded_outputs(settings.pad_vocabulary_to_multiple_of)
+        super().__init__(network, settings, communicator, context, clock, further, rows)
         model = encoder_of(network)
         self.whole: Architecture = model.architecture
         space.check_fits(self.whole)

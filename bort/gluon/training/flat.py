@@ -15,6 +15,8 @@ import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon
 
+from bort.text.padding import rounded_up
+
 ALIGNMENT = 16
 """Every parameter is padded to a multiple of this many numbers, which aligns it to 64 bytes."""
 
@@ -33,17 +35,29 @@ class Slot:
         offset: index of its first number.
         shape: shape of the parameter.
         decayed: whether weight decay applies.
+        further_rows: rows of zeros that follow those of the parameter.
     """
 
     name: str
     offset: int
     shape: Tuple[int, ...]
     decayed: bool
+    further_rows: int = 0
 
     @property
     def size(self) -> int:
         """The number of elements of the parameter, without padding."""
         return int(np.prod(self.shape))
+
+    @property
+    def padded_shape(self) -> Tuple[int, ...]:
+        """The shape of the parameter with its further rows."""
+        return (self.shape[0] + self.further_rows, *self.shape[1:])
+
+    @property
+    def reserved(self) -> int:
+        """The number of elements between this parameter's first and that of the next one."""
+        return rounded_up(int(np.prod(self.padded_shape)), ALIGNMENT)
 
 
 class FlatMemory:
@@ -79,6 +93,8 @@ class FlatParameters:
         memory: buffers to use the front of; the values of the parameters, which need not be
             initialised, are then those in the buffer. None makes new buffers and copies the
             parameters' values.
+        row_multiples: rows are added behind parameters so that there is a multiple of this number,
+            by structural name; parameters that the network lacks are skipped.
 
     Attributes:
         slots: one `Slot` per parameter, sorted by offset.
@@ -88,6 +104,7 @@ class FlatParameters:
         decayed_size: number of leading elements to which weight decay applies.
         size: N, with the padding between parameters.
         context: device of the buffers.
+        row_multiples: the argument.
     """
 
     def __init__(
@@ -97,7 +114,9 @@ class FlatParameters:
         dtype: str = "float32",
         further: Optional[Mapping[str, gluon.Block]] = None,
         memory: Optional[FlatMemory] = None,
+        row_multiples: Optional[Mapping[str, int]] = None,
     ) -> None:
+        self.row_multiples: Mapping[str, int] = row_multiples or {}
         named: Dict[str, gluon.Parameter] = {}
         seen = set()
         everything = network._collect_params_with_prefix()
@@ -112,9 +131,11 @@ class FlatParameters:
         offset = 0
         self.decayed_size = 0
         for name in ordered:
-            slot = Slot(name, offset, tuple(named[name].shape), _is_decayed(name))
+            shape = tuple(named[name].shape)
+            more = -shape[0] % self.row_multiples.get(name, 1)
+            slot = Slot(name, offset, shape, _is_decayed(name), more)
             self.slots.append(slot)
-            offset += -(-slot.size // ALIGNMENT) * ALIGNMENT
+            offset += slot.reserved
             if slot.decayed:
                 self.decayed_size = offset
         self.context = context
@@ -145,6 +166,27 @@ class FlatParameters:
     def view(buffer: mx.nd.NDArray, slot: Slot) -> mx.nd.NDArray:
         """Return a view of a flat buffer: the parameter of `slot`, in its shape."""
         return buffer[slot.offset : slot.offset + slot.size].reshape(slot.shape)
+
+    def with_further_rows(self, name: str) -> Optional[Tuple[mx.nd.NDArray, mx.nd.NDArray]]:
+        """Return views of a parameter and its gradient with their further rows; None without any.
+
+        Args:
+            name: structural name of the parameter.
+        """
+        slot = next((slot for slot in self.slots if slot.name == name), None)
+        if slot is None or not slot.further_rows:
+            return None
+        numbers = int(np.prod(slot.padded_shape))
+        weights, gradients = (
+            (self._half_weights, self._half_gradients)
+            if self._half
+            else (self.weights, self.gradients)
+        )
+        first, last = slot.offset, slot.offset + numbers
+        return (
+            weights[first:last].reshape(slot.padded_shape),
+            gradients[first:last].reshape(slot.padded_shape),
+        )
 
     def tail(self) -> mx.nd.NDArray:
         """Return a view of the (TAIL,) numbers after the gradients."""

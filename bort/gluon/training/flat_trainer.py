@@ -86,6 +86,7 @@ class FlatTrainer:
         context: CPU or GPU.
         clock: measures the stages of a step, for benchmarks.
         further: blocks that are trained with the network; see `FlatParameters`.
+        row_multiples: parameters with further rows; see `FlatParameters`.
 
     Raises:
         InputError: float16 without a GPU.
@@ -99,6 +100,7 @@ class FlatTrainer:
         context: mx.Context,
         clock: Optional[StageClock] = None,
         further: Optional[Mapping[str, gluon.Block]] = None,
+        row_multiples: Optional[Mapping[str, int]] = None,
     ) -> None:
         check_dtype(config.dtype, context)
         self._half = config.dtype == "float16"
@@ -108,7 +110,9 @@ class FlatTrainer:
         self._settings = config
         self.communicator = communicator
         self.context = context
-        self.flat = FlatParameters(network, context, config.dtype, further)
+        self.flat = FlatParameters(
+            network, context, config.dtype, further, row_multiples=row_multiples
+        )
         self.optimizer = _make_optimizer(self.flat, config)
         self.loss_scale = _INITIAL_LOSS_SCALE if self._half else 1.0
         self._steps_since_overflow = 0
