@@ -16,7 +16,7 @@ from typing import Callable, Dict, Hashable, List, Sequence, Tuple
 from bort.errors import InputError
 from bort.process.command import make_parser, run_command
 from data.generated_english.corpus import generate_documents, tokenize, words
-from data.generated_english.truth import Document
+from data.generated_english.truth import GeneratedDocument
 
 BOUNDARY = "<s>"
 Context = Callable[[Sequence[str], int], Hashable]
@@ -35,7 +35,7 @@ FALLBACKS = {
 }
 
 
-def padded_tokens(document: Document) -> List[str]:
+def padded_tokens(document: GeneratedDocument) -> List[str]:
     """Return the tokens of a document between boundary tokens."""
     inner = [token for sentence in document.sentences for token in tokenize(sentence)]
     return [BOUNDARY, BOUNDARY, *inner, BOUNDARY]
@@ -70,7 +70,7 @@ def guess_accuracy(
 
 
 def sentence_overlap(
-    training: Sequence[Document], held_out: Sequence[Document]
+    training: Sequence[GeneratedDocument], held_out: Sequence[GeneratedDocument]
 ) -> Tuple[float, Dict[str, float]]:
     """Return the share of held-out sentences that occur in the training text, and this by rule."""
     seen = {sentence for document in training for sentence in document.sentences}

@@ -251,7 +251,7 @@ for script in sys.argv[1:]:
 
 def test_the_help_of_every_command_starts_without_heavy_packages() -> None:
     heavy = FRAMEWORKS | {"scipy", "sklearn", "matplotlib", "tensorboard", "sentencepiece"}
-    heavy |= {"onnx", "onnxruntime", "openvino", "torch", "transformers", "tokenizers"}
+    heavy |= {"onnx", "onnxruntime", "openvino", "torch", "transformers", "tokenizers", "jinja2"}
     scripts = sorted(str(path) for path in (ROOT / "scripts").glob("*.py"))
     result = run_python(SHOW_ALL_HELP, *scripts)
     assert result.returncode == 0, result.stderr

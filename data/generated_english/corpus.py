@@ -17,12 +17,12 @@ from bort.storage.outputs import check_output_file
 from data.generated_english.grammar import GROUP_KEY, write_story
 from data.generated_english.lexicon import PRONOUNS_OF_NAME, tokenize, words
 from data.generated_english.story import Draw, Person, draw_story
-from data.generated_english.truth import Document, Entity, Fact, Sentence
+from data.generated_english.truth import Entity, Fact, GeneratedDocument, Sentence
 
 __all__ = ["document", "generate_documents", "tokenize", "words", "write_corpus"]
 
 
-def generate_documents(seed: int, count: int, first: int = 0) -> Iterator[Document]:
+def generate_documents(seed: int, count: int, first: int = 0) -> Iterator[GeneratedDocument]:
     """Yield documents `first` to `first + count - 1` of the corpus of `seed`.
 
     A document depends only on the seed and its number.
@@ -43,7 +43,7 @@ def generate_documents(seed: int, count: int, first: int = 0) -> Iterator[Docume
     return (document(seed, index) for index in range(first, first + count))
 
 
-def document(seed: int, index: int) -> Document:
+def document(seed: int, index: int) -> GeneratedDocument:
     """Return document number `index` of the corpus of `seed`."""
     draw = Draw(seed, index)
     story = draw_story(draw)
@@ -69,7 +69,7 @@ def document(seed: int, index: int) -> Document:
     )
     if GROUP_KEY in mentioned:
         entities += (Entity(GROUP_KEY, "group", "they", ""),)
-    return Document(index, story.topic.name, tuple(sentences), entities, facts)
+    return GeneratedDocument(index, story.topic.name, tuple(sentences), entities, facts)
 
 
 def _entities(person: Person) -> Iterator[Entity]:

@@ -123,7 +123,7 @@ class Sentence:
 
 
 @dataclass(frozen=True)
-class Document:
+class GeneratedDocument:
     """A generated document and its annotations.
 
     Attributes:

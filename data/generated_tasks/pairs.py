@@ -20,7 +20,7 @@ from data.generated_english.lexicon import (
 )
 from data.generated_english.story import Draw
 from data.generated_english.topics import PLURAL, SINGULAR, TOPICS, Activity, Topic
-from data.generated_english.truth import Document, Mention, Sentence
+from data.generated_english.truth import GeneratedDocument, Mention, Sentence
 
 SLOTS = ("day", "person", "adjective", "object", "place")
 """What two sentences of the similarity task may have in common; each adds 1 to the score."""
@@ -77,7 +77,7 @@ def hypothesis(subject: str, relation: str, value: str) -> str:
     }[relation]
 
 
-def stated(story: Document, sentence: Sentence) -> List[Tuple[str, str, str]]:
+def stated(story: GeneratedDocument, sentence: Sentence) -> List[Tuple[str, str, str]]:
     """Return the facts that a sentence states by itself, as (subject, relation, value).
 
     The sentence must name the subject (or its owner) and state the relation explicitly. "The cook

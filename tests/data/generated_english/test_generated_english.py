@@ -34,7 +34,7 @@ from data.generated_english.lexicon import (
     THINGS,
 )
 from data.generated_english.topics import TOPICS
-from data.generated_english.truth import Document
+from data.generated_english.truth import GeneratedDocument
 
 SAMPLE_DOCUMENTS = 30
 SAMPLE_SEED = 1
@@ -42,7 +42,7 @@ TRAINING_DOCUMENTS = 4000
 
 
 @pytest.fixture(scope="module")
-def documents() -> List[Document]:
+def documents() -> List[GeneratedDocument]:
     return list(generate_documents(seed=7, count=TRAINING_DOCUMENTS + 400))
 
 
@@ -79,20 +79,20 @@ def test_bad_counts_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_vocabulary_is_closed_and_used(documents: List[Document]) -> None:
+def test_the_vocabulary_is_closed_and_used(documents: List[GeneratedDocument]) -> None:
     found = {token for d in documents for s in d.sentences for token in tokenize(s)}
     assert found <= set(words())
     assert len(found) > 0.95 * len(words())
     assert 400 <= len(words()) <= 800
 
 
-def test_tokens_join_back_to_the_sentence(documents: List[Document]) -> None:
+def test_tokens_join_back_to_the_sentence(documents: List[GeneratedDocument]) -> None:
     for item in documents[:300]:
         for sentence in item.sentences:
             assert re.sub(r" (?=[.,]|'s)", "", " ".join(tokenize(sentence))) == sentence
 
 
-def test_spans_and_mentions_stand_in_the_text(documents: List[Document]) -> None:
+def test_spans_and_mentions_stand_in_the_text(documents: List[GeneratedDocument]) -> None:
     for item in documents[:500]:
         known = {entity.key: entity for entity in item.entities}
         for sentence in item.structure:
@@ -113,7 +113,7 @@ def test_spans_and_mentions_stand_in_the_text(documents: List[Document]) -> None
                     assert mention.entities[0].endswith(f"'s {text}")
 
 
-def test_a_pronoun_fits_its_entity_and_no_other_person(documents: List[Document]) -> None:
+def test_a_pronoun_fits_its_entity_and_no_other_person(documents: List[GeneratedDocument]) -> None:
     seen = set()
     for item in documents:
         people = [entity.key for entity in item.entities if entity.kind == "person"]
@@ -144,7 +144,7 @@ def test_a_pronoun_fits_its_entity_and_no_other_person(documents: List[Document]
     assert {"she", "he", "they", "her", "his", "him", "them", "themselves", "themself"} <= seen
 
 
-def test_facts_are_consistent_and_told_where_they_say(documents: List[Document]) -> None:
+def test_facts_are_consistent_and_told_where_they_say(documents: List[GeneratedDocument]) -> None:
     for item in documents[:1000]:
         keys = [(fact.subject, fact.relation) for fact in item.facts]
         assert len(keys) == len(set(keys))
@@ -163,7 +163,7 @@ def test_facts_are_consistent_and_told_where_they_say(documents: List[Document])
                     assert fact.value in tokenize(sentence.text)
 
 
-def test_the_surface_never_contradicts_itself(documents: List[Document]) -> None:
+def test_the_surface_never_contradicts_itself(documents: List[GeneratedDocument]) -> None:
     """Read from the text alone: a pet stays an animal, a thing a colour, a home a landmark."""
     patterns = (
         (rf"\b({'|'.join(PETS)}) the (\w+)", False),
@@ -188,13 +188,13 @@ def test_the_surface_never_contradicts_itself(documents: List[Document]) -> None
     assert repeated > 500
 
 
-def test_most_facts_come_again(documents: List[Document]) -> None:
+def test_most_facts_come_again(documents: List[GeneratedDocument]) -> None:
     facts = [fact for item in documents for fact in item.facts]
     again = sum(len(fact.sentences) > 1 for fact in facts)
     assert again > 0.35 * len(facts)
 
 
-def test_a_topic_has_its_own_words(documents: List[Document]) -> None:
+def test_a_topic_has_its_own_words(documents: List[GeneratedDocument]) -> None:
     verbs = {t.name: {a.verb.base for a in t.activities} for t in TOPICS}
     every = set().union(*verbs.values())
     assert {item.topic for item in documents} == set(verbs)
@@ -204,7 +204,7 @@ def test_a_topic_has_its_own_words(documents: List[Document]) -> None:
         assert len(used) == 2
 
 
-def test_held_out_sentences_are_new(documents: List[Document]) -> None:
+def test_held_out_sentences_are_new(documents: List[GeneratedDocument]) -> None:
     """The rate grows with the training text: 0.5 % here is below 2 % at 20,000 documents."""
     training, held_out = documents[:TRAINING_DOCUMENTS], documents[TRAINING_DOCUMENTS:]
     overlap, _ = sentence_overlap(training, held_out)
@@ -213,7 +213,7 @@ def test_held_out_sentences_are_new(documents: List[Document]) -> None:
     assert same == 1.0
 
 
-def test_context_tells_far_more_than_counts(documents: List[Document]) -> None:
+def test_context_tells_far_more_than_counts(documents: List[GeneratedDocument]) -> None:
     texts = [padded_tokens(item) for item in documents]
     accuracy = guess_accuracy(texts[:TRAINING_DOCUMENTS], texts[TRAINING_DOCUMENTS:])
     assert accuracy["unigram"] < 0.1
@@ -221,7 +221,7 @@ def test_context_tells_far_more_than_counts(documents: List[Document]) -> None:
     assert accuracy["trigram"] < accuracy["neighbours"] < 0.6
 
 
-def test_most_documents_fit_a_short_sequence(documents: List[Document]) -> None:
+def test_most_documents_fit_a_short_sequence(documents: List[GeneratedDocument]) -> None:
     lengths = [sum(len(tokenize(s)) for s in item.sentences) for item in documents]
     assert sum(length <= 94 for length in lengths) > 0.7 * len(lengths)
     assert max(lengths) < 192

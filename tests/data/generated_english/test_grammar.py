@@ -21,7 +21,7 @@ from data.generated_english.lexicon import (
     THINGS,
 )
 from data.generated_english.topics import PLURAL, SINGULAR, TOPICS
-from data.generated_english.truth import Document, SentencePart
+from data.generated_english.truth import GeneratedDocument, SentencePart
 
 ACTIVITIES = [activity for topic in TOPICS for activity in topic.activities]
 ACTIVITY_BY_FORM = {
@@ -111,7 +111,7 @@ def selection_breaches(sentence: str) -> List[str]:
 
 
 @pytest.fixture(scope="module")
-def documents() -> List[Document]:
+def documents() -> List[GeneratedDocument]:
     return list(generate_documents(seed=11, count=1500))
 
 
@@ -123,13 +123,13 @@ def test_no_word_is_both_a_noun_and_a_verb() -> None:
     )
 
 
-def test_thousands_of_sentences_agree(documents: List[Document]) -> None:
+def test_thousands_of_sentences_agree(documents: List[GeneratedDocument]) -> None:
     sentences = [sentence for d in documents for sentence in d.sentences]
     assert len(sentences) > 7000
     assert {s: agreement_breaches(s) for s in sentences if agreement_breaches(s)} == {}
 
 
-def test_thousands_of_sentences_select(documents: List[Document]) -> None:
+def test_thousands_of_sentences_select(documents: List[GeneratedDocument]) -> None:
     sentences = [sentence for d in documents for sentence in d.sentences]
     assert {s: selection_breaches(s) for s in sentences if selection_breaches(s)} == {}
 
@@ -144,7 +144,7 @@ def other_form(word: str) -> str:
     return forms[word]
 
 
-def test_every_broken_verb_is_found(documents: List[Document]) -> None:
+def test_every_broken_verb_is_found(documents: List[GeneratedDocument]) -> None:
     """The truth points at the verbs, and the checker can fail: wrong number, each verb in turn."""
     broken = 0
     for item in documents[:200]:
@@ -157,7 +157,7 @@ def test_every_broken_verb_is_found(documents: List[Document]) -> None:
     assert broken > 1500
 
 
-def test_every_foreign_object_is_found(documents: List[Document]) -> None:
+def test_every_foreign_object_is_found(documents: List[GeneratedDocument]) -> None:
     for item in documents[:200]:
         for sentence in item.structure:
             for part in sentence.parts:
@@ -190,7 +190,7 @@ def test_the_checker_finds_a_breach(sentence: str) -> None:
     assert agreement_breaches(sentence)
 
 
-def test_attractors_of_the_other_number_occur(documents: List[Document]) -> None:
+def test_attractors_of_the_other_number_occur(documents: List[GeneratedDocument]) -> None:
     """Agreement must be learned across a noun of the other number."""
     crossed = 0
     for item in documents:
