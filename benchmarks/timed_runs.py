@@ -12,9 +12,9 @@ more), and 2 on two ranks. The goals, fixed in advance:
 - the number of steps that was announced after the trial is within 15 % of the steps that were
   made. Runs that were killed are compared with the estimate of their last process.
 
-A process that is killed before it opens its folder leaves no trace; its seconds count here all the
-same. Kills come in the first 80 % of T. Two seconds pass between a kill and the next process; they
-do not count.
+A process that is killed before it has opened its folder leaves no trace, so its seconds do not
+count; they are listed as `uncounted`. Kills come in the first 80 % of T. Two seconds pass between a
+kill and the next process; they do not count.
 
 It takes about 50 minutes on an idle machine, 25 with --at_once 2 on two cores:
 

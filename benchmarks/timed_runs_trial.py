@@ -22,6 +22,7 @@ from benchmarks.timed_runs_plan import (
 from bort.ranks import ALONE
 from bort.storage.run_folder import METRICS_FILE
 from bort.training.time_budget import ELAPSED, POSITION, TimeBudget, TimeBudgetConfig
+from bort.training.used_seconds import SECONDS_FILE
 
 WAIT_SECONDS = 2.0
 """Seconds between a kill and the next process, which do not count."""
@@ -48,7 +49,7 @@ def run_timed(run: TimedRun, inputs: Path, folder: Path) -> Dict[str, Any]:
     environment = environment_of(run, inputs, dict(os.environ))
     seconds: List[float] = []
     kills = list(run.kills)
-    status: Optional[int] = None
+    uncounted = 0.0
     while True:
         at = next((at for at in kills if at > sum(seconds)), None)
         limit = _HANGS_AFTER * run.seconds if at is None else at - sum(seconds)
@@ -57,8 +58,15 @@ def run_timed(run: TimedRun, inputs: Path, folder: Path) -> Dict[str, Any]:
         seconds.append(spent)
         if status is not None or at is None:
             break
+        if not (output / SECONDS_FILE).exists():
+            uncounted += spent
         time.sleep(WAIT_SECONDS)
-    found = {**run.as_dict(), "processes": seconds, **_outcome(run, seconds, status, folder)}
+    found = {
+        **run.as_dict(),
+        "processes": seconds,
+        "uncounted": uncounted,
+        **_outcome(run, seconds, status, folder, uncounted),
+    }
     if found["is_whole"]:
         (output / METRICS_FILE).replace(folder / METRICS_FILE)
         shutil.rmtree(output, ignore_errors=True)
@@ -98,18 +106,22 @@ def _run_until(
 
 
 def _outcome(
-    run: TimedRun, seconds: List[float], status: Optional[int], folder: Path
+    run: TimedRun,
+    seconds: List[float],
+    status: Optional[int],
+    folder: Path,
+    uncounted: float,
 ) -> Dict[str, Any]:
     """Return what is left of a run.
 
     Returns:
-        `status`, `wall` (seconds of all processes), `is_inside` (the budget), `is_whole` (ended
-        well, with the last evaluation, checkpoint and model), `problem`, `steps`, `reserve`, `used`
-        (share of T − reserve at the last step), `trained` (share of T in training steps),
+        `status`, `wall` (counted seconds of all processes), `is_inside` (the budget), `is_whole`
+        (ended well, with the last evaluation, checkpoint and model), `problem`, `steps`, `reserve`,
+        `used` (share of T − reserve at the last step), `trained` (share of T in training steps),
         `estimates` (steps and deviation after the trial of each process), `estimate_error` (of the
         last process's estimate).
     """
-    wall = sum(seconds)
+    wall = sum(seconds) - uncounted
     found: Dict[str, Any] = {
         "status": status,
         "wall": wall,

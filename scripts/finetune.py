@@ -19,6 +19,7 @@ from bort.process.stopping import StopRequest
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from bort.training.finetuning_config import FINETUNING_PRESETS, FinetuningConfig, FinetuningPaths
+from bort.training.used_seconds import count_from_start
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -38,6 +39,9 @@ def _work(parsed: argparse.Namespace) -> int:
     config = FinetuningConfig.from_arguments(parsed, FINETUNING_PRESETS[paths.preset])
     record = get_task(paths.task_name)
     stop = StopRequest().install()
+    count_from_start(
+        paths.output_dir, is_timed=config.budget.hours is not None, is_resumed=paths.resume
+    )
     from experiments.finetuning import finetune_on_task
 
     summary = finetune_on_task(record, paths, options, config, stop.requested)

@@ -19,6 +19,7 @@ from bort.process.stopping import StopRequest
 from bort.ranks import Communicator
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
 from bort.training.recipes import RECIPES
+from bort.training.used_seconds import count_from_start
 
 
 def main(
@@ -46,6 +47,8 @@ def _work(
     paths = PretrainingPaths.from_arguments(parsed)
     config = PretrainingConfig.from_arguments(parsed, RECIPES[paths.recipe])
     stop = StopRequest().install()
+    is_timed = config.budget.hours is not None
+    count_from_start(paths.ckpt_dir, is_timed=is_timed, is_resumed=paths.resume)
     from bort.gluon.distributed import find_communicator
     from bort.gluon.pretraining.run import run_pretraining
     from data.corpus.shards import open_examples, open_held_out, open_vocabulary

@@ -18,6 +18,7 @@ from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
 from bort.tasks.options import TaskOptions
+from bort.training.used_seconds import count_from_start
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -37,6 +38,8 @@ def _work(parsed: argparse.Namespace) -> int:
     config = SuperNetworkConfig.from_arguments(parsed)
     options = TaskOptions.from_arguments(parsed)
     stop = StopRequest().install()
+    is_timed = config.pretraining.budget.hours is not None
+    count_from_start(paths.output_dir, is_timed=is_timed, is_resumed=paths.resume)
     from experiments.super_network import make_super_network
 
     summary = make_super_network(paths, config, options, stop.requested)

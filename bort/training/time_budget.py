@@ -45,7 +45,10 @@ LONGEST_TRIAL = 60.0
 _TRIAL_SHARE = 0.05
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s)?", re.ASCII)
-_EXIT_SECONDS = 1.0
+_EXIT_SECONDS, _MOST_EXIT_SECONDS = 1.0, 5.0
+_EXIT_SHARE = 0.15
+"""Seconds of the exit as a share of the start's: a busy machine is slow in both."""
+
 _RECENT_STEPS = 20
 
 
@@ -205,6 +208,7 @@ class TimeBudget:
         spent: seconds that earlier processes of the run have used.
         used: seconds that this process has used before this object is made.
         evaluations_after: time of what follows the training, as a multiple of an evaluation's.
+        is_exact: whether `spent` holds the seconds up to the very end of the earlier processes.
         now: returns seconds that never decrease.
 
     Attributes:
@@ -221,6 +225,7 @@ class TimeBudget:
         spent: float = 0.0,
         used: float = 0.0,
         evaluations_after: float = 0.0,
+        is_exact: bool = False,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         assert config.seconds is not None, "a timed run has hours"
@@ -231,7 +236,9 @@ class TimeBudget:
         self._communicator = communicator
         self._now = now
         self._spent = spent
+        self._is_exact = is_exact
         self._began = now() - used
+        self._start_up = used
         self._evaluations = 1.25 + evaluations_after
         self._longest: Dict[str, float] = {}
         self._steps: List[float] = []
@@ -285,7 +292,8 @@ class TimeBudget:
     def reserve(self) -> float:
         """The seconds that the last evaluation, checkpoint and model, and the exit will take."""
         evaluating, saving = (self._longest.get(name, 0.0) for name in (EVALUATION, SAVING))
-        return self._evaluations * evaluating + 2.5 * saving + _EXIT_SECONDS
+        leaving = min(_MOST_EXIT_SECONDS, max(_EXIT_SECONDS, _EXIT_SHARE * self._start_up))
+        return self._evaluations * evaluating + 2.5 * saving + leaving
 
     @contextmanager
     def pausing(self, activity: str) -> Iterator[None]:
@@ -354,13 +362,14 @@ class TimeBudget:
     def restore(self, state: Mapping[str, Any], where: str) -> None:
         """Continue from the `state` of a checkpoint; seconds that were used since then count.
 
-        The last record of the interrupted run can be older than its end by a step and the
-        checkpoint itself, so these count as used, too.
+        Without a record of the very end, that of the last step can be older than the end by a step
+        and the checkpoint itself, so these count as used, too.
         """
         fields = JsonFields.of(state, where)
         self._spent = max(self._spent, float(fields.number("elapsed", 0)))
-        self._spent += float(fields.number("step", 0))
-        self._spent += fields.fields("longest").all_numbers(minimum=0).get(SAVING, 0.0)
+        if not self._is_exact:
+            self._spent += float(fields.number("step", 0))
+            self._spent += fields.fields("longest").all_numbers(minimum=0).get(SAVING, 0.0)
         self.tick()
         self.paused = float(fields.number("paused", 0))
         self._first = float(fields.number("first", 0))

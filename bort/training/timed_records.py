@@ -15,6 +15,7 @@ from bort.storage.json_fields import JsonFields
 from bort.storage.json_text import parse_json
 from bort.storage.text_lines import LARGEST_TEXT_BYTES, decode_text, read_content
 from bort.training.time_budget import ELAPSED, POSITION, RunBudget, TimeBudget, TimeBudgetConfig
+from bort.training.used_seconds import UsedSeconds, used_seconds
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +153,7 @@ def open_budget(
     is_resumed: bool,
     replay: Optional[str] = None,
     evaluations_after: float = 0.0,
+    is_kept: bool = True,
 ) -> Optional[RunBudget]:
     """Return the budget of a run, whose seconds count from the start of its process.
 
@@ -162,6 +164,7 @@ def open_budget(
         is_resumed: whether the run continues an earlier one, whose seconds count.
         replay: `metrics.jsonl` of a timed run whose positions this run repeats; None for none.
         evaluations_after: time of what follows the training, as a multiple of an evaluation's.
+        is_kept: whether the seconds are recorded in the folder of `metrics`, if it exists.
 
     Returns:
         The budget; None for a run by steps.
@@ -173,11 +176,19 @@ def open_budget(
         return ReplayedBudget(on_rank_0(communicator, lambda: recorded_positions(Path(replay))))
     if config.seconds is None:
         return None
+    record: Optional[UsedSeconds] = None
+    if is_kept and communicator.rank == 0 and metrics.parent.is_dir():
+        record = used_seconds(metrics.parent, is_resumed=is_resumed)
+    exact = None if record is None else record.spent
     spent = on_rank_0(communicator, lambda: recorded_seconds(metrics) if is_resumed else 0.0)
-    return TimeBudget(
+    budget = TimeBudget(
         config,
         communicator,
-        spent=float(spent),
+        spent=max(float(spent), exact or 0.0),
         used=seconds_since_start(),
         evaluations_after=evaluations_after,
+        is_exact=exact is not None,
     )
+    if record is not None:
+        record.belongs_to(budget)
+    return budget

@@ -141,6 +141,19 @@ def test_an_early_exit_ends_there_with_the_rates_of_the_whole(marker: float) -> 
     assert clock.now == (500 if marker == 0.5 else 990)
 
 
+def test_a_slow_start_keeps_more_in_reserve_for_the_exit() -> None:
+    for used, exit_seconds in ((2.0, 1.0), (20.0, 3.0), (600.0, 5.0)):
+        assert budget("1h", Clock(), used=used).reserve == pytest.approx(exit_seconds)
+
+
+def test_an_exact_record_of_the_seconds_has_nothing_added() -> None:
+    state = {**budget("100s").state(), "elapsed": 40.0, "step": 3.0, "longest": {SAVING: 5.0}}
+    for is_exact, elapsed in ((True, 42.0), (False, 50.0)):
+        resumed = budget("100s", Clock(), spent=42.0, is_exact=is_exact)
+        resumed.restore(state, "checkpoint")
+        assert resumed.elapsed == elapsed
+
+
 def test_each_marker_is_due_once_and_never_again_after_a_resume() -> None:
     clock = Clock()
     timed = budget("100s", clock, finetune_time_markers=("0.25,0.5,0.5,0.9",))

@@ -205,6 +205,7 @@ def _run(
             folder / METRICS_FILE,
             is_resumed=continues or paths.resume,
             replay=paths.replay,
+            is_kept=not paths.dry_run,
         ),
         on_trial=on_trial,
         on_marker=on_marker,
