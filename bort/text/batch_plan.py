@@ -6,6 +6,7 @@ afterwards. Resuming, masks and cached teacher answers rely on this.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Callable, Iterable, Iterator, List, Sequence, Tuple, TypeVar, Union
 
@@ -154,20 +155,36 @@ class Accumulation:
 
     Attributes:
         most: that number after the ramp.
-        ramp_steps: R, steps in which it grows evenly; 0: it is always `most`.
+        ramp_steps: R, steps in which it grows evenly.
+        ramp_share: share of the run in which it grows evenly; without both, it is always `most`.
 
-    >>> [Accumulation(most=4, ramp_steps=8).of_step(n) for n in range(1, 11)]
+    >>> [Accumulation(most=4, ramp_steps=8).at(n, place=0.0) for n in range(1, 11)]
     [1, 1, 2, 2, 3, 3, 4, 4, 4, 4]
+    >>> [Accumulation(most=4, ramp_share=0.5).at(1, place) for place in (0, 0.1, 0.3, 0.5, 0.9)]
+    [1, 1, 3, 4, 4]
     """
 
     most: int
     ramp_steps: int = 0
+    ramp_share: float = 0.0
 
-    def of_step(self, number: int) -> int:
-        """Return the micro-batches of a step, counted from 1: ⌈most · n/R⌉ in the ramp."""
-        if number >= self.ramp_steps:
-            return self.most
-        return -(-self.most * number // self.ramp_steps)
+    @property
+    def grows(self) -> bool:
+        """Whether there is a ramp."""
+        return self.ramp_steps > 0 or self.ramp_share > 0
+
+    def at(self, number: int, place: float) -> int:
+        """Return the micro-batches of a step: ⌈most · n/R⌉ in the ramp.
+
+        Args:
+            number: n, the step, from 1.
+            place: the step's place in the run, from 0 to 1; it replaces n if R is a share.
+        """
+        if number < self.ramp_steps:
+            return -(-self.most * number // self.ramp_steps)
+        if place < self.ramp_share:
+            return max(1, math.ceil(self.most * place / self.ramp_share))
+        return self.most
 
     def parts(self, ranks: int) -> int:
         """Return the number of parts of a planned batch.
@@ -175,30 +192,16 @@ class Accumulation:
         Without a ramp, the plan's batches are those of the steps. With one, they are those of the
         micro-batches, which follow each other from step to step.
         """
-        return ranks if self.ramp_steps else ranks * self.most
+        return ranks if self.grows else ranks * self.most
 
-    def own_batches(
-        self,
-        plan: BatchPlan,
-        steps: range,
-        ranks: Communicator,
-        make: Callable[[PlannedStep, np.ndarray], _T],
-    ) -> Iterator[List[_T]]:
-        """Yield the list of this rank's micro-batches for each step.
+    def batches(self, first: int, steps: int) -> range:
+        """Return the numbers of the plan's batches from `first` on that some steps need at most.
 
         Args:
-            plan: the plan, with the number of `parts`.
-            steps, ranks, make: see `own_micro_batches`.
+            first: number of a batch, from 1.
+            steps: number of steps of the run.
         """
-        if not self.ramp_steps:
-            yield from own_micro_batches(plan, steps, ranks, make)
-            return
-        done = sum(self.of_step(number) for number in range(1, steps.start))
-        for number in steps:
-            count = self.of_step(number)
-            planned = [plan.step(index) for index in range(done, done + count)]
-            done += count
-            yield [make(one, one.part(ranks.rank, ranks.size)) for one in planned]
+        return range(first, steps * (self.most if self.grows else 1) + 1)
 
 
 def in_batches(example_ids: np.ndarray, rows: int) -> List[np.ndarray]:

@@ -48,6 +48,12 @@ class PretrainingConfig(Config):
         minimum=0,
         maximum=10**9,
     )
+    batch_ramp_share: float = setting(
+        0.0,
+        "share of the run, of the time with --hours, in which it grows in this way instead",
+        minimum=0.0,
+        maximum=1.0,
+    )
     use_avg_len: bool = setting(False, "count --batch_size in tokens, per length bucket")
     num_buckets: int = setting(
         1, "length buckets; 1 pads every row to the longest", minimum=1, maximum=1 << 12
@@ -139,6 +145,11 @@ class PretrainingConfig(Config):
     def check(self) -> None:
         """Check that there is something to learn from, and masked tokens for losses on them."""
         self.budget.check_warmup(self.warmup_steps)
+        if self.batch_ramp_steps and self.batch_ramp_share:
+            raise InputError(
+                f"batch_ramp_steps is {self.batch_ramp_steps} and batch_ramp_share is "
+                f"{self.batch_ramp_share}, allowed is one of them"
+            )
         if self.budget.hours is not None and self.stop_at_step is not None:
             raise InputError(
                 f"stop_at_step is {self.stop_at_step} and hours is {self.budget.hours!r}; with "
@@ -163,7 +174,7 @@ class PretrainingConfig(Config):
     @property
     def accumulation(self) -> Accumulation:
         """The number of micro-batches of each step."""
-        return Accumulation(self.accumulate, self.batch_ramp_steps)
+        return Accumulation(self.accumulate, self.batch_ramp_steps, self.batch_ramp_share)
 
     @property
     def decay(self) -> Decay:

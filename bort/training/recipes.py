@@ -41,6 +41,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "mask_probability": 0.25,
         "batch_size": 128,
         "accumulate": 64,
+        "batch_ramp_share": 0.6,
     },
 }
 """Settings by the name of the recipe; `paper` keeps the defaults.
@@ -48,8 +49,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 Sources: `academic-budget` arXiv 2104.07705 and its release (24 hours on eight GPUs, 4,096 sequences
 a step, a pre-norm network); `cramming` arXiv 2212.14034 and its release (a day on one GPU, up to
 8,192 sequences a step, which are reached after 60 % of the time, a pre-norm network). Differs from
-them: the architecture is that of `--architecture`, and the number of micro-batches grows by steps
-(`--batch_ramp_steps`), not by time. β₂ and ε of `cramming` are our assumption.
+them: the architecture is that of `--architecture`. β₂ and ε of `cramming` are our assumption.
 """
 
 

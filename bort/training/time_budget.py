@@ -27,6 +27,7 @@ from bort.ranks import Communicator
 from bort.settings.config import Config, setting
 from bort.storage.json_fields import JsonFields, shown
 from bort.training.clock import EVALUATION, SAVING
+from bort.training.time_estimate import UNITS, BatchesAt, StepCosts, one_batch
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,6 @@ MAY_CHANGE = {
 MOST_SECONDS = 366 * 86_400.0
 LONGEST_TRIAL = 60.0
 _TRIAL_SHARE = 0.05
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s)?", re.ASCII)
 _EXIT_SECONDS, _MOST_EXIT_SECONDS = 1.0, 5.0
 _EXIT_SHARE = 0.15
@@ -69,7 +69,7 @@ def parse_duration(text: str, name: str = "hours") -> float:
     seconds = 0.0
     try:
         if matched and any(matched.groups()):
-            parts = zip(matched.groups(), _UNITS.values())
+            parts = zip(matched.groups(), UNITS.values())
             seconds = sum(float(number) * unit for number, unit in parts if number)
         elif re.fullmatch(r"[0-9.]+", text.strip(), re.ASCII):
             seconds = 3600.0 * float(text)
@@ -163,8 +163,8 @@ class RunBudget(Protocol):
     def begin_step(self, number: int) -> float:
         """Return the position of a step in the schedule, from 0 to 1; called at its start."""
 
-    def end_step(self, number: int) -> bool:
-        """Note that a step is made, and return whether the run must end now."""
+    def end_step(self, number: int, batches: int = 1) -> bool:
+        """Note that a step of `batches` is made, and return whether the run must end now."""
 
     def is_over(self, number: int) -> bool:
         """Return whether the run must not make another step after step `number`."""
@@ -181,7 +181,12 @@ class RunBudget(Protocol):
     def ends_trial(self) -> bool:
         """Return whether the trial ends with this step, which happens once."""
 
-    def estimate(self, number: int) -> Dict[str, float]:
+    def estimate(
+        self,
+        number: int,
+        batches_at: BatchesAt = one_batch,
+        pauses: Optional[Mapping[str, float]] = None,
+    ) -> Dict[str, float]:
         """Return how many steps the budget buys in all, as of step `number`."""
 
     def state(self) -> Dict[str, Any]:
@@ -241,13 +246,13 @@ class TimeBudget:
         self._start_up = used
         self._evaluations = 1.25 + evaluations_after
         self._longest: Dict[str, float] = {}
-        self._steps: List[float] = []
+        self._steps: List[Tuple[int, float]] = []
+        self._costs = StepCosts()
         self._kept: List[float] = []
         self._began_training: Optional[float] = None
         self._paused_before = 0.0
         self._first = 0.0
         self._trial_done = False
-        self._first_step = 0
         self._step_began = 0.0
         self.tick()
 
@@ -272,13 +277,16 @@ class TimeBudget:
         if number == 1:
             self._first = self.elapsed
         if self._began_training is None:
-            self._began_training, self._first_step = self._step_began, number
+            self._began_training = self._step_began
             self._paused_before = self.paused
         return self.position
 
-    def end_step(self, number: int) -> bool:
-        """Note that a step is made, and return whether the run must end now."""
-        self._steps = [*self._steps[-_RECENT_STEPS:], self.tick() - self._step_began]
+    def end_step(self, number: int, batches: int = 1) -> bool:
+        """Note that a step of `batches` is made, and return whether the run must end now."""
+        seconds = self.tick() - self._step_began
+        self._steps = [*self._steps[-_RECENT_STEPS:], (batches, seconds)]
+        if not self._trial_done:
+            self._costs.add(batches, seconds)
         return self.is_over(number)
 
     def is_over(self, number: int) -> bool:
@@ -286,7 +294,17 @@ class TimeBudget:
         exit_at = self._config.early_exit_time_marker
         if exit_at is not None and self.elapsed >= exit_at * self.seconds:
             return True
-        return self.elapsed + max(self._steps, default=0.0) + self.reserve >= self.seconds
+        return self.elapsed + self._longest_step() + self.reserve >= self.seconds
+
+    def _longest_step(self) -> float:
+        """Return the seconds that the next step takes at most, if it is like the last ones.
+
+        If their numbers of batches differ, it may have a batch more than each of them.
+        """
+        counts = {batches for batches, _ in self._steps}
+        if len(counts) < 2:
+            return max((seconds for _, seconds in self._steps), default=0.0)
+        return (max(counts) + 1) * max(seconds / batches for batches, seconds in self._steps)
 
     @property
     def reserve(self) -> float:
@@ -324,29 +342,41 @@ class TimeBudget:
         self._trial_done = self.elapsed - self._began_training >= longest
         return self._trial_done
 
-    def estimate(self, number: int) -> Dict[str, float]:
+    def estimate(
+        self,
+        number: int,
+        batches_at: BatchesAt = one_batch,
+        pauses: Optional[Mapping[str, float]] = None,
+    ) -> Dict[str, float]:
         """Return how many steps the budget buys in all, as of the last step.
 
         Args:
             number: number of that step.
+            batches_at: returns the number of batches of a step.
+            pauses: evaluations and checkpoints for each step, by activity; None for none.
 
         Returns:
-            `steps`, their standard `deviation`, and `seconds_per_step`.
+            See `StepCosts.expected`; and the `seconds` of the budget.
         """
         assert self._began_training is not None, "a step was made"
-        made = number - self._first_step + 1
-        pauses = self.paused - self._paused_before
-        trained = max(1e-9, self.elapsed - self._began_training - pauses)
-        each = trained / made
         left = max(0.0, self.seconds - self.elapsed - self.reserve)
-        spread = float(np.std(self._steps[1:] or self._steps)) / each
-        more = left / each
-        return {
-            "steps": number + more,
-            "deviation": more * spread,
-            "seconds_per_step": each,
-            "seconds": self.seconds,
-        }
+        exit_at = self._config.early_exit_time_marker
+        if exit_at is not None:
+            left = min(left, max(0.0, exit_at * self.seconds - self.elapsed))
+        place = self.position
+        planned = max(1e-9, self.seconds - self._first)
+        paused = sum(
+            share * self._longest.get(activity, 0.0) for activity, share in (pauses or {}).items()
+        )
+        expected = self._costs.expected(
+            number,
+            left,
+            (place, min(1.0, place + left / planned)),
+            batches_at,
+            trained=self.elapsed - self._began_training - (self.paused - self._paused_before),
+            pauses=paused,
+        )
+        return {**expected, "seconds": self.seconds}
 
     def state(self) -> Dict[str, Any]:
         """Return JSON values for a checkpoint."""
@@ -354,7 +384,7 @@ class TimeBudget:
             "elapsed": self.elapsed,
             "paused": self.paused,
             "first": self._first,
-            "step": max(self._steps, default=0.0),
+            "step": self._longest_step(),
             "longest": dict(self._longest),
             "kept": list(self._kept),
         }
@@ -375,44 +405,3 @@ class TimeBudget:
         self._first = float(fields.number("first", 0))
         self._longest = dict(fields.fields("longest").all_numbers(minimum=0))
         self._kept = [float(share) for share in fields.numbers("kept")]
-
-
-PUBLISHED_TOKENS = 23_000 * 4096 * 128
-"""Tokens of the published run of arXiv 2104.07705 in a day on eight GPUs: steps × sequences ×
-their length, padding included."""
-
-
-def describe_estimate(estimate: Mapping[str, float], tokens: Optional[float] = None) -> str:
-    """Return a line that says what a budget buys.
-
-    Args:
-        estimate: see `TimeBudget.estimate`.
-        tokens: tokens of a step; None leaves them and the share of the published recipe out.
-
-    >>> found = {"steps": 23_000, "deviation": 1_900, "seconds_per_step": 0.6, "seconds": 14_400}
-    >>> describe_estimate(found, tokens=4_100)
-    '4 h buy 23,000 ± 1,900 steps, 94 M tokens on this machine, 0.78 % of the published recipe'
-    """
-    steps, deviation = (_rounded(estimate[name]) for name in ("steps", "deviation"))
-    text = f"{_duration(estimate['seconds'])} buy {steps:,} ± {deviation:,} steps"
-    if tokens is None:
-        return f"{text} on this machine"
-    total = tokens * estimate["steps"]
-    share = 100 * total / PUBLISHED_TOKENS
-    return (
-        f"{text}, {total / 1e6:.{0 if total >= 1e7 else 2}f} M tokens on this machine, "
-        f"{share:.2g} % of the published recipe"
-    )
-
-
-def _rounded(number: float) -> int:
-    """Return a number with two significant digits or, from 10,000, three."""
-    digits = 3 if number >= 1e4 else 2
-    return int(float(f"{number:.{digits}g}"))
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in _UNITS.items():
-        if seconds >= size:
-            return f"{seconds / size:g} {'min' if unit == 'm' else unit}"
-    return f"{seconds:g} s"

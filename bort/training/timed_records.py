@@ -15,6 +15,7 @@ from bort.storage.json_fields import JsonFields
 from bort.storage.json_text import parse_json
 from bort.storage.text_lines import LARGEST_TEXT_BYTES, decode_text, read_content
 from bort.training.time_budget import ELAPSED, POSITION, RunBudget, TimeBudget, TimeBudgetConfig
+from bort.training.time_estimate import BatchesAt, one_batch
 from bort.training.used_seconds import UsedSeconds, used_seconds
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class ReplayedBudget:
         """Return the recorded position of a step."""
         return self._positions[number - 1]
 
-    def end_step(self, number: int) -> bool:
+    def end_step(self, number: int, batches: int = 1) -> bool:
         """Return whether the recorded run ended after this step."""
         return self.is_over(number)
 
@@ -64,7 +65,12 @@ class ReplayedBudget:
         """Return that there is no trial."""
         return False
 
-    def estimate(self, number: int) -> Dict[str, float]:
+    def estimate(
+        self,
+        number: int,
+        batches_at: BatchesAt = one_batch,
+        pauses: Optional[Mapping[str, float]] = None,
+    ) -> Dict[str, float]:
         """Return the recorded number of steps."""
         return {"steps": len(self._positions), "deviation": 0.0, "seconds_per_step": 0.0}
 

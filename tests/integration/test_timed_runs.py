@@ -47,7 +47,9 @@ def check_timed(folder: Path) -> None:
     assert elapsed < SECONDS
 
 
-def test_a_killed_and_resumed_run_ends_in_time_and_can_be_replayed(flags, tmp_path):
+@pytest.mark.parametrize("ramp", [[], ["--accumulate", "4", "--batch_ramp_share", "0.8"]])
+def test_a_killed_and_resumed_run_ends_in_time_and_can_be_replayed(flags, tmp_path, ramp):
+    flags = [*flags, *ramp]
     timed = [*SMALL, "--hours", f"{SECONDS}s", "--finetune_time_markers", "0.3,0.6", "0.6"]
     folder = tmp_path / "timed"
     command = [*ONE, *flags, *timed, "--ckpt_interval", "20", "--ckpt_dir", folder]

@@ -64,41 +64,46 @@ def test_ranks_share_the_parts_of_a_step():
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_a_ramp_uses_every_example_once_an_epoch_and_resumes_anywhere(ranks):
+def test_the_batches_of_a_ramp_hold_every_example_once_an_epoch(ranks):
     lengths = np.random.default_rng(0).integers(3, 60, 120)
     ramp = Accumulation(most=5, ramp_steps=12)
     plan = BatchPlan(lengths, seed=2, batch_size=2, parts=ramp.parts(ranks))
-    steps = range(1, 25)
+    numbers = ramp.batches(1, 24)
     own = [
-        list(ramp.own_batches(plan, steps, OneOf(rank, ranks), lambda planned, ids: ids))
+        list(own_micro_batches(plan, numbers, OneOf(rank, ranks), lambda planned, ids: ids))
         for rank in range(ranks)
     ]
-    counts = [[len(batches) for batches in one] for one in own]
-    assert counts == [[min(5, -(-5 * n // 12)) for n in steps]] * ranks
+    assert [len(one) for one in own] == [5 * 24] * ranks
+    assert all(len(micros) == 1 for one in own for micros in one)
     seen = [
         row
-        for index in range(len(own[0]))
-        for micro in range(counts[0][index])
+        for batch in range(len(own[0]))
         for rank in range(ranks)
-        for row in own[rank][index][micro].tolist()
+        for row in own[rank][batch][0].tolist()
         if row >= 0
     ]
     assert sorted(seen[:120]) == list(range(120))
-    for first in (2, 11, 13, 20):
-        later = ramp.own_batches(plan, range(first, 25), OneOf(0, ranks), lambda planned, ids: ids)
-        for found, expected in zip(later, own[0][first - 1 :]):
-            np.testing.assert_array_equal(np.array(found), np.array(expected))
+
+
+def test_the_micro_batches_of_a_step_grow_with_its_number_or_its_place():
+    by_steps = Accumulation(most=5, ramp_steps=12)
+    assert all(by_steps.at(n, 0.9) == min(5, -(-5 * n // 12)) for n in range(1, 25))
+    by_share = Accumulation(most=64, ramp_share=0.6)
+    places = np.linspace(0, 1, 501)
+    counts = [by_share.at(10**6, place) for place in places]
+    assert counts[0] == 1
+    assert counts == sorted(counts)
+    assert all(count == 64 for count, place in zip(counts, places) if place >= 0.6)
+    assert by_share.at(1, 0.3) == 32
+    assert set(counts) == set(range(1, 65))
 
 
 def test_without_a_ramp_the_batches_are_those_of_the_steps():
-    lengths = np.random.default_rng(0).integers(3, 60, 120)
     plain = Accumulation(most=3)
-    plan = BatchPlan(lengths, seed=2, batch_size=2, parts=plain.parts(2))
-    make = lambda planned, ids: ids  # noqa: E731
-    found = plain.own_batches(plan, range(1, 9), OneOf(1, 2), make)
-    expected = own_micro_batches(plan, range(1, 9), OneOf(1, 2), make)
-    for one, other in zip(found, expected):
-        np.testing.assert_array_equal(np.array(one), np.array(other))
+    assert not plain.grows
+    assert plain.parts(2) == 6
+    assert plain.batches(4, 8) == range(4, 9)
+    assert [plain.at(n, 0.0) for n in (1, 9)] == [3, 3]
 
 
 def test_a_step_is_a_function_of_seed_and_step_alone():

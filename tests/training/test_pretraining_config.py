@@ -30,6 +30,11 @@ def test_every_recipe_is_a_configuration_and_is_printed(name):
         assert f"{setting} {value}" in describe_recipe(name)
 
 
+def test_there_is_one_ramp_of_the_batch_size():
+    with pytest.raises(InputError, match=r"batch_ramp_steps is 9 and batch_ramp_share is 0\.6"):
+        PretrainingConfig(batch_ramp_steps=9, batch_ramp_share=0.6)
+
+
 def test_the_published_batch_sizes():
     sizes = {
         name: values["batch_size"] * values["accumulate"]

@@ -248,3 +248,36 @@ def test_the_estimate_is_what_the_run_makes() -> None:
     assert abs(estimate["steps"] - number) <= 0.05 * number
     assert 0 < estimate["deviation"] < 0.3 * number
     assert estimate["seconds_per_step"] == pytest.approx(2.0, rel=0.1)
+
+
+def test_an_estimate_ends_at_the_early_exit_and_counts_pauses() -> None:
+    for options, pauses, steps in (
+        ({}, None, 997),
+        ({"early_exit_time_marker": 0.5}, None, 500),
+        ({"early_exit_time_marker": 0.5}, {EVALUATION: 0.02}, 500 - 440 * 0.2 / 1.2),
+    ):
+        clock = Clock()
+        timed = budget("1000s", clock, **options)
+        for number in range(1, 51):
+            timed.begin_step(number)
+            clock.now += 1.0
+            timed.end_step(number)
+        if pauses:
+            with timed.pausing(EVALUATION):
+                clock.now += 10
+            steps -= 10
+        found = timed.estimate(50, pauses=pauses)
+        assert found["steps"] == pytest.approx(steps, abs=2.5)
+
+
+def test_a_step_with_more_batches_than_the_last_ones_still_ends_in_time() -> None:
+    clock, number = Clock(), 0
+    timed = budget("100s", clock)
+    while True:
+        number += 1
+        timed.begin_step(number)
+        clock.now += 2.0 * number
+        if timed.end_step(number, batches=number):
+            break
+    assert clock.now <= 99
+    assert clock.now + 2.0 * (number + 1) + timed.reserve >= 100

@@ -298,7 +298,7 @@ def dev_metrics(
 
 
 class _Finetuning:
-    """Fine-tuning as a `bort.gluon.training.loop.TrainingProcedure`."""
+    """Fine-tuning as a `bort.gluon.training.procedure.TrainingProcedure`."""
 
     def __init__(
         self,

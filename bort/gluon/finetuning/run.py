@@ -52,7 +52,7 @@ from bort.tasks.judging import TaskData, make_judge
 from bort.text.labelled import LabelledExamples, WithUnlabelled
 from bort.text.pair_form import PAIRS, ROBERTA_PAIRS, PairForm, pair_form_of_run
 from bort.training.finetuning_config import FinetuningConfig
-from bort.training.time_budget import describe_estimate
+from bort.training.time_estimate import describe_estimate
 from bort.training.timed_records import check_replay, keep_model, open_budget
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from bort.gluon.training.run_checkpoints import RunCheckpoints
 from bort.ranks import Communicator
 from bort.teacher.answers import TeacherAnswers
 from bort.teacher.features import FeatureTeacher
-from bort.text.batch_plan import BatchPlan, PlannedStep
+from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.batches import make_batch
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
@@ -108,19 +108,20 @@ def planned_batches(
     data: PretrainingData,
     config: PretrainingConfig,
     communicator: Communicator,
-    first_step: int,
+    first: int,
 ) -> Iterator[List[MaskedBatch]]:
-    """Yield the micro-batches of this rank for every step from `first_step` (from 1) to the last.
+    """Yield the micro-batches of this rank for every batch of the plan from `first` (from 1) on.
 
-    Every epoch has its own masks, which repeat after `config.mask_epochs` epochs.
+    Without a ramp of the batch size, these are those of the steps. Every epoch has its own masks,
+    which repeat after `config.mask_epochs` epochs.
     """
 
     def make(planned: PlannedStep, example_ids: np.ndarray) -> MaskedBatch:
         epoch = config.mask_epoch(planned.epoch)
         return make_batch(data.train, example_ids, epoch, planned.length, data.masking)
 
-    steps = range(first_step, config.num_steps + 1)
-    return config.accumulation.own_batches(plan, steps, communicator, make)
+    numbers = config.accumulation.batches(first, config.num_steps)
+    return own_micro_batches(plan, numbers, communicator, make)
 
 
 def pretrain(
@@ -205,6 +206,7 @@ def pretrain(
             stop=config.stop_at_step,
         ),
         hooks,
+        accumulation=config.accumulation,
         checkpoints=checkpoints,
         resume=resume or resume_step is not None,
         resume_step=resume_step,
@@ -261,7 +263,7 @@ def held_out_batches(
 
 
 class _Pretraining:
-    """Pre-training as a `bort.gluon.training.loop.TrainingProcedure`."""
+    """Pre-training as a `bort.gluon.training.procedure.TrainingProcedure`."""
 
     def __init__(
         self,

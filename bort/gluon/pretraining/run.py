@@ -43,7 +43,7 @@ from bort.text.masking import Masking
 from bort.text.vocabulary import Vocabulary
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
 from bort.training.recipes import describe_recipe
-from bort.training.time_budget import describe_estimate
+from bort.training.time_estimate import describe_estimate
 from bort.training.timed_records import check_replay, keep_model, open_budget
 
 log = logging.getLogger(__name__)

@@ -53,7 +53,7 @@ from bort.super_network.folder import (
 from bort.super_network.space import SubNetworkSpace
 from bort.text.vocabulary import Vocabulary
 from bort.training.objective import FeatureObjective
-from bort.training.time_budget import describe_estimate
+from bort.training.time_estimate import describe_estimate
 from bort.training.timed_records import check_replay, keep_model, open_budget
 
 log = logging.getLogger(__name__)

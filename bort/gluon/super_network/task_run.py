@@ -28,7 +28,7 @@ from bort.storage.locks import hold_run_folder
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.judging import TaskData, make_judge
-from bort.text.batch_plan import BatchPlan, PlannedStep
+from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.labelled import LabelledBatch, make_labelled_batch
 from bort.text.padding import longest_row
 
@@ -194,13 +194,13 @@ class _Task:
         )
 
     def batches(self, first: int) -> Iterator[List[LabelledBatch]]:
-        """Yield the micro-batches of this rank for each step from `first`."""
+        """Yield the micro-batches of this rank for each batch of the plan from `first`."""
 
         def make(planned: PlannedStep, example_ids: Any) -> LabelledBatch:
             return make_labelled_batch(self.examples, example_ids, planned.length, self._pad_id)
 
-        steps = range(first, self._settings.num_steps + 1)
-        return self._settings.accumulation.own_batches(self._plan, steps, self._communicator, make)
+        numbers = self._settings.accumulation.batches(first, self._settings.num_steps)
+        return own_micro_batches(self._plan, numbers, self._communicator, make)
 
     def score(self, learner: TaskLearner) -> Mapping[str, float]:
         """Return the dev metrics by name."""

@@ -133,7 +133,7 @@ class _Text:
             check_lengths(self._plan, self._data.validation, "teacher", longest)
 
     def batches(self, first: int) -> Iterator[List[MaskedBatch]]:
-        """Yield the micro-batches of this rank for each step from `first`."""
+        """Yield the micro-batches of this rank for each batch of the plan from `first`."""
         return planned_batches(self._plan, self._data, self._settings, self._communicator, first)
 
     def score(self, learner: MaskedTokenLearner) -> Mapping[str, float]:

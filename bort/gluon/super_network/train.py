@@ -44,7 +44,8 @@ class SuperNetworkData(Generic[_Batch]):
     """The data of a run.
 
     Attributes:
-        batches: yields the micro-batches of this rank for each step from a number on.
+        batches: yields the micro-batches of this rank for each batch of the plan from a number on;
+            without a ramp, these are those of the steps.
         score: scores a sub-network; None evaluates nothing.
         fingerprint: fingerprint of the training data.
     """
@@ -139,6 +140,7 @@ def train_super_network(
             stop=settings.stop_at_step,
         ),
         hooks,
+        accumulation=settings.accumulation,
         checkpoints=checkpoints,
         resume=resume,
         is_chief=is_chief,
@@ -148,7 +150,7 @@ def train_super_network(
 
 
 class _SuperNetworkTraining(Generic[_Batch]):
-    """The training as a `bort.gluon.training.loop.TrainingProcedure`."""
+    """The training as a `bort.gluon.training.procedure.TrainingProcedure`."""
 
     def __init__(
         self, trainer: SuperNetworkTrainer[_Batch], data: SuperNetworkData[_Batch]

@@ -8,6 +8,7 @@ with its caller.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,18 +17,21 @@ from typing import (
     Callable,
     Dict,
     Generic,
+    Iterable,
     Iterator,
+    List,
     Mapping,
     Optional,
-    Protocol,
     Tuple,
     TypeVar,
 )
 
 from bort.errors import InputError
-from bort.process.progress import Progress
+from bort.gluon.training.loop_progress import Pace, StepProgress
+from bort.gluon.training.procedure import Checkpoints, StepNumbers, TrainingProcedure
 from bort.storage.json_fields import JsonFields
-from bort.storage.run_folder import CHECKPOINT_STATE, MetricsWriter, NullWriter, Recorded
+from bort.storage.run_folder import CHECKPOINT_STATE, MetricsWriter, NullWriter
+from bort.text.batch_plan import Accumulation
 from bort.text.batches import Prefetcher
 from bort.training.clock import EVALUATION, SAVING, TRAINING, TrainingClock
 from bort.training.divergence import DivergenceCheck
@@ -36,73 +40,8 @@ from bort.training.validation_schedule import ValidationSchedule
 
 log = logging.getLogger(__name__)
 
-
-class StepNumbers(Protocol):
-    """The numbers of a step that the loop needs, over all ranks.
-
-    Attributes:
-        loss: the minimised loss.
-        accuracy: share of right predictions; None for a regression, which has none.
-        tokens: tokens seen, without padding.
-        learning_rate: learning rate of the step.
-        stop: whether any rank was asked to stop.
-    """
-
-    @property
-    def loss(self) -> float: ...
-    @property
-    def accuracy(self) -> Optional[float]: ...
-    @property
-    def tokens(self) -> int: ...
-    @property
-    def learning_rate(self) -> float: ...
-    @property
-    def stop(self) -> bool: ...
-
-
 _Batch = TypeVar("_Batch")
 _Report = TypeVar("_Report", bound=StepNumbers)
-
-
-class TrainingProcedure(Protocol[_Batch, _Report]):
-    """The part of the loop that differs between pre-training and fine-tuning.
-
-    Steps are counted from 1. All ranks call the same methods in the same order.
-    """
-
-    def batches(self, first: int) -> Iterator[_Batch]:
-        """Yield this rank's batch of every step from `first` to the last; called once."""
-
-    def move_to(self, position: float) -> None:
-        """Set the place in the schedule, 0 to 1, for the next step; called in timed runs alone."""
-
-    def step(self, number: int, batch: _Batch, stop_requested: bool) -> _Report:
-        """Make a step and report it; `stop` of the report is the same on all ranks."""
-
-    def record(self, report: _Report) -> Recorded:
-        """Return the numbers and texts of a step to record, by name."""
-
-    def evaluate(self, number: int) -> Mapping[str, float]:
-        """Evaluate after a step, and return numbers to record, by name."""
-
-    def ends_early(self) -> bool:
-        """Whether training ends now, before the last planned step; the same on every rank."""
-
-    def state(self) -> Dict[str, Any]:
-        """Return JSON values to keep in a checkpoint, in addition to those of the trainer."""
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore the `state` of a checkpoint."""
-
-
-class Checkpoints(Protocol):
-    """The store of a run's state; see `bort.gluon.training.run_checkpoints`."""
-
-    def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Save the trainer's state after a step together with `state`."""
-
-    def restore(self, step: Optional[int]) -> Tuple[int, Mapping[str, Any]]:
-        """Restore the trainer's state after `step` (None: the newest); returns (step, state)."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +91,13 @@ class Cadence:
     def saves(self, number: int) -> bool:
         """Whether a checkpoint follows step `number` of a run that continues."""
         return any(number % steps == 0 for steps in self.save)
+
+    def pauses(self) -> Dict[str, float]:
+        """Return the evaluations and the checkpoints for each step, on average."""
+        evaluations = 0.0
+        if self.evaluate is not None:
+            evaluations = 1 / self.evaluate / self.validation.validation_epochs
+        return {EVALUATION: evaluations, SAVING: sum(1 / steps for steps in self.save)}
 
 
 @dataclass
@@ -208,6 +154,7 @@ def run_loop(
     cadence: Cadence,
     hooks: LoopHooks[_Report],
     *,
+    accumulation: Optional[Accumulation] = None,
     checkpoints: Optional[Checkpoints] = None,
     resume: bool = False,
     resume_step: Optional[int] = None,
@@ -228,6 +175,8 @@ def run_loop(
         training: makes the steps.
         cadence: intervals of records, evaluations and checkpoints.
         hooks: connect the run with its caller.
+        accumulation: the micro-batches of each step; without a ramp, as for None, each batch of the
+            training is that of a step.
         checkpoints: store of checkpoints; None saves none.
         resume: whether to continue from a checkpoint.
         resume_step: step of that checkpoint; None takes the newest.
@@ -240,7 +189,7 @@ def run_loop(
         InputError: `resume` is true without `checkpoints`, or the checkpoint is of a step after
             `cadence.stop`.
     """
-    run = _Run(training, cadence, hooks, checkpoints)
+    run = _Run(training, cadence, hooks, checkpoints, accumulation)
     done = run.restore(resume_step) if resume else 0
     if done > cadence.end and cadence.stop is not None:
         raise InputError(
@@ -250,11 +199,14 @@ def run_loop(
     finished = done >= cadence.end or training.ends_early() or run.has_no_time(done)
     number, stopped = done, False
     run.metrics = hooks.open_metrics(done)
-    progress = _StepProgress(hooks, cadence, done, hooks.show_progress and is_chief)
-    batches = Prefetcher(training.batches(done + 1))
+    progress = StepProgress(
+        hooks.title, cadence.end, done, hooks.budget, hooks.show_progress and is_chief
+    )
+    batches = Prefetcher(training.batches(run.drawn + 1))
     try:
         with hooks.clock.count(TRAINING):
-            for number, batch in enumerate(() if finished else batches, start=done + 1):
+            steps = () if finished else run.batches_of_steps(batches, done + 1)
+            for number, batch in enumerate(steps, start=done + 1):
                 report = run.step(number, batch)
                 progress.show(number, report)
                 finished, stopped = run.follow(number, report)
@@ -270,7 +222,12 @@ def run_loop(
 
 
 class _Run(Generic[_Batch, _Report]):
-    """The parts of a loop's pass: a step, and what follows it."""
+    """The parts of a loop's pass: the batch of a step, the step, and what follows it.
+
+    Attributes:
+        metrics: writer of the recorded numbers.
+        drawn: number of the training's batches that steps have used.
+    """
 
     def __init__(
         self,
@@ -278,6 +235,7 @@ class _Run(Generic[_Batch, _Report]):
         cadence: Cadence,
         hooks: LoopHooks[_Report],
         checkpoints: Optional[Checkpoints],
+        accumulation: Optional[Accumulation],
     ) -> None:
         self.metrics: MetricsWriter = NullWriter()
         self._training = training
@@ -285,7 +243,10 @@ class _Run(Generic[_Batch, _Report]):
         self._hooks = hooks
         self._checkpoints = checkpoints
         self._budget = hooks.budget
-        self._pace = _Pace(hooks.clock)
+        self._pace = Pace(hooks.clock)
+        self._ramp = accumulation if accumulation is not None and accumulation.grows else None
+        self._count = 1
+        self.drawn = 0
         self._timed: Dict[str, float] = {}
         self._tokens = 0
 
@@ -301,20 +262,42 @@ class _Run(Generic[_Batch, _Report]):
             self._tokens = fields.integer("tokens", 0)
         if self._budget is not None and fields.has("budget"):
             self._budget.restore(fields.fields("budget").values, CHECKPOINT_STATE)
+        self.drawn = done if self._ramp is None else fields.integer("batches", 1)
         self._training.restore(state)
-        self._pace = _Pace(self._hooks.clock)
+        self._pace = Pace(self._hooks.clock)
         return done
 
     def has_no_time(self, done: int) -> bool:
         """Return whether a run that is resumed has no time for another step."""
         return done > 0 and self._budget is not None and self._budget.is_over(done)
 
+    def batches_of_steps(self, batches: Iterable[_Batch], first: int) -> Iterator[_Batch]:
+        """Begin each step from `first` on, and yield its batch: with a ramp, several ones joined.
+
+        All ranks use equally many, because the place of the step is the same for all.
+        """
+        items = iter(batches)
+        for number in itertools.count(first):
+            if self._budget is not None:
+                place = self._budget.begin_step(number)
+                self._timed = {POSITION: place, ELAPSED: self._budget.elapsed}
+                self._training.move_to(place)
+            self._count = self._batches_at(number, self._timed.get(POSITION, 0.0))
+            found = list(itertools.islice(items, self._count))
+            if not found:
+                return
+            self.drawn += len(found)
+            yield found[0] if self._ramp is None else _joined(found)
+
+    def _batches_at(self, number: int, place: float) -> int:
+        """Return the number of batches of a step; `place` is its position in a timed run."""
+        if self._ramp is None:
+            return 1
+        return self._ramp.at(number, max(place, (number - 1) / self._cadence.last))
+
     def step(self, number: int, batch: _Batch) -> _Report:
         """Make a step."""
-        hooks, budget = self._hooks, self._budget
-        if budget is not None:
-            self._timed = {POSITION: budget.begin_step(number), ELAPSED: budget.elapsed}
-            self._training.move_to(self._timed[POSITION])
+        hooks = self._hooks
         report = self._training.step(number, batch, hooks.stop_requested())
         self._pace.add(report.tokens)
         self._tokens += report.tokens
@@ -324,7 +307,7 @@ class _Run(Generic[_Batch, _Report]):
     def follow(self, number: int, report: _Report) -> Tuple[bool, bool]:
         """Do what follows a step, and return whether the run is finished and whether it stops."""
         cadence, budget = self._cadence, self._budget
-        timed_out = budget is not None and budget.end_step(number)
+        timed_out = budget is not None and budget.end_step(number, self._count)
         tried = budget is not None and budget.ends_trial()
         self._record(number, report, cadence.logs(number) or timed_out)
         place = self._timed.get(POSITION)
@@ -337,8 +320,11 @@ class _Run(Generic[_Batch, _Report]):
         if self._checkpoints and (finished or stopped or tried or kept or cadence.saves(number)):
             self._save(number)
         if budget is not None and tried:
-            tokens = self._tokens / number
-            self._hooks.on_trial({**budget.estimate(number), "tokens_per_step": tokens})
+            found = budget.estimate(number, self._batches_at, cadence.pauses())
+            tokens = self._tokens / self.drawn
+            if self._ramp is not None:  # later steps have more batches than those so far
+                tokens *= (self.drawn + found["batches"]) / found["steps"]
+            self._hooks.on_trial({**found, "tokens_per_step": tokens})
         return finished, stopped
 
     def _record(self, number: int, report: _Report, in_full: bool) -> None:
@@ -379,6 +365,8 @@ class _Run(Generic[_Batch, _Report]):
             state = {"clock": self._hooks.clock.state(), **self._training.state()}
             if self._budget is not None:
                 state = {"budget": self._budget.state(), "tokens": self._tokens, **state}
+            if self._ramp is not None:
+                state = {"batches": self.drawn, **state}
             self._checkpoints.save(number, state)
 
     @contextmanager
@@ -392,52 +380,6 @@ class _Run(Generic[_Batch, _Report]):
                 yield
 
 
-class _StepProgress:
-    """The progress of a run in steps or, in a timed run, in seconds of its budget."""
-
-    def __init__(self, hooks: LoopHooks[Any], cadence: Cadence, done: int, enabled: bool) -> None:
-        budget = hooks.budget
-        self._budget = None if budget is None or budget.seconds is None else budget
-        total, unit, self._shown = cadence.end, "step", done
-        if self._budget is not None:
-            total, unit, self._shown = (
-                round(self._budget.seconds or 0),
-                "s",
-                int(self._budget.elapsed),
-            )
-        elif budget is not None:
-            total = int(budget.estimate(done)["steps"])
-        self._bar = Progress(total, hooks.title, unit=unit, done=self._shown, enabled=enabled)
-
-    def show(self, number: int, report: StepNumbers) -> None:
-        """Show a step."""
-        numbers = {"loss": report.loss}
-        if report.accuracy is not None:
-            numbers["accuracy"] = report.accuracy
-        at = number
-        if self._budget is not None:
-            at, numbers = int(self._budget.elapsed), {"step": number, **numbers}
-        self._bar.advance(at - self._shown, **numbers)
-        self._shown = at
-
-    def close(self) -> None:
-        """Close the bar."""
-        self._bar.close()
-
-
-class _Pace:
-    """The tokens per second of training since the last record."""
-
-    def __init__(self, clock: TrainingClock) -> None:
-        self._clock = clock
-        self._tokens, self._since = 0, clock.training_seconds
-
-    def add(self, tokens: int) -> None:
-        self._tokens += tokens
-
-    def record(self) -> Dict[str, float]:
-        """Return the pace and the total seconds of training, and start a new interval."""
-        now = self._clock.training_seconds
-        pace = self._tokens / max(1e-9, now - self._since)
-        self._tokens, self._since = 0, now
-        return {"train/tokens_per_second": pace, "train/seconds": now}
+def _joined(lists: List[Any]) -> Any:
+    """Return one list with the micro-batches of several batches."""
+    return [micro_batch for batch in lists for micro_batch in batch]
