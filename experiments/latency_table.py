@@ -12,11 +12,12 @@ import numpy as np
 
 from bort.architecture import Architecture, get_architecture
 from bort.engines.latency import EngineLatency, check_latency_length, measure_in_fresh_process
+from bort.errors import InputError
 from bort.search.grid import CandidateGrid
 from bort.search.latency import LatencyTable, describe_conditions
 from bort.search.latency_config import LatencyTableConfig, LatencyTablePaths, TimingConfig
 from bort.search.latency_errors import PredictionErrors, compare_predictors, error_table
-from bort.search.latency_predictor import LatencyPredictor
+from bort.search.latency_predictor import LEAST_ROWS, LatencyPredictor
 from bort.search.latency_sample import (
     LATENCY_TABLE_FILE,
     PREDICTOR_FILE,
@@ -82,6 +83,7 @@ def measure_latency_table(
     check_latency_length(config.length, grid.whole)
     gauge = EngineLatency(**gauge_settings(config))
     fitted, held_out = draw_sample(grid, config)
+    _check_count(len(grid), len(fitted), config)
     with hold_folder(folder):
         claim_folder(
             folder,
@@ -156,6 +158,20 @@ def draw_sample(
         grid.architectures(np.array(left[: config.count - len(checked)], np.int64)),
         grid.architectures(np.array(checked, np.int64)),
     )
+
+
+def _check_count(architectures: int, fitted: int, config: LatencyTableConfig) -> None:
+    """Raise `InputError` if a space leaves too few architectures to fit."""
+    if architectures < LEAST_ROWS:
+        raise InputError(
+            f"the space has {architectures} architectures, allowed are at least {LEAST_ROWS}; "
+            "search_architecture.py measures all of a smaller space by itself"
+        )
+    if fitted < LEAST_ROWS:
+        raise InputError(
+            f"held_out is {config.held_out}, allowed is at most {architectures - LEAST_ROWS} for a "
+            f"space of {architectures} architectures: the predictor needs at least {LEAST_ROWS}"
+        )
 
 
 def _evaluated(

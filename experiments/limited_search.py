@@ -32,10 +32,9 @@ from bort.report.search_files import BEST_FILE
 from bort.search.config import ERRORS, FINETUNED, SUPER_NETWORK, SearchConfig, SearchPaths
 from bort.search.grid import CandidateGrid
 from bort.search.latency_predictor import LatencyPredictor
-from bort.search.latency_sample import PREDICTOR_FILE, sampled_predictor
+from bort.search.latency_sample import PREDICTOR_FILE, sample_latencies
 from bort.search.limited import LimitedResult
 from bort.search.limited_config import LimitedSearchConfig, LimitedSearchPaths
-from bort.search.limited_driver import PredictSeconds
 from bort.search.limited_table import pick_line
 from bort.search.space import PAPER_SPACE, read_space
 from bort.storage.outputs import check_output_folder
@@ -321,26 +320,18 @@ class _Timing:
         return cls(length, settings, gauge, known)
 
     def predictor(self, command: LimitedCommand, grid: CandidateGrid) -> Optional[Prepare]:
-        """Return what predicts latencies: the table's predictor, or one of an own sample."""
+        """Return the source of latencies: the table's predictor, or a sample of the space."""
         if self.known is not None:
-            return known_predictor(self.known.predict)
+            return known_predictor(self.known)
         if self.settings is None:
             return None
-        sample = functools.partial(
-            sampled_predictor,
+        return functools.partial(
+            sample_latencies,
             EngineLatency(**self.settings),
             grid,
             command.search.latency_sample,
             command.search.candidates.seed,
         )
-
-        def prepare(
-            folder: Path, communicator: Communicator, stop_requested: Callable[[], bool]
-        ) -> Optional[PredictSeconds]:
-            found = sample(folder, communicator, stop_requested)
-            return None if found is None else found.predict
-
-        return prepare
 
 
 def _engine_settings(command: LimitedCommand, known: Optional[LatencyPredictor]) -> Dict[str, Any]:

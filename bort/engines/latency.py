@@ -6,7 +6,7 @@ import gc
 import multiprocessing
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Optional, Tuple, Union
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from bort.engines.sources import Source, read_source, source_of_network
 from bort.errors import InputError
 from bort.formats.precisions import FP32
 from bort.network.random_network import random_network
-from bort.process.timing import Clock, Timing, steadiest, timed_runs, timed_shares
+from bort.process.timing import Clock, Timing, Turns, steadiest, timed_runs, timed_turns
 from bort.process.workers import WorkerPool
 
 _SEED = 0
@@ -95,7 +95,10 @@ class EngineLatency:
     def conditions(self) -> Dict[str, Any]:
         """Everything that a time depends on, except the machine and the architecture."""
         clock = {"clock": "processor"} if self._clock is time.process_time else {}
-        beside = {} if self._beside is None else {"beside": str(self._beside[0])}
+        beside: Dict[str, Any] = {}
+        if self._beside is not None:
+            architecture, seconds = self._beside
+            beside = {"beside": str(architecture), "beside_seconds": seconds}
         return {
             **clock,
             **beside,
@@ -162,8 +165,10 @@ class EngineLatency:
     def _timed(self, engine: Engine, vocabulary_size: int) -> TimedEngine:
         generator = np.random.default_rng(_SEED)
         ids = generator.integers(0, vocabulary_size, (self._batch, self._length))
+        pause = _PAUSE_SECONDS if self._threads > 1 else 0.0
+        opened = TimedEngine(engine, ids, self._repeats, self._clock, pause)
         if self._beside is None:
-            return TimedEngine(engine, ids, self._repeats, self._clock)
+            return opened
         reference, seconds = self._beside
         if self._anchor is None:
             self._beside = None  # the reference itself is timed beside nothing
@@ -171,7 +176,7 @@ class EngineLatency:
                 self._anchor = self.open(reference)
             finally:
                 self._beside = (reference, seconds)
-        return TimedEngine(engine, ids, self._repeats, self._clock, (self._anchor, seconds))
+        return TimedEngine(engine, ids, self._repeats, self._clock, pause, (self._anchor, seconds))
 
 
 class TimedEngine:
@@ -182,6 +187,7 @@ class TimedEngine:
         ids: int (B, L), tokens without padding.
         repeats: minimum number of timed runs.
         clock: returns seconds.
+        pause: seconds that threads of another model take to stop.
         anchor: a model whose runs take turns with this one's, and its seconds per sequence; times
             are then shares of the anchor's run at that moment. None: this model runs alone.
     """
@@ -192,12 +198,14 @@ class TimedEngine:
         ids: np.ndarray,
         repeats: int,
         clock: Clock,
+        pause: float = 0.0,
         anchor: Optional[Tuple[TimedEngine, float]] = None,
     ) -> None:
         self._engine = engine
         self._ids = ids
         self._repeats = repeats
         self._clock = clock
+        self._pause = pause
         self._anchor = anchor
 
     def run(self) -> None:
@@ -207,13 +215,25 @@ class TimedEngine:
 
     def time(self) -> Timing:
         """Return the seconds per sequence of runs that follow untimed ones."""
-        time.sleep(_PAUSE_SECONDS)  # threads of another engine may still spin
         if self._anchor is not None:
             anchor, seconds = self._anchor
-            shares = timed_shares(self.run, anchor.run, self._repeats, clock=self._clock)
-            return Timing.of([seconds * share for share in shares])
+            turns = self.time_in_turns(anchor.run)
+            return Timing(seconds * turns.share, turns.spread)
+        time.sleep(_PAUSE_SECONDS)  # threads of another engine may still spin
         runs = timed_runs(self.run, self._repeats, clock=self._clock)
         return Timing.of([seconds / len(self._ids) for seconds in runs])
+
+    def time_in_turns(self, other: Callable[[], object]) -> Turns:
+        """Return the time of runs that take turns with another model's.
+
+        Args:
+            other: answers a batch of the same size; `other_seconds` of the result are a sequence's.
+        """
+        time.sleep(_PAUSE_SECONDS)
+        turns = timed_turns(
+            self.run, other, self._repeats, clock=self._clock, pause_seconds=self._pause
+        )
+        return Turns(turns.share, turns.spread, turns.other_seconds / len(self._ids))
 
 
 def measure_in_fresh_process(model: Union[Path, Architecture], **settings: Any) -> Timing:

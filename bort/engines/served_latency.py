@@ -6,10 +6,11 @@ from typing import Any, Mapping
 
 from bort.architecture import Architecture
 from bort.engines.latency import EngineLatency, measure_in_fresh_process
+from bort.search.latency import TimedReference
 
 
 class ServedLatency:
-    """Measures every latency in a new process; implements `bort.search.latency.LatencyGauge`.
+    """Measures every latency in a new process; implements `bort.search.latency.AnchoredGauge`.
 
     Args:
         settings: arguments of `EngineLatency`.
@@ -23,6 +24,10 @@ class ServedLatency:
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
         self.conditions: Mapping[str, Any] = EngineLatency(**settings).conditions
+
+    def beside(self, reference: TimedReference) -> ServedLatency:
+        """Return a gauge whose runs take turns with those of a reference in the new process."""
+        return ServedLatency(**{**self._settings, "beside": reference})
 
     def latency(self, architecture: Architecture) -> float:
         """Return the seconds per sequence.

@@ -6,12 +6,14 @@ import os
 import platform
 from typing import Dict, Optional
 
+from bort.process.threads import available_cores
+
 
 def describe_machine() -> Dict[str, str]:
-    """Return processor, number of cores, architecture and host name."""
+    """Return processor, number of cores that this process may use, architecture and host name."""
     return {
         "processor": _processor(),
-        "cores": str(os.cpu_count()),
+        "cores": str(available_cores()),
         "machine": platform.machine(),
         "host": platform.node(),
     }

@@ -1,10 +1,10 @@
-"""Repeated timing of the same work: the median, the spread, and repeats until it is steady."""
+"""Repeated timing of work, alone or in turns with other work: medians, spreads, steady repeats."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Callable, List, Sequence, TypeVar
+from typing import Callable, List, Sequence, Tuple, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ MOST_SPREAD = 0.15
 
 LEAST_SECONDS = 0.2
 _MOST_RUNS = 1_000
+_TURNS_SECONDS = 5
+_SHORT_SECONDS = 0.02
 _WARMUP_RUNS = 2
 _ATTEMPTS = 3
 
@@ -44,6 +46,21 @@ class Timing:
         return cls(float(median), float((third - first) / median) if median > 0 else 0.0)
 
 
+@dataclass(frozen=True)
+class Turns:
+    """The time of repeated work whose runs took turns with those of other work.
+
+    Attributes:
+        share: median time of a run, as a share of the other work's run just before it.
+        spread: interquartile range of the shares, as a share of their median.
+        other_seconds: median seconds of the other work.
+    """
+
+    share: float
+    spread: float
+    other_seconds: float
+
+
 def timed_runs(
     run: Callable[[], object],
     repeats: int,
@@ -73,36 +90,56 @@ def timed_runs(
     return seconds
 
 
-def timed_shares(
+def timed_turns(
     run: Callable[[], object],
     other: Callable[[], object],
     repeats: int,
     least_seconds: float = LEAST_SECONDS,
     clock: Clock = time.perf_counter,
-) -> List[float]:
-    """Return the times of calls of `run` as shares of calls of `other` just before them.
+    pause_seconds: float = 0.0,
+) -> Turns:
+    """Return the time of calls of `run` as a share of calls of `other` just before them.
 
-    A change of the machine's speed that lasts longer than two calls cancels.
+    A change of the machine's speed that lasts longer than two calls cancels, and the median leaves
+    out the turns in which the speed changed. Short work is done twice in a turn, and its second
+    call is timed, because the other work has displaced its data from the processor's caches.
 
     Args:
-        run: does the work and waits for its end.
+        run: does the work and waits for its end. Its first calls are not timed.
         other: other work to compare with.
-        repeats, least_seconds, clock: see `timed_runs`; the seconds of `run` count.
+        repeats: minimum number of turns.
+        least_seconds: turns are taken until the timed calls of `run` have taken this long in all,
+            or the turns five times as long, or until there are 1,000 turns.
+        clock: returns seconds; see `timed_runs`.
+        pause_seconds: pause before the work changes, in which threads of the last one stop.
     """
-    for _ in range(_WARMUP_RUNS):
-        other()
-        run()
-    shares: List[float] = []
-    total = 0.0
-    while len(shares) < repeats or (total < least_seconds and len(shares) < _MOST_RUNS):
+    works = (other, run)
+    calls = []
+    for work in works:
+        work()
         began = clock()
-        other()
-        between = clock()
-        run()
-        ended = clock()
-        shares.append((ended - between) / max(1e-9, between - began))
-        total += ended - between
-    return shares
+        work()
+        calls.append(1 if clock() - began > _SHORT_SECONDS else 2)
+    turns: List[Tuple[float, float]] = []
+    total, started = 0.0, clock()
+    while len(turns) < repeats or (
+        total < least_seconds
+        and clock() - started < _TURNS_SECONDS * least_seconds
+        and len(turns) < _MOST_RUNS
+    ):
+        seconds = []
+        for work, count in zip(works, calls):
+            if pause_seconds:
+                time.sleep(pause_seconds)
+            for _ in range(count):
+                began = clock()
+                work()
+                last = clock() - began
+            seconds.append(last)
+        turns.append((seconds[0], seconds[1]))
+        total += seconds[1]
+    shares = Timing.of([own / max(1e-9, others) for others, own in turns])
+    return Turns(shares.seconds, shares.spread, float(np.median([others for others, _ in turns])))
 
 
 def steadiest(measure: Callable[[], T], unsteadiness: Callable[[T], float]) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Protocol, Sequence
 
 import numpy as np
 
@@ -19,8 +19,10 @@ from bort.storage.files import write_json
 from bort.storage.json_fields import JsonFields, read_fields
 
 _FORMAT = "bort-latencies-1"
-_POSSIBLE_SECONDS = (1e-12, 1e9)  # others are damage, and could overflow
 _FORMER_CONDITIONS = {"precision": "fp32"}  # entries of version 0.2.0 lack these
+
+POSSIBLE_SECONDS = (1e-12, 1e9)
+"""Least and largest time in a file; others are damage, and could overflow."""
 
 
 class LatencyGauge(LatencyModel, Protocol):
@@ -31,20 +33,41 @@ class LatencyGauge(LatencyModel, Protocol):
         """The conditions that a time depends on, without the machine and the architecture."""
 
 
+class TimedReference(NamedTuple):
+    """An architecture whose runs take turns with those of others, and its time.
+
+    Attributes:
+        architecture: sizes.
+        seconds: seconds per sequence; other times are shares of it.
+    """
+
+    architecture: Architecture
+    seconds: float
+
+
+class AnchoredGauge(LatencyGauge, Protocol):
+    """A gauge that can also measure in turns with a reference."""
+
+    def beside(self, reference: TimedReference) -> LatencyGauge:
+        """Return a gauge whose runs take turns with those of a reference."""
+
+
 @dataclass(frozen=True)
 class LatencyRow:
-    """An inference time that was measured between two times of a reference architecture.
+    """An inference time that was measured in turns with a reference architecture.
 
     The machine's speed changes while a table is measured. A row holds the time of the reference at
     its moment, so that the table can compute all times at the same speed.
 
     Attributes:
         architecture: sizes.
-        measured_seconds: median seconds per sequence, as measured.
+        measured_seconds: seconds per sequence at the speed of that moment: `reference_seconds`
+            times the median share that a run took of the reference's run before it.
         reference: sizes of the reference.
-        reference_seconds: mean of the reference's medians before and after the row.
-        spread: interquartile range of the runs, as a share of their median.
-        drift: change of the reference from before to after the row, as a share.
+        reference_seconds: median seconds per sequence of the reference in these turns.
+        spread: interquartile range of the shares, as a share of their median.
+        drift: 0 in turns; in older rows, which the reference was timed before and after, its
+            change, as a share.
     """
 
     architecture: Architecture
@@ -79,13 +102,13 @@ class LatencyRow:
             InputError: a field is missing or bad; the message names the file.
         """
         times = {
-            name: float(fields.number(name, *_POSSIBLE_SECONDS))
+            name: float(fields.number(name, *POSSIBLE_SECONDS))
             for name in ("measured_seconds", "reference_seconds")
         }
         shares = {name: float(fields.number(name, 0)) for name in ("spread", "drift")}
         return cls(
-            architecture=_read_architecture(fields, "architecture"),
-            reference=_read_architecture(fields, "reference"),
+            architecture=read_architecture(fields, "architecture"),
+            reference=read_architecture(fields, "reference"),
             **times,
             **shares,
         )
@@ -95,8 +118,8 @@ class LatencyTable:
     """Measured seconds per sequence, keyed by machine, conditions and architecture.
 
     The table is a JSON file. Only entries of this machine under the same conditions are used. The
-    times of rows that were measured beside a reference are those at the median of the reference's
-    times: measured seconds · median of reference seconds / reference seconds of the row.
+    times of rows that were measured in turns with a reference are those at the median of the
+    reference's times: measured seconds · median of reference seconds / own reference seconds.
 
     Args:
         path: the file; it need not exist.
@@ -144,7 +167,7 @@ class LatencyTable:
         self._write()
 
     def add_row(self, row: LatencyRow) -> None:
-        """Add a measurement beside a reference, and rewrite the file.
+        """Add a measurement in turns with a reference, and rewrite the file.
 
         Raises:
             InputError: the other rows have another reference.
@@ -161,7 +184,7 @@ class LatencyTable:
 
     @property
     def rows(self) -> List[LatencyRow]:
-        """The measurements beside a reference, in their order."""
+        """The measurements in turns with a reference, in their order."""
         return list(self._rows.values())
 
     @property
@@ -169,13 +192,21 @@ class LatencyTable:
         """The reference of the rows; None without rows."""
         return next((row.reference for row in self._rows.values()), None)
 
+    @property
+    def timed_reference(self) -> Optional[TimedReference]:
+        """The reference and the median of its seconds per sequence; None without rows."""
+        if self.reference is None:
+            return None
+        times = [row.reference_seconds for row in self._rows.values()]
+        return TimedReference(self.reference, float(np.median(times)))
+
     def _correct(self) -> None:
         """Compute the times of all rows at one speed of the machine."""
-        if not self._rows:
+        reference = self.timed_reference
+        if reference is None:
             return
-        speed = float(np.median([row.reference_seconds for row in self._rows.values()]))
         for row in self._rows.values():
-            seconds = row.measured_seconds * speed / row.reference_seconds
+            seconds = row.measured_seconds * reference.seconds / row.reference_seconds
             self._known[row.architecture] = seconds
         for entry in self._entries:
             if "reference" in entry and entry["conditions"] == self.conditions:
@@ -192,7 +223,7 @@ class LatencyTable:
         for entry in fields.objects("entries"):
             self._entries.append(dict(entry.values))
             conditions = entry.fields("conditions").values
-            architecture = _read_architecture(entry, "architecture")
+            architecture = read_architecture(entry, "architecture")
             seconds = entry.number("seconds", 0)
             row = LatencyRow.from_fields(entry) if entry.has("reference") else None
             if {**_FORMER_CONDITIONS, **conditions} != self.conditions:
@@ -203,7 +234,12 @@ class LatencyTable:
         self._correct()
 
 
-def _read_architecture(fields: JsonFields, name: str) -> Architecture:
+def read_architecture(fields: JsonFields, name: str) -> Architecture:
+    """Return the architecture in a field.
+
+    Raises:
+        InputError: it is missing or bad; the message names the file.
+    """
     sizes = fields.fields(name)
     return Architecture.from_dict(sizes.values, f"{sizes.source}: {sizes.within}")
 
@@ -257,8 +293,9 @@ def describe_conditions(conditions: Mapping[str, Any]) -> str:
     """
     threads, batch = conditions["threads"], conditions["batch"]
     device = "" if conditions["device"].startswith("cpu") else f" on {conditions['device']}"
+    turns = f", in turns with {conditions['beside']}" if "beside" in conditions else ""
     return (
         f"{conditions['engine']} {conditions['precision']}{device}, "
         f"{threads} thread{'s' if threads > 1 else ''}, "
-        f"{batch} sequence{'s' if batch > 1 else ''} of {conditions['length']} tokens"
+        f"{batch} sequence{'s' if batch > 1 else ''} of {conditions['length']} tokens{turns}"
     )

@@ -61,7 +61,7 @@ class LatencyTableConfig(TimingConfig):
     count: int = setting(
         150,
         "number of architectures that are measured, --held_out included",
-        minimum=1,
+        minimum=5,
         maximum=1_000_000,
     )
     held_out: int = setting(

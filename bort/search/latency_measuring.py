@@ -10,7 +10,7 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.process.timing import Clock, Timing, steadiest
+from bort.process.timing import Clock, Turns, steadiest
 from bort.search.latency import LatencyRow, LatencyTable
 from bort.search.latency_terms import fit_relative
 
@@ -22,8 +22,11 @@ OnRow = Callable[[LatencyRow, int, int], None]
 class TimedModel(Protocol):
     """A loaded model that can be timed again and again."""
 
-    def time(self) -> Timing:
-        """Return its seconds per sequence."""
+    def run(self) -> None:
+        """Answer a batch once."""
+
+    def time_in_turns(self, other: Callable[[], object]) -> Turns:
+        """Return the time of runs that take turns with another model's, whose run is `other`."""
 
 
 class TableGauge(Protocol):
@@ -49,20 +52,21 @@ def measure_table(
     stop_requested: Callable[[], bool] = lambda: False,
     clock: Clock = time.monotonic,
 ) -> Optional[LatencyTable]:
-    """Measure the architectures that a table lacks, each between two times of the reference.
+    """Measure the architectures that a table lacks, each in turns with the reference.
 
     Three architectures come first, a small, a middle and a large one, for the estimate of the time
-    that the others take. These are measured in a random order. A row is measured up to three times
-    while its runs, or the reference, vary by more than 15 %; the steadiest measurement is kept, and
-    `LatencyRow.is_noisy` tells whether it is still above. Each row is stored at once, so a stopped
-    or killed measurement continues.
+    that the others take. These are measured in a random order. The runs of a row and those of the
+    reference take turns, so that the machine's speed at that moment cancels in their ratio. A row
+    is measured up to three times while these ratios vary by more than 15 %; the steadiest
+    measurement is kept, and `LatencyRow.is_noisy` tells whether it is still above. Each row is
+    stored at once, so a stopped or killed measurement continues.
 
     Args:
         gauge: loads and times architectures.
         architectures: the architectures of the table.
         path: file of the table.
-        reference: architecture that is timed between the rows; None for the one with the middle
-            number of multiply-adds. A table that has rows keeps its reference.
+        reference: architecture whose runs take turns with those of the rows; None for the one with
+            the middle number of multiply-adds. A table that has rows keeps its reference.
         seed: seed of the order.
         on_estimate: called with the estimated seconds of all rows that are missing, and their
             number, once some are measured.
@@ -85,13 +89,13 @@ def measure_table(
     if not missing:
         return table
     chosen = table.reference or reference or _middle(list(costs), costs)
-    beside = _Beside(gauge, chosen)
+    other = gauge.open(chosen)
     taken: List[Tuple[float, float]] = []
     for number, architecture in enumerate(missing):
         if stop_requested():
             return None
         began = clock()
-        row = beside.measure(architecture)
+        row = _measure(gauge, architecture, chosen, other)
         table.add_row(row)
         taken.append((costs[architecture], clock() - began))
         if number + 1 == min(_PILOTS, len(missing)):
@@ -124,32 +128,18 @@ def costs_of(architectures: Sequence[Architecture], length: int) -> Mapping[Arch
     return {one: float(length * one.multiply_adds_per_token(length)) for one in architectures}
 
 
-class _Beside:
-    """Measures architectures, each between two times of the reference."""
+def _measure(
+    gauge: TableGauge, architecture: Architecture, reference: Architecture, other: TimedModel
+) -> LatencyRow:
+    """Measure an architecture in turns with the reference."""
+    model = gauge.open(architecture)
 
-    def __init__(self, gauge: TableGauge, reference: Architecture) -> None:
-        self._gauge = gauge
-        self._reference = reference
-        self._timed = gauge.open(reference)
-        self._before = steadiest(self._timed.time, lambda timing: timing.spread).seconds
+    def once() -> LatencyRow:
+        turns = model.time_in_turns(other.run)
+        seconds = turns.other_seconds
+        return LatencyRow(architecture, turns.share * seconds, reference, seconds, turns.spread)
 
-    def measure(self, architecture: Architecture) -> LatencyRow:
-        model = self._gauge.open(architecture)
-
-        def once() -> LatencyRow:
-            timing = model.time()
-            after = self._timed.time().seconds
-            before, self._before = self._before, after
-            return LatencyRow(
-                architecture,
-                timing.seconds,
-                self._reference,
-                (before + after) / 2,
-                timing.spread,
-                abs(after / before - 1),
-            )
-
-        return steadiest(once, lambda row: row.unsteadiness)
+    return steadiest(once, lambda row: row.unsteadiness)
 
 
 def _order(

@@ -10,7 +10,12 @@ import numpy as np
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.search.boosted_trees import BoostedTrees
-from bort.search.latency import LatencyTable
+from bort.search.latency import (
+    POSSIBLE_SECONDS,
+    LatencyTable,
+    TimedReference,
+    read_architecture,
+)
 from bort.search.latency_terms import LATENCY_TERMS, fit_terms, sum_of_terms
 from bort.search.sizes import COLUMNS, sizes_of
 from bort.storage.files import PathLike, write_json
@@ -18,8 +23,10 @@ from bort.storage.json_fields import JsonFields, errors_naming, read_fields, sho
 
 PREDICTOR_FORMAT = "bort-latency-predictor-1"
 
+LEAST_ROWS = 5
+"""Minimum number of architectures that a predictor is fitted to."""
+
 _FOLDS = 5
-_LEAST_ROWS = 5
 _LEAST_ROWS_OF_TREES = 40
 _GAIN, _LEAST_GAIN = 0.9, 0.001
 """Trees are used if they reduce the error of cross-validation to this share, and by this much."""
@@ -42,6 +49,8 @@ class LatencyPredictor:
         trees: logarithm of the factor; None for 1.
         rows: number of architectures that it was fitted to.
         errors: mean absolute relative error in cross-validation, by `terms` and `trees`.
+        reference: the reference of the table and its time, at whose speed the predictions are; None
+            if it is not known.
     """
 
     conditions: Mapping[str, Any]
@@ -49,6 +58,7 @@ class LatencyPredictor:
     trees: Optional[BoostedTrees] = None
     rows: int = 0
     errors: Mapping[str, float] = field(default_factory=dict)
+    reference: Optional[TimedReference] = None
 
     unit = "s"
 
@@ -59,6 +69,7 @@ class LatencyPredictor:
         seconds: np.ndarray,
         *,
         conditions: Mapping[str, Any],
+        reference: Optional[TimedReference] = None,
     ) -> LatencyPredictor:
         """Fit a predictor to measured times.
 
@@ -66,15 +77,16 @@ class LatencyPredictor:
             sizes: int (n, 5), D, A, H, I and Q of n architectures, at least 5.
             seconds: float (n,), measured seconds per sequence, above 0.
             conditions: conditions of the measurement, with `length` in tokens.
+            reference: the reference that the times were measured in turns with, if there was one.
 
         Raises:
             InputError: there are too few rows, or a time is not above 0.
         """
         sizes, seconds = np.asarray(sizes), np.asarray(seconds, np.float64)
-        if len(sizes) < _LEAST_ROWS or seconds.shape != (len(sizes),):
+        if len(sizes) < LEAST_ROWS or seconds.shape != (len(sizes),):
             raise InputError(
                 f"latency predictor: {len(sizes)} architectures and {seconds.size} times are "
-                f"given, allowed are at least {_LEAST_ROWS}, with one time each"
+                f"given, allowed are at least {LEAST_ROWS}, with one time each"
             )
         if not (np.isfinite(seconds) & (seconds > 0)).all():
             wrong = seconds[~(np.isfinite(seconds) & (seconds > 0))][0]
@@ -86,7 +98,7 @@ class LatencyPredictor:
         best = min(_GAIN * errors["terms"], errors["terms"] - _LEAST_GAIN)
         with_trees = errors.get("trees", np.inf) < best
         coefficients, trees = _fit(sizes, seconds, length, with_trees)
-        return cls(dict(conditions), coefficients, trees, len(sizes), errors)
+        return cls(dict(conditions), coefficients, trees, len(sizes), errors, reference)
 
     @classmethod
     def of_table(cls, table: LatencyTable) -> LatencyPredictor:
@@ -96,11 +108,16 @@ class LatencyPredictor:
             InputError: the table has too few rows.
         """
         steady = [row for row in table.rows if not row.is_noisy]
-        enough = len(steady) >= max(_LEAST_ROWS, len(table.rows) / 2)
+        enough = len(steady) >= max(LEAST_ROWS, len(table.rows) / 2)
         rows = steady if enough else table.rows
         found = [row.architecture for row in rows]
         seconds = np.array([table.latency(one) for one in found])
-        return cls.fit(sizes_of(found), seconds, conditions=table.conditions)
+        return cls.fit(
+            sizes_of(found),
+            seconds,
+            conditions=table.conditions,
+            reference=table.timed_reference,
+        )
 
     def predict(self, sizes: np.ndarray) -> np.ndarray:
         """Return the predicted seconds per sequence, float64 (n,), of sizes, int (n, 5)."""
@@ -144,6 +161,10 @@ class LatencyPredictor:
         Raises:
             WorkError: the system refuses the write.
         """
+        reference = None
+        if self.reference is not None:
+            architecture, seconds = self.reference
+            reference = {"architecture": architecture.as_dict(), "seconds": seconds}
         write_json(
             path,
             {
@@ -153,6 +174,7 @@ class LatencyPredictor:
                 "trees": None if self.trees is None else self.trees.as_dict(),
                 "rows": self.rows,
                 "errors": dict(self.errors),
+                "reference": reference,
             },
         )
 
@@ -173,6 +195,7 @@ class LatencyPredictor:
                 _read_trees(fields.optional_fields("trees")),
                 fields.integer("rows", 0),
                 fields.fields("errors").all_numbers(0),
+                _read_reference(fields),
             )
 
 
@@ -231,6 +254,14 @@ def _read_coefficients(fields: JsonFields) -> Dict[str, float]:
                 f"{fields.source}: {fields.within} has unknown term {name!r}, known are {known}"
             )
     return {name: float(fields.number(name, 0)) for name in LATENCY_TERMS}
+
+
+def _read_reference(file: JsonFields) -> Optional[TimedReference]:
+    fields = file.optional_fields("reference") if file.has("reference") else None
+    if fields is None:
+        return None
+    seconds = float(fields.number("seconds", *POSSIBLE_SECONDS))
+    return TimedReference(read_architecture(fields, "architecture"), seconds)
 
 
 def _read_trees(fields: Optional[JsonFields]) -> Optional[BoostedTrees]:

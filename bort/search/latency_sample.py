@@ -1,10 +1,10 @@
-"""A predictor of all latencies of a space, fitted to a sample that a search measures itself."""
+"""Latencies of a space by a sample of it that a search measures itself."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Callable, Optional, Sequence
+from typing import Callable, Optional, Protocol, Sequence
 
 import numpy as np
 
@@ -12,17 +12,55 @@ from bort.architecture import Architecture
 from bort.process.progress import RowProgress
 from bort.ranks import Communicator, on_rank_0
 from bort.search.grid import CandidateGrid
-from bort.search.latency import LatencyTable
+from bort.search.latency import LatencyTable, TimedReference
 from bort.search.latency_measuring import TableGauge, measure_table
-from bort.search.latency_predictor import LatencyPredictor
+from bort.search.latency_predictor import LEAST_ROWS, LatencyPredictor
+from bort.search.latency_terms import fit_terms, sum_of_terms
 from bort.search.sampling import space_filling_sample
+from bort.search.sizes import sizes_of
 
 log = logging.getLogger(__name__)
 
 LATENCY_TABLE_FILE, PREDICTOR_FILE = "latencies.json", "predictor.json"
 
 
-def sampled_predictor(
+class SpaceLatencies(Protocol):
+    """The latencies of a space, predicted or measured."""
+
+    @property
+    def reference(self) -> Optional[TimedReference]:
+        """The architecture that they were measured in turns with; None if it is not known."""
+
+    def predict(self, sizes: np.ndarray) -> np.ndarray:
+        """Return the seconds per sequence, float64 (n,), of sizes, int (n, 5)."""
+
+
+class MeasuredLatencies:
+    """The latencies of a space that is too small for a predictor: those that were measured.
+
+    Other sizes have the time of the terms of `LatencyPredictor`, fitted to these few.
+
+    Args:
+        table: the measured latencies, at least one.
+    """
+
+    def __init__(self, table: LatencyTable) -> None:
+        found = [row.architecture for row in table.rows]
+        self.reference = table.timed_reference
+        self._sizes = sizes_of(found)
+        self._seconds = np.array([table.latency(one) for one in found])
+        self._length = int(table.conditions["length"])
+        self._coefficients = fit_terms(self._sizes, self._seconds, self._length)
+
+    def predict(self, sizes: np.ndarray) -> np.ndarray:
+        """Return the seconds per sequence, float64 (n,), of sizes, int (n, 5)."""
+        seconds = sum_of_terms(self._coefficients, np.asarray(sizes), self._length)
+        for own, measured in zip(self._sizes, self._seconds):
+            seconds = np.where((sizes == own).all(axis=1), measured, seconds)
+        return seconds
+
+
+def sample_latencies(
     gauge: TableGauge,
     grid: CandidateGrid,
     count: int,
@@ -30,10 +68,13 @@ def sampled_predictor(
     folder: Path,
     communicator: Communicator,
     stop_requested: Callable[[], bool],
-) -> Optional[LatencyPredictor]:
-    """Measure a sample of a space on rank 0, and return a predictor of its other latencies.
+    reference: Optional[Architecture] = None,
+) -> Optional[SpaceLatencies]:
+    """Measure a sample of a space on rank 0, and return the latencies of the whole space.
 
-    The folder gets `latencies.json` and `predictor.json`. A stopped measurement continues.
+    The folder gets `latencies.json`, and `predictor.json` unless the space has fewer than 5
+    architectures. All of so small a space are measured, and none is predicted. A stopped
+    measurement continues.
 
     Args:
         gauge: loads and times architectures.
@@ -43,21 +84,27 @@ def sampled_predictor(
         folder: the folder.
         communicator: the ranks; those other than 0 wait.
         stop_requested: whether to stop before the next architecture.
+        reference: architecture whose runs take turns with those of the sample; see `measure_table`.
 
     Returns:
-        The predictor, the same on every rank; None when stopped.
+        The latencies, the same on every rank; None when stopped.
 
     Raises:
         InputError: a file is damaged.
     """
 
+    path = folder / LATENCY_TABLE_FILE
+    is_small = len(grid) < LEAST_ROWS
+
     def measure() -> bool:
         rows = space_filling_sample(grid, count, np.random.default_rng(seed))
         table = measure_with_progress(
-            gauge, grid.architectures(rows), folder / LATENCY_TABLE_FILE, seed, stop_requested
+            gauge, grid.architectures(rows), path, seed, stop_requested, reference
         )
         if table is None:
             return False
+        if is_small:
+            return True
         found = LatencyPredictor.of_table(table)
         log.info(
             "predictor of latencies: %s, error in cross-validation %.1f %%",
@@ -69,6 +116,8 @@ def sampled_predictor(
 
     if not on_rank_0(communicator, measure):
         return None
+    if is_small:
+        return MeasuredLatencies(LatencyTable(path, gauge.conditions))
     return LatencyPredictor.read(folder / PREDICTOR_FILE)
 
 
@@ -78,6 +127,7 @@ def measure_with_progress(
     path: Path,
     seed: int,
     stop_requested: Callable[[], bool],
+    reference: Optional[Architecture] = None,
 ) -> Optional[LatencyTable]:
     """Measure a table while its estimate and progress are shown; see `measure_table`."""
     progress = RowProgress("inference times")
@@ -86,6 +136,7 @@ def measure_with_progress(
             gauge,
             architectures,
             path,
+            reference=reference,
             seed=seed,
             on_estimate=lambda seconds, missing: log.info(
                 "estimate: the latencies of %d architectures take %.1f minutes",

@@ -77,19 +77,25 @@ def measure_space(config: DemoConfig, text: Text, folder: Path) -> SpaceLatency:
         "batch": config.latency_batch,
         "clock": time.process_time,
     }
-    settings["beside"] = (teacher, EngineLatency(**settings).latency(teacher))
     gauge = EngineLatency(**settings)
     generator = np.random.default_rng(config.seed)
     rows = grid.architectures(space_filling_sample(grid, config.latency_sample, generator))
     progress = Progress(len(rows), "inference times", unit="architecture")
     path = folder / SEARCH / LATENCIES_FILE
     path.parent.mkdir()
-    table = measure_table(gauge, rows, path, on_row=lambda row, done, total: progress.advance())
+    table = measure_table(
+        gauge,
+        rows,
+        path,
+        reference=teacher,
+        on_row=lambda row, done, total: progress.advance(),
+    )
     progress.close()
     set_openmp_threads(set_thread_count())  # MXNet as the engine has set one thread
     assert table is not None, "this measurement has no stop request"
     predictor = LatencyPredictor.of_table(table)
-    limit = Limit.speed_up(config.speed_up, predictor.latency(teacher), band=BAND)
+    assert predictor.reference is not None
+    limit = Limit.speed_up(config.speed_up, predictor.reference.seconds, band=BAND)
     limit.candidates(grid.costs(predictor.predict))  # raises if there are none
     return SpaceLatency(grid, predictor, ServedLatency(**settings))
 
@@ -135,7 +141,7 @@ def find_architecture(
         folder / SEARCH,
         config.max_seq_length,
         errors=SubNetworkErrors(source, scorer, threads=set_thread_count()),
-        predictor=known_predictor(measured.predictor.predict),
+        predictor=known_predictor(measured.predictor),
         gauge=measured.served,
         reference=architecture_for(config.teacher, text, config),
     )

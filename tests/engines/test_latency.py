@@ -10,18 +10,21 @@ import numpy as np
 import pytest
 
 from bort.architecture import Architecture
-from bort.engines import latency
+from bort.engines import latency, served_latency
 from bort.engines.latency import (
     EngineLatency,
     measure_in_fresh_process,
     resolve_engine,
 )
 from bort.engines.protocol import FAST
+from bort.engines.served_latency import ServedLatency
 from bort.errors import InputError
 from bort.formats.precisions import FP32
 from bort.network.model_folder import write_model_folder
 from bort.network.random_network import random_network
-from bort.process.timing import Timing, timed_shares
+from bort.process.timing import Timing
+from bort.search.latency import TimedReference
+from bort.search.latency_measuring import measure_table
 
 SMALL = Architecture(2, 2, 8, 16, vocabulary_size=60, maximum_length=24)
 LARGE = Architecture(2, 2, 16, 32, vocabulary_size=60, maximum_length=24)
@@ -46,11 +49,15 @@ class FakeEngine:
     """An engine whose runs take given times."""
 
     def __init__(self, clock: StoppedClock, seconds: float, inputs: List[Any]) -> None:
-        self._clock, self._seconds, self.inputs = clock, seconds, inputs
+        self._clock, self._fixed, self.inputs = clock, seconds, inputs
+
+    @property
+    def seconds(self) -> float:
+        return self._fixed
 
     def encode(self, ids: np.ndarray, lengths: np.ndarray) -> None:
         self.inputs.append((ids, lengths))
-        self._clock.now += self._seconds
+        self._clock.now += self.seconds
 
 
 def test_the_time_is_that_of_a_sequence_and_candidates_are_dropped(monkeypatch: Any) -> None:
@@ -228,32 +235,62 @@ def test_an_exported_folder_is_timed_as_it_is(tmp_path: Any) -> None:
         gauge.open_folder(tmp_path)
 
 
-def test_times_beside_a_reference_are_shares_of_its_time():
-    sizes = Architecture(1, 2, 8, 16, vocabulary_size=20, maximum_length=8)
-    gauge = EngineLatency(engine="mxnet", threads=1, length=8, batch=2, beside=(sizes, 0.5))
-    assert gauge.conditions["beside"] == str(sizes)
-    same = gauge.open(sizes).time()
-    assert 0.3 < same.seconds < 0.8, "the same architecture takes about as long as itself"
-    plain = EngineLatency(engine="mxnet", threads=1, length=8, batch=2)
+def beside_on_a_fake_clock(monkeypatch: Any, **how: Any) -> EngineLatency:
+    """Return a gauge whose engines take 1 or 3 ms for every hidden unit and sequence."""
+    clock, slowness = StoppedClock(), [1.0]
+
+    class Machine(FakeEngine):
+        def encode(self, ids: np.ndarray, lengths: np.ndarray) -> None:
+            super().encode(ids, lengths)
+            if len(self.inputs) % 7 == 0:
+                slowness[0] = 4.0 - slowness[0]
+
+        @property
+        def seconds(self) -> float:
+            return slowness[0] * self.hidden * 2e-3
+
+    def open_network(network: Any, *how: Any) -> Machine:
+        engine = Machine(clock, 0.0, inputs)
+        engine.hidden = network.architecture.hidden
+        return engine
+
+    inputs: List[Any] = []
+    monkeypatch.setattr(latency, "open_network", open_network)
+    return EngineLatency(engine="mxnet", clock=clock, **HOW, **how)
+
+
+def test_times_beside_a_reference_are_shares_of_its_time(monkeypatch: Any) -> None:
+    gauge = beside_on_a_fake_clock(monkeypatch, beside=(LARGE, 0.5))
+    assert gauge.conditions["beside"] == str(LARGE)
+    assert gauge.conditions["beside_seconds"] == 0.5
+    assert gauge.latency(LARGE) == pytest.approx(0.5)
+    assert gauge.latency(SMALL) == pytest.approx(0.25)
+    plain = beside_on_a_fake_clock(monkeypatch)
     assert "beside" not in plain.conditions
 
 
-def test_a_change_of_the_machines_speed_cancels_in_shares():
-    now, slowness = 0.0, iter([1.0, 3.0, 3.0, 1.0, 2.4] * 50)
-    speed = 1.0
+def test_a_table_takes_turns_with_its_reference(monkeypatch: Any, tmp_path: Any) -> None:
+    gauge = beside_on_a_fake_clock(monkeypatch)
+    table = measure_table(gauge, [SMALL], tmp_path / "t.json", reference=LARGE)
+    (row,) = table.rows
+    assert row.measured_seconds == pytest.approx(row.reference_seconds / 2)
+    assert row.reference_seconds in (pytest.approx(0.016), pytest.approx(0.048))
 
-    def clock():
-        return now
 
-    def other():
-        nonlocal now, speed
-        speed = next(slowness)
-        now += 0.01 * speed
+def test_a_served_latency_is_measured_in_turns_in_its_process(monkeypatch: Any) -> None:
+    asked: List[Any] = []
 
-    def run():
-        nonlocal now
-        now += 0.04 * speed
+    def measure(model: Any, **settings: Any) -> Timing:
+        asked.append((model, settings))
+        return Timing(0.25, 0.0)
 
-    shares = timed_shares(run, other, repeats=5, least_seconds=0.5, clock=clock)
-    assert len(shares) >= 5
-    assert shares == pytest.approx([4.0] * len(shares))
+    monkeypatch.setattr(served_latency, "measure_in_fresh_process", measure)
+    plain = ServedLatency(engine="mxnet", **HOW)
+    served = plain.beside(TimedReference(LARGE, 0.5))
+    assert served.latency(SMALL) == 0.25
+    assert served.conditions == {
+        **plain.conditions,
+        "beside": str(LARGE),
+        "beside_seconds": 0.5,
+    }
+    assert asked == [(SMALL, {"engine": "mxnet", **HOW, "beside": (LARGE, 0.5)})]

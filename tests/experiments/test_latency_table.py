@@ -9,12 +9,12 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.process.timing import Timing
 from bort.search.latency_config import LatencyTableConfig, LatencyTablePaths
 from bort.search.latency_predictor import LatencyPredictor
 from bort.search.sizes import sizes_of
 from experiments import latency_table
 from experiments.latency_table import measure_latency_table, open_grid
+from tests.search.fake_machine import FakeMachine
 from tests.search.latency_samples import CONDITIONS, true_seconds
 
 SPACE = {
@@ -25,28 +25,23 @@ SPACE = {
 }
 
 
-class FakeGauge:
-    """Stands for `EngineLatency`; counts what it opens."""
+class FakeGauge(FakeMachine):
+    """Stands for `EngineLatency`; counts what all of them open."""
 
-    opened = 0
+    count = 0
 
     def __init__(self, **settings):
-        self.conditions = {**CONDITIONS, "threads": settings["threads"]}
+        super().__init__(conditions={**CONDITIONS, "threads": settings["threads"]})
 
     def open(self, architecture):
-        type(self).opened += 1
-
-        class Model:
-            def time(self):
-                return Timing(float(true_seconds(sizes_of([architecture]))[0]), 0.01)
-
-        return Model()
+        type(self).count += 1
+        return super().open(architecture)
 
 
 @pytest.fixture
 def paths(tmp_path, monkeypatch):
     monkeypatch.setattr(latency_table, "EngineLatency", FakeGauge)
-    monkeypatch.setattr(FakeGauge, "opened", 0)
+    monkeypatch.setattr(FakeGauge, "count", 0)
     (tmp_path / "space.json").write_text(json.dumps(SPACE))
     return LatencyTablePaths(
         output_dir=str(tmp_path / "out"),
@@ -97,14 +92,26 @@ def test_a_stopped_table_resumes_and_another_one_is_refused(paths, tmp_path):
         InputError, match="hidden is 160, the latency table to resume started with 128"
     ):
         measure_latency_table(resumed.replace(architecture="4-4-160-512"), CONFIG)
-    before = FakeGauge.opened
+    before = FakeGauge.count
     assert measure_latency_table(resumed, CONFIG)["architectures"] == 40
-    assert FakeGauge.opened == before + 1 + 33
+    assert FakeGauge.count == before + 1 + 33
 
 
 def test_a_length_that_the_space_does_not_take_is_refused_at_once(paths, tmp_path):
     with pytest.raises(InputError, match="latency_length is 513, .* takes at most 512"):
         measure_latency_table(paths, CONFIG.replace(length=513))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_space_that_leaves_too_few_to_fit_is_refused_before_anything_is_timed(paths, tmp_path):
+    small = {"depths": [1, 2], "hiddens": [32, 64], "intermediates": [32, 64], "heads": [1]}
+    (tmp_path / "space.json").write_text(json.dumps(small))
+    with pytest.raises(InputError, match="held_out is 12, allowed is at most 3 for a space of 8"):
+        measure_latency_table(paths, CONFIG)
+    (tmp_path / "space.json").write_text(json.dumps({**small, "depths": [1], "heads": [2]}))
+    with pytest.raises(InputError, match="the space has 4 architectures, allowed are at least 5"):
+        measure_latency_table(paths, CONFIG)
+    assert FakeGauge.count == 0
     assert not (tmp_path / "out").exists()
 
 

@@ -5,16 +5,29 @@ from __future__ import annotations
 import os
 import platform
 
+import pytest
+
 from bort.process.machine import describe_machine, memory_bytes
+from bort.process.threads import available_cores
 
 
 def test_a_machine_has_a_processor_cores_and_a_name() -> None:
     found = describe_machine()
     assert set(found) == {"processor", "cores", "machine", "host"}
     assert all(found.values())
-    assert found["cores"] == str(os.cpu_count())
+    assert found["cores"] == str(available_cores())
     assert found["host"] == platform.node()
     assert describe_machine() == found
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a choice of the cores")
+def test_cores_that_this_process_may_not_use_do_not_count() -> None:
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(usable)})
+    try:
+        assert describe_machine()["cores"] == "1"
+    finally:
+        os.sched_setaffinity(0, usable)
 
 
 def test_the_memory_is_that_of_the_machine() -> None:

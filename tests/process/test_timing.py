@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Iterator, List
+from typing import Callable, Iterator, List, Tuple
 
 import pytest
 
-from bort.process.timing import MOST_SPREAD, Timing, steadiest, timed_runs
+from bort.process import timing
+from bort.process.timing import MOST_SPREAD, Timing, Turns, steadiest, timed_runs, timed_turns
 
 
 class StoppedClock:
@@ -49,6 +50,72 @@ def test_the_number_of_runs_is_bounded() -> None:
 def test_median_and_interquartile_range() -> None:
     assert Timing.of([4.0, 1.0, 2.0, 3.0, 100.0]) == Timing(3.0, (4 - 2) / 3)
     assert Timing.of([2.0]) == Timing(2.0, 0.0)
+
+
+def turns_of(
+    own: float, other: float, repeats: int = 5, slowness: Callable[[int], float] = lambda run: 1.0
+) -> Tuple[Turns, str]:
+    """Return turns of work that takes known seconds, and the order of its calls."""
+    clock, order = StoppedClock(), []
+
+    def work(name: str, seconds: float) -> None:
+        clock.now += seconds * slowness(len(order))
+        order.append(name)
+
+    found = timed_turns(
+        lambda: work("r", own), lambda: work("o", other), repeats, 0.25, clock, pause_seconds=0.0
+    )
+    return found, "".join(order)
+
+
+def test_runs_take_turns_after_two_that_are_not_timed() -> None:
+    found, order = turns_of(0.125, 0.25)
+    assert found == Turns(0.5, 0.0, 0.25)
+    assert order == "oorr" + "or" * 5
+
+
+def test_short_work_follows_a_run_that_is_not_timed() -> None:
+    # The first of two runs is slow, as if the other work had displaced its data.
+    found, order = turns_of(0.0078125, 0.25, slowness=cold_caches())
+    assert found == Turns(1 / 32, 0.0, 0.25)
+    assert order[:4] == "oorr"
+    assert set(order[4:].split("o")) == {"", "rr"}
+
+
+def cold_caches() -> Callable[[int], float]:
+    calls = iter("oorr" + "orr" * 1_000)
+    before = [""]
+
+    def slowness(run: int) -> float:
+        name = next(calls)
+        slow = name == "r" and before[0] == "o"
+        before[0] = name
+        return 2.0 if slow else 1.0
+
+    return slowness
+
+
+def test_the_time_of_the_turns_is_bounded_beside_slow_work() -> None:
+    _, order = turns_of(0.03125, 1.0, repeats=1)
+    assert order == "oorr" + "or" * 2, "the turns took five times 0.25 seconds"
+    _, order = turns_of(0.03125, 1.0, repeats=6)
+    assert order == "oorr" + "or" * 6
+    _, order = turns_of(0.03125, 0.03125, repeats=1)
+    assert order == "oorr" + "or" * 8, "the timed runs took 0.25 seconds"
+
+
+def test_a_change_of_the_speed_cancels_in_turns() -> None:
+    speeds = [1.0, 3.0, 3.0, 1.0, 2.5] * 50
+    found, _ = turns_of(0.125, 0.03125, 20, lambda run: speeds[run // 2])
+    assert found.share == 4.0
+    assert found.spread == 0.0
+
+
+def test_threads_of_the_other_work_get_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: List[float] = []
+    monkeypatch.setattr(timing.time, "sleep", pauses.append)
+    timed_turns(lambda: None, lambda: None, 3, 0.0, StoppedClock(), pause_seconds=0.5)
+    assert pauses == [0.5] * 6
 
 
 @pytest.mark.parametrize(

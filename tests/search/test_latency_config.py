@@ -23,7 +23,9 @@ def test_bad_conditions_are_named(settings, message):
 
 
 def test_enough_architectures_are_left_to_fit():
-    assert LatencyTableConfig(count=3, held_out=0).count == 3
+    assert LatencyTableConfig(count=5, held_out=0).count == 5
+    with pytest.raises(InputError, match="count is 4, allowed is at least 5"):
+        LatencyTableConfig(count=4, held_out=0)
     with pytest.raises(InputError, match="held_out is 6 with count 10, allowed is at most 5"):
         LatencyTableConfig(count=10, held_out=6)
 

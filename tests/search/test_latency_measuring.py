@@ -9,12 +9,11 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.process.timing import Timing
 from bort.search.latency import LatencyRow, LatencyTable
 from bort.search.latency_measuring import estimate_seconds, measure_table
 from bort.search.latency_predictor import LatencyPredictor
-from bort.search.sizes import sizes_of
-from tests.search.latency_samples import CONDITIONS, drawn_sizes, true_seconds
+from tests.search.fake_machine import FakeMachine, flipping, truth
+from tests.search.latency_samples import CONDITIONS, drawn_sizes
 
 
 def drawn(count, seed=0):
@@ -23,65 +22,52 @@ def drawn(count, seed=0):
     return [Architecture(d, a, h, i, 100, 128, qkv=q) for d, a, h, i, q in rows.tolist()]
 
 
-class Machine:
-    """A fake gauge and clock: a time is the true one divided by the machine's speed.
-
-    Args:
-        speed: returns the speed of a timing by its number.
-        spread: returns the spread of a timing by its number and architecture.
-    """
-
-    def __init__(
-        self, speed=lambda number: 1.0, spread=lambda number, one: 0.0, conditions=CONDITIONS
-    ):
-        self.conditions = conditions
-        self.opened, self.timed, self.now = [], [], 0.0
-        self._speed, self._spread = speed, spread
-
-    def open(self, architecture):
-        self.opened.append(architecture)
-        self.now += 1.0
-        machine = self
-
-        class Model:
-            def time(self):
-                number = len(machine.timed)
-                machine.timed.append(architecture)
-                seconds = true_seconds(sizes_of([architecture]))[0] / machine._speed(number)
-                machine.now += 10 * seconds
-                return Timing(seconds, machine._spread(number, architecture))
-
-        return Model()
-
-    def clock(self):
-        return self.now
-
-
-def truth(architecture):
-    return true_seconds(sizes_of([architecture]))[0]
+def noisy_runs(noisy, count=10**9):
+    """Return a slowness of 1.5 in every other pair of the first runs of some architectures."""
+    done = iter(range(count))
+    return lambda number, one: 1 + 0.5 * (next(done, 0) // 2 % 2) if one in noisy else 1.0
 
 
 def test_a_steady_machine_gives_the_true_times(tmp_path):
-    machine, found = Machine(), drawn(20)
+    machine, found = FakeMachine(), drawn(20)
     table = measure_table(machine, found, tmp_path / "t.json", clock=machine.clock)
     assert [table.latency(one) for one in found] == pytest.approx([truth(one) for one in found])
     assert not any(row.is_noisy for row in table.rows)
     assert len(table.rows) == 20
+    assert table.timed_reference == (table.reference, pytest.approx(truth(table.reference)))
 
 
-def test_the_reference_is_timed_between_any_two_rows(tmp_path):
-    machine, found, other = Machine(), drawn(8), Architecture(2, 2, 128, 256, 100, 128)
+def test_the_runs_of_a_row_take_turns_with_those_of_the_reference(tmp_path):
+    machine, found, other = FakeMachine(), drawn(8), Architecture(2, 2, 128, 256, 100, 128)
     measure_table(machine, found, tmp_path / "t.json", reference=other)
-    assert machine.timed[::2] == [other] * 9
-    assert set(machine.timed[1::2]) == set(found)
     assert machine.opened.count(other) == 1, "it stays loaded"
+    for one in found:
+        places = [place for place, ran in enumerate(machine.ran) if ran == one]
+        turns = machine.ran[places[0] - 2 : places[-1] + 1]
+        assert set(turns) == {one, other}
+        changes = sum(first != second for first, second in zip(turns, turns[1:]))
+        assert changes + 1 >= len(turns) / 2, "nobody runs more than twice without the other"
+
+
+def test_speed_ups_are_exact_on_a_machine_whose_speed_flips_by_three(tmp_path):
+    found, teacher = drawn(12), Architecture(12, 12, 768, 3072, 100, 128)
+    for seed in range(3):
+        machine = FakeMachine(flipping(seed=seed))
+        path = tmp_path / f"{seed}.json"
+        table = measure_table(machine, found, path, reference=teacher)
+        reference, seconds = table.timed_reference
+        assert reference == teacher
+        speed_ups = [seconds / table.latency(one) for one in found]
+        assert speed_ups == pytest.approx([truth(teacher) / truth(one) for one in found], rel=0.02)
+        alone = [machine.latency(one) for one in found]
+        assert max(time / truth(one) for one, time in zip(found, alone)) > 1.5, "it does flip"
 
 
 def test_the_order_is_mixed_and_depends_on_the_seed_alone(tmp_path):
     found = drawn(30)
     orders = []
     for number, seed in enumerate((0, 0, 1)):
-        machine = Machine()
+        machine = FakeMachine()
         measure_table(machine, found, tmp_path / f"{number}.json", seed=seed)
         orders.append(machine.opened[1:])
     assert orders[0] == orders[1] != orders[2]
@@ -94,53 +80,58 @@ def test_the_order_is_mixed_and_depends_on_the_seed_alone(tmp_path):
 
 def test_drift_of_the_machine_is_corrected(tmp_path):
     # The machine loses half of its speed while the table is measured.
-    machine, found = Machine(speed=lambda number: 2.0 ** (-number / 80)), drawn(40)
+    machine = FakeMachine(lambda number, one: 2.0 ** (number / 4_000))
+    found = drawn(40)
     table = measure_table(machine, found, tmp_path / "t.json")
+    assert len(machine.ran) > 3_000
     measured = {row.architecture: row.measured_seconds for row in table.rows}
     raw = np.array([measured[one] / truth(one) for one in found])
     corrected = np.array([table.latency(one) / truth(one) for one in found])
-    assert raw.max() / raw.min() > 1.8
+    assert raw.max() / raw.min() > 1.7
     assert corrected.max() / corrected.min() < 1.001
-    assert 1.2 < corrected.mean() < 1.6, "at the speed of the middle of the measurement"
+    assert 1.2 < corrected.mean() < 1.7, "at the speed of the middle of the measurement"
+    times = [row.reference_seconds for row in table.rows]
+    assert max(times) / min(times) > 1.7, "the rows tell the drift of the session"
 
 
 def test_a_noisy_row_is_measured_again(tmp_path):
-    found = drawn(6)
+    found, other = drawn(6), Architecture(2, 2, 128, 256, 100, 128)
     noisy = found[2]
-    spreads = iter([0.5, 0.1])
-    machine = Machine(spread=lambda number, one: next(spreads) if one == noisy else 0.0)
-    table = measure_table(machine, found, tmp_path / "t.json", reference=found[0].replace(depth=2))
+    machine = FakeMachine(noisy_runs({noisy}, 40))
+    table = measure_table(machine, found, tmp_path / "t.json", reference=other)
     assert machine.timed.count(noisy) == 2
-    assert {row.architecture: row.spread for row in table.rows}[noisy] == 0.1
+    assert {row.architecture: row.spread for row in table.rows}[noisy] < 0.01
     assert not any(row.is_noisy for row in table.rows)
 
 
 def test_a_row_that_stays_noisy_is_marked(tmp_path):
-    found = drawn(6)
+    found, other = drawn(6), Architecture(2, 2, 128, 256, 100, 128)
     noisy = found[2]
-    machine = Machine(spread=lambda number, one: 0.2 if one == noisy else 0.0)
-    table = measure_table(machine, found, tmp_path / "t.json", reference=found[0].replace(depth=2))
+    path = tmp_path / "t.json"
+    machine = FakeMachine(noisy_runs({noisy}))
+    table = measure_table(machine, found, path, reference=other)
     assert machine.timed.count(noisy) == 3, "the number of repeats is bounded"
+    assert len(machine.timed) == 8
     assert [row.architecture for row in table.rows if row.is_noisy] == [noisy]
-    assert LatencyTable(tmp_path / "t.json", CONDITIONS).rows == table.rows
+    assert LatencyTable(path, CONDITIONS).rows == table.rows
 
 
-def test_a_change_of_speed_within_a_row_counts_as_noise(tmp_path):
-    # The machine slows down to a third between the first row and the reference behind it.
-    machine = Machine(speed=lambda number: 1.0 if number < 2 else 1 / 3)
-    table = measure_table(machine, drawn(6), tmp_path / "t.json")
-    assert len(machine.timed) == 1 + 2 * 6 + 2, "one row is timed twice, with its reference"
-    assert not any(row.is_noisy for row in table.rows)
+def test_a_row_of_an_earlier_version_keeps_its_drift(tmp_path):
+    one, two = drawn(2)
+    row = LatencyRow(one, 1.0, two, 1.0, 0.0, drift=0.2)
+    LatencyTable(tmp_path / "t.json", CONDITIONS).add_row(row)
+    assert LatencyTable(tmp_path / "t.json", CONDITIONS).rows == [row]
+    assert row.is_noisy
 
 
 def test_a_stopped_table_continues_where_it_stopped(tmp_path):
     path, found = tmp_path / "t.json", drawn(12)
-    first = Machine()
+    first = FakeMachine()
     left = iter([False] * 5 + [True])
     assert measure_table(first, found, path, stop_requested=lambda: next(left)) is None
     assert len(LatencyTable(path, CONDITIONS).rows) == 5
     done = []
-    second = Machine(speed=lambda number: 0.5)
+    second = FakeMachine(lambda number, one: 2.0)
     table = measure_table(
         second, found, path, on_row=lambda row, done_rows, total: done.append((done_rows, total))
     )
@@ -150,16 +141,16 @@ def test_a_stopped_table_continues_where_it_stopped(tmp_path):
     assert len(second.opened) == 8, "the reference, and only the rows that are missing"
     ratios = [table.latency(one) / truth(one) for one in found]
     assert max(ratios) / min(ratios) == pytest.approx(1), "both halves are at one speed"
-    third = Machine()
+    third = FakeMachine()
     assert measure_table(third, found, path).rows == table.rows
     assert third.opened == []
 
 
 def test_other_conditions_are_another_table(tmp_path):
     path, found = tmp_path / "t.json", drawn(5)
-    measure_table(Machine(), found, path)
+    measure_table(FakeMachine(), found, path)
     for name, value in (("precision", "int8"), ("threads", 2), ("batch", 8), ("engine", "e 2")):
-        machine = Machine(conditions={**CONDITIONS, name: value})
+        machine = FakeMachine(conditions={**CONDITIONS, name: value})
         assert len(measure_table(machine, found, path).rows) == 5
         assert len(machine.opened) == 6, "nothing is taken from the other table"
     assert len(json.loads(path.read_text())["entries"]) == 25
@@ -185,7 +176,7 @@ def test_rows_of_another_reference_are_refused(tmp_path):
 )
 def test_a_damaged_row_is_named(tmp_path, changes, message):
     path = tmp_path / "t.json"
-    measure_table(Machine(), drawn(2), path)
+    measure_table(FakeMachine(), drawn(2), path)
     values = json.loads(path.read_text())
     values["entries"][1].update(changes)
     path.write_text(json.dumps(values))
@@ -197,25 +188,25 @@ def test_an_entry_of_an_earlier_version_stays_beside_the_rows(tmp_path):
     path, found = tmp_path / "t.json", drawn(3)
     LatencyTable(path, CONDITIONS).add(found[0], 0.5)
     before = json.loads(path.read_text())["entries"][0]
-    table = measure_table(Machine(), found, path)
+    table = measure_table(FakeMachine(), found, path)
     assert table.latency(found[0]) == 0.5
     assert [row.architecture for row in table.rows].count(found[0]) == 0
     assert json.loads(path.read_text())["entries"][0] == before
 
 
 def test_the_estimate_is_near_the_time_that_the_table_takes(tmp_path):
-    machine, found, told = Machine(), drawn(60), []
+    machine, found, told = FakeMachine(), drawn(60), []
     began = machine.now
     measure_table(
         machine,
         found,
         tmp_path / "t.json",
-        on_estimate=lambda seconds, rows: told.append((seconds, rows, len(machine.timed))),
+        on_estimate=lambda seconds, rows: told.append((seconds, rows, len(machine.opened))),
         clock=machine.clock,
     )
     ((seconds, rows, timed),) = told
     assert rows == 60
-    assert timed == 1 + 2 * 3, "it comes after three rows"
+    assert timed == 1 + 3, "it comes after three rows"
     assert seconds == pytest.approx(machine.now - began, rel=0.3)
 
 
@@ -226,19 +217,19 @@ def test_equal_rows_have_an_estimate_too():
 
 def test_no_architecture_is_refused(tmp_path):
     with pytest.raises(InputError, match="no architecture is given"):
-        measure_table(Machine(), [], tmp_path / "t.json")
+        measure_table(FakeMachine(), [], tmp_path / "t.json")
 
 
 def test_a_predictor_of_a_table_leaves_noisy_rows_out(tmp_path):
     found = drawn(30)
     wrong = set(found[5:12])
-    machine = Machine(
-        speed=lambda number: 1.0, spread=lambda number, one: 0.5 if one in wrong else 0.0
-    )
-    table = measure_table(machine, found, tmp_path / "t.json", reference=found[0].replace(depth=2))
+    machine = FakeMachine(noisy_runs(wrong))
+    other = found[0].replace(depth=2)
+    table = measure_table(machine, found, tmp_path / "t.json", reference=other)
     predictor = LatencyPredictor.of_table(table)
     assert predictor.rows == 23
     assert predictor.conditions == table.conditions
+    assert predictor.reference == table.timed_reference == (other, pytest.approx(truth(other)))
     predictor.check_conditions(LatencyTable(tmp_path / "u.json", CONDITIONS).conditions)
     other = LatencyTable(tmp_path / "u.json", {**CONDITIONS, "threads": 2})
     with pytest.raises(InputError, match="threads is 1, allowed is 2"):

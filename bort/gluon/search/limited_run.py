@@ -16,13 +16,19 @@ from bort.report.limited_files import save_limited_result
 from bort.report.search_files import RANKING_FILE
 from bort.search.driver import Measure, RoundResults, plan_trials
 from bort.search.grid import CandidateGrid
-from bort.search.latency import LatencyGauge, describe_conditions, measure_latencies
+from bort.search.latency import (
+    AnchoredGauge,
+    LatencyGauge,
+    TimedReference,
+    describe_conditions,
+    measure_latencies,
+)
+from bort.search.latency_sample import SpaceLatencies
 from bort.search.limit import LATENCY, Limit
 from bort.search.limited import LimitedCandidate, LimitedResult, free_correlations
 from bort.search.limited_config import LimitedSearchConfig
 from bort.search.limited_driver import (
     LimitedProblem,
-    PredictSeconds,
     prior_pick,
     search_under_limit,
     with_errors,
@@ -39,8 +45,13 @@ log = logging.getLogger(__name__)
 MEASURED_FILE = "measured.json"
 _RESULTS = ("results-rank*.jsonl", RANKING_FILE)
 
-Prepare = Callable[[Path, Communicator, Callable[[], bool]], Optional[PredictSeconds]]
-"""Returns the predictor of latencies on every rank; None when stopped."""
+Prepare = Callable[
+    [Path, Communicator, Callable[[], bool], Optional[Architecture]], Optional[SpaceLatencies]
+]
+"""Returns the latencies of the space on every rank; None when stopped.
+
+Args: the folder, the ranks, whether to stop, and the network that speed-ups refer to.
+"""
 
 
 @dataclass(frozen=True)
@@ -53,10 +64,12 @@ class LimitedPlan:
         folder: folder of the search.
         length: tokens of a sequence.
         errors: measures errors; None with the strategy `prior`, which measures none.
-        predictor: returns the predictor of latencies, see `Prepare`, such as
+        predictor: returns the latencies of the space, see `Prepare`, such as
             `known_predictor(LatencyPredictor.read(path))`; None only with a limit of parameters.
         gauge: measures latencies as they will be when the model is served, in fresh processes: of
-            the reference, and of the best candidates; None only with a limit of parameters.
+            the reference, and of the best candidates. If the latencies of the space were measured
+            in turns with an architecture, so are these. None only with a limit of parameters,
+            under which nothing is measured.
         reference: the teacher, or another network that speed-ups refer to; None: that of `errors`.
         only: rows of the grid that may be candidates; None for all.
         identity: further JSON-ready values that results depend on; a resumed search has the same.
@@ -68,7 +81,7 @@ class LimitedPlan:
     length: int
     errors: Optional[ErrorSource] = None
     predictor: Optional[Prepare] = None
-    gauge: Optional[LatencyGauge] = None
+    gauge: Optional[AnchoredGauge] = None
     reference: Optional[Architecture] = None
     only: Optional[Sequence[int]] = None
     identity: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -87,9 +100,9 @@ class LimitedPlan:
         return own if self.reference is None else self.reference
 
 
-def known_predictor(predict: PredictSeconds) -> Prepare:
+def known_predictor(predictor: SpaceLatencies) -> Prepare:
     """Return a `Prepare` for a predictor that is ready."""
-    return lambda folder, communicator, stop_requested: predict
+    return lambda folder, communicator, stop_requested, reference: predictor
 
 
 def run_limited_search(
@@ -157,20 +170,27 @@ class _Search:
         self._plan, self._communicator = plan, communicator
         self._stop_requested = stop_requested
         self._chief = communicator.rank == 0
+        self._gauge: Optional[LatencyGauge] = plan.gauge
+        self._anchor: Optional[TimedReference] = None
 
     def run(self) -> Optional[LimitedResult]:
         """Search, and write the result on rank 0."""
         plan = self._plan
-        predict = None
-        if plan.predictor is not None:
-            predict = plan.predictor(plan.folder, self._communicator, self._stop_requested)
-            if predict is None:
-                return None
         model = None
         if plan.errors is not None:
             model = plan.errors.prepare(plan.folder, self._communicator, self._stop_requested)
             if model is None:
                 return None
+        latencies = None
+        if plan.predictor is not None:
+            latencies = plan.predictor(
+                plan.folder, self._communicator, self._stop_requested, plan.compared
+            )
+            if latencies is None:
+                return None
+            self._anchor = latencies.reference
+        if plan.gauge is not None and self._anchor is not None:
+            self._gauge = plan.gauge.beside(self._anchor)
         reference = self._reference()
         if reference is None and plan.compared is not None:
             return None
@@ -178,6 +198,7 @@ class _Search:
             None if reference is None else reference.measured_seconds,
             None if reference is None else reference.parameters,
         )
+        predict = None if latencies is None else latencies.predict
         problem = LimitedProblem(plan.grid, limit, plan.length, predict, plan.only)
         self._announce(limit, len(problem.rows))
         measure = None if model is None else self._measure(problem, model)
@@ -215,17 +236,19 @@ class _Search:
             notes=found.notes,
         )
         if self._chief:
-            conditions = None if plan.gauge is None else plan.gauge.conditions
+            conditions = None if self._gauge is None else self._gauge.conditions
             save_limited_result(plan.folder, result, conditions)
         return result
 
     def _reference(self) -> Optional[LimitedCandidate]:
-        """Return the network of speed-ups, measured; None without one or when stopped."""
+        """Return the network of speed-ups with its latency; None without one or when stopped."""
         compared = self._plan.compared
         if compared is None:
             return None
         seconds = None
-        if self._plan.gauge is not None:
+        if self._anchor is not None and self._anchor.architecture == compared:
+            seconds = self._anchor.seconds  # the median of all turns with the space's sample
+        elif self._plan.config.limit.is_of_latency:
             seconds = self._time_one(compared)
             if seconds is None:
                 return None
@@ -241,8 +264,8 @@ class _Search:
         if not self._chief:
             return
         plan = self._plan
-        if plan.gauge is not None:
-            log.info("latency is measured on %s", describe_conditions(plan.gauge.conditions))
+        if self._gauge is not None:
+            log.info("latency is measured on %s", describe_conditions(self._gauge.conditions))
         log.info(
             "limit: %s; %d of %d architectures are candidates by prediction",
             limit.describe(),
@@ -311,10 +334,9 @@ class _Search:
 
     def _time_one(self, architecture: Architecture) -> Optional[float]:
         """Return a latency from the file, or measured by rank 0; None when stopped."""
-        gauge = self._plan.gauge
-        assert gauge is not None
+        assert self._gauge is not None
         path = self._plan.folder / MEASURED_FILE
         found = measure_latencies(
-            path, gauge, [architecture], self._communicator, self._stop_requested
+            path, self._gauge, [architecture], self._communicator, self._stop_requested
         )
         return None if found is None else found[architecture]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 
 import pytest
@@ -13,11 +15,15 @@ from bort.gluon.search.sub_network_error import SubNetworkErrors
 from bort.gluon.super_network.evaluation import MaskedTokenScorer
 from bort.ranks import ALONE
 from bort.search.grid import CandidateGrid
+from bort.search.latency_predictor import LatencyPredictor
+from bort.search.latency_sample import sample_latencies
 from bort.search.limited_config import LimitConfig, LimitedSearchConfig
 from bort.search.limited_strategy import StrategyOptions
 from bort.super_network.evaluation_config import PartEvaluationConfig
 from bort.super_network.parts import read_part
 from tests.ranks_samples import on_ranks
+from tests.search.fake_machine import FakeMachine, flipping, truth
+from tests.search.latency_samples import CONDITIONS
 from tests.super_network.super_network_samples import SPACE, write_sample
 from tests.text.toy import ToyExamples
 
@@ -46,6 +52,15 @@ class Gauge:
         return self.factor * float(architecture.multiply_adds(1, LENGTH)) * 1e-9
 
 
+class Formula:
+    """Predicted latencies by formula, measured in turns with nothing."""
+
+    reference = None
+
+    def predict(self, sizes):
+        return predict(sizes)
+
+
 def predict(sizes):
     depth, _, hidden, intermediate, qkv = sizes.astype(float).T
     return 1e-9 * LENGTH * depth * (4 * hidden * qkv + 2 * hidden * intermediate + 2 * LENGTH * qkv)
@@ -67,7 +82,7 @@ class Errors(SubNetworkErrors):
         return super().error(trial)
 
 
-def plan_of(source, folder, errors=None, gauge=None, **changes):
+def plan_of(source, folder, errors=None, gauge=None, predictor=None, **changes):
     options = {"strategy": "exhaustive", **changes.pop("options", {})}
     limit = changes.pop("limit", LimitConfig(speed_up=2.0, band_least=0.2, band_most=1.6))
     return LimitedPlan(
@@ -76,9 +91,18 @@ def plan_of(source, folder, errors=None, gauge=None, **changes):
         folder,
         LENGTH,
         errors=errors,
-        predictor=known_predictor(predict),
+        predictor=predictor or known_predictor(Formula()),
         gauge=gauge or Gauge(),
     )
+
+
+def machine_of(slowness=lambda number, architecture: 1.0):
+    return FakeMachine(slowness, {**CONDITIONS, "length": LENGTH})
+
+
+def sample_of(source, machine):
+    grid = CandidateGrid.of_sub_networks(SPACE, source.whole)
+    return functools.partial(sample_latencies, machine, grid, 12, 0)
 
 
 def test_the_pick_is_the_best_sub_network_that_keeps_the_limit(source, tmp_path):
@@ -158,6 +182,63 @@ def test_without_a_pick_the_nearest_is_told_and_there_is_no_best_file(source, tm
     assert result.nearest.measured_seconds == 1.0
     assert not (tmp_path / "best.json").exists()
     assert json.loads((tmp_path / "ranking.json").read_text())["nearest"] is not None
+
+
+def test_speed_ups_are_exact_on_a_machine_whose_speed_flips_by_three(source, tmp_path):
+    space, served = machine_of(flipping(seed=1)), machine_of(flipping(seed=2))
+    limit = LimitConfig(speed_up=1.6, band_least=0.2, band_most=1.6)
+    plan = plan_of(source, tmp_path, Errors(source), served, sample_of(source, space), limit=limit)
+    result = run_limited_search(plan, ALONE)
+    assert result.speed_up(result.best) >= 1.6
+    timed = [row for row in result.ranking if row.measured_seconds is not None]
+    assert result.best in timed
+    for row in timed:
+        known = truth(source.whole) / truth(row.architecture)
+        assert result.speed_up(row) == pytest.approx(known, rel=0.02)
+    predicted = [result.reference.seconds / row.predicted_seconds for row in result.ranking]
+    known = [truth(source.whole) / truth(row.architecture) for row in result.ranking]
+    assert predicted == pytest.approx(known, rel=0.02)
+    conditions = json.loads((tmp_path / "ranking.json").read_text())["latency_conditions"]
+    assert conditions["beside"] == str(source.whole)
+    assert conditions["beside_seconds"] == result.reference.measured_seconds
+
+
+def test_the_reference_is_timed_in_every_search_and_is_no_constant(source, tmp_path):
+    found = []
+    for slowness in (1.0, 3.0):
+        machine = machine_of(lambda number, one, factor=slowness: factor)
+        folder = tmp_path / str(slowness)
+        plan = plan_of(source, folder, Errors(source), machine, sample_of(source, machine))
+        found.append(run_limited_search(plan, ALONE))
+        assert machine.ran.count(source.whole) > 50
+    seconds = [result.reference.measured_seconds for result in found]
+    assert seconds == [pytest.approx(truth(source.whole)), pytest.approx(3 * truth(source.whole))]
+    assert found[0].best.architecture == found[1].best.architecture
+
+
+def test_a_table_of_another_reference_times_the_teacher_too(source, tmp_path):
+    machine = machine_of(flipping(seed=4))
+    plan = plan_of(source, tmp_path / "first", Errors(source), machine, sample_of(source, machine))
+    run_limited_search(plan, ALONE)
+    table = LatencyPredictor.read(tmp_path / "first" / "predictor.json")
+    teacher = source.whole.replace(depth=source.whole.depth + 2)
+    served = machine_of(flipping(seed=5))
+    plan = plan_of(source, tmp_path / "second", Errors(source), served, known_predictor(table))
+    result = run_limited_search(dataclasses.replace(plan, reference=teacher), ALONE)
+    assert teacher in served.opened
+    known = truth(teacher) / truth(source.whole)
+    assert result.reference.measured_seconds / table.reference.seconds == pytest.approx(known, 0.02)
+    known = truth(teacher) / truth(result.best.architecture)
+    assert result.speed_up(result.best) == pytest.approx(known, rel=0.02)
+
+
+def test_a_limit_of_the_parameters_times_nothing(source, tmp_path):
+    gauge, limit = Gauge(), LimitConfig(parameters=30_000, band_least=0.0)
+    result = run_limited_search(
+        plan_of(source, tmp_path, Errors(source), gauge, limit=limit), ALONE
+    )
+    assert result.best.predicted_seconds > 0
+    assert gauge.asked == []
 
 
 def test_the_prior_measures_no_error(source, tmp_path):
