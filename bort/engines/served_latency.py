@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Mapping, Tuple
 
 from bort.architecture import Architecture
 from bort.engines.latency import EngineLatency, measure_in_fresh_process
-from bort.search.latency import TimedReference
 
 
 class ServedLatency:
@@ -25,8 +24,12 @@ class ServedLatency:
         self._settings = settings
         self.conditions: Mapping[str, Any] = EngineLatency(**settings).conditions
 
-    def beside(self, reference: TimedReference) -> ServedLatency:
-        """Return a gauge whose runs take turns with those of a reference in the new process."""
+    def beside(self, reference: Tuple[Architecture, float]) -> ServedLatency:
+        """Return a gauge whose runs take turns with those of a reference in the new process.
+
+        Args:
+            reference: its architecture and its seconds per sequence.
+        """
         return ServedLatency(**{**self._settings, "beside": reference})
 
     def latency(self, architecture: Architecture) -> float:
