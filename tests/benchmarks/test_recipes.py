@@ -1,0 +1,62 @@
+"""The commands and the tables of the benchmark of recipes."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.recipes import differences, table
+from benchmarks.recipes_arms import ARMS, Arms, RecipesConfig
+from bort.settings.config import Config
+from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
+from bort.training.recipes import RECIPES
+
+
+def settings_of(arm: str, tmp_path) -> "tuple[PretrainingPaths, Config]":
+    import argparse
+
+    arms = Arms(RecipesConfig(text="text.txt"), tmp_path)
+    words = arms._command(arm, 1e-3, "6m", 2, tmp_path / "run")
+    parser = argparse.ArgumentParser()
+    PretrainingPaths.add_flags(parser)
+    PretrainingConfig.add_flags(parser, preset=True)
+    parsed = parser.parse_args(words[2:])
+    paths = PretrainingPaths.from_arguments(parsed)
+    return paths, PretrainingConfig.from_arguments(parsed, RECIPES[paths.recipe])
+
+
+def test_the_arms_differ_in_their_recipe_and_share_time_text_and_seed(tmp_path):
+    found = {arm: settings_of(arm, tmp_path) for arm in ARMS}
+    for paths, config in found.values():
+        assert config.budget.hours == "6m"
+        assert (config.seed, config.lr) == (2, 1e-3)
+        assert paths.teacher.teacher_model == "none"
+    assert found["defaults"][1].accumulate == 1
+    budget = found["academic-budget"][1]
+    assert budget.batch_size * budget.accumulate == 64
+    assert (budget.adam_beta2, budget.clip, budget.optimizer) == (0.98, 0.0, "adamw")
+    cramming = found["cramming"][1]
+    assert cramming.masks.mask_probability == 0.25
+    assert cramming.dropout == 0.0
+    assert [paths.architecture.endswith("-pre") for paths, _ in found.values()] == [
+        *(False, True, True)
+    ]
+
+
+def result(defaults: float, budget: float, cramming: float):
+    def arm(loss: float):
+        accuracy = 1 - loss / 10
+        return {"loss": loss, "accuracy": accuracy, "rate": 1e-3, "steps": 100, "tokens": 2e6}
+
+    return {"defaults": arm(defaults), "academic-budget": arm(budget), "cramming": arm(cramming)}
+
+
+def test_differences_are_paired_by_seed_and_positive_for_a_better_recipe():
+    found = [result(5.0, 4.5, 5.5), result(6.0, 5.4, 6.1), result(5.5, 4.8, 5.4)]
+    compared = differences(found)
+    assert compared["academic-budget"]["losses"] == pytest.approx([0.5, 0.6, 0.7])
+    assert compared["academic-budget"]["accuracies"] == pytest.approx([0.05, 0.06, 0.07])
+    assert compared["academic-budget"]["p"] == 0.125
+    assert compared["cramming"]["losses"] == pytest.approx([-0.5, -0.1, 0.1])
+    text = table(found)
+    assert "| academic-budget | 0.001 | 100 ± 0 | 2.00 ± 0.00 |" in text
+    assert "0.600 ± 0.100 | 0.125 |" in text
