@@ -24,8 +24,8 @@ TUNING_SEED = 1_000
 PRE_NORM = {ACADEMIC_BUDGET: True, CRAMMING: True, DEFAULTS: False}
 _FLAGS: Mapping[str, Sequence[str]] = {
     DEFAULTS: (),
-    ACADEMIC_BUDGET: ("--recipe", ACADEMIC_BUDGET, "--batch_size", "8", "--accumulate", "8"),
-    CRAMMING: ("--recipe", CRAMMING, "--batch_size", "8", "--accumulate", "16"),
+    ACADEMIC_BUDGET: ("--recipe", ACADEMIC_BUDGET, "--batch_size", "8", "--accumulate", "4"),
+    CRAMMING: ("--recipe", CRAMMING, "--batch_size", "8", "--accumulate", "4"),
 }
 
 
@@ -35,7 +35,7 @@ class RecipesConfig(Config):
 
     text: str = setting(..., "text file of real English, e.g. WikiText-2")
     architecture: str = setting("4-4-128-512", "sizes of the student of every arm")
-    hours: str = setting("6m", "time of each training, such as 6m")
+    hours: str = setting("8m", "time of each training, such as 8m")
     tuning_hours: str = setting("90s", "time of each training that chooses a learning rate")
     vocabulary_size: int = setting(2_000, "tokens in the vocabulary", minimum=300)
     max_seq_length: int = setting(128, "tokens per sequence", minimum=16, maximum=512)

@@ -11,7 +11,8 @@ from typing import List, Optional
 
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
-from experiments.grid import GridConfig, printed_commands, run_grid
+from experiments.grid.commands import GridConfig, printed_commands
+from experiments.grid.running import run_grid
 
 
 def main(arguments: Optional[List[str]] = None) -> None:

@@ -235,6 +235,11 @@ def _build(kind: Type[C], values: Mapping[str, Any]) -> C:
     return kind(**fields)
 
 
+def setting_names(kind: Type[Config]) -> List[str]:
+    """Return the names of all settings of a configuration, aliases and those of parts included."""
+    return [name for one in _settings(kind) for name in (one.name, *one.field.metadata["aliases"])]
+
+
 def defaults_of(kind: Any) -> Dict[str, Any]:
     """Return the default of every field of a dataclass that has one, JSON-ready.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Tuple
+
 import pytest
 
 from benchmarks.recipes import differences, table
@@ -11,7 +13,7 @@ from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
 from bort.training.recipes import RECIPES
 
 
-def settings_of(arm: str, tmp_path) -> "tuple[PretrainingPaths, Config]":
+def settings_of(arm: str, tmp_path) -> Tuple[PretrainingPaths, Config]:
     import argparse
 
     arms = Arms(RecipesConfig(text="text.txt"), tmp_path)
@@ -32,7 +34,7 @@ def test_the_arms_differ_in_their_recipe_and_share_time_text_and_seed(tmp_path):
         assert paths.teacher.teacher_model == "none"
     assert found["defaults"][1].accumulate == 1
     budget = found["academic-budget"][1]
-    assert budget.batch_size * budget.accumulate == 64
+    assert budget.batch_size * budget.accumulate == 32
     assert (budget.adam_beta2, budget.clip, budget.optimizer) == (0.98, 0.0, "adamw")
     cramming = found["cramming"][1]
     assert cramming.masks.mask_probability == 0.25

@@ -9,7 +9,9 @@ import pytest
 
 from bort.errors import InputError
 from bort.settings.grid import SettingsGrid
-from experiments.grid import GridConfig, cell_name, read_grid, table_rows, table_text
+from experiments.grid.commands import GridConfig, cell_name
+from experiments.grid.grid_file import read_grid
+from experiments.grid.table import table_rows, table_text
 
 CONFIG = GridConfig(grid="g.yaml", output_dir="out")
 

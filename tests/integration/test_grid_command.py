@@ -66,6 +66,30 @@ def test_printed_commands_run_in_a_shell(grid, tmp_path):
     assert json.loads(done.stdout)["task"] == "RTE"
 
 
+def test_a_grid_of_the_release_is_read_with_its_names(grid, tmp_path):
+    command = [*GRID, "--grid", grid, "--command", "run_pretraining_distillation"]
+    release = (
+        "hyperparameters: {lr: [1e-3, 2e-3], fp16: [false, true]}\n"
+        "default_parameters: {dataset_path: d, train_batch_size: 64, output_dir: /tmp/x}\n"
+    )
+    grid.write_text(release)
+    printed = run([*command, "--print"]).stdout.splitlines()
+    assert len(printed) == 4
+    words = shlex.split(printed[0])
+    assert {"--lr=0.001", "--data=d", "--accumulate=2", "--hours=24.0"} <= set(words)
+    assert [("--dtype=float16" in line) for line in printed] == [False, True, False, True]
+    assert not any("fp16" in line or "/tmp/x" in line for line in printed)
+    folder = tmp_path / "out"
+    for text, message in (
+        (f"{release[:-2]}, decay_step: 9}}\n", "decay_step is no setting of this command; the n"),
+        ("hyperparameters: {lrr: [1]}", "lrr is no setting of this command; the nearest is lr"),
+        (f"{release[:-2]}, curve: exp}}\n", "curve is 'exp', allowed is 'linear'"),
+    ):
+        grid.write_text(text)
+        assert_refused(run([*command, "--output_dir", folder], status=2), message)
+        assert not folder.exists()
+
+
 def test_bad_input_is_one_line(grid, tmp_path):
     folder = tmp_path / "out"
     assert_refused(run([*GRID, "--grid", grid], status=2), "output_dir is missing")
