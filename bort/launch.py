@@ -28,9 +28,10 @@ from typing import IO, List, Optional
 
 from bort.errors import InputError, WorkError
 from bort.process.command import make_parser, run_command
+from bort.process.lifetime import start_for_ranks
 from bort.process.printable import printable
 from bort.process.standard_streams import discard_output
-from bort.process.startup import ERROR_FILE_VARIABLE
+from bort.process.startup import ERROR_FILE_VARIABLE, LAUNCHED_VARIABLE
 from bort.process.stopping import LAUNCHER_VARIABLE, STOP_FILE_VARIABLE
 from bort.process.threads import check_thread_count
 from bort.storage.json_fields import read_fields
@@ -78,6 +79,9 @@ def launch(ranks: int, command: List[str]) -> int:
         environment[STOP_FILE_VARIABLE] = str(stop_file)
         environment[LAUNCHER_VARIABLE] = str(os.getpid())
         environment[ERROR_FILE_VARIABLE] = str(error_file)
+        began = start_for_ranks()
+        if began is not None:
+            environment[LAUNCHED_VARIABLE] = began
         signals = _Signals(stop_file)
         process = signals.process = subprocess.Popen(
             [horovodrun, "-np", str(ranks), "-H", f"localhost:{ranks}", "--gloo"]

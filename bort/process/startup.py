@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 ERROR_FILE_VARIABLE = "BORT_ERROR_FILE"
 """Name of a file for the error of the first rank that fails, which then does not go to stderr."""
 
+LAUNCHED_VARIABLE = "BORT_LAUNCHED_AT"
+"""Name of the variable with the start of the launcher; see `bort.process.lifetime`."""
+
 ENDING_SIGNALS = {
     number: word
     for name, word in (("SIGINT", "interrupted"), ("SIGTERM", "terminated"), ("SIGHUP", "hung up"))
@@ -77,6 +80,9 @@ def _is_imported_by_a_command() -> bool:
 
 _status: Optional[int] = None
 
+launched_at: Optional[str] = None
+"""The start of the launcher of this process, which its own processes do not inherit."""
+
 if _is_imported_by_a_command():
     atexit.register(_leave)
     open_standard_streams()
@@ -86,3 +92,4 @@ if _is_imported_by_a_command():
     # An empty variable counts as not set; the OpenMP library would print a warning.
     if os.environ.get("OMP_NUM_THREADS") == "":
         del os.environ["OMP_NUM_THREADS"]
+    launched_at = os.environ.pop(LAUNCHED_VARIABLE, None)
