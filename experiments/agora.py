@@ -157,6 +157,7 @@ def plan_agora(
         share=paths.report_share,
         seed=config.seed,
         report_file=paths.report_file,
+        data_dir=paths.data_dir,
     )
     points = () if paths.points is None else tuple(read_points(Path(paths.points), task))
     socrates = Path(paths.socrates or "")

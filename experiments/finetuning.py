@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
+from bort.errors import InputError
 from bort.gluon.distributed import choose_context, find_communicator
 from bort.gluon.finetuning.run import pair_form_to_resume, run_seeds
 from bort.gluon.finetuning.starting_point import pair_form, starting_point
@@ -15,7 +16,7 @@ from bort.ranks import Communicator
 from bort.storage.outputs import check_output_folder
 from bort.tasks.judging import TaskData, TaskSet
 from bort.tasks.options import TaskOptions
-from bort.tasks.records import TaskRecord
+from bort.tasks.records import REPORT, TaskRecord
 from bort.tasks.squad.decoding import SpanAnswer
 from bort.tasks.squad.files import write_answers
 from bort.tasks.submissions import warn_of_other_sizes, write_all_test_predictions
@@ -64,6 +65,11 @@ def finetune_on_task(
         pairs=(paths.resume and pair_form_to_resume(folder)) or pair_form(start, vocabulary),
     )
     if paths.report_share:
+        if record.splits_of(REPORT):
+            raise InputError(
+                f"report_share is {paths.report_share}, allowed is 0: {record.name} has a report "
+                "split of its own, which run_agora.py takes"
+            )
         carved = open_agora_task(
             data, config.max_len, share=paths.report_share, seed=paths.report_seed
         )

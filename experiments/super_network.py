@@ -18,11 +18,11 @@ from bort.storage.run_folder import MODEL_FOLDER
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
 from bort.super_network.folder import SUPER_NETWORK_FILE
 from bort.tasks.options import TaskOptions
-from bort.tasks.records import get_task
 from bort.text.pair_form import PairForm, natural_pair_form
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
 from data.corpus.shards import open_examples, open_held_out, open_vocabulary
+from data.tasks.own_description import open_task
 from data.tasks.sets import open_task_data
 from data.tasks.unlabelled import open_unlabelled
 
@@ -83,7 +83,7 @@ def _on_task(
         raise InputError("vocab and start are both missing, a task needs one of them")
     vocabulary = load_vocabulary(paths.vocab or str(vocabulary_of(str(model))))
     data = open_task_data(
-        get_task(paths.task_name),
+        open_task(paths.task_name),
         vocabulary,
         options,
         config.max_len,

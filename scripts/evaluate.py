@@ -13,13 +13,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 from bort.process.command import make_parser, run_command
 from bort.process.progress import Progress
 from bort.tasks.metrics import as_published, mean_score
+from bort.tasks.own.task import OwnTask
 from bort.tasks.published import measured_row, published_rows, score_table
-from bort.tasks.records import TaskRecord, get_task
+from bort.tasks.records import TaskRecord
 from data.tasks.evaluation import (
     EvaluateConfig,
     Evaluation,
@@ -27,6 +28,7 @@ from data.tasks.evaluation import (
     evaluate_predictions,
     open_labelled_set,
 )
+from data.tasks.own_description import open_task
 
 
 def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Evaluation:
@@ -50,23 +52,18 @@ def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Ev
 def work(arguments: argparse.Namespace) -> None:
     config = EvaluateConfig.from_arguments(arguments)
     if config.model is None:
-        record = get_task(config.task_name or "")
+        record = open_task(config.task_name or "")
         found = evaluate_predictions(config, record)
     else:
         from bort.gluon.finetuning.task_classifier import TaskClassifier
 
-        named = None if config.task_name is None else get_task(config.task_name)
+        named = None if config.task_name is None else open_task(config.task_name)
         model = TaskClassifier.load(Path(config.model), record=named)
         record = named or model.record
         found = evaluate_model(config, model, record)
     scores = found.metrics
-    ours = "here" if config.gold is not None else f"here, on {config.split}"
-    rows = [
-        *published_rows(record.suite),
-        measured_row(ours, record.suite, {record.name: [scores]}),
-    ]
-    print(f"published (test sets) and {ours}:", file=sys.stderr)
-    print(score_table(record.suite, rows, only=record.name), file=sys.stderr)
+    if not isinstance(record, OwnTask):
+        print_published(config, record, scores)
     result = {
         "task": record.name,
         "metrics": scores,
@@ -75,6 +72,19 @@ def work(arguments: argparse.Namespace) -> None:
         **({} if found.official is None else {"official": found.official}),
     }
     print(json.dumps(result, indent=2))
+
+
+def print_published(
+    config: EvaluateConfig, record: TaskRecord, scores: Mapping[str, float]
+) -> None:
+    """Print the published scores of a task beside these."""
+    ours = "here" if config.gold is not None else f"here, on {config.split}"
+    rows = [
+        *published_rows(record.suite),
+        measured_row(ours, record.suite, {record.name: [scores]}),
+    ]
+    print(f"published (test sets) and {ours}:", file=sys.stderr)
+    print(score_table(record.suite, rows, only=record.name), file=sys.stderr)
 
 
 if __name__ == "__main__":

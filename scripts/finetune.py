@@ -1,4 +1,4 @@
-"""Fine-tune a Bort on one task of GLUE, SuperGLUE, RACE or SQuAD, and predict its test set.
+"""Fine-tune a Bort on a task of GLUE, SuperGLUE, RACE or SQuAD, or on a file of labelled texts.
 
 Runs in one process, or on several ranks of this machine:
 
@@ -17,7 +17,7 @@ from typing import List, Optional
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.tasks.options import TaskOptions
-from bort.tasks.records import get_task
+from bort.tasks.own.config import OwnDataConfig
 from bort.training.finetuning_config import FINETUNING_PRESETS, FinetuningConfig, FinetuningPaths
 from bort.training.used_seconds import count_from_start
 
@@ -31,19 +31,21 @@ def main(arguments: Optional[List[str]] = None) -> None:
     training = parser.add_argument_group("training (the defaults are those of --preset paper)")
     FinetuningConfig.add_flags(training, preset=True)
     TaskOptions.add_flags(parser.add_argument_group("formulation"))
+    OwnDataConfig.add_flags(parser.add_argument_group("a file of labelled texts as the task"))
     run_command(parser, _work, arguments, several_ranks=True)
 
 
 def _work(parsed: argparse.Namespace) -> int:
     paths, options = FinetuningPaths.from_arguments(parsed), TaskOptions.from_arguments(parsed)
     config = FinetuningConfig.from_arguments(parsed, FINETUNING_PRESETS[paths.preset])
-    record = get_task(paths.task_name)
     stop = StopRequest().install()
     count_from_start(
         paths.output_dir, is_timed=config.budget.hours is not None, is_resumed=paths.resume
     )
+    from data.tasks.own_description import open_task
     from experiments.finetuning import finetune_on_task
 
+    record = open_task(paths.task_name, OwnDataConfig.from_arguments(parsed))
     summary = finetune_on_task(record, paths, options, config, stop.requested)
     if summary is not None:
         print(json.dumps(summary, indent=2))

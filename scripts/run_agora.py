@@ -19,7 +19,6 @@ from bort.agora.config import AgoraConfig, AgoraPaths, AgoraSets, make_sets
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
-from bort.tasks.records import get_task
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -40,11 +39,12 @@ def _work(parsed: argparse.Namespace) -> int:
     paths, config = AgoraPaths.from_arguments(parsed), AgoraConfig.from_arguments(parsed)
     sets = make_sets(AgoraSets.from_arguments(parsed), config.seed)
     timaeus = TimaeusConfig.from_arguments(parsed)
-    record = get_task(paths.task)
     stop = StopRequest().install()
     os.environ["OMP_NUM_THREADS"] = str(timaeus.threads)  # MXNet reads it on import
+    from data.tasks.own_description import open_task
     from experiments.agora import run_agora_on_task
 
+    record = open_task(paths.task)
     summary = run_agora_on_task(record, paths, config, sets, timaeus, stop.requested)
     if summary is not None:
         print(json.dumps(summary, indent=2))

@@ -190,7 +190,11 @@ _AXES = ("seeds", "lrs", "weight_decays", "warmup_ratios")
 class AgoraPaths(Config):
     """Paths and inputs of a run of Agora."""
 
-    task: str = setting(..., "name of the task", aliases=("task_name",))
+    task: str = setting(
+        ...,
+        "name of the task, a task file, or a file of labelled texts",
+        aliases=("task_name",),
+    )
     timaeus: Optional[str] = setting(
         None,
         "the pre-trained small model: a model folder, a Hugging Face folder, or a .params file "

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import string
-import unicodedata
 from dataclasses import dataclass
 from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
+
+from bort.text.comparison import normalised_text
 
 Token = Union[int, str]
 TokenSegment = Tuple[Token, ...]
@@ -100,21 +100,6 @@ def join_words(segment: Sequence[Token]) -> str:
     if not all(isinstance(token, str) for token in segment):
         raise TypeError("the tokens are ids: text_of is needed to join them")
     return "".join(token for token in segment if isinstance(token, str)).strip()
-
-
-def normalised_text(text: str) -> str:
-    """Return the text without case, white space and punctuation.
-
-    Unicode counts some ASCII punctuation as symbols, such as the backquotes in "`` quoted ''". They
-    are removed too.
-
-    >>> normalised_text("The cat -- it's ``HERE''!") == normalised_text("the cat it s here")
-    True
-    """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(
-        c for c in folded if unicodedata.category(c)[0] not in "PZC" and c not in string.punctuation
-    )
 
 
 def normalised_key(example: Example, text_of: Optional[TextOf] = None) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bort.agora.examples import Example, Point, TextOf, normalised_key
 from bort.errors import InputError, WorkError
+from bort.text.comparison import connected_groups
 
 
 class SealedReport:
@@ -145,10 +146,6 @@ def _components(
     points: Sequence[Point], groups: Optional[Sequence[Hashable]], text_of: Optional[TextOf]
 ) -> List[List[int]]:
     """Return the indices of points that must stay together, as lists ordered by first index."""
-    # Imported late, so that commands start without SciPy.
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     assert groups is None or len(groups) == len(points)
     numbers: List[int] = []
     tied_to: List[int] = []
@@ -160,12 +157,7 @@ def _components(
         for tie in ties:
             numbers.append(number)
             tied_to.append(first.setdefault(tie, number))
-    edges = coo_matrix((np.ones(len(numbers)), (numbers, tied_to)), shape=(len(points),) * 2)
-    _, component_of = connected_components(edges, directed=False)
-    found: Dict[int, List[int]] = {}
-    for number, component in enumerate(component_of.tolist()):
-        found.setdefault(component, []).append(number)
-    return list(found.values())
+    return connected_groups(len(points), numbers, tied_to)
 
 
 def _shown(example: Example, text_of: Optional[TextOf]) -> str:

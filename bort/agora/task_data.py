@@ -13,9 +13,7 @@ from bort.tasks.features import tokenise
 from bort.tasks.formulations import make_inputs
 from bort.tasks.items import TaskInput, TaskItem
 from bort.tasks.judging import TaskData, TaskSet
-from bort.tasks.records import TaskRecord
-
-REPORT = "report"
+from bort.tasks.records import REPORT, TaskRecord
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from bort.network.head import REGRESSION
 from bort.storage.json_fields import errors_naming
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import TaskOptions
+from bort.tasks.own.task import recorded_task
 from bort.tasks.records import TaskRecord, get_task
 
 _SPECIAL_TOKENS_OF_PAIR = 4
@@ -27,7 +28,7 @@ def task_of(described: ModelDescription, source: str) -> Tuple[Optional[TaskReco
         is_span = described.head is not None and described.head.is_span
         return get_task("SQuAD1.1") if is_span else None, TaskOptions()
     with errors_naming(source):
-        record = get_task(described.task.name)
+        record = recorded_task(described.task.name, described.task.definition, source)
         options = TaskOptions.from_dict(described.task.options or {}, source)
     described.head.check_for_task(source, spans=record.has_spans)
     expected = input_labels(record, options)

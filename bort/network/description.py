@@ -38,7 +38,7 @@ QUESTION_ANSWERING = "question_answering"
 _EXTRA_FIELDS = ("labels", "task", "max_len", "vocabulary", "metrics", PAIRS)
 """Names under `extra` that are fields of `ModelDescription`."""
 
-_EXTRA_FIELDS_OF_TASK = ("options", "held_out")
+_EXTRA_FIELDS_OF_TASK = ("options", "held_out", "definition")
 """Names under `extra` that are fields of `TaskDescription`, if there is a task."""
 
 
@@ -47,16 +47,19 @@ class TaskDescription:
     """The task that a model was fine-tuned on.
 
     Attributes:
-        name: as in `bort.tasks.records.TASKS`.
+        name: as in `bort.tasks.records.TASKS`, or that of an own task.
         options: the options of the inputs, from `bort.tasks.options.TaskOptions.as_dict`; None if
             unknown.
         held_out: SHA-256 of the labelled examples that were kept out of the training data; None if
             there are none.
+        definition: an own task as `bort.tasks.own.task.definition_of` returns it; None for a task
+            of the table.
     """
 
     name: str
     options: Optional[Mapping[str, Any]] = None
     held_out: Optional[str] = None
+    definition: Optional[Mapping[str, Any]] = None
 
 
 @dataclass(frozen=True)
@@ -254,6 +257,8 @@ class ModelDescription:
             known["task"] = self.task.name
             known["options"] = None if options is None else dict(options)
             known["held_out"] = self.task.held_out
+            definition = self.task.definition
+            known["definition"] = None if definition is None else dict(definition)
         return {**self.notes, **{name: x for name, x in known.items() if x is not None}}
 
     def with_extra(self, extra: JsonFields) -> ModelDescription:
@@ -272,6 +277,7 @@ class ModelDescription:
                 name=extra.text("task"),
                 options=extra.fields("options").values if has("options") else None,
                 held_out=extra.text("held_out") if has("held_out") else None,
+                definition=extra.fields("definition").values if has("definition") else None,
             )
         labels = extra.texts("labels") if has("labels") else ()
         if labels and self.head is None:

@@ -125,7 +125,11 @@ def read_text(path: Path, *, may_be_empty: bool = False, largest: int = LARGEST_
         InputError: the file is missing, too large, not UTF-8, holds a NUL character, or is empty
             unless `may_be_empty`; the message names file and line.
     """
-    content = read_content(path, largest)
+    return checked_text(read_content(path, largest), path, may_be_empty=may_be_empty)
+
+
+def checked_text(content: bytes, path: Path, *, may_be_empty: bool = False) -> str:
+    """Return the bytes of a UTF-8 file as text, with the checks of `read_text`."""
     try:
         text = decode_text(content)
         if not may_be_empty and not text.strip():

@@ -88,7 +88,9 @@ class SuperNetworkPaths(Config):
     )
     data_eval: Optional[str] = setting(None, "the same for the evaluation data")
     task_name: Optional[str] = setting(
-        None, "learn a task, such as SST-2, instead of text", aliases=("task",)
+        None,
+        "learn a task, such as SST-2, a task file or a file of labelled texts, instead of text",
+        aliases=("task",),
     )
     data_dir: Optional[str] = setting(
         None, "with --task_name: folder of the data in the official layout"

@@ -16,7 +16,6 @@ from bort.storage.result_store import KeyedStore
 from bort.super_network.parts import part_name
 from bort.super_network.scores import PART_SCORES
 from bort.tasks.metrics import mean_score
-from bort.tasks.records import get_task
 
 
 class FinetunedRow(NamedTuple):
@@ -85,7 +84,7 @@ class FinetunedScore:
         """
         with errors_naming(fields.source):
             architecture = Architecture.from_dict(fields.fields("architecture").values)
-            task = get_task(fields.text("task")).name
+            task = fields.text("task")
         metrics = fields.fields("metrics").all_numbers()
         if not metrics:
             raise InputError(f"{fields.source}: metrics is {{}}, allowed is at least one")

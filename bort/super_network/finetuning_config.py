@@ -7,7 +7,8 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from bort.errors import InputError
 from bort.settings.config import Config, setting
-from bort.tasks.records import TaskRecord, get_task
+from bort.tasks.own.task_file import find_task
+from bort.tasks.records import TaskRecord
 from bort.training.finetuning_config import FinetuningConfig
 
 BERT_RECIPE, AUTOTINYBERT_RECIPE = "bert", "autotinybert"
@@ -70,8 +71,8 @@ class PartFinetuningConfig(Config):
 
     tasks: Optional[Tuple[str, ...]] = setting(
         None,
-        "tasks, such as RTE STS-B, on which each sub-network of a masked-token super-network is "
-        "fine-tuned; default: sub-networks are scored without training",
+        "tasks, such as RTE STS-B, or task files, on which each sub-network of a masked-token "
+        "super-network is fine-tuned; default: sub-networks are scored without training",
     )
     seeds: int = setting(
         1,
@@ -137,7 +138,7 @@ class PartFinetuningConfig(Config):
         Raises:
             InputError: a task is unknown.
         """
-        return tuple(dict.fromkeys(get_task(name) for name in self.tasks or ()))
+        return tuple(dict.fromkeys(find_task(name) for name in self.tasks or ()))
 
     def settings_of(self, task: str, batch_size_eval: int = 32) -> FinetuningConfig:
         """Return the settings of fine-tuning on a task: those of the flags, then of the recipe.

@@ -41,6 +41,7 @@ TOKEN_F1 = "token_f1"
 GENDER_PARITY = "gender_parity"
 
 TRAIN, DEV, TEST = "train", "dev", "test"
+REPORT = "report"  # labelled examples of an own task, which no training and no selection reads
 LINEAR_CLASSIFIER, EXTRA_LAYER = "linear", "extra layer"
 MAX_LENGTH = 512
 MAX_LENGTH_OF_WINDOWS = 384
@@ -52,7 +53,8 @@ class Split:
 
     Attributes:
         name: "train", "dev" or "test"; MNLI has two halves of dev and test, such as "dev_matched".
-        role: "train", "dev" or "test"; labels of a test split are never read.
+        role: "train", "dev", "test" or, of an own task, "report"; labels of a test split are never
+            read.
         files: possible names of the file (RACE: folder) in the task's folder, official name first.
         rows: official number of rows of a test split (MultiRC: passages, ReCoRD: queries, RACE:
             questions); None if it is not known for certain.
@@ -74,7 +76,7 @@ class TaskRecord:
 
     Attributes:
         name: the key of the table.
-        suite: "GLUE", "SuperGLUE", "RACE" or "SQuAD".
+        suite: "GLUE", "SuperGLUE", "RACE" or "SQuAD"; "own" for a task of the user.
         title: the full name.
         folder: the task's folder in the suite's official layout.
         cache_folder: the task's folder under GluonNLP's `datasets`.

@@ -122,7 +122,12 @@ class FinetuningConfig(Config):
 class FinetuningPaths(Config):
     """The files and folders that a fine-tuning run reads and writes."""
 
-    task_name: str = setting(..., "task, such as CoLA or MultiRC", aliases=("task",))
+    task_name: str = setting(
+        ...,
+        "task, such as CoLA or MultiRC, a task file (.json, .yaml), or a file of labelled texts "
+        "(.csv, .tsv, .jsonl)",
+        aliases=("task", "data"),
+    )
     pretrained_parameters: Optional[str] = setting(
         None,
         "initial weights: a model folder, a Hugging Face folder, or a .params file of "
@@ -142,7 +147,9 @@ class FinetuningPaths(Config):
         None, "folder of the data in the official layout; default: GluonNLP's cache"
     )
     sample: bool = setting(
-        False, "use the small data set of the task in this repository, and a small random model"
+        False,
+        "use the small data set of the task in this repository (an own task keeps its own), and a "
+        "small random model",
     )
     output_dir: Optional[str] = setting(
         None, "folder of the run; default: runs/finetune/<task>", aliases=("ckpt_dir",)

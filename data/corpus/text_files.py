@@ -147,6 +147,34 @@ def read_blocks(path: Path, file_number: int = 0, text_format: str = "auto") -> 
             pending = pending[end:] + more
 
 
+def read_unpacked(path: Path, largest: int) -> bytes:
+    """Return the content of a file that is plain or compressed, see `read_blocks`.
+
+    Args:
+        path: the file.
+        largest: maximum size of the unpacked content in bytes.
+
+    Raises:
+        InputError: the file cannot be read, is damaged, or its content is larger.
+    """
+    parts: List[bytes] = []
+    left = largest
+    try:
+        with open(path, "rb") as raw, _unpacked(raw, path) as stream:
+            while True:
+                part = _read(stream, path)
+                if not part:
+                    return b"".join(parts)
+                left -= len(part)
+                if left < 0:
+                    raise InputError(f"{path}: its content is larger than {largest} bytes")
+                parts.append(part)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL character in the path
+        raise InputError(f"{str(path)!r}: cannot be read: {error}") from error
+
+
 def _has_old_ends(content: bytes) -> bool:
     """Return whether carriage returns end the lines, as in files of old Macs."""
     return b"\n" not in content and b"\r" in content[:-1]  # a block may end inside "\r\n"

@@ -29,7 +29,8 @@ class EvaluateConfig(Config):
     """Settings of an evaluation: what to score, and the gold labels."""
 
     task_name: Optional[str] = setting(
-        None, "task, e.g. CoLA, MNLI, SuperGLUE-RTE, RACE-H; none: the model's task"
+        None,
+        "task, e.g. CoLA, MNLI, SuperGLUE-RTE, RACE-H, or a task file; none: the model's task",
     )
     model: Optional[str] = setting(None, "folder of a fine-tuned model")
     predictions: Optional[str] = setting(
@@ -44,7 +45,10 @@ class EvaluateConfig(Config):
     data_dir: Optional[str] = setting(
         None, "folder of official data, if --gold is not given; none: GluonNLP's cache"
     )
-    split: str = setting("dev", "split of the official data, e.g. dev, train, dev_mismatched")
+    split: str = setting(
+        "dev",
+        "split of the official data, e.g. dev, train, dev_mismatched; of an own task also report",
+    )
     sample: bool = setting(False, "use the small sample of the task that is part of this project")
     batch_size: int = setting(32, "inputs per batch", minimum=1, maximum=1 << 16)
 
@@ -97,7 +101,9 @@ def evaluate_predictions(config: EvaluateConfig, record: TaskRecord) -> Evaluati
         gold = gold_of_file(record, config.gold)
     else:
         _check_labelled(config.split, record)
-        gold = gold_of_split(record, config.split, choose_folder(config.data_dir, config.sample))
+        gold = gold_of_split(
+            record, config.split, choose_folder(record, config.data_dir, config.sample)
+        )
     with errors_naming(source):
         if not record.has_spans:
             return Evaluation(score_task(record, predictions, gold))

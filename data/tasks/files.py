@@ -10,11 +10,13 @@ from typing import List, Optional
 from bort.errors import InputError
 from bort.storage.files import PathLike
 from bort.tasks.items import TaskItem
+from bort.tasks.own.task import OwnTask
 from bort.tasks.records import DEV, GLUE, SQUAD, SUPERGLUE, TEST, Split, TaskRecord
 from data.readers.glue import read_glue
 from data.readers.race import read_race
 from data.readers.squad import read_squad
 from data.readers.superglue import read_superglue
+from data.tasks.own import find_own_file, read_own_file, read_own_items
 
 _PUBLIC_GOLD = ("AX-b", "AX-g", "RACE-H", "RACE-M")
 SAMPLE_FOLDER = Path(__file__).resolve().parents[2] / "test_data" / "tasks"
@@ -48,19 +50,26 @@ def read_items(
     """
     split = record.split(split_name)
     if with_gold and split.role == TEST:
-        if record.name not in _PUBLIC_GOLD:
+        if record.name not in _PUBLIC_GOLD or isinstance(record, OwnTask):
             raise InputError(f"{record.name}: the labels of its test file are not public")
         split = dataclasses.replace(split, role=DEV)
-    return _read(record, split, find_split(record, split, choose_folder(data_dir, sample)))
+    folder = choose_folder(record, data_dir, sample)
+    if isinstance(record, OwnTask):
+        return read_own_items(record, split, folder)
+    return _read(record, split, find_split(record, split, folder))
 
 
-def choose_folder(data_dir: Optional[PathLike], sample: bool) -> Optional[PathLike]:
+def choose_folder(
+    record: TaskRecord, data_dir: Optional[PathLike], sample: bool
+) -> Optional[PathLike]:
     """Return the sample's folder if the sample is wanted, otherwise the given folder.
+
+    An own task has its own data even then.
 
     Raises:
         InputError: both are wanted.
     """
-    if not sample:
+    if not sample or isinstance(record, OwnTask):
         return data_dir
     if data_dir is not None:
         raise InputError(f"sample and data_dir ({data_dir}) are both given, allowed is one of them")
@@ -73,6 +82,8 @@ def read_labelled_file(record: TaskRecord, path: Path) -> List[TaskItem]:
     Raises:
         InputError: the file is missing or invalid; names the file.
     """
+    if isinstance(record, OwnTask):
+        return read_own_file(record, path)
     return _read(record, record.splits_of(DEV)[0], path)
 
 
@@ -93,11 +104,14 @@ def find_split(record: TaskRecord, split: Split, data_dir: Optional[PathLike] = 
         record: the task.
         split: one of its splits.
         data_dir: a folder in the official layout: it holds `<suite>/<task>` or `<task>`, or is the
-            task's folder itself. By default GluonNLP's cache folders.
+            task's folder itself. By default GluonNLP's cache folders. For an own task it holds the
+            task's files, and by default it is the folder of the task file.
 
     Raises:
         InputError: the file does not exist; says how to get it.
     """
+    if isinstance(record, OwnTask):
+        return find_own_file(record, split.files[0], data_dir)
     for folder in task_folders(record, data_dir):
         for name in split.files:
             if (folder / name).exists():

@@ -10,12 +10,13 @@ from bort.storage.files import PathLike
 from bort.storage.text_lines import read_lines
 from bort.tasks.items import TaskItem
 from bort.tasks.metrics import by_index
+from bort.tasks.own.task import OwnTask
 from bort.tasks.predictions import TSV_HEADER, read_predictions
 from bort.tasks.records import DEV, GLUE, RACE, TEST, TaskRecord
 from data.readers.glue import read_glue
 from data.readers.squad import read_squad
 from data.readers.superglue import read_superglue
-from data.tasks.files import read_items
+from data.tasks.files import read_items, read_labelled_file
 
 
 def gold_of_split(
@@ -53,6 +54,8 @@ def gold_of_file(record: TaskRecord, path: PathLike) -> Dict[Any, Any]:
     file = Path(path)
     if file.suffix == ".tsv" and read_lines(file)[0].text == TSV_HEADER:
         return dict(read_predictions(file, record))
+    if isinstance(record, OwnTask):
+        return _gold(record, read_labelled_file(record, file))
     if record.has_spans:
         return _gold(record, read_squad(record, record.splits_of(DEV)[0], file))
     if record.suite == RACE:

@@ -9,7 +9,8 @@ from typing import Optional
 from bort.agora.task_data import AgoraTask, make_agora_task
 from bort.storage.files import PathLike
 from bort.tasks.judging import TaskData
-from data.tasks.files import read_labelled_file
+from bort.tasks.records import REPORT
+from data.tasks.files import read_items, read_labelled_file
 
 
 def open_agora_task(
@@ -19,8 +20,11 @@ def open_agora_task(
     share: float,
     seed: int,
     report_file: Optional[PathLike] = None,
+    data_dir: Optional[PathLike] = None,
 ) -> AgoraTask:
     """Split a report set from the training data, or read it from a file.
+
+    An own task with a report split keeps that one.
 
     Args:
         data: the task's data (see `data.tasks.sets.open_task_data`).
@@ -29,6 +33,7 @@ def open_agora_task(
         seed: seed of the split.
         report_file: a labelled file in the format of the task's dev file, used instead of a share
             of the training data.
+        data_dir: folder of the files of an own task; None: that of the task file.
 
     Raises:
         InputError: the file is invalid, or contains training or dev examples.
@@ -36,5 +41,7 @@ def open_agora_task(
     items = None
     if report_file is not None:
         items = read_labelled_file(data.record, Path(report_file))
+    elif data.record.splits_of(REPORT):
+        items = read_items(data.record, REPORT, data_dir)
     without_test = dataclasses.replace(data, test=[])
     return make_agora_task(without_test, max_length, share=share, seed=seed, report_items=items)

@@ -86,7 +86,7 @@ def open_task_data(
     Raises:
         InputError: training or dev data are missing, or a file is invalid; names the file.
     """
-    model_task = get_task(record.model_task)
+    model_task = record if record.trains else get_task(record.model_task)
 
     def open_split(task: TaskRecord, split: Split) -> TaskSet:
         return open_task_set(
@@ -102,7 +102,7 @@ def open_task_data(
             pairs=pairs,
         )
 
-    folder = choose_folder(data_dir, sample)
+    folder = choose_folder(record, data_dir, sample)
     for split in (*model_task.splits_of(TRAIN), *model_task.splits_of(DEV)):
         find_split(model_task, split, folder)  # before a missing test set is logged
     test = []

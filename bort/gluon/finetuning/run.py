@@ -49,6 +49,7 @@ from bort.storage.run_folder import (
 )
 from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskData, make_judge
+from bort.tasks.own.task import definition_of
 from bort.text.labelled import LabelledExamples, WithUnlabelled
 from bort.text.pair_form import PAIRS, ROBERTA_PAIRS, PairForm, pair_form_of_run
 from bort.training.finetuning_config import FinetuningConfig
@@ -350,7 +351,9 @@ def task_fields(data: TaskData, longest: int) -> Dict[str, Any]:
         longest: longest input, in tokens.
     """
     return {
-        "task": TaskDescription(data.record.name, data.options.as_dict(), data.held_out),
+        "task": TaskDescription(
+            data.record.name, data.options.as_dict(), data.held_out, definition_of(data.record)
+        ),
         "input_length": longest,
         # A fine-tuned model without a record has this form; see `ModelDescription.pair_form`.
         "pairs": None if data.pairs == ROBERTA_PAIRS else data.pairs,

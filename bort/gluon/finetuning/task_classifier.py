@@ -20,7 +20,8 @@ from bort.storage.json_fields import errors_naming
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.judging import TaskSet, answer_spans, predict
 from bort.tasks.options import TaskOptions
-from bort.tasks.records import TaskRecord, get_task
+from bort.tasks.own.task import definition_of, recorded_task
+from bort.tasks.records import TaskRecord
 from bort.tasks.squad.decoding import SpanAnswer
 from bort.text.asking import OnInputs, PaddedInputs, TokenisedInputs, ignore, shared_outputs
 from bort.text.vocabularies import load_vocabulary
@@ -62,7 +63,7 @@ class TaskClassifier:
                 f"{source}: does not say what it was fine-tuned on: extra.{missing} is missing"
             )
         with errors_naming(source):
-            self.record = get_task(task.name)
+            self.record = recorded_task(task.name, task.definition, source)
             self.options = TaskOptions.from_dict(task.options, source)
         if description.head is not None:
             description.head.check_for_task(source, spans=self.record.has_spans)
@@ -103,7 +104,8 @@ class TaskClassifier:
             raise InputError(f"{source}: holds no classifier; fine-tune it first")
         vocabulary = load_vocabulary(vocabulary_of(folder))
         if description.task is None and record is not None:
-            task = TaskDescription(record.model_task, TaskOptions().as_dict())
+            options, definition = TaskOptions().as_dict(), definition_of(record)
+            task = TaskDescription(record.model_task, options, definition=definition)
             length = description.input_length or description.architecture.maximum_length
             # Without a task the form follows from vocabulary and network, and so it stays.
             pairs = description.pair_form(vocabulary)

@@ -1,0 +1,70 @@
+"""Settings of a file of labelled texts: its columns, the kind of its labels, the metric."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Optional, Tuple
+
+from bort.errors import InputError
+from bort.settings.config import Config, setting
+from bort.tasks.own.labels import KINDS
+from bort.tasks.own.task import CLASS_METRICS, LARGEST_SHARE, NUMBER_METRICS, SHARE
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnDataConfig(Config):
+    """How a file of labelled texts is read."""
+
+    text_columns: Optional[Tuple[str, ...]] = setting(
+        None,
+        "column of the texts, or two columns of pairs; numbers from 1 if the file has no header; "
+        "default: those with a known name, such as text or sentence1 and sentence2",
+    )
+    label_column: Optional[str] = setting(
+        None, "column of the labels; default: label, labels, class, target or score"
+    )
+    kind: Optional[str] = setting(
+        None,
+        "what the labels are; default: numbers if most of them are not whole, else classes",
+        choices=KINDS,
+    )
+    metric: Optional[str] = setting(
+        None,
+        "metric; default: accuracy and macro_f1 for classes, macro_f1 and matthews if one class "
+        "has more than 4 times the rows of another, pearson and spearman for numbers",
+        choices=(*CLASS_METRICS, *NUMBER_METRICS),
+    )
+    split_seed: int = setting(0, "seed of the draw of train, dev and report splits", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DescribeConfig(OwnDataConfig):
+    """The files of a task, and the task file to write."""
+
+    output: Optional[str] = setting(None, "task file to write, .json; default: none is written")
+    name: Optional[str] = setting(
+        None, "name of the task; default: that of the file, without its ending"
+    )
+    dev: Optional[str] = setting(
+        None, "file of the dev split; default: a share of the data, by seed"
+    )
+    report: Optional[str] = setting(
+        None, "file of the report split; default: a share of the data, by seed"
+    )
+    test: Optional[str] = setting(
+        None, "file of a test split, which fine-tuning predicts; its labels are never read"
+    )
+    dev_share: float = setting(
+        SHARE, "share of the data in a drawn dev split", above=0.0, maximum=LARGEST_SHARE
+    )
+    report_share: float = setting(
+        SHARE,
+        "share of the data in a drawn report split; 0: no report split",
+        minimum=0.0,
+        maximum=LARGEST_SHARE,
+    )
+
+    def check(self) -> None:
+        """Check that the task file is JSON."""
+        if self.output is not None and not self.output.lower().endswith(".json"):
+            raise InputError(f"output is {self.output!r}, allowed is a name that ends in .json")

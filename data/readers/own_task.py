@@ -1,0 +1,240 @@
+"""Reader of the files of an own task: labelled texts in a table of the user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+
+from bort.errors import InputError
+from bort.tasks.own.task import OwnTask
+from data.readers.tables import Table, column_number, columns_text, read_table
+
+PAIRS = (
+    ("text_a", "text_b"),
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("text1", "text2"),
+    ("question", "sentence"),
+)
+"""Names of the columns of two texts that are found without a flag, in the order of the search."""
+
+TEXTS = ("text", "sentence")
+"""Names of the column of a single text, searched after those of two."""
+
+LABELS = ("label", "labels", "class", "target", "score")
+"""Names of the column of the labels, in the order of the search."""
+
+_SHOWN = 3
+
+
+class Columns(NamedTuple):
+    """The columns of a table that a task reads.
+
+    Attributes:
+        fields: names of the columns with the texts.
+        label: name of the column with the labels; "" for none.
+        positions: numbers of these columns, from 1, in a table without a header; () with one.
+    """
+
+    fields: Tuple[str, ...]
+    label: str
+    positions: Tuple[int, ...] = ()
+
+
+class OwnRow(NamedTuple):
+    """A row with its texts.
+
+    Attributes:
+        number: number of the row in its file, from 0.
+        line: line of the file, from 1.
+        texts: the texts.
+        label: the label as it is written, without white space around it; "" if there is none.
+    """
+
+    number: int
+    line: int
+    texts: Tuple[str, ...]
+    label: str
+
+
+class OwnRows(NamedTuple):
+    """The rows of a file.
+
+    Attributes:
+        path: the file.
+        rows: the rows that can be used.
+        unlabelled: lines of the rows without a label, which are left out.
+        empty: lines of the rows with an empty text, which are left out.
+        sha256: SHA-256 of the file's unpacked content.
+    """
+
+    path: Path
+    rows: List[OwnRow]
+    unlabelled: List[int]
+    empty: List[int]
+    sha256: str
+
+    @property
+    def total(self) -> int:
+        """The number of all rows."""
+        return len(self.rows) + len(self.unlabelled) + len(self.empty)
+
+    @property
+    def left_out(self) -> List[str]:
+        """The rows that are left out and why, in words."""
+        reasons = (("without a label", self.unlabelled), ("with an empty text", self.empty))
+        return [lines_text(why, lines) for why, lines in reasons if lines]
+
+    def where(self, row: OwnRow) -> str:
+        """Return the file and line of a row, for error messages."""
+        return f"{self.path} line {row.line}"
+
+
+def lines_text(why: str, lines: Sequence[int]) -> str:
+    """Return rows that are left out in words, with the first lines.
+
+    >>> lines_text("without a label", [17, 203, 204, 900])
+    '4 rows without a label left out: lines 17, 203, 204, …'
+    """
+    shown = ", ".join(map(str, lines[:_SHOWN])) + (", …" if len(lines) > _SHOWN else "")
+    rows, line = ("row", "line") if len(lines) == 1 else ("rows", "lines")
+    return f"{len(lines):,} {rows} {why} left out: {line} {shown}"
+
+
+def open_table(
+    path: Path, text_columns: Optional[Sequence[str]], label_column: Optional[str]
+) -> Tuple[Table, Columns]:
+    """Read a table and find the columns of its texts and labels.
+
+    Args:
+        path: the file.
+        text_columns: one or two names or, for a file without a header, numbers from 1; None: the
+            first of `PAIRS` or `TEXTS` that the table has.
+        label_column: name or number; None: the first of `LABELS` that the table has.
+
+    Raises:
+        InputError: a column is missing, which names those that there are; or the file is bad.
+    """
+    given = [*(text_columns or ()), *(() if label_column is None else (label_column,))]
+    table = read_table(path)
+    if all(one.isdecimal() for one in given) and not set(given) <= set(table.columns):
+        return _without_header(path, text_columns, label_column)
+    fields = _text_columns(table, text_columns)
+    label = _label_column(table, label_column)
+    if label in fields:
+        raise InputError(f"{path}: the column {label!r} has texts, allowed is another for labels")
+    return table, Columns(fields, label)
+
+
+def _without_header(
+    path: Path, text_columns: Optional[Sequence[str]], label_column: Optional[str]
+) -> Tuple[Table, Columns]:
+    if text_columns is None or label_column is None:
+        raise InputError(
+            f"{path}: text_columns and label_column are both needed as numbers for a file without "
+            "a header"
+        )
+    fields = TEXTS[:1] if len(text_columns) == 1 else PAIRS[0]
+    positions = tuple(int(one) for one in (*text_columns, label_column))
+    return read_table(path, has_header=False), Columns(fields, LABELS[0], positions)
+
+
+def _text_columns(table: Table, names: Optional[Sequence[str]]) -> Tuple[str, ...]:
+    for name in names or ():
+        column_number(table, name)
+    if names is not None:
+        if not 1 <= len(names) <= 2 or len(set(names)) < len(names):
+            raise InputError(f"text_columns is {list(names)}, allowed are one or two columns")
+        return tuple(names)
+    for found in (*PAIRS, *((name,) for name in TEXTS)):
+        if set(found) <= set(table.columns):
+            return found
+    known = ", ".join((*TEXTS, *(" and ".join(pair) for pair in PAIRS)))
+    raise InputError(
+        f"{table.path}: has no column of texts with a known name ({known}), "
+        f"{columns_text(table.columns)}; name one or two with --text_columns, or give their "
+        "numbers, from 1, if the file has no header"
+    )
+
+
+def _label_column(table: Table, name: Optional[str]) -> str:
+    if name is not None:
+        column_number(table, name)
+        return name
+    for found in LABELS:
+        if found in table.columns:
+            return found
+    raise InputError(
+        f"{table.path}: has no column of labels with a known name ({', '.join(LABELS)}), "
+        f"{columns_text(table.columns)}; name it with --label_column"
+    )
+
+
+def columns_of(task: OwnTask) -> Columns:
+    """Return the columns that a task reads."""
+    return Columns(task.fields, task.label_column, task.positions)
+
+
+def read_rows(path: Path, columns: Columns, *, with_labels: bool = True) -> OwnRows:
+    """Read the rows of a file.
+
+    Args:
+        path: the file.
+        columns: the columns to read.
+        with_labels: whether to read the labels; without them the column may be missing.
+
+    Raises:
+        InputError: the file is missing or bad, a column is missing, a value is no text, or no row
+            is left; names file and line.
+    """
+    table = read_table(path, has_header=not columns.positions or _is_json(path))
+    rows = rows_of(table, columns, with_labels=with_labels)
+    if not rows.rows:
+        raise InputError(f"{path}: no row of {rows.total} can be used: {'; '.join(rows.left_out)}")
+    return rows
+
+
+def _is_json(path: Path) -> bool:
+    return any(suffix.lower() == ".jsonl" for suffix in path.suffixes)
+
+
+def rows_of(table: Table, columns: Columns, *, with_labels: bool = True) -> OwnRows:
+    """Return the rows of a table; arguments and errors are those of `read_rows`."""
+    names = (*columns.fields, *((columns.label,) if with_labels else ()))
+    if table.columns:
+        places = [column_number(table, name) for name in names]
+    else:
+        places = [number - 1 for number in columns.positions[: len(names)]]
+        width = len(table.rows[0].cells)
+        if max(places) >= width:
+            raise InputError(f"{table.path}: has {width} columns, there is none {max(places) + 1}")
+    found = OwnRows(table.path, [], [], [], table.sha256)
+    texts_at, label_at = places[: len(columns.fields)], places[len(columns.fields) :]
+    for number, (line, cells) in enumerate(table.rows):
+        where = f"{table.path} line {line}"
+        texts = tuple(
+            _text(cells[place], where, name) for place, name in zip(texts_at, columns.fields)
+        )
+        label = _text(cells[label_at[0]], where, columns.label).strip() if label_at else ""
+        if label_at and not label:
+            found.unlabelled.append(line)
+        elif not all(map(str.strip, texts)):
+            found.empty.append(line)
+        else:
+            found.rows.append(OwnRow(number, line, texts, label))
+    return found
+
+
+def _text(value: Any, where: str, name: str) -> str:
+    """Return a cell as text: numbers and truth values of JSON as they are written there."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return str(value)
+    what = "a list" if isinstance(value, list) else "an object"
+    raise InputError(f"{where}: {name} is {what}, allowed is a text or a number, one for each row")

@@ -1,0 +1,206 @@
+"""Reader of tables of a user: CSV and TSV, with and without quotes, and JSON lines.
+
+The suffix of the file's name says which it is. A file may be compressed with gzip, bz2 or xz.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from bort.errors import InputError
+from bort.storage.json_text import parse_json
+from bort.storage.text_lines import LARGEST_TEXT_BYTES, LONGEST_LINE_BYTES, checked_text
+from bort.tasks.own.task_file import DATA_SUFFIXES
+from data.corpus.text_files import read_unpacked
+from data.readers.json_objects import JsonObject
+
+CSV, TSV, JSONL = DATA_SUFFIXES
+_DELIMITERS = (",", ";", "\t")
+
+
+class Row(NamedTuple):
+    """One row of a table.
+
+    Attributes:
+        line: the line in the file where it begins, from 1.
+        cells: the values of the columns: texts, or values of JSON, None where a line lacks a field.
+    """
+
+    line: int
+    cells: Tuple[Any, ...]
+
+
+class Table(NamedTuple):
+    """A table.
+
+    Attributes:
+        path: the file.
+        columns: the names of the columns; () if the first line is a row like the others.
+        rows: the rows.
+        sha256: SHA-256 of the unpacked content.
+    """
+
+    path: Path
+    columns: Tuple[str, ...]
+    rows: List[Row]
+    sha256: str
+
+
+def read_table(path: Path, *, has_header: bool = True) -> Table:
+    """Read a table.
+
+    A CSV file has commas, or semicolons or tabs if the first line has more of them. Quotes and line
+    breaks inside of them follow RFC 4180. A TSV file has quotes if every cell that begins with one
+    is a quoted cell; otherwise quotes are characters like others. Blank lines are left out.
+
+    Args:
+        path: the file.
+        has_header: whether the first line of a CSV or TSV file has the names of the columns.
+
+    Raises:
+        InputError: the file is missing, has another suffix, is empty, too large, damaged or not
+            UTF-8, holds a NUL character, a quote is not closed, or a row has a wrong number of
+            cells; names file and line.
+    """
+    kind = _kind(path)
+    content = read_unpacked(path, LARGEST_TEXT_BYTES)
+    text = checked_text(content, path)
+    digest = hashlib.sha256(content).hexdigest()
+    if kind == JSONL:
+        columns, rows = _json_rows(text, path)
+        return Table(path, columns, rows, digest)
+    rows = _rows_of(text.replace("\r\n", "\n").replace("\r", " "), kind, path)
+    if not rows:
+        raise InputError(f"{path}: has no row")
+    wrong = next((row for row in rows if len(row.cells) != len(rows[0].cells)), None)
+    if wrong is not None:
+        raise InputError(
+            f"{path} line {wrong.line}: the row has {len(wrong.cells)} cells, the first one has "
+            f"{len(rows[0].cells)}"
+        )
+    if not has_header:
+        return Table(path, (), rows, digest)
+    names = tuple(str(cell).strip() for cell in rows[0].cells)
+    return Table(path, names, rows[1:], digest)
+
+
+def _kind(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in (".gz", ".bz2", ".xz"):
+        suffixes.pop()
+    kind = suffixes[-1] if suffixes else ""
+    if kind not in DATA_SUFFIXES:
+        raise InputError(
+            f"{path}: has another ending than allowed: {', '.join(DATA_SUFFIXES)}, each also with "
+            ".gz"
+        )
+    return kind
+
+
+def _rows_of(text: str, kind: str, path: Path) -> List[Row]:
+    if kind == CSV:
+        first = text.lstrip("\n").split("\n", 1)[0]
+        delimiter = max(_DELIMITERS, key=lambda one: (first.count(one), one == ","))
+        return list(_quoted(text, delimiter, path))
+    plain = [
+        Row(number, tuple(line.split("\t")))
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.strip()
+    ]
+    if any(len(row.cells) != len(plain[0].cells) for row in plain):
+        try:
+            quoted = list(_quoted(text, "\t", path))
+        except InputError:
+            return plain
+        is_even = all(len(row.cells) == len(quoted[0].cells) for row in quoted)
+        return quoted if is_even else plain
+    for row in plain:
+        if len(max(row.cells, key=len)) > LONGEST_LINE_BYTES:
+            raise _too_long(path, row.line)
+    opened = [cell for row in plain for cell in row.cells if cell.startswith('"')]
+    if all(_is_quoted(cell) for cell in opened):
+        return [Row(row.line, tuple(map(_unquoted, row.cells))) for row in plain]
+    return plain
+
+
+def _quoted(text: str, delimiter: str, path: Path) -> Iterator[Row]:
+    """Yield the rows of a file with quotes.
+
+    Raises:
+        InputError: a quote is not closed or stands in a wrong place, or a cell is too long.
+    """
+    lines = io.StringIO(text, newline="\n")
+    before = csv.field_size_limit(LONGEST_LINE_BYTES)
+    start = 1
+    try:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        try:
+            for cells in reader:
+                if cells:
+                    yield Row(start, tuple(cells))
+                start = reader.line_num + 1
+        except csv.Error as error:
+            if "field limit" in str(error):
+                raise _too_long(path, start) from error
+            raise InputError(
+                f"{path} line {start}: the row that begins here is not valid: {_reason(error)}"
+            ) from error
+    finally:
+        csv.field_size_limit(before)
+
+
+def _reason(error: csv.Error) -> str:
+    if "unexpected end" in str(error):
+        return "a quote is not closed"
+    return f"{error}, a quote within quotes must be doubled"
+
+
+def _too_long(path: Path, line: int) -> InputError:
+    return InputError(f"{path} line {line}: a cell is longer than {LONGEST_LINE_BYTES} characters")
+
+
+def _is_quoted(cell: str) -> bool:
+    return len(cell) > 1 and cell.endswith('"') and '"' not in cell[1:-1].replace('""', "")
+
+
+def _unquoted(cell: str) -> str:
+    return cell[1:-1].replace('""', '"') if cell.startswith('"') else cell
+
+
+def _json_rows(text: str, path: Path) -> Tuple[Tuple[str, ...], List[Row]]:
+    columns: Dict[str, None] = {}
+    found: List[Tuple[int, Dict[str, Any]]] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{path} line {number}"
+        if len(line) > LONGEST_LINE_BYTES:
+            raise InputError(f"{where}: is longer than {LONGEST_LINE_BYTES} characters")
+        value = parse_json(line, where)
+        JsonObject(value, where)  # refuses other values
+        found.append((number, value))
+        columns.update(dict.fromkeys(value))
+    names = tuple(columns)
+    return names, [Row(number, tuple(map(value.get, names))) for number, value in found]
+
+
+def column_number(table: Table, name: str) -> int:
+    """Return the index of a column.
+
+    Raises:
+        InputError: there is no such column, or two; names those that there are.
+    """
+    places = [number for number, column in enumerate(table.columns) if column == name]
+    if len(places) != 1:
+        what = "has no column" if not places else f"has {len(places)} columns"
+        raise InputError(f"{table.path}: {what} {name!r}, {columns_text(table.columns)}")
+    return places[0]
+
+
+def columns_text(columns: Sequence[str], limit: Optional[int] = 200) -> str:
+    """Return the names of columns for an error message."""
+    return f"it has {', '.join(columns) or 'none'}"[:limit]

@@ -1,0 +1,112 @@
+"""The reader of labelled texts: columns, rows that are left out, and every bad value."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bort.errors import InputError
+from data.readers.own_task import Columns, OwnRow, lines_text, open_table, read_rows, rows_of
+
+
+def opened(tmp_path, text, texts=None, label=None, name="x.csv"):
+    path = tmp_path / name
+    path.write_text(text)
+    return open_table(path, texts, label)
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("id,text,label", Columns(("text",), "label")),
+        ("sentence,class", Columns(("sentence",), "class")),
+        ("label,sentence2,sentence1,text", Columns(("sentence1", "sentence2"), "label")),
+        ("premise,hypothesis,score", Columns(("premise", "hypothesis"), "score")),
+        ("text,label,score", Columns(("text",), "label")),
+    ],
+)
+def test_columns_with_known_names_are_found(tmp_path, header, columns):
+    row = ",".join("a" for _ in header.split(","))
+    assert opened(tmp_path, f"{header}\n{row}\n")[1] == columns
+
+
+def test_columns_are_named_by_flags(tmp_path):
+    text = "text,label,y,1\na,b,c,d\n"
+    assert opened(tmp_path, text, ["y", "text"], "1")[1] == Columns(("y", "text"), "1")
+    table, columns = opened(tmp_path, "1,good\n0,bad\n", ["2"], "1")
+    assert columns == Columns(("text",), "label", (2, 1))
+    assert [row.texts for row in rows_of(table, columns).rows] == [("good",), ("bad",)]
+    assert read_rows(tmp_path / "x.csv", columns).rows[0] == OwnRow(0, 1, ("good",), "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "texts", "label", "message"),
+    [
+        ("a,label\n", None, None, r"no column of texts.*\(text, sentence.*it has a, label; name"),
+        ("text,b\n", None, None, r"no column of labels.*it has text, b; name it with --label_col"),
+        ("text,label\n", ["x"], None, "x.csv: has no column 'x', it has text, label"),
+        ("text,label\n", None, "x", "x.csv: has no column 'x', it has text, label"),
+        ("text,label,label\n", None, "label", "has 2 columns 'label'"),
+        ("text,label\n", ["label"], None, "the column 'label' has texts, allowed is another"),
+        ("a,b,c,label\n", ["a", "b", "c"], None, "allowed are one or two columns"),
+        ("a,b\n", ["1"], None, "text_columns and label_column are both needed as numbers"),
+    ],
+)
+def test_columns_that_are_missing(tmp_path, text, texts, label, message):
+    with pytest.raises(InputError, match=message):
+        opened(tmp_path, text, texts, label)
+
+
+def test_a_position_beyond_the_row(tmp_path):
+    table, columns = opened(tmp_path, "a,b\n", ["1"], "3")
+    with pytest.raises(InputError, match="has 2 columns, there is none 3"):
+        rows_of(table, columns)
+
+
+def test_rows_without_label_or_text_are_left_out_and_stated(tmp_path):
+    text = 'text,label\na,1\nb,\n,1\n"c\nd", 2 \ne,  \n'
+    rows = rows_of(*opened(tmp_path, text))
+    assert rows.rows == [OwnRow(0, 2, ("a",), "1"), OwnRow(3, 5, ("c\nd",), "2")]
+    assert (rows.unlabelled, rows.empty, rows.total) == ([3, 7], [4], 5)
+    assert rows.left_out == [
+        "2 rows without a label left out: lines 3, 7",
+        "1 row with an empty text left out: line 4",
+    ]
+    assert rows.where(rows.rows[1]).endswith("x.csv line 5")
+
+
+def test_no_row_is_left(tmp_path):
+    (tmp_path / "x.csv").write_text("text,label\na,\n")
+    with pytest.raises(InputError, match="no row of 1 can be used: 1 row without a label left out"):
+        read_rows(tmp_path / "x.csv", Columns(("text",), "label"))
+
+
+def test_values_of_json(tmp_path):
+    lines = [
+        {"text": "a", "label": True},
+        {"text": 5, "label": 0},
+        {"text": "b", "label": 0.5},
+        {"text": "c", "label": None},
+        {"text": "d"},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    rows = rows_of(*opened(tmp_path, text, name="x.jsonl"))
+    assert [(row.texts[0], row.label) for row in rows.rows] == [
+        ("a", "true"), ("5", "0"), ("b", "0.5"),
+    ]  # fmt: skip
+    assert rows.unlabelled == [4, 5]
+    for label in (["x", "y"], {"x": 1}):
+        bad = json.dumps({"text": "a", "label": label})
+        with pytest.raises(InputError, match=r"line 1: label is (a list|an object), allowed is"):
+            rows_of(*opened(tmp_path, bad, name="x.jsonl"))
+
+
+def test_without_labels_the_column_may_be_missing(tmp_path):
+    (tmp_path / "x.csv").write_text("text\na\n")
+    rows = read_rows(tmp_path / "x.csv", Columns(("text",), "label"), with_labels=False)
+    assert rows.rows == [OwnRow(0, 2, ("a",), "")]
+
+
+def test_many_lines_are_not_all_named():
+    assert lines_text("x", list(range(1, 1001))) == "1,000 rows x left out: lines 1, 2, 3, …"

@@ -1,0 +1,193 @@
+"""Own tasks from files: description, splits, and what separate files of splits change."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from pathlib import Path
+from typing import Dict, List, Optional
+
+import pytest
+
+from bort.errors import InputError
+from bort.tasks.own.config import DescribeConfig, OwnDataConfig
+from bort.tasks.own.task import definition_of, recorded_task
+from bort.tasks.own.task_file import find_task, write_task_file
+from bort.tasks.records import get_task
+from data.tasks.files import read_items, read_labelled_file
+from data.tasks.gold import gold_of_file, gold_of_split
+from data.tasks.own_description import describe_files, open_task
+
+SPLITS = ("train", "dev", "report")
+
+
+def write(path: Path, rows: List[List[str]], header: Optional[List[str]] = None) -> Path:
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([header or ["text", "label"], *rows])
+    return path
+
+
+def reviews(count: int, start: int = 0) -> List[List[str]]:
+    return [[f"review {n}", ("good", "bad")[n % 2]] for n in range(start, start + count)]
+
+
+def described(path: Path, **settings):
+    return describe_files(path, DescribeConfig(**settings))
+
+
+def lines_of(record, split: str) -> List[int]:
+    return [item.line for item in read_items(record, split)]
+
+
+def test_every_row_is_in_one_split(tmp_path):
+    found = described(write(tmp_path / "my reviews.v2.csv", [*reviews(60), ["x", ""]]))
+    task = found.task
+    assert task.name == "my-reviews"
+    assert found.found["splits"] == {"train": 48, "dev": 6, "report": 6}
+    lines = [line for split in SPLITS for line in lines_of(task, split)]
+    assert sorted(lines) == list(range(2, 62))
+    for split in SPLITS:
+        for item in read_items(task, split):
+            number = item.line - 2
+            assert item.index == number
+            assert (item.fields, item.label) == (
+                {"text": f"review {number}"},
+                ("good", "bad")[number % 2],
+            )
+
+
+def test_what_was_found_is_said(tmp_path):
+    rows = [*reviews(40), ["Review 3!", "bad"], ["", "good"], ["x", ""], ["y", ""]]
+    path = write(tmp_path / "r.csv", [[*row, "z"] for row in rows], ["text", "label", "id"])
+    found = described(path)
+    assert found.lines == [
+        f"{path}: 44 rows, 2 classes (bad 51 %, good 49 %), 2 % duplicates, 2 rows without a label "
+        "left out: lines 44, 45, 1 row with an empty text left out: line 43",
+        "texts in text, labels in label; not used: id",
+        "splits: train 33, dev 4, report 4 (seed 0); metrics: accuracy, macro_f1",
+    ]
+    assert found.found["rows"] == 44
+    assert (found.found["without_label"], found.found["with_empty_text"]) == (2, 1)
+    assert found.found["duplicates"] == 1
+    assert found.found["labels"] == {"bad": 21, "good": 20}
+
+
+def test_a_task_file_and_the_file_itself_have_the_same_splits(tmp_path):
+    path = write(tmp_path / "r.csv", reviews(50))
+    made = described(path, output=str(tmp_path / "r.json"), split_seed=5)
+    write_task_file(tmp_path / "r.json", made.task)
+    task = find_task(str(tmp_path / "r.json"))
+    assert task == made.task
+    straight = open_task(str(path), OwnDataConfig(split_seed=5))
+    other = open_task(str(path))
+    for split in SPLITS:
+        assert read_items(task, split) == read_items(straight, split)
+    assert lines_of(task, "report") != lines_of(other, "report")
+
+
+def test_a_model_folder_needs_the_folder_of_the_data(tmp_path):
+    made = described(write(tmp_path / "r.csv", reviews(50))).task
+    task = recorded_task("r", definition_of(made), "model.json")
+    with pytest.raises(InputError, match="r: where its file r.csv lies is unknown; name the task"):
+        read_items(task, "dev")
+    assert read_items(task, "dev", tmp_path) == read_items(made, "dev")
+    with pytest.raises(InputError, match=r"r: found no file r\.csv in .*nowhere"):
+        read_items(task, "dev", tmp_path / "nowhere")
+
+
+def test_other_content_is_refused_since_the_report_split_would_be_another(tmp_path):
+    path = write(tmp_path / "r.csv", reviews(50))
+    task = described(path).task
+    write(path, reviews(51))
+    with pytest.raises(InputError, match=r"r\.csv: is not the file that the task r was made from"):
+        read_items(task, "train")
+
+
+def test_files_of_splits(tmp_path):
+    train = write(tmp_path / "t.csv", [*reviews(40), ["Review 100", "good"], ["review 201", "bad"]])
+    dev = write(tmp_path / "d.csv", [*reviews(6, 100), ["REVIEW 200", "good"]])
+    report = write(tmp_path / "p.csv", reviews(4, 200))
+    test = write(tmp_path / "u.csv", [["review 7"]], ["text"])
+    names = {"dev": str(dev), "report": str(report), "test": str(test)}
+    found = described(train, **names)
+    # A row of an earlier file that is in a later one, too, is left out of the earlier one.
+    assert found.found["splits"] == {"train": 40, "dev": 6, "report": 4}
+    assert found.found["left_out_of_train"] == 3
+    assert "3 rows that are near-duplicates of rows of the dev or report file" in found.lines[-1]
+    assert {item.file for item in read_items(found.task, "dev")} == {str(dev)}
+    (item,) = read_items(found.task, "test")
+    assert (item.label, item.fields) == (None, {"text": "review 7"})
+    drawn = described(train, dev=str(dev))
+    texts = {split: {i.text("text") for i in read_items(drawn.task, split)} for split in SPLITS}
+    assert len(texts["report"]) == 4
+    assert not texts["report"] & (texts["train"] | texts["dev"])
+    assert sum(map(len, texts.values())) == 41 + 7
+
+
+def test_a_label_that_train_does_not_have(tmp_path):
+    train = write(tmp_path / "t.csv", reviews(40))
+    dev = write(tmp_path / "d.csv", [*reviews(4, 50), ["x", "ugly"]])
+    with pytest.raises(InputError, match=r"d\.csv line 6: label is 'ugly', allowed are bad, good"):
+        described(train, dev=str(dev))
+
+
+def test_numbers(tmp_path):
+    rows = [[f"text {n}", f"other {n}", f"{n / 8}"] for n in range(1, 120)]
+    path = write(tmp_path / "n.csv", rows, ["sentence1", "sentence2", "score"])
+    found = described(path)
+    assert found.task.is_regression
+    assert found.task.label_range == (0.125, 14.875)
+    assert found.task.metrics == ("pearson", "spearman")
+    assert "numbers reach 14.875" in found.lines[-1]
+    assert all(isinstance(item.label, float) for item in read_items(found.task, "dev"))
+    assert gold_of_split(found.task, "dev")
+
+
+def test_gold_labels_of_another_file(tmp_path):
+    task = described(write(tmp_path / "r.csv", reviews(40))).task
+    other = write(tmp_path / "o.csv", [["a", "bad"], ["b", ""], ["c", "good"]])
+    assert gold_of_file(task, other) == {0: "bad", 2: "good"}
+    assert [item.label for item in read_labelled_file(task, other)] == ["bad", "good"]
+
+
+def test_names_of_tasks_and_flags_of_files(tmp_path, caplog):
+    assert open_task("rte") is get_task("RTE")
+    path = write(tmp_path / "RTE.csv", reviews(40))
+    with caplog.at_level(logging.INFO):
+        assert open_task(str(path)).name == "own-RTE"
+    assert "40 rows, 2 classes" in caplog.text
+    with pytest.raises(InputError, match="kind is 'number', which is allowed with a file of data"):
+        open_task("RTE", OwnDataConfig(kind="number"))
+    with pytest.raises(InputError, match=r"no\.csv: cannot be read: No such file"):
+        open_task(str(tmp_path / "no.csv"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([["a", "x"]] * 3, "all 3 labels are 'x'"),
+        ([[f"t{n}", f"l{n}"] for n in range(9)], "9 rows have 9 different labels"),
+        ([["same", "x"]] * 5 + [["other", "y"]] * 5, "class 'x' has 1 different example"),
+        ([["a", ""]], "no row has a label"),
+    ],
+)
+def test_files_that_make_no_task(tmp_path, rows, message):
+    with pytest.raises(InputError, match=message):
+        described(write(tmp_path / "x.csv", rows))
+
+
+def test_the_division_is_read_once(tmp_path, monkeypatch):
+    task = described(write(tmp_path / "r.csv", reviews(40))).task
+    read: Dict[str, int] = {}
+
+    def counted(path, *arguments, **options):
+        read[str(path)] = read.get(str(path), 0) + 1
+        return original(path, *arguments, **options)
+
+    from data.tasks import own
+
+    original = own.read_rows
+    monkeypatch.setattr(own, "read_rows", counted)
+    for split in SPLITS * 2:
+        read_items(task, split)
+    assert set(read.values()) == {1}

@@ -1,0 +1,81 @@
+"""Labels of an own task: their kind, classes, metrics, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from bort.errors import InputError
+from bort.tasks.own.labels import class_names, read_label, summarise_labels
+
+
+def summary(values, kind=None, metric=None):
+    places = [f"f.csv line {number}" for number in range(2, len(values) + 2)]
+    return summarise_labels(values, places, "f.csv: column 'label'", kind, metric)
+
+
+def test_texts_and_whole_numbers_are_classes():
+    found = summary(["good", "bad", "good"] * 4)
+    assert (found.labels, found.label_range) == (("bad", "good"), None)
+    assert found.counts == {"bad": 4, "good": 8}
+    assert found.metrics == ("accuracy", "macro_f1")
+    assert found.text == "2 classes (bad 33 %, good 67 %)"
+    assert summary(["10", "2", "-1"] * 3).labels == ("-1", "2", "10")
+    assert summary(["1.0", "0", "0.0", "1"]).labels == ("0", "1")
+    assert summary(["1.0", "0.5", "x", "x"] * 2).labels == ("0.5", "1.0", "x")
+
+
+def test_numbers_are_those_of_which_most_are_not_whole():
+    found = summary(["0.5", "2.25", "-1"])
+    assert (found.labels, found.label_range) == ((), (-1.0, 2.25))
+    assert found.metrics == ("pearson", "spearman")
+    assert found.text == "numbers from -1 to 2.25"
+    assert summary(["1", "2", "3"], kind="number").label_range == (1.0, 3.0)
+    assert summary(["0.5", "0.25", "0.5", "0.25"], kind="classes").labels == ("0.25", "0.5")
+
+
+def test_imbalanced_classes_have_other_metrics():
+    assert summary(["a"] * 4 + ["b"]).metrics == ("accuracy", "macro_f1")
+    assert summary(["a"] * 5 + ["b"]).metrics == ("macro_f1", "matthews")
+    assert summary(["a"] * 5 + ["b"], metric="f1").metrics == ("f1",)
+
+
+def test_many_classes_are_not_all_shown():
+    values = [f"c{number}" for number in range(7)] * 2
+    assert summary(values).text.endswith("c4 14 %, and 2 more)")
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        ([], {}, "no row has a label"),
+        (["a"] * 3, {}, "all 3 labels are 'a', allowed are two classes or more"),
+        (list("abcdef"), {}, "6 rows have 6 different labels, which are no classes"),
+        (["0.5"] * 3, {}, "all 3 numbers are 0.5"),
+        (["1", "x"], {"kind": "number"}, "line 3: label is 'x', allowed is a finite number"),
+        (["1", "nan"], {"kind": "number"}, "line 3: label is 'nan'"),
+        (["1", "1_0"], {"kind": "number"}, "line 3: label is '1_0'"),
+        (["0.5", "1e999"], {"kind": "number"}, "line 3: label is '1e999'"),
+        (["a", "b"], {"metric": "pearson"}, "metric is 'pearson', allowed for 2 classes"),
+        (["0.5", "1.5"], {"metric": "f1"}, "metric is 'f1', allowed for numbers are pearson"),
+        (["a", "b", "c"] * 2, {"metric": "f1"}, "metric is 'f1', allowed for 3 classes"),
+        ([str(n) for n in range(1001)] * 2, {}, "has 1001 different labels, allowed are 1000"),
+    ],
+)
+def test_labels_that_make_no_task(values, options, message):
+    with pytest.raises(InputError, match=message):
+        summary(values, **options)
+
+
+def test_a_label_is_read_as_the_task_names_it():
+    assert read_label("1.0", ("0", "1"), None, "x") == "1"
+    assert read_label("a", ("a", "b"), None, "x") == "a"
+    assert read_label("7", (), (0.0, 5.0), "x") == 7.0
+    with pytest.raises(InputError, match=r"f line 9: label is 'c', allowed are a, b"):
+        read_label("c", ("a", "b"), None, "f line 9")
+    with pytest.raises(InputError, match="and 5 more"):
+        read_label("c", [str(number) for number in range(25)], None, "f")
+
+
+def test_whole_numbers_stay_apart_from_texts():
+    assert class_names(["1.0", "1", "x"]) == {"1.0": "1.0", "1": "1", "x": "x"}
+    assert class_names(["+3", "-0"]) == {"+3": "3", "-0": "0"}
