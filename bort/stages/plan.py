@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from bort.errors import InputError
-from bort.stages.key import KEY, canonical_hash, source_hash
+from bort.stages.key import KEY, canonical_hash, canonical_json, source_hash
 from bort.stages.stage import Stage, check_name
 from bort.stages.store import Store
 from bort.storage.files import write_json
@@ -192,6 +192,12 @@ def read_experiment(store: Store, name: str) -> Experiment:
     return Experiment(name, tuple(stages), results)
 
 
+def read_experiments(store: Store, name: Optional[str] = None) -> List[Experiment]:
+    """Return one experiment of a store, or all of them; see `read_experiment`."""
+    names = experiment_names(store) if name is None else [name]
+    return [read_experiment(store, one) for one in names]
+
+
 def update_experiment(
     store: Store, name: str, change: Callable[[Experiment], Experiment]
 ) -> Experiment:
@@ -207,7 +213,8 @@ def update_experiment(
         return read_experiment(store, name) if path.exists() else Experiment(name)
 
     before = read()
-    if change(before) == before and path.exists():
+    is_same = canonical_json(change(before).as_dict()) == canonical_json(before.as_dict())
+    if is_same and path.exists():  # in Python, 1 == 1.0
         return before
     while True:
         with hold_file(path.with_name(f"{name}.lock")) as is_held:

@@ -15,7 +15,8 @@ from bort.stages.attempts import WORK_FILES, Attempts
 from bort.stages.key import SHOWN_DIGITS, source_hash
 from bort.stages.plan import Experiment, PlannedStage, plan_of, update_experiment
 from bort.stages.stage import Stage, StageWork
-from bort.stages.store import Result, Store, is_sealed, remove_tree
+from bort.stages.store import Result, Store, is_sealed
+from bort.storage.files import remove_folder
 
 log = logging.getLogger(__name__)
 
@@ -126,10 +127,11 @@ class _Run:
 
     def _remove_remains(self, key: str) -> None:
         """Remove what a process left that was killed between the last two steps."""
-        if (self._store.work / key).exists():
+        left = (self._store.work / key, self._store.lock_of(key))
+        if any(path.exists() for path in left):
             with contextlib.suppress(WorkError), self._store.hold_work(key) as work:
-                if work is not None:
-                    remove_tree(work)
+                if work is not None and work.exists():
+                    remove_folder(work)
 
     def _wait(self, name: str) -> None:
         if name not in self._waiting:
@@ -173,7 +175,7 @@ class _Run:
             }
             self._store.seal(files, fields)
         result = self._store.move_sealed(files, key)
-        remove_tree(work)
+        remove_folder(work)
         self._say(planned.name, "done", key)
         return result
 

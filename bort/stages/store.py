@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, List, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from bort.errors import InputError, WorkError
 from bort.stages.key import KEY, canonical_hash, contents_hash
@@ -18,6 +17,7 @@ from bort.storage.files import PathLike, move_into_place
 from bort.storage.json_fields import JsonFields, errors_naming
 from bort.storage.locks import hold_file
 from bort.storage.sealed_folder import SealedFile, SealedFormat
+from bort.storage.unfinished import remove_remains
 
 RECORD = SealedFormat(
     record_name="stage.json",
@@ -52,9 +52,14 @@ class Result:
     seconds: float
 
     @property
+    def hashes(self) -> Dict[str, str]:
+        """The SHA-256 of all files but the record, by their paths from the folder."""
+        return {name: one["sha256"] for name, one in self.record["files"].items()}
+
+    @property
     def digest(self) -> str:
         """The SHA-256 over the names and contents of the files."""
-        return contents_hash({n: one["sha256"] for n, one in self.record["files"].items()})
+        return contents_hash(self.hashes)
 
     @property
     def size(self) -> int:
@@ -142,7 +147,7 @@ class Store:
         return found
 
     def make_folders(self) -> None:
-        """Create the folders of the store.
+        """Create the folders of the store, and remove what killed processes left in them.
 
         Raises:
             InputError: a file is in the way.
@@ -155,11 +160,16 @@ class Store:
                 raise InputError(f"{folder}: is a file, expected a folder") from error
             except OSError as error:
                 raise WorkError(f"{folder}: cannot be created: {error.strerror}") from error
+            remove_remains(folder)
+
+    def lock_of(self, key: str) -> Path:
+        """Return the path of the lock file of a key's work."""
+        return self.work / f"{key}.lock"
 
     @contextlib.contextmanager
     def hold_work(self, key: str) -> Iterator[Optional[Path]]:
         """Hold the work of a key; yields its folder, or None if another process holds it."""
-        with hold_file(self.work / f"{key}.lock") as is_held:
+        with hold_file(self.lock_of(key)) as is_held:
             yield self.work / key if is_held else None
 
     @contextlib.contextmanager
@@ -187,6 +197,8 @@ class Store:
             InputError: the work holds a link, a device, or a file with a name that is not allowed.
             WorkError: the system refuses a write.
         """
+        for parent, _, _ in os.walk(work):
+            remove_remains(Path(parent))  # what a killed attempt left is no part of the result
         writer = RECORD.writer(work)
         names = tree_files(work)
         if RECORD.record_name in names:
@@ -230,20 +242,9 @@ def is_sealed(work: Path, key: str) -> bool:
     return False
 
 
-def remove_tree(folder: Path) -> None:
-    """Remove a folder with everything in it.
-
-    Raises:
-        WorkError: the system refuses.
-    """
-    try:
-        shutil.rmtree(folder)
-    except OSError as error:
-        raise WorkError(f"{error.filename}: cannot be removed: {error.strerror}") from error
-
-
 def _entries(folder: Path) -> List[Path]:
+    """Return what is in a folder, without what a killed process left there, which is hidden."""
     try:
-        return sorted(folder.iterdir())
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError:
         return []

@@ -177,6 +177,21 @@ def move_into_place(source: PathLike, target: PathLike, *, replace: bool = False
     sync_folder(place.parent)
 
 
+def remove_folder(folder: PathLike) -> None:
+    """Remove a folder with everything in it; a kill leaves all of it under its name, or nothing.
+
+    Raises:
+        WorkError: the system refuses.
+    """
+    place = Path(folder)
+    with temporary_folder(place) as aside:
+        try:
+            os.rename(place, aside / place.name)
+        except OSError as error:
+            raise WorkError(f"{place}: cannot be removed: {error.strerror or error}") from error
+        sync_folder(place.parent)
+
+
 def write_json(path: PathLike, value: Any) -> None:
     """Write `value` in the format of `json_text`, atomically."""
     content = json_text(value)

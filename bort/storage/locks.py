@@ -162,6 +162,18 @@ def hold_file(path: Path, *, is_shared: bool = False) -> Iterator[bool]:
         lock.release()
 
 
+def is_held(path: Path) -> bool:
+    """Return whether a living process holds a lock file exclusively."""
+    try:
+        lock = lock_file(path, is_shared=True)
+    except OSError:
+        return False
+    if lock is None:
+        return path.exists()
+    lock.release()
+    return False
+
+
 @contextlib.contextmanager
 def hold_run_folder(folder: Path, communicator: Communicator) -> Iterator[None]:
     """Hold the folder of a run for all its ranks: rank 0 holds it; see `hold_folder`."""

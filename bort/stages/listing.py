@@ -1,0 +1,190 @@
+"""The state of an experiment's stages, and which field made a stage run again."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from bort.errors import InputError
+from bort.process.text_table import text_table
+from bort.stages.key import KEY, SHOWN_DIGITS
+from bort.stages.plan import Experiment
+from bort.stages.store import Result, Store
+from bort.storage.locks import is_held
+
+STATES = ("done", "running", "interrupted", "missing", "waiting")
+"""States of a stage: it has a result; a process runs it; it was killed, stopped or failed; it has
+not begun; or an input has no result, so that its key is not known."""
+
+NOTHING = "nothing"
+"""Stands for a field that does not exist."""
+
+NOT_YET = "no result yet"
+"""Stands for the digest of an input that has no result."""
+
+
+@dataclass(frozen=True)
+class StageState:
+    """A stage of an experiment as it is in a store.
+
+    Attributes:
+        experiment: name of the experiment.
+        name: name of the stage.
+        state: one of `STATES`.
+        inputs: names of the stages that it reads, by label.
+        of: everything that its result depends on, see `PlannedStage.description`.
+        key: the key; None if an input has no result.
+        seconds: wall seconds of all attempts; None without a result.
+        size: bytes of the result; None without one.
+    """
+
+    experiment: str
+    name: str
+    state: str
+    inputs: Mapping[str, str]
+    of: Mapping[str, Any]
+    key: Optional[str] = None
+    seconds: Optional[float] = None
+    size: Optional[int] = None
+
+
+class Change(NamedTuple):
+    """A field that differs: its dotted name, and both values as JSON, `NOTHING` or `NOT_YET`."""
+
+    field: str
+    then: str
+    now: str
+
+
+class Reason(NamedTuple):
+    """Why a stage has another key than its last result with another key.
+
+    Attributes:
+        experiment: name of the experiment.
+        stage: name of the stage.
+        state: one of `STATES`.
+        earlier: key of the result that it is compared with; None if there never was one.
+        changes: the fields that differ.
+    """
+
+    experiment: str
+    stage: str
+    state: str
+    earlier: Optional[str]
+    changes: Tuple[Change, ...]
+
+
+def stage_states(store: Store, experiment: Experiment) -> List[StageState]:
+    """Return the states of an experiment's stages, in the order of the plan.
+
+    Raises:
+        InputError: the record of a result is damaged.
+    """
+    digests: Dict[str, str] = {}
+    states = []
+    for stage in experiment.stages:
+        key, of = stage.key(digests), stage.description(digests)
+        state, seconds, size = "waiting", None, None
+        result = None if key is None else store.result(key)
+        if result is not None:
+            digests[stage.name] = result.digest
+            state, seconds, size = "done", result.seconds, result.size
+        elif key is not None:
+            state = _unfinished_state(store, key)
+        states.append(
+            StageState(experiment.name, stage.name, state, stage.inputs, of, key, seconds, size)
+        )
+    return states
+
+
+def finished_result(store: Store, experiment: Experiment, name: str) -> Result:
+    """Return the result of a stage as it last ran.
+
+    Raises:
+        InputError: the experiment has no such stage, or the stage has no result.
+    """
+    wanted = experiment.stage(name).name
+    state = next(one for one in stage_states(store, experiment) if one.name == wanted)
+    result = None if state.key is None else store.result(state.key)
+    if result is None:
+        raise InputError(f"stage {name} of experiment {experiment.name} has no result yet")
+    return result
+
+
+def why(store: Store, experiment: Experiment, name: str) -> Reason:
+    """Return which fields differ between a stage and its last result that has another key.
+
+    Raises:
+        InputError: the experiment has no such stage, or the record of a result is damaged.
+    """
+    wanted = experiment.stage(name).name
+    state = next(one for one in stage_states(store, experiment) if one.name == wanted)
+    earlier = [one for one in experiment.finished.get(name, ()) if one.key != state.key]
+    if not earlier:
+        return Reason(experiment.name, name, state.state, None, ())
+    found = tuple(
+        one._replace(now=NOT_YET) if one.field.startswith("inputs.") and one.now == "null" else one
+        for one in changes(earlier[-1].of, state.of)
+    )
+    return Reason(experiment.name, name, state.state, earlier[-1].key, found)
+
+
+def changes(then: Any, now: Any, field: str = "") -> Iterator[Change]:
+    """Yield the fields that differ between two JSON values, with dotted names.
+
+    In contrast to `bort.storage.run_claim.differences`, no field has a default, and 1 is not 1.0,
+    as in the key.
+    """
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        for name in sorted({*then, *now}):
+            inside = f"{field}.{name}" if field else name
+            if name in then and name in now:
+                yield from changes(then[name], now[name], inside)
+            else:
+                yield Change(inside, _text(then, name), _text(now, name))
+    elif json.dumps(then, sort_keys=True) != json.dumps(now, sort_keys=True):
+        yield Change(field, _text({"": then}, ""), _text({"": now}, ""))
+
+
+def status_table(states: Sequence[StageState]) -> str:
+    """Return a table of stages with state, key, seconds and bytes."""
+    lines = [("experiment", "stage", "state", "key", "seconds", "bytes")]
+    for one in states:
+        lines.append(
+            (
+                one.experiment,
+                one.name,
+                one.state,
+                "-" if one.key is None else one.key[:SHOWN_DIGITS],
+                "-" if one.seconds is None else f"{one.seconds:.1f}",
+                "-" if one.size is None else f"{one.size:,}",
+            )
+        )
+    return text_table(lines, "<<<<>")
+
+
+def why_table(reasons: Sequence[Reason]) -> str:
+    """Return a table of the fields that differ, with a line for a stage without any."""
+    lines: List[Tuple[str, ...]] = [("experiment", "stage", "state", "field", "then", "now")]
+    for one in reasons:
+        note = "no other result" if one.earlier is None else "same as before"
+        for change in one.changes or (Change(note, "-", "-"),):
+            shown = [re.sub(rf'"({KEY.pattern})"', _first_digits, text) for text in change[1:]]
+            lines.append((one.experiment, one.stage, one.state, change.field, *shown))
+    return text_table(lines, "<")
+
+
+def _first_digits(found: re.Match[str]) -> str:
+    return found.group(1)[:SHOWN_DIGITS]
+
+
+def _unfinished_state(store: Store, key: str) -> str:
+    if is_held(store.lock_of(key)):
+        return "running"
+    return "interrupted" if (store.work / key).exists() else "missing"
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    return json.dumps(values[name], ensure_ascii=False) if name in values else NOTHING
