@@ -1,8 +1,8 @@
-"""Significance tests of whether one way of training is better than another, over paired seeds."""
+"""Intervals of means over seeds, and tests of whether one way of training beats another."""
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -62,3 +62,37 @@ def holm(p_values: Sequence[float]) -> List[float]:
         highest = max(highest, min(1.0, (len(p_values) - place) * p_values[number]))
         adjusted[number] = highest
     return adjusted
+
+
+def mean_interval(
+    values: Sequence[float], confidence: float = 0.95
+) -> Tuple[float, Optional[float]]:
+    """Return the mean of values and the half width of Student's interval of it.
+
+    The half width is `t·s/√n`, with the sample standard deviation s and the quantile t of Student's
+    distribution with n − 1 degrees of freedom. It supposes that the values are about normal.
+
+    Args:
+        values: one per seed.
+        confidence: probability that the interval covers the true mean, above 0 and below 1.
+
+    Returns:
+        The mean, and the half width; None for a single value.
+
+    Raises:
+        InputError: there is no value, or one is not finite.
+
+    >>> mean, half = mean_interval([1.0, 2.0, 3.0])
+    >>> mean, round(half, 3)
+    (2.0, 2.484)
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if found.ndim != 1 or not len(found) or not np.isfinite(found).all():
+        raise InputError(f"an interval needs finite values, got {list(values)}")
+    mean = float(found.mean())
+    if len(found) == 1:
+        return mean, None
+    from scipy.stats import t  # late: the import takes half a second
+
+    quantile = float(t.ppf((1.0 + confidence) / 2.0, len(found) - 1))
+    return mean, quantile * float(found.std(ddof=1)) / len(found) ** 0.5

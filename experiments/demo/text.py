@@ -42,7 +42,7 @@ def prepare_text(config: DemoConfig, folder: Path) -> Text:
     vocabulary.save(folder / "vocabulary")
     share = config.held_out_share
     settings = CorpusConfig(
-        input_file=(str(path),),
+        input_file=tuple(map(str, files)),
         output_dir=str(folder / "shards"),
         vocab=str(folder / "vocabulary"),
         max_seq_length=config.max_seq_length,
@@ -51,7 +51,7 @@ def prepare_text(config: DemoConfig, folder: Path) -> Text:
         num_workers=1 if generated else 0,
         overwrite=True,
     )
-    progress = Progress(path.stat().st_size, "reading", unit="B")
+    progress = Progress(sum(one.stat().st_size for one in files), "reading", unit="B")
     shown = 0
 
     def show(done: int, total: int) -> None:

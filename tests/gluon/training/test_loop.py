@@ -211,6 +211,18 @@ def test_a_run_in_parts_makes_the_steps_of_a_whole_one() -> None:
     assert seconds.count(20.0) == 2, "each step took 2 s; evaluations and savings do not count"
 
 
+def test_waiting_and_steps_that_were_lost_do_not_count_as_training() -> None:
+    world = World(fails_at=8)
+    with pytest.raises(WorkError):
+        world.run()
+    world.fails_at = None
+    world.now += 5_000.0  # the time until somebody goes on
+    world.run(resume=True)
+    steps = [line for line in world.lines if "train/loss" in line]
+    assert [line["step"] for line in steps] == [4, 8, 10]
+    assert steps[-1]["train/seconds"] == 10 * STEP_SECONDS, "steps 6 and 7 were made twice"
+
+
 def test_a_part_that_is_done_makes_no_step() -> None:
     world = World()
     world.run(cadence=stopping(4))
