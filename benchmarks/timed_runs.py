@@ -7,7 +7,7 @@ more), and 2 on two ranks. The goals, fixed in advance:
 
 - the seconds of all processes of a run, from start to end, are at most T in all 30 runs;
 - the last evaluation, the last checkpoint and the model are there in all of them;
-- the last step begins after at least 95 % of T − reserve, where the reserve is what the run kept
+- the last step ends after at least 95 % of T − reserve, where the reserve is what the run kept
   for its end;
 - the number of steps that was announced after the trial is within 15 % of the steps that were
   made. Runs that were killed are compared with the estimate of their last process.
@@ -119,6 +119,7 @@ def _summary(kind: str, rows: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
         "mean_used": sum(used) / len(used),
         "used_enough": sum(one >= GOAL_USED for one in used),
         "mean_trained": sum(trained) / len(trained),
+        "most_epochs": max(row.get("epochs", 0.0) for row in rows),
         "estimates": len(errors),
         "estimates_within": sum(abs(error) <= GOAL_ESTIMATE for error in errors),
         "largest_estimate_error": max(map(abs, errors), default=None),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
+from bort.storage.files import read_json
 from experiments.demo.plan import DemoConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,9 +31,15 @@ LAST_KILL = 0.8
 SLOW_SYNC_SECONDS = (0.2, 0.8)
 """Range of the seconds by which `SLOW_SAVES` delays each `os.fsync`."""
 
-_DOCUMENTS = {False: 400, True: 12_000}
-_TRAINING_EXAMPLES = {False: 400, True: 20_000}
+_DOCUMENTS = {False: 400, True: 24_000}
+_TRAINING_EXAMPLES = {False: 400, True: 40_000}
+_TEACHERS = {False: "2-2-64-128", True: "4-4-128-512"}
 _SIZES = ("2-2-32-64", "4-4-128-512")
+_SPACES = {
+    False: ("--depths", "1", "2", "--hiddens", "32", "64"),
+    True: ("--depths", "2", "4", "--hiddens", "64", "128"),
+}
+_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ def planned_runs(seed: int, shortest: int = SHORTEST, longest: int = LONGEST) ->
             generator = random.Random(f"{seed} {kind} {turn}")
             seconds = generator.randint(shortest, longest)
             kills = sorted(
-                generator.uniform(0.0, LAST_KILL * seconds) for _ in range(1 + (turn % 3 == 2))
+                generator.uniform(0.0, LAST_KILL * seconds) for _ in range(2 if turn % 4 > 1 else 1)
             )
             runs.append(
                 TimedRun(
@@ -82,7 +89,7 @@ def planned_runs(seed: int, shortest: int = SHORTEST, longest: int = LONGEST) ->
                     COMMANDS[turn % len(COMMANDS)],
                     seconds,
                     tuple(round(at, 2) for at in kills) if kind == KILLED else (),
-                    _SIZES[turn % len(_SIZES)],
+                    _SIZES[1 if kind == LONG_SHARD else turn % len(_SIZES)],
                 )
             )
     return runs
@@ -107,11 +114,11 @@ def command_of(run: TimedRun, inputs: Path, output: Path) -> List[str]:
     words = {
         PRETRAINING: [
             *("run_pretraining_distillation.py", *text, "--architecture", run.size),
-            *("--batch_size", "8", "--eval_interval", "500", "--ckpt_dir", str(output)),
+            *("--eval_interval", "500", "--ckpt_dir", str(output)),
         ],
         SUPER_NETWORK: [
-            *("train_super_network.py", *text, "--start", "teacher", "--depths", "1", "2"),
-            *("--hiddens", "32", "64", "--eval_interval", "250", "--output_dir", str(output)),
+            *("train_super_network.py", *text, "--start", "teacher", *_SPACES[is_long]),
+            *("--eval_interval", "250", "--output_dir", str(output)),
         ],
         FINETUNING: [
             *("finetune.py", "--task_name", "RTE", "--data_dir", str(place / "entailment/RTE")),
@@ -122,6 +129,7 @@ def command_of(run: TimedRun, inputs: Path, output: Path) -> List[str]:
     launched = ["-m", "bort.launch", "--ranks", "2"] if run.kind == TWO_RANKS else []
     script = str(ROOT / "scripts" / words[0])
     timed = ["--hours", f"{run.seconds}s", "--ckpt_interval", saves]
+    timed += ["--batch_size", str(_ROWS)]
     return [sys.executable, *launched, script, *words[1:], *timed]
 
 
@@ -131,6 +139,17 @@ def environment_of(run: TimedRun, inputs: Path, variables: Dict[str, str]) -> Di
         return dict(variables)
     paths = [str(inputs / "slow"), variables.get("PYTHONPATH", "")]
     return {**variables, "PYTHONPATH": ":".join(filter(None, paths))}
+
+
+def epochs_of(run: TimedRun, inputs: Path, steps: int) -> float:
+    """Return the epochs that a run's steps make."""
+    is_long = run.kind == LONG_SHARD
+    examples = _TRAINING_EXAMPLES[is_long]
+    if run.command != FINETUNING:
+        manifest = read_json(inputs / _name(is_long) / "shards" / "manifest.json")
+        examples = manifest["splits"]["train"]["sequences"]
+    ranks = 2 if run.kind == TWO_RANKS else 1
+    return steps * _ROWS * ranks / examples
 
 
 def _name(is_long: bool) -> str:
@@ -152,7 +171,7 @@ def _make_text(folder: Path, is_long: bool) -> None:
         max_seq_length=64,
         held_out_share=0.002 if is_long else 0.1,
         scored_examples=48,
-        teacher="2-2-64-128",
+        teacher=_TEACHERS[is_long],
         teacher_steps=4,
     )
     folder.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from benchmarks.timed_runs_plan import (
     TimedRun,
     command_of,
     environment_of,
+    epochs_of,
 )
 from bort.ranks import ALONE
 from bort.storage.run_folder import METRICS_FILE
@@ -65,7 +66,7 @@ def run_timed(run: TimedRun, inputs: Path, folder: Path) -> Dict[str, Any]:
         **run.as_dict(),
         "processes": seconds,
         "uncounted": uncounted,
-        **_outcome(run, seconds, status, folder, uncounted),
+        **_outcome(run, seconds, status, folder, uncounted, inputs),
     }
     if found["is_whole"]:
         (output / METRICS_FILE).replace(folder / METRICS_FILE)
@@ -111,15 +112,16 @@ def _outcome(
     status: Optional[int],
     folder: Path,
     uncounted: float,
+    inputs: Path,
 ) -> Dict[str, Any]:
     """Return what is left of a run.
 
     Returns:
         `status`, `wall` (counted seconds of all processes), `is_inside` (the budget), `is_whole`
         (ended well, with the last evaluation, checkpoint and model), `problem`, `steps`, `reserve`,
-        `used` (share of T − reserve at the last step), `trained` (share of T in training steps),
-        `estimates` (steps and deviation after the trial of each process), `estimate_error` (of the
-        last process's estimate).
+        `used` (share of T − reserve at the end of the last step), `trained` (share of T in training
+        steps), `epochs`, `estimates` (steps and deviation after the trial of each process),
+        `estimate_error` (of the last process's estimate).
     """
     wall = sum(seconds) - uncounted
     found: Dict[str, Any] = {
@@ -152,7 +154,8 @@ def _outcome(
     state = json.loads((output / f"step-{steps:08d}" / "state.json").read_text("utf-8"))["state"]
     budget = TimeBudget(TimeBudgetConfig(hours=f"{run.seconds}s"), ALONE)
     budget.restore(state["budget"], "the last checkpoint")
-    last = timed[steps][ELAPSED]
+    last_step = timed[steps][ELAPSED] - timed[max(1, steps - 1)][ELAPSED]
+    last = min(timed[steps][ELAPSED] + last_step, state["budget"]["elapsed"])
     estimates = [one for one in found["estimates"] if one]
     return {
         **found,
@@ -160,7 +163,7 @@ def _outcome(
         "reserve": budget.reserve,
         "used": last / (run.seconds - budget.reserve),
         "trained": state["clock"]["training"] / run.seconds,
-        "epochs": summary.get("epochs"),
+        "epochs": epochs_of(run, inputs, steps),
         "estimate_error": estimates[-1][0] / steps - 1 if estimates else None,
     }
 

@@ -123,7 +123,7 @@ def command_line(config: GridConfig, cell: Mapping[str, Any], folder: Path) -> L
     return [sys.executable, script, *flags_of({**given, command.folder_flag: str(folder)})]
 
 
-def open_grid(config: GridConfig) -> SettingsGrid:
+def checked_grid(config: GridConfig) -> SettingsGrid:
     """Read and check the grid of a command.
 
     Raises:
@@ -151,5 +151,5 @@ def printed_commands(config: GridConfig) -> List[str]:
     folder = Path(config.output_dir or "runs/grid") / CELLS_FOLDER
     return [
         shlex.join(command_line(config, cell, folder / cell_name(cell) / "run"))
-        for cell in open_grid(config).cells()
+        for cell in checked_grid(config).cells()
     ]

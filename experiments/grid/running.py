@@ -23,10 +23,10 @@ from experiments.grid.commands import (
     CELLS_FOLDER,
     GridConfig,
     cell_name,
+    checked_grid,
     command_line,
-    open_grid,
 )
-from experiments.grid.table import DONE, FAILED, STOPPED, table_rows, table_text
+from experiments.grid.table import RUN_DONE, RUN_FAILED, RUN_STOPPED, table_rows, table_text
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def run_grid(
     Raises:
         InputError: the grid is bad, or the folder holds another grid.
     """
-    grid = open_grid(config)
+    grid = checked_grid(config)
     cells = grid.cells()
     assert config.output_dir is not None, "checked in the configuration"
     folder = Path(config.output_dir)
@@ -79,7 +79,7 @@ def _run(
 ) -> Dict[str, Any]:
     store = ResultStore(folder, 0)
     results = _latest(store)
-    done = [cell for cell in cells if results.get(cell_name(cell), {}).get("status") == DONE]
+    done = [cell for cell in cells if results.get(cell_name(cell), {}).get("status") == RUN_DONE]
     progress = Progress(len(cells), "grid", unit="run", done=len(done))
     stopped = False
     for number, cell in enumerate(cells, start=1):
@@ -90,14 +90,14 @@ def _run(
         log.info("run %d of %d: %s", number, len(cells), json.dumps(varied))
         record = _run_cell(config, cell, folder / CELLS_FOLDER / name, stop_requested)
         record = {"cell": name, "settings": varied, **record}
-        stopped = record["status"] == STOPPED
+        stopped = record["status"] == RUN_STOPPED
         store.append(record)
         results[name] = record
         if stopped:
             break
-        if record["status"] == FAILED:
+        if record["status"] == RUN_FAILED:
             log.warning("run %d failed: %s", number, record["error"])
-        if not config.keep_models and record["status"] == DONE:
+        if not config.keep_models and record["status"] == RUN_DONE:
             shutil.rmtree(folder / CELLS_FOLDER / name / "run", ignore_errors=True)
         progress.advance()
     progress.close()
@@ -109,8 +109,8 @@ def _run(
         "folder": str(folder),
         "stopped": stopped,
         "runs": len(cells),
-        "done": sum(one["status"] == DONE for one in found),
-        "failed": sum(one["status"] == FAILED for one in found),
+        "done": sum(one["status"] == RUN_DONE for one in found),
+        "failed": sum(one["status"] == RUN_FAILED for one in found),
         "rows": rows,
     }
 
@@ -145,15 +145,15 @@ def _run_cell(
                 process.kill()
                 process.wait()
     seconds = time.monotonic() - began
-    status, error, summary = FAILED, "", None
+    status, error, summary = RUN_FAILED, "", None
     if process.returncode == 0:
         summary = parse_json(printed.decode("utf-8", "replace"), f"{folder}: output")
         fields = JsonFields.of(summary, f"{folder}: output")
-        status = STOPPED if fields.has("stopped") and fields.boolean("stopped") else DONE
+        status = RUN_STOPPED if fields.has("stopped") and fields.boolean("stopped") else RUN_DONE
     else:
         error = _last_line(folder / LOG_FILE) or f"exit status {process.returncode}"
         if stop_requested():
-            status = STOPPED
+            status = RUN_STOPPED
     return {"status": status, "error": error, "seconds": seconds, "summary": summary}
 
 

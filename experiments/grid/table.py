@@ -12,7 +12,7 @@ from bort.process.text_table import text_table
 from bort.settings.grid import SettingsGrid
 from experiments.grid.commands import COMMANDS, GridConfig
 
-DONE, FAILED, STOPPED = "done", "failed", "stopped"
+RUN_DONE, RUN_FAILED, RUN_STOPPED = "done", "failed", "stopped"
 """Outcomes of a run."""
 
 
@@ -32,7 +32,7 @@ def table_rows(
         settings = {key: value for key, value in result["settings"].items() if key != "seed"}
         key = json.dumps(settings, sort_keys=True)
         _, scores, failed = grouped.setdefault(key, (settings, [], 0))
-        if result["status"] == DONE:
+        if result["status"] == RUN_DONE:
             scores.append(_score(result["summary"], metric, config.grid))
         else:
             grouped[key] = (settings, scores, failed + 1)
