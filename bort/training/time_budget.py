@@ -169,6 +169,9 @@ class RunBudget(Protocol):
     def is_over(self, number: int) -> bool:
         """Return whether the run must not make another step after step `number`."""
 
+    def has_time_for(self, activity: str) -> bool:
+        """Return whether the end comes in time if an evaluation or a checkpoint comes first."""
+
     def pausing(self, activity: str) -> ContextManager[None]:
         """Count the time of the `with` block, an evaluation or a checkpoint, as a pause."""
 
@@ -295,6 +298,15 @@ class TimeBudget:
         if exit_at is not None and self.elapsed >= exit_at * self.seconds:
             return True
         return self.elapsed + self._longest_step() + self.reserve >= self.seconds
+
+    def has_time_for(self, activity: str) -> bool:
+        """Return whether there is time for a pause, another step, and then the end.
+
+        Args:
+            activity: evaluation or saving, as of the last `tick`.
+        """
+        needed = self._longest.get(activity, 0.0) + self._longest_step() + self.reserve
+        return self.elapsed + needed < self.seconds
 
     def _longest_step(self) -> float:
         """Return the seconds that the next step takes at most, if it is like the last ones.

@@ -49,6 +49,10 @@ class ReplayedBudget:
         """Return whether the recorded run ended after this step."""
         return number >= len(self._positions)
 
+    def has_time_for(self, activity: str) -> bool:
+        """Return that there is time: the recorded run's end is known."""
+        return True
+
     @contextmanager
     def pausing(self, activity: str) -> Iterator[None]:
         """Do nothing: pauses are in the recorded positions."""

@@ -309,15 +309,17 @@ class _Run(Generic[_Batch, _Report]):
         cadence, budget = self._cadence, self._budget
         timed_out = budget is not None and budget.end_step(number, self._count)
         tried = budget is not None and budget.ends_trial()
+        evaluates = cadence.evaluates(number, self._timed.get(POSITION))
+        # Without time for this evaluation and a later last one, it is the last one.
+        timed_out = timed_out or (evaluates and not self._has_time_for(EVALUATION))
         self._record(number, report, cadence.logs(number) or timed_out)
-        place = self._timed.get(POSITION)
-        of_budget = cadence.evaluate is not None and (timed_out or tried)
-        if of_budget or cadence.evaluates(number, place):
+        if evaluates or (cadence.evaluate is not None and (timed_out or tried)):
             self._evaluate(number)
         finished = number >= cadence.end or self._training.ends_early() or timed_out
         stopped = report.stop and not finished
         kept = budget is not None and self._keep_models(budget, number, report)
-        if self._checkpoints and (finished or stopped or tried or kept or cadence.saves(number)):
+        saves = cadence.saves(number) and self._has_time_for(SAVING)
+        if self._checkpoints and (finished or stopped or tried or kept or saves):
             self._save(number)
         if budget is not None and tried:
             found = budget.estimate(number, self._batches_at, cadence.pauses())
@@ -326,6 +328,9 @@ class _Run(Generic[_Batch, _Report]):
                 tokens *= (self.drawn + found["batches"]) / found["steps"]
             self._hooks.on_trial({**found, "tokens_per_step": tokens})
         return finished, stopped
+
+    def _has_time_for(self, activity: str) -> bool:
+        return self._budget is None or self._budget.has_time_for(activity)
 
     def _record(self, number: int, report: _Report, in_full: bool) -> None:
         values: Dict[str, Any] = dict(self._timed)

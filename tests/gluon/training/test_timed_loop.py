@@ -186,6 +186,17 @@ def test_a_timed_run_ends_inside_its_budget_with_evaluation_and_checkpoint() -> 
     assert all(line["train/learning_rate"] == 1 - line[POSITION] for line in in_full)
 
 
+def test_an_evaluation_and_a_checkpoint_before_the_end_leave_time_for_the_last_ones() -> None:
+    for evaluate in (3, 7, 10, 13, 20):
+        for save in (3, 7, 10, 13, 25):
+            world = World()
+            cadence = dataclasses.replace(CADENCE, evaluate=evaluate, save=(save,))
+            steps = world.run(cadence=cadence).steps
+            assert world.events[-2:] == [f"evaluate {steps}", f"save {steps}"]
+            assert world.seconds + SAVING + 1.0 <= 300, "the model follows, and the exit"
+            assert world.seconds >= 300 - 4 * STEP - 2.5 * SAVING - 1.5 * EVALUATION - 1.5
+
+
 def test_the_trial_is_followed_by_evaluation_checkpoint_and_an_estimate() -> None:
     world = World()
     steps = world.run().steps
