@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
-from typing import Callable, List, Sequence, Tuple, TypeVar
+from typing import Callable, List, Sequence, TypeVar
 
 import numpy as np
 
@@ -12,9 +13,10 @@ MOST_SPREAD = 0.15
 """Interquartile range, as a share of the median, above which times are noisy."""
 
 LEAST_SECONDS = 0.2
+TURNS_SECONDS = 1.0
 _MOST_RUNS = 1_000
-_TURNS_SECONDS = 5
-_SHORT_SECONDS = 0.02
+_UNTIMED_SECONDS, _BLOCK_SECONDS = 0.01, 0.02
+_LONG_SECONDS = 0.1
 _WARMUP_RUNS = 2
 _ATTEMPTS = 3
 
@@ -51,7 +53,7 @@ class Turns:
     """The time of repeated work whose runs took turns with those of other work.
 
     Attributes:
-        share: median time of a run, as a share of the other work's run just before it.
+        share: median time of a run, as a share of the other work's runs before and after it.
         spread: interquartile range of the shares, as a share of their median.
         other_seconds: median seconds of the other work.
     """
@@ -94,52 +96,65 @@ def timed_turns(
     run: Callable[[], object],
     other: Callable[[], object],
     repeats: int,
-    least_seconds: float = LEAST_SECONDS,
+    least_seconds: float = TURNS_SECONDS,
     clock: Clock = time.perf_counter,
     pause_seconds: float = 0.0,
 ) -> Turns:
-    """Return the time of calls of `run` as a share of calls of `other` just before them.
+    """Return the time of `run` as a share of that of `other`, in short blocks that take turns.
 
-    A change of the machine's speed that lasts longer than two calls cancels, and the median leaves
-    out the turns in which the speed changed. Short work is done twice in a turn, and its second
-    call is timed, because the other work has displaced its data from the processor's caches.
+    The blocks are short (about 20 ms of timed calls), because the speed of a busy machine changes
+    within seconds: a share is that of a block and of the mean of the other work's blocks before and
+    after it, so that the speed at that moment cancels, and the median leaves out the turns in which
+    it changed. A block has several calls in a row, because the other work displaces data from the
+    processor's caches: short work is slower in its first calls, up to three times, which a program
+    that does it alone never sees. These calls, about 10 ms of them, are not timed.
 
     Args:
-        run: does the work and waits for its end. Its first calls are not timed.
+        run: does the work and waits for its end.
         other: other work to compare with.
         repeats: minimum number of turns.
-        least_seconds: turns are taken until the timed calls of `run` have taken this long in all,
-            or the turns five times as long, or until there are 1,000 turns.
+        least_seconds: turns are taken until they have lasted so long, at most 1,000 of them.
         clock: returns seconds; see `timed_runs`.
-        pause_seconds: pause before the work changes, in which threads of the last one stop.
+        pause_seconds: pause before each block, in which threads of the other work stop.
     """
-    works = (other, run)
-    calls = []
-    for work in works:
-        work()
-        began = clock()
-        work()
-        calls.append(1 if clock() - began > _SHORT_SECONDS else 2)
-    turns: List[Tuple[float, float]] = []
-    total, started = 0.0, clock()
-    while len(turns) < repeats or (
-        total < least_seconds
-        and clock() - started < _TURNS_SECONDS * least_seconds
-        and len(turns) < _MOST_RUNS
-    ):
+    own_block, other_block = (_Block(work, clock, pause_seconds) for work in (run, other))
+    own: List[float] = []
+    others = [other_block.time()]
+    started = clock()
+    while len(own) < repeats or (clock() - started < least_seconds and len(own) < _MOST_RUNS):
+        own.append(own_block.time())
+        others.append(other_block.time())
+    around = (np.array(others[:-1]) + np.array(others[1:])) / 2
+    shares = Timing.of((np.array(own) / np.maximum(1e-9, around)).tolist())
+    return Turns(shares.seconds, shares.spread, float(np.median(others)))
+
+
+class _Block:
+    """Calls in a row, the first of which are not timed."""
+
+    def __init__(self, run: Callable[[], object], clock: Clock, pause_seconds: float) -> None:
+        self._run, self._clock, self._pause_seconds = run, clock, pause_seconds
+        for _ in range(_WARMUP_RUNS):
+            began = clock()
+            run()
+            seconds = clock() - began
+        seconds = max(seconds, _BLOCK_SECONDS / _MOST_RUNS)
+        # The caches do not matter to long work, whose other calls would cost most.
+        self._untimed = math.ceil(_UNTIMED_SECONDS / seconds) if seconds < _LONG_SECONDS else 0
+        self._timed = math.ceil(_BLOCK_SECONDS / seconds)
+
+    def time(self) -> float:
+        """Return the median seconds of the timed calls."""
+        if self._pause_seconds:
+            time.sleep(self._pause_seconds)
+        for _ in range(self._untimed):
+            self._run()
         seconds = []
-        for work, count in zip(works, calls):
-            if pause_seconds:
-                time.sleep(pause_seconds)
-            for _ in range(count):
-                began = clock()
-                work()
-                last = clock() - began
-            seconds.append(last)
-        turns.append((seconds[0], seconds[1]))
-        total += seconds[1]
-    shares = Timing.of([own / max(1e-9, others) for others, own in turns])
-    return Turns(shares.seconds, shares.spread, float(np.median([others for others, _ in turns])))
+        for _ in range(self._timed):
+            began = self._clock()
+            self._run()
+            seconds.append(self._clock() - began)
+        return float(np.median(seconds))
 
 
 def steadiest(measure: Callable[[], T], unsteadiness: Callable[[T], float]) -> T:

@@ -62,7 +62,7 @@ class LatencyRow:
     Attributes:
         architecture: sizes.
         measured_seconds: seconds per sequence at the speed of that moment: `reference_seconds`
-            times the median share that a run took of the reference's run before it.
+            times the median share that a run took of the reference's runs around it.
         reference: sizes of the reference.
         reference_seconds: median seconds per sequence of the reference in these turns.
         spread: interquartile range of the shares, as a share of their median.

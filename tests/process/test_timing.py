@@ -53,61 +53,68 @@ def test_median_and_interquartile_range() -> None:
 
 
 def turns_of(
-    own: float, other: float, repeats: int = 5, slowness: Callable[[int], float] = lambda run: 1.0
+    own: float,
+    other: float,
+    repeats: int = 5,
+    seconds: float = 0.0,
+    slowness: Callable[[str], float] = lambda calls: 1.0,
 ) -> Tuple[Turns, str]:
     """Return turns of work that takes known seconds, and the order of its calls."""
-    clock, order = StoppedClock(), []
+    clock, calls = StoppedClock(), []
 
     def work(name: str, seconds: float) -> None:
-        clock.now += seconds * slowness(len(order))
-        order.append(name)
+        calls.append(name)
+        clock.now += seconds * slowness("".join(calls))
 
-    found = timed_turns(
-        lambda: work("r", own), lambda: work("o", other), repeats, 0.25, clock, pause_seconds=0.0
-    )
-    return found, "".join(order)
+    found = timed_turns(lambda: work("r", own), lambda: work("o", other), repeats, seconds, clock)
+    return found, "".join(calls)
 
 
-def test_runs_take_turns_after_two_that_are_not_timed() -> None:
+def test_long_work_takes_turns_after_two_calls_that_are_not_timed() -> None:
     found, order = turns_of(0.125, 0.25)
     assert found == Turns(0.5, 0.0, 0.25)
-    assert order == "oorr" + "or" * 5
+    assert order == "rroo" + "o" + "ro" * 5
 
 
-def test_short_work_follows_a_run_that_is_not_timed() -> None:
-    # The first of two runs is slow, as if the other work had displaced its data.
-    found, order = turns_of(0.0078125, 0.25, slowness=cold_caches())
-    assert found == Turns(1 / 32, 0.0, 0.25)
-    assert order[:4] == "oorr"
-    assert set(order[4:].split("o")) == {"", "rr"}
+def test_short_work_takes_turns_in_blocks() -> None:
+    # 1/256 s: three calls that are not timed, and six that are.
+    found, order = turns_of(1 / 256, 1 / 8, repeats=3)
+    assert found == Turns(1 / 32, 0.0, 1 / 8)
+    assert order == "rroo" + "o" + ("r" * 9 + "o") * 3
 
 
-def cold_caches() -> Callable[[int], float]:
-    calls = iter("oorr" + "orr" * 1_000)
-    before = [""]
+def test_calls_with_cold_caches_do_not_count() -> None:
+    def cold(calls: str) -> float:
+        last = calls[-1]
+        return 3.0 if calls[-3:] != last * 3 else 1.0
 
-    def slowness(run: int) -> float:
-        name = next(calls)
-        slow = name == "r" and before[0] == "o"
-        before[0] = name
-        return 2.0 if slow else 1.0
-
-    return slowness
+    found, _ = turns_of(1 / 1024, 1 / 512, slowness=cold)
+    assert found == Turns(0.5, 0.0, 1 / 512)
 
 
-def test_the_time_of_the_turns_is_bounded_beside_slow_work() -> None:
-    _, order = turns_of(0.03125, 1.0, repeats=1)
-    assert order == "oorr" + "or" * 2, "the turns took five times 0.25 seconds"
-    _, order = turns_of(0.03125, 1.0, repeats=6)
-    assert order == "oorr" + "or" * 6
-    _, order = turns_of(0.03125, 0.03125, repeats=1)
-    assert order == "oorr" + "or" * 8, "the timed runs took 0.25 seconds"
+def test_turns_are_taken_for_some_time_and_some_number() -> None:
+    assert turns_of(0.25, 0.5, repeats=2, seconds=1.75)[1] == "rroo" + "o" + "ro" * 3
+    assert turns_of(0.25, 0.5, repeats=4, seconds=1.75)[1] == "rroo" + "o" + "ro" * 4
+
+
+def test_the_number_of_turns_is_bounded() -> None:
+    turns = timed_turns(lambda: None, lambda: None, 1, 1.0, StoppedClock())
+    assert turns == Turns(0.0, 0.0, 0.0)
 
 
 def test_a_change_of_the_speed_cancels_in_turns() -> None:
-    speeds = [1.0, 3.0, 3.0, 1.0, 2.5] * 50
-    found, _ = turns_of(0.125, 0.03125, 20, lambda run: speeds[run // 2])
-    assert found.share == 4.0
+    # A third of the turns meets a change between 1 and 3.
+    def speed(calls: str) -> float:
+        return 3.0 if calls.count("r") // 6 % 2 else 1.0
+
+    found, _ = turns_of(0.125, 0.25, 60, slowness=speed)
+    assert found.share == 0.5
+    assert found.spread == 0.0
+
+
+def test_a_steady_change_of_the_speed_cancels_in_every_turn() -> None:
+    found, _ = turns_of(0.125, 0.125, 20, slowness=lambda calls: 1 + len(calls) / 16)
+    assert found.share == 1.0
     assert found.spread == 0.0
 
 
@@ -115,7 +122,7 @@ def test_threads_of_the_other_work_get_a_pause(monkeypatch: pytest.MonkeyPatch) 
     pauses: List[float] = []
     monkeypatch.setattr(timing.time, "sleep", pauses.append)
     timed_turns(lambda: None, lambda: None, 3, 0.0, StoppedClock(), pause_seconds=0.5)
-    assert pauses == [0.5] * 6
+    assert pauses == [0.5] * 7
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,21 @@ def truth(architecture):
     return float(true_seconds(sizes_of([architecture]))[0])
 
 
-def flipping(share=0.1, seed=0):
-    """Return a slowness that flips between 1 and 3 before a share of the runs."""
-    generator = np.random.default_rng(seed)
-    now = [1.0]
+def steady(machine, architecture):
+    """Return the slowness 1."""
+    return 1.0
 
-    def slowness(number, architecture):
-        if generator.random() < share:
-            now[0] = 4.0 - now[0]
-        return now[0]
+
+def flipping(seconds=2.0, seed=0):
+    """Return a slowness that flips between 1 and 3 at random, in the mean after some seconds."""
+    generator = np.random.default_rng(seed)
+    state = {"slowness": 1.0, "next": generator.exponential(seconds)}
+
+    def slowness(machine, architecture):
+        while machine.now > state["next"]:
+            state["slowness"] = 4.0 - state["slowness"]
+            state["next"] += generator.exponential(seconds)
+        return state["slowness"]
 
     return slowness
 
@@ -31,7 +37,7 @@ class FakeMachine:
     """A gauge and its clock; a run takes its true time multiplied by a slowness.
 
     Args:
-        slowness: returns the factor of a run by its number, from 0, and its architecture.
+        slowness: returns the factor of a run by this machine, before the run, and its architecture.
         conditions: conditions of the gauge.
         seconds: returns the time of an architecture at the slowness 1.
     """
@@ -40,7 +46,7 @@ class FakeMachine:
 
     def __init__(
         self,
-        slowness=lambda number, architecture: 1.0,
+        slowness=steady,
         conditions=CONDITIONS,
         seconds=truth,
     ):
@@ -57,7 +63,7 @@ class FakeMachine:
         return _Model(self, architecture)
 
     def run(self, architecture):
-        self.now += self._seconds(architecture) * self.slowness(len(self.ran), architecture)
+        self.now += self._seconds(architecture) * self.slowness(self, architecture)
         self.ran.append(architecture)
 
     def latency(self, architecture):

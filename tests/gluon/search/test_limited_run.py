@@ -22,7 +22,7 @@ from bort.search.limited_strategy import StrategyOptions
 from bort.super_network.evaluation_config import PartEvaluationConfig
 from bort.super_network.parts import read_part
 from tests.ranks_samples import on_ranks
-from tests.search.fake_machine import FakeMachine, flipping, truth
+from tests.search.fake_machine import FakeMachine, flipping, steady, truth
 from tests.search.latency_samples import CONDITIONS
 from tests.super_network.super_network_samples import SPACE, write_sample
 from tests.text.toy import ToyExamples
@@ -96,7 +96,7 @@ def plan_of(source, folder, errors=None, gauge=None, predictor=None, **changes):
     )
 
 
-def machine_of(slowness=lambda number, architecture: 1.0):
+def machine_of(slowness=steady):
     return FakeMachine(slowness, {**CONDITIONS, "length": LENGTH})
 
 
@@ -206,7 +206,7 @@ def test_speed_ups_are_exact_on_a_machine_whose_speed_flips_by_three(source, tmp
 def test_the_reference_is_timed_in_every_search_and_is_no_constant(source, tmp_path):
     found = []
     for slowness in (1.0, 3.0):
-        machine = machine_of(lambda number, one, factor=slowness: factor)
+        machine = machine_of(lambda machine, one, factor=slowness: factor)
         folder = tmp_path / str(slowness)
         plan = plan_of(source, folder, Errors(source), machine, sample_of(source, machine))
         found.append(run_limited_search(plan, ALONE))
