@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import (
     Any,
-    Callable,
     Dict,
     Iterable,
     Iterator,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Sequence,
     Tuple,
@@ -26,6 +24,7 @@ from bort.engines.sources import read_source
 from bort.errors import InputError
 from bort.inference.answering import check_finite, filled_text, task_answers, text_answers
 from bort.inference.fitting import embedding_length, labels_of, maximum_length, task_of
+from bort.inference.jobs import Job, QuestionFeatures, check_is_list
 from bort.inference.passages import passage_answers, passage_windows
 from bort.inference.questions import (
     MASK_PATTERN,
@@ -330,7 +329,7 @@ class Predictor:
         )
         if window < 1:
             raise InputError(f"window is {window}, allowed is at least 1")
-        numbered = enumerate(_several(questions))
+        numbered = enumerate(check_is_list(questions))
         asked = (job.questions.read(question, "", number) for number, question in numbered)
         for read_ahead in in_windows(asked, window):
             yield from job.answers(read_ahead)
@@ -400,8 +399,8 @@ class Predictor:
 
     def _tokenised(
         self, asked: Sequence[Asked], max_length: int, has_windows: bool = False
-    ) -> _Features:
-        features: _Features
+    ) -> QuestionFeatures:
+        features: QuestionFeatures
         if has_windows:
             how = (self._vocabulary, self._pairs, self._options, max_length)
             features = passage_windows(asked, *how)
@@ -416,7 +415,7 @@ class Predictor:
         return features
 
     def _judged(
-        self, asked: Sequence[Asked], features: _Features, n_best: int, on_inputs: OnInputs
+        self, asked: Sequence[Asked], features: QuestionFeatures, n_best: int, on_inputs: OnInputs
     ) -> List[Prediction]:
         outputs = self._runner.outputs(features, on_inputs)
         if isinstance(features, SpanFeatures):
@@ -451,36 +450,3 @@ class Predictor:
             lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
             vectors /= np.where(lengths > 0, lengths, 1.0)
         return [Embedding(vector) for vector in vectors]
-
-
-_Features = Union[TaskFeatures, SpanFeatures]
-"""The inputs of questions."""
-
-
-class Job(NamedTuple):
-    """The steps of prediction: reading questions, tokenising them and answering them.
-
-    Attributes:
-        questions: `questions.read` parses one question.
-        tokenise: returns the inputs of parsed questions.
-        answer: returns the answers to parsed questions, in their order, given their inputs.
-    """
-
-    questions: Questions
-    tokenise: Callable[[Sequence[Asked]], _Features]
-    answer: Callable[[Sequence[Asked], Any], List[Prediction]]
-
-    def answers(self, asked: Sequence[Asked]) -> List[Prediction]:
-        """Return the answers to parsed questions, in their order.
-
-        Raises:
-            InputError: a question cannot be shortened to the maximum length.
-            WorkError: an output of the model is not finite.
-        """
-        return self.answer(asked, self.tokenise(asked)) if asked else []
-
-
-def _several(questions: Iterable[Question]) -> Iterable[Question]:
-    if isinstance(questions, (str, Mapping)) or not isinstance(questions, Iterable):
-        raise InputError(f"{str(questions)[:40]!r} is not allowed, expected a list of questions")
-    return questions

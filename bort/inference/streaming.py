@@ -11,8 +11,9 @@ from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Tuple
 from bort.engines.protocol import AUTO
 from bort.errors import InputError
 from bort.inference.config import STANDARD, PredictConfig
+from bort.inference.jobs import Job
 from bort.inference.lines import line_of, numbered_lines, question_of
-from bort.inference.predictor import Job, Predictor
+from bort.inference.predictor import Predictor
 from bort.inference.questions import Asked
 from bort.process.progress import Progress
 from bort.process.standard_streams import (
