@@ -11,10 +11,9 @@ import bort.process.startup  # noqa: F401 (catches signals during the imports)
 # isort: split
 import argparse
 import json
-from typing import Optional
 
 from bort.process.command import make_parser, run_command
-from bort.process.progress import Progress
+from bort.process.progress import RowProgress
 from data.corpus.preparation import CorpusConfig, create_corpus
 
 
@@ -27,19 +26,9 @@ def main() -> None:
 
 def _work(parsed: argparse.Namespace) -> int:
     config = CorpusConfig.from_arguments(parsed)
-    progress: Optional[Progress] = None
-    shown = 0
-
-    def show(done: int, total: int) -> None:
-        nonlocal progress, shown
-        if progress is None:
-            progress = Progress(total, "reading", unit="B")
-        progress.advance(done - shown)
-        shown = done
-
-    manifest = create_corpus(config, on_progress=show)
-    if progress is not None:
-        progress.close()
+    progress = RowProgress("reading", unit="B")
+    manifest = create_corpus(config, on_progress=progress.show)
+    progress.close()
     splits = {
         name: {key: value for key, value in split.items() if key != "shards"}
         for name, split in manifest["splits"].items()

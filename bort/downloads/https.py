@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 from bort.downloads.connection import BROKEN, open_address, received_blocks
 from bort.errors import InputError, WorkError
 from bort.process.progress import Progress
-from bort.storage.files import move_file, sha256_of_file, write_json
+from bort.storage.files import hash_of_file, move_file, sha256_of_file, write_json
 from bort.storage.json_fields import read_fields
 
 log = logging.getLogger(__name__)
@@ -36,11 +36,13 @@ class RemoteFile:
         size: in bytes; None if it is not published.
         sha256: 64 hexadecimal digits; "" if not published. The first download is then trusted and
             recorded, and later ones are checked against it.
+        sha1: 40 hexadecimal digits, for a source that publishes no SHA-256; "" if not published.
     """
 
     url: str
     size: Optional[int] = None
     sha256: str = ""
+    sha1: str = ""
 
     @property
     def name(self) -> str:
@@ -223,6 +225,13 @@ def _verify(remote: RemoteFile, path: Path, folder: Path, error: Any) -> None:
     size = path.stat().st_size
     if remote.size is not None and size != remote.size:
         raise error(f"{path}: has {size} bytes, expected {remote.size}: not the official file")
+    if remote.sha1:
+        sha1 = hash_of_file(path, "sha1")
+        if sha1 != remote.sha1:
+            raise error(
+                f"{path}: has the SHA-1 {sha1}, expected {remote.sha1} (published): not the same "
+                "file"
+            )
     found = sha256_of_file(path)
     record = folder / RECORD_NAME
     known = _read_record(record)
@@ -232,14 +241,14 @@ def _verify(remote: RemoteFile, path: Path, folder: Path, error: Any) -> None:
         raise error(
             f"{path}: has the SHA-256 {found}, expected {expected} ({whose}): not the same file"
         )
-    if not expected:
+    if not expected and not remote.sha1:
         log.warning(
             "%s: no checksum is published, trusting this download and recording its SHA-256 in %s",
             remote.name,
             record,
         )
     if remote.url not in known:
-        kind = "published" if remote.sha256 else "first download"
+        kind = "published" if remote.sha256 or remote.sha1 else "first download"
         entry = {"sha256": found, "bytes": size, "checksum": kind}
         write_json(record, {**known, remote.url: entry})
 

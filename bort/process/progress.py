@@ -115,10 +115,12 @@ class RowProgress:
     Args:
         what: title.
         enabled: whether this process shows anything.
+        unit: name of a unit.
     """
 
-    def __init__(self, what: str, enabled: bool = True) -> None:
+    def __init__(self, what: str, enabled: bool = True, unit: str = "row") -> None:
         self._what = what
+        self._unit = unit
         self._enabled = enabled
         self._progress: Optional[Progress] = None
         self._done = 0
@@ -127,7 +129,7 @@ class RowProgress:
         """Show `done` of `total` rows; the ETA excludes rows done before the first call."""
         if self._progress is None:
             self._progress = Progress(
-                total, self._what, unit="row", done=done, enabled=self._enabled
+                total, self._what, unit=self._unit, done=done, enabled=self._enabled
             )
         else:
             self._progress.advance(done - self._done)

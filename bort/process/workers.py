@@ -1,18 +1,27 @@
-"""`WorkerPool`: worker processes that end with their parent and leave signals to it."""
+"""`WorkerPool`: worker processes that end with their parent and leave signals to it.
+
+`results_in_order` gives their results in the order of the work.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing.context import BaseContext
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, Deque, Iterable, Iterator, Optional, Tuple, TypeVar
 
 from bort.errors import WorkError
+
+Work = TypeVar("Work")
+Kept = TypeVar("Kept")
+Result = TypeVar("Result")
 
 _PR_SET_PDEATHSIG = 1  # of Linux: <linux/prctl.h>
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -63,6 +72,43 @@ class WorkerPool(ProcessPoolExecutor):
             for process in list((self._processes or {}).values()):
                 process.terminate()
         self.shutdown(wait=True)
+
+
+def start_method() -> str:
+    """Return "fork" where it is safe, else "spawn".
+
+    Forked workers share what this process has loaded instead of loading their own. A process with
+    several threads, or with MXNet loaded, may hang after a fork.
+    """
+    alone = threading.active_count() == 1 and "mxnet" not in sys.modules
+    return "fork" if alone and "fork" in multiprocessing.get_all_start_methods() else "spawn"
+
+
+def results_in_order(
+    pool: WorkerPool,
+    function: Callable[[Work], Result],
+    works: Iterable[Work],
+    kept: Callable[[Work], Kept],
+    limit: int,
+) -> Iterator[Tuple[Kept, Result]]:
+    """Yield the results of a pool in the order of the work.
+
+    Args:
+        pool: the workers.
+        function: called in a worker; a function of a module.
+        works: its arguments, taken when workers need them.
+        kept: returns what is yielded of an argument next to its result.
+        limit: maximum number of arguments in progress.
+    """
+    waiting: Deque[Tuple[Kept, Future[Result]]] = deque()
+    for work in works:
+        waiting.append((kept(work), pool.submit(function, work)))
+        if len(waiting) >= limit:
+            done, future = waiting.popleft()
+            yield done, future.result()
+    while waiting:
+        done, future = waiting.popleft()
+        yield done, future.result()
 
 
 def no_shared_memory(error: Exception) -> WorkError:

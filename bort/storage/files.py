@@ -232,7 +232,17 @@ def content_hash(value: Any) -> str:
 
 def sha256_of_file(path: PathLike) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits; read in blocks of 1 MiB."""
-    digest = hashlib.sha256()
+    return hash_of_file(path, "sha256")
+
+
+def hash_of_file(path: PathLike, kind: str) -> str:
+    """Return a hash of a file as hexadecimal digits; read in blocks of 1 MiB.
+
+    Args:
+        path: path of the file.
+        kind: name of the hash in `hashlib`.
+    """
+    digest = hashlib.new(kind)
     with open(path, "rb") as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):
             digest.update(block)

@@ -11,21 +11,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
-import sys
-import threading
-from collections import deque
-from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Deque, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from bort.downloads.gluonnlp import BORT_DATASET
 from bort.errors import InputError, WorkError
 from bort.process.threads import available_cores, check_thread_count
-from bort.process.workers import WorkerPool
+from bort.process.workers import WorkerPool, results_in_order, start_method
 from bort.settings.config import Config, setting
 from bort.storage.files import new_folder
 from bort.storage.outputs import check_output_folder, check_target
@@ -279,6 +275,8 @@ def _read_all(
     on_progress: Optional[Callable[[int, int], None]],
 ) -> Iterator[TextBlock]:
     sizes = [path.stat().st_size for path in files]
+    if on_progress is not None:
+        on_progress(0, sum(sizes))
     for number, path in enumerate(files):
         for block in read_blocks(path, number, text_format):
             yield block
@@ -293,7 +291,7 @@ def _packed(
     """Pack blocks in order; a single worker runs in this process."""
     pool: Optional[WorkerPool] = None
     if workers > 1:
-        context = multiprocessing.get_context(_start_method())
+        context = multiprocessing.get_context(start_method())
         try:
             pool = WorkerPool(workers, context, _start_worker, (packer,))
         except WorkError as error:
@@ -303,34 +301,9 @@ def _packed(
         return
     try:
         with pool:
-            yield _in_order(pool, blocks, 2 * workers + 1)
+            yield results_in_order(pool, _pack_in_worker, blocks, _without_content, 2 * workers + 1)
     except BrokenProcessPool as error:
         raise WorkError("a worker process died (out of memory? try fewer workers)") from error
-
-
-def _start_method() -> str:
-    """Return "fork" where it is safe, else "spawn".
-
-    Forked workers share the vocabulary instead of building their own. A process with several
-    threads, or with MXNet loaded, may hang after a fork.
-    """
-    alone = threading.active_count() == 1 and "mxnet" not in sys.modules
-    return "fork" if alone and "fork" in multiprocessing.get_all_start_methods() else "spawn"
-
-
-def _in_order(
-    pool: WorkerPool, blocks: Iterator[TextBlock], limit: int
-) -> Iterator[Tuple[TextBlock, PackedBlock]]:
-    """Yield results in the order of the blocks, with at most `limit` blocks in progress."""
-    waiting: Deque[Tuple[TextBlock, Future[PackedBlock]]] = deque()
-    for block in blocks:
-        waiting.append((block._replace(content=b""), pool.submit(_pack_in_worker, block)))
-        if len(waiting) >= limit:
-            done, future = waiting.popleft()
-            yield done, future.result()
-    while waiting:
-        done, future = waiting.popleft()
-        yield done, future.result()
 
 
 _worker_packer: Optional[Packer] = None
@@ -339,6 +312,10 @@ _worker_packer: Optional[Packer] = None
 def _start_worker(packer: Packer) -> None:
     global _worker_packer
     _worker_packer = packer
+
+
+def _without_content(block: TextBlock) -> TextBlock:
+    return block._replace(content=b"")
 
 
 def _pack_in_worker(block: TextBlock) -> PackedBlock:

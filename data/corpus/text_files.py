@@ -102,18 +102,18 @@ def read_blocks(path: Path, file_number: int = 0, text_format: str = "auto") -> 
     with contextlib.ExitStack() as stack:
         try:
             raw = stack.enter_context(open(path, "rb"))
-            stream = stack.enter_context(_unpacked(raw, path))
+            stream = stack.enter_context(unpacked(raw, path))
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
         line = 1
         wikitext: Optional[bool] = None if text_format == "auto" else text_format == "wikitext"
-        pending = _read(stream, path)
+        pending = read_block(stream, path)
         if not pending:
             raise InputError(f"{path}: is empty")
         if pending.startswith(_BYTE_ORDER_MARK):
             pending = pending[len(_BYTE_ORDER_MARK) :]
         while b"\n" not in pending and not _has_old_ends(pending):
-            more = _read(stream, path) if len(pending) < LONGEST_DOCUMENT_BYTES else b""
+            more = read_block(stream, path) if len(pending) < LONGEST_DOCUMENT_BYTES else b""
             if not more:
                 break
             pending += more
@@ -124,7 +124,7 @@ def read_blocks(path: Path, file_number: int = 0, text_format: str = "auto") -> 
         if wikitext is None:
             wikitext = _TOP_HEADING.match(pending) is not None
         while True:
-            more = _read(stream, path)
+            more = read_block(stream, path)
             if old_mac:
                 more = more.replace(b"\r", b"\n")
             if not more:
@@ -180,10 +180,15 @@ def _has_old_ends(content: bytes) -> bool:
     return b"\n" not in content and b"\r" in content[:-1]  # a block may end inside "\r\n"
 
 
-def _unpacked(raw: IO[bytes], path: Path) -> IO[bytes]:
+def unpacked(raw: IO[bytes], path: Path) -> IO[bytes]:
     """Return a decompressing stream; the first bytes tell the compression format.
 
-    A file whose name says that it is compressed, but whose first bytes do not, is damaged.
+    Args:
+        raw: the file, at its beginning.
+        path: path of the file for error messages.
+
+    Raises:
+        InputError: the name says that the file is compressed, but its first bytes do not.
     """
     start = raw.read(6)
     raw.seek(0)
@@ -200,10 +205,14 @@ def _unpacked(raw: IO[bytes], path: Path) -> IO[bytes]:
     return raw
 
 
-def _read(stream: IO[bytes], path: Path) -> bytes:
-    """Return the next `BLOCK_BYTES` bytes, or fewer at the end of the stream."""
+def read_block(stream: IO[bytes], path: Path, size: Optional[int] = None) -> bytes:
+    """Return the next `size` bytes of a stream, by default `BLOCK_BYTES`, or fewer at its end.
+
+    Raises:
+        InputError: the file is truncated or damaged, or cannot be read; the message names it.
+    """
     parts: List[bytes] = []
-    missing = BLOCK_BYTES
+    missing = BLOCK_BYTES if size is None else size
     try:
         while missing:
             part = stream.read(missing)

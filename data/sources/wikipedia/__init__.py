@@ -1,0 +1,1 @@
+"""Text of Wikipedia in any language, from its published dumps."""
