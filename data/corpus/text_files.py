@@ -160,9 +160,9 @@ def read_unpacked(path: Path, largest: int) -> bytes:
     parts: List[bytes] = []
     left = largest
     try:
-        with open(path, "rb") as raw, _unpacked(raw, path) as stream:
+        with open(path, "rb") as raw, unpacked(raw, path) as stream:
             while True:
-                part = _read(stream, path)
+                part = read_block(stream, path)
                 if not part:
                     return b"".join(parts)
                 left -= len(part)
