@@ -1,4 +1,4 @@
-"""Writes the result of a search under a limit: ranking (JSON, CSV, figure) and the pick."""
+"""Writes the result of a search under a limit: ranking (JSON, CSV, figure, report), pick."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import logging
 from pathlib import Path
 from typing import Any, Mapping, Optional
 
+from bort.report.html.files import write_report_if_installed
+from bort.report.html.limited import limited_document
 from bort.report.limited_figure import draw_limited_search
 from bort.report.search_files import BEST_FILE, RANKING_FILE
 from bort.search.latency import describe_conditions
@@ -21,8 +23,9 @@ FRONT_FILE = "front.png"
 def save_limited_result(
     folder: Path, result: LimitedResult, conditions: Optional[Mapping[str, Any]] = None
 ) -> None:
-    """Write `ranking.json`, `ranking.csv`, `front.png` and `best.json`, and log the table.
+    """Write ranking (JSON, CSV), figure, report and `best.json`, and log the table.
 
+    The files are `ranking.json`, `ranking.csv`, `front.png`, `report.html` and `report.md`.
     `best.json` is an architecture for `--architecture`; without a pick it is removed.
 
     Args:
@@ -38,6 +41,7 @@ def save_limited_result(
         stream.write(limited_csv(result).encode("utf-8"))
     timed_on = None if conditions is None else describe_conditions(conditions)
     draw_limited_search(folder / FRONT_FILE, result, timed_on)
+    write_report_if_installed(lambda: limited_document(result, conditions), folder)
     if result.best is None:
         (folder / BEST_FILE).unlink(missing_ok=True)
     else:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping
 
 from bort.errors import InputError, WorkError
+from bort.report.html.files import HTML_FILE, write_report_if_installed
 from bort.search.limited import LimitedResult
 from bort.search.limited_table import limited_verdict
 from bort.storage.files import write_json
@@ -27,6 +28,7 @@ from experiments.demo.plan import (
     REAL_ENGLISH_SECONDS,
     DemoConfig,
 )
+from experiments.demo.report import demo_document
 from experiments.demo.results import save, summarise, table
 from experiments.demo.search import find_architecture, measure_space
 from experiments.demo.students import train_students
@@ -40,7 +42,7 @@ _MARK = "demo.json"
 
 
 def run_demo(config: DemoConfig) -> Dict[str, Any]:
-    """Run all stages and write `results.json` and `learning_curves.png` into `config.folder`.
+    """Run all stages and write `results.json`, a report and a figure into `config.folder`.
 
     Returns:
         The content of `results.json`; see `experiments.demo.results.summarise`.
@@ -97,6 +99,7 @@ def _run(config: DemoConfig) -> Dict[str, Any]:
         save(folder, results, runs)
     results["seconds"] = dict(seconds)
     write_json(folder / "results.json", results)
+    write_report_if_installed(lambda: demo_document(results), folder)
     return results
 
 
@@ -113,6 +116,7 @@ def summary(results: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             *parts,
+            f"report: {folder / HTML_FILE}",
             f"figure: {folder / 'learning_curves.png'}",
             f"numbers: {folder / 'results.json'} ({seconds:.0f} s in all)",
         ]

@@ -25,6 +25,8 @@ class Series:
         names: (n,) texts beside the points; empty for none.
         joined: whether a line joins the points.
         colour: place of its colour, 0 to 5; None for its place in the chart.
+        marker: Matplotlib's letter of the marker; by default each place has its own.
+        area: area of the markers in square points.
     """
 
     label: str
@@ -35,6 +37,8 @@ class Series:
     names: Sequence[str] = ()
     joined: bool = True
     colour: Optional[int] = None
+    marker: str = ""
+    area: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,8 @@ def draw_chart(series: Sequence[Series], axes: Axes, *, height: float = 3.1) -> 
 
 
 def _draw_series(panel: Any, one: Series, place: int) -> None:
-    colour, marker = SERIES[place % len(SERIES)], _MARKERS[place % len(_MARKERS)]
+    colour = SERIES[place % len(SERIES)]
+    marker = one.marker or _MARKERS[place % len(_MARKERS)]
     if one.joined:
         few = len(one.x) <= 16
         panel.plot(
@@ -105,7 +110,9 @@ def _draw_series(panel: Any, one: Series, place: int) -> None:
         if one.low is not None and one.high is not None:
             panel.fill_between(one.x, one.low, one.high, color=colour, alpha=0.16, lw=0, zorder=2)
     else:
-        panel.scatter(one.x, one.y, s=30, color=colour, marker=marker, label=one.label, zorder=3)
+        panel.scatter(
+            one.x, one.y, s=one.area, color=colour, marker=marker, label=one.label, zorder=4
+        )
         if one.low is not None and one.high is not None:
             spread = [
                 [value - end for value, end in zip(one.y, one.low)],

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import bort
 
-Source = Union[str, Tuple[str, ...]]
+_NUMBER = re.compile(
+    r"<[^<>]*>|(?<![\w.,-])(?P<number>[-+−]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?(?: ?%)?)"
+    r"(?![\w-]|[.,]\d)"
+)
+
+Origin = Union[str, Tuple[str, ...]]
 """The key of the stage that a number comes from, or the keys of several."""
 
 
@@ -21,7 +27,7 @@ class Number:
     """
 
     text: str
-    source: Source
+    source: Origin
 
 
 Inline = Union[str, Number]
@@ -40,6 +46,7 @@ class Table:
         caption: what the table shows.
         notes: text below the table.
         emphasised: places of the rows that stand out, from 0.
+        folded: show the table on demand only; its caption is shown always.
     """
 
     columns: Sequence[str]
@@ -47,6 +54,7 @@ class Table:
     caption: str = ""
     notes: Paragraph = ""
     emphasised: Sequence[int] = ()
+    folded: bool = False
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
@@ -77,7 +85,7 @@ class Figure:
     title: str
     svg: str
     caption: Paragraph
-    source: Source
+    source: Origin
     data: Optional[Table] = None
 
 
@@ -111,7 +119,7 @@ class Highlight:
     """A number that is shown in large type below the lead, and the words that explain it."""
 
     number: Number
-    label: str
+    label: Paragraph
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,7 @@ class Document:
         ValueError: two stages have the same key, or a number or figure comes from none of them.
     """
 
-    title: str
+    title: Paragraph
     lead: Paragraph
     sections: Sequence[Section]
     stages: Sequence[ReportedStage]
@@ -174,9 +182,11 @@ class Document:
 
     def numbers(self) -> Iterator[Number]:
         """Iterate over all numbers, in the order of the report."""
+        yield from _numbers_in(self.title)
         yield from _numbers_in(self.lead)
         for highlight in self.highlights:
             yield highlight.number
+            yield from _numbers_in(highlight.label)
         for section in self.sections:
             for part in section.parts:
                 yield from _numbers_of(part)
@@ -190,12 +200,12 @@ class Document:
         """Return the place of each stage in the list at the end, from 1, by its key."""
         return {stage.key: place for place, stage in enumerate(self.stages, start=1)}
 
-    def _sources(self) -> Iterator[Tuple[str, Source]]:
+    def _sources(self) -> Iterator[Tuple[str, Origin]]:
         yield from ((number.text, number.source) for number in self.numbers())
         yield from ((figure.title, figure.source) for figure in self.figures())
 
 
-def keys_of(source: Source) -> Tuple[str, ...]:
+def keys_of(source: Origin) -> Tuple[str, ...]:
     """Return the keys of a source.
 
     Raises:
@@ -210,6 +220,35 @@ def keys_of(source: Source) -> Tuple[str, ...]:
 def inlines_of(paragraph: Paragraph) -> List[Inline]:
     """Return the pieces of a paragraph."""
     return [paragraph] if isinstance(paragraph, str) else list(paragraph)
+
+
+def plain_text(paragraph: Paragraph) -> str:
+    """Return a paragraph as text without sources.
+
+    >>> plain_text(["It is ", Number("3.1", "search"), " times as fast"])
+    'It is 3.1 times as fast'
+    """
+    return "".join(
+        piece if isinstance(piece, str) else piece.text for piece in inlines_of(paragraph)
+    )
+
+
+def numbered(text: str, source: Origin) -> List[Inline]:
+    """Return a text in which every number comes from one source.
+
+    Digits of a word, such as "3-layer", and sizes between angle brackets stay text.
+
+    >>> [one.text for one in numbered("the 6-layer model <1, 2>: 41 ± 5 s, 80 %, -0.5", "k")
+    ...  if isinstance(one, Number)]
+    ['41', '5', '80 %', '-0.5']
+    """
+    pieces: List[Inline] = []
+    after = 0
+    for found in _NUMBER.finditer(text):
+        if found["number"]:
+            pieces += [text[after : found.start()], Number(found["number"], source)]
+            after = found.end()
+    return [piece for piece in [*pieces, text[after:]] if piece != ""]
 
 
 def _numbers_in(paragraph: Paragraph) -> Iterator[Number]:

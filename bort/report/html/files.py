@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 from pathlib import Path
+from typing import Callable
 
 from bort.report.html.document import Document
 from bort.report.html.drawing import clean_svg
@@ -10,7 +13,22 @@ from bort.report.html.markdown import figure_file, render_markdown
 from bort.report.html.render import render_html
 from bort.storage.files import atomic_write
 
+log = logging.getLogger(__name__)
+
 HTML_FILE, MARKDOWN_FILE = "report.html", "report.md"
+
+
+def write_report_if_installed(make: Callable[[], Document], folder: Path) -> None:
+    """Write a report beside other results; without Jinja2, log how to get it instead.
+
+    Args:
+        make: returns the report.
+        folder: see `write_report`.
+    """
+    if importlib.util.find_spec("jinja2") is None:
+        log.warning('no %s: Jinja2 is not installed: pip install "bort[report]"', HTML_FILE)
+    else:
+        write_report(make(), folder)
 
 
 def write_report(document: Document, folder: Path) -> None:

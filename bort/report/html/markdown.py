@@ -13,13 +13,13 @@ from bort.report.html.document import (
     Code,
     Document,
     Figure,
+    Origin,
     Paragraph,
     Part,
-    Source,
     Table,
-    inlines_of,
+    plain_text,
 )
-from bort.report.html.marks import mark_text, table_marks
+from bort.report.html.marks import mark_text, paragraph_marks, table_marks
 from bort.report.html.seconds import spoken_seconds
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>#|&~$]")
@@ -43,12 +43,12 @@ class _Renderer:
 
     def render(self) -> str:
         document = self._document
-        blocks = [f"# {_line(document.title)}", self._text(document.lead)]
+        blocks = [f"# {_line(plain_text(document.title))}", self._text(document.lead)]
         if document.highlights:
             blocks.append(
                 "\n".join(
                     f"- **{_line(one.number.text)}**{self._mark(one.number.source)} "
-                    f"{_line(one.label)}"
+                    f"{self._text(one.label)}"
                     for one in document.highlights
                 )
             )
@@ -101,14 +101,14 @@ class _Renderer:
 
     def _text(self, paragraph: Paragraph) -> str:
         shown = "".join(
-            _line(piece) if isinstance(piece, str) else _line(piece.text) + self._mark(piece.source)
-            for piece in inlines_of(paragraph)
+            _line(piece if isinstance(piece, str) else piece.text) + self._mark(source)
+            for piece, source in paragraph_marks(paragraph)
         )
         if _LIST_AT_START.match(shown):
             shown = _LIST_AT_START.sub(r"\1\3\\\2\4\5", shown, count=1)
         return shown
 
-    def _mark(self, source: Optional[Source]) -> str:
+    def _mark(self, source: Optional[Origin]) -> str:
         return "" if source is None else f" \\{mark_text(self._document, source)[:-1]}\\]"
 
     def _stages(self) -> Sequence[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Sequence, Tuple, Union
@@ -10,20 +12,23 @@ from bort.errors import InputError
 from bort.process.printable import printable
 from bort.report.html.document import (
     Bullets,
+    Cell,
     Code,
     Document,
     Figure,
+    Origin,
     Part,
-    Source,
     Table,
     inlines_of,
     keys_of,
+    plain_text,
 )
 from bort.report.html.drawing import inline_svg
-from bort.report.html.marks import mark_text, short_keys, source_title, table_marks
+from bort.report.html.marks import mark_text, paragraph_marks, short_keys, source_title, table_marks
 from bort.report.html.palette import style_rules
 from bort.report.html.seconds import spoken_seconds
 
+_LONGEST_LINE = 18
 _FOLDER = Path(__file__).resolve().parent
 
 
@@ -48,14 +53,12 @@ def render_html(document: Document) -> str:
     view = _View(document)
     from markupsafe import Markup  # Jinja2 needs it
 
-    figures = {id(figure): n for n, figure in enumerate(document.figures(), start=1)}
     return str(
         environment.get_template("page.html").render(
             document=document,
             view=view,
-            figure_number=lambda figure: figures[id(figure)],
-            drawing=lambda figure: Markup(
-                inline_svg(figure.svg, f"f{figures[id(figure)]}", figure.title)
+            drawing=lambda figure, number: Markup(
+                inline_svg(figure.svg, f"f{number}", figure.title)
             ),
             style=Markup(style_rules() + (_FOLDER / "page.css").read_text(encoding="utf-8")),
         )
@@ -73,10 +76,14 @@ class _View:
         self._document = document
         self._short = short_keys(document)
         self._places = document.places()
+        self.next_table = functools.partial(next, itertools.count(1))
+        self.next_figure = functools.partial(next, itertools.count(1))
         self.has_keys = any(short != key for key, short in self._short.items())
 
     marks = staticmethod(table_marks)
+    pieces = staticmethod(paragraph_marks)
     inlines = staticmethod(inlines_of)
+    plain = staticmethod(plain_text)
     seconds = staticmethod(spoken_seconds)
 
     def kind(self, part: Union[Part, _Row]) -> str:
@@ -102,15 +109,22 @@ class _View:
         if row:
             yield row
 
-    def mark(self, source: Source) -> str:
+    def width(self, table: Table, column: int, cell: Cell) -> str:
+        """Return the class of a cell: a number, a short text on one line, or a long one."""
+        if table.is_numeric(column):
+            return "right"
+        text = cell if isinstance(cell, str) else cell.text
+        return "short" if len(text) <= _LONGEST_LINE else "long"
+
+    def mark(self, source: Origin) -> str:
         """Return the mark of a source."""
         return mark_text(self._document, source)
 
-    def title(self, source: Source) -> str:
+    def title(self, source: Origin) -> str:
         """Return the names and keys of a source."""
         return source_title(self._document, source)
 
-    def anchor(self, source: Source) -> str:
+    def anchor(self, source: Origin) -> str:
         """Return the name of the place in the page where the first stage of a source stands."""
         key = keys_of(source)[0]
         short = self._short[key]

@@ -14,6 +14,7 @@ import pytest
 from bort.errors import InputError
 from bort.report.html.document import Document, Figure, Section
 from bort.report.html.render import render_html
+from bort.stages.key import SHOWN_DIGITS
 from tests.report.html.samples import HOSTILE, STUDENT, TEACHER, Page, sample
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -78,17 +79,15 @@ def test_every_number_carries_the_key_of_its_stage(page: Page, document: Documen
     keys = {number.text: number.source for number in document.numbers()}
     for text, attributes in page.numbers:
         first = keys[text] if isinstance(keys[text], str) else keys[text][0]
-        assert attributes["href"] == f"#stage-{first[:10]}"
-        assert first[:10] in str(attributes["title"])
+        assert attributes["href"] == f"#stage-{first[:SHOWN_DIGITS]}"
+        assert first[:SHOWN_DIGITS] in str(attributes["title"])
     text = "".join(page.text)
     assert TEACHER in text
     assert STUDENT in text
 
 
 def test_marks_of_a_table_are_as_few_as_possible(html: str) -> None:
-    rows = html[html.index("Held-out scores</caption>") :]
-    assert len(re.findall(r'class="mark"', rows[: rows.index("</table>")])) == 2
-    tables = re.findall(r"<table>.*?</table>", html, re.DOTALL)
+    tables = re.findall(r"<table .*?</table>", html, re.DOTALL)
     assert [table.count('class="mark"') for table in tables] == [2, 2, 4, 1]
 
 
