@@ -55,6 +55,9 @@ def check_results(folder: Path, printed: str) -> None:
         first, second = results["seeds"][kind]
         assert first != second, "seeds must differ"
     assert (folder / "learning_curves.png").read_bytes()[:4] == b"\x89PNG"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert f"{100 * results['mlm_accuracy']['teacher']:.1f} %" in page
+    assert (folder / "report.md").read_text(encoding="utf-8").startswith("# A small model")
     assert (folder / "teacher" / "model.json").exists()
     assert (folder / "student" / "model.safetensors").exists()
     assert not list(folder.glob("answers*"))
