@@ -22,10 +22,12 @@ from bort.storage.files import (
     move_into_place,
     new_folder,
     read_json,
+    remove_folder,
     sha256_of_file,
     temporary_folder,
     write_json,
 )
+from tests.storage.kills import outcomes
 
 
 def names(folder: Path) -> list[str]:
@@ -431,3 +433,39 @@ def test_many_files_are_synced_at_once_before_the_folder_gets_its_name(
             (folder / str(number)).touch()
     assert whole == [False]
     assert len(names(tmp_path / "whole")) == 65
+
+
+# ---------------------------------------------------------------- removing a folder
+
+
+def with_a_folder(folder: Path) -> None:
+    (folder / "it" / "inside").mkdir(parents=True)
+    for name in ("a", "inside/b"):
+        (folder / "it" / name).write_text(name)
+
+
+def remove_it(folder: Path) -> None:
+    remove_folder(folder / "it")
+
+
+def look_at_it(folder: Path) -> str:
+    place = folder / "it"
+    if not place.exists():
+        with new_folder(place) as made:  # removes what the kill left
+            (made / "a").touch()
+        left = sorted(path.name for path in folder.iterdir())
+        return "gone" if left == ["it"] else f"left {left}"
+    whole = sorted(str(path.relative_to(place)) for path in place.rglob("*"))
+    return "whole" if whole == ["a", "inside", "inside/b"] else f"partial {whole}"
+
+
+def test_a_folder_is_removed_as_a_whole(tmp_path: Path) -> None:
+    seen = outcomes(tmp_path, with_a_folder, remove_it, look_at_it)
+    assert set(seen) == {"whole", "gone"}
+    assert seen == sorted(seen, reverse=True)
+
+
+def test_a_folder_that_is_missing_cannot_be_removed(tmp_path: Path) -> None:
+    with pytest.raises(WorkError, match="it: cannot be removed: No such file"):
+        remove_folder(tmp_path / "it")
+    assert list(tmp_path.iterdir()) == []

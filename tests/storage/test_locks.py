@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bort.errors import InputError, WorkError
-from bort.storage.locks import RUN_LOCK, hold_folder, lock_file
+from bort.storage.locks import RUN_LOCK, hold_file, hold_folder, is_held, lock_file
 
 HOLDING = """
 import os, sys, time
@@ -133,3 +133,33 @@ def test_a_file_that_was_removed_meanwhile_is_not_locked(
     assert lock_file(path) is None
     with pytest.raises(FileNotFoundError):
         lock_file(path)
+
+
+def test_shared_locks_exist_together_and_exclude_others(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with hold_file(path, is_shared=True) as first, hold_file(path, is_shared=True) as second:
+        assert (first, second) == (True, True)
+        assert not is_held(path)
+        with hold_file(path) as alone:
+            assert not alone
+    assert path.exists(), "another holder may have it"
+    with hold_file(path) as alone:
+        assert alone
+        assert is_held(path)
+        with hold_file(path, is_shared=True) as shared, hold_file(path) as second:
+            assert (shared, second) == (False, False)
+    assert not path.exists()
+    assert not is_held(path)
+
+
+def test_a_lock_file_that_a_dead_process_left_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    assert not is_held(path)
+    with hold_file(path) as is_mine:
+        assert is_mine
+    assert not path.exists()
+    with pytest.raises(WorkError, match="none/lock: cannot be written"), hold_file(
+        tmp_path / "none" / "lock"
+    ):
+        raise AssertionError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -385,3 +386,34 @@ def test_a_refusal_of_the_system_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(WorkError, match=r"file/a\.bin: cannot be written"):
         SAMPLE.writer(tmp_path / "file").write("a.bin", b"")
+
+
+# ---------------------------------------------------------------- files in folders
+
+NESTED = dataclasses.replace(SAMPLE, is_nested=True)
+
+
+def test_a_nested_format_lists_files_in_folders(tmp_path: Path) -> None:
+    (tmp_path / "in" / "side").mkdir(parents=True)
+    (tmp_path / "in" / "side" / "a.bin").write_bytes(b"a")
+    writer = NESTED.writer(tmp_path)
+    record = {"in/side/a.bin": {"sha256": writer.include("in/side/a.bin"), "bytes": 1}}
+    writer.seal({"files": record})
+    sealed = NESTED.open(tmp_path)
+    sealed.verify()
+    assert list(sealed.problems()) == []
+    (tmp_path / "in" / "b.bin").touch()
+    (tmp_path / "in" / "side" / "a.bin").write_bytes(b"b")
+    damaged, added = NESTED.open(tmp_path).problems()
+    assert damaged.startswith(f"{tmp_path}/in/side/a.bin: is damaged")
+    assert added.startswith(f"{tmp_path}/in/b.bin: was added")
+    with pytest.raises(InputError, match="'in/side/a.bin' leads out of the folder"):
+        SAMPLE.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../a", "a/../b", "a//b", "/a", "a/", "./a", "a/.", "a\\b/c", ""])
+def test_a_nested_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    record = {"format": 1, "files": {name: {"sha256": "0" * 64, "bytes": 1}}}
+    (tmp_path / "sample.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="leads out of the folder"):
+        NESTED.open(tmp_path)
