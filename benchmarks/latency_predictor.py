@@ -109,7 +109,9 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
                 "architecture": str(one),
                 "predicted_milliseconds": 1e3 * predictor.latency(one),
                 "measured_milliseconds": 1e3
-                * measure_in_fresh_process(one, **gauge_settings(config)).seconds,
+                * measure_in_fresh_process(
+                    one, **gauge_settings(config), beside=table.timed_reference
+                ).seconds,
             }
             for one in some
         ],

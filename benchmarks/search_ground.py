@@ -154,10 +154,12 @@ class Costs:
     def latency(self, architecture: Architecture) -> float:
         """Return the measured latency of an architecture, for its choice: seconds a sequence.
 
-        It is measured beside the teacher and refers to the teacher's latency in the sample, so that
-        the speed of the machine at that moment cancels.
+        It is measured in turns with the teacher and refers to the teacher's latency in the sample,
+        so that the speed of the machine at that moment cancels.
         """
-        base = float(np.median([row.reference_seconds for row in self._sample.rows]))
+        reference = self._sample.timed_reference
+        assert reference is not None, "the sample has rows"
+        base = reference.seconds
         if architecture == self.ground.whole:
             return base
 
@@ -174,7 +176,7 @@ class Costs:
         return self._measure(self.grid.architectures(np.sort(chosen)), "sample.json")
 
     def _measure(self, architectures: Sequence[Architecture], name: str) -> LatencyTable:
-        """Measure architectures beside the teacher, in processor seconds."""
+        """Measure architectures in turns with the teacher, in processor seconds."""
         from bort.engines.latency import EngineLatency
         from bort.search.latency_measuring import measure_table
 

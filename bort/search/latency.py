@@ -107,8 +107,8 @@ class LatencyRow:
         }
         shares = {name: float(fields.number(name, 0)) for name in ("spread", "drift")}
         return cls(
-            architecture=read_architecture(fields, "architecture"),
-            reference=read_architecture(fields, "reference"),
+            architecture=architecture_field(fields, "architecture"),
+            reference=architecture_field(fields, "reference"),
             **times,
             **shares,
         )
@@ -223,7 +223,7 @@ class LatencyTable:
         for entry in fields.objects("entries"):
             self._entries.append(dict(entry.values))
             conditions = entry.fields("conditions").values
-            architecture = read_architecture(entry, "architecture")
+            architecture = architecture_field(entry, "architecture")
             seconds = entry.number("seconds", 0)
             row = LatencyRow.from_fields(entry) if entry.has("reference") else None
             if {**_FORMER_CONDITIONS, **conditions} != self.conditions:
@@ -234,7 +234,7 @@ class LatencyTable:
         self._correct()
 
 
-def read_architecture(fields: JsonFields, name: str) -> Architecture:
+def architecture_field(fields: JsonFields, name: str) -> Architecture:
     """Return the architecture in a field.
 
     Raises:

@@ -14,7 +14,7 @@ from bort.search.latency import (
     POSSIBLE_SECONDS,
     LatencyTable,
     TimedReference,
-    read_architecture,
+    architecture_field,
 )
 from bort.search.latency_terms import LATENCY_TERMS, fit_terms, sum_of_terms
 from bort.search.sizes import COLUMNS, sizes_of
@@ -261,7 +261,7 @@ def _read_reference(file: JsonFields) -> Optional[TimedReference]:
     if fields is None:
         return None
     seconds = float(fields.number("seconds", *POSSIBLE_SECONDS))
-    return TimedReference(read_architecture(fields, "architecture"), seconds)
+    return TimedReference(architecture_field(fields, "architecture"), seconds)
 
 
 def _read_trees(fields: Optional[JsonFields]) -> Optional[BoostedTrees]:

@@ -10,7 +10,7 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.search.latency import LatencyRow, LatencyTable
+from bort.search.latency import LatencyRow, LatencyTable, TimedReference
 from bort.search.latency_predictor import LatencyPredictor
 from bort.search.sizes import sizes_of
 from tests.search.latency_samples import CONDITIONS, TRUE, drawn_sizes, true_seconds
@@ -113,6 +113,9 @@ def test_a_file_gives_the_same_bits(tmp_path, with_trees):
         ({"trees": {"baseline": 0}}, "trees.trees is missing"),
         ({"rows": "many"}, "rows is 'many', allowed is an integer"),
         ({"errors": {"terms": "low"}}, "errors.terms is 'low', allowed is a finite number"),
+        ({"reference": {"seconds": 0}}, "reference.seconds is 0, allowed is a finite number from"),
+        ({"reference": {"seconds": 1}}, "reference.architecture is missing"),
+        ({"reference": {"seconds": 1, "architecture": {}}}, "reference.architecture: field"),
     ],
 )
 def test_a_damaged_file_is_one_clear_line(tmp_path, changes, message):
@@ -122,6 +125,17 @@ def test_a_damaged_file_is_one_clear_line(tmp_path, changes, message):
     with pytest.raises(InputError, match=r"predictor\.json: " + message) as caught:
         LatencyPredictor.read(path)
     assert "\n" not in str(caught.value)
+
+
+def test_the_reference_is_kept_and_older_files_have_none(tmp_path):
+    path = tmp_path / "predictor.json"
+    reference = TimedReference(Architecture(3, 4, 128, 256), 0.1 + 0.2)
+    LatencyPredictor(CONDITIONS, TRUE, reference=reference).save(path)
+    assert LatencyPredictor.read(path).reference == reference
+    values = json.loads(path.read_text())
+    del values["reference"]
+    path.write_text(json.dumps(values))
+    assert LatencyPredictor.read(path).reference is None
 
 
 def test_a_pickle_is_refused(tmp_path):
