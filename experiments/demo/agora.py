@@ -16,13 +16,13 @@ from bort.text.vocabularies import load_vocabulary
 from bort.training.finetuning_config import FinetuningConfig
 from data.generated_tasks.scarce import ScarceSizes, open_scarce_task, write_scarce_tasks
 from experiments.demo.plan import DemoConfig
+from experiments.demo.results import AGORA, PLAIN
 from experiments.demo.students import STUDENT
 from experiments.processes import advance, run_in_processes
 
 AGORA_TASK = "acceptability"
 METRIC = "Matthews correlation"
 FOLDER = "agora"
-PLAIN, AGORA = "plain", "agora"
 SETS = grid((0, 1), (1e-3, 5e-4), (0.01,), (0.1,))
 TRAININGS = 7
 """Trainings of a run: pruning reduces Θ from 4 sets to 2 and 1, and no iteration is repeated."""

@@ -32,9 +32,15 @@ from bort.report.html.limited import (
 )
 from bort.report.html.seconds import spoken_seconds
 from bort.super_network.parts import part_name
-from experiments.demo.agora import AGORA, PLAIN
 from experiments.demo.plan import GENERATED, DemoConfig, preset_for
-from experiments.demo.results import DISTILLED, FROM_RANDOM, SELF_SUPERVISED, SLICE
+from experiments.demo.results import (
+    AGORA,
+    DISTILLED,
+    FROM_RANDOM,
+    PLAIN,
+    SELF_SUPERVISED,
+    SLICE,
+)
 
 _KINDS = {
     DISTILLED: "from the super-network, by distillation",

@@ -11,6 +11,7 @@ from bort.storage.files import write_json
 
 DISTILLED, FROM_RANDOM, SELF_SUPERVISED = "distilled", "distilled_from_random", "self_supervised"
 SLICE = "slice"
+PLAIN, AGORA = "plain", "agora"
 KIND_TITLES = {
     DISTILLED: "student from the super-network, by distillation",
     FROM_RANDOM: "student from random weights, by distillation",

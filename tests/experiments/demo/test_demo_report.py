@@ -5,12 +5,17 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, Dict
 
 import pytest
 
 from bort.report.html.document import Number, ReportedStage, Table, plain_text
+from bort.report.html.files import write_report
 from bort.report.html.markdown import render_markdown
 from bort.report.html.render import render_html
 from bort.search.limited_table import limited_verdict
@@ -20,6 +25,7 @@ from tests.experiments.demo.test_demo import results as scores
 from tests.report.html.samples import Page
 from tests.search.test_limited_table import ROWS, result
 
+ROOT = Path(__file__).resolve().parents[3]
 _AGORA = {
     "task": "acceptability",
     "metric": "Matthews correlation",
@@ -84,6 +90,43 @@ def test_the_page_is_valid_and_markdown_has_its_numbers() -> None:
     assert not re.search(r"https?:", html)
     assert html == render_html(demo_document(_results()))
     assert "python scripts/predict.py --model 'runs/it'\"'\"'s'/student" in "".join(page.text)
+
+
+RENDER_AGAIN = """
+import json, socket, sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("mxnet", "gluonnlp", "horovod", "onnxruntime", "openvino"):
+            raise ImportError("blocked: " + name)
+
+def refuse(*arguments):
+    raise OSError("blocked: a socket")
+
+sys.meta_path.insert(0, Blocked())
+socket.socket = socket.create_connection = socket.getaddrinfo = refuse
+from pathlib import Path
+from bort.report.html.files import write_report
+from experiments.demo.report import demo_document
+folder = Path(sys.argv[1])
+write_report(demo_document(json.loads((folder / "results.json").read_text())), folder)
+"""
+
+
+def test_a_report_is_made_again_without_training_or_network_byte_for_byte(tmp_path: Path) -> None:
+    found = _results()
+    (tmp_path / "results.json").write_text(json.dumps(found))
+    write_report(demo_document(found), tmp_path / "first")
+    subprocess.run(
+        [sys.executable, "-c", RENDER_AGAIN, str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "3"},
+        check=True,
+    )
+    names = sorted(path.name for path in (tmp_path / "first").iterdir())
+    assert len(names) == 6
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (tmp_path / "first" / name).read_bytes(), name
 
 
 def test_numbers_come_from_the_given_stages() -> None:
