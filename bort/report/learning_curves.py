@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -26,6 +26,17 @@ class Curve:
     steps: Tuple[float, ...]
     seconds: Tuple[float, ...]
     values: Mapping[str, Tuple[float, ...]]
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Return the curve as JSON-ready values: `steps`, `seconds` and the scores."""
+        scores = {name: list(column) for name, column in self.values.items()}
+        return {"steps": list(self.steps), "seconds": list(self.seconds), **scores}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Curve:
+        """Return the curve that `as_dict` returned the values of."""
+        columns = {name: tuple(map(float, column)) for name, column in values.items()}
+        return cls(columns.pop("steps"), columns.pop("seconds"), columns)
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:

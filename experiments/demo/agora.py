@@ -12,41 +12,41 @@ from bort.agora.config import AgoraConfig
 from bort.agora.hyperparameters import HyperparameterSets, grid, with_more_seeds
 from bort.agora.task_data import AgoraTask
 from bort.agora.timaeus_config import TimaeusConfig
+from bort.storage.files import read_json, write_json
 from bort.text.vocabularies import load_vocabulary
 from bort.training.finetuning_config import FinetuningConfig
 from data.generated_tasks.scarce import ScarceSizes, open_scarce_task, write_scarce_tasks
+from experiments.demo.places import Places
 from experiments.demo.plan import DemoConfig
 from experiments.demo.results import AGORA, PLAIN
-from experiments.demo.students import STUDENT
 from experiments.processes import advance, run_in_processes
 
 AGORA_TASK = "acceptability"
+_FILES = "files"
 METRIC = "Matthews correlation"
-FOLDER = "agora"
 SETS = grid((0, 1), (1e-3, 5e-4), (0.01,), (0.1,))
 TRAININGS = 7
 """Trainings of a run: pruning reduces Θ from 4 sets to 2 and 1, and no iteration is repeated."""
 
 
-def compare_agora(config: DemoConfig, folder: Path) -> Dict[str, Any]:
+def compare_agora(config: DemoConfig, places: Places) -> Dict[str, Any]:
     """Compare plain fine-tuning and Agora on scarce data, over several seeds.
 
     The task is synthetic: whether a sentence of the generated English is grammatical. Socrates is
     the teacher, fine-tuned on many examples. Timaeus is the student, which has few examples. Both
     ways have the same number of trainings, choose a model by the dev set, and are scored on a
     report split. A Socrates that is too weak for Agora is used nevertheless; the results contain
-    its score.
+    its score. Finished trainings are kept, and a second call continues a killed one.
 
     Args:
         config: sizes.
-        folder: the folder of the demonstration, with the trained teacher and student.
+        places: folders of the text, the trained teacher and student, and the comparison.
 
     Returns:
         `task`, `synthetic`, `metric`, `sizes`, `socrates` (its dev scores), `seeds` (scores and
         trainings of both ways for each seed), and `plain` and `agora`, the mean scores on the
         report split.
     """
-    target = folder / FOLDER
     sizes = ScarceSizes(
         config.agora_train_size,
         config.agora_dev_size,
@@ -54,10 +54,10 @@ def compare_agora(config: DemoConfig, folder: Path) -> Dict[str, Any]:
         config.socrates_size,
         config.seeds,
     )
-    target.mkdir()
-    write_scarce_tasks(target / "files", AGORA_TASK, sizes, config.seed)
-    socrates = _train_socrates(config, folder)
-    jobs = [(config, folder, seed, way) for seed in range(config.seeds) for way in (PLAIN, AGORA)]
+    if not (places.agora / _FILES).exists():
+        write_scarce_tasks(places.agora / _FILES, AGORA_TASK, sizes, config.seed)
+    socrates = _train_socrates(config, places)
+    jobs = [(config, places, seed, way) for seed in range(config.seeds) for way in (PLAIN, AGORA)]
     title = f"{len(jobs)} times {TRAININGS} trainings on {AGORA_TASK}"
     found = run_in_processes(_run, jobs, len(jobs) * TRAININGS, title)
     seeds: List[Dict[str, Any]] = [
@@ -99,15 +99,21 @@ def lines(results: Mapping[str, Any]) -> List[str]:
     return shown
 
 
-def _task(config: DemoConfig, folder: Path, name: str) -> AgoraTask:
-    vocabulary = load_vocabulary(folder / "vocabulary")
-    files = folder / FOLDER / "files"
-    return open_scarce_task(files, AGORA_TASK, name, vocabulary, config.max_seq_length)
+def _task(config: DemoConfig, places: Places, name: str) -> AgoraTask:
+    vocabulary = load_vocabulary(places.text / "vocabulary")
+    return open_scarce_task(places.agora / _FILES, AGORA_TASK, name, vocabulary, config.max_seq_length)
 
 
-def _train_socrates(config: DemoConfig, folder: Path) -> Mapping[str, float]:
+def _train_socrates(config: DemoConfig, places: Places) -> Mapping[str, float]:
+    """Train Socrates if it is not trained yet; return its dev scores."""
     from bort.gluon.agora.sample import make_socrates
 
+    model = places.agora / "socrates"
+    scores = places.agora / "socrates.json"
+    if scores.exists():
+        found: Mapping[str, float] = read_json(scores)
+        return found
+    shutil.rmtree(model, ignore_errors=True)  # without scores, which come after it
     settings = FinetuningConfig(
         seed=config.seed,
         epochs=config.socrates_epochs,
@@ -117,22 +123,29 @@ def _train_socrates(config: DemoConfig, folder: Path) -> Mapping[str, float]:
         batch_size=32,
         max_len=config.max_seq_length,
     )
-    data = _task(config, folder, "gold-0").data
-    result = make_socrates(folder / FOLDER / "socrates", data, folder / "teacher", settings)
-    metrics: Mapping[str, float] = result["best"]["metrics"]
+    data = _task(config, places, "gold-0").data
+    metrics: Mapping[str, float] = make_socrates(model, data, places.teacher, settings)["best"][
+        "metrics"
+    ]
+    write_json(scores, dict(metrics))
     return metrics
 
 
-def _run(config: DemoConfig, folder: Path, seed: int, way: str) -> Dict[str, Any]:
+def _run(config: DemoConfig, places: Places, seed: int, way: str) -> Dict[str, Any]:
     """Run one way for one seed, in a separate process."""
     import mxnet as mx
 
     from bort.gluon.agora.baselines import best_of
     from bort.gluon.finetuning.starting_point import StartingPoint
 
-    work = folder / FOLDER / f"{way}-{seed}"
-    task = _task(config, folder, f"seed-{seed}")
-    start = StartingPoint(str(folder / STUDENT), "")
+    work = places.agora / f"{way}-{seed}"
+    scores = places.agora / f"{way}-{seed}.json"
+    if scores.exists():
+        known: Dict[str, Any] = read_json(scores)
+        advance(TRAININGS)
+        return known
+    task = _task(config, places, f"seed-{seed}")
+    start = StartingPoint(str(places.student), "")
     timaeus = TimaeusConfig(
         inputs=config.agora_inputs,
         batch_size=16,
@@ -140,7 +153,7 @@ def _run(config: DemoConfig, folder: Path, seed: int, way: str) -> Dict[str, Any
         batch_size_eval=256,
     )
     if way == AGORA:
-        found = _agora(config, folder, seed, task, start, timaeus, work)
+        found = _agora(config, places, seed, task, start, timaeus, work)
     else:
         sets: HyperparameterSets = with_more_seeds(SETS, TRAININGS)
         best = best_of(
@@ -161,12 +174,13 @@ def _run(config: DemoConfig, folder: Path, seed: int, way: str) -> Dict[str, Any
             "points": best.points,
         }
     shutil.rmtree(work / "models", ignore_errors=True)
+    write_json(scores, found)
     return found
 
 
 def _agora(
     config: DemoConfig,
-    folder: Path,
+    places: Places,
     seed: int,
     task: AgoraTask,
     start: Any,
@@ -184,10 +198,10 @@ def _agora(
         replay="none",
         allow_weak_socrates=True,
     )
-    socrates, proposer = folder / FOLDER / "socrates", str(folder / "teacher")
+    socrates, proposer = places.agora / "socrates", str(places.teacher)
     plan = AgoraPlan(loop, timaeus, SETS, task, start, socrates, proposer, work)
     result = run_agora_in_folder(
-        plan, SingleProcess(), on_trained=lambda training, score: advance()
+        plan, SingleProcess(), resume=True, on_trained=lambda training, score: advance()
     )
     return {
         "dev": result["dev"]["mean"],

@@ -16,9 +16,6 @@ from bort.teacher.cache import TeacherCache
 from experiments.demo.plan import DemoConfig
 from experiments.demo.training import INITIALIZER_RANGE, Text, student_settings
 
-ANSWERS_FOLDER = "answers"
-
-
 def search_settings(config: DemoConfig, train_steps: int) -> SearchConfig:
     """Return the settings that say which batches the teacher answers, and how answers are kept.
 
@@ -38,15 +35,27 @@ def search_settings(config: DemoConfig, train_steps: int) -> SearchConfig:
     )
 
 
-def answers_folder(folder: Path, seed: int) -> Path:
-    """Return the folder of the answers for the students of a seed; the super-network has seed 0."""
-    return folder / ANSWERS_FOLDER / str(seed)
+def answers_folder(answers: Path, seed: int) -> Path:
+    """Return the folder of the answers for the students of a seed; the super-network has seed 0.
+
+    Args:
+        answers: folder of all answers.
+        seed: number of the seed.
+    """
+    return answers / str(seed)
 
 
-def record_answers(teacher: GluonTeacher, config: DemoConfig, text: Text, folder: Path) -> float:
+def record_answers(teacher: GluonTeacher, config: DemoConfig, text: Text, answers: Path) -> float:
     """Record the teacher's answers for all batches of the super-network and of the students.
 
-    The super-network has the first batches of the students of seed 0.
+    The super-network has the first batches of the students of seed 0. Answers that are recorded are
+    kept.
+
+    Args:
+        teacher: the teacher.
+        config: batches, steps and seeds.
+        text: the text of the batches.
+        answers: folder of all answers.
 
     Returns:
         The seconds for the answers of one step.
@@ -60,12 +69,12 @@ def record_answers(teacher: GluonTeacher, config: DemoConfig, text: Text, folder
         order_seed = student_settings(config, seed, True).order_seed
         settings = dataclasses.replace(search_settings(config, steps), seed=order_seed)
         questions = SearchQuestions(settings, asked)
-        questions.fill(answers_folder(folder, seed), teacher, SingleProcess(), lambda: False)
+        questions.fill(answers_folder(answers, seed), teacher, SingleProcess(), lambda: False)
         answered += steps + config.search_held_out_batches
     return (time.perf_counter() - began) / answered
 
 
-def open_answers(folder: Path, seed: int) -> TeacherAnswers:
+def open_answers(answers: Path, seed: int) -> TeacherAnswers:
     """Open the recorded answers for the students of a seed."""
     # Hashes are not verified, since this run has just written the answers.
-    return TeacherCache.open(answers_folder(folder, seed), verify=False)
+    return TeacherCache.open(answers_folder(answers, seed), verify=False)

@@ -1,26 +1,23 @@
-"""The stages of the demonstration, in the order of the paper."""
+"""The demonstration: its stages run in the order of the paper, their results become tables."""
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import shutil
-import time
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping
+from typing import Any, Dict, List, Mapping, NamedTuple
 
-from bort.errors import InputError, WorkError
+from bort.errors import InputError
 from bort.report.html.files import HTML_FILE, write_report_if_installed
-from bort.search.limited import LimitedResult
-from bort.search.limited_table import limited_verdict
-from bort.storage.files import write_json
+from bort.report.html.stages import reported_stages
+from bort.report.learning_curves import Curve
+from bort.stages.publishing import publish
+from bort.stages.running import run_stages
+from bort.stages.store import Result, Store
+from bort.storage.files import read_json, write_json
 from bort.storage.json_fields import read_fields
 from bort.storage.locks import RUN_LOCK, hold_folder
-from bort.super_network.parts import part_name
-from experiments.demo.agora import compare_agora, lines
-from experiments.demo.answers import ANSWERS_FOLDER, record_answers
+from experiments.demo.agora import lines
 from experiments.demo.plan import (
     GENERATED,
     LONGEST_SECONDS,
@@ -29,20 +26,57 @@ from experiments.demo.plan import (
     DemoConfig,
 )
 from experiments.demo.report import demo_document
-from experiments.demo.results import save, summarise, table
-from experiments.demo.search import find_architecture, measure_space
-from experiments.demo.students import train_students
-from experiments.demo.super_network import check_sizes, slice_scores, train_demo_super_network
-from experiments.demo.text import prepare_text
-from experiments.demo.training import train_teacher, unigram_accuracy
+from experiments.demo.results import FIGURE_FILE, RESULTS_FILE, save, summarise, table
+from experiments.demo.stages import (
+    AGORA,
+    AGORA_FOLDER,
+    DATA,
+    SCORES_FILE,
+    SEARCH,
+    SEARCH_FOLDER,
+    SHARDS_FOLDER,
+    STUDENT_FOLDER,
+    STUDENTS,
+    SUPER_NETWORK,
+    SUPER_NETWORK_FOLDER,
+    TEACHER,
+    TEACHER_FOLDER,
+    demo_stages,
+)
+from experiments.demo.super_network import check_sizes
 
 log = logging.getLogger(__name__)
 
+EXPERIMENT = "demo"
+STORE_FOLDER = "stages"
+ANSWERS_FOLDER = "answers"
 _MARK = "demo.json"
 
 
+class _Published(NamedTuple):
+    """A part of a stage's result that appears in the folder of the demonstration."""
+
+    stage: str
+    name: str
+
+
+_PUBLISHED = (
+    _Published(DATA, "vocabulary"),
+    _Published(DATA, SHARDS_FOLDER),
+    _Published(TEACHER, TEACHER_FOLDER),
+    _Published(SUPER_NETWORK, SUPER_NETWORK_FOLDER),
+    _Published(SEARCH, SEARCH_FOLDER),
+    _Published(STUDENTS, STUDENT_FOLDER),
+    _Published(AGORA, AGORA_FOLDER),
+)
+
+
 def run_demo(config: DemoConfig) -> Dict[str, Any]:
-    """Run all stages and write `results.json`, a report and a figure into `config.folder`.
+    """Run the stages that have no result yet, and show all results in `config.folder`.
+
+    The folder then holds `results.json`, `report.html`, `learning_curves.png`, the models, and the
+    results of the stages in its subfolder `stages`. A demonstration that was killed continues, and
+    one with other settings repeats only what depends on them.
 
     Returns:
         The content of `results.json`; see `experiments.demo.results.summarise`.
@@ -56,51 +90,63 @@ def run_demo(config: DemoConfig) -> Dict[str, Any]:
 
 
 def _run(config: DemoConfig) -> Dict[str, Any]:
-    """Run all stages in a folder that this process holds; see `run_demo`."""
+    """Run the stages in a folder that this process holds; see `run_demo`."""
     folder = Path(config.folder)
-    _clear(folder)
+    _prepare(folder)
+    check_sizes(config)
     write_json(folder / _MARK, config.as_dict())
     _announce(config)
-    seconds: Dict[str, float] = {}
-    stage = partial(_stage, seconds=seconds, planned=config.corpus == GENERATED)
-    check_sizes(config)
-    with stage("data"):
-        text = prepare_text(config, folder)
-        unigram = unigram_accuracy(text)
-    with stage("latency"):
-        measured = measure_space(config, text, folder)
-    with stage("teacher"):
-        teacher, teacher_curve = train_teacher(config, text, folder / "teacher")
-    with stage("super_network"):
-        answer_seconds = record_answers(teacher, config, text, folder)
-        source, whole_seconds = train_demo_super_network(config, text, folder)
-        whole_seconds += config.super_network_steps * answer_seconds
-    with stage("search"):
-        search = find_architecture(source, measured, config, text, folder)
-        config = _with_student(config, search)
-    with stage("students"):
-        first = slice_scores(config, text, folder)
-        runs = train_students(config, folder, answer_seconds, whole_seconds)
-        shutil.rmtree(folder / ANSWERS_FOLDER)
-    compared = None
-    if config.agora and config.corpus == GENERATED:
-        with stage("agora"):
-            compared = compare_agora(config, folder)
-    with stage("report"):
-        last = {name: values[-1] for name, values in teacher_curve.values.items()}
-        results = summarise(last, runs, unigram, seconds, first)
-        results["search"] = search.as_dict()
-        results["search"]["verdict"] = limited_verdict(search)
-        results["settings"] = config.as_dict()
-        if compared is not None:
-            results["agora"] = compared
-        results["teacher_seconds_per_step"] = answer_seconds
-        results["super_network_seconds"] = whole_seconds
-        save(folder, results, runs)
-    results["seconds"] = dict(seconds)
-    write_json(folder / "results.json", results)
-    write_report_if_installed(lambda: demo_document(results), folder)
+    planned = PLANNED_SECONDS if config.corpus == GENERATED else {}
+
+    def on_stage(name: str, event: str) -> None:
+        if event == "runs" and name in planned:
+            log.info("== %s (planned: %.0f s)", name, planned[name])
+
+    answers = folder / ANSWERS_FOLDER
+    found = run_stages(
+        EXPERIMENT, demo_stages(config, answers), Store(folder / STORE_FOLDER), on_stage=on_stage
+    )
+    assert found is not None, "nothing stops this run"
+    shutil.rmtree(answers, ignore_errors=True)
+    return _show(config, found, folder)
+
+
+def _show(config: DemoConfig, found: Mapping[str, Result], folder: Path) -> Dict[str, Any]:
+    """Write the results of all stages as tables, figures and plain folders; return the numbers."""
+    scores = {name: read_json(result.folder / SCORES_FILE) for name, result in _scored(found)}
+    students = scores[STUDENTS]
+    runs = {
+        kind: [Curve.from_dict(curve) for curve in curves]
+        for kind, curves in students["runs"].items()
+    }
+    teacher = Curve.from_dict(scores[TEACHER])
+    results = summarise(
+        {name: values[-1] for name, values in teacher.values.items()},
+        runs,
+        scores[DATA]["unigram_accuracy"],
+        {name: round(result.seconds, 3) for name, result in found.items()},
+        students["slice"],
+    )
+    results["search"] = scores[SEARCH]["search"]
+    results["settings"] = {**config.as_dict(), "student": students["student"]}
+    if AGORA in scores:
+        results["agora"] = scores[AGORA]
+    results.update(scores[SUPER_NETWORK])
+    for part in _PUBLISHED:
+        if part.stage in found:
+            publish(found[part.stage], folder / part.name, part=part.name, replace=True)
+        elif (folder / part.name).exists():  # of a demonstration with other settings
+            shutil.rmtree(folder / part.name)
+    save(folder, results, runs)
+    sources = {name: result.key for name, result in found.items()}
+    write_report_if_installed(
+        lambda: demo_document(results, reported_stages(found), sources), folder
+    )
     return results
+
+
+def _scored(found: Mapping[str, Result]) -> List[Any]:
+    return [(name, one) for name, one in found.items() if (one.folder / SCORES_FILE).exists()]
 
 
 def summary(results: Mapping[str, Any]) -> str:
@@ -117,37 +163,10 @@ def summary(results: Mapping[str, Any]) -> str:
         [
             *parts,
             f"report: {folder / HTML_FILE}",
-            f"figure: {folder / 'learning_curves.png'}",
-            f"numbers: {folder / 'results.json'} ({seconds:.0f} s in all)",
+            f"figure: {folder / FIGURE_FILE}",
+            f"numbers: {folder / RESULTS_FILE} ({seconds:.0f} s in all)",
         ]
     )
-
-
-def _with_student(config: DemoConfig, search: LimitedResult) -> DemoConfig:
-    """Return the configuration with the students' architecture, given or found by the search.
-
-    If no candidate keeps the limit, the students have the fastest one that was measured.
-
-    Raises:
-        WorkError: no candidate was measured.
-    """
-    if config.student is not None:
-        log.info("students: %s, given by --student", config.student)
-        return config
-    found = search.best or search.nearest
-    if found is None:
-        raise WorkError("the search measured no candidate")
-    log.info("students: %s, found by the search", found.architecture)
-    return dataclasses.replace(config, student=part_name(found.architecture))
-
-
-@contextmanager
-def _stage(name: str, seconds: Dict[str, float], planned: bool) -> Iterator[None]:
-    log.info("== %s%s", name, f" (planned: {PLANNED_SECONDS[name]:.0f} s)" if planned else "")
-    began = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - began
-    log.info("== %s took %.0f s", name, seconds[name])
 
 
 def _announce(config: DemoConfig) -> None:
@@ -160,8 +179,8 @@ def _announce(config: DemoConfig) -> None:
         )
 
 
-def _clear(folder: Path) -> None:
-    """Remove an earlier demonstration.
+def _prepare(folder: Path) -> None:
+    """Check that a folder is empty or holds a demonstration; remove one that has no stages.
 
     Raises:
         InputError: the folder holds something else.
@@ -171,6 +190,10 @@ def _clear(folder: Path) -> None:
         return
     if not (folder / _MARK).is_file() or not read_fields(folder / _MARK).has("corpus"):
         raise InputError(f"{folder}: is not empty and holds no demonstration; name another folder")
+    if (folder / STORE_FOLDER).is_dir():
+        for name in (RESULTS_FILE, FIGURE_FILE, HTML_FILE):  # they tell of the earlier settings
+            (folder / name).unlink(missing_ok=True)
+        return
     found.sort(key=lambda path: path.name == _MARK)  # a kill leaves the mark until the end
     for path in found:
         if path.is_dir() and not path.is_symlink():

@@ -12,6 +12,7 @@ from bort.storage.files import write_json
 DISTILLED, FROM_RANDOM, SELF_SUPERVISED = "distilled", "distilled_from_random", "self_supervised"
 SLICE = "slice"
 PLAIN, AGORA = "plain", "agora"
+RESULTS_FILE, FIGURE_FILE = "results.json", "learning_curves.png"
 KIND_TITLES = {
     DISTILLED: "student from the super-network, by distillation",
     FROM_RANDOM: "student from random weights, by distillation",
@@ -56,8 +57,7 @@ def summarise(
         for kind, curves in runs.items()
     }
     results["curves"] = {
-        kind: [{"steps": curve.steps, "seconds": curve.seconds, **curve.values} for curve in curves]
-        for kind, curves in runs.items()
+        kind: [curve.as_dict() for curve in curves] for kind, curves in runs.items()
     }
     results["time_to_equal_accuracy"] = _time_to_equal(runs)
     return results
@@ -97,14 +97,14 @@ def save(folder: Path, results: Mapping[str, Any], runs: Mapping[str, Sequence[C
     """Write `results.json` and `learning_curves.png` into `folder`."""
     levels = {"teacher": {name: results[name]["teacher"] for name in SCORES}}
     draw_learning_curves(
-        folder / "learning_curves.png",
+        folder / FIGURE_FILE,
         {title: runs[kind] for kind, title in KIND_TITLES.items()},
         SCORES,
         levels=levels,
         title="One architecture, three trainings (seconds include the teacher's answers and the "
         "super-network)",
     )
-    write_json(folder / "results.json", results)
+    write_json(folder / RESULTS_FILE, results)
 
 
 def table(results: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from bort.engines.latency import EngineLatency, resolve_engine
 from bort.engines.served_latency import ServedLatency
 from bort.formats.precisions import FP32
 from bort.gluon.engine import set_openmp_threads
+from bort.gluon.search.plan import SEARCH_SETTINGS_FILE
 from bort.gluon.search.limited_run import LimitedPlan, known_predictor, run_limited_search
 from bort.gluon.search.sub_network_error import SubNetworkErrors
 from bort.gluon.super_network.evaluation import MaskedTokenScorer
@@ -32,7 +33,6 @@ from experiments.demo.plan import DemoConfig
 from experiments.demo.super_network import sub_network_space
 from experiments.demo.training import Text, architecture_for
 
-SEARCH = "search"
 LATENCIES_FILE = "latencies.json"
 BAND = (0.6, 1.1)
 """Predicted latencies of candidates, as shares of the limit. A wide band leaves candidates even if
@@ -53,6 +53,17 @@ class SpaceLatency(NamedTuple):
     served: ServedLatency
 
 
+def latency_settings(config: DemoConfig) -> Dict[str, Any]:
+    """Return the arguments of `EngineLatency`: the engine that serves models here, on one thread."""
+    return {
+        "engine": resolve_engine("auto", FP32),
+        "threads": 1,
+        "length": config.max_seq_length,
+        "batch": config.latency_batch,
+        "clock": time.process_time,
+    }
+
+
 def measure_space(config: DemoConfig, text: Text, folder: Path) -> SpaceLatency:
     """Measure the latencies of a sample of the space, and predict those of the others.
 
@@ -63,26 +74,19 @@ def measure_space(config: DemoConfig, text: Text, folder: Path) -> SpaceLatency:
     Args:
         config: space, limit, and number of architectures to measure.
         text: the vocabulary.
-        folder: the folder of the demonstration; the table is kept in its subfolder `search`.
+        folder: folder of the table. Rows that it has from this machine are kept.
 
     Raises:
         InputError: no architecture of the space is so many times as fast as the teacher.
     """
     teacher = architecture_for(config.teacher, text, config)
     grid = CandidateGrid.of_sub_networks(sub_network_space(config), teacher)
-    settings: Dict[str, Any] = {
-        "engine": resolve_engine("auto", FP32),
-        "threads": 1,
-        "length": config.max_seq_length,
-        "batch": config.latency_batch,
-        "clock": time.process_time,
-    }
+    settings = latency_settings(config)
     gauge = EngineLatency(**settings)
     generator = np.random.default_rng(config.seed)
     rows = grid.architectures(space_filling_sample(grid, config.latency_sample, generator))
     progress = Progress(len(rows), "inference times", unit="architecture")
-    path = folder / SEARCH / LATENCIES_FILE
-    path.parent.mkdir()
+    path = folder / LATENCIES_FILE
     table = measure_table(
         gauge,
         rows,
@@ -105,14 +109,14 @@ def find_architecture(
 ) -> LimitedResult:
     """Search the best sub-network that is as fast as asked for.
 
-    The results are kept in the subfolder `search`.
+    A search that was killed continues.
 
     Args:
         source: the super-network.
         measured: the latencies of the space.
         config: limit, strategy and sizes.
         text: held-out examples for the errors.
-        folder: the folder of the demonstration.
+        folder: folder of the search.
 
     Returns:
         The result; `best` is None if no candidate keeps the limit.
@@ -138,13 +142,14 @@ def find_architecture(
             ),
         ),
         measured.grid,
-        folder / SEARCH,
+        folder,
         config.max_seq_length,
         errors=SubNetworkErrors(source, scorer, threads=set_thread_count()),
         predictor=known_predictor(measured.predictor),
         gauge=measured.served,
         reference=architecture_for(config.teacher, text, config),
     )
-    result = run_limited_search(plan, ALONE)
+    begun = (folder / SEARCH_SETTINGS_FILE).exists()
+    result = run_limited_search(plan, ALONE, resume=begun)
     assert result is not None, "this search has no stop request"
     return result

@@ -24,11 +24,9 @@ from bort.super_network.folder import SuperNetwork, open_super_network
 from bort.super_network.sampling import UNIFORM, SamplingConfig
 from bort.super_network.space import SubNetworkSpace
 from experiments.demo.answers import answers_folder
+from experiments.demo.places import Places
 from experiments.demo.plan import DemoConfig
 from experiments.demo.training import Text, architecture_for, student_settings
-
-SUPER_NETWORK_FOLDER = "super_network"
-
 
 def sub_network_space(config: DemoConfig) -> SubNetworkSpace:
     """Return the architectures of the sub-networks."""
@@ -63,7 +61,7 @@ def super_network_settings(config: DemoConfig) -> SuperNetworkConfig:
         seed=config.seed,
         num_steps=config.super_network_steps,
         eval_interval=config.super_network_steps,
-        ckpt_interval=config.super_network_steps,
+        ckpt_interval=max(1, config.super_network_steps // 4),
         keep_checkpoints=1,
     )
     samples = SamplingConfig(UNIFORM, random_samples=config.sub_networks_per_step)
@@ -71,30 +69,33 @@ def super_network_settings(config: DemoConfig) -> SuperNetworkConfig:
 
 
 def train_demo_super_network(
-    config: DemoConfig, text: Text, folder: Path
+    config: DemoConfig, text: Text, places: Places
 ) -> Tuple[SuperNetwork, float]:
     """Train the super-network from the teacher's weights and its recorded answers.
+
+    A training that was killed continues with its last checkpoint.
 
     Args:
         config: sizes.
         text: training and held-out examples.
-        folder: the folder of the demonstration, with the teacher and its answers.
+        places: folders of the text, the teacher, its answers and the super-network.
 
     Returns:
-        The super-network, which is in the subfolder `super_network`, and the seconds that it took.
+        The super-network, which is in its folder, and the seconds that it took.
     """
     began = time.perf_counter()
     space = sub_network_space(config)
     paths = SuperNetworkPaths(
-        output_dir=str(folder / SUPER_NETWORK_FOLDER),
-        data=str(folder / "shards"),
-        start=str(folder / "teacher"),
-        teacher_cache=str(answers_folder(folder, 0)),
+        output_dir=str(places.super_network),
+        data=str(places.text / "shards"),
+        start=str(places.teacher),
+        teacher_cache=str(answers_folder(places.answers, 0)),
         depths=_words(space.depths),
         hiddens=_words(space.hiddens),
         intermediates=_words(space.intermediates),
         heads=_words(space.heads),
         cpu_only=True,
+        resume=places.super_network.exists(),
     )
     train_on_text(
         paths,
@@ -105,22 +106,22 @@ def train_demo_super_network(
         SingleProcess(),
         lambda: False,
     )
-    return open_super_network(folder / SUPER_NETWORK_FOLDER), time.perf_counter() - began
+    return open_super_network(places.super_network), time.perf_counter() - began
 
 
-def slice_of(folder: Path, architecture: Architecture) -> ArrayNetwork:
-    """Return a sub-network of the super-network in the folder of the demonstration."""
-    source = open_super_network(folder / SUPER_NETWORK_FOLDER)
+def slice_of(super_network: Path, architecture: Architecture) -> ArrayNetwork:
+    """Return a sub-network of the super-network in a folder."""
+    source = open_super_network(super_network)
     return extracted_network(source, source.read_network(), architecture)
 
 
-def slice_scores(config: DemoConfig, text: Text, folder: Path) -> Dict[str, float]:
+def slice_scores(config: DemoConfig, text: Text, super_network: Path) -> Dict[str, float]:
     """Return the held-out scores of the students' slice of the super-network.
 
     Args:
         config: settings with the architecture of the students.
         text: held-out examples.
-        folder: the folder of the demonstration.
+        super_network: folder of the super-network.
 
     Returns:
         `mlm_loss`, `mlm_accuracy` and `perplexity`, on the batches that students are scored on.
@@ -128,7 +129,7 @@ def slice_scores(config: DemoConfig, text: Text, folder: Path) -> Dict[str, floa
     assert config.student is not None, "the search or --student sets it"
     scoring = PartEvaluationConfig(seed=config.seed, batch_size=config.batch_size)
     scorer = MaskedTokenScorer(text.held_out, text.vocabulary, scoring, config.max_seq_length)
-    network = slice_of(folder, architecture_for(config.student, text, config))
+    network = slice_of(super_network, architecture_for(config.student, text, config))
     scores = scorer.score(open_network(network, MXNET))
     return {**scores, "perplexity": math.exp(scores["mlm_loss"])}
 

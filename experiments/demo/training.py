@@ -199,7 +199,11 @@ def train_model(
 
 
 def train_teacher(config: DemoConfig, text: Text, folder: Path) -> Tuple[GluonTeacher, Curve]:
-    """Train the teacher and save it as a model folder."""
+    """Train the teacher and save it as a model folder.
+
+    Returns:
+        The teacher, and its held-out scores during the training.
+    """
     settings = teacher_settings(config)
     architecture = architecture_for(config.teacher, text, config)
     data = text.with_masks(settings)
