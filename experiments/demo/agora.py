@@ -101,7 +101,9 @@ def lines(results: Mapping[str, Any]) -> List[str]:
 
 def _task(config: DemoConfig, places: Places, name: str) -> AgoraTask:
     vocabulary = load_vocabulary(places.text / "vocabulary")
-    return open_scarce_task(places.agora / _FILES, AGORA_TASK, name, vocabulary, config.max_seq_length)
+    return open_scarce_task(
+        places.agora / _FILES, AGORA_TASK, name, vocabulary, config.max_seq_length
+    )
 
 
 def _train_socrates(config: DemoConfig, places: Places) -> Mapping[str, float]:

@@ -16,6 +16,7 @@ from bort.teacher.cache import TeacherCache
 from experiments.demo.plan import DemoConfig
 from experiments.demo.training import INITIALIZER_RANGE, Text, student_settings
 
+
 def search_settings(config: DemoConfig, train_steps: int) -> SearchConfig:
     """Return the settings that say which batches the teacher answers, and how answers are kept.
 

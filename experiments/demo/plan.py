@@ -19,9 +19,8 @@ PLANNED_SECONDS: Mapping[str, float] = {
     "search": 25.0,
     "students": 140.0,
     "agora": 150.0,
-    "report": 10.0,
 }
-"""Planned seconds of each stage, 580 of the 600 allowed. `super_network` includes recording the
+"""Planned seconds of each stage, 570 of the 600 allowed. `super_network` includes recording the
 teacher's answers."""
 
 LONGEST_SECONDS = 600.0
@@ -32,7 +31,10 @@ class DemoConfig(Config):
     """Settings of the demonstration; the defaults are those for generated English."""
 
     corpus: str = setting(GENERATED, f"{GENERATED}, {PYTHON_DOCS}, or the path of a text file")
-    folder: str = setting("runs/demo", "output folder; an earlier demonstration is replaced")
+    folder: str = setting(
+        "runs/demo",
+        "output folder; a demonstration in it goes on, other settings repeat what they change",
+    )
     documents: int = setting(24_000, "documents of generated English", minimum=200)
     vocabulary_size: int = setting(1_500, "tokens in the vocabulary", minimum=300)
     max_seq_length: int = setting(96, "tokens per sequence", minimum=16, maximum=512)

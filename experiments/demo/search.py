@@ -12,8 +12,8 @@ from bort.engines.latency import EngineLatency, resolve_engine
 from bort.engines.served_latency import ServedLatency
 from bort.formats.precisions import FP32
 from bort.gluon.engine import set_openmp_threads
-from bort.gluon.search.plan import SEARCH_SETTINGS_FILE
 from bort.gluon.search.limited_run import LimitedPlan, known_predictor, run_limited_search
+from bort.gluon.search.plan import SEARCH_SETTINGS_FILE
 from bort.gluon.search.sub_network_error import SubNetworkErrors
 from bort.gluon.super_network.evaluation import MaskedTokenScorer
 from bort.process.progress import Progress
@@ -54,7 +54,7 @@ class SpaceLatency(NamedTuple):
 
 
 def latency_settings(config: DemoConfig) -> Dict[str, Any]:
-    """Return the arguments of `EngineLatency`: the engine that serves models here, on one thread."""
+    """Return the arguments of `EngineLatency`: the engine that serves models here, one thread."""
     return {
         "engine": resolve_engine("auto", FP32),
         "threads": 1,

@@ -28,6 +28,7 @@ from experiments.demo.places import Places
 from experiments.demo.plan import DemoConfig
 from experiments.demo.training import Text, architecture_for, student_settings
 
+
 def sub_network_space(config: DemoConfig) -> SubNetworkSpace:
     """Return the architectures of the sub-networks."""
     return SubNetworkSpace(config.depths, config.hiddens, config.intermediates, config.heads)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import random
+import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
+from typing import List
 
 import pytest
 
@@ -25,7 +32,7 @@ FEW = [
     *("--agora_train_size", "16", "--agora_dev_size", "12", "--agora_report_size", "16"),
     *("--agora_inputs", "16", "--socrates_size", "32", "--socrates_epochs", "1"),
 ]
-STAGES = {"data", "latency", "teacher", "super_network", "search", "students", "report"}
+STAGES = {"data", "latency", "teacher", "super_network", "search", "students"}
 KINDS = {"distilled", "distilled_from_random", "self_supervised"}
 
 
@@ -90,11 +97,63 @@ def test_generated_english(tmp_path):
     # Latencies are measured, so another run may pick another architecture.
     student = json.loads((folder / "student" / "model.json").read_text())["architecture"]
     pick = part_name(Architecture.from_dict(student))
-    again = run("--folder", folder, *small, *FEW, "--student", pick)
-    once, twice = json.loads(done.stdout), json.loads((folder / "results.json").read_text())
+    other = tmp_path / "other"
+    again = run("--folder", other, *small, *FEW, "--student", pick)
+    once, twice = json.loads(done.stdout), json.loads((other / "results.json").read_text())
     assert once["mlm_loss"] == twice["mlm_loss"], "the same seed gives the same numbers"
     assert once["agora"] == twice["agora"]
-    check_ending(again.stdout, folder)
+    check_ending(again.stdout, other)
+    check_stages(folder, [*small, *FEW])
+
+
+def check_stages(folder: Path, flags) -> None:
+    """Nothing runs twice, the files are the same, and a setting repeats what depends on it."""
+    shown = ("report.html", "report.md", "results.json")
+    before = {name: (folder / name).read_bytes() for name in shown}
+    done = run("--folder", folder, *flags)
+    assert stages_that_ran(done) == []
+    assert {name: (folder / name).read_bytes() for name in shown} == before
+    assert "http://" not in before["report.html"].decode().replace("http://www.w3.org", "")
+    keys = {path.name for path in (folder / "stages" / "done").iterdir()}
+    assert len(keys) == 7
+    for key in keys:
+        assert key[:8] in before["report.html"].decode(), "the report names the stages"
+    done = run("--folder", folder, *flags, "--agora_inputs", "24")
+    assert stages_that_ran(done) == ["agora"]
+    done = run("--folder", folder, *flags, "--generations", "2")
+    assert stages_that_ran(done)[:1] == ["search"]
+    assert not (folder / "answers").exists()
+
+
+def stages_that_ran(done) -> List[str]:
+    return re.findall(r"stage (\w+): runs", done.stderr)
+
+
+def test_killed_at_any_moment_it_continues(tmp_path):
+    """Killed seven times, it ends with the numbers of an uninterrupted run."""
+    folder, small = tmp_path / "demo", ["--documents", "400", "--vocabulary_size", "700"]
+    flags = [*small, "--held_out_share", "0.1", *FEW, "--student", "1-1-8-8"]
+    generator = random.Random(0)
+    for _ in range(7):
+        with subprocess.Popen(
+            [*COMMAND, "--folder", str(folder), *flags],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=tmp_path,
+            start_new_session=True,
+        ) as process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(generator.uniform(2, 12))
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    run("--folder", folder, *flags)
+    run("--folder", tmp_path / "whole", *flags)
+    found, whole = (
+        json.loads((one / "results.json").read_text()) for one in (folder, tmp_path / "whole")
+    )
+    for name in ("mlm_loss", "mlm_accuracy", "seeds", "agora", "unigram_accuracy"):
+        assert found[name] == whole[name]
+    assert list((folder / "stages" / "work").iterdir()) == []
 
 
 def check_ending(printed: str, folder: Path) -> None:
@@ -112,6 +171,7 @@ def check_ending(printed: str, folder: Path) -> None:
     ]
     assert sum(line.startswith("seed 1: ") for line in lines) == 2
     assert "{" not in printed, "JSON is printed with --json alone"
+    assert lines[-3] == f"report: {folder / 'report.html'}"
     assert lines[-2] == f"figure: {folder / 'learning_curves.png'}"
     assert lines[-1].startswith(f"numbers: {folder / 'results.json'} (")
 

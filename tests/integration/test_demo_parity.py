@@ -29,6 +29,7 @@ from bort.training.finetuning_config import FinetuningConfig
 from data.generated_tasks.scarce import ScarceSizes, open_scarce_task, write_scarce_tasks
 from data.tasks.sets import open_task_data
 from experiments.demo.answers import record_answers
+from experiments.demo.places import Places
 from experiments.demo.plan import DemoConfig
 from experiments.demo.students import train_students
 from experiments.demo.super_network import train_demo_super_network
@@ -97,9 +98,10 @@ def models(tmp_path_factory: Any) -> Models:
     )
     text = prepare_text(config, folder)
     teacher, curve = train_teacher(config, text, folder / "teacher")
-    seconds = record_answers(teacher, config, text, folder)
-    train_demo_super_network(config, text, folder)
-    train_students(config, folder, seconds)
+    places = Places.under(folder)
+    seconds = record_answers(teacher, config, text, places.answers)
+    train_demo_super_network(config, text, places)
+    train_students(config, places, seconds)
     student = folder / "student"
     vocabulary = load_vocabulary(student / "vocabulary")
     data = open_task_data(get_task(TASK), vocabulary, TaskOptions(), 32, sample=True)

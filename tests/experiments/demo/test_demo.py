@@ -12,7 +12,7 @@ from bort.errors import InputError
 from bort.process.command import make_parser
 from bort.report.learning_curves import Curve
 from experiments.demo.agora import lines
-from experiments.demo.experiment import _clear, run_demo, summary
+from experiments.demo.experiment import _prepare, run_demo, summary
 from experiments.demo.plan import (
     GENERATED,
     LONGEST_SECONDS,
@@ -212,24 +212,30 @@ def test_the_summary_ends_on_the_figure_and_the_file():
     text = summary(found)
     assert table(found) in text
     assert text.splitlines()[1] == "the pick is the only candidate"
-    assert text.splitlines()[-2:] == [
+    assert text.splitlines()[-3:] == [
+        "report: runs/somewhere/report.html",
         "figure: runs/somewhere/learning_curves.png",
         "numbers: runs/somewhere/results.json (1 s in all)",
     ]
 
 
-def test_only_an_earlier_demonstration_is_replaced(tmp_path):
+def test_only_a_demonstration_is_continued_or_replaced(tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="holds no demonstration"):
-        _clear(mine)
+        _prepare(mine)
     assert (mine / "thesis.txt").exists()
     earlier = tmp_path / "earlier"
     earlier.mkdir()
     (earlier / "demo.json").write_text('{"corpus": "python-docs"}')
-    _clear(earlier)
-    assert list(earlier.iterdir()) == []
+    _prepare(earlier)
+    assert list(earlier.iterdir()) == [], "without stages it cannot be continued"
+    (earlier / "demo.json").write_text('{"corpus": "python-docs"}')
+    (earlier / "stages").mkdir()
+    (earlier / "results.json").write_text("{}")
+    _prepare(earlier)
+    assert sorted(path.name for path in earlier.iterdir()) == ["demo.json", "stages"]
     with pytest.raises(InputError, match="is a file"):
         run_demo(DemoConfig(folder=str(mine / "thesis.txt")))
 
