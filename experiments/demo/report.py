@@ -55,7 +55,6 @@ _STAGES = {
     "search": "the best architecture that is fast enough is picked and timed",
     "students": "the pick is trained in three ways, with several seeds each",
     "agora": "the student learns a task from few labels, plainly and with Agora",
-    "report": "tables and figures are made",
 }
 
 

@@ -61,3 +61,15 @@ def test_a_damaged_result_is_not_published(tmp_path: Path, result: Result) -> No
     with pytest.raises(InputError, match=r"notes\.txt: is damaged"):
         publish(result, tmp_path / "text")
     assert not (tmp_path / "text").exists()
+
+
+def test_a_part_alone(tmp_path: Path, result: Result) -> None:
+    target = tmp_path / "model"
+    publish(result, target, part="model")
+    assert [path.name for path in target.iterdir()] == ["weights"]
+    before = target.stat().st_ino
+    publish(result, target, part="model", replace=True)
+    assert target.stat().st_ino == before
+    with pytest.raises(InputError, match="mod: is no folder of the stage's result"):
+        publish(result, tmp_path / "other", part="mod")
+    assert not (tmp_path / "other").exists()
