@@ -26,9 +26,8 @@ from experiments.demo.plan import (
     DemoConfig,
 )
 from experiments.demo.report import demo_document
-from experiments.demo.results import FIGURE_FILE, RESULTS_FILE, save, summarise, table
+from experiments.demo.results import AGORA, CURVES_FILE, RESULTS_FILE, save, summarise, table
 from experiments.demo.stages import (
-    AGORA,
     AGORA_FOLDER,
     DATA,
     SCORES_FILE,
@@ -47,7 +46,7 @@ from experiments.demo.super_network import check_sizes
 
 log = logging.getLogger(__name__)
 
-EXPERIMENT = "demo"
+DEMO_EXPERIMENT = "demo"
 STORE_FOLDER = "stages"
 ANSWERS_FOLDER = "answers"
 _MARK = "demo.json"
@@ -104,7 +103,10 @@ def _run(config: DemoConfig) -> Dict[str, Any]:
 
     answers = folder / ANSWERS_FOLDER
     found = run_stages(
-        EXPERIMENT, demo_stages(config, answers), Store(folder / STORE_FOLDER), on_stage=on_stage
+        DEMO_EXPERIMENT,
+        demo_stages(config, answers),
+        Store(folder / STORE_FOLDER),
+        on_stage=on_stage,
     )
     assert found is not None, "nothing stops this run"
     shutil.rmtree(answers, ignore_errors=True)
@@ -163,7 +165,7 @@ def summary(results: Mapping[str, Any]) -> str:
         [
             *parts,
             f"report: {folder / HTML_FILE}",
-            f"figure: {folder / FIGURE_FILE}",
+            f"figure: {folder / CURVES_FILE}",
             f"numbers: {folder / RESULTS_FILE} ({seconds:.0f} s in all)",
         ]
     )
@@ -191,7 +193,7 @@ def _prepare(folder: Path) -> None:
     if not (folder / _MARK).is_file() or not read_fields(folder / _MARK).has("corpus"):
         raise InputError(f"{folder}: is not empty and holds no demonstration; name another folder")
     if (folder / STORE_FOLDER).is_dir():
-        for name in (RESULTS_FILE, FIGURE_FILE, HTML_FILE):  # they tell of the earlier settings
+        for name in (RESULTS_FILE, CURVES_FILE, HTML_FILE):  # they tell of the earlier settings
             (folder / name).unlink(missing_ok=True)
         return
     found.sort(key=lambda path: path.name == _MARK)  # a kill leaves the mark until the end

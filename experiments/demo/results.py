@@ -12,7 +12,7 @@ from bort.storage.files import write_json
 DISTILLED, FROM_RANDOM, SELF_SUPERVISED = "distilled", "distilled_from_random", "self_supervised"
 SLICE = "slice"
 PLAIN, AGORA = "plain", "agora"
-RESULTS_FILE, FIGURE_FILE = "results.json", "learning_curves.png"
+RESULTS_FILE, CURVES_FILE = "results.json", "learning_curves.png"
 KIND_TITLES = {
     DISTILLED: "student from the super-network, by distillation",
     FROM_RANDOM: "student from random weights, by distillation",
@@ -97,7 +97,7 @@ def save(folder: Path, results: Mapping[str, Any], runs: Mapping[str, Sequence[C
     """Write `results.json` and `learning_curves.png` into `folder`."""
     levels = {"teacher": {name: results[name]["teacher"] for name in SCORES}}
     draw_learning_curves(
-        folder / FIGURE_FILE,
+        folder / CURVES_FILE,
         {title: runs[kind] for kind, title in KIND_TITLES.items()},
         SCORES,
         levels=levels,

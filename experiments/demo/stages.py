@@ -22,6 +22,7 @@ from experiments.demo.agora import compare_agora
 from experiments.demo.answers import record_answers
 from experiments.demo.places import Places
 from experiments.demo.plan import GENERATED, PYTHON_DOCS, DemoConfig
+from experiments.demo.results import AGORA
 from experiments.demo.search import (
     LATENCIES_FILE,
     find_architecture,
@@ -34,7 +35,7 @@ from experiments.demo.text import open_text, prepare_text
 from experiments.demo.training import train_teacher, unigram_accuracy
 
 DATA, LATENCY, TEACHER, SUPER_NETWORK = "data", "latency", "teacher", "super_network"
-SEARCH, STUDENTS, AGORA = "search", "students", "agora"
+SEARCH, STUDENTS = "search", "students"
 
 SCORES_FILE = "scores.json"
 """The numbers of a stage that the results show."""
