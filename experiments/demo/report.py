@@ -227,7 +227,7 @@ class _Content:
             }[axis]
             source = (*_keys(self._sources["teacher"]), *_keys(self._sources["students"]))
             data = self._curve_table(axis, series)
-            title = f"Accuracy over {axis}."
+            title = f"Accuracy over {axis}"
             figures.append(Figure(title, draw_chart(series, axes), words, source, data))
         return [*figures, self._time_to_equal()]
 

@@ -135,12 +135,12 @@ def front_figures(
         most = 1e3 * limit["most"] if limit["kind"] == LATENCY else None
         front = _Front(values, _latency, "latency of a sequence (ms)", most, "on_front")
         caption = [words, *front.left_out(source, " ms")]
-        figures.append(Figure("Error against latency.", front.chart(), caption, source))
+        figures.append(Figure("Error against latency", front.chart(), caption, source))
     most = None if limit["kind"] == LATENCY else limit["most"] / 1e6
     front = _Front(values, _millions_of, "parameters (millions)", most, "on_size_front")
     words = "The same candidates by the parameters of the encoder."
     caption = [words, *front.left_out(source, " M parameters")]
-    return [*figures, Figure("Error against size.", front.chart(), caption, source)]
+    return [*figures, Figure("Error against size", front.chart(), caption, source)]
 
 
 class _Front:

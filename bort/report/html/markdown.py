@@ -65,8 +65,9 @@ class _Renderer:
         if isinstance(part, Figure):
             self._figures += 1
             shown = f"![{_line(part.title)}]({figure_file(self._figures)})"
-            words = f"**{_line(part.title)}**{self._mark(part.source)} {self._text(part.caption)}"
-            return [shown, words.strip(), *([] if part.data is None else self._table(part.data))]
+            title = f"**{_line(part.title)}**{self._mark(part.source)}"
+            data = [] if part.data is None else self._table(part.data)
+            return [shown, title, self._text(part.caption), *data]
         if isinstance(part, Code):
             text = printable(part.text, keep="\n\t").rstrip("\n")
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))

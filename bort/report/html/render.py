@@ -84,6 +84,7 @@ class _View:
     pieces = staticmethod(paragraph_marks)
     inlines = staticmethod(inlines_of)
     plain = staticmethod(plain_text)
+    joined = staticmethod(tuple)
     seconds = staticmethod(spoken_seconds)
 
     def kind(self, part: Union[Part, _Row]) -> str:
