@@ -40,7 +40,9 @@ def _work(parsed: argparse.Namespace) -> int:
     config = FinetuningConfig.from_arguments(parsed, FINETUNING_PRESETS[paths.preset])
     stop = StopRequest().install()
     count_from_start(
-        paths.output_dir, is_timed=config.budget.hours is not None, is_resumed=paths.resume
+        paths.folder_to_continue(config.seed),
+        is_timed=config.budget.hours is not None,
+        is_resumed=paths.resume,
     )
     from data.tasks.own_description import open_task
     from experiments.finetuning import finetune_on_task

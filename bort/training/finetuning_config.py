@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any, Mapping, Optional
 
 from bort.errors import InputError
@@ -180,7 +181,12 @@ class FinetuningPaths(Config):
         False,
         "continue the run in --output_dir from its newest checkpoint; without one, start at step 0",
     )
-    seeds: int = setting(1, "number of runs, each with another seed", minimum=1, maximum=10_000)
+    seeds: int = setting(
+        1,
+        "number of runs, each with another seed; they share --hours equally",
+        minimum=1,
+        maximum=10_000,
+    )
     gpu: bool = setting(True, "use a GPU if there is one")
     no_distributed: bool = setting(False, "has no effect; accepted because the release has it")
     teacher: Optional[str] = setting(
@@ -209,6 +215,22 @@ class FinetuningPaths(Config):
             )
         if self.unlabelled is not None and self.teacher is None:
             raise InputError("unlabelled is given without teacher, whose outputs it learns from")
+
+    def folder_to_continue(self, seed: int) -> Optional[str]:
+        """Return the folder whose run a resumed command continues; None for that of a default.
+
+        Args:
+            seed: seed of the first of several runs.
+        """
+        if self.output_dir is None or self.seeds == 1:
+            return self.output_dir
+        places = [seed_folder(Path(self.output_dir), seed + n) for n in range(self.seeds)]
+        return str(max(filter(Path.exists, places), key=places.index, default=places[0]))
+
+
+def seed_folder(folder: Path, seed: int) -> Path:
+    """Return the folder of the run of one of several seeds."""
+    return folder / f"seed-{seed}"
 
 
 FINETUNING_PRESETS: Mapping[str, Mapping[str, Any]] = {

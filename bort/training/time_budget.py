@@ -128,6 +128,12 @@ class TimeBudgetConfig(Config):
         """The budget in seconds; None without one."""
         return None if self.hours is None else parse_duration(self.hours)
 
+    def shared_by(self, runs: int) -> TimeBudgetConfig:
+        """Return the budget of one of several runs that share the time equally."""
+        if self.seconds is None:
+            return self
+        return dataclasses.replace(self, hours=f"{self.seconds / runs:.3f}s")
+
     @property
     def markers(self) -> Tuple[float, ...]:
         """The shares of the budget at which a model is kept, ascending, each once."""

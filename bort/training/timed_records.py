@@ -163,6 +163,7 @@ def open_budget(
     is_resumed: bool,
     replay: Optional[str] = None,
     evaluations_after: float = 0.0,
+    seconds_before: float = 0.0,
     is_kept: bool = True,
 ) -> Optional[RunBudget]:
     """Return the budget of a run, whose seconds count from the start of its process.
@@ -174,6 +175,7 @@ def open_budget(
         is_resumed: whether the run continues an earlier one, whose seconds count.
         replay: `metrics.jsonl` of a timed run whose positions this run repeats; None for none.
         evaluations_after: time of what follows the training, as a multiple of an evaluation's.
+        seconds_before: seconds of this process that earlier runs have used.
         is_kept: whether the seconds are recorded in the folder of `metrics`, if it exists.
 
     Returns:
@@ -186,16 +188,20 @@ def open_budget(
         return ReplayedBudget(on_rank_0(communicator, lambda: recorded_positions(Path(replay))))
     if config.seconds is None:
         return None
+
+    def used() -> float:
+        return max(0.0, seconds_since_start() - seconds_before)
+
     record: Optional[UsedSeconds] = None
     if is_kept and communicator.rank == 0 and metrics.parent.is_dir():
-        record = used_seconds(metrics.parent, is_resumed=is_resumed)
+        record = used_seconds(metrics.parent, is_resumed=is_resumed, used=used)
     exact = None if record is None else record.spent
     spent = on_rank_0(communicator, lambda: recorded_seconds(metrics) if is_resumed else 0.0)
     budget = TimeBudget(
         config,
         communicator,
         spent=max(float(spent), exact or 0.0),
-        used=seconds_since_start(),
+        used=used(),
         evaluations_after=evaluations_after,
         is_exact=exact is not None,
     )

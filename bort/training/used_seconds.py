@@ -107,9 +107,17 @@ def count_from_start(folder: Optional[str], *, is_timed: bool, is_resumed: bool)
         _early[place] = UsedSeconds(Path(place), is_resumed=True)
 
 
-def used_seconds(folder: Path, *, is_resumed: bool) -> UsedSeconds:
-    """Return the record of a run in its folder, that of `count_from_start` if there is one."""
+def used_seconds(
+    folder: Path, *, is_resumed: bool, used: Callable[[], float] = seconds_since_start
+) -> UsedSeconds:
+    """Return the record of a run in its folder, that of `count_from_start` if there is one.
+
+    Args:
+        folder: folder of the run, which exists.
+        is_resumed: whether the seconds of earlier processes count.
+        used: returns the seconds that this process has used, for a new record.
+    """
     found = _early.pop(os.path.realpath(folder), None)
     if found is None or not is_resumed:
-        found = UsedSeconds(folder, is_resumed=is_resumed)
+        found = UsedSeconds(folder, is_resumed=is_resumed, used=used)
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from typing import Iterator, List, NamedTuple, Sequence
+from typing import Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class PackedBlock(NamedTuple):
         sequences: int64 (D,), sequences of each document.
         sentences: int64 (D,), sentences of each document.
         split_sentences: int64 (D,), sentences of each document that are too long for a sequence.
+        pieces: int64 (D,), pieces of each document's text, those of all passes added.
         replaced_bytes: the number of bytes of the block that are not valid UTF-8.
         headings: the number of heading lines of the block, which are left out.
     """
@@ -42,6 +43,7 @@ class PackedBlock(NamedTuple):
     sequences: np.ndarray
     sentences: np.ndarray
     split_sentences: np.ndarray
+    pieces: np.ndarray
     replaced_bytes: int
     headings: int
 
@@ -94,12 +96,14 @@ class Packer:
         encoded = _EncodedSentences(self._vocabulary, texts, self.dtype)
         parts: List[bytes] = []
         lengths: List[int] = []
-        sequences, split = [], []
+        sequences, split, pieces = [], [], []
         begin = 0
         for sentences, digest in zip(documents, digests):
             end = begin + len(sentences)
             before = len(lengths)
-            split.append(self._pack_document(encoded, begin, end, digest, parts, lengths))
+            found = self._pack_document(encoded, begin, end, digest, parts, lengths)
+            split.append(found[0])
+            pieces.append(found[1])
             sequences.append(len(lengths) - before)
             begin = end
         return PackedBlock(
@@ -109,6 +113,7 @@ class Packer:
             sequences=np.array(sequences, dtype=np.int64),
             sentences=np.fromiter(map(len, documents), dtype=np.int64, count=len(documents)),
             split_sentences=np.array(split, dtype=np.int64),
+            pieces=np.array(pieces, dtype=np.int64),
             replaced_bytes=0,
             headings=0,
         )
@@ -121,10 +126,15 @@ class Packer:
         digest: bytes,
         parts: List[bytes],
         lengths: List[int],
-    ) -> int:
-        """Append the sequences of sentences `begin` to `end`; return how many were split."""
+    ) -> Tuple[int, int]:
+        """Append the sequences of sentences `begin` to `end`.
+
+        Returns:
+            The number of sentences that were split, and that of the text's pieces in all passes.
+        """
         capacity, width, starts = self._capacity, self.dtype.itemsize, encoded.starts
-        long_sentences = 0
+        long_sentences, pieces = 0, self._passes * (starts[end] - starts[begin])
+        added = encoded.added
         for key in range(self._passes):
             targets = self._targets(key, digest)
             sentence = begin
@@ -147,7 +157,7 @@ class Packer:
                     parts += (self._bos, first, rest, self._eos)
                     lengths.append(total + 2)
                 sentence = after
-        return long_sentences
+        return long_sentences, pieces + encoded.added - added
 
     def _targets(self, key: int, digest: bytes) -> Iterator[int]:
         """Yield the target length of each sequence of a document in one pass, in tokens."""
@@ -196,6 +206,8 @@ class _EncodedSentences:
     Attributes:
         spaced: ids of all sentences with a space in front, concatenated, as bytes.
         starts: offsets of the sentences in `spaced`, in tokens, and the end of the last one.
+        added: pieces that `without_space` has returned in addition to those with a space in front;
+            below 0 if there were fewer.
     """
 
     def __init__(self, vocabulary: ArrayVocabulary, texts: Sequence[str], dtype: np.dtype) -> None:
@@ -203,12 +215,15 @@ class _EncodedSentences:
         self._ids = flat.astype(dtype, copy=False)
         self.spaced = self._ids.tobytes()
         self.starts: List[int] = [0, *np.cumsum(counts).tolist()]
+        self.added = 0
         self._vocabulary = vocabulary
         self._texts = texts
 
     def without_space(self, sentence: int) -> bytes:
+        """Return the ids of a sentence without a space in front, as bytes."""
         spaced = self._ids[self.starts[sentence] : self.starts[sentence + 1]]
         ids = self._vocabulary.drop_space(self._texts[sentence], spaced)
+        self.added += len(ids) - len(spaced)
         return ids.astype(self._ids.dtype, copy=False).tobytes()
 
 

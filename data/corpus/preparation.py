@@ -179,6 +179,8 @@ class _CorpusWriter:
                 "replaced_bytes",
                 "headings",
                 "cut_documents",
+                "pieces",
+                "kept_pieces",
             ),
             0,
         )
@@ -190,6 +192,7 @@ class _CorpusWriter:
         new = self._seen.add(packed.digests)
         self.totals["duplicate_documents"] += int((~new).sum())
         self.totals["split_sentences"] += int(packed.split_sentences[new].sum())
+        self.totals["pieces"] += int(packed.pieces[new].sum())
         self.totals["replaced_bytes"] += packed.replaced_bytes
         self.totals["headings"] += packed.headings
         self.totals["cut_documents"] += block.cut
@@ -217,6 +220,7 @@ class _CorpusWriter:
             counts["sentences"] += int(packed.sentences[document])
             counts["sequences"] += int(last - first)
             counts["tokens"] += size
+            self.totals["kept_pieces"] += size - 2 * int(last - first)
 
     def finish(self, files: Sequence[Path], vocabulary: ArrayVocabulary) -> Dict[str, Any]:
         """Close the shards and return the manifest."""

@@ -167,7 +167,7 @@ def test_bad_settings_of_fine_tuning_are_one_line(tmp_path):
     task = ["--task_name", "MNLI", "--sample", "--max_len", "64", "--gpu", "false"]
     for given, message in (
         (["--best_metric", "f1"], "allowed for MNLI are accuracy/dev_matched, accuracy/dev_mis"),
-        (["--hours", "1", "--seeds", "2"], "hours is '1' and seeds is 2"),
+        (["--replay", "m.jsonl", "--seeds", "2"], "replay is 'm.jsonl' and seeds is 2"),
         (["--hours", "1", "--warmup_steps", "3"], "warmup_steps is 3 and hours is '1'"),
     ):
         command = [sys.executable, FINETUNE, *task, *given, "--output_dir", tmp_path / "bad"]

@@ -10,6 +10,7 @@ import pytest
 
 from bort.errors import InputError
 from bort.ranks import ALONE
+from bort.training import timed_records
 from bort.training.time_budget import TimeBudgetConfig
 from bort.training.timed_records import (
     ReplayedBudget,
@@ -18,6 +19,7 @@ from bort.training.timed_records import (
     recorded_positions,
     recorded_seconds,
 )
+from bort.training.used_seconds import SECONDS_FILE, read_seconds
 
 
 def written(path: Path, *lines: Mapping[str, Any], torn: str = "") -> Path:
@@ -78,6 +80,19 @@ def test_a_budget_is_opened_for_timed_runs_alone(tmp_path: Path) -> None:
     assert resumed is not None
     assert fresh.elapsed > 0, "the start of the process counts"
     assert 29.9 < resumed.elapsed - fresh.elapsed < 31  # the system counts in hundredths
+
+
+def test_seconds_of_earlier_runs_of_the_process_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timed_records, "seconds_since_start", lambda: 500.0)
+    hour, metrics = TimeBudgetConfig(hours="1"), tmp_path / "metrics.jsonl"
+    for before, used in ((0.0, 500.0), (470.0, 30.0)):
+        opened = open_budget(hour, ALONE, metrics, is_resumed=False, seconds_before=before)
+        assert opened is not None
+        assert opened.elapsed == pytest.approx(used, abs=5)
+        recorded = read_seconds(tmp_path / SECONDS_FILE)
+        assert recorded == pytest.approx(used, abs=5)
 
 
 def test_a_marker_keeps_its_model_once(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.gluon.training.flat_trainer import check_dtype
 from bort.network.description import ModelDescription, TaskDescription
 from bort.network.model_folder import fingerprint_of_model
+from bort.process.lifetime import seconds_since_start
 from bort.ranks import Communicator, on_rank_0, wait_for_all
 from bort.storage.locks import hold_run_folder
 from bort.storage.run_folder import (
@@ -52,7 +53,7 @@ from bort.tasks.judging import TaskData, make_judge
 from bort.tasks.own.task import definition_of
 from bort.text.labelled import LabelledExamples, WithUnlabelled
 from bort.text.pair_form import PAIRS, ROBERTA_PAIRS, PairForm, pair_form_of_run
-from bort.training.finetuning_config import FinetuningConfig
+from bort.training.finetuning_config import FinetuningConfig, seed_folder
 from bort.training.time_estimate import describe_estimate
 from bort.training.timed_records import check_replay, keep_model, open_budget
 
@@ -72,6 +73,7 @@ def run_finetuning(
     cpu_only: bool = True,
     is_shown: bool = True,
     replay: Optional[str] = None,
+    seconds_before: float = 0.0,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Dict[str, Any]:
     """Fine-tune on one task, and save the best model in `folder`/model.
@@ -89,6 +91,8 @@ def run_finetuning(
         cpu_only: run on the CPU even if there is a GPU.
         is_shown: whether the data, the progress and the dev scores are shown.
         replay: `metrics.jsonl` of a timed run whose steps this run repeats; None for none.
+        seconds_before: seconds of this process that a timed run does not count, because earlier
+            runs have used them.
         stop_requested: called before every step; True stops the run after that step.
 
     Returns:
@@ -128,6 +132,7 @@ def run_finetuning(
             is_shown,
             stop_requested,
             replay,
+            seconds_before,
         )
 
 
@@ -144,6 +149,7 @@ def _run(
     is_shown: bool,
     stop_requested: Callable[[], bool],
     replay: Optional[str],
+    seconds_before: float,
 ) -> Dict[str, Any]:
     """Fine-tune in a folder that this process holds; see `run_finetuning`."""
     chief = communicator.rank == 0
@@ -240,6 +246,7 @@ def _run(
         folder / METRICS_FILE,
         is_resumed=continues or resume,
         replay=replay,
+        seconds_before=seconds_before,
         evaluations_after=asked_after / max(1, asked) + (1.0 if data.record.has_spans else 0.0),
     )
     result = finetune(
@@ -397,6 +404,9 @@ def run_seeds(
 ) -> Dict[str, Any]:
     """Run `run_finetuning` in `folder` for one seed, or in `folder`/seed-<n> for each of several.
 
+    Several seeds share the time of `config.budget` equally. Each counts from the end of the one
+    before; the first that is not finished counts from the start of the process.
+
     Args:
         data, start, config, folder, communicator: see `run_finetuning`; `config.seed` is the first
             seed.
@@ -410,13 +420,12 @@ def run_seeds(
         sample standard deviation and values of every metric.
 
     Raises:
-        InputError: several seeds would share the time of one run.
+        InputError: several seeds would repeat the steps of one run.
     """
-    for name, value in (("hours", config.budget.hours), ("replay", replay)):
-        if seeds > 1 and value is not None:
-            raise InputError(
-                f"{name} is {value!r} and seeds is {seeds}, allowed is 1 seed with {name}"
-            )
+    if seeds > 1 and replay is not None:
+        raise InputError(
+            f"replay is {replay!r} and seeds is {seeds}, allowed is 1 seed with replay"
+        )
     options: Dict[str, Any] = {
         "teacher": teacher,
         "outputs_folder": folder / OUTPUTS_FOLDER,
@@ -427,11 +436,19 @@ def run_seeds(
     }
     if seeds == 1:
         return run_finetuning(data, start, config, folder, communicator, **options)
-    summaries = []
+    config = dataclasses.replace(config, budget=config.budget.shared_by(seeds))
+    summaries, before = [], 0.0
     for seed in range(config.seed, config.seed + seeds):
-        place = folder / f"seed-{seed}"
+        place = seed_folder(folder, seed)
         settings = dataclasses.replace(config, seed=seed)
-        summaries.append(run_finetuning(data, start, settings, place, communicator, **options))
+        done = checkpoint_steps(place)[-1:]
+        summaries.append(
+            run_finetuning(
+                data, start, settings, place, communicator, seconds_before=before, **options
+            )
+        )
+        if checkpoint_steps(place)[-1:] != done:
+            before = seconds_since_start()
         if summaries[-1]["stopped"]:
             return summaries[-1]
     best = max(summaries, key=lambda summary: summary["best"]["mean"])

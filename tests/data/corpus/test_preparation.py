@@ -13,6 +13,7 @@ import pytest
 
 from bort.errors import BortError, InputError, WorkError
 from data.corpus import text_files
+from data.corpus.packing import _EncodedSentences
 from data.corpus.preparation import CorpusConfig, create_corpus
 from data.corpus.shards import open_examples, open_vocabulary
 from tests.data.corpus.corpora import VOCABULARY, corpus, documents, files_of, text_of
@@ -33,9 +34,31 @@ def test_decoding_the_shards_gives_the_text_back(tmp_path):
     examples = open_examples(tmp_path / "out")
     assert counts["sequences"] == len(examples)
     assert counts["tokens"] == examples.lengths.sum()
+    assert counts["pieces"] == counts["kept_pieces"] == sum(examples.lengths - 2)
     unknown = sum(int((examples[i] == VOCABULARY.unk_id).sum()) for i in range(len(examples)))
     assert unknown == 0
     assert json.loads((tmp_path / "out" / "manifest.json").read_text()) == manifest
+
+
+@pytest.mark.parametrize("length", [16, 64])
+def test_every_piece_of_the_text_is_kept(tmp_path, length):
+    """With sentences that are too long for a sequence, several passes and short sequences."""
+    options = {"dupe_factor": 3, "short_seq_prob": 0.5, "split": (0.6, 0.4), "num_outputs": 2}
+    manifest = corpus(tmp_path, max_seq_length=length, **options)
+    counts = manifest["counts"]
+    assert (counts["split_sentences"] > 0) == (length == 16)
+    assert counts["kept_pieces"] == counts["tokens"] - 2 * counts["sequences"]
+    assert counts["kept_pieces"] == counts["pieces"] > 3 * 40 * 10
+
+
+def test_pieces_that_are_thrown_away_are_noticed(tmp_path, monkeypatch):
+    """The planted fault: the ends of sentences are cut off."""
+    whole = _EncodedSentences.without_space
+    monkeypatch.setattr(
+        _EncodedSentences, "without_space", lambda self, sentence: whole(self, sentence)[:8]
+    )
+    counts = corpus(tmp_path, max_seq_length=200)["counts"]
+    assert counts["kept_pieces"] < 0.99 * counts["pieces"]
 
 
 SETTINGS = {"num_outputs": 3, "dupe_factor": 2, "short_seq_prob": 0.3, "split": (0.7, 0.3)}
