@@ -18,7 +18,7 @@ from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.ranks import Communicator
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
-from bort.training.recipes import RECIPES
+from bort.training.recipes import recipe_settings
 from bort.training.used_seconds import count_from_start
 
 
@@ -45,7 +45,8 @@ def _work(
     parsed: argparse.Namespace, make_communicator: Optional[Callable[[], Communicator]]
 ) -> int:
     paths = PretrainingPaths.from_arguments(parsed)
-    config = PretrainingConfig.from_arguments(parsed, RECIPES[paths.recipe])
+    recipe = recipe_settings(paths.recipe, is_replayed=paths.replay is not None)
+    config = PretrainingConfig.from_arguments(parsed, recipe)
     stop = StopRequest().install()
     is_timed = config.budget.hours is not None
     count_from_start(paths.ckpt_dir, is_timed=is_timed, is_resumed=paths.resume)

@@ -18,6 +18,7 @@ from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
 from bort.tasks.options import TaskOptions
+from bort.training.recipes import recipe_settings
 from bort.training.used_seconds import count_from_start
 
 
@@ -28,14 +29,16 @@ def main(arguments: Optional[List[str]] = None) -> None:
         "scripts/extract_model.py takes any of its sub-networks out as a model."
     )
     SuperNetworkPaths.add_flags(parser.add_argument_group("files and space"))
-    SuperNetworkConfig.add_flags(parser.add_argument_group("training"))
+    training = parser.add_argument_group("training (the defaults are those of --recipe paper)")
+    SuperNetworkConfig.add_flags(training, preset=True)
     TaskOptions.add_flags(parser.add_argument_group("formulation of a task"))
     run_command(parser, _work, arguments, several_ranks=True)
 
 
 def _work(parsed: argparse.Namespace) -> int:
     paths = SuperNetworkPaths.from_arguments(parsed)
-    config = SuperNetworkConfig.from_arguments(parsed)
+    recipe = recipe_settings(paths.recipe, is_replayed=paths.replay is not None)
+    config = SuperNetworkConfig.from_arguments(parsed, recipe)
     options = TaskOptions.from_arguments(parsed)
     stop = StopRequest().install()
     is_timed = config.pretraining.budget.hours is not None

@@ -12,6 +12,7 @@ from bort.super_network.sampling import SANDWICH, SamplingConfig
 from bort.super_network.space import AXES, SubNetworkSpace, named_axes, parse_axis
 from bort.teacher.source import TeacherSource
 from bort.training.pretraining_config import PretrainingConfig
+from bort.training.recipes import DEFAULT_RECIPE, RECIPES
 
 _OF_TEXT, _OF_A_TASK = ("data_eval", "teacher_cache"), ("data_dir", "unlabelled", "sample")
 _GRID = "values or grids first:last:step, as in 2:6:2; override --space"
@@ -136,6 +137,12 @@ class SuperNetworkPaths(Config):
     qkvs: Optional[Tuple[str, ...]] = setting(
         None, f"values of Q, all heads of the whole network but narrower: {_GRID}"
     )
+    recipe: str = setting(
+        DEFAULT_RECIPE,
+        "with --data: defaults of the training flags: those of the paper, or a published recipe, "
+        "which the command prints",
+        choices=tuple(RECIPES),
+    )
     replay: Optional[str] = setting(
         None,
         "metrics.jsonl of a run with --hours: repeat its steps, with their learning rates, without "
@@ -154,6 +161,11 @@ class SuperNetworkPaths(Config):
                 f"data is {self.data!r} and task_name is {self.task_name!r}, allowed is one of them"
             )
         self._refuse_paths_of_the_other_data()
+        if self.task_name is not None and self.recipe != DEFAULT_RECIPE:
+            raise InputError(
+                f"recipe is {self.recipe!r}, which is one of masked text; allowed with task_name "
+                f"is {DEFAULT_RECIPE!r}"
+            )
         if self.start is not None and self.architecture is not None:
             raise InputError(
                 f"start is {self.start!r} and architecture is {self.architecture!r}, allowed is "

@@ -13,7 +13,7 @@ from bort.text.masking_config import TrainingMasks
 from bort.training.divergence import DivergenceCheck
 from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import FeatureObjective, Objective, check_weights
-from bort.training.recipes import RECIPES
+from bort.training.recipes import DEFAULT_RECIPE, RECIPES, describe_recipe
 from bort.training.schedule import SCHEDULES, Decay, LearningRates
 from bort.training.time_budget import TimeBudgetConfig
 from bort.training.validation_schedule import ValidationSchedule
@@ -192,6 +192,17 @@ class PretrainingConfig(Config):
             decay=self.decay,
         )
 
+    def describe(self, recipe: str, ranks: int) -> str:
+        """Return a line with the settings of a recipe and the size of a step.
+
+        Args:
+            recipe: name of the recipe.
+            ranks: number of ranks.
+        """
+        rows = self.batch_size * self.accumulate * ranks
+        unit = "tokens" if self.use_avg_len else "sequences"
+        return f"{describe_recipe(recipe)}; a step has {rows} {unit} here"
+
     def mask_epoch(self, epoch: int) -> int:
         """Return the epoch whose masks an epoch uses; epochs are counted from 0."""
         return epoch if self.mask_epochs is None else epoch % self.mask_epochs
@@ -233,7 +244,7 @@ class PretrainingPaths(Config):
         None, "cache written by scripts/cache_teacher_answers.py, used instead of a teacher"
     )
     recipe: str = setting(
-        "paper",
+        DEFAULT_RECIPE,
         "defaults of the training flags: those of the paper, or a published recipe, which the "
         "command prints",
         choices=tuple(RECIPES),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Dict, Mapping
+
+DEFAULT_RECIPE = "paper"
+"""The recipe that keeps the defaults."""
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {
-    "paper": {},
+    DEFAULT_RECIPE: {},
     "academic-budget": {
         "hours": "24",
         "optimizer": "adamw",
@@ -51,6 +54,22 @@ a step, a pre-norm network); `cramming` arXiv 2212.14034 and its release (a day 
 8,192 sequences a step, which are reached after 60 % of the time, a pre-norm network). Differs from
 them: the architecture is that of `--architecture`. β₂ and ε of `cramming` are our assumption.
 """
+
+
+def recipe_settings(name: str, *, is_replayed: bool) -> Dict[str, Any]:
+    """Return the settings of a recipe by name.
+
+    Args:
+        name: one of `RECIPES`.
+        is_replayed: whether the steps of a timed run are repeated, which needs no `hours`.
+
+    >>> "hours" in recipe_settings("cramming", is_replayed=True)
+    False
+    """
+    values = dict(RECIPES[name])
+    if is_replayed:
+        values.pop("hours", None)
+    return values
 
 
 def describe_recipe(name: str) -> str:

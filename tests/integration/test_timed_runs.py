@@ -177,8 +177,14 @@ def test_bad_settings_of_fine_tuning_are_one_line(tmp_path):
 def test_a_super_network_by_the_clock(flags, tmp_path):
     timed = ["--hours", f"{SECONDS}s", "--finetune_time_markers", "0.5", "--cpu_only"]
     space = ["--start", "teacher", "--depths", "1", "2", "--hiddens", "32", "64"]
-    command = [sys.executable, SUPER, *flags, *space, "--output_dir"]
-    run([*command, tmp_path / "super", *timed])
+    recipe = ["--recipe", "cramming", "--batch_size", "4", "--accumulate", "4"]
+    command = [sys.executable, SUPER, *flags, *space, *recipe, "--output_dir"]
+    done = run([*command, tmp_path / "super", *timed])
+    assert "recipe cramming: hours 24, optimizer adamw" in done.stderr
+    assert "a step has 16 sequences here" in done.stderr
+    settings = json.loads((tmp_path / "super/run.json").read_text())["settings"]
+    given = (settings["hours"], settings["batch_ramp_share"], settings["schedule"])
+    assert given == (f"{SECONDS}s", 0.6, "triangle")
     check_timed(tmp_path / "super")
     assert (tmp_path / "super/markers/0.5/model.json").exists()
     run([*command, tmp_path / "again", "--cpu_only", "--replay", tmp_path / "super/metrics.jsonl"])

@@ -11,6 +11,8 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths, make_sub_network_space
 from bort.super_network.space import SPACES
+from bort.text.batch_plan import Accumulation
+from bort.training.recipes import RECIPES
 
 WHOLE = Architecture(6, 12, 384, 1536, vocabulary_size=100)
 
@@ -95,6 +97,14 @@ def test_contradicting_paths_are_refused(flags, message):
 def test_paths_of_text_have_no_place_beside_a_task(name):
     with pytest.raises(InputError, match=f"{name} is 'x', which has no effect with task_name;"):
         SuperNetworkPaths(output_dir="o", task_name="RTE", **{name: "x"})
+
+
+def test_a_recipe_is_one_of_text():
+    paths = SuperNetworkPaths(output_dir="o", data="d", architecture="2-2-16-32", recipe="cramming")
+    config = SuperNetworkConfig.from_dict(dict(RECIPES[paths.recipe]), "recipe")
+    assert config.pretraining.accumulation == Accumulation(64, ramp_share=0.6)
+    with pytest.raises(InputError, match="recipe is 'cramming', which is one of masked text"):
+        SuperNetworkPaths(output_dir="o", task_name="RTE", start="s", recipe="cramming")
 
 
 def test_in_place_is_the_default_of_the_sandwich_alone():

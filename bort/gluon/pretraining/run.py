@@ -42,7 +42,7 @@ from bort.text.examples import ExampleSource
 from bort.text.masking import Masking
 from bort.text.vocabulary import Vocabulary
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
-from bort.training.recipes import describe_recipe
+from bort.training.recipes import DEFAULT_RECIPE
 from bort.training.time_estimate import describe_estimate
 from bort.training.timed_records import check_replay, keep_model, open_budget
 
@@ -107,10 +107,8 @@ def _run(
             ),
         )
     )
-    if chief and paths.recipe != "paper":
-        rows = config.batch_size * config.accumulate * communicator.size
-        unit = "tokens" if config.use_avg_len else "sequences"
-        log.info("%s; a step has %d %s here", describe_recipe(paths.recipe), rows, unit)
+    if chief and paths.recipe != DEFAULT_RECIPE:
+        log.info("%s", config.describe(paths.recipe, communicator.size))
     for source in (train, validation):
         check_shards(source, vocabulary)
     context = choose_context(communicator, paths.cpu_only)

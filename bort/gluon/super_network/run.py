@@ -53,6 +53,7 @@ from bort.super_network.folder import (
 from bort.super_network.space import SubNetworkSpace
 from bort.text.vocabulary import Vocabulary
 from bort.training.objective import FeatureObjective
+from bort.training.recipes import DEFAULT_RECIPE
 from bort.training.time_estimate import describe_estimate
 from bort.training.timed_records import check_replay, keep_model, open_budget
 
@@ -89,6 +90,8 @@ class SuperNetworkRun:
         communicator: Communicator,
     ) -> None:
         check_replay(config.pretraining.budget, paths.replay)
+        if communicator.rank == 0 and paths.recipe != DEFAULT_RECIPE:
+            log.info("%s", config.pretraining.describe(paths.recipe, communicator.size))
         self._paths = paths
         self._folder = Path(paths.output_dir)
         self._vocabulary = vocabulary
