@@ -168,6 +168,7 @@ def _run(
                 "architecture": model.architecture.as_dict(),
                 "ranks": communicator.size,
                 "data": train.fingerprint,
+                "data_eval": None if validation is None else validation.fingerprint,
                 **teachers.fingerprints(),
                 **identity,
             }

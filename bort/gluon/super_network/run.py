@@ -188,6 +188,7 @@ class SuperNetworkRun:
             writer.record(
                 {
                     **origin,
+                    "data_eval": data.held_out,
                     "settings": config.as_dict(),
                     "paths": self._paths.as_dict(),
                     "architecture": self.architecture.as_dict(),

@@ -94,7 +94,10 @@ def train_on_text(
             config,
             MaskedTokenLessons(config, run.context, teachers.logits, teachers.features),
             SuperNetworkData(
-                text.batches, None if validation is None else text.score, train.fingerprint
+                text.batches,
+                None if validation is None else text.score,
+                train.fingerprint,
+                None if validation is None else validation.fingerprint,
             ),
             stop_requested,
             feature_teacher=None if teachers.features is None else teachers.features.architecture,

@@ -48,11 +48,13 @@ class SuperNetworkData(Generic[_Batch]):
             without a ramp, these are those of the steps.
         score: scores a sub-network; None evaluates nothing.
         fingerprint: fingerprint of the training data.
+        held_out: fingerprint of the held-out text; None without it and for a task.
     """
 
     batches: Callable[[int], Iterator[List[_Batch]]]
     score: Optional[Score]
     fingerprint: str
+    held_out: Optional[str] = None
 
 
 @dataclass(frozen=True)
