@@ -13,7 +13,7 @@ MOST_SPREAD = 0.15
 """Interquartile range, as a share of the median, above which times are noisy."""
 
 LEAST_SECONDS = 0.2
-TURNS_SECONDS = 1.0
+TURNS_SECONDS = 0.5
 _MOST_RUNS = 1_000
 _UNTIMED_SECONDS, _BLOCK_SECONDS = 0.01, 0.02
 _LONG_SECONDS = 0.1
