@@ -1,6 +1,6 @@
 """Four ways to fine-tune a small model on a task, for `agora_gain` and `agora_choices`.
 
-The result of each way is saved when it is finished.
+Each task's files, each Socrates and each way for a task and a seed is a stage (docs/stages.md).
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import logging
 import os
 import shutil
 import statistics
-import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from bort.agora.config import AgoraConfig
 from bort.agora.hyperparameters import HyperparameterSets, grid, with_more_seeds
@@ -23,6 +22,9 @@ from bort.errors import InputError
 from bort.network.model_folder import read_description
 from bort.process.stopping import StopRequest
 from bort.settings.config import Config, setting
+from bort.stages.running import run_stages
+from bort.stages.stage import Stage, StageWork
+from bort.stages.store import Result, Store
 from bort.storage.files import read_json, write_json
 from bort.storage.run_claim import claim_folder
 from bort.tasks.options import TaskOptions
@@ -75,8 +77,7 @@ class GainConfig(Config):
 
 
 _APART = 1_000  # larger than the number of trainings
-_GROWING = ("tasks", "arms")
-"""Settings that may differ between calls with the same folder."""
+_RESULT = "result.json"
 
 
 def add_flags(parser: argparse.ArgumentParser, folder: str) -> None:
@@ -86,7 +87,7 @@ def add_flags(parser: argparse.ArgumentParser, folder: str) -> None:
         default="runs/demo",
         help="folder of a demonstration, or any folder with teacher/, student/ and vocabulary/",
     )
-    parser.add_argument("--folder", default=folder, help="output folder")
+    parser.add_argument("--folder", default=folder, help="folder of the store of stages")
     parser.add_argument(
         "--report_only", action="store_true", help="run nothing, print the finished results"
     )
@@ -94,80 +95,85 @@ def add_flags(parser: argparse.ArgumentParser, folder: str) -> None:
 
 
 class Arms:
-    """The ways for each task and seed, with a folder of finished results.
+    """The ways for each task and seed, as stages of an experiment.
 
     Args:
         gain: sizes and settings of the models.
         loop: settings of Agora.
         demo: folder with teacher/, student/ and vocabulary/, such as that of a demonstration, whose
             models are fine-tuned.
-        folder: folder for the files of the tasks and for Socrates.
-        stop: the request to stop, checked between trainings.
-        results: folder for the results; by default `folder`.
+        prefix: begins the names of the stages that depend on `loop`.
 
     Raises:
-        InputError: the models are missing, or a folder holds results of other settings.
+        InputError: the models are missing.
     """
 
-    def __init__(
-        self,
-        gain: GainConfig,
-        loop: AgoraConfig,
-        demo: Path,
-        folder: Path,
-        stop: StopRequest,
-        results: Optional[Path] = None,
-    ) -> None:
+    def __init__(self, gain: GainConfig, loop: AgoraConfig, demo: Path, prefix: str = "") -> None:
         from bort.text.vocabularies import load_vocabulary
 
         for name in ("teacher", "student"):
             if not (demo / name / "model.json").is_file():
                 raise InputError(f"{demo / name}: holds no model; run ./run_demo.sh first")
-        self.gain, self.loop, self.stop = gain, loop, stop
-        self.folder, self.results = folder, results or folder
-        self.student, self.teacher = demo / "student", demo / "teacher"
-        self.vocabulary = load_vocabulary(demo / "vocabulary")
-        of_data = {k: v for k, v in gain.as_dict().items() if k not in _GROWING}
-        claim(self.folder, "settings.json", of_data, gain.defaults())
-        claim(self.results, "agora_settings.json", loop.results_settings(), loop.defaults())
+        self.gain, self.loop = gain, loop
+        self._demo, self._prefix = demo, prefix
+        self._vocabulary = load_vocabulary(demo / "vocabulary")
 
-    def prepare_all(self) -> None:
-        """Make the files and Socrates of each task, unless they exist."""
+    def shared_stages(self) -> List[Stage]:
+        """Return the stages that do not depend on `loop`: the tasks' files, and Socrates."""
+        found = []
         for task in self.gain.tasks:
-            self._write_task(task)
-            self._train_socrates(task)
+            files = self._files_stage(task)
+            found += [*files.values(), self._socrates_stage(task, files)]
+        return found
 
-    # --- data
+    def own_stages(self, shared: Sequence[Stage]) -> List[Stage]:
+        """Return a stage for each seed, task and way.
 
-    def _write_task(self, task: str) -> None:
-        target, gain = self.folder / task / "files", self.gain
-        if task in GENERATED_TASKS and not target.is_dir():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            sizes = ScarceSizes(
-                gain.train_size,
-                gain.dev_size,
-                gain.report_size,
-                gain.socrates_size,
-                gain.seeds,
-                gain.positive_share,
-                gain.dev_from,
-            )
-            write_scarce_tasks(target, task, sizes, gain.data_seed)
+        Args:
+            shared: the stages of `shared_stages`.
+        """
+        by_name = {stage.name: stage for stage in shared}
+        found = []
+        for seed in range(self.gain.seeds):
+            for task in self.gain.tasks:
+                inputs = {
+                    label: by_name[f"{label}-{task}"]
+                    for label in ("files", "socrates")
+                    if f"{label}-{task}" in by_name
+                }
+                agora = self._arm_stage(task, seed, "agora", inputs)
+                for arm in self.gain.arms:
+                    if arm == "agora":
+                        found.append(agora)
+                    elif arm != "gold" or task in GENERATED_TASKS:  # others have all gold labels
+                        found.append(self._arm_stage(task, seed, arm, {**inputs, "agora": agora}))
+        return found
 
-    def _task(self, task: str, name: str) -> AgoraTask:
+    # --- data and Socrates
+
+    def _files_stage(self, task: str) -> Dict[str, Stage]:
+        """Return the stage of a generated task's files; official tasks have none."""
         gain = self.gain
-        if task in GENERATED_TASKS:
-            files = self.folder / task / "files"
-            return open_scarce_task(files, task, name, self.vocabulary, gain.max_len)
-        data = open_task_data(
-            get_task(task), self.vocabulary, TaskOptions(), gain.max_len, data_dir=gain.data_dir
+        if task not in GENERATED_TASKS:
+            return {}
+        sizes = ScarceSizes(
+            gain.train_size,
+            gain.dev_size,
+            gain.report_size,
+            gain.socrates_size,
+            gain.seeds,
+            gain.positive_share,
+            gain.dev_from,
         )
-        return open_agora_task(data, gain.max_len, share=0.2, seed=gain.data_seed)
 
-    # --- models
+        def run(work: StageWork) -> None:
+            if not (work.folder / "files").is_dir():
+                write_scarce_tasks(work.folder / "files", task, sizes, gain.data_seed)
 
-    def _train_socrates(self, task: str) -> None:
-        from bort.gluon.agora.sample import make_socrates
+        settings = {"task": task, "seed": gain.data_seed, **dataclasses.asdict(sizes)}
+        return {"files": Stage(f"files-{task}", run, settings=settings, kind="scarce-task")}
+
+    def _socrates_stage(self, task: str, files: Mapping[str, Stage]) -> Stage:
         from bort.training.finetuning_config import FinetuningConfig
 
         gain = self.gain
@@ -179,36 +185,82 @@ class Arms:
             batch_size=32,
             max_len=gain.max_len,
         )
-        if not self._socrates(task).is_dir():
-            data = self._task(task, "gold-0").data
-            make_socrates(self._socrates(task), data, self.teacher, config)
 
-    def _socrates(self, task: str) -> Path:
-        return self.folder / task / "socrates"
+        def run(work: StageWork) -> None:
+            from bort.gluon.agora.sample import make_socrates
+
+            if not (work.folder / "model").is_dir():
+                data = self._task(task, "gold-0", work).data
+                make_socrates(work.folder / "model", data, self._demo / "teacher", config)
+
+        return Stage(
+            f"socrates-{task}",
+            run,
+            settings={"finetuning": config.results_settings(), **self._data_settings(task)},
+            inputs=files,
+            sources=self._sources("teacher", "vocabulary"),
+            kind="socrates",
+        )
+
+    def _task(self, task: str, name: str, work: StageWork) -> AgoraTask:
+        gain = self.gain
+        if task in GENERATED_TASKS:
+            files = work.inputs["files"] / "files"
+            return open_scarce_task(files, task, name, self._vocabulary, gain.max_len)
+        data = open_task_data(
+            get_task(task), self._vocabulary, TaskOptions(), gain.max_len, data_dir=gain.data_dir
+        )
+        return open_agora_task(data, gain.max_len, share=0.2, seed=gain.data_seed)
+
+    def _data_settings(self, task: str) -> Dict[str, Any]:
+        gain = self.gain
+        official = {} if task in GENERATED_TASKS else {"data_dir": gain.data_dir}
+        return {"task": task, "max_len": gain.max_len, "data_seed": gain.data_seed, **official}
+
+    def _sources(self, *names: str) -> Dict[str, Path]:
+        return {name: self._demo / name for name in names}
 
     # --- the four ways
 
-    def measure(self, task: str, seed: int) -> None:
-        """Run all ways for one task and seed, and save the result of each when it is finished."""
-        for arm in ARMS:
-            path = self._result(task, seed, arm)
-            if arm not in self.gain.arms or path.is_file() or self.stop.requested():
-                continue
-            if arm == "gold" and task not in GENERATED_TASKS:
-                continue  # all ways have all gold labels
-            work = self.results / task / "work" / f"{seed}-{arm}"
-            result = self._agora(task, seed, work) if arm == "agora" else None
-            if arm != "agora":
-                result = self._baseline(task, seed, arm, work)
-            if result is None:
+    def _arm_stage(self, task: str, seed: int, arm: str, inputs: Mapping[str, Stage]) -> Stage:
+        loop = dataclasses.replace(
+            # On some tasks Socrates is weak, and the results shall show it.
+            self.loop,
+            seed=self.loop.seed + seed,
+            allow_weak_socrates=True,
+        )
+
+        def run(work: StageWork) -> None:
+            if (work.folder / _RESULT).is_file():
                 return
-            log.info(
-                "%s, seed %d, %s: dev %.4f, report %.4f (%d trainings, %.0f s)",
-                *(task, seed, arm, result["dev_score"], result["report_score"]),
-                *(result["trainings"], result["seconds"]),
-            )
-            write_json(path, result)
-            shutil.rmtree(work, ignore_errors=True)
+            runs = work.folder / "runs"
+            if arm == "agora":
+                result = self._agora(task, seed, loop, runs, work)
+            else:
+                result = self._baseline(task, seed, arm, runs, work)
+            if result is not None:
+                write_json(work.folder / _RESULT, result)
+                shutil.rmtree(runs, ignore_errors=True)
+
+        settings = {
+            "seed": seed,
+            "sets": [dataclasses.asdict(one) for one in self._sets(task, seed)],
+            "timaeus": self._timaeus.results_settings(),
+            **self._data_settings(task),
+            **({"loop": loop.results_settings()} if arm == "agora" else {}),
+        }
+        return Stage(
+            self.stage_name(task, seed, arm),
+            run,
+            settings=settings,
+            inputs=inputs,
+            sources=self._sources("student", "teacher", "vocabulary"),
+            kind=arm,
+        )
+
+    def stage_name(self, task: str, seed: int, arm: str) -> str:
+        """Return the name of a way's stage."""
+        return f"{self._prefix}{arm}-{task}-{seed}"
 
     def _sets(self, task: str, seed: int) -> HyperparameterSets:
         # The data of an official task do not depend on the seed, so the trainings must.
@@ -226,29 +278,29 @@ class Arms:
             batch_size_eval=256,
         )
 
-    def _agora(self, task: str, seed: int, work: Path) -> Optional[Dict[str, Any]]:
+    def _agora(
+        self, task: str, seed: int, loop: AgoraConfig, runs: Path, work: StageWork
+    ) -> Optional[Dict[str, Any]]:
         from bort.gluon.agora.plan import AGORA_SETTINGS_FILE, AgoraPlan
         from bort.gluon.agora.run import run_agora_in_folder
         from bort.gluon.finetuning.starting_point import StartingPoint
         from bort.ranks import SingleProcess
 
-        began = time.perf_counter()
         plan = AgoraPlan(
-            # On some tasks Socrates is weak, and the results shall show it.
-            dataclasses.replace(self.loop, seed=self.loop.seed + seed, allow_weak_socrates=True),
+            loop,
             self._timaeus,
             self._sets(task, seed),
-            self._task(task, f"seed-{seed}"),
-            StartingPoint(str(self.student), ""),
-            self._socrates(task),
-            str(self.teacher),
-            work,
+            self._task(task, f"seed-{seed}", work),
+            StartingPoint(str(self._demo / "student"), ""),
+            work.inputs["socrates"] / "model",
+            str(self._demo / "teacher"),
+            runs,
         )
         result = run_agora_in_folder(
             plan,
             SingleProcess(),
-            resume=(work / AGORA_SETTINGS_FILE).is_file(),
-            stop_requested=self.stop.requested,
+            resume=(runs / AGORA_SETTINGS_FILE).is_file(),
+            stop_requested=work.stop_requested,
         )
         if result["stopped"]:
             return None
@@ -257,49 +309,66 @@ class Arms:
             "report_score": result["report"]["mean"],
             "trainings": result["trainings"],
             "points": sum(result["training_points"].values()),
-            "seconds": time.perf_counter() - began,
-            "iterations": read_json(work / "iterations.json"),
+            "iterations": read_json(runs / "iterations.json"),
         }
 
-    def _baseline(self, task: str, seed: int, arm: str, work: Path) -> Optional[Dict[str, Any]]:
+    def _baseline(
+        self, task: str, seed: int, arm: str, runs: Path, work: StageWork
+    ) -> Optional[Dict[str, Any]]:
         import mxnet as mx
 
         from bort.gluon.agora.baselines import best_of, labelled_by
         from bort.gluon.agora.models import GluonSocrates
         from bort.gluon.finetuning.starting_point import StartingPoint
 
-        mine = self._task(task, f"gold-{seed}" if arm == "gold" else f"seed-{seed}")
+        mine = self._task(task, f"gold-{seed}" if arm == "gold" else f"seed-{seed}", work)
         sets = self._sets(task, seed)
         points = mine.training
         if arm != "gold":
-            agora = read_json(self._result(task, seed, "agora"))
+            agora = read_json(work.inputs["agora"] / _RESULT)
             sets = with_more_seeds(sets, agora["trainings"])
         if arm == "distilled":
-            socrates = GluonSocrates(self._socrates(task), mine.data.record, mine.form)
+            socrates = GluonSocrates(work.inputs["socrates"] / "model", mine.data.record, mine.form)
             points = labelled_by(socrates, points)
         found = best_of(
             mine,
-            StartingPoint(str(self.student), ""),
+            StartingPoint(str(self._demo / "student"), ""),
             self._timaeus,
             sets,
             points,
-            work,
+            runs,
             mx.cpu(),
-            stop_requested=self.stop.requested,
+            stop_requested=work.stop_requested,
         )
-        return None if found is None else dataclasses.asdict(found)
+        if found is None:
+            return None
+        # Seconds would make each result another one, and what depends on it would run again.
+        return {k: v for k, v in dataclasses.asdict(found).items() if k != "seconds"}
 
-    def found(self, task: str, arm: str) -> Dict[int, Mapping[str, Any]]:
-        """Return the finished results of one way by seed."""
-        paths = {seed: self._result(task, seed, arm) for seed in range(self.gain.seeds)}
-        return {seed: read_json(path) for seed, path in paths.items() if path.is_file()}
+    # --- results
 
-    def socrates_score(self, task: str) -> Mapping[str, float]:
-        """Return the dev scores of Socrates."""
-        return read_description(self._socrates(task)).metrics
+    def found(
+        self, results: Mapping[str, Result], task: str, arm: str
+    ) -> Dict[int, Dict[str, Any]]:
+        """Return the finished results of one way by seed, with their seconds.
 
-    def _result(self, task: str, seed: int, arm: str) -> Path:
-        return self.results / task / "results" / f"{seed}-{arm}.json"
+        Args:
+            results: finished results by the names of the stages.
+            task: the task.
+            arm: the way.
+        """
+        names = {seed: self.stage_name(task, seed, arm) for seed in range(self.gain.seeds)}
+        found = {seed: results[name] for seed, name in names.items() if name in results}
+        return {
+            seed: {**read_json(one.folder / _RESULT), "seconds": one.seconds}
+            for seed, one in found.items()
+        }
+
+
+def socrates_score(results: Mapping[str, Result], task: str) -> Mapping[str, float]:
+    """Return the dev scores of Socrates, or nothing if it is not finished."""
+    name = f"socrates-{task}"
+    return read_description(results[name].folder / "model").metrics if name in results else {}
 
 
 def in_short(results: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
@@ -345,6 +414,28 @@ def run_units(
             break
         measure(unit)
         log.info("rank %d: finished %d of %d units", communicator.rank, done + 1, len(own))
+    wait_for_all(communicator)
+    return communicator.rank == 0
+
+
+def run_shared_stages(name: str, stages: Sequence[Stage], folder: Path, stop: StopRequest) -> bool:
+    """Run stages on all ranks: each runs what no other one runs.
+
+    Args:
+        name: name of the experiment.
+        stages: its stages.
+        folder: folder of the store.
+        stop: the request to stop.
+
+    Returns:
+        Whether this is rank 0, which prints the results.
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"
+    from bort.gluon.distributed import find_communicator
+    from bort.ranks import wait_for_all
+
+    communicator = find_communicator()
+    run_stages(name, stages, Store(folder), stop_requested=stop.requested)
     wait_for_all(communicator)
     return communicator.rank == 0
 

@@ -18,14 +18,24 @@ import dataclasses
 import json
 import statistics
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Mapping
 
-from benchmarks.agora_arms import Arms, GainConfig, add_flags, in_short, run_units
+from benchmarks.agora_arms import (
+    Arms,
+    GainConfig,
+    add_flags,
+    in_short,
+    run_shared_stages,
+)
 from bort.agora.config import AgoraConfig
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.report.significance import sign_flip_p_value
+from bort.stages.listing import finished_results
+from bort.stages.plan import read_experiment
+from bort.stages.store import Result, Store
 
+EXPERIMENT = "agora_choices"
 USUAL = "defaults"
 CHOICES = (
     "direction=best_first",
@@ -67,25 +77,34 @@ def main() -> None:
 def _work(parsed: argparse.Namespace) -> int:
     gain = dataclasses.replace(GainConfig.from_arguments(parsed), arms=("agora",))
     folder = Path(parsed.folder)
-    stop = StopRequest().install()
     runs = {
         name: Arms(
-            gain, read_choice(parsed.base, name), Path(parsed.demo), folder, stop, folder / name
+            gain, read_choice(parsed.base, name), Path(parsed.demo), f"{_stage_prefix(name)}-"
         )
         for name in (USUAL, *parsed.choices)
     }
-    units = [
-        (name, task, seed) for seed in range(gain.seeds) for task in gain.tasks for name in runs
-    ]
-    if parsed.report_only or run_units(
-        units,
-        lambda unit: runs[unit[0]].measure(unit[1], unit[2]),
-        runs[USUAL].prepare_all,
-        stop,
-    ):
-        found = {"base": parsed.base, "settings": gain.as_dict(), "choices": compare(runs)}
+    is_chief = True
+    if not parsed.report_only:
+        shared = runs[USUAL].shared_stages()
+        own = zip(*(arms.own_stages(shared) for arms in runs.values()))
+        stages = [*shared, *(stage for of_unit in own for stage in of_unit)]
+        is_chief = run_shared_stages(EXPERIMENT, stages, folder, StopRequest().install())
+    if is_chief:
+        store = Store.open(folder)
+        results = finished_results(store, read_experiment(store, EXPERIMENT))
+        choices = compare(runs, results)
+        found = {"base": parsed.base, "settings": gain.as_dict(), "choices": choices}
         print(json.dumps(found, indent=2))
     return 0
+
+
+def _stage_prefix(choice: str) -> str:
+    """Return a choice as the begin of a stage's name, which has few characters.
+
+    >>> _stage_prefix("taus=substitution deletion,extent=worst")
+    'taus-substitution_deletion--extent-worst'
+    """
+    return choice.replace(",", "--").replace("=", "-").replace(" ", "_")
 
 
 def read_choice(*texts: str) -> AgoraConfig:
@@ -107,13 +126,18 @@ def read_choice(*texts: str) -> AgoraConfig:
     return AgoraConfig.from_arguments(parser.parse_args(flags))
 
 
-def compare(runs: Dict[str, Arms]) -> Dict[str, Any]:
-    """Return the means of each choice and its differences from the base on their common seeds."""
+def compare(runs: Dict[str, Arms], results: Mapping[str, Result]) -> Dict[str, Any]:
+    """Return the means of each choice and its differences from the base on their common seeds.
+
+    Args:
+        runs: the ways by choice.
+        results: finished results by the names of the stages.
+    """
     compared: Dict[str, Any] = {}
     for name, arms in runs.items():
         compared[name] = {}
         for task in arms.gain.tasks:
-            mine, usual = arms.found(task, "agora"), runs[USUAL].found(task, "agora")
+            mine, usual = (one.found(results, task, "agora") for one in (arms, runs[USUAL]))
             both = sorted(set(mine) & set(usual))
             if not both:
                 continue

@@ -25,14 +25,26 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Mapping
 
-from benchmarks.agora_arms import Arms, GainConfig, add_flags, in_short, run_units
+from benchmarks.agora_arms import (
+    Arms,
+    GainConfig,
+    add_flags,
+    in_short,
+    run_shared_stages,
+    socrates_score,
+)
 from bort.agora.config import AgoraConfig
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.report.significance import holm, sign_flip_p_value
+from bort.stages.listing import finished_results
+from bort.stages.plan import read_experiment
+from bort.stages.store import Result, Store
 from data.generated_tasks.tasks import GENERATED_TASKS
+
+EXPERIMENT = "agora_gain"
 
 
 def main() -> None:
@@ -45,24 +57,32 @@ def main() -> None:
 
 def _work(parsed: argparse.Namespace) -> int:
     gain, loop = GainConfig.from_arguments(parsed), AgoraConfig.from_arguments(parsed)
-    stop = StopRequest().install()
-    arms = Arms(gain, loop, Path(parsed.demo), Path(parsed.folder), stop)
-    units = [(task, seed) for seed in range(gain.seeds) for task in gain.tasks]
-    if parsed.report_only or run_units(
-        units, lambda unit: arms.measure(*unit), arms.prepare_all, stop
-    ):
-        print(json.dumps(summary(arms), indent=2))
+    arms, folder = Arms(gain, loop, Path(parsed.demo)), Path(parsed.folder)
+    is_chief = True
+    if not parsed.report_only:
+        shared = arms.shared_stages()
+        stages = [*shared, *arms.own_stages(shared)]
+        is_chief = run_shared_stages(EXPERIMENT, stages, folder, StopRequest().install())
+    if is_chief:
+        store = Store.open(folder)
+        results = finished_results(store, read_experiment(store, EXPERIMENT))
+        print(json.dumps(summary(arms, results), indent=2))
     return 0
 
 
-def summary(arms: Arms) -> Dict[str, Any]:
-    """Return the scores by task and way, and the p-values of the test."""
+def summary(arms: Arms, results: Mapping[str, Result]) -> Dict[str, Any]:
+    """Return the scores by task and way, and the p-values of the test.
+
+    Args:
+        arms: the ways.
+        results: finished results by the names of the stages.
+    """
     tasks: Dict[str, Any] = {}
     p_values: Dict[str, float] = {}
     for task in arms.gain.tasks:
-        by_arm = {arm: arms.found(task, arm) for arm in arms.gain.arms}
+        by_arm = {arm: arms.found(results, task, arm) for arm in arms.gain.arms}
         tasks[task] = {
-            "socrates": arms.socrates_score(task),
+            "socrates": socrates_score(results, task),
             **{arm: in_short(list(found.values())) for arm, found in by_arm.items() if found},
         }
         ours, plain = by_arm.get("agora", {}), by_arm.get("plain", {})

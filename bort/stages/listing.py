@@ -82,21 +82,42 @@ def stage_states(store: Store, experiment: Experiment) -> List[StageState]:
     Raises:
         InputError: the record of a result is damaged.
     """
-    digests: Dict[str, str] = {}
+    results = finished_results(store, experiment)
+    digests = {name: result.digest for name, result in results.items()}
     states = []
     for stage in experiment.stages:
-        key, of = stage.key(digests), stage.description(digests)
-        state, seconds, size = "waiting", None, None
-        result = None if key is None else store.result(key)
-        if result is not None:
-            digests[stage.name] = result.digest
-            state, seconds, size = "done", result.seconds, result.size
-        elif key is not None:
+        key, result = stage.key(digests), results.get(stage.name)
+        state = "waiting" if key is None else "done"
+        if key is not None and result is None:
             state = _unfinished_state(store, key)
         states.append(
-            StageState(experiment.name, stage.name, state, stage.inputs, of, key, seconds, size)
+            StageState(
+                experiment.name,
+                stage.name,
+                state,
+                stage.inputs,
+                stage.description(digests),
+                key,
+                None if result is None else result.seconds,
+                None if result is None else result.size,
+            )
         )
     return states
+
+
+def finished_results(store: Store, experiment: Experiment) -> Dict[str, Result]:
+    """Return the results that the stages have as they last ran, by name, without running anything.
+
+    Raises:
+        InputError: the record of a result is damaged.
+    """
+    results: Dict[str, Result] = {}
+    for stage in experiment.stages:
+        key = stage.key({name: result.digest for name, result in results.items()})
+        result = None if key is None else store.result(key)
+        if result is not None:
+            results[stage.name] = result
+    return results
 
 
 def finished_result(store: Store, experiment: Experiment, name: str) -> Result:
@@ -105,12 +126,10 @@ def finished_result(store: Store, experiment: Experiment, name: str) -> Result:
     Raises:
         InputError: the experiment has no such stage, or the stage has no result.
     """
-    wanted = experiment.stage(name).name
-    state = next(one for one in stage_states(store, experiment) if one.name == wanted)
-    result = None if state.key is None else store.result(state.key)
-    if result is None:
+    results = finished_results(store, experiment)
+    if experiment.stage(name).name not in results:
         raise InputError(f"stage {name} of experiment {experiment.name} has no result yet")
-    return result
+    return results[name]
 
 
 def why(store: Store, experiment: Experiment, name: str) -> Reason:

@@ -14,6 +14,7 @@ from bort.stages.listing import (
     Change,
     changes,
     finished_result,
+    finished_results,
     stage_states,
     status_table,
     why,
@@ -154,9 +155,11 @@ def test_the_table_of_reasons_shortens_digests(store: Store, corpus: Path) -> No
 def test_a_result_is_found_by_name(store: Store, corpus: Path) -> None:
     experiment = read_experiment(store, "base")
     assert finished_result(store, experiment, "text").record["name"] == "text"
+    assert list(finished_results(store, experiment)) == DESCENDANTS["text"]
     with pytest.raises(InputError, match="stage is 'x', experiment base has text"):
         finished_result(store, experiment, "x")
     run_stages("base", six_stages(Runs(), corpus, {"report": {"size": 2}}), store, only=["text"])
+    assert "report" not in finished_results(store, read_experiment(store, "base"))
     with pytest.raises(InputError, match="stage report of experiment base has no result yet"):
         finished_result(store, read_experiment(store, "base"), "report")
 
