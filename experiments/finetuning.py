@@ -77,7 +77,9 @@ def finetune_on_task(
     if communicator.rank == 0 and not paths.sample:
         warn_of_other_sizes(data.test)
     if paths.unlabelled is not None:
-        unlabelled = open_unlabelled(paths.unlabelled, data, config.max_len, paths.cache_dir)
+        unlabelled = open_unlabelled(
+            paths.unlabelled, data, config.max_len, paths.cache_dir, paths.data_dir
+        )
         data = dataclasses.replace(data, unlabelled=unlabelled)
     summary = run_seeds(
         data,

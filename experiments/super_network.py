@@ -92,7 +92,9 @@ def _on_task(
         pairs=_pair_form(paths, model, vocabulary),
     )
     if paths.unlabelled is not None:
-        unlabelled = open_unlabelled(paths.unlabelled, data, config.max_len, None)
+        unlabelled = open_unlabelled(
+            paths.unlabelled, data, config.max_len, data_dir=paths.data_dir
+        )
         data = dataclasses.replace(data, unlabelled=unlabelled)
     return train_on_task(paths, config, data, communicator, stop_requested)
 

@@ -198,7 +198,8 @@ class FinetuningPaths(Config):
     unlabelled: Optional[str] = setting(
         None,
         "file of further inputs without labels, which learn from --teacher alone: .txt (a text a "
-        "line), .tsv (columns, or a header with the task's fields) or .jsonl; default: none",
+        "line), .tsv (columns, or a header with the task's fields), .jsonl, of an own task .csv; "
+        "default: none",
     )
     initialise_from: Optional[str] = setting(
         None,

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Protocol, Sequence
 
 from bort.errors import InputError
 from bort.settings.config import Config, setting
 from bort.storage.json_fields import errors_naming
+from bort.tasks.features import tokenise
+from bort.tasks.formulations import make_inputs
 from bort.tasks.judging import TaskSet
 from bort.tasks.metrics import score_task
 from bort.tasks.options import TaskOptions
+from bort.tasks.own.task import OwnTask
 from bort.tasks.predictions import read_predictions
-from bort.tasks.records import TEST, TaskRecord
+from bort.tasks.records import DEV, TEST, TaskRecord
 from bort.tasks.squad.decoding import SpanAnswer
 from bort.tasks.squad.files import read_answers, read_null_odds
 from bort.tasks.squad.scores import score_squad
 from bort.text.pair_form import PairForm
 from bort.text.vocabulary import Vocabulary
-from data.tasks.files import choose_folder
+from data.tasks.files import choose_folder, read_labelled_file
 from data.tasks.gold import gold_of_file, gold_of_split
 from data.tasks.sets import open_task_set
 
@@ -43,7 +47,9 @@ class EvaluateConfig(Config):
         None, "official file with labels, or gold labels in the format of predictions"
     )
     data_dir: Optional[str] = setting(
-        None, "folder of official data, if --gold is not given; none: GluonNLP's cache"
+        None,
+        "folder of official data, if --gold is not given; none: GluonNLP's cache. For an own task: "
+        "folder of its files, or another file, all of whose rows are scored",
     )
     split: str = setting(
         "dev",
@@ -165,13 +171,21 @@ def open_labelled_set(
         model: the form of the inputs.
         record: the task.
         split: name of a split with labels.
-        data_dir: folder of the official data; None for GluonNLP's cache.
+        data_dir: folder of the official data; None for GluonNLP's cache. For an own task it may
+            be a labelled file, whose rows are all scored.
         sample: use the small sample of the task that is part of this project.
 
     Raises:
         InputError: the split is a test split, or a file is missing or invalid.
     """
     _check_labelled(split, record)
+    if isinstance(record, OwnTask) and data_dir is not None and Path(data_dir).is_file():
+        if split != DEV:
+            raise InputError(f"split is {split!r}, allowed if data_dir is a file is {DEV!r}")
+        items = read_labelled_file(record, Path(data_dir))
+        inputs = make_inputs(record, items, model.options)
+        features = tokenise(inputs, model.vocabulary, model.max_length, model.pairs)
+        return TaskSet(record, Path(data_dir).name, items, features)
     return open_task_set(
         record,
         split,

@@ -1,24 +1,32 @@
-"""Inputs of a task without labels, from a user's file: `.txt`, `.tsv` or `.jsonl`.
+"""Inputs of a task without labels, from a file of a user: `.txt`, `.tsv`, `.jsonl` or `.csv`.
 
 Texts stand one a line (`.txt`, for tasks of one text). A `.tsv` file has a column for each field of
 the task, in their order and without quoting; if the first line has the names of all fields, it is a
 header, and further columns are ignored, so official files can be given as they are. A `.jsonl` file
 has an object with the task's fields a line, or a text or a list of texts; further fields are
-ignored.
+ignored. A `.csv` file has the columns of an own task; labels are not read. Texts of an own task's
+report split are left out.
 """
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Set, Tuple
 
 from bort.errors import InputError
 from bort.inference.lines import JSONL, TEXT_FORMAT, TSV, numbered_lines, question_of
 from bort.inference.questions import Question, TaskQuestions
+from bort.storage.files import PathLike
 from bort.tasks.items import TaskInput, TaskItem
 from bort.tasks.judging import TaskData, TaskSet
+from bort.tasks.own.task import OwnTask
+from bort.tasks.own.task_file import is_data_file
+from bort.tasks.records import REPORT, TaskRecord
+from bort.text.comparison import normalised_text
+from data.readers.own_task import columns_of, read_rows
 from data.tasks.cache import tokenise_cached
+from data.tasks.files import read_items
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +36,11 @@ _SHOWN = 3
 
 
 def open_unlabelled(
-    path: str, data: TaskData, max_length: int, cache: Optional[str] = None
+    path: str,
+    data: TaskData,
+    max_length: int,
+    cache: Optional[str] = None,
+    data_dir: Optional[PathLike] = None,
 ) -> TaskSet:
     """Read and tokenise the inputs of a file.
 
@@ -39,6 +51,8 @@ def open_unlabelled(
         data: the task, its options, vocabulary and form of pairs.
         max_length: maximum tokens in an input.
         cache: folder of cached tokenised sets; None: no cache.
+        data_dir: folder of an own task's files, whose report split is left out; None: that of the
+            task file.
 
     Raises:
         InputError: the file cannot be read, has another ending, or no usable line; or the task's
@@ -52,13 +66,16 @@ def open_unlabelled(
     unusable: List[str] = []
     items: List[TaskItem] = []
     inputs: List[TaskInput] = []
+    sealed = _texts_of_report(data.record, data_dir)
     try:
         questions = TaskQuestions(data.record, data.options)
-        for number, question in _questions(path, questions.columns, unusable):
+        for number, question in _lines(path, data.record, questions.columns, unusable):
             try:
                 asked = questions.read(question, path, number)
                 if not any(one.strip() for one in _texts(asked.inputs)):
                     raise InputError(f"{path} line {number}: is empty")
+                if sealed and _key(data.record, asked.item) in sealed:
+                    raise InputError(f"{path} line {number}: is in the report split")
             except InputError as error:
                 unusable.append(str(error))
                 continue
@@ -75,6 +92,31 @@ def open_unlabelled(
     folder = None if cache is None else Path(cache)
     features = tokenise_cached(inputs, data.vocabulary, max_length, folder, data.pairs, name)
     return TaskSet(data.record, UNLABELLED, items, features)
+
+
+def _texts_of_report(record: TaskRecord, data_dir: Optional[PathLike]) -> Set[str]:
+    """Return the keys of the texts of an own task's report split; empty for other tasks."""
+    if not isinstance(record, OwnTask) or not record.splits_of(REPORT):
+        return set()
+    return {_key(record, item) for item in read_items(record, REPORT, data_dir)}
+
+
+def _key(record: TaskRecord, item: TaskItem) -> str:
+    return "\n".join(normalised_text(item.text(field)) for field in record.fields)
+
+
+def _lines(
+    path: str, record: TaskRecord, columns: Tuple[str, ...], unusable: List[str]
+) -> Iterator[Tuple[int, Question]]:
+    """Yield the number and the question of every line or row; others go to `unusable`."""
+    is_table = path.lower().endswith((".csv", ".gz")) and is_data_file(path)
+    if not (is_table and isinstance(record, OwnTask)):
+        yield from _questions(path, columns, unusable)
+        return
+    rows = read_rows(Path(path), columns_of(record), with_labels=False)
+    unusable.extend(f"{path} line {line}: is empty" for line in rows.empty)
+    for row in rows.rows:
+        yield row.line, dict(zip(record.fields, row.texts))
 
 
 def _questions(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 
@@ -12,6 +13,8 @@ from bort.errors import InputError
 from bort.tasks.features import NO_LABEL
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
+from data.tasks.files import read_items
+from data.tasks.own_description import open_task
 from data.tasks.sets import open_task_data
 from data.tasks.unlabelled import open_unlabelled
 from tests.text.tiny_vocabulary import tiny_vocabulary
@@ -105,3 +108,25 @@ def test_a_lone_surrogate_is_a_character_like_others(tmp_path):
     path = tmp_path / "more.jsonl"
     path.write_text('"A \\ud800 cat"\n{"sentence": "\\udfff"}\n')
     assert len(open_unlabelled(str(path), data_of("CoLA"), 64).features) == 2
+
+
+def test_an_own_task_reads_tables_and_leaves_its_report_split_out(tmp_path, caplog):
+    rows = [f"text {n},{'ab'[n % 2]}" for n in range(40)]
+    (tmp_path / "own.csv").write_text("\n".join(["text,label", *rows]))
+    record = open_task(str(tmp_path / "own.csv"))
+    data = open_task_data(record, tiny_vocabulary(), TaskOptions(), 32)
+    report = read_items(record, "report")[0].text("text")
+    more = ["more,b", f'"{report.upper()}!",a', '" "', '"new\nline",a']
+    for name in ("more.csv", "more.csv.gz"):
+        content = "\n".join(["text,label", *(one if "," in one else one + "," for one in more)])
+        packed = gzip.compress(content.encode()) if name.endswith("gz") else content.encode()
+        (tmp_path / name).write_bytes(packed)
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            found = open_unlabelled(str(tmp_path / name), data, 32)
+        assert [item.text("text") for item in found.items] == ["more", "new\nline"]
+        assert all(item.label is None for item in found.items)
+        assert f"{name} line 3: is in the report split (left out)" in caplog.text
+        assert f"{name} line 4: is empty (left out)" in caplog.text
+    (tmp_path / "more.txt").write_text(f"more\n{report}\n")
+    assert len(open_unlabelled(str(tmp_path / "more.txt"), data, 32).items) == 1
