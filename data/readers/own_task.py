@@ -7,9 +7,9 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 from bort.errors import InputError
 from bort.tasks.own.task import OwnTask
-from data.readers.tables import Table, column_number, columns_text, read_table
+from data.readers.tables import TextTable, column_number, columns_text, read_table
 
-PAIRS = (
+NAMES_OF_PAIRS = (
     ("text_a", "text_b"),
     ("sentence1", "sentence2"),
     ("premise", "hypothesis"),
@@ -19,10 +19,10 @@ PAIRS = (
 )
 """Names of the columns of two texts that are found without a flag, in the order of the search."""
 
-TEXTS = ("text", "sentence")
+NAMES_OF_TEXTS = ("text", "sentence")
 """Names of the column of a single text, searched after those of two."""
 
-LABELS = ("label", "labels", "class", "target", "score")
+NAMES_OF_LABELS = ("label", "labels", "class", "target", "score")
 """Names of the column of the labels, in the order of the search."""
 
 _SHOWN = 3
@@ -104,14 +104,14 @@ def lines_text(why: str, lines: Sequence[int]) -> str:
 
 def open_table(
     path: Path, text_columns: Optional[Sequence[str]], label_column: Optional[str]
-) -> Tuple[Table, Columns]:
+) -> Tuple[TextTable, Columns]:
     """Read a table and find the columns of its texts and labels.
 
     Args:
         path: the file.
         text_columns: one or two names or, for a file without a header, numbers from 1; None: the
-            first of `PAIRS` or `TEXTS` that the table has.
-        label_column: name or number; None: the first of `LABELS` that the table has.
+            first of `NAMES_OF_PAIRS` or `NAMES_OF_TEXTS` that the table has.
+        label_column: name or number; None: the first of `NAMES_OF_LABELS` that the table has.
 
     Raises:
         InputError: a column is missing, which names those that there are; or the file is bad.
@@ -129,28 +129,28 @@ def open_table(
 
 def _without_header(
     path: Path, text_columns: Optional[Sequence[str]], label_column: Optional[str]
-) -> Tuple[Table, Columns]:
+) -> Tuple[TextTable, Columns]:
     if text_columns is None or label_column is None:
         raise InputError(
             f"{path}: text_columns and label_column are both needed as numbers for a file without "
             "a header"
         )
-    fields = TEXTS[:1] if len(text_columns) == 1 else PAIRS[0]
+    fields = NAMES_OF_TEXTS[:1] if len(text_columns) == 1 else NAMES_OF_PAIRS[0]
     positions = tuple(int(one) for one in (*text_columns, label_column))
-    return read_table(path, has_header=False), Columns(fields, LABELS[0], positions)
+    return read_table(path, has_header=False), Columns(fields, NAMES_OF_LABELS[0], positions)
 
 
-def _text_columns(table: Table, names: Optional[Sequence[str]]) -> Tuple[str, ...]:
+def _text_columns(table: TextTable, names: Optional[Sequence[str]]) -> Tuple[str, ...]:
     for name in names or ():
         column_number(table, name)
     if names is not None:
         if not 1 <= len(names) <= 2 or len(set(names)) < len(names):
             raise InputError(f"text_columns is {list(names)}, allowed are one or two columns")
         return tuple(names)
-    for found in (*PAIRS, *((name,) for name in TEXTS)):
+    for found in (*NAMES_OF_PAIRS, *((name,) for name in NAMES_OF_TEXTS)):
         if set(found) <= set(table.columns):
             return found
-    known = ", ".join((*TEXTS, *(" and ".join(pair) for pair in PAIRS)))
+    known = ", ".join((*NAMES_OF_TEXTS, *(" and ".join(pair) for pair in NAMES_OF_PAIRS)))
     raise InputError(
         f"{table.path}: has no column of texts with a known name ({known}), "
         f"{columns_text(table.columns)}; name one or two with --text_columns, or give their "
@@ -158,15 +158,15 @@ def _text_columns(table: Table, names: Optional[Sequence[str]]) -> Tuple[str, ..
     )
 
 
-def _label_column(table: Table, name: Optional[str]) -> str:
+def _label_column(table: TextTable, name: Optional[str]) -> str:
     if name is not None:
         column_number(table, name)
         return name
-    for found in LABELS:
+    for found in NAMES_OF_LABELS:
         if found in table.columns:
             return found
     raise InputError(
-        f"{table.path}: has no column of labels with a known name ({', '.join(LABELS)}), "
+        f"{table.path}: has no column of labels with a known name ({', '.join(NAMES_OF_LABELS)}), "
         f"{columns_text(table.columns)}; name it with --label_column"
     )
 
@@ -199,7 +199,7 @@ def _is_json(path: Path) -> bool:
     return any(suffix.lower() == ".jsonl" for suffix in path.suffixes)
 
 
-def rows_of(table: Table, columns: Columns, *, with_labels: bool = True) -> OwnRows:
+def rows_of(table: TextTable, columns: Columns, *, with_labels: bool = True) -> OwnRows:
     """Return the rows of a table; arguments and errors are those of `read_rows`."""
     names = (*columns.fields, *((columns.label,) if with_labels else ()))
     if table.columns:

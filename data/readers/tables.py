@@ -18,11 +18,11 @@ from bort.tasks.own.task_file import DATA_SUFFIXES
 from data.corpus.text_files import read_unpacked
 from data.readers.json_objects import JsonObject
 
-CSV, TSV, JSONL = DATA_SUFFIXES
+_CSV, _TSV, _JSONL = DATA_SUFFIXES
 _DELIMITERS = (",", ";", "\t")
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """One row of a table.
 
     Attributes:
@@ -34,7 +34,7 @@ class Row(NamedTuple):
     cells: Tuple[Any, ...]
 
 
-class Table(NamedTuple):
+class TextTable(NamedTuple):
     """A table.
 
     Attributes:
@@ -46,11 +46,11 @@ class Table(NamedTuple):
 
     path: Path
     columns: Tuple[str, ...]
-    rows: List[Row]
+    rows: List[TableRow]
     sha256: str
 
 
-def read_table(path: Path, *, has_header: bool = True) -> Table:
+def read_table(path: Path, *, has_header: bool = True) -> TextTable:
     """Read a table.
 
     A CSV file has commas, or semicolons or tabs if the first line has more of them. Quotes and line
@@ -70,9 +70,9 @@ def read_table(path: Path, *, has_header: bool = True) -> Table:
     content = read_unpacked(path, LARGEST_TEXT_BYTES)
     text = checked_text(content, path)
     digest = hashlib.sha256(content).hexdigest()
-    if kind == JSONL:
+    if kind == _JSONL:
         columns, rows = _json_rows(text, path)
-        return Table(path, columns, rows, digest)
+        return TextTable(path, columns, rows, digest)
     rows = _rows_of(text.replace("\r\n", "\n").replace("\r", " "), kind, path)
     if not rows:
         raise InputError(f"{path}: has no row")
@@ -83,9 +83,9 @@ def read_table(path: Path, *, has_header: bool = True) -> Table:
             f"{len(rows[0].cells)}"
         )
     if not has_header:
-        return Table(path, (), rows, digest)
+        return TextTable(path, (), rows, digest)
     names = tuple(str(cell).strip() for cell in rows[0].cells)
-    return Table(path, names, rows[1:], digest)
+    return TextTable(path, names, rows[1:], digest)
 
 
 def _kind(path: Path) -> str:
@@ -101,13 +101,13 @@ def _kind(path: Path) -> str:
     return kind
 
 
-def _rows_of(text: str, kind: str, path: Path) -> List[Row]:
-    if kind == CSV:
+def _rows_of(text: str, kind: str, path: Path) -> List[TableRow]:
+    if kind == _CSV:
         first = text.lstrip("\n").split("\n", 1)[0]
         delimiter = max(_DELIMITERS, key=lambda one: (first.count(one), one == ","))
         return list(_quoted(text, delimiter, path))
     plain = [
-        Row(number, tuple(line.split("\t")))
+        TableRow(number, tuple(line.split("\t")))
         for number, line in enumerate(text.split("\n"), start=1)
         if line.strip()
     ]
@@ -123,11 +123,11 @@ def _rows_of(text: str, kind: str, path: Path) -> List[Row]:
             raise _too_long(path, row.line)
     opened = [cell for row in plain for cell in row.cells if cell.startswith('"')]
     if all(_is_quoted(cell) for cell in opened):
-        return [Row(row.line, tuple(map(_unquoted, row.cells))) for row in plain]
+        return [TableRow(row.line, tuple(map(_unquoted, row.cells))) for row in plain]
     return plain
 
 
-def _quoted(text: str, delimiter: str, path: Path) -> Iterator[Row]:
+def _quoted(text: str, delimiter: str, path: Path) -> Iterator[TableRow]:
     """Yield the rows of a file with quotes.
 
     Raises:
@@ -141,7 +141,7 @@ def _quoted(text: str, delimiter: str, path: Path) -> Iterator[Row]:
         try:
             for cells in reader:
                 if cells:
-                    yield Row(start, tuple(cells))
+                    yield TableRow(start, tuple(cells))
                 start = reader.line_num + 1
         except csv.Error as error:
             if "field limit" in str(error):
@@ -171,7 +171,7 @@ def _unquoted(cell: str) -> str:
     return cell[1:-1].replace('""', '"') if cell.startswith('"') else cell
 
 
-def _json_rows(text: str, path: Path) -> Tuple[Tuple[str, ...], List[Row]]:
+def _json_rows(text: str, path: Path) -> Tuple[Tuple[str, ...], List[TableRow]]:
     columns: Dict[str, None] = {}
     found: List[Tuple[int, Dict[str, Any]]] = []
     for number, line in enumerate(text.split("\n"), start=1):
@@ -185,10 +185,10 @@ def _json_rows(text: str, path: Path) -> Tuple[Tuple[str, ...], List[Row]]:
         found.append((number, value))
         columns.update(dict.fromkeys(value))
     names = tuple(columns)
-    return names, [Row(number, tuple(map(value.get, names))) for number, value in found]
+    return names, [TableRow(number, tuple(map(value.get, names))) for number, value in found]
 
 
-def column_number(table: Table, name: str) -> int:
+def column_number(table: TextTable, name: str) -> int:
     """Return the index of a column.
 
     Raises:

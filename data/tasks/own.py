@@ -50,6 +50,15 @@ def read_own_items(
     Raises:
         InputError: a file is missing, bad, or not the one that the task describes.
     """
+    try:
+        return _read_split(task, split, data_dir)
+    except InputError as error:
+        if not task.source:
+            raise
+        raise InputError(f"{error} (the task file is {task.source})") from error
+
+
+def _read_split(task: OwnTask, split: Split, data_dir: Optional[PathLike]) -> List[TaskItem]:
     if split.role == TEST:
         path = find_own_file(task, split.files[0], data_dir)
         return _items(read_rows(path, columns_of(task), with_labels=False), task)

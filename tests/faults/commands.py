@@ -58,6 +58,11 @@ COMMANDS: Dict[str, Killed] = {
         "scripts/generate_tasks.py --output_dir out --train_size 40 --dev_size 10 --report_size 10 "
         "--tasks entailment".split(),
     ),
+    "describe_task": Killed(
+        ("messages.csv",),
+        "scripts/describe_task.py messages.csv --text_columns message --label_column kind".split()
+        + ["--output", "out.json"],
+    ),
     "train_vocabulary": Killed(
         ("corpus.txt",),
         "scripts/train_vocabulary.py --input_file corpus.txt --vocabulary_size 340".split()

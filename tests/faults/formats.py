@@ -81,6 +81,8 @@ def _task(name: str, files: str, kind: str, *flags: str) -> Reading:
     return Reading(parts, (f"tasks/{files}",), kind, command, plain=True)
 
 
+OWN_TASK = ["scripts/finetune.py", "--task_name", "messages.json", *FINETUNE, "--epochs", "1"]
+DESCRIBE = "scripts/describe_task.py messages.csv --text_columns message --label_column".split()
 RESUMED_TRAINING = [*TRAIN, *PRETRAIN, "--ckpt_dir", "pretraining", "--resume"]
 RESUMED_FINETUNING = [
     *("scripts/finetune.py", *FINETUNE_RUN, "--output_dir", "finetuning", "--resume")
@@ -225,6 +227,15 @@ READINGS: Dict[str, Reading] = {
         )
         for ending, kind in (("json", "json"), ("npy", "binary"))
     },
+    "own table": Reading(
+        ("messages.csv",), ("messages.csv",), "text", [*DESCRIBE, "kind"], plain=True
+    ),
+    "task file": Reading(
+        ("messages.csv", "messages.json"),
+        ("messages.json",),
+        "json",
+        [*OWN_TASK, "--output_dir", "out"],
+    ),
     "unlabelled": Reading(
         ("cola", "in.txt"), ("in.txt",), "text", [*DISTIL, "--output_dir", "out"]
     )._replace(plain=True),

@@ -317,6 +317,10 @@ def _tasks(world: World, path: Path) -> None:
     shutil.copytree(ROOT / "test_data" / "tasks", path)
 
 
+def _messages(world: World, path: Path) -> None:
+    shutil.copy(ROOT / "test_data" / "own_task" / "messages.csv", path)
+
+
 def _zip(world: World, path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted((ROOT / "test_data" / "tasks" / "GLUE" / "CoLA").iterdir()):
@@ -442,6 +446,20 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
     ),
     "sets.json": _json_file([{"seed": 0, "lr": 2e-3, "weight_decay": 0.0, "warmup_ratio": 0.1}]),
     "tasks": _tasks,
+    "messages.csv": _messages,
+    "messages.json": _json_file(
+        {
+            "name": "messages",
+            "fields": ["message"],
+            "label_column": "kind",
+            "labels": ["order", "repair"],
+            "metrics": ["accuracy"],
+            "formulation": "single sentence",
+            "files": {"train": "messages.csv"},
+            "split_seed": 1,
+            "dev_share": 0.1,
+        }
+    ),
     "CoLA.zip": _zip,
     "RACE.tar.gz": _tar,
     "in.txt": _lines,

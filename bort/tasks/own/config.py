@@ -7,13 +7,13 @@ from typing import Optional, Tuple
 
 from bort.errors import InputError
 from bort.settings.config import Config, setting
-from bort.tasks.own.labels import KINDS
+from bort.tasks.own.labels import LABEL_KINDS
 from bort.tasks.own.task import CLASS_METRICS, LARGEST_SHARE, NUMBER_METRICS, SHARE
 
 
 @dataclasses.dataclass(frozen=True)
 class OwnDataConfig(Config):
-    """How a file of labelled texts is read."""
+    """The columns, the kind of labels and the metric of a file of labelled texts."""
 
     text_columns: Optional[Tuple[str, ...]] = setting(
         None,
@@ -26,7 +26,7 @@ class OwnDataConfig(Config):
     kind: Optional[str] = setting(
         None,
         "what the labels are; default: numbers if most of them are not whole, else classes",
-        choices=KINDS,
+        choices=LABEL_KINDS,
     )
     metric: Optional[str] = setting(
         None,

@@ -14,7 +14,7 @@ from bort.tasks.own.task import check_metric
 from bort.tasks.records import ACCURACY, MACRO_F1, MATTHEWS, PEARSON, SPEARMAN
 
 CLASSES, NUMBER = "classes", "number"
-KINDS = (CLASSES, NUMBER)
+LABEL_KINDS = (CLASSES, NUMBER)
 
 MOST_CLASSES = 1000
 IMBALANCE = 4

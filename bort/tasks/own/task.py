@@ -36,7 +36,7 @@ SHARE = 0.1
 
 CLASS_METRICS = (ACCURACY, MACRO_F1, MATTHEWS, F1)
 NUMBER_METRICS = (PEARSON, SPEARMAN)
-ROLES = (TRAIN, DEV, REPORT, TEST)
+_ROLES = (TRAIN, DEV, REPORT, TEST)
 LARGEST_SHARE = 0.5
 _LONGEST_NAME = 60
 _FIELDS = (
@@ -62,6 +62,7 @@ class OwnTask(TaskRecord):
         report_share: share of the training file in the report split, if there is no report file.
         sha256: pairs of a file and the SHA-256 of its content; a file with other content is
             refused. A file that is not listed may have any content.
+        source: path of the task file, for error messages; "" if there is none.
     """
 
     label_column: str = ""
@@ -70,6 +71,7 @@ class OwnTask(TaskRecord):
     dev_share: float = SHARE
     report_share: float = SHARE
     sha256: Tuple[Tuple[str, str], ...] = ()
+    source: str = dataclasses.field(default="", compare=False)
 
     @property
     def train_file(self) -> str:
@@ -138,7 +140,7 @@ class OwnTask(TaskRecord):
             )
         labels = () if has_range else _some_texts(given, "labels", 2, None)
         dev_share, report_share = _share(given, "dev_share"), _share(given, "report_share")
-        name = check_name(given.text("name"), given.source)
+        name = check_own_name(given.text("name"), given.source)
         return cls(
             name=name,
             suite=OWN,
@@ -213,7 +215,7 @@ def make_splits(
     return tuple(Split(name, name, (files.get(name, files[TRAIN]),)) for name in names)
 
 
-def check_name(name: str, source: str) -> str:
+def check_own_name(name: str, source: str) -> str:
     """Return the name of an own task.
 
     Raises:
@@ -323,9 +325,9 @@ def _share(given: JsonFields, name: str) -> float:
 def _files(given: JsonFields) -> Dict[str, str]:
     files = given.fields("files")
     for role in files.values:
-        if role not in ROLES:
+        if role not in _ROLES:
             raise InputError(
-                f"{given.source}: files.{role} is unknown, allowed are {', '.join(ROLES)}"
+                f"{given.source}: files.{role} is unknown, allowed are {', '.join(_ROLES)}"
             )
         if not files.text(role) or "\0" in files.text(role):
             raise InputError(f"{given.source}: files.{role} is empty or has a NUL character")

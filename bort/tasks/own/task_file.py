@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def read_task_file(path: Path) -> OwnTask:
         InputError: the file is missing or damaged, or a field is missing, unknown or bad.
     """
     content: Any = read_json_or_yaml(path)
-    return OwnTask.from_fields(JsonFields.of(content, str(path)), str(path.absolute().parent))
+    task = OwnTask.from_fields(JsonFields.of(content, str(path)), str(path.absolute().parent))
+    return dataclasses.replace(task, source=str(path))
 
 
 def write_task_file(path: Path, task: OwnTask) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bort.errors import InputError
-from data.readers.tables import Row, read_table
+from data.readers.tables import TableRow, read_table
 
 CELLS = st.text(
     st.characters(exclude_categories=("Cs", "Cc")) | st.sampled_from('",;\n"'), max_size=8
@@ -50,9 +50,9 @@ def test_what_csv_writes_is_read(tmp_path_factory, rows, end):
 def test_quotes_line_breaks_and_lines(tmp_path):
     text = 'text,label\n"a, ""b""\nc",1\n\n=SUM(A1),0\n5" pipe,1\n'
     assert read(tmp_path, text).rows == [
-        Row(2, ('a, "b"\nc', "1")),
-        Row(5, ("=SUM(A1)", "0")),
-        Row(6, ('5" pipe', "1")),
+        TableRow(2, ('a, "b"\nc', "1")),
+        TableRow(5, ("=SUM(A1)", "0")),
+        TableRow(6, ('5" pipe', "1")),
     ]
 
 
@@ -87,7 +87,7 @@ def test_json_lines_have_the_union_of_their_fields(tmp_path):
     text = '{"a": "x", "b": 1}\n\n{"b": null, "c": ["y"]}\n'
     table = read(tmp_path, text, "x.jsonl")
     assert table.columns == ("a", "b", "c")
-    assert table.rows == [Row(1, ("x", 1, None)), Row(3, (None, None, ["y"]))]
+    assert table.rows == [TableRow(1, ("x", 1, None)), TableRow(3, (None, None, ["y"]))]
 
 
 def test_compressed_files_and_their_digest(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -101,6 +102,14 @@ def test_other_content_is_refused_since_the_report_split_would_be_another(tmp_pa
     write(path, reviews(51))
     with pytest.raises(InputError, match=r"r\.csv: is not the file that the task r was made from"):
         read_items(task, "train")
+
+
+def test_errors_of_the_data_name_the_task_file(tmp_path):
+    task = described(write(tmp_path / "r.csv", reviews(50)), output=str(tmp_path / "r.json")).task
+    write_task_file(tmp_path / "r.json", dataclasses.replace(task, labels=("ugly", "good")))
+    task = find_task(str(tmp_path / "r.json"))
+    with pytest.raises(InputError, match=r"r\.csv line 3: .*\(the task file is .*r\.json\)"):
+        read_items(task, "dev")
 
 
 def test_files_of_splits(tmp_path):
