@@ -14,8 +14,11 @@ from bort.architecture import Architecture
 from bort.network.random_network import random_network
 from bort.super_network.folder import SuperNetworkRecord, write_super_network
 from bort.super_network.space import SubNetworkSpace
+from bort.tasks.own.config import DescribeConfig
+from bort.tasks.own.task_file import write_task_file
+from data.tasks.own_description import describe_files
 from data.tasks.sample_vocabulary import train_sample_vocabulary
-from tests.integration.commands import assert_refused, kill_when, run
+from tests.integration.commands import ROOT, assert_refused, kill_when, run
 
 pytestmark = pytest.mark.integration
 
@@ -110,3 +113,16 @@ def test_bad_usage_is_refused_in_one_line(masked, tmp_path, flags, message):
     given = ["--super_network", masked, *QUICK, "--draw", "1", "--output_dir", tmp_path / "out"]
     assert_refused(run([*EVALUATE, *given, *flags], 2), message)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_of_the_user_beside_one_of_the_table(masked, tmp_path):
+    data = ROOT / "test_data" / "own_task" / "messages.csv"
+    config = DescribeConfig(("message",), "kind", output=str(tmp_path / "t.json"))
+    write_task_file(tmp_path / "t.json", describe_files(data, config).task)
+    words = ["--super_network", masked, *QUICK, "--architectures", "smallest"]
+    words += ["--tasks", "RTE", tmp_path / "t.json", "--output_dir", tmp_path / "out"]
+    first = run([*EVALUATE, *words])
+    (part,) = json.loads(first.stdout)["scores"]
+    assert part["tasks"].keys() == {"RTE", "messages"}
+    assert part["tasks"]["messages"]["metrics"].keys() == {"accuracy", "macro_f1"}
+    assert json.loads(run([*EVALUATE, *words, "--resume"]).stdout) == json.loads(first.stdout)
