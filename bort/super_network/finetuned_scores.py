@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
@@ -16,6 +17,7 @@ from bort.storage.result_store import KeyedStore
 from bort.super_network.parts import part_name
 from bort.super_network.scores import PART_SCORES
 from bort.tasks.metrics import mean_score
+from bort.tasks.records import get_task
 
 
 class FinetunedRow(NamedTuple):
@@ -76,8 +78,12 @@ class FinetunedScore:
         }
 
     @classmethod
-    def from_fields(cls, fields: JsonFields) -> FinetunedScore:
+    def from_fields(cls, fields: JsonFields, own_tasks: Sequence[str] = ()) -> FinetunedScore:
         """Return the scores in a line.
+
+        Args:
+            fields: the fields of the line.
+            own_tasks: names of tasks of the user, which are not in the table.
 
         Raises:
             InputError: a field is missing or bad; the message names file and line.
@@ -85,6 +91,8 @@ class FinetunedScore:
         with errors_naming(fields.source):
             architecture = Architecture.from_dict(fields.fields("architecture").values)
             task = fields.text("task")
+            if task not in own_tasks:
+                task = get_task(task).name
         metrics = fields.fields("metrics").all_numbers()
         if not metrics:
             raise InputError(f"{fields.source}: metrics is {{}}, allowed is at least one")
@@ -103,10 +111,12 @@ class FinetunedStore(KeyedStore[FinetunedRow, FinetunedScore]):
     Args:
         folder: folder of the evaluation.
         rank: rank whose file `append` writes.
+        own_tasks: names of tasks of the user that a line may have.
     """
 
-    def __init__(self, folder: Path, rank: int) -> None:
-        super().__init__(folder, rank, PART_SCORES, FinetunedScore.from_fields, lambda one: one.row)
+    def __init__(self, folder: Path, rank: int, own_tasks: Sequence[str] = ()) -> None:
+        read = functools.partial(FinetunedScore.from_fields, own_tasks=own_tasks)
+        super().__init__(folder, rank, PART_SCORES, read, lambda one: one.row)
 
     def repeated(self, second: str, first: str, value: FinetunedScore) -> None:
         """Refuse a row that was evaluated twice.

@@ -136,9 +136,13 @@ class PartFinetuningConfig(Config):
         """Return the records of the tasks, each once.
 
         Raises:
-            InputError: a task is unknown.
+            InputError: a task is unknown, or two have the same name.
         """
-        return tuple(dict.fromkeys(find_task(name) for name in self.tasks or ()))
+        found = tuple(dict.fromkeys(find_task(name) for name in self.tasks or ()))
+        names = [record.name for record in found]
+        if len(set(names)) < len(names):
+            raise InputError(f"tasks has two different tasks with one name: {', '.join(names)}")
+        return found
 
     def settings_of(self, task: str, batch_size_eval: int = 32) -> FinetuningConfig:
         """Return the settings of fine-tuning on a task: those of the flags, then of the recipe.

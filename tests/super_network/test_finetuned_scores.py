@@ -75,6 +75,13 @@ def test_a_row_that_was_evaluated_twice_is_found(tmp_path):
         FinetunedStore(tmp_path, 0).load()
 
 
+def test_a_line_may_have_a_task_of_the_user(tmp_path):
+    line = json.dumps({**ROWS[0].as_dict(), "task": "messages"})
+    (tmp_path / "scores-rank0.jsonl").write_text(line + "\n")
+    (row,) = FinetunedStore(tmp_path, 0, ("messages",)).load()
+    assert row.task == "messages"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -6,7 +6,9 @@ import pytest
 
 from bort.errors import InputError
 from bort.super_network.finetuning_config import PartFinetuningConfig, recipe_of
+from bort.tasks.own.task_file import write_task_file
 from bort.tasks.records import TASKS
+from tests.tasks.own.own_tasks import own_task
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,13 @@ def test_tasks_are_known_trainable_and_taken_once():
         PartFinetuningConfig(tasks=("AX",))
     with pytest.raises(InputError, match="tasks is empty"):
         PartFinetuningConfig(tasks=())
+
+
+def test_own_tasks_have_names_of_their_own(tmp_path):
+    for name, label in (("a", "good"), ("b", "fine")):
+        write_task_file(tmp_path / f"{name}.json", own_task(labels=["bad", label]))
+    files = tuple(str(tmp_path / name) for name in ("a.json", "b.json"))
+    (record,) = PartFinetuningConfig(tasks=(files[0], files[0])).records()
+    assert record.name == "reviews"
+    with pytest.raises(InputError, match="two different tasks with one name: reviews, reviews"):
+        PartFinetuningConfig(tasks=files)

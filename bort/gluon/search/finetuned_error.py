@@ -72,7 +72,7 @@ class FinetunedErrors:
             cpu_only=self._cpu_only,
             stop_requested=stop_requested,
         )
-        store = FinetunedStore(folder, communicator.rank)
+        store = FinetunedStore(folder, communicator.rank, finetuner.own_tasks)
 
         def ready() -> FinetunedError:
             set_openmp_threads(self._threads)  # timing may have changed the number

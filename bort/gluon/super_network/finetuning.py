@@ -39,6 +39,7 @@ from bort.super_network.parts import part_name
 from bort.super_network.scores import EVALUATION_FILE, PART_SCORES
 from bort.super_network.shared_scoring import share_scoring
 from bort.tasks.judging import TaskData
+from bort.tasks.own.task import OwnTask
 from bort.training.finetuning_config import FinetuningConfig
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class PartFinetuner:
 
     Attributes:
         tasks: the tasks by name.
+        own_tasks: names of the tasks that are not in the table.
         identity: JSON-ready values that identify super-network, data and settings.
 
     Raises:
@@ -102,6 +104,9 @@ class PartFinetuner:
     ) -> None:
         check_masked_token_model(source)
         self.tasks = {task.name: _fitted(task, source.whole) for task in tasks}
+        self.own_tasks = tuple(
+            name for name, task in self.tasks.items() if isinstance(task.data.record, OwnTask)
+        )
         self._source, self._folder = source, folder
         self._rank = SingleProcess()
         self._rank.local_rank = communicator.local_rank
@@ -239,7 +244,7 @@ def finetune_parts(
     ]
     with hold_run_folder(folder, communicator):
         on_rank_0(communicator, lambda: _claim(finetuner.identity, folder, resume))
-        store = FinetunedStore(folder, communicator.rank)
+        store = FinetunedStore(folder, communicator.rank, finetuner.own_tasks)
         kept = store.load()
         if chief:
             for row in kept:  # a kill may come between a score and the removal of its run
