@@ -36,10 +36,10 @@ from experiments.demo.stages import (
     SHARDS_FOLDER,
     STUDENT_FOLDER,
     STUDENTS,
-    SUPER_NETWORK,
     SUPER_NETWORK_FOLDER,
-    TEACHER,
+    SUPER_NETWORK_STAGE,
     TEACHER_FOLDER,
+    TEACHER_STAGE,
     demo_stages,
 )
 from experiments.demo.super_network import check_sizes
@@ -62,8 +62,8 @@ class _Published(NamedTuple):
 _PUBLISHED = (
     _Published(DATA, "vocabulary"),
     _Published(DATA, SHARDS_FOLDER),
-    _Published(TEACHER, TEACHER_FOLDER),
-    _Published(SUPER_NETWORK, SUPER_NETWORK_FOLDER),
+    _Published(TEACHER_STAGE, TEACHER_FOLDER),
+    _Published(SUPER_NETWORK_STAGE, SUPER_NETWORK_FOLDER),
     _Published(SEARCH, SEARCH_FOLDER),
     _Published(STUDENTS, STUDENT_FOLDER),
     _Published(AGORA, AGORA_FOLDER),
@@ -121,7 +121,7 @@ def _show(config: DemoConfig, found: Mapping[str, Result], folder: Path) -> Dict
         kind: [Curve.from_dict(curve) for curve in curves]
         for kind, curves in students["runs"].items()
     }
-    teacher = Curve.from_dict(scores[TEACHER])
+    teacher = Curve.from_dict(scores[TEACHER_STAGE])
     results = summarise(
         {name: values[-1] for name, values in teacher.values.items()},
         runs,
@@ -133,7 +133,7 @@ def _show(config: DemoConfig, found: Mapping[str, Result], folder: Path) -> Dict
     results["settings"] = {**config.as_dict(), "student": students["student"]}
     if AGORA in scores:
         results["agora"] = scores[AGORA]
-    results.update(scores[SUPER_NETWORK])
+    results.update(scores[SUPER_NETWORK_STAGE])
     for part in _PUBLISHED:
         if part.stage in found:
             publish(found[part.stage], folder / part.name, part=part.name, replace=True)

@@ -34,7 +34,12 @@ from experiments.demo.super_network import slice_scores, train_demo_super_networ
 from experiments.demo.text import open_text, prepare_text
 from experiments.demo.training import train_teacher, unigram_accuracy
 
-DATA, LATENCY, TEACHER, SUPER_NETWORK = "data", "latency", "teacher", "super_network"
+DATA, LATENCY_STAGE, TEACHER_STAGE, SUPER_NETWORK_STAGE = (
+    "data",
+    "latency",
+    "teacher",
+    "super_network",
+)
 SEARCH, STUDENTS = "search", "students"
 
 SCORES_FILE = "scores.json"
@@ -50,12 +55,20 @@ _STUDENTS = ("batch_size", "student_steps", "student_lr", "dropout", "evaluation
 
 SETTINGS: Mapping[str, Tuple[str, ...]] = {
     DATA: ("documents", "vocabulary_size", "held_out_share", "seed", *_TEXT),
-    LATENCY: ("teacher", "speed_up", "latency_sample", "latency_batch", "seed", *_SPACE, *_TEXT),
-    TEACHER: (
+    LATENCY_STAGE: (
+        "teacher",
+        "speed_up",
+        "latency_sample",
+        "latency_batch",
+        "seed",
+        *_SPACE,
+        *_TEXT,
+    ),
+    TEACHER_STAGE: (
         *("teacher", "teacher_steps", "teacher_lr", "batch_size", "dropout", "seed"),
         *_TEXT,
     ),
-    SUPER_NETWORK: (
+    SUPER_NETWORK_STAGE: (
         *("super_network_steps", "sub_networks_per_step", "search_held_out_batches", "seeds"),
         *_SPACE,
         *_STUDENTS,
@@ -143,8 +156,8 @@ def demo_stages(config: DemoConfig, answers: Path) -> List[Stage]:
         "engine": EngineLatency(**latency_settings(config)).conditions,
         "machine": describe_machine(),
     }
-    latency = stage(LATENCY, _latency, (data,), machine)
-    teacher = stage(TEACHER, _teacher, (data,))
+    latency = stage(LATENCY_STAGE, _latency, (data,), machine)
+    teacher = stage(TEACHER_STAGE, _teacher, (data,))
 
     def super_network_of(seen: DemoConfig, work: StageWork) -> None:
         _super_network(seen, work, answers)
@@ -152,7 +165,7 @@ def demo_stages(config: DemoConfig, answers: Path) -> List[Stage]:
     def students_of(seen: DemoConfig, work: StageWork) -> None:
         _students(seen, work, answers)
 
-    super_network = stage(SUPER_NETWORK, super_network_of, (data, teacher))
+    super_network = stage(SUPER_NETWORK_STAGE, super_network_of, (data, teacher))
     search = stage(SEARCH, _search, (data, latency, super_network), machine)
     students = stage(STUDENTS, students_of, (data, teacher, super_network, search))
     found = [data, latency, teacher, super_network, search, students]
@@ -192,9 +205,9 @@ def _search(config: DemoConfig, work: StageWork) -> None:
     folder = work.folder / SEARCH_FOLDER
     folder.mkdir(exist_ok=True)
     if not (folder / LATENCIES_FILE).exists():
-        shutil.copyfile(work.inputs[LATENCY] / LATENCIES_FILE, folder / LATENCIES_FILE)
+        shutil.copyfile(work.inputs[LATENCY_STAGE] / LATENCIES_FILE, folder / LATENCIES_FILE)
     measured = measure_space(config, text, folder)
-    source = open_super_network(work.inputs[SUPER_NETWORK] / SUPER_NETWORK_FOLDER)
+    source = open_super_network(work.inputs[SUPER_NETWORK_STAGE] / SUPER_NETWORK_FOLDER)
     result = find_architecture(source, measured, config, text, folder)
     pick = result.best or result.nearest
     if pick is None:
@@ -208,14 +221,14 @@ def _search(config: DemoConfig, work: StageWork) -> None:
 
 def _students(config: DemoConfig, work: StageWork, answers: Path) -> None:
     text = open_text(config, work.inputs[DATA])
-    costs = read_json(work.inputs[SUPER_NETWORK] / SCORES_FILE)
+    costs = read_json(work.inputs[SUPER_NETWORK_STAGE] / SCORES_FILE)
     pick = read_json(work.inputs[SEARCH] / SCORES_FILE)["pick"]
     chosen = copy.copy(config)
     object.__setattr__(chosen, "student", config.student or pick)
     places = _places(
         work,
         answers,
-        super_network=work.inputs[SUPER_NETWORK] / SUPER_NETWORK_FOLDER,
+        super_network=work.inputs[SUPER_NETWORK_STAGE] / SUPER_NETWORK_FOLDER,
         students=work.folder,
     )
     _record(config, places)
@@ -248,9 +261,9 @@ def _places(work: StageWork, answers: Path, **folders: Path) -> Places:
     return dataclasses.replace(
         own,
         text=work.inputs[DATA],
-        teacher=work.inputs[TEACHER] / TEACHER_FOLDER,
+        teacher=work.inputs[TEACHER_STAGE] / TEACHER_FOLDER,
         # The answers of another teacher have another folder.
-        answers=answers / work.inputs[TEACHER].name,
+        answers=answers / work.inputs[TEACHER_STAGE].name,
         **folders,
     )
 
