@@ -21,7 +21,7 @@ from bort.errors import WorkError
 
 Work = TypeVar("Work")
 Kept = TypeVar("Kept")
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 _PR_SET_PDEATHSIG = 1  # of Linux: <linux/prctl.h>
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -86,11 +86,11 @@ def start_method() -> str:
 
 def results_in_order(
     pool: WorkerPool,
-    function: Callable[[Work], Result],
+    function: Callable[[Work], Returned],
     works: Iterable[Work],
     kept: Callable[[Work], Kept],
     limit: int,
-) -> Iterator[Tuple[Kept, Result]]:
+) -> Iterator[Tuple[Kept, Returned]]:
     """Yield the results of a pool in the order of the work.
 
     Args:
@@ -100,7 +100,7 @@ def results_in_order(
         kept: returns what is yielded of an argument next to its result.
         limit: maximum number of arguments in progress.
     """
-    waiting: Deque[Tuple[Kept, Future[Result]]] = deque()
+    waiting: Deque[Tuple[Kept, Future[Returned]]] = deque()
     for work in works:
         waiting.append((kept(work), pool.submit(function, work)))
         if len(waiting) >= limit:

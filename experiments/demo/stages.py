@@ -34,7 +34,7 @@ from experiments.demo.super_network import slice_scores, train_demo_super_networ
 from experiments.demo.text import open_text, prepare_text
 from experiments.demo.training import train_teacher, unigram_accuracy
 
-DATA, LATENCY_STAGE, TEACHER_STAGE, SUPER_NETWORK_STAGE = (
+DATA, LATENCIES_STAGE, TEACHER_STAGE, SUPER_NETWORK_STAGE = (
     "data",
     "latency",
     "teacher",
@@ -55,7 +55,7 @@ _STUDENTS = ("batch_size", "student_steps", "student_lr", "dropout", "evaluation
 
 SETTINGS: Mapping[str, Tuple[str, ...]] = {
     DATA: ("documents", "vocabulary_size", "held_out_share", "seed", *_TEXT),
-    LATENCY_STAGE: (
+    LATENCIES_STAGE: (
         "teacher",
         "speed_up",
         "latency_sample",
@@ -156,7 +156,7 @@ def demo_stages(config: DemoConfig, answers: Path) -> List[Stage]:
         "engine": EngineLatency(**latency_settings(config)).conditions,
         "machine": describe_machine(),
     }
-    latency = stage(LATENCY_STAGE, _latency, (data,), machine)
+    latency = stage(LATENCIES_STAGE, _latency, (data,), machine)
     teacher = stage(TEACHER_STAGE, _teacher, (data,))
 
     def super_network_of(seen: DemoConfig, work: StageWork) -> None:
@@ -205,7 +205,7 @@ def _search(config: DemoConfig, work: StageWork) -> None:
     folder = work.folder / SEARCH_FOLDER
     folder.mkdir(exist_ok=True)
     if not (folder / LATENCIES_FILE).exists():
-        shutil.copyfile(work.inputs[LATENCY_STAGE] / LATENCIES_FILE, folder / LATENCIES_FILE)
+        shutil.copyfile(work.inputs[LATENCIES_STAGE] / LATENCIES_FILE, folder / LATENCIES_FILE)
     measured = measure_space(config, text, folder)
     source = open_super_network(work.inputs[SUPER_NETWORK_STAGE] / SUPER_NETWORK_FOLDER)
     result = find_architecture(source, measured, config, text, folder)
