@@ -10,6 +10,7 @@ from typing import Any, Dict, Mapping
 from bort.errors import InputError
 from bort.process.threads import available_cores
 from bort.report.html.files import write_report
+from bort.stages.listing import stage_states
 from bort.stages.plan import read_experiment
 from bort.stages.running import run_stages
 from bort.stages.store import Result, Store
@@ -77,15 +78,14 @@ def finished_results(store: Store, name: str) -> Dict[str, Result]:
         InputError: a stage has no result yet.
     """
     results: Dict[str, Result] = {}
-    for planned in read_experiment(store, name).stages:
-        key = planned.key({one: result.digest for one, result in results.items()})
-        result = None if key is None else store.result(key)
+    for state in stage_states(store, read_experiment(store, name)):
+        result = None if state.key is None else store.result(state.key)
         if result is None:
             raise InputError(
-                f"{store.folder}: stage {planned.name} has no result yet; run the experiment "
+                f"{store.folder}: stage {state.name} has no result yet; run the experiment "
                 "without --report_only"
             )
-        results[planned.name] = result
+        results[state.name] = result
     return results
 
 
