@@ -23,7 +23,7 @@ from bort.text.asking import TokenisedInputs
 from bort.text.vocabularies import load_vocabulary
 from bort.training.importance_config import ImportanceConfig
 from experiments.large_then_compressed.plan import LargeConfig
-from experiments.large_then_compressed.task import open_task
+from experiments.large_then_compressed.task import open_experiment_task
 
 SCORE_FILE, _RUN = "score.json", "run"
 
@@ -59,7 +59,7 @@ def finetune_model(
     if not (folder / SCORE_FILE).exists():
         vocabulary = load_vocabulary(vocabulary_of(model))
         pairs = read_folder_description(str(model)).pair_form(vocabulary)
-        data, reported = open_task(config, task, vocabulary, pairs)
+        data, reported = open_experiment_task(config, task, vocabulary, pairs)
         start = StartingPoint(str(model), "")
         if slice_to is not None:
             whole = TeacherStart(str(model), ImportanceConfig())

@@ -24,7 +24,7 @@ from bort.text.asking import PaddedInputs, TokenisedInputs, shared_outputs
 from bort.text.vocabularies import load_vocabulary
 from experiments.large_then_compressed.finetuning import score_sets
 from experiments.large_then_compressed.plan import LargeConfig
-from experiments.large_then_compressed.task import open_task
+from experiments.large_then_compressed.task import open_experiment_task
 
 SERVED_PRECISIONS = (FP32, INT8)
 FILES_FILE, LATENCY_FILE = "files.json", "latency.json"
@@ -45,7 +45,7 @@ def export_and_score(config: LargeConfig, finetuned: Path, task: Path, folder: P
     model = finetuned / MODEL_FOLDER
     vocabulary = load_vocabulary(vocabulary_of(model))
     description = read_folder_description(str(model))
-    _, reported = open_task(config, task, vocabulary, description.pair_form(vocabulary))
+    _, reported = open_experiment_task(config, task, vocabulary, description.pair_form(vocabulary))
     assert description.task is not None, "a fine-tuned model knows its task"
     options = TaskOptions.from_dict(description.task.options or {}, str(model))
     write = export_onnx if config.engine == ONNXRUNTIME else export_openvino

@@ -45,7 +45,7 @@ def prepare_task(config: LargeConfig, folder: Path) -> None:
         shutil.copyfile(path, copy)
 
 
-def open_task(
+def open_experiment_task(
     config: LargeConfig, folder: Path, vocabulary: Vocabulary, pairs: PairForm
 ) -> Tuple[TaskData, List[TaskSet]]:
     """Open the task that `prepare_task` wrote.

@@ -14,7 +14,7 @@ from data.readers.glue import read_glue
 from data.tasks.files import SAMPLE_FOLDER
 from data.tasks.sample_vocabulary import train_sample_vocabulary
 from experiments.large_then_compressed.plan import LargeConfig
-from experiments.large_then_compressed.task import open_task, prepare_task
+from experiments.large_then_compressed.task import open_experiment_task, prepare_task
 from tests.experiments.large_then_compressed.samples import tiny
 
 
@@ -27,7 +27,7 @@ def splits(config: LargeConfig, folder: Path, words: Vocabulary) -> Tuple[List[A
     """Return the items that train, those that choose and those that are reported."""
     folder.mkdir()
     prepare_task(config, folder)
-    data, reported = open_task(config, folder, words, ROBERTA_PAIRS)
+    data, reported = open_experiment_task(config, folder, words, ROBERTA_PAIRS)
     assert data.test == []
     return (
         list(data.train.items),
