@@ -43,7 +43,8 @@ MAY_CHANGE = {
 
 MOST_SECONDS = 366 * 86_400.0
 LONGEST_TRIAL = 60.0
-_TRIAL_SHARE = 0.05
+_TRIAL_SHARE, _MOST_TRIAL_SHARE = 0.05, 0.2
+_TRIAL_STEPS = 4
 _DURATION = re.compile(r"(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s)?", re.ASCII)
 _EXIT_SECONDS, _MOST_EXIT_SECONDS = 1.0, 5.0
 _EXIT_SHARE = 0.15
@@ -356,8 +357,12 @@ class TimeBudget:
         """Return whether the trial ends with this step, which happens once in a process."""
         if self._trial_done or self._began_training is None:
             return False
-        longest = min(LONGEST_TRIAL, _TRIAL_SHARE * self.seconds)
-        self._trial_done = self.elapsed - self._began_training >= longest
+        tried = self.elapsed - self._began_training
+        needed, most = (
+            min(LONGEST_TRIAL, share * self.seconds) for share in (_TRIAL_SHARE, _MOST_TRIAL_SHARE)
+        )
+        has_steps = len(self._costs) >= _TRIAL_STEPS
+        self._trial_done = tried >= most or (tried >= needed and has_steps)
         return self._trial_done
 
     def estimate(

@@ -40,6 +40,10 @@ class StepCosts:
         self._batches.append(batches)
         self._seconds.append(seconds)
 
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return len(self._seconds)
+
     def line(self) -> Tuple[float, float]:
         """Return o and c, at least 0, in seconds: those with the least squares.
 
@@ -81,8 +85,8 @@ class StepCosts:
 
         Returns:
             The number of `steps` in all, the standard `deviation` of that number if steps vary as
-            those of the trial, `seconds_per_step` of the further ones, and their number of
-            `batches`.
+            those of the trial (half of the further steps if it has too few to tell),
+            `seconds_per_step` of the further ones, and their number of `batches`.
         """
         used_batches, used_seconds = self._used()
         fixed, each = self.line()
@@ -99,10 +103,11 @@ class StepCosts:
             steps += more
             batches += more * count
         made = steps - number
-        spread = float(np.std(used_seconds - fixed - each * used_batches))
+        away = float(np.std(used_seconds - fixed - each * used_batches))
+        spread = away / max(1e-9, float(used_seconds.mean())) if len(used_seconds) > 1 else 0.5
         return {
             "steps": steps,
-            "deviation": made * spread / max(1e-9, float(used_seconds.mean())),
+            "deviation": made * spread,
             "seconds_per_step": left / made if made else fixed + each,
             "batches": batches,
         }

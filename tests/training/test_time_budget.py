@@ -218,7 +218,13 @@ def test_ranks_with_skewed_clocks_agree() -> None:
 
 
 def test_the_trial_ends_after_a_share_or_a_minute_and_once() -> None:
-    for hours, step, trial in (("100s", 1.0, 5), ("10h", 20.0, 3)):
+    # Slow steps take longer than 5 % of the time: four steps, 20 % of it, or a minute.
+    for hours, step, trial in (
+        ("100s", 1.0, 5),
+        ("10h", 20.0, 3),
+        ("100s", 4.0, 4),
+        ("100s", 9.0, 3),
+    ):
         clock = Clock()
         timed, ended = budget(hours, clock), []
         for number in range(1, 9):

@@ -78,6 +78,14 @@ def test_the_deviation_is_that_of_steps_around_the_line() -> None:
     assert 0.01 * made < found["deviation"] < 0.1 * made
 
 
+def test_too_few_steps_tell_no_deviation() -> None:
+    costs = StepCosts()
+    costs.add(1, 2.0)
+    found = costs.expected(1, 100.0)
+    assert found["deviation"] == pytest.approx(25)
+    assert found["steps"] == pytest.approx(51)
+
+
 def test_the_line_of_an_estimate() -> None:
     found = {"steps": 812.0, "deviation": 31.0, "seconds": 45.0}
     assert describe_estimate(found) == "45 s buy 810 ± 31 steps on this machine"
