@@ -11,10 +11,15 @@ import bort.process.startup  # noqa: F401 (catches signals during the imports)
 # isort: split
 import argparse
 import json
+import logging
+from pathlib import Path
 
 from bort.process.command import make_parser, run_command
 from bort.process.progress import RowProgress
 from data.corpus.preparation import CorpusConfig, create_corpus
+from data.corpus.summary import corpus_table
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -29,6 +34,7 @@ def _work(parsed: argparse.Namespace) -> int:
     progress = RowProgress("reading", unit="B")
     manifest = create_corpus(config, on_progress=progress.show)
     progress.close()
+    log.info("%s", corpus_table(Path(config.output_dir).name, manifest["counts"]))
     splits = {
         name: {key: value for key, value in split.items() if key != "shards"}
         for name, split in manifest["splits"].items()

@@ -12,14 +12,18 @@ import bort.process.startup  # noqa: F401 (catches signals during the imports)
 # isort: split
 import argparse
 import json
+import logging
 from pathlib import Path
 
 from bort.errors import InputError
 from bort.process.command import make_parser, run_command
 from bort.process.progress import RowProgress
 from bort.process.stopping import StopRequest
+from data.corpus.summary import corpus_table
 from data.sources.wikipedia.download import DownloadConfig, download_dump
 from data.sources.wikipedia.extraction import ExtractionConfig, extract_wikipedia
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -48,6 +52,7 @@ def _work(parsed: argparse.Namespace) -> int:
     progress.close()
     summary = {"dump": str(dump), "output_dir": config.output_dir, "stopped": record is None}
     if record is not None:
+        log.info("%s", corpus_table(record["settings"]["dump"]["wiki"], record["counts"]))
         summary.update(language=record["language"], counts=record["counts"])
         summary["files"] = len(record["files"])
     print(json.dumps(summary, indent=2))

@@ -33,6 +33,8 @@ class PackedBlock(NamedTuple):
         sentences: int64 (D,), sentences of each document.
         split_sentences: int64 (D,), sentences of each document that are too long for a sequence.
         pieces: int64 (D,), pieces of each document's text, those of all passes added.
+        words: int64 (D,), words of each document, separated by white space.
+        unknown: int64 (D,), tokens `<unk>` in the sequences of each document.
         replaced_bytes: the number of bytes of the block that are not valid UTF-8.
         headings: the number of heading lines of the block, which are left out.
     """
@@ -44,6 +46,8 @@ class PackedBlock(NamedTuple):
     sentences: np.ndarray
     split_sentences: np.ndarray
     pieces: np.ndarray
+    words: np.ndarray
+    unknown: np.ndarray
     replaced_bytes: int
     headings: int
 
@@ -106,17 +110,31 @@ class Packer:
             pieces.append(found[1])
             sequences.append(len(lengths) - before)
             begin = end
+        tokens = b"".join(parts)
+        words = (sum(len(sentence.split()) for sentence in document) for document in documents)
         return PackedBlock(
             digests=b"".join(digests),
-            tokens=b"".join(parts),
+            tokens=tokens,
             lengths=np.array(lengths, dtype=np.int64),
             sequences=np.array(sequences, dtype=np.int64),
             sentences=np.fromiter(map(len, documents), dtype=np.int64, count=len(documents)),
             split_sentences=np.array(split, dtype=np.int64),
             pieces=np.array(pieces, dtype=np.int64),
+            words=np.fromiter(words, dtype=np.int64, count=len(documents)),
+            unknown=self._unknown(tokens, lengths, sequences),
             replaced_bytes=0,
             headings=0,
         )
+
+    def _unknown(
+        self, tokens: bytes, lengths: Sequence[int], sequences: Sequence[int]
+    ) -> np.ndarray:
+        """Return the number of `<unk>` in each document; int64 (D,)."""
+        is_unknown = np.frombuffer(tokens, dtype=self.dtype) == self._vocabulary.unk_id
+        before = np.concatenate([[0], np.cumsum(is_unknown, dtype=np.int64)])
+        token_ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        document_ends = token_ends[np.concatenate([[0], np.cumsum(sequences, dtype=np.int64)])]
+        return np.diff(before[document_ends])
 
     def _pack_document(
         self,

@@ -35,6 +35,7 @@ from data.corpus.shards import (
     CORPUS_VOCABULARY_FOLDER,
     SHARDS_FORMAT,
 )
+from data.corpus.summary import warn_of_unknown_tokens
 from data.corpus.text_files import TEXT_FORMATS, TextBlock, find_files, read_blocks
 
 log = logging.getLogger(__name__)
@@ -149,6 +150,7 @@ def create_corpus(
         sealed.seal(manifest)
         if config.overwrite and SHARDS_FORMAT.is_in(target):
             log.info("%s: the corpus that is there is replaced (--overwrite)", target)
+    warn_of_unknown_tokens(manifest["counts"])
     return manifest
 
 
@@ -174,6 +176,8 @@ class _CorpusWriter:
         }
         self.totals = dict.fromkeys(
             (
+                "words",
+                "unknown_tokens",
                 "duplicate_documents",
                 "split_sentences",
                 "replaced_bytes",
@@ -191,6 +195,8 @@ class _CorpusWriter:
         """Append the documents of a block that are not duplicates."""
         new = self._seen.add(packed.digests)
         self.totals["duplicate_documents"] += int((~new).sum())
+        self.totals["words"] += int(packed.words[new].sum())
+        self.totals["unknown_tokens"] += int(packed.unknown[new].sum())
         self.totals["split_sentences"] += int(packed.split_sentences[new].sum())
         self.totals["pieces"] += int(packed.pieces[new].sum())
         self.totals["replaced_bytes"] += packed.replaced_bytes
