@@ -20,6 +20,7 @@ CREATE = [
     *("scripts/create_pretraining_data.py --input_file corpus.txt --vocab vocabulary".split()),
     *("--max_seq_length 32 --split 0.8 0.2 --output_dir out".split()),
 ]
+EXTRACT_WIKIPEDIA = "scripts/extract_wikipedia.py dump.xml.bz2 --output_dir out".split()
 TRAIN = ["scripts/run_pretraining_distillation.py"]
 
 
@@ -67,6 +68,12 @@ COMMANDS: Dict[str, Killed] = {
         ("corpus.txt",),
         "scripts/train_vocabulary.py --input_file corpus.txt --vocabulary_size 340".split()
         + ["--output_dir", "out"],
+    ),
+    "extract_wikipedia": Killed(
+        ("dump.xml.bz2",), [*EXTRACT_WIKIPEDIA, "--num_workers", "1"], RESUME
+    ),
+    "extract_wikipedia on 2 workers": Killed(
+        ("dump.xml.bz2",), [*EXTRACT_WIKIPEDIA, "--num_workers", "2"], RESUME, fresh=True
     ),
     "create_pretraining_data": Killed(
         ("corpus.txt", "vocabulary"), [*CREATE, "--num_workers", "1"]

@@ -73,6 +73,11 @@ def _corpus(name: str, kind: str) -> Reading:
     return Reading((name, "vocabulary"), (name,), kind, command, plain=True)
 
 
+def _dump(name: str, kind: str) -> Reading:
+    command = ["scripts/extract_wikipedia.py", name, *"--num_workers 1 --output_dir out".split()]
+    return Reading((name,), (name,), kind, command, plain=True)
+
+
 def _task(name: str, files: str, kind: str, *flags: str) -> Reading:
     train = ["scripts/finetune.py", "--task_name", name, *FINETUNE[1:], "--epochs", "1"]
     data = ["--data_dir", "tasks", "--vocab", "vocabulary", "--architecture", "1-2-16-32"]
@@ -393,6 +398,8 @@ READINGS: Dict[str, Reading] = {
     # text
     "corpus": _corpus("corpus.txt", "text"),
     "wikitext": _corpus("wiki.txt", "text"),
+    "dump": _dump("dump.xml", "text"),
+    "dump bz2": _dump("dump.xml.bz2", "packed"),
     "corpus gz": _corpus("corpus.txt.gz", "packed"),
     "corpus bz2": _corpus("corpus.txt.bz2", "packed"),
     "corpus xz": _corpus("corpus.txt.xz", "packed"),

@@ -349,6 +349,10 @@ def _predictions(world: World, path: Path) -> None:
     path.write_text("\n".join(["index\tprediction", *lines]) + "\n", encoding="utf-8")
 
 
+def _dump() -> bytes:
+    return (ROOT / "test_data" / "wikipedia" / "enwiki.xml").read_bytes()
+
+
 def _answers(world: World, path: Path) -> None:
     sample = ROOT / "test_data" / "tasks" / "SQuAD" / "dev-v2.0.json"
     articles = json.loads(sample.read_text(encoding="utf-8"))["data"]
@@ -366,6 +370,8 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
     "corpus.txt.gz": _packed(lambda content: gzip.compress(content, mtime=0)),
     "corpus.txt.bz2": _packed(bz2.compress),
     "corpus.txt.xz": _packed(lzma.compress),
+    "dump.xml": lambda world, path: _write(path, _dump()),
+    "dump.xml.bz2": lambda world, path: _write(path, bz2.compress(_dump())),
     "vocabulary": _script(
         "train_vocabulary", *"--input_file corpus.txt --vocabulary_size 340".split()
     ),
