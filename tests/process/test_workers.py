@@ -13,7 +13,7 @@ from typing import Any, List
 import pytest
 
 from bort.errors import WorkError
-from bort.process.workers import WorkerPool
+from bort.process.workers import WorkerPool, results_in_order
 
 METHODS = [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_methods()]
 SECONDS = 60.0
@@ -73,7 +73,7 @@ def test_a_system_without_locks_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 PARENT = """
 import multiprocessing, os, sys, time
-from bort.process.workers import WorkerPool
+from bort.process.workers import WorkerPool, results_in_order
 if __name__ == "__main__":
     pool = WorkerPool(2, multiprocessing.get_context("METHOD"))
     first, second = pool.submit(time.sleep, 1000), pool.submit(time.sleep, 1000)
@@ -111,3 +111,23 @@ def test_a_worker_whose_parent_is_gone_ends_at_once() -> None:
     code = "from bort.process.workers import end_with_parent; end_with_parent(1); print('alive')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
+
+
+def _late_square(number: int) -> int:
+    time.sleep(0.02 * (number % 3 == 0))  # later work overtakes it
+    return number * number
+
+
+def test_results_come_in_the_order_of_the_work_and_little_waits():
+    taken = []
+
+    def works():
+        for number in range(20):
+            taken.append(number)
+            yield number
+
+    with WorkerPool(2, multiprocessing.get_context(METHODS[0])) as pool:
+        results = results_in_order(pool, _late_square, works(), str, limit=4)
+        assert next(results) == ("0", 0)
+        assert taken == [0, 1, 2, 3]
+        assert list(results) == [(str(number), number**2) for number in range(1, 20)]

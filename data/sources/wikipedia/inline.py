@@ -15,7 +15,7 @@ from typing import Any, Dict, FrozenSet, List, Optional
 from bort.errors import InputError
 from data.sources.wikipedia.languages import WIKIPEDIAS
 from data.sources.wikipedia.structure import DEEPEST, LONGEST_PIECE
-from data.sources.wikipedia.tags import DROPPED, NOTHING
+from data.sources.wikipedia.tags import DROPPED, EMPTY_MARK
 from data.sources.wikipedia.templates import Templates
 
 _NEEDS_PARSER = re.compile(r"[\[{&]|://")
@@ -43,7 +43,7 @@ _BEFORE_CLOSING = re.compile(
 )
 
 
-class Inline:
+class InlineText:
     """Plain text of lines of wikitext.
 
     Args:
@@ -110,7 +110,7 @@ class Inline:
 class _Visitor:
     """Takes the text out of the nodes that `mwparserfromhell` finds in one line."""
 
-    def __init__(self, inline: Inline, title: str) -> None:
+    def __init__(self, inline: InlineText, title: str) -> None:
         self._inline = inline
         self._title = title
 
@@ -242,7 +242,7 @@ def _tidy(text: str) -> str:
     >>> _tidy("x \x01. A (\x01; born 1950) and B (\x01) c")
     'x. A (born 1950) and B c'
     """
-    text = " ".join(text.replace(NOTHING, "").translate(_INVISIBLE).split())
+    text = " ".join(text.replace(EMPTY_MARK, "").translate(_INVISIBLE).split())
     if DROPPED not in text:
         return text
     text = _RUN.sub(DROPPED, text)

@@ -6,7 +6,7 @@ import re
 from enum import Enum
 from typing import AbstractSet, Iterator, List, Mapping, NamedTuple, Tuple
 
-from data.sources.wikipedia.inline import Inline
+from data.sources.wikipedia.inline import InlineText
 from data.sources.wikipedia.languages import (
     disambiguation_templates,
     is_redirect,
@@ -105,7 +105,7 @@ class PageReader:
         }
         dropped |= _MEDIA_LINKS | {"category"} | old_file_names(language)
         self._templates = Templates(language, [local.get(TEMPLATE_NAMESPACE, "template")])
-        self._inline = Inline(self._templates, frozenset(dropped), settings.addresses)
+        self._inline = InlineText(self._templates, frozenset(dropped), settings.addresses)
         self._disambiguations = disambiguation_templates(language)
         self._choice = Stays(self._templates.has, self._inline.has_text)
 

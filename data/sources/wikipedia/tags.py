@@ -13,7 +13,7 @@ from typing import Dict, List, Match, Pattern
 DROPPED = "\x01"
 """A mark for something that was left out. XML cannot hold this character, so no text has it."""
 
-NOTHING = "\x02"
+EMPTY_MARK = "\x02"
 """A mark that only separates characters, for an empty `nowiki`."""
 
 TABLE_BEGIN, TABLE_END = "\x03", "\x04"
@@ -123,13 +123,13 @@ class _TagReader:
 
     def _nowiki(self, found: Match[str]) -> int:
         if found.group(1) or found.group(3).endswith("/"):
-            self._parts.append(NOTHING)
+            self._parts.append(EMPTY_MARK)
             return found.end()
         closing = self._closing("nowiki", found.end())
         if closing is None:
             return found.end()
         content = self._text[found.end() : closing.start()]
-        self._parts.append(NOTHING + content.translate(_MARKUP))
+        self._parts.append(EMPTY_MARK + content.translate(_MARKUP))
         return closing.end()
 
     def _is_exponent(self, place: int) -> bool:

@@ -21,7 +21,7 @@ TEMPLATES: Dict[str, str] = {
         {1} = sc, smallcaps, abbr, tooltip, sub, mvar, var, em, strong, code, mono, samp, kbd
         {1} = unicode
         {1} = quote, blockquote, cquote, bquote, poemquote, flag, flagcountry, nts, angle bracket
-        {2} = lang, transl, transliteration, resize, color, font color, colored text
+        {2} = lang, transl, transliteration, resize, color, font color, colored text, script
         {3|2} = langx
         {1} {2} = sortname
         ^{1} = sup
@@ -31,6 +31,7 @@ TEMPLATES: Dict[str, str] = {
         – = ndash, snd, spnd, spaced ndash, spaced en dash, endash, en dash
         — = mdash, emdash, em dash
         · = ·, middot, •, bullet
+        !space = nbsp, spaces, thinsp, space
     """,
     "en": """
         c. {1} = circa, ca., c.
@@ -55,7 +56,14 @@ TEMPLATES: Dict[str, str] = {
         No. {1} = numero sign
         !as_of = as of, asof
         !date = start date, end date, birth date, death date, dts
-        !joined = gaps
+        !joined = gaps, chem
+        {1} = vanchor, midsize, railgauge, track gauge
+        ⟨{1}⟩ = angbr
+        {1} ({2}) = nihongo
+        {2} = rtl-lang
+        — = mdashb
+        's = 's
+        '" = ' "
         ʻ = okina
         ' = ', apostrophe
     """,

@@ -235,6 +235,7 @@ _RULES: Dict[str, Rule] = {
     "!fraction": _fraction,
     "!date": _date,
     "!as_of": _as_of,
+    "!space": lambda call: " ",
     "!joined": lambda call: "".join(call.listed),
 }
 _FUNCTIONS: Dict[str, Rule] = {
