@@ -22,7 +22,7 @@ from bort.text.pair_form import PairForm, natural_pair_form
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
 from data.corpus.shards import open_examples, open_held_out, open_vocabulary
-from data.tasks.own_description import open_task
+from data.tasks.own_description import resolve_task
 from data.tasks.sets import open_task_data
 from data.tasks.unlabelled import open_unlabelled
 
@@ -83,7 +83,7 @@ def _on_task(
         raise InputError("vocab and start are both missing, a task needs one of them")
     vocabulary = load_vocabulary(paths.vocab or str(vocabulary_of(str(model))))
     data = open_task_data(
-        open_task(paths.task_name),
+        resolve_task(paths.task_name),
         vocabulary,
         options,
         config.max_len,

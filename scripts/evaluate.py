@@ -28,7 +28,7 @@ from data.tasks.evaluation import (
     evaluate_predictions,
     open_labelled_set,
 )
-from data.tasks.own_description import open_task
+from data.tasks.own_description import resolve_task
 
 
 def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Evaluation:
@@ -52,12 +52,12 @@ def evaluate_model(config: EvaluateConfig, model: Any, record: TaskRecord) -> Ev
 def work(arguments: argparse.Namespace) -> None:
     config = EvaluateConfig.from_arguments(arguments)
     if config.model is None:
-        record = open_task(config.task_name or "")
+        record = resolve_task(config.task_name or "")
         found = evaluate_predictions(config, record)
     else:
         from bort.gluon.finetuning.task_classifier import TaskClassifier
 
-        named = None if config.task_name is None else open_task(config.task_name)
+        named = None if config.task_name is None else resolve_task(config.task_name)
         model = TaskClassifier.load(Path(config.model), record=named)
         record = named or model.record
         found = evaluate_model(config, model, record)

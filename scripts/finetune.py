@@ -44,10 +44,10 @@ def _work(parsed: argparse.Namespace) -> int:
         is_timed=config.budget.hours is not None,
         is_resumed=paths.resume,
     )
-    from data.tasks.own_description import open_task
+    from data.tasks.own_description import resolve_task
     from experiments.finetuning import finetune_on_task
 
-    record = open_task(paths.task_name, OwnDataConfig.from_arguments(parsed))
+    record = resolve_task(paths.task_name, OwnDataConfig.from_arguments(parsed))
     summary = finetune_on_task(record, paths, options, config, stop.requested)
     if summary is not None:
         print(json.dumps(summary, indent=2))

@@ -41,10 +41,10 @@ def _work(parsed: argparse.Namespace) -> int:
     timaeus = TimaeusConfig.from_arguments(parsed)
     stop = StopRequest().install()
     os.environ["OMP_NUM_THREADS"] = str(timaeus.threads)  # MXNet reads it on import
-    from data.tasks.own_description import open_task
+    from data.tasks.own_description import resolve_task
     from experiments.agora import run_agora_on_task
 
-    record = open_task(paths.task)
+    record = resolve_task(paths.task)
     summary = run_agora_on_task(record, paths, config, sets, timaeus, stop.requested)
     if summary is not None:
         print(json.dumps(summary, indent=2))

@@ -68,6 +68,7 @@ FORBIDDEN = {
     "bort.export": STAGES | {"bort.gluon", "bort.inference", "bort.report"},
     "bort.inference": {"bort.gluon", "bort.export", "bort.report"}
     | {"bort.search", "bort.agora", "bort.super_network"},
+    "bort.command": {"bort.gluon", "bort.export", "bort.inference", "bort.report"},
     "bort.report": {"bort.gluon", "bort.export", "bort.formats"},
     "bort.gluon.network": GLUON_STAGES | {"bort.gluon.training"},
     "bort.gluon.training": GLUON_STAGES,

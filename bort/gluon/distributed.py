@@ -6,7 +6,7 @@ arrays add in an order that changes from run to run with three or more ranks.
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, Dict
 
 import mxnet as mx
 import numpy as np
@@ -65,6 +65,21 @@ class HorovodProcess:
         array.wait_to_read()
         if is_numpy:
             buffer[...] = array.asnumpy()
+
+
+def horovod_built_with() -> Dict[str, bool]:
+    """Return which ways to reduce among ranks Horovod was built with.
+
+    Raises:
+        Exception: Horovod, or its part for MXNet, cannot be imported.
+    """
+    import horovod.mxnet as horovod
+
+    return {
+        "Gloo": bool(horovod.gloo_built()),
+        "MPI": bool(horovod.mpi_built()),
+        "NCCL": bool(horovod.nccl_built()),
+    }
 
 
 def find_communicator() -> Communicator:

@@ -37,7 +37,7 @@ class Described(NamedTuple):
     lines: List[str]
 
 
-def open_task(name: str, reading: Optional[OwnDataConfig] = None) -> TaskRecord:
+def resolve_task(name: str, reading: Optional[OwnDataConfig] = None) -> TaskRecord:
     """Return the record of a task of the table, of a task file, or of a file of labelled texts.
 
     What a file of labelled texts holds is logged.

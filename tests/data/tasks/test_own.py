@@ -17,7 +17,7 @@ from bort.tasks.own.task_file import find_task, write_task_file
 from bort.tasks.records import get_task
 from data.tasks.files import read_items, read_labelled_file
 from data.tasks.gold import gold_of_file, gold_of_split
-from data.tasks.own_description import describe_files, open_task
+from data.tasks.own_description import describe_files, resolve_task
 
 SPLITS = ("train", "dev", "report")
 
@@ -79,8 +79,8 @@ def test_a_task_file_and_the_file_itself_have_the_same_splits(tmp_path):
     write_task_file(tmp_path / "r.json", made.task)
     task = find_task(str(tmp_path / "r.json"))
     assert task == made.task
-    straight = open_task(str(path), OwnDataConfig(split_seed=5))
-    other = open_task(str(path))
+    straight = resolve_task(str(path), OwnDataConfig(split_seed=5))
+    other = resolve_task(str(path))
     for split in SPLITS:
         assert read_items(task, split) == read_items(straight, split)
     assert lines_of(task, "report") != lines_of(other, "report")
@@ -160,15 +160,15 @@ def test_gold_labels_of_another_file(tmp_path):
 
 
 def test_names_of_tasks_and_flags_of_files(tmp_path, caplog):
-    assert open_task("rte") is get_task("RTE")
+    assert resolve_task("rte") is get_task("RTE")
     path = write(tmp_path / "RTE.csv", reviews(40))
     with caplog.at_level(logging.INFO):
-        assert open_task(str(path)).name == "own-RTE"
+        assert resolve_task(str(path)).name == "own-RTE"
     assert "40 rows, 2 classes" in caplog.text
     with pytest.raises(InputError, match="kind is 'number', which is allowed with a file of data"):
-        open_task("RTE", OwnDataConfig(kind="number"))
+        resolve_task("RTE", OwnDataConfig(kind="number"))
     with pytest.raises(InputError, match=r"no\.csv: cannot be read: No such file"):
-        open_task(str(tmp_path / "no.csv"))
+        resolve_task(str(tmp_path / "no.csv"))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from bort.tasks.features import NO_LABEL
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from data.tasks.files import read_items
-from data.tasks.own_description import open_task
+from data.tasks.own_description import resolve_task
 from data.tasks.sets import open_task_data
 from data.tasks.unlabelled import open_unlabelled
 from tests.text.tiny_vocabulary import tiny_vocabulary
@@ -113,7 +113,7 @@ def test_a_lone_surrogate_is_a_character_like_others(tmp_path):
 def test_an_own_task_reads_tables_and_leaves_its_report_split_out(tmp_path, caplog):
     rows = [f"text {n},{'ab'[n % 2]}" for n in range(40)]
     (tmp_path / "own.csv").write_text("\n".join(["text,label", *rows]))
-    record = open_task(str(tmp_path / "own.csv"))
+    record = resolve_task(str(tmp_path / "own.csv"))
     data = open_task_data(record, tiny_vocabulary(), TaskOptions(), 32)
     report = read_items(record, "report")[0].text("text")
     more = ["more,b", f'"{report.upper()}!",a', '" "', '"new\nline",a']

@@ -1,0 +1,150 @@
+"""Facts about this installation and machine: packages, engines, precisions, ranks, GPUs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import bort
+from bort.engines.choosing import installed_engines
+from bort.engines.openvino_session import computes_bf16
+from bort.engines.protocol import OPENVINO
+from bort.process.machine import describe_machine, memory_bytes
+from bort.process.text_table import text_table
+
+PACKAGES: Mapping[str, Tuple[str, ...]] = {
+    "needed": (
+        "numpy", "rapidfuzz", "safetensors", "scikit-learn", "scipy", "tiktoken", "tokenizers",
+        "tqdm",
+    ),
+    "mxnet": ("mxnet", "gluonnlp"),
+    "distributed": ("horovod",),
+    "sentencepiece": ("sentencepiece",),
+    "report": ("Jinja2", "matplotlib", "tensorboard"),
+    "onnx": ("onnx", "onnxruntime"),
+    "openvino": ("openvino",),
+    "hub": ("huggingface_hub",),
+    "wikipedia": ("mwparserfromhell",),
+}  # fmt: skip
+"""Packages by the extra that installs them; "needed" are those that every installation has."""
+
+SECONDS = 300.0
+"""Longest time that the import of MXNet may take."""
+
+_INSTRUCTIONS = {
+    "AVX2": ("avx2",),
+    "AVX-512": ("avx512f",),
+    "int8 products": ("avx512_vnni", "avx_vnni", "amx_int8"),
+    "bf16 products": ("avx512_bf16", "amx_bf16"),
+}
+_GIB = 1 << 30
+
+
+def examine() -> Dict[str, Any]:
+    """Return JSON-ready facts about this installation and this machine.
+
+    MXNet and Horovod are imported in another process, so that one that crashes there is a fact too.
+    """
+    engines = installed_engines()
+    packages = {
+        extra: {name: _version(name) for name in names} for extra, names in PACKAGES.items()
+    }
+    memory = memory_bytes()
+    has_mxnet = packages["mxnet"]["mxnet"] is not None
+    return {
+        "bort": bort.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "machine": {
+            **describe_machine(),
+            "memory_gib": None if memory is None else round(memory / _GIB, 1),
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
+        },
+        "instructions": instructions_of(_processor_flags()),
+        "packages": packages,
+        "engines": list(engines),
+        "bf16": computes_bf16() if OPENVINO in engines else None,
+        "training": ask_another_process() if has_mxnet else {"error": "mxnet is not installed"},
+    }
+
+
+def screen(facts: Mapping[str, Any]) -> str:
+    """Return the facts of `examine` as one screen of text."""
+    machine, training = facts["machine"], facts["training"]
+    lines: List[Tuple[str, str]] = [
+        ("bort", f"{facts['bort']}, Python {facts['python']}, {facts['system']}"),
+        ("processor", f"{machine['processor']}, {machine['cores']} cores for this process"),
+        ("instructions", ", ".join(facts["instructions"]) or "unknown"),
+        ("memory", "unknown" if machine["memory_gib"] is None else f"{machine['memory_gib']} GiB"),
+        ("threads", f"OMP_NUM_THREADS is {machine['OMP_NUM_THREADS'] or 'not set'}"),
+    ]
+    for extra, versions in facts["packages"].items():
+        shown = ", ".join(f"{name} {version or '-'}" for name, version in versions.items())
+        is_whole = all(versions.values())
+        help_text = "" if is_whole or extra == "needed" else f"; pip install 'bort[{extra}]'"
+        lines.append((extra, shown + help_text))
+    lines.append(("engines", ", ".join(facts["engines"]) or "none"))
+    if facts["bf16"] is not None:
+        precision = "bf16" if facts["bf16"] else "fp32, or int8 for a folder exported with int8"
+        lines.append(("precision fast", f"{precision} (OpenVINO)"))
+    if "error" in training:
+        lines.append(("training", f"not possible: {training['error']}"))
+    else:
+        lines.append(("training", f"MXNet {training['mxnet']}, {training['gpus']} GPUs usable"))
+        lines.append(("ranks by Horovod", _of_horovod(training["horovod"])))
+    return text_table(lines, "<")
+
+
+def instructions_of(flags: Optional[List[str]]) -> List[str]:
+    """Return which instructions that matter here are among a processor's flags.
+
+    >>> instructions_of(["fpu", "avx2", "avx_vnni"])
+    ['AVX2', 'int8 products']
+    """
+    known = set(flags or ())
+    return [name for name, any_of in _INSTRUCTIONS.items() if known & set(any_of)]
+
+
+def ask_another_process(module: str = "bort.gluon.abilities") -> Dict[str, Any]:
+    """Return the facts that a module prints as JSON; {"error": reason} if it does not."""
+    command = [sys.executable, "-m", module]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return {"error": f"the import of MXNet fails: {type(error).__name__}"}
+    try:
+        found: Dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        return {"error": f"the import of MXNet fails: {last[:200]}"}
+    return found
+
+
+def _of_horovod(found: Mapping[str, Any]) -> str:
+    if "error" in found:
+        return f"not possible: {found['error']}; a single rank needs none"
+    ways = ", ".join(name for name, is_built in found["built"].items() if is_built)
+    return f"usable, built with {ways or 'nothing to reduce with'}"
+
+
+def _version(name: str) -> Optional[str]:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor_flags() -> Optional[List[str]]:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            for line in stream:
+                if line.startswith(("flags", "Features")):
+                    return line.split(":", 1)[1].split()
+    except OSError:
+        pass  # not on Linux
+    return None

@@ -1,0 +1,119 @@
+"""The command `bort doctor`: facts, one screen, and packages that are missing or broken."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+from bort.command import doctor
+from bort.command.doctor import PACKAGES, ask_another_process, examine, instructions_of, screen
+
+
+def facts(**changes: Any) -> Dict[str, Any]:
+    found = {
+        "bort": "1.0",
+        "python": "3.8.0",
+        "system": "Linux",
+        "machine": {
+            "processor": "P", "cores": "2", "memory_gib": 3.5, "OMP_NUM_THREADS": None,
+        },
+        "instructions": ["AVX2"],
+        "packages": {"needed": {"numpy": "1.26"}, "onnx": {"onnx": "1.16", "onnxruntime": None}},
+        "engines": ["mxnet"],
+        "bf16": None,
+        "training": {
+            "mxnet": "1.9.1", "gpus": 0, "horovod": {"built": {"Gloo": True, "MPI": False}},
+        },
+    }  # fmt: skip
+    return {**found, **changes}
+
+
+def line_of(text: str, name: str) -> str:
+    (line,) = [line for line in text.splitlines() if line.startswith(name)]
+    return " ".join(line.split())
+
+
+def test_one_screen_says_what_is_there_and_what_is_missing():
+    text = screen(facts())
+    assert len(text.splitlines()) < 24
+    assert line_of(text, "bort") == "bort 1.0, Python 3.8.0, Linux"
+    assert line_of(text, "processor") == "processor P, 2 cores for this process"
+    assert line_of(text, "onnx") == "onnx onnx 1.16, onnxruntime -; pip install 'bort[onnx]'"
+    assert line_of(text, "threads") == "threads OMP_NUM_THREADS is not set"
+    assert line_of(text, "training") == "training MXNet 1.9.1, 0 GPUs usable"
+    assert line_of(text, "ranks") == "ranks by Horovod usable, built with Gloo"
+    assert "precision" not in text
+
+
+def test_what_does_not_work_is_said():
+    text = screen(facts(training={"error": "broken"}, engines=[], bf16=False, instructions=[]))
+    assert line_of(text, "training") == "training not possible: broken"
+    assert line_of(text, "engines") == "engines none"
+    assert line_of(text, "instructions") == "instructions unknown"
+    assert "fp32, or int8" in line_of(text, "precision fast")
+    training = {"mxnet": "1.9.1", "gpus": 2, "horovod": {"error": "ImportError: x"}}
+    text = screen(facts(training=training, bf16=True))
+    assert "bf16 (OpenVINO)" in line_of(text, "precision fast")
+    assert line_of(text, "ranks").startswith("ranks by Horovod not possible: ImportError: x;")
+
+
+def test_this_machine(monkeypatch):
+    monkeypatch.setattr(doctor, "ask_another_process", lambda: {"error": "not asked"})
+    found = examine()
+    json.dumps(found)
+    assert found["packages"]["needed"]["numpy"]
+    assert len(screen(found).splitlines()) < 24
+
+
+def test_instructions_follow_from_flags():
+    assert instructions_of(["avx512f", "avx512_bf16"]) == ["AVX-512", "bf16 products"]
+    assert instructions_of(None) == []
+
+
+@pytest.mark.parametrize(
+    ("program", "error"),
+    [
+        ("import sys; sys.exit('no libcuda')", "the import of MXNet fails: no libcuda"),
+        ("import os; os.abort()", "the import of MXNet fails: exit status -6"),
+        ("print('not JSON')", "the import of MXNet fails: exit status 0"),
+    ],
+)
+def test_a_library_that_breaks_is_a_fact(tmp_path: Path, monkeypatch, program: str, error: str):
+    (tmp_path / "broken_library.py").write_text(program)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert ask_another_process("broken_library") == {"error": error}
+
+
+def test_a_library_that_hangs_is_given_up(tmp_path: Path, monkeypatch):
+    (tmp_path / "hanging_library.py").write_text("import time; time.sleep(60)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(doctor, "SECONDS", 0.5)
+    assert ask_another_process("hanging_library") == {
+        "error": "the import of MXNet fails: TimeoutExpired"
+    }
+
+
+def test_packages_are_those_of_the_project(project_root: Path):
+    if sys.version_info < (3, 11):
+        pytest.skip("needs tomllib")
+    import tomllib
+
+    project = tomllib.loads((project_root / "pyproject.toml").read_text())["project"]
+    names = {"needed": project["dependencies"], **project["optional-dependencies"]}
+    for extra, expected in PACKAGES.items():
+        assert set(expected) <= {one.split("=")[0].split(">")[0] for one in names[extra]}
+
+
+@pytest.mark.integration
+def test_the_command():
+    command = [sys.executable, "-m", "bort.command", "doctor"]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["training"].keys() == {"mxnet", "gpus", "horovod"}
+    bad = subprocess.run(command[:-1], capture_output=True, text=True, check=False)
+    assert (bad.returncode, len(bad.stderr.splitlines())) == (2, 1)
