@@ -25,12 +25,14 @@ from experiments.large_then_compressed.graph import (
     EXPERIMENT,
     FINDINGS_STAGE,
     LATENCY_STAGE,
+    TRAINED,
     chunk_name,
     score_name,
 )
 from experiments.large_then_compressed.plan import BERT_STEPS, LargeConfig, matching_epochs
 from experiments.large_then_compressed.statements import (
     METRIC_WORDS,
+    WAY_WORDS,
     Words,
     compression_statements,
     equal_seconds_statement,
@@ -85,7 +87,7 @@ def make_document(config: LargeConfig, results: Mapping[str, Result]) -> Documen
             Section("How it was measured", [_method(config, found, words), Code(COMMAND)]),
         ],
         stages=[_reported(name, result) for name, result in results.items()],
-        highlights=_highlights(config, found, words, metric),
+        highlights=_highlights(found, words, metric),
     )
 
 
@@ -115,24 +117,19 @@ def _question(config: LargeConfig) -> str:
     )
 
 
-def _highlights(
-    config: LargeConfig, found: Mapping[str, Any], words: Words, metric: str
-) -> List[Highlight]:
-    times = found["times"]
-    shown = []
+def _highlights(found: Mapping[str, Any], words: Words, metric: str) -> List[Highlight]:
+    """Return the seconds until the common level, or without one the scores after equal seconds."""
+    times, equal = found["times"], found["equal_seconds"]
     if times["level"] is not None:
-        shown = [
+        return [
             Highlight(
                 words.seconds(seconds), f"until {metric} {times['level']:.2f}, {words.short(model)}"
             )
             for model, seconds in times["seconds"].items()
         ]
-    whole = [row for row in found["files"] if row["precision"] == "int8"][: len(shown) or 2]
-    return shown + [
-        Highlight(
-            words.score(row["score"]), f"{metric}, {words.way(row['way'], row['model'])}, int8"
-        )
-        for row in whole
+    return [
+        Highlight(words.number(f"{score['mean']:.2f}"), f"{metric}, {words.short(model)}")
+        for model, score in equal["scores"].items()
     ]
 
 
@@ -203,22 +200,24 @@ def _band(label: str, x: Sequence[Mapping[str, Any]], y: Sequence[Mapping[str, A
 
 
 def _points(found: Mapping[str, Any], words: Words, position: str, scale: float) -> List[Series]:
-    groups: Dict[str, List[Mapping[str, Any]]] = {}
+    """Return the points of each way to a model; those of trained models have names."""
+    ways: Dict[str, List[Mapping[str, Any]]] = {}
     for row in found["files"]:
-        groups.setdefault(words.way(row["way"], row["model"]), []).append(row)
+        ways.setdefault(row["way"], []).append(row)
     series = []
-    for label, rows in groups.items():
+    for way, rows in ways.items():
         halves = [row["score"]["half"] for row in rows]
         means = [row["score"]["mean"] for row in rows]
         has_band = all(half is not None for half in halves)
+        names = [f"{words.short(row['model'])}, {row['precision']}" for row in rows]
         series.append(
             Series(
-                label,
+                WAY_WORDS[way],
                 [scale * row[position] for row in rows],
                 means,
                 low=[m - h for m, h in zip(means, halves)] if has_band else None,
                 high=[m + h for m, h in zip(means, halves)] if has_band else None,
-                names=[row["precision"] for row in rows],
+                names=names if way == TRAINED else (),
                 joined=False,
             )
         )
@@ -230,7 +229,11 @@ def _size_figure(
 ) -> Figure:
     return Figure(
         f"{_start(metric)} against the size of the file",
-        draw_chart(_points(found, words, "bytes", 1e-6), Axes("megabytes", metric, from_zero=True)),
+        draw_chart(
+            _points(found, words, "bytes", 1e-6),
+            Axes("megabytes", metric, from_zero=True),
+            height=3.8,
+        ),
         "The bytes are those of the exported graph with its weights. Bars are 95 % intervals of "
         "the mean over the seeds.",
         key,
@@ -245,6 +248,7 @@ def _latency_figure(
         draw_chart(
             _points(found, words, "latency_seconds", 1e3),
             Axes("milliseconds per sequence", metric, from_zero=True),
+            height=3.8,
         ),
         "One thread, full length. The runs of a file take turns with those of the large model's "
         "fp32 file, so that changes of the machine's speed cancel.",

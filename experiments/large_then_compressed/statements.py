@@ -19,6 +19,8 @@ METRIC_WORDS = {
     "spearman": "Spearman correlation",
 }
 
+WAY_WORDS = {TRAINED: "trained", SLICED: "cut", TAUGHT: "cut after slicing was taught"}
+
 
 def differs(interval: Interval) -> bool:
     """Return whether the 95 % interval of a difference leaves out 0; False for a single seed."""
@@ -55,8 +57,7 @@ class Words:
 
     def way(self, way: str, name: str) -> str:
         """Return the name of a model at the end in a legend or a table."""
-        cut = {SLICED: ", cut", TAUGHT: ", cut after slicing was taught"}.get(way, "")
-        return f"{self.short(name)}{cut or ', trained'}"
+        return f"{self.short(name)}, {WAY_WORDS[way]}"
 
     def score(self, interval: Interval) -> Number:
         """Return a score with its interval."""
