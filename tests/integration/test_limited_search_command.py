@@ -175,6 +175,23 @@ def _predictor(folder: Path, seconds: float, **changes) -> Path:
     return folder
 
 
+def test_a_search_is_at_the_speed_of_its_table(flags, masked, tmp_path):
+    table, folder = tmp_path / "table", tmp_path / "search"
+    measure = [sys.executable, ROOT / "scripts" / "measure_latency.py", "--super_network", masked]
+    small = "--engine mxnet --length 32 --count 5 --held_out 0 --repeats 2".split()
+    run([*measure, *small, "--output_dir", table])
+    timed = ["--latency_table", table, "--latency_length", "32", "--latency_repeats", "2"]
+    limit = ["--latency_ms", "100000", "--band_least", "0", "--strategy", "random"]
+    search = [*ONE, *flags, *WIDE[:2], *timed, *limit, "--random_count", "2"]
+    printed = json.loads(run([*search, "--output_dir", folder]).stdout)
+    assert printed["best"]["measured_seconds"] > 0
+    reference = LatencyPredictor.read(table / "predictor.json").reference
+    conditions = json.loads((folder / "ranking.json").read_text())["latency_conditions"]
+    assert conditions["beside"] == str(reference.architecture)
+    assert conditions["beside_seconds"] == reference.seconds
+    assert not (folder / "latencies.json").exists(), "the search measures no sample of its own"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
