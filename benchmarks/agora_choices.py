@@ -31,7 +31,7 @@ from bort.agora.config import AgoraConfig
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.report.significance import sign_flip_p_value
-from bort.stages.listing import finished_results
+from bort.stages.listing import stored_results
 from bort.stages.plan import read_experiment
 from bort.stages.store import Result, Store
 
@@ -91,7 +91,7 @@ def _work(parsed: argparse.Namespace) -> int:
         is_chief = run_shared_stages(EXPERIMENT, stages, folder, StopRequest().install())
     if is_chief:
         store = Store.open(folder)
-        results = finished_results(store, read_experiment(store, EXPERIMENT))
+        results = stored_results(store, read_experiment(store, EXPERIMENT))
         choices = compare(runs, results)
         found = {"base": parsed.base, "settings": gain.as_dict(), "choices": choices}
         print(json.dumps(found, indent=2))

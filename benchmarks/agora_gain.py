@@ -39,7 +39,7 @@ from bort.agora.config import AgoraConfig
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.report.significance import holm, sign_flip_p_value
-from bort.stages.listing import finished_results
+from bort.stages.listing import stored_results
 from bort.stages.plan import read_experiment
 from bort.stages.store import Result, Store
 from data.generated_tasks.tasks import GENERATED_TASKS
@@ -65,7 +65,7 @@ def _work(parsed: argparse.Namespace) -> int:
         is_chief = run_shared_stages(EXPERIMENT, stages, folder, StopRequest().install())
     if is_chief:
         store = Store.open(folder)
-        results = finished_results(store, read_experiment(store, EXPERIMENT))
+        results = stored_results(store, read_experiment(store, EXPERIMENT))
         print(json.dumps(summary(arms, results), indent=2))
     return 0
 

@@ -18,7 +18,7 @@ STATES = ("done", "running", "interrupted", "missing", "waiting")
 """States of a stage: it has a result; a process runs it; it was killed, stopped or failed; it has
 not begun; or an input has no result, so that its key is not known."""
 
-NOTHING = "nothing"
+NO_FIELD = "nothing"
 """Stands for a field that does not exist."""
 
 NOT_YET = "no result yet"
@@ -51,7 +51,7 @@ class StageState:
 
 
 class Change(NamedTuple):
-    """A field that differs: its dotted name, and both values as JSON, `NOTHING` or `NOT_YET`."""
+    """A field that differs: its dotted name, and both values as JSON, `NO_FIELD` or `NOT_YET`."""
 
     field: str
     then: str
@@ -82,7 +82,7 @@ def stage_states(store: Store, experiment: Experiment) -> List[StageState]:
     Raises:
         InputError: the record of a result is damaged.
     """
-    results = finished_results(store, experiment)
+    results = stored_results(store, experiment)
     digests = {name: result.digest for name, result in results.items()}
     states = []
     for stage in experiment.stages:
@@ -105,7 +105,7 @@ def stage_states(store: Store, experiment: Experiment) -> List[StageState]:
     return states
 
 
-def finished_results(store: Store, experiment: Experiment) -> Dict[str, Result]:
+def stored_results(store: Store, experiment: Experiment) -> Dict[str, Result]:
     """Return the results that the stages have as they last ran, by name, without running anything.
 
     Raises:
@@ -126,7 +126,7 @@ def finished_result(store: Store, experiment: Experiment, name: str) -> Result:
     Raises:
         InputError: the experiment has no such stage, or the stage has no result.
     """
-    results = finished_results(store, experiment)
+    results = stored_results(store, experiment)
     if experiment.stage(name).name not in results:
         raise InputError(f"stage {name} of experiment {experiment.name} has no result yet")
     return results[name]
@@ -206,4 +206,4 @@ def _unfinished_state(store: Store, key: str) -> str:
 
 
 def _text(values: Mapping[str, Any], name: str) -> str:
-    return json.dumps(values[name], ensure_ascii=False) if name in values else NOTHING
+    return json.dumps(values[name], ensure_ascii=False) if name in values else NO_FIELD

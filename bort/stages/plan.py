@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 from bort.errors import InputError
 from bort.stages.key import KEY, canonical_hash, canonical_json, source_hash
-from bort.stages.stage import Stage, check_name
+from bort.stages.stage import Stage, check_stage_name
 from bort.stages.store import Store
 from bort.storage.files import write_json
 from bort.storage.json_fields import JsonFields, read_fields
@@ -226,7 +226,7 @@ def update_experiment(
 
 
 def _path(store: Store, name: str) -> Path:
-    check_name(name, "experiment")
+    check_stage_name(name, "experiment")
     return store.experiments / f"{name}.json"
 
 

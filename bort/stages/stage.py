@@ -65,12 +65,12 @@ class Stage:
     kind: str = ""
 
     def __post_init__(self) -> None:
-        check_name(self.name, "a stage's name")
+        check_stage_name(self.name, "a stage's name")
         where = f"stage {self.name}"
         if not self.kind:
             object.__setattr__(self, "kind", self.name)
         for name in (self.kind, *self.inputs, *self.sources):
-            check_name(name, where)
+            check_stage_name(name, where)
         if type(self.version) is not int or self.version < 1:
             raise InputError(
                 f"{where}: version is {self.version!r}, allowed is an integer of at least 1"
@@ -80,7 +80,7 @@ class Stage:
         object.__setattr__(self, "settings", settings)  # a copy that nobody changes
 
 
-def check_name(name: Any, where: str) -> None:
+def check_stage_name(name: Any, where: str) -> None:
     """Refuse a name that cannot be part of a path.
 
     Args:

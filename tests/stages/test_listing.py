@@ -9,14 +9,14 @@ import pytest
 
 from bort.errors import InputError
 from bort.stages.listing import (
+    NO_FIELD,
     NOT_YET,
-    NOTHING,
     Change,
     changes,
     finished_result,
-    finished_results,
     stage_states,
     status_table,
+    stored_results,
     why,
     why_table,
 )
@@ -58,10 +58,10 @@ CHANGES: Dict[str, Any] = {
         {"settings": {"options": {"rate": 0.25}}},
         Change("settings.options.rate", "0.5", "0.25"),
     ),
-    "a new field": ({"settings": {"seed": 0}}, Change("settings.seed", NOTHING, "0")),
+    "a new field": ({"settings": {"seed": 0}}, Change("settings.seed", NO_FIELD, "0")),
     "a lost field": (
         {"settings": {"options": {}}},
-        Change("settings.options.rate", "0.5", NOTHING),
+        Change("settings.options.rate", "0.5", NO_FIELD),
     ),
     "a version": ({"versions": 2}, Change("version", "1", "2")),
 }
@@ -111,7 +111,7 @@ def test_why_names_a_changed_source(store: Store, corpus: Path) -> None:
     [
         ({"a": [1]}, {"a": [1.0]}, [("a", "[1]", "[1.0]")]),
         ({"a": True}, {"a": 1}, [("a", "true", "1")]),
-        ({"a": None}, {}, [("a", "null", NOTHING)]),
+        ({"a": None}, {}, [("a", "null", NO_FIELD)]),
         ({"a": {}}, {"a": []}, [("a", "{}", "[]")]),
         ({"a": {"x": 1, "y": 2}}, {"a": {"y": 2, "x": 1}}, []),
     ],
@@ -155,11 +155,11 @@ def test_the_table_of_reasons_shortens_digests(store: Store, corpus: Path) -> No
 def test_a_result_is_found_by_name(store: Store, corpus: Path) -> None:
     experiment = read_experiment(store, "base")
     assert finished_result(store, experiment, "text").record["name"] == "text"
-    assert list(finished_results(store, experiment)) == DESCENDANTS["text"]
+    assert list(stored_results(store, experiment)) == DESCENDANTS["text"]
     with pytest.raises(InputError, match="stage is 'x', experiment base has text"):
         finished_result(store, experiment, "x")
     run_stages("base", six_stages(Runs(), corpus, {"report": {"size": 2}}), store, only=["text"])
-    assert "report" not in finished_results(store, read_experiment(store, "base"))
+    assert "report" not in stored_results(store, read_experiment(store, "base"))
     with pytest.raises(InputError, match="stage report of experiment base has no result yet"):
         finished_result(store, read_experiment(store, "base"), "report")
 
