@@ -120,6 +120,21 @@ def stored_results(store: Store, experiment: Experiment) -> Dict[str, Result]:
     return results
 
 
+def finished_results(store: Store, experiment: Experiment) -> Dict[str, Result]:
+    """Return the results of all stages as they last ran, by name, without running anything.
+
+    Raises:
+        InputError: a stage has no result, or the record of a result is damaged.
+    """
+    results = stored_results(store, experiment)
+    for stage in experiment.stages:
+        if stage.name not in results:
+            raise InputError(
+                f"{store.folder}: stage {stage.name} has no result yet; run the experiment first"
+            )
+    return results
+
+
 def finished_result(store: Store, experiment: Experiment, name: str) -> Result:
     """Return the result of a stage as it last ran.
 

@@ -10,10 +10,10 @@ from typing import Any, Dict, Mapping
 from bort.errors import InputError
 from bort.process.threads import available_cores
 from bort.report.html.files import write_report
-from bort.stages.listing import stage_states
+from bort.stages.listing import finished_results
 from bort.stages.plan import read_experiment
 from bort.stages.running import run_stages
-from bort.stages.store import Result, Store
+from bort.stages.store import Store
 from bort.storage.files import read_json, write_json
 from experiments.large_then_compressed.graph import EXPERIMENT, make_stages
 from experiments.large_then_compressed.plan import LargeConfig
@@ -62,31 +62,15 @@ def render(folder: Path) -> Dict[str, Any]:
     if not settings.exists():
         raise InputError(f"{folder}: holds no experiment: {LARGE_SETTINGS_FILE} is missing")
     config = LargeConfig.from_dict(read_json(settings), str(settings))
-    results = finished_results(Store.open(folder / STORE), EXPERIMENT)
+    store = Store.open(folder / STORE)
+    experiment = read_experiment(store, EXPERIMENT)
+    results = finished_results(store, experiment)
     write_report(make_document(config, results), folder)
     return {
         "report": str(folder / "report.html"),
         "stages": len(results),
         "seconds": round(sum(one.seconds for one in results.values()), 1),
     }
-
-
-def finished_results(store: Store, name: str) -> Dict[str, Result]:
-    """Return the results of all stages of an experiment, by their names.
-
-    Raises:
-        InputError: a stage has no result yet.
-    """
-    results: Dict[str, Result] = {}
-    for state in stage_states(store, read_experiment(store, name)):
-        result = None if state.key is None else store.result(state.key)
-        if result is None:
-            raise InputError(
-                f"{store.folder}: stage {state.name} has no result yet; run the experiment "
-                "without --report_only"
-            )
-        results[state.name] = result
-    return results
 
 
 def _run(settings: Mapping[str, Any], folder: Path, number: int) -> None:

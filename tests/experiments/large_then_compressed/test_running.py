@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from bort.errors import InputError
+from bort.stages.listing import finished_results
+from bort.stages.plan import read_experiment
 from bort.stages.running import run_stages
 from bort.stages.stage import Stage, StageWork
 from bort.stages.store import Store
-from experiments.large_then_compressed.running import finished_results, render
+from experiments.large_then_compressed.running import render
 
 
 def test_the_results_are_those_of_the_stages_as_they_last_ran(tmp_path: Path) -> None:
@@ -26,13 +28,13 @@ def test_the_results_are_those_of_the_stages_as_they_last_ran(tmp_path: Path) ->
 
     for value in (2, 3):
         run_stages("try", stages(value), store)
-    found = finished_results(store, "try")
+    found = finished_results(store, read_experiment(store, "try"))
     assert list(found) == ["first", "second"]
     assert (found["second"].folder / "value.txt").read_text() == "3"
     assert runs == [1, 2, 3], "looking runs nothing"
     run_stages("try", stages(4), store, only=["first"])
     with pytest.raises(InputError, match="stage second has no result yet; run the experiment"):
-        finished_results(store, "try")
+        finished_results(store, read_experiment(store, "try"))
 
 
 def test_a_folder_without_an_experiment_is_named(tmp_path: Path) -> None:
