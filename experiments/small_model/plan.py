@@ -1,0 +1,209 @@
+"""`TimePlan`: the seconds that each stage of a small model may use.
+
+Five stages train by the clock and have a share of the time; see `SHARES`. The others take the time
+that their work takes, which is estimated. The time of a stage is a function of the whole time, the
+shares, the estimates and the seconds that the stages before it have used:
+
+- A stage that ends early gives its time to those that follow it, and one that takes longer takes it
+  from them.
+- The baseline has as many seconds as the stages that it is compared with have used together
+  (`COMPARED`): the super-network, the search in it, and the last training of the small model. The
+  two cost the same, whatever happened before.
+- A stage that a run does not have shares its time among the others.
+
+The shares are our assumption. They follow from a trial: a 6-layer encoder was fine-tuned on 8,000
+rows, and slices with a half and a third of its multiply-adds were trained for two epochs from its
+outputs and relations, or as parts of one super-network (`docs/benchmarks.md`, "A fine-tuned encoder
+made smaller").
+
+- `teacher`: the time of two or three epochs of the teacher. More epochs gain little, and this stage
+  ends early by epochs and patience, so the share is a bound and not a goal.
+- `super_network` and `student`, 1 to 2: the slices of the trial lost less than the parts of the
+  super-network in about the same time, so most of the time belongs to the one model that is served.
+  The super-network only has to order the candidates, and half of the student's time does that.
+- `truncated`: the sum of both, because a baseline at equal cost is the comparison that counts.
+- `agora`: trainings on few rows are short. Runs with more rows do not have this stage.
+- A reserve for the start of processes and for the files of the stages, which no stage counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, Mapping, Optional, Tuple
+
+from bort.process.text_table import text_table
+from bort.report.html.seconds import spoken_seconds
+
+_TEACHER, _SEARCH, _TRUNCATED, _AGORA = "teacher", "search", "truncated", "agora"
+
+STAGES = (
+    _TEACHER,
+    "latency",
+    "super_network",
+    _SEARCH,
+    "student",
+    _TRUNCATED,
+    _AGORA,
+    "export",
+    "final",
+)
+"""The names of all stages in their order."""
+
+COMPARED = ("super_network", _SEARCH, "student")
+"""The stages that make the small model that the baseline is compared with."""
+
+SHARES: Mapping[str, float] = {
+    _TEACHER: 0.20,
+    "super_network": 0.11,
+    "student": 0.22,
+    _TRUNCATED: 0.33,
+    _AGORA: 0.09,
+}
+"""Shares of the time by stage; with `RESERVE` they sum to 1."""
+
+RESERVE = 0.05
+"""Share of the time that no stage gets."""
+
+ESTIMATES: Mapping[str, Tuple[float, float]] = {
+    _TEACHER: (0.02, 60.0),
+    "latency": (0.06, 240.0),
+    _SEARCH: (0.04, 240.0),
+    "export": (0.03, 120.0),
+    "final": (0.02, 60.0),
+}
+"""Share of the time, and most seconds, of the stages without the clock where nothing estimates them
+(the teacher: where it is scored and not trained)."""
+
+
+@dataclass(frozen=True)
+class TimePlan:
+    """The time of a run, and who gets it.
+
+    Attributes:
+        seconds: time of all stages together.
+        stages: names of the run's stages in their order.
+        estimates: expected seconds of the stages that are not by the clock; all others have a share
+            of the rest.
+    """
+
+    seconds: float
+    stages: Tuple[str, ...]
+    estimates: Mapping[str, float]
+
+    def seconds_for(self, stage: str, used: Mapping[str, float]) -> float:
+        """Return the seconds that a stage may use, at least 0.
+
+        Args:
+            stage: name of a stage of the run.
+            used: recorded seconds by the names of stages. Those of the stages before this one count
+                alone, so a resumed run finds the same number. A stage without a record counts as
+                planned.
+        """
+        return self.expected(used, until=stage)[stage]
+
+    def expected(self, used: Mapping[str, float], until: Optional[str] = None) -> Dict[str, float]:
+        """Return the seconds of the stages: those that were used, and planned ones of the others.
+
+        Args:
+            used: recorded seconds by the names of stages.
+            until: the stage that ends the result, always with its planned seconds; None: all.
+        """
+        found: Dict[str, float] = {}
+        for name in self.stages:
+            is_recorded = name in used and name != until
+            found[name] = used[name] if is_recorded else self._planned(name, found)
+            if name == until:
+                break
+        return found
+
+    def seconds_left(
+        self, used: Mapping[str, float], stage: Optional[str] = None, running: float = 0.0
+    ) -> float:
+        """Return the seconds until the end of the run.
+
+        Args:
+            used: recorded seconds of the stages that are done.
+            stage: the stage that runs.
+            running: seconds that it has used.
+        """
+        expected = self.expected(used)
+        left = sum(value for name, value in expected.items() if name not in used)
+        return left - min(running, expected[stage]) if stage is not None else left
+
+    def describe(self, stage: str, used: Mapping[str, float], running: float = 0.0) -> str:
+        """Return the progress of the whole run as a line.
+
+        Args:
+            stage: the stage that runs.
+            used: recorded seconds of the stages that are done.
+            running: seconds that this stage has used.
+
+        >>> plan = make_time_plan(7200.0)
+        >>> plan.describe("super_network", {"teacher": 1500.0, "latency": 600.0}, 360.0)
+        'stage 3 of 9 super_network, 41 min of 120, 1 h 13 min left'
+        """
+        number = self.stages.index(stage) + 1
+        spent = sum(used.get(name, 0.0) for name in self.stages if name != stage) + running
+        left = spoken_seconds(self.seconds_left(used, stage, running))
+        if self.seconds >= 60:
+            so_far = f"{spent / 60:.0f} min of {self.seconds / 60:.0f}"
+        else:
+            so_far = f"{spent:.0f} s of {self.seconds:.0f}"
+        return f"stage {number} of {len(self.stages)} {stage}, {so_far}, {left} left"
+
+    def table(self) -> str:
+        """Return the planned seconds of all stages as a table."""
+        lines = [("stage", "time", "by")]
+        for name, seconds in self.expected({}).items():
+            by = "estimate" if name in self.estimates else "the clock"
+            lines.append((name, spoken_seconds(seconds), by))
+        kept = self.seconds - sum(self.expected({}).values())
+        lines.append(("reserve", spoken_seconds(max(0.0, kept)), ""))
+        return text_table(lines, "<><")
+
+    def _planned(self, stage: str, before: Mapping[str, float]) -> float:
+        """Return the seconds of a stage after those that `before` names, all of which are known."""
+        if stage in self.estimates:
+            return self.estimates[stage]
+        later = self.stages[self.stages.index(stage) + 1 :]
+        left = self.seconds * (1 - RESERVE) - sum(before.values())
+        left -= sum(self.estimates.get(name, 0.0) for name in later)
+        owed = sum(before.get(name, 0.0) for name in COMPARED)
+        if stage == _TRUNCATED:
+            return max(0.0, min(owed, left))
+        weights = {name: SHARES[name] for name in (stage, *later) if name not in self.estimates}
+        if weights.pop(_TRUNCATED, 0.0):
+            # The baseline repeats the time of these stages, so a second of theirs costs two.
+            left -= owed + sum(self.estimates.get(n, 0.0) for n in later if n in COMPARED)
+            weights = {
+                name: value * (2 if name in COMPARED else 1) for name, value in weights.items()
+            }
+        return max(0.0, left) * SHARES[stage] / sum(weights.values())
+
+
+def make_time_plan(
+    seconds: float,
+    *,
+    trains_teacher: bool = True,
+    with_baseline: bool = True,
+    with_agora: bool = True,
+    estimates: Optional[Mapping[str, float]] = None,
+) -> TimePlan:
+    """Return the plan of a run.
+
+    Args:
+        seconds: time of all stages together, above 0.
+        trains_teacher: whether the teacher is fine-tuned; else it is scored only.
+        with_baseline: whether there is the stage `truncated`.
+        with_agora: whether there is the stage `agora`.
+        estimates: expected seconds of stages that are not by the clock; those that it lacks follow
+            from `ESTIMATES`.
+    """
+    absent = {_TRUNCATED: not with_baseline, _AGORA: not with_agora}
+    stages = tuple(name for name in STAGES if not absent.get(name, False))
+    clocked = [name for name in SHARES if trains_teacher or name != _TEACHER]
+    expected = {name: min(share * seconds, most) for name, (share, most) in ESTIMATES.items()}
+    expected.update(estimates or {})
+    return TimePlan(
+        seconds, stages, {name: expected[name] for name in stages if name not in clocked}
+    )
