@@ -7,13 +7,15 @@ usage() {
 usage: scripts/setup_environment.sh [flags]
 
 Makes .venv in the project's root: Python packages with pinned versions, Horovod built for MXNet
-(Gloo; NCCL with --gpu), and the project itself as an editable installation. The script can be run
+(Gloo; NCCL with --gpu and nvcc), and the project itself as an editable installation. The script can be run
 again at any time: it ends at once if nothing has changed, and it repairs an interrupted set-up.
 Later calls keep the choices of earlier calls unless flags change them.
 
   --with-horovod      build Horovod, for several processes (default)
   --without-horovod   leave Horovod out; commands then run in one process
-  --gpu NAME          cu101 or cu112 for NVIDIA GPUs (not tested on a GPU), none for CPU (default)
+  --gpu NAME          cu112 for NVIDIA GPUs, with CUDA's libraries from the package index; cu101 needs
+                      an installed CUDA 10.1; none for CPU (default). Both need the NVIDIA driver and
+                      were not tested on a GPU. Without nvcc, Horovod's ranks exchange over the host.
   --extras A,B        also install requirements-A.txt and requirements-B.txt, for example test
   --without-extras A,B
                       drop these extras; packages that are installed stay
@@ -216,7 +218,17 @@ if [ $fresh = yes ]; then
     [ -n "$asked_python" ] || asked_python=$(earlier asked_python)
     choose_python
 fi
-case $python_tag in *aarch64*) say "note: this set-up was tested on x86_64 only" ;; esac
+case $python_tag in
+    *aarch64*)
+        [ "$gpu" = none ] || bad_input "--gpu is $gpu, allowed on aarch64 is none: MXNet's builds for GPUs are for x86_64"
+        say "note: this set-up was tested on x86_64 only"
+        ;;
+esac
+if [ "$gpu" != none ]; then
+    "$python_path" -c 'import ctypes; ctypes.CDLL("libcuda.so.1")' 2>/dev/null ||
+        bad_input "--gpu is $gpu, which needs libcuda.so.1 of the NVIDIA driver, and it cannot be loaded;" \
+            "install the driver, or use --gpu none"
+fi
 
 # ---- wheels that are built from source ---------------------------------------------------------
 
@@ -224,10 +236,18 @@ pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" "$root/requirements-base.txt" "$roo
 mxnet_name=mxnet
 [ "$gpu" = none ] || mxnet_name=mxnet-$gpu
 mxnet_version=$(pinned "$mxnet_name")
+# Horovod for arrays on GPUs is compiled by nvcc. Without it, Horovod is built against MXNet's build for
+# CPUs, and bort/gluon/distributed.py gives it arrays of the host only.
+nvcc=''
+if [ "$gpu" != none ]; then
+    nvcc=$(command -v nvcc || command -v "${HOROVOD_CUDA_HOME:-/usr/local/cuda}/bin/nvcc") || nvcc=''
+fi
+horovod_mxnet=$mxnet_name==$mxnet_version
+[ -n "$nvcc" ] || horovod_mxnet=$(grep -m 1 '^mxnet==' "$root/requirements.txt")
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/bort/wheels
 folder_of() { # print the cache folder of a package's wheel; gluonnlp is independent of MXNet's build
     case $1 in
-        horovod) echo "$cache/horovod-$(pinned horovod)-$python_tag-$mxnet_name-$mxnet_version" ;;
+        horovod) echo "$cache/horovod-$(pinned horovod)-$python_tag-${horovod_mxnet/==/-}" ;;
         *) echo "$cache/$1-$(pinned "$1")-$python_tag" ;;
     esac
 }
@@ -307,6 +327,16 @@ quietly() { # run a command with its output in the log
 }
 pip() { quietly "$venv_python" -m pip "$@"; }
 
+nccl_for_building() { # add NCCL's package to the build, which looks for libnccl.so without a number
+    local package
+    package=$(echo "$venv"/lib/python*/site-packages/nvidia/nccl)
+    [ -z "${HOROVOD_NCCL_HOME:-}" ] && [ -f "$package/lib/libnccl.so.2" ] || return 0
+    mkdir -p "$scratch/nccl/lib"
+    ln -sfn -- "$package/include" "$scratch/nccl/include"
+    ln -sfn -- "$package/lib/libnccl.so.2" "$scratch/nccl/lib/libnccl.so"
+    variables+=("HOROVOD_NCCL_HOME=$scratch/nccl")
+}
+
 build_wheel() { # build a source package and keep its wheel
     # pip's cache is not used, since it may hold a wheel of Horovod that was built without MXNet.
     local package=$1 version folder wheel
@@ -323,7 +353,14 @@ build_wheel() { # build a source package and keep its wheel
         variables=(HOROVOD_WITH_MXNET=1 HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1
             HOROVOD_WITHOUT_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1
             CMAKE_POLICY_VERSION_MINIMUM=3.5)
-        [ "$gpu" = none ] || variables+=(HOROVOD_GPU_OPERATIONS=NCCL)
+        if [ -n "$nvcc" ]; then
+            variables+=(HOROVOD_GPU_OPERATIONS=NCCL)
+            nccl_for_building
+        elif [ "$gpu" != none ]; then
+            pip install --no-deps --target "$scratch/mxnet" "$horovod_mxnet" ||
+                failed "$horovod_mxnet, for building Horovod, could not be installed"
+            variables+=("PYTHONPATH=$scratch/mxnet")
+        fi
     fi
     # Horovod's makefiles do not quote paths, so a path with a space needs a link without one.
     local place=$venv
@@ -384,7 +421,7 @@ install_everything() {
     (cd "$root" && cat -- "${requirement_files[@]}") |
         grep -v -e '^-r ' -e '^gluonnlp==' -e '^horovod==' >"$scratch/requirements.txt"
     install_pytorch
-    say "installing the pinned packages"
+    say "installing the pinned packages$([ "$gpu" != cu112 ] || echo ' (with 2 GB of CUDA libraries)')"
     pip install -r "$scratch/requirements.txt" || failed "the packages could not be installed"
     if [ "${python_version%.*}" = 3.12 ]; then restore_numpy_bool; fi
     local package

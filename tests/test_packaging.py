@@ -15,6 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from bort.process.cuda_libraries import LIBRARIES
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -81,9 +83,13 @@ def test_the_pins_are_within_the_ranges_of_the_metadata(
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS[1:])
-def test_the_flavours_differ_in_mxnet_alone(project_root: Path, flavour: str) -> None:
+def test_the_flavours_differ_in_mxnet_and_what_it_links_to_alone(
+    project_root: Path, flavour: str
+) -> None:
     plain = pins_for(read_requirements(project_root / FLAVOURS[0]), "3.11")
     other = pins_for(read_requirements(project_root / flavour), "3.11")
+    libraries = {library.requirement for library in LIBRARIES} if "cu112" in flavour else set()
+    assert libraries == {f"{n}=={other.pop(n)}" for n in list(other) if n.startswith("nvidia-")}
     assert plain.pop("mxnet") == other.pop("mxnet-" + flavour[len("requirements-") : -len(".txt")])
     assert plain == other
 

@@ -14,6 +14,7 @@ import bort
 from bort.engines.choosing import installed_engines
 from bort.engines.openvino_session import computes_bf16
 from bort.engines.protocol import OPENVINO
+from bort.process.cuda_libraries import gpu_build
 from bort.process.machine import describe_machine, memory_bytes
 from bort.process.text_table import text_table
 
@@ -36,6 +37,9 @@ PACKAGES: Mapping[str, Tuple[str, ...]] = {
 SECONDS = 300.0
 """Longest time that the import of MXNet may take."""
 
+CUDA_FACTS = "bort.process.cuda_libraries"
+"""The module that prints which of CUDA's libraries it finds."""
+
 _INSTRUCTIONS = {
     "AVX2": ("avx2",),
     "AVX-512": ("avx512f",),
@@ -48,13 +52,17 @@ _GIB = 1 << 30
 def examine() -> Dict[str, Any]:
     """Return JSON-ready facts about this installation and this machine.
 
-    MXNet and Horovod are imported in another process, so that one that crashes there is a fact too.
+    MXNet, Horovod and CUDA's libraries are loaded in other processes, so that one that crashes
+    there is a fact too.
     """
     engines = installed_engines()
     packages = {
         extra: {name: _version(name) for name in names} for extra, names in PACKAGES.items()
     }
     memory = memory_bytes()
+    build = gpu_build()
+    if build is not None:
+        packages["mxnet"]["mxnet"] = f"{_version(build)} ({build})"
     has_mxnet = packages["mxnet"]["mxnet"] is not None
     return {
         "bort": bort.__version__,
@@ -69,6 +77,7 @@ def examine() -> Dict[str, Any]:
         "packages": packages,
         "engines": list(engines),
         "bf16": computes_bf16() if OPENVINO in engines else None,
+        "cuda": None if build is None else ask_another_process(CUDA_FACTS, "the search for them"),
         "training": ask_another_process() if has_mxnet else {"error": "mxnet is not installed"},
     }
 
@@ -92,11 +101,14 @@ def screen(facts: Mapping[str, Any]) -> str:
     if facts["bf16"] is not None:
         precision = "bf16" if facts["bf16"] else "fp32, or int8 for a folder exported with int8"
         lines.append(("precision fast", f"{precision} (OpenVINO)"))
+    if facts["cuda"] is not None:
+        lines.append(("CUDA libraries", _of_cuda(facts["cuda"])))
     if "error" in training:
         lines.append(("training", f"not possible: {training['error']}"))
     else:
         lines.append(("training", f"MXNet {training['mxnet']}, {training['gpus']} GPUs usable"))
-        lines.append(("ranks by Horovod", _of_horovod(training["horovod"])))
+        ranks = _of_horovod(training["horovod"], has_gpu_build=facts["cuda"] is not None)
+        lines.append(("ranks by Horovod", ranks))
     return text_table(lines, "<")
 
 
@@ -110,26 +122,43 @@ def instructions_of(flags: Optional[List[str]]) -> List[str]:
     return [name for name, any_of in _INSTRUCTIONS.items() if known & set(any_of)]
 
 
-def ask_another_process(module: str = "bort.gluon.abilities") -> Dict[str, Any]:
-    """Return the facts that a module prints as JSON; {"error": reason} if it does not."""
+def ask_another_process(
+    module: str = "bort.gluon.abilities", work: str = "the import of MXNet"
+) -> Dict[str, Any]:
+    """Return the facts that a module prints as JSON; {"error": reason} if it does not.
+
+    Args:
+        module: is run by this Python in another process.
+        work: the module's work, for the reason.
+    """
     command = [sys.executable, "-m", module]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return {"error": f"the import of MXNet fails: {type(error).__name__}"}
+        return {"error": f"{work} fails: {type(error).__name__}"}
     try:
         found: Dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (ValueError, IndexError):
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        return {"error": f"the import of MXNet fails: {last[:200]}"}
+        return {"error": f"{work} fails: {last[:200]}"}
     return found
 
 
-def _of_horovod(found: Mapping[str, Any]) -> str:
+def _of_horovod(found: Mapping[str, Any], has_gpu_build: bool) -> str:
     if "error" in found:
         return f"not possible: {found['error']}; a single rank needs none"
     ways = ", ".join(name for name, is_built in found["built"].items() if is_built)
-    return f"usable, built with {ways or 'nothing to reduce with'}"
+    over_host = has_gpu_build and not found["built"].get("NCCL")
+    return f"usable, built with {ways or 'nothing to reduce with'}" + (
+        "; ranks on GPUs exchange over the host" if over_host else ""
+    )
+
+
+def _of_cuda(found: Mapping[str, Any]) -> str:
+    if "error" in found:
+        return str(found["error"])
+    missing = ", ".join(found["missing"])
+    return (f"missing {missing}; " if missing else "") + f"found {', '.join(found['found']) or '-'}"
 
 
 def _version(name: str) -> Optional[str]:

@@ -6,6 +6,7 @@ arrays add in an order that changes from run to run with three or more ranks.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Callable, Dict
 
 import mxnet as mx
@@ -14,11 +15,14 @@ import numpy as np
 from bort.errors import InputError
 from bort.ranks import Communicator, SingleProcess, launched_ranks
 
+log = logging.getLogger(__name__)
+
 
 class HorovodProcess:
     """Processes started by `horovodrun`; implements `bort.ranks.Communicator`.
 
-    MXNet arrays are exchanged in place, NumPy arrays through a copy.
+    MXNet arrays are exchanged in place, NumPy arrays through a copy. An array on a GPU goes over
+    the host if Horovod was built without NCCL: such a build takes its memory for that of the host.
 
     Raises:
         InputError: Horovod with MXNet is not installed.
@@ -38,6 +42,7 @@ class HorovodProcess:
         self.rank = int(horovod.rank())
         self.size = int(horovod.size())
         self.local_rank = int(horovod.local_rank())
+        self._has_nccl = bool(horovod.nccl_built())
 
     def sum_in_place(self, buffer: Any) -> None:
         """See `Communicator`."""
@@ -55,16 +60,30 @@ class HorovodProcess:
             buffer,
         )
 
+    def report_way_of_gpus(self) -> None:
+        """Log on rank 0 that arrays on GPUs go over the host, if they do."""
+        if self.rank == 0 and self.size > 1 and not self._has_nccl:
+            log.info(
+                "Horovod was built without NCCL (the CUDA compiler nvcc was missing): the ranks "
+                "copy gradients to the host and add them there through Gloo"
+            )
+
     def _exchange(self, exchange: Callable[[mx.nd.NDArray, str], Any], buffer: Any) -> None:
         """Call `exchange` with `buffer` as an MXNet array and a name, and wait for the result."""
         if self.size == 1:
             return
         is_numpy = isinstance(buffer, np.ndarray)
-        array = mx.nd.array(buffer, ctx=mx.cpu(), dtype=buffer.dtype) if is_numpy else buffer
+        over_host = not is_numpy and not self._has_nccl and buffer.context.device_type == "gpu"
+        if is_numpy:
+            array = mx.nd.array(buffer, ctx=mx.cpu(), dtype=buffer.dtype)
+        else:
+            array = buffer.copyto(mx.cpu()) if over_host else buffer
         exchange(array, f"{np.dtype(buffer.dtype).name}.{buffer.size}")
         array.wait_to_read()
         if is_numpy:
             buffer[...] = array.asnumpy()
+        elif over_host:
+            array.copyto(buffer)
 
 
 def horovod_built_with() -> Dict[str, bool]:
@@ -102,4 +121,6 @@ def choose_context(communicator: Communicator, cpu_only: bool) -> mx.Context:
         raise InputError(
             f"local rank {communicator.local_rank} has no GPU of its own, this machine has {gpus}"
         )
+    if isinstance(communicator, HorovodProcess):
+        communicator.report_way_of_gpus()
     return mx.gpu(communicator.local_rank)

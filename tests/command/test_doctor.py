@@ -26,6 +26,7 @@ def facts(**changes: Any) -> Dict[str, Any]:
         "packages": {"needed": {"numpy": "1.26"}, "onnx": {"onnx": "1.16", "onnxruntime": None}},
         "engines": ["mxnet"],
         "bf16": None,
+        "cuda": None,
         "training": {
             "mxnet": "1.9.1", "gpus": 0, "horovod": {"built": {"Gloo": True, "MPI": False}},
         },
@@ -60,6 +61,38 @@ def test_what_does_not_work_is_said():
     text = screen(facts(training=training, bf16=True))
     assert "bf16 (OpenVINO)" in line_of(text, "precision fast")
     assert line_of(text, "ranks").startswith("ranks by Horovod not possible: ImportError: x;")
+
+
+def test_libraries_of_cuda_are_named_if_mxnet_needs_them():
+    assert "CUDA" not in screen(facts())
+    missing = {'libcudnn.so.8 (pip install "nvidia-cudnn-cu11==8.9.6.50")': "cannot open"}
+    cuda = {"build": "mxnet-cu112", "found": ["libcuda.so.1", "libnccl.so.2"], "missing": missing}
+    text = screen(facts(cuda=cuda))
+    assert line_of(text, "CUDA") == (
+        'CUDA libraries missing libcudnn.so.8 (pip install "nvidia-cudnn-cu11==8.9.6.50"); '
+        "found libcuda.so.1, libnccl.so.2"
+    )
+    assert line_of(text, "ranks") == (
+        "ranks by Horovod usable, built with Gloo; ranks on GPUs exchange over the host"
+    )
+    text = screen(facts(cuda={"error": "the search for them fails: exit status -11"}))
+    assert line_of(text, "CUDA").endswith("the search for them fails: exit status -11")
+    training = {"mxnet": "1.9.1", "gpus": 2, "horovod": {"built": {"NCCL": True}}}
+    text = screen(facts(cuda={**cuda, "missing": {}}, training=training))
+    assert line_of(text, "CUDA") == "CUDA libraries found libcuda.so.1, libnccl.so.2"
+    assert line_of(text, "ranks") == "ranks by Horovod usable, built with NCCL"
+
+
+def test_a_build_for_gpus_counts_as_mxnet(tmp_path: Path, monkeypatch):
+    folder = tmp_path / "mxnet_cu112-1.9.1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: mxnet-cu112\nVersion: 1.9.1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    asked = []
+    monkeypatch.setattr(doctor, "ask_another_process", lambda *wanted: asked.append(wanted) or {})
+    found = examine()
+    assert found["packages"]["mxnet"]["mxnet"] == "1.9.1 (mxnet-cu112)"
+    assert [wanted[:1] for wanted in asked] == [("bort.process.cuda_libraries",), ()]
 
 
 def test_this_machine(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import types
 
@@ -36,6 +37,7 @@ def exchanged(monkeypatch):
         ("rank", lambda: 1),
         ("size", lambda: 2),
         ("local_rank", lambda: 1),
+        ("nccl_built", lambda: False),
         ("allreduce_", allreduce),
         ("broadcast_", broadcast),
     ):
@@ -65,6 +67,50 @@ def test_a_buffer_of_mxnet_is_exchanged_without_a_copy(exchanged):
     ranks.broadcast(buffer)
     assert buffer.asnumpy().tolist() == [7.0, 7.0]
     assert [array is buffer for array, _ in exchanged] == [True, True]
+
+
+class OnGpu:
+    """A stand-in of an MXNet array on a GPU, which Horovod without NCCL must not be given."""
+
+    context = mx.gpu(0)
+    dtype = np.float32
+
+    def __init__(self, values):
+        self.values = mx.nd.array(values)
+        self.size = self.values.size
+
+    def copyto(self, context):
+        return self.values.copyto(context)
+
+    def wait_to_read(self):
+        pass
+
+
+def test_without_nccl_a_buffer_on_a_gpu_goes_over_the_host(exchanged, monkeypatch):
+    ranks = HorovodProcess()
+    buffer = OnGpu([1.0, 2.0])
+    copy = mx.nd.NDArray.copyto
+    monkeypatch.setattr(
+        mx.nd.NDArray,
+        "copyto",
+        lambda array, other: copy(array, getattr(other, "values", other)),
+    )
+    ranks.sum_in_place(buffer)
+    assert buffer.values.asnumpy().tolist() == [8.0, 9.0]
+    ranks.broadcast(buffer)
+    assert buffer.values.asnumpy().tolist() == [7.0, 7.0]
+    assert all(array.context == mx.cpu() for array, _ in exchanged)
+    assert all(array is not buffer.values for array, _ in exchanged)
+
+
+def test_with_nccl_a_buffer_stays_on_its_gpu(exchanged, monkeypatch):
+    sys.modules["horovod.mxnet"].nccl_built = lambda: True
+    given = []
+    sys.modules["horovod.mxnet"].allreduce_ = lambda array, average, name: given.append(array)
+    ranks = HorovodProcess()
+    buffer = OnGpu([1.0, 2.0])
+    ranks.sum_in_place(buffer)
+    assert given == [buffer]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int32", "uint8"])
@@ -101,3 +147,20 @@ def test_every_local_rank_takes_a_gpu_of_its_own(monkeypatch):
         choose_context(OneOf(2, 3), cpu_only=False)
     monkeypatch.setattr(mx.context, "num_gpus", lambda: 0)
     assert choose_context(ALONE, cpu_only=False) == mx.cpu()
+
+
+@pytest.mark.parametrize(("rank", "nccl", "is_said"), [(0, False, 1), (1, False, 0), (0, True, 0)])
+def test_rank_0_says_that_gradients_go_over_the_host(
+    exchanged, monkeypatch, caplog, rank, nccl, is_said
+):
+    monkeypatch.setattr(sys.modules["horovod.mxnet"], "rank", lambda: rank)
+    monkeypatch.setattr(sys.modules["horovod.mxnet"], "nccl_built", lambda: nccl)
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: 2)
+    with caplog.at_level(logging.INFO):
+        ranks = HorovodProcess()
+        assert choose_context(ranks, cpu_only=True) == mx.cpu()
+        assert not caplog.records
+        assert choose_context(ranks, cpu_only=False) == mx.gpu(1)
+    assert (
+        caplog.text.count("copy gradients to the host and add them there through Gloo") == is_said
+    )

@@ -108,6 +108,20 @@ def test_without_horovod_no_cmake_is_asked_for(checkout: Path, tools: Path) -> N
     assert "C++" not in result.stderr
 
 
+def test_a_gpu_needs_the_driver(checkout: Path, tools: Path) -> None:
+    flags = ["--gpu", "cu112", "--python", sys.executable]
+    result = set_up(checkout, tools, *flags, LD_LIBRARY_PATH=str(tools))
+    if "missing for building" in result.stderr:
+        pytest.skip("this machine has a driver")
+    assert_refused(result, checkout, "--gpu is cu112", "libcuda.so.1 of the NVIDIA driver")
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    stand_in = ["gcc", "-shared", "-x", "c", os.devnull, "-o", str(tools / "libcuda.so.1")]
+    subprocess.run(stand_in, check=True)
+    result = set_up(checkout, tools, *flags, LD_LIBRARY_PATH=str(tools))
+    assert_refused(result, checkout, "missing for building")
+
+
 def test_an_interpreter_that_only_pretends_is_not_taken(checkout: Path, tools: Path) -> None:
     fake_python(tools, "python3.11", "echo 'command not found' >&2; exit 127\n")
     fake_python(tools, "python3.9", "printf 'no\\tis Python 2.7.1, supported are 3.8 to 3.12\\n'\n")
