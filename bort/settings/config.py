@@ -240,6 +240,11 @@ def setting_names(kind: Type[Config]) -> List[str]:
     return [name for one in _settings(kind) for name in (one.name, *one.field.metadata["aliases"])]
 
 
+def setting_texts(kind: Type[Config]) -> Dict[str, str]:
+    """Return the help of every setting of a configuration, those of parts included."""
+    return {one.name: one.help for one in _settings(kind)}
+
+
 def defaults_of(kind: Any) -> Dict[str, Any]:
     """Return the default of every field of a dataclass that has one, JSON-ready.
 

@@ -118,19 +118,27 @@ def answer_spans(options: TaskOptions, task_set: TaskSet, outputs: Outputs) -> L
     return decode_spans(task_set.items, features, windows, options.spans, allows_no_answer)
 
 
+def gold_of(task_set: TaskSet) -> Dict[Any, Any]:
+    """Return the labels of a set by official index.
+
+    Raises:
+        InputError: an item has no label.
+    """
+    labels = []
+    for item in task_set.items:
+        if item.label is None:
+            raise InputError(f"{item.where}: has no label, {task_set.split} cannot be scored")
+        labels.append(item.label)
+    return by_index(task_set.record, task_set.items, labels)
+
+
 def make_judge(options: TaskOptions, task_set: TaskSet) -> Callable[[Outputs], Mapping[str, float]]:
     """Return a function from the outputs for a labelled set to the official metrics.
 
     Raises:
         InputError: an item has no label.
     """
-    record = task_set.record
-    labels = []
-    for item in task_set.items:
-        if item.label is None:
-            raise InputError(f"{item.where}: has no label, {task_set.split} cannot be scored")
-        labels.append(item.label)
-    gold = by_index(record, task_set.items, labels)
+    record, gold = task_set.record, gold_of(task_set)
 
     def judge(outputs: Outputs) -> Mapping[str, float]:
         return score_task(record, predict(options, task_set, outputs), gold)

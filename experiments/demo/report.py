@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import shlex
 import statistics
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence
 
 from bort.architecture import Architecture
 from bort.report.html.charts import Axes, Series, draw_chart
@@ -31,6 +29,8 @@ from bort.report.html.limited import (
     verdict_bullets,
 )
 from bort.report.html.seconds import spoken_seconds
+from bort.report.html.settings import settings_table
+from bort.report.html.sources import Sources
 from bort.super_network.parts import part_name
 from experiments.demo.plan import GENERATED, DemoConfig, preset_for
 from experiments.demo.results import (
@@ -97,7 +97,8 @@ class _Content:
     def __init__(self, results: Mapping[str, Any], sources: Mapping[str, Origin]) -> None:
         self._results = results
         self._settings: Mapping[str, Any] = results["settings"]
-        self._sources = sources
+        self._sources = Sources(sources)
+        self._number, self._known = self._sources.number, self._sources.known
         self._scores: Mapping[str, float] = results["mlm_accuracy"]
         search = results["search"]
         pick = search["best"] or search["nearest"]
@@ -225,7 +226,7 @@ class _Content:
                 "seconds": "The same with time. The training of the super-network and the "
                 "teacher's answers count, the training of the teacher does not.",
             }[axis]
-            source = (*_keys(self._sources["teacher"]), *_keys(self._sources["students"]))
+            source = self._sources.of("teacher", "students")
             data = self._curve_table(axis, series)
             title = f"Accuracy over {axis}"
             figures.append(Figure(title, draw_chart(series, axes), words, source, data))
@@ -263,7 +264,7 @@ class _Content:
         ]
 
     def search(self) -> List[Part]:
-        search, source = self._results["search"], self._sources["search"]
+        search, source = self._results["search"], self._sources.of("search")
         space = self._number(str(search["space_size"]), "search")
         speed = self._number(f"{self._settings['speed_up']:g} times", "search")
         words: List[Inline] = [
@@ -335,29 +336,14 @@ class _Content:
         rows: List[List[Cell]] = [
             [name, _STAGES[name], self._known(f"{seconds[name]:.1f}", name)] for name in names
         ]
-        total = Number(f"{sum(seconds.values()):.1f}", self._all_keys())
+        total = Number(f"{sum(seconds.values()):.1f}", self._sources.all())
         table = Table(["stage", "what happens", "seconds"], [*rows, ["all", "", total]])
         return [table, self._settings_table()]
 
     def _settings_table(self) -> Table:
         usual = {**DemoConfig().as_dict(), **preset_for(self._settings["corpus"])}
         unset = {"folder", *(["student"] if self._is_pick else [])}
-        helps = {one.name: one.metadata["help"] for one in dataclasses.fields(DemoConfig)}
-        changed = []
-        rows: List[List[Cell]] = []
-        for place, (name, value) in enumerate(sorted(self._settings.items())):
-            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            if name not in unset and _plain(value) != _plain(usual.get(name)):
-                changed.append(place)
-            rows.append([name, shown, helps.get(name, "")])
-        return Table(
-            ["setting", "value", "meaning"],
-            rows,
-            "All settings",
-            "Settings that differ from the defaults are set off." if changed else "",
-            changed,
-            folded=True,
-        )
+        return settings_table(DemoConfig, self._settings, usual, unset)
 
     def next_steps(self) -> List[Part]:
         folder = shlex.quote(str(self._settings["folder"]))
@@ -375,21 +361,6 @@ class _Content:
         )
         return ["Every model of the demonstration is an ordinary model folder.", Code(commands)]
 
-    def _number(self, text: str, *names: str) -> Number:
-        keys: List[str] = []
-        for name in names:
-            keys += _keys(self._sources[name])
-        return Number(text, keys[0] if len(keys) == 1 else tuple(keys))
-
-    def _known(self, text: str, name: str) -> Cell:
-        return self._number(text, name) if name in self._sources else text
-
-    def _all_keys(self) -> Origin:
-        keys: Dict[str, None] = {}
-        for source in self._sources.values():
-            keys.update(dict.fromkeys(_keys(source)))
-        return tuple(keys)
-
     def _accuracy(self, kind: str) -> Number:
         return self._number(
             _per_cent(self._scores[kind]), "teacher" if kind == "teacher" else "students"
@@ -400,16 +371,8 @@ class _Content:
         return None if gone is None else self._number(f"{100 * gone:.0f} %", "teacher", "students")
 
 
-def _keys(source: Origin) -> Sequence[str]:
-    return [source] if isinstance(source, str) else list(source)
-
-
 def _per_cent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, (list, tuple)) else value
 
 
 def _speed_up(reference: Optional[Mapping[str, Any]], pick: Mapping[str, Any]) -> Optional[float]:

@@ -17,6 +17,7 @@ from bort.report.html.document import (
     Section,
     Table,
 )
+from bort.report.metric_words import spoken_metrics
 from bort.stages.store import Result
 from bort.storage.files import read_json
 from bort.tasks.records import get_task
@@ -31,7 +32,6 @@ from experiments.large_then_compressed.graph import (
 )
 from experiments.large_then_compressed.plan import BERT_STEPS, LargeConfig, matching_epochs
 from experiments.large_then_compressed.statements import (
-    METRIC_WORDS,
     WAY_WORDS,
     Words,
     compression_statements,
@@ -93,9 +93,7 @@ def make_document(config: LargeConfig, results: Mapping[str, Result]) -> Documen
 
 def metric_words(config: LargeConfig) -> str:
     """Return the score of the task in words."""
-    metrics = get_task(config.task_format).metrics
-    named = [METRIC_WORDS.get(name, name) for name in metrics]
-    return named[0] if len(named) == 1 else "mean of " + " and ".join(named)
+    return spoken_metrics(get_task(config.task_format).metrics)
 
 
 def _question(config: LargeConfig) -> str:

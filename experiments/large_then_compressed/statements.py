@@ -12,13 +12,6 @@ from experiments.large_then_compressed.plan import LargeConfig
 Interval = Mapping[str, Any]
 """`mean`, `half` (half width of the 95 % interval, None for one seed) and `values`."""
 
-METRIC_WORDS = {
-    "matthews": "Matthews correlation",
-    "f1": "F1",
-    "pearson": "Pearson correlation",
-    "spearman": "Spearman correlation",
-}
-
 WAY_WORDS = {TRAINED: "trained", SLICED: "cut", TAUGHT: "cut after slicing was taught"}
 
 

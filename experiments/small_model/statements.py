@@ -1,0 +1,80 @@
+"""The models of a run in words, and the sentences that compare them."""
+
+from __future__ import annotations
+
+from typing import Any, List, Mapping
+
+from bort.report.html.document import Inline, Origin, numbered
+
+BIG, SMALL, WITH_AGORA, CUT, SERVED = "teacher", "student", "agora", "truncated", "exported"
+"""Names of the models of a run: those of their stages, and the served model."""
+
+MODEL_WORDS = {
+    BIG: "teacher",
+    SMALL: "student",
+    WITH_AGORA: "student with Agora",
+    CUT: "truncated teacher",
+    SERVED: "served model",
+}
+
+
+def limit_words(limit: Mapping[str, Any]) -> str:
+    """Return a limit in words.
+
+    >>> limit_words({"kind": "speed_up", "value": 3.0})
+    'at least 3 times as fast as the teacher'
+    """
+    value = limit["value"]
+    if limit["kind"] == "speed_up":
+        return f"at least {value:g} times as fast as the teacher"
+    if limit["kind"] == "latency_ms":
+        return f"at most {value:g} ms a text"
+    return f"at most {value:,.0f} parameters"
+
+
+def measured_words(limit: Mapping[str, Any]) -> str:
+    """Return what was measured of a limit in words.
+
+    >>> measured_words({"kind": "latency_ms", "measured": 4.987})
+    '4.99 ms'
+    """
+    measured = limit["measured"]
+    if limit["kind"] == "speed_up":
+        return f"{measured:.2f} times"
+    return f"{measured:.2f} ms" if limit["kind"] == "latency_ms" else f"{measured:,.0f}"
+
+
+def is_noise(difference: Mapping[str, Any]) -> bool:
+    """Return whether the interval of a difference holds 0, or is not defined."""
+    low, high = difference["low"], difference["high"]
+    return low is None or high is None or low <= 0 <= high
+
+
+def difference_words(difference: Mapping[str, Any]) -> str:
+    """Return a difference of scores in points, with its interval.
+
+    >>> difference_words({"difference": 0.004, "low": -0.006, "high": 0.0131})
+    '+0.4 points [-0.6, +1.3]'
+    """
+    words = f"{100 * difference['difference']:+.1f} points"
+    if difference["low"] is None:
+        return words
+    return f"{words} [{100 * difference['low']:+.1f}, {100 * difference['high']:+.1f}]"
+
+
+def verdict(difference: Mapping[str, Any], source: Origin) -> List[Inline]:
+    """Return the sentence that compares two models.
+
+    Args:
+        difference: a row of `bort.tasks.paired_scores.compare_predictions`.
+        source: key of the stage that it comes from.
+    """
+    first, second = MODEL_WORDS[difference["first"]], MODEL_WORDS[difference["second"]]
+    number = numbered(difference_words(difference), source)
+    if difference["low"] is None:
+        return [f"The {first} against the {second}: ", *number, ", without an interval."]
+    if is_noise(difference):
+        between = f"Between the {first} and the {second} the difference is within the noise: "
+        return [between, *number, "."]
+    word = "better" if difference["difference"] > 0 else "worse"
+    return [f"The {first} is {word} than the {second}: ", *number, "."]

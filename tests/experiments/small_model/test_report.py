@@ -1,0 +1,149 @@
+"""The report from made-up results: its answer, its numbers, and the same bytes every time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import pytest
+
+from bort.report.html.document import Code, Document, Table, plain_text
+from bort.report.html.markdown import render_markdown
+from bort.report.html.render import render_html
+from bort.report.html.stages import reported_stages
+from experiments.small_model.plan import STAGES
+from experiments.small_model.report import small_model_document
+from experiments.small_model.results import read_results
+from tests.experiments.small_model.samples import (
+    SECONDS,
+    TASK,
+    scores,
+    settings,
+    stage_results,
+    texts_of,
+)
+from tests.report.html.samples import Page
+
+
+def document(
+    folder: Path, content: Any = None, names: Sequence[str] = STAGES, **given: Any
+) -> Document:
+    """Return the report of made-up stages."""
+    stages = stage_results(folder / "stages", content or scores(), names)
+    found = read_results(settings("runs/out", **given), TASK, stages, SECONDS)
+    keys = {name: one.key for name, one in stages.items()}
+    return small_model_document(found, reported_stages(stages), keys)
+
+
+def tables(shown: Document) -> Mapping[str, Table]:
+    """Return the tables by the titles of their sections."""
+    return {
+        section.title: part
+        for section in shown.sections
+        for part in section.parts
+        if isinstance(part, Table)
+    }
+
+
+def test_the_answer_comes_first(tmp_path: Path) -> None:
+    shown = document(tmp_path)
+    assert plain_text(shown.title) == (
+        "3.7 times as fast, 97.8 % of the teacher's score, "
+        "10.0 points better than the teacher truncated to the same speed"
+    )
+    lead = plain_text(shown.lead)
+    assert "Served is the student, 4-6-384-768-192, int8 on openvino." in lead
+    assert "A text takes 3.25 ms, with the teacher 12.10 ms." in lead
+    assert "The limit, at least 3 times as fast as the teacher, is kept: 3.72 times." in lead
+    assert "The served model is better than the truncated teacher: +10.0 points [" in lead
+    values = [plain_text([one.number]) for one in shown.highlights]
+    assert values == ["3.7 ×", "97.8 %", "+10.0"]
+
+
+def test_a_difference_within_the_noise_is_told(tmp_path: Path) -> None:
+    content = scores({"teacher": 91, "student": 90, "truncated": 90, "agora": 90, "exported": 90})
+    shown = document(tmp_path, content)
+    lead = plain_text(shown.lead)
+    assert "Between the served model and the truncated teacher the difference is within the" in lead
+    label = plain_text(shown.highlights[-1].label)
+    assert label == "points against the teacher truncated to the same speed, within the noise"
+
+
+def test_a_served_baseline_is_not_compared_with_itself(tmp_path: Path) -> None:
+    content = scores()
+    content["export"]["candidate"] = "truncated"
+    shown = document(tmp_path, content)
+    assert "truncated" not in plain_text(shown.title)
+    assert "Served is the truncated teacher, 2-12-384-1536-384" in plain_text(shown.lead)
+    assert len(shown.highlights) == 2
+
+
+def test_the_table_has_every_model_with_its_interval(tmp_path: Path) -> None:
+    table = tables(document(tmp_path))["Scores and latencies"]
+    rows = texts_of(table.rows)
+    assert [row.split(" | ")[0] for row in rows] == [
+        *("teacher", "student", "student with Agora", "truncated teacher", "served model")
+    ]
+    assert rows[0].startswith("teacher | 6-12-384-1536-384 | 22.70 M | 12.10 ms | 91.5")
+    assert " | 92.0 [" in rows[0]
+    assert rows[0].endswith(" | 10 min 0 s")
+    assert rows[4].startswith("served model | student, int8 |  | 3.25 ms | 90.4 | 90.0 [")
+    assert list(table.emphasised) == [4]
+
+
+def test_every_number_leads_to_its_stage(tmp_path: Path) -> None:
+    shown = document(tmp_path)
+    listed = {stage.key for stage in shown.stages}
+    sources = {number.source for number in shown.numbers() if isinstance(number.source, str)}
+    assert len(listed) == len(STAGES)
+    assert sources <= listed
+    shares = {stage.key: stage.name for stage in shown.stages}
+    assert {shares[one] for one in sources} == set(STAGES)
+
+
+def test_time_precisions_and_notes_are_shown(tmp_path: Path) -> None:
+    shown = document(tmp_path)
+    rows = texts_of(tables(shown)["Where the time went"].rows)
+    assert rows[2].startswith("super_network | ")
+    assert rows[2].endswith(" | 20 min 0 s | 20 min 0 s")
+    assert rows[-1].startswith("all |  | --hours 2 | 1 h 30 min")
+    rows = texts_of(tables(shown)["Precisions"].rows)
+    assert rows[1] == "int8, openvino | 90.4 | 3.20 ms | 16.00 MB | served"
+    assert rows[2].endswith("the dev score is 1.5 points lower")
+    text = render_markdown(shown)
+    assert "Agora did not pay" in text
+    codes = [p for s in shown.sections for p in s.parts if isinstance(p, Code)]
+    assert "Predictor.from_pretrained('runs/out/model', threads=1)" in codes[0].text
+
+
+@pytest.mark.parametrize("count", range(1, len(STAGES)))
+def test_an_unfinished_run_says_so_and_shows_what_stands(tmp_path: Path, count: int) -> None:
+    shown = document(tmp_path, names=STAGES[:count])
+    assert "not all stages are finished" in plain_text(shown.title)
+    assert plain_text(shown.lead).startswith(f"Not finished: {', '.join(STAGES[count:])}. ")
+    render_html(shown)
+
+
+@pytest.mark.parametrize("limit", [{"latency_ms": 4.0}, {"parameters": 20_000_000}])
+def test_other_limits_are_told(tmp_path: Path, limit: Any) -> None:
+    lead = plain_text(document(tmp_path, speed_up=None, **limit).lead)
+    words = "4 ms a text, is kept: 3.25 ms" if "latency_ms" in limit else "is kept: 14,200,000"
+    assert words in lead
+
+
+def test_scores_without_intervals_are_shown_without(tmp_path: Path) -> None:
+    content = scores()
+    compared = content["final"]["comparison"]
+    for row in (*compared["scores"].values(), *compared["differences"]):
+        row.update(dict.fromkeys([name for name in row if "low" in name or "high" in name]))
+    shown = document(tmp_path, content)
+    assert "+10.0 points, without an interval" in plain_text(shown.lead)
+
+
+def test_the_page_is_valid_and_the_same_every_time(tmp_path: Path) -> None:
+    first, second = document(tmp_path / "a"), document(tmp_path / "b")
+    text = render_html(first)
+    assert text == render_html(second)
+    page = Page(text)
+    assert page.errors == []
+    assert all(str(attributes["href"]).startswith("#stage-") for _, attributes in page.numbers)

@@ -1,0 +1,124 @@
+"""Results of the stages as one structure: all of them, and those of a run that has not ended."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+from bort.storage.files import read_json
+from experiments.small_model.plan import STAGES
+from experiments.small_model.results import SmallModelResults, read_results, write_results
+from tests.experiments.small_model.samples import (
+    SECONDS,
+    TASK,
+    scores,
+    settings,
+    stage_results,
+)
+
+
+def read(folder: Path, content: Any = None, names: Any = STAGES, **given: Any) -> SmallModelResults:
+    """Return the results of made-up stages."""
+    found = stage_results(folder / "stages", content or scores(), names)
+    return read_results(settings(str(folder), **given), TASK, found, SECONDS)
+
+
+def test_the_results_join_the_stages(tmp_path: Path) -> None:
+    found = read(tmp_path)
+    assert found.final is not None
+    assert found.teacher is not None
+    assert found.final["speed_up"] == pytest.approx(12.1 / 3.25)
+    assert found.final["share_of_teacher"] == pytest.approx(90 / 92)
+    assert found.final["report"] == {"accuracy": pytest.approx(0.9)}
+    assert found.teacher["report"] == {"accuracy": pytest.approx(0.92)}
+    assert found.teacher["latency_ms"] == 12.1, "as it was measured beside the served model"
+    assert found.limit == {
+        **{"kind": "speed_up", "value": 3.0, "measured": found.final["speed_up"], "kept": True}
+    }
+    assert list(found.candidates) == ["student", "truncated", "agora"]
+    assert found.candidates["student"]["seconds"] == SECONDS["student"]
+    assert found.candidates["truncated"]["report"] == {"accuracy": pytest.approx(0.8)}
+    assert found.time["used_seconds"] == sum(SECONDS.values())
+    difference = found.difference("exported", "truncated")
+    assert difference is not None
+    assert difference["difference"] == pytest.approx(0.1)
+    assert found.difference("truncated", "nobody") is None
+
+
+def test_the_notes_say_what_did_not_pay(tmp_path: Path) -> None:
+    notes = read(tmp_path).notes
+    assert "Agora did not pay: dev 0.900 against 0.905 without." in notes
+    assert "fp32 on openvino is not served: slower than int8." in notes
+    assert not any("search did not pay" in one or "limit" in one for one in notes)
+
+
+def test_a_better_baseline_and_a_broken_limit_are_told(tmp_path: Path) -> None:
+    content = scores({"teacher": 92, "truncated": 90, "student": 90, "exported": 90})
+    content["truncated"]["dev"]["accuracy"] = 0.92
+    content["agora"]["dev"]["accuracy"] = 0.91
+    content["export"]["candidate"] = "truncated"
+    notes = " ".join(read(tmp_path, content, speed_up=4.0).notes)
+    assert (
+        "The search did not pay: the truncated teacher has dev 0.920, the student 0.910." in notes
+    )
+    assert "is not kept: at least 4 times as fast as the teacher, measured is 3.72 times" in notes
+    assert "Agora did not pay" not in notes
+    assert "served model and the truncated teacher do not differ" in notes
+
+
+@pytest.mark.parametrize("count", range(len(STAGES)))
+def test_a_run_that_has_not_ended_has_the_results_so_far(tmp_path: Path, count: int) -> None:
+    found = read(tmp_path, names=STAGES[:count])
+    assert (found.teacher is None) == (count < 1)
+    assert (found.search is None) == (count < 4)
+    assert len(found.candidates) == max(0, min(3, count - 4))
+    assert found.final is None
+    assert found.limit["kept"] is None
+    left = [row["stage"] for row in found.time["stages"] if row["used_seconds"] is None]
+    assert left == list(STAGES[count:])
+    json.dumps(found.as_dict())
+
+
+def test_a_run_without_agora_and_baseline(tmp_path: Path) -> None:
+    names = [name for name in STAGES if name not in ("agora", "truncated")]
+    found = read(tmp_path, scores({"teacher": 92, "exported": 90}), names)
+    assert list(found.candidates) == ["student"]
+    assert found.difference("exported", "truncated") is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "measured", "kept"),
+    [
+        ({"latency_ms": 3.0}, 3.25, False),
+        ({"latency_ms": 3.5}, 3.25, True),
+        ({"parameters": 14_200_000}, 14_200_000, True),
+        ({"parameters": 14_000_000}, 14_200_000, False),
+    ],
+)
+def test_each_limit_is_compared_with_what_was_measured(
+    tmp_path: Path, limit: Dict[str, Any], measured: float, kept: bool
+) -> None:
+    found = read(tmp_path, speed_up=None, **limit).limit
+    assert (found["measured"], found["kept"]) == (measured, kept)
+
+
+def test_run_json_is_the_structure(tmp_path: Path) -> None:
+    stages = stage_results(tmp_path / "stages", scores())
+    found = read_results(settings(str(tmp_path)), TASK, stages, SECONDS, {"steps": 100})
+    write_results(found, tmp_path, stages)
+    written = read_json(tmp_path / "run.json")
+    assert written == json.loads(json.dumps(found.as_dict()))
+    assert written["chosen"] == "student"
+    assert written["findings"] == {"steps": 100}
+    assert written["usage"].startswith("from bort import Predictor\n")
+    assert (tmp_path / "report.html").is_file()
+    assert (tmp_path / "report.md").is_file()
+
+
+def test_no_stage_is_no_report(tmp_path: Path) -> None:
+    found = read_results(settings(str(tmp_path)), TASK, {}, SECONDS)
+    write_results(found, tmp_path, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json"]
