@@ -137,7 +137,15 @@ def _without_header(
         )
     fields = NAMES_OF_TEXTS[:1] if len(text_columns) == 1 else NAMES_OF_PAIRS[0]
     positions = tuple(int(one) for one in (*text_columns, label_column))
-    return read_table(path, has_header=False), Columns(fields, NAMES_OF_LABELS[0], positions)
+    table = read_table(path, has_header=False)
+    place = positions[-1] - 1
+    labels = [str(row.cells[place]).strip() for row in table.rows if place < len(row.cells)]
+    if labels and labels[0].casefold() in NAMES_OF_LABELS and labels[0] not in labels[1:]:
+        raise InputError(
+            f"{path}: the first line is a header ({', '.join(map(str, table.rows[0].cells))}), "
+            "allowed are then the names of columns, not their numbers"
+        )
+    return table, Columns(fields, NAMES_OF_LABELS[0], positions)
 
 
 def _text_columns(table: TextTable, names: Optional[Sequence[str]]) -> Tuple[str, ...]:
@@ -147,9 +155,10 @@ def _text_columns(table: TextTable, names: Optional[Sequence[str]]) -> Tuple[str
         if not 1 <= len(names) <= 2 or len(set(names)) < len(names):
             raise InputError(f"text_columns is {list(names)}, allowed are one or two columns")
         return tuple(names)
-    for found in (*NAMES_OF_PAIRS, *((name,) for name in NAMES_OF_TEXTS)):
-        if set(found) <= set(table.columns):
-            return found
+    for wanted in (*NAMES_OF_PAIRS, *((name,) for name in NAMES_OF_TEXTS)):
+        written = [_as_written(table, one) for one in wanted]
+        if all(written):
+            return tuple(map(str, written))
     known = ", ".join((*NAMES_OF_TEXTS, *(" and ".join(pair) for pair in NAMES_OF_PAIRS)))
     raise InputError(
         f"{table.path}: has no column of texts with a known name ({known}), "
@@ -162,13 +171,21 @@ def _label_column(table: TextTable, name: Optional[str]) -> str:
     if name is not None:
         column_number(table, name)
         return name
-    for found in NAMES_OF_LABELS:
-        if found in table.columns:
-            return found
+    for known in NAMES_OF_LABELS:
+        written = _as_written(table, known)
+        if written is not None:
+            return written
     raise InputError(
         f"{table.path}: has no column of labels with a known name ({', '.join(NAMES_OF_LABELS)}), "
         f"{columns_text(table.columns)}; name it with --label_column"
     )
+
+
+def _as_written(table: TextTable, known: str) -> Optional[str]:
+    """Return a known name as a table has it, in upper or lower case; None if it has not."""
+    if known in table.columns:
+        return known
+    return next((name for name in table.columns if name.casefold() == known), None)
 
 
 def columns_of(task: OwnTask) -> Columns:
@@ -202,6 +219,8 @@ def _is_json(path: Path) -> bool:
 def rows_of(table: TextTable, columns: Columns, *, with_labels: bool = True) -> OwnRows:
     """Return the rows of a table; arguments and errors are those of `read_rows`."""
     names = (*columns.fields, *((columns.label,) if with_labels else ()))
+    if not table.rows:
+        raise InputError(f"{table.path}: has a header and no row")
     if table.columns:
         places = [column_number(table, name) for name in names]
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -19,7 +20,9 @@ from data.corpus.text_files import read_unpacked
 from data.readers.json_objects import JsonObject
 
 _CSV, _TSV, _JSONL = DATA_SUFFIXES
-_DELIMITERS = (",", ";", "\t")
+_DELIMITERS = (",", ";", "\t", "|")
+_DELIMITER_LINE = re.compile(r"""(?i)["']?sep=([,;\t|])["']?\n""")
+"""A first line by which a file tells spreadsheets its delimiter."""
 
 
 class TableRow(NamedTuple):
@@ -53,9 +56,11 @@ class TextTable(NamedTuple):
 def read_table(path: Path, *, has_header: bool = True) -> TextTable:
     """Read a table.
 
-    A CSV file has commas, or semicolons or tabs if the first line has more of them. Quotes and line
-    breaks inside of them follow RFC 4180. A TSV file has quotes if every cell that begins with one
-    is a quoted cell; otherwise quotes are characters like others. Blank lines are left out.
+    A CSV file has commas, or semicolons, tabs or vertical bars if the first line has more of them
+    outside of quotes, or if it says so (`sep=;`). Quotes and line breaks inside of them follow
+    RFC 4180; spaces before a quoted cell are left out. A TSV file has quotes if every cell that
+    begins with one is a quoted cell; otherwise quotes are characters like others. Blank lines are
+    left out.
 
     Args:
         path: the file.
@@ -78,9 +83,11 @@ def read_table(path: Path, *, has_header: bool = True) -> TextTable:
         raise InputError(f"{path}: has no row")
     wrong = next((row for row in rows if len(row.cells) != len(rows[0].cells)), None)
     if wrong is not None:
+        more = len(wrong.cells) > len(rows[0].cells)
         raise InputError(
             f"{path} line {wrong.line}: the row has {len(wrong.cells)} cells, the first one has "
             f"{len(rows[0].cells)}"
+            + ("; a cell that holds the delimiter must be in quotes" if more else "")
         )
     if not has_header:
         return TextTable(path, (), rows, digest)
@@ -103,9 +110,7 @@ def _kind(path: Path) -> str:
 
 def _rows_of(text: str, kind: str, path: Path) -> List[TableRow]:
     if kind == _CSV:
-        first = text.lstrip("\n").split("\n", 1)[0]
-        delimiter = max(_DELIMITERS, key=lambda one: (first.count(one), one == ","))
-        return list(_quoted(text, delimiter, path))
+        return _csv_rows(text, path)
     plain = [
         TableRow(number, tuple(line.split("\t")))
         for number, line in enumerate(text.split("\n"), start=1)
@@ -127,7 +132,29 @@ def _rows_of(text: str, kind: str, path: Path) -> List[TableRow]:
     return plain
 
 
-def _quoted(text: str, delimiter: str, path: Path) -> Iterator[TableRow]:
+def _csv_rows(text: str, path: Path) -> List[TableRow]:
+    said = _DELIMITER_LINE.match(text)
+    if said:
+        text = "\n" + text[said.end() :]  # the numbers of the lines stay
+    first = re.sub('"[^"]*"', "", text.lstrip("\n")).split("\n", 1)[0]
+    likely = max(_DELIMITERS, key=lambda one: (first.count(one), one == ","))
+    delimiter = said.group(1) if said else likely
+    # A quote there neither closes a cell nor is doubled, so RFC 4180 does not have it.
+    spaced = re.search(
+        f'(?m)(?:^|{re.escape(delimiter)}) +"(?=[^"{re.escape(delimiter)}\\n])', text
+    )
+    rows: List[TableRow] = []
+    if spaced:
+        try:
+            rows = list(_quoted(text, delimiter, path, skip_spaces=True))
+        except InputError:
+            pass  # such a quote is a character like others
+    rows = rows or list(_quoted(text, delimiter, path))
+    width = len(rows[0].cells) if rows else 0
+    return [row for row in rows if len(row.cells) > 1 or width == 1 or row.cells[0].strip()]
+
+
+def _quoted(text: str, delimiter: str, path: Path, skip_spaces: bool = False) -> Iterator[TableRow]:
     """Yield the rows of a file with quotes.
 
     Raises:
@@ -137,7 +164,7 @@ def _quoted(text: str, delimiter: str, path: Path) -> Iterator[TableRow]:
     before = csv.field_size_limit(LONGEST_LINE_BYTES)
     start = 1
     try:
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=skip_spaces)
         try:
             for cells in reader:
                 if cells:
@@ -180,6 +207,10 @@ def _json_rows(text: str, path: Path) -> Tuple[Tuple[str, ...], List[TableRow]]:
         where = f"{path} line {number}"
         if len(line) > LONGEST_LINE_BYTES:
             raise InputError(f"{where}: is longer than {LONGEST_LINE_BYTES} characters")
+        if line.strip() in ("[", "{"):
+            raise InputError(
+                f"{where}: begins a value of several lines, allowed is an object a line"
+            )
         value = parse_json(line, where)
         JsonObject(value, where)  # refuses other values
         found.append((number, value))

@@ -97,7 +97,8 @@ def describe_files(path: Path, config: DescribeConfig) -> Described:
     digests = tuple((task.split(role).files[0], one.sha256) for role, one in sorted(read.items()))
     task = dataclasses.replace(task, sha256=digests)
     division = divide(task, read)
-    unused = [name for name in table.columns if name not in (*columns.fields, columns.label)]
+    used = ("", *columns.fields, columns.label)
+    unused = [name for name in table.columns if name not in used]
     found = _found(task, columns, read, labels, division, unused)
     return Described(task, found, _in_words(task, read, labels, division, unused))
 
@@ -197,6 +198,7 @@ def _in_words(
             lines.append(", ".join([f"{one.path}: {one.total:,} rows", *one.left_out]))
     where = f"texts in {' and '.join(task.fields)}, labels in {task.label_column}"
     lines.append(where + (f"; not used: {', '.join(unused)}" if unused else ""))
+    lines += labels.doubts
     sizes = ", ".join(f"{name} {len(division.items[name]):,}" for name in division.items)
     lines.append(f"splits: {sizes} (seed {task.split_seed}); metrics: {', '.join(task.metrics)}")
     if division.left_out:

@@ -21,6 +21,9 @@ IMBALANCE = 4
 """Classes are imbalanced if the largest has more than this many times the rows of the smallest."""
 
 _WHOLE = re.compile(r"[+-]?[0-9]+(?:\.0+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+")
+_MISSING = ("nan", "NaN", "None", "null", "NULL", "n/a", "N/A", "#N/A", "NA")
 _SHOWN = 5
 
 
@@ -50,6 +53,21 @@ class LabelSummary:
         shares = [f"{name} {100 * count / total:.0f} %" for name, count in self.counts.items()]
         more = f", and {len(shares) - _SHOWN} more" if len(shares) > _SHOWN else ""
         return f"{len(shares)} classes ({', '.join(shares[:_SHOWN])}{more})"
+
+    @property
+    def doubts(self) -> List[str]:
+        """Classes that are probably not meant, in words."""
+        spellings: Dict[str, List[str]] = {}
+        for name in self.labels:
+            spellings.setdefault(" ".join(name.casefold().split()), []).append(name)
+        same = [" and ".join(map(repr, names)) for names in spellings.values() if len(names) > 1]
+        missing = [name for name in self.labels if name in _MISSING]
+        lines: List[str] = []
+        if same:
+            lines.append(f"classes that differ in upper and lower case only: {', '.join(same)}")
+        if missing:
+            lines.append(f"classes that look like a missing label: {', '.join(missing)}")
+        return lines
 
 
 def summarise_labels(
@@ -120,7 +138,9 @@ def read_label(
     if label_range is not None:
         number = as_number(text)
         if number is None or not math.isfinite(number):
-            raise InputError(f"{where}: label is {_cut(text)}, allowed is a finite number")
+            raise InputError(
+                f"{where}: label is {_cut(text)}, allowed is a finite number, such as 1234.5"
+            )
         return number
     if text in labels:
         return text
@@ -130,7 +150,15 @@ def read_label(
 
 
 def as_number(text: str) -> Optional[float]:
-    """Return a text as a number, which may be infinite or NaN; None if it is no number."""
+    """Return a text as a number, which may be infinite or NaN; None if it is no number.
+
+    A comma is a decimal one, unless it may separate thousands.
+
+    >>> [as_number(text) for text in ("3.75", "3,75", "1,234", "many")]
+    [3.75, 3.75, None, None]
+    """
+    if _DECIMAL_COMMA.fullmatch(text) and not _THOUSANDS.fullmatch(text):
+        text = text.replace(",", ".")
     try:
         return float(text) if "_" not in text else None
     except ValueError:
@@ -141,9 +169,9 @@ def _classes(values: Sequence[str], column: str, metric: Optional[str]) -> Label
     names = class_names(values)
     counted = Counter(names[value] for value in values)
     if len(counted) == 1:
+        all_of_them = f"all {len(values)} labels are" if len(values) > 1 else "the only label is"
         raise InputError(
-            f"{column}: all {len(values)} labels are {_cut(next(iter(counted)))}, allowed are two "
-            "classes or more"
+            f"{column}: {all_of_them} {_cut(next(iter(counted)))}, allowed are two classes or more"
         )
     if len(counted) > max(2, len(values) // 2):
         raise InputError(

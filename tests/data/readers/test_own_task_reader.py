@@ -24,6 +24,9 @@ def opened(tmp_path, text, texts=None, label=None, name="x.csv"):
         ("label,sentence2,sentence1,text", Columns(("sentence1", "sentence2"), "label")),
         ("premise,hypothesis,score", Columns(("premise", "hypothesis"), "score")),
         ("text,label,score", Columns(("text",), "label")),
+        ("Label,TEXT", Columns(("TEXT",), "Label")),
+        ("Sentence1,SENTENCE2,Text,Class", Columns(("Sentence1", "SENTENCE2"), "Class")),
+        ("LABEL,label,Text,text", Columns(("text",), "label")),
     ],
 )
 def test_columns_with_known_names_are_found(tmp_path, header, columns):
@@ -62,6 +65,18 @@ def test_a_position_beyond_the_row(tmp_path):
     table, columns = opened(tmp_path, "a,b\n", ["1"], "3")
     with pytest.raises(InputError, match="has 2 columns, there is none 3"):
         rows_of(table, columns)
+
+
+def test_a_header_is_no_row_of_a_file_without_a_header(tmp_path):
+    with pytest.raises(InputError, match=r"the first line is a header \(Text, Label\), allowed"):
+        opened(tmp_path, "Text,Label\na,good\nb,bad\n", ["1"], "2")
+    table, _ = opened(tmp_path, "a,class\nb,class\nc,order\n", ["1"], "2")
+    assert len(table.rows) == 3
+
+
+def test_a_header_alone(tmp_path):
+    with pytest.raises(InputError, match="x.csv: has a header and no row"):
+        rows_of(*opened(tmp_path, "text,label\n"))
 
 
 def test_rows_without_label_or_text_are_left_out_and_stated(tmp_path):

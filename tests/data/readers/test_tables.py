@@ -66,9 +66,32 @@ def test_ends_of_lines_and_byte_order_mark(tmp_path, end):
 
 
 def test_delimiters_of_csv(tmp_path):
-    for delimiter in ",;\t":
+    for delimiter in ",;\t|":
         table = read(tmp_path, delimiter.join(["text", "label"]) + f"\n'a{delimiter}1\n")
         assert cells_of(table) == [["'a", "1"]]
+    table = read(tmp_path, '"a, b, c";label\nx;1\n')
+    assert (table.columns, cells_of(table)) == (("a, b, c", "label"), [["x", "1"]])
+
+
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"'])
+def test_a_spreadsheets_line_of_the_delimiter(tmp_path, first):
+    table = read(tmp_path, f"\ufeff{first}\r\na,b;label\r\nx;1\r\n")
+    assert table.columns == ("a,b", "label")
+    assert table.rows == [TableRow(3, ("x", "1"))]
+
+
+def test_spaces_before_quotes(tmp_path):
+    table = read(tmp_path, 'label, text\ngood, "a, ""b"""\n bad, "c\nd"\nx, y\n')
+    assert table.columns == ("label", "text")
+    assert cells_of(table) == [["good", 'a, "b"'], ["bad", "c\nd"], ["x", "y"]]
+    # A quote that opens no quoted cell is a character, and then so are the spaces.
+    assert cells_of(read(tmp_path, 'a,b\nx, "y" z\n')) == [["x", ' "y" z']]
+    assert cells_of(read(tmp_path, 'a,b\n"x, ", y\n')) == [["x, ", " y"]]
+
+
+def test_a_line_of_spaces_is_blank_where_a_row_has_several_cells(tmp_path):
+    assert cells_of(read(tmp_path, "a,b\nx,1\n   \n\t\ny,2\n")) == [["x", "1"], ["y", "2"]]
+    assert cells_of(read(tmp_path, "a\nx\n  \n")) == [["x"], ["  "]]
 
 
 def test_a_tsv_file_with_and_without_quotes(tmp_path):
@@ -107,7 +130,10 @@ def test_a_file_without_a_header(tmp_path):
     [
         (b"", "x.csv", "x.csv: is empty"),
         (b"\n\n", "x.csv", "x.csv: is empty"),
-        (b"a,b\nx\n", "x.csv", "line 2: the row has 1 cells, the first one has 2"),
+        (b"a,b\nx\n", "x.csv", "line 2: the row has 1 cells, the first one has 2$"),
+        (b"a,b\nx,y,z\n", "x.csv", "has 3 cells, the first one has 2; a cell that holds the del"),
+        (b'[\n{"a": 1}\n]\n', "x.jsonl", "line 1: begins a value of several lines, allowed is"),
+        (b'{\n"a": 1\n}\n', "x.jsonl", "line 1: begins a value of several lines, allowed is"),
         (b"a\tb\nx\n", "x.tsv", "line 2: the row has 1 cells, the first one has 2"),
         (b'a,b\n"x,1\ny,2\n', "x.csv", "line 2: the row that begins here.*quote is not closed"),
         (b'a,b\nu,1\n"x" y,1\n', "x.csv", "line 3: the row that begins here.*must be doubled"),

@@ -73,6 +73,15 @@ def test_what_was_found_is_said(tmp_path):
     assert found.found["labels"] == {"bad": 21, "good": 20}
 
 
+def test_doubtful_classes_are_said_and_a_column_without_a_name_is_not(tmp_path):
+    rows = [["", f"text {number}", ("Good", "good")[number % 2]] for number in range(20)]
+    lines = described(write(tmp_path / "r.csv", rows, ["", "text", "label"])).lines
+    assert lines[1:3] == [
+        "texts in text, labels in label",
+        "classes that differ in upper and lower case only: 'Good' and 'good'",
+    ]
+
+
 def test_a_task_file_and_the_file_itself_have_the_same_splits(tmp_path):
     path = write(tmp_path / "r.csv", reviews(50))
     made = described(path, output=str(tmp_path / "r.json"), split_seed=5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bort.errors import InputError
-from bort.tasks.own.labels import class_names, read_label, summarise_labels
+from bort.tasks.own.labels import as_number, class_names, read_label, summarise_labels
 
 
 def summary(values, kind=None, metric=None):
@@ -49,6 +49,8 @@ def test_many_classes_are_not_all_shown():
     [
         ([], {}, "no row has a label"),
         (["a"] * 3, {}, "all 3 labels are 'a', allowed are two classes or more"),
+        (["a"], {}, "the only label is 'a', allowed are two classes or more"),
+        (["0,5", "1,234"], {"kind": "number"}, "label is '1,234', .* number, such as 1234.5"),
         (list("abcdef"), {}, "6 rows have 6 different labels, which are no classes"),
         (["0.5"] * 3, {}, "all 3 numbers are 0.5"),
         (["1", "x"], {"kind": "number"}, "line 3: label is 'x', allowed is a finite number"),
@@ -64,6 +66,28 @@ def test_many_classes_are_not_all_shown():
 def test_labels_that_make_no_task(values, options, message):
     with pytest.raises(InputError, match=message):
         summary(values, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("3,75", 3.75), ("-0,125", -0.125), ("12,3456", 12.3456), ("1,234", None), ("1,5,2", None),
+     ("12,345,678", None), ("1.234,5", None), (",5", None)],
+)  # fmt: skip
+def test_a_comma_is_a_decimal_one_unless_it_may_separate_thousands(text, number):
+    assert as_number(text) == number
+
+
+def test_numbers_with_decimal_commas_are_numbers():
+    assert summary(["0,5", "1,25", "3"]).label_range == (0.5, 3.0)
+
+
+def test_classes_that_are_probably_not_meant_are_told():
+    assert summary(["a", "b", "none"] * 2).doubts == []
+    assert summary(["Good", "bad", "good", "bad  day", "Bad day", "nan"] * 2).doubts == [
+        "classes that differ in upper and lower case only: 'Bad day' and 'bad  day', "
+        "'Good' and 'good'",
+        "classes that look like a missing label: nan",
+    ]
 
 
 def test_a_label_is_read_as_the_task_names_it():
