@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import stat
 import sys
@@ -12,7 +13,7 @@ from bort.engines.protocol import AUTO
 from bort.errors import InputError
 from bort.inference.config import STANDARD, PredictConfig
 from bort.inference.jobs import Job
-from bort.inference.lines import line_of, numbered_lines, question_of
+from bort.inference.lines import TEXT_FORMAT, line_of, numbered_lines, question_of
 from bort.inference.predictor import Predictor
 from bort.inference.questions import Asked
 from bort.process.progress import Progress
@@ -25,8 +26,11 @@ from bort.storage.files import atomic_write
 from bort.storage.outputs import check_output_file
 from bort.text.asking import in_windows
 
+log = logging.getLogger(__name__)
+
 STANDARD_INPUT = "standard input"
 _BLOCK = 1 << 20
+_TABLES = (".csv", ".tsv", ".jsonl")
 
 
 class Summary(NamedTuple):
@@ -59,6 +63,11 @@ def predict_file(config: PredictConfig) -> Summary:
         standard_output()  # refused before the work if it is closed
     else:
         check_output_file(config.output)
+    if config.input_format == TEXT_FORMAT and config.input.lower().endswith(_TABLES):
+        log.warning(
+            "%s: each line as a whole is taken for a text; --input_format reads columns",
+            config.input,
+        )
     with _opened(config.input) as (stream, name, total):
         predictor = Predictor.from_pretrained(
             config.model,

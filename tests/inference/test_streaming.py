@@ -52,6 +52,24 @@ def test_answers_come_in_the_order_of_the_lines(tmp_path, predictor, window):
     assert predictor.value.truncated > 0
 
 
+@pytest.mark.parametrize(
+    ("name", "input_format", "is_said"),
+    [("new.csv", "text", True), ("new.TSV", "text", True), ("new.jsonl", "text", True),
+     ("new.tsv", "tsv", False), ("new.txt", "text", False)],
+)  # fmt: skip
+def test_a_table_that_is_read_as_lines_is_said(
+    tmp_path, predictor, caplog, name, input_format, is_said
+):
+    (tmp_path / name).write_text("a b\n")
+    output = str(tmp_path / "out")
+    predict_file(
+        PredictConfig(
+            model="m", input=str(tmp_path / name), output=output, input_format=input_format
+        )
+    )
+    assert (f"{name}: each line as a whole is taken for a text" in caplog.text) is is_said
+
+
 def test_every_line_has_one_answer_also_an_empty_one(tmp_path, predictor):
     _, found = predict(tmp_path, b"\na\n\n")
     assert len(found) == 3
