@@ -126,14 +126,27 @@ def end_with_parent(parent: int) -> None:
     Args:
         parent: process id of the parent.
     """
+    die_with_parent(parent)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the system kill this process when its parent ends.
+
+    Unlike `end_with_parent` this starts no thread, so it may run between fork and exec, and it
+    holds for the program that follows. Systems other than Linux have no such signal: there it only
+    ends a process whose parent has ended already.
+
+    Args:
+        parent: process id of the parent.
+    """
     if sys.platform == "linux":
         try:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         except (OSError, AttributeError):
-            pass  # another C library; the thread below works everywhere
+            pass  # another C library
     if os.getppid() != parent:  # it has ended already
         os._exit(1)
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
 def _watch(parent: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from bort.process.progress import Progress
+from bort.process.workers import die_with_parent
 from bort.settings.grid import SettingsGrid
 from bort.storage.files import write_json
 from bort.storage.json_fields import JsonFields
@@ -136,7 +138,11 @@ def _run_cell(
     began = time.monotonic()
     with (folder / LOG_FILE).open("ab") as messages:
         process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=messages,
+            preexec_fn=functools.partial(die_with_parent, os.getpid()),
         )
         try:
             printed = _wait(process, stop_requested)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -58,6 +59,8 @@ def kill_when(command, is_time: Callable[[], bool]) -> None:
     family = [process]
     with contextlib.suppress(psutil.NoSuchProcess):
         family += psutil.Process(process.pid).children(recursive=True)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # a child of this moment, too
     for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()

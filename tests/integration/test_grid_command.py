@@ -6,8 +6,10 @@ import json
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.integration.commands import ROOT, assert_refused, kill_when, run
@@ -50,6 +52,27 @@ def test_a_killed_grid_continues_and_a_failing_run_stops_nothing(grid, tmp_path)
     assert again["rows"][0] == found["rows"][0]
     new = lines(folder)[len(before) :]
     assert {line["status"] for line in new} == {"failed"}, "failed runs are tried again"
+
+
+def test_a_run_ends_with_a_grid_that_is_killed_alone(grid, tmp_path):
+    grid.write_text(grid.read_text().replace("epochs: 1", "epochs: 10000"))
+    process = subprocess.Popen(
+        [*GRID, "--grid", str(grid), "--output_dir", str(tmp_path / "out")],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    runs = []
+    while not runs and process.poll() is None:
+        runs = psutil.Process(process.pid).children()
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert runs
+    _, alive = psutil.wait_procs(runs, timeout=30)
+    for one in alive:
+        one.kill()
+    assert not alive, "it would hold its folder against the grid that goes on"
 
 
 def test_printed_commands_run_in_a_shell(grid, tmp_path):
