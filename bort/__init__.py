@@ -24,14 +24,26 @@ _PUBLIC = {
     "Predictor": "bort.inference.predictor",
 }
 
-__all__ = ["__version__", *sorted(_PUBLIC)]
+# Each runs a command in a process of its own; see `bort.command.functions`.
+_COMMANDS = (
+    *("benchmark_inference", "cache_teacher_answers", "describe_task", "download_tasks"),
+    *("evaluate", "evaluate_architectures", "export_model", "extract_model", "extract_wikipedia"),
+    *("finetune", "generate_english", "generate_tasks", "import_model", "make_submission"),
+    *("measure_latency", "prepare_corpus", "prepare_self_test", "pretrain", "run_agora"),
+    *("run_demo", "run_grid", "search_architecture", "train_large_then_compress"),
+    *("train_super_network", "train_vocabulary"),
+)
+
+__all__ = ["__version__", *sorted([*_PUBLIC, *_COMMANDS])]
 
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
+    if name in _COMMANDS:
+        return importlib.import_module("bort.command.functions").command_function(name)
     raise AttributeError(f"module 'bort' has no attribute {name!r}")
 
 
 def __dir__() -> List[str]:
-    return sorted({*globals(), *_PUBLIC})
+    return sorted({*globals(), *_PUBLIC, *_COMMANDS})

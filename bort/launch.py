@@ -6,6 +6,7 @@ signals. It then writes a stop request, which the ranks check after each step; t
 checkpoint and exit. A second signal ends all ranks at once.
 
     python -m bort.launch --ranks 2 scripts/run_pretraining_distillation.py --data …
+    bort launch --ranks 2 pretrain --data …
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, List, Optional
 
+from bort.command.subcommands import SUBCOMMANDS
 from bort.errors import InputError, WorkError
 from bort.process.command import make_parser, run_command
 from bort.process.lifetime import start_for_ranks
@@ -34,6 +36,7 @@ from bort.process.standard_streams import discard_output
 from bort.process.startup import ERROR_FILE_VARIABLE, LAUNCHED_VARIABLE
 from bort.process.stopping import LAUNCHER_VARIABLE, STOP_FILE_VARIABLE
 from bort.process.threads import check_thread_count
+from bort.process.toolkit import toolkit_root
 from bort.storage.json_fields import read_fields
 
 _RANK_PREFIX = re.compile(r"^\[\d+(?:,(\d+))?\]<(?:stdout|stderr)>:")
@@ -46,7 +49,8 @@ def main(arguments: Optional[List[str]] = None) -> None:
     """Run the command line of this module."""
     parser = make_parser("Run a Python command on several Horovod ranks of this machine.")
     parser.add_argument("--ranks", type=int, required=True, help="number of processes, at least 1")
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="a Python script and its flags")
+    command_help = "a Python script, or a subcommand of bort, and its flags"
+    parser.add_argument("command", nargs=argparse.REMAINDER, help=command_help)
     run_command(parser, lambda parsed: launch(parsed.ranks, parsed.command), arguments)
 
 
@@ -57,7 +61,7 @@ def launch(ranks: int, command: List[str]) -> int:
 
     Args:
         ranks: number of processes, at least 1.
-        command: a Python script and its flags.
+        command: a Python script, or a subcommand of `bort`, and its flags.
 
     Returns:
         The exit status; 0 also for a run that was stopped and saved its state.
@@ -70,8 +74,7 @@ def launch(ranks: int, command: List[str]) -> int:
     check_thread_count("--ranks", ranks)
     if not command:
         raise InputError("a command is missing: --ranks N script.py [flags]")
-    if not command[0].startswith("-") and not os.path.isfile(command[0]):
-        raise InputError(f"{command[0]}: no such script")
+    command = [_script_named(command[0]), *command[1:]]
     horovodrun = find_horovodrun()
     with tempfile.TemporaryDirectory(prefix="bort-launch-") as folder:
         stop_file, error_file = Path(folder) / "stop", Path(folder) / "error.json"
@@ -118,6 +121,16 @@ def launch(ranks: int, command: List[str]) -> int:
         what = "a rank ended with a failure" if noise.of_ranks or noise.is_shown else last
         raise WorkError(f"{what} (horovodrun: status {status})")
     return 0
+
+
+def _script_named(name: str) -> str:
+    """Return the path of a script that is named by its path or by a subcommand of `bort`."""
+    if name.startswith("-") or os.path.isfile(name):
+        return name
+    found, root = SUBCOMMANDS.get(name), toolkit_root()
+    if found is None or not found.is_script or root is None:
+        raise InputError(f"{name}: no such script")
+    return f"{root}/{found.program}"
 
 
 def find_horovodrun() -> str:

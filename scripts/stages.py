@@ -29,7 +29,7 @@ and the unfinished work that no experiment reaches. publish: copy a result into 
 def main(arguments: Optional[List[str]] = None) -> None:
     """Parse the flags, do what the command says, print the answer."""
     parser = make_parser(DESCRIPTION)
-    parser.add_argument("command", choices=list(COMMANDS))
+    parser.add_argument("command", choices=list(COMMANDS), help="what to do, as above")
     parser.add_argument("--store", required=True, help="folder of the store")
     parser.add_argument("--experiment", help="name of an experiment; by default all")
     parser.add_argument("--stage", help="name of a stage, for why (by default all) and publish")

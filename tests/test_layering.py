@@ -250,15 +250,35 @@ for script in sys.argv[1:]:
 """
 
 
+HEAVY = FRAMEWORKS | {"scipy", "sklearn", "matplotlib", "tensorboard", "sentencepiece"}
+HEAVY |= {"onnx", "onnxruntime", "openvino", "torch", "transformers", "tokenizers", "jinja2"}
+
+
 def test_the_help_of_every_command_starts_without_heavy_packages() -> None:
-    heavy = FRAMEWORKS | {"scipy", "sklearn", "matplotlib", "tensorboard", "sentencepiece"}
-    heavy |= {"onnx", "onnxruntime", "openvino", "torch", "transformers", "tokenizers", "jinja2"}
     scripts = sorted(str(path) for path in (ROOT / "scripts").glob("*.py"))
     result = run_python(SHOW_ALL_HELP, *scripts)
     assert result.returncode == 0, result.stderr
     lines = [line for line in result.stdout.splitlines() if line.startswith("imports of ")]
     assert len(lines) == len(scripts)
-    assert [line for line in lines if heavy & set(line.split())] == []
+    assert [line for line in lines if HEAVY & set(line.split())] == []
+
+
+SHOW_BORT_HELP = """
+import sys
+from bort.command.main import run_subcommand
+try:
+    run_subcommand(sys.argv[1:])
+except SystemExit:
+    print("imports of bort", *sorted({name.split(".")[0] for name in sys.modules}))
+"""
+
+
+@pytest.mark.parametrize("words", [["--help"], ["finetune", "--help"], ["no-subcommand"]])
+def test_the_console_command_starts_without_heavy_packages(words: List[str]) -> None:
+    printed = run_python(SHOW_BORT_HELP, *words).stdout.splitlines()
+    imported = set(printed[-1].split())
+    assert {"bort", "argparse"} <= imported
+    assert HEAVY & imported == set()
 
 
 @pytest.mark.parametrize(

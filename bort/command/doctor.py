@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import subprocess
 import sys
 from importlib import metadata
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Tuple
 
 import bort
 from bort.engines.choosing import installed_engines
 from bort.engines.openvino_session import computes_bf16
 from bort.engines.protocol import OPENVINO
+from bort.process.command import make_parser, run_command
 from bort.process.cuda_libraries import gpu_build
 from bort.process.machine import describe_machine, memory_bytes
 from bort.process.text_table import text_table
@@ -47,6 +49,18 @@ _INSTRUCTIONS = {
     "bf16 products": ("avx512_bf16", "amx_bf16"),
 }
 _GIB = 1 << 30
+
+
+def show_doctor(arguments: Optional[List[str]] = None) -> NoReturn:
+    """Run `bort doctor`: parse the flags, and print the facts."""
+    parser = make_parser("Show what is installed, and what this machine can do.")
+    parser.add_argument("--json", action="store_true", help="print the facts as JSON")
+    run_command(parser, _work, arguments)
+
+
+def _work(parsed: argparse.Namespace) -> None:
+    facts = examine()
+    print(json.dumps(facts, indent=2) if parsed.json else screen(facts))
 
 
 def examine() -> Dict[str, Any]:

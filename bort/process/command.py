@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 from tempfile import NamedTemporaryFile
-from typing import Callable, NoReturn, Optional, Sequence
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence
 
 from bort.errors import BortError, InputError
 from bort.process.printable import PrintableFormatter, printable
@@ -20,9 +20,11 @@ from bort.process.standard_streams import (
     open_standard_streams,
     print_error,
 )
-from bort.process.startup import ENDING_SIGNALS, ERROR_FILE_VARIABLE, exit_with
+from bort.process.startup import ENDING_SIGNALS, error_file, exit_with
 from bort.process.telemetry import switch_off_telemetry
 from bort.ranks import launched_ranks
+
+DESCRIBE_FLAGS = "--describe_flags"
 
 _LONGEST_ERROR = 1000
 
@@ -34,11 +36,57 @@ class _Parser(argparse.ArgumentParser):
         _end(f"{message} (--help lists the flags)", 2)
 
 
+class _DescribeFlags(argparse.Action):
+    """Prints the flags as JSON and exits, before the command line is checked further."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: Optional[str] = None,
+    ) -> NoReturn:
+        print(json.dumps(describe_flags(parser)))
+        parser.exit()
+
+
 def make_parser(description: str) -> argparse.ArgumentParser:
-    """Return a parser that shows defaults, refuses abbreviations and has `--debug`."""
+    """Return a parser that shows defaults, refuses abbreviations and has `--debug`.
+
+    A hidden flag, `DESCRIBE_FLAGS`, prints `describe_flags` as JSON.
+    """
     parser = _Parser(description=description, allow_abbrev=False)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument(DESCRIBE_FLAGS, action=_DescribeFlags, nargs=0, help=argparse.SUPPRESS)
     return parser
+
+
+def describe_flags(parser: argparse.ArgumentParser) -> List[Dict[str, Any]]:
+    """Return the flags and positional arguments of a parser, in order.
+
+    Each has `name`, `help`, `type` (the name of one of Python's types), `choices` (None or a list),
+    `required`, `many` (whether it takes several values), `positional`, and `switch` (whether it
+    takes no value).
+    """
+    formatter = argparse.HelpFormatter("")
+    described = []
+    for action in parser._actions:
+        if action.help == argparse.SUPPRESS or isinstance(action, argparse._HelpAction):
+            continue
+        kind = bool if action.const is True else action.type
+        described.append(
+            {
+                "name": action.dest,
+                "help": formatter._expand_help(action) if action.help else "",
+                "type": getattr(kind, "__name__", "str"),
+                "choices": None if action.choices is None else list(action.choices),
+                "required": action.required,
+                "many": action.nargs in ("+", "*"),
+                "positional": not action.option_strings,
+                "switch": action.nargs == 0,
+            }
+        )
+    return described
 
 
 def run_command(
@@ -126,7 +174,7 @@ def _end(message: str, status: int) -> NoReturn:
     line = printable(" ".join(message.split()))
     if len(line) > _LONGEST_ERROR:
         line = f"{line[: _LONGEST_ERROR // 2]} … {line[-_LONGEST_ERROR // 2 :]}"
-    path = os.environ.get(ERROR_FILE_VARIABLE)
+    path = error_file()
     if path is None or not _leave_error(path, line, status):
         print_error(f"error: {line}")
     exit_with(status)
