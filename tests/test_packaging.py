@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from bort.command.subcommands import SUBCOMMANDS
 from bort.process.cuda_libraries import LIBRARIES
+from tests.conftest import PROJECT_ROOT
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -94,44 +97,88 @@ def test_the_flavours_differ_in_mxnet_and_what_it_links_to_alone(
     assert plain == other
 
 
-def build_wheel(project_root: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of a copy of the project, so that nothing is left beside its sources."""
-    source = tmp_path / "source"
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "LICENSE"):
-        shutil.copy(project_root / name, source)
-    for folder in ("bort", "data", "experiments", "scripts", "tests"):
-        if (project_root / folder).is_dir():
-            shutil.copytree(
-                project_root / folder,
-                source / folder,
-                ignore=shutil.ignore_patterns("__pycache__"),
-            )
+    for name in ("pyproject.toml", "setup.py", "LICENSE"):
+        shutil.copy(PROJECT_ROOT / name, source)
+    for name in ("bort", "data", "experiments", "scripts", "test_data", "tests", "benchmarks"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PROJECT_ROOT / name, source / name, ignore=ignored)
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
     result = subprocess.run(
-        [*command, "--no-index", "-w", str(tmp_path), str(source)],
+        [*command, "--no-index", "-w", str(folder), str(source)],
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert result.returncode == 0, result.stderr
-    (wheel,) = tmp_path.glob("bort-*.whl")
-    return wheel
+    (found,) = folder.glob("bort-*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def site(wheel: Path) -> Path:
+    """A folder in which the wheel is installed."""
+    folder = wheel.parent / "site"
+    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index"]
+    subprocess.run([*command, "--target", str(folder), str(wheel)], check=True, capture_output=True)
+    return folder
+
+
+def files_below(folder: str) -> List[str]:
+    """The files of a folder of the project that Python or the toolkit reads, without caches."""
+    found = [path for path in (PROJECT_ROOT / folder).rglob("*") if path.is_file()]
+    names = [path.relative_to(PROJECT_ROOT).as_posix() for path in found]
+    return [name for name in names if not name.endswith((".pyc", ".md", ".sh"))]
 
 
 @pytest.mark.integration
-def test_the_wheel_holds_the_library_alone(project_root: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(build_wheel(project_root, tmp_path)) as archive:
+def test_the_wheel_holds_the_library_and_in_it_the_commands(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         fields = archive.read(metadata).decode("utf-8").splitlines()
+        (points,) = (name for name in names if name.endswith(".dist-info/entry_points.txt"))
+        assert b"bort = bort.command.main:run_subcommand" in archive.read(points)
     assert "License: Apache-2.0" in fields
     assert [name for name in names if name.endswith("/LICENSE")]
     assert {name.split("/")[0].split("-")[0] for name in names} == {"bort"}
-    modules = {
-        path.relative_to(project_root).as_posix() for path in (project_root / "bort").rglob("*.py")
-    }
-    assert modules <= set(names)
+    expected = {*files_below("bort")}
+    for folder in ("data", "experiments", "scripts", "test_data/tasks"):
+        expected |= {f"bort/_toolkit/{name}" for name in files_below(folder)}
+    assert {name for name in names if ".dist-info/" not in name} == expected
+    programs = {one.program for one in SUBCOMMANDS.values() if one.is_script}
+    assert {f"bort/_toolkit/{program}" for program in programs} <= set(names)
+
+
+@pytest.mark.integration
+def test_the_installed_command_works_beside_folders_named_as_its_own(
+    site: Path, tmp_path: Path
+) -> None:
+    for name in ("data", "experiments", "scripts"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('not the toolkit')")
+    (tmp_path / "grid.json").write_text(
+        '{"hyperparameters": {"seed": [1]}, "default_parameters": {"task_name": "RTE", '
+        '"sample": true, "epochs": 1, "max_len": 32}}'
+    )
+    result = subprocess.run(
+        [site / "bin" / "bort", "run-grid", "--grid", "grid.json", "--output_dir", "grid"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(site)])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["done"] == 1
+    (record,) = tmp_path.glob("grid/cells/*/run/run.json")
+    script = json.loads(record.read_text(encoding="utf-8"))["command"][0]
+    assert script == str(site / "bort" / "_toolkit" / "scripts" / "finetune.py")
 
 
 PREDICT = """
@@ -146,7 +193,7 @@ print("data" in sys.modules)
 
 @pytest.mark.integration
 def test_the_installed_wheel_predicts_beside_a_folder_named_data(
-    project_root: Path, tmp_path: Path
+    wheel: Path, site: Path, tmp_path: Path
 ) -> None:
     from tests.formats.parity import BORT, make_network, write_network
     from tests.text.tiny_vocabulary import tiny_vocabulary
@@ -155,12 +202,9 @@ def test_the_installed_wheel_predicts_beside_a_folder_named_data(
     architecture = BORT.replace(vocabulary_size=len(vocabulary))
     write_network(tmp_path / "model", make_network(architecture, head="linear", num_classes=2))
     vocabulary.save(tmp_path / "model" / "vocabulary")
-    wheel = build_wheel(project_root, tmp_path)
-    site, folder = tmp_path / "site", tmp_path / "elsewhere"
+    folder = tmp_path / "elsewhere"
     (folder / "data").mkdir(parents=True)
     (folder / "data" / "__init__.py").write_text("raise RuntimeError('not the toolkit')")
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index"]
-    subprocess.run([*command, "--target", str(site), str(wheel)], check=True, capture_output=True)
     result = subprocess.run(
         [sys.executable, "-c", PREDICT, str(tmp_path / "model")],
         cwd=folder,
