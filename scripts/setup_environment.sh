@@ -327,6 +327,13 @@ quietly() { # run a command with its output in the log
 }
 pip() { quietly "$venv_python" -m pip "$@"; }
 
+library_path() { # print LD_LIBRARY_PATH with CUDA's packages, for MXNet before bort is installed
+    local folders=''
+    [ "$gpu" != cu112 ] || folders=$(printf ':%s' "$venv"/lib/python*/site-packages/nvidia/*/lib)
+    folders+=${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    echo "${folders#:}"
+}
+
 nccl_for_building() { # add NCCL's package to the build, which looks for libnccl.so without a number
     local package
     package=$(echo "$venv"/lib/python*/site-packages/nvidia/nccl)
@@ -354,7 +361,7 @@ build_wheel() { # build a source package and keep its wheel
             HOROVOD_WITHOUT_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1
             CMAKE_POLICY_VERSION_MINIMUM=3.5)
         if [ -n "$nvcc" ]; then
-            variables+=(HOROVOD_GPU_OPERATIONS=NCCL)
+            variables+=(HOROVOD_GPU_OPERATIONS=NCCL "LD_LIBRARY_PATH=$(library_path)")
             nccl_for_building
         elif [ "$gpu" != none ]; then
             pip install --no-deps --target "$scratch/mxnet" "$horovod_mxnet" ||
@@ -396,10 +403,10 @@ install_built() { # install a wheel from the cache, or build it
 
 imports() { (cd / && quietly "$venv_python" -c "$1"); }
 works() { # does the package work after it was built from source?
-    case $1 in
-        gluonnlp) imports 'import mxnet, gluonnlp' ;;
-        horovod) imports 'import horovod.mxnet as h; h.init(); assert h.gloo_built() and h.size() == 1' ;;
-    esac
+    local statement='import mxnet, gluonnlp'
+    [ "$1" != horovod ] ||
+        statement='import horovod.mxnet as h; h.init(); assert h.gloo_built() and h.size() == 1'
+    (LD_LIBRARY_PATH=$(library_path) && export LD_LIBRARY_PATH && imports "$statement")
 }
 
 installed_version() {
@@ -487,7 +494,7 @@ sys.meta_path.insert(0, BeforeMXNet)
 
 verify() {
     pip check || return 1
-    local statement='import numpy, mxnet, gluonnlp, bort, data'
+    local statement='import bort.gluon, numpy, mxnet, gluonnlp, data' # bort.gluon loads CUDA
     [ "$horovod" = no ] || statement+=', horovod.mxnet'
     imports "$statement"
 }

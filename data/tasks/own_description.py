@@ -94,6 +94,8 @@ def describe_files(path: Path, config: DescribeConfig) -> Described:
     task = _task_of(path, config, columns, labels, files, folder)
     read = {role: read_rows(files[role], columns) for role in (DEV, REPORT) if role in files}
     read[TRAIN] = rows
+    if TEST in files:
+        read_rows(files[TEST], columns, with_labels=False)  # a bad one is refused before training
     digests = tuple((task.split(role).files[0], one.sha256) for role, one in sorted(read.items()))
     task = dataclasses.replace(task, sha256=digests)
     division = divide(task, read)

@@ -142,6 +142,13 @@ def test_files_of_splits(tmp_path):
     assert sum(map(len, texts.values())) == 41 + 7
 
 
+def test_a_bad_test_file_is_refused(tmp_path):
+    train = write(tmp_path / "r.csv", reviews(40))
+    test = write(tmp_path / "t.csv", [["a"]], ["comment"])
+    with pytest.raises(InputError, match=r"t\.csv: has no column 'text', it has comment"):
+        described(train, test=str(test))
+
+
 def test_a_label_that_train_does_not_have(tmp_path):
     train = write(tmp_path / "t.csv", reviews(40))
     dev = write(tmp_path / "d.csv", [*reviews(4, 50), ["x", "ugly"]])
