@@ -56,11 +56,16 @@ class AgoraTask:
         return TaskSet(record, REPORT, self.report_items, features)
 
 
-def check_has_no_spans(record: TaskRecord) -> None:
-    """Raise `InputError` if a task has spans, which are no points of Agora."""
+def check_has_points(record: TaskRecord) -> None:
+    """Raise `InputError` if the answers of a task are no labels of points of Agora."""
     if record.has_spans:
         raise InputError(
             f"task is {record.name!r}, whose answers are spans of a passage; allowed for Agora and "
+            "its report split are tasks with classes or numbers"
+        )
+    if record.several_labels:
+        raise InputError(
+            f"task is {record.name!r}, whose texts have several labels each; allowed for Agora and "
             "its report split are tasks with classes or numbers"
         )
 
@@ -90,7 +95,7 @@ def make_agora_task(
             training or dev data.
     """
     record, options = data.record, data.options
-    check_has_no_spans(record)
+    check_has_points(record)
     items = list(data.train.items)
     whole = make_inputs(record, items, options)
     if not whole:

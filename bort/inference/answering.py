@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Iterable, List, Sequence, Tuple
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy.special import softmax
 
 from bort.errors import WorkError
 from bort.inference.results import (
@@ -21,7 +21,7 @@ from bort.inference.results import (
 )
 from bort.network.head import MULTI_LABEL, REGRESSION, HeadDescription
 from bort.tasks import records
-from bort.tasks.decisions import decide
+from bort.tasks.decisions import decide, held_labels, label_probabilities
 from bort.tasks.features import TaskFeatures
 from bort.tasks.formulations import candidates, input_labels
 from bort.tasks.items import TaskItem
@@ -32,8 +32,6 @@ from bort.text.vocabulary import Vocabulary
 
 _CHOSEN = (records.CHOICES, records.ENTITIES, records.OPTIONS)
 _MARKS_OF_A_SPACE = ("Ġ", "▁")
-THRESHOLD = 0.5
-"""A label of a multi-label classifier holds if its probability is above this."""
 
 
 def task_answers(
@@ -61,12 +59,16 @@ def task_answers(
         rows[features.item_numbers[row]].append(row)
     answers: List[Prediction] = []
     scores = np.asarray(outputs, np.float64)
-    probabilities = softmax(scores, axis=-1)  # one call for all: a call per row takes 5 µs
+    # One call for all: a call per row takes 5 µs.
+    several = record.several_labels
+    probabilities = label_probabilities(scores) if several else softmax(scores, axis=-1)
     for item, label, own in zip(items, decided, rows):
         numbers = scores[own]
         if record.is_regression:
             assert isinstance(label, float)
             answers.append(Regression(label, float(numbers[0, 0])))
+        elif several:
+            answers.append(_several_labels(record.labels, probabilities[own[0]]))
         elif record.formulation == records.ANSWERS:
             assert isinstance(label, tuple)
             right = _floats(probabilities[own, 1])
@@ -101,7 +103,7 @@ def text_answers(
             return [Regression(float(row[0]), float(row[0])) for row in numbers]
         return [MultiOutputRegression(_floats(row), tuple(labels)) for row in numbers]
     if head.problem_type == MULTI_LABEL:
-        return [_several_labels(labels, chances) for chances in expit(numbers)]
+        return [_several_labels(labels, chances) for chances in label_probabilities(numbers)]
     return [
         _classification(labels, labels[int(row.argmax())], chances)
         for row, chances in zip(numbers, softmax(numbers, axis=-1))
@@ -169,8 +171,7 @@ def _classification(labels: Sequence[str], label: str, probabilities: np.ndarray
 
 def _several_labels(labels: Sequence[str], probabilities: np.ndarray) -> MultiLabelClassification:
     chances = dict(zip(labels, _floats(probabilities)))
-    holding = tuple(label for label, chance in chances.items() if chance > THRESHOLD)
-    return MultiLabelClassification(holding, chances)
+    return MultiLabelClassification(held_labels(labels, chances.values()), chances)
 
 
 def _floats(numbers: Iterable[float]) -> Tuple[float, ...]:

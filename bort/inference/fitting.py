@@ -30,7 +30,9 @@ def task_of(described: ModelDescription, source: str) -> Tuple[Optional[TaskReco
     with errors_naming(source):
         record = recorded_task(described.task.name, described.task.definition, source)
         options = TaskOptions.from_dict(described.task.options or {}, source)
-    described.head.check_for_task(source, spans=record.has_spans)
+    described.head.check_for_task(
+        source, spans=record.has_spans, several_labels=record.several_labels
+    )
     expected = input_labels(record, options)
     if described.num_classes != output_count(record, options) or described.labels != expected:
         raise InputError(

@@ -93,17 +93,28 @@ class HeadDescription:
                 f"problem_type is {self.problem_type!r}, allowed with head {SPAN!r} is {SPAN!r}"
             )
 
-    def check_for_task(self, source: str, *, spans: bool = False) -> None:
+    def check_for_task(
+        self, source: str, *, spans: bool = False, several_labels: bool = False
+    ) -> None:
         """Raise `InputError` unless the head gives the outputs that a task needs.
 
         Args:
             source: name of the model in the error.
-            spans: whether the task needs spans of a text; other tasks need one label or one number.
+            spans: whether the task needs spans of a text.
+            several_labels: whether the task needs any number of labels; other tasks need one label
+                or one number.
         """
         if spans or self.is_span:
             if not (spans and self.is_span):
                 needed = f"head {SPAN!r}" if spans else "the head of a classifier"
                 raise InputError(f"{source}: head is {self.kind!r}, the task needs {needed}")
+            return
+        if several_labels:
+            if self.problem_type != MULTI_LABEL:
+                raise InputError(
+                    f"{source}: problem_type is {self.problem_type!r}, a task with several labels "
+                    f"for a text needs {MULTI_LABEL}"
+                )
             return
         one_number = self.problem_type == REGRESSION and self.num_classes == 1
         if self.problem_type != SINGLE_LABEL and not one_number:

@@ -1,14 +1,15 @@
 """Conversion of a model's outputs per input into one prediction per official item.
 
 A prediction has the form of an item's label: a label string, a number, a tuple of label strings
-(MultiRC, one for each answer) or a text (ReCoRD). Where one of several inputs of an item is chosen,
+(MultiRC, one for each answer; all labels that a text has, if it may have several) or a text
+(ReCoRD). Where one of several inputs of an item is chosen,
 the score of an input is the output of the class "right" minus that of "wrong", and of equal scores
 the first wins. The order of the outputs does not matter.
 """
 
 from __future__ import annotations
 
-from typing import List, Sequence, Union
+from typing import Iterable, List, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from bort.tasks.formulations import candidates, input_labels, output_count
 from bort.tasks.items import Label, TaskItem
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import TaskRecord
+
+THRESHOLD = 0.5
+"""A text has a label, of several ones, if the label's probability is above this."""
 
 
 def decide(
@@ -101,6 +105,8 @@ def _decision(
     """Return the prediction of an item from outputs (inputs of the item, classes) by choice."""
     if record.label_range is not None:
         return float(np.clip(outputs[0, 0], *record.label_range))
+    if record.several_labels:
+        return held_labels(record.labels, label_probabilities(outputs[0]))
     if record.formulation == records.ANSWERS:
         return tuple(record.labels[number] for number in outputs.argmax(axis=1))
     if len(outputs) == 0:
@@ -110,6 +116,23 @@ def _decision(
     several = record.formulation in (records.CHOICES, records.OPTIONS) and len(outputs) > 1
     number: Union[int, np.integer] = _best(outputs) if several else outputs[0].argmax()
     return record.labels[number]
+
+
+def label_probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Return the probability of each of several labels, the sigmoid of its output."""
+    from scipy.special import expit  # late, so that commands start without SciPy
+
+    found: np.ndarray = expit(np.asarray(outputs, dtype=np.float64))
+    return found
+
+
+def held_labels(labels: Sequence[str], probabilities: Iterable[float]) -> Tuple[str, ...]:
+    """Return the labels whose probability is above `THRESHOLD`.
+
+    >>> held_labels(("a", "b", "c"), (0.9, 0.5, 0.6))
+    ('a', 'c')
+    """
+    return tuple(label for label, chance in zip(labels, probabilities) if chance > THRESHOLD)
 
 
 def _best(outputs: np.ndarray) -> int:

@@ -25,7 +25,7 @@ from typing import (
 import numpy as np
 
 from bort.errors import InputError
-from bort.tasks.items import TaskInput
+from bort.tasks.items import InputLabel, TaskInput
 from bort.tasks.truncation import PieceLength, SegmentLengths, shorten
 from bort.text.pair_form import ROBERTA_PAIRS, PairForm
 from bort.text.vocabulary import Vocabulary
@@ -83,7 +83,9 @@ class TaskFeatures(TokenRows):
     Attributes:
         tokens: int32 (sum of lengths,), token ids of all inputs, concatenated.
         offsets: int64 (N + 1,), the start of each input in `tokens`, and the end of the last one.
-        labels: int32 (N,), class ids, `NO_LABEL` where unknown; float32 for a regression.
+        labels: int32 (N,), class ids, `NO_LABEL` where unknown; float32 for a regression. For a
+            task with C labels of which a text has several, float32 (N, C), 1 for those that it has;
+            (N,) if all are unknown.
         item_numbers: int64 (N,), index of the input's item in the list of items.
         choices: int32 (N,), index of the item's answer that the input is about.
         truncated: number of inputs that were shortened.
@@ -147,12 +149,10 @@ def tokenise(
     ids = table.ids[_gathered(layout, runs, table)]
     lengths = np.minimum(lengths, lengths - excess) + layout.special_tokens
     labels = [one.label for one in inputs]
-    is_regression = any(isinstance(label, float) for label in labels)
-    numbers = [NO_LABEL if label is None else label for label in labels]
     return TaskFeatures(
         tokens=ids,
         offsets=starts_of(lengths),
-        labels=np.array(numbers, dtype=np.float32 if is_regression else np.int32),
+        labels=_label_array(labels),
         item_numbers=layout.items,
         choices=layout.choices,
         truncated=len(too_long),
@@ -363,6 +363,15 @@ def encode_texts(
     lists = vocabulary.encode_batch([f" {text}" for text in texts] if space_in_front else texts)
     flat = np.array([token for ids in lists for token in ids], dtype=np.int32)
     return flat, np.array([len(ids) for ids in lists], dtype=np.int64)
+
+
+def _label_array(labels: Sequence[InputLabel]) -> np.ndarray:
+    """Return the labels of N inputs as an array; see `TaskFeatures`."""
+    width = max((len(label) for label in labels if isinstance(label, tuple)), default=0)
+    unknown = (float(NO_LABEL),) * width if width else NO_LABEL
+    is_fractional = width > 0 or any(isinstance(label, float) for label in labels)
+    numbers = [unknown if label is None else label for label in labels]
+    return np.array(numbers, dtype=np.float32 if is_fractional else np.int32)
 
 
 def _integers(values: Iterable[int], count: int) -> np.ndarray:

@@ -22,12 +22,12 @@ SQuAD has another form: windows of a passage, see `bort.tasks.squad.windows`.
 from __future__ import annotations
 
 import re
-from typing import Callable, Dict, List, Sequence, Tuple, Union
+from typing import Callable, Dict, List, Sequence, Tuple
 
 from bort.errors import InputError
 from bort.tasks import records
 from bort.tasks.dropping import balanced_choices, half_of_the_passages
-from bort.tasks.items import Piece, Segment, TaskInput, TaskItem
+from bort.tasks.items import InputLabel, Piece, Segment, TaskInput, TaskItem
 from bort.tasks.options import FOUR_WAY, TaskOptions
 from bort.tasks.records import TaskRecord
 from bort.tasks.spans import marked_spans, word_in_sentence
@@ -98,7 +98,7 @@ def input_labels(record: TaskRecord, options: TaskOptions) -> Tuple[str, ...]:
 
 
 def output_count(record: TaskRecord, options: TaskOptions) -> int:
-    """Return the number of model outputs: one per class, 1 for a regression.
+    """Return the number of model outputs: one per class or label, 1 for a regression.
 
     A model of spans has two outputs for every token, the logits of the start and of the end.
     """
@@ -139,7 +139,7 @@ def _drops_negatives(record: TaskRecord, options: TaskOptions) -> bool:
 
 def _targets(
     record: TaskRecord, item: TaskItem, options: TaskOptions, count: int
-) -> List[Union[None, int, float]]:
+) -> List[InputLabel]:
     label = item.label
     if label is None:
         return [None] * count
@@ -151,6 +151,11 @@ def _targets(
         if len(labels) != count:
             raise InputError(f"{item.where}: {count} answers have {len(labels)} labels")
         return [_class_id(record, item, part) for part in labels]
+    if record.several_labels:
+        if not isinstance(label, tuple):
+            raise InputError(f"{item.where}: label is {label!r}, expected a list of labels")
+        held = {_class_id(record, item, part) for part in label}
+        return [tuple(float(number in held) for number in range(len(record.labels)))]
     if record.is_regression:
         if isinstance(label, (int, float)):
             return [float(label)]

@@ -10,6 +10,7 @@ from bort.errors import InputError
 Index = Union[int, str, Tuple[Union[int, str], ...]]
 FieldValue = Union[str, int, Tuple[str, ...], Tuple[int, ...]]
 Label = Union[str, float, Tuple[str, ...]]
+InputLabel = Union[None, int, float, Tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class TaskItem:
             question). RACE: (id of the passage, number of the question).
         fields: the official texts by name, and their offsets and answer numbers.
         label: a label string of the task's record, a number (STS-B), a tuple with a label for each
-            answer (MultiRC) or with all right texts (ReCoRD); None in a test split.
+            answer (MultiRC), with all right texts (ReCoRD) or with the labels that a text has, in
+            the order of the record (a task with several labels); None in a test split.
         file: the file of the item.
         line: the line in the file, counted from 1; 0 if the item is not a single line.
     """
@@ -101,12 +103,13 @@ class TaskInput(NamedTuple):
 
     Attributes:
         segments: one or two segments.
-        label: class id, a number for a regression, None if unknown.
+        label: class id, a number for a regression, for a task with several labels 1.0 or 0.0 for
+            each label of the task; None if unknown.
         item: index of its item in the list of items.
         choice: index of the answer, candidate or option that it is about; 0 if there is only one.
     """
 
     segments: Tuple[Segment, ...]
-    label: Union[None, int, float]
+    label: InputLabel
     item: int
     choice: int = 0

@@ -1,9 +1,10 @@
 """The official metrics of every task.
 
 Predictions and gold values are label strings of the task's record (numbers for STS-B, answer texts
-for ReCoRD and SQuAD). They are either two sequences in the same order or two mappings by official
-index. MultiRC requires mappings, with indices (passage, question, answer). Scores are fractions in
-the published order; `percent` and `as_published` convert them to the form of published tables.
+for ReCoRD and SQuAD, tuples of label strings for a task with several labels). They are either two
+sequences in the same order or two mappings by official index. MultiRC requires mappings, with
+indices (passage, question, answer). Scores are fractions in the published order; `percent` and
+`as_published` convert them to the form of published tables.
 
 Sources: arXiv:1804.07461 (GLUE), arXiv:1905.00537 (SuperGLUE), arXiv:1704.04683 (RACE),
 arXiv:1606.05250 and arXiv:1806.03822 (SQuAD 1.1 and 2.0).
@@ -28,8 +29,10 @@ from bort.tasks.records import (
     GENDER_PARITY,
     MACRO_F1,
     MATTHEWS,
+    MICRO_F1,
     PEARSON,
     SPEARMAN,
+    SUBSET_ACCURACY,
     TOKEN_F1,
     TaskRecord,
     get_task,
@@ -44,7 +47,7 @@ def score_task(task: Union[str, TaskRecord], predictions: Values, gold: Values) 
     Args:
         task: name or record of the task.
         predictions: one value per example: a label string, a number for STS-B, a text for ReCoRD
-            and SQuAD.
+            and SQuAD, a tuple of label strings for a task with several labels.
         gold: the gold values in the same form; for ReCoRD and SQuAD the accepted answers.
 
     Returns:
@@ -59,6 +62,8 @@ def score_task(task: Union[str, TaskRecord], predictions: Values, gold: Values) 
     """
     record = get_task(task) if isinstance(task, str) else task
     indices, predicted, expected = align(predictions, gold, record.name)
+    if record.several_labels:
+        return _several(record, indices, predicted, expected)
     if record.labels:
         _check_labels(record, "prediction", indices, predicted)
         _check_labels(record, "gold label", indices, expected)
@@ -232,6 +237,24 @@ def _multirc(
         ANSWER_F1: statistics.f1(predicted, expected, "1"),
         EXACT_MATCH: _mean([float(right) for right in questions.values()]),
     }
+
+
+def _several(
+    record: TaskRecord,
+    indices: Sequence[Any],
+    predicted: Sequence[Tuple[str, ...]],
+    expected: Sequence[Tuple[str, ...]],
+) -> Dict[str, float]:
+    """Return the metrics of a task with several labels for a text."""
+    for what, values in (("prediction", predicted), ("gold label", expected)):
+        pairs = [(index, label) for index, held in zip(indices, values) for label in held]
+        _check_labels(record, what, [index for index, _ in pairs], [label for _, label in pairs])
+    functions: Dict[str, Callable[[], float]] = {
+        MICRO_F1: lambda: statistics.micro_f1_of_sets(predicted, expected, record.labels),
+        MACRO_F1: lambda: statistics.macro_f1_of_sets(predicted, expected, record.labels),
+        SUBSET_ACCURACY: lambda: statistics.subset_accuracy(predicted, expected),
+    }
+    return {metric: functions[metric]() for metric in record.metrics}
 
 
 def _check_labels(

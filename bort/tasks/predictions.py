@@ -43,7 +43,8 @@ def read_predictions(path: PathLike, task: Union[str, TaskRecord]) -> Dict[Predi
         task: name or record of the task.
 
     Returns:
-        Index → label string of the record, a number for STS-B, a text for ReCoRD.
+        Index → label string of the record, a number for STS-B, a text for ReCoRD, a tuple of label
+        strings for a task with several labels.
 
     Raises:
         InputError: the header or a field is missing, a line is not valid JSON, an index is bad or
@@ -104,7 +105,7 @@ def prediction_bytes(
         index: written_value(record, predictions[index], f"index {_show(index)}")
         for index in sorted(predictions)
     }
-    if suffix == ".tsv" and isinstance(next(iter(values)), tuple):
+    if suffix == ".tsv" and (record.several_labels or isinstance(next(iter(values)), tuple)):
         raise InputError(f"{name}: a .tsv file cannot hold {record.name}, .jsonl can")
     if suffix == ".tsv":
         lines = [TSV_HEADER, *(f"{index}\t{_tsv_cell(value)}" for index, value in values.items())]
@@ -123,10 +124,19 @@ def parse_value(record: TaskRecord, raw: Any, where: str) -> Any:
     """
     if record.is_regression:
         return _number(raw, where)
+    if record.several_labels:
+        if not isinstance(raw, (list, tuple)):
+            raise InputError(f"{where}: label is {raw!r}, allowed is a list of labels")
+        held = {_known_label(record, part, where) for part in raw}
+        return tuple(label for label in record.labels if label in held)
     if not record.labels:
         if not isinstance(raw, str):
             raise InputError(f"{where}: label is {raw!r}, allowed is an answer text")
         return raw
+    return _known_label(record, raw, where)
+
+
+def _known_label(record: TaskRecord, raw: Any, where: str) -> str:
     text = raw
     if set(record.labels) == {"false", "true"}:
         if isinstance(raw, bool) or raw in ("True", "False"):
@@ -151,6 +161,8 @@ def written_value(record: TaskRecord, value: Any, where: str) -> Any:
         return f"{min(high, max(low, checked)):.3f}"
     if record.name in _CAPITALISED:
         return checked.capitalize()
+    if record.several_labels:
+        return list(checked)
     return int(checked) if record.name in _NUMBERS else checked
 
 

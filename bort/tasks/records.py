@@ -35,6 +35,8 @@ MATTHEWS = "matthews"
 PEARSON = "pearson"
 SPEARMAN = "spearman"
 MACRO_F1 = "macro_f1"
+MICRO_F1 = "micro_f1"
+SUBSET_ACCURACY = "subset_accuracy"
 ANSWER_F1 = "answer_f1"
 EXACT_MATCH = "exact_match"
 TOKEN_F1 = "token_f1"
@@ -96,6 +98,8 @@ class TaskRecord:
         source: address of the official files; "" if there is more than one.
         diagnostic: whether benchmark scores exclude the task.
         answers_optional: whether some questions have no answer (SQuAD 2.0).
+        several_labels: whether a text has any number of the labels, or none, instead of one (an own
+            task of kind `labels`).
     """
 
     name: str
@@ -118,6 +122,7 @@ class TaskRecord:
     source: str = ""
     diagnostic: bool = False
     answers_optional: bool = False
+    several_labels: bool = False
 
     @property
     def is_regression(self) -> bool:

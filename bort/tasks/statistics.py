@@ -8,7 +8,7 @@ they are used, because importing them takes about a second.
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Sequence, Tuple
 
 import numpy as np
 
@@ -62,6 +62,63 @@ def macro_f1(predictions: Sequence[Any], gold: Sequence[Any], labels: Sequence[A
     if not labels:
         raise InputError("labels is empty, allowed is one label or more")
     return sum(f1(predictions, gold, label) for label in labels) / len(labels)
+
+
+def subset_accuracy(predictions: Sequence[Any], gold: Sequence[Any]) -> float:
+    """Return the share of examples whose set of labels is predicted exactly.
+
+    Args:
+        predictions, gold: a collection of labels for each example; their order does not count.
+    """
+    return accuracy([frozenset(one) for one in predictions], [frozenset(one) for one in gold])
+
+
+def micro_f1_of_sets(
+    predictions: Sequence[Any], gold: Sequence[Any], labels: Sequence[Any]
+) -> float:
+    """Return the F1 of all decisions on labels, `2·TP / (2·TP + FP + FN)` over examples and labels.
+
+    It is 0.0 if no example has a label on either side, as in scikit-learn.
+
+    Args:
+        predictions, gold: a collection of labels for each example.
+        labels: all labels.
+    """
+    hits, misses = _decisions(predictions, gold, labels)
+    return float(_f1_of(hits.sum(), misses.sum()))
+
+
+def macro_f1_of_sets(
+    predictions: Sequence[Any], gold: Sequence[Any], labels: Sequence[Any]
+) -> float:
+    """Return the unweighted mean over labels of the F1 of the decisions on a label.
+
+    A label that no example has on either side counts as 0.0, as in scikit-learn.
+
+    Args:
+        predictions, gold, labels: see `micro_f1_of_sets`.
+    """
+    hits, misses = _decisions(predictions, gold, labels)
+    return float(_f1_of(hits, misses).mean())
+
+
+def _decisions(
+    predictions: Sequence[Any], gold: Sequence[Any], labels: Sequence[Any]
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Return true positives, and false positives plus false negatives, of each label: (C,)."""
+    check_equal_lengths(predictions, gold)
+    if not labels:
+        raise InputError("labels is empty, allowed is one label or more")
+    number = {label: place for place, label in enumerate(labels)}
+    tables = np.zeros((2, len(gold), len(labels)), dtype=bool)
+    for table, side in zip(tables, (predictions, gold)):
+        for row, held in enumerate(side):
+            table[row, [number[label] for label in held]] = True
+    return (tables[0] & tables[1]).sum(axis=0), (tables[0] ^ tables[1]).sum(axis=0)
+
+
+def _f1_of(hits: Any, misses: Any) -> Any:
+    return 2 * hits / np.maximum(1, 2 * hits + misses)
 
 
 def pearson(predictions: Sequence[float], gold: Sequence[float]) -> float:

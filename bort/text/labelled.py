@@ -21,8 +21,9 @@ class LabelledExamples(Protocol):
     Attributes:
         lengths: integer array (N,), number of tokens of each input.
         type_separator: see `bort.text.asking.TokenisedInputs`.
-        labels: (N,), class ids, or scores of a regression; (N, 2), first and last token of a span.
-            NaN or -1 for no label.
+        labels: (N,), class ids, or scores of a regression; (N, 2), first and last token of a span;
+            (N, C), 1 for those of C labels that a text has, 0 for the others. NaN or -1 for no
+            label.
         fingerprint: hash of the content and order.
     """
 
@@ -114,8 +115,9 @@ class WithUnlabelled:
         self._parts = (labelled, unlabelled)
         self.lengths = np.concatenate([part.lengths for part in self._parts])
         self.type_separator = labelled.type_separator
-        absent = np.full(len(unlabelled), np.nan)
-        self.labels = np.concatenate([np.asarray(labelled.labels, dtype=np.float64), absent])
+        known = np.asarray(labelled.labels, dtype=np.float64)
+        absent = np.full((len(unlabelled), *known.shape[1:]), np.nan)
+        self.labels = np.concatenate([known, absent])
         digests = " ".join(part.fingerprint for part in self._parts)
         self.fingerprint = hashlib.sha256(digests.encode()).hexdigest()
 
@@ -148,7 +150,7 @@ class LabelledBatch:
     Attributes:
         input_ids: int32 (B, L), padded with `<pad>`.
         valid_lengths: int32 (B,), number of valid tokens of each row, at least 1.
-        labels: float64 (B,), or (B, 2) for spans; 0 for no label.
+        labels: float64 (B,), (B, 2) for spans, or (B, C) for several of C labels; 0 for no label.
         weights: float32 (B,), 1 for an input, 0 for a padding row.
         example_ids: int64 (B,), index in the `LabelledExamples`, -1 for a padding row.
         soft: distributions to learn instead of the labels; None if all labels are hard.

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 from bort.errors import InputError
+from bort.tasks.own.config import OwnDataConfig
+from bort.tasks.own.label_fields import LABELS
+from bort.tasks.own.labels import WrittenLabel
 from bort.tasks.own.task import OwnTask
 from data.readers.tables import TextTable, column_number, columns_text, read_table
 
@@ -26,6 +29,7 @@ NAMES_OF_LABELS = ("label", "labels", "class", "target", "score")
 """Names of the column of the labels, in the order of the search."""
 
 _SHOWN = 3
+_MARKS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
 class Columns(NamedTuple):
@@ -35,11 +39,23 @@ class Columns(NamedTuple):
         fields: names of the columns with the texts.
         label: name of the column with the labels; "" for none.
         positions: numbers of these columns, from 1, in a table without a header; () with one.
+        several: whether a row has any number of labels: a list of JSON, a cell with separators, or
+            a column of 0 and 1 for each label.
+        separator: text between the labels in a cell; "" if there is none.
+        of_labels: names of the columns of 0 and 1, which are the labels; () if there are none.
     """
 
     fields: Tuple[str, ...]
     label: str
     positions: Tuple[int, ...] = ()
+    several: bool = False
+    separator: str = ""
+    of_labels: Tuple[str, ...] = ()
+
+    @property
+    def with_labels(self) -> Tuple[str, ...]:
+        """The names of the columns that labels are read from."""
+        return self.of_labels or (self.label,)
 
 
 class OwnRow(NamedTuple):
@@ -49,13 +65,14 @@ class OwnRow(NamedTuple):
         number: number of the row in its file, from 0.
         line: line of the file, from 1.
         texts: the texts.
-        label: the label as it is written, without white space around it; "" if there is none.
+        label: the label as it is written, without white space around it; a tuple of several
+            labels, () if the text has none of them; "" if the label is not known.
     """
 
     number: int
     line: int
     texts: Tuple[str, ...]
-    label: str
+    label: WrittenLabel
 
 
 class OwnRows(NamedTuple):
@@ -102,34 +119,65 @@ def lines_text(why: str, lines: Sequence[int]) -> str:
     return f"{len(lines):,} {rows} {why} left out: {line} {shown}"
 
 
-def open_table(
-    path: Path, text_columns: Optional[Sequence[str]], label_column: Optional[str]
-) -> Tuple[TextTable, Columns]:
+def open_table(path: Path, reading: OwnDataConfig) -> Tuple[TextTable, Columns]:
     """Read a table and find the columns of its texts and labels.
 
     Args:
         path: the file.
-        text_columns: one or two names or, for a file without a header, numbers from 1; None: the
-            first of `NAMES_OF_PAIRS` or `NAMES_OF_TEXTS` that the table has.
-        label_column: name or number; None: the first of `NAMES_OF_LABELS` that the table has.
+        reading: names of columns or, for a file without a header, numbers from 1. Without them,
+            texts are in the first of `NAMES_OF_PAIRS` or `NAMES_OF_TEXTS` that the table has,
+            labels in the first of `NAMES_OF_LABELS`. Rows have several labels if it says so, or if
+            a line of JSON has a list of them.
 
     Raises:
         InputError: a column is missing, which names those that there are; or the file is bad.
     """
+    text_columns, label_column = reading.text_columns, reading.label_column
     given = [*(text_columns or ()), *(() if label_column is None else (label_column,))]
+    given += reading.label_columns or ()
     table = read_table(path)
     if all(one.isdecimal() for one in given) and not set(given) <= set(table.columns):
-        return _without_header(path, text_columns, label_column)
+        table, columns = _without_header(path, text_columns, label_column, reading)
+        return table, _with_form(table, columns, reading)
     fields = _text_columns(table, text_columns)
-    label = _label_column(table, label_column)
-    if label in fields:
-        raise InputError(f"{path}: the column {label!r} has texts, allowed is another for labels")
-    return table, Columns(fields, label)
+    if reading.label_columns:
+        for name in reading.label_columns:
+            column_number(table, name)
+        columns = Columns(fields, "", several=True, of_labels=reading.label_columns)
+    else:
+        columns = _with_form(table, Columns(fields, _label_column(table, label_column)), reading)
+    both = next((name for name in columns.with_labels if name in fields), None)
+    if both is not None:
+        raise InputError(f"{path}: the column {both!r} has texts, allowed is another for labels")
+    return table, columns
+
+
+def _with_form(table: TextTable, columns: Columns, reading: OwnDataConfig) -> Columns:
+    """Return columns with the form of the labels in their column: one for each row, or several."""
+    if reading.label_separator is not None:
+        return columns._replace(several=True, separator=reading.label_separator)
+    if reading.kind == LABELS and not _is_json(table.path):
+        raise InputError(
+            f"{table.path}: kind is {LABELS!r}, and label_separator and label_columns are both "
+            "missing; name the text between the labels, or the columns of 0 and 1"
+        )
+    if reading.kind is not None or not _is_json(table.path):
+        return columns._replace(several=reading.kind == LABELS)
+    place = column_number(table, columns.label)
+    return columns._replace(several=any(isinstance(row.cells[place], list) for row in table.rows))
 
 
 def _without_header(
-    path: Path, text_columns: Optional[Sequence[str]], label_column: Optional[str]
+    path: Path,
+    text_columns: Optional[Sequence[str]],
+    label_column: Optional[str],
+    reading: OwnDataConfig,
 ) -> Tuple[TextTable, Columns]:
+    if reading.label_columns:
+        raise InputError(
+            f"{path}: label_columns is {list(reading.label_columns)}, allowed for a file without a "
+            "header is none; put a first line with names above the rows"
+        )
     if text_columns is None or label_column is None:
         raise InputError(
             f"{path}: text_columns and label_column are both needed as numbers for a file without "
@@ -190,7 +238,14 @@ def _as_written(table: TextTable, known: str) -> Optional[str]:
 
 def columns_of(task: OwnTask) -> Columns:
     """Return the columns that a task reads."""
-    return Columns(task.fields, task.label_column, task.positions)
+    return Columns(
+        task.fields,
+        task.label_column,
+        task.positions,
+        task.several_labels,
+        task.label_separator,
+        task.label_columns,
+    )
 
 
 def read_rows(path: Path, columns: Columns, *, with_labels: bool = True) -> OwnRows:
@@ -218,7 +273,7 @@ def _is_json(path: Path) -> bool:
 
 def rows_of(table: TextTable, columns: Columns, *, with_labels: bool = True) -> OwnRows:
     """Return the rows of a table; arguments and errors are those of `read_rows`."""
-    names = (*columns.fields, *((columns.label,) if with_labels else ()))
+    names = (*columns.fields, *(columns.with_labels if with_labels else ()))
     if not table.rows:
         raise InputError(f"{table.path}: has a header and no row")
     if table.columns:
@@ -235,14 +290,51 @@ def rows_of(table: TextTable, columns: Columns, *, with_labels: bool = True) -> 
         texts = tuple(
             _text(cells[place], where, name) for place, name in zip(texts_at, columns.fields)
         )
-        label = _text(cells[label_at[0]], where, columns.label).strip() if label_at else ""
-        if label_at and not label:
+        label = _label([cells[place] for place in label_at], where, columns)
+        if label_at and label == "":
             found.unlabelled.append(line)
         elif not all(map(str.strip, texts)):
             found.empty.append(line)
         else:
             found.rows.append(OwnRow(number, line, texts, label))
     return found
+
+
+def _label(cells: Sequence[Any], where: str, columns: Columns) -> WrittenLabel:
+    """Return the label in the cells of a row as it is written, "" if there is none."""
+    if not cells:
+        return ""
+    if columns.of_labels:
+        marks = [_mark(cell, where, name) for cell, name in zip(cells, columns.of_labels)]
+        return (
+            ""
+            if None in marks
+            else tuple(name for name, mark in zip(columns.of_labels, marks) if mark)
+        )
+    (cell,) = cells
+    if not columns.several:
+        return _text(cell, where, columns.label).strip()
+    if isinstance(cell, list):
+        texts = [_text(one, where, columns.label) for one in cell]
+    else:
+        text = _text(cell, where, columns.label)
+        if not text.strip():
+            return ""
+        if not columns.separator:
+            raise InputError(
+                f"{where}: {columns.label} is {text!r:.60}, allowed is a list of labels"
+            )
+        texts = text.split(columns.separator)
+    stripped = (text.strip() for text in texts)
+    return tuple(dict.fromkeys(text for text in stripped if text))
+
+
+def _mark(cell: Any, where: str, name: str) -> Optional[bool]:
+    """Return whether a cell of 0 and 1 is 1; None if it is empty."""
+    text = _text(cell, where, name).strip().lower()
+    if text and text not in _MARKS:
+        raise InputError(f"{where}: {name} is {text!r:.60}, allowed are 0 and 1")
+    return _MARKS.get(text)
 
 
 def _text(value: Any, where: str, name: str) -> str:

@@ -142,7 +142,8 @@ def _check_arrays(features: TaskFeatures, source: Path) -> None:
     of_inputs = (features.labels, features.item_numbers, features.choices)
     kinds = {tokens.dtype.str, *(array.dtype.str for array in of_inputs)}
     whole = offsets.dtype.str == "<i8" and tokens.dtype.str == "<i4" and kinds <= _TYPES
-    whole &= all(array.ndim == 1 for array in (offsets, tokens, *of_inputs))
+    whole &= all(array.ndim == 1 for array in (offsets, tokens, *of_inputs[1:]))
+    whole &= features.labels.ndim in (1, 2)  # a row for a task with several labels
     whole = whole and len(offsets) > 0 and offsets[0] == 0 and offsets[-1] == len(tokens)
     whole = whole and not (offsets[1:] <= offsets[:-1]).any()  # a difference could overflow
     if not whole or any(len(array) != len(offsets) - 1 for array in of_inputs):

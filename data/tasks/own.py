@@ -189,7 +189,7 @@ def _items(rows: OwnRows, task: OwnTask) -> List[TaskItem]:
     found = []
     for row in rows.rows:
         label: Optional[Label] = None
-        if row.label:
+        if row.label != "":
             label = read_label(row.label, task.labels, task.label_range, rows.where(row))
         found.append(_item(row, label, rows.path, task))
     return found

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from bort.errors import InputError
 from bort.storage.json_fields import JsonFields
 from bort.tasks.own.config import DescribeConfig, OwnDataConfig
+from bort.tasks.own.label_fields import LABELS
 from bort.tasks.own.labels import LabelSummary, summarise_labels
 from bort.tasks.own.task import OwnTask, is_taken
 from bort.tasks.own.task_file import find_task, is_data_file
@@ -21,6 +22,7 @@ from data.tasks.own import Division, divide
 log = logging.getLogger(__name__)
 
 _LARGEST_NUMBER = 10.0
+_SHOWN = 10
 
 
 class Described(NamedTuple):
@@ -76,15 +78,17 @@ def describe_files(path: Path, config: DescribeConfig) -> Described:
         InputError: a file is bad, a column is missing, the labels make no task, or a class has too
             few examples; the message says what is allowed.
     """
-    table, columns = open_table(path, config.text_columns, config.label_column)
+    table, columns = open_table(path, config)
     rows = rows_of(table, columns)
-    column = f"{path}: column {columns.label!r}"
+    named = f"column {columns.label!r}" if columns.label else f"columns {_named(columns.of_labels)}"
+    column = f"{path}: {named}"
     labels = summarise_labels(
         [row.label for row in rows.rows],
         [rows.where(row) for row in rows.rows],
         column,
         config.kind,
         config.metric,
+        columns.of_labels,
     )
     files = {TRAIN: path}
     for role, name in ((DEV, config.dev), (REPORT, config.report), (TEST, config.test)):
@@ -99,7 +103,7 @@ def describe_files(path: Path, config: DescribeConfig) -> Described:
     digests = tuple((task.split(role).files[0], one.sha256) for role, one in sorted(read.items()))
     task = dataclasses.replace(task, sha256=digests)
     division = divide(task, read)
-    used = ("", *columns.fields, columns.label)
+    used = ("", *columns.fields, *columns.with_labels)
     unused = [name for name in table.columns if name not in used]
     found = _found(task, columns, read, labels, division, unused)
     return Described(task, found, _in_words(task, read, labels, division, unused))
@@ -119,7 +123,6 @@ def _task_of(
     values = {
         "name": name,
         "fields": list(columns.fields),
-        "label_column": columns.label,
         "metrics": list(labels.metrics),
         "files": named,
         "split_seed": config.split_seed,
@@ -130,9 +133,23 @@ def _task_of(
         values["labels"] = list(labels.labels)
     else:
         values["label_range"] = list(labels.label_range or ())
+    if columns.label:
+        values["label_column"] = columns.label
+    if columns.several:
+        values["kind"] = LABELS
+    if columns.separator:
+        values["label_separator"] = columns.separator
+    if columns.of_labels:
+        values["label_columns"] = list(columns.of_labels)
     if columns.positions:
         values["positions"] = list(columns.positions)
     return OwnTask.from_fields(JsonFields.of(values, str(path)), str(folder))
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return the first few names in words."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _name_of(path: Path) -> str:
@@ -162,7 +179,8 @@ def _found(
     return {
         "task": task.name,
         "text_columns": list(columns.positions[:-1] or columns.fields),
-        "label_column": columns.positions[-1] if columns.positions else columns.label,
+        "label_column": columns.positions[-1] if columns.positions else columns.label or None,
+        **({"label_columns": list(columns.of_labels)} if columns.of_labels else {}),
         "unused_columns": list(unused),
         "rows": sum(one.total for one in read.values()),
         "without_label": sum(len(one.unlabelled) for one in read.values()),
@@ -170,6 +188,7 @@ def _found(
         "duplicates": division.duplicates,
         "near_duplicates": division.near_duplicates,
         "left_out_of_train": len(division.left_out),
+        "kind": labels.kind,
         "labels": dict(labels.counts) or None,
         "label_range": labels.label_range and list(labels.label_range),
         "metrics": list(task.metrics),
@@ -198,7 +217,8 @@ def _in_words(
         if role in read:
             one = read[role]
             lines.append(", ".join([f"{one.path}: {one.total:,} rows", *one.left_out]))
-    where = f"texts in {' and '.join(task.fields)}, labels in {task.label_column}"
+    labelled = task.label_column or _named(task.label_columns)
+    where = f"texts in {' and '.join(task.fields)}, labels in {labelled}"
     lines.append(where + (f"; not used: {', '.join(unused)}" if unused else ""))
     lines += labels.doubts
     sizes = ", ".join(f"{name} {len(division.items[name]):,}" for name in division.items)
@@ -212,6 +232,12 @@ def _in_words(
         lines.append(
             f"{division.dissolved:,} rows are near-duplicates of one another, too many for one "
             "split: of these only rows with equal texts stay together"
+        )
+    rare = [name for name, count in labels.counts.items() if count < len(division.items)]
+    if rare and labels.kind == LABELS:
+        lines.append(
+            f"labels in fewer than {len(division.items)} rows, so not in every split: "
+            f"{_named(rare)}"
         )
     if task.label_range is not None and max(map(abs, task.label_range)) > _LARGEST_NUMBER:
         lines.append(

@@ -24,6 +24,7 @@ from bort.tasks.features import tokenise
 from bort.tasks.options import FOUR_WAY, TaskOptions
 from bort.tasks.records import get_task
 from bort.text.wordpiece import wordpiece_vocabulary
+from tests.tasks.own.own_tasks import own_task
 from tests.text.tiny_vocabulary import tiny_vocabulary
 
 BYTES = tiny_vocabulary()
@@ -197,3 +198,16 @@ def test_probabilities_sum_to_one(values):
     assert sum(chances) == pytest.approx(1)
     assert min(chances) >= 0
     assert one.label == labels[int(np.argmax(values))]
+
+
+def test_a_task_with_several_labels_answers_with_those_that_hold():
+    task = own_task(kind="labels", labels=["a", "b"], metrics=["micro_f1"])
+    asked = [TaskQuestions(task, TaskOptions()).read(one, "", n) for n, one in enumerate("xy")]
+    inputs = [one._replace(item=n) for n, each in enumerate(asked) for one in each.inputs]
+    features, items = tokenise(inputs, BYTES, 64), [one.item for one in asked]
+    outputs = np.array([[np.log(3.0), -np.log(3.0)], [0.0, -1.0]], np.float32)
+    first, second = task_answers(task, TaskOptions(), items, features, outputs)
+    assert isinstance(first, MultiLabelClassification)
+    assert first.labels == ("a",)
+    assert first.probabilities == pytest.approx({"a": 0.75, "b": 0.25})
+    assert second.labels == ()

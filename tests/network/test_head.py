@@ -76,3 +76,14 @@ def test_the_parameters_of_a_head_have_their_own_prefix(kind: str) -> None:
         }
         for family in ("bert", "roberta"):
             assert {name_in(rows[name], family) for name in of_head} == of_head
+
+
+def test_a_task_with_several_labels_needs_their_problem_type():
+    several = HeadDescription("linear", 3, problem_type="multi_label_classification")
+    several.check_for_task("m", several_labels=True)
+    with pytest.raises(InputError, match="m: problem_type is 'multi_label_classification' with 3"):
+        several.check_for_task("m")
+    with pytest.raises(InputError, match="m: problem_type is 'single_label_classification', a tas"):
+        HeadDescription("linear", 3).check_for_task("m", several_labels=True)
+    with pytest.raises(InputError, match="m: head is 'span', the task needs the head of a classif"):
+        span_head().check_for_task("m", several_labels=True)

@@ -13,6 +13,7 @@ from bort.tasks.items import TaskItem
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from data.tasks.files import read_items
+from tests.tasks.own.own_tasks import own_task
 from tests.tasks.task_samples import CLASSIFIED, VOCABULARY
 
 YES, NO = [0.0, 2.0], [2.0, 0.0]
@@ -94,3 +95,14 @@ def test_order_and_certainty_do_not_matter(task, options, random_generator):
 def test_what_does_not_fit_is_refused(numbers, choices, outputs, error, message):
     with pytest.raises(error, match=message):
         ask("COPA", [TaskItem(0, {})], numbers, choices, outputs)
+
+
+def test_several_labels_are_those_above_the_threshold():
+    from scipy.special import logit
+
+    task = own_task(kind="labels", labels=["a", "b", "c"], metrics=["micro_f1"])
+    items = [TaskItem(number, {"text": "x"}) for number in range(3)]
+    chances = np.array([[0.9, 0.5, 0.51], [0.49, 0.1, 0.2], [0.6, 0.7, 0.8]])
+    numbers, choices = np.array([2, 0, 1]), np.zeros(3, dtype=np.int64)
+    found = decide(task, items, numbers, choices, logit(chances)[[2, 0, 1]], TaskOptions())
+    assert found == [("a", "c"), (), ("a", "b", "c")]

@@ -201,3 +201,16 @@ def test_a_sequence_does_not_depend_on_what_else_is_in_the_set(inputs, max_lengt
     assert together.dropped_tokens == sum(one.dropped_tokens for one in alone)
     assert together.lengths.tolist() == [len(one[0]) for one in alone]
     assert all(len(row) <= max_length for row in together)
+
+
+def test_several_labels_are_rows():
+    def made(labels):
+        inputs = [TaskInput((Segment((Piece(f"text {n}"),)),), x, n) for n, x in enumerate(labels)]
+        return tokenise(inputs, VOCABULARY, 40)
+
+    features = made([(1.0, 0.0, 1.0), None, (0.0, 0.0, 0.0)])
+    assert features.labels.dtype == np.float32
+    assert features.labels.tolist() == [[1, 0, 1], [-1, -1, -1], [0, 0, 0]]
+    assert made([None, None]).labels.tolist() == [-1, -1]
+    other = made([(1.0, 0.0, 1.0), None, (0.0, 0.0, 1.0)])
+    assert features.fingerprint != other.fingerprint

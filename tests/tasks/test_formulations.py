@@ -7,10 +7,11 @@ import pytest
 from bort.errors import InputError
 from bort.tasks.dropping import balanced_choices, half_of_the_passages
 from bort.tasks.features import tokenise
-from bort.tasks.formulations import clean_passage, make_inputs
+from bort.tasks.formulations import clean_passage, input_labels, make_inputs, output_count
 from bort.tasks.items import TaskItem
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
+from tests.tasks.own.own_tasks import own_task
 from tests.tasks.task_samples import VOCABULARY, shown
 
 RACE_ITEM = TaskItem(
@@ -193,3 +194,19 @@ def test_a_wrong_count_of_words_is_put_right_by_the_text():
 def test_cleaning_leaves_text_alone():
     assert clean_passage("1 < 2 and a_b > 0") == "1 < 2 and a_b > 0"
     assert clean_passage("<b>Sent 12: </b>A\u00adB.<br/>\n C") == "AB. C"
+
+
+def test_several_labels_of_an_input():
+    task = own_task(kind="labels", labels=["a", "b", "c"], metrics=["micro_f1"])
+    items = [
+        TaskItem(0, {"text": "x"}, ("c", "a")),
+        TaskItem(1, {"text": "y"}, ()),
+        TaskItem(2, {"text": "z"}),
+    ]
+    inputs = make_inputs(task, items, TaskOptions())
+    assert [one.label for one in inputs] == [(1.0, 0.0, 1.0), (0.0, 0.0, 0.0), None]
+    assert input_labels(task, TaskOptions()) == ("a", "b", "c")
+    assert output_count(task, TaskOptions()) == 3
+    for label, message in (("a", "expected a list of labels"), (("d",), "allowed are a, b, c")):
+        with pytest.raises(InputError, match=message):
+            make_inputs(task, [TaskItem(0, {"text": "x"}, label)], TaskOptions())

@@ -20,6 +20,7 @@ from bort.tasks.metrics import (
     squad_scores,
 )
 from bort.tasks.records import TASKS, get_task
+from tests.tasks.own.own_tasks import own_task
 
 MULTIRC = st.dictionaries(
     st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 4)),
@@ -213,3 +214,15 @@ def test_parity_against_a_plain_formulation(pairs: List[Tuple[bool, bool]], rand
     gold = dict.fromkeys(predicted, "entailment")
     scores = score_task("AX-g", predicted, gold)
     assert scores["gender_parity"] == pytest.approx(sum(a == b for a, b in pairs) / len(pairs))
+
+
+def test_a_task_with_several_labels():
+    metrics = ["micro_f1", "macro_f1", "subset_accuracy"]
+    task = own_task(kind="labels", labels=["a", "b"], metrics=metrics)
+    scores = score_task(task, [("a",), ("a", "b")], [("a",), ("b",)])
+    assert list(scores) == metrics
+    assert scores == pytest.approx(
+        {"micro_f1": 4 / 5, "macro_f1": (2 / 3 + 1) / 2, "subset_accuracy": 0.5}
+    )
+    with pytest.raises(InputError, match="prediction of index 1 is 'c', allowed are a, b"):
+        score_task(task, [("a",), ("a", "c")], [("a",), ("b",)])

@@ -17,6 +17,7 @@ from bort.tasks.predictions import (
     write_predictions,
 )
 from bort.tasks.records import get_task
+from tests.tasks.own.own_tasks import own_task
 from tests.tasks.task_samples import CLASSIFIED
 
 
@@ -167,3 +168,21 @@ def test_what_cannot_be_written(
     with pytest.raises(InputError, match=message):
         write_predictions(tmp_path / name, task, predictions)
     assert not list(tmp_path.iterdir())
+
+
+def test_several_labels_are_a_list(tmp_path):
+    task = own_task(kind="labels", labels=["a", "b", "c"], metrics=["micro_f1"])
+    values = {0: ("a", "c"), 1: ()}
+    write_predictions(tmp_path / "p.jsonl", task, values)
+    lines = (tmp_path / "p.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"idx": 0, "label": ["a", "c"]},
+        {"idx": 1, "label": []},
+    ]
+    assert read_predictions(tmp_path / "p.jsonl", task) == values
+    with pytest.raises(InputError, match="a .tsv file cannot hold reviews, .jsonl can"):
+        write_predictions(tmp_path / "p.tsv", task, values)
+    for label, message in (("a", "allowed is a list of labels"), (["d"], "allowed are a, b, c")):
+        (tmp_path / "p.jsonl").write_text(json.dumps({"idx": 0, "label": label}))
+        with pytest.raises(InputError, match=message):
+            read_predictions(tmp_path / "p.jsonl", task)

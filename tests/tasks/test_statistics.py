@@ -180,3 +180,45 @@ def test_the_packages_are_imported_when_they_are_needed() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stderr
+
+
+SETS = st.lists(
+    st.tuples(st.frozensets(st.sampled_from(LABELS)), st.frozensets(st.sampled_from(LABELS))),
+    min_size=1,
+    max_size=30,
+)
+
+
+def test_scores_of_sets_by_hand() -> None:
+    gold, predicted = [("a", "b"), ("a",), (), ("b",)], [("a",), ("a", "b"), (), ("b",)]
+    # a: TP 2; b: TP 1, FN 1, FP 1; c: nowhere
+    assert statistics.micro_f1_of_sets(predicted, gold, "abc") == pytest.approx(6 / 8)
+    expected = (1 + 2 / 4 + 0) / 3
+    assert statistics.macro_f1_of_sets(predicted, gold, "abc") == pytest.approx(expected)
+    assert statistics.subset_accuracy(predicted, gold) == 0.5
+    assert statistics.subset_accuracy([("b", "a")], [("a", "b")]) == 1.0
+    assert statistics.micro_f1_of_sets([()], [()], "a") == 0.0
+
+
+@given(SETS)
+def test_scores_of_sets_are_those_of_scikit_learn(pairs: Any) -> None:
+    from sklearn.metrics import accuracy_score, f1_score
+    from sklearn.preprocessing import MultiLabelBinarizer
+
+    predicted, gold = sides(pairs)
+    tables = [MultiLabelBinarizer(classes=LABELS).fit_transform(side) for side in (gold, predicted)]
+    for average, ours in (
+        ("micro", statistics.micro_f1_of_sets),
+        ("macro", statistics.macro_f1_of_sets),
+    ):
+        theirs = f1_score(*tables, average=average, zero_division=0)
+        assert ours(predicted, gold, LABELS) == pytest.approx(theirs), average
+    assert statistics.subset_accuracy(predicted, gold) == pytest.approx(accuracy_score(*tables))
+
+
+@pytest.mark.parametrize("function", [statistics.micro_f1_of_sets, statistics.macro_f1_of_sets])
+def test_scores_of_sets_need_examples_and_labels(function: Any) -> None:
+    with pytest.raises(InputError, match="gold is empty"):
+        function([], [], "ab")
+    with pytest.raises(InputError, match="labels is empty"):
+        function([()], [()], ())

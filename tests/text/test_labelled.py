@@ -43,3 +43,14 @@ def test_spans_have_two_labels_and_padding_rows_none():
     np.testing.assert_array_equal(batch.labels, [[0, 0], [1, 3], [0, 0], [0, 0]])
     np.testing.assert_array_equal(batch.labelled, [0, 1, 1, 1])
     assert batch.labels.dtype == np.float64
+
+
+def test_several_labels_of_an_input_and_inputs_without():
+    train, more = ToyLabelled(3), ToyLabelled(2, seed=3)
+    train.labels = np.array([[1, 0, 1], [0, 0, 0], [-1, -1, -1]], dtype=np.float32)
+    joined = WithUnlabelled(train, more)
+    assert joined.labels.shape == (5, 3)
+    assert np.isnan(joined.labels[3:]).all()
+    batch = make_labelled_batch(joined, np.array([0, 4, 1, -1]), 24, 1)
+    assert batch.labels.tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert batch.labelled.tolist() == [1, 0, 1, 1]

@@ -95,4 +95,8 @@ def is_of_task(teacher: ModelDescription, data: TaskData, head: HeadDescription)
         return False
     same_task = teacher.task.name == data.record.model_task
     own = teacher.head
-    return same_task and (own.num_classes, own.labels) == (head.num_classes, head.labels)
+    return same_task and (own.num_classes, own.labels, own.problem_type) == (
+        head.num_classes,
+        head.labels,
+        head.problem_type,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Callable, Mapping, Optional
 
 import mxnet as mx
 import numpy as np
@@ -12,6 +12,7 @@ from mxnet.gluon import HybridBlock
 from bort.gluon.finetuning.losses import (
     CrossEntropy,
     DistilledLoss,
+    SigmoidCrossEntropy,
     SoftCrossEntropy,
     SpanCrossEntropy,
     SquaredError,
@@ -22,7 +23,7 @@ from bort.gluon.network.partial_graph import PartialGraph, release_graphs
 from bort.gluon.training.feature_losses import FEATURE_TERMS, Factors, FeatureLosses
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.flat_trainer import NoClock, StageClock
-from bort.network.head import SPAN
+from bort.network.head import MULTI_LABEL, REGRESSION, SINGLE_LABEL, SPAN
 from bort.teacher.answers import NO_ANSWERS, Answers
 from bort.teacher.features import Features
 from bort.text.asking import PaddedInputs
@@ -32,6 +33,13 @@ from bort.training.objective import TaskObjective
 TASK_TERMS = ("loss", "correct", "distillation", *FEATURE_TERMS, "in_place")
 """Names of the sums that `TaskLearner.learn` returns, in order."""
 
+_GOLD_LOSSES: Mapping[str, Callable[[], HybridBlock]] = {
+    SINGLE_LABEL: CrossEntropy,
+    MULTI_LABEL: SigmoidCrossEntropy,
+    REGRESSION: SquaredError,
+    SPAN: SpanCrossEntropy,
+}
+
 _OF_OUTPUTS = [TASK_TERMS.index(name) for name in ("loss", "correct", "distillation", "in_place")]
 _OF_FEATURES = [TASK_TERMS.index(name) for name in FEATURE_TERMS]
 
@@ -40,7 +48,8 @@ class TaskLearner:
     """The forward and backward pass of a network with a head, with gradients in flat buffers.
 
     The loss is the cross-entropy for several outputs and the squared error for one
-    (arXiv 2010.10499, section 4), and for spans that of `SpanCrossEntropy`. For batches with soft
+    (arXiv 2010.10499, section 4), for spans that of `SpanCrossEntropy`, and for several labels of
+    an input that of `SigmoidCrossEntropy`. For batches with soft
     labels q and temperature τ, it is `−τ² Σ q log softmax(z/τ)` (arXiv 1503.02531). With answers
     of a teacher or in-place targets it is that of `DistilledLoss` with the weights of
     `TaskObjective`, and an input without a label learns from the teacher alone. The losses on
@@ -83,13 +92,11 @@ class TaskLearner:
         self._graph = None if feature_losses is None else _Graph(network)
         self._in_place_weight = in_place_weight
         self._clock = clock or NoClock()
-        is_regression = network.num_classes == 1
-        self._kind = "float32" if is_regression else "int32"
-        is_span = network.head == SPAN
-        temperature = objective.distillation_temperature
-        self._gold_loss = _gold_loss(is_regression, is_span)
+        problem = network.problem_type
+        self._kind = "float32" if problem in (REGRESSION, MULTI_LABEL) else "int32"
+        self._gold_loss = _GOLD_LOSSES[problem]()
         self._soft_loss = SoftCrossEntropy()
-        self._distilled_loss = DistilledLoss(is_regression, temperature, is_span)
+        self._distilled_loss = DistilledLoss(problem, objective.distillation_temperature)
         blocks = [network, self._gold_loss, self._soft_loss, self._distilled_loss]
         for block in blocks + ([] if self._graph is None else [self._graph]):
             block.hybridize(static_alloc=True)
@@ -118,9 +125,10 @@ class TaskLearner:
 
         Returns:
             The sums `TASK_TERMS`, float64 (7,), without loss scale: loss, correctly classified
-            inputs among those with a gold label (with dropout), and the unweighted losses:
-            divergence of `DistilledLoss` from the teacher, losses on features with their factors,
-            and divergence from the in-place targets. Sums of losses that are not computed are 0.
+            inputs (of several labels those with all right) among those with a gold label (with
+            dropout), and the unweighted losses: divergence of `DistilledLoss` from the teacher,
+            losses on features with their factors, and divergence from the in-place targets. Sums
+            of losses that are not computed are 0.
         """
         if first:
             self.flat.clear()
@@ -246,13 +254,6 @@ class _Graph(PartialGraph):
     ) -> Any:
         """Return outputs, encoding, query, key and value."""
         return self.network.answer_with_attention(F, input_ids, lengths, token_types)
-
-
-def _gold_loss(is_regression: bool, is_span: bool) -> HybridBlock:
-    """Return the loss of gold labels."""
-    if is_span:
-        return SpanCrossEntropy()
-    return SquaredError() if is_regression else CrossEntropy()
 
 
 def _present(answers: Answers) -> np.ndarray:

@@ -6,6 +6,9 @@ from typing import Any, Tuple
 
 from mxnet.gluon import HybridBlock
 
+from bort.gluon.network.sigmoid_loss import sigmoid_cross_entropy
+from bort.network.head import MULTI_LABEL, REGRESSION, SPAN
+
 
 class CrossEntropy(HybridBlock):
     """Two sums over outputs (B, C), labels (B,) and weights (B,): loss and correct inputs."""
@@ -34,6 +37,20 @@ class SoftCrossEntropy(HybridBlock):
         loss = -F.sum(each * temperatures * temperatures * weights)
         right = F.broadcast_equal(F.argmax(outputs, axis=-1), F.cast(labels, "float32"))
         correct = F.stop_gradient(F.sum(right * weights))
+        return F.concat(loss.reshape((1,)), correct.reshape((1,)), dim=0)
+
+
+class SigmoidCrossEntropy(HybridBlock):
+    """Two sums over outputs (B, C), labels (B, C) and weights (B,): loss and correct inputs.
+
+    The loss is the mean over labels of the cross-entropy of a sigmoid. An input is correct if each
+    of its labels is.
+    """
+
+    def hybrid_forward(self, F: Any, outputs: Any, labels: Any, weights: Any) -> Any:
+        outputs = F.cast(outputs, "float32")
+        loss = F.sum(F.mean(sigmoid_cross_entropy(F, outputs, labels), axis=-1) * weights)
+        correct = F.stop_gradient(F.sum(_all_labels_right(F, outputs, labels) * weights))
         return F.concat(loss.reshape((1,)), correct.reshape((1,)), dim=0)
 
 
@@ -68,22 +85,22 @@ class DistilledLoss(HybridBlock):
 
     where z are the network's outputs, and the three weights belong to the input. D is
     `τ² · KL(softmax(t/τ) ‖ softmax(z/τ))` (arXiv 1503.02531); its gradient is that of soft labels.
-    For a regression, CE and D are squared differences. For spans, both are means over the two
+    For a regression, CE and D are squared differences. For several labels of an input, CE and D are
+    means over labels, each a distribution of two values: sigmoid(z) and 1 - sigmoid(z). For spans,
+    both are means over the two
     distributions over an input's tokens, that of the first token and that of the last one. D is 0
     if the outputs agree.
 
     Args:
-        is_regression: whether the network has one output, a value.
+        problem_type: meaning of the outputs, see `bort.network.head.HeadDescription`. Of spans the
+            outputs are (B, L, 2) and the labels (B, 2), of several labels the labels are (B, C).
         temperature: τ.
-        is_span: whether the network has logits of a span's first and last token: outputs are then
-            (B, L, 2) and labels (B, 2).
     """
 
-    def __init__(self, is_regression: bool, temperature: float, is_span: bool = False) -> None:
+    def __init__(self, problem_type: str, temperature: float) -> None:
         super().__init__()
-        self._is_regression = is_regression
+        self._problem_type = problem_type
         self._temperature = temperature
-        self._is_span = is_span
 
     def hybrid_forward(
         self,
@@ -103,7 +120,7 @@ class DistilledLoss(HybridBlock):
         Args:
             F: the operators.
             outputs: z, (B, C), or (B, L, 2).
-            labels: y, (B,), or (B, 2).
+            labels: y, (B,), (B, 2) or (B, C).
             labelled: (B,), 1 for an input with a gold label.
             gold: (B,), weights of the gold labels.
             teacher: t, in the form of z.
@@ -113,10 +130,13 @@ class DistilledLoss(HybridBlock):
             rows: (B,), 1 for an input, 0 for a padding row.
         """
         outputs = F.cast(outputs, "float32")
-        if self._is_span:
+        if self._problem_type == SPAN:
             outputs, teacher, largest = (_by_end(F, one) for one in (outputs, teacher, largest))
             given, right = _of_spans(F, outputs, labels)
-        elif self._is_regression:
+        elif self._problem_type == MULTI_LABEL:
+            given = F.mean(sigmoid_cross_entropy(F, outputs, labels), axis=-1)
+            right = _all_labels_right(F, outputs, labels)
+        elif self._problem_type == REGRESSION:
             difference = outputs.reshape((-1,)) - labels
             given, right = difference * difference, F.zeros_like(labels)
         else:
@@ -131,14 +151,24 @@ class DistilledLoss(HybridBlock):
 
     def _divergence(self, F: Any, target: Any, outputs: Any) -> Any:
         """Return D for every input: (B,)."""
-        if self._is_regression:
+        if self._problem_type == REGRESSION:
             difference = outputs - target
             return F.sum(difference * difference, axis=-1)
         tau = self._temperature
+        if self._problem_type == MULTI_LABEL:
+            chances = F.sigmoid(target / tau)
+            entropy = sigmoid_cross_entropy(F, target / tau, chances)
+            each = sigmoid_cross_entropy(F, outputs / tau, chances) - entropy
+            return F.mean(each, axis=-1) * (tau * tau)
         log_target = F.log_softmax(target / tau, axis=-1)
         log_output = F.log_softmax(outputs / tau, axis=-1)
         each = F.sum(F.exp(log_target) * (log_target - log_output), axis=-1) * (tau * tau)
-        return F.mean(each, axis=1) if self._is_span else each
+        return F.mean(each, axis=1) if self._problem_type == SPAN else each
+
+
+def _all_labels_right(F: Any, outputs: Any, labels: Any) -> Any:
+    """Return 1 for each input whose labels are those with an output above 0: (B,)."""
+    return F.min(F.broadcast_equal(outputs > 0, labels), axis=-1)
 
 
 def _by_end(F: Any, logits: Any) -> Any:

@@ -374,16 +374,19 @@ def _report_data(data: TaskData) -> None:
         log.info("%s: %d examples, %d inputs", task_set.name, examples, inputs)
     counts = class_counts(data)
     if counts:
-        total = max(1, sum(counts.values()))
+        total = max(1, len(data.train.features))
         shares = ", ".join(f"{label} {count / total:.0%}" for label, count in counts.items())
         log.info("classes in training: %s", shares)
 
 
 def class_counts(data: TaskData) -> Dict[str, int]:
-    """Return the number of training inputs of each class; empty for a regression."""
+    """Return the number of training inputs of each class or label; empty for a regression."""
     labels = input_labels(data.record, data.options)
     if not labels:
         return {}
+    if data.record.several_labels:
+        held = np.asarray(data.train.features.labels).sum(axis=0)
+        return {label: int(count) for label, count in zip(labels, held)}
     counts = np.bincount(data.train.features.labels, minlength=len(labels))
     return {label: int(count) for label, count in zip(labels, counts)}
 

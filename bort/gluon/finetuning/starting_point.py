@@ -24,7 +24,14 @@ from bort.gluon.network.networks import HeadedNetwork
 from bort.gluon.network.parameters import load_parameters, set_parameters
 from bort.gluon.network.pretrained import PARAMETERS_FILE, PARAMETERS_URL, RELEASED_VOCABULARY
 from bort.gluon.network.teacher_start import TeacherStart
-from bort.network.head import ONE_LINEAR, RELEASE, TWO_LINEAR, HeadDescription, span_head
+from bort.network.head import (
+    MULTI_LABEL,
+    ONE_LINEAR,
+    RELEASE,
+    TWO_LINEAR,
+    HeadDescription,
+    span_head,
+)
 from bort.network.parameter_names import HEAD_PREFIXES
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.judging import TaskData
@@ -165,7 +172,7 @@ def build_classifier(
     Raises:
         InputError: the model has another vocabulary, or a file is missing or damaged.
     """
-    head = _head(data, config)
+    head = head_of_task(data, _kind_of_head(data, config), config.dropout)
     origin = start.pretrained or start.architecture
     if start.initialise_from is not None:
         network = student_classifier(
@@ -188,16 +195,26 @@ def build_classifier(
     return started
 
 
-def _head(data: TaskData, config: FinetuningConfig) -> HeadDescription:
-    """Return the description of the head that a task needs."""
+def head_of_task(data: TaskData, kind: str, dropout: float) -> HeadDescription:
+    """Return the description of the head that a task needs.
+
+    Args:
+        data: data of the task.
+        kind: kind of the head of a classifier or regressor; a task with spans has its own.
+        dropout: dropout probability of that head.
+    """
     if data.record.has_spans:
         return span_head()
-    kind = RELEASE if config.head == "release" else ONE_LINEAR
-    if config.head == "paper" and data.record.head == EXTRA_LAYER:
-        kind = TWO_LINEAR
     classes = output_count(data.record, data.options)
     labels = input_labels(data.record, data.options)
-    return HeadDescription(kind, classes, labels, config.dropout)
+    problem = MULTI_LABEL if data.record.several_labels else ""
+    return HeadDescription(kind, classes, labels, dropout, problem)
+
+
+def _kind_of_head(data: TaskData, config: FinetuningConfig) -> str:
+    if config.head == "paper" and data.record.head == EXTRA_LAYER:
+        return TWO_LINEAR
+    return RELEASE if config.head == "release" else ONE_LINEAR
 
 
 def _check_types(data: TaskData, model: BortModel, origin: str) -> None:

@@ -66,7 +66,11 @@ class TaskClassifier:
             self.record = recorded_task(task.name, task.definition, source)
             self.options = TaskOptions.from_dict(task.options, source)
         if description.head is not None:
-            description.head.check_for_task(source, spans=self.record.has_spans)
+            description.head.check_for_task(
+                source,
+                spans=self.record.has_spans,
+                several_labels=self.record.several_labels,
+            )
         self.labels = description.labels
         self.max_length = length
         check_vocabulary(description, vocabulary, source, own=True)

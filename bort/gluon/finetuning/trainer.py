@@ -14,6 +14,7 @@ from bort.gluon.finetuning.learner import TASK_TERMS, TaskLearner
 from bort.gluon.network.networks import HeadedNetwork
 from bort.gluon.training.feature_losses import Factors, FeatureLosses
 from bort.gluon.training.flat_trainer import FlatTrainer, StageClock, dropout_seed, place_of
+from bort.network.head import REGRESSION
 from bort.ranks import Communicator
 from bort.teacher.answers import NO_ANSWERS, Answers
 from bort.text.asking import PaddedInputs
@@ -31,7 +32,8 @@ class FinetuningReport:
         loss: mean over inputs; cross-entropy in nats, or squared error for a regression; with a
             teacher, that of `TaskLearner`.
         accuracy: share of correctly classified inputs among those with a label, with dropout; of
-            spans the share with both ends right; None for a regression, or if no input has a label.
+            spans the share with both ends right, of several labels that with all labels right; None
+            for a regression, or if no input has a label.
         gradient_norm: global norm before clipping.
         learning_rate: learning rate of the step.
         inputs: number of inputs, without padding rows.
@@ -161,7 +163,7 @@ class ClassificationTrainer(FlatTrainer):
         if not math.isfinite(totals["loss"]):
             self.refuse(number, "the loss is not finite", where, local)
         count = max(1.0, totals["inputs"])
-        is_unrated = self.network.num_classes == 1 or totals["labelled"] == 0
+        is_unrated = self.network.problem_type == REGRESSION or totals["labelled"] == 0
         means = {term: totals[term] / count for term in TASK_TERMS}
         norm, updated = self.update(number, count, rate, where)
         return FinetuningReport(

@@ -34,7 +34,9 @@ def describe_network(
     model = encoder_of(network)
     head: Optional[HeadDescription] = None
     if isinstance(network, HeadedNetwork):
-        head = HeadDescription(network.head, network.num_classes, labels, network.dropout)
+        head = HeadDescription(
+            network.head, network.num_classes, labels, network.dropout, network.problem_type
+        )
     return ModelDescription(
         model.architecture,
         head,
@@ -142,4 +144,6 @@ def with_head(model: BortModel, head: HeadDescription) -> HeadedNetwork:
     """
     if head.is_span:
         return BortSpanModel(model, head.dropout)
-    return BortClassifier(model, head.num_classes, head.dropout, head.kind)
+    return BortClassifier(
+        model, head.num_classes, head.dropout, head.kind, problem_type=head.problem_type
+    )

@@ -10,7 +10,13 @@ from mxnet.gluon import nn
 from bort.errors import InputError
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.networks import HeadedNetwork
-from bort.network.head import CLASSIFIER_HEADS, RELEASE, TWO_LINEAR
+from bort.network.head import (
+    CLASSIFIER_HEADS,
+    RELEASE,
+    TWO_LINEAR,
+    check_problem_type,
+    default_problem_type,
+)
 
 
 class BortClassifier(HeadedNetwork):
@@ -28,6 +34,8 @@ class BortClassifier(HeadedNetwork):
             `linear` after a dense layer of width H without activation.
         prefix: prefix of the Gluon parameter names.
         params: a Gluon parameter dictionary to share with.
+        problem_type: meaning of the outputs, see `bort.network.head.HeadDescription`; the training
+            follows it.
 
     Raises:
         InputError: an argument is out of its range.
@@ -41,6 +49,7 @@ class BortClassifier(HeadedNetwork):
         head: str = RELEASE,
         prefix: Optional[str] = None,
         params: Optional[Any] = None,
+        problem_type: str = "",
     ) -> None:
         super().__init__(model, prefix, params)
         if head not in CLASSIFIER_HEADS:
@@ -52,6 +61,8 @@ class BortClassifier(HeadedNetwork):
         self.head = head
         self.dropout = dropout
         self.num_classes = num_classes
+        self.problem_type = problem_type or default_problem_type(head, num_classes)
+        check_problem_type(self.problem_type, num_classes)
         hidden = model.architecture.hidden
         with self.name_scope():
             self.classifier = nn.HybridSequential(prefix="classifier_")

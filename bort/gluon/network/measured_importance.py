@@ -6,10 +6,10 @@ layer is left out. The loss depends on the batches and on the network:
 
 - batches with masked tokens and a decoder: cross-entropy of the masked tokens;
 - labelled batches and a network with a head: cross-entropy of the labels, or half the squared
-  error of a regression; of a span model the mean cross-entropy of start and end, whose labels are
-  (B, 2). Such a network cannot learn from its own outputs, since that gradient is zero. Without
-  labels, labels are therefore drawn from its outputs, which estimates the Fisher information
-  (arXiv 1801.05787, section 2);
+  error of a regression; of several labels of a row the mean over labels; of a span model the mean
+  cross-entropy of start and end, whose labels are (B, 2). Such a network cannot learn from its own
+  outputs, since that gradient is zero. Without labels, labels are therefore drawn from its outputs,
+  which estimates the Fisher information (arXiv 1801.05787, section 2);
 - otherwise: Σ ±h over the last hidden states h with random signs. The expected square of its
   derivative by a gate ξ is ‖∂h/∂ξ‖² (Hutchinson's estimator), so the scores estimate the
   first-order change of the last hidden states when a part is removed.
@@ -23,15 +23,17 @@ from typing import Any, Dict, Iterator, Optional, Sequence, Union
 import mxnet as mx
 import numpy as np
 from mxnet import autograd
-from scipy.special import softmax
+from scipy.special import expit, softmax
 
 from bort.gluon.network.array_network import as_network
 from bort.gluon.network.inputs import InputArrays, input_arrays
 from bort.gluon.network.networks import HeadedNetwork, Network, encoder_of
 from bort.gluon.network.parameters import named_parameters
+from bort.gluon.network.sigmoid_loss import sigmoid_cross_entropy
 from bort.gluon.network.span_model import BortSpanModel
 from bort.network.array_network import ArrayNetwork
 from bort.network.fingerprint import fingerprint_of
+from bort.network.head import MULTI_LABEL
 from bort.network.importance import Importance, taylor_importance
 from bort.network.sub_network import extracted, front_of, with_layers
 from bort.text.batch_plan import BatchPlan
@@ -220,8 +222,9 @@ def _gradients(
                 # Start and end are two labels among L classes: (B, L, 2) -> (2B, L)
                 outputs = outputs.transpose((0, 2, 1)).reshape((-3, 0))
                 labels, weights = labels.reshape(-1), np.repeat(weights, 2)
-            labels = labels if has_labels else _drawn_labels(outputs.asnumpy(), generator)
-            loss = _label_loss(outputs, labels, weights)
+            kind = gluon.problem_type
+            labels = labels if has_labels else _drawn_labels(kind, outputs.asnumpy(), generator)
+            loss = _label_loss(kind, outputs, labels, weights)
         elif _is_predicted(batch) and network.description.has_decoder:
             loss = _masked_token_loss(encoder_of(gluon), inputs, batch)
         else:
@@ -252,11 +255,21 @@ def _masked_token_loss(model: Any, inputs: InputArrays, batch: Any) -> Any:
     return -(picked * weights).sum() / max(1, batch.prediction_count)
 
 
-def _label_loss(outputs: Any, labels: np.ndarray, weights: np.ndarray) -> Any:
-    """Return the mean cross-entropy of the labels, or half the mean squared error."""
+def _label_loss(kind: str, outputs: Any, labels: np.ndarray, weights: np.ndarray) -> Any:
+    """Return the mean cross-entropy of the labels, or half the mean squared error.
+
+    Args:
+        kind: the problem type of the outputs.
+        outputs: (B, C).
+        labels: (B,), or (B, C) for several labels of a row.
+        weights: (B,).
+    """
     context = outputs.context
     target, weight = mx.nd.array(labels, ctx=context), mx.nd.array(weights, ctx=context)
     count = max(1.0, float(weights.sum()))
+    if kind == MULTI_LABEL:
+        each = mx.nd.mean(sigmoid_cross_entropy(mx.nd, outputs, target), axis=-1)
+        return (each * weight).sum() / count
     if outputs.shape[1] == 1:
         difference = outputs.reshape((-1,)) - target
         return (difference * difference * weight).sum() / (2 * count)
@@ -264,8 +277,10 @@ def _label_loss(outputs: Any, labels: np.ndarray, weights: np.ndarray) -> Any:
     return -(picked * weight).sum() / count
 
 
-def _drawn_labels(outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return a label for each row, drawn from the distribution that the outputs stand for."""
+def _drawn_labels(kind: str, outputs: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return the labels of each row, drawn from the distribution that the outputs stand for."""
+    if kind == MULTI_LABEL:
+        return (generator.random(outputs.shape) < expit(outputs)).astype(np.float32)
     if outputs.shape[1] == 1:
         drawn: np.ndarray = outputs[:, 0] + generator.standard_normal(len(outputs))
         return drawn

@@ -26,11 +26,13 @@ class HeadedNetwork(HybridBlock):
         head: kind of the head, one of `bort.network.head.HEAD_KINDS`.
         dropout: dropout probability before every dense layer of the head.
         num_classes: number of outputs.
+        problem_type: meaning of the outputs, see `bort.network.head.HeadDescription`.
     """
 
     head: str
     dropout: float
     num_classes: int
+    problem_type: str
 
     def __init__(
         self, model: BortModel, prefix: Optional[str] = None, params: Optional[Any] = None

@@ -41,6 +41,7 @@ class BortSpanModel(HeadedNetwork):
         self.head = SPAN
         self.dropout = dropout
         self.num_classes = SPAN_OUTPUTS
+        self.problem_type = SPAN
         with self.name_scope():
             self.qa_outputs = nn.Dense(
                 SPAN_OUTPUTS,

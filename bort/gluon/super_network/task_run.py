@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
@@ -11,6 +12,7 @@ from bort.gluon.finetuning.finetune import DevSet, check_inputs_fit, dev_metrics
 from bort.gluon.finetuning.from_teacher import task_questions
 from bort.gluon.finetuning.learner import TaskLearner
 from bort.gluon.finetuning.run import task_fields, training_examples
+from bort.gluon.finetuning.starting_point import head_of_task
 from bort.gluon.finetuning.task_teacher import (
     OUTPUTS_FOLDER,
     EncoderTeacher,
@@ -22,11 +24,10 @@ from bort.gluon.network.teacher_start import TeacherStart
 from bort.gluon.super_network.lessons import TaskLessons
 from bort.gluon.super_network.run import SuperNetworkRun, check_features_fit
 from bort.gluon.super_network.train import SuperNetworkData
-from bort.network.head import RELEASE, SPAN, HeadDescription, span_head
+from bort.network.head import REGRESSION, RELEASE, SPAN, HeadDescription
 from bort.ranks import Communicator
 from bort.storage.locks import hold_run_folder
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
-from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.judging import TaskData, make_judge
 from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.labelled import LabelledBatch, make_labelled_batch
@@ -89,7 +90,9 @@ def train_on_task(
             "task": data.record.name,
             **run.train(
                 config,
-                TaskLessons(config, run.context, answers, is_regression=head.num_classes == 1),
+                TaskLessons(
+                    config, run.context, answers, is_regression=head.problem_type == REGRESSION
+                ),
                 SuperNetworkData(
                     task.batches, task.score if data.dev else None, task.examples.fingerprint
                 ),
@@ -140,20 +143,18 @@ def _head(
     start: Optional[TeacherStart], data: TaskData, dropout: float
 ) -> Tuple[HeadDescription, bool]:
     """Return the head of the task, and whether the network at the start has one for it."""
-    classes = output_count(data.record, data.options)
-    labels = input_labels(data.record, data.options)
-    head = HeadDescription(RELEASE, classes, labels, dropout)
-    if data.record.has_spans:
-        head = span_head()
+    head = head_of_task(data, RELEASE, dropout)
     if start is None:
         return head, False
     own, trained_on = start.network.description.head, start.network.description.task
     is_of_task = trained_on is None or trained_on.name == data.record.model_task
-    if own is None or own.labels != labels or own.num_classes != classes or not is_of_task:
+    if own is None or not is_of_task or _outputs_of(own) != _outputs_of(head):
         return head, False
-    if head.is_span or own.is_span:
-        return head, own.is_span == head.is_span
-    return HeadDescription(own.kind, classes, labels, dropout, own.problem_type), True
+    return head if head.is_span else dataclasses.replace(own, dropout=dropout), True
+
+
+def _outputs_of(head: HeadDescription) -> Tuple[str, int, Tuple[str, ...]]:
+    return head.problem_type, head.num_classes, head.labels
 
 
 def _check_types(data: TaskData, architecture: Architecture, paths: SuperNetworkPaths) -> None:

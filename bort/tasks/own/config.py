@@ -7,8 +7,8 @@ from typing import Optional, Tuple
 
 from bort.errors import InputError
 from bort.settings.config import Config, setting
-from bort.tasks.own.labels import LABEL_KINDS
-from bort.tasks.own.task import CLASS_METRICS, LARGEST_SHARE, NUMBER_METRICS, SHARE
+from bort.tasks.own.label_fields import FORMS, LABEL_KINDS, LABELS, METRICS
+from bort.tasks.own.task import LARGEST_SHARE, SHARE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,16 +25,47 @@ class OwnDataConfig(Config):
     )
     kind: Optional[str] = setting(
         None,
-        "what the labels are; default: numbers if most of them are not whole, else classes",
+        "what the labels are: one class, one number, or any number of labels for each row; "
+        "default: numbers if most of them are not whole, labels if they are lists of JSON, else "
+        "classes",
         choices=LABEL_KINDS,
+    )
+    label_separator: Optional[str] = setting(
+        None, "text between several labels in a cell of --label_column, such as ';'; default: none"
+    )
+    label_columns: Optional[Tuple[str, ...]] = setting(
+        None, "columns of 0 and 1, one for each of several labels, which have their names"
     )
     metric: Optional[str] = setting(
         None,
         "metric; default: accuracy and macro_f1 for classes, macro_f1 and matthews if one class "
-        "has more than 4 times the rows of another, pearson and spearman for numbers",
-        choices=(*CLASS_METRICS, *NUMBER_METRICS),
+        "has more than 4 times the rows of another, pearson and spearman for numbers, micro_f1, "
+        "macro_f1 and subset_accuracy for labels",
+        choices=METRICS,
     )
     split_seed: int = setting(0, "seed of the draw of train, dev and report splits", minimum=0)
+
+    def check(self) -> None:
+        """Check that what is said about several labels agrees."""
+        values = self.as_dict()
+        given = [name for name in FORMS if values[name] is not None]
+        if given and self.kind not in (None, LABELS):
+            raise InputError(
+                f"kind is {self.kind!r} and {given[0]} is {values[given[0]]!r}, allowed with it is "
+                f"{LABELS!r}"
+            )
+        if self.label_separator == "":
+            raise InputError("label_separator is '', allowed is a text between labels")
+        if self.label_columns is None:
+            return
+        if len(set(self.label_columns)) < max(2, len(self.label_columns)):
+            raise InputError(
+                f"label_columns is {list(self.label_columns)}, allowed are two different columns "
+                "or more"
+            )
+        for name in ("label_separator", "label_column"):
+            if values[name] is not None:
+                raise InputError(f"label_columns and {name} are both given, allowed is one of them")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +96,7 @@ class DescribeConfig(OwnDataConfig):
     )
 
     def check(self) -> None:
-        """Check that the task file is JSON."""
+        """Check what is said about several labels, and that the task file is JSON."""
+        super().check()
         if self.output is not None and not self.output.lower().endswith(".json"):
             raise InputError(f"output is {self.output!r}, allowed is a name that ends in .json")

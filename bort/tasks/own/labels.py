@@ -1,4 +1,4 @@
-"""Labels of an own task: classes or numbers, their checks, and the metrics that fit them."""
+"""Labels of an own task: classes, numbers or several labels, their checks, and their metrics."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Collection, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from bort.errors import InputError
 from bort.tasks.items import Label
-from bort.tasks.own.task import check_metric
+from bort.tasks.own.label_fields import CLASSES, LABELS, LABELS_METRICS, NUMBER, check_metric
 from bort.tasks.records import ACCURACY, MACRO_F1, MATTHEWS, PEARSON, SPEARMAN
 
-CLASSES, NUMBER = "classes", "number"
-LABEL_KINDS = (CLASSES, NUMBER)
+WrittenLabel = Union[str, Tuple[str, ...]]
+"""The label of a row as it is written; of several labels a tuple, () for none of them."""
 
 MOST_CLASSES = 1000
 IMBALANCE = 4
@@ -32,16 +32,22 @@ class LabelSummary:
     """The labels of a file, and the metrics that follow from them.
 
     Attributes:
-        labels: the classes in the order of their ids; () for numbers.
-        label_range: least and largest number; None for classes.
-        counts: rows of each class; {} for numbers.
+        labels: the classes or labels in the order of their ids; () for numbers.
+        label_range: least and largest number; None for classes and labels.
+        counts: rows of each class or label; {} for numbers.
         metrics: names of the metrics.
+        kind: one of `bort.tasks.own.label_fields.LABEL_KINDS`.
+        rows: number of rows.
+        bare: rows with none of several labels.
     """
 
     labels: Tuple[str, ...]
     label_range: Optional[Tuple[float, float]]
     counts: Mapping[str, int]
     metrics: Tuple[str, ...]
+    kind: str
+    rows: int
+    bare: int = 0
 
     @property
     def text(self) -> str:
@@ -49,10 +55,15 @@ class LabelSummary:
         if self.label_range is not None:
             low, high = self.label_range
             return f"numbers from {low:g} to {high:g}"
-        total = sum(self.counts.values())
-        shares = [f"{name} {100 * count / total:.0f} %" for name, count in self.counts.items()]
+        counts = self.counts.items()
+        shares = [f"{name} {100 * count / self.rows:.0f} %" for name, count in counts]
         more = f", and {len(shares) - _SHOWN} more" if len(shares) > _SHOWN else ""
-        return f"{len(shares)} classes ({', '.join(shares[:_SHOWN])}{more})"
+        shown = f"({', '.join(shares[:_SHOWN])}{more})"
+        if self.kind == CLASSES:
+            return f"{len(shares)} classes {shown}"
+        none = f", {self.bare:,} rows with none" if self.bare else ""
+        mean = sum(self.counts.values()) / self.rows
+        return f"{len(shares)} labels, {mean:.1f} a row {shown}{none}"
 
     @property
     def doubts(self) -> List[str]:
@@ -71,31 +82,49 @@ class LabelSummary:
 
 
 def summarise_labels(
-    values: Sequence[str],
+    values: Sequence[WrittenLabel],
     places: Sequence[str],
     column: str,
     kind: Optional[str] = None,
     metric: Optional[str] = None,
+    columns: Sequence[str] = (),
 ) -> LabelSummary:
     """Decide whether labels are classes or numbers, and check them.
 
     Labels are numbers if more than half of them are numbers that are not whole, or if `kind` says
-    so. The classes are in the order of their numbers if all are whole numbers, else of their names.
+    so. Several labels for each row are tuples. Classes and labels are in the order of their numbers
+    if all are whole numbers, else of their names, or in the order of their columns.
 
     Args:
         values: the labels of the rows that have one.
         places: file and line of each.
         column: file and column of the labels, for error messages.
-        kind: `classes` or `number`; None: what the labels look like.
+        kind: `classes`, `number` or, for tuples, `labels`; None: what the labels look like.
         metric: the metric; None: accuracy and macro F1 for classes (macro F1 and Matthews'
-            correlation if they are imbalanced), Pearson's and Spearman's correlation for numbers.
+            correlation if they are imbalanced), Pearson's and Spearman's correlation for numbers,
+            micro F1, macro F1 and subset accuracy for labels.
+        columns: names of the columns of labels that have one each; () for other labels.
 
     Raises:
         InputError: there is one class or one number only, labels are as many as rows, one of them
-            is no number, or the metric does not fit.
+            is no number or in no row, or the metric does not fit.
     """
     if not values:
         raise InputError(f"{column}: no row has a label")
+    several = [value for value in values if isinstance(value, tuple)]
+    if several:
+        return _several(several, column, metric, columns)
+    single = [value for value in values if isinstance(value, str)]
+    return _summarise_single(single, places, column, kind, metric)
+
+
+def _summarise_single(
+    values: Sequence[str],
+    places: Sequence[str],
+    column: str,
+    kind: Optional[str],
+    metric: Optional[str],
+) -> LabelSummary:
     if kind is None:
         parsed = [as_number(value) for value in values]
         fractions = sum(1 for x in parsed if x is not None and math.isfinite(x) and x % 1)
@@ -121,20 +150,29 @@ def class_names(values: Sequence[str]) -> Dict[str, str]:
 
 
 def read_label(
-    text: str, labels: Sequence[str], label_range: Optional[Tuple[float, float]], where: str
+    text: WrittenLabel,
+    labels: Sequence[str],
+    label_range: Optional[Tuple[float, float]],
+    where: str,
 ) -> Label:
     """Return the label of a row of an own task.
 
     Args:
         text: the label as it is written.
-        labels: the task's classes; () for numbers.
-        label_range: least and largest number of the task; None for classes. A number of a file may
+        labels: the task's classes or labels; () for numbers.
+        label_range: least and largest number of the task; None for others. A number of a file may
             lie outside.
         where: file and line for error messages.
 
+    Returns:
+        A class, a number, or several labels in the order of the task's.
+
     Raises:
-        InputError: the class is unknown, or the label is no finite number.
+        InputError: a class or label is unknown, or the label is no finite number.
     """
+    if isinstance(text, tuple):
+        held = {read_label(one, labels, None, where) for one in text}
+        return tuple(label for label in labels if label in held)
     if label_range is not None:
         number = as_number(text)
         if number is None or not math.isfinite(number):
@@ -179,18 +217,50 @@ def _classes(values: Sequence[str], column: str, metric: Optional[str]) -> Label
             "classes; name the column of the labels with --label_column, or ask for numbers with "
             "--kind number"
         )
-    if len(counted) > MOST_CLASSES:
-        raise InputError(
-            f"{column}: has {len(counted)} different labels, allowed are {MOST_CLASSES} classes"
-        )
-    is_whole = all(_WHOLE.fullmatch(name) for name in counted)
-    labels = sorted(counted, key=lambda name: (int(name) if is_whole else 0, name))
+    labels = _in_order(counted, column)
     if metric is not None:
-        check_metric(metric, len(labels), column)
+        check_metric(metric, CLASSES, len(labels), column)
     balanced = max(counted.values()) <= IMBALANCE * min(counted.values())
     chosen = (ACCURACY, MACRO_F1) if balanced else (MACRO_F1, MATTHEWS)
     counts = {name: counted[name] for name in labels}
-    return LabelSummary(tuple(labels), None, counts, (metric,) if metric else chosen)
+    metrics = (metric,) if metric else chosen
+    return LabelSummary(tuple(labels), None, counts, metrics, CLASSES, len(values))
+
+
+def _in_order(names: Collection[str], column: str) -> List[str]:
+    """Return the names of classes or labels by number, or by name if not all are whole numbers."""
+    if len(names) > MOST_CLASSES:
+        raise InputError(
+            f"{column}: has {len(names)} different labels, allowed are {MOST_CLASSES} classes"
+        )
+    is_whole = all(_WHOLE.fullmatch(name) for name in names)
+    return sorted(names, key=lambda name: (int(name) if is_whole else 0, name))
+
+
+def _several(
+    values: Sequence[Tuple[str, ...]],
+    column: str,
+    metric: Optional[str],
+    columns: Sequence[str],
+) -> LabelSummary:
+    names = dict(zip(columns, columns)) or class_names([one for value in values for one in value])
+    counted = Counter(name for value in values for name in {names[one] for one in value})
+    for name in columns:
+        if name not in counted:
+            raise InputError(f"{column}: no row has the label {_cut(name)}, allowed is one or more")
+    if len(counted) < 2:
+        found = _listed(list(counted)) or "none"
+        raise InputError(
+            f"{column}: all {len(values)} rows together have the labels {found}, allowed are two "
+            "different ones or more"
+        )
+    labels = list(columns) or _in_order(counted, column)
+    if metric is not None:
+        check_metric(metric, LABELS, len(labels), column)
+    counts = {name: counted[name] for name in labels}
+    bare = sum(1 for value in values if not value)
+    metrics = (metric,) if metric else LABELS_METRICS
+    return LabelSummary(tuple(labels), None, counts, metrics, LABELS, len(values), bare)
 
 
 def _numbers(
@@ -208,8 +278,9 @@ def _numbers(
             "more"
         )
     if metric is not None:
-        check_metric(metric, 0, column)
-    return LabelSummary((), (low, high), {}, (metric,) if metric else (PEARSON, SPEARMAN))
+        check_metric(metric, NUMBER, 0, column)
+    metrics = (metric,) if metric else (PEARSON, SPEARMAN)
+    return LabelSummary((), (low, high), {}, metrics, NUMBER, len(found))
 
 
 def _whole(text: str) -> str:

@@ -2,8 +2,9 @@
 
 The draw does not depend on the order of the rows. Each class (for numbers, each of five ranges with
 equally many rows) gives its share to the report split and to the dev split, rounded, and at least
-one group of near-duplicates. Which groups are taken depends on the SHA-256 of the seed and of their
-texts alone.
+one group of near-duplicates. If rows have several labels, each label does that, as far as it has
+groups (`bort.tasks.own.label_splits`). Which groups are taken depends on the SHA-256 of the seed
+and of their texts alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Dict, Hashable, List, Mapping, Sequence, Tuple
 
 from bort.errors import InputError
 from bort.tasks.items import Label
+from bort.tasks.own.label_splits import deal_labels
 from bort.text.comparison import connected_groups, normalised_text
 from bort.text.near_duplicates import near_duplicates
 
@@ -109,8 +111,11 @@ def draw_splits(
 
     Raises:
         InputError: a class has fewer groups than there are splits, training among them, or there
-            are fewer than `FEWEST_NUMBERS` groups with numbers.
+            are fewer than `FEWEST_NUMBERS` groups with numbers, or with several labels fewer groups
+            than splits.
     """
+    if any(isinstance(labels[row], tuple) for members in groups.members for row in members[:1]):
+        return _by_labels(groups, labels, shares, seed, source)
     strata = _strata(groups, labels, source)
     found: Dict[str, List[int]] = {name: [] for name in shares}
     total = len(groups.members)
@@ -130,6 +135,37 @@ def draw_splits(
                 found[name].extend(groups.members[number])
             order = order[taken:]
     return {name: sorted(rows) for name, rows in found.items()}
+
+
+def _by_labels(
+    groups: Groups,
+    labels: Sequence[Label],
+    shares: Mapping[str, float],
+    seed: int,
+    source: str,
+) -> Dict[str, List[int]]:
+    """Draw splits from groups of rows with several labels each; see `draw_splits`."""
+    total = len(groups.members)
+    held = [
+        frozenset(str(label) for row in members for label in _as_tuple(labels[row]))
+        for members in groups.members
+    ]
+    bounded = {name: min(share, LARGEST_SPLIT / total) for name, share in shares.items()}
+    dealt = deal_labels(held, bounded, lambda number: _place(seed, groups.keys[number]))
+    if not all(dealt.values()):
+        raise InputError(
+            f"{source}: has {_examples(total)}, too few for train, {' and '.join(shares)}; add "
+            "examples"
+        )
+    return {
+        name: sorted(row for number in dealt[name] for row in groups.members[number])
+        for name in shares
+    }
+
+
+def _as_tuple(label: Label) -> Tuple[str, ...]:
+    assert isinstance(label, tuple)
+    return label
 
 
 def _strata(groups: Groups, labels: Sequence[Label], source: str) -> Dict[Hashable, List[int]]:

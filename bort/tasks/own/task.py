@@ -9,17 +9,12 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from bort.errors import InputError
 from bort.storage.json_fields import JsonFields
+from bort.tasks.own.label_fields import LABELS, read_label_fields, some_texts
 from bort.tasks.records import (
-    ACCURACY,
     DEV,
-    F1,
-    MACRO_F1,
-    MATTHEWS,
     PAIR,
-    PEARSON,
     REPORT,
     SINGLE,
-    SPEARMAN,
     TASKS,
     TEST,
     TRAIN,
@@ -34,14 +29,13 @@ OWN = "own"
 SHARE = 0.1
 """Share of the training file's examples in the dev split, and in the report split."""
 
-CLASS_METRICS = (ACCURACY, MACRO_F1, MATTHEWS, F1)
-NUMBER_METRICS = (PEARSON, SPEARMAN)
 _ROLES = (TRAIN, DEV, REPORT, TEST)
 LARGEST_SHARE = 0.5
 _LONGEST_NAME = 60
 _FIELDS = (
-    "name", "fields", "label_column", "labels", "label_range", "metrics", "formulation", "passage",
-    "positions", "files", "sha256", "split_seed", "dev_share", "report_share",
+    "name", "fields", "label_column", "labels", "label_range", "kind", "label_separator",
+    "label_columns", "metrics", "formulation", "passage", "positions", "files", "sha256",
+    "split_seed", "dev_share", "report_share",
 )  # fmt: skip
 
 
@@ -54,7 +48,10 @@ class OwnTask(TaskRecord):
     that holds its examples. Splits of the same file are drawn by `bort.tasks.own.splits`.
 
     Attributes:
-        label_column: name of the column with the labels.
+        label_column: name of the column with the labels; "" if each label has a column.
+        label_separator: text between several labels in a cell; "" if there is none.
+        label_columns: names of the columns with 0 and 1, one for each of several labels; () if
+            there are none.
         positions: numbers of the columns, from 1, of the fields and the label, if the files have no
             header; () if they have one.
         split_seed: seed of the draw of splits.
@@ -66,6 +63,8 @@ class OwnTask(TaskRecord):
     """
 
     label_column: str = ""
+    label_separator: str = ""
+    label_columns: Tuple[str, ...] = ()
     positions: Tuple[int, ...] = ()
     split_seed: int = 0
     dev_share: float = SHARE
@@ -85,7 +84,10 @@ class OwnTask(TaskRecord):
         return {
             "name": self.name,
             "fields": list(self.fields),
-            "label_column": self.label_column,
+            **({"label_column": self.label_column} if self.label_column else {}),
+            **({"kind": LABELS} if self.several_labels else {}),
+            **({"label_separator": self.label_separator} if self.label_separator else {}),
+            **({"label_columns": list(self.label_columns)} if self.label_columns else {}),
             **({"positions": list(self.positions)} if self.positions else {}),
             **({"passage": self.passage} if self.passage else {}),
             **({"labels": list(self.labels)} if self.labels else {}),
@@ -125,20 +127,14 @@ class OwnTask(TaskRecord):
                 raise InputError(
                     f"{given.source}: unknown field {name!r}, allowed are {', '.join(_FIELDS)}"
                 )
-        texts = _some_texts(given, "fields", 1, 2)
+        texts = some_texts(given, "fields", 1, 2)
         formulation = SINGLE if len(texts) == 1 else PAIR
         if given.has("formulation") and given.text("formulation") != formulation:
             raise InputError(
                 f"{given.source}: formulation is {given.text('formulation')!r}, allowed with "
                 f"{len(texts)} fields is {formulation!r}"
             )
-        has_range = given.has("label_range")
-        if has_range == given.has("labels"):
-            raise InputError(
-                f"{given.source}: labels and label_range are "
-                f"{'both given' if has_range else 'both missing'}, allowed is one of them"
-            )
-        labels = () if has_range else _some_texts(given, "labels", 2, None)
+        label = read_label_fields(given)
         dev_share, report_share = _share(given, "dev_share"), _share(given, "report_share")
         name = check_own_name(given.text("name"), given.source)
         return cls(
@@ -148,14 +144,17 @@ class OwnTask(TaskRecord):
             folder=folder,
             cache_folder="",
             fields=texts,
-            labels=labels,
-            label_range=_range(given) if has_range else None,
-            metrics=_metrics(given, labels),
+            labels=label.labels,
+            label_range=label.label_range,
+            metrics=label.metrics,
             formulation=formulation,
             splits=make_splits(_files(given), dev_share, report_share, given.source),
             model_task=name,
             passage=_passage(given, texts),
-            label_column=_filled(given, "label_column"),
+            several_labels=label.kind == LABELS,
+            label_column=label.label_column,
+            label_separator=label.label_separator,
+            label_columns=label.label_columns,
             positions=_positions(given, len(texts) + 1),
             split_seed=given.integer("split_seed", 0) if given.has("split_seed") else 0,
             dev_share=dev_share,
@@ -238,62 +237,6 @@ def is_taken(name: str) -> bool:
         return get_task(name) in TASKS
     except InputError:
         return False
-
-
-def _some_texts(given: JsonFields, name: str, least: int, most: Optional[int]) -> Tuple[str, ...]:
-    texts = given.texts(name)
-    enough = least <= len(texts) <= (most or len(texts))
-    if not enough or len(set(texts)) < len(texts) or not all(text.strip() for text in texts):
-        counts = f"{least} or {most}" if most else f"{least} or more"
-        raise InputError(
-            f"{given.source}: {name} is {list(texts)!r:.200}, allowed are {counts} different texts"
-        )
-    return texts
-
-
-def _filled(given: JsonFields, name: str) -> str:
-    text = given.text(name)
-    if not text.strip():
-        raise InputError(f"{given.source}: {name} is {text!r}, allowed is the name of a column")
-    return text
-
-
-def _range(given: JsonFields) -> Tuple[float, float]:
-    numbers = given.numbers("label_range")
-    if len(numbers) != 2 or numbers[0] >= numbers[1]:
-        raise InputError(
-            f"{given.source}: label_range is {list(numbers)}, allowed are two numbers, the lower "
-            "one first"
-        )
-    return float(numbers[0]), float(numbers[1])
-
-
-def _metrics(given: JsonFields, labels: Tuple[str, ...]) -> Tuple[str, ...]:
-    metrics = _some_texts(given, "metrics", 1, None)
-    for metric in metrics:
-        check_metric(metric, len(labels), given.source)
-    return metrics
-
-
-def check_metric(metric: str, classes: int, source: str) -> None:
-    """Check that a metric fits a task.
-
-    Args:
-        metric: name of the metric.
-        classes: number of classes; 0 for numbers.
-        source: name of the file in error messages.
-
-    Raises:
-        InputError: names the metrics that are allowed.
-    """
-    allowed: Tuple[str, ...] = CLASS_METRICS if classes else NUMBER_METRICS
-    if classes > 2:
-        allowed = tuple(one for one in allowed if one != F1)  # of the second of two labels
-    if metric not in allowed:
-        what = f"{classes} classes" if classes else "numbers"
-        raise InputError(
-            f"{source}: metric is {metric!r}, allowed for {what} are {', '.join(allowed)}"
-        )
 
 
 def _passage(given: JsonFields, fields: Tuple[str, ...]) -> str:

@@ -7,13 +7,14 @@ import json
 import pytest
 
 from bort.errors import InputError
+from bort.tasks.own.config import OwnDataConfig
 from data.readers.own_task import Columns, OwnRow, lines_text, open_table, read_rows, rows_of
 
 
-def opened(tmp_path, text, texts=None, label=None, name="x.csv"):
+def opened(tmp_path, text, texts=None, label=None, name="x.csv", **reading):
     path = tmp_path / name
     path.write_text(text)
-    return open_table(path, texts, label)
+    return open_table(path, OwnDataConfig(text_columns=texts, label_column=label, **reading))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_values_of_json(tmp_path):
     for label in (["x", "y"], {"x": 1}):
         bad = json.dumps({"text": "a", "label": label})
         with pytest.raises(InputError, match=r"line 1: label is (a list|an object), allowed is"):
-            rows_of(*opened(tmp_path, bad, name="x.jsonl"))
+            rows_of(*opened(tmp_path, bad, name="x.jsonl", kind="classes"))
 
 
 def test_without_labels_the_column_may_be_missing(tmp_path):
@@ -125,3 +126,72 @@ def test_without_labels_the_column_may_be_missing(tmp_path):
 
 def test_many_lines_are_not_all_named():
     assert lines_text("x", list(range(1, 1001))) == "1,000 rows x left out: lines 1, 2, 3, …"
+
+
+def labels_of(rows):
+    return [row.label for row in rows.rows]
+
+
+def test_lists_of_json_are_several_labels(tmp_path):
+    lines = [
+        {"text": "a", "label": ["y", "x ", "y"]},
+        {"text": "b", "label": []},
+        {"text": "c", "label": None},
+        {"text": "d", "label": [1, True]},
+        {"text": "e"},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    table, columns = opened(tmp_path, text, name="x.jsonl")
+    assert columns == Columns(("text",), "label", several=True)
+    rows = rows_of(table, columns)
+    assert labels_of(rows) == [("y", "x"), (), ("1", "true")]
+    assert rows.unlabelled == [3, 5]
+    mixed = text + json.dumps({"text": "f", "label": "x"})
+    with pytest.raises(InputError, match="line 6: label is 'x', allowed is a list of labels"):
+        rows_of(*opened(tmp_path, mixed, name="x.jsonl"))
+    rows = rows_of(*opened(tmp_path, mixed + "\n", name="x.jsonl", label_separator=";"))
+    assert labels_of(rows)[-1] == ("x",)
+    nested = json.dumps({"text": "f", "label": [["x"]]})
+    with pytest.raises(InputError, match="line 1: label is a list, allowed is a text or a number"):
+        rows_of(*opened(tmp_path, nested, name="x.jsonl"))
+
+
+def test_a_cell_with_separators_has_several_labels(tmp_path):
+    text = "text,label\na,x; y ;x\nb,;\nc,\nd,z\n"
+    table, columns = opened(tmp_path, text, label_separator=";")
+    assert columns == Columns(("text",), "label", several=True, separator=";")
+    rows = rows_of(table, columns)
+    assert labels_of(rows) == [("x", "y"), (), ("z",)]
+    assert rows.unlabelled == [4]
+    table, columns = opened(tmp_path, "a\t2,7\n", ["1"], "2", "x.tsv", label_separator=",")
+    assert columns == Columns(("text",), "label", (1, 2), several=True, separator=",")
+    assert labels_of(rows_of(table, columns)) == [("2", "7")]
+    assert labels_of(read_rows(tmp_path / "x.tsv", columns)) == [("2", "7")]
+
+
+def test_a_column_of_0_and_1_for_each_label(tmp_path):
+    text = "text,x,y,other\na,1,0,q\nb,0,0,q\nc,TRUE,1.0,q\nd,,1,q\n"
+    table, columns = opened(tmp_path, text, label_columns=("y", "x"))
+    assert columns == Columns(("text",), "", several=True, of_labels=("y", "x"))
+    rows = rows_of(table, columns)
+    assert labels_of(rows) == [("x",), (), ("y", "x")]
+    assert rows.unlabelled == [5]
+    for line, mark in ((2, "2"), (3, "x")):
+        bad = "text,x,y\na,1,0\n" * (line - 1) + f"a,1,{mark}\n"
+        bad = "text,x,y\n" + "a,1,0\n" * (line - 2) + f"a,1,{mark}\n"
+        with pytest.raises(InputError, match=f"line {line}: y is '{mark}', allowed are 0 and 1"):
+            rows_of(*opened(tmp_path, bad, label_columns=("x", "y")))
+
+
+@pytest.mark.parametrize(
+    ("text", "reading", "message"),
+    [
+        ("text,x\n", {"label_columns": ("x", "y")}, "x.csv: has no column 'y', it has text, x"),
+        ("text,x\n", {"label_columns": ("x", "text")}, "the column 'text' has texts, allowed is"),
+        ("text,label\n", {"kind": "labels"}, "label_separator and label_columns are both missing"),
+        ("a,1,0\n", {"texts": ["1"], "label_columns": ("2", "3")}, "allowed for a file without a"),
+    ],
+)
+def test_several_labels_whose_form_is_unknown(tmp_path, text, reading, message):
+    with pytest.raises(InputError, match=message):
+        opened(tmp_path, text, **reading)

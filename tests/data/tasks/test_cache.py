@@ -51,6 +51,7 @@ ARRAYS: Dict[str, Any] = {
     "an empty input": ("offsets", put(1, 0)),
     "a difference that overflows": ("offsets", put(1, 2**63 - 1)),
     "no offsets": ("offsets", lambda array: array[:0]),
+    "labels in rows of rows": ("labels", lambda array: array.reshape(-1, 1, 1)),
     "fewer labels": ("labels", lambda array: array[:-1]),
     "texts as labels": ("labels", lambda array: array.astype("U1")),
     "more choices": ("choices", lambda array: np.append(array, array)),
@@ -99,3 +100,10 @@ def test_a_damaged_record_is_named(folder: Path, change: Any, message: str) -> N
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(InputError, match=rf"features\.json: {message}"):
         load_features(folder, EXPECTED.fingerprint)
+
+
+def test_several_labels_survive(tmp_path: Path) -> None:
+    inputs = [one._replace(label=(1.0, 0.0, float(n % 2))) for n, one in enumerate(INPUTS)]
+    made = tokenise_cached(inputs, VOCABULARY, 40, tmp_path)
+    read = load_features(next(tmp_path.iterdir()), made.fingerprint)
+    assert read.labels.tolist() == made.labels.tolist() == [list(one.label) for one in inputs]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import logging
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -216,3 +217,100 @@ def test_the_division_is_read_once(tmp_path, monkeypatch):
     for split in SPLITS * 2:
         read_items(task, split)
     assert set(read.values()) == {1}
+
+
+def topics(count: int) -> List[List[str]]:
+    sets = ("x", "y;x", ";", "y", "z;y")
+    return [[f"message {n}", sets[n % 5]] for n in range(count)]
+
+
+@pytest.fixture
+def in_three_forms(tmp_path):
+    """The same task as a column with separators, as columns of 0 and 1, and as lists of JSON."""
+    rows = topics(60)
+    held = [[label for label in cell.split(";") if label] for _, cell in rows]
+    write(tmp_path / "cells.csv", rows)
+    marks = [[text, *(str(int(one in own)) for one in "xyz")] for (text, _), own in zip(rows, held)]
+    write(tmp_path / "columns.csv", marks, ["text", *"xyz"])
+    lines = [json.dumps({"text": text, "labels": own}) for (text, _), own in zip(rows, held)]
+    (tmp_path / "lists.jsonl").write_text("\n".join(lines))
+    return {
+        "cells": described(tmp_path / "cells.csv", label_separator=";", name="topics"),
+        "columns": described(tmp_path / "columns.csv", label_columns=tuple("xyz"), name="topics"),
+        "lists": described(tmp_path / "lists.jsonl", name="topics"),
+    }
+
+
+def test_several_labels_in_three_forms_are_one_task(in_three_forms):
+    splits = {
+        form: {
+            split: [(item.fields, item.label) for item in read_items(one.task, split)]
+            for split in SPLITS
+        }
+        for form, one in in_three_forms.items()
+    }
+    assert splits["cells"] == splits["columns"] == splits["lists"]
+    for one in in_three_forms.values():
+        assert (one.task.labels, one.task.several_labels) == (("x", "y", "z"), True)
+        assert one.task.metrics == ("micro_f1", "macro_f1", "subset_accuracy")
+        for split in SPLITS:
+            labels = [item.label for item in read_items(one.task, split)]
+            assert {label for held in labels for label in held} == {"x", "y", "z"}
+    assert in_three_forms["cells"].found["labels"] == {"x": 24, "y": 36, "z": 12}
+    assert in_three_forms["cells"].found["kind"] == "labels"
+    assert (
+        "3 labels, 1.2 a row (x 40 %, y 60 %, z 20 %), 12 rows with none"
+        in (in_three_forms["columns"].lines[0])
+    )
+    assert in_three_forms["columns"].lines[1] == "texts in text, labels in x, y, z"
+
+
+def test_a_task_file_of_several_labels_reads_the_same(in_three_forms, tmp_path):
+    for form, made in in_three_forms.items():
+        write_task_file(tmp_path / f"{form}.json", made.task)
+        task = find_task(str(tmp_path / f"{form}.json"))
+        recorded = recorded_task("topics", definition_of(task), "model.json")
+        for split in SPLITS:
+            expected = read_items(made.task, split)
+            assert read_items(task, split) == expected
+            assert read_items(recorded, split, tmp_path) == expected
+        assert len(gold_of_split(task, "dev")) == len(read_items(task, "dev"))
+
+
+def test_a_rare_label_is_named(tmp_path):
+    rows = [*topics(40), ["one more", "x;rare"], ["another", "w"]]
+    found = described(write(tmp_path / "r.csv", rows), label_separator=";")
+    assert "labels in fewer than 3 rows, so not in every split: rare, w" in found.lines
+    held = {label for item in read_items(found.task, "train") for label in item.label}
+    assert held == {"rare", "w", "x", "y", "z"}
+
+
+def test_a_new_file_of_several_labels(in_three_forms, tmp_path):
+    write(tmp_path / "new.csv", [["a", "y;x"], ["b", ";"], ["c", ""]])
+    task = in_three_forms["cells"].task
+    items = read_labelled_file(task, tmp_path / "new.csv")
+    assert [item.label for item in items] == [("x", "y"), ()]
+    assert gold_of_file(task, tmp_path / "new.csv") == {0: ("x", "y"), 1: ()}
+    write(tmp_path / "bad.csv", [["a", "y;q"]])
+    with pytest.raises(InputError, match="bad.csv line 2: label is 'q', allowed are x, y, z"):
+        read_labelled_file(task, tmp_path / "bad.csv")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"label_separator": ";", "kind": "classes"}, "kind is 'classes' and label_separator is"),
+        ({"label_separator": ""}, "label_separator is '', allowed is a text between labels"),
+        ({"label_columns": ("a",)}, "allowed are two different columns or more"),
+        ({"label_columns": ("a", "a")}, "allowed are two different columns or more"),
+        ({"label_columns": ("a", "b"), "label_column": "c"}, "label_columns and label_column are"),
+        (
+            {"label_columns": ("a", "b"), "label_separator": ";"},
+            "label_columns and label_separator",
+        ),
+    ],
+)
+def test_settings_of_several_labels_that_do_not_agree(settings, message):
+    for config in (OwnDataConfig, DescribeConfig):
+        with pytest.raises(InputError, match=message):
+            config(**settings)

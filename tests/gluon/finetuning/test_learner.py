@@ -12,10 +12,12 @@ from scipy.special import log_softmax, softmax
 from bort.errors import InputError
 from bort.gluon.finetuning.learner import TASK_TERMS, TaskLearner
 from bort.gluon.finetuning.losses import DistilledLoss
+from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model import BortModel
 from bort.gluon.teacher.features import GluonFeatureTeacher
 from bort.gluon.training.feature_losses import Factors, FeatureLosses
 from bort.gluon.training.flat import FlatParameters
+from bort.network.head import MULTI_LABEL, SINGLE_LABEL
 from bort.teacher.answers import Answers
 from bort.teacher.features import Features
 from bort.text.asking import PaddedInputs
@@ -139,7 +141,7 @@ def test_the_gradient_of_the_distilled_loss_is_the_closed_form(random_generator)
     z = mx.nd.array(outputs)
     z.attach_grad()
     with mx.autograd.record():
-        sums = DistilledLoss(False, 4.0)(z, *map(mx.nd.array, given))
+        sums = DistilledLoss(SINGLE_LABEL, 4.0)(z, *map(mx.nd.array, given))
     sums.backward()
     hard = softmax(outputs, axis=1) - np.eye(3)[labels]
     softened = 4.0 * (softmax(outputs / 4, axis=1) - softmax(teacher / 4, axis=1))
@@ -248,3 +250,82 @@ def test_a_loss_on_features_needs_a_teacher_that_fits():
         make_feature_learner(heads=4)
     off = FeatureObjective()
     assert FeatureLosses.between(off, ARCHITECTURE, None, mx.cpu()) is None
+
+
+def several_labels(unlabelled=()):
+    """A learner and a batch of three labels for each input, padding row and unlabelled ones too."""
+    network = BortClassifier(
+        BortModel(ARCHITECTURE, dropout=0.0, use_decoder=False),
+        num_classes=3,
+        dropout=0.0,
+        problem_type=MULTI_LABEL,
+    )
+    mx.random.seed(1)
+    network.initialize()
+    examples = ToyLabelled(8)
+    examples.labels = (np.arange(24).reshape(8, 3) % 5 < 2).astype(np.float64)
+    examples.labels[list(unlabelled)] = np.nan
+    flat = FlatParameters(network, mx.cpu())
+    learner = TaskLearner(network, flat, mx.cpu(), OBJECTIVE, in_place_weight=0.7)
+    return learner, make_labelled_batch(examples, NUMBERS, 24, 1)
+
+
+def test_several_labels_have_the_loss_of_pytorch():
+    torch = pytest.importorskip("torch")
+    learner, batch = several_labels()
+    found = learner.learn(batch, seed=0)
+    outputs = torch.tensor(learner.outputs.asnumpy()[:5])
+    labels = torch.tensor(batch.labels[:5], dtype=torch.float32)
+    expected = 5 * torch.nn.BCEWithLogitsLoss()(outputs, labels)
+    assert found[LOSS] == pytest.approx(float(expected), rel=1e-5)
+    right = ((outputs > 0) == labels.bool()).all(dim=1)
+    assert found[CORRECT] == int(right.sum())
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_the_gradient_of_several_labels_is_that_of_pytorch(random_generator, temperature):
+    torch = pytest.importorskip("torch")
+    outputs, teacher, largest = random_generator.normal(size=(3, 4, 3)) * 4
+    labels = (random_generator.random((4, 3)) < 0.4).astype(float)
+    gold, soft = np.array([0.5, 1.0, 0.0, 0.2]), np.array([0.5, 0.0, 1.0, 2.0])
+    in_place = np.array([0.1, 0.2, 0.0, 0.3])
+    ones = np.ones(4)
+    given = (labels, ones, gold, teacher, soft, largest, in_place, ones)
+    z = mx.nd.array(outputs)
+    z.attach_grad()
+    with mx.autograd.record():
+        sums = DistilledLoss(MULTI_LABEL, temperature)(z, *map(mx.nd.array, given))
+    sums.backward()
+    logits = torch.tensor(outputs, requires_grad=True)
+
+    def cross_entropy(targets, scale):
+        function = torch.nn.functional.binary_cross_entropy_with_logits
+        return function(logits / scale, targets, reduction="none").mean(dim=1)
+
+    def divergence(target):
+        chances = torch.sigmoid(torch.tensor(target) / temperature)
+        entropy = -torch.special.xlogy(chances, chances) - torch.special.xlogy(
+            1 - chances, 1 - chances
+        )
+        return temperature**2 * (cross_entropy(chances, temperature) - entropy.mean(dim=1))
+
+    from_teacher, from_largest = divergence(teacher), divergence(largest)
+    loss = cross_entropy(torch.tensor(labels), 1.0) * torch.tensor(gold)
+    loss = loss + from_teacher * torch.tensor(soft) + from_largest * torch.tensor(in_place)
+    loss.sum().backward()
+    np.testing.assert_allclose(z.grad.asnumpy(), logits.grad.numpy(), atol=1e-5)
+    expected = [loss.sum(), from_teacher.sum(), from_largest.sum()]
+    found = sums.asnumpy()[[0, 2, 3]]
+    np.testing.assert_allclose(found, [one.item() for one in expected], rtol=1e-4)
+
+
+def test_several_labels_with_a_teacher_and_without_labels(random_generator):
+    learner, batch = several_labels(unlabelled=(7, 2))
+    teacher = random_generator.normal(size=(6, 3))
+    found = learner.learn(batch, Answers(logits=teacher), seed=0)
+    outputs = learner.outputs.asnumpy()
+    right = ((outputs > 0) == batch.labels).all(axis=1) * np.array([1, 1, 0, 1, 0, 0])
+    assert found[CORRECT] == right.sum()
+    assert found[SOFT] > 0
+    agreeing = learner.learn(batch, Answers(logits=outputs), seed=0)
+    assert agreeing[SOFT] == 0

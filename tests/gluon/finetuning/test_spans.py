@@ -12,7 +12,7 @@ from bort.gluon.finetuning.losses import DistilledLoss, SpanCrossEntropy
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.span_model import BortSpanModel
 from bort.gluon.training.flat import FlatParameters
-from bort.network.head import PADDED_LOGIT
+from bort.network.head import PADDED_LOGIT, SPAN
 from bort.teacher.answers import Answers
 from bort.text.asking import PaddedInputs
 from bort.text.labelled import LabelledBatch, make_labelled_batch
@@ -89,7 +89,7 @@ def test_a_teachers_spans_are_the_closed_form(random_generator):
         mx.nd.array(one)
         for one in (logits, LABELS, WEIGHTS, gold, teacher, soft, largest, in_place, WEIGHTS)
     ]
-    sums = DistilledLoss(False, 2.0, True)(*arrays).asnumpy()
+    sums = DistilledLoss(SPAN, 2.0)(*arrays).asnumpy()
     from_teacher, from_largest = (divergence(one, logits, 2.0) for one in (teacher, largest))
     expected = cross_entropy(logits, LABELS) * gold + from_teacher * soft + from_largest * in_place
     np.testing.assert_allclose(sums[0], expected.sum(), rtol=1e-5)

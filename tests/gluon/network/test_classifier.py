@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
+from bort.gluon.network.array_network import build_network, describe_network
 from bort.gluon.network.classifier import BortClassifier
 from tests.gluon.network import reference
 from tests.gluon.network.network_samples import SMALL, make_batch, make_model, weights_of
@@ -49,8 +50,17 @@ def test_classifier_head(head):
         ({"head": "other"}, "head is 'other', allowed are release, linear, two_linear"),
         ({"dropout": 1.0}, "dropout is 1.0, allowed is 0 to below 1"),
         ({"num_classes": 0}, "num_classes is 0, allowed is at least 1"),
+        ({"problem_type": "other"}, "problem_type is 'other', allowed are single_label"),
     ],
 )
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         BortClassifier(make_model(), **settings)
+
+
+def test_the_problem_type_is_described_and_built_again():
+    for kind, classes in (("multi_label_classification", 3), ("", 3), ("", 1)):
+        classifier = BortClassifier(make_model(use_decoder=False), classes, problem_type=kind)
+        described = describe_network(classifier)
+        assert described.head.problem_type == classifier.problem_type
+        assert build_network(described).problem_type == classifier.problem_type

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Optional
 
 import numpy as np
 import pytest
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, log_softmax, softmax
 
 from bort.architecture import Architecture
 from bort.gluon.network.measured_importance import (
@@ -19,6 +19,7 @@ from bort.gluon.network.measured_importance import (
     measured_importance,
 )
 from bort.network.array_network import ArrayNetwork
+from bort.network.head import MULTI_LABEL, REGRESSION, SINGLE_LABEL
 from bort.network.sub_network import extracted, front_of, with_layers
 from bort.text.examples import MaskedBatch
 from bort.text.labelled import LabelledBatch
@@ -67,6 +68,18 @@ def task_loss(network: ArrayNetwork, weights: Dict[str, np.ndarray], batch: Any)
     return float(-(picked * batch.weights).sum() / 3)
 
 
+def several(seed: int = 0) -> LabelledBatch:
+    generator = np.random.default_rng(seed)
+    labels = (generator.random((4, 3)) < 0.4).astype(float)
+    return dataclasses.replace(labelled(2, seed), labels=labels)
+
+
+def several_loss(network: ArrayNetwork, weights: Dict[str, np.ndarray], batch: Any) -> float:
+    outputs = dense(hidden(network, weights, batch)[:, 0], weights, "classifier.1")
+    each = np.logaddexp(0, outputs) - batch.labels * outputs
+    return float((each.mean(axis=1) * batch.weights).sum() / 3)
+
+
 def spans(seed: int = 0) -> LabelledBatch:
     batch = labelled(2, seed)
     generator = np.random.default_rng(seed)
@@ -101,7 +114,9 @@ def slopes(
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("kind", ["masked", "masked, pre-norm", "classes", "regression", "spans"])
+@pytest.mark.parametrize(
+    "kind", ["masked", "masked, pre-norm", "classes", "regression", "several", "spans"]
+)
 def test_scores_are_the_slopes_of_the_loss_summed_over_batches(part: str, kind: str) -> None:
     if kind.startswith("masked"):
         network = make_network(PRE if kind.endswith("pre-norm") else SIZES, decoder=True)
@@ -111,6 +126,10 @@ def test_scores_are_the_slopes_of_the_loss_summed_over_batches(part: str, kind: 
         network = make_network(SIZES, head="span", num_classes=2)
         batches = [spans(seed) for seed in (1, 2)]
         loss = span_loss
+    elif kind == "several":
+        network = make_network(SIZES, head="linear", num_classes=3, problem_type=MULTI_LABEL)
+        batches = [several(seed) for seed in (1, 2)]
+        loss = several_loss
     else:
         classes = 3 if kind == "classes" else 1
         network = make_network(SIZES, head="linear", num_classes=classes)
@@ -213,12 +232,15 @@ def test_labels_are_drawn_with_the_probabilities_of_the_outputs() -> None:
     from bort.gluon.network.measured_importance import _drawn_labels
 
     outputs = np.tile(np.array([[0.0, 1.0, -1.0]]), (20_000, 1))
-    drawn = _drawn_labels(outputs, np.random.default_rng(0))
+    drawn = _drawn_labels(SINGLE_LABEL, outputs, np.random.default_rng(0))
     shares = np.bincount(drawn, minlength=3) / 20_000
     np.testing.assert_allclose(shares, softmax(outputs[0]), atol=0.015)
-    numbers = _drawn_labels(np.full((20_000, 1), 2.0), np.random.default_rng(0))
+    numbers = _drawn_labels(REGRESSION, np.full((20_000, 1), 2.0), np.random.default_rng(0))
     assert numbers.mean() == pytest.approx(2, abs=0.03)
     assert numbers.std() == pytest.approx(1, abs=0.03)
+    several = _drawn_labels(MULTI_LABEL, np.full((20_000, 2), [0.0, 2.0]), np.random.default_rng(0))
+    np.testing.assert_allclose(several.mean(axis=0), expit([0.0, 2.0]), atol=0.02)
+    assert set(several.reshape(-1).tolist()) == {0.0, 1.0}
 
 
 def test_a_pooler_and_a_release_head_do_no_harm() -> None:

@@ -103,3 +103,43 @@ def test_a_label_is_read_as_the_task_names_it():
 def test_whole_numbers_stay_apart_from_texts():
     assert class_names(["1.0", "1", "x"]) == {"1.0": "1.0", "1": "1", "x": "x"}
     assert class_names(["+3", "-0"]) == {"+3": "3", "-0": "0"}
+
+
+def test_several_labels_of_a_row():
+    found = summary([("b", "a"), ("a",), (), ("a", "b", "c")])
+    assert (found.kind, found.labels, found.label_range) == ("labels", ("a", "b", "c"), None)
+    assert found.counts == {"a": 3, "b": 2, "c": 1}
+    assert found.metrics == ("micro_f1", "macro_f1", "subset_accuracy")
+    assert found.text == "3 labels, 1.5 a row (a 75 %, b 50 %, c 25 %), 1 rows with none"
+    assert summary([("10", "2"), ("2.0",)]).labels == ("2", "10")
+    assert summary([("a", "b")], metric="macro_f1").metrics == ("macro_f1",)
+    columns = ("z", "a", "01")
+    found = summarise_labels([("z", "01"), ("a",)], ["", ""], "f.csv", columns=columns)
+    assert found.labels == columns
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        ([("a",), ("a",)], {}, "all 2 rows together have the labels a, allowed are two different"),
+        ([(), ()], {}, "all 2 rows together have the labels none, allowed are two different"),
+        ([("a", "b")], {"metric": "accuracy"}, "allowed for 2 labels are micro_f1, macro_f1, subs"),
+        ([tuple(map(str, range(1001)))], {}, "has 1001 different labels, allowed are 1000 classes"),
+    ],
+)
+def test_several_labels_that_are_refused(values, options, message):
+    with pytest.raises(InputError, match=message):
+        summary(values, **options)
+
+
+def test_a_column_of_a_label_that_no_row_has():
+    with pytest.raises(InputError, match="f.csv: no row has the label 'c', allowed is one or more"):
+        summarise_labels([("a", "b")], [""], "f.csv", columns=("a", "b", "c"))
+
+
+def test_several_labels_are_read_in_the_order_of_the_task():
+    assert read_label(("b", "a"), ("a", "b", "c"), None, "x") == ("a", "b")
+    assert read_label((), ("a", "b"), None, "x") == ()
+    assert read_label(("2.0",), ("1", "2"), None, "x") == ("2",)
+    with pytest.raises(InputError, match="f.csv line 3: label is 'd', allowed are a, b"):
+        read_label(("a", "d"), ("a", "b"), None, "f.csv line 3")

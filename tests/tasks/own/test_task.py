@@ -28,7 +28,13 @@ FULL = {
 }
 
 
-@pytest.mark.parametrize("changes", [{}, FULL])
+SEVERAL = {"kind": "labels", "labels": ["a", "b", "c"], "metrics": ["micro_f1"]}
+COLUMNS = {**SEVERAL, "label_columns": ["a", "b", "c"], "label_column": None}
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, FULL, SEVERAL, {**SEVERAL, "label_separator": ";"}, COLUMNS]
+)
 def test_a_task_survives_its_file(changes):
     task = own_task("/data", **changes)
     again = OwnTask.from_fields(JsonFields.of(json.loads(json.dumps(task.as_dict())), "x"), "/data")
@@ -111,3 +117,33 @@ def test_every_required_field_is_asked_for():
     for name in content_of():
         with pytest.raises(InputError, match=f"{name}.* missing"):
             own_task(**{name: None})
+
+
+def test_several_labels_for_a_text():
+    task = own_task(**SEVERAL)
+    assert (task.several_labels, task.is_regression) == (True, False)
+    assert task.as_dict()["kind"] == "labels"
+    assert not own_task().several_labels
+    assert not {"kind", "label_separator", "label_columns"} & own_task().as_dict().keys()
+    assert own_task(kind="classes") == own_task()
+    columns = own_task(**COLUMNS)
+    assert (columns.label_column, columns.label_columns) == ("", ("a", "b", "c"))
+    assert recorded_task("reviews", definition_of(columns), "m").several_labels
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "number"}, "kind is 'number', allowed with labels is classes or labels"),
+        ({"kind": "labels"}, "metric is 'accuracy', allowed for 2 labels are micro_f1, macro_f1"),
+        ({"label_separator": ";"}, "label_separator is given, allowed with kind 'labels' only"),
+        ({**SEVERAL, "label_separator": ""}, "label_separator is '', allowed is a text between"),
+        ({**COLUMNS, "label_column": "x"}, "label_columns and label_column are both given"),
+        ({**COLUMNS, "label_separator": ";"}, "label_columns and label_separator are both given"),
+        ({**COLUMNS, "label_columns": ["a", "c"]}, r"label_columns is \['a', 'c'\], allowed are"),
+        ({**SEVERAL, "label_column": None}, "label_column is missing"),
+    ],
+)
+def test_bad_fields_of_several_labels(changes, message):
+    with pytest.raises(InputError, match=f"^task.json: .*{message}"):
+        own_task(**changes)
