@@ -63,6 +63,7 @@ class TaskPoints:
         for one in inputs:
             if one.label is None:
                 raise InputError(f"item {one.item} has no label: Agora needs labelled data")
+            assert not isinstance(one.label, tuple), "tasks with several labels are refused before"
             found.append(Point(self._example(one), one.label))
         return found
 
