@@ -19,7 +19,7 @@ from bort.report.html.document import (
     Table,
     numbered,
 )
-from bort.report.html.limited import ranking_table, verdict_bullets
+from bort.report.html.limited import front_figures, ranking_table, verdict_bullets
 from bort.report.html.seconds import spoken_seconds
 from bort.report.html.settings import settings_table
 from bort.report.html.sources import Sources
@@ -28,7 +28,7 @@ from bort.search.latency import describe_conditions
 from bort.tasks.metrics import mean_score
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.results import SmallModelResults
-from experiments.small_model.score_figure import score_figure
+from experiments.small_model.score_figure import score_figure, scored_parts
 from experiments.small_model.statements import (
     BIG,
     CUT,
@@ -107,7 +107,9 @@ class _Content:
             return words
         points = self._final(f"{abs(100 * rival['difference']):.1f} points")
         relation = "better" if rival["difference"] >= 0 else "worse"
-        return [*words, ", ", points, f" {relation} than the teacher truncated to the same speed"]
+        doubt = " (within the noise)" if is_noise(rival) else ""
+        than = f" {relation} than the teacher truncated to the same speed{doubt}"
+        return [*words, ", ", points, than]
 
     def lead(self) -> List[Inline]:
         """Return the answer: what is served, its score beside the others, and the limit."""
@@ -160,10 +162,9 @@ class _Content:
         return shown
 
     def scores(self) -> List[Part]:
-        rows = [cells for name in MODEL_WORDS for cells in self._row(name)]
+        rows = [row for name in MODEL_WORDS for row in self._score_row(name)]
         if not rows:
             return []
-        names = ["", "architecture", "parameters", "latency", "dev", "report split", "training"]
         examples: List[Inline] = []
         if self._found.comparison is not None:
             count = self._final(f"{self._found.comparison['examples']:,}")
@@ -174,9 +175,55 @@ class _Content:
             *examples,
         ]
         served = [place for place, row in enumerate(rows) if row[0] == MODEL_WORDS[SERVED]]
-        table = Table(names, rows, "Scores, latencies and training times", note, served)
+        columns = ["", "latency", "dev", "report split", "of the teacher"]
+        table = Table(columns, rows, "Scores and latencies", note, served)
         figure = score_figure(self._found, self._sources, self._metric)
-        return [table] if figure is None else [figure, table]
+        return [*([] if figure is None else [figure]), table, *self._sizes()]
+
+    def _score_row(self, name: str) -> List[List[Cell]]:
+        """Return the row of a model in the table of scores; none if there is no such model."""
+        found, label = self._found, MODEL_WORDS[name]
+        if name == SERVED:
+            taken = [one for one in found.precisions if one.get("taken")]
+            if found.final is None or not taken or found.chosen is None:
+                return []
+            latency = self._milliseconds(found.final.get("latency_ms"), "final")
+            dev = self._score(taken[0].get("dev"), "export")
+        else:
+            model = found.teacher if name == BIG else found.candidates.get(name)
+            if model is None:
+                return []
+            timed = name if name != BIG else "latency" if found.final is None else "final"
+            latency = self._milliseconds(model.get("latency_ms"), timed)
+            dev = self._score(model.get("dev"), name)
+        behind = found.difference(name, BIG)
+        share: Cell = ""
+        if behind is not None and behind["share"] is not None:
+            share = self._final(f"{100 * behind['share']:.1f} %")
+        return [[label, latency, dev, self._reported(name), share]]
+
+    def _sizes(self) -> List[Part]:
+        """Return the table of sizes and training times."""
+        rows: List[List[Cell]] = []
+        for name in (BIG, SMALL, WITH_AGORA, CUT):
+            model = self._found.teacher if name == BIG else self._found.candidates.get(name)
+            if model is None:
+                continue
+            steps = model.get("steps")
+            is_given = model.get("fine_tuned_here") is False
+            seconds = self._sources.known(spoken_seconds(model["seconds"]), name)
+            rows.append(
+                [
+                    MODEL_WORDS[name],
+                    str(model["architecture"]),
+                    self._sources.known(f"{model['parameters'] / 1e6:.2f} M", name),
+                    "" if steps is None else self._sources.known(f"{steps:,}", name),
+                    "fine-tuned before" if is_given else seconds,
+                ]
+            )
+        note = "The student comes out of the super-network, whose time is not in its own."
+        columns = ["", "depth-heads-hidden-intermediate-qkv", "parameters", "steps", "training"]
+        return [Table(columns, rows, "Sizes and training times", note)]
 
     def differences(self) -> List[Part]:
         pairs = [(SERVED, BIG), (SERVED, CUT), (SMALL, CUT), (WITH_AGORA, SMALL), (CUT, BIG)]
@@ -223,7 +270,9 @@ class _Content:
         if search is None:
             return []
         source = self._sources.of("search")
-        return [ranking_table(search, source), verdict_bullets(search["verdict"], source)]
+        figures = [] if scored_parts(self._found) else front_figures(search, source)
+        ranking = ranking_table(search, source, rows=10)
+        return [*figures, ranking, verdict_bullets(search["verdict"], source)]
 
     def time(self) -> List[Part]:
         rows: List[List[Cell]] = []
@@ -251,48 +300,6 @@ class _Content:
             parts.append(f"Latencies: {describe_conditions(self._found.device)}.")
         own = ("teacher", "task_name", "output_dir", "hours")
         return [*parts, settings_table(SmallModelConfig, self._found.settings, own=own)]
-
-    def _row(self, name: str) -> List[List[Cell]]:
-        """Return the row of a model in the table of scores; none if there is no such model."""
-        found = self._found
-        if name == SERVED:
-            return self._served_row()
-        model = found.teacher if name == BIG else found.candidates.get(name)
-        if model is None:
-            return []
-        trained = "as given" if model.get("fine_tuned_here") is False else None
-        seconds = self._sources.known(spoken_seconds(model["seconds"]), name)
-        timed = "final" if name == BIG and found.final is not None else name
-        if name == BIG and found.final is None:
-            timed = "latency"
-        return [
-            [
-                MODEL_WORDS[name],
-                str(model["architecture"]),
-                self._sources.known(f"{model['parameters'] / 1e6:.2f} M", name),
-                self._milliseconds(model.get("latency_ms"), timed),
-                self._score(model.get("dev"), name),
-                self._reported(name),
-                trained or seconds,
-            ]
-        ]
-
-    def _served_row(self) -> List[List[Cell]]:
-        found = self._found
-        taken = [one for one in found.precisions if one.get("taken")]
-        if found.final is None or not taken or found.chosen is None:
-            return []
-        return [
-            [
-                MODEL_WORDS[SERVED],
-                f"{MODEL_WORDS[found.chosen]}, {taken[0]['precision']}",
-                "",
-                self._milliseconds(found.final.get("latency_ms"), "final"),
-                self._score(taken[0].get("dev"), "export"),
-                self._reported(SERVED),
-                "",
-            ]
-        ]
 
     def _unfinished(self) -> List[Inline]:
         missing = [

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import bort
+from bort.formats.precisions import FP32
 from bort.report.html.files import write_report_if_installed
 from bort.report.html.stages import reported_stages
 from bort.stages.store import Result
@@ -188,7 +189,7 @@ def notes_of(found: SmallModelResults) -> List[str]:
             f"{best:.3f}."
         )
     for row in found.precisions:
-        if not row.get("taken") and row.get("reason"):
+        if row["precision"] != FP32 and not row.get("taken") and row.get("reason"):
             notes.append(f"{row['precision']} on {row['engine']} is not served: {row['reason']}.")
     if found.limit.get("kept") is False:
         notes.append(

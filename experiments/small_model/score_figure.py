@@ -28,7 +28,7 @@ def score_figure(found: SmallModelResults, sources: Sources, metric: str) -> Opt
         return None
     used = [name for name in ("search", BIG, *found.candidates, "export") if name in sources]
     used += [name for name in ("latency", "final") if name in sources]
-    parts = _sub_networks(found)
+    parts = scored_parts(found)
     series = [_dots("sub-networks", parts, _GREY, ".", 40)] if parts else []
     markers = "Dos^vP"
     for place, (name, point) in enumerate(groups.items()):
@@ -69,7 +69,7 @@ def _models(found: SmallModelResults) -> Dict[str, Tuple[float, float]]:
     return groups
 
 
-def _sub_networks(found: SmallModelResults) -> List[Tuple[float, float]]:
+def scored_parts(found: SmallModelResults) -> List[Tuple[float, float]]:
     """Return latency and dev score of the search's candidates, if their error is a score's."""
     if found.search is None or not str(found.search["error"]).startswith("1 - mean"):
         return []

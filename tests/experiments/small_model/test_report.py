@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, List, Mapping, Sequence
 
 import pytest
 
@@ -35,13 +35,11 @@ def document(
     return small_model_document(found, reported_stages(stages), keys)
 
 
-def tables(shown: Document) -> Mapping[str, Table]:
+def tables(shown: Document) -> Mapping[str, List[Table]]:
     """Return the tables by the titles of their sections."""
     return {
-        section.title: part
+        section.title: [part for part in section.parts if isinstance(part, Table)]
         for section in shown.sections
-        for part in section.parts
-        if isinstance(part, Table)
     }
 
 
@@ -65,6 +63,7 @@ def test_a_difference_within_the_noise_is_told(tmp_path: Path) -> None:
     shown = document(tmp_path, content)
     lead = plain_text(shown.lead)
     assert "Between the served model and the truncated teacher the difference is within the" in lead
+    assert plain_text(shown.title).endswith("truncated to the same speed (within the noise)")
     label = plain_text(shown.highlights[-1].label)
     assert label == "points against the teacher truncated to the same speed, within the noise"
 
@@ -78,17 +77,27 @@ def test_a_served_baseline_is_not_compared_with_itself(tmp_path: Path) -> None:
     assert len(shown.highlights) == 2
 
 
-def test_the_table_has_every_model_with_its_interval(tmp_path: Path) -> None:
-    table = tables(document(tmp_path))["Scores and latencies"]
-    rows = texts_of(table.rows)
+def test_the_tables_have_every_model_with_its_interval(tmp_path: Path) -> None:
+    scored, sized = tables(document(tmp_path))["Scores and latencies"]
+    rows = texts_of(scored.rows)
     assert [row.split(" | ")[0] for row in rows] == [
         *("teacher", "student", "student with Agora", "truncated teacher", "served model")
     ]
-    assert rows[0].startswith("teacher | 6-12-384-1536-384 | 22.70 M | 12.10 ms | 91.5")
-    assert " | 92.0 [" in rows[0]
-    assert rows[0].endswith(" | 10 min 0 s")
-    assert rows[4].startswith("served model | student, int8 |  | 3.25 ms | 90.4 | 90.0 [")
-    assert list(table.emphasised) == [4]
+    assert rows[0].startswith("teacher | 12.10 ms | 91.5 | 92.0 [")
+    assert rows[4].startswith("served model | 3.25 ms | 90.4 | 90.0 [")
+    assert rows[4].endswith("] | 97.8 %")
+    assert list(scored.emphasised) == [4]
+    assert texts_of(sized.rows)[:2] == [
+        "teacher | 6-12-384-1536-384 | 22.70 M |  | 10 min 0 s",
+        "student | 4-6-384-768-192 | 14.20 M | 900 | 15 min 0 s",
+    ]
+
+
+def test_a_teacher_that_was_fine_tuned_before_has_no_training(tmp_path: Path) -> None:
+    content = scores()
+    content["teacher"]["fine_tuned_here"] = False
+    sized = tables(document(tmp_path, content))["Scores and latencies"][1]
+    assert texts_of(sized.rows)[0].endswith(" | fine-tuned before")
 
 
 def test_every_number_leads_to_its_stage(tmp_path: Path) -> None:
@@ -103,11 +112,11 @@ def test_every_number_leads_to_its_stage(tmp_path: Path) -> None:
 
 def test_time_precisions_and_notes_are_shown(tmp_path: Path) -> None:
     shown = document(tmp_path)
-    rows = texts_of(tables(shown)["Where the time went"].rows)
+    rows = texts_of(tables(shown)["Where the time went"][0].rows)
     assert rows[2].startswith("super_network | ")
     assert rows[2].endswith(" | 20 min 0 s | 20 min 0 s")
     assert rows[-1].startswith("all |  | --hours 2 | 1 h 30 min")
-    rows = texts_of(tables(shown)["Precisions"].rows)
+    rows = texts_of(tables(shown)["Precisions"][0].rows)
     assert rows[1] == "int8, openvino | 90.4 | 3.20 ms | 16.00 MB | served"
     assert rows[2].endswith("the dev score is 1.5 points lower")
     text = render_markdown(shown)
@@ -129,6 +138,15 @@ def test_other_limits_are_told(tmp_path: Path, limit: Any) -> None:
     lead = plain_text(document(tmp_path, speed_up=None, **limit).lead)
     words = "4 ms a text, is kept: 3.25 ms" if "latency_ms" in limit else "is kept: 14,200,000"
     assert words in lead
+
+
+def test_sub_networks_are_in_the_figure_of_scores_if_their_error_is_one(tmp_path: Path) -> None:
+    content = scores()
+    names = [figure.title for figure in document(tmp_path / "loss", content).figures()]
+    assert names == ["Score against latency", "Error against latency", "Error against size"]
+    content["search"]["result"]["error"] = "1 - mean metric of the sub-network on messages"
+    (figure,) = document(tmp_path / "score", content).figures()
+    assert "sub-networks" in figure.svg
 
 
 def test_scores_without_intervals_are_shown_without(tmp_path: Path) -> None:
