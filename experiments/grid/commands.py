@@ -21,6 +21,7 @@ from bort.tasks.options import TaskOptions
 from bort.training.finetuning_config import FinetuningConfig, FinetuningPaths
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
 from experiments.grid.grid_file import read_grid
+from experiments.small_model.config import SmallModelConfig
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 CELLS_FOLDER = "cells"
@@ -36,6 +37,8 @@ class GridCommand:
         configs: the configurations whose settings are its flags.
         lower_is_better: whether a lower result is better.
         release: the command of arXiv 2104.07705's release that does the same; None for none.
+        has_resume: whether an interrupted run needs --resume; without it, the same command
+            continues.
     """
 
     folder_flag: str
@@ -43,6 +46,7 @@ class GridCommand:
     configs: Tuple[Type[Config], ...]
     lower_is_better: bool = False
     release: Optional[str] = None
+    has_resume: bool = True
 
     @property
     def settings(self) -> FrozenSet[str]:
@@ -69,6 +73,9 @@ COMMANDS: Mapping[str, GridCommand] = {
     ),
     "run_agora": GridCommand(
         "output_dir", "dev.mean", (AgoraPaths, AgoraSets, AgoraConfig, TimaeusConfig)
+    ),
+    "make_small_model": GridCommand(
+        "output_dir", "final.score", (SmallModelConfig,), has_resume=False
     ),
 }
 """Commands by the names of their scripts."""

@@ -23,6 +23,7 @@ from bort.storage.result_store import ResultStore
 from bort.storage.run_claim import claim_folder
 from experiments.grid.commands import (
     CELLS_FOLDER,
+    COMMANDS,
     GridConfig,
     cell_name,
     checked_grid,
@@ -133,7 +134,7 @@ def _run_cell(
     """Run one combination; return its status, seconds, and what it printed."""
     folder.mkdir(parents=True, exist_ok=True)
     words = command_line(config, cell, folder / "run")
-    if (folder / "run").exists():
+    if COMMANDS[config.command].has_resume and (folder / "run").exists():
         words.append("--resume=true")
     began = time.monotonic()
     with (folder / LOG_FILE).open("ab") as messages:

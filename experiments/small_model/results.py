@@ -50,8 +50,8 @@ class SmallModelResults:
         chosen: name of the small model that is served.
         precisions: exported files with `precision`, `engine`, `dev`, `latency_ms`, `bytes`,
             `taken` and `reason`.
-        final: `latency_ms`, `teacher_latency_ms`, `speed_up`, scores on `report`,
-            `share_of_teacher`, measured on what is served.
+        final: `latency_ms`, `teacher_latency_ms`, `speed_up`, scores on `report`
+            and their mean, `score`, `share_of_teacher`, measured on what is served.
         comparison: scores on the report split and their differences, with intervals; see
             `bort.tasks.paired_scores.compare_predictions`.
         time: `hours`, `used_seconds`, and the planned and used seconds of each stage.
@@ -217,6 +217,7 @@ def _final(final: Mapping[str, Any], reported: Mapping[str, Any]) -> Dict[str, A
     own, teacher = final.get("latency_ms"), final.get("teacher_latency_ms")
     found["speed_up"] = teacher / own if own and teacher else None
     found["report"] = reported[SERVED]["metrics"] if SERVED in reported else None
+    found["score"] = reported[SERVED]["mean"] if SERVED in reported else None
     found["share_of_teacher"] = None
     if SERVED in reported and BIG in reported and reported[BIG]["mean"] > 0:
         found["share_of_teacher"] = reported[SERVED]["mean"] / reported[BIG]["mean"]

@@ -1,0 +1,141 @@
+"""The cells of `real_tasks`: one command for a task, a speed-up and a seed, run once."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+from bort.settings.config import Config, setting
+from bort.stages.listing import stored_results
+from bort.stages.plan import read_experiments
+from bort.stages.store import Store
+from bort.storage.files import read_json, write_json
+from bort.storage.result_store import ResultStore
+from experiments.grid.commands import CELLS_FOLDER, GridConfig
+from experiments.grid.running import GRID_FILE, run_grid
+from experiments.grid.table import RUN_DONE
+
+log = logging.getLogger(__name__)
+
+_SETS = {"lrs": [5e-5, 1e-4], "weight_decays": [0.01], "warmup_ratios": [0.1]}
+"""Hyperparameter sets of Agora, as a user without days would choose them."""
+
+_TAUS = ["deletion", "neighbour_swap", "span_shuffle", "part_swap"]
+"""Functions that need no masked language model, which a sentence encoder is not."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RealTasksConfig(Config):
+    """Settings of the comparison."""
+
+    teacher: str = setting(..., "folder of the encoder")
+    data_dir: str = setting(..., "folder with a folder for each task, in the official layout")
+    tasks: Tuple[str, ...] = setting(("SST-2", "CoLA", "RTE", "STS-B"), "tasks")
+    speed_ups: Tuple[float, ...] = setting((2.0, 3.0, 4.0), "limits of the speed", above=1.0)
+    hours: str = setting("2", "time of each small model: hours, or e.g. 90m, 45s, 1h30m")
+    seeds: int = setting(3, "seeds of the largest speed-up; the others have one", minimum=1)
+    folder: str = setting("runs/real_tasks", "folder of the cells and their results")
+    agora: bool = setting(True, "run Agora without a search, too")
+    agora_epochs: int = setting(3, "passes over the data of each training of Agora", minimum=1)
+    max_len: int = setting(128, "longest input in tokens", minimum=8)
+
+    def cells(self) -> List[Tuple[str, float, int]]:
+        """Return task, speed-up and seed of each cell, those of the first seed first."""
+        first = [(task, one, 0) for task in self.tasks for one in self.speed_ups]
+        largest = max(self.speed_ups)
+        more = [(task, largest, seed) for seed in range(1, self.seeds) for task in self.tasks]
+        return [*first, *more]
+
+
+class Cells:
+    """The cells in their folder; a finished one is not repeated, another one continues.
+
+    Args:
+        config: the settings.
+        folder: folder of the cells.
+        is_dry: run nothing.
+        stop_requested: stops a cell, which continues with the next call.
+    """
+
+    def __init__(
+        self,
+        config: RealTasksConfig,
+        folder: Path,
+        is_dry: bool,
+        stop_requested: Callable[[], bool],
+    ) -> None:
+        self._config, self._folder = config, folder
+        self._is_dry, self._stop_requested = is_dry, stop_requested
+
+    def small(self, task: str, speed_up: float, seed: int) -> Optional[Mapping[str, Any]]:
+        """Return `run.json` of a small model with the path of its folder; None if it failed."""
+        settings = {
+            **{"teacher": self._config.teacher, "task_name": task, "seed": seed},
+            **{"data_dir": self._config.data_dir, "hours": self._config.hours},
+            **{"speed_up": speed_up, "max_len": self._config.max_len},
+        }
+        name = f"{task}-{speed_up:g}x-seed{seed}"
+        record = self._run(name, "make_small_model", settings)
+        if record is None:
+            return None
+        out = self._folder / name / CELLS_FOLDER / record["cell"] / "run"
+        return {**read_json(out / "run.json"), "out": str(out)}
+
+    def agora(
+        self, task: str, speed_up: float, seed: int, small: Mapping[str, Any]
+    ) -> Optional[Mapping[str, Any]]:
+        """Return what Agora prints for a model of the truncated teacher's size; None if it failed.
+
+        Args:
+            task: name of the task.
+            speed_up: limit of the small model.
+            seed: seed of the trainings.
+            small: the result of `small`.
+        """
+        cut = small["candidates"].get("truncated")
+        socrates = _teacher_of(Path(small["out"]))
+        if cut is None or socrates is None:
+            return None
+        settings = {
+            **{"task": task, "data_dir": self._config.data_dir, "socrates": str(socrates)},
+            **{"initialise_from": self._config.teacher, "architecture": cut["architecture"]},
+            **{"report_share": small["settings"]["report_share"], "seed": seed, "seeds": [seed]},
+            **{"epochs": self._config.agora_epochs, "max_len": self._config.max_len},
+            **{"batch_size": 16, "taus": _TAUS, "allow_weak_socrates": True, **_SETS},
+        }
+        record = self._run(f"agora-{task}-{speed_up:g}x-seed{seed}", "run_agora", settings)
+        return None if record is None else record["summary"]
+
+    def _run(
+        self, name: str, command: str, settings: Mapping[str, Any]
+    ) -> Optional[Mapping[str, Any]]:
+        """Run a command once; return its record in the results, None if it failed or stopped."""
+        folder, file = self._folder / name, self._folder / f"{name}.json"
+        if not self._is_dry and not self._stop_requested():
+            log.info("== %s", name)
+            write_json(file, {"default_parameters": dict(settings)})
+            config = GridConfig(
+                grid=str(file),
+                command=command,
+                output_dir=str(folder),
+                resume=(folder / GRID_FILE).exists(),
+            )
+            run_grid(config, self._stop_requested)
+        if not folder.is_dir():
+            return None
+        found: Dict[str, Any] = {}
+        for record in ResultStore(folder, 0).records():
+            found = dict(record.values)
+        return found if found.get("status") == RUN_DONE else None
+
+
+def _teacher_of(out: Path) -> Optional[Path]:
+    """Return the folder of the fine-tuned teacher in the store of a run."""
+    store = Store.open(out / "stages")
+    for experiment in read_experiments(store):
+        result = stored_results(store, experiment).get("teacher")
+        if result is not None and (result.folder / "model").is_dir():
+            return result.folder / "model"
+    return None
