@@ -30,12 +30,12 @@ if flags.get("task_name") == "RTE":
     sys.exit("no such file")
 if "socrates" in flags:
     assert pathlib.Path(flags["socrates"]).is_dir()
-    print(json.dumps({"report": {"mean": 0.7}, "dev": {"mean": 0.75}, "stopped": False}))
+    print(json.dumps({"report": {"mean": 0.7}, "dev": {"mean": 0.75}}))
 else:
     out = pathlib.Path(flags["output_dir"])
     import shutil
     shutil.copytree(pathlib.Path(sys.argv[0]).parent / "out", out, dirs_exist_ok=True)
-    print(json.dumps({"stopped": False}))
+    print(json.dumps({"stopped": False, "final": {"score": 0.9}}))
 """
 
 

@@ -32,6 +32,7 @@ def test_the_results_join_the_stages(tmp_path: Path) -> None:
     assert found.teacher is not None
     assert found.final["speed_up"] == pytest.approx(12.1 / 3.25)
     assert found.final["share_of_teacher"] == pytest.approx(90 / 92)
+    assert found.final["score"] == pytest.approx(0.9)
     assert found.final["report"] == {"accuracy": pytest.approx(0.9)}
     assert found.teacher["report"] == {"accuracy": pytest.approx(0.92)}
     assert found.teacher["latency_ms"] == 12.1, "as it was measured beside the served model"
