@@ -101,7 +101,7 @@ class Cells:
         settings = {
             **{"task": task, "data_dir": self._config.data_dir, "socrates": str(socrates)},
             **{"initialise_from": self._config.teacher, "architecture": cut["architecture"]},
-            **{"report_share": small["settings"]["report_share"], "seed": seed, "seeds": [seed]},
+            **{"report_share": small["settings"]["report_share"], "seed": 0, "seeds": [seed]},
             **{"epochs": self._config.agora_epochs, "max_len": self._config.max_len},
             **{"batch_size": 16, "taus": _TAUS, "allow_weak_socrates": True, **_SETS},
         }

@@ -36,10 +36,10 @@ from experiments.small_model.statements import (
     SERVED,
     SMALL,
     WITH_AGORA,
+    difference_verdict,
     is_noise,
     limit_words,
     measured_words,
-    verdict,
 )
 
 _STAGES = {
@@ -135,7 +135,7 @@ class _Content:
         words += self._limit()
         rival = found.difference(SERVED, CUT)
         if rival is not None and found.chosen != CUT:
-            words += verdict(rival, self._sources.of("final"))
+            words += difference_verdict(rival, self._sources.of("final"))
         return words or ["All stages are finished."]
 
     def highlights(self) -> List[Highlight]:
@@ -228,7 +228,9 @@ class _Content:
     def differences(self) -> List[Part]:
         pairs = [(SERVED, BIG), (SERVED, CUT), (SMALL, CUT), (WITH_AGORA, SMALL), (CUT, BIG)]
         known = [self._found.difference(*pair) for pair in pairs]
-        items = [verdict(one, self._sources.of("final")) for one in known if one is not None]
+        items = [
+            difference_verdict(one, self._sources.of("final")) for one in known if one is not None
+        ]
         words = (
             "The examples of the report split were drawn again and again, with the same draw for "
             "both models. A difference whose 95 % interval holds 0 is within the noise."

@@ -28,7 +28,7 @@ from experiments.small_model.statements import (
 )
 from experiments.small_model.usage import usage_elsewhere, usage_lines
 
-CANDIDATES = (SMALL, CUT, WITH_AGORA)
+_CANDIDATES = (SMALL, CUT, WITH_AGORA)
 """Stages that train a small model; the best on the dev set is served."""
 
 _SCORES = "scores.json"
@@ -121,7 +121,7 @@ def read_results(
     export = scores.get("export", {})
     candidates = {
         name: _with_report(scores[name], reported.get(name), results[name].seconds)
-        for name in CANDIDATES
+        for name in _CANDIDATES
         if name in scores
     }
     chosen = export.get("candidate")
@@ -154,7 +154,7 @@ def read_results(
         usage=usage_lines(settings, task, precisions),
         elsewhere=usage_elsewhere(settings, task),
     )
-    return dataclasses.replace(found, notes=tuple(notes_of(found)))
+    return dataclasses.replace(found, notes=tuple(_notes_of(found)))
 
 
 def write_results(found: SmallModelResults, folder: Path, results: Mapping[str, Result]) -> None:
@@ -175,7 +175,7 @@ def write_results(found: SmallModelResults, folder: Path, results: Mapping[str, 
         )
 
 
-def notes_of(found: SmallModelResults) -> List[str]:
+def _notes_of(found: SmallModelResults) -> List[str]:
     """Return sentences on what did not pay, and on what the user should know."""
     notes = []
     means = {name: _mean(one.get("dev")) for name, one in found.candidates.items()}

@@ -62,7 +62,7 @@ def difference_words(difference: Mapping[str, Any]) -> str:
     return f"{words} [{100 * difference['low']:+.1f}, {100 * difference['high']:+.1f}]"
 
 
-def verdict(difference: Mapping[str, Any], source: Origin) -> List[Inline]:
+def difference_verdict(difference: Mapping[str, Any], source: Origin) -> List[Inline]:
     """Return the sentence that compares two models.
 
     Args:
