@@ -120,7 +120,7 @@ def screen(facts: Mapping[str, Any]) -> str:
     if "error" in training:
         lines.append(("training", f"not possible: {training['error']}"))
     else:
-        lines.append(("training", f"MXNet {training['mxnet']}, {training['gpus']} GPUs usable"))
+        lines.append(("training", f"MXNet {training['mxnet']}, {_of_gpus(training)}"))
         ranks = _of_horovod(training["horovod"], has_gpu_build=facts["cuda"] is not None)
         lines.append(("ranks by Horovod", ranks))
     return text_table(lines, "<")
@@ -156,6 +156,12 @@ def ask_another_process(
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         return {"error": f"{work} fails: {last[:200]}"}
     return found
+
+
+def _of_gpus(training: Mapping[str, Any]) -> str:
+    useless = training["gpus_without_kernels"]
+    usable = f"{training['gpus'] - len(useless)} GPUs usable"
+    return f"{usable}; MXNet has no kernels for {'; '.join(useless)}" if useless else usable
 
 
 def _of_horovod(found: Mapping[str, Any], has_gpu_build: bool) -> str:

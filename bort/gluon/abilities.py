@@ -8,13 +8,19 @@ from typing import Any, Dict
 import mxnet as mx
 
 from bort.gluon.distributed import horovod_built_with
+from bort.process.gpus import gpus_without_kernels
 
 _LONGEST_ERROR = 200
 
 
 def abilities() -> Dict[str, Any]:
-    """Return the version of MXNet, the number of GPUs that it can use, and Horovod's state."""
-    return {"mxnet": mx.__version__, "gpus": mx.context.num_gpus(), "horovod": _horovod()}
+    """Return the version of MXNet, the GPUs that it sees and cannot use, and Horovod's state."""
+    return {
+        "mxnet": mx.__version__,
+        "gpus": mx.context.num_gpus(),
+        "gpus_without_kernels": [str(gpu) for gpu in gpus_without_kernels().values()],
+        "horovod": _horovod(),
+    }
 
 
 def _horovod() -> Dict[str, Any]:

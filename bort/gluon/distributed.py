@@ -13,6 +13,7 @@ import mxnet as mx
 import numpy as np
 
 from bort.errors import InputError
+from bort.process.gpus import gpus_without_kernels
 from bort.ranks import Communicator, SingleProcess, launched_ranks
 
 log = logging.getLogger(__name__)
@@ -110,7 +111,8 @@ def choose_context(communicator: Communicator, cpu_only: bool) -> mx.Context:
     """Return the GPU of this local rank, or the CPU if there is no GPU or `cpu_only` is set.
 
     Raises:
-        InputError: the machine has GPUs, but fewer than local ranks.
+        InputError: the machine has GPUs, but fewer than local ranks, or MXNet has no kernels for
+            this one.
     """
     if cpu_only:
         return mx.cpu()
@@ -120,6 +122,12 @@ def choose_context(communicator: Communicator, cpu_only: bool) -> mx.Context:
     if communicator.local_rank >= gpus:
         raise InputError(
             f"local rank {communicator.local_rank} has no GPU of its own, this machine has {gpus}"
+        )
+    useless = gpus_without_kernels().get(communicator.local_rank)
+    if useless is not None:
+        raise InputError(
+            f"GPU {communicator.local_rank} is {useless}, for which MXNet has no kernels; allowed "
+            "are 5.0 to 8.9; use the CPU (--cpu_only; --gpu false in fine-tuning)"
         )
     if isinstance(communicator, HorovodProcess):
         communicator.report_way_of_gpus()

@@ -28,7 +28,8 @@ def facts(**changes: Any) -> Dict[str, Any]:
         "bf16": None,
         "cuda": None,
         "training": {
-            "mxnet": "1.9.1", "gpus": 0, "horovod": {"built": {"Gloo": True, "MPI": False}},
+            "mxnet": "1.9.1", "gpus": 0, "gpus_without_kernels": [],
+            "horovod": {"built": {"Gloo": True, "MPI": False}},
         },
     }  # fmt: skip
     return {**found, **changes}
@@ -57,9 +58,15 @@ def test_what_does_not_work_is_said():
     assert line_of(text, "engines") == "engines none"
     assert line_of(text, "instructions") == "instructions unknown"
     assert "fp32, or int8" in line_of(text, "precision fast")
-    training = {"mxnet": "1.9.1", "gpus": 2, "horovod": {"error": "ImportError: x"}}
+    training = {
+        "mxnet": "1.9.1", "gpus": 2, "gpus_without_kernels": ["H100, compute capability 9.0"],
+        "horovod": {"error": "ImportError: x"},
+    }  # fmt: skip
     text = screen(facts(training=training, bf16=True))
     assert "bf16 (OpenVINO)" in line_of(text, "precision fast")
+    assert line_of(text, "training") == (
+        "training MXNet 1.9.1, 1 GPUs usable; MXNet has no kernels for H100, compute capability 9.0"
+    )
     assert line_of(text, "ranks").startswith("ranks by Horovod not possible: ImportError: x;")
 
 
@@ -77,7 +84,7 @@ def test_libraries_of_cuda_are_named_if_mxnet_needs_them():
     )
     text = screen(facts(cuda={"error": "the search for them fails: exit status -11"}))
     assert line_of(text, "CUDA").endswith("the search for them fails: exit status -11")
-    training = {"mxnet": "1.9.1", "gpus": 2, "horovod": {"built": {"NCCL": True}}}
+    training = {**facts()["training"], "horovod": {"built": {"NCCL": True}}}
     text = screen(facts(cuda={**cuda, "missing": {}}, training=training))
     assert line_of(text, "CUDA") == "CUDA libraries found libcuda.so.1, libnccl.so.2"
     assert line_of(text, "ranks") == "ranks by Horovod usable, built with NCCL"
@@ -147,6 +154,6 @@ def test_the_command():
     command = [sys.executable, "-m", "bort.command", "doctor"]
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
-    assert found["training"].keys() == {"mxnet", "gpus", "horovod"}
+    assert found["training"].keys() == {"mxnet", "gpus", "gpus_without_kernels", "horovod"}
     bad = subprocess.run(command[:-1], capture_output=True, text=True, check=False)
     assert (bad.returncode, len(bad.stderr.splitlines())) == (2, 1)

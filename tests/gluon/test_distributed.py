@@ -12,6 +12,7 @@ import pytest
 
 from bort.errors import InputError
 from bort.gluon.distributed import HorovodProcess, choose_context, find_communicator
+from bort.process.gpus import Gpu
 from bort.ranks import ALONE, SingleProcess
 from tests.ranks_samples import OneOf
 
@@ -147,6 +148,18 @@ def test_every_local_rank_takes_a_gpu_of_its_own(monkeypatch):
         choose_context(OneOf(2, 3), cpu_only=False)
     monkeypatch.setattr(mx.context, "num_gpus", lambda: 0)
     assert choose_context(ALONE, cpu_only=False) == mx.cpu()
+
+
+def test_a_gpu_without_kernels_is_refused(monkeypatch):
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: 2)
+    useless = {1: Gpu("H100", (9, 0))}
+    monkeypatch.setattr("bort.gluon.distributed.gpus_without_kernels", lambda: useless)
+    assert choose_context(OneOf(0, 2), cpu_only=False) == mx.gpu(0)
+    assert choose_context(OneOf(1, 2), cpu_only=True) == mx.cpu()
+    with pytest.raises(
+        InputError, match=r"GPU 1 is H100, compute capability 9\.0, for which MXNet"
+    ):
+        choose_context(OneOf(1, 2), cpu_only=False)
 
 
 @pytest.mark.parametrize(("rank", "nccl", "is_said"), [(0, False, 1), (1, False, 0), (0, True, 0)])
