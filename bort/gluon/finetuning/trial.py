@@ -1,0 +1,101 @@
+"""The seconds of a training step of a network with random weights, by a trial of a few seconds."""
+
+from __future__ import annotations
+
+import time
+from typing import List
+
+import mxnet as mx
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.gluon.finetuning.finetune import FinetuningHooks, finetune
+from bort.gluon.finetuning.trainer import FinetuningReport
+from bort.gluon.network.array_network import with_head
+from bort.gluon.network.model import BortModel
+from bort.network.head import ONE_LINEAR, HeadDescription
+from bort.process.timing import Timing
+from bort.ranks import ALONE
+from bort.tasks.features import TaskFeatures, starts_of
+from bort.training.finetuning_config import FinetuningConfig
+
+LEAST_STEPS_OF_TRIAL = 6
+_UNTIMED = 2
+_MOST_INPUTS = 4_096
+_EPOCHS = 100_000
+
+
+def step_seconds(
+    architecture: Architecture,
+    lengths: np.ndarray,
+    classes: int,
+    context: mx.Context,
+    *,
+    batch_size: int,
+    seconds: float,
+) -> float:
+    """Return the median seconds of a step of fine-tuning; nothing is written.
+
+    Tokens and weights are random, since they do not affect the time. The first steps are not timed:
+    they compile the network.
+
+    Args:
+        architecture: sizes of the network.
+        lengths: int (N,), tokens of the task's inputs, N at least `batch_size`.
+        classes: number of outputs; 1 for numbers.
+        context: device of the training.
+        batch_size: inputs in a step.
+        seconds: time of the trial; it makes six steps even if they take longer.
+    """
+    network = with_head(
+        BortModel(architecture, dropout=0.1, use_decoder=False),
+        HeadDescription(ONE_LINEAR, classes),
+    )
+    network.initialize(ctx=context)
+    taken: List[float] = []
+    began = last = time.perf_counter()
+
+    def on_step(number: int, report: FinetuningReport) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        taken.append(now - last)
+        last = now
+
+    def is_over() -> bool:
+        # It is asked before a step, which is made nevertheless.
+        return len(taken) + 1 >= LEAST_STEPS_OF_TRIAL and time.perf_counter() - began >= seconds
+
+    finetune(
+        network,
+        _inputs(architecture, lengths, classes, batch_size),
+        [],
+        FinetuningConfig(epochs=_EPOCHS, batch_size=batch_size),
+        ALONE,
+        context,
+        pad_id=0,
+        batch_size=batch_size,
+        hooks=FinetuningHooks(on_step=on_step, stop_requested=is_over, show_progress=False),
+    )
+    return Timing.of(taken[_UNTIMED:]).seconds
+
+
+def _inputs(
+    architecture: Architecture, lengths: np.ndarray, classes: int, batch_size: int
+) -> TaskFeatures:
+    """Return inputs of random tokens with lengths of the task."""
+    step = max(1, len(lengths) // _MOST_INPUTS)
+    chosen = np.asarray(lengths)[::step].astype(np.int64)
+    generator = np.random.default_rng(0)
+    count = len(chosen)
+    labels = generator.integers(0, max(2, classes), count)
+    return TaskFeatures(
+        tokens=generator.integers(1, architecture.vocabulary_size, int(chosen.sum())).astype("i4"),
+        offsets=starts_of(chosen),
+        labels=labels.astype(np.float32 if classes == 1 else np.int32),
+        item_numbers=np.arange(count),
+        choices=np.zeros(count, np.int32),
+        truncated=0,
+        dropped_tokens=0,
+        vocabulary_fingerprint="",
+        fingerprint="trial",
+    )

@@ -1,0 +1,121 @@
+"""The hours: what they buy, what is needed, and which hours are enough."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.training.time_budget import parse_duration
+from experiments.small_model.plan import ESTIMATES, TimePlan, make_time_plan
+from experiments.small_model.time_check import (
+    LEAST_STEPS,
+    LEAST_TEACHER_STEPS,
+    START_SECONDS,
+    StepCost,
+    check_time,
+    fit_steps,
+    least_steps,
+    measure_steps,
+)
+
+TEACHER = Architecture(6, 12, 384, 1536, 30522)
+HALF = Architecture(6, 6, 384, 768, 30522, qkv=192)
+SMALL = Architecture(2, 6, 384, 768, 30522, qkv=192)
+COST = StepCost(0.02, 1e-11, 16, 32)
+
+
+def plan(seconds: float, **options: bool) -> TimePlan:
+    return make_time_plan(seconds, estimates=dict.fromkeys(ESTIMATES, 10.0), **options)
+
+
+COSTS = COST.by_stage(TEACHER, [HALF, SMALL], HALF)
+
+
+def test_the_line_goes_through_the_steps_of_two_networks() -> None:
+    seconds = [COST.step(TEACHER), COST.step(SMALL)]
+    found = fit_steps([TEACHER, SMALL], seconds, 16, 32)
+    assert (found.fixed, found.each) == pytest.approx((COST.fixed, COST.each))
+    assert found.step(HALF) == pytest.approx(COST.step(HALF))
+
+
+def test_a_small_network_that_is_slower_gives_no_number_below_0() -> None:
+    found = fit_steps([TEACHER, SMALL], [0.1, 0.2], 16, 32)
+    assert found.fixed >= 0
+    assert found.each >= 0
+    assert found.step(HALF) > 0
+
+
+def test_a_forward_pass_is_a_third_of_a_step() -> None:
+    assert COST.forward(TEACHER, 16) == pytest.approx((COST.step(TEACHER) - COST.fixed) / 3)
+
+
+def test_steps_that_ask_the_teacher_cost_more() -> None:
+    asked = COST.forward(TEACHER, 16)
+    assert COSTS["teacher"] == COST.step(TEACHER)
+    assert COSTS["truncated"] == COST.step(HALF)
+    assert COSTS["student"] == pytest.approx(COST.step(HALF) + asked)
+    both = COST.step(HALF) + COST.step(SMALL)
+    assert COSTS["super_network"] == pytest.approx(both + asked)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "teacher", "others"),
+    [(5, 5, 15), (400, 400, LEAST_STEPS), (25_000, LEAST_TEACHER_STEPS, LEAST_STEPS)],
+)
+def test_small_data_need_fewer_steps(epoch: int, teacher: int, others: int) -> None:
+    least = least_steps(epoch)
+    assert least["teacher"] == teacher
+    assert {least[name] for name in least if name != "teacher"} == {others}
+
+
+def test_enough_hours_tell_the_steps_that_they_buy() -> None:
+    found = check_time("2", plan(7200.0), COSTS, 400)
+    for name, count in found.steps.items():
+        seconds = plan(7200.0).expected({})[name] - START_SECONDS
+        assert count == int(seconds / COSTS[name])
+    assert found.epoch_steps == 400
+
+
+@pytest.mark.parametrize("options", [{}, {"with_agora": False}, {"trains_teacher": False}])
+@pytest.mark.parametrize("seconds", [1.0, 60.0])
+def test_too_few_hours_are_told_how_many_are_enough(seconds: float, options: Any) -> None:
+    with pytest.raises(
+        InputError, match="hours is 'few', which is too little: the stage"
+    ) as caught:
+        check_time("few", plan(seconds, **options), COSTS, 2000)
+    message = str(caught.value)
+    found = re.search(r"at least about (\w+), or (\w+) with --baseline false$", message)
+    assert found is not None
+    enough = parse_duration(found.group(1))
+    check_time("enough", plan(enough, **options), COSTS, 2000)
+    alone = parse_duration(found.group(2))
+    assert alone < enough
+    check_time("enough", plan(alone, with_baseline=False, **options), COSTS, 2000)
+    with pytest.raises(InputError):
+        check_time("few", plan(0.8 * enough - 60, **options), COSTS, 2000)
+
+
+def test_without_a_baseline_none_is_offered() -> None:
+    with pytest.raises(InputError) as caught:
+        check_time("few", plan(30.0, with_baseline=False), COSTS, 2000)
+    assert "--baseline" not in str(caught.value)
+
+
+def test_hours_that_the_estimates_fill_buy_nothing() -> None:
+    with pytest.raises(InputError, match="the stage teacher makes about 0 steps"):
+        check_time("few", plan(20.0), COSTS, 2000)
+
+
+def test_steps_of_both_networks_are_measured_in_a_new_process() -> None:
+    large = Architecture(3, 4, 64, 256, 120, maximum_length=32)
+    small = large.replace(depth=1)
+    lengths = np.full(40, 12)
+    found = measure_steps([large, small], lengths, 2, batch_size=8, seconds=0.1, gpu=False)
+    assert (found.batch_size, found.length) == (8, 12)
+    assert found.fixed >= 0
+    assert found.step(large) > 0

@@ -1,0 +1,47 @@
+"""The trial of a training step: classes and numbers, few inputs, long ones, no files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.gluon.finetuning import trial
+from bort.gluon.finetuning.trial import LEAST_STEPS_OF_TRIAL, step_seconds
+
+SIZES = Architecture(2, 2, 16, 32, vocabulary_size=50, maximum_length=24, token_types=2)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 5])
+def test_steps_are_timed_and_nothing_is_written(
+    classes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lengths = np.array([3, 24, 7, 12] * 5)
+    found = step_seconds(SIZES, lengths, classes, mx.cpu(), batch_size=4, seconds=0.0)
+    assert found > 0
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_trial_without_time_still_makes_its_least_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    whole = trial.finetune
+
+    def counted(*given, hooks, **named):  # type: ignore[no-untyped-def]
+        timed = hooks.on_step
+        hooks.on_step = lambda number, report: (made.append(number), timed(number, report))
+        return whole(*given, hooks=hooks, **named)
+
+    monkeypatch.setattr(trial, "finetune", counted)
+    step_seconds(SIZES, np.full(8, 6), 2, mx.cpu(), batch_size=8, seconds=0.0)
+    assert made == list(range(1, LEAST_STEPS_OF_TRIAL + 1))
+
+
+def test_inputs_that_are_too_long_are_refused() -> None:
+    with pytest.raises(InputError, match="an input has 25 tokens"):
+        step_seconds(SIZES, np.full(8, 25), 2, mx.cpu(), batch_size=8, seconds=0.0)
