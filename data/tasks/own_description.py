@@ -16,6 +16,7 @@ from bort.tasks.own.labels import LabelSummary, summarise_labels
 from bort.tasks.own.task import OwnTask, is_taken
 from bort.tasks.own.task_file import find_task, is_data_file
 from bort.tasks.records import DEV, REPORT, TEST, TRAIN, TaskRecord
+from bort.text.comparison import normalised_text
 from data.readers.own_task import Columns, OwnRows, open_table, read_rows, rows_of
 from data.tasks.own import Division, divide
 
@@ -197,6 +198,16 @@ def _found(
     }
 
 
+def _disputed(division: Division) -> int:
+    """Return the number of rows with the texts of a row that has another label."""
+    labels: Dict[str, List[str]] = {}
+    for items in division.items.values():
+        for item in items:
+            key = "\n".join(map(normalised_text, map(str, item.fields.values())))
+            labels.setdefault(key, []).append(str(item.label))
+    return sum(len(found) for found in labels.values() if len(set(found)) > 1)
+
+
 def _in_words(
     task: OwnTask,
     read: Mapping[str, OwnRows],
@@ -221,6 +232,9 @@ def _in_words(
     where = f"texts in {' and '.join(task.fields)}, labels in {labelled}"
     lines.append(where + (f"; not used: {', '.join(unused)}" if unused else ""))
     lines += labels.doubts
+    disputed = _disputed(division) if task.labels else 0
+    if disputed:
+        lines.append(f"{disputed:,} rows have the same texts as another row, with another label")
     sizes = ", ".join(f"{name} {len(division.items[name]):,}" for name in division.items)
     lines.append(f"splits: {sizes} (seed {task.split_seed}); metrics: {', '.join(task.metrics)}")
     if division.left_out:

@@ -74,6 +74,15 @@ def test_what_was_found_is_said(tmp_path):
     assert found.found["labels"] == {"bad": 21, "good": 20}
 
 
+def test_rows_with_the_same_texts_and_other_labels_are_said(tmp_path):
+    rows = [*reviews(40), ["Review 3!", "good"], ["review 5", "bad"]]
+    line = "2 rows have the same texts as another row, with another label"
+    assert line in described(write(tmp_path / "r.csv", rows)).lines
+    numbers = [[f"review {n}", f"{n % 7 + 0.5}"] for n in range(40)]
+    rated = described(write(tmp_path / "n.csv", [*numbers, ["review 3", "0.25"]]))
+    assert not any("another label" in line for line in rated.lines)
+
+
 def test_doubtful_classes_are_said_and_a_column_without_a_name_is_not(tmp_path):
     rows = [["", f"text {number}", ("Good", "good")[number % 2]] for number in range(20)]
     lines = described(write(tmp_path / "r.csv", rows, ["", "text", "label"])).lines
