@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from bort.architecture import Architecture, get_architecture
+from bort.command.subcommands import as_called
 from bort.engines.latency import EngineLatency, check_latency_length
 from bort.engines.protocol import AUTO, MXNET
 from bort.engines.served_latency import ServedLatency
@@ -359,12 +360,14 @@ def _tell_next(command: LimitedCommand, result: LimitedResult, folder: Path) -> 
     best = folder / BEST_FILE
     if command.limited.super_network is not None:
         log.info(
-            "next: python scripts/extract_model.py --super_network %s --architecture %s "
-            "--output_dir …",
+            "next: %s --super_network %s --architecture %s --output_dir …",
+            as_called("scripts/extract_model.py"),
             command.limited.super_network,
             best,
         )
     else:
         log.info(
-            "next: python scripts/run_pretraining_distillation.py --architecture %s --data …", best
+            "next: %s --architecture %s --data …",
+            as_called("scripts/run_pretraining_distillation.py"),
+            best,
         )

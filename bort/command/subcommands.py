@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from bort.errors import InputError
@@ -290,6 +291,20 @@ def nearest(name: str) -> str:
     parts: List[str] = [known for known in names if word and word in known.split("-")]
     found = [word] if word in names else parts or difflib.get_close_matches(word, names, 1, 0.0)
     return names[found[0]]
+
+
+def as_called(script: str) -> str:
+    """Return how the user of this process calls a script, for messages that name a next command.
+
+    Args:
+        script: path from the toolkit's folder.
+
+    >>> as_called("scripts/extract_model.py")
+    'python scripts/extract_model.py'
+    """
+    is_console = sys.argv[0].startswith("bort ")
+    found = [one for one in SUBCOMMANDS.values() if one.program == script]
+    return found[0].title if is_console and found else f"python {script}"
 
 
 def summaries() -> str:

@@ -7,6 +7,7 @@ import statistics
 from typing import Any, List, Mapping, Optional, Sequence
 
 from bort.architecture import Architecture
+from bort.command.subcommands import as_called
 from bort.report.html.charts import Axes, Series, draw_chart
 from bort.report.html.document import (
     Cell,
@@ -349,14 +350,16 @@ class _Content:
         folder = shlex.quote(str(self._settings["folder"]))
         is_generated = self._settings["corpus"] == GENERATED
         sentence = "Ella owns a blue <mask>." if is_generated else "the name of the <mask>"
+        names = ("predict", "export_model", "extract_model")
+        predict, export, extract = (as_called(f"scripts/{name}.py") for name in names)
         commands = (
             "# Guess a masked token with the student\n"
-            f"echo {shlex.quote(sentence)} | python scripts/predict.py --model {folder}/student\n\n"
+            f"echo {shlex.quote(sentence)} | {predict} --model {folder}/student\n\n"
             "# Serve the student with ONNX Runtime\n"
-            f"python scripts/export_model.py --model {folder}/student --to onnx "
+            f"{export} --model {folder}/student --to onnx "
             f"--output_dir {folder}/exported\n\n"
             "# Take another size out of the super-network\n"
-            f"python scripts/extract_model.py --super_network {folder}/super_network "
+            f"{extract} --super_network {folder}/super_network "
             f"--architecture largest --output_dir {folder}/largest\n"
         )
         return ["Every model of the demonstration is an ordinary model folder.", Code(commands)]

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import bort
-from bort.command.subcommands import BY_FUNCTION, SUBCOMMANDS, nearest
+from bort.command.subcommands import BY_FUNCTION, SUBCOMMANDS, as_called, nearest
 
 DESCRIBE_ALL = """
 import runpy, sys
@@ -72,3 +72,23 @@ def test_the_nearest_of_any_word_is_a_subcommand():
     assert nearest("") in SUBCOMMANDS
     assert nearest("Ω" * 50) in SUBCOMMANDS
     assert [nearest(name) for name in SUBCOMMANDS] == list(SUBCOMMANDS)
+
+
+def test_the_page_of_the_documentation_lists_all(project_root: Path):
+    page = (project_root / "docs" / "commands.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert [row[0].strip("`") for row in rows] == [one.title for one in SUBCOMMANDS.values()]
+    for row, one in zip(rows, SUBCOMMANDS.values()):
+        if one.is_script:
+            assert row[1] == f"`{one.program}`"
+        assert f"`{one.function}`" in row or one.function is None
+        assert row[-1] == one.summary
+
+
+def test_a_next_command_is_named_as_the_user_calls_commands(monkeypatch):
+    script = "scripts/extract_model.py"
+    monkeypatch.setattr(sys, "argv", ["scripts/search_architecture.py"])
+    assert as_called(script) == f"python {script}"
+    monkeypatch.setattr(sys, "argv", ["bort search-architecture", "--parameters", "9"])
+    assert as_called(script) == "bort extract-model"
+    assert as_called("benchmarks/other.py") == "python benchmarks/other.py"

@@ -8,9 +8,10 @@ import io
 import re
 import runpy
 import sys
-from typing import FrozenSet, List, Optional
+from typing import FrozenSet, List, Optional, Sequence
 from unittest import mock
 
+from bort.command.subcommands import SUBCOMMANDS, subcommand_named
 from tests.docs.pages import ROOT, Command
 
 FLAG = re.compile(r"(?<![\w-])--[a-zA-Z][\w-]*")
@@ -54,13 +55,26 @@ def script_of(word: str, previous: str) -> Optional[str]:
     return name if is_script else None
 
 
+def subcommand_of(words: Sequence[str]) -> Optional[str]:
+    """The script or launcher that the second word of `bort …` names; None for another command.
+
+    An unknown subcommand is an `InputError`.
+    """
+    if words[0] != "bort" or len(words) < 2 or FLAG.fullmatch(words[1]) or "…" in words[1]:
+        return None
+    program = subcommand_named(words[1]).program
+    return {"bort.launch:main": LAUNCHER}.get(program, program if "/" in program else None)
+
+
 def unknown_flags(command: Command) -> List[str]:
     """The flags of a command line that the script in front of them does not have."""
     unknown: List[str] = []
-    script, previous = "", ""
+    script, previous = subcommand_of(command.words) or "", ""
     for word in command.words:
         flag = word.split("=")[0]
-        if script in ("", LAUNCHER) and script_of(word, previous):
+        if script == LAUNCHER and word in SUBCOMMANDS and previous != "bort":
+            script = SUBCOMMANDS[word].program
+        elif script in ("", LAUNCHER) and script_of(word, previous):
             script = script_of(word, previous) or ""
         elif script and FLAG.fullmatch(flag):
             agora = f"{script} --agora" if "--agora" in command.words else script

@@ -25,6 +25,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 SECONDS = 240
 SHARED = ("bort", "data", "experiments", "benchmarks", "scripts", "test_data")
 MARK = "---- end of a block ----"
+BIN = ".bin"
+CONSOLE = """
+from bort.command.main import run_subcommand
+
+if __name__ == "__main__":
+    run_subcommand()
+"""
 
 
 def steps_of(page: str) -> Iterator[List[Block]]:
@@ -53,6 +60,11 @@ def make_checkout(folder: Path) -> Path:
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "model").mkdir()
     (folder / "runs").mkdir()
+    # The environment of the tests may be older than the console command, which pip writes so.
+    console = folder / BIN / "bort"
+    console.parent.mkdir()
+    console.write_text(f"#!{sys.executable}\n{CONSOLE}", encoding="utf-8")
+    console.chmod(0o755)
     return folder
 
 
@@ -64,7 +76,9 @@ def run_step(step: List[Block], checkout: Path) -> List[str]:
         command = [sys.executable, "-c", f"print({MARK!r})\n".join(block.code for block in step)]
     environment = {
         **os.environ,
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PATH": os.pathsep.join(
+            [str(checkout / BIN), str(Path(sys.executable).parent), os.environ["PATH"]]
+        ),
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
         "BORT_OFFLINE": "1",
