@@ -40,6 +40,7 @@ from experiments.small_model.statements import (
     is_noise,
     limit_words,
     measured_words,
+    milliseconds,
 )
 
 _STAGES = {
@@ -106,7 +107,9 @@ class _Content:
         if rival is None or self._found.chosen == CUT:
             return words
         points = self._final(f"{abs(100 * rival['difference']):.1f} points")
-        relation = "better" if rival["difference"] >= 0 else "worse"
+        if points.text == "0.0 points":
+            return [*words, ", as good as the teacher truncated to the same speed"]
+        relation = "better" if rival["difference"] > 0 else "worse"
         doubt = " (within the noise)" if is_noise(rival) else ""
         than = f" {relation} than the teacher truncated to the same speed{doubt}"
         return [*words, ", ", points, than]
@@ -127,9 +130,9 @@ class _Content:
         if final.get("latency_ms") and final.get("teacher_latency_ms"):
             words += [
                 "A text takes ",
-                self._final(f"{final['latency_ms']:.2f} ms"),
+                self._final(milliseconds(final["latency_ms"])),
                 ", with the teacher ",
-                self._final(f"{final['teacher_latency_ms']:.2f} ms"),
+                self._final(milliseconds(final["teacher_latency_ms"])),
                 ". ",
             ]
         words += self._limit()
@@ -238,9 +241,11 @@ class _Content:
         return [words, Bullets(items)] if items else []
 
     def usage(self) -> List[Part]:
-        if self._found.chosen is None:
+        if SMALL not in self._found.candidates:
             return []
         parts: List[Part] = [Code(self._found.usage)]
+        if self._found.chosen is None:
+            parts.insert(0, "This is the best model so far, which was not exported yet:")
         if self._found.elsewhere:
             parts += ["Without this toolkit, with Transformers:", Code(self._found.elsewhere)]
         return parts
@@ -300,6 +305,9 @@ class _Content:
         parts: List[Part] = [f"Task {task['name']}: {sizes}." if sizes else f"Task {task['name']}."]
         if self._found.device is not None:
             parts.append(f"Latencies: {describe_conditions(self._found.device)}.")
+        notes = self._found.findings.get("notes")
+        if notes:
+            parts.append(Bullets(list(notes)))
         own = ("teacher", "task_name", "output_dir", "hours")
         return [*parts, settings_table(SmallModelConfig, self._found.settings, own=own)]
 
@@ -333,7 +341,7 @@ class _Content:
         return "" if not scores else self._sources.known(f"{100 * mean_score(scores):.1f}", *names)
 
     def _milliseconds(self, value: Optional[float], *names: str) -> Cell:
-        return "" if value is None else self._sources.known(f"{value:.2f} ms", *names)
+        return "" if value is None else self._sources.known(milliseconds(value), *names)
 
     def _final(self, text: str) -> Number:
         return self._sources.number(text, "final")

@@ -10,11 +10,13 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 import bort
 from bort.formats.precisions import FP32
 from bort.report.html.files import write_report_if_installed
+from bort.report.html.seconds import spoken_seconds
 from bort.report.html.stages import reported_stages
 from bort.stages.store import Result
 from bort.storage.files import read_json, write_json
 from bort.storage.run_folder import RUN_FILE
 from bort.tasks.metrics import mean_score
+from bort.training.time_budget import parse_duration
 from experiments.small_model.plan import STAGES
 from experiments.small_model.statements import (
     BIG,
@@ -32,6 +34,8 @@ _CANDIDATES = (SMALL, CUT, WITH_AGORA)
 """Stages that train a small model; the best on the dev set is served."""
 
 _SCORES = "scores.json"
+_LATE = 1.02
+"""Used seconds as a share of the allowed ones from which a run is called late."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,7 @@ def _notes_of(found: SmallModelResults) -> List[str]:
             f"The limit is not kept: {limit_words(found.limit)}, measured is "
             f"{measured_words(found.limit)}."
         )
+    notes += _notes_on_time(found.time)
     difference = found.difference(SERVED, CUT)
     if difference is not None and is_noise(difference):
         notes.append(
@@ -203,6 +208,21 @@ def _notes_of(found: SmallModelResults) -> List[str]:
             "than the noise of so few examples."
         )
     return notes
+
+
+def _notes_on_time(time: Mapping[str, Any]) -> List[str]:
+    """Return a sentence on a run that took longer than it was allowed, with the stage to blame."""
+    allowed = parse_duration(time["hours"])
+    rows = [one for one in time["stages"] if one["used_seconds"] and one["planned_seconds"]]
+    if time["used_seconds"] <= _LATE * allowed or not rows:
+        return []
+    worst = max(rows, key=lambda one: one["used_seconds"] - one["planned_seconds"])
+    return [
+        f"The run took {spoken_seconds(time['used_seconds'])}, more than its "
+        f"{spoken_seconds(allowed)}: the stage {worst['stage']} took "
+        f"{spoken_seconds(worst['used_seconds'])}, planned were "
+        f"{spoken_seconds(worst['planned_seconds'])}."
+    ]
 
 
 def _with_report(

@@ -41,7 +41,16 @@ def measured_words(limit: Mapping[str, Any]) -> str:
     measured = limit["measured"]
     if limit["kind"] == "speed_up":
         return f"{measured:.2f} times"
-    return f"{measured:.2f} ms" if limit["kind"] == "latency_ms" else f"{measured:,.0f}"
+    return milliseconds(measured) if limit["kind"] == "latency_ms" else f"{measured:,.0f}"
+
+
+def milliseconds(value: float) -> str:
+    """Return a latency with its unit.
+
+    >>> [milliseconds(value) for value in (12.3456, 0.04684)]
+    ['12.35 ms', '0.047 ms']
+    """
+    return f"{value:.2f} ms" if value >= 1 else f"{value:.3f} ms"
 
 
 def is_noise(difference: Mapping[str, Any]) -> bool:

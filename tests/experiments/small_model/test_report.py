@@ -59,13 +59,26 @@ def test_the_answer_comes_first(tmp_path: Path) -> None:
 
 
 def test_a_difference_within_the_noise_is_told(tmp_path: Path) -> None:
-    content = scores({"teacher": 91, "student": 90, "truncated": 90, "agora": 90, "exported": 90})
+    content = scores({"teacher": 92, "student": 90, "truncated": 90, "agora": 90, "exported": 91})
     shown = document(tmp_path, content)
     lead = plain_text(shown.lead)
     assert "Between the served model and the truncated teacher the difference is within the" in lead
     assert plain_text(shown.title).endswith("truncated to the same speed (within the noise)")
     label = plain_text(shown.highlights[-1].label)
     assert label == "points against the teacher truncated to the same speed, within the noise"
+
+
+def test_equal_scores_are_no_advantage(tmp_path: Path) -> None:
+    content = scores(dict.fromkeys(("teacher", "student", "truncated", "agora", "exported"), 90))
+    title = plain_text(document(tmp_path, content).title)
+    assert title.endswith("score, as good as the teacher truncated to the same speed")
+
+
+def test_a_stopped_run_shows_how_to_use_its_student(tmp_path: Path) -> None:
+    names = [section.title for section in document(tmp_path / "a", names=STAGES[:4]).sections]
+    assert "Use it" not in names
+    text = render_markdown(document(tmp_path / "b", names=STAGES[:5]))
+    assert "the best model so far" in text
 
 
 def test_a_served_baseline_is_not_compared_with_itself(tmp_path: Path) -> None:

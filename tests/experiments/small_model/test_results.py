@@ -71,6 +71,16 @@ def test_a_better_baseline_and_a_broken_limit_are_told(tmp_path: Path) -> None:
     assert "served model and the truncated teacher do not differ" in notes
 
 
+def test_a_run_that_took_too_long_names_the_stage(tmp_path: Path) -> None:
+    stages = stage_results(tmp_path / "stages", scores())
+    planned = {**SECONDS, "search": 10.0, "export": 40.0}
+    late = read_results(settings(str(tmp_path), hours="80m"), TASK, stages, planned)
+    assert late.notes[-1] == (
+        "The run took 1 h 30 min, more than its 1 h 20 min: the stage search took 1 min 0 s, "
+        "planned were 10.0 s."
+    )
+
+
 @pytest.mark.parametrize("count", range(len(STAGES)))
 def test_a_run_that_has_not_ended_has_the_results_so_far(tmp_path: Path, count: int) -> None:
     found = read(tmp_path, names=STAGES[:count])
