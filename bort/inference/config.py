@@ -29,7 +29,8 @@ class PredictConfig(Config):
     input_format: str = setting(
         TEXT_FORMAT,
         "text: a line is a text; tsv: tab-separated texts in the order of the task's fields, "
-        "without quoting and header; jsonl: a string, a list of texts, or an object of fields",
+        "without quoting and header; jsonl: a string, a list of texts, or an object of fields; "
+        "csv: a first row names the columns, among them the task's fields",
         choices=INPUT_FORMATS,
     )
     output_format: str = setting(

@@ -1,8 +1,9 @@
-"""Readers of questions and writers of answers, one per line: plain text, TSV, JSON lines."""
+"""Readers of questions and writers of answers: plain text, TSV and JSON lines, and rows of CSV."""
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional, Tuple
 
@@ -10,11 +11,12 @@ from bort.errors import InputError
 from bort.inference.questions import Question
 from bort.inference.results import Prediction
 from bort.process.printable import printable
+from bort.storage.csv_text import CsvRow, check_width, csv_rows, likely_delimiter, said_delimiter
 from bort.storage.json_text import parse_json
 from bort.storage.text_lines import LONGEST_LINE_BYTES, not_utf8
 
-TEXT_FORMAT, TSV, JSONL = "text", "tsv", "jsonl"
-INPUT_FORMATS = (TEXT_FORMAT, TSV, JSONL)
+TEXT_FORMAT, TSV, JSONL, CSV = "text", "tsv", "jsonl", "csv"
+INPUT_FORMATS = (TEXT_FORMAT, TSV, JSONL, CSV)
 OUTPUT_FORMATS = (JSONL, TSV)
 OnInvalid = Callable[[InputError], None]
 """A function that is called with the error of an invalid line."""
@@ -62,6 +64,47 @@ def _lines_of(stream: BinaryIO) -> Iterator[bytes]:
         return
     yield first
     yield from iter(lambda: stream.readline(LONGEST_LINE_BYTES + 1), b"")
+
+
+def numbered_questions(
+    stream: BinaryIO, source: str, input_format: str
+) -> Iterator[Tuple[int, Question]]:
+    """Yield the number of every line, from 1, and its question; of CSV, of every row but the first.
+
+    Args:
+        stream: the lines.
+        source: name of the stream for error messages.
+        input_format: one of `INPUT_FORMATS`. `csv`: the first row names the columns, and a question
+            has all of them as fields. Commas, semicolons, tabs or vertical bars separate them.
+
+    Raises:
+        InputError: a line is not UTF-8 or too long, or not of the format; names the line.
+    """
+    if input_format == CSV:
+        yield from _rows_of_csv(stream, source)
+        return
+    for number, line in numbered_lines(stream, source):
+        yield number, question_of(line, input_format, f"{source} line {number}")
+
+
+def _rows_of_csv(stream: BinaryIO, source: str) -> Iterator[Tuple[int, Question]]:
+    lines = (f"{line}\n" for _, line in numbered_lines(stream, source))
+    first = next(lines, "")
+    said = said_delimiter(first)
+    header = next(lines, "") if said else first
+    delimiter = said or likely_delimiter(header)
+    spaced = header.count(delimiter) == header.count(f"{delimiter} ") > 0
+    begun = ["\n", header] if said else [header]  # the numbers of the lines stay
+    rows = csv_rows(itertools.chain(begun, lines), delimiter, source, skip_spaces=spaced)
+    names = [name.strip() for name in next(rows, CsvRow(1, ())).cells]
+    for name in names:
+        if name and names.count(name) > 1:
+            raise InputError(f"{source}: has {names.count(name)} columns {name!r}, allowed is one")
+    for row in rows:
+        if len(row.cells) == 1 < len(names) and not row.cells[0].strip():
+            continue
+        check_width(row.line, len(row.cells), len(names), source)
+        yield row.line, dict(zip(names, row.cells))
 
 
 def question_of(line: str, input_format: str, where: str) -> Question:

@@ -13,7 +13,7 @@ from bort.engines.protocol import AUTO
 from bort.errors import InputError
 from bort.inference.config import STANDARD, PredictConfig
 from bort.inference.jobs import Job
-from bort.inference.lines import TEXT_FORMAT, line_of, numbered_lines, question_of
+from bort.inference.lines import TEXT_FORMAT, line_of, numbered_questions
 from bort.inference.predictor import Predictor
 from bort.inference.questions import Asked
 from bort.process.progress import Progress
@@ -144,8 +144,7 @@ def _windows(job: Job, stream: BinaryIO, name: str, config: PredictConfig) -> It
 
     def until_a_bad_one() -> Iterator[Asked]:
         try:
-            for number, line in numbered_lines(stream, name):
-                question = question_of(line, config.input_format, f"{name} line {number}")
+            for number, question in numbered_questions(stream, name, config.input_format):
                 yield job.questions.read(question, name, number)
         except InputError as error:
             failures.append(error)

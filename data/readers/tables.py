@@ -5,14 +5,20 @@ The suffix of the file's name says which it is. A file may be compressed with gz
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from bort.errors import InputError
+from bort.storage.csv_text import (
+    cell_too_long,
+    check_width,
+    csv_rows,
+    likely_delimiter,
+    said_delimiter,
+)
 from bort.storage.json_text import parse_json
 from bort.storage.text_lines import LARGEST_TEXT_BYTES, LONGEST_LINE_BYTES, checked_text
 from bort.tasks.own.task_file import DATA_SUFFIXES
@@ -20,9 +26,7 @@ from data.corpus.text_files import read_unpacked
 from data.readers.json_objects import JsonObject
 
 _CSV, _TSV, _JSONL = DATA_SUFFIXES
-_DELIMITERS = (",", ";", "\t", "|")
-_DELIMITER_LINE = re.compile(r"""(?i)["']?sep=([,;\t|])["']?\n""")
-"""A first line by which a file tells spreadsheets its delimiter."""
+_HEADER = 1 << 16  # characters among which the header ends
 
 
 class TableRow(NamedTuple):
@@ -81,14 +85,8 @@ def read_table(path: Path, *, has_header: bool = True) -> TextTable:
     rows = _rows_of(text.replace("\r\n", "\n").replace("\r", " "), kind, path)
     if not rows:
         raise InputError(f"{path}: has no row")
-    wrong = next((row for row in rows if len(row.cells) != len(rows[0].cells)), None)
-    if wrong is not None:
-        more = len(wrong.cells) > len(rows[0].cells)
-        raise InputError(
-            f"{path} line {wrong.line}: the row has {len(wrong.cells)} cells, the first one has "
-            f"{len(rows[0].cells)}"
-            + ("; a cell that holds the delimiter must be in quotes" if more else "")
-        )
+    for row in rows:
+        check_width(row.line, len(row.cells), len(rows[0].cells), str(path))
     if not has_header:
         return TextTable(path, (), rows, digest)
     names = tuple(str(cell).strip() for cell in rows[0].cells)
@@ -118,14 +116,14 @@ def _rows_of(text: str, kind: str, path: Path) -> List[TableRow]:
     ]
     if any(len(row.cells) != len(plain[0].cells) for row in plain):
         try:
-            quoted = list(_quoted(text, "\t", path))
+            quoted = _quoted(text, "\t", path)
         except InputError:
             return plain
         is_even = all(len(row.cells) == len(quoted[0].cells) for row in quoted)
         return quoted if is_even else plain
     for row in plain:
         if len(max(row.cells, key=len)) > LONGEST_LINE_BYTES:
-            raise _too_long(path, row.line)
+            raise cell_too_long(str(path), row.line)
     opened = [cell for row in plain for cell in row.cells if cell.startswith('"')]
     if all(_is_quoted(cell) for cell in opened):
         return [TableRow(row.line, tuple(map(_unquoted, row.cells))) for row in plain]
@@ -133,61 +131,28 @@ def _rows_of(text: str, kind: str, path: Path) -> List[TableRow]:
 
 
 def _csv_rows(text: str, path: Path) -> List[TableRow]:
-    said = _DELIMITER_LINE.match(text)
+    said = said_delimiter(text)
     if said:
-        text = "\n" + text[said.end() :]  # the numbers of the lines stay
-    first = re.sub('"[^"]*"', "", text.lstrip("\n")).split("\n", 1)[0]
-    likely = max(_DELIMITERS, key=lambda one: (first.count(one), one == ","))
-    delimiter = said.group(1) if said else likely
+        text = text[text.index("\n") :]  # the numbers of the lines stay
+    delimiter = said or likely_delimiter(text.lstrip("\n")[:_HEADER])
     # A quote there neither closes a cell nor is doubled, so RFC 4180 does not have it.
-    spaced = re.search(
-        f'(?m)(?:^|{re.escape(delimiter)}) +"(?=[^"{re.escape(delimiter)}\\n])', text
-    )
+    mark = re.escape(delimiter)
+    spaced = re.search(f'(?m)(?:^|{mark}) +"(?=[^"{mark}\\n])', text)
     rows: List[TableRow] = []
     if spaced:
         try:
-            rows = list(_quoted(text, delimiter, path, skip_spaces=True))
+            rows = _quoted(text, delimiter, path, skip_spaces=True)
         except InputError:
             pass  # such a quote is a character like others
-    rows = rows or list(_quoted(text, delimiter, path))
+    rows = rows or _quoted(text, delimiter, path)
     width = len(rows[0].cells) if rows else 0
     return [row for row in rows if len(row.cells) > 1 or width == 1 or row.cells[0].strip()]
 
 
-def _quoted(text: str, delimiter: str, path: Path, skip_spaces: bool = False) -> Iterator[TableRow]:
-    """Yield the rows of a file with quotes.
-
-    Raises:
-        InputError: a quote is not closed or stands in a wrong place, or a cell is too long.
-    """
+def _quoted(text: str, delimiter: str, path: Path, skip_spaces: bool = False) -> List[TableRow]:
     lines = io.StringIO(text, newline="\n")
-    before = csv.field_size_limit(LONGEST_LINE_BYTES)
-    start = 1
-    try:
-        reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=skip_spaces)
-        try:
-            for cells in reader:
-                if cells:
-                    yield TableRow(start, tuple(cells))
-                start = reader.line_num + 1
-        except csv.Error as error:
-            if "field limit" in str(error):
-                raise _too_long(path, start) from error
-            raise InputError(
-                f"{path} line {start}: the row that begins here is not valid: {_reason(error)}"
-            ) from error
-    finally:
-        csv.field_size_limit(before)
-
-
-def _reason(error: csv.Error) -> str:
-    if "unexpected end" in str(error):
-        return "a quote is not closed"
-    return f"{error}, a quote within quotes must be doubled"
-
-
-def _too_long(path: Path, line: int) -> InputError:
-    return InputError(f"{path} line {line}: a cell is longer than {LONGEST_LINE_BYTES} characters")
+    found = csv_rows(lines, delimiter, str(path), skip_spaces=skip_spaces)
+    return [TableRow(row.line, row.cells) for row in found]
 
 
 def _is_quoted(cell: str) -> bool:

@@ -419,6 +419,12 @@ READINGS: Dict[str, Reading] = {
         "text",
         [*PREDICT, "rte", "--input", "in.tsv", "--input_format", "tsv"],
     )._replace(plain=True),
+    "lines csv": Reading(
+        ("rte", "in.csv"),
+        ("in.csv",),
+        "text",
+        [*PREDICT, "rte", "--input", "in.csv", "--input_format", "csv"],
+    )._replace(plain=True),
     "lines jsonl": Reading(
         ("rte", "in.jsonl"),
         ("in.jsonl",),

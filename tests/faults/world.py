@@ -338,6 +338,7 @@ def _lines(world: World, path: Path) -> None:
         "txt": texts,
         "tsv": [f"{text}\tIt is so." for text in texts],
         "jsonl": [json.dumps({"sentence1": text, "sentence2": "It is so."}) for text in texts],
+        "csv": ["sentence1,sentence2", *(f'"{text}",It is so.' for text in texts)],
     }
     found = ["The [MASK] house."] * 2 if path.name == "masked.txt" else lines[path.suffix[1:]]
     path.write_text("\n".join(found) + "\n", encoding="utf-8")
@@ -472,6 +473,7 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
     "masked.txt": _lines,
     "in.tsv": _lines,
     "in.jsonl": _lines,
+    "in.csv": _lines,
     "RTE.tsv": _predictions,
     "answers.json": _answers,
 }

@@ -1,4 +1,4 @@
-"""Lines in, lines out: ends of lines, encodings, the three formats."""
+"""Lines in, lines out: ends of lines, encodings, the formats, and rows of CSV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from bort.errors import InputError
 from bort.inference import lines
-from bort.inference.lines import JSONL, TSV, line_of, numbered_lines, question_of
+from bort.inference.lines import (
+    CSV,
+    JSONL,
+    TSV,
+    line_of,
+    numbered_lines,
+    numbered_questions,
+    question_of,
+)
 from bort.inference.results import (
     Choice,
     Classification,
@@ -28,6 +36,61 @@ from bort.inference.results import (
 
 def read(content: bytes):
     return list(numbered_lines(io.BytesIO(content), "file"))
+
+
+def rows(content: str):
+    return list(numbered_questions(io.BytesIO(content.encode()), "file", CSV))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_rows_of_csv_have_the_columns_of_the_first_one(end):
+    content = '\ufefftext,id\n"a, ""b""\nc",1\n\n   \nd, 2\n'.replace("\n", end)
+    assert rows(content) == [
+        (2, {"text": 'a, "b"\nc', "id": "1"}),
+        (6, {"text": "d", "id": " 2"}),
+    ]
+
+
+def test_delimiters_of_csv_are_those_of_spreadsheets():
+    expected = [(2, {"text": "a", "b,c": "1"})]
+    for delimiter in ";\t|":
+        assert rows(f'text{delimiter}"b,c"\na{delimiter}1\n') == expected
+    assert rows("sep=;\ntext;b,c\na;1\n") == [(3, {"text": "a", "b,c": "1"})]
+    assert rows('text, id\n"a, b", "c, d"\n') == [(2, {"text": "a, b", "id": "c, d"})]
+    assert rows("text\na\n  \n") == [(2, {"text": "a"}), (3, {"text": "  "})]
+
+
+@pytest.mark.parametrize("content", ["", "\n", "text,id\n", "sep=;", "sep=;\n"])
+def test_csv_without_a_row(content):
+    assert rows(content) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n1\n", "file line 2: the row has 1 cells, the first one has 2$"),
+        ("a,b\n1,2\n\n1,2,3\n", "file line 4: the row has 3 cells.*must be in quotes"),
+        ('a,b\n1,"2\n', "file line 2: the row that begins here is not valid: a quote is not"),
+        ("a,b,a\n1,2,3\n", "file: has 2 columns 'a', allowed is one"),
+    ],
+)
+def test_csv_that_is_no_table(content, message):
+    with pytest.raises(InputError, match=message):
+        rows(content)
+
+
+def test_rows_are_read_one_by_one():
+    read_so_far = []
+
+    class Stream(io.BytesIO):
+        def readline(self, size=-1):
+            line = super().readline(size)
+            read_so_far.append(line)
+            return line
+
+    found = numbered_questions(Stream(b"text\na\nb\nc\n"), "file", CSV)
+    assert next(found) == (2, {"text": "a"})
+    assert read_so_far == [b"text\n", b"a\n"]
 
 
 def test_lines_are_numbered_and_their_ends_dropped():

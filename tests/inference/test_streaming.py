@@ -77,6 +77,16 @@ def test_every_line_has_one_answer_also_an_empty_one(tmp_path, predictor):
     assert predict(tmp_path, b"")[1] == []
 
 
+def test_rows_of_csv_are_fields(tmp_path, predictor):
+    predictor.value = task_predictor("STS-B")
+    content = b'id;sentence2;sentence1\n7;"c; d";a\n\n8;"e\nf";"b"\n'
+    _, found = predict(tmp_path, content, input_format="csv", output_format="tsv")
+    answers = task_predictor("STS-B")([("a", "c; d"), ("b", "e\nf")])
+    assert found == [f"{answer.value:.6f}" for answer in answers]
+    with pytest.raises(InputError, match=r"in line 5: the field 'sentence1' is missing"):
+        predict(tmp_path, b'sep=,\n"sentence2,\n",id\n\na,b\n', input_format="csv")
+
+
 def test_columns_are_the_fields_of_the_task(tmp_path, predictor):
     predictor.value = task_predictor("STS-B")
     _, found = predict(tmp_path, b'a "b\tc\nd\te\n', input_format="tsv", output_format="tsv")
@@ -154,7 +164,7 @@ def test_no_more_is_read_than_a_window(predictor, monkeypatch):
 
     written = Pipe()
     most = []
-    monkeypatch.setattr(streaming, "numbered_lines", lines)
+    monkeypatch.setattr("bort.inference.lines.numbered_lines", lines)
     monkeypatch.setattr(sys, "stdin", Pipe())
     monkeypatch.setattr(sys, "stdout", written)
     write = written.write

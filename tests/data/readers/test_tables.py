@@ -163,7 +163,8 @@ def test_a_missing_file_and_a_folder(tmp_path):
 
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.jsonl"])
 def test_a_cell_without_end_is_refused(tmp_path, monkeypatch, name):
-    monkeypatch.setattr("data.readers.tables.LONGEST_LINE_BYTES", 1000)
+    for module in ("data.readers.tables", "bort.storage.csv_text"):
+        monkeypatch.setattr(f"{module}.LONGEST_LINE_BYTES", 1000)
     cell = "y" * 1001
     lines = {"x.csv": f"a,b\n{cell},1\n", "x.tsv": f"a\tb\n{cell}\t1\n"}
     content = lines.get(name, "{}\n" + json.dumps({"a": cell}))
