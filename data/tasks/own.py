@@ -98,8 +98,8 @@ def find_own_file(task: OwnTask, name: str, data_dir: Optional[PathLike] = None)
         places = [Path(task.folder) / name]
     else:
         raise InputError(
-            f"{task.name}: where its file {name} lies is unknown; name the task file with "
-            "--task_name, or the folder with --data_dir"
+            f"{task.name}: where its file {name} lies is unknown; name the folder with --data_dir, "
+            "or the task file with --task_name if the command has it"
         )
     for place in places:
         if place.is_file():

@@ -69,7 +69,7 @@ def test_the_model_folder_alone_predicts_and_is_scored(folder, tmp_path):
     done = script("evaluate", "--model", model, "--data_dir", tmp_path / "new.csv")
     assert json.loads(done.stdout)["metrics"]["accuracy"] == float(answer.label == "repair")
     done = script("evaluate", "--model", model, status=2)
-    assert_refused(done, "messages: where its file messages.csv lies is unknown; name the task")
+    assert_refused(done, "messages: where its file messages.csv lies is unknown; name the folder")
 
 
 def test_exported_folders_know_the_task(folder, tmp_path):

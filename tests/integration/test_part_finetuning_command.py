@@ -29,15 +29,19 @@ SIZES = Architecture(2, 2, 32, 64, maximum_length=96, token_types=2)
 QUICK = "--sample --epochs 1 --max_len 48 --lr 1e-3".split()
 
 
-@pytest.fixture(scope="module")
-def masked(tmp_path_factory) -> Path:
+def make_masked(folder: Path) -> Path:
+    """Write a super-network of masked tokens with random weights."""
     vocabulary = train_sample_vocabulary()
     sizes = SIZES.replace(vocabulary_size=len(vocabulary))
     network = random_network(sizes, 5, decoder=True)
     network = network.replace(vocabulary_fingerprint=vocabulary.fingerprint)
-    folder = tmp_path_factory.mktemp("masked") / "super"
     write_super_network(folder, SuperNetworkRecord(space=SPACE), network, vocabulary)
     return folder
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory) -> Path:
+    return make_masked(tmp_path_factory.mktemp("masked") / "super")
 
 
 def rows_of(folder: Path) -> Counter:
