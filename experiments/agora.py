@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 from bort.agora.config import AgoraConfig, AgoraPaths
 from bort.agora.hyperparameters import HyperparameterSets
 from bort.agora.points_file import read_points
-from bort.agora.task_data import check_has_points
+from bort.agora.task_data import check_agora_learns
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.errors import InputError
 from bort.gluon.agora.models import options_of
@@ -66,7 +66,7 @@ def run_agora_on_task(
         InputError: a model or the data are missing or invalid, Socrates is too weak, or the folder
             holds another run.
     """
-    check_has_points(record)
+    check_agora_learns(record)
     communicator = find_communicator()
     check_output_folder(_folder_of(record, paths))
     folder = _folder_of(record, paths)

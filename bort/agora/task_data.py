@@ -57,16 +57,21 @@ class AgoraTask:
 
 
 def check_has_points(record: TaskRecord) -> None:
-    """Raise `InputError` if the answers of a task are no labels of points of Agora."""
+    """Raise `InputError` if the inputs of a task are no points: those with spans."""
     if record.has_spans:
         raise InputError(
             f"task is {record.name!r}, whose answers are spans of a passage; allowed for Agora and "
             "its report split are tasks with classes or numbers"
         )
+
+
+def check_agora_learns(record: TaskRecord) -> None:
+    """Raise `InputError` if Agora cannot learn a task: one with spans or with several labels."""
+    check_has_points(record)
     if record.several_labels:
         raise InputError(
-            f"task is {record.name!r}, whose texts have several labels each; allowed for Agora and "
-            "its report split are tasks with classes or numbers"
+            f"task is {record.name!r}, whose texts have several labels each; allowed for Agora are "
+            "tasks with classes or numbers"
         )
 
 

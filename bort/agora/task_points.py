@@ -8,7 +8,7 @@ different vocabularies and duplicates are found by text. Each text that a formul
 
 from __future__ import annotations
 
-from typing import Dict, FrozenSet, Iterable, List, Sequence, Set, Tuple
+from typing import Dict, FrozenSet, Iterable, List, Sequence, Set, Tuple, Union
 
 from bort.agora.examples import Example, Point, PointLabel, Token, split_words
 from bort.agora.tau import Editable, TokenPlace
@@ -56,6 +56,8 @@ class TaskPoints:
     def points(self, inputs: Iterable[TaskInput]) -> List[Point]:
         """Return gold points of labelled inputs.
 
+        The label of an input with several labels is a number that stands for their set.
+
         Raises:
             InputError: an input has no label.
         """
@@ -63,8 +65,7 @@ class TaskPoints:
         for one in inputs:
             if one.label is None:
                 raise InputError(f"item {one.item} has no label: Agora needs labelled data")
-            assert not isinstance(one.label, tuple), "tasks with several labels are refused before"
-            found.append(Point(self._example(one), one.label))
+            found.append(Point(self._example(one), _number_of(one.label)))
         return found
 
     def inputs(self, examples: Sequence[Example]) -> List[TaskInput]:
@@ -118,6 +119,13 @@ class TaskPoints:
     def _segments(self, segments: Sequence[Sequence[Token]]) -> Tuple[Segment, ...]:
         assert len(segments) == len(self._ranks)
         return tuple(Segment(_pieces(s), rank) for s, rank in zip(segments, self._ranks))
+
+
+def _number_of(label: Union[int, float, Tuple[float, ...]]) -> PointLabel:
+    """Return a label as a number: of several labels the binary number of 0 and 1."""
+    if not isinstance(label, tuple):
+        return label
+    return int("".join(str(int(one)) for one in label), 2)
 
 
 def _words(text: str, is_first: bool) -> List[str]:

@@ -17,6 +17,7 @@ from bort.agora.reports import IterationReport
 from bort.agora.socrates import CachedSocrates, check_socrates
 from bort.agora.store import Answered, AnswerStore, TrainingStore
 from bort.agora.table import as_dict, headings, row
+from bort.agora.task_data import check_agora_learns
 from bort.agora.tau import Proposer, Tau, build_tau
 from bort.agora.trainings import Training
 from bort.errors import InputError
@@ -99,6 +100,7 @@ def _run(
     task, folder, chief = plan.task, plan.folder, communicator.rank == 0
     context = choose_context(communicator, cpu_only)
     # These checks come before anything is written, so a refused run leaves no files.
+    check_agora_learns(task.data.record)
     socrates = GluonSocrates(
         plan.socrates,
         task.data.record,

@@ -108,7 +108,9 @@ def test_a_task_file_and_the_file_itself_have_the_same_splits(tmp_path):
 def test_a_model_folder_needs_the_folder_of_the_data(tmp_path):
     made = described(write(tmp_path / "r.csv", reviews(50))).task
     task = recorded_task("r", definition_of(made), "model.json")
-    with pytest.raises(InputError, match="r: where its file r.csv lies is unknown; name the folder"):
+    with pytest.raises(
+        InputError, match="r: where its file r.csv lies is unknown; name the folder"
+    ):
         read_items(task, "dev")
     assert read_items(task, "dev", tmp_path) == read_items(made, "dev")
     with pytest.raises(InputError, match=r"r: found no file r\.csv in .*nowhere"):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from bort.agora.task_data import check_agora_learns
 from bort.errors import InputError
 from bort.tasks.options import TaskOptions
+from bort.tasks.own.config import DescribeConfig
 from bort.tasks.records import get_task
+from data.tasks.own_description import describe_files
 from data.tasks.report_split import open_agora_task
 from data.tasks.sample_vocabulary import train_sample_vocabulary
 from data.tasks.sets import open_task_data
+
+TOPICS = Path(__file__).parents[3] / "test_data" / "own_task" / "topics.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +43,23 @@ def test_an_empty_report_file_is_named(rte, tmp_path):
     task = open_agora_task(rte, 64, share=0.2, seed=0, report_file=path)
     assert not task.is_carved
     assert len(task.report) == 1
+
+
+def test_several_labels_have_a_sealed_report_split_too_but_agora_does_not_learn_them():
+    reading = {"text_columns": ("message",), "label_column": "topics"}
+    for share, is_carved in ((0.1, False), (0.0, True)):
+        record = describe_files(TOPICS, DescribeConfig(report_share=share, **reading)).task
+        data = open_task_data(record, train_sample_vocabulary(), TaskOptions(), 64)
+        task = open_agora_task(data, 64, share=0.2, seed=0)
+        assert task.is_carved == is_carved
+        held = {"billing": 4, "delivery": 2, "repair": 1}
+        assert [point.label for point in task.training] == [
+            sum(held[label] for label in item.label) for item in task.data.train.items
+        ]
+        task.report.fix_winner("x")
+        assert task.open_report().features.labels.shape == (len(task.report_items), 3)
+        with pytest.raises(InputError, match="task is 'topics', whose texts have several labels"):
+            check_agora_learns(record)
+    check_agora_learns(get_task("RTE"))
+    with pytest.raises(InputError, match="task is 'SQuAD1.1', whose answers are spans"):
+        check_agora_learns(get_task("SQuAD1.1"))
