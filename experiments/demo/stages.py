@@ -15,6 +15,7 @@ from bort.gluon.teacher.live import load_teacher
 from bort.process.machine import describe_machine
 from bort.search.limited_table import limited_verdict
 from bort.stages.stage import Stage, StageWork
+from bort.stages.visible import seen_by
 from bort.storage.files import read_json, write_json
 from bort.super_network.folder import open_super_network
 from bort.super_network.parts import part_name
@@ -93,32 +94,15 @@ SETTINGS: Mapping[str, Tuple[str, ...]] = {
 """The settings of the demonstration that each stage reads; all others are hidden from it."""
 
 
-class _Hidden:
-    """The value of a setting that a stage does not list: the stage cannot use it."""
-
-    def __init__(self, name: str, stage: str) -> None:
-        self._message = f"the stage {stage} does not list the setting {name}"
-
-    def _refuse(self, *values: Any) -> Any:
-        raise AssertionError(self._message)
-
-    __bool__ = __eq__ = __lt__ = __gt__ = __iter__ = __index__ = __float__ = __str__ = _refuse
-    __add__ = __radd__ = __mul__ = __rmul__ = __sub__ = __rsub__ = __floordiv__ = _refuse
-    __len__ = __hash__ = _refuse
-
-
-def seen_by(stage: str, config: DemoConfig) -> DemoConfig:
-    """Return the configuration as a stage sees it: the use of an unlisted setting fails.
+def seen_by_demo(stage: str, config: DemoConfig) -> DemoConfig:
+    """Return the configuration as a stage sees it; see `bort.stages.visible.seen_by`.
 
     Args:
         stage: name of the stage.
         config: all settings.
     """
-    seen = copy.copy(config)
-    for field in dataclasses.fields(config):
-        if field.name not in SETTINGS[stage] and (stage, field.name) != (DATA, "corpus"):
-            object.__setattr__(seen, field.name, _Hidden(field.name, stage))
-    return seen
+    more = ("corpus",) if stage == DATA else ()
+    return seen_by(stage, config, (*SETTINGS[stage], *more))
 
 
 def demo_stages(config: DemoConfig, answers: Path) -> List[Stage]:
@@ -136,7 +120,7 @@ def demo_stages(config: DemoConfig, answers: Path) -> List[Stage]:
         more: Optional[Mapping[str, Any]] = None,
         sources: Optional[Mapping[str, Path]] = None,
     ) -> Stage:
-        seen = seen_by(name, config)
+        seen = seen_by_demo(name, config)
         values = config.as_dict()
         return Stage(
             name,

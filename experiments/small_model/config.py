@@ -95,6 +95,8 @@ class SmallModelConfig(Config):
         "train the baseline too: the teacher cut to the same speed by layers, for as long as the "
         "small model",
     )
+    lr: float = setting(5e-5, "peak learning rate of all trainings", above=0.0)
+    batch_size: int = setting(16, "inputs in a step", minimum=1, maximum=1 << 16)
     seed: int = setting(0, "seed of all stages", minimum=0)
     gpu: bool = setting(True, "train on a GPU if there is one", speed_only=True)
     own_data: OwnDataConfig = part(OwnDataConfig)

@@ -141,6 +141,7 @@ class SuperNetworkRun:
         feature_teacher: Optional[Architecture] = None,
         identity: Optional[Mapping[str, Any]] = None,
         described: Optional[Mapping[str, Any]] = None,
+        seconds_before: float = 0.0,
     ) -> Dict[str, Any]:
         """Train the network, and save the super-network in the folder unless the run was stopped.
 
@@ -152,6 +153,7 @@ class SuperNetworkRun:
             feature_teacher: sizes of the teacher of the losses on features; None without them.
             identity: further settings, as JSON values, that a run to resume must have started with.
             described: fields of the saved model's description, such as its task.
+            seconds_before: seconds of this process that a timed run does not count.
 
         Returns:
             The values that the command prints.
@@ -226,6 +228,7 @@ class SuperNetworkRun:
                     self._folder / METRICS_FILE,
                     is_resumed=self._continues or self._paths.resume,
                     replay=self._paths.replay,
+                    seconds_before=seconds_before,
                 ),
                 on_trial=on_trial,
                 on_marker=on_marker,

@@ -40,6 +40,9 @@ def train_on_task(
     data: TaskData,
     communicator: Communicator,
     stop_requested: Callable[[], bool],
+    *,
+    outputs_folder: Optional[Path] = None,
+    seconds_before: float = 0.0,
 ) -> Dict[str, Any]:
     """Train a super-network on a task in the folder `paths.output_dir`, and save it there.
 
@@ -49,6 +52,9 @@ def train_on_task(
         data: data sets of the task; unlabelled inputs learn from the teacher alone.
         communicator: the ranks that train together.
         stop_requested: called before every step; True stops the run after that step.
+        outputs_folder: folder where the teacher's outputs are kept; None: in `paths.output_dir`.
+        seconds_before: seconds of this process that a timed run does not count, because earlier
+            runs have used them.
 
     Returns:
         The values that the command prints: task, steps, whether the run was stopped, dev scores
@@ -77,7 +83,7 @@ def train_on_task(
             if isinstance(teacher, TaskTeacher):
                 outputs = teacher.outputs(
                     training_examples(data),
-                    folder / OUTPUTS_FOLDER,
+                    outputs_folder or folder / OUTPUTS_FOLDER,
                     settings.batch_size_eval,
                     communicator,
                     stop_requested,
@@ -105,6 +111,7 @@ def train_on_task(
                     "teacher": None if teacher is None else teacher.fingerprint,
                 },
                 described=task_fields(data, config.max_len),
+                seconds_before=seconds_before,
             ),
         }
 

@@ -1,0 +1,97 @@
+"""Agora's new examples for a small model whose task has few rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from bort.agora.examples import normalised_key
+from bort.agora.generation import generate
+from bort.agora.tau import Proposer, build_tau
+from bort.formats.network_folder import read_folder_description
+from bort.gluon.agora.models import MaskedWords
+from bort.gluon.distributed import choose_context
+from bort.gluon.teacher.live import load_teacher
+from bort.ranks import ALONE
+from bort.stages.stage import StageWork
+from bort.storage.run_folder import MODEL_FOLDER
+from bort.tasks.features import tokenise
+from bort.tasks.items import TaskItem
+from bort.tasks.judging import TaskData, TaskSet
+from bort.text.labelled import WithUnlabelled
+from data.tasks.unlabelled import UNLABELLED
+from experiments.small_model.job import Job, read_scores
+from experiments.small_model.students import STUDENT, train_from
+
+_NEW_EXAMPLES, _MOST_OF_EACH = 10_000, 8
+"""New examples in all, and of each training example at most. Our assumption."""
+
+_WITHOUT_WORDS = ("part_swap", "deletion", "neighbour_swap")
+_SHARE = 0.4
+
+
+def train_on_new_examples(job: Job, work: StageWork) -> None:
+    """Train the student further, on the training set and on new examples that the teacher labels.
+
+    A function τ of Agora changes training examples. Those of the dev set, which Agora uses too,
+    stay as they are here, because the dev set chooses what is served.
+    """
+    data = with_new_examples(job)
+    assert data.unlabelled is not None
+    before = read_scores(work.inputs[STUDENT])
+    train_from(
+        job,
+        work,
+        work.inputs[STUDENT] / MODEL_FOLDER,
+        data,
+        more={"examples": len(data.unlabelled.features), "without": before["dev"]},
+    )
+
+
+def with_new_examples(job: Job) -> TaskData:
+    """Return the data of the task with new examples among the unlabelled inputs.
+
+    Without a masked-token decoder in the teacher's folder, which proposes words, examples exchange
+    parts with each other, lose words, and swap neighbours.
+    """
+    task, config = job.task, job.config
+    whole, data = task.whole, task.data
+    proposer = _proposer(job)
+    sources = [point.example for point in whole.training]
+    tau = build_tau(
+        ("substitution",) if proposer is not None else _WITHOUT_WORDS,
+        share=_SHARE,
+        proposer=proposer,
+        pool=sources,
+        editable=whole.form.editable,
+    )
+    each = min(_MOST_OF_EACH, max(1, _NEW_EXAMPLES // max(1, len(sources))))
+    made = generate(
+        sources,
+        tau,
+        known={normalised_key(point.example) for point in (*whole.training, *whole.dev)},
+        generator_of=lambda number: np.random.default_rng([config.seed, number]),
+        per_source=each,
+        is_reserved=whole.report.holds,
+    )
+    inputs = whole.form.inputs(made.examples)
+    features: Any = tokenise(inputs, data.vocabulary, task.length, data.pairs)
+    items = [TaskItem(number, {}) for number in range(len(inputs))]
+    if data.unlabelled is not None:
+        features = WithUnlabelled(data.unlabelled.features, features)
+        items = [*data.unlabelled.items, *items]
+    return dataclasses.replace(data, unlabelled=TaskSet(data.record, UNLABELLED, items, features))
+
+
+def _proposer(job: Job) -> Optional[Proposer]:
+    """Return the teacher's masked language model; None if its folder has no decoder."""
+    folder = Path(job.config.teacher)
+    if not read_folder_description(folder).has_decoder:
+        return None
+    context = choose_context(ALONE, not job.config.gpu)
+    model = load_teacher(str(folder), context=context)
+    task = job.task
+    return MaskedWords(model, task.data.vocabulary, task.whole.form, task.length)

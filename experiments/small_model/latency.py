@@ -1,0 +1,202 @@
+"""Latencies of the architectures that a small model may have, on the engine that will serve it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.engines.latency import EngineLatency, check_latency_length, resolve_engine
+from bort.errors import WorkError
+from bort.formats.network_folder import read_folder_description, vocabulary_of
+from bort.formats.precisions import FP32
+from bort.gluon.engine import set_openmp_threads
+from bort.process.machine import describe_machine
+from bort.process.threads import set_thread_count
+from bort.search.grid import CandidateGrid
+from bort.search.latency import LatencyTable
+from bort.search.latency_predictor import LEAST_ROWS, LatencyPredictor
+from bort.search.latency_sample import (
+    LATENCY_TABLE_FILE,
+    PREDICTOR_FILE,
+    measure_with_progress,
+)
+from bort.search.limit import PARAMETERS, Limit
+from bort.search.limited_config import LimitConfig
+from bort.search.sampling import space_filling_sample
+from bort.search.sizes import sizes_of
+from bort.storage.files import read_json, write_json
+from bort.super_network.space import SubNetworkSpace
+from bort.text.vocabularies import load_vocabulary
+from experiments.small_model.config import SmallModelConfig
+from experiments.small_model.space import Cost, cut_depth, measured_space, space_near
+
+SPACE_FILE = "space.json"
+MARGIN = 1.02
+"""The search keeps a limit that is tighter by this factor, because the served file is measured once
+more, and two measurements differ by some per cent."""
+
+_SAMPLE = 24
+
+
+def teacher_sizes(config: SmallModelConfig) -> Architecture:
+    """Return the sizes of the teacher, with the tokens that its vocabulary has."""
+    tokens = len(load_vocabulary(vocabulary_of(config.teacher)))
+    sizes = read_folder_description(config.teacher).architecture
+    return sizes.replace(vocabulary_size=tokens)
+
+
+def latency_settings(config: SmallModelConfig, length: int) -> Dict[str, Any]:
+    """Return the arguments of `EngineLatency`: one text at a time on the engine that serves.
+
+    One thread is timed by the seconds of the processor, which other programs hardly change.
+
+    Args:
+        config: engine and threads.
+        length: tokens of a text.
+    """
+    return {
+        "engine": resolve_engine(config.engine, FP32),
+        "threads": config.threads,
+        "length": length,
+        "clock": time.process_time if config.threads == 1 else time.perf_counter,
+    }
+
+
+def conditions_of(config: SmallModelConfig) -> Dict[str, Any]:
+    """Return everything that latencies depend on, but the length of a text."""
+    measured = EngineLatency(**latency_settings(config, 1)).conditions
+    conditions = {name: value for name, value in measured.items() if name != "length"}
+    return {"engine": conditions, "machine": describe_machine()}
+
+
+@dataclasses.dataclass(frozen=True)
+class SpaceLatency:
+    """The latencies of a space.
+
+    Attributes:
+        predictor: predicts the seconds of an architecture at the teacher's measured speed.
+        space: the space of the search.
+        length: tokens of a text.
+    """
+
+    predictor: LatencyPredictor
+    space: SubNetworkSpace
+    length: int
+
+    @property
+    def teacher_seconds(self) -> float:
+        """The seconds that the teacher takes for a text."""
+        assert self.predictor.reference is not None
+        return self.predictor.reference.seconds
+
+    def limit(self, config: SmallModelConfig, teacher: Architecture) -> Limit:
+        """Return the limit of the search, which is a little tighter than the user's."""
+        return search_limit(config).limit(self.teacher_seconds, teacher.parameter_count())
+
+    def cost(self, limit: Limit) -> Cost:
+        """Return the function from an architecture to its cost in the unit of a limit."""
+        return cost_in(limit, self.predictor)
+
+    @classmethod
+    def read(cls, folder: Path) -> SpaceLatency:
+        """Read what `measure_space` has left."""
+        found = read_json(folder / SPACE_FILE)
+        space = SubNetworkSpace.from_dict(found["space"], str(folder / SPACE_FILE))
+        return cls(LatencyPredictor.read(folder / PREDICTOR_FILE), space, int(found["length"]))
+
+
+def search_limit(config: SmallModelConfig) -> LimitConfig:
+    """Return the limit that the search keeps; see `MARGIN`."""
+    limit = config.limit
+    if limit.speed_up is not None:
+        return dataclasses.replace(limit, speed_up=limit.speed_up * MARGIN)
+    if limit.latency_ms is not None:
+        return dataclasses.replace(limit, latency_ms=limit.latency_ms / MARGIN)
+    return limit
+
+
+def cost_in(limit: Limit, predictor: LatencyPredictor) -> Cost:
+    """Return the function from an architecture to its cost in the unit of a limit."""
+    if limit.kind == PARAMETERS:
+        return lambda one: float(one.parameter_count())
+    return lambda one: float(predictor.predict(sizes_of([one]))[0])
+
+
+def measure_space(
+    config: SmallModelConfig,
+    teacher: Architecture,
+    length: int,
+    folder: Path,
+    seconds: float,
+    stop_requested: Callable[[], bool],
+) -> Optional[Dict[str, Any]]:
+    """Measure a sample of architectures in turns with the teacher, and derive the space.
+
+    The teacher with fewer layers, which is the baseline, is always in the sample. After `seconds`,
+    what was measured until then must do.
+
+    Args:
+        config: limit, engine, threads and seed.
+        teacher: sizes of the teacher.
+        length: tokens of a text.
+        folder: gets the table, the predictor and the space. Rows that are there are kept.
+        seconds: seconds for the measurement.
+        stop_requested: whether to stop before the next architecture.
+
+    Returns:
+        The numbers of the stage; None when stopped.
+
+    Raises:
+        InputError: nothing of the teacher keeps the limit.
+    """
+    check_latency_length(length, teacher)
+    settings = latency_settings(config, length)
+    gauge = EngineLatency(**settings)
+    path = folder / LATENCY_TABLE_FILE
+    began = time.monotonic()
+
+    def enough() -> bool:
+        rows = len(LatencyTable(path, gauge.conditions).rows)
+        return rows >= LEAST_ROWS + 1 and time.monotonic() - began > seconds
+
+    measure_with_progress(
+        gauge,
+        _sample(config, teacher),
+        path,
+        config.seed,
+        lambda: stop_requested() or enough(),
+        teacher,
+    )
+    set_openmp_threads(set_thread_count())  # MXNet as the engine has set one thread
+    if stop_requested():
+        return None
+    table = LatencyTable(path, gauge.conditions)
+    predictor = LatencyPredictor.of_table(table)
+    predictor.save(folder / PREDICTOR_FILE)
+    if predictor.reference is None:
+        raise WorkError(f"{path}: has no time of the teacher")
+    limit = search_limit(config).limit(predictor.reference.seconds, teacher.parameter_count())
+    cost = cost_in(limit, predictor)
+    space = space_near(teacher, cost, limit.most)
+    write_json(folder / SPACE_FILE, {"space": space.as_dict(), "length": length})
+    return {
+        "device": {**describe_machine(), **gauge.conditions},
+        "teacher_latency_ms": predictor.reference.seconds * 1e3,
+        "architectures": len(table.rows),
+        "space": space.as_dict(),
+        "cut_depth": cut_depth(teacher, cost, limit.most),
+    }
+
+
+def _sample(config: SmallModelConfig, teacher: Architecture) -> List[Architecture]:
+    """Return the architectures that are measured: cut teachers, and a sample of narrower ones."""
+    grid = CandidateGrid.of_sub_networks(measured_space(teacher), teacher)
+    generator = np.random.default_rng(config.seed)
+    drawn = grid.architectures(space_filling_sample(grid, _SAMPLE, generator))
+    depths = measured_space(teacher).depths
+    return list(dict.fromkeys([*(teacher.replace(depth=d) for d in depths), *drawn]))

@@ -1,0 +1,234 @@
+"""What serves: the exports of the best small model, their scores and latencies, the last scores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from bort.architecture import Architecture
+from bort.engines.choosing import installed_engines, open_engine
+from bort.engines.latency import EngineLatency
+from bort.engines.openvino_session import computes_bf16
+from bort.engines.protocol import AUTO, MXNET, ONNXRUNTIME, OPENVINO
+from bort.engines.sources import read_source
+from bort.export.exporting import ExportSource, export_huggingface, export_onnx, export_openvino
+from bort.formats.precisions import BF16, FP32, INT8
+from bort.process.timing import Turns, steadiest
+from bort.process.workers import WorkerPool
+from bort.stages.stage import StageWork
+from bort.storage.files import new_folder
+from bort.storage.run_folder import MODEL_FOLDER
+from bort.tasks.judging import gold_of, predict
+from bort.tasks.metrics import mean_score
+from bort.tasks.paired_scores import compare_predictions
+from experiments.small_model.job import Job, plain, read_scores, write_scores
+from experiments.small_model.latency import SpaceLatency, latency_settings
+from experiments.small_model.students import LATENCY, STUDENT, TEACHER, TRUNCATED
+from experiments.small_model.training import EXPORTS_FOLDER
+
+AGORA, EXPORT = "agora", "export"
+CANDIDATES = (STUDENT, AGORA, TRUNCATED)
+"""Stages that leave a small model; of equal dev scores the first one counts."""
+
+SERVED_FOLDER, HUGGING_FACE_FOLDER, WEIGHTS_FOLDER = "served", "huggingface", "weights"
+"""The folder that serves in the result of the export, and its parts: the model for other programs,
+and the model folder with its weights."""
+
+EXPORTED = "exported"
+
+
+class Kind(NamedTuple):
+    """A way to serve a model: the engine that computes, and its precision."""
+
+    engine: str
+    precision: str
+
+    @property
+    def export(self) -> str:
+        """Name of the export that it opens; bf16 is computed from the files of fp32."""
+        return f"{self.engine}-{INT8 if self.precision == INT8 else FP32}"
+
+
+def kinds(asked: str, engine: str) -> List[Kind]:
+    """Return the ways to serve a model on this machine, float32 first.
+
+    Args:
+        asked: the engine of the settings, or `auto`.
+        engine: the engine that it stands for.
+    """
+    found = [Kind(engine, FP32)]
+    if engine == OPENVINO and computes_bf16():
+        found.append(Kind(OPENVINO, BF16))
+    if ONNXRUNTIME in installed_engines() and asked in (AUTO, ONNXRUNTIME) and engine != MXNET:
+        found.append(Kind(ONNXRUNTIME, INT8))
+    elif engine == OPENVINO:
+        found.append(Kind(OPENVINO, INT8))
+    return found
+
+
+def export_best(job: Job, work: StageWork) -> None:
+    """Export the small model with the best dev score, and choose the precision that serves.
+
+    The fastest one is taken whose dev score loses no more than `precision_loss`.
+    """
+    chosen = best_candidate({name: work.inputs[name] for name in CANDIDATES if name in work.inputs})
+    model = work.inputs[chosen] / MODEL_FOLDER
+    exports = work.folder / EXPORTS_FOLDER
+    exports.mkdir(exist_ok=True)
+    scorer, rows = job.scorer(), []
+    for kind in kinds(job.config.engine, job.engine):
+        if work.stop_requested():
+            return
+        target = exports / kind.export
+        _export(model, target, kind)
+        engine = open_engine(target, kind.engine, kind.precision)
+        rows.append(
+            {
+                **kind._asdict(),
+                "dev": plain(scorer.score(engine)),
+                "latency_ms": 1e3 * served_latency(job, work, target, kind).seconds,
+                "bytes": _bytes(target),
+            }
+        )
+    taken = choose_precision(rows, job.config.precision_loss)
+    huggingface = exports / HUGGING_FACE_FOLDER
+    if not huggingface.exists():
+        export_huggingface(ExportSource(model), huggingface)
+    served = Kind(rows[taken]["engine"], rows[taken]["precision"])
+    if not (work.folder / SERVED_FOLDER).exists():
+        with new_folder(work.folder / SERVED_FOLDER) as making:
+            shutil.copytree(exports / served.export, making, dirs_exist_ok=True)
+            shutil.copytree(huggingface, making / HUGGING_FACE_FOLDER)
+            shutil.copytree(model, making / WEIGHTS_FOLDER)
+    write_scores(work.folder, {"candidate": chosen, "precisions": rows})
+
+
+def best_candidate(folders: Mapping[str, Path]) -> str:
+    """Return the stage whose model has the best dev score; a model outside the limit is none.
+
+    Args:
+        folders: name of a stage → folder of its result.
+    """
+    scores = {name: read_scores(folder) for name, folder in folders.items()}
+    able = {n: s for n, s in scores.items() if n == STUDENT or s.get("keeps_limit", True)}
+    return max(able, key=lambda name: mean_score(able[name]["dev"]))
+
+
+def choose_precision(rows: List[Dict[str, Any]], most_lost: float) -> int:
+    """Return the number of the row that serves, and note in each row whether and why.
+
+    Args:
+        rows: `precision`, `dev` and `latency_ms`, float32 first; `taken` and `reason` are added.
+        most_lost: largest loss of the mean dev score.
+    """
+    exact, taken = rows[0], 0
+    for number, row in enumerate(rows[1:], start=1):
+        lost = mean_score(exact["dev"]) - mean_score(row["dev"])
+        if lost > most_lost:
+            row["reason"] = f"loses {100 * lost:.1f} points on dev, allowed are {100 * most_lost:g}"
+        elif row["latency_ms"] >= rows[taken]["latency_ms"]:
+            row["reason"] = (
+                f"takes {row['latency_ms']:.2f} ms, {rows[taken]['precision']} takes "
+                f"{rows[taken]['latency_ms']:.2f} ms"
+            )
+        else:
+            rows[taken]["reason"] = f"{row['precision']} is faster"
+            taken = number
+    for number, row in enumerate(rows):
+        row["taken"] = number == taken
+        if number == taken:
+            row["reason"] = "the fastest within the allowed loss"
+    return taken
+
+
+class ServedTime(NamedTuple):
+    """The latency of a served model.
+
+    Attributes:
+        seconds: seconds a text, at the speed of the machine at which the limit was set.
+        teacher_seconds: the same of the teacher.
+        spread: interquartile range of the shares of the teacher's runs, as a share of their median.
+    """
+
+    seconds: float
+    teacher_seconds: float
+    spread: float
+
+
+def served_latency(job: Job, work: StageWork, folder: Path, kind: Kind) -> ServedTime:
+    """Return the latency of a folder in a fresh process, in turns with the teacher in float32."""
+    latency = SpaceLatency.read(work.inputs[LATENCY])
+    assert latency.predictor.reference is not None
+    teacher, seconds = latency.predictor.reference
+    settings = latency_settings(job.config, latency.length)
+    with WorkerPool(1, multiprocessing.get_context("spawn")) as pool:
+        turns = pool.submit(_in_turns, folder, kind, teacher, settings).result()
+    return ServedTime(turns.share * seconds, seconds, turns.spread)
+
+
+def _in_turns(
+    folder: Path, kind: Kind, teacher: Architecture, settings: Mapping[str, Any]
+) -> Turns:
+    """Measure in a new process."""
+    anchor = EngineLatency(**settings).open(teacher)
+    own = {**settings, "engine": kind.engine, "precision": kind.precision}
+    opened = EngineLatency(**own).open_folder(folder)
+    return steadiest(lambda: opened.time_in_turns(anchor.run), lambda turns: turns.spread)
+
+
+def measure_and_report(job: Job, work: StageWork) -> None:
+    """Measure what serves once more, and score all models on the report split, which opens here."""
+    export = read_scores(work.inputs[EXPORT])
+    row = next(one for one in export["precisions"] if one["taken"])
+    kind, folder = Kind(row["engine"], row["precision"]), work.inputs[EXPORT] / SERVED_FOLDER
+    time = served_latency(job, work, folder, kind)
+    whole, options = job.task.whole, job.task.data.options
+    whole.report.fix_winner(export["candidate"])
+    asked = whole.open_report()
+    models: Dict[str, Tuple[Path, Optional[Kind]]] = {
+        name: (work.inputs[name] / MODEL_FOLDER, None)
+        for name in (TEACHER, *CANDIDATES)
+        if name in work.inputs
+    }
+    models[EXPORTED] = (folder, kind)
+    predictions = {}
+    for name, (place, own) in models.items():
+        if own is None:
+            engine = job.open_model(place)
+        else:
+            engine = open_engine(place, own.engine, own.precision)
+        predictions[name] = predict(options, asked, job.outputs(engine, asked))
+    write_scores(
+        work.folder,
+        {
+            "latency_ms": 1e3 * time.seconds,
+            "teacher_latency_ms": 1e3 * time.teacher_seconds,
+            "spread": time.spread,
+            "parameters": _parameters(work.inputs[export["candidate"]]),
+            "comparison": compare_predictions(asked.record, gold_of(asked), predictions),
+        },
+    )
+
+
+def _parameters(folder: Path) -> int:
+    return int(read_scores(folder)["parameters"])
+
+
+def _export(model: Path, target: Path, kind: Kind) -> None:
+    if target.exists():
+        return
+    if kind.engine == MXNET:
+        with new_folder(target) as making:
+            shutil.copytree(model, making, dirs_exist_ok=True)
+        return
+    write = export_onnx if kind.engine == ONNXRUNTIME else export_openvino
+    write(ExportSource(model), target, precision=INT8 if kind.precision == INT8 else FP32)
+
+
+def _bytes(folder: Path) -> int:
+    """Return the bytes of the files that the engine loads."""
+    graph = read_source(folder).graph
+    files = [*folder.glob("*")] if graph is None else graph.files
+    return sum(path.stat().st_size for path in files if path.is_file())

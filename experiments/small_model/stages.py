@@ -1,0 +1,143 @@
+"""The stages of a small model: the settings that each depends on, and what it reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Tuple
+
+from bort.stages.stage import Stage, StageWork
+from bort.stages.visible import seen_by
+from experiments.small_model.agora import train_on_new_examples
+from experiments.small_model.config import SmallModelConfig
+from experiments.small_model.job import SCORES_FILE, Job, write_scores
+from experiments.small_model.latency import conditions_of, measure_space, teacher_sizes
+from experiments.small_model.plan import TimePlan
+from experiments.small_model.search import find_pick
+from experiments.small_model.serving import AGORA, EXPORT, export_best, measure_and_report
+from experiments.small_model.students import (
+    LATENCY,
+    SEARCH,
+    STUDENT,
+    SUPER_NETWORK,
+    TEACHER,
+    TRUNCATED,
+    train_cut_teacher,
+    train_student,
+    train_super_network,
+    train_teacher,
+)
+from experiments.small_model.task import SmallTask, task_files, task_identity
+from experiments.small_model.training import remove_remains_of_training
+
+FINAL = "final"
+
+_TASK = ("teacher", "task_name", "data_dir", "unlabelled", "max_len", "report_share")
+_FILES = ("teacher", "task_name", "data_dir", "unlabelled", "gpu", "output_dir")
+"""Settings that name files, whose contents are in the keys instead, or that change no result."""
+
+_LIMIT = ("latency_ms", "speed_up", "parameters")
+_SERVES = ("engine", "threads")
+_TRAINING = ("hours", "lr", "batch_size", "seed", "gpu", *_TASK, *_SERVES)
+
+SETTINGS: Mapping[str, Tuple[str, ...]] = {
+    TEACHER: _TRAINING,
+    LATENCY: (*_LIMIT, *_SERVES, "length", "seed", *_TASK),
+    SUPER_NETWORK: _TRAINING,
+    SEARCH: (*_LIMIT, *_SERVES, "seed", *_TASK),
+    STUDENT: (*_TRAINING, *_LIMIT),
+    TRUNCATED: (*_TRAINING, *_LIMIT),
+    AGORA: (*_TRAINING, *_LIMIT),
+    EXPORT: (*_SERVES, "precision_loss", *_TASK),
+    FINAL: (*_SERVES, *_TASK),
+}
+"""The settings that each stage reads; all others are hidden from it."""
+
+INPUTS: Mapping[str, Tuple[str, ...]] = {
+    TEACHER: (),
+    LATENCY: (),
+    SUPER_NETWORK: (TEACHER, LATENCY),
+    SEARCH: (LATENCY, SUPER_NETWORK),
+    STUDENT: (TEACHER, LATENCY, SUPER_NETWORK, SEARCH),
+    TRUNCATED: (TEACHER, LATENCY),
+    AGORA: (TEACHER, LATENCY, STUDENT),
+    EXPORT: (LATENCY, STUDENT, AGORA, TRUNCATED),
+    FINAL: (TEACHER, LATENCY, STUDENT, AGORA, TRUNCATED, EXPORT),
+}
+"""The stages whose results each stage reads; those that a run does not have are left out."""
+
+RUNS: Mapping[str, Callable[[Job, StageWork], None]] = {
+    TEACHER: train_teacher,
+    SUPER_NETWORK: train_super_network,
+    SEARCH: find_pick,
+    STUDENT: train_student,
+    TRUNCATED: train_cut_teacher,
+    AGORA: train_on_new_examples,
+    EXPORT: export_best,
+    FINAL: measure_and_report,
+}
+
+_OF_MACHINE = (LATENCY, SEARCH, STUDENT, TRUNCATED, AGORA, EXPORT, FINAL)
+"""Stages that measure latencies."""
+
+
+def small_model_stages(
+    config: SmallModelConfig,
+    task: SmallTask,
+    plan: TimePlan,
+    used: Callable[[], Mapping[str, float]],
+    answers: Path,
+) -> List[Stage]:
+    """Return the stages of a run in the order of its plan.
+
+    Args:
+        config: all settings.
+        task: the task.
+        plan: the stages of the run, and the time of each.
+        used: returns the recorded seconds of the stages that are finished.
+        answers: folder for the teacher's outputs.
+    """
+    record = task.data.record
+    sources = {"teacher": Path(config.teacher)}
+    for name, path in task_files(record, config).items():
+        sources[f"task-{name}"] = path
+    machine = conditions_of(config)
+    shares = {"stages": list(plan.stages)}
+    values = config.as_dict()
+
+    found: Dict[str, Stage] = {}
+    for name in plan.stages:
+        seen = seen_by(name, config, SETTINGS[name])
+        settings: Dict[str, Any] = {one: values[one] for one in SETTINGS[name] if one not in _FILES}
+        settings["task"] = task_identity(record)
+        settings.update(machine if name in _OF_MACHINE else {})
+        settings.update(shares if "hours" in SETTINGS[name] else {})
+
+        def run(work: StageWork, name: str = name, seen: SmallModelConfig = seen) -> None:
+            seconds = plan.seconds_for(name, used())
+            job = Job(seen, task, seconds, answers)
+            if not (work.folder / SCORES_FILE).exists():
+                if name == LATENCY:
+                    measure_latencies(job, work)
+                else:
+                    RUNS[name](job, work)
+            if (work.folder / SCORES_FILE).exists():
+                remove_remains_of_training(work.folder)
+
+        found[name] = Stage(
+            name,
+            run,
+            settings=settings,
+            inputs={one: found[one] for one in INPUTS[name] if one in plan.stages},
+            sources=sources,
+        )
+    return list(found.values())
+
+
+def measure_latencies(job: Job, work: StageWork) -> None:
+    """Measure a sample of architectures, and derive the space of the search."""
+    config = job.config
+    teacher = teacher_sizes(config)
+    length = config.length or job.task.usual_length
+    found = measure_space(config, teacher, length, work.folder, job.seconds, work.stop_requested)
+    if found is not None:
+        write_scores(work.folder, found)

@@ -1,0 +1,251 @@
+"""The stages that train: the teacher, the super-network, the student, and the cut teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional
+
+from bort.architecture import Architecture, get_architecture
+from bort.engines.served_latency import ServedLatency
+from bort.formats.network_folder import read_folder_description, read_network_folder
+from bort.gluon.distributed import choose_context
+from bort.gluon.finetuning.from_teacher import task_questions
+from bort.gluon.finetuning.run import task_fields
+from bort.gluon.finetuning.starting_point import StartingPoint
+from bort.gluon.network.teacher_start import TeacherStart
+from bort.gluon.super_network.task_run import train_on_task
+from bort.network.array_network import ArrayNetwork
+from bort.network.sub_network import extracted, front_of, with_layers
+from bort.ranks import ALONE
+from bort.search.limit import PARAMETERS
+from bort.stages.stage import StageWork
+from bort.storage.run_folder import MODEL_FOLDER
+from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
+from bort.super_network.extraction import extract_model, write_extracted
+from bort.super_network.folder import open_super_network
+from bort.super_network.parts import part_name
+from bort.super_network.sampling import UNIFORM
+from bort.super_network.space import SubNetworkSpace
+from bort.tasks.judging import TaskData
+from bort.teacher.source import TeacherSource
+from bort.training.importance_config import ORDER, ImportanceConfig
+from experiments.small_model.job import Job, plain, read_scores, write_scores
+from experiments.small_model.latency import SpaceLatency, latency_settings
+from experiments.small_model.space import cut_layers, relation_heads
+from experiments.small_model.training import (
+    MOST_EPOCHS,
+    NETWORK_FOLDER,
+    START_FOLDER,
+    TRAINED_FOLDER,
+    finetune,
+    head_kind,
+    recipe,
+    teacher_epochs,
+)
+
+TEACHER, LATENCY, SUPER_NETWORK, SEARCH = "teacher", "latency", "super_network", "search"
+STUDENT, TRUNCATED = "student", "truncated"
+
+_STEPS = 10**9  # the clock ends the training of a super-network
+_SUB_NETWORKS = 2
+
+
+def train_teacher(job: Job, work: StageWork) -> None:
+    """Fine-tune the teacher unless it was before; leaves it in order of importance in `model`.
+
+    Its heads, neurons and columns change places, which changes no output but for rounding. Students
+    are slices of it, so their parts and the teacher's have the same numbers.
+    """
+    config, task, target = job.config, job.task, work.folder / MODEL_FOLDER
+    given = read_folder_description(config.teacher)
+    steps: Dict[str, Any] = {}
+    source = config.teacher
+    if given.head is None:
+        place = work.folder / TRAINED_FOLDER
+        place.mkdir(exist_ok=True)
+        summary = finetune(
+            job,
+            task.data,
+            StartingPoint(config.teacher, ""),
+            place,
+            {"head": "release"},
+            work.stop_requested,
+            epochs=teacher_epochs(len(task.data.train.features)),
+        )
+        if summary is None:
+            return
+        steps = {"steps": summary["steps"], "epochs": summary["epochs"]}
+        source = str(place / MODEL_FOLDER)
+    if not target.exists():
+        write_extracted(_in_order(job, source), task.data.vocabulary, target)
+    description = read_folder_description(target)
+    found = {
+        "folder": config.teacher,
+        "architecture": part_name(description.architecture),
+        "parameters": description.architecture.parameter_count(),
+        "fine_tuned_here": given.head is None,
+        "dev": plain(job.scorer().score(job.open_model(target))),
+    }
+    write_scores(work.folder, {**found, **steps})
+
+
+def _in_order(job: Job, folder: str) -> ArrayNetwork:
+    """Return a fine-tuned network with its parts in order of importance, described for the task."""
+    task = job.task
+    start = TeacherStart(folder, ImportanceConfig())
+    context = choose_context(ALONE, not job.config.gpu)
+    ranked = start.ranked(task_questions(task.data, has_labels=True), context)
+    described = start.network.description
+    fields = task_fields(task.data, task.length)
+    return ranked.network.replace(
+        **{**fields, "metrics": {}},
+        vocabulary_fingerprint=task.data.vocabulary.fingerprint,
+        notes=dict(described.notes),
+    )
+
+
+def train_super_network(job: Job, work: StageWork) -> None:
+    """Train the sub-networks of the space at once, from the teacher's labels, outputs, relations.
+
+    A step trains two random sub-networks. The largest one is the teacher itself, so it needs no
+    training.
+    """
+    config, task = job.config, job.task
+    teacher = work.inputs[TEACHER] / MODEL_FOLDER
+    latency = SpaceLatency.read(work.inputs[LATENCY])
+    sizes = read_folder_description(teacher).architecture
+    place = work.folder / NETWORK_FOLDER
+    settings = SuperNetworkConfig.from_dict(
+        {
+            **recipe(config, job.seconds),
+            "num_steps": _STEPS,
+            "eval_interval": _STEPS,
+            "relation_weight": 1.0,
+            "relation_heads": relation_heads(sizes, latency.space.heads),
+            "sampling": UNIFORM,
+            "random_samples": _SUB_NETWORKS,
+            "max_len": task.length,
+        },
+        "small model",
+    )
+    summary = train_on_task(
+        SuperNetworkPaths(
+            output_dir=str(place),
+            task_name=task.data.record.name,
+            start="teacher",
+            teacher=TeacherSource(str(teacher)),
+            resume=True,
+            cpu_only=not config.gpu,
+            **_axes(latency.space),
+        ),
+        settings,
+        task.data,
+        ALONE,
+        work.stop_requested,
+        outputs_folder=job.answers,
+        seconds_before=job.began,
+    )
+    if summary["stopped"]:
+        return
+    found = {"steps": summary["steps"], "sub_networks": latency.space.size()}
+    write_scores(work.folder, found)
+
+
+def _axes(space: SubNetworkSpace) -> Dict[str, Any]:
+    axes = ("depths", "hiddens", "intermediates", "heads")
+    return {axis: tuple(map(str, getattr(space, axis))) for axis in axes}
+
+
+def train_student(job: Job, work: StageWork) -> None:
+    """Take the pick out of the super-network, and train it on labels, outputs and relations."""
+    pick = read_scores(work.inputs[SEARCH])["pick"]
+    start = work.folder / START_FOLDER
+    if not start.exists():
+        source = open_super_network(work.inputs[SUPER_NETWORK] / NETWORK_FOLDER)
+        extract_model(source, get_architecture(pick, source.whole), start)
+    train_from(job, work, start, job.task.data)
+
+
+def train_from(
+    job: Job,
+    work: StageWork,
+    start: Path,
+    data: TaskData,
+    *,
+    with_relations: bool = True,
+    more: Optional[Mapping[str, Any]] = None,
+) -> None:
+    """Train a model of a small size with the teacher; leaves `model` and the scores.
+
+    Args:
+        job: settings and time.
+        work: folder and inputs, with that of the teacher.
+        start: model folder of the first weights.
+        data: the task.
+        with_relations: whether the model learns the teacher's relations too.
+        more: further numbers of the stage.
+    """
+    teacher = work.inputs[TEACHER] / MODEL_FOLDER
+    sizes = read_folder_description(start).architecture
+    whole = read_folder_description(teacher)
+    settings: Dict[str, Any] = {"head": head_kind(whole.head), "importance": ORDER}
+    if with_relations:
+        heads = relation_heads(whole.architecture, [sizes.heads])
+        settings.update(relation_weight=1.0, relation_heads=heads)
+    summary = finetune(
+        job,
+        data,
+        StartingPoint(
+            None,
+            part_name(sizes),
+            initialise_from=TeacherStart(str(start), ImportanceConfig(ORDER)),
+        ),
+        work.folder,
+        settings,
+        work.stop_requested,
+        epochs=MOST_EPOCHS,
+        teacher=teacher,
+    )
+    if summary is not None:
+        write_model_scores(job, work, sizes, {"steps": summary["steps"], **(more or {})})
+
+
+def write_model_scores(
+    job: Job, work: StageWork, sizes: Architecture, more: Mapping[str, Any]
+) -> None:
+    """Write the numbers of a stage that leaves a small model."""
+    latency = SpaceLatency.read(work.inputs[LATENCY])
+    reference = latency.predictor.reference
+    assert reference is not None
+    model = work.folder / MODEL_FOLDER
+    gauge = ServedLatency(**latency_settings(job.config, latency.length)).beside(reference)
+    seconds = gauge.latency(sizes)
+    limit = job.config.limit.limit(reference.seconds, reference.architecture.parameter_count())
+    cost = seconds if limit.kind != PARAMETERS else float(sizes.parameter_count())
+    found = {
+        "architecture": part_name(sizes),
+        "parameters": sizes.parameter_count(),
+        "dev": plain(job.scorer().score(job.open_model(model))),
+        "latency_ms": seconds * 1e3,
+        "keeps_limit": limit.holds(cost),
+    }
+    write_scores(work.folder, {**found, **more})
+
+
+def train_cut_teacher(job: Job, work: StageWork) -> None:
+    """Cut the teacher by layers to the same speed, and train it on labels and outputs.
+
+    This is the baseline: what a user would do without a search.
+    """
+    teacher = work.inputs[TEACHER] / MODEL_FOLDER
+    kept = read_scores(work.inputs[LATENCY])["cut_depth"]
+    start = work.folder / START_FOLDER
+    network = read_network_folder(teacher)
+    whole = network.architecture
+    layers = cut_layers(whole.depth, kept or 1)
+    if not start.exists():
+        front = front_of(whole, whole.replace(depth=len(layers)))
+        part = extracted(network, with_layers(front, layers))
+        write_extracted(part, job.task.data.vocabulary, start)
+    more = {"layers": list(layers)}
+    train_from(job, work, start, job.task.data, with_relations=False, more=more)

@@ -1,0 +1,204 @@
+"""The trainings of a small model by the clock: settings, trials, and the models they leave."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Optional
+
+from bort.errors import WorkError
+from bort.gluon.finetuning.run import run_finetuning
+from bort.gluon.finetuning.starting_point import StartingPoint
+from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.network.head import RELEASE, HeadDescription
+from bort.ranks import ALONE
+from bort.storage.files import new_folder, read_json, remove_folder, write_json
+from bort.storage.run_folder import MODEL_FOLDER
+from bort.tasks.judging import TaskData
+from bort.training.finetuning_config import FinetuningConfig
+from bort.training.used_seconds import SECONDS_FILE
+from experiments.small_model.config import SmallModelConfig
+from experiments.small_model.job import Job
+
+RUN_FOLDER, TRAINED_FOLDER, START_FOLDER = "run", "trained", "start"
+"""Folders in a stage's work, removed when it has its scores: a training, a fine-tuned teacher, the
+first weights of a student."""
+
+NETWORK_FOLDER = "super_network"
+"""Folder of the super-network in its stage's result."""
+
+EXPORTS_FOLDER = "exports"
+"""Folder of all exports in the export's work; what serves is kept."""
+
+GRANTED_FILE = "granted-seconds.json"
+"""File in a stage's work with the seconds that its training may take."""
+
+MOST_EPOCHS = 100
+"""Most epochs of a student. It learns soft labels, so more epochs cost time rather than score."""
+
+_TEACHER_EXAMPLES, _TEACHER_EPOCHS = 30_000, (3, 20)
+"""A teacher sees about so many examples, in 3 to 20 epochs (arXiv 1810.04805 has 2 to 4 for large
+tasks; small ones need more). Our assumption."""
+
+_TRIAL_SECONDS, _TRIAL_SHARE, _UNTIMED_STEPS = 10.0, 0.1, 2
+_PAUSES = 1.15
+"""Time of an epoch with its evaluation and checkpoint, as a share of that of its steps."""
+
+
+def recipe(config: SmallModelConfig, seconds: float) -> Dict[str, Any]:
+    """Return the settings that all trainings share.
+
+    They gave the best scores in the comparison of students of a fine-tuned encoder
+    (docs/benchmarks.md). Without `--lr`, the peak learning rate is 5e-5.
+
+    Args:
+        config: seed, learning rate and batch size.
+        seconds: time of the training.
+    """
+    return {
+        "seed": config.seed,
+        "batch_size": config.batch_size,
+        "lr": config.lr,
+        "warmup_ratio": 0.1,
+        "weight_decay": 0.01,
+        "dropout": 0.1,
+        "ckpt_interval": 500,
+        "keep_checkpoints": 1,
+        "batch_size_eval": 32,
+        "hours": as_hours(seconds),
+    }
+
+
+def as_hours(seconds: float) -> str:
+    """Return seconds as a setting; a stage without time makes a step."""
+    return f"{max(1.0, seconds):.3f}s"
+
+
+def teacher_epochs(examples: int) -> int:
+    """Return the epochs of a teacher's fine-tuning.
+
+    >>> [teacher_epochs(rows) for rows in (100, 2_490, 67_349)]
+    [20, 12, 3]
+    """
+    least, most = _TEACHER_EPOCHS
+    return min(most, max(least, _TEACHER_EXAMPLES // max(1, examples)))
+
+
+def head_kind(head: Optional[HeadDescription]) -> str:
+    """Return the value of `--head` that gives a student the kind of its teacher's head."""
+    return "release" if head is None or head.kind == RELEASE else "paper"
+
+
+def finetune(
+    job: Job,
+    data: TaskData,
+    start: StartingPoint,
+    folder: Path,
+    settings: Mapping[str, Any],
+    stop_requested: Callable[[], bool],
+    *,
+    epochs: int,
+    teacher: Optional[Path] = None,
+) -> Optional[Dict[str, Any]]:
+    """Fine-tune by the clock, but for no more than a number of epochs, and keep the best model.
+
+    A trial of some seconds tells how long the epochs take. If that is less than the time of the
+    stage, the learning rate falls within the shorter time.
+
+    Args:
+        job: time and common settings.
+        data: the task.
+        start: the model to start from.
+        folder: folder of the stage; it gets `model`.
+        settings: further settings of `FinetuningConfig`.
+        stop_requested: whether to stop early.
+        epochs: most passes over the inputs.
+        teacher: folder of the teacher.
+
+    Returns:
+        The summary of the run; None when stopped.
+    """
+    place, kept, granted = folder / RUN_FOLDER, folder / MODEL_FOLDER, folder / GRANTED_FILE
+    inputs = len(data.train.features)
+    inputs += 0 if data.unlabelled is None else len(data.unlabelled.features)
+    steps = epochs * math.ceil(inputs / job.config.batch_size)
+
+    def train(seconds: float, stop: Callable[[], bool]) -> Dict[str, Any]:
+        values = {**recipe(job.config, seconds), "epochs": epochs, **settings}
+        values["max_len"] = job.task.length
+        return run_finetuning(
+            data,
+            start,
+            FinetuningConfig.from_dict(values, "small model"),
+            place,
+            ALONE,
+            teacher=None if teacher is None else str(teacher),
+            outputs_folder=job.answers,
+            resume=True,
+            cpu_only=not job.config.gpu,
+            stop_requested=stop,
+            seconds_before=job.began,
+        )
+
+    if not granted.exists():
+        trial = _Trial(job.seconds, stop_requested)
+        stopped = train(job.seconds, trial.is_over)["stopped"]
+        if stop_requested():
+            return None
+        write_json(granted, trial.seconds_of(steps) if stopped else job.seconds)
+    summary = train(float(read_json(granted)), stop_requested)
+    if summary["stopped"]:
+        return None
+    if summary["best"] is None:
+        raise WorkError(f"{place}: the training ended without a score on the dev set")
+    if not kept.exists():
+        with new_folder(kept, clean=True) as making:
+            shutil.copytree(place / MODEL_FOLDER, making, dirs_exist_ok=True)
+    return summary
+
+
+class _Trial:
+    """The first seconds of a training, which tell how long a step takes.
+
+    Args:
+        seconds: time of the training.
+        stop_requested: whether to stop early.
+    """
+
+    def __init__(self, seconds: float, stop_requested: Callable[[], bool]) -> None:
+        self._whole = seconds
+        self._length = min(_TRIAL_SECONDS, _TRIAL_SHARE * seconds)
+        self._stop_requested = stop_requested
+        self._calls, self._began, self._now = 0, 0.0, 0.0
+
+    def is_over(self) -> bool:
+        """Return whether to stop; called before every step."""
+        self._calls += 1
+        self._now = time.monotonic()
+        if self._calls <= _UNTIMED_STEPS:
+            self._began = self._now
+            return self._stop_requested()
+        return self._stop_requested() or self._now - self._began > self._length
+
+    def seconds_of(self, steps: int) -> float:
+        """Return the time of a training of so many steps, at most that of the stage."""
+        timed = self._calls - _UNTIMED_STEPS
+        if timed < 1:
+            return self._whole
+        return min(self._whole, _PAUSES * steps * (self._now - self._began) / timed)
+
+
+def remove_remains_of_training(folder: Path) -> None:
+    """Remove what only a training that goes on needs; called when a stage has its scores."""
+    for run in (folder, folder / TRAINED_FOLDER):
+        (run / GRANTED_FILE).unlink(missing_ok=True)
+    for name in (RUN_FOLDER, TRAINED_FOLDER, START_FOLDER, EXPORTS_FOLDER):
+        if (folder / name).exists():
+            remove_folder(folder / name)
+    network = folder / NETWORK_FOLDER
+    for step in checkpoint_steps(network):
+        shutil.rmtree(network / f"step-{step:08d}")
+    # A thread of this process may still write it, and a result must not change.
+    (network / SECONDS_FILE).unlink(missing_ok=True)

@@ -1,0 +1,40 @@
+"""The model and the precision that serve."""
+
+from bort.storage.files import write_json
+from experiments.small_model.serving import best_candidate, choose_precision
+
+
+def row(precision, score, milliseconds):
+    dev = {"accuracy": score}
+    return {"precision": precision, "engine": "x", "dev": dev, "latency_ms": milliseconds}
+
+
+def test_the_fastest_precision_within_the_loss_serves():
+    rows = [row("fp32", 0.90, 3.0), row("bf16", 0.899, 2.0), row("int8", 0.88, 1.0)]
+    assert choose_precision(rows, 0.005) == 1
+    assert [one["taken"] for one in rows] == [False, True, False]
+    assert rows[2]["reason"] == "loses 2.0 points on dev, allowed are 0.5"
+
+
+def test_a_precision_that_is_not_faster_does_not_serve():
+    rows = [row("fp32", 0.90, 3.0), row("int8", 0.91, 3.5)]
+    assert choose_precision(rows, 0.005) == 0
+    assert "takes 3.50 ms" in rows[1]["reason"]
+
+
+def candidates(tmp_path, **scores):
+    for name, (score, kept) in scores.items():
+        place = tmp_path / name
+        place.mkdir()
+        write_json(place / "scores.json", {"dev": {"accuracy": score}, "keeps_limit": kept})
+    return {name: tmp_path / name for name in scores}
+
+
+def test_the_best_dev_score_serves_and_the_student_wins_ties(tmp_path):
+    folders = candidates(tmp_path, student=(0.8, True), agora=(0.9, True), truncated=(0.9, True))
+    assert best_candidate(folders) == "agora"
+
+
+def test_a_model_outside_the_limit_does_not_serve(tmp_path):
+    folders = candidates(tmp_path, student=(0.8, True), truncated=(0.9, False))
+    assert best_candidate(folders) == "student"
