@@ -1,10 +1,22 @@
-"""The lines that use the model: as text here; the integration test of the command runs them."""
+"""The lines that use the model are Python, name its folder, and give its answers."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
+from bort import Predictor
+from bort.formats.huggingface.writer import write_huggingface
+from bort.formats.openvino_file import write_openvino
+from bort.network.description import TaskDescription
+from bort.network.model_folder import VOCABULARY_FOLDER
+from bort.tasks.records import get_task
 from experiments.small_model.usage import usage_elsewhere, usage_lines
+from tests.formats.parity import BORT, make_network, write_network
+from tests.text.tiny_vocabulary import tiny_vocabulary
 
 SETTINGS = {"output_dir": "it's/out", "threads": 2}
 
@@ -39,3 +51,45 @@ def test_a_hugging_face_folder_is_used_with_transformers(tmp_path: Path) -> None
         compile(lines, "usage", "exec")
         assert repr(str(place)) in lines
     assert "text_pair" in usage_elsewhere(settings, {"fields": ["a", "b"]})
+
+
+@pytest.fixture(scope="module", params=["SST-2", "RTE"])
+def served(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """Return the folder of a run whose model serves on OpenVINO."""
+    task, vocabulary = get_task(request.param), tiny_vocabulary()
+    out = tmp_path_factory.mktemp("served") / task.name
+    network = make_network(
+        BORT.replace(vocabulary_size=len(vocabulary)),
+        head="linear",
+        num_classes=2,
+        labels=list(task.labels),
+        vocabulary_fingerprint=vocabulary.fingerprint,
+    ).replace(task=TaskDescription(task.name, {}), input_length=32)
+    for part, write in (("", write_openvino), ("huggingface", write_huggingface)):
+        (out / "model" / part).mkdir(parents=True, exist_ok=True)
+        write(out / "model" / part, network, vocabulary)
+    write_network(out / "model" / "weights", network)
+    vocabulary.save(out / "model" / "weights" / VOCABULARY_FOLDER)
+    return out
+
+
+def printed(lines: str, folder: Path) -> str:
+    """Return what lines of Python print in a process of their own, elsewhere."""
+    found = subprocess.run(
+        [sys.executable, "-c", lines], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+@pytest.mark.parity("openvino", "transformers", "torch")
+def test_the_lines_give_the_answers_of_the_model(served: Path, tmp_path: Path) -> None:
+    settings = {"output_dir": str(served), "threads": 1}
+    task = {"fields": get_task(served.name).fields}
+    answers = printed(usage_lines(settings, task), tmp_path).splitlines()
+    pairs = len(task["fields"]) == 2
+    asked = [("one text", "another text")] if pairs else ["a text", "another text"]
+    weights = Predictor.from_pretrained(served / "model" / "weights", engine="mxnet")
+    assert answers == [str(one) for one in weights(asked)]
+    elsewhere = printed(usage_elsewhere(settings, task), tmp_path)
+    assert f"'label': '{weights(asked)[0].label}'" in elsewhere
