@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from bort.settings.config import Config, setting
 from bort.stages.listing import stored_results
 from bort.stages.plan import read_experiments
-from bort.stages.store import Store
-from bort.storage.files import read_json, write_json
+from bort.stages.store import DONE, Result, Store
+from bort.storage.files import new_folder, read_json, write_json
 from bort.storage.result_store import ResultStore
-from experiments.grid.commands import CELLS_FOLDER, GridConfig
+from bort.storage.run_folder import MODEL_FOLDER
+from experiments.grid.commands import CELLS_FOLDER, GridConfig, cell_name
 from experiments.grid.running import GRID_FILE, run_grid
 from experiments.grid.table import RUN_DONE
 
 log = logging.getLogger(__name__)
+
+_STORE_FOLDER, _SETTINGS_FILE = "stages", "settings.json"  # in the folder of a small model
 
 _SETS = {"lrs": [5e-5, 1e-4], "weight_decays": [0.01], "warmup_ratios": [0.1]}
 """Hyperparameter sets of Agora, as a user without days would choose them."""
@@ -77,10 +81,13 @@ class Cells:
             **{"speed_up": speed_up, "max_len": self._config.max_len},
         }
         name = f"{task}-{speed_up:g}x-seed{seed}"
+        out = self._folder / name / CELLS_FOLDER / cell_name(settings) / "run"
+        if not self._is_dry and not out.exists():
+            for other in sorted(self._folder.glob(f"{task}-*x-seed{seed}/{CELLS_FOLDER}/*/run")):
+                _share_teacher(other, out)
         record = self._run(name, "make_small_model", settings)
         if record is None:
             return None
-        out = self._folder / name / CELLS_FOLDER / record["cell"] / "run"
         return {**read_json(out / "run.json"), "out": str(out)}
 
     def agora(
@@ -99,7 +106,11 @@ class Cells:
         if cut is None or socrates is None:
             return None
         settings = {
-            **{"task": task, "data_dir": self._config.data_dir, "socrates": str(socrates)},
+            **{
+                "task": task,
+                "data_dir": self._config.data_dir,
+                "socrates": str(socrates.folder / MODEL_FOLDER),
+            },
             **{"initialise_from": self._config.teacher, "architecture": cut["architecture"]},
             **{"report_share": small["settings"]["report_share"], "seed": 0, "seeds": [seed]},
             **{"epochs": self._config.agora_epochs, "max_len": self._config.max_len},
@@ -131,11 +142,21 @@ class Cells:
         return found if found.get("status") == RUN_DONE else None
 
 
-def _teacher_of(out: Path) -> Optional[Path]:
-    """Return the folder of the fine-tuned teacher in the store of a run."""
-    store = Store.open(out / "stages")
+def _share_teacher(finished: Path, out: Path) -> None:
+    """Copy the fine-tuned teacher of a run into a run that begins, which finds it by its key."""
+    result = _teacher_of(finished)
+    if result is None or out.exists():
+        return
+    with new_folder(out) as making:
+        shutil.copyfile(finished / _SETTINGS_FILE, making / _SETTINGS_FILE)
+        shutil.copytree(result.folder, making / _STORE_FOLDER / DONE / result.key)
+
+
+def _teacher_of(out: Path) -> Optional[Result]:
+    """Return the result of the stage that fine-tunes the teacher; None if it has none."""
+    store = Store(out / _STORE_FOLDER)
     for experiment in read_experiments(store):
         result = stored_results(store, experiment).get("teacher")
-        if result is not None and (result.folder / "model").is_dir():
-            return result.folder / "model"
+        if result is not None:
+            return result
     return None

@@ -21,7 +21,7 @@ from experiments.small_model.results import read_results
 from tests.experiments.small_model.samples import SECONDS, TASK, scores, settings, stage_results
 
 COMMAND = """
-import json, pathlib, sys
+import json, pathlib, shutil, sys
 flags = dict(word[2:].split("=", 1) for word in sys.argv[1:] if "=" in word)
 calls = pathlib.Path(sys.argv[0]).parent / "calls.txt"
 with calls.open("a") as stream:
@@ -33,7 +33,8 @@ if "socrates" in flags:
     print(json.dumps({"report": {"mean": 0.7}, "dev": {"mean": 0.75}}))
 else:
     out = pathlib.Path(flags["output_dir"])
-    import shutil
+    there = [*out.glob("stages/done/*"), *out.glob("*.json")]
+    (out.parent / "before.txt").write_text(" ".join(path.name for path in there))
     shutil.copytree(pathlib.Path(sys.argv[0]).parent / "out", out, dirs_exist_ok=True)
     print(json.dumps({"stopped": False, "final": {"score": 0.9}}))
 """
@@ -125,6 +126,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     command = tmp_path / "command.py"
     command.write_text(COMMAND)
     write_json(tmp_path / "out" / "run.json", small(tmp_path))
+    write_json(tmp_path / "out" / "settings.json", {})
 
     def teacher(work: StageWork) -> None:
         (work.folder / "model").mkdir()
@@ -161,6 +163,21 @@ def test_a_cell_runs_once_and_its_agora_has_its_teacher(tmp_path: Path, calls: P
     ]
     assert flags[1]["architecture"] == "2-12-384-1536-384"
     assert flags[1]["report_share"] == "0.1"
+
+
+def test_cells_of_a_task_and_seed_share_the_teacher(tmp_path: Path, calls: Path) -> None:
+    cells_in(tmp_path).small("CoLA", 3.0, 0)
+    begun = tmp_path / "cells" / "CoLA-3x-seed0"
+    for other in ("CoLA", 4.0, 0), ("CoLA", 4.0, 1), ("SST-2", 4.0, 0):
+        cells_in(tmp_path).small(*other)
+    found = {
+        name: list((tmp_path / "cells" / name).glob("cells/*/before.txt"))
+        for name in ("CoLA-4x-seed0", "CoLA-4x-seed1", "SST-2-4x-seed0")
+    }
+    shared = {name: [path.read_text() for path in paths] for name, paths in found.items()}
+    teacher = next(begun.glob("cells/*/run/stages/done/*"))
+    assert shared["CoLA-4x-seed0"] == [f"{teacher.name} settings.json"]
+    assert shared["CoLA-4x-seed1"] == shared["SST-2-4x-seed0"] == [""]
 
 
 def test_a_failed_cell_is_none_and_is_tried_again(tmp_path: Path, calls: Path) -> None:
