@@ -87,7 +87,7 @@ def row_of(small: Optional[Mapping[str, Any]], agora: Optional[Mapping[str, Any]
     if small is None or final is None:
         return {"failed": True}
     taken = next(one for one in small["precisions"] if one["taken"])
-    teacher = small["teacher"]
+    teacher_dev, served_dev = mean_score(small["teacher"]["dev"]), mean_score(taken["dev"])
     trained = "agora" if small["chosen"] == "agora" else "student"
     pairs = small["comparison"]["differences"]
     ahead = [one for one in pairs if (one["first"], one["second"]) == (trained, "truncated")]
@@ -97,11 +97,11 @@ def row_of(small: Optional[Mapping[str, Any]], agora: Optional[Mapping[str, Any]
         "measured_speed_up": final["speed_up"],
         "latency_ms": final["latency_ms"],
         "share_report": final["share_of_teacher"],
-        "share_dev": mean_score(taken["dev"]) / mean_score(teacher["dev"]),
+        "share_dev": served_dev / teacher_dev if teacher_dev > 0 else None,
         "teacher_report": scores["teacher"]["mean"],
-        "teacher_dev": mean_score(teacher["dev"]),
+        "teacher_dev": teacher_dev,
         "served_report": scores["exported"]["mean"],
-        "served_dev": mean_score(taken["dev"]),
+        "served_dev": served_dev,
         "served": f"{small['chosen']} {small['candidates'][small['chosen']]['architecture']}",
         "precision": taken["precision"],
         "minus_truncated": ahead[0]["difference"] if ahead else None,

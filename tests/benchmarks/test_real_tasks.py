@@ -70,6 +70,17 @@ def test_a_cell_has_the_numbers_of_its_run(tmp_path: Path) -> None:
     assert row["seconds"] == sum(SECONDS.values())
 
 
+def test_a_teacher_that_learnt_nothing_has_no_share(tmp_path: Path) -> None:
+    run = small(tmp_path)
+    run["teacher"]["dev"] = {"accuracy": 0.0}
+    run["final"]["share_of_teacher"] = None
+    row = row_of(run, None)
+    assert row["share_dev"] is None
+    (shown,) = summarised([{"task": "CoLA", "speed_up": 3.0, "seed": 0, **row}])
+    assert shown["keeps_score"] is None
+    assert table([shown]).count("| - |") >= 2
+
+
 def test_a_run_that_has_not_ended_counts_as_failed(tmp_path: Path) -> None:
     assert row_of(small(tmp_path, names=STAGES[:5]), None) == {"failed": True}
     assert row_of(None, None) == {"failed": True}
@@ -97,7 +108,7 @@ def test_the_goals_are_those_that_were_fixed() -> None:
     assert ": missed" in goals(summarised([*good[:2], worse, behind]))[0]
     failed = {"task": "RTE", "speed_up": 3, "seed": 0, "failed": True}
     assert goals(summarised([failed]))[0].endswith(
-        "ahead of the truncated teacher on 0 (none): missed"
+        "ahead of the truncated teacher on 0 (none): missed; no result for RTE"
     )
 
 
