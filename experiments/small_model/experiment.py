@@ -5,37 +5,30 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping
+from typing import Any, Callable, Dict
 
-from bort.errors import InputError
-from bort.formats.network_folder import read_folder_description
 from bort.stages.listing import stored_results
 from bort.stages.plan import read_experiment
 from bort.stages.publishing import publish
 from bort.stages.running import run_stages
 from bort.stages.store import Result, Store
-from bort.storage.files import write_json
-from bort.storage.json_fields import read_fields
-from bort.storage.locks import RUN_LOCK, hold_folder
+from bort.storage.locks import hold_folder
 from bort.storage.run_folder import MODEL_FOLDER
-from data.tasks.own_description import resolve_task
-from experiments.small_model.config import (
-    AGORA_ALWAYS,
-    AGORA_AUTO,
-    AGORA_ROWS,
-    SmallModelConfig,
+from experiments.small_model.checks import (
+    STORE_FOLDER,
+    Findings,
+    check_everything,
+    describe_plan,
 )
-from experiments.small_model.plan import TimePlan, make_time_plan
+from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.results import read_results, write_results
 from experiments.small_model.serving import CANDIDATES, EXPORT, SERVED_FOLDER, best_candidate
 from experiments.small_model.stages import small_model_stages
 from experiments.small_model.students import STUDENT, TEACHER
-from experiments.small_model.task import SmallTask, open_small_task
 
 log = logging.getLogger(__name__)
 
-EXPERIMENT, STORE_FOLDER, ANSWERS_FOLDER = "small-model", "stages", "answers"
-_MARK = "settings.json"
+EXPERIMENT, ANSWERS_FOLDER = "small-model", "answers"
 
 
 def make_small_model(
@@ -64,37 +57,22 @@ def make_small_model(
     """
     folder = Path(config.output_dir)
     with hold_folder(folder):
-        _check_folder(folder)
-        record = resolve_task(config.task_name, config.own_data)
-        task = open_small_task(record, config)
-        plan = plan_of_run(config, task)
-        for line in plan.table().splitlines():
+        findings = check_everything(config)
+        for line in describe_plan(findings).splitlines():
             log.info("%s", line)
         if is_dry:
-            return {"dry_run": True, "planned": plan.expected({})}
-        write_json(folder / _MARK, config.as_dict())
-        return _Run(config, folder, task, plan).run(stop_requested)
-
-
-def plan_of_run(config: SmallModelConfig, task: SmallTask) -> TimePlan:
-    """Return which stages a run has, and the time of each."""
-    is_scarce = len(task.data.train.items) <= AGORA_ROWS and config.agora == AGORA_AUTO
-    return make_time_plan(
-        config.seconds,
-        trains_teacher=read_folder_description(config.teacher).head is None,
-        with_baseline=config.baseline,
-        with_agora=is_scarce or config.agora == AGORA_ALWAYS,
-    )
+            return {"dry_run": True, **findings.as_dict()}
+        findings.save(folder)
+        return _Run(config, folder, findings).run(stop_requested)
 
 
 class _Run:
     """A run in a folder that this process holds."""
 
-    def __init__(
-        self, config: SmallModelConfig, folder: Path, task: SmallTask, plan: TimePlan
-    ) -> None:
-        self._config, self._folder, self._task, self._plan = config, folder, task, plan
-        self._findings: Mapping[str, Any] = {}
+    def __init__(self, config: SmallModelConfig, folder: Path, findings: Findings) -> None:
+        self._config, self._folder = config, folder
+        self._task, self._plan = findings.data, findings.plan
+        self._findings = findings.as_dict()
         self._store = Store(folder / STORE_FOLDER)
 
     def run(self, stop_requested: Callable[[], bool]) -> Dict[str, Any]:
@@ -162,16 +140,3 @@ class _Run:
             place = results[TEACHER].folder / MODEL_FOLDER
             log.info("%s: the fine-tuned teacher; there is no small model yet", place)
         log.info("stopped as asked; the same command goes on")
-
-
-def _check_folder(folder: Path) -> None:
-    """Check that a folder is empty or holds a run.
-
-    Raises:
-        InputError: the folder holds something else.
-    """
-    if all(path.name == RUN_LOCK for path in folder.iterdir()):
-        return
-    mark = folder / _MARK
-    if not mark.is_file() or not read_fields(mark).has("speed_up"):
-        raise InputError(f"{folder}: is not empty and holds no small model; name another folder")

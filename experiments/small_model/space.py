@@ -143,6 +143,15 @@ def relation_heads(teacher: Architecture, heads: Sequence[int]) -> int:
     return max(n for n in range(1, min(common, teacher.heads) + 1) if common % n == 0)
 
 
+def smallest_part(teacher: Architecture) -> Architecture:
+    """Return the smallest architecture that a limit may lead to: one narrow layer.
+
+    Args:
+        teacher: sizes of the teacher.
+    """
+    return _narrowed(_with_hidden(teacher.replace(depth=1), min(_MULTIPLE, teacher.hidden)), 1)
+
+
 def _with_narrower_stream(teacher: Architecture, cost: Cost, most: float) -> Architecture:
     """Return the teacher with the widest residual stream that leaves room for half of its body."""
     deep = (teacher.depth + 1) // 2
@@ -150,7 +159,7 @@ def _with_narrower_stream(teacher: Architecture, cost: Cost, most: float) -> Arc
         stream = _with_hidden(teacher, hidden)
         if cost(_narrowed(stream.replace(depth=deep), _PARTS // 2)) <= most:
             return stream
-    smallest = _narrowed(_with_hidden(teacher.replace(depth=1), min(_MULTIPLE, teacher.hidden)), 1)
+    smallest = smallest_part(teacher)
     if cost(smallest) <= most:
         return _with_hidden(teacher, smallest.hidden)
     raise InputError(

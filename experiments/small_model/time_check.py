@@ -22,7 +22,7 @@ encoder learns most of a task in its first 16,000 inputs."""
 LEAST_STEPS = 200
 """Steps that each of the other trainings makes at least, or three epochs if these are shorter."""
 
-START_SECONDS = 5.0
+START_SECONDS = 2.0
 """Seconds of a training that make no step: its start, its last evaluation and its model."""
 
 _SUB_NETWORKS = 2  # in a step of the super-network

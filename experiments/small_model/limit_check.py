@@ -1,0 +1,241 @@
+"""Check of the limit: what can be met on this device, by one measurement of seconds."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import time
+from dataclasses import dataclass
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+import numpy as np
+
+from bort.architecture import Architecture
+from bort.engines.latency import EngineLatency, check_latency_length
+from bort.errors import InputError
+from bort.process.workers import WorkerPool
+from bort.search.latency_terms import fit_terms, sum_of_terms
+from bort.search.limit import LATENCY, PARAMETERS, PREDICTED_BAND, Limit
+from bort.search.sizes import sizes_of
+from bort.storage.json_fields import JsonFields
+from experiments.small_model.config import SmallModelConfig
+from experiments.small_model.latency import search_limit
+from experiments.small_model.space import (
+    Cost,
+    band_of,
+    measured_space,
+    smallest_part,
+    space_near,
+)
+
+_MARGIN = 1.1
+"""Latencies that are promised are above measured ones by this factor, since times vary."""
+
+
+@dataclass(frozen=True)
+class PairLatency:
+    """The latencies of a teacher and of parts of it, measured in turns in a new process.
+
+    Attributes:
+        architectures: the teacher, its smallest part with its hidden size, and its smallest part.
+        seconds: their seconds per text.
+        row_seconds: processor seconds that a measurement of one of the parts took, loading
+            included. Other programs, which may end soon, hardly change them.
+        process_seconds: processor seconds of the whole process.
+        conditions: engine, precision, threads and length.
+    """
+
+    architectures: Tuple[Architecture, ...]
+    seconds: Tuple[float, ...]
+    row_seconds: float
+    process_seconds: float
+    conditions: Mapping[str, Any]
+
+    @property
+    def teacher_seconds(self) -> float:
+        """The seconds of the teacher."""
+        return self.seconds[0]
+
+    def predict(self, architecture: Architecture) -> float:
+        """Return the seconds per text of an architecture, by terms that are fitted to these."""
+        length = int(self.conditions["length"])
+        terms = fit_terms(sizes_of(self.architectures), np.array(self.seconds), length)
+        return float(sum_of_terms(terms, sizes_of([architecture]), length)[0])
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Return the measurement, JSON-ready; `from_fields` reads it."""
+        return {
+            "architectures": [one.as_dict() for one in self.architectures],
+            "seconds": list(self.seconds),
+            "row_seconds": self.row_seconds,
+            "process_seconds": self.process_seconds,
+            "conditions": dict(self.conditions),
+        }
+
+    @classmethod
+    def from_fields(cls, fields: JsonFields) -> PairLatency:
+        """Return the measurement that `as_dict` has described.
+
+        Raises:
+            InputError: a field is missing or bad.
+        """
+        return cls(
+            tuple(
+                Architecture.from_dict(one.values, fields.source)
+                for one in fields.objects("architectures")
+            ),
+            tuple(map(float, fields.numbers("seconds", 0))),
+            float(fields.number("row_seconds", 0)),
+            float(fields.number("process_seconds", 0)),
+            dict(fields.fields("conditions").values),
+        )
+
+
+@dataclass(frozen=True)
+class CheckedLimit:
+    """A limit that can be met.
+
+    Attributes:
+        limit: the limit, with the teacher as the reference.
+        least: cost of the smallest part of the teacher, in the unit of the limit.
+        members: the architectures that are searched, by these costs.
+        inside: how many of them are predicted to keep the limit.
+        candidates: those that the search scores: the ones near the limit.
+        likely: the costliest of these: sizes like those of the small model.
+        notes: remarks for the user.
+    """
+
+    limit: Limit
+    least: float
+    members: Sequence[Architecture]
+    inside: int
+    candidates: Sequence[Architecture]
+    likely: Architecture
+    notes: Tuple[str, ...] = ()
+
+    @property
+    def smallest(self) -> Architecture:
+        """The architecture with the fewest parameters."""
+        return min(self.members, key=Architecture.parameter_count)
+
+
+def measure_pair(teacher: Architecture, settings: Mapping[str, Any]) -> PairLatency:
+    """Measure a teacher and its smallest parts in turns, in a new process.
+
+    Args:
+        teacher: sizes of the teacher; the weights are random.
+        settings: arguments of `EngineLatency`.
+
+    Raises:
+        InputError: the engine is not installed, or the length is too long.
+    """
+    check_latency_length(int(settings["length"]), teacher)
+    chosen = [teacher, measured_space(teacher).minimum(teacher), smallest_part(teacher)]
+    architectures = tuple(dict.fromkeys(chosen))
+    with WorkerPool(1, multiprocessing.get_context("spawn")) as pool:
+        return PairLatency(
+            architectures, *pool.submit(_measure, architectures, dict(settings)).result()
+        )
+
+
+def check_limit(
+    config: SmallModelConfig, teacher: Architecture, measured: PairLatency
+) -> CheckedLimit:
+    """Check that a part of the teacher keeps the limit, and that the teacher itself does not.
+
+    Args:
+        config: has the limit.
+        teacher: sizes of the teacher.
+        measured: latencies of the teacher and of its smallest parts.
+
+    Raises:
+        InputError: the limit is too tight, or the teacher keeps it; the message says which limits
+            can be met.
+    """
+    name, value = config.limit_kind_and_value
+    seconds, count = measured.teacher_seconds, teacher.parameter_count()
+    limit = config.limit.limit(seconds, count)
+    searched = search_limit(config).limit(seconds, count).most
+    cost: Cost = measured.predict
+    whole, least = seconds, min(measured.seconds)
+    if limit.kind == PARAMETERS:
+        cost = Architecture.parameter_count
+        whole, least = float(count), cost(smallest_part(teacher))
+    if limit.most >= whole:
+        raise InputError(
+            f"{name} is {value:g}, which the teacher keeps itself: it {_has(limit, whole)}; "
+            f"allowed is {_range(name, limit, least, whole)}, or export the teacher as it is with "
+            "scripts/export_model.py"
+        )
+    if searched < least:
+        raise InputError(
+            f"{name} is {value:g}, which is too tight: the smallest part of the teacher "
+            f"{_has(limit, least)} here, the teacher {_amount(limit, whole)}; allowed is "
+            f"{_range(name, limit, least, whole)}"
+        )
+    space = space_near(teacher, cost, searched)
+    members = space.sample(teacher, space.size(), np.random.default_rng(0))
+    costs = [cost(one) for one in members]
+    notes: List[str] = []
+    if space.hiddens[-1] < teacher.hidden:
+        notes.append(
+            f"the limit needs a hidden size of {space.hiddens[-1]} instead of {teacher.hidden}, "
+            "which costs more of the score than fewer heads, neurons and layers; a looser limit "
+            "or a smaller teacher does better"
+        )
+    inside = sum(one <= searched for one in costs)
+    band = (band_of(costs, searched), PREDICTED_BAND[1])
+    candidates = [
+        one for one, its in zip(members, costs) if band[0] * searched <= its <= band[1] * searched
+    ]
+    likely = members[limit.nearest(np.array(costs))]
+    return CheckedLimit(limit, least, members, inside, candidates, likely, tuple(notes))
+
+
+def _measure(
+    architectures: Sequence[Architecture], settings: Dict[str, Any]
+) -> Tuple[Tuple[float, ...], float, float, Dict[str, Any]]:
+    """Return the further fields of `PairLatency`; runs in a new process."""
+    gauge = EngineLatency(**settings)
+    teacher = gauge.open(architectures[0])
+    shares: List[float] = []
+    others: List[float] = []
+    began = time.process_time()
+    for architecture in architectures[1:]:
+        opened = gauge.open(architecture)
+
+        turns = opened.time_in_turns(teacher.run)
+        shares.append(turns.share)
+        others.append(turns.other_seconds)
+    row = (time.process_time() - began) / max(1, len(shares))
+    # A teacher that is its own smallest part is measured alone.
+    seconds = float(np.median(others)) if others else teacher.time().seconds
+    found = (seconds, *(share * seconds for share in shares))
+    return found, row, time.process_time(), dict(gauge.conditions)
+
+
+def _range(name: str, limit: Limit, least: float, whole: float) -> str:
+    """Return the values of a limit that can be met, in the unit of its flag."""
+    if name == "speed_up":
+        return f"above 1, and at most about {_floored(whole / (least * _MARGIN))}"
+    if limit.kind == LATENCY:
+        low, high = 1e3 * least * _MARGIN, 1e3 * whole
+        return f"at least about {_raised(low)} ms, and below {high:.3g} ms"
+    return f"at least {least:,.0f}, and below {whole:,.0f}"
+
+
+def _floored(value: float) -> str:
+    return f"{math.floor(value * 10) / 10:g}"
+
+
+def _raised(value: float) -> str:
+    digits = max(0, 1 - math.floor(math.log10(value)))
+    return f"{math.ceil(round(value * 10**digits, 6)) / 10**digits:g}"
+
+
+def _has(limit: Limit, cost: float) -> str:
+    return f"{'takes' if limit.kind == LATENCY else 'has'} {_amount(limit, cost)}"
+
+
+def _amount(limit: Limit, cost: float) -> str:
+    return f"{cost * 1e3:.3g} ms" if limit.kind == LATENCY else f"{cost:,.0f} parameters"

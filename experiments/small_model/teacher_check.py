@@ -1,0 +1,132 @@
+"""Check of the teacher: the model in its folder, and whether it was fine-tuned on the task."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from bort.formats.network_folder import (
+    check_rows,
+    description_file,
+    read_network_folder,
+    vocabulary_of,
+)
+from bort.network.description import ModelDescription
+from bort.storage.json_fields import shown
+from bort.tasks.formulations import input_labels, output_count
+from bort.tasks.options import TaskOptions
+from bort.tasks.own.task import recorded_task
+from bort.tasks.records import TaskRecord
+from bort.text.vocabularies import load_vocabulary
+from bort.text.vocabulary import Vocabulary
+
+_NAME_OF_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+_OWN = "give the folder of the model before its fine-tuning"
+
+
+@dataclass(frozen=True)
+class CheckedTeacher:
+    """A teacher that can be used.
+
+    Attributes:
+        folder: its folder.
+        description: the model.
+        vocabulary: its vocabulary.
+        weight_bytes: bytes of its weights.
+    """
+
+    folder: str
+    description: ModelDescription
+    vocabulary: Vocabulary
+    weight_bytes: int
+
+    @property
+    def architecture(self) -> Architecture:
+        """The sizes of the teacher, with as many tokens as its vocabulary has."""
+        return self.description.architecture.replace(vocabulary_size=len(self.vocabulary))
+
+    @property
+    def has_head(self) -> bool:
+        """Whether it was fine-tuned already."""
+        return self.description.head is not None
+
+
+def check_teacher(folder: str) -> CheckedTeacher:
+    """Read a teacher whole, so that a damaged file is found now.
+
+    Args:
+        folder: the value of `--teacher`.
+
+    Raises:
+        InputError: it is no folder with a model (the message says how to get one), a file is
+            damaged, or the vocabulary is not the model's.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise InputError(_no_folder(folder, path))
+    network = read_network_folder(folder)
+    vocabulary = load_vocabulary(vocabulary_of(folder))
+    check_rows(folder, network.architecture.vocabulary_size, vocabulary)
+    size = sum(array.nbytes for array in network.arrays.values())
+    return CheckedTeacher(folder, network.description, vocabulary, size)
+
+
+def check_teacher_of_task(
+    teacher: CheckedTeacher, record: TaskRecord, options: TaskOptions
+) -> Optional[str]:
+    """Check that a fine-tuned teacher was fine-tuned on the task; any encoder fits.
+
+    Args:
+        teacher: the teacher.
+        record: the task.
+        options: the formulation of its items.
+
+    Returns:
+        A note for the user; None if there is nothing to say.
+
+    Raises:
+        InputError: it answers another task, or has other labels; the message says what differs.
+    """
+    head = teacher.description.head
+    if head is None:
+        return None
+    source, task = str(description_file(teacher.folder)), teacher.description.task
+    head.check_for_task(source, spans=record.has_spans, several_labels=record.several_labels)
+    if task is not None:
+        known = recorded_task(task.name, task.definition, source)
+        if known.name != record.model_task:
+            raise InputError(
+                f"{source}: the teacher was fine-tuned on {known.name}, the data are of "
+                f"{record.name}; {_OWN}, or the data of {known.name}"
+            )
+    labels, expected = teacher.description.labels, input_labels(record, options)
+    if labels != expected or head.num_classes != output_count(record, options):
+        found = shown(list(labels)) if labels else f"{head.num_classes} outputs without names"
+        wanted = shown(list(expected)) if expected else "one number"
+        raise InputError(
+            f"{source}: the teacher's labels are {found}, those of {record.name} are {wanted}; "
+            f"{_OWN}, or name the outputs like the labels, in the same order"
+        )
+    if task is not None and task.held_out is None and not record.splits_of("report"):
+        return (
+            "the teacher may have learned rows of the report split, which is taken from the "
+            "training data: its score there can be too good"
+        )
+    return None
+
+
+def _no_folder(folder: str, path: Path) -> str:
+    if path.exists():
+        return f"teacher is {folder!r}, which is a file; allowed is the folder of a model"
+    text = f"teacher is {folder!r}: no such folder; allowed are a model folder and a Hugging Face "
+    if _NAME_OF_HUB.fullmatch(folder):
+        return (
+            f"{text}folder. If this is a name of the Hugging Face hub, get it first: "
+            f"scripts/import_model.py --download {folder} --output_dir teacher, then --teacher "
+            "teacher"
+        )
+    return f"{text}folder, such as one that scripts/import_model.py --download NAME writes"

@@ -1,0 +1,229 @@
+"""All checks together: each unhappy path stops in one line before anything is written."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import namedtuple
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import pytest
+
+from bort.architecture import Architecture
+from bort.errors import InputError
+from experiments.small_model import checks
+from experiments.small_model.checks import (
+    FINDINGS_FILE,
+    check_everything,
+    check_place,
+    describe_plan,
+    uses_agora,
+)
+from experiments.small_model.config import AGORA_ROWS, SmallModelConfig
+from experiments.small_model.limit_check import PairLatency
+from experiments.small_model.plan import STAGES
+from experiments.small_model.space import measured_space, smallest_part
+from experiments.small_model.time_check import StepCost
+from tests.experiments.small_model.small_model_samples import (
+    sentences,
+    write_task,
+    write_teacher,
+)
+
+Usage = namedtuple("Usage", "total used free")
+Config = Callable[..., SmallModelConfig]
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: Any) -> Path:
+    """A folder with a teacher and a task."""
+    folder: Path = tmp_path_factory.mktemp("sources")
+    write_teacher(folder / "teacher")
+    write_task(folder / "reviews.csv")
+    return folder
+
+
+@pytest.fixture
+def config(sources: Path, tmp_path: Path) -> Config:
+    def make(**changes: Any) -> SmallModelConfig:
+        values: Dict[str, Any] = {
+            "teacher": str(sources / "teacher"),
+            "task_name": str(sources / "reviews.csv"),
+            "output_dir": str(tmp_path / "out"),
+            "hours": "10m",
+            "max_len": 64,
+            **({} if {"latency_ms", "parameters"} & set(changes) else {"speed_up": 2.0}),
+            **changes,
+        }
+        return SmallModelConfig(**values)
+
+    return make
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> List[str]:
+    """Replace the measurements by known times, and list those that are made."""
+    made: List[str] = []
+
+    def pair(teacher: Architecture, settings: Any) -> PairLatency:
+        made.append("latency")
+        parts = (teacher, measured_space(teacher).minimum(teacher), smallest_part(teacher))
+        conditions = {"length": settings["length"], "engine": "none", "precision": "fp32"}
+        return PairLatency(parts, (0.004, 0.0005, 0.0002), 0.2, 1.0, conditions)
+
+    def steps(architectures: Any, lengths: Any, classes: int, **options: Any) -> StepCost:
+        made.append("steps")
+        assert classes == 2
+        assert options["batch_size"] == 16
+        return StepCost(0.02, 1e-11, 16, round(float(lengths.mean())))
+
+    monkeypatch.setattr(checks, "measure_pair", pair)
+    monkeypatch.setattr(checks, "measure_steps", steps)
+    return made
+
+
+def refusal(config: SmallModelConfig, **options: Any) -> str:
+    """Return the line of a refusal, after which nothing is there."""
+    with pytest.raises(InputError) as caught:
+        check_everything(config, **options)
+    assert not Path(config.output_dir).exists()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_run_that_fits_is_described(config: Config, measured: List[str]) -> None:
+    found = check_everything(config())
+    assert measured == ["latency", "steps"]
+    assert found.trains_teacher
+    assert found.with_agora
+    assert found.plan.stages == STAGES
+    teacher, task, limit, disk, time, *notes = found.lines()
+    assert "an encoder without a head for this task: it is fine-tuned first" in teacher
+    assert task.startswith("task: reviews, 4")
+    assert "2 classes" in task
+    assert "teacher 4 ms for " in limit
+    assert "a speed-up of 20" in limit
+    assert disk.startswith("disk: about 0.1 GiB of ")
+    assert " of teacher, " in time
+    assert any("standard error" in note for note in notes)
+    assert not Path(found.config.output_dir).exists()
+    assert json.loads(json.dumps(found.as_dict())) == found.as_dict()
+
+
+def test_a_dry_run_shows_the_facts_and_the_plan(config: Config, measured: List[str]) -> None:
+    text = describe_plan(check_everything(config(baseline=False, agora="never")))
+    assert text.startswith("teacher: ")
+    table = text.split("\n\n")[1].splitlines()
+    shown = [line.split()[0] for line in table]
+    assert shown == ["stage", *(s for s in STAGES if s not in ("truncated", "agora")), "reserve"]
+
+
+def test_no_teacher(config: Config, measured: List[str]) -> None:
+    message = refusal(config(teacher="prajjwal1/bert-tiny"))
+    assert "scripts/import_model.py --download prajjwal1/bert-tiny" in message
+    assert measured == []
+
+
+def test_a_limit_that_is_too_tight(config: Config, measured: List[str]) -> None:
+    assert "allowed is above 1, and at most about 18.1" in refusal(config(speed_up=30.0))
+    assert "allowed is at least about 0.22 ms" in refusal(config(latency_ms=0.1))
+    assert "too tight" in refusal(config(parameters=100))
+    assert "steps" not in measured
+
+
+def test_a_limit_that_the_teacher_keeps(config: Config, measured: List[str]) -> None:
+    assert "which the teacher keeps itself: it takes 4 ms" in refusal(config(latency_ms=5.0))
+
+
+def test_too_few_hours(config: Config, measured: List[str]) -> None:
+    message = refusal(config(hours="20s"))
+    assert "hours is '20s', which is too little: the stage teacher" in message
+    assert "allowed is at least about " in message
+
+
+def test_tiny_data(config: Config, measured: List[str], tmp_path: Path) -> None:
+    path = write_task(tmp_path / "tiny.csv", count=40)
+    message = refusal(config(task_name=str(path)))
+    assert "tiny: the dev split has 4 rows, needed are 10; about 100 labelled rows" in message
+    assert measured == []
+
+
+def test_another_language(config: Config, measured: List[str], tmp_path: Path) -> None:
+    path = tmp_path / "greek.csv"
+    with open(path, "w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["text", "label"])
+        for number, (text, label) in enumerate(sentences(200)):
+            other = "".join(chr(0x3B1 + (ord(c) - 97) % 24) if c.isalpha() else c for c in text)
+            rows.writerow([f"{other} {number}", label])
+    message = refusal(config(task_name=str(path)))
+    assert "it does not know the language or script of these texts" in message
+    assert measured == []
+
+
+def test_a_task_that_is_not_there(config: Config, measured: List[str], tmp_path: Path) -> None:
+    assert "none.csv" in refusal(config(task_name=str(tmp_path / "none.csv")))
+    assert "SST-2: found no train.tsv" in refusal(config(task_name="SST-2", data_dir=str(tmp_path)))
+
+
+def test_a_full_disk(config: Config, measured: List[str]) -> None:
+    message = refusal(config(), disk_usage=lambda path: Usage(10, 0, 10))
+    assert "whose disk has 0.00 GiB free; the stages need about " in message
+    assert measured == ["latency"]
+
+
+def test_a_folder_with_something_else(config: Config, tmp_path: Path) -> None:
+    other = tmp_path / "out"
+    other.mkdir()
+    check_place(other)
+    (other / "letter.txt").write_text("hello")
+    with pytest.raises(InputError, match="holds 'letter.txt' and no run of this command"):
+        check_everything(config())
+    assert [path.name for path in other.iterdir()] == ["letter.txt"]
+
+
+def test_a_folder_that_is_a_file(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("hello")
+    with pytest.raises(InputError, match="is a file, expected a folder"):
+        check_everything(config())
+
+
+def test_a_continued_run_measures_nothing_and_has_the_same_plan(
+    config: Config, measured: List[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = check_everything(config())
+    folder = Path(first.config.output_dir)
+    folder.mkdir()
+    first.save(folder)
+    assert json.loads((folder / FINDINGS_FILE).read_text())["task"]["name"] == "reviews"
+    measured.clear()
+    again = check_everything(config())
+    assert measured == []
+    assert again.plan == first.plan
+    assert again.as_dict() == {**first.as_dict(), "disk": again.as_dict()["disk"]}
+    longer = check_everything(config(hours="20m", speed_up=3.0))
+    assert measured == []
+    assert longer.plan.seconds == 1200
+    check_everything(config(threads=2))
+    assert measured == ["latency", "steps"]
+
+
+def test_a_damaged_record_of_the_checks_is_named(config: Config, measured: List[str]) -> None:
+    first = check_everything(config())
+    folder = Path(first.config.output_dir)
+    folder.mkdir()
+    first.save(folder)
+    path = folder / FINDINGS_FILE
+    values = json.loads(path.read_text())
+    values["measured"]["steps"]["fixed"] = "fast"
+    path.write_text(json.dumps(values))
+    with pytest.raises(InputError, match=f"{FINDINGS_FILE}.*fixed"):
+        check_everything(config())
+
+
+def test_agora_is_for_few_rows(config: Config) -> None:
+    assert uses_agora(config(), AGORA_ROWS)
+    assert not uses_agora(config(), AGORA_ROWS + 1)
+    assert uses_agora(config(agora="always"), AGORA_ROWS + 1)
+    assert not uses_agora(config(agora="never"), 1)

@@ -1,0 +1,130 @@
+"""The limit: too tight, kept by the teacher, and what is predicted for one between."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, Dict
+
+import pytest
+
+from bort.architecture import Architecture
+from bort.engines.protocol import MXNET
+from bort.errors import InputError
+from bort.storage.json_fields import JsonFields
+from experiments.small_model.config import SmallModelConfig
+from experiments.small_model.limit_check import PairLatency, check_limit, measure_pair
+from experiments.small_model.space import measured_space, smallest_part, space_near
+
+TEACHER = Architecture(6, 12, 384, 1536, 30522, token_types=2)
+PARTS = (TEACHER, measured_space(TEACHER).minimum(TEACHER), smallest_part(TEACHER))
+MEASURED = PairLatency(PARTS, (0.010, 0.0006, 0.0002), 1.0, 4.0, {"length": 32, "engine": "x"})
+
+
+def config(**limit: Any) -> SmallModelConfig:
+    return SmallModelConfig("teacher", "SST-2", "out", "1", **limit)
+
+
+def refusal(**limit: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        check_limit(config(**limit), TEACHER, MEASURED)
+    return str(caught.value)
+
+
+def test_a_latency_below_that_of_the_smallest_part_is_refused_with_the_tightest() -> None:
+    message = refusal(latency_ms=0.1)
+    assert message.startswith("latency_ms is 0.1, which is too tight: ")
+    assert "the smallest part of the teacher takes 0.2 ms here, the teacher 10 ms" in message
+    found = re.search(r"allowed is at least about ([0-9.]+) ms, and below 10 ms", message)
+    assert found is not None
+    check_limit(config(latency_ms=float(found.group(1))), TEACHER, MEASURED)
+
+
+def test_a_speed_up_above_that_of_the_smallest_part_is_refused_with_the_tightest() -> None:
+    message = refusal(speed_up=80.0)
+    found = re.search(r"allowed is above 1, and at most about ([0-9.]+)$", message)
+    assert found is not None
+    assert "too tight" in message
+    assert 40 < float(found.group(1)) < 50
+    check_limit(config(speed_up=float(found.group(1))), TEACHER, MEASURED)
+
+
+def test_fewer_parameters_than_the_smallest_part_are_refused_with_the_fewest() -> None:
+    fewest = smallest_part(TEACHER).parameter_count()
+    message = refusal(parameters=fewest - 1)
+    assert f"the smallest part of the teacher has {fewest:,} parameters" in message
+    assert f"allowed is at least {fewest:,}, and below {TEACHER.parameter_count():,}" in message
+    check_limit(config(parameters=fewest), TEACHER, MEASURED)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [{"latency_ms": 10.0}, {"speed_up": 1.0}, {"parameters": TEACHER.parameter_count()}],
+    ids=["latency", "speed-up", "parameters"],
+)
+def test_a_limit_that_the_teacher_keeps_needs_no_small_model(limit: Dict[str, Any]) -> None:
+    message = refusal(**limit)
+    assert "which the teacher keeps itself: it " in message
+    assert "scripts/export_model.py" in message
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [{"latency_ms": 3.3}, {"speed_up": 3.0}, {"parameters": 15_000_000}],
+    ids=["latency", "speed-up", "parameters"],
+)
+def test_between_them_the_space_of_the_search_is_predicted(limit: Dict[str, Any]) -> None:
+    found = check_limit(config(**limit), TEACHER, MEASURED)
+    assert 0 < found.inside < len(found.members)
+    assert found.candidates
+    assert found.likely in found.members
+    assert found.smallest in found.members
+    if "parameters" in limit:
+        cost = Architecture.parameter_count
+    else:
+        cost = MEASURED.predict
+    assert cost(found.likely) <= found.limit.most
+    assert not found.notes
+    space = space_near(TEACHER, cost, found.limit.most)
+    assert found.smallest.depth >= min(space.depths)
+
+
+def test_a_limit_that_needs_a_narrow_network_is_noted() -> None:
+    (note,) = check_limit(config(parameters=2_000_000), TEACHER, MEASURED).notes
+    assert "hidden size of" in note
+    assert "instead of 384" in note
+
+
+def test_predictions_are_those_of_the_measured_ones() -> None:
+    for architecture, seconds in zip(MEASURED.architectures, MEASURED.seconds):
+        assert MEASURED.predict(architecture) == pytest.approx(seconds, rel=0.2)
+    deep = TEACHER.replace(depth=12)
+    assert MEASURED.predict(deep) > MEASURED.predict(TEACHER)
+
+
+def test_a_measurement_is_read_as_it_was_written() -> None:
+    assert PairLatency.from_fields(JsonFields.of(MEASURED.as_dict(), "findings.json")) == MEASURED
+
+
+def test_a_teacher_and_its_parts_are_measured_in_a_new_process() -> None:
+    teacher = Architecture(3, 4, 64, 256, 120, maximum_length=32)
+    settings = {"engine": MXNET, "threads": 1, "length": 16, "clock": time.process_time}
+    found = measure_pair(teacher, settings)
+    assert found.architectures[0] == teacher
+    assert len(found.architectures) == len(found.seconds) == 3
+    assert all(seconds > 0 for seconds in found.seconds)
+    assert found.process_seconds >= found.row_seconds > 0
+    assert found.conditions["length"] == 16
+
+
+def test_a_teacher_of_one_narrow_layer_is_measured_alone() -> None:
+    teacher = smallest_part(Architecture(1, 1, 16, 16, 120, maximum_length=32))
+    settings = {"engine": MXNET, "threads": 1, "length": 16, "clock": time.process_time}
+    found = measure_pair(teacher, settings)
+    assert found.architectures == (teacher,)
+    assert found.seconds[0] > 0
+
+
+def test_a_text_longer_than_the_teacher_takes_is_refused() -> None:
+    with pytest.raises(InputError, match="latency_length is 1000"):
+        measure_pair(TEACHER, {"length": 1000})

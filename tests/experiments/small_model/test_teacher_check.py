@@ -1,0 +1,149 @@
+"""The teacher: folders that are none, damage, and models of another task."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bort.errors import InputError
+from bort.formats.network_folder import read_network_folder
+from bort.network.description import TaskDescription
+from bort.network.head import HeadDescription
+from bort.network.model_folder import write_model_folder
+from bort.network.random_network import random_network
+from bort.tasks.options import TaskOptions
+from bort.tasks.own.task import definition_of
+from bort.tasks.records import get_task
+from data.tasks.own_description import resolve_task
+from experiments.small_model.teacher_check import check_teacher, check_teacher_of_task
+from tests.experiments.small_model.small_model_samples import write_task, write_teacher
+
+OPTIONS = TaskOptions()
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    return write_teacher(tmp_path / "teacher")
+
+
+def tune(folder: Path, labels: Any, task: Any = None, kind: str = "", classes: int = 0) -> Path:
+    """Give a model folder a head, as a fine-tuning does."""
+    network = read_network_folder(folder)
+    head = HeadDescription("linear", classes or len(labels), tuple(labels), problem_type=kind)
+    tuned = random_network(network.architecture, 0, head=head)
+    described = tuned.description.replace(
+        task=task, vocabulary_fingerprint=network.description.vocabulary_fingerprint
+    )
+    write_model_folder(folder, described, tuned.arrays)
+    return folder
+
+
+def test_an_encoder_fits_every_task(teacher: Path) -> None:
+    found = check_teacher(str(teacher))
+    assert not found.has_head
+    assert found.architecture.depth == 4
+    assert found.architecture.vocabulary_size == len(found.vocabulary)
+    assert found.weight_bytes == 4 * found.architecture.parameter_count()
+    assert check_teacher_of_task(found, get_task("SST-2"), OPTIONS) is None
+
+
+@pytest.mark.parametrize("name", ["roberta-large", "microsoft/MiniLM-L12-H384-uncased"])
+def test_a_name_of_the_hub_is_told_how_to_get_it(name: str) -> None:
+    with pytest.raises(InputError, match=f"no such folder.*import_model.py --download {name} "):
+        check_teacher(name)
+
+
+def test_a_path_that_is_not_there_is_no_name_of_the_hub(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder") as caught:
+        check_teacher(str(tmp_path / "none"))
+    assert "If this is a name" not in str(caught.value)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(b"")
+    with pytest.raises(InputError, match="which is a file; allowed is the folder of a model"):
+        check_teacher(str(tmp_path / "model.bin"))
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no weights to open"):
+        check_teacher(str(tmp_path))
+
+
+def test_damaged_weights_are_found(teacher: Path) -> None:
+    path = teacher / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(InputError, match="model.safetensors"):
+        check_teacher(str(teacher))
+
+
+def test_another_vocabulary_is_found(teacher: Path) -> None:
+    path = teacher / "model.json"
+    network = read_network_folder(teacher)
+    fewer = network.architecture.replace(vocabulary_size=network.architecture.vocabulary_size - 1)
+    other = random_network(fewer, 0)
+    write_model_folder(teacher, other.description, other.arrays)
+    assert json.loads(path.read_text())["architecture"]["vocabulary_size"] == fewer.vocabulary_size
+    with pytest.raises(InputError, match="vocabulary"):
+        check_teacher(str(teacher))
+
+
+def test_a_teacher_of_the_task_is_taken(teacher: Path) -> None:
+    tune(teacher, ("0", "1"), TaskDescription("SST-2", OPTIONS.as_dict(), held_out="0" * 64))
+    found = check_teacher(str(teacher))
+    assert found.has_head
+    assert check_teacher_of_task(found, get_task("SST-2"), OPTIONS) is None
+
+
+def test_a_teacher_that_may_know_the_report_split_is_noted(teacher: Path) -> None:
+    tune(teacher, ("0", "1"), TaskDescription("SST-2", OPTIONS.as_dict()))
+    note = check_teacher_of_task(check_teacher(str(teacher)), get_task("SST-2"), OPTIONS)
+    assert note is not None
+    assert "report split" in note
+
+
+def test_a_classifier_from_elsewhere_fits_by_its_labels(teacher: Path) -> None:
+    tune(teacher, ("0", "1"))
+    assert check_teacher_of_task(check_teacher(str(teacher)), get_task("SST-2"), OPTIONS) is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "message"),
+    [
+        (("0", "1"), "CoLA", "fine-tuned on CoLA, the data are of SST-2; give the folder"),
+        (("1", "0"), None, r"labels are \['1', '0'\], those of SST-2 are \['0', '1'\]"),
+        (("0", "1", "2"), None, r"labels are \['0', '1', '2'\], those of SST-2 are \['0', '1'\]"),
+    ],
+)
+def test_a_teacher_of_something_else_is_told_the_difference(
+    teacher: Path, labels: Any, task: Any, message: str
+) -> None:
+    tune(teacher, labels, None if task is None else TaskDescription(task, OPTIONS.as_dict()))
+    with pytest.raises(InputError, match=message):
+        check_teacher_of_task(check_teacher(str(teacher)), get_task("SST-2"), OPTIONS)
+
+
+def test_outputs_without_names_are_told(teacher: Path) -> None:
+    tune(teacher, (), classes=2)
+    with pytest.raises(InputError, match="labels are 2 outputs without names, those of SST-2"):
+        check_teacher_of_task(check_teacher(str(teacher)), get_task("SST-2"), OPTIONS)
+
+
+def test_several_labels_at_once_do_not_fit_one(teacher: Path) -> None:
+    tune(teacher, ("0", "1"), kind="multi_label_classification")
+    with pytest.raises(InputError, match="problem_type is 'multi_label_classification'"):
+        check_teacher_of_task(check_teacher(str(teacher)), get_task("SST-2"), OPTIONS)
+
+
+def test_own_tasks_are_told_apart_by_name(teacher: Path, tmp_path: Path) -> None:
+    mine = resolve_task(str(write_task(tmp_path / "mine.csv")))
+    other = resolve_task(str(write_task(tmp_path / "other.csv")))
+    described = TaskDescription(mine.name, OPTIONS.as_dict(), definition=definition_of(mine))
+    tune(teacher, mine.labels, described)
+    found = check_teacher(str(teacher))
+    assert check_teacher_of_task(found, mine, OPTIONS) is None
+    with pytest.raises(InputError, match="fine-tuned on mine, the data are of other"):
+        check_teacher_of_task(found, other, OPTIONS)

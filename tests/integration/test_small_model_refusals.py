@@ -1,0 +1,86 @@
+"""The command make_small_model.py stops in one line, status 2, before it spends time or writes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+from tests.experiments.small_model.small_model_samples import (
+    sentences,
+    write_task,
+    write_teacher,
+)
+from tests.integration.commands import ROOT, assert_refused, run
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: Any) -> Path:
+    """A folder with a teacher, a task, a tiny one, and one in another language."""
+    folder: Path = tmp_path_factory.mktemp("sources")
+    write_teacher(folder / "teacher")
+    write_task(folder / "reviews.csv")
+    write_task(folder / "tiny.csv", count=40)
+    with open(folder / "russian.csv", "w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["text", "label"])
+        for number, (text, label) in enumerate(sentences(200)):
+            other = "".join(chr(0x430 + ord(c) - 97) if c.isalpha() else c for c in text)
+            rows.writerow([f"{other} {number}", label])
+    return folder
+
+
+def command(sources: Path, out: Path, status: int, *more: Any, **changes: Any) -> Any:
+    flags: Dict[str, Any] = {
+        "teacher": sources / "teacher",
+        "data": sources / "reviews.csv",
+        "speed_up": 2,
+        "hours": "30m",
+        "max_len": 64,
+        "engine": "mxnet",
+        "gpu": "false",
+        "output_dir": out,
+        **changes,
+    }
+    words = [word for name, value in flags.items() for word in (f"--{name}", value)]
+    return run([sys.executable, ROOT / "scripts/make_small_model.py", *words, *more], status)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"teacher": "google/bert-mini"}, "scripts/import_model.py --download google/bert-mini"),
+        ({"data": "tiny.csv"}, "tiny: the dev split has 4 rows, needed are 10; about 100"),
+        ({"data": "russian.csv"}, "it does not know the language or script of these texts"),
+        ({"speed_up": 100_000}, "which is too tight: the smallest part of the teacher takes"),
+        ({"speed_up": 1}, "speed_up is 1, which the teacher keeps itself"),
+        ({"hours": "3s"}, "hours is '3s', which is too little: the stage teacher makes about"),
+    ],
+    ids=["no teacher", "tiny data", "other language", "too tight", "kept already", "few hours"],
+)
+def test_it_stops_before_spending(
+    sources: Path, tmp_path: Path, changes: Dict[str, Any], message: str
+) -> None:
+    if "data" in changes:
+        changes = {"data": sources / changes["data"]}
+    done = command(sources, tmp_path / "out", 2, **changes)
+    assert_refused(done, message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_shows_facts_and_plan_and_writes_nothing(sources: Path, tmp_path: Path) -> None:
+    done = command(sources, tmp_path / "out", 0, "--dry_run")
+    found = json.loads(done.stdout)
+    assert found["dry_run"] is True
+    assert found["task"]["name"] == "reviews"
+    assert found["time"]["steps"]["teacher"] > 0
+    lines = done.stderr.splitlines()
+    for start in ("teacher: ", "task: reviews, 4", "limit: ", "disk: ", "time: ", "truncated "):
+        assert any(line.startswith(start) for line in lines), start
+    assert list(tmp_path.iterdir()) == []
