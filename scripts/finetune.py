@@ -18,7 +18,7 @@ from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.tasks.options import TaskOptions
 from bort.tasks.own.config import OwnDataConfig
-from bort.training.finetuning_config import FINETUNING_PRESETS, FinetuningConfig, FinetuningPaths
+from bort.training.finetuning_config import FinetuningConfig, FinetuningPaths
 from bort.training.used_seconds import count_from_start
 
 
@@ -28,7 +28,9 @@ def main(arguments: Optional[List[str]] = None) -> None:
         "Fine-tune on a task, and save the model of the epoch with the best dev score."
     )
     FinetuningPaths.add_flags(parser.add_argument_group("task and files"))
-    training = parser.add_argument_group("training (the defaults are those of --preset paper)")
+    training = parser.add_argument_group(
+        "training (the defaults shown are those of --preset paper)"
+    )
     FinetuningConfig.add_flags(training, preset=True)
     TaskOptions.add_flags(parser.add_argument_group("formulation"))
     OwnDataConfig.add_flags(parser.add_argument_group("a file of labelled texts as the task"))
@@ -37,7 +39,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
 
 def _work(parsed: argparse.Namespace) -> int:
     paths, options = FinetuningPaths.from_arguments(parsed), TaskOptions.from_arguments(parsed)
-    config = FinetuningConfig.from_arguments(parsed, FINETUNING_PRESETS[paths.preset])
+    config = FinetuningConfig.from_arguments(parsed, paths.preset_values)
     stop = StopRequest().install()
     count_from_start(
         paths.folder_to_continue(config.seed),

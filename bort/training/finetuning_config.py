@@ -8,11 +8,13 @@ from typing import Any, Mapping, Optional
 
 from bort.errors import InputError
 from bort.settings.config import Config, part, setting
+from bort.tasks.own.task_file import is_data_file, is_task_file
 from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import FeatureObjective, TaskObjective
 from bort.training.time_budget import TimeBudgetConfig
 
 HEADS = ("paper", "release")
+PAPER, OWN_TASK = "paper", "own"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,11 +168,12 @@ class FinetuningPaths(Config):
     cache_dir: Optional[str] = setting(
         None, "folder for tokenised data sets; default: they are not stored"
     )
-    preset: str = setting(
-        "paper",
-        "defaults of the other flags: those of the paper, of the original release's script, or "
-        "of BERT's fine-tuning on SQuAD",
-        choices=("paper", "release", "squad"),
+    preset: Optional[str] = setting(
+        None,
+        "defaults of the other flags: those of the paper, of the original release's script, of "
+        "BERT's fine-tuning on SQuAD, or for own tasks of some hundred to some thousand rows; "
+        "default: own for an own task, paper for others",
+        choices=(PAPER, "release", "squad", OWN_TASK),
     )
     replay: Optional[str] = setting(
         None,
@@ -217,6 +220,12 @@ class FinetuningPaths(Config):
         if self.unlabelled is not None and self.teacher is None:
             raise InputError("unlabelled is given without teacher, whose outputs it learns from")
 
+    @property
+    def preset_values(self) -> Mapping[str, Any]:
+        """The values of `FinetuningConfig` whose flags are not given."""
+        is_own = is_task_file(self.task_name) or is_data_file(self.task_name)
+        return FINETUNING_PRESETS[self.preset or (OWN_TASK if is_own else PAPER)]
+
     def folder_to_continue(self, seed: int) -> Optional[str]:
         """Return the folder whose run a resumed command continues; None for that of a default.
 
@@ -235,7 +244,7 @@ def seed_folder(folder: Path, seed: int) -> Path:
 
 
 FINETUNING_PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "paper": {},
+    PAPER: {},
     "release": {
         "lr": 5e-5,
         "weight_decay": 110.0,
@@ -253,9 +262,21 @@ FINETUNING_PRESETS: Mapping[str, Mapping[str, Any]] = {
         "warmup_ratio": 0.1,
         "weight_decay": 0.01,
     },
+    OWN_TASK: {
+        "max_len": 128,
+        "epochs": 10,
+        "batch_size": 16,
+        "lr": 5e-5,
+        "lr_floor": 0.0,
+        "warmup_ratio": 0.1,
+        "weight_decay": 0.01,
+        "head": "release",
+    },
 }
 """Settings by name: `paper` keeps the defaults, `release` has those of the original script.
 
 `squad` has those of BERT on SQuAD (arXiv 1810.04805, appendix A.3, and its script: windows of 384
 tokens, warm-up over a tenth of the steps, weight decay 0.01), with 4 epochs and batches of 16.
+`own` has those of BERT (the same appendix) with 10 epochs, since an own task is small (compare
+arXiv 2006.04884); docs/own-tasks.md has a measurement.
 """

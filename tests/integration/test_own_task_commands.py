@@ -40,6 +40,8 @@ def folder(tmp_path_factory) -> Path:
     printed = json.loads(done.stdout)
     assert printed["task"] == "messages"
     assert printed["best"]["metrics"].keys() == {"accuracy", "macro_f1"}
+    settings = json.loads((where / "run" / "run.json").read_text())["settings"]
+    assert (settings["weight_decay"], settings["head"]) == (0.01, "release")  # of the preset `own`
     return where
 
 

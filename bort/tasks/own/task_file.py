@@ -52,8 +52,12 @@ def find_task(name: str) -> TaskRecord:
             f"task {name!r}: is a file of data, allowed here is a task file, which "
             "scripts/describe_task.py makes of it"
         )
-    path = Path(name)
-    return read_task_file(path) if path.suffix.lower() in TASK_FILE_SUFFIXES else get_task(name)
+    return read_task_file(Path(name)) if is_task_file(name) else get_task(name)
+
+
+def is_task_file(name: str) -> bool:
+    """Return whether a name is that of a task file."""
+    return Path(name).suffix.lower() in TASK_FILE_SUFFIXES
 
 
 def is_data_file(name: str) -> bool:

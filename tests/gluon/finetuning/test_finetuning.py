@@ -322,3 +322,18 @@ def test_presets_are_the_defaults_and_the_releases_values():
     assert (release.seed, release.early_stop, release.epochs) == (2, 200, 7)
     with pytest.raises(InputError, match="preset is 'other', allowed are paper, release"):
         FinetuningPaths(task_name="CoLA", preset="other")
+
+
+def test_an_own_task_has_a_preset_of_its_own():
+    def values(name, **settings):
+        return FinetuningPaths(task_name=name, **settings).preset_values
+
+    own = FINETUNING_PRESETS["own"]
+    for name in ("r.csv", "r.jsonl.gz", "r.TSV", "task.json", "task.yaml"):
+        assert values(name) is own
+        assert values(name, preset="paper") == {}
+    assert values("CoLA") is FINETUNING_PRESETS["paper"]
+    assert values("CoLA", preset="own") is own
+    config = FinetuningConfig.from_dict({**own, "epochs": 3}, "own")
+    assert (config.weight_decay, config.warmup_ratio, config.head) == (0.01, 0.1, "release")
+    assert (config.batch_size, config.max_len, config.epochs) == (16, 128, 3)
