@@ -14,7 +14,7 @@ from bort.training.objective import FeatureObjective, TaskObjective
 from bort.training.time_budget import TimeBudgetConfig
 
 HEADS = ("paper", "release")
-PAPER, OWN_TASK = "paper", "own"
+_PAPER, _OWN_TASK = "paper", "own"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +173,7 @@ class FinetuningPaths(Config):
         "defaults of the other flags: those of the paper, of the original release's script, of "
         "BERT's fine-tuning on SQuAD, or for own tasks of some hundred to some thousand rows; "
         "default: own for an own task, paper for others",
-        choices=(PAPER, "release", "squad", OWN_TASK),
+        choices=(_PAPER, "release", "squad", _OWN_TASK),
     )
     replay: Optional[str] = setting(
         None,
@@ -224,7 +224,7 @@ class FinetuningPaths(Config):
     def preset_values(self) -> Mapping[str, Any]:
         """The values of `FinetuningConfig` whose flags are not given."""
         is_own = is_task_file(self.task_name) or is_data_file(self.task_name)
-        return FINETUNING_PRESETS[self.preset or (OWN_TASK if is_own else PAPER)]
+        return FINETUNING_PRESETS[self.preset or (_OWN_TASK if is_own else _PAPER)]
 
     def folder_to_continue(self, seed: int) -> Optional[str]:
         """Return the folder whose run a resumed command continues; None for that of a default.
@@ -244,7 +244,7 @@ def seed_folder(folder: Path, seed: int) -> Path:
 
 
 FINETUNING_PRESETS: Mapping[str, Mapping[str, Any]] = {
-    PAPER: {},
+    _PAPER: {},
     "release": {
         "lr": 5e-5,
         "weight_decay": 110.0,
@@ -262,7 +262,7 @@ FINETUNING_PRESETS: Mapping[str, Mapping[str, Any]] = {
         "warmup_ratio": 0.1,
         "weight_decay": 0.01,
     },
-    OWN_TASK: {
+    _OWN_TASK: {
         "max_len": 128,
         "epochs": 10,
         "batch_size": 16,

@@ -7,7 +7,7 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 from bort.errors import InputError
 from bort.tasks.own.config import OwnDataConfig
-from bort.tasks.own.label_fields import LABELS
+from bort.tasks.own.label_fields import SEVERAL_LABELS
 from bort.tasks.own.labels import WrittenLabel
 from bort.tasks.own.task import OwnTask
 from data.readers.tables import TextTable, column_number, columns_text, read_table
@@ -156,13 +156,13 @@ def _with_form(table: TextTable, columns: Columns, reading: OwnDataConfig) -> Co
     """Return columns with the form of the labels in their column: one for each row, or several."""
     if reading.label_separator is not None:
         return columns._replace(several=True, separator=reading.label_separator)
-    if reading.kind == LABELS and not _is_json(table.path):
+    if reading.kind == SEVERAL_LABELS and not _is_json(table.path):
         raise InputError(
-            f"{table.path}: kind is {LABELS!r}, and label_separator and label_columns are both "
+            f"{table.path}: kind is {SEVERAL_LABELS!r}, and label_separator and label_columns are both "
             "missing; name the text between the labels, or the columns of 0 and 1"
         )
     if reading.kind is not None or not _is_json(table.path):
-        return columns._replace(several=reading.kind == LABELS)
+        return columns._replace(several=reading.kind == SEVERAL_LABELS)
     place = column_number(table, columns.label)
     return columns._replace(several=any(isinstance(row.cells[place], list) for row in table.rows))
 

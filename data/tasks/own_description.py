@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 from bort.errors import InputError
 from bort.storage.json_fields import JsonFields
 from bort.tasks.own.config import DescribeConfig, OwnDataConfig
-from bort.tasks.own.label_fields import LABELS
+from bort.tasks.own.label_fields import SEVERAL_LABELS
 from bort.tasks.own.labels import LabelSummary, summarise_labels
 from bort.tasks.own.task import OwnTask, is_taken
 from bort.tasks.own.task_file import find_task, is_data_file
@@ -137,7 +137,7 @@ def _task_of(
     if columns.label:
         values["label_column"] = columns.label
     if columns.several:
-        values["kind"] = LABELS
+        values["kind"] = SEVERAL_LABELS
     if columns.separator:
         values["label_separator"] = columns.separator
     if columns.of_labels:
@@ -248,7 +248,7 @@ def _in_words(
             "split: of these only rows with equal texts stay together"
         )
     rare = [name for name, count in labels.counts.items() if count < len(division.items)]
-    if rare and labels.kind == LABELS:
+    if rare and labels.kind == SEVERAL_LABELS:
         lines.append(
             f"labels in fewer than {len(division.items)} rows, so not in every split: "
             f"{_named(rare)}"

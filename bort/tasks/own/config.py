@@ -7,7 +7,7 @@ from typing import Optional, Tuple
 
 from bort.errors import InputError
 from bort.settings.config import Config, setting
-from bort.tasks.own.label_fields import FORMS, LABEL_KINDS, LABELS, METRICS
+from bort.tasks.own.label_fields import FORMS, LABEL_KINDS, METRICS, SEVERAL_LABELS
 from bort.tasks.own.task import LARGEST_SHARE, SHARE
 
 
@@ -49,10 +49,10 @@ class OwnDataConfig(Config):
         """Check that what is said about several labels agrees."""
         values = self.as_dict()
         given = [name for name in FORMS if values[name] is not None]
-        if given and self.kind not in (None, LABELS):
+        if given and self.kind not in (None, SEVERAL_LABELS):
             raise InputError(
                 f"kind is {self.kind!r} and {given[0]} is {values[given[0]]!r}, allowed with it is "
-                f"{LABELS!r}"
+                f"{SEVERAL_LABELS!r}"
             )
         if self.label_separator == "":
             raise InputError("label_separator is '', allowed is a text between labels")

@@ -17,8 +17,8 @@ from bort.tasks.records import (
     SUBSET_ACCURACY,
 )
 
-CLASSES, NUMBER, LABELS = "classes", "number", "labels"
-LABEL_KINDS = (CLASSES, NUMBER, LABELS)
+CLASSES, NUMBER, SEVERAL_LABELS = "classes", "number", "labels"
+LABEL_KINDS = (CLASSES, NUMBER, SEVERAL_LABELS)
 """One class for each row, one number for each row, or any number of labels for each row."""
 
 CLASS_METRICS = (ACCURACY, MACRO_F1, MATTHEWS, F1)
@@ -31,7 +31,7 @@ FORMS = "label_separator", "label_columns"
 
 
 class LabelFields(NamedTuple):
-    """What the labels of a task are, and where they stand.
+    """The labels of a task, and the places where they stand.
 
     Attributes:
         kind: one of `LABEL_KINDS`.
@@ -95,7 +95,7 @@ def check_metric(metric: str, kind: str, classes: int, source: str) -> None:
     Raises:
         InputError: names the metrics that are allowed.
     """
-    allowed = {CLASSES: CLASS_METRICS, NUMBER: NUMBER_METRICS, LABELS: LABELS_METRICS}[kind]
+    allowed = {CLASSES: CLASS_METRICS, NUMBER: NUMBER_METRICS, SEVERAL_LABELS: LABELS_METRICS}[kind]
     if kind == CLASSES and classes > 2:
         allowed = tuple(one for one in allowed if one != F1)  # of the second of two labels
     if metric not in allowed:
@@ -123,7 +123,7 @@ def some_texts(given: JsonFields, name: str, least: int, most: Optional[int]) ->
 
 def _kind(given: JsonFields, has_range: bool) -> str:
     kind = given.text("kind") if given.has("kind") else NUMBER if has_range else CLASSES
-    allowed = (NUMBER,) if has_range else (CLASSES, LABELS)
+    allowed = (NUMBER,) if has_range else (CLASSES, SEVERAL_LABELS)
     if kind not in allowed:
         with_field = "label_range" if has_range else "labels"
         raise InputError(
@@ -135,8 +135,10 @@ def _kind(given: JsonFields, has_range: bool) -> str:
 def _forms(given: JsonFields, kind: str) -> Tuple[str, Tuple[str, ...]]:
     """Return the separator and the columns of several labels."""
     for name in FORMS:
-        if kind != LABELS and given.has(name):
-            raise InputError(f"{given.source}: {name} is given, allowed with kind {LABELS!r} only")
+        if kind != SEVERAL_LABELS and given.has(name):
+            raise InputError(
+                f"{given.source}: {name} is given, allowed with kind {SEVERAL_LABELS!r} only"
+            )
     if not given.has("label_columns"):
         return _filled(given, "label_separator") if given.has("label_separator") else "", ()
     for name in ("label_separator", "label_column", "positions"):

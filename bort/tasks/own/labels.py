@@ -10,7 +10,13 @@ from typing import Collection, Dict, List, Mapping, Optional, Sequence, Tuple, U
 
 from bort.errors import InputError
 from bort.tasks.items import Label
-from bort.tasks.own.label_fields import CLASSES, LABELS, LABELS_METRICS, NUMBER, check_metric
+from bort.tasks.own.label_fields import (
+    CLASSES,
+    LABELS_METRICS,
+    NUMBER,
+    SEVERAL_LABELS,
+    check_metric,
+)
 from bort.tasks.records import ACCURACY, MACRO_F1, MATTHEWS, PEARSON, SPEARMAN
 
 WrittenLabel = Union[str, Tuple[str, ...]]
@@ -256,11 +262,11 @@ def _several(
         )
     labels = list(columns) or _in_order(counted, column)
     if metric is not None:
-        check_metric(metric, LABELS, len(labels), column)
+        check_metric(metric, SEVERAL_LABELS, len(labels), column)
     counts = {name: counted[name] for name in labels}
     bare = sum(1 for value in values if not value)
     metrics = (metric,) if metric else LABELS_METRICS
-    return LabelSummary(tuple(labels), None, counts, metrics, LABELS, len(values), bare)
+    return LabelSummary(tuple(labels), None, counts, metrics, SEVERAL_LABELS, len(values), bare)
 
 
 def _numbers(

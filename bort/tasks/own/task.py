@@ -9,7 +9,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 
 from bort.errors import InputError
 from bort.storage.json_fields import JsonFields
-from bort.tasks.own.label_fields import LABELS, read_label_fields, some_texts
+from bort.tasks.own.label_fields import SEVERAL_LABELS, read_label_fields, some_texts
 from bort.tasks.records import (
     DEV,
     PAIR,
@@ -85,7 +85,7 @@ class OwnTask(TaskRecord):
             "name": self.name,
             "fields": list(self.fields),
             **({"label_column": self.label_column} if self.label_column else {}),
-            **({"kind": LABELS} if self.several_labels else {}),
+            **({"kind": SEVERAL_LABELS} if self.several_labels else {}),
             **({"label_separator": self.label_separator} if self.label_separator else {}),
             **({"label_columns": list(self.label_columns)} if self.label_columns else {}),
             **({"positions": list(self.positions)} if self.positions else {}),
@@ -151,7 +151,7 @@ class OwnTask(TaskRecord):
             splits=make_splits(_files(given), dev_share, report_share, given.source),
             model_task=name,
             passage=_passage(given, texts),
-            several_labels=label.kind == LABELS,
+            several_labels=label.kind == SEVERAL_LABELS,
             label_column=label.label_column,
             label_separator=label.label_separator,
             label_columns=label.label_columns,
