@@ -158,8 +158,8 @@ def _with_form(table: TextTable, columns: Columns, reading: OwnDataConfig) -> Co
         return columns._replace(several=True, separator=reading.label_separator)
     if reading.kind == SEVERAL_LABELS and not _is_json(table.path):
         raise InputError(
-            f"{table.path}: kind is {SEVERAL_LABELS!r}, and label_separator and label_columns are both "
-            "missing; name the text between the labels, or the columns of 0 and 1"
+            f"{table.path}: kind is {SEVERAL_LABELS!r}, and label_separator and label_columns are "
+            "both missing; name the text between the labels, or the columns of 0 and 1"
         )
     if reading.kind is not None or not _is_json(table.path):
         return columns._replace(several=reading.kind == SEVERAL_LABELS)
