@@ -40,7 +40,7 @@ MARGIN = 1.02
 """The search keeps a limit that is tighter by this factor, because the served file is measured once
 more, and two measurements differ by some per cent."""
 
-_SAMPLE = 24
+_SAMPLE = 12
 
 
 def teacher_sizes(config: SmallModelConfig) -> Architecture:

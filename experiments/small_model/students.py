@@ -39,6 +39,7 @@ from experiments.small_model.training import (
     TRAINED_FOLDER,
     finetune,
     head_kind,
+    importance_batches,
     recipe,
     teacher_epochs,
 )
@@ -92,7 +93,8 @@ def train_teacher(job: Job, work: StageWork) -> None:
 def _in_order(job: Job, folder: str) -> ArrayNetwork:
     """Return a fine-tuned network with its parts in order of importance, described for the task."""
     task = job.task
-    start = TeacherStart(folder, ImportanceConfig())
+    asked = ImportanceConfig(importance_batches=importance_batches(job.config))
+    start = TeacherStart(folder, asked)
     context = choose_context(ALONE, not job.config.gpu)
     ranked = start.ranked(task_questions(task.data, has_labels=True), context)
     described = start.network.description
@@ -120,6 +122,7 @@ def train_super_network(job: Job, work: StageWork) -> None:
             **recipe(config, job.seconds),
             "num_steps": _STEPS,
             "eval_interval": _STEPS,
+            "importance_batches": importance_batches(config),
             "relation_weight": 1.0,
             "relation_heads": relation_heads(sizes, latency.space.heads),
             "sampling": UNIFORM,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import time
@@ -13,14 +14,18 @@ from bort.gluon.finetuning.run import run_finetuning
 from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.network.head import RELEASE, HeadDescription
+from bort.process.lifetime import seconds_since_start
 from bort.ranks import ALONE
 from bort.storage.files import new_folder, read_json, remove_folder, write_json
 from bort.storage.run_folder import MODEL_FOLDER
 from bort.tasks.judging import TaskData
 from bort.training.finetuning_config import FinetuningConfig
+from bort.training.importance_config import ImportanceConfig
 from bort.training.used_seconds import SECONDS_FILE
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.job import Job
+
+log = logging.getLogger(__name__)
 
 RUN_FOLDER, TRAINED_FOLDER, START_FOLDER = "run", "trained", "start"
 """Folders in a stage's work, removed when it has its scores: a training, a fine-tuned teacher, the
@@ -42,6 +47,7 @@ _TEACHER_EXAMPLES, _TEACHER_EPOCHS = 30_000, (3, 20)
 """A teacher sees about so many examples, in 3 to 20 epochs (arXiv 1810.04805 has 2 to 4 for large
 tasks; small ones need more). Our assumption."""
 
+_OF_A_BATCH = 600.0
 _TRIAL_SECONDS, _TRIAL_SHARE, _UNTIMED_STEPS = 10.0, 0.1, 2
 _PAUSES = 1.15
 """Time of an epoch with its evaluation and checkpoint, as a share of that of its steps."""
@@ -74,6 +80,14 @@ def recipe(config: SmallModelConfig, seconds: float) -> Dict[str, Any]:
 def as_hours(seconds: float) -> str:
     """Return seconds as a setting; a stage without time makes a step."""
     return f"{max(1.0, seconds):.3f}s"
+
+
+def importance_batches(config: SmallModelConfig) -> int:
+    """Return the batches on which the importance of the teacher's parts is measured.
+
+    A batch of 2,048 tokens takes seconds on a core, so a run of minutes has fewer of them.
+    """
+    return min(ImportanceConfig().importance_batches, max(1, int(config.seconds / _OF_A_BATCH)))
 
 
 def teacher_epochs(examples: int) -> int:
@@ -125,7 +139,7 @@ def finetune(
     inputs += 0 if data.unlabelled is None else len(data.unlabelled.features)
     steps = epochs * math.ceil(inputs / job.config.batch_size)
 
-    def train(seconds: float, stop: Callable[[], bool]) -> Dict[str, Any]:
+    def train(seconds: float, before: float, stop: Callable[[], bool]) -> Dict[str, Any]:
         values = {**recipe(job.config, seconds), "epochs": epochs, **settings}
         values["max_len"] = job.task.length
         return run_finetuning(
@@ -139,16 +153,19 @@ def finetune(
             resume=True,
             cpu_only=not job.config.gpu,
             stop_requested=stop,
-            seconds_before=job.began,
+            seconds_before=before,
         )
 
+    before = job.began
     if not granted.exists():
+        log.info("a trial tells how long the training takes, which then goes on")
         trial = _Trial(job.seconds, stop_requested)
-        stopped = train(job.seconds, trial.is_over)["stopped"]
+        stopped = train(job.seconds, before, trial.is_over)["stopped"]
+        before = seconds_since_start()  # the run has recorded the seconds of the trial
         if stop_requested():
             return None
         write_json(granted, trial.seconds_of(steps) if stopped else job.seconds)
-    summary = train(float(read_json(granted)), stop_requested)
+    summary = train(float(read_json(granted)), before, stop_requested)
     if summary["stopped"]:
         return None
     if summary["best"] is None:

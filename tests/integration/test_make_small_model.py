@@ -1,0 +1,120 @@
+"""The command from a teacher and a task to a small model: whole, killed, and stopped."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bort import Predictor
+from bort.storage.files import read_json
+from tests.experiments.small_model.small_model_samples import (
+    BEST_ACCURACY,
+    sentences,
+    write_task,
+    write_teacher,
+)
+from tests.integration.commands import kill_when, run, stop_when
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+ROWS = 1_500
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("given")
+    write_teacher(folder / "teacher")
+    write_task(folder / "task.csv", ROWS)
+    return folder
+
+
+def command(given: Path, output: Path, hours: str, *more: str):
+    return [
+        *(sys.executable, "scripts/make_small_model.py", "--teacher", given / "teacher"),
+        *("--data", given / "task.csv", "--output_dir", output, "--hours", hours),
+        *("--speed_up", "2", "--length", "48", "--max_len", "32", "--lr", "3e-4", *more),
+    ]
+
+
+def test_a_model_of_half_the_latency_is_nearly_as_good(given, tmp_path):
+    out = tmp_path / "out"
+    made = json.loads(run(command(given, out, "90s", "--agora", "never")).stdout)
+
+    assert made["limit"]["kept"], made["limit"]
+    assert made == {**read_json(out / "run.json"), "stopped": False}
+    scores = {name: one["mean"] for name, one in made["comparison"]["scores"].items()}
+    assert set(scores) == {"teacher", "student", "truncated", "exported"}
+    assert scores["exported"] >= scores["teacher"] - 0.03
+    predictor = Predictor.from_pretrained(out / "model", threads=1)
+    asked = sentences(500, seed=7)
+    right = [one.label == gold for one, (_, gold) in zip(predictor([t for t, _ in asked]), asked)]
+    assert np.mean(right) > BEST_ACCURACY - 0.06
+    for name in ("huggingface", "weights"):
+        (answer,) = Predictor.from_pretrained(out / "model" / name, engine="mxnet")(["warm calm"])
+        assert answer.label == "good"
+    assert (out / "report.html").exists()
+
+    again = run(command(given, out, "90s", "--agora", "never"))
+    assert json.loads(again.stdout) == made
+    assert "runs (" not in again.stderr
+
+
+def test_a_killed_run_goes_on_with_the_same_command(given, tmp_path):
+    out = tmp_path / "out"
+    words = command(given, out, "40s", "--agora", "always", "--seed", "3")
+
+    def has(stage: str) -> bool:
+        try:
+            plan = read_json(out / "stages" / "experiments" / "small-model.json")
+        except Exception:
+            return False
+        return bool(plan["finished"].get(stage))
+
+    def works_on(name: str) -> bool:
+        return any(out.glob(f"stages/work/*/files/{name}"))
+
+    kill_when(words, lambda: works_on("trained/run/step-*"))
+    assert not has("teacher")
+    kill_when(words, lambda: works_on("super_network/step-*"))
+    assert has("latency")
+    kill_when(words, lambda: works_on("found") or has("search"))
+    kill_when(words, lambda: works_on("model") and has("super_network"))
+    kill_when(words, lambda: works_on("exports/*"))
+    made = json.loads(run(words).stdout)
+    assert made["stopped"] is False
+    assert set(made["candidates"]) == {"student", "truncated", "agora"}
+    assert made["chosen"] in made["candidates"]
+    assert not list(out.glob("stages/work/*/files"))
+    assert not list(out.glob("stages/done/*/super_network/step-*"))
+    assert not (out / "answers").exists()
+
+
+def test_a_stopped_run_says_what_there_is(given, tmp_path):
+    out = tmp_path / "out"
+    words = command(given, out, "60s")
+    printed = stop_when(words, lambda: any(out.glob("stages/work/*/files/super_network/step-*")))
+    found = json.loads(printed)
+    assert found["stopped"] is True
+    assert found["teacher"]["dev"]["accuracy"] > 0.7
+    assert not (out / "model").exists()
+
+
+def test_another_folder_is_refused(given, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.txt").write_text("mine")
+    done = run(command(given, out, "60s"), 2)
+    assert "holds no small model" in done.stderr
+    assert [path.name for path in out.iterdir()] == ["mine.txt"]
+
+
+def test_a_dry_run_writes_nothing(given, tmp_path):
+    out = tmp_path / "out"
+    done = run([*command(given, out, "1h"), "--dry_run"])
+    assert json.loads(done.stdout)["dry_run"] is True
+    assert "super_network" in done.stderr
+    assert not out.exists()
