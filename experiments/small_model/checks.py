@@ -41,7 +41,13 @@ from experiments.small_model.teacher_check import (
     check_teacher,
     check_teacher_of_task,
 )
-from experiments.small_model.time_check import CheckedTime, StepCost, check_time, measure_steps
+from experiments.small_model.time_check import (
+    CheckedTime,
+    StepCost,
+    check_time,
+    measure_steps,
+    shortened,
+)
 
 log = logging.getLogger(__name__)
 
@@ -251,16 +257,21 @@ def check_everything(
             gpu=config.gpu,
         )
         measured = Measured(latency, steps)
+    estimates = _estimates(config.seconds, measured, teacher, limit, task)
+    if not config.least_steps:
+        estimates = shortened(estimates, config.seconds)
     plan = make_time_plan(
         config.seconds,
         trains_teacher=not teacher.has_head,
         with_baseline=config.baseline,
         with_agora=with_agora,
-        estimates=_estimates(config.seconds, measured, teacher, limit, task),
+        estimates=estimates,
     )
     costs = measured.steps.by_stage(teacher.architecture, limit.members, limit.likely)
     inputs = task.facts["train"] + task.facts["unlabelled"]
-    time = check_time(config.hours, plan, costs, -(-inputs // config.batch_size))
+    time = check_time(
+        config.hours, plan, costs, -(-inputs // config.batch_size), config.least_steps
+    )
     notes = (*([note] if note else []), *task.notes, *limit.notes)
     return Findings(config, record, teacher, data, task, limit, measured, plan, time, disk, notes)
 

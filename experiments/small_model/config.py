@@ -95,6 +95,13 @@ class SmallModelConfig(Config):
         "train the baseline too: the teacher cut to the same speed by layers, for as long as the "
         "small model",
     )
+    least_steps: int = setting(
+        200,
+        "hours in which a training makes fewer steps are refused before the start (a training on "
+        "few rows may make three epochs instead); 0: any hours, which short trials need",
+        minimum=0,
+        speed_only=True,
+    )
     lr: float = setting(5e-5, "peak learning rate of all trainings", above=0.0)
     batch_size: int = setting(16, "inputs in a step", minimum=1, maximum=1 << 16)
     seed: int = setting(0, "seed of all stages", minimum=0)

@@ -19,14 +19,12 @@ LEAST_TEACHER_STEPS = 1_000
 """Steps that fine-tune a teacher at least, or an epoch if that is shorter. It is our assumption: an
 encoder learns most of a task in its first 16,000 inputs."""
 
-LEAST_STEPS = 200
-"""Steps that each of the other trainings makes at least, or three epochs if these are shorter."""
-
 START_SECONDS = 2.0
 """Seconds of a training that make no step: its start, its last evaluation and its model."""
 
 _SUB_NETWORKS = 2  # in a step of the super-network
 _FORWARD = 1 / 3  # of the multiply-adds of a step, which also goes backward
+_MOST_ESTIMATED = 0.4
 _DOUBLINGS, _HALVINGS = 40, 30
 
 
@@ -138,21 +136,38 @@ def fit_steps(
     return StepCost(fixed, each, batch_size, length)
 
 
-def least_steps(epoch_steps: int) -> Dict[str, int]:
+def needed_steps(epoch_steps: int, least_steps: int) -> Dict[str, int]:
     """Return the steps that each stage needs at least.
 
     Args:
         epoch_steps: steps in which a training sees each input once.
+        least_steps: steps that a training makes at least, or three epochs if these are shorter; 0:
+            none is needed.
     """
-    others = min(LEAST_STEPS, 3 * epoch_steps)
+    others = min(least_steps, 3 * epoch_steps)
     return {
-        "teacher": min(LEAST_TEACHER_STEPS, epoch_steps),
+        "teacher": min(LEAST_TEACHER_STEPS, epoch_steps) if least_steps else 0,
         **dict.fromkeys(("super_network", "student", "truncated", "agora"), others),
     }
 
 
+def shortened(estimates: Mapping[str, float], seconds: float) -> Dict[str, float]:
+    """Return estimates that leave most of a time to the trainings, for a run of any hours.
+
+    Args:
+        estimates: expected seconds of the stages that are not by the clock.
+        seconds: time of all stages together.
+    """
+    factor = min(1.0, _MOST_ESTIMATED * seconds / max(1e-9, sum(estimates.values())))
+    return {name: factor * value for name, value in estimates.items()}
+
+
 def check_time(
-    hours: str, plan: TimePlan, costs: Mapping[str, float], epoch_steps: int
+    hours: str,
+    plan: TimePlan,
+    costs: Mapping[str, float],
+    epoch_steps: int,
+    least_steps: int,
 ) -> CheckedTime:
     """Check that the hours buy enough steps of each stage.
 
@@ -161,11 +176,12 @@ def check_time(
         plan: the plan of the hours.
         costs: seconds of a step by stage.
         epoch_steps: steps of an epoch.
+        least_steps: see `needed_steps`.
 
     Raises:
         InputError: a stage has too little time; the message says which hours are enough.
     """
-    least = least_steps(epoch_steps)
+    least = needed_steps(epoch_steps, least_steps)
     steps = _steps(plan, costs)
     short = next((name for name, count in steps.items() if count < least[name]), None)
     if short is None:

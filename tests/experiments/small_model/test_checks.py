@@ -142,6 +142,12 @@ def test_too_few_hours(config: Config, measured: List[str]) -> None:
     assert "allowed is at least about " in message
 
 
+def test_a_short_trial_is_allowed_when_it_is_asked_for(config: Config, measured: List[str]) -> None:
+    found = check_everything(config(hours="20s", least_steps=0))
+    assert sum(found.plan.estimates.values()) <= 0.4 * 20 + 1e-9
+    assert all(found.plan.expected({})[name] > 0 for name in STAGES)
+
+
 def test_tiny_data(config: Config, measured: List[str], tmp_path: Path) -> None:
     path = write_task(tmp_path / "tiny.csv", count=40)
     message = refusal(config(task_name=str(path)))

@@ -13,14 +13,14 @@ from bort.errors import InputError
 from bort.training.time_budget import parse_duration
 from experiments.small_model.plan import ESTIMATES, TimePlan, make_time_plan
 from experiments.small_model.time_check import (
-    LEAST_STEPS,
     LEAST_TEACHER_STEPS,
     START_SECONDS,
     StepCost,
     check_time,
     fit_steps,
-    least_steps,
     measure_steps,
+    needed_steps,
+    shortened,
 )
 
 TEACHER = Architecture(6, 12, 384, 1536, 30522)
@@ -65,16 +65,16 @@ def test_steps_that_ask_the_teacher_cost_more() -> None:
 
 @pytest.mark.parametrize(
     ("epoch", "teacher", "others"),
-    [(5, 5, 15), (400, 400, LEAST_STEPS), (25_000, LEAST_TEACHER_STEPS, LEAST_STEPS)],
+    [(5, 5, 15), (400, 400, 200), (25_000, LEAST_TEACHER_STEPS, 200)],
 )
 def test_small_data_need_fewer_steps(epoch: int, teacher: int, others: int) -> None:
-    least = least_steps(epoch)
+    least = needed_steps(epoch, 200)
     assert least["teacher"] == teacher
     assert {least[name] for name in least if name != "teacher"} == {others}
 
 
 def test_enough_hours_tell_the_steps_that_they_buy() -> None:
-    found = check_time("2", plan(7200.0), COSTS, 400)
+    found = check_time("2", plan(7200.0), COSTS, 400, 200)
     for name, count in found.steps.items():
         seconds = plan(7200.0).expected({})[name] - START_SECONDS
         assert count == int(seconds / COSTS[name])
@@ -87,28 +87,40 @@ def test_too_few_hours_are_told_how_many_are_enough(seconds: float, options: Any
     with pytest.raises(
         InputError, match="hours is 'few', which is too little: the stage"
     ) as caught:
-        check_time("few", plan(seconds, **options), COSTS, 2000)
+        check_time("few", plan(seconds, **options), COSTS, 2000, 200)
     message = str(caught.value)
     found = re.search(r"at least about (\w+), or (\w+) with --baseline false$", message)
     assert found is not None
     enough = parse_duration(found.group(1))
-    check_time("enough", plan(enough, **options), COSTS, 2000)
+    check_time("enough", plan(enough, **options), COSTS, 2000, 200)
     alone = parse_duration(found.group(2))
     assert alone < enough
-    check_time("enough", plan(alone, with_baseline=False, **options), COSTS, 2000)
+    check_time("enough", plan(alone, with_baseline=False, **options), COSTS, 2000, 200)
     with pytest.raises(InputError):
-        check_time("few", plan(0.8 * enough - 60, **options), COSTS, 2000)
+        check_time("few", plan(0.8 * enough - 60, **options), COSTS, 2000, 200)
 
 
 def test_without_a_baseline_none_is_offered() -> None:
     with pytest.raises(InputError) as caught:
-        check_time("few", plan(30.0, with_baseline=False), COSTS, 2000)
+        check_time("few", plan(30.0, with_baseline=False), COSTS, 2000, 200)
     assert "--baseline" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 20.0, 7200.0])
+def test_a_trial_of_any_hours_needs_no_steps(seconds: float) -> None:
+    assert set(needed_steps(400, 0).values()) == {0}
+    check_time("few", plan(seconds), COSTS, 400, 0)
+
+
+def test_estimates_of_a_trial_leave_most_of_its_time_to_the_trainings() -> None:
+    found = shortened({"search": 30.0, "export": 10.0}, 50.0)
+    assert found == pytest.approx({"search": 15.0, "export": 5.0})
+    assert shortened(found, 50.0) == found
 
 
 def test_hours_that_the_estimates_fill_buy_nothing() -> None:
     with pytest.raises(InputError, match="the stage teacher makes about 0 steps"):
-        check_time("few", plan(20.0), COSTS, 2000)
+        check_time("few", plan(20.0), COSTS, 2000, 200)
 
 
 def test_steps_of_both_networks_are_measured_in_a_new_process() -> None:
