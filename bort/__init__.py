@@ -28,9 +28,9 @@ _PUBLIC = {
 _COMMANDS = (
     *("benchmark_inference", "cache_teacher_answers", "describe_task", "download_tasks"),
     *("evaluate", "evaluate_architectures", "export_model", "extract_model", "extract_wikipedia"),
-    *("finetune", "generate_english", "generate_tasks", "import_model", "make_submission"),
-    *("measure_latency", "prepare_corpus", "prepare_self_test", "pretrain", "run_agora"),
-    *("run_demo", "run_grid", "search_architecture", "train_large_then_compress"),
+    *("finetune", "generate_english", "generate_tasks", "import_model", "make_small_model"),
+    *("make_submission", "measure_latency", "prepare_corpus", "prepare_self_test", "pretrain"),
+    *("run_agora", "run_demo", "run_grid", "search_architecture", "train_large_then_compress"),
     *("train_super_network", "train_vocabulary"),
 )
 

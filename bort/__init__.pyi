@@ -27,6 +27,7 @@ finetune: CommandFunction
 generate_english: CommandFunction
 generate_tasks: CommandFunction
 import_model: CommandFunction
+make_small_model: CommandFunction
 make_submission: CommandFunction
 measure_latency: CommandFunction
 prepare_corpus: CommandFunction

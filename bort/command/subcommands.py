@@ -41,6 +41,15 @@ class Subcommand(NamedTuple):
 
 
 GROUPS: Dict[str, Tuple[Subcommand, ...]] = {
+    "all at once": (
+        Subcommand(
+            "make-small-model",
+            "scripts/make_small_model.py",
+            "make a small model of a large one for a task, ready to serve",
+            "make_small_model",
+            switches=("dry_run",),
+        ),
+    ),
     "text and vocabularies": (
         Subcommand(
             "prepare-corpus",

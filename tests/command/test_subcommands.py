@@ -55,6 +55,7 @@ def test_the_functions_are_the_public_names_for_programs_and_for_type_checkers()
     assert set(BY_FUNCTION) == set(bort._COMMANDS)
     assert set(bort.__all__) == {"__version__", *bort._PUBLIC, *BY_FUNCTION}
     assert set(bort.__all__) <= set(dir(bort))
+    assert Path(bort.__file__).with_name("py.typed").is_file()
     body = ast.parse(Path(bort.__file__).with_suffix(".pyi").read_text(encoding="utf-8")).body
     typed, imported = {}, {}
     for statement in body:
