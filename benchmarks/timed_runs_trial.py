@@ -23,7 +23,7 @@ from benchmarks.timed_runs_plan import (
 from bort.ranks import ALONE
 from bort.storage.run_folder import METRICS_FILE
 from bort.training.time_budget import ELAPSED, POSITION, TimeBudget, TimeBudgetConfig
-from bort.training.used_seconds import SECONDS_FILE
+from bort.training.used_seconds import SECONDS_FILE, read_seconds
 
 WAIT_SECONDS = 2.0
 """Seconds between a kill and the next process, which do not count."""
@@ -55,11 +55,12 @@ def run_timed(run: TimedRun, inputs: Path, folder: Path) -> Dict[str, Any]:
         at = next((at for at in kills if at > sum(seconds)), None)
         limit = _HANGS_AFTER * run.seconds if at is None else at - sum(seconds)
         again = ["--resume"] if seconds else []
+        recorded = read_seconds(output / SECONDS_FILE)
         spent, status = _run_until(command + again, environment, folder, len(seconds), limit)
         seconds.append(spent)
         if status is not None or at is None:
             break
-        if not (output / SECONDS_FILE).exists():
+        if read_seconds(output / SECONDS_FILE) == recorded:
             uncounted += spent
         time.sleep(WAIT_SECONDS)
     found = {
