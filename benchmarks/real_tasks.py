@@ -63,6 +63,8 @@ def _work(parsed: argparse.Namespace) -> int:
     found: List[Row] = []
     for task, speed_up, seed in config.cells():
         small = cells.small(task, speed_up, seed)
+        if small is None and stop.requested():
+            break
         agora = cells.agora(task, speed_up, seed, small) if config.agora and small else None
         found.append({"task": task, "speed_up": speed_up, "seed": seed, **row_of(small, agora)})
         log.info("%s", json.dumps(found[-1]))
