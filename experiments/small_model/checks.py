@@ -151,7 +151,7 @@ class Findings:
                 "inside": self.limit.inside,
             },
             "conditions": dict(self.measured.latency.conditions),
-            "disk": dict(zip(("needed_bytes", "free_bytes"), self.disk_bytes)),
+            "disk_bytes": self.disk_bytes[0],
             "time": {
                 "seconds": self.plan.seconds,
                 "planned": self.plan.expected({}),
@@ -322,11 +322,11 @@ def _check_disk(
     copies: float = _PARTS_OF_TRAINING * (1 + (not teacher.has_head))
     copies += share * (_PARTS_OF_TRAINING * students + _EXPORTED_COPIES)
     folder = Path(config.output_dir).absolute()
-    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    needed = max(0, int(copies * teacher.weight_bytes) - there)
+    needed = int(copies * teacher.weight_bytes)
     place = next(path for path in (folder, *folder.parents) if path.exists())
     free = int(disk_usage(place).free)
-    if needed > free:
+    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if needed > free + there:
         raise InputError(
             f"output_dir is {config.output_dir!r}, whose disk has {free / _GIB:.2f} GiB free; the "
             f"stages need about {needed / _GIB:.2f} GiB: name a folder on another disk, or make "
