@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Mapping, Optional
 
+from bort.report.html.files import HTML_FILE
 from bort.stages.listing import stored_results
 from bort.stages.plan import read_experiment
 from bort.stages.publishing import publish
@@ -24,6 +25,7 @@ from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.results import read_results, write_results
 from experiments.small_model.serving import CANDIDATES, EXPORT, SERVED_FOLDER, best_candidate
 from experiments.small_model.stages import small_model_stages
+from experiments.small_model.statements import measured_words
 from experiments.small_model.students import STUDENT, TEACHER
 
 log = logging.getLogger(__name__)
@@ -92,6 +94,7 @@ class _Run:
             self._tell_stopped()
             return {**results, "stopped": True}
         shutil.rmtree(answers, ignore_errors=True)
+        self._tell_result(results)
         return {**results, "stopped": False}
 
     def _results(self) -> Dict[str, Result]:
@@ -132,6 +135,22 @@ class _Run:
         write_results(found, self._folder, results)
         return found.as_dict()
 
+    def _tell_result(self, results: Mapping[str, Any]) -> None:
+        for note in results["notes"]:
+            log.info("%s", note)
+        final, limit = results["final"], results["limit"]
+        log.info(
+            "%s: %s on the report split (teacher %s), %.3g ms a text (teacher %.3g ms)",
+            self._folder / MODEL_FOLDER,
+            _shown(final["report"]),
+            _shown(results["teacher"]["report"]),
+            final["latency_ms"],
+            final["teacher_latency_ms"],
+        )
+        if limit["kept"] is False:
+            log.warning("warning: the limit is not kept: it is %s", measured_words(limit))
+        log.info("%s: how it came about", self._folder / HTML_FILE)
+
     def _tell_stopped(self) -> None:
         results = self._results()
         if (self._folder / MODEL_FOLDER).exists():
@@ -140,3 +159,7 @@ class _Run:
             place = results[TEACHER].folder / MODEL_FOLDER
             log.info("%s: the fine-tuned teacher; there is no small model yet", place)
         log.info("stopped as asked; the same command goes on")
+
+
+def _shown(metrics: Optional[Mapping[str, float]]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in (metrics or {}).items())

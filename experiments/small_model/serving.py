@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from bort.engines.latency import EngineLatency
 from bort.engines.openvino_session import computes_bf16
 from bort.engines.protocol import AUTO, MXNET, ONNXRUNTIME, OPENVINO
 from bort.engines.sources import read_source
+from bort.errors import BortError
 from bort.export.exporting import ExportSource, export_huggingface, export_onnx, export_openvino
 from bort.formats.precisions import BF16, FP32, INT8
 from bort.process.timing import Turns, steadiest
@@ -27,6 +29,8 @@ from experiments.small_model.job import Job, plain, read_scores, write_scores
 from experiments.small_model.latency import SpaceLatency, latency_settings
 from experiments.small_model.students import LATENCY, STUDENT, TEACHER, TRUNCATED
 from experiments.small_model.training import EXPORTS_FOLDER
+
+log = logging.getLogger(__name__)
 
 AGORA, EXPORT = "agora", "export"
 CANDIDATES = (STUDENT, AGORA, TRUNCATED)
@@ -77,12 +81,18 @@ def export_best(job: Job, work: StageWork) -> None:
     model = work.inputs[chosen] / MODEL_FOLDER
     exports = work.folder / EXPORTS_FOLDER
     exports.mkdir(exist_ok=True)
-    scorer, rows = job.scorer(), []
+    scorer, rows, refused = job.scorer(), [], []
     for kind in kinds(job.config.engine, job.engine):
         if work.stop_requested():
             return
         target = exports / kind.export
-        _export(model, target, kind)
+        try:
+            _export(model, target, kind)
+        except BortError as error:
+            if kind.precision == FP32:
+                raise
+            refused.append(f"{kind.precision} on {kind.engine}: {error}")
+            continue
         engine = open_engine(target, kind.engine, kind.precision)
         rows.append(
             {
@@ -95,14 +105,21 @@ def export_best(job: Job, work: StageWork) -> None:
     taken = choose_precision(rows, job.config.precision_loss)
     huggingface = exports / HUGGING_FACE_FOLDER
     if not huggingface.exists():
-        export_huggingface(ExportSource(model), huggingface)
+        try:
+            export_huggingface(ExportSource(model), huggingface)
+        except BortError as error:  # the files that serve are there, and hours were spent on them
+            refused.append(f"Hugging Face: {error}")
+    for reason in refused:
+        log.warning("warning: no export: %s", reason)
     served = Kind(rows[taken]["engine"], rows[taken]["precision"])
     if not (work.folder / SERVED_FOLDER).exists():
         with new_folder(work.folder / SERVED_FOLDER) as making:
             shutil.copytree(exports / served.export, making, dirs_exist_ok=True)
-            shutil.copytree(huggingface, making / HUGGING_FACE_FOLDER)
+            if huggingface.exists():
+                shutil.copytree(huggingface, making / HUGGING_FACE_FOLDER)
             shutil.copytree(model, making / WEIGHTS_FOLDER)
-    write_scores(work.folder, {"candidate": chosen, "precisions": rows})
+    found = {"candidate": chosen, "precisions": rows, "not_exported": refused}
+    write_scores(work.folder, found)
 
 
 def best_candidate(folders: Mapping[str, Path]) -> str:

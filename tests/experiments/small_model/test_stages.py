@@ -1,0 +1,120 @@
+"""The graph of a small model: what each stage depends on, and what changes its key."""
+
+import dataclasses
+
+import pytest
+
+from bort.stages.plan import plan_of
+from bort.tasks.own.config import OwnDataConfig
+from data.tasks.own_description import resolve_task
+from experiments.small_model.agora import with_new_examples
+from experiments.small_model.config import SmallModelConfig
+from experiments.small_model.job import Job
+from experiments.small_model.latency import MARGIN, search_limit
+from experiments.small_model.plan import STAGES, make_time_plan
+from experiments.small_model.stages import INPUTS, RUNS, SETTINGS, small_model_stages
+from experiments.small_model.task import open_small_task
+from tests.experiments.small_model.small_model_samples import write_task, write_teacher
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("given")
+    write_teacher(folder / "teacher", "2-2-32-64")
+    write_task(folder / "task.csv", 200)
+    return folder
+
+
+def config(given, **changes):
+    return SmallModelConfig(
+        teacher=str(given / "teacher"),
+        task_name=str(given / "task.csv"),
+        **{
+            "output_dir": str(given / "out"),
+            "hours": "2",
+            "speed_up": 2.0,
+            "max_len": 32,
+            "engine": "mxnet",
+            **changes,
+        },
+    )
+
+
+def opened(given, **changes):
+    settings = config(given, **changes)
+    return open_small_task(resolve_task(settings.task_name, OwnDataConfig()), settings), settings
+
+
+def planned(given, **changes):
+    task, settings = opened(given, **changes)
+    plan = make_time_plan(settings.seconds, with_agora=settings.agora != "never")
+    stages = small_model_stages(settings, task, plan, dict, given / "answers")
+    return {one.name: one for one in plan_of(stages)}
+
+
+def test_every_stage_of_the_plan_is_described():
+    assert set(SETTINGS) == set(INPUTS) == set(STAGES)
+    assert set(RUNS) == set(STAGES) - {"latency"}
+    known = {field.name for field in dataclasses.fields(SmallModelConfig)}
+    assert {name for names in SETTINGS.values() for name in names} <= known
+
+
+def test_a_stage_comes_behind_its_inputs(given):
+    found = planned(given)
+    assert list(found) == [name for name in STAGES if name in found]
+    assert set(found["export"].inputs) == {"latency", "student", "truncated", "agora"}
+    assert "agora" not in planned(given, agora="never")["export"].inputs
+
+
+def changed(given, **changes):
+    before, after = planned(given), planned(given, **changes)
+    return {name for name in before if before[name].settings != after[name].settings}
+
+
+def test_a_limit_changes_no_teacher(given):
+    assert "teacher" not in changed(given, speed_up=3.0)
+    assert "super_network" not in changed(given, speed_up=3.0)
+    assert {"latency", "search"} <= changed(given, speed_up=3.0)
+
+
+def test_the_allowed_loss_concerns_the_export_alone(given):
+    assert changed(given, precision_loss=0.1) == {"export"}
+
+
+def test_where_the_output_is_concerns_nothing(given):
+    assert changed(given, output_dir=str(given / "elsewhere")) == set()
+
+
+def test_more_hours_concern_what_is_trained(given):
+    names = changed(given, hours="3")
+    assert names == {"teacher", "super_network", "student", "truncated", "agora"}
+
+
+def test_the_search_keeps_a_tighter_limit(given):
+    assert search_limit(config(given)).speed_up == 2.0 * MARGIN
+    slow = config(given, speed_up=None, latency_ms=5.0)
+    assert search_limit(slow).latency_ms == 5.0 / MARGIN
+    few = config(given, speed_up=None, parameters=100)
+    assert search_limit(few) == few.limit
+
+
+def test_the_task_is_split_once_and_its_report_split_is_closed(given):
+    task, _ = opened(given)
+    facts = task.described()
+    assert facts["rows"] == facts["train"] + facts["dev"] + facts["report"] == 200
+    assert facts["report"] > 0
+    texts = {item.text("text") for item in task.data.train.items}
+    assert not texts & {item.text("text") for item in task.whole.report_items}
+    assert 0 < task.usual_length <= max(task.data.train.features.lengths)
+
+
+def test_new_examples_are_none_of_the_dev_and_report_split(given):
+    task, settings = opened(given)
+    data = with_new_examples(Job(settings, task, 1.0, given / "answers"))
+    assert data.unlabelled is not None
+    assert len(data.unlabelled.features) == len(data.unlabelled.items) > len(data.train.items)
+    dev = {tuple(data.dev[0].features[n].tolist()) for n in range(len(data.dev[0].features))}
+    new = {tuple(data.unlabelled.features[n].tolist()) for n in range(len(data.unlabelled.items))}
+    assert not dev & new
+    again = with_new_examples(Job(settings, task, 1.0, given / "answers"))
+    assert again.unlabelled.features.fingerprint == data.unlabelled.features.fingerprint
