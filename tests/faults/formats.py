@@ -88,6 +88,10 @@ def _task(name: str, files: str, kind: str, *flags: str) -> Reading:
 
 OWN_TASK = ["scripts/finetune.py", "--task_name", "messages.json", *FINETUNE, "--epochs", "1"]
 DESCRIBE = "scripts/describe_task.py messages.csv --text_columns message --label_column".split()
+DESCRIBE_TOPICS = [
+    *("scripts/describe_task.py topics.jsonl --text_columns message".split()),
+    *("--label_column topics --kind labels".split()),
+]
 RESUMED_TRAINING = [*TRAIN, *PRETRAIN, "--ckpt_dir", "pretraining", "--resume"]
 RESUMED_FINETUNING = [
     *("scripts/finetune.py", *FINETUNE_RUN, "--output_dir", "finetuning", "--resume")
@@ -234,6 +238,9 @@ READINGS: Dict[str, Reading] = {
     },
     "own table": Reading(
         ("messages.csv",), ("messages.csv",), "text", [*DESCRIBE, "kind"], plain=True
+    ),
+    "own table of several labels": Reading(
+        ("topics.jsonl",), ("topics.jsonl",), "jsonl", DESCRIBE_TOPICS, plain=True
     ),
     "task file": Reading(
         ("messages.csv", "messages.json"),

@@ -317,8 +317,8 @@ def _tasks(world: World, path: Path) -> None:
     shutil.copytree(ROOT / "test_data" / "tasks", path)
 
 
-def _messages(world: World, path: Path) -> None:
-    shutil.copy(ROOT / "test_data" / "own_task" / "messages.csv", path)
+def _own_table(world: World, path: Path) -> None:
+    shutil.copy(ROOT / "test_data" / "own_task" / path.name, path)
 
 
 def _zip(world: World, path: Path) -> None:
@@ -453,7 +453,8 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
     ),
     "sets.json": _json_file([{"seed": 0, "lr": 2e-3, "weight_decay": 0.0, "warmup_ratio": 0.1}]),
     "tasks": _tasks,
-    "messages.csv": _messages,
+    "messages.csv": _own_table,
+    "topics.jsonl": _own_table,
     "messages.json": _json_file(
         {
             "name": "messages",

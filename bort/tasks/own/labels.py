@@ -67,7 +67,8 @@ class LabelSummary:
         shown = f"({', '.join(shares[:_SHOWN])}{more})"
         if self.kind == CLASSES:
             return f"{len(shares)} classes {shown}"
-        none = f", {self.bare:,} rows with none" if self.bare else ""
+        rows = "row" if self.bare == 1 else "rows"
+        none = f", {self.bare:,} {rows} with none" if self.bare else ""
         mean = sum(self.counts.values()) / self.rows
         return f"{len(shares)} labels, {mean:.1f} a row {shown}{none}"
 

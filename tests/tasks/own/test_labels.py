@@ -110,7 +110,7 @@ def test_several_labels_of_a_row():
     assert (found.kind, found.labels, found.label_range) == ("labels", ("a", "b", "c"), None)
     assert found.counts == {"a": 3, "b": 2, "c": 1}
     assert found.metrics == ("micro_f1", "macro_f1", "subset_accuracy")
-    assert found.text == "3 labels, 1.5 a row (a 75 %, b 50 %, c 25 %), 1 rows with none"
+    assert found.text == "3 labels, 1.5 a row (a 75 %, b 50 %, c 25 %), 1 row with none"
     assert summary([("10", "2"), ("2.0",)]).labels == ("2", "10")
     assert summary([("a", "b")], metric="macro_f1").metrics == ("macro_f1",)
     columns = ("z", "a", "01")
