@@ -15,13 +15,9 @@ from bort.stages.running import run_stages
 from bort.stages.store import Result, Store
 from bort.storage.locks import hold_folder
 from bort.storage.run_folder import MODEL_FOLDER
-from experiments.small_model.checks import (
-    STORE_FOLDER,
-    Findings,
-    check_everything,
-    describe_plan,
-)
+from experiments.small_model.checks import STORE_FOLDER, check_everything
 from experiments.small_model.config import SmallModelConfig
+from experiments.small_model.findings import Findings, describe_plan
 from experiments.small_model.results import read_results, write_results
 from experiments.small_model.serving import CANDIDATES, EXPORT, SERVED_FOLDER, best_candidate
 from experiments.small_model.stages import small_model_stages

@@ -13,14 +13,9 @@ import pytest
 from bort.architecture import Architecture
 from bort.errors import InputError
 from experiments.small_model import checks
-from experiments.small_model.checks import (
-    FINDINGS_FILE,
-    check_everything,
-    check_place,
-    describe_plan,
-    uses_agora,
-)
+from experiments.small_model.checks import check_everything, check_place, uses_agora
 from experiments.small_model.config import AGORA_ROWS, SmallModelConfig
+from experiments.small_model.findings import FINDINGS_FILE, describe_plan
 from experiments.small_model.limit_check import PairLatency
 from experiments.small_model.plan import STAGES
 from experiments.small_model.space import measured_space, smallest_part
@@ -30,6 +25,7 @@ from tests.experiments.small_model.small_model_samples import (
     write_task,
     write_teacher,
 )
+from tests.experiments.small_model.test_teacher_check import tune
 
 Usage = namedtuple("Usage", "total used free")
 Config = Callable[..., SmallModelConfig]
@@ -105,10 +101,43 @@ def test_a_run_that_fits_is_described(config: Config, measured: List[str]) -> No
     assert "teacher 4 ms for " in limit
     assert "a speed-up of 20" in limit
     assert disk.startswith("disk: about 0.1 GiB of ")
-    assert " of teacher, " in time
+    epochs = found.time.steps["teacher"] / found.time.epoch_steps
+    assert f" of teacher ({epochs:.2g} epochs), " in time
     assert any("standard error" in note for note in notes)
     assert not Path(found.config.output_dir).exists()
     assert json.loads(json.dumps(found.as_dict())) == found.as_dict()
+
+
+def test_a_teacher_of_the_task_is_scored_and_not_trained(
+    config: Config, measured: List[str], tmp_path: Path
+) -> None:
+    teacher = tune(write_teacher(tmp_path / "tuned"), ("bad", "good"))
+    found = check_everything(config(teacher=str(teacher)))
+    assert not found.trains_teacher
+    assert "fine-tuned on this task already: it is taken as it is" in found.lines()[0]
+    assert found.plan.estimates["teacher"] > 0
+    assert "teacher" not in found.time.steps
+    tune(teacher, ("good", "bad"))
+    assert "labels are ['good', 'bad'], those of reviews" in refusal(config(teacher=str(teacher)))
+
+
+def test_texts_without_a_label_lengthen_an_epoch(
+    config: Config, measured: List[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "more.txt"
+    path.write_text("".join(f"{text}\n" for text, _ in sentences(160, seed=5)))
+    found = check_everything(config(unlabelled=str(path)))
+    assert "160 texts without a label" in found.lines()[1]
+    alone = check_everything(config())
+    assert found.time.epoch_steps == alone.time.epoch_steps + 10
+
+
+def test_a_limit_of_parameters_is_described_by_parameters(
+    config: Config, measured: List[str]
+) -> None:
+    line = check_everything(config(parameters=500_000)).lines()[2]
+    assert line.startswith("limit: at most 500,000 parameters")
+    assert "the smallest part" in line
 
 
 def test_a_dry_run_shows_the_facts_and_the_plan(config: Config, measured: List[str]) -> None:
