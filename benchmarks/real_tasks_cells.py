@@ -21,7 +21,7 @@ from experiments.grid.table import RUN_DONE
 
 log = logging.getLogger(__name__)
 
-_STORE_FOLDER, _SETTINGS_FILE = "stages", "settings.json"  # in the folder of a small model
+_STORE_FOLDER = "stages"  # in the folder of a small model
 
 _SETS = {"lrs": [5e-5, 1e-4], "weight_decays": [0.01], "warmup_ratios": [0.1]}
 """Hyperparameter sets of Agora, as a user without days would choose them."""
@@ -148,7 +148,6 @@ def _share_teacher(finished: Path, out: Path) -> None:
     if result is None or out.exists():
         return
     with new_folder(out) as making:
-        shutil.copyfile(finished / _SETTINGS_FILE, making / _SETTINGS_FILE)
         shutil.copytree(result.folder, making / _STORE_FOLDER / DONE / result.key)
 
 

@@ -33,7 +33,7 @@ if "socrates" in flags:
     print(json.dumps({"report": {"mean": 0.7}, "dev": {"mean": 0.75}}))
 else:
     out = pathlib.Path(flags["output_dir"])
-    there = [*out.glob("stages/done/*"), *out.glob("*.json")]
+    there = [*out.glob("stages/done/*")]
     (out.parent / "before.txt").write_text(" ".join(path.name for path in there))
     shutil.copytree(pathlib.Path(sys.argv[0]).parent / "out", out, dirs_exist_ok=True)
     print(json.dumps({"stopped": False, "final": {"score": 0.9}}))
@@ -137,7 +137,6 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     command = tmp_path / "command.py"
     command.write_text(COMMAND)
     write_json(tmp_path / "out" / "run.json", small(tmp_path))
-    write_json(tmp_path / "out" / "settings.json", {})
 
     def teacher(work: StageWork) -> None:
         (work.folder / "model").mkdir()
@@ -187,7 +186,7 @@ def test_cells_of_a_task_and_seed_share_the_teacher(tmp_path: Path, calls: Path)
     }
     shared = {name: [path.read_text() for path in paths] for name, paths in found.items()}
     teacher = next(begun.glob("cells/*/run/stages/done/*"))
-    assert shared["CoLA-4x-seed0"] == [f"{teacher.name} settings.json"]
+    assert shared["CoLA-4x-seed0"] == [teacher.name]
     assert shared["CoLA-4x-seed1"] == shared["SST-2-4x-seed0"] == [""]
 
 
