@@ -72,9 +72,11 @@ def _work(parsed: argparse.Namespace) -> int:
             break
     rows = summarised(found)
     if parsed.table:
-        print(table(rows) + "\n\n" + "\n".join(goals(rows)))
+        failed = [f"{name}: {message}" for name, message in cells.failures.items()]
+        print(table(rows) + "\n\n" + "\n".join([*goals(rows), *failed]))
     else:
-        print(json.dumps({"cells": found, "rows": rows, "goals": goals(rows)}, indent=2))
+        results = {"cells": found, "rows": rows, "goals": goals(rows), "failures": cells.failures}
+        print(json.dumps(results, indent=2))
     return 0
 
 

@@ -17,7 +17,7 @@ from bort.storage.result_store import ResultStore
 from bort.storage.run_folder import MODEL_FOLDER
 from experiments.grid.commands import CELLS_FOLDER, GridConfig, cell_name
 from experiments.grid.running import GRID_FILE, run_grid
-from experiments.grid.table import RUN_DONE
+from experiments.grid.table import RUN_DONE, RUN_FAILED
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,9 @@ class Cells:
         folder: folder of the cells.
         is_dry: run nothing.
         stop_requested: stops a cell, which continues with the next call.
+
+    Attributes:
+        failures: the last message of each cell that failed, by its name.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Cells:
     ) -> None:
         self._config, self._folder = config, folder
         self._is_dry, self._stop_requested = is_dry, stop_requested
+        self.failures: Dict[str, str] = {}
 
     def small(self, task: str, speed_up: float, seed: int) -> Optional[Mapping[str, Any]]:
         """Return `run.json` of a small model with the path of its folder; None if it failed."""
@@ -139,6 +143,8 @@ class Cells:
         found: Dict[str, Any] = {}
         for record in ResultStore(folder, 0).records():
             found = dict(record.values)
+        if found.get("status") == RUN_FAILED:
+            self.failures[name] = str(found["error"])
         return found if found.get("status") == RUN_DONE else None
 
 

@@ -192,7 +192,9 @@ def test_cells_of_a_task_and_seed_share_the_teacher(tmp_path: Path, calls: Path)
 
 def test_a_failed_cell_is_none_and_is_tried_again(tmp_path: Path, calls: Path) -> None:
     assert cells_in(tmp_path).small("RTE", 3.0, 0) is None
-    assert cells_in(tmp_path).small("RTE", 3.0, 0) is None
+    cells = cells_in(tmp_path)
+    assert cells.small("RTE", 3.0, 0) is None
+    assert cells.failures == {"RTE-3x-seed0": "no such file"}
     flags = [json.loads(line) for line in calls.read_text().splitlines()]
     assert len(flags) == 2
     assert "resume" not in flags[1], "the same command continues"
