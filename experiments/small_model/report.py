@@ -108,11 +108,16 @@ class _Content:
             return words
         points = self._final(f"{abs(100 * rival['difference']):.1f} points")
         if points.text == "0.0 points":
-            return [*words, ", as good as the teacher truncated to the same speed"]
+            return [*words, f", as good as {self._rival()}"]
         relation = "better" if rival["difference"] > 0 else "worse"
         doubt = " (within the noise)" if is_noise(rival) else ""
-        than = f" {relation} than the teacher truncated to the same speed{doubt}"
-        return [*words, ", ", points, than]
+        return [*words, ", ", points, f" {relation} than {self._rival()}{doubt}"]
+
+    def _rival(self) -> str:
+        """Return the name of the baseline, which may be over the limit."""
+        if self._found.candidates[CUT].get("keeps_limit") is False:
+            return "the truncated teacher, which is over the limit"
+        return "the teacher truncated to the same speed"
 
     def lead(self) -> List[Inline]:
         """Return the answer: what is served, its score beside the others, and the limit."""
@@ -160,7 +165,7 @@ class _Content:
         if rival is not None and found.chosen != CUT:
             points = self._final(f"{100 * rival['difference']:+.1f}")
             note = ", within the noise" if is_noise(rival) else ""
-            label = [f"points against the teacher truncated to the same speed{note}"]
+            label = [f"points against {self._rival()}{note}"]
             shown.append(Highlight(points, label))
         return shown
 
@@ -198,6 +203,8 @@ class _Content:
                 return []
             timed = name if name != BIG else "latency" if found.final is None else "final"
             latency = self._milliseconds(model.get("latency_ms"), timed)
+            if model.get("keeps_limit") is False:
+                label += ", over the limit"
             dev = self._score(model.get("dev"), name)
         behind = found.difference(name, BIG)
         share: Cell = ""

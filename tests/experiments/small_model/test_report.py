@@ -74,6 +74,16 @@ def test_equal_scores_are_no_advantage(tmp_path: Path) -> None:
     assert title.endswith("score, as good as the teacher truncated to the same speed")
 
 
+def test_a_baseline_that_is_too_slow_is_named_so(tmp_path: Path) -> None:
+    content = scores()
+    content["truncated"]["keeps_limit"] = False
+    shown = document(tmp_path, content)
+    words = "than the truncated teacher, which is over the limit"
+    assert plain_text(shown.title).endswith(words)
+    rows = texts_of(tables(shown)["Scores and latencies"][0].rows)
+    assert rows[3].startswith("truncated teacher, over the limit | ")
+
+
 def test_a_stopped_run_shows_how_to_use_its_student(tmp_path: Path) -> None:
     names = [section.title for section in document(tmp_path / "a", names=STAGES[:4]).sections]
     assert "Use it" not in names
