@@ -236,14 +236,25 @@ pinned() { sed -n "s/^$1==\([^ ;]*\).*/\1/p" "$root/requirements-base.txt" "$roo
 mxnet_name=mxnet
 [ "$gpu" = none ] || mxnet_name=mxnet-$gpu
 mxnet_version=$(pinned "$mxnet_name")
-# Horovod for arrays on GPUs is compiled by nvcc. Without it, Horovod is built against MXNet's build for
-# CPUs, and bort/gluon/distributed.py gives it arrays of the host only.
-nvcc=''
-if [ "$gpu" != none ]; then
-    nvcc=$(command -v nvcc || command -v "${HOROVOD_CUDA_HOME:-/usr/local/cuda}/bin/nvcc") || nvcc=''
-fi
+# Horovod for arrays on GPUs is compiled by the nvcc of MXNet's CUDA. Without it, Horovod is built against
+# MXNet's build for CPUs, and bort/gluon/distributed.py gives it arrays of the host only.
+nvcc='' why_no_nccl=''
+without_nccl() { # build Horovod without NCCL; the argument says why
+    nvcc='' why_no_nccl=$1
+    horovod_mxnet=$(grep -m 1 '^mxnet==' "$root/requirements.txt")
+}
 horovod_mxnet=$mxnet_name==$mxnet_version
-[ -n "$nvcc" ] || horovod_mxnet=$(grep -m 1 '^mxnet==' "$root/requirements.txt")
+if [ "$gpu" != none ]; then
+    cuda=${gpu#cu} && cuda=${cuda%?}
+    if ! nvcc=$(command -v nvcc || command -v "${HOROVOD_CUDA_HOME:-/usr/local/cuda}/bin/nvcc"); then
+        without_nccl "nvcc is not installed"
+    else
+        case $("$nvcc" --version 2>/dev/null) in
+            *"release $cuda."*) ;;
+            *) without_nccl "$nvcc is not of CUDA $cuda" ;;
+        esac
+    fi
+fi
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/bort/wheels
 folder_of() { # print the cache folder of a package's wheel; gluonnlp is independent of MXNet's build
     case $1 in
@@ -327,11 +338,13 @@ quietly() { # run a command with its output in the log
 }
 pip() { quietly "$venv_python" -m pip "$@"; }
 
-library_path() { # print LD_LIBRARY_PATH with CUDA's packages, for MXNet before bort is installed
-    local folders=''
-    [ "$gpu" != cu112 ] || folders=$(printf ':%s' "$venv"/lib/python*/site-packages/nvidia/*/lib)
-    folders+=${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-    echo "${folders#:}"
+link_cuda_libraries() { # next to libmxnet.so, whose rpath is its own folder
+    # bort.gluon loads them itself; the links serve an `import mxnet` without it, as in Horovod's build.
+    local packages file
+    packages=$(echo "$venv"/lib/python*/site-packages)
+    for file in "$packages"/nvidia/*/lib/lib[cn]*.so*; do
+        ln -sfn -- "..${file#"$packages"}" "$packages/mxnet/${file##*/}" || return 1
+    done
 }
 
 nccl_for_building() { # add NCCL's package to the build, which looks for libnccl.so without a number
@@ -361,7 +374,7 @@ build_wheel() { # build a source package and keep its wheel
             HOROVOD_WITHOUT_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1
             CMAKE_POLICY_VERSION_MINIMUM=3.5)
         if [ -n "$nvcc" ]; then
-            variables+=(HOROVOD_GPU_OPERATIONS=NCCL "LD_LIBRARY_PATH=$(library_path)")
+            variables+=(HOROVOD_GPU_OPERATIONS=NCCL)
             nccl_for_building
         elif [ "$gpu" != none ]; then
             pip install --no-deps --target "$scratch/mxnet" "$horovod_mxnet" ||
@@ -376,8 +389,13 @@ build_wheel() { # build a source package and keep its wheel
         ln -sfn -- "$venv" "$place"
     fi
     PATH=$place/bin:$PATH quietly env "${variables[@]}" "$place/bin/python" -m pip wheel --no-deps \
-        --no-build-isolation --no-cache-dir -w "$scratch/wheel" "$package==$version" ||
-        failed "$package $version could not be built"
+        --no-build-isolation --no-cache-dir -w "$scratch/wheel" "$package==$version" || {
+        [ "$package" = horovod ] && [ -n "$nvcc" ] || failed "$package $version could not be built"
+        without_nccl "the build with $nvcc failed (see $log)"
+        say "horovod: $why_no_nccl; building it without NCCL"
+        build_wheel horovod
+        return
+    }
     wheel=$(cd "$scratch/wheel" && ls -- *.whl)
     # A wheel without a checksum is ignored, so the checksum is written after the wheel is in place.
     if mkdir -p "$folder" 2>/dev/null && cp "$scratch/wheel/$wheel" "$folder/$wheel.$$" 2>/dev/null &&
@@ -403,10 +421,10 @@ install_built() { # install a wheel from the cache, or build it
 
 imports() { (cd / && quietly "$venv_python" -c "$1"); }
 works() { # does the package work after it was built from source?
-    local statement='import mxnet, gluonnlp'
-    [ "$1" != horovod ] ||
-        statement='import horovod.mxnet as h; h.init(); assert h.gloo_built() and h.size() == 1'
-    (LD_LIBRARY_PATH=$(library_path) && export LD_LIBRARY_PATH && imports "$statement")
+    case $1 in
+        gluonnlp) imports 'import mxnet, gluonnlp' ;;
+        horovod) imports 'import horovod.mxnet as h; h.init(); assert h.gloo_built() and h.size() == 1' ;;
+    esac
 }
 
 installed_version() {
@@ -430,6 +448,9 @@ install_everything() {
     install_pytorch
     say "installing the pinned packages$([ "$gpu" != cu112 ] || echo ' (with 2 GB of CUDA libraries)')"
     pip install -r "$scratch/requirements.txt" || failed "the packages could not be installed"
+    if [ "$gpu" = cu112 ]; then
+        link_cuda_libraries || failed "the CUDA libraries could not be linked"
+    fi
     if [ "${python_version%.*}" = 3.12 ]; then restore_numpy_bool; fi
     local package
     for package in "${built[@]}"; do
@@ -445,6 +466,8 @@ install_everything() {
             works "$package" || failed "$package does not work after it was built"
         fi
     done
+    [ -z "$why_no_nccl" ] || [ "$horovod" = no ] ||
+        say "note: ranks on GPUs will exchange over the host, without NCCL: $why_no_nccl"
     say "installing the project (editable)"
     pip install --no-deps --no-build-isolation --no-index -e "$root" ||
         failed "the project could not be installed"
