@@ -47,7 +47,7 @@ from experiments.small_model.time_check import (
 
 log = logging.getLogger(__name__)
 
-STORE_FOLDER = "stages"
+STAGES_FOLDER = "stages"
 """The folder of the results of the stages."""
 
 _TRIAL_SECONDS, _TRIAL_SHARE = 4.0, 0.01
@@ -138,7 +138,7 @@ def check_place(folder: Path) -> None:
     if not folder.is_dir():
         return
     found = {path.name for path in folder.iterdir()} - {RUN_LOCK}
-    if found and not found & {FINDINGS_FILE, STORE_FOLDER}:
+    if found and not found & {FINDINGS_FILE, STAGES_FOLDER}:
         raise InputError(
             f"output_dir is {str(folder)!r}, which holds {min(found)!r} and no run of this "
             "command; allowed is a new or empty folder, or that of a run to continue"

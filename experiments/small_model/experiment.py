@@ -15,7 +15,7 @@ from bort.stages.running import run_stages
 from bort.stages.store import Result, Store
 from bort.storage.locks import hold_folder
 from bort.storage.run_folder import MODEL_FOLDER
-from experiments.small_model.checks import STORE_FOLDER, check_everything
+from experiments.small_model.checks import STAGES_FOLDER, check_everything
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.findings import Findings, describe_plan
 from experiments.small_model.results import read_results, write_results
@@ -71,7 +71,7 @@ class _Run:
         self._config, self._folder = config, folder
         self._task, self._plan = findings.data, findings.plan
         self._findings = findings.as_dict()
-        self._store = Store(folder / STORE_FOLDER)
+        self._store = Store(folder / STAGES_FOLDER)
 
     def run(self, stop_requested: Callable[[], bool]) -> Dict[str, Any]:
         """Run the stages; see `make_small_model`."""

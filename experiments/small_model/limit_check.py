@@ -28,6 +28,7 @@ from experiments.small_model.space import (
     space_near,
 )
 
+_LEAST_SECONDS = 1e-9
 _MARGIN = 1.1
 """Latencies that are promised are above measured ones by this factor, since times vary."""
 
@@ -79,15 +80,27 @@ class PairLatency:
         Raises:
             InputError: a field is missing or bad.
         """
+        conditions = fields.fields("conditions")
+        conditions.integer("length", 1, 1 << 15)
+        architectures = tuple(
+            Architecture.from_dict(one.values, fields.source)
+            for one in fields.objects("architectures")
+        )
+        seconds = tuple(map(float, fields.numbers("seconds", _LEAST_SECONDS)))
+        if not architectures or len(architectures) != len(seconds):
+            raise InputError(
+                f"{fields.source}: {len(architectures)} architectures have {len(seconds)} seconds, "
+                "allowed are one or more, with a time each"
+            )
         return cls(
-            tuple(
-                Architecture.from_dict(one.values, fields.source)
-                for one in fields.objects("architectures")
-            ),
-            tuple(map(float, fields.numbers("seconds", 0))),
+            architectures,
+            seconds,
             float(fields.number("row_seconds", 0)),
             float(fields.number("process_seconds", 0)),
-            dict(fields.fields("conditions").values),
+            {
+                **conditions.values,
+                **{name: conditions.text(name) for name in ("engine", "precision")},
+            },
         )
 
 

@@ -18,7 +18,8 @@ from experiments.small_model.space import measured_space, smallest_part, space_n
 
 TEACHER = Architecture(6, 12, 384, 1536, 30522, token_types=2)
 PARTS = (TEACHER, measured_space(TEACHER).minimum(TEACHER), smallest_part(TEACHER))
-MEASURED = PairLatency(PARTS, (0.010, 0.0006, 0.0002), 1.0, 4.0, {"length": 32, "engine": "x"})
+CONDITIONS = {"length": 32, "engine": "x", "precision": "fp32"}
+MEASURED = PairLatency(PARTS, (0.010, 0.0006, 0.0002), 1.0, 4.0, CONDITIONS)
 
 
 def config(**limit: Any) -> SmallModelConfig:
