@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import logging
-import os
 import shutil
 import statistics
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from benchmarks.stored import on_all_ranks
 from bort.agora.config import AgoraConfig
 from bort.agora.hyperparameters import HyperparameterSets, grid, with_more_seeds
 from bort.agora.task_data import AgoraTask
@@ -26,15 +25,12 @@ from bort.stages.running import run_stages
 from bort.stages.stage import Stage, StageWork
 from bort.stages.store import Result, Store
 from bort.storage.files import read_json, write_json
-from bort.storage.run_claim import claim_folder
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from data.generated_tasks.scarce import DEV_FROM, ScarceSizes, open_scarce_task, write_scarce_tasks
 from data.generated_tasks.tasks import GENERATED_TASKS
 from data.tasks.report_split import open_agora_task
 from data.tasks.sets import open_task_data
-
-log = logging.getLogger(__name__)
 
 ARMS = ("agora", "plain", "distilled", "gold")
 
@@ -385,39 +381,6 @@ def in_short(results: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
     }
 
 
-def run_units(
-    units: Sequence[Any],
-    measure: Callable[[Any], None],
-    prepare: Callable[[], None],
-    stop: StopRequest,
-) -> bool:
-    """Divide units of work among the ranks, after rank 0 has called `prepare`.
-
-    Args:
-        units: the units of work.
-        measure: called with each unit of this rank.
-        prepare: called on rank 0 before all units.
-        stop: the request to stop, checked between units.
-
-    Returns:
-        Whether this is rank 0, which prints the results.
-    """
-    os.environ["OMP_NUM_THREADS"] = "1"
-    from bort.gluon.distributed import find_communicator
-    from bort.ranks import on_rank_0, own_share, wait_for_all
-
-    communicator = find_communicator()
-    on_rank_0(communicator, prepare)
-    own = own_share(communicator, units)
-    for done, unit in enumerate(own):
-        if stop.requested():
-            break
-        measure(unit)
-        log.info("rank %d: finished %d of %d units", communicator.rank, done + 1, len(own))
-    wait_for_all(communicator)
-    return communicator.rank == 0
-
-
 def run_shared_stages(name: str, stages: Sequence[Stage], folder: Path, stop: StopRequest) -> bool:
     """Run stages on all ranks: each runs what no other one runs.
 
@@ -430,19 +393,6 @@ def run_shared_stages(name: str, stages: Sequence[Stage], folder: Path, stop: St
     Returns:
         Whether this is rank 0, which prints the results.
     """
-    os.environ["OMP_NUM_THREADS"] = "1"
-    from bort.gluon.distributed import find_communicator
-    from bort.ranks import wait_for_all
-
-    communicator = find_communicator()
-    run_stages(name, stages, Store(folder), stop_requested=stop.requested)
-    wait_for_all(communicator)
-    return communicator.rank == 0
-
-
-def claim(
-    folder: Path, name: str, settings: Mapping[str, Any], defaults: Mapping[str, Any]
-) -> None:
-    """Begin a comparison in `folder`, or continue the one that it holds."""
-    begun = (folder / name).is_file()
-    claim_folder(folder, name, settings, "comparison", begun, defaults=defaults)
+    return on_all_ranks(
+        lambda: run_stages(name, stages, Store(folder), stop_requested=stop.requested)
+    )

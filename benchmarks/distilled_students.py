@@ -1,25 +1,27 @@
 """A corpus, a teacher, its kept answers and its trained students, for benchmarks of students.
 
-Everything is made once in a folder and read afterwards, so a killed benchmark continues, and two
-benchmarks share their students. A seed draws the initial weights, the order of the examples and all
-masks, those of the held-out text included. Runs of one seed are therefore pairs.
+Everything is a stage of one store (`benchmarks.stored`), so two benchmarks share their students. A
+seed draws the initial weights, the order of the examples and all masks, those of the held-out text
+included. Runs of one seed are therefore pairs.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import logging
 import math
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from benchmarks.agora_arms import claim
+from benchmarks.demo_teacher import TEACHER_MODEL, teacher_stage, text_stage
+from benchmarks.stored import Basis, Stored
 from benchmarks.student_space import chosen, space
 from bort.architecture import Architecture, get_architecture
 from bort.report.learning_curves import Curve
 from bort.settings.config import Config, setting
-from bort.storage.files import read_json, write_json
+from bort.stages.stage import Stage, StageWork
+from bort.super_network.parts import part_name
 from bort.training.importance_config import IMPORTANCES, ImportanceConfig
 from experiments.demo.plan import GENERATED, REAL_ENGLISH, DemoConfig
 
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from bort.teacher.answers import TeacherAnswers
     from bort.text.examples import ExampleSource
     from experiments.demo.training import Text
-
-log = logging.getLogger(__name__)
 
 RANDOM = "random"
 STARTS = (RANDOM, *IMPORTANCES)
@@ -54,13 +54,12 @@ class StudentsConfig(Config):
     scored_examples: int = setting(192, "held-out sequences used for scores", minimum=8)
     seeds: int = setting(3, "seeds of students", minimum=2)
 
-    def demo(self, folder: Path, seed: int = 0) -> DemoConfig:
+    def demo(self, seed: int = 0) -> DemoConfig:
         """Return these settings for the functions of the demonstration."""
         preset = {} if self.corpus == GENERATED else REAL_ENGLISH
         own = {
             "corpus": self.corpus,
             "documents": self.documents,
-            "folder": str(folder),
             "teacher": self.teacher,
             "teacher_steps": self.teacher_steps,
             "student_steps": self.steps,
@@ -71,65 +70,49 @@ class StudentsConfig(Config):
         return DemoConfig.from_dict({**preset, **own}, "benchmark")
 
 
-_GROWING = ("seeds",)
-"""Settings that may differ between calls with the same folder."""
-
-
 class Students:
-    """The students of one teacher, with a folder of finished results.
+    """The text, the teacher, its answers and its students, as stages of one store.
 
     Args:
         config: sizes of the teacher and of the trainings.
-        folder: folder of everything that is made.
-
-    Raises:
-        InputError: the folder holds results of other settings.
+        stored: the results.
     """
 
-    def __init__(self, config: StudentsConfig, folder: Path) -> None:
-        self.config, self.folder = config, folder
-        self._text: Optional[Text] = None
+    def __init__(self, config: StudentsConfig, stored: Stored) -> None:
+        self.config, self.stored = config, stored
+        self._text_stage, self._teacher_stage = (
+            text_stage(config.demo()),
+            teacher_stage(config.demo()),
+        )
         self._ranked: Dict[Tuple[str, int], OrderedNetwork] = {}
-        folder.mkdir(parents=True, exist_ok=True)
-        fixed = {k: v for k, v in config.as_dict().items() if k not in _GROWING}
-        claim(folder, "settings.json", fixed, config.defaults())
-
-    def prepare_all(self) -> None:
-        """Make the text, the teacher and its answers for each seed, unless they exist."""
-        from bort.gluon.teacher.live import load_teacher
-        from bort.ranks import SingleProcess
-
-        self.prepare_teacher()
-        for seed in range(self.config.seeds):
-            questions, folder = self.questions(seed), self.answers_folder(seed)
-            if not questions.is_complete(folder):
-                teacher = load_teacher(str(self.teacher_folder))
-                questions.fill(folder, teacher, SingleProcess(), lambda: False)
-
-    def prepare_teacher(self) -> None:
-        """Make the text and the teacher, unless they exist."""
-        from experiments.demo.text import prepare_text
-        from experiments.demo.training import train_teacher
-
-        demo = self.config.demo(self.folder)
-        if not (self.folder / "shards").is_dir():
-            prepare_text(demo, self.folder)
-        if not (self.teacher_folder / "model.json").is_file():
-            train_teacher(demo, self.text, self.teacher_folder)
 
     @property
     def teacher_folder(self) -> Path:
         """The model folder of the teacher."""
-        return self.folder / "teacher"
+        return self.stored.result(self._teacher_stage).folder / TEACHER_MODEL
 
-    @property
+    @cached_property
     def text(self) -> Text:
         """Training text, held-out text and vocabulary."""
         from experiments.demo.text import open_text
 
-        if self._text is None:
-            self._text = open_text(self.config.demo(self.folder), self.folder)
-        return self._text
+        return open_text(self.config.demo(), self.stored.result(self._text_stage).folder)
+
+    def basis(self, seed: int, settings: Any) -> Basis:
+        """Return what everything depends on that learns from the teacher.
+
+        Args:
+            seed: seed of weights, order and masks.
+            settings: settings of the training, or of the search.
+        """
+        return Basis(
+            {
+                "training": settings.results_settings(),
+                "scored_examples": self.config.scored_examples,
+                "seed": seed,
+            },
+            {"text": self._text_stage, "teacher": self._teacher_stage},
+        )
 
     @property
     def teacher_architecture(self) -> Architecture:
@@ -138,7 +121,7 @@ class Students:
 
     def sized(self, architecture: Architecture) -> Architecture:
         """Return an architecture with the vocabulary and the maximum length of the text."""
-        longest = self.config.demo(self.folder).max_seq_length
+        longest = self.config.demo().max_seq_length
         return architecture.replace(
             vocabulary_size=len(self.text.vocabulary), maximum_length=longest
         )
@@ -171,59 +154,82 @@ class Students:
         """Return the settings of a search with `steps` steps over the batches of a seed."""
         from experiments.demo.answers import search_settings
 
-        demo = self.config.demo(self.folder, seed)
+        demo = self.config.demo(seed)
         batches = math.ceil(len(self.text.held_out) / demo.batch_size)
         return dataclasses.replace(
             search_settings(demo, steps), error="kl", held_out_batches=batches, threads=1
         )
 
+    def answers_stage(self, seed: int) -> Stage:
+        """Return the stage of the teacher's answers for the batches of a seed."""
+
+        def make(work: StageWork) -> Dict[str, Any]:
+            from bort.gluon.teacher.live import load_teacher
+            from bort.ranks import ALONE
+
+            questions = self.questions(seed)
+            teacher = load_teacher(str(self.teacher_folder))
+            questions.fill(work.folder / "answers", teacher, ALONE, lambda: False)
+            return {}
+
+        settings = self.search_settings(seed, self._kept_steps)
+        return self.basis(seed, settings).stage(f"answers-{seed}", make, continues=True)
+
     def answers_folder(self, seed: int) -> Path:
-        """The folder of the teacher's answers for the batches of a seed."""
-        return self.folder / f"answers-{seed}"
+        """Return the folder of the teacher's answers for the batches of a seed."""
+        return self.stored.result(self.answers_stage(seed)).folder / "answers"
 
     def answers(self, seed: int, steps: int) -> TeacherAnswers:
         """Return the kept answers for the batches of a seed, or the teacher if there are more."""
         from bort.gluon.teacher.live import load_teacher
         from bort.teacher.cache import TeacherCache
 
-        if steps > KEPT_STEPS * self.config.steps:
+        if steps > self._kept_steps:
             return load_teacher(str(self.teacher_folder))
         temperature = self.settings(seed).objective.distillation_temperature
         return TeacherCache.open(self.answers_folder(seed), temperature=temperature, verify=False)
 
+    @property
+    def _kept_steps(self) -> int:
+        return math.ceil(KEPT_STEPS * self.config.steps)
+
     # --- students
 
-    def student(self, architecture: Architecture, start: str, seed: int) -> Dict[str, Any]:
-        """Train a student by distillation unless its result exists, and return the result.
+    def student_stage(self, architecture: Architecture, start: str, seed: int) -> Stage:
+        """Return the stage of a student that is trained by distillation.
+
+        Its value has the fields of `Curve`, and the processor seconds of the training and its
+        evaluations.
 
         Args:
             architecture: one of `architectures`.
             start: one of `STARTS`.
             seed: seed of weights, order and masks.
-
-        Returns:
-            The fields of `Curve`, and the processor seconds of the training and its evaluations.
         """
-        path = self.folder / "students" / f"{_name(architecture)}-{start}-{seed}.json"
-        return kept(path, lambda: self._train(architecture, start, seed))
+        return self.basis(seed, self.settings(seed)).stage(
+            f"student-{part_name(architecture)}-{start}-{seed}",
+            lambda work: self._train(architecture, start, seed),
+            {
+                "architecture": architecture.as_dict(),
+                "evaluations": self.config.evaluations,
+                "start": None if start == RANDOM else ImportanceConfig(start).as_dict(),
+            },
+            inputs={"answers": self.answers_stage(seed)},
+        )
 
     def found(
         self, start: str, architectures: Sequence[Architecture]
     ) -> Dict[Tuple[Architecture, int], Mapping[str, Any]]:
         """Return the finished results of a start by architecture and seed."""
-        results = {}
-        for architecture in architectures:
-            for seed in range(self.config.seeds):
-                path = self.folder / "students" / f"{_name(architecture)}-{start}-{seed}.json"
-                if path.is_file():
-                    results[architecture, seed] = read_json(path)
-        return results
+        keys = [(one, seed) for one in architectures for seed in range(self.config.seeds)]
+        results = self.stored.finished([self.student_stage(one, start, s) for one, s in keys])
+        return {key: result for key, result in zip(keys, results) if result is not None}
 
     def settings(self, seed: int) -> Any:
         """Return the settings of a student's training."""
         from experiments.demo.training import student_settings
 
-        return student_settings(self.config.demo(self.folder, seed), 0, True)
+        return student_settings(self.config.demo(seed), 0, True)
 
     def _train(self, architecture: Architecture, start: str, seed: int) -> Dict[str, Any]:
         from experiments.demo.training import train_model
@@ -231,7 +237,7 @@ class Students:
         settings = self.settings(seed)
         began = time.process_time()
         _, curve = train_model(
-            f"{_name(architecture)} {start} {seed}",
+            f"{part_name(architecture)} {start} {seed}",
             architecture,
             settings,
             self.text.with_masks(settings),
@@ -279,7 +285,7 @@ class Students:
         from bort.gluon.pretraining.evaluation import evaluation_batches, score_masked_tokens
         from bort.ranks import SingleProcess
 
-        demo = self.config.demo(self.folder)
+        demo = self.config.demo()
         batches = evaluation_batches(
             examples,
             self.text.with_masks(self.settings(seed)).masking,
@@ -289,32 +295,40 @@ class Students:
         )
         return score_masked_tokens(answer, batches, SingleProcess(), mx.cpu())
 
+    def teacher_stages(self) -> List[Stage]:
+        """Return the stages of the teacher's held-out loss with the masks of each seed."""
+
+        def stage(seed: int) -> Stage:
+            def make(work: StageWork) -> Dict[str, Any]:
+                from bort.gluon.teacher.live import load_teacher
+
+                teacher = load_teacher(str(self.teacher_folder))
+                return {"loss": self.loss(teacher.answer, seed)}
+
+            return self.basis(seed, self.settings(seed).masks).stage(f"teacher-loss-{seed}", make)
+
+        return [stage(seed) for seed in range(self.config.seeds)]
+
     def teacher_losses(self) -> List[float]:
         """Return the held-out loss of the teacher for each seed."""
-        from bort.gluon.teacher.live import load_teacher
-
-        def make() -> Dict[str, Any]:
-            teacher = load_teacher(str(self.teacher_folder))
-            return {"losses": [self.loss(teacher.answer, s) for s in range(self.config.seeds)]}
-
-        path = self.folder / f"teacher-{self.config.seeds}.json"
-        return list(kept(path, make)["losses"])
+        return [float(self.stored.value(one)["loss"]) for one in self._teacher_stages()]
 
     # --- the search
 
-    def short_error(self, architecture: Architecture, seed: int, steps: int = 3) -> float:
-        """Return the error of the search after a few steps: KL divergence in nats."""
-        path = self._short_path(architecture, seed, steps)
-        return float(kept(path, lambda: self._short(architecture, seed, steps))["kl"])
+    def short_stage(self, architecture: Architecture, seed: int, steps: int = 3) -> Stage:
+        """Return the stage of the search's error after a few steps, `kl` in nats."""
+        return self.basis(seed, self.search_settings(seed, steps)).stage(
+            f"short-{part_name(architecture)}-{steps}-{seed}",
+            lambda work: self._short(architecture, seed, steps),
+            {"architecture": architecture.as_dict()},
+            inputs={"answers": self.answers_stage(seed)},
+        )
 
     def found_short(self, architecture: Architecture, steps: int = 3) -> List[float]:
-        """Return the finished errors of `short_error`, one for each seed."""
+        """Return the finished errors of `short_stage`, one for each seed."""
         seeds = range(self.config.seeds)
-        paths = [self._short_path(architecture, seed, steps) for seed in seeds]
-        return [float(read_json(path)["kl"]) for path in paths if path.is_file()]
-
-    def _short_path(self, architecture: Architecture, seed: int, steps: int) -> Path:
-        return self.folder / "short" / f"{_name(architecture)}-{steps}-{seed}.json"
+        found = self.stored.finished([self.short_stage(architecture, s, steps) for s in seeds])
+        return [float(one["kl"]) for one in found if one is not None]
 
     def _short(self, architecture: Architecture, seed: int, steps: int) -> Dict[str, Any]:
         import mxnet as mx
@@ -333,19 +347,5 @@ class Students:
         return {"kl": model.error(Trial(architecture, Hyperparameters(), seed))}
 
 
-def kept(path: Path, make: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
-    """Return the JSON object in `path`; `make` it first if it does not exist."""
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, make())
-    found: Dict[str, Any] = read_json(path)
-    return found
-
-
 def _as_json(curve: Curve) -> Dict[str, Any]:
     return {"steps": curve.steps, "seconds": curve.seconds, **curve.values}
-
-
-def _name(architecture: Architecture) -> str:
-    sizes = (architecture.depth, architecture.heads, architecture.hidden)
-    return "-".join(map(str, (*sizes, architecture.intermediate, architecture.qkv)))

@@ -34,9 +34,9 @@ import json
 from pathlib import Path
 from typing import Any, Dict, Mapping, Sequence
 
-from benchmarks.agora_arms import claim
 from benchmarks.output import markdown_table, mean_and_deviation
 from benchmarks.recipes_arms import ARMS, DEFAULTS, Arms, RecipesConfig
+from benchmarks.stored import Stored
 from bort.process.command import make_parser, run_command
 from bort.report.significance import sign_flip_p_value
 
@@ -54,12 +54,7 @@ def main() -> None:
 
 def _work(parsed: argparse.Namespace) -> int:
     config = RecipesConfig.from_arguments(parsed)
-    folder = Path(parsed.folder).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    fixed = {name: value for name, value in config.as_dict().items() if name != "seeds"}
-    claim(folder, "settings.json", fixed, config.defaults())
-    arms = Arms(config, folder)
-    arms.prepare()
+    arms = Arms(config, Stored(Path(parsed.folder).resolve()))
     rates = arms.tuned()
     found = [arms.trained(seed, rates) for seed in range(config.seeds)]
     results = {"rates": rates, "seeds": found, "differences": differences(found)}

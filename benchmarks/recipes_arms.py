@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
-from benchmarks.distilled_students import kept
+from benchmarks.demo_teacher import text_stage
 from benchmarks.search_ground import halves
+from benchmarks.stored import Basis, Stored
 from bort.errors import WorkError
 from bort.settings.config import Config, setting
+from bort.stages.stage import Stage, StageWork
 from experiments.demo.plan import REAL_ENGLISH, DemoConfig
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "run_pretraining_distillation.py"
@@ -43,35 +45,24 @@ class RecipesConfig(Config):
 
 
 class Arms:
-    """The trainings of all arms in a folder, each made once.
+    """The trainings of all arms, as stages of one store.
 
     Args:
         config: the settings.
-        folder: folder of the text, the runs and their results.
+        stored: the results.
     """
 
-    def __init__(self, config: RecipesConfig, folder: Path) -> None:
-        self.config = config
-        self._folder = folder
+    def __init__(self, config: RecipesConfig, stored: Stored) -> None:
+        self.config, self._stored = config, stored
         self._demo = DemoConfig.from_dict(
             {
                 **REAL_ENGLISH,
                 "corpus": config.text,
-                "folder": str(folder / "text"),
                 "vocabulary_size": config.vocabulary_size,
                 "max_seq_length": config.max_seq_length,
             },
             "recipes",
         )
-
-    def prepare(self) -> None:
-        """Make the vocabulary and the shards."""
-        from experiments.demo.text import prepare_text
-
-        place = self._folder / "text"
-        if not (place / "shards" / "manifest.json").exists():
-            place.mkdir(parents=True, exist_ok=True)
-            prepare_text(self._demo, place)
 
     def tuned(self) -> Dict[str, float]:
         """Return the learning rate of each arm with the lowest loss on the first half.
@@ -82,7 +73,9 @@ class Arms:
         for rate in LEARNING_RATES:
             rates = dict.fromkeys(ARMS, rate)
             hours = self.config.tuning_hours
-            found = self._side_by_side(f"tuning-{rate:g}", rates, hours, TUNING_SEED, half=0)
+            found = self._stored.value(
+                self._side_by_side(f"tuning-{rate:g}", rates, hours, TUNING_SEED, half=0)
+            )
             for arm in ARMS:
                 losses[arm][rate] = found[arm]["loss"]
         return {arm: min(losses[arm], key=losses[arm].__getitem__) for arm in ARMS}
@@ -97,24 +90,35 @@ class Arms:
         Returns:
             For each arm `loss` (nats per masked token), `accuracy`, `steps`, `tokens`, `rate`.
         """
-        return self._side_by_side(f"seed-{seed}", rates, self.config.hours, seed, half=1)
+        stage = self._side_by_side(f"seed-{seed}", rates, self.config.hours, seed, half=1)
+        return self._stored.value(stage)
 
     def _side_by_side(
         self, name: str, rates: Mapping[str, float], hours: str, seed: int, half: int
-    ) -> Dict[str, Dict[str, Any]]:
-        """Train all arms at the same time, so that other load hits them equally."""
-        path = self._folder / "results" / f"{name}.json"
-        return kept(path, lambda: self._train(name, rates, hours, seed, half))
+    ) -> Stage:
+        """Return the stage that trains all arms at once, so that other load hits them equally."""
+        settings = {
+            "arms": {arm: [*_FLAGS[arm], PRE_NORM[arm], rates[arm]] for arm in ARMS},
+            "hours": hours,
+            "seed": seed,
+            "half": half,
+            "scored_examples": self._demo.scored_examples,
+            "architecture": self.config.architecture,
+        }
+        return Basis(settings, {"text": text_stage(self._demo)}).stage(
+            name, lambda work: self._train(work, rates, hours, seed, half), continues=True
+        )
 
     def _train(
-        self, name: str, rates: Mapping[str, float], hours: str, seed: int, half: int
+        self, work: StageWork, rates: Mapping[str, float], hours: str, seed: int, half: int
     ) -> Dict[str, Dict[str, Any]]:
-        folders = {arm: self._folder / "runs" / f"{name}-{arm}" for arm in ARMS}
+        text = work.inputs["text"]
+        folders = {arm: work.folder / arm for arm in ARMS}
         processes = []
         try:
             for arm, folder in folders.items():
                 folder.mkdir(parents=True, exist_ok=True)
-                words = self._command(arm, rates[arm], hours, seed, folder / "run")
+                words = self._command(arm, rates[arm], hours, seed, text / "shards", folder / "run")
                 with (folder / "messages").open("wb") as messages:
                     processes.append(
                         subprocess.Popen(
@@ -134,22 +138,24 @@ class Arms:
             if status != 0:
                 raise WorkError(f"{arm}: exit status {status}, see {folder / 'messages'}")
         return {
-            arm: {"rate": rates[arm], **self._score(folder / "run", half)}
+            arm: {"rate": rates[arm], **self._score(folder / "run", text, half)}
             for arm, folder in folders.items()
         }
 
-    def _command(self, arm: str, rate: float, hours: str, seed: int, folder: Path) -> List[str]:
+    def _command(
+        self, arm: str, rate: float, hours: str, seed: int, shards: Path, folder: Path
+    ) -> List[str]:
         sizes = self.config.architecture + ("-pre" if PRE_NORM[arm] else "")
         again = ["--resume"] if folder.exists() else []
         return [
             *(sys.executable, str(SCRIPT), *_FLAGS[arm], "--architecture", sizes),
-            *("--data", str(self._folder / "text/shards"), "--teacher_model", "none"),
+            *("--data", str(shards), "--teacher_model", "none"),
             *("--hours", hours, "--lr", f"{rate:g}", "--seed", str(seed), "--cpu_only"),
             *("--ckpt_interval", "1000000", "--log_interval", "50", "--ckpt_dir", str(folder)),
             *again,
         ]
 
-    def _score(self, folder: Path, half: int) -> Dict[str, Any]:
+    def _score(self, folder: Path, text_folder: Path, half: int) -> Dict[str, Any]:
         """Return steps, tokens and the scores of a run's model on a half of the held-out text."""
         import mxnet as mx
 
@@ -162,7 +168,7 @@ class Arms:
         from experiments.demo.text import open_text
         from experiments.demo.training import Selection
 
-        text = open_text(self._demo, self._folder / "text")
+        text = open_text(self._demo, text_folder)
         batches = evaluation_batches(
             Selection(text.held_out, halves(len(text.held_out))[half]),
             Masking(text.vocabulary, TrainingMasks().policy, 0),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from benchmarks.distilled_students import kept
 from benchmarks.search_ground import Costs, Ground
+from benchmarks.stored import VALUE_FILE
 from bort.architecture import Architecture, get_architecture
 from bort.errors import InputError
 from bort.search.evolved_search import EvolvedSearch
@@ -24,6 +23,8 @@ from bort.search.limited_strategy import (
 )
 from bort.search.strategy import SearchStrategy
 from bort.settings.config import Config, setting
+from bort.stages.stage import Stage, StageWork
+from bort.storage.files import read_json
 from bort.super_network.parts import part_name
 
 if TYPE_CHECKING:
@@ -35,6 +36,17 @@ RANDOM = "random"
 ONE_SHOT = ("one_shot_random", "one_shot_fast", "one_shot_evolved")
 WITHOUT_SEARCH = ("prior", "hand_made", "random_pick")
 METHODS = (*ONE_SHOT, "scheme", RANDOM, *WITHOUT_SEARCH)
+
+_READ: Mapping[str, Sequence[str]] = {
+    "one_shot_random": ("scored",),
+    "one_shot_fast": ("scored",),
+    "one_shot_evolved": ("scored", "generations"),
+    "scheme": ("epsilon",),
+    RANDOM: ("searching_share", "trainings"),
+}
+"""Settings that a method reads, beside the seconds. The super-network reads `searching_share`."""
+
+_SUPER_NETWORK = "super_network"
 
 _LISTED = 20  # candidates of a method without search: the first one that keeps the limit counts
 
@@ -85,53 +97,71 @@ class Found:
 
 
 class Methods:
-    """All methods on one ground, with a folder of finished results.
+    """All methods on one ground, as stages of one store.
 
     Args:
         config: the seconds and their division.
         ground: teacher and data.
         costs: latencies and rates of the ground.
-        folder: folder of the results.
     """
 
-    def __init__(self, config: MethodsConfig, ground: Ground, costs: Costs, folder: Path) -> None:
-        self.config, self.ground, self.costs, self._folder = config, ground, costs, folder
+    def __init__(self, config: MethodsConfig, ground: Ground, costs: Costs) -> None:
+        self.config, self.ground, self.costs = config, ground, costs
+        self.stored = costs.stored
 
-    def super_network(self, seed: int) -> Mapping[str, Any]:
-        """Train the super-network of a seed unless it exists; return its steps and seconds."""
-        folder = self._folder / "super_networks" / str(seed)
-        return kept(folder / "done.json", lambda: self._train_super_network(folder, seed))
+    def super_network_stage(self, seed: int) -> Stage:
+        """Return the stage of the super-network of a seed; its value has `steps` and `seconds`."""
+        seconds = self.config.seconds * self.config.searching_share
+        return self.costs.timed_basis(seed).stage(
+            f"super-network-{seed}",
+            lambda work: self._train_super_network(work, seed, seconds),
+            {"seconds": seconds},
+        )
 
-    def run(self, method: str, speed_up: float, seed: int) -> Mapping[str, Any]:
-        """Search and train with one method unless its result exists, and return the result.
+    def stage(self, method: str, speed_up: float, seed: int) -> Stage:
+        """Return the stage of a method's search, and of the training of its pick.
 
-        The result of a method without any candidate in the band has `refused` alone, the reason.
+        The value of a method without any candidate in the band has `refused` alone, the reason.
         """
 
-        def make() -> Dict[str, Any]:
+        def make(work: StageWork) -> Dict[str, Any]:
             try:
                 return self._run(method, speed_up, seed)
             except NoCandidateError as error:
                 return {"refused": str(error)}
 
-        return kept(self.path(method, speed_up, seed), make)
+        inputs = {"latencies": self.costs.sample_stage}
+        if method in ONE_SHOT:
+            inputs[_SUPER_NETWORK] = self.super_network_stage(seed)
+        return self.costs.timed_basis(seed).stage(
+            f"{method}-{speed_up:g}-{seed}",
+            make,
+            {"speed_up": speed_up, **self.config.as_settings("seconds", *_READ.get(method, ()))},
+            inputs=inputs,
+        )
 
-    def path(self, method: str, speed_up: float, seed: int) -> Path:
-        """Return the file of a result."""
-        return self._folder / "results" / f"{method}-{speed_up:g}-{seed}.json"
+    def run(self, method: str, speed_up: float, seed: int) -> Mapping[str, Any]:
+        """Search and train with one method unless its result exists; see `stage`."""
+        return self.stored.value(self.stage(method, speed_up, seed))
 
-    def proxies(self, speed_up: float, seed: int) -> Mapping[str, Any]:
-        """Return what could order the candidates of random search, beside their trained errors.
+    def proxies_stage(self, speed_up: float, seed: int) -> Stage:
+        """Return the stage of what could order the candidates of random search.
 
-        Returns:
-            `trained`: errors after equal seconds of training alone; and by name of the proxy the
-            numbers that should order them alike, lower for better, all in the same order.
+        Its value has `trained`, the errors after equal seconds of training alone; and by name of
+        the proxy the numbers that should order them alike, lower for better, all in the same order.
         """
-        path = self._folder / "proxies" / f"{speed_up:g}-{seed}.json"
-        return kept(path, lambda: self._proxies(speed_up, seed))
+        return self.ground.basis(seed).stage(
+            f"proxies-{speed_up:g}-{seed}",
+            lambda work: self._proxies(work, seed),
+            inputs={
+                "latencies": self.costs.sample_stage,
+                _SUPER_NETWORK: self.super_network_stage(seed),
+                RANDOM: self.stage(RANDOM, speed_up, seed),
+            },
+        )
 
-    def _proxies(self, speed_up: float, seed: int) -> Dict[str, Any]:
-        trained = self.run(RANDOM, speed_up, seed)["errors"]
+    def _proxies(self, work: StageWork, seed: int) -> Dict[str, Any]:
+        trained = read_json(work.inputs[RANDOM] / VALUE_FILE)["errors"]
         grid, predicted = self.costs.grid, self.costs.predicted()
         ones = [get_architecture(name, like=self.ground.whole) for name in trained]
         rows = np.array([grid.index_of(one) for one in ones])
@@ -153,8 +183,12 @@ class Methods:
         predicted = self.costs.predicted()
         allowed = limit.candidates(predicted)
         ordering = self.costs.ordering_seconds(seed)
+        # What every method reads is opened before the seconds count.
+        opened = list(self.ground.basis(seed).inputs.values())
         if method in ONE_SHOT:
-            self.super_network(seed)
+            opened.append(self.super_network_stage(seed))
+        for stage in opened:
+            self.stored.result(stage)
         began, uncounted = time.process_time(), self.costs.seconds
         found = self._find(method, allowed, limit, predicted, seed)
         searching = time.process_time() - began - (self.costs.seconds - uncounted)
@@ -240,7 +274,7 @@ class Methods:
         found = self._evaluated(
             strategy, lambda one: self.ground.search_error(slices(one), seed), slices
         )
-        found.seconds = float(self.super_network(seed)["seconds"])
+        found.seconds = float(self.stored.value(self.super_network_stage(seed))["seconds"])
         return found
 
     def _slices(self, seed: int) -> Callable[[Architecture], ArrayNetwork]:
@@ -248,7 +282,8 @@ class Methods:
         from bort.network.sub_network import extracted
         from bort.super_network.folder import open_super_network
 
-        source = open_super_network(self._super_network_folder(seed))
+        folder = self.stored.result(self.super_network_stage(seed)).folder
+        source = open_super_network(folder / _SUPER_NETWORK)
         whole = source.read_network()
         return lambda one: extracted(whole, source.part(one))
 
@@ -301,13 +336,9 @@ class Methods:
 
     # --- the super-network
 
-    def _super_network_folder(self, seed: int) -> Path:
-        return self._folder / "super_networks" / str(seed)
-
-    def _train_super_network(self, folder: Path, seed: int) -> Dict[str, Any]:
+    def _train_super_network(self, work: StageWork, seed: int, seconds: float) -> Dict[str, Any]:
         from bort.super_network.folder import SuperNetworkRecord, write_super_network
 
-        seconds = self.config.seconds * self.config.searching_share
         steps = self.costs.super_network_rate().steps_in(seconds)
         self.costs.ordering_seconds(seed)  # not counted here: every method has it
         order = tuple(int(layer) for layer in self.ground.ordered(seed).layer_order)
@@ -317,7 +348,7 @@ class Methods:
         vocabulary = self.ground.vocabulary
         described = network.replace(network.arrays, vocabulary_fingerprint=vocabulary.fingerprint)
         record = SuperNetworkRecord(self.ground.space, order, steps)
-        write_super_network(folder, record, described, vocabulary)
+        write_super_network(work.folder / _SUPER_NETWORK, record, described, vocabulary)
         return {"steps": steps, "seconds": spent}
 
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Protocol, Sequence
 
 import numpy as np
 
-from benchmarks.distilled_students import kept
+from benchmarks.stored import Basis, Stored
 from bort.architecture import Architecture
+from bort.process.machine import describe_machine
 from bort.search.grid import CandidateGrid
 from bort.search.limit import Limit
 from bort.search.sizes import sizes_of
+from bort.stages.stage import Stage, StageWork
 from bort.super_network.parts import part_name
 from bort.super_network.space import SubNetworkSpace
 from bort.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from bort.engines.latency import EngineLatency
     from bort.network.array_network import ArrayNetwork
     from bort.network.from_teacher import OrderedNetwork
     from bort.search.latency import LatencyTable
@@ -32,6 +35,8 @@ RATE_STEPS = 13
 
 LATENCY_SAMPLE = 60
 """Architectures of the space whose latency is measured."""
+
+_LATENCIES = "latencies.json"
 
 
 class Ground(Protocol):
@@ -53,8 +58,8 @@ class Ground(Protocol):
     length: int
     measure: str
 
-    def prepare(self) -> None:
-        """Make the data and the teacher, unless they exist."""
+    def basis(self, seed: int) -> Basis:
+        """Return what every training and every score of a seed depends on."""
 
     def ordered(self, seed: int) -> OrderedNetwork:
         """Return the teacher in order of importance."""
@@ -111,17 +116,17 @@ def measure_rate(run: Callable[[int, OnStep], Any]) -> Rate:
 
 
 class Costs:
-    """Latencies and rates of one ground, each measured once in a folder.
+    """Latencies and rates of one ground, each measured once in a store.
 
     They are the same for all methods and are not counted as seconds of any.
 
     Args:
         ground: the ground.
-        folder: folder of the measurements.
+        stored: the measurements.
     """
 
-    def __init__(self, ground: Ground, folder: Path) -> None:
-        self.ground, self._folder = ground, folder
+    def __init__(self, ground: Ground, stored: Stored) -> None:
+        self.ground, self.stored = ground, stored
         self.seconds = 0.0  # processor seconds of the measurements of this process
 
     @cached_property
@@ -129,10 +134,17 @@ class Costs:
         """All architectures of the space."""
         return CandidateGrid.of_sub_networks(self.ground.space, self.ground.whole)
 
-    def prepare(self) -> None:
-        """Measure the latencies of a sample of the space and of the teacher."""
-        self.predictor()
-        self.latency(self.ground.whole)
+    @property
+    def sample_stage(self) -> Stage:
+        """The stage of the latencies of a sample of the space, in turns with the teacher."""
+
+        def make(work: StageWork) -> Dict[str, Any]:
+            chosen = np.random.default_rng(0).permutation(len(self.grid))[:LATENCY_SAMPLE]
+            self._measure(self.grid.architectures(np.sort(chosen)), work)
+            return {}
+
+        settings = {"space": self.ground.space.as_dict(), "sample": LATENCY_SAMPLE}
+        return self._on_this_machine.stage("latencies", make, settings, continues=True)
 
     def limit(self, speed_up: float) -> Limit:
         """Return the limit of a speed-up against the teacher."""
@@ -163,41 +175,58 @@ class Costs:
         if architecture == self.ground.whole:
             return base
 
-        def measure() -> Dict[str, Any]:
-            row = self._measure([architecture], f"chosen-{part_name(architecture)}.json").rows[0]
+        def measure(work: StageWork) -> Dict[str, Any]:
+            row = self._measure([architecture], work).rows[0]
             return {"share": row.measured_seconds / row.reference_seconds}
 
-        path = self._folder / "chosen" / f"{part_name(architecture)}.json"
-        return base * float(self._kept(path, measure)["share"])
+        stage = self._on_this_machine.stage(
+            f"latency-{part_name(architecture)}", measure, {"architecture": architecture.as_dict()}
+        )
+        return base * float(self._value(stage)["share"])
 
     @cached_property
     def _sample(self) -> LatencyTable:
-        chosen = np.random.default_rng(0).permutation(len(self.grid))[:LATENCY_SAMPLE]
-        return self._measure(self.grid.architectures(np.sort(chosen)), "sample.json")
+        from bort.search.latency import LatencyTable
 
-    def _measure(self, architectures: Sequence[Architecture], name: str) -> LatencyTable:
+        folder = self.stored.result(self.sample_stage).folder
+        return LatencyTable(folder / _LATENCIES, self._gauge.conditions)
+
+    def _measure(self, architectures: Sequence[Architecture], work: StageWork) -> LatencyTable:
         """Measure architectures in turns with the teacher, in processor seconds."""
-        from bort.engines.latency import EngineLatency
         from bort.search.latency_measuring import measure_table
 
-        gauge = EngineLatency(
-            threads=1, length=self.ground.length, repeats=20, clock=time.process_time
-        )
-        path = self._folder / "latencies" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table = measure_table(gauge, architectures, path, reference=self.ground.whole)
+        path, whole = work.folder / _LATENCIES, self.ground.whole
+        table = measure_table(self._gauge, architectures, path, reference=whole)
         assert table is not None, "nothing stops this measurement"
         return table
+
+    @cached_property
+    def _gauge(self) -> EngineLatency:
+        from bort.engines.latency import EngineLatency
+
+        return EngineLatency(
+            threads=1, length=self.ground.length, repeats=20, clock=time.process_time
+        )
+
+    @property
+    def _on_this_machine(self) -> Basis:
+        return Basis(
+            {
+                "engine": self._gauge.conditions,
+                "machine": describe_machine(),
+                "teacher": self.ground.whole.as_dict(),
+            }
+        )
 
     def ordering_seconds(self, seed: int) -> float:
         """Put the teacher in order of importance; return the seconds, which every method has."""
 
-        def order() -> Dict[str, Any]:
+        def order(work: StageWork) -> Dict[str, Any]:
             began = time.process_time()
             self.ground.ordered(seed)
             return {"seconds": time.process_time() - began}
 
-        found = self._kept(self._folder / "ordering" / f"{seed}.json", order)
+        found = self._value(self.timed_basis(seed).stage(f"ordering-{seed}", order))
         self.ground.ordered(seed)
         return float(found["seconds"])
 
@@ -216,12 +245,21 @@ class Costs:
         )
 
     def _rate(self, name: str, run: Callable[[int, OnStep], Any]) -> Rate:
-        path = self._folder / "rates" / f"{name}.json"
-        return Rate(**self._kept(path, lambda: measure_rate(run)._asdict()))
+        stage = self.timed_basis(0).stage(
+            f"rate-{name}", lambda work: measure_rate(run)._asdict(), {"steps": RATE_STEPS}
+        )
+        return Rate(**self._value(stage))
 
-    def _kept(self, path: Path, make: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
+    def timed_basis(self, seed: int) -> Basis:
+        """Return what results of a seed depend on whose steps come from seconds."""
+        basis = self.ground.basis(seed)
+        return dataclasses.replace(
+            basis, settings={**basis.settings, "machine": describe_machine()}
+        )
+
+    def _value(self, stage: Stage) -> Dict[str, Any]:
         began = time.process_time()
-        found = kept(path, make)
+        found = self.stored.value(stage)
         self.seconds += time.process_time() - began
         return found
 

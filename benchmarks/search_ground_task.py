@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import statistics
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 import numpy as np
 
-from benchmarks.distilled_students import kept
 from benchmarks.search_ground import OnStep
+from benchmarks.stored import Basis, Stored
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.formats.network_folder import read_folder_description, vocabulary_of
+from bort.ranks import ALONE
 from bort.settings.config import Config, setting
+from bort.stages.stage import Stage, StageWork
+from bort.storage.files import move_into_place
 from bort.super_network.sampling import UNIFORM, SamplingConfig
 from bort.super_network.space import SubNetworkSpace
 from bort.tasks.formulations import make_inputs
@@ -65,40 +69,73 @@ class TaskGround:
 
     Args:
         config: the task and the encoder.
-        folder: folder of the fine-tuned encoder.
+        stored: the results.
     """
 
     measure = "error on the dev set"
 
-    def __init__(self, config: TaskGroundConfig, folder: Path) -> None:
+    def __init__(self, config: TaskGroundConfig, stored: Stored) -> None:
         if config.task is None or config.encoder is None or config.data_dir is None:
             raise InputError("task, encoder and data_dir are given together or not at all")
-        self._config, self._folder = config, folder
+        self._config, self._stored = config, stored
         self._record = get_task(config.task)
         self._data_dir = Path(config.data_dir) / config.task
-        self._ordered: Dict[int, OrderedNetwork] = {}
 
-    def prepare(self) -> None:
-        """Fine-tune the encoder, and keep its outputs for the training examples."""
-        from bort.gluon.finetuning.run import run_finetuning
-        from bort.gluon.finetuning.starting_point import StartingPoint
-        from bort.ranks import SingleProcess
+    def basis(self, seed: int) -> Basis:
+        """See `Ground`; with the teacher's outputs for the training examples."""
+        found = self._of_teacher(self._finetuning(seed))
+        own = {"seed": seed, "samples": SAMPLES.as_dict(), "few_steps": FEW_STEPS}
+        return dataclasses.replace(
+            found,
+            settings={**found.settings, **own},
+            inputs={**found.inputs, "outputs": self._outputs_stage},
+        )
 
-        if not (self._teacher_folder / "model.json").is_file():
-            run_finetuning(
-                self._data,
-                StartingPoint(self._config.encoder, ""),
-                dataclasses.replace(
-                    self._finetuning(0),
-                    epochs=self._config.task_epochs,
-                    features=FeatureObjective(),
-                ),
-                self._teacher_folder.parent,
-                SingleProcess(),
-                resume=True,
-            )
-        self._answers()
-        self.teacher_report(0)
+    def _of_teacher(self, config: FinetuningConfig) -> Basis:
+        found = self._of_data(config)
+        return dataclasses.replace(found, inputs={"teacher": self._teacher_stage})
+
+    def _of_data(self, config: FinetuningConfig) -> Basis:
+        """Return what depends on the encoder, the task's files, and settings."""
+        return Basis(
+            {
+                "training": config.results_settings(),
+                **self._config.as_settings("task", "max_len", "search_examples"),
+            },
+            sources={"encoder": Path(str(self._config.encoder)), "data": self._data_dir},
+        )
+
+    @cached_property
+    def _teacher_stage(self) -> Stage:
+        """The stage of the fine-tuned encoder."""
+        config = dataclasses.replace(
+            self._finetuning(0), epochs=self._config.task_epochs, features=FeatureObjective()
+        )
+
+        def make(work: StageWork) -> Dict[str, Any]:
+            from bort.gluon.finetuning.run import run_finetuning
+            from bort.gluon.finetuning.starting_point import StartingPoint
+
+            if not (work.folder / "model").is_dir():
+                run = work.folder / "run"
+                start = StartingPoint(str(self._config.encoder), "")
+                run_finetuning(self._data, start, config, run, ALONE, resume=run.is_dir())
+                move_into_place(run / "model", work.folder / "model")
+            shutil.rmtree(work.folder / "run", ignore_errors=True)
+            return {}
+
+        return self._of_data(config).stage("teacher", make, continues=True)
+
+    @cached_property
+    def _outputs_stage(self) -> Stage:
+        """The stage of the teacher's outputs for the training examples."""
+
+        def make(work: StageWork) -> Dict[str, Any]:
+            self._task_teacher.outputs(self._data.train.features, work.folder / "kept", 32, ALONE)
+            return {}
+
+        basis = self._of_teacher(self._finetuning(0))
+        return basis.stage("outputs", make, continues=True)
 
     @cached_property
     def whole(self) -> Architecture:
@@ -145,12 +182,11 @@ class TaskGround:
 
         from bort.gluon.finetuning.trainer import ClassificationTrainer
         from bort.gluon.network.array_network import as_arrays, as_network
-        from bort.ranks import ALONE
         from bort.training.schedule import learning_rate
 
         config = self._finetuning(seed)
         model: Any = as_network(network, grad_req="write")
-        trainer = ClassificationTrainer(model, config, ALONE, mx.cpu(), self._answers())
+        trainer = ClassificationTrainer(model, config, ALONE, mx.cpu(), self._answers)
         warm_up = round(config.warmup_ratio * steps)
         for number, batch in enumerate(self._batches(config, steps), start=1):
             rate = learning_rate(
@@ -168,7 +204,6 @@ class TaskGround:
         from bort.gluon.network.array_network import as_arrays, as_network
         from bort.gluon.super_network.lessons import TaskLessons
         from bort.gluon.super_network.trainer import SuperNetworkTrainer
-        from bort.ranks import ALONE
         from bort.super_network.config import SuperNetworkConfig
         from bort.training.pretraining_config import PretrainingConfig
 
@@ -178,7 +213,7 @@ class TaskGround:
         is_regression = not self._record.labels
         trainer = SuperNetworkTrainer(
             network,
-            TaskLessons(config, mx.cpu(), self._answers(), is_regression=is_regression),
+            TaskLessons(config, mx.cpu(), self._answers, is_regression=is_regression),
             self.space,
             config,
             ALONE,
@@ -202,10 +237,10 @@ class TaskGround:
     def teacher_report(self, seed: int) -> Dict[str, float]:
         """See `Ground`."""
 
-        def make() -> Dict[str, float]:
+        def make(work: StageWork) -> Dict[str, float]:
             return self._score(self._start.network, self._data.dev[0])
 
-        return kept(self._folder / "teacher-report.json", make)
+        return self._stored.value(self.basis(0).stage("teacher-report", make))
 
     def unit(self, seed: int) -> float:
         """Return the distance from the teacher's error to 1."""
@@ -258,7 +293,6 @@ class TaskGround:
 
     def _batches(self, config: FinetuningConfig, steps: int) -> Any:
         from bort.gluon.finetuning.finetune import plan_inputs
-        from bort.ranks import ALONE
         from bort.text.batch_plan import own_micro_batches
         from bort.text.labelled import make_labelled_batch
 
@@ -286,7 +320,7 @@ class TaskGround:
 
     @property
     def _teacher_folder(self) -> Path:
-        return self._folder / "teacher" / "model"
+        return self._stored.result(self._teacher_stage).folder / "model"
 
     @cached_property
     def _start(self) -> Any:
@@ -299,20 +333,21 @@ class TaskGround:
 
         return task_questions(self._data, has_labels=True)(count)
 
-    def _answers(self) -> Any:
-        """Return the teacher's kept outputs with its live relations, in the students' order."""
+    @cached_property
+    def _task_teacher(self) -> Any:
         import mxnet as mx
 
         from bort.gluon.finetuning.task_teacher import TaskTeacher
-        from bort.ranks import ALONE
 
-        if not hasattr(self, "_kept_answers"):
-            teacher = TaskTeacher(str(self._teacher_folder), self._data, mx.cpu())
-            folder = self._folder / "teacher-outputs"
-            outputs = teacher.outputs(self._data.train.features, folder, 32, ALONE)
-            self.ordered(0)
-            self._kept_answers = teacher.answers(outputs, True, self._start)
-        return self._kept_answers
+        return TaskTeacher(str(self._teacher_folder), self._data, mx.cpu())
+
+    @cached_property
+    def _answers(self) -> Any:
+        """The teacher's kept outputs with its live relations, in the students' order."""
+        folder = self._stored.result(self._outputs_stage).folder / "kept"
+        outputs = self._task_teacher.outputs(self._data.train.features, folder, 32, ALONE)
+        self.ordered(0)
+        return self._task_teacher.answers(outputs, True, self._start)
 
     def _score(self, network: ArrayNetwork, task_set: TaskSet) -> Dict[str, float]:
         from bort.engines.choosing import open_network

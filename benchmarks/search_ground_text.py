@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any, Dict
 
 from benchmarks.distilled_students import Students, StudentsConfig
 from benchmarks.search_ground import OnStep, halves
+from benchmarks.stored import Basis, Stored
 from bort.architecture import Architecture
+from bort.ranks import ALONE
+from bort.stages.stage import Stage, StageWork
 from bort.super_network.sampling import UNIFORM, SamplingConfig
 from bort.super_network.space import SubNetworkSpace
+from bort.training.importance_config import ImportanceConfig
 
 if TYPE_CHECKING:
     from bort.network.array_network import ArrayNetwork
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 IMPORTANCE = "taylor"
 SAMPLES = SamplingConfig(UNIFORM, random_samples=4)
 FEW_STEPS = 3
+_ANSWERS = "answers"
 
 
 class TextGround:
@@ -27,26 +32,41 @@ class TextGround:
 
     Args:
         config: the text, the teacher, and the seeds.
-        folder: folder of the text and the teacher.
+        stored: the results.
     """
 
     measure = "held-out loss"
 
-    def __init__(self, config: StudentsConfig, folder: Path) -> None:
-        self._students = Students(config, folder)
-        self._folder = folder
+    def __init__(self, config: StudentsConfig, stored: Stored) -> None:
+        self._students, self._stored = Students(config, stored), stored
 
-    def prepare(self) -> None:
-        """Make the text, the teacher, and its answers for the first steps of each seed."""
-        from bort.gluon.teacher.live import load_teacher
-        from bort.ranks import SingleProcess
+    def basis(self, seed: int) -> Basis:
+        """See `Ground`; with the teacher's answers for the first steps."""
+        basis = self._plain_basis(seed)
+        return dataclasses.replace(
+            basis, inputs={**basis.inputs, "few-answers": self._answers_stage(seed)}
+        )
 
-        self._students.prepare_teacher()
-        for seed in range(self._students.config.seeds):
+    def _plain_basis(self, seed: int) -> Basis:
+        students = self._students
+        found = students.basis(seed, students.settings(seed).replace(num_steps=1))
+        own = {
+            "few_steps": students.search_settings(seed, FEW_STEPS).results_settings(),
+            "samples": SAMPLES.as_dict(),
+            "in_order_of": ImportanceConfig(IMPORTANCE).as_dict(),
+        }
+        return dataclasses.replace(found, settings={**found.settings, **own})
+
+    def _answers_stage(self, seed: int) -> Stage:
+        def make(work: StageWork) -> Dict[str, Any]:
             questions = self._questions(seed)
-            if not questions.is_complete(self._answers(seed)):
-                teacher = load_teacher(str(self._students.teacher_folder))
-                questions.fill(self._answers(seed), teacher, SingleProcess(), lambda: False)
+            questions.fill(work.folder / _ANSWERS, self._teacher, ALONE, lambda: False)
+            return {}
+
+        return self._plain_basis(seed).stage(f"few-answers-{seed}", make, continues=True)
+
+    def _answers(self, seed: int) -> Path:
+        return self._stored.result(self._answers_stage(seed)).folder / _ANSWERS
 
     @property
     def whole(self) -> Architecture:
@@ -108,7 +128,6 @@ class TextGround:
         from bort.gluon.pretraining.pretrain import plan_batches, planned_batches
         from bort.gluon.super_network.lessons import MaskedTokenLessons
         from bort.gluon.super_network.trainer import SuperNetworkTrainer
-        from bort.ranks import ALONE
         from bort.super_network.config import SuperNetworkConfig
 
         settings = self._settings(seed, steps)
@@ -201,6 +220,3 @@ class TextGround:
             self._students.search_settings(seed, FEW_STEPS),
             SearchText(text.train, self._half(0), text.vocabulary),
         )
-
-    def _answers(self, seed: int) -> Path:
-        return self._folder / f"few-answers-{seed}"

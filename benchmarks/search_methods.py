@@ -43,8 +43,8 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Sequence
 
-from benchmarks.agora_arms import claim, run_units
 from benchmarks.distilled_students import StudentsConfig
 from benchmarks.search_arms import METHODS, ONE_SHOT, RANDOM, Methods, MethodsConfig
 from benchmarks.search_ground import Costs, Ground
@@ -52,6 +52,7 @@ from benchmarks.search_ground_task import TaskGround, TaskGroundConfig
 from benchmarks.search_ground_text import TextGround
 from benchmarks.search_picture import draw_methods
 from benchmarks.search_tables import report, table
+from benchmarks.stored import Stored, on_all_ranks
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 
@@ -75,46 +76,36 @@ def main() -> None:
 
 
 def _work(parsed: argparse.Namespace) -> int:
-    folder = Path(parsed.folder)
-    config = MethodsConfig.from_arguments(parsed)
+    stored = Stored(
+        Path(parsed.folder),
+        is_dry=parsed.report_only,
+        stop_requested=StopRequest().install().requested,
+    )
     students = StudentsConfig.from_arguments(parsed)
-    seeds = range(students.seeds)
     task = TaskGroundConfig.from_arguments(parsed)
     ground: Ground
-    if task.task is None:
-        ground = TextGround(students, folder / "text")
-    else:
-        ground = TaskGround(task, folder / "task")
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = {**config.as_dict(), **task.as_dict()}
-    fixed = {name: value for name, value in settings.items() if name != "speed_ups"}
-    claim(folder, "settings.json", fixed, {**config.defaults(), **task.defaults()})
-    methods = Methods(config, ground, Costs(ground, folder), folder)
-
-    def prepare() -> None:
-        ground.prepare()
-        methods.costs.prepare()
-
-    is_chief = True
-    if not parsed.report_only:
-        stop = StopRequest().install()
-        one_shot = bool(set(parsed.methods) & set(ONE_SHOT))
-        run_units([*seeds] if one_shot else [], methods.super_network, prepare, stop)
-        limits = [(speed_up, seed) for seed in seeds for speed_up in config.speed_ups]
-        units = [(method, *limit) for limit in limits for method in parsed.methods]
-        is_chief = run_units(units, lambda unit: methods.run(*unit), _nothing, stop)
-        if one_shot and RANDOM in parsed.methods:
-            run_units(limits, lambda limit: methods.proxies(*limit), _nothing, stop)
-    if is_chief:
-        results = report(methods, list(seeds))
+    ground = TextGround(students, stored) if task.task is None else TaskGround(task, stored)
+    methods = Methods(MethodsConfig.from_arguments(parsed), ground, Costs(ground, stored))
+    seeds = range(students.seeds)
+    if parsed.report_only or on_all_ranks(lambda: _run(methods, parsed.methods, seeds)):
+        results = report(methods, seeds)
         if parsed.figure:
             draw_methods(Path(parsed.figure), results)
         print(table(results) if parsed.table else json.dumps(results, indent=2))
     return 0
 
 
-def _nothing() -> None:
-    pass
+def _run(methods: Methods, names: Sequence[str], seeds: Sequence[int]) -> None:
+    """Make the latencies, while no other rank works, and then the results of all methods."""
+    if not methods.stored.run([methods.costs.sample_stage]):
+        return
+    one_shot = [name for name in names if name in ONE_SHOT]
+    limits = [(speed_up, seed) for seed in seeds for speed_up in methods.config.speed_ups]
+    stages = [methods.super_network_stage(seed) for seed in (seeds if one_shot else ())]
+    stages += [methods.stage(name, *limit) for limit in limits for name in names]
+    if one_shot and RANDOM in names:
+        stages += [methods.proxies_stage(*limit) for limit in limits]
+    methods.stored.run(stages)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from benchmarks.output import markdown_table, mean_and_deviation
 from benchmarks.rank_statistics import kendall, spearman
 from benchmarks.search_arms import METHODS, RANDOM, Methods
 from bort.report.significance import holm, sign_flip_p_value
-from bort.storage.files import read_json
 
 Results = Mapping[Tuple[str, float, int], Mapping[str, Any]]
 """The finished results by method, speed-up and seed."""
@@ -22,13 +21,16 @@ def report(methods: Methods, seeds: Sequence[int]) -> Dict[str, Any]:
     speed_ups = methods.config.speed_ups
     found: Dict[Tuple[str, float, int], Mapping[str, Any]] = {}
     refused: Dict[str, str] = {}
-    for key in [(m, x, s) for m in METHODS for x in speed_ups for s in seeds]:
-        path = methods.path(*key)
-        result = read_json(path) if path.is_file() else {}
-        if "refused" in result:
+    keys = [(m, x, s) for m in METHODS for x in speed_ups for s in seeds]
+    results = methods.stored.finished([methods.stage(*key) for key in keys])
+    for key, result in zip(keys, results):
+        if result is not None and "refused" in result:
             refused[f"{key[0]} at speed-up {key[1]:g}"] = result["refused"]
-        elif result:
+        elif result is not None:
             found[key] = result
+    proxies = methods.stored.finished(
+        [methods.proxies_stage(speed_up, seed) for speed_up in speed_ups for seed in seeds]
+    )
     ground = methods.ground
     teacher = [ground.teacher_report(seed) for seed in seeds]
     latency = methods.costs.latency(ground.whole)
@@ -57,14 +59,7 @@ def report(methods: Methods, seeds: Sequence[int]) -> Dict[str, Any]:
             ]
             for method in METHODS
         },
-        "orders": orders(
-            [
-                read_json(path)
-                for path in sorted(
-                    (methods.path("", 0, 0).parent.parent / "proxies").glob("*.json")
-                )
-            ]
-        ),
+        "orders": orders([one for one in proxies if one is not None]),
     }
 
 

@@ -37,15 +37,16 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import Callable, Dict, List, Sequence
 
-from benchmarks.agora_arms import run_units
 from benchmarks.distilled_students import RANDOM, Students, StudentsConfig
-from benchmarks.student_space import BANDS, PER_BAND
-from benchmarks.super_network_arms import ARMS, IMPORTANCE, train_arm
+from benchmarks.stored import Stored, on_all_ranks
+from benchmarks.super_network_arms import ARMS, IMPORTANCE, arm_stage
 from benchmarks.super_network_tables import report, table
+from bort.architecture import Architecture
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
+from bort.stages.stage import Stage
 
 ALONE, SHORT, FROM_TEACHER = "alone", "short", "from_teacher"
 OF_ONE = (ALONE, SHORT, FROM_TEACHER)
@@ -71,31 +72,33 @@ def main() -> None:
 
 
 def _work(parsed: argparse.Namespace) -> int:
-    students = Students(StudentsConfig.from_arguments(parsed), Path(parsed.folder))
-    stop = StopRequest().install()
-    numbers = range(len(BANDS) * PER_BAND)
-    units = [
-        (part, number, seed)
-        for seed in range(students.config.seeds)
-        for part in parsed.parts
-        for number in (numbers if part in OF_ONE else (0,))
-    ]
-
-    def measure(unit: Any) -> None:
-        part, number, seed = unit
-        if part == ALONE:
-            students.student(students.architectures()[number], RANDOM, seed)
-        elif part == FROM_TEACHER:
-            students.student(students.architectures()[number], IMPORTANCE, seed)
-        elif part == SHORT:
-            students.short_error(students.architectures()[number], seed)
-        else:
-            train_arm(students, part, seed)
-
-    if parsed.report_only or run_units(units, measure, students.prepare_all, stop):
+    stored = Stored(
+        Path(parsed.folder),
+        is_dry=parsed.report_only,
+        stop_requested=StopRequest().install().requested,
+    )
+    students = Students(StudentsConfig.from_arguments(parsed), stored)
+    if parsed.report_only or on_all_ranks(lambda: _run(students, parsed.parts)):
         results = report(students)
         print(table(results) if parsed.table else json.dumps(results, indent=2))
     return 0
+
+
+def _run(students: Students, parts: Sequence[str]) -> None:
+    """Make the teacher, and then the parts for each seed."""
+    made_of_one: Dict[str, Callable[[Architecture, int], Stage]] = {
+        ALONE: lambda one, seed: students.student_stage(one, RANDOM, seed),
+        FROM_TEACHER: lambda one, seed: students.student_stage(one, IMPORTANCE, seed),
+        SHORT: students.short_stage,
+    }
+    stages: List[Stage] = students.teacher_stages()
+    for seed in range(students.config.seeds):
+        for part in parts:
+            if part in made_of_one:
+                stages += [made_of_one[part](one, seed) for one in students.architectures()]
+            else:
+                stages.append(arm_stage(students, part, seed))
+    students.stored.run(stages)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping
 
-from benchmarks.distilled_students import Students, kept
+from benchmarks.distilled_students import Students
 from benchmarks.student_space import DEPTHS, HEADS, HIDDENS, INTERMEDIATES
 from bort.architecture import Architecture
-from bort.storage.files import read_json
+from bort.stages.stage import Stage
 from bort.super_network.sampling import SamplingConfig, sampled
 from bort.super_network.space import SubNetworkSpace
+from bort.training.importance_config import ImportanceConfig
 
 if TYPE_CHECKING:
     from bort.super_network.config import SuperNetworkConfig
@@ -30,30 +30,34 @@ SPACE = SubNetworkSpace(DEPTHS, HIDDENS, INTERMEDIATES, heads=HEADS)
 IMPORTANCE = "taylor"
 
 
-def train_arm(students: Students, arm: str, seed: int) -> Dict[str, Any]:
-    """Train a super-network unless its result exists, and return the result.
+def arm_stage(students: Students, arm: str, seed: int) -> Stage:
+    """Return the stage of a super-network.
 
-    Returns:
-        `steps`, `processor_seconds` of the training without the teacher's answers, and the losses
-        `first_losses` (before the training) and `losses` by architecture, `largest` and `smallest`.
+    Its value has `steps`, `processor_seconds` of the training without the teacher's answers, and
+    the losses `first_losses` (before the training) and `losses` by architecture, `largest` and
+    `smallest`.
     """
-    return kept(_path(students, arm, seed), lambda: _train(students, arm, seed))
+    config = _settings(students, arm, seed)
+    return students.basis(seed, config).stage(
+        f"super-network-{arm}-{seed}",
+        lambda work: _train(students, arm, seed),
+        {
+            "space": SPACE.as_dict(),
+            "scored": [str(one) for one in students.architectures()],
+            "in_order_of": ImportanceConfig(IMPORTANCE).as_dict(),
+        },
+        inputs={"answers": students.answers_stage(seed)},
+    )
 
 
 def found_arms(students: Students) -> Dict[str, Dict[int, Mapping[str, Any]]]:
     """Return the finished results of each arm by seed."""
-    return {
-        arm: {
-            seed: read_json(_path(students, arm, seed))
-            for seed in range(students.config.seeds)
-            if _path(students, arm, seed).is_file()
-        }
-        for arm in ARMS
-    }
-
-
-def _path(students: Students, arm: str, seed: int) -> Path:
-    return students.folder / "super_networks" / f"{arm}-{seed}.json"
+    seeds = range(students.config.seeds)
+    found: Dict[str, Dict[int, Mapping[str, Any]]] = {}
+    for arm in ARMS:
+        results = students.stored.finished([arm_stage(students, arm, seed) for seed in seeds])
+        found[arm] = {s: result for s, result in zip(seeds, results) if result is not None}
+    return found
 
 
 def steps_of(students: Students, arm: str, seed: int) -> int:

@@ -13,14 +13,35 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import statistics
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from benchmarks.demo_teacher import TEACHER_MODEL, teacher_stage, text_stage
+from benchmarks.stored import Basis, Stored, on_all_ranks
+from bort.architecture import Architecture
 from bort.process.command import make_parser, run_command
+from bort.process.stopping import StopRequest
+from bort.ranks import ALONE
+from bort.search.config import SearchConfig
+from bort.search.driver import plan_trials
+from bort.search.questions import SearchQuestions, SearchText
+from bort.search.ranking import SearchResult, rank_candidates
+from bort.search.space import SearchSpace
+from bort.search.strategy import build_strategy
+from bort.search.surrogates import Hyperparameters, MultiplyAddLatency, Trial, check_error
+from bort.stages.stage import Stage, StageWork
+from bort.storage.files import write_json
+from bort.storage.outputs import check_output_file
+from bort.super_network.parts import part_name
+from experiments.demo.plan import DemoConfig
 
 STEPS = (3, 10, 30, 100)
+SPACE = ((2, 4), (2, 4), (64, 96), (128, 256, 384))
+"""Depths, heads, widths and intermediate sizes of the candidates."""
+
+LONG_TRAINING = Hyperparameters(optimizer="bertadam", lr=1e-3, warmup_ratio=0.1, weight_decay=0.01)
 
 
 def main() -> None:
@@ -36,95 +57,193 @@ def main() -> None:
 
 
 def _work(parsed: argparse.Namespace) -> int:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from bort.gluon.distributed import find_communicator
-    from bort.storage.files import write_json
-
-    communicator = find_communicator()
-    results = measure(parsed, communicator)
-    if communicator.rank == 0:
+    if parsed.output_file:
+        check_output_file(parsed.output_file)
+    stored = Stored(Path(parsed.folder), stop_requested=StopRequest().install().requested)
+    trials = Trials(stored, DemoConfig(), parsed.long_steps, parsed.seeds)
+    if on_all_ranks(trials.run) and trials.are_finished():
+        results = trials.report()
         print(json.dumps(results, indent=2))
         if parsed.output_file:
             write_json(parsed.output_file, results)
     return 0
 
 
-def measure(parsed: argparse.Namespace, communicator: Any) -> Dict[str, Any]:
-    """Run an exhaustive search for each number of steps, with the same answers of the teacher."""
-    from bort.gluon.search.plan import SEARCH_SETTINGS_FILE, SearchPlan
-    from bort.gluon.search.run import run_search
-    from bort.gluon.teacher.live import load_teacher
-    from bort.ranks import wait_for_all
-    from bort.search.config import SearchConfig
-    from bort.search.questions import SearchQuestions, SearchText
-    from bort.search.space import SearchSpace
-    from bort.search.surrogates import Hyperparameters
-    from experiments.demo.plan import DemoConfig
-    from experiments.demo.text import open_text, prepare_text
-    from experiments.demo.training import INITIALIZER_RANGE, train_teacher
+class Trials:
+    """The short and the long trainings of all candidates, each a stage of one store.
 
-    folder = Path(parsed.folder)
-    config = DemoConfig(folder=str(folder))
-    if communicator.rank == 0 and not (folder / "teacher" / "model.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        train_teacher(config, prepare_text(config, folder), folder / "teacher")
-    wait_for_all(communicator)
-    text = open_text(config, folder)
-    search = SearchConfig(
-        strategy="exhaustive",
-        error="kl",
-        train_steps=parsed.long_steps,
-        batch_size=config.batch_size,
-        held_out_batches=12,
-        initializer_range=INITIALIZER_RANGE,
-        cache_dtype="float16",
-        latency="multiply_adds",
-    )
-    space = SearchSpace(
-        (2, 4),
-        (2, 4),
-        (64, 96),
-        (128, 256, 384),
-        vocabulary_size=len(text.vocabulary),
-        maximum_length=config.max_seq_length,
-    )
-    theta = Hyperparameters(optimizer="bertadam", lr=1e-3, warmup_ratio=0.1, weight_decay=0.01)
-    plan = SearchPlan(
-        search,
-        space,
-        (theta,),
-        SearchText(text.train, text.held_out, text.vocabulary),
-        folder / "long",
-        answers=folder / "answers",
-        latencies=folder / "latencies.json",
-        teacher=lambda: load_teacher(str(folder / "teacher")),
-    )
-    questions = SearchQuestions(search, plan.text)
-    if not questions.is_complete(plan.answers):
-        questions.fill(plan.answers, plan.teacher(), communicator, lambda: False)
-    results = {}
-    for steps in (*STEPS, parsed.long_steps):
-        shorter = plan
-        if steps != parsed.long_steps:
-            shorter = dataclasses.replace(
-                plan,
-                config=dataclasses.replace(search, train_steps=steps, seeds=parsed.seeds),
-                hyperparameters=(Hyperparameters(),),
-                folder=folder / f"steps-{steps}",
-            )
-        resume = (shorter.folder / SEARCH_SETTINGS_FILE).exists()
-        wait_for_all(communicator)
-        results[steps] = run_search(shorter, communicator, resume=resume)
-    entropy = _teacher_entropy(questions, plan.answers)
-    long = results.pop(parsed.long_steps)
-    return {
-        "candidates": len(space),
-        "teacher": str(load_teacher(str(folder / "teacher")).architecture),
-        "long_steps": parsed.long_steps,
-        "teacher_entropy_nats": entropy,
-        "long_kl": _spread_of([row.error for row in long.ranking]),
-        "by_steps": {str(s): compare(found, long, entropy) for s, found in results.items()},
-    }
+    Args:
+        stored: the results.
+        demo: settings of text and teacher.
+        long_steps: steps of the long trainings.
+        seeds: seeds of the short trainings.
+    """
+
+    def __init__(self, stored: Stored, demo: DemoConfig, long_steps: int, seeds: int) -> None:
+        from experiments.demo.training import INITIALIZER_RANGE
+
+        self._stored, self._demo = stored, demo
+        self._long_steps, self._seeds = long_steps, seeds
+        self._built: Optional[Tuple[int, Any]] = None
+        self._search = SearchConfig(
+            strategy="exhaustive",
+            error="kl",
+            train_steps=long_steps,
+            batch_size=demo.batch_size,
+            held_out_batches=12,
+            initializer_range=INITIALIZER_RANGE,
+            cache_dtype="float16",
+            latency="multiply_adds",
+        )
+        self._text_stage, self._teacher_stage = text_stage(demo), teacher_stage(demo)
+
+    def run(self) -> None:
+        """Train all candidates for each number of steps."""
+        self._stored.run(self._stages())
+
+    def are_finished(self) -> bool:
+        """Return whether all trainings are finished, which they are not after a stop."""
+        return None not in self._stored.finished(self._stages())
+
+    def _stages(self) -> List[Stage]:
+        steps_of_all = (*STEPS, self._long_steps)
+        return [self._trial_stage(n, trial) for n in steps_of_all for trial in self._trials(n)]
+
+    def report(self) -> Dict[str, Any]:
+        """Return the comparison, after `run`."""
+        results = {steps: self._ranked(steps) for steps in (*STEPS, self._long_steps)}
+        entropy, long = self._entropy(), results.pop(self._long_steps)
+        by_steps = {str(s): compare(found, long, entropy) for s, found in results.items()}
+        return {
+            "candidates": len(self._space),
+            "teacher": str(self._teacher),
+            "long_steps": self._long_steps,
+            "teacher_entropy_nats": entropy,
+            "long_kl": _spread_of([row.error for row in long.ranking]),
+            "by_steps": by_steps,
+        }
+
+    def _trials(self, steps: int) -> List[Trial]:
+        is_long = steps == self._long_steps
+        theta = LONG_TRAINING if is_long else Hyperparameters()
+        candidates = build_strategy(self._search, self._space).ask()
+        return plan_trials(candidates, [theta], range(1 if is_long else self._seeds))
+
+    def _ranked(self, steps: int) -> SearchResult:
+        """Return the ranking by the errors after some steps."""
+        trials = self._trials(steps)
+        polynomial = MultiplyAddLatency(self._questions(steps).length)
+        found = [self._stored.value(self._trial_stage(steps, one))["kl"] for one in trials]
+        latencies = {one.architecture: polynomial.latency(one.architecture) for one in trials}
+        latencies[self._teacher] = polynomial.latency(self._teacher)
+        return rank_candidates(dict(zip(trials, found)), latencies, self._teacher)
+
+    def _trial_stage(self, steps: int, trial: Trial) -> Stage:
+        """Return the stage of the error of one candidate after some steps."""
+
+        def make(work: StageWork) -> Dict[str, Any]:
+            return {"kl": check_error(self._error_model(steps).error(trial), trial)}
+
+        own = {
+            "architecture": trial.architecture.as_dict(),
+            "hyperparameters": trial.hyperparameters.as_dict(),
+            "trial_seed": trial.seed,
+        }
+        return self._basis(steps).stage(
+            f"steps-{steps}-{part_name(trial.architecture)}-{trial.seed}",
+            make,
+            own,
+            inputs={"answers": self._answers_stage(steps)},
+        )
+
+    def _answers_stage(self, steps: int) -> Stage:
+        """Return the stage of the teacher's answers; the short trainings share one."""
+        kept = self._long_steps if steps == self._long_steps else max(STEPS)
+
+        def make(work: StageWork) -> Dict[str, Any]:
+            from bort.gluon.teacher.live import load_teacher
+
+            teacher = load_teacher(str(work.inputs["teacher"] / TEACHER_MODEL))
+            self._questions(kept).fill(work.folder / "answers", teacher, ALONE, lambda: False)
+            return {}
+
+        return self._basis(kept).stage(
+            f"answers-{kept}", make, inputs={"teacher": self._teacher_stage}, continues=True
+        )
+
+    def _basis(self, steps: int) -> Basis:
+        return Basis(
+            {
+                "search": self._config(steps).results_settings(),
+                "scored_examples": self._demo.scored_examples,
+            },
+            {"text": self._text_stage},
+        )
+
+    def _config(self, steps: int) -> SearchConfig:
+        return dataclasses.replace(self._search, train_steps=steps)
+
+    @cached_property
+    def _text(self) -> Any:
+        from experiments.demo.text import open_text
+
+        return open_text(self._demo, self._stored.result(self._text_stage).folder)
+
+    @property
+    def _teacher(self) -> Architecture:
+        from experiments.demo.training import architecture_for
+
+        return architecture_for(self._demo.teacher, self._text, self._demo)
+
+    @property
+    def _space(self) -> SearchSpace:
+        return SearchSpace(
+            *SPACE,
+            vocabulary_size=len(self._text.vocabulary),
+            maximum_length=self._demo.max_seq_length,
+        )
+
+    def _questions(self, steps: int) -> SearchQuestions:
+        text = self._text
+        asked = SearchText(text.train, text.held_out, text.vocabulary)
+        return SearchQuestions(self._config(steps), asked)
+
+    def _answers(self, steps: int) -> Path:
+        return self._stored.result(self._answers_stage(steps)).folder / "answers"
+
+    def _error_model(self, steps: int) -> Any:
+        """Return the model of the errors after some steps, which is built once in a row."""
+        if self._built is None or self._built[0] != steps:
+            self._built = (steps, self._build_error_model(steps))
+        return self._built[1]
+
+    def _build_error_model(self, steps: int) -> Any:
+        import mxnet as mx
+
+        from bort.gluon.search.candidate_error import DistillationError
+
+        questions = self._questions(steps)
+        return DistillationError(
+            self._config(steps),
+            questions.train_batches(),
+            questions.held_out_batches(),
+            *questions.open(self._answers(steps)),
+            mx.cpu(),
+        )
+
+    def _entropy(self) -> float:
+        """Return the mean entropy of the teacher at the held-out masked positions, in nats."""
+        import numpy as np
+        from scipy.special import log_softmax
+
+        questions = self._questions(self._long_steps)
+        cache = questions.open(self._answers(self._long_steps))[1]
+        total = count = 0.0
+        for batch in questions.held_out_batches():
+            log_p = log_softmax(cache.answer(batch).astype(np.float64), axis=-1)
+            total -= float(((np.exp(log_p) * log_p).sum(axis=-1) * batch.weights).sum())
+            count += float(batch.weights.sum())
+        return total / count
 
 
 def compare(found: Any, long: Any, entropy: float) -> Dict[str, Any]:
@@ -183,20 +302,6 @@ def found_smallness(result: Any, architecture: Any) -> float:
     """Return the factor (1 − p)(1 − i) of a candidate's W-coefficient."""
     row = next(row for row in result.ranking if row.architecture == architecture)
     return float(result.smallness_of(row))
-
-
-def _teacher_entropy(questions: Any, answers: Path) -> float:
-    """Return the mean entropy of the teacher at the held-out masked positions, in nats."""
-    import numpy as np
-    from scipy.special import log_softmax
-
-    cache = questions.open(answers)[1]
-    total = count = 0.0
-    for batch in questions.held_out_batches():
-        log_p = log_softmax(cache.answer(batch).astype(np.float64), axis=-1)
-        total -= float(((np.exp(log_p) * log_p).sum(axis=-1) * batch.weights).sum())
-        count += float(batch.weights.sum())
-    return total / count
 
 
 def _spread_of(values: Sequence[float]) -> List[float]:

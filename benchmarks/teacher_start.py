@@ -27,10 +27,10 @@ import statistics
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
 
-from benchmarks.agora_arms import run_units
 from benchmarks.distilled_students import RANDOM, STARTS, Students, StudentsConfig
 from benchmarks.output import markdown_table, mean_and_deviation
-from benchmarks.student_space import BANDS, parameters
+from benchmarks.stored import Stored, on_all_ranks
+from benchmarks.student_space import parameters
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.report.learning_curves import first_reaching
@@ -53,22 +53,27 @@ def main() -> None:
 
 
 def _work(parsed: argparse.Namespace) -> int:
-    students = Students(StudentsConfig.from_arguments(parsed), Path(parsed.folder))
-    stop = StopRequest().install()
-    if parsed.report_only or run_units(
-        [
-            (band, start, seed)
-            for seed in range(students.config.seeds)
-            for start in parsed.starts
-            for band in range(len(BANDS))
-        ],
-        lambda unit: students.student(students.first_of_bands()[unit[0]], *unit[1:]),
-        students.prepare_all,
-        stop,
-    ):
+    stored = Stored(
+        Path(parsed.folder),
+        is_dry=parsed.report_only,
+        stop_requested=StopRequest().install().requested,
+    )
+    students = Students(StudentsConfig.from_arguments(parsed), stored)
+    if parsed.report_only or on_all_ranks(lambda: _run(students, parsed.starts)):
         results = compare(students, parsed.starts)
         print(table(results) if parsed.table else json.dumps(results, indent=2))
     return 0
+
+
+def _run(students: Students, starts: Sequence[str]) -> None:
+    """Make the teacher, and then the students of each seed."""
+    stages = [
+        students.student_stage(one, start, seed)
+        for seed in range(students.config.seeds)
+        for start in starts
+        for one in students.first_of_bands()
+    ]
+    students.stored.run([*students.teacher_stages(), *stages])
 
 
 def compare(students: Students, starts: Sequence[str]) -> Dict[str, Any]:

@@ -33,18 +33,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
-from benchmarks.agora_arms import claim
-from benchmarks.distilled_students import kept
 from benchmarks.output import markdown_table
+from benchmarks.stored import Stored
 from benchmarks.timed_runs_plan import (
     KINDS,
     LONGEST,
     SHORTEST,
     TimedRun,
-    make_inputs,
     planned_runs,
+    text_stage,
 )
-from benchmarks.timed_runs_trial import run_timed
+from benchmarks.timed_runs_trial import timed_run_stage
 from bort.process.command import make_parser, run_command
 from bort.process.progress import Progress
 
@@ -66,28 +65,24 @@ def main() -> None:
 
 
 def _work(parsed: argparse.Namespace) -> int:
-    folder = Path(parsed.folder).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = {name: getattr(parsed, name) for name in ("seed", "shortest", "longest")}
-    claim(folder, "settings.json", settings, {})
-    runs = planned_runs(**settings)
+    stored = Stored(Path(parsed.folder).resolve(), is_dry=parsed.report_only)
+    runs = planned_runs(parsed.seed, parsed.shortest, parsed.longest)
     if not parsed.report_only:
         chosen = runs if parsed.only is None else [runs[number] for number in parsed.only]
-        make_inputs(folder / "inputs")
-        _make(chosen, folder, parsed.at_once)
-    rows = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("results/*.json"))]
+        _make(chosen, stored, parsed.at_once)
+    found = stored.finished([timed_run_stage(run) for run in runs])
+    rows = [row for row in found if row is not None]
     print(table(rows) if parsed.table else json.dumps({"summary": summary(rows), "runs": rows}))
     return 0
 
 
-def _make(runs: Sequence[TimedRun], folder: Path, at_once: int) -> None:
+def _make(runs: Sequence[TimedRun], stored: Stored, at_once: int) -> None:
     """Make the runs that have no result yet, several at a time."""
+    stored.run([text_stage(run) for run in runs])  # before any time counts
     progress = Progress(len(runs), "timed runs", unit="run")
 
     def make(run: TimedRun) -> None:
-        name = f"{run.number:02d}"
-        path = folder / "results" / f"{name}.json"
-        row = kept(path, lambda: run_timed(run, folder / "inputs", folder / "runs" / name))
+        row = stored.value(timed_run_stage(run))
         progress.advance(1, used=row.get("used", 0.0), over=row["wall"] - run.seconds)
 
     with ThreadPoolExecutor(at_once) as pool:

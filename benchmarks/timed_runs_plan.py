@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
+from benchmarks.stored import Basis
+from bort.stages.stage import Stage
 from bort.storage.files import read_json
 from experiments.demo.plan import DemoConfig
 
@@ -95,20 +97,31 @@ def planned_runs(seed: int, shortest: int = SHORTEST, longest: int = LONGEST) ->
     return runs
 
 
-def make_inputs(folder: Path) -> None:
-    """Make the corpora, teachers, tasks and the module that delays saves, each once."""
-    for is_long in (False, True):
-        _make_text(folder / _name(is_long), is_long)
-    slow = folder / "slow"
-    slow.mkdir(parents=True, exist_ok=True)
-    (slow / "sitecustomize.py").write_text(_SLOW_SYNC.format(*SLOW_SYNC_SECONDS), encoding="utf-8")
+def text_stage(run: TimedRun) -> Stage:
+    """Return the stage of the corpus of one shard, the small teacher of it, and the task of a run.
+
+    All runs with a long shard share one, and all others another one.
+    """
+    is_long = run.kind == LONG_SHARD
+    sizes = {
+        "documents": _DOCUMENTS[is_long],
+        "training_examples": _TRAINING_EXAMPLES[is_long],
+        "teacher": _TEACHERS[is_long],
+    }
+    name = "inputs-long" if is_long else "inputs-short"
+    return Basis(sizes).stage(name, lambda work: _make_text(work.folder, is_long))
 
 
 def command_of(run: TimedRun, inputs: Path, output: Path) -> List[str]:
-    """Return the command of a run without `--resume`."""
+    """Return the command of a run without `--resume`.
+
+    Args:
+        run: the run.
+        inputs: folder of the result of `text_stage`.
+        output: folder of the run.
+    """
     is_long = run.kind == LONG_SHARD
-    place = inputs / _name(is_long)
-    shards, teacher = str(place / "shards"), str(place / "teacher")
+    shards, teacher = str(inputs / "shards"), str(inputs / "teacher")
     text = ["--data", shards, "--data_eval", shards, "--teacher_model", teacher, "--cpu_only"]
     saves = "1000" if run.kind == SLOW_SAVES else "100"
     words = {
@@ -121,7 +134,7 @@ def command_of(run: TimedRun, inputs: Path, output: Path) -> List[str]:
             *("--eval_interval", "250", "--output_dir", str(output)),
         ],
         FINETUNING: [
-            *("finetune.py", "--task_name", "RTE", "--data_dir", str(place / "entailment/RTE")),
+            *("finetune.py", "--task_name", "RTE", "--data_dir", str(inputs / "entailment/RTE")),
             *("--pretrained_parameters", teacher, "--max_len", "64", "--gpu", "false"),
             *("--epochs", "100000", "--output_dir", str(output)),
         ],
@@ -133,12 +146,25 @@ def command_of(run: TimedRun, inputs: Path, output: Path) -> List[str]:
     return [sys.executable, *launched, script, *words[1:], *timed]
 
 
-def environment_of(run: TimedRun, inputs: Path, variables: Dict[str, str]) -> Dict[str, str]:
-    """Return the environment of a run, whose saves are delayed if it is of that kind."""
+def environment_of(run: TimedRun, folder: Path, variables: Dict[str, str]) -> Dict[str, str]:
+    """Return the environment of a run, whose saves are delayed if it is of that kind.
+
+    Args:
+        run: the run.
+        folder: folder of the module that delays them.
+        variables: the variables of all runs.
+    """
     if run.kind != SLOW_SAVES:
         return dict(variables)
-    paths = [str(inputs / "slow"), variables.get("PYTHONPATH", "")]
+    paths = [str(folder), variables.get("PYTHONPATH", "")]
     return {**variables, "PYTHONPATH": ":".join(filter(None, paths))}
+
+
+def write_slow_saves(folder: Path) -> None:
+    """Write the module that delays saves into a new folder."""
+    folder.mkdir()
+    text = _SLOW_SYNC.format(*SLOW_SYNC_SECONDS)
+    (folder / "sitecustomize.py").write_text(text, encoding="utf-8")
 
 
 def epochs_of(run: TimedRun, inputs: Path, steps: int) -> float:
@@ -146,26 +172,18 @@ def epochs_of(run: TimedRun, inputs: Path, steps: int) -> float:
     is_long = run.kind == LONG_SHARD
     examples = _TRAINING_EXAMPLES[is_long]
     if run.command != FINETUNING:
-        manifest = read_json(inputs / _name(is_long) / "shards" / "manifest.json")
+        manifest = read_json(inputs / "shards" / "manifest.json")
         examples = manifest["splits"]["train"]["sequences"]
     ranks = 2 if run.kind == TWO_RANKS else 1
     return steps * _ROWS * ranks / examples
 
 
-def _name(is_long: bool) -> str:
-    return "long" if is_long else "short"
-
-
-def _make_text(folder: Path, is_long: bool) -> None:
-    """Make a corpus of one shard, a small teacher of it, and a task."""
-    if (folder / "done").exists():
-        return
+def _make_text(folder: Path, is_long: bool) -> Dict[str, Any]:
     from data.generated_tasks.tasks import GeneratedTasksConfig, write_tasks
     from experiments.demo.text import prepare_text
     from experiments.demo.training import train_teacher
 
     config = DemoConfig(
-        folder=str(folder),
         documents=_DOCUMENTS[is_long],
         vocabulary_size=700,
         max_seq_length=64,
@@ -174,7 +192,6 @@ def _make_text(folder: Path, is_long: bool) -> None:
         teacher=_TEACHERS[is_long],
         teacher_steps=4,
     )
-    folder.mkdir(parents=True, exist_ok=True)
     write_tasks(
         GeneratedTasksConfig(
             output_dir=str(folder),
@@ -185,7 +202,7 @@ def _make_text(folder: Path, is_long: bool) -> None:
         )
     )
     train_teacher(config, prepare_text(config, folder), folder / "teacher")
-    (folder / "done").touch()
+    return {}
 
 
 _SLOW_SYNC = '''"""Delays os.fsync, as a slow disk does."""

@@ -13,14 +13,19 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from benchmarks.stored import Basis
 from benchmarks.timed_runs_plan import (
     FINETUNING,
+    SLOW_SAVES,
     TimedRun,
     command_of,
     environment_of,
     epochs_of,
+    text_stage,
+    write_slow_saves,
 )
 from bort.ranks import ALONE
+from bort.stages.stage import Stage
 from bort.storage.run_folder import METRICS_FILE
 from bort.training.time_budget import ELAPSED, POSITION, TimeBudget, TimeBudgetConfig
 from bort.training.used_seconds import SECONDS_FILE, read_seconds
@@ -32,22 +37,33 @@ _HANGS_AFTER = 4.0
 _ESTIMATE = re.compile(r" buy ([0-9,]+) ± ([0-9,]+) steps")
 
 
+def timed_run_stage(run: TimedRun) -> Stage:
+    """Return the stage of a run; see `run_timed`.
+
+    Its seconds are measured by the clock, so a result stays what it was measured to be; the number
+    keeps runs with equal settings apart.
+    """
+    return Basis({"run": run.as_dict()}, {"inputs": text_stage(run)}).stage(
+        f"run-{run.number:02d}", lambda work: run_timed(run, work.inputs["inputs"], work.folder)
+    )
+
+
 def run_timed(run: TimedRun, inputs: Path, folder: Path) -> Dict[str, Any]:
     """Run a command to its end, kills and resumes included, and return what it did.
 
     Args:
         run: the run.
-        inputs: folder of `make_inputs`.
-        folder: folder for the run and its messages; of the former, the metrics stay.
+        inputs: folder of the result of `text_stage`.
+        folder: an empty folder for the run and its messages; of the former, the metrics stay.
 
     Returns:
         The fields of the run and of `_outcome`.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     output = folder / "run"
     command = command_of(run, inputs, output)
-    environment = environment_of(run, inputs, dict(os.environ))
+    environment = environment_of(run, folder / "slow", dict(os.environ))
+    if run.kind == SLOW_SAVES:
+        write_slow_saves(folder / "slow")
     seconds: List[float] = []
     kills = list(run.kills)
     uncounted = 0.0

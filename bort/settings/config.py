@@ -121,6 +121,11 @@ class Config:
                 values[field.name] = list(value) if isinstance(value, tuple) else value
         return values
 
+    def as_settings(self, *names: str) -> Dict[str, Any]:
+        """Return some settings by name, JSON-ready."""
+        values = self.as_dict()
+        return {name: values[name] for name in names}
+
     def results_settings(self) -> Dict[str, Any]:
         """Return the settings that can change results (all except those that only affect speed)."""
         values = self.as_dict()

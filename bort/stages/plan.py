@@ -102,6 +102,27 @@ class Experiment:
                 wanted.update(one.inputs.values())
         return tuple(one for one in self.stages if one.name in wanted)
 
+    def with_stages(
+        self, stages: Sequence[PlannedStage], *, keeps_others: bool = False
+    ) -> Experiment:
+        """Return the experiment with other stages.
+
+        Args:
+            stages: the stages, each behind its inputs.
+            keeps_others: keep the stages of other names as they are.
+        """
+        by_name = {one.name: one for one in (*(self.stages if keeps_others else ()), *stages)}
+        ordered: Dict[str, PlannedStage] = {}
+
+        def add(one: PlannedStage) -> None:
+            for name in one.inputs.values():
+                add(by_name[name])
+            ordered.setdefault(one.name, one)
+
+        for one in by_name.values():
+            add(one)
+        return replace(self, stages=tuple(ordered.values()))
+
     def with_finished(self, name: str, key: str, of: Mapping[str, Any]) -> Experiment:
         """Return the experiment after a stage has got a result."""
         earlier = [one for one in self.finished.get(name, ()) if one.key != key]

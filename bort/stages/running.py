@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set
 
@@ -31,6 +30,7 @@ def run_stages(
     stop_requested: Callable[[], bool] = lambda: False,
     on_stage: Callable[[str, str], None] = lambda stage, event: None,
     only: Optional[Sequence[str]] = None,
+    keeps_others: bool = False,
 ) -> Optional[Dict[str, Result]]:
     """Run the stages that have no result yet, one after the other, and return all results.
 
@@ -45,6 +45,8 @@ def run_stages(
         stop_requested: whether to stop; asked between stages, and by them.
         on_stage: called with a stage's name and "done before", "runs", "done" or "waits".
         only: names of the stages to run, with all that they depend on; by default all stages.
+        keeps_others: keep the other stages that the experiment has, which other calls have run; by
+            default it has these stages alone.
 
     Returns:
         The results by the stages' names; None if a stop was requested before all were finished.
@@ -59,7 +61,9 @@ def run_stages(
     left = list(planned if only is None else Experiment(name, planned).with_ancestors(only))
     store.make_folders()
     with store.in_use():
-        update_experiment(store, name, lambda one: replace(one, stages=planned))
+        update_experiment(
+            store, name, lambda one: one.with_stages(planned, keeps_others=keeps_others)
+        )
         run = _Run(name, store, stop_requested, on_stage)
         while left:
             done = next((one for one in left if run.finish(one, functions[one.name])), None)

@@ -9,6 +9,7 @@ from typing import Any, Callable, Mapping
 
 from bort.errors import InputError
 from bort.stages.key import canonical_json
+from bort.storage.files import remove_folder
 from bort.storage.json_fields import errors_naming
 from bort.storage.json_text import parse_json
 
@@ -32,6 +33,14 @@ class StageWork:
     inputs: Mapping[str, Path]
     stop_requested: Callable[[], bool]
     settings: Mapping[str, Any]
+
+    def clear(self) -> None:
+        """Empty the folder of what an earlier attempt left, for a stage that cannot continue."""
+        for path in list(self.folder.iterdir()):
+            if path.is_dir():
+                remove_folder(path)
+            else:
+                path.unlink()
 
 
 @dataclass(frozen=True)

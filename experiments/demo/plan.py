@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Mapping, Optional, Tuple
+import platform
+from pathlib import Path
+from typing import Dict, Mapping, Optional, Tuple
 
 from bort.search.limited_strategy import LIMITED_STRATEGIES
 from bort.settings.config import Config, setting
@@ -123,3 +125,16 @@ REAL_ENGLISH_SECONDS = 1_500.0
 def preset_for(corpus: str) -> Mapping[str, object]:
     """Return the settings of a corpus that differ from those for generated English."""
     return {} if corpus == GENERATED else REAL_ENGLISH
+
+
+def corpus_identity(corpus: str) -> Tuple[Dict[str, str], Dict[str, Path]]:
+    """Return what a corpus is in the key of a stage: its settings, and the file of a user.
+
+    Args:
+        corpus: `DemoConfig.corpus`.
+    """
+    if corpus == GENERATED:
+        return {"corpus": corpus}, {}
+    if corpus == PYTHON_DOCS:
+        return {"corpus": corpus, "python": platform.python_version()}, {}
+    return {"corpus": "text file"}, {"corpus": Path(corpus)}

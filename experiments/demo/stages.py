@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import platform
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Tuple
 
 from bort.engines.latency import EngineLatency
 from bort.errors import WorkError
@@ -22,7 +21,7 @@ from bort.super_network.parts import part_name
 from experiments.demo.agora import compare_agora
 from experiments.demo.answers import record_answers
 from experiments.demo.places import Places
-from experiments.demo.plan import GENERATED, PYTHON_DOCS, DemoConfig
+from experiments.demo.plan import GENERATED, DemoConfig, corpus_identity
 from experiments.demo.results import AGORA
 from experiments.demo.search import (
     LATENCIES_FILE,
@@ -121,20 +120,15 @@ def demo_stages(config: DemoConfig, answers: Path) -> List[Stage]:
         sources: Optional[Mapping[str, Path]] = None,
     ) -> Stage:
         seen = seen_by_demo(name, config)
-        values = config.as_dict()
         return Stage(
             name,
             lambda work: run(seen, work),
-            settings={**{one: values[one] for one in SETTINGS[name]}, **(more or {})},
+            settings={**config.as_settings(*SETTINGS[name]), **(more or {})},
             inputs={one.name: one for one in inputs},
             sources=sources or {},
         )
 
-    own = config.corpus not in (GENERATED, PYTHON_DOCS)
-    corpus: Dict[str, Any] = {"corpus": "text file" if own else config.corpus}
-    if config.corpus == PYTHON_DOCS:
-        corpus["python"] = platform.python_version()
-    sources = {"corpus": Path(config.corpus)} if own else {}
+    corpus, sources = corpus_identity(config.corpus)
     data = stage(DATA, _data, (), corpus, sources)
     machine = {
         "engine": EngineLatency(**latency_settings(config)).conditions,
@@ -168,7 +162,7 @@ def _latency(config: DemoConfig, work: StageWork) -> None:
 
 
 def _teacher(config: DemoConfig, work: StageWork) -> None:
-    _empty(work.folder)
+    work.clear()
     text = open_text(config, work.inputs[DATA])
     _, curve = train_teacher(config, text, work.folder / TEACHER_FOLDER)
     write_json(work.folder / SCORES_FILE, curve.as_dict())
@@ -262,12 +256,3 @@ def _record(config: DemoConfig, places: Places) -> float:
     else:
         write_json(kept, {"per_step": seconds})
     return seconds
-
-
-def _empty(folder: Path) -> None:
-    """Remove what a killed attempt left of a stage that starts at its beginning."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

@@ -326,9 +326,10 @@ class _Graph:
         )
 
     def _prepare_text(self, work: StageWork) -> None:
-        from experiments.large_then_compressed.text import write_text
+        from experiments.demo.text import prepare_text
 
-        write_text(self._config, work.folder)
+        work.clear()
+        prepare_text(self._config.text(), work.folder)
 
     def _prepare_task(self, work: StageWork) -> None:
         from experiments.large_then_compressed.task import prepare_task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Mapping, Optional, Tuple
 
 from bort.architecture import Architecture, get_architecture
 from bort.engines.protocol import ONNXRUNTIME, OPENVINO
@@ -260,11 +260,6 @@ class LargeConfig(Config):
         return _architecture(model).replace(
             vocabulary_size=vocabulary_size, maximum_length=self.max_seq_length
         )
-
-    def as_settings(self, *names: str) -> Dict[str, Any]:
-        """Return some settings by name, JSON-ready."""
-        values = self.as_dict()
-        return {name: values[name] for name in names}
 
 
 def read_settings(path: Path, values: Mapping[str, Any]) -> LargeConfig:

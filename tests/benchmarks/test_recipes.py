@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.recipes import differences, table
 from benchmarks.recipes_arms import ARMS, Arms, RecipesConfig
+from benchmarks.stored import Stored
 from bort.settings.config import Config
 from bort.training.pretraining_config import PretrainingConfig, PretrainingPaths
 from bort.training.recipes import RECIPES
@@ -16,8 +17,8 @@ from bort.training.recipes import RECIPES
 def settings_of(arm: str, tmp_path) -> Tuple[PretrainingPaths, Config]:
     import argparse
 
-    arms = Arms(RecipesConfig(text="text.txt"), tmp_path)
-    words = arms._command(arm, 1e-3, "6m", 2, tmp_path / "run")
+    arms = Arms(RecipesConfig(text="text.txt"), Stored(tmp_path))
+    words = arms._command(arm, 1e-3, "6m", 2, tmp_path / "shards", tmp_path / "run")
     parser = argparse.ArgumentParser()
     PretrainingPaths.add_flags(parser)
     PretrainingConfig.add_flags(parser, preset=True)

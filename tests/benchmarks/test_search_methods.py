@@ -12,10 +12,10 @@ from benchmarks.search_arms import METHODS, RANDOM, Methods, MethodsConfig
 from benchmarks.search_ground import Costs, Rate, halves, measure_rate
 from benchmarks.search_picture import draw_methods
 from benchmarks.search_tables import against_random, hyper_volume, orders, report, table
+from benchmarks.stored import Basis, Stored
 from bort.architecture import Architecture
 from bort.network.from_teacher import OrderedNetwork
 from bort.network.random_network import random_network
-from bort.storage.files import read_json
 from bort.super_network.parts import part_name
 from bort.super_network.space import SubNetworkSpace
 from tests.text.tiny_vocabulary import tiny_vocabulary
@@ -36,6 +36,9 @@ class MadeUp:
 
     def __init__(self) -> None:
         self.trained = []
+
+    def basis(self, seed):
+        return Basis({"seed": seed})
 
     def ordered(self, seed):
         return OrderedNetwork(random_network(WHOLE, seed, decoder=True), (0, 1, 2, 3))
@@ -69,8 +72,11 @@ class MadeUp:
 
 
 @pytest.fixture
-def methods(tmp_path, monkeypatch):
-    """Methods whose latency is the multiply-adds and whose steps take a second."""
+def methods_with(tmp_path, monkeypatch):
+    """A function from settings to methods of one folder.
+
+    Their latency is the multiply-adds, and a step takes a second.
+    """
 
     def latency(self, architecture):
         return architecture.multiply_adds(1, 16) * 1e-6
@@ -80,13 +86,26 @@ def methods(tmp_path, monkeypatch):
         Costs, "predicted", lambda self: self.grid.multiply_adds(16).astype(float) * 1e-6
     )
     monkeypatch.setattr(Costs, "_rate", lambda self, name, run: Rate(1.0, 2.0))
-    config = MethodsConfig(seconds=40.0, speed_ups=(2.0,), scored=9, trainings=2, epsilon=2)
+    monkeypatch.setattr(
+        Costs, "sample_stage", property(lambda self: Basis().stage("latencies", lambda work: {}))
+    )
+    return lambda **changed: made_up_methods(tmp_path / "store", **changed)
+
+
+def made_up_methods(folder, **changed):
+    usual = {"seconds": 40.0, "speed_ups": (2.0,), "scored": 9, "trainings": 2, "epsilon": 2}
     ground = MadeUp()
-    return Methods(config, ground, Costs(ground, tmp_path), tmp_path)
+    return Methods(MethodsConfig(**{**usual, **changed}), ground, Costs(ground, Stored(folder)))
+
+
+@pytest.fixture
+def methods(methods_with):
+    """The methods with the usual settings."""
+    return methods_with()
 
 
 def test_every_method_has_the_same_seconds_and_the_same_limit(methods):
-    methods.super_network(0)
+    methods.stored.run([methods.super_network_stage(0)])
     limit = methods.costs.limit(2.0)
     for method in METHODS:
         methods.ground.trained.clear()
@@ -112,9 +131,41 @@ def test_one_shot_picks_the_best_slice_and_counts_the_super_network(methods):
     best = min(found["errors"].values())
     within = [name for name, error in found["errors"].items() if error == best]
     assert found["architecture"] in within
-    path = methods._super_network_folder(0) / "done.json"
-    assert read_json(path)["steps"] == 18  # half of 40 seconds, 2 of them fixed
-    assert found["searching_seconds"] >= read_json(path)["seconds"]
+    trained = methods.stored.value(methods.super_network_stage(0))
+    assert trained["steps"] == 18  # half of 40 seconds, 2 of them fixed
+    assert found["searching_seconds"] >= trained["seconds"]
+
+
+def test_a_changed_setting_repeats_only_the_methods_that_read_it(methods_with):
+    changes = {
+        "scored": ({"scored": 6}, {"one_shot_random", "one_shot_fast", "one_shot_evolved"}),
+        "generations": ({"generations": 2}, {"one_shot_evolved"}),
+        "epsilon": ({"epsilon": 3}, {"scheme"}),
+        "trainings": ({"trainings": 3}, {RANDOM}),
+        "seconds": ({"seconds": 50.0}, set(METHODS)),
+        "limits": ({"speed_ups": (2.0, 3.0)}, set()),
+    }
+    usual = methods_with()
+    usual.stored.run([usual.stage(method, 2.0, 0) for method in METHODS])
+    for changed, repeated in changes.values():
+        other = methods_with(**changed)
+        found = other.stored.finished([other.stage(method, 2.0, 0) for method in METHODS])
+        assert {name for name, one in zip(METHODS, found) if one is None} == repeated
+    other = methods_with(searching_share=0.25)
+    steps = [other.stored.value(other.super_network_stage(0))["steps"]]
+    found = other.stored.finished([other.stage(method, 2.0, 0) for method in METHODS])
+    assert steps == [8]
+    assert {name for name, one in zip(METHODS, found) if one is None} == {
+        *("one_shot_random", "one_shot_fast", "one_shot_evolved", RANDOM)
+    }
+
+
+def test_nothing_is_trained_again_in_a_later_process(methods_with):
+    first = methods_with()
+    result = first.run("one_shot_random", 2.0, 0)
+    later = methods_with()
+    assert later.run("one_shot_random", 2.0, 0) == result
+    assert later.ground.trained == []
 
 
 def test_the_scheme_follows_its_misleading_error_and_random_trains_alone(methods):
@@ -145,9 +196,7 @@ def test_the_report_has_a_row_for_each_method_and_says_who_does_not_beat_random(
     for method, seed in itertools.product(("prior", RANDOM, "scheme", "hand_made"), (0, 1)):
         methods.run(method, 2.0, seed)
     methods.run("one_shot_fast", 2.0, 0)
-    for seed in (0, 1):
-        methods.super_network(seed)
-        methods.proxies(2.0, seed)
+    methods.stored.run([methods.proxies_stage(2.0, seed) for seed in (0, 1)])
     results = report(methods, [0, 1])
     assert set(results["limits"]["2"]) == {"prior", RANDOM, "scheme", "hand_made"}
     assert set(results["orders"]["sub-network"]) == {"spearman", "kendall"}

@@ -19,6 +19,7 @@ from bort.stages.plan import (
     read_experiment,
     update_experiment,
 )
+from bort.stages.stage import Stage
 from bort.stages.store import Store
 from tests.stages.graphs import Runs, six_stages
 
@@ -43,6 +44,26 @@ def test_an_experiment_is_read_as_it_was_written(store: Store) -> None:
     assert found.finished["text"][0].key == KEY
     assert experiment_names(store) == ["base"]
     assert [path.name for path in store.experiments.iterdir()] == ["base.json"]
+
+
+def test_other_stages_go_or_stay(store: Store) -> None:
+    corpus = store.folder.parent / "corpus.txt"
+    base = read_experiment(store, "base")
+    changed = plan_of(six_stages(Runs(), corpus, {"text": {"size": 2}}))[:2]
+    assert base.with_stages(changed).stages == changed
+    kept = base.with_stages(changed, keeps_others=True)
+    assert kept.stages == (*changed, *base.stages[2:])
+    alone = Experiment("base").with_stages(base.stages[:1])
+    joined = alone.with_stages(base.stages, keeps_others=True)
+    assert joined.stages == base.stages
+
+
+def test_stages_that_are_added_come_before_those_that_read_them(store: Store) -> None:
+    first = Experiment("base").with_stages(plan_of([Stage("student", lambda work: None)]))
+    teacher = Stage("teacher", lambda work: None)
+    student = Stage("student", lambda work: None, inputs={"teacher": teacher})
+    found = first.with_stages(plan_of([teacher, student]), keeps_others=True)
+    assert [one.name for one in found.stages] == ["teacher", "student"]
 
 
 def test_nothing_is_written_if_nothing_changes(store: Store) -> None:

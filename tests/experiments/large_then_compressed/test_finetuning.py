@@ -10,12 +10,12 @@ import pytest
 from bort.engines.choosing import open_engine
 from bort.network.model_folder import read_description
 from bort.storage.files import read_json
+from experiments.demo.text import prepare_text
 from experiments.large_then_compressed import finetuning
 from experiments.large_then_compressed.finetuning import finetune_model, score_sets
 from experiments.large_then_compressed.pretraining import train_part, train_to_slice
 from experiments.large_then_compressed.serving import export_and_score, graph_bytes
 from experiments.large_then_compressed.task import prepare_task
-from experiments.large_then_compressed.text import write_text
 from tests.experiments.large_then_compressed.samples import tiny
 
 CONFIG = tiny(chunks=1)
@@ -29,7 +29,7 @@ class Made:
         self.text, self.task, self.large = (folder / name for name in ("text", "task", "large"))
         for one in (self.text, self.task, self.large):
             one.mkdir()
-        write_text(CONFIG, self.text)
+        prepare_text(CONFIG.text(), self.text)
         prepare_task(CONFIG, self.task)
         settings = CONFIG.pretraining(LARGE, 0, 1)
         train_part(CONFIG, self.text, settings, LARGE, self.large, None, lambda: False)

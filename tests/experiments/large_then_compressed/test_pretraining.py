@@ -11,9 +11,9 @@ import pytest
 
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.storage.files import read_json
+from experiments.demo.text import prepare_text
 from experiments.large_then_compressed.plan import LargeConfig
 from experiments.large_then_compressed.pretraining import RUN, last_record, train_part
-from experiments.large_then_compressed.text import write_text
 from tests.experiments.large_then_compressed.samples import tiny
 
 MODEL = "2-2-32-64"
@@ -28,7 +28,7 @@ class Killed(BaseException):
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: Any) -> Path:
     folder: Path = tmp_path_factory.mktemp("text")
-    write_text(CONFIG, folder)
+    prepare_text(CONFIG.text(), folder)
     return folder
 
 
