@@ -14,7 +14,7 @@ from bort.errors import InputError
 from bort.process.command import make_parser, run_command
 from bort.stages.collection import collect
 from bort.stages.graph import GRAPH_FORMATS, StageGraph
-from bort.stages.listing import finished_result, stage_states, status_table, why, why_table
+from bort.stages.listing import finished_results, stage_states, status_table, why, why_table
 from bort.stages.plan import Experiment, read_experiments
 from bort.stages.publishing import publish
 from bort.stages.store import Store
@@ -49,15 +49,11 @@ def _status(store: Store, experiments: List[Experiment], parsed: argparse.Namesp
 
 
 def _why(store: Store, experiments: List[Experiment], parsed: argparse.Namespace) -> None:
-    names = [
-        (one, stage.name)
-        for one in experiments
-        for stage in one.stages
-        if parsed.stage in (None, stage.name)
-    ]
-    if not names:
+    reasons = [one for each in experiments for one in why(store, each)]
+    reasons = [one for one in reasons if parsed.stage in (None, one.stage)]
+    if not reasons:
         raise InputError(f"--stage is {parsed.stage!r}, no experiment has a stage of this name")
-    print(why_table([why(store, *name) for name in names]))
+    print(why_table(reasons))
 
 
 def _graph(store: Store, experiments: List[Experiment], parsed: argparse.Namespace) -> None:
@@ -80,7 +76,7 @@ def _gc(store: Store, experiments: List[Experiment], parsed: argparse.Namespace)
 def _publish(store: Store, experiments: List[Experiment], parsed: argparse.Namespace) -> None:
     if None in (parsed.experiment, parsed.stage, parsed.target):
         raise InputError("publish needs --experiment, --stage and --target")
-    result = finished_result(store, experiments[0], parsed.stage)
+    result = finished_results(store, experiments[0], [parsed.stage])[parsed.stage]
     publish(result, parsed.target)
     print(json.dumps({"published": parsed.target, "key": result.key}))
 

@@ -57,7 +57,7 @@ class StageGraph:
         names = {name: f"n{number}" for number, name in enumerate(self.nodes)}
         lines = ["graph TD"]
         for name, one in self.nodes.items():
-            lines.append(f'    {names[name]}["{_title(name)}<br/>{_note(one)}"]')
+            lines.append(f'    {names[name]}["{one.name}<br/>{_note(one)}"]')
         for edge in self.edges:
             lines.append(f"    {names[edge.source]} -->|{edge.label}| {names[edge.target]}")
         return "\n".join(lines) + "\n"
@@ -66,7 +66,7 @@ class StageGraph:
         """Return the graph in the language of Graphviz."""
         lines = ["digraph stages {", "    node [shape=box];"]
         for name, one in self.nodes.items():
-            lines.append(f'    "{name}" [label="{_title(name)}\\n{_note(one)}"];')
+            lines.append(f'    "{name}" [label="{one.name}\\n{_note(one)}"];')
         for edge in self.edges:
             lines.append(f'    "{edge.source}" -> "{edge.target}" [label="{edge.label}"];')
         return "\n".join([*lines, "}"]) + "\n"
@@ -122,10 +122,6 @@ class StageGraph:
 
 def _identifier(one: StageState) -> str:
     return f"{one.name}@{one.experiment if one.key is None else one.key[:SHOWN_DIGITS]}"
-
-
-def _title(name: str) -> str:
-    return name.split("@")[0]
 
 
 def _note(one: StageState) -> str:

@@ -120,49 +120,49 @@ def stored_results(store: Store, experiment: Experiment) -> Dict[str, Result]:
     return results
 
 
-def finished_results(store: Store, experiment: Experiment) -> Dict[str, Result]:
-    """Return the results of all stages as they last ran, by name, without running anything.
+def finished_results(
+    store: Store, experiment: Experiment, names: Optional[Sequence[str]] = None
+) -> Dict[str, Result]:
+    """Return the results of stages as they last ran, by name, without running anything.
+
+    Args:
+        store: the store.
+        experiment: the experiment.
+        names: names of the stages; by default all.
 
     Raises:
-        InputError: a stage has no result, or the record of a result is damaged.
+        InputError: the experiment has no such stage, a stage has no result, or the record of a
+            result is damaged.
     """
+    stages = experiment.stages if names is None else [experiment.stage(one) for one in names]
     results = stored_results(store, experiment)
-    for stage in experiment.stages:
+    for stage in stages:
         if stage.name not in results:
             raise InputError(
-                f"{store.folder}: stage {stage.name} has no result yet; run the experiment first"
+                f"{store.folder}: stage {stage.name} has no result yet; run experiment "
+                f"{experiment.name} first"
             )
-    return results
+    return {stage.name: results[stage.name] for stage in stages}
 
 
-def finished_result(store: Store, experiment: Experiment, name: str) -> Result:
-    """Return the result of a stage as it last ran.
-
-    Raises:
-        InputError: the experiment has no such stage, or the stage has no result.
-    """
-    results = stored_results(store, experiment)
-    if experiment.stage(name).name not in results:
-        raise InputError(f"stage {name} of experiment {experiment.name} has no result yet")
-    return results[name]
-
-
-def why(store: Store, experiment: Experiment, name: str) -> Reason:
-    """Return which fields differ between a stage and its last result that has another key.
+def why(store: Store, experiment: Experiment) -> List[Reason]:
+    """Return which fields differ between each stage and its last result that has another key.
 
     Raises:
-        InputError: the experiment has no such stage, or the record of a result is damaged.
+        InputError: the record of a result is damaged.
     """
-    wanted = experiment.stage(name).name
-    state = next(one for one in stage_states(store, experiment) if one.name == wanted)
-    earlier = [one for one in experiment.finished.get(name, ()) if one.key != state.key]
+    return [_reason(experiment, state) for state in stage_states(store, experiment)]
+
+
+def _reason(experiment: Experiment, state: StageState) -> Reason:
+    earlier = [one for one in experiment.finished.get(state.name, ()) if one.key != state.key]
     if not earlier:
-        return Reason(experiment.name, name, state.state, None, ())
+        return Reason(experiment.name, state.name, state.state, None, ())
     found = tuple(
         one._replace(now=NOT_YET) if one.field.startswith("inputs.") and one.now == "null" else one
         for one in changes(earlier[-1].of, state.of)
     )
-    return Reason(experiment.name, name, state.state, earlier[-1].key, found)
+    return Reason(experiment.name, state.name, state.state, earlier[-1].key, found)
 
 
 def changes(then: Any, now: Any, field: str = "") -> Iterator[Change]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -13,11 +12,10 @@ from bort.stages.stage import Stage, check_stage_name
 from bort.stages.store import Store
 from bort.storage.files import write_json
 from bort.storage.json_fields import JsonFields, read_fields
-from bort.storage.locks import hold_file
+from bort.storage.locks import wait_for_file
 
 EXPERIMENT_FORMAT = "bort experiment 1"
 _KEPT = 20  # results of a stage that an experiment remembers
-_SECONDS_BETWEEN_LOOKS = 0.05
 
 
 @dataclass(frozen=True)
@@ -237,13 +235,10 @@ def update_experiment(
     is_same = canonical_json(change(before).as_dict()) == canonical_json(before.as_dict())
     if is_same and path.exists():  # in Python, 1 == 1.0
         return before
-    while True:
-        with hold_file(path.with_name(f"{name}.lock")) as is_held:
-            if is_held:
-                after = change(read())
-                write_json(path, after.as_dict())
-                return after
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    with wait_for_file(path.with_name(f"{name}.lock")):
+        after = change(read())
+        write_json(path, after.as_dict())
+    return after
 
 
 def _path(store: Store, name: str) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional
@@ -15,7 +14,7 @@ from bort.stages.key import KEY, canonical_hash, contents_hash
 from bort.storage.file_tree import tree_files
 from bort.storage.files import PathLike, move_into_place
 from bort.storage.json_fields import JsonFields, errors_naming
-from bort.storage.locks import hold_file
+from bort.storage.locks import hold_file, wait_for_file
 from bort.storage.sealed_folder import SealedFile, SealedFormat
 from bort.storage.unfinished import remove_remains
 
@@ -30,7 +29,6 @@ RECORD = SealedFormat(
 )
 DONE, WORK, EXPERIMENTS = "done", "work", "experiments"
 LOCK = ".lock"
-_SECONDS_BETWEEN_LOOKS = 0.2
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -178,12 +176,8 @@ class Store:
         if not os.access(self.folder, os.W_OK):  # nothing can be removed there
             yield
             return
-        while True:
-            with hold_file(self.folder / LOCK, is_shared=True) as is_held:
-                if is_held:
-                    yield
-                    return
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        with wait_for_file(self.folder / LOCK, is_shared=True):
+            yield
 
     def seal(self, work: Path, fields: Mapping[str, Any]) -> None:
         """Seal the files of a stage's work.

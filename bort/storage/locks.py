@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import time
 import weakref
 from pathlib import Path
 from typing import Iterator, List, Optional, Tuple
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 RUN_LOCK = ".lock"
 """Name of the lock file in a run's folder; it is no part of the folder's content."""
+
+_SECONDS_BETWEEN_LOOKS = 0.05
 
 
 class FileLock:
@@ -160,6 +163,17 @@ def hold_file(path: Path, *, is_shared: bool = False) -> Iterator[bool]:
             with contextlib.suppress(OSError):
                 path.unlink()
         lock.release()
+
+
+@contextlib.contextmanager
+def wait_for_file(path: Path, *, is_shared: bool = False) -> Iterator[None]:
+    """Hold a lock file after waiting until that is possible; see `hold_file`."""
+    while True:
+        with hold_file(path, is_shared=is_shared) as is_mine:
+            if is_mine:
+                yield
+                return
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def is_held(path: Path) -> bool:

@@ -13,7 +13,7 @@ from bort.stages.listing import (
     NOT_YET,
     Change,
     changes,
-    finished_result,
+    finished_results,
     stage_states,
     status_table,
     stored_results,
@@ -48,7 +48,7 @@ def states(store: Store) -> Dict[str, str]:
 
 def reasons(store: Store) -> Dict[str, List[Change]]:
     experiment = read_experiment(store, "base")
-    return {one.name: list(why(store, experiment, one.name).changes) for one in experiment.stages}
+    return {one.stage: list(one.changes) for one in why(store, experiment)}
 
 
 CHANGES: Dict[str, Any] = {
@@ -144,7 +144,7 @@ def test_states_of_stages(store: Store, corpus: Path) -> None:
 def test_the_table_of_reasons_shortens_digests(store: Store, corpus: Path) -> None:
     run_stages("base", six_stages(Runs(), corpus, {"student-1": {"size": 2}}), store)
     experiment = read_experiment(store, "base")
-    table = why_table([why(store, experiment, one.name) for one in experiment.stages])
+    table = why_table(why(store, experiment))
     lines = [line.split() for line in table.splitlines()]
     assert lines[1][3:] == ["no", "other", "result", "-", "-"]
     assert lines[5] == ["base", "student-1", "done", "settings.size", "1", "2"]
@@ -154,14 +154,16 @@ def test_the_table_of_reasons_shortens_digests(store: Store, corpus: Path) -> No
 
 def test_a_result_is_found_by_name(store: Store, corpus: Path) -> None:
     experiment = read_experiment(store, "base")
-    assert finished_result(store, experiment, "text").record["name"] == "text"
+    found = finished_results(store, experiment, ["text"])
+    assert {name: one.record["name"] for name, one in found.items()} == {"text": "text"}
+    assert list(finished_results(store, experiment)) == DESCENDANTS["text"]
     assert list(stored_results(store, experiment)) == DESCENDANTS["text"]
     with pytest.raises(InputError, match="stage is 'x', experiment base has text"):
-        finished_result(store, experiment, "x")
+        finished_results(store, experiment, ["x"])
     run_stages("base", six_stages(Runs(), corpus, {"report": {"size": 2}}), store, only=["text"])
     assert "report" not in stored_results(store, read_experiment(store, "base"))
-    with pytest.raises(InputError, match="stage report of experiment base has no result yet"):
-        finished_result(store, read_experiment(store, "base"), "report")
+    with pytest.raises(InputError, match="stage report has no result yet; run experiment base"):
+        finished_results(store, read_experiment(store, "base"), ["report"])
 
 
 def test_a_stage_that_runs_sees_itself_running(store: Store) -> None:

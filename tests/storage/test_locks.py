@@ -8,13 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bort.errors import InputError, WorkError
-from bort.storage.locks import RUN_LOCK, hold_file, hold_folder, is_held, lock_file
+from bort.storage.locks import RUN_LOCK, hold_file, hold_folder, is_held, lock_file, wait_for_file
 
 HOLDING = """
 import os, sys, time
@@ -150,6 +151,25 @@ def test_shared_locks_exist_together_and_exclude_others(tmp_path: Path) -> None:
             assert (shared, second) == (False, False)
     assert not path.exists()
     assert not is_held(path)
+
+
+def test_waiting_ends_when_the_other_holder_ends(tmp_path: Path) -> None:
+    path, order = tmp_path / "lock", []
+
+    def wait() -> None:
+        with wait_for_file(path):
+            order.append("second")
+
+    with hold_file(path) as is_mine:
+        assert is_mine
+        second = threading.Thread(target=wait)
+        second.start()
+        second.join(0.2)
+        order.append("first")
+    second.join(60)
+    assert order == ["first", "second"]
+    with wait_for_file(path, is_shared=True), wait_for_file(path, is_shared=True):
+        assert path.exists()
 
 
 def test_a_lock_file_that_a_dead_process_left_is_taken(tmp_path: Path) -> None:

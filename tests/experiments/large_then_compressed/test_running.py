@@ -33,7 +33,7 @@ def test_the_results_are_those_of_the_stages_as_they_last_ran(tmp_path: Path) ->
     assert (found["second"].folder / "value.txt").read_text() == "3"
     assert runs == [1, 2, 3], "looking runs nothing"
     run_stages("try", stages(4), store, only=["first"])
-    with pytest.raises(InputError, match="stage second has no result yet; run the experiment"):
+    with pytest.raises(InputError, match="stage second has no result yet; run experiment"):
         finished_results(store, read_experiment(store, "try"))
 
 
