@@ -140,60 +140,49 @@ print("{}")
 """
 
 
-def test_an_interruption_is_passed_on_once_and_raised_at_the_commands_end(tmp_path, monkeypatch):
-    file = tmp_path / "count"
-    monkeypatch.setattr(
-        functions, "_command_of", lambda one: [sys.executable, "-c", INTERRUPTED, str(file)]
-    )
+def call_and_signal(file: Path, number: int, handler: Any, code: str, monkeypatch) -> None:
+    """Call a command that runs this code; send this process a signal when the file is there."""
+    command = [sys.executable, "-c", code, str(file)]
+    monkeypatch.setattr(functions, "_command_of", lambda subcommand: command)
 
-    def interrupt() -> None:
+    def send() -> None:
         while not file.exists():
             threading.Event().wait(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
-    thread = threading.Thread(target=interrupt)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=send)
+    before = signal.signal(number, handler)
     try:
         thread.start()
-        with pytest.raises(KeyboardInterrupt):
-            CommandFunction(ANY)()
+        CommandFunction(ANY)()
     finally:
         thread.join()
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
+
+
+def test_an_interruption_is_passed_on_once_and_raised_at_the_commands_end(tmp_path, monkeypatch):
+    file = tmp_path / "count"
+    with pytest.raises(KeyboardInterrupt):
+        call_and_signal(file, signal.SIGINT, signal.default_int_handler, INTERRUPTED, monkeypatch)
     assert file.read_text() == "1"
 
 
+WAITING = """
+import os, sys, time
+with open(sys.argv[1] + ".new", "w") as stream:
+    stream.write(str(os.getpid()))
+os.replace(sys.argv[1] + ".new", sys.argv[1])
+time.sleep(60)
+"""
+
+
 def test_another_error_of_a_handler_ends_the_command(tmp_path, monkeypatch):
-    file = tmp_path / "process"
-    code = (
-        "import os, sys, time; path = sys.argv[1]\n"
-        "with open(path + '.new', 'w') as stream: stream.write(str(os.getpid()))\n"
-        "os.replace(path + '.new', path); time.sleep(60)"
-    )
-    monkeypatch.setattr(
-        functions, "_command_of", lambda one: [sys.executable, "-c", code, str(file)]
-    )
-
-    class Timeout(Exception):
-        pass
-
     def handle(number: int, frame: Any) -> None:
-        raise Timeout
+        raise TimeoutError
 
-    def remind() -> None:
-        while not file.exists():
-            threading.Event().wait(0.01)
-        os.kill(os.getpid(), signal.SIGALRM)
-
-    thread = threading.Thread(target=remind)
-    before = signal.signal(signal.SIGALRM, handle)
-    try:
-        thread.start()
-        with pytest.raises(Timeout):
-            CommandFunction(ANY)()
-    finally:
-        thread.join()
-        signal.signal(signal.SIGALRM, before)
+    file = tmp_path / "process"
+    with pytest.raises(TimeoutError):
+        call_and_signal(file, signal.SIGALRM, handle, WAITING, monkeypatch)
     with pytest.raises(ProcessLookupError):
         os.kill(int(file.read_text()), 0)
 
