@@ -39,6 +39,9 @@ class RealTasksConfig(Config):
     tasks: Tuple[str, ...] = setting(("SST-2", "CoLA", "RTE", "STS-B"), "tasks")
     speed_ups: Tuple[float, ...] = setting((2.0, 3.0, 4.0), "limits of the speed", above=1.0)
     hours: str = setting("2", "time of each small model: hours, or e.g. 90m, 45s, 1h30m")
+    least_steps: int = setting(
+        200, "fewest steps of a training; hours that buy fewer are refused", minimum=0
+    )
     seeds: int = setting(3, "seeds of the largest speed-up; the others have one", minimum=1)
     folder: str = setting("runs/real_tasks", "folder of the cells and their results")
     agora: bool = setting(True, "run Agora without a search, too")
@@ -83,6 +86,7 @@ class Cells:
             **{"teacher": self._config.teacher, "task_name": task, "seed": seed},
             **{"data_dir": self._config.data_dir, "hours": self._config.hours},
             **{"speed_up": speed_up, "max_len": self._config.max_len},
+            "least_steps": self._config.least_steps,
         }
         name = f"{task}-{speed_up:g}x-seed{seed}"
         out = self._folder / name / CELLS_FOLDER / cell_name(settings) / "run"
