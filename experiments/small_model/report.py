@@ -27,6 +27,7 @@ from bort.report.metric_words import spoken_metrics
 from bort.search.latency import describe_conditions
 from bort.tasks.metrics import mean_score
 from experiments.small_model.config import SmallModelConfig
+from experiments.small_model.notes import notes_on
 from experiments.small_model.results import SmallModelResults
 from experiments.small_model.score_figure import score_figure, scored_parts
 from experiments.small_model.statements import (
@@ -73,7 +74,7 @@ def small_model_document(
         ("Use it", content.usage()),
         ("Precisions", content.precisions()),
         ("The search", content.search()),
-        ("What did not pay", [Bullets(found.notes)] if found.notes else []),
+        ("What did not pay", content.notes()),
         ("Where the time went", content.time()),
         ("Task, device and settings", content.conditions()),
     ]
@@ -287,6 +288,13 @@ class _Content:
         figures = [] if scored_parts(self._found) else front_figures(search, source)
         ranking = ranking_table(search, source, rows=10)
         return [*figures, ranking, verdict_bullets(search["verdict"], source)]
+
+    def notes(self) -> List[Part]:
+        items = []
+        for note in notes_on(self._found):
+            known = [name for name in note.stages if name in self._sources]
+            items.append(numbered(note.text, self._sources.of(*known)))
+        return [Bullets(items)] if items else []
 
     def time(self) -> List[Part]:
         rows: List[List[Cell]] = []

@@ -5,18 +5,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 import bort
-from bort.formats.precisions import FP32
 from bort.report.html.files import write_report_if_installed
-from bort.report.html.seconds import spoken_seconds
 from bort.report.html.stages import reported_stages
 from bort.stages.store import Result
 from bort.storage.files import read_json, write_json
 from bort.storage.run_folder import RUN_FILE
-from bort.tasks.metrics import mean_score
-from bort.training.time_budget import parse_duration
+from experiments.small_model.notes import notes_on
 from experiments.small_model.plan import STAGES
 from experiments.small_model.statements import (
     BIG,
@@ -24,9 +21,6 @@ from experiments.small_model.statements import (
     SERVED,
     SMALL,
     WITH_AGORA,
-    is_noise,
-    limit_words,
-    measured_words,
 )
 from experiments.small_model.usage import usage_elsewhere, usage_lines
 
@@ -34,8 +28,6 @@ _CANDIDATES = (SMALL, CUT, WITH_AGORA)
 """Stages that train a small model; the best on the dev set is served."""
 
 _SCORES = "scores.json"
-_LATE = 1.02
-"""Used seconds as a share of the allowed ones from which a run is called late."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +150,7 @@ def read_results(
         usage=usage_lines(settings, task, precisions),
         elsewhere=usage_elsewhere(settings, task),
     )
-    return dataclasses.replace(found, notes=tuple(_notes_of(found)))
+    return dataclasses.replace(found, notes=tuple(one.text for one in notes_on(found)))
 
 
 def write_results(found: SmallModelResults, folder: Path, results: Mapping[str, Result]) -> None:
@@ -177,52 +169,6 @@ def write_results(found: SmallModelResults, folder: Path, results: Mapping[str, 
         write_report_if_installed(
             lambda: small_model_document(found, reported_stages(results), keys), folder
         )
-
-
-def _notes_of(found: SmallModelResults) -> List[str]:
-    """Return sentences on what did not pay, and on what the user should know."""
-    notes = []
-    means = {name: _mean(one.get("dev")) for name, one in found.candidates.items()}
-    student, agora, cut = (means.get(name) for name in (SMALL, WITH_AGORA, CUT))
-    if student is not None and agora is not None and agora <= student:
-        notes.append(f"Agora did not pay: dev {agora:.3f} against {student:.3f} without.")
-    best = max((one for one in (student, agora) if one is not None), default=None)
-    if best is not None and cut is not None and cut >= best:
-        notes.append(
-            f"The search did not pay: the truncated teacher has dev {cut:.3f}, the student "
-            f"{best:.3f}."
-        )
-    for row in found.precisions:
-        if row["precision"] != FP32 and not row.get("taken") and row.get("reason"):
-            notes.append(f"{row['precision']} on {row['engine']} is not served: {row['reason']}.")
-    if found.limit.get("kept") is False:
-        notes.append(
-            f"The limit is not kept: {limit_words(found.limit)}, measured is "
-            f"{measured_words(found.limit)}."
-        )
-    notes += _notes_on_time(found.time)
-    difference = found.difference(SERVED, CUT)
-    if difference is not None and is_noise(difference):
-        notes.append(
-            "On the report split, the served model and the truncated teacher do not differ by more "
-            "than the noise of so few examples."
-        )
-    return notes
-
-
-def _notes_on_time(time: Mapping[str, Any]) -> List[str]:
-    """Return a sentence on a run that took longer than it was allowed, with the stage to blame."""
-    allowed = parse_duration(time["hours"])
-    rows = [one for one in time["stages"] if one["used_seconds"] and one["planned_seconds"]]
-    if time["used_seconds"] <= _LATE * allowed or not rows:
-        return []
-    worst = max(rows, key=lambda one: one["used_seconds"] - one["planned_seconds"])
-    return [
-        f"The run took {spoken_seconds(time['used_seconds'])}, more than its "
-        f"{spoken_seconds(allowed)}: the stage {worst['stage']} took "
-        f"{spoken_seconds(worst['used_seconds'])}, planned were "
-        f"{spoken_seconds(worst['planned_seconds'])}."
-    ]
 
 
 def _with_report(
@@ -274,7 +220,3 @@ def _time(
     ]
     used = sum(one.seconds for one in results.values())
     return {"hours": settings["hours"], "used_seconds": used, "stages": rows}
-
-
-def _mean(scores: Optional[Mapping[str, float]]) -> Optional[float]:
-    return mean_score(scores) if scores else None

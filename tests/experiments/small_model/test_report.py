@@ -7,7 +7,7 @@ from typing import Any, List, Mapping, Sequence
 
 import pytest
 
-from bort.report.html.document import Code, Document, Table, plain_text
+from bort.report.html.document import Bullets, Code, Document, Number, Table, keys_of, plain_text
 from bort.report.html.markdown import render_markdown
 from bort.report.html.render import render_html
 from bort.report.html.stages import reported_stages
@@ -142,8 +142,12 @@ def test_time_precisions_and_notes_are_shown(tmp_path: Path) -> None:
     rows = texts_of(tables(shown)["Precisions"][0].rows)
     assert rows[1] == "int8, openvino | 90.4 | 3.20 ms | 16.00 MB | served"
     assert rows[2].endswith("the dev score is 1.5 points lower")
-    text = render_markdown(shown)
-    assert "Agora did not pay" in text
+    (notes,) = next(one for one in shown.sections if one.title == "What did not pay").parts
+    assert isinstance(notes, Bullets)
+    names = {stage.key: stage.name for stage in shown.stages}
+    agora = next(item for item in notes.items if "Agora" in plain_text(item))
+    (source,) = {keys_of(one.source) for one in agora if isinstance(one, Number)}
+    assert [names[key] for key in source] == ["student", "agora"]
     codes = [p for s in shown.sections for p in s.parts if isinstance(p, Code)]
     assert "Predictor.from_pretrained('runs/out/model', threads=1)" in codes[0].text
 

@@ -68,7 +68,15 @@ def test_a_better_baseline_and_a_broken_limit_are_told(tmp_path: Path) -> None:
     )
     assert "is not kept: at least 4 times as fast as the teacher, measured is 3.72 times" in notes
     assert "Agora did not pay" not in notes
-    assert "served model and the truncated teacher do not differ" in notes
+    assert "do not differ" not in notes, "what is served is the truncated teacher"
+
+
+def test_a_difference_within_the_noise_is_a_note(tmp_path: Path) -> None:
+    content = scores({"teacher": 92, "truncated": 90, "student": 90, "exported": 91})
+    content["truncated"].update(dev={"accuracy": 0.92}, keeps_limit=False)
+    notes = " ".join(read(tmp_path, content).notes)
+    assert "served model and the truncated teacher do not differ by more than the noise" in notes
+    assert "the truncated teacher has dev 0.920, but is over the limit, the student 0.905" in notes
 
 
 def test_a_run_that_took_too_long_names_the_stage(tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""Sentences on what did not pay in a run, each with the stages that its numbers come from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict, Iterator, NamedTuple, Tuple
+
+from bort.formats.precisions import FP32
+from bort.report.html.seconds import spoken_seconds
+from bort.tasks.metrics import mean_score
+from bort.training.time_budget import parse_duration
+from experiments.small_model.statements import (
+    CUT,
+    SERVED,
+    SMALL,
+    WITH_AGORA,
+    is_noise,
+    limit_words,
+    measured_words,
+)
+
+if TYPE_CHECKING:
+    from experiments.small_model.results import SmallModelResults
+
+_LATE = 1.02
+"""Used seconds as a share of the allowed ones from which a run is called late."""
+
+
+class Note(NamedTuple):
+    """A sentence, and the names of the stages that its numbers come from."""
+
+    text: str
+    stages: Tuple[str, ...]
+
+
+def notes_on(found: SmallModelResults) -> Iterator[Note]:
+    """Yield what did not pay, and what the user should know.
+
+    Args:
+        found: the results; their own notes are not read.
+    """
+    yield from _on_candidates(found)
+    for row in found.precisions:
+        if row["precision"] != FP32 and not row.get("taken") and row.get("reason"):
+            reason = row["reason"]
+            yield Note(
+                f"{row['precision']} on {row['engine']} is not served: {reason}.", ("export",)
+            )
+    if found.limit.get("kept") is False:
+        limit, measured = limit_words(found.limit), measured_words(found.limit)
+        yield Note(f"The limit is not kept: {limit}, measured is {measured}.", ("final",))
+    yield from _on_time(found)
+    difference = found.difference(SERVED, CUT)
+    if difference is not None and is_noise(difference) and found.chosen != CUT:
+        yield Note(
+            "On the report split, the served model and the truncated teacher do not differ by more "
+            "than the noise of so few examples.",
+            ("final",),
+        )
+
+
+def _on_candidates(found: SmallModelResults) -> Iterator[Note]:
+    means: Dict[str, float] = {
+        name: mean_score(one["dev"]) for name, one in found.candidates.items() if one.get("dev")
+    }
+    student = means.get(SMALL)
+    if student is None:
+        return
+    best = SMALL
+    if WITH_AGORA in means:
+        agora = means[WITH_AGORA]
+        best = WITH_AGORA if agora > student else SMALL
+        if agora <= student:
+            yield Note(
+                f"Agora did not pay: dev {agora:.3f} against {student:.3f} without.",
+                (SMALL, WITH_AGORA),
+            )
+    if CUT in means and means[CUT] >= means[best]:
+        over = ""
+        if found.candidates[CUT].get("keeps_limit") is False:
+            over = ", but is over the limit"
+        yield Note(
+            f"The search did not pay: the truncated teacher has dev {means[CUT]:.3f}{over}, the "
+            f"student {means[best]:.3f}.",
+            (CUT, best),
+        )
+
+
+def _on_time(found: SmallModelResults) -> Iterator[Note]:
+    """Yield a sentence on a run that took longer than it was allowed, with the stage to blame."""
+    time = found.time
+    allowed = parse_duration(time["hours"])
+    rows = [one for one in time["stages"] if one["used_seconds"] and one["planned_seconds"]]
+    if time["used_seconds"] <= _LATE * allowed or not rows:
+        return
+    worst = max(rows, key=lambda one: one["used_seconds"] - one["planned_seconds"])
+    used, planned = (spoken_seconds(worst[name]) for name in ("used_seconds", "planned_seconds"))
+    yield Note(
+        f"The run took {spoken_seconds(time['used_seconds'])}, more than its "
+        f"{spoken_seconds(allowed)}: the stage {worst['stage']} took {used}, planned were "
+        f"{planned}.",
+        tuple(one["stage"] for one in time["stages"] if one["used_seconds"] is not None),
+    )
