@@ -55,6 +55,8 @@ def test_the_functions_are_the_public_names_for_programs_and_for_type_checkers()
     assert set(BY_FUNCTION) == set(bort._COMMANDS)
     assert set(bort.__all__) == {"__version__", *bort._PUBLIC, *BY_FUNCTION}
     assert set(bort.__all__) <= set(dir(bort))
+    modules = {path.stem for path in Path(bort.__file__).parent.iterdir()}
+    assert modules & set(BY_FUNCTION) == set(), "importing the module would hide the function"
     assert Path(bort.__file__).with_name("py.typed").is_file()
     body = ast.parse(Path(bort.__file__).with_suffix(".pyi").read_text(encoding="utf-8")).body
     typed, imported = {}, {}
