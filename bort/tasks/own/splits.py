@@ -30,6 +30,7 @@ FEWEST_NUMBERS = 9
 LARGEST_GROUP_SHARE = 0.05
 _SMALLEST_LARGE_GROUP = 20
 _RANGES = 5
+_MARKS_OF_SEVERAL = (",", ";", "|", "[")
 
 Texts = Tuple[str, ...]
 
@@ -124,7 +125,7 @@ def draw_splits(
             raise InputError(
                 f"{source}: class {stratum!r} has {_examples(len(numbers))}, needed are "
                 f"{len(shares) + 1}: one each for train, {' and '.join(shares)}; add examples, or "
-                "remove the class or merge it with another"
+                f"remove the class or merge it with another{_of_several(str(stratum))}"
             )
         order = sorted(numbers, key=lambda number: _place(seed, groups.keys[number]))
         for left, (name, share) in zip(range(len(shares), 0, -1), shares.items()):
@@ -166,6 +167,13 @@ def _by_labels(
 def _as_tuple(label: Label) -> Tuple[str, ...]:
     assert isinstance(label, tuple)
     return label
+
+
+def _of_several(label: str) -> str:
+    """Return what to do if a label looks like several ones, "" if it does not."""
+    if not any(mark in label for mark in _MARKS_OF_SEVERAL):
+        return ""
+    return "; if these are several labels, see --label_separator, or give lists in JSON lines"
 
 
 def _strata(groups: Groups, labels: Sequence[Label], source: str) -> Dict[Hashable, List[int]]:
