@@ -35,9 +35,11 @@ from experiments.small_model.task_check import (
     check_task_data,
 )
 from experiments.small_model.teacher_check import (
+    KNOWN_REPORT,
     CheckedTeacher,
     check_teacher,
     check_teacher_of_task,
+    may_know_report,
 )
 from experiments.small_model.time_check import (
     check_time,
@@ -78,7 +80,7 @@ def check_everything(
     record = resolve_task(config.task_name, config.own_data)
     check_is_trainable(record)
     options = options_of_model(teacher.description, config.teacher)
-    note = check_teacher_of_task(teacher, record, options)
+    check_teacher_of_task(teacher, record, options)
     data = open_small_task(record, config)
     task = check_task_data(data, config.teacher)
     measured = recorded_measurements(folder, measurements_key(config, teacher, data))
@@ -117,7 +119,8 @@ def check_everything(
     time = check_time(
         config.hours, plan, costs, -(-inputs // config.batch_size), config.least_steps
     )
-    notes = (*([note] if note else []), *task.notes, *limit.notes)
+    known = may_know_report(teacher.description, record, data.whole.report_key)
+    notes = (*([KNOWN_REPORT] if known else []), *task.notes, *limit.notes)
     return Findings(config, record, teacher, data, task, limit, measured, plan, time, disk, notes)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from bort.architecture import Architecture
 from bort.errors import InputError
@@ -19,13 +18,20 @@ from bort.network.description import ModelDescription
 from bort.storage.json_fields import shown
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import TaskOptions
-from bort.tasks.own.task import recorded_task
-from bort.tasks.records import TaskRecord
+from bort.tasks.own.task import definition_of, recorded_task
+from bort.tasks.records import REPORT, TaskRecord
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
 
 _NAME_OF_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _OWN = "give the folder of the model before its fine-tuning"
+_SPLITS = ("files", "sha256", "split_seed", "dev_share", "report_share")
+
+KNOWN_REPORT = (
+    "the teacher may have learned rows of the report split, since it was fine-tuned elsewhere: its "
+    "score there, and those of models that learn from it, can be too good"
+)
+"""Note for a teacher of which `may_know_report` is true."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def check_teacher(folder: str) -> CheckedTeacher:
 
 def check_teacher_of_task(
     teacher: CheckedTeacher, record: TaskRecord, options: TaskOptions
-) -> Optional[str]:
+) -> None:
     """Check that a fine-tuned teacher was fine-tuned on the task; any encoder fits.
 
     Args:
@@ -85,15 +91,12 @@ def check_teacher_of_task(
         record: the task.
         options: the formulation of its items.
 
-    Returns:
-        A note for the user; None if there is nothing to say.
-
     Raises:
         InputError: it answers another task, or has other labels; the message says what differs.
     """
     head = teacher.description.head
     if head is None:
-        return None
+        return
     source, task = str(description_file(teacher.folder)), teacher.description.task
     head.check_for_task(source, spans=record.has_spans, several_labels=record.several_labels)
     if task is not None:
@@ -111,12 +114,28 @@ def check_teacher_of_task(
             f"{source}: the teacher's labels are {found}, those of {record.name} are {wanted}; "
             f"{_OWN}, or name the outputs like the labels, in the same order"
         )
-    if task is not None and task.held_out is None and not record.splits_of("report"):
-        return (
-            "the teacher may have learned rows of the report split, which is taken from the "
-            "training data: its score there can be too good"
-        )
-    return None
+
+
+def may_know_report(description: ModelDescription, record: TaskRecord, report_key: str) -> bool:
+    """Return whether a teacher may have been trained on rows of the report split.
+
+    Args:
+        description: the teacher.
+        record: the task.
+        report_key: SHA-256 of the report split's examples.
+    """
+    if description.head is None:
+        return False
+    task = description.task
+    if task is None:
+        return True
+    if task.held_out is not None:
+        return task.held_out != report_key
+    # Splits of an own task with a report split follow from these, and no training reads it.
+    own, then = definition_of(record), task.definition
+    if own is None or then is None or not record.splits_of(REPORT):
+        return True
+    return not own.get("sha256") or any(then.get(one) != own.get(one) for one in _SPLITS)
 
 
 def _no_folder(folder: str, path: Path) -> str:

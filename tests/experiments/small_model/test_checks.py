@@ -19,6 +19,7 @@ from experiments.small_model.findings import FINDINGS_FILE, describe_plan
 from experiments.small_model.limit_check import PairLatency
 from experiments.small_model.plan import STAGES
 from experiments.small_model.space import measured_space, smallest_part
+from experiments.small_model.teacher_check import KNOWN_REPORT
 from experiments.small_model.time_check import StepCost
 from tests.experiments.small_model.small_model_samples import (
     sentences,
@@ -117,6 +118,8 @@ def test_a_teacher_of_the_task_is_scored_and_not_trained(
     assert "fine-tuned on this task already: it is taken as it is" in found.lines()[0]
     assert found.plan.estimates["teacher"] > 0
     assert "teacher" not in found.time.steps
+    assert KNOWN_REPORT in found.notes
+    assert KNOWN_REPORT not in check_everything(config()).notes
     tune(teacher, ("good", "bad"))
     assert "labels are ['good', 'bad'], those of reviews" in refusal(config(teacher=str(teacher)))
 

@@ -15,10 +15,15 @@ from bort.network.head import HeadDescription
 from bort.network.model_folder import write_model_folder
 from bort.network.random_network import random_network
 from bort.tasks.options import TaskOptions
+from bort.tasks.own.config import OwnDataConfig
 from bort.tasks.own.task import definition_of
 from bort.tasks.records import get_task
 from data.tasks.own_description import resolve_task
-from experiments.small_model.teacher_check import check_teacher, check_teacher_of_task
+from experiments.small_model.teacher_check import (
+    check_teacher,
+    check_teacher_of_task,
+    may_know_report,
+)
 from tests.experiments.small_model.small_model_samples import write_task, write_teacher
 
 OPTIONS = TaskOptions()
@@ -47,7 +52,7 @@ def test_an_encoder_fits_every_task(teacher: Path) -> None:
     assert found.architecture.depth == 4
     assert found.architecture.vocabulary_size == len(found.vocabulary)
     assert found.weight_bytes == 4 * found.architecture.parameter_count()
-    assert check_teacher_of_task(found, get_task("SST-2"), OPTIONS) is None
+    check_teacher_of_task(found, get_task("SST-2"), OPTIONS)
 
 
 @pytest.mark.parametrize("name", ["roberta-large", "microsoft/MiniLM-L12-H384-uncased"])
@@ -95,19 +100,38 @@ def test_a_teacher_of_the_task_is_taken(teacher: Path) -> None:
     tune(teacher, ("0", "1"), TaskDescription("SST-2", OPTIONS.as_dict(), held_out="0" * 64))
     found = check_teacher(str(teacher))
     assert found.has_head
-    assert check_teacher_of_task(found, get_task("SST-2"), OPTIONS) is None
+    check_teacher_of_task(found, get_task("SST-2"), OPTIONS)
 
 
-def test_a_teacher_that_may_know_the_report_split_is_noted(teacher: Path) -> None:
-    tune(teacher, ("0", "1"), TaskDescription("SST-2", OPTIONS.as_dict()))
-    note = check_teacher_of_task(check_teacher(str(teacher)), get_task("SST-2"), OPTIONS)
-    assert note is not None
-    assert "report split" in note
+def test_a_teacher_that_may_know_the_report_split_is_told(teacher: Path, tmp_path: Path) -> None:
+    key, other = "0" * 64, "1" * 64
+    named = get_task("SST-2")
+
+    def knows(task: Any, record: Any = named) -> bool:
+        described = check_teacher(str(tune(teacher, record.labels, task))).description
+        return may_know_report(described, record, key)
+
+    assert not may_know_report(check_teacher(str(teacher)).description, named, key)
+    assert knows(None)
+    assert knows(TaskDescription("SST-2", OPTIONS.as_dict()))
+    assert knows(TaskDescription("SST-2", OPTIONS.as_dict(), held_out=other))
+    assert not knows(TaskDescription("SST-2", OPTIONS.as_dict(), held_out=key))
+
+    path = str(write_task(tmp_path / "mine.csv"))
+    mine, drawn = resolve_task(path), resolve_task(path, OwnDataConfig(split_seed=1))
+    for record, expected in ((mine, False), (drawn, True)):
+        task = TaskDescription("mine", OPTIONS.as_dict(), definition=definition_of(record))
+        assert knows(task, mine) is expected
+    write_task(tmp_path / "mine.csv", seed=3)
+    assert knows(
+        TaskDescription("mine", OPTIONS.as_dict(), definition=definition_of(mine)),
+        resolve_task(path),
+    )
 
 
 def test_a_classifier_from_elsewhere_fits_by_its_labels(teacher: Path) -> None:
     tune(teacher, ("0", "1"))
-    assert check_teacher_of_task(check_teacher(str(teacher)), get_task("SST-2"), OPTIONS) is None
+    check_teacher_of_task(check_teacher(str(teacher)), get_task("SST-2"), OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -144,6 +168,6 @@ def test_own_tasks_are_told_apart_by_name(teacher: Path, tmp_path: Path) -> None
     described = TaskDescription(mine.name, OPTIONS.as_dict(), definition=definition_of(mine))
     tune(teacher, mine.labels, described)
     found = check_teacher(str(teacher))
-    assert check_teacher_of_task(found, mine, OPTIONS) is None
+    check_teacher_of_task(found, mine, OPTIONS)
     with pytest.raises(InputError, match="fine-tuned on mine, the data are of other"):
         check_teacher_of_task(found, other, OPTIONS)
