@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -30,15 +30,19 @@ from bort.search.limited_config import LimitConfig
 from bort.search.sampling import space_filling_sample
 from bort.search.sizes import sizes_of
 from bort.storage.files import read_json, write_json
+from bort.super_network.sampling import part_share
 from bort.super_network.space import SubNetworkSpace
 from bort.text.vocabularies import load_vocabulary
 from experiments.small_model.config import SmallModelConfig
-from experiments.small_model.space import Cost, cut_depth, measured_space, space_near
+from experiments.small_model.space import Cost, band_of, cut_depth, measured_space, space_near
 
 SPACE_FILE = "space.json"
 MARGIN = 1.02
 """The search keeps a limit that is tighter by this factor, because the served file is measured once
 more, and two measurements differ by some per cent."""
+
+REACH = 1.05
+"""Predicted costs of candidates go up to this share of the limit, since a prediction can be off."""
 
 _SAMPLE = 12
 
@@ -82,11 +86,15 @@ class SpaceLatency:
         predictor: predicts the seconds of an architecture at the teacher's measured speed.
         space: the space of the search.
         length: tokens of a text.
+        shares: least and largest share of the whole network's multiply-adds that a candidate has.
+        candidates: number of architectures with such a share.
     """
 
     predictor: LatencyPredictor
     space: SubNetworkSpace
     length: int
+    shares: Tuple[float, float] = (0.0, 1.0)
+    candidates: int = 1
 
     @property
     def teacher_seconds(self) -> float:
@@ -107,7 +115,14 @@ class SpaceLatency:
         """Read what `measure_space` has left."""
         found = read_json(folder / SPACE_FILE)
         space = SubNetworkSpace.from_dict(found["space"], str(folder / SPACE_FILE))
-        return cls(LatencyPredictor.read(folder / PREDICTOR_FILE), space, int(found["length"]))
+        least, most = map(float, found["shares"])
+        return cls(
+            LatencyPredictor.read(folder / PREDICTOR_FILE),
+            space,
+            int(found["length"]),
+            (least, most),
+            int(found["candidates"]),
+        )
 
 
 def search_limit(config: SmallModelConfig) -> LimitConfig:
@@ -183,7 +198,16 @@ def measure_space(
     limit = search_limit(config).limit(predictor.reference.seconds, teacher.parameter_count())
     cost = cost_in(limit, predictor)
     space = space_near(teacher, cost, limit.most)
-    write_json(folder / SPACE_FILE, {"space": space.as_dict(), "length": length})
+    least, most, candidates = _band(space, teacher, cost, limit)
+    write_json(
+        folder / SPACE_FILE,
+        {
+            "space": space.as_dict(),
+            "length": length,
+            "shares": [least, most],
+            "candidates": candidates,
+        },
+    )
     return {
         "device": {**describe_machine(), **gauge.conditions},
         "teacher_latency_ms": predictor.reference.seconds * 1e3,
@@ -191,6 +215,25 @@ def measure_space(
         "space": space.as_dict(),
         "cut_depth": cut_depth(teacher, cost, limit.most),
     }
+
+
+def _band(
+    space: SubNetworkSpace, teacher: Architecture, cost: Cost, limit: Limit
+) -> Tuple[float, float, int]:
+    """Return the band of multiply-adds, as shares of the whole network's, that candidates have.
+
+    Returns:
+        The least and the largest share, and the number of architectures between them.
+    """
+    members = space.sample(teacher, space.size(), np.random.default_rng(0))
+    whole = space.maximum(teacher)
+    least = band_of([cost(one) for one in members], limit.most)
+    shares = {one: part_share(one, whole) for one in members}
+    inside = [
+        shares[one] for one in members if least * limit.most <= cost(one) <= REACH * limit.most
+    ]
+    low, high = min(inside), max(inside)
+    return low, high, sum(low <= share <= high for share in shares.values())
 
 
 def _sample(config: SmallModelConfig, teacher: Architecture) -> List[Architecture]:

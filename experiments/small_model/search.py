@@ -23,7 +23,7 @@ from bort.stages.stage import StageWork
 from bort.super_network.folder import open_super_network
 from bort.super_network.parts import part_name
 from experiments.small_model.job import Job, write_scores
-from experiments.small_model.latency import SpaceLatency, latency_settings, search_limit
+from experiments.small_model.latency import REACH, SpaceLatency, latency_settings, search_limit
 from experiments.small_model.space import band_of
 from experiments.small_model.students import LATENCY, SUPER_NETWORK
 from experiments.small_model.training import NETWORK_FOLDER
@@ -61,7 +61,7 @@ def find_pick(job: Job, work: StageWork) -> None:
     checks = min(most, max(fewest, int(job.seconds / _ROUNDS / _SECONDS_OF_A_CHECK)))
     plan = LimitedPlan(
         LimitedSearchConfig(
-            dataclasses.replace(search_limit(config), band_least=least),
+            dataclasses.replace(search_limit(config), band_least=least, band_most=REACH),
             StrategyOptions(strategy="exhaustive", seed=config.seed),
             checks=checks,
             search_rounds=_ROUNDS,

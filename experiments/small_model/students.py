@@ -48,7 +48,7 @@ TEACHER, LATENCY, SUPER_NETWORK, SEARCH = "teacher", "latency", "super_network",
 STUDENT, TRUNCATED = "student", "truncated"
 
 _STEPS = 10**9  # the clock ends the training of a super-network
-_SUB_NETWORKS = 2
+_SUB_NETWORKS, _MOST_BUILT = 2, 16
 
 
 def train_teacher(job: Job, work: StageWork) -> None:
@@ -109,8 +109,8 @@ def _in_order(job: Job, folder: str) -> ArrayNetwork:
 def train_super_network(job: Job, work: StageWork) -> None:
     """Train the sub-networks of the space at once, from the teacher's labels, outputs, relations.
 
-    A step trains two random sub-networks. The largest one is the teacher itself, so it needs no
-    training.
+    A step trains two random sub-networks with about as many multiply-adds as the limit allows. The
+    largest one is the teacher itself, and smaller ones are no candidates.
     """
     config, task = job.config, job.task
     teacher = work.inputs[TEACHER] / MODEL_FOLDER
@@ -127,6 +127,9 @@ def train_super_network(job: Job, work: StageWork) -> None:
             "relation_heads": relation_heads(sizes, latency.space.heads),
             "sampling": UNIFORM,
             "random_samples": _SUB_NETWORKS,
+            "least_part": latency.shares[0],
+            "most_part": latency.shares[1],
+            "cached_parts": min(_MOST_BUILT, max(_SUB_NETWORKS, latency.candidates)),
             "max_len": task.length,
         },
         "small model",
@@ -150,7 +153,7 @@ def train_super_network(job: Job, work: StageWork) -> None:
     )
     if summary["stopped"]:
         return
-    found = {"steps": summary["steps"], "sub_networks": latency.space.size()}
+    found = {"steps": summary["steps"], "sub_networks": latency.candidates}
     write_scores(work.folder, found)
 
 

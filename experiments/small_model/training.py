@@ -70,6 +70,7 @@ def recipe(config: SmallModelConfig, seconds: float) -> Dict[str, Any]:
         "warmup_ratio": 0.1,
         "weight_decay": 0.01,
         "dropout": 0.1,
+        "num_buckets": 4,
         "ckpt_interval": 500,
         "keep_checkpoints": 1,
         "batch_size_eval": 32,

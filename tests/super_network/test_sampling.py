@@ -13,8 +13,8 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.super_network.sampling import SamplingConfig, sampled
-from bort.super_network.space import SPACES
+from bort.super_network.sampling import SamplingConfig, part_share, sampled
+from bort.super_network.space import SPACES, SubNetworkSpace
 
 BASE = Architecture(12, 12, 768, 3072, vocabulary_size=30522, token_types=2)
 SPACE = SPACES["autotinybert_mlm"]
@@ -43,6 +43,26 @@ def test_uniform_steps_have_random_ones_alone():
     assert all(len(drawn) == 3 for drawn in steps)
     assert len({one for drawn in steps for one in drawn}) == 3 * len(steps)
     assert SPACE.maximum(BASE) not in {one for drawn in steps for one in drawn}
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "sandwich"])
+def test_random_ones_lie_in_a_band_of_multiply_adds(sampling):
+    config = SamplingConfig(sampling, random_samples=2, least_part=0.25, most_part=0.3)
+    drawn = [one for step in sequence(config, seed=1) for one in step[-2:]]
+    assert all(0.25 <= part_share(one, BASE) <= 0.3 for one in drawn)
+    assert len(set(drawn)) == len(drawn)
+
+
+def test_without_a_sub_network_in_the_band_the_nearest_one_learns():
+    space = SubNetworkSpace((3, 6), (384,), (1536,), (12,))
+    whole = Architecture(6, 12, 384, 1536)
+    config = SamplingConfig("uniform", random_samples=1, least_part=0.7, most_part=0.8)
+    assert sampled(space, whole, config, seed=0, step=0) == (space.minimum(whole),)
+
+
+def test_a_band_is_in_order():
+    with pytest.raises(InputError, match="least_part is 0.5, allowed is at most"):
+        SamplingConfig(least_part=0.5, most_part=0.4)
 
 
 def test_uniform_needs_a_random_one():
