@@ -10,8 +10,11 @@ from bort.errors import InputError
 from bort.tasks.metrics import mean_score, score_task
 from bort.tasks.records import ANSWER_F1, GENDER_PARITY, TaskRecord
 
-RESAMPLED_SETS = 1_000
+RESAMPLED_SETS, LEAST_RESAMPLED_SETS = 500, 200
+"""Number of drawn sets, and the least number, with very many examples."""
+
 CONFIDENCE = 0.95
+_MOST_DRAWN = 3_000_000  # examples in all sets together
 _LEAST_SHARE = 0.5  # of the resampled sets whose score is defined, for an interval
 
 
@@ -20,7 +23,7 @@ def compare_predictions(
     gold: Mapping[Any, Any],
     predictions: Mapping[str, Mapping[Any, Any]],
     *,
-    resampled_sets: int = RESAMPLED_SETS,
+    resampled_sets: Optional[int] = None,
     seed: int = 0,
 ) -> Dict[str, Any]:
     """Return scores of models on the same examples, and their differences, with 95 % intervals.
@@ -36,7 +39,8 @@ def compare_predictions(
         record: the task.
         gold: index of an example → gold value; see `bort.tasks.judging.gold_of`.
         predictions: name of a model → index → prediction; see `bort.tasks.judging.predict`.
-        resampled_sets: number of sets that are drawn.
+        resampled_sets: number of sets that are drawn; None: 500, or fewer with more than 6,000
+            examples.
         seed: seed of the draw.
 
     Returns:
@@ -53,6 +57,9 @@ def compare_predictions(
     metrics = {name: score_task(record, one, gold) for name, one in predictions.items()}
     means = {name: mean_score(one) for name, one in metrics.items()}
     units = _units(record, list(gold))
+    if resampled_sets is None:
+        wanted = max(LEAST_RESAMPLED_SETS, _MOST_DRAWN // len(units))
+        resampled_sets = min(RESAMPLED_SETS, wanted)
     drawn = _resampled(record, gold, predictions, units, resampled_sets, seed)
     scores = {}
     for name, mean in means.items():
@@ -90,28 +97,46 @@ def _resampled(
 ) -> Dict[str, np.ndarray]:
     """Return the mean scores by model on the drawn sets on which they are defined for all."""
     generator = np.random.default_rng(seed)
+    collect = _as_lists if all(len(unit) == 1 for unit in units) else _as_mappings
     found: Dict[str, List[float]] = {name: [] for name in predictions}
+    values = [gold, *predictions.values()]
     for _ in range(resampled_sets):
         drawn = generator.integers(0, len(units), len(units))
-        renamed = [
-            (index, _renamed(record, index, place))
-            for place, number in enumerate(drawn)
-            for index in units[number]
-        ]
-        expected = {new: gold[old] for old, new in renamed}
-        scores = {}
+        expected, *asked = collect(record, values, [units[n] for n in drawn])
         try:
-            for name, one in predictions.items():
-                asked = {new: one[old] for old, new in renamed}
-                if record.is_regression and len(set(asked.values())) == 1:
-                    scores[name] = 0.0  # as `score_task` has it, which would warn each time
-                else:
-                    scores[name] = mean_score(score_task(record, asked, expected))
+            scores = [_mean(record, one, expected) for one in asked]
         except InputError:  # a correlation with gold values that are all the same
             continue
-        for name, score in scores.items():
+        for name, score in zip(predictions, scores):
             found[name].append(score)
     return {name: np.array(scores) for name, scores in found.items()}
+
+
+def _mean(record: TaskRecord, asked: Any, expected: Any) -> float:
+    values = asked.values() if isinstance(asked, Mapping) else asked
+    if record.is_regression and len(set(values)) == 1:
+        return 0.0  # as `score_task` has it, which would warn each time
+    return mean_score(score_task(record, asked, expected))
+
+
+def _as_lists(
+    record: TaskRecord, values: Sequence[Mapping[Any, Any]], drawn: Sequence[Sequence[Any]]
+) -> List[Any]:
+    """Return the values of each mapping at the drawn indices, one in each unit."""
+    indices = [unit[0] for unit in drawn]
+    return [[one[index] for index in indices] for one in values]
+
+
+def _as_mappings(
+    record: TaskRecord, values: Sequence[Mapping[Any, Any]], drawn: Sequence[Sequence[Any]]
+) -> List[Any]:
+    """Return the values of each mapping at the drawn indices, by indices that are unique."""
+    renamed = [
+        (index, _renamed(record, index, place))
+        for place, unit in enumerate(drawn)
+        for index in unit
+    ]
+    return [{new: one[old] for old, new in renamed} for one in values]
 
 
 def _renamed(record: TaskRecord, index: Any, place: int) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
+from bort.tasks import paired_scores
 from bort.tasks.metrics import score_task
 from bort.tasks.paired_scores import compare_predictions
 from bort.tasks.records import get_task
@@ -131,3 +132,26 @@ def test_the_same_seed_gives_the_same_intervals() -> None:
 def test_predictions_of_other_examples_are_refused() -> None:
     with pytest.raises(InputError, match="index 1 has a gold value and no prediction"):
         compare_predictions(SST, classes(2, 2), {"model": {0: "1"}})
+
+
+def test_lists_and_mappings_of_drawn_examples_have_the_same_scores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gold = classes(30, 30)
+    asked = {"a": classes(20, 30), "b": classes(25, 30)}
+    first = compare_predictions(SST, gold, asked, resampled_sets=50)
+    monkeypatch.setattr(paired_scores, "_as_lists", paired_scores._as_mappings)
+    assert compare_predictions(SST, gold, asked, resampled_sets=50) == first
+
+
+def test_many_examples_are_drawn_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: List[int] = []
+    original = paired_scores._as_lists
+    monkeypatch.setattr(
+        paired_scores, "_as_lists", lambda *given: drawn.append(1) or original(*given)
+    )
+    monkeypatch.setattr(paired_scores, "_MOST_DRAWN", 3_000)
+    for examples, sets in ((6, 500), (10, 300), (100, 200)):
+        drawn.clear()
+        compare_predictions(SST, classes(examples, examples), {"a": classes(5, examples)})
+        assert len(drawn) == sets
