@@ -446,7 +446,7 @@ install_everything() {
     (cd "$root" && cat -- "${requirement_files[@]}") |
         grep -v -e '^-r ' -e '^gluonnlp==' -e '^horovod==' >"$scratch/requirements.txt"
     install_pytorch
-    say "installing the pinned packages$([ "$gpu" != cu112 ] || echo ' (with 2 GB of CUDA libraries)')"
+    say "installing the pinned packages$([ "$gpu" != cu112 ] || echo ' (with 1.8 GB of CUDA libraries)')"
     pip install -r "$scratch/requirements.txt" || failed "the packages could not be installed"
     if [ "$gpu" = cu112 ]; then
         link_cuda_libraries || failed "the CUDA libraries could not be linked"
