@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import List, Mapping, Optional, Sequence, Tuple
 
+from bort.formats.precisions import FP32
 from bort.report.html.document import (
     Bullets,
     Cell,
@@ -139,13 +140,24 @@ class _Content:
                 self._final(milliseconds(final["latency_ms"])),
                 ", with the teacher ",
                 self._final(milliseconds(final["teacher_latency_ms"])),
-                ". ",
+                " in fp32. ",
+                *self._speed_without_precision(),
             ]
         words += self._limit()
         rival = found.difference(SERVED, CUT)
         if rival is not None and found.chosen != CUT:
             words += difference_verdict(rival, self._sources.of("final"))
         return words or ["All stages are finished."]
+
+    def _speed_without_precision(self) -> List[Inline]:
+        """Return a sentence on how much of the speed-up the precision makes; [] for fp32."""
+        exact = [one for one in self._found.precisions if one["precision"] == FP32]
+        if not exact or exact[0].get("taken"):
+            return []
+        latency = (self._found.final or {})["teacher_latency_ms"]
+        times = f"{latency / exact[0]['latency_ms']:.1f} times"
+        number = self._sources.number(times, "final", "export")
+        return ["In fp32 the same model is ", number, " as fast. "]
 
     def highlights(self) -> List[Highlight]:
         found, final = self._found, self._found.final

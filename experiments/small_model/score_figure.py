@@ -13,6 +13,7 @@ from experiments.small_model.results import SmallModelResults
 from experiments.small_model.statements import BIG, MODEL_WORDS
 
 _GREY = 5  # place of the colour
+_LONGEST_LABEL = 36
 
 
 def score_figure(found: SmallModelResults, sources: Sources, metric: str) -> Optional[Figure]:
@@ -34,13 +35,14 @@ def score_figure(found: SmallModelResults, sources: Sources, metric: str) -> Opt
     for place, (name, point) in enumerate(groups.items()):
         series.append(_dots(name, [point], place % _GREY, markers[place % len(markers)], 60))
     limit = _limit(found)
+    name = f"100 × {metric}, dev"
     axes = Axes(
         "latency of a text (ms)",
-        f"100 × {metric}, dev",
+        name if len(name) <= _LONGEST_LABEL else "dev score × 100",
         from_zero=True,
         limits={} if limit is None else {"limit": limit},
     )
-    words = "Scores of the dev set. "
+    words = f"Scores of the dev set: 100 times the {metric}. "
     if parts:
         words += (
             "Sub-networks are at their predicted latencies and have had no training of their own."
@@ -50,7 +52,7 @@ def score_figure(found: SmallModelResults, sources: Sources, metric: str) -> Opt
         [name, *(sources.number(f"{value:.2f}", *used) for value in point)]
         for name, point in groups.items()
     ]
-    data = Table(["", "latency (ms)", f"100 × {metric}, dev"], rows)
+    data = Table(["", "latency (ms)", name], rows)
     return Figure(
         "Score against latency", draw_chart(series, axes, height=3.8), words, source, data
     )

@@ -51,6 +51,7 @@ def cell(task: str, speed_up: float, seed: int = 0, **values: Any) -> Dict[str, 
     """Return the numbers of a cell."""
     usual = {
         **{"failed": False, "measured_speed_up": speed_up + 0.1, "latency_ms": 3.0},
+        "speed_up_fp32": speed_up,
         **{"share_report": 0.98, "share_dev": 0.985, "teacher_report": 0.9, "teacher_dev": 0.91},
         **{"served_report": 0.882, "served_dev": 0.9, "minus_truncated": 0.01, "seconds": 7200.0},
         **{"minus_truncated_interval": [-0.01, 0.03], "agora_report": 0.8, "agora_dev": 0.85},
@@ -66,6 +67,7 @@ def test_a_cell_has_the_numbers_of_its_run(tmp_path: Path) -> None:
     low, high = row["minus_truncated_interval"]
     assert 0 < low < 0.1 < high
     assert (row["served"], row["precision"]) == ("student 4-6-384-768-192", "int8")
+    assert row["speed_up_fp32"] == pytest.approx(12.1 / 4.1)
     assert row["agora_report"] == 0.7
     assert row["seconds"] == sum(SECONDS.values())
 
@@ -116,7 +118,7 @@ def test_the_table_has_a_line_for_each_task_and_speed_up() -> None:
     failed = {"task": "RTE", "speed_up": 3.0, "seed": 0, "failed": True}
     lines = table(summarised([cell("CoLA", 3.0), failed])).splitlines()
     assert lines[2] == (
-        "| CoLA | 3 × | 3.10 × | 1 | 90.0 | 88.2 | 98.0 % | 98.5 % | +1.0 [-1.0, +3.0] | 80.0 "
+        "| CoLA | 3 × | 3.10 × | 3.00 × | 1 | 90.0 | 88.2 | 98.0 % | 98.5 % | +1.0 [-1.0, +3.0] | 80.0 "
         "| 3.00 ms | 2.00 | met |"
     )
     assert lines[3].startswith("| RTE | 3 × | failed |")

@@ -51,7 +51,8 @@ def test_the_answer_comes_first(tmp_path: Path) -> None:
     )
     lead = plain_text(shown.lead)
     assert "Served is the student, 4-6-384-768-192, int8 on openvino." in lead
-    assert "A text takes 3.25 ms, with the teacher 12.10 ms." in lead
+    assert "A text takes 3.25 ms, with the teacher 12.10 ms in fp32." in lead
+    assert "In fp32 the same model is 3.0 times as fast." in lead
     assert "The limit, at least 3 times as fast as the teacher, is kept: 3.72 times." in lead
     assert "The served model is better than the truncated teacher: +10.0 points [" in lead
     values = [plain_text([one.number]) for one in shown.highlights]
