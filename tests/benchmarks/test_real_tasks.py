@@ -118,8 +118,8 @@ def test_the_table_has_a_line_for_each_task_and_speed_up() -> None:
     failed = {"task": "RTE", "speed_up": 3.0, "seed": 0, "failed": True}
     lines = table(summarised([cell("CoLA", 3.0), failed])).splitlines()
     assert lines[2] == (
-        "| CoLA | 3 × | 3.10 × | 3.00 × | 1 | 90.0 | 88.2 | 98.0 % | 98.5 % | +1.0 [-1.0, +3.0] | 80.0 "
-        "| 3.00 ms | 2.00 | met |"
+        "| CoLA | 3 × | 3.10 × | 3.00 × | 1 | 90.0 | 88.2 | 98.0 % | 98.5 % "
+        "| +1.0 [-1.0, +3.0] | 80.0 | 3.00 ms | 2.00 | met |"
     )
     assert lines[3].startswith("| RTE | 3 × | failed |")
     assert len({line.count("|") for line in lines}) == 1
