@@ -114,7 +114,7 @@ def check_everything(
         with_agora=with_agora,
         estimates=estimates,
     )
-    costs = measured.steps.by_stage(teacher.architecture, limit.members, limit.likely)
+    costs = measured.steps.by_stage(teacher.architecture, limit.candidates, limit.likely)
     inputs = task.facts["train"] + task.facts["unlabelled"]
     time = check_time(
         config.hours, plan, costs, -(-inputs // config.batch_size), config.least_steps

@@ -113,7 +113,7 @@ class CheckedLimit:
         least: cost of the smallest part of the teacher, in the unit of the limit.
         members: the architectures that are searched, by these costs.
         inside: how many of them are predicted to keep the limit.
-        candidates: those that the search scores: the ones near the limit.
+        candidates: those that the super-network trains and the search scores: near the limit.
         likely: the costliest of these: sizes like those of the small model.
         notes: remarks for the user.
     """

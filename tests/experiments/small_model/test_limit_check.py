@@ -77,7 +77,8 @@ def test_a_limit_that_the_teacher_keeps_needs_no_small_model(limit: Dict[str, An
 def test_between_them_the_space_of_the_search_is_predicted(limit: Dict[str, Any]) -> None:
     found = check_limit(config(**limit), TEACHER, MEASURED)
     assert 0 < found.inside < len(found.members)
-    assert found.candidates
+    assert set(found.candidates) <= set(found.members)
+    assert found.likely in found.candidates
     assert found.likely in found.members
     assert found.smallest in found.members
     if "parameters" in limit:
