@@ -146,7 +146,7 @@ class Stored:
     ) -> Optional[Dict[str, Result]]:
         return run_stages(
             BENCHMARK,
-            _with_inputs(stages),
+            with_inputs(stages),
             self._store,
             stop_requested=stop_requested,
             keeps_others=True,
@@ -173,7 +173,7 @@ def _value(result: Result) -> Dict[str, Any]:
     return dict(read_json(result.folder / VALUE_FILE))
 
 
-def _with_inputs(stages: Sequence[Stage]) -> List[Stage]:
+def with_inputs(stages: Sequence[Stage]) -> List[Stage]:
     """Return stages behind all that they read; of equal ones, the first."""
     found: Dict[str, Stage] = {}
 
@@ -190,7 +190,7 @@ def _with_inputs(stages: Sequence[Stage]) -> List[Stage]:
 
 
 def _experiment(stages: Sequence[Stage]) -> Experiment:
-    return Experiment(BENCHMARK, plan_of(_with_inputs(stages)))
+    return Experiment(BENCHMARK, plan_of(with_inputs(stages)))
 
 
 def _identity(stage: Stage) -> str:

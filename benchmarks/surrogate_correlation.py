@@ -99,13 +99,14 @@ class Trials:
 
     def run(self) -> None:
         """Train all candidates for each number of steps."""
-        self._stored.run(self._stages())
+        self._stored.run(self.stages())
 
     def are_finished(self) -> bool:
         """Return whether all trainings are finished, which they are not after a stop."""
-        return None not in self._stored.finished(self._stages())
+        return None not in self._stored.finished(self.stages())
 
-    def _stages(self) -> List[Stage]:
+    def stages(self) -> List[Stage]:
+        """Return the stages of all trainings, the short ones first."""
         steps_of_all = (*STEPS, self._long_steps)
         return [self._trial_stage(n, trial) for n in steps_of_all for trial in self._trials(n)]
 

@@ -160,17 +160,19 @@ class Trainings:
         """Return the stage of the encoder with some of its layers."""
 
         def make(work: StageWork) -> Dict[str, Any]:
-            network = read_network_folder(self._encoder)
-            whole, layers = network.architecture, LAYERS[size]
-            front = front_of(whole, whole.replace(depth=len(layers)))
-            part = extracted(network, with_layers(front, layers))
-            write_model_folder(work.folder / "model", part.description, part.arrays)
-            found = load_vocabulary(str(vocabulary_of(self._encoder)))
-            found.save(work.folder / "model" / VOCABULARY_FOLDER)
+            self._truncate(size, work.folder / "model")
             return {}
 
         basis = Basis({"layers": LAYERS[size]}, sources={"encoder": self._encoder})
         return basis.stage(f"truncated-{size}", make)
+
+    def _truncate(self, size: str, folder: Path) -> None:
+        network = read_network_folder(self._encoder)
+        whole, layers = network.architecture, LAYERS[size]
+        front = front_of(whole, whole.replace(depth=len(layers)))
+        part = extracted(network, with_layers(front, layers))
+        write_model_folder(folder, part.description, part.arrays)
+        load_vocabulary(str(vocabulary_of(self._encoder))).save(folder / VOCABULARY_FOLDER)
 
     def _command(
         self,

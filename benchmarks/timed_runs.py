@@ -69,14 +69,14 @@ def _work(parsed: argparse.Namespace) -> int:
     runs = planned_runs(parsed.seed, parsed.shortest, parsed.longest)
     if not parsed.report_only:
         chosen = runs if parsed.only is None else [runs[number] for number in parsed.only]
-        _make(chosen, stored, parsed.at_once)
+        make_runs(chosen, stored, parsed.at_once)
     found = stored.finished([timed_run_stage(run) for run in runs])
     rows = [row for row in found if row is not None]
     print(table(rows) if parsed.table else json.dumps({"summary": summary(rows), "runs": rows}))
     return 0
 
 
-def _make(runs: Sequence[TimedRun], stored: Stored, at_once: int) -> None:
+def make_runs(runs: Sequence[TimedRun], stored: Stored, at_once: int) -> None:
     """Make the runs that have no result yet, several at a time."""
     stored.run([text_stage(run) for run in runs])  # before any time counts
     progress = Progress(len(runs), "timed runs", unit="run")

@@ -45,6 +45,36 @@ def test_the_arms_differ_in_their_recipe_and_share_time_text_and_seed(tmp_path):
     ]
 
 
+def test_only_trainings_that_a_setting_changes_are_repeated(tmp_path, monkeypatch):
+    made = []
+
+    def train(self, work, rates, hours, seed, half):
+        made.append((hours, seed))
+        best = {"defaults": 3e-3, "academic-budget": 1e-3, "cramming": 3e-4}
+        return {arm: {"loss": abs(rates[arm] - best[arm])} for arm in ARMS}
+
+    monkeypatch.setattr(Arms, "_train", train)
+    monkeypatch.setattr("experiments.demo.text.prepare_text", lambda demo, folder: None)
+    (tmp_path / "text.txt").write_text("text")
+
+    def run(**changed):
+        made.clear()
+        config = RecipesConfig(text=str(tmp_path / "text.txt"), **changed)
+        arms = Arms(config, Stored(tmp_path / "store"))
+        rates = arms.tuned()
+        assert rates == {"defaults": 3e-3, "academic-budget": 1e-3, "cramming": 3e-4}
+        for seed in range(config.seeds):
+            arms.trained(seed, rates)
+        return list(made)
+
+    tuning = [("90s", 1_000)] * 3
+    assert run(seeds=2) == [*tuning, ("8m", 0), ("8m", 1)]
+    assert run(seeds=3) == [("8m", 2)]
+    assert run(hours="9m", seeds=2) == [("9m", 0), ("9m", 1)]
+    assert run(architecture="2-2-64-128", seeds=2) == [*tuning, ("8m", 0), ("8m", 1)]
+    assert run(seeds=3) == [], "nothing of other settings was mixed in or lost"
+
+
 def result(defaults: float, budget: float, cramming: float):
     def arm(loss: float):
         accuracy = 1 - loss / 10

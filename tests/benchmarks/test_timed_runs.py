@@ -2,22 +2,65 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import pytest
 
-from benchmarks.timed_runs import summary, table
+from benchmarks import timed_runs_plan, timed_runs_trial
+from benchmarks.stored import Stored
+from benchmarks.timed_runs import make_runs, summary, table
 from benchmarks.timed_runs_plan import (
     COMMANDS,
     KILLED,
     KINDS,
     LAST_KILL,
+    LONG_SHARD,
     SLOW_SAVES,
     TWO_RANKS,
     command_of,
     environment_of,
     planned_runs,
 )
+from benchmarks.timed_runs_trial import timed_run_stage
+
+
+def test_a_finished_run_is_not_repeated(tmp_path, monkeypatch):
+    made = []
+
+    def run_timed(run, inputs, folder):
+        made.append(run.number)
+        assert (inputs / "shards").is_file()
+        (folder / "0.err").touch()
+        return {**run.as_dict(), "wall": 1.0}
+
+    def make_text(folder, is_long):
+        made.append("long" if is_long else "short")
+        (folder / "shards").touch()
+        return {}
+
+    monkeypatch.setattr(timed_runs_trial, "run_timed", run_timed)
+    monkeypatch.setattr(timed_runs_plan, "_make_text", make_text)
+    runs = planned_runs(0)
+    chosen = [runs[0], next(run for run in runs if run.kind == LONG_SHARD)]
+    stages = [timed_run_stage(run) for run in chosen]
+    make_runs(chosen, Stored(tmp_path), 2)
+    assert sorted(map(str, made)) == sorted(["short", "long", *(str(one.number) for one in chosen)])
+    made.clear()
+    make_runs(chosen, Stored(tmp_path), 2)
+    assert made == []
+    found = Stored(tmp_path, is_dry=True).finished(stages)
+    assert [row["number"] for row in found] == [run.number for run in chosen]
+    again = [dataclasses.replace(chosen[0], seconds=77), chosen[1]]
+    make_runs(again, Stored(tmp_path), 1)
+    assert made == [0], "only the run whose time has changed"
+
+
+def test_runs_with_equal_settings_are_measured_apart():
+    first = planned_runs(0)[0]
+    second = dataclasses.replace(first, number=1)
+    one, two = timed_run_stage(first), timed_run_stage(second)
+    assert one.settings != two.settings
 
 
 def test_thirty_runs_are_planned_and_are_the_same_for_a_seed():
