@@ -146,6 +146,7 @@ class _Run:
         if limit["kept"] is False:
             log.warning("warning: the limit is not kept: it is %s", measured_words(limit))
         log.info("%s: how it came about", self._folder / HTML_FILE)
+        log.info("use it from Python:\n\n%s\n", results["usage"])
 
     def _tell_stopped(self) -> None:
         results = self._results()
