@@ -7,7 +7,8 @@ scripts/make_small_model.py gets the same hours for every task, speed-up and see
 - the baseline is the teacher truncated to the same measured speed, which learns from the labels and
   the teacher's outputs for as long as the super-network, the search and the student together;
 - Agora is that of scripts/run_agora.py, without a search: an encoder of the truncated teacher's
-  size, sliced out of the given one, with the fine-tuned teacher as Socrates;
+  size, sliced out of the given one, with the fine-tuned teacher as Socrates. Its trainings have
+  together as many inputs as that of the truncated teacher;
 - scores are those of the report split, a part of the training file that nothing else reads, and of
   the official dev set, which chooses epochs and models;
 - latencies are measured in a fresh process, on the engine that serves. The teacher is timed in

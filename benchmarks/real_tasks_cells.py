@@ -26,6 +26,9 @@ _STORE_FOLDER = "stages"  # in the folder of a small model
 _SETS = {"lrs": [5e-5, 1e-4], "weight_decays": [0.01], "warmup_ratios": [0.1]}
 """Hyperparameter sets of Agora, as a user without days would choose them."""
 
+_TRAININGS = 3
+"""Trainings of two sets: both in the first round, the better one again in the second."""
+
 _TAUS = ["deletion", "neighbour_swap", "span_shuffle", "part_swap"]
 """Functions that need no masked language model, which a sentence encoder is not."""
 
@@ -45,7 +48,6 @@ class RealTasksConfig(Config):
     seeds: int = setting(3, "seeds of the largest speed-up; the others have one", minimum=1)
     folder: str = setting("runs/real_tasks", "folder of the cells and their results")
     agora: bool = setting(True, "run Agora without a search, too")
-    agora_epochs: int = setting(3, "passes over the data of each training of Agora", minimum=1)
     max_len: int = setting(128, "longest input in tokens", minimum=8)
 
     def cells(self) -> List[Tuple[str, float, int]]:
@@ -113,6 +115,7 @@ class Cells:
         socrates = _teacher_of(Path(small["out"]))
         if cut is None or socrates is None:
             return None
+        batch = small["settings"]["batch_size"]
         settings = {
             **{
                 "task": task,
@@ -121,8 +124,9 @@ class Cells:
             },
             **{"initialise_from": self._config.teacher, "architecture": cut["architecture"]},
             **{"report_share": small["settings"]["report_share"], "seed": 0, "seeds": [seed]},
-            **{"epochs": self._config.agora_epochs, "max_len": self._config.max_len},
-            **{"batch_size": 16, "taus": _TAUS, "allow_weak_socrates": True, **_SETS},
+            **{"inputs": max(batch, cut["steps"] * batch // _TRAININGS), "batch_size": batch},
+            **{"max_len": self._config.max_len, "taus": _TAUS, "replay": "none", **_SETS},
+            "allow_weak_socrates": True,
         }
         record = self._run(f"agora-{task}-{speed_up:g}x-seed{seed}", "run_agora", settings)
         return None if record is None else record["summary"]

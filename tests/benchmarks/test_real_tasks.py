@@ -175,6 +175,7 @@ def test_a_cell_runs_once_and_its_agora_has_its_teacher(tmp_path: Path, calls: P
     ]
     assert flags[1]["architecture"] == "2-12-384-1536-384"
     assert flags[1]["report_share"] == "0.1"
+    assert flags[1]["inputs"] == str(900 * 16 // 3), "as many as the truncated teacher had"
 
 
 def test_cells_of_a_task_and_seed_share_the_teacher(tmp_path: Path, calls: Path) -> None:
