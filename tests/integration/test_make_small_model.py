@@ -70,19 +70,29 @@ def run_long(words) -> subprocess.CompletedProcess:
     return done
 
 
+def is_teacher(model: Path) -> bool:
+    """Return whether a stage's model is the fine-tuned teacher."""
+    return "fine_tuned_here" in read_json(model.parent / "scores.json")
+
+
+def accuracy(model: Path, asked) -> float:
+    """Return the share of texts with the label that they were given; a tenth of those is wrong."""
+    found = Predictor.from_pretrained(model, threads=1)([text for text, _ in asked])
+    return float(np.mean([one.label == gold for one, (_, gold) in zip(found, asked)]))
+
+
 def test_a_model_of_half_the_latency_is_nearly_as_good(given, hours, tmp_path):
     out = tmp_path / "out"
     made = json.loads(run_long(command(given, out, hours, "--agora", "never")).stdout)
 
     assert made["limit"]["kept"], made["limit"]
     assert made == {**read_json(out / "run.json"), "stopped": False}
-    scores = {name: one["mean"] for name, one in made["comparison"]["scores"].items()}
-    assert set(scores) == {"teacher", "student", "truncated", "exported"}
-    assert scores["exported"] >= scores["teacher"] - 0.03
-    predictor = Predictor.from_pretrained(out / "model", threads=1)
-    asked = sentences(500, seed=7)
-    right = [one.label == gold for one, (_, gold) in zip(predictor([t for t, _ in asked]), asked)]
-    assert np.mean(right) > BEST_ACCURACY - 0.06
+    assert set(made["comparison"]["scores"]) == {"teacher", "student", "truncated", "exported"}
+    (teacher,) = (path.parent for path in out.glob("stages/done/*/model") if is_teacher(path))
+    asked = sentences(1_000, seed=7)
+    served = accuracy(out / "model", asked)
+    assert served > BEST_ACCURACY - 0.06
+    assert served >= accuracy(teacher / "model", asked) - 0.03
     for name in ("huggingface", "weights"):
         (answer,) = Predictor.from_pretrained(out / "model" / name, engine="mxnet")(["warm calm"])
         assert answer.label == "good"
