@@ -270,6 +270,7 @@ FINETUNING_PRESETS: Mapping[str, Mapping[str, Any]] = {
         "lr_floor": 0.0,
         "warmup_ratio": 0.1,
         "weight_decay": 0.01,
+        "optimizer": "adamw",
         "head": "release",
     },
 }
@@ -277,6 +278,7 @@ FINETUNING_PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 `squad` has those of BERT on SQuAD (arXiv 1810.04805, appendix A.3, and its script: windows of 384
 tokens, warm-up over a tenth of the steps, weight decay 0.01), with 4 epochs and batches of 16.
-`own` has those of BERT (the same appendix) with 10 epochs, since an own task is small (compare
-arXiv 2006.04884); docs/own-tasks.md has a measurement.
+`own` has those of BERT (the same appendix) with 10 epochs and AdamW. An own task is small, and the
+first hundreds of steps of BERTAdam, which has no bias correction, are too large (arXiv 2006.05987).
+docs/own-tasks.md has a measurement.
 """

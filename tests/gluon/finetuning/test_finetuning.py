@@ -337,3 +337,4 @@ def test_an_own_task_has_a_preset_of_its_own():
     config = FinetuningConfig.from_dict({**own, "epochs": 3}, "own")
     assert (config.weight_decay, config.warmup_ratio, config.head) == (0.01, 0.1, "release")
     assert (config.batch_size, config.max_len, config.epochs) == (16, 128, 3)
+    assert (config.optimizer, config.lr) == ("adamw", 5e-5)
