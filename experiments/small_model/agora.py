@@ -23,8 +23,8 @@ from bort.tasks.items import TaskItem
 from bort.tasks.judging import TaskData, TaskSet
 from bort.text.labelled import WithUnlabelled
 from data.tasks.unlabelled import UNLABELLED
-from experiments.small_model.job import Job, read_scores
-from experiments.small_model.students import STUDENT, train_from
+from experiments.small_model.job import StageJob, read_scores
+from experiments.small_model.students import STAGE_STUDENT, train_from
 
 _NEW_EXAMPLES, _MOST_OF_EACH = 10_000, 8
 """New examples in all, and of each training example at most. Our assumption."""
@@ -33,7 +33,7 @@ _WITHOUT_WORDS = ("part_swap", "deletion", "neighbour_swap")
 _SHARE = 0.4
 
 
-def train_on_new_examples(job: Job, work: StageWork) -> None:
+def train_on_new_examples(job: StageJob, work: StageWork) -> None:
     """Train the student further, on the training set and on new examples that the teacher labels.
 
     A function τ of Agora changes training examples. Those of the dev set, which Agora uses too,
@@ -41,17 +41,17 @@ def train_on_new_examples(job: Job, work: StageWork) -> None:
     """
     data = with_new_examples(job)
     assert data.unlabelled is not None
-    before = read_scores(work.inputs[STUDENT])
+    before = read_scores(work.inputs[STAGE_STUDENT])
     train_from(
         job,
         work,
-        work.inputs[STUDENT] / MODEL_FOLDER,
+        work.inputs[STAGE_STUDENT] / MODEL_FOLDER,
         data,
         more={"examples": len(data.unlabelled.features), "without": before["dev"]},
     )
 
 
-def with_new_examples(job: Job) -> TaskData:
+def with_new_examples(job: StageJob) -> TaskData:
     """Return the data of the task with new examples among the unlabelled inputs.
 
     Without a masked-token decoder in the teacher's folder, which proposes words, examples exchange
@@ -86,7 +86,7 @@ def with_new_examples(job: Job) -> TaskData:
     return dataclasses.replace(data, unlabelled=TaskSet(data.record, UNLABELLED, items, features))
 
 
-def _proposer(job: Job) -> Optional[Proposer]:
+def _proposer(job: StageJob) -> Optional[Proposer]:
     """Return the teacher's masked language model; None if its folder has no decoder."""
     folder = Path(job.config.teacher)
     if not read_folder_description(folder).has_decoder:

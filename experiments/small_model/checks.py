@@ -21,7 +21,7 @@ from experiments.small_model.findings import (
     measurements_key,
     recorded_measurements,
 )
-from experiments.small_model.latency import latency_settings
+from experiments.small_model.latency import serving_settings
 from experiments.small_model.limit_check import (
     CheckedLimit,
     check_limit,
@@ -88,7 +88,7 @@ def check_everything(
         latency = measured.latency
     else:
         log.info("measuring the latency of the teacher and of its smallest parts")
-        settings = latency_settings(config, config.length or data.usual_length)
+        settings = serving_settings(config, config.length or data.usual_length)
         latency = measure_pair(teacher.architecture, settings)
     limit = check_limit(config, teacher.architecture, latency)
     with_agora = uses_agora(config, task.facts["train"])

@@ -19,14 +19,14 @@ from experiments.small_model.checks import STAGES_FOLDER, check_everything
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.findings import Findings, describe_plan
 from experiments.small_model.results import read_results, write_results
-from experiments.small_model.serving import CANDIDATES, EXPORT, SERVED_FOLDER, best_candidate
+from experiments.small_model.serving import CANDIDATES, SERVED_FOLDER, STAGE_EXPORT, best_candidate
 from experiments.small_model.stages import small_model_stages
 from experiments.small_model.statements import measured_words
-from experiments.small_model.students import STUDENT, TEACHER
+from experiments.small_model.students import STAGE_STUDENT, STAGE_TEACHER
 
 log = logging.getLogger(__name__)
 
-EXPERIMENT, ANSWERS_FOLDER = "small-model", "answers"
+SMALL_MODEL, OUTPUTS_CACHE = "small-model", "answers"
 
 
 def make_small_model(
@@ -75,10 +75,10 @@ class _Run:
 
     def run(self, stop_requested: Callable[[], bool]) -> Dict[str, Any]:
         """Run the stages; see `make_small_model`."""
-        answers = self._folder / ANSWERS_FOLDER
+        answers = self._folder / OUTPUTS_CACHE
         stages = small_model_stages(self._config, self._task, self._plan, self._used, answers)
         found = run_stages(
-            EXPERIMENT,
+            SMALL_MODEL,
             stages,
             self._store,
             stop_requested=stop_requested,
@@ -94,7 +94,7 @@ class _Run:
         return {**results, "stopped": False}
 
     def _results(self) -> Dict[str, Result]:
-        return stored_results(self._store, read_experiment(self._store, EXPERIMENT))
+        return stored_results(self._store, read_experiment(self._store, SMALL_MODEL))
 
     def _used(self) -> Dict[str, float]:
         return {name: result.seconds for name, result in self._results().items()}
@@ -109,11 +109,11 @@ class _Run:
     def _publish(self) -> None:
         """Put the best model so far into its place."""
         results, target = self._results(), self._folder / MODEL_FOLDER
-        if EXPORT in results:
-            publish(results[EXPORT], target, part=SERVED_FOLDER, replace=True)
+        if STAGE_EXPORT in results:
+            publish(results[STAGE_EXPORT], target, part=SERVED_FOLDER, replace=True)
             return
         able = {name: results[name].folder for name in CANDIDATES if name in results}
-        if STUDENT in able:
+        if STAGE_STUDENT in able:
             publish(results[best_candidate(able)], target, part=MODEL_FOLDER, replace=True)
         elif target.exists():  # of other settings
             shutil.rmtree(target)
@@ -152,8 +152,8 @@ class _Run:
         results = self._results()
         if (self._folder / MODEL_FOLDER).exists():
             log.info("%s: the best small model so far", self._folder / MODEL_FOLDER)
-        elif TEACHER in results:
-            place = results[TEACHER].folder / MODEL_FOLDER
+        elif STAGE_TEACHER in results:
+            place = results[STAGE_TEACHER].folder / MODEL_FOLDER
             log.info("%s: the fine-tuned teacher; there is no small model yet", place)
         log.info("stopped as asked; the same command goes on")
 

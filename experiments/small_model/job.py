@@ -1,4 +1,4 @@
-"""`Job`: what a stage of a small model is given beside its folder."""
+"""`StageJob`: what a stage of a small model is given beside its folder."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from bort.text.asking import PaddedInputs, shared_outputs
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.task import SmallTask
 
-SCORES_FILE = "scores.json"
+STAGE_SCORES_FILE = "scores.json"
 """The numbers of a stage that the results show."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class StageJob:
     """One stage's settings, its task and its time.
 
     Attributes:
@@ -77,12 +77,12 @@ class Job:
 
 def write_scores(folder: Path, found: Mapping[str, Any]) -> None:
     """Write the numbers of a stage."""
-    write_json(folder / SCORES_FILE, dict(found))
+    write_json(folder / STAGE_SCORES_FILE, dict(found))
 
 
 def read_scores(folder: Path) -> Dict[str, Any]:
     """Return the numbers of a stage."""
-    found: Dict[str, Any] = read_json(folder / SCORES_FILE)
+    found: Dict[str, Any] = read_json(folder / STAGE_SCORES_FILE)
     return found
 
 

@@ -54,7 +54,7 @@ def teacher_sizes(config: SmallModelConfig) -> Architecture:
     return sizes.replace(vocabulary_size=tokens)
 
 
-def latency_settings(config: SmallModelConfig, length: int) -> Dict[str, Any]:
+def serving_settings(config: SmallModelConfig, length: int) -> Dict[str, Any]:
     """Return the arguments of `EngineLatency`: one text at a time on the engine that serves.
 
     One thread is timed by the seconds of the processor, which other programs hardly change.
@@ -73,13 +73,13 @@ def latency_settings(config: SmallModelConfig, length: int) -> Dict[str, Any]:
 
 def conditions_of(config: SmallModelConfig) -> Dict[str, Any]:
     """Return everything that latencies depend on, but the length of a text."""
-    measured = EngineLatency(**latency_settings(config, 1)).conditions
+    measured = EngineLatency(**serving_settings(config, 1)).conditions
     conditions = {name: value for name, value in measured.items() if name != "length"}
     return {"engine": conditions, "machine": describe_machine()}
 
 
 @dataclasses.dataclass(frozen=True)
-class SpaceLatency:
+class MeasuredSpace:
     """The latencies of a space.
 
     Attributes:
@@ -111,8 +111,8 @@ class SpaceLatency:
         return cost_in(limit, self.predictor)
 
     @classmethod
-    def read(cls, folder: Path) -> SpaceLatency:
-        """Read what `measure_space` has left."""
+    def read(cls, folder: Path) -> MeasuredSpace:
+        """Read what `measure_around_limit` has left."""
         found = read_json(folder / SPACE_FILE)
         space = SubNetworkSpace.from_dict(found["space"], str(folder / SPACE_FILE))
         least, most = map(float, found["shares"])
@@ -142,7 +142,7 @@ def cost_in(limit: Limit, predictor: LatencyPredictor) -> Cost:
     return lambda one: float(predictor.predict(sizes_of([one]))[0])
 
 
-def measure_space(
+def measure_around_limit(
     config: SmallModelConfig,
     teacher: Architecture,
     length: int,
@@ -170,7 +170,7 @@ def measure_space(
         InputError: nothing of the teacher keeps the limit.
     """
     check_latency_length(length, teacher)
-    settings = latency_settings(config, length)
+    settings = serving_settings(config, length)
     gauge = EngineLatency(**settings)
     path = folder / LATENCY_TABLE_FILE
     began = time.monotonic()

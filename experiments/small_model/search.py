@@ -22,10 +22,10 @@ from bort.search.limited_table import limited_verdict
 from bort.stages.stage import StageWork
 from bort.super_network.folder import open_super_network
 from bort.super_network.parts import part_name
-from experiments.small_model.job import Job, write_scores
-from experiments.small_model.latency import REACH, SpaceLatency, latency_settings, search_limit
+from experiments.small_model.job import StageJob, write_scores
+from experiments.small_model.latency import REACH, MeasuredSpace, search_limit, serving_settings
 from experiments.small_model.space import band_of
-from experiments.small_model.students import LATENCY, SUPER_NETWORK
+from experiments.small_model.students import STAGE_LATENCY, STAGE_SUPER_NETWORK
 from experiments.small_model.training import NETWORK_FOLDER
 
 FOUND_FOLDER = "found"
@@ -35,7 +35,7 @@ _ROUNDS = 2
 _CHECKS, _SECONDS_OF_A_CHECK = (3, 12), 5.0
 
 
-def find_pick(job: Job, work: StageWork) -> None:
+def find_pick(job: StageJob, work: StageWork) -> None:
     """Search the sub-network with the best dev score that keeps the limit when it is measured.
 
     Every candidate of the band is scored, without training. The best ones are measured in fresh
@@ -45,8 +45,8 @@ def find_pick(job: Job, work: StageWork) -> None:
         WorkError: no candidate was measured.
     """
     config = job.config
-    source = open_super_network(work.inputs[SUPER_NETWORK] / NETWORK_FOLDER)
-    latency = SpaceLatency.read(work.inputs[LATENCY])
+    source = open_super_network(work.inputs[STAGE_SUPER_NETWORK] / NETWORK_FOLDER)
+    latency = MeasuredSpace.read(work.inputs[STAGE_LATENCY])
     folder = work.folder / FOUND_FOLDER
     folder.mkdir(exist_ok=True)
     scorer = job.scorer()
@@ -77,7 +77,7 @@ def find_pick(job: Job, work: StageWork) -> None:
             items=scorer.items,
         ),
         predictor=known_predictor(latency.predictor),
-        gauge=ServedLatency(**latency_settings(config, latency.length)),
+        gauge=ServedLatency(**serving_settings(config, latency.length)),
         reference=teacher,
     )
     result = run_limited_search(plan, ALONE, resume=True, stop_requested=work.stop_requested)

@@ -1,4 +1,4 @@
-"""What serves: the exports of the best small model, their scores and latencies, the last scores."""
+"""Exports of the best small model with scores and latencies, and the last scores of all models."""
 
 from __future__ import annotations
 
@@ -25,15 +25,20 @@ from bort.storage.run_folder import MODEL_FOLDER
 from bort.tasks.judging import gold_of, predict
 from bort.tasks.metrics import mean_score
 from bort.tasks.paired_scores import compare_predictions
-from experiments.small_model.job import Job, plain, read_scores, write_scores
-from experiments.small_model.latency import SpaceLatency, latency_settings
-from experiments.small_model.students import LATENCY, STUDENT, TEACHER, TRUNCATED
+from experiments.small_model.job import StageJob, plain, read_scores, write_scores
+from experiments.small_model.latency import MeasuredSpace, serving_settings
+from experiments.small_model.students import (
+    STAGE_LATENCY,
+    STAGE_STUDENT,
+    STAGE_TEACHER,
+    STAGE_TRUNCATED,
+)
 from experiments.small_model.training import EXPORTS_FOLDER
 
 log = logging.getLogger(__name__)
 
-AGORA, EXPORT = "agora", "export"
-CANDIDATES = (STUDENT, AGORA, TRUNCATED)
+STAGE_AGORA, STAGE_EXPORT = "agora", "export"
+CANDIDATES = (STAGE_STUDENT, STAGE_AGORA, STAGE_TRUNCATED)
 """Stages that leave a small model; of equal dev scores the first one counts."""
 
 SERVED_FOLDER, HUGGING_FACE_FOLDER, WEIGHTS_FOLDER = "served", "huggingface", "weights"
@@ -72,7 +77,7 @@ def kinds(asked: str, engine: str) -> List[Kind]:
     return found
 
 
-def export_best(job: Job, work: StageWork) -> None:
+def export_best(job: StageJob, work: StageWork) -> None:
     """Export the small model with the best dev score, and choose the precision that serves.
 
     The fastest one is taken whose dev score loses no more than `precision_loss`.
@@ -129,7 +134,7 @@ def best_candidate(folders: Mapping[str, Path]) -> str:
         folders: name of a stage → folder of its result.
     """
     scores = {name: read_scores(folder) for name, folder in folders.items()}
-    able = {n: s for n, s in scores.items() if n == STUDENT or s.get("keeps_limit", True)}
+    able = {n: s for n, s in scores.items() if n == STAGE_STUDENT or s.get("keeps_limit", True)}
     return max(able, key=lambda name: mean_score(able[name]["dev"]))
 
 
@@ -174,12 +179,12 @@ class ServedTime(NamedTuple):
     spread: float
 
 
-def served_latency(job: Job, work: StageWork, folder: Path, kind: Kind) -> ServedTime:
+def served_latency(job: StageJob, work: StageWork, folder: Path, kind: Kind) -> ServedTime:
     """Return the latency of a folder in a fresh process, in turns with the teacher in float32."""
-    latency = SpaceLatency.read(work.inputs[LATENCY])
+    latency = MeasuredSpace.read(work.inputs[STAGE_LATENCY])
     assert latency.predictor.reference is not None
     teacher, seconds = latency.predictor.reference
-    settings = latency_settings(job.config, latency.length)
+    settings = serving_settings(job.config, latency.length)
     with WorkerPool(1, multiprocessing.get_context("spawn")) as pool:
         turns = pool.submit(_in_turns, folder, kind, teacher, settings).result()
     return ServedTime(turns.share * seconds, seconds, turns.spread)
@@ -195,18 +200,18 @@ def _in_turns(
     return steadiest(lambda: opened.time_in_turns(anchor.run), lambda turns: turns.spread)
 
 
-def measure_and_report(job: Job, work: StageWork) -> None:
+def measure_and_report(job: StageJob, work: StageWork) -> None:
     """Measure what serves once more, and score all models on the report split, which opens here."""
-    export = read_scores(work.inputs[EXPORT])
+    export = read_scores(work.inputs[STAGE_EXPORT])
     row = next(one for one in export["precisions"] if one["taken"])
-    kind, folder = Kind(row["engine"], row["precision"]), work.inputs[EXPORT] / SERVED_FOLDER
+    kind, folder = Kind(row["engine"], row["precision"]), work.inputs[STAGE_EXPORT] / SERVED_FOLDER
     time = served_latency(job, work, folder, kind)
     whole, options = job.task.whole, job.task.data.options
     whole.report.fix_winner(export["candidate"])
     asked = whole.open_report()
     models: Dict[str, Tuple[Path, Optional[Kind]]] = {
         name: (work.inputs[name] / MODEL_FOLDER, None)
-        for name in (TEACHER, *CANDIDATES)
+        for name in (STAGE_TEACHER, *CANDIDATES)
         if name in work.inputs
     }
     models[EXPORTED] = (folder, kind)

@@ -9,27 +9,32 @@ from bort.stages.stage import Stage, StageWork
 from bort.stages.visible import seen_by
 from experiments.small_model.agora import train_on_new_examples
 from experiments.small_model.config import SmallModelConfig
-from experiments.small_model.job import SCORES_FILE, Job, write_scores
-from experiments.small_model.latency import conditions_of, measure_space, teacher_sizes
+from experiments.small_model.job import STAGE_SCORES_FILE, StageJob, write_scores
+from experiments.small_model.latency import conditions_of, measure_around_limit, teacher_sizes
 from experiments.small_model.plan import TimePlan
 from experiments.small_model.search import find_pick
-from experiments.small_model.serving import AGORA, EXPORT, export_best, measure_and_report
+from experiments.small_model.serving import (
+    STAGE_AGORA,
+    STAGE_EXPORT,
+    export_best,
+    measure_and_report,
+)
 from experiments.small_model.students import (
-    LATENCY,
-    SEARCH,
-    STUDENT,
-    SUPER_NETWORK,
-    TEACHER,
-    TRUNCATED,
+    STAGE_LATENCY,
+    STAGE_SEARCH,
+    STAGE_STUDENT,
+    STAGE_SUPER_NETWORK,
+    STAGE_TEACHER,
+    STAGE_TRUNCATED,
+    prepare_teacher,
+    train_candidates,
     train_cut_teacher,
     train_student,
-    train_super_network,
-    train_teacher,
 )
 from experiments.small_model.task import SmallTask, task_files, task_identity
 from experiments.small_model.training import remove_remains_of_training
 
-FINAL = "final"
+STAGE_FINAL = "final"
 
 _TASK = ("teacher", "task_name", "data_dir", "unlabelled", "max_len", "report_share")
 _FILES = ("teacher", "task_name", "data_dir", "unlabelled", "gpu", "output_dir")
@@ -39,44 +44,59 @@ _LIMIT = ("latency_ms", "speed_up", "parameters")
 _SERVES = ("engine", "threads")
 _TRAINING = ("hours", "lr", "batch_size", "seed", "gpu", *_TASK, *_SERVES)
 
-SETTINGS: Mapping[str, Tuple[str, ...]] = {
-    TEACHER: _TRAINING,
-    LATENCY: (*_LIMIT, *_SERVES, "length", "seed", *_TASK),
-    SUPER_NETWORK: _TRAINING,
-    SEARCH: (*_LIMIT, *_SERVES, "seed", *_TASK),
-    STUDENT: (*_TRAINING, *_LIMIT),
-    TRUNCATED: (*_TRAINING, *_LIMIT),
-    AGORA: (*_TRAINING, *_LIMIT),
-    EXPORT: (*_SERVES, "precision_loss", *_TASK),
-    FINAL: (*_SERVES, *_TASK),
+STAGE_SETTINGS: Mapping[str, Tuple[str, ...]] = {
+    STAGE_TEACHER: _TRAINING,
+    STAGE_LATENCY: (*_LIMIT, *_SERVES, "length", "seed", *_TASK),
+    STAGE_SUPER_NETWORK: _TRAINING,
+    STAGE_SEARCH: (*_LIMIT, *_SERVES, "seed", *_TASK),
+    STAGE_STUDENT: (*_TRAINING, *_LIMIT),
+    STAGE_TRUNCATED: (*_TRAINING, *_LIMIT),
+    STAGE_AGORA: (*_TRAINING, *_LIMIT),
+    STAGE_EXPORT: (*_SERVES, "precision_loss", *_TASK),
+    STAGE_FINAL: (*_SERVES, *_TASK),
 }
 """The settings that each stage reads; all others are hidden from it."""
 
 INPUTS: Mapping[str, Tuple[str, ...]] = {
-    TEACHER: (),
-    LATENCY: (),
-    SUPER_NETWORK: (TEACHER, LATENCY),
-    SEARCH: (LATENCY, SUPER_NETWORK),
-    STUDENT: (TEACHER, LATENCY, SUPER_NETWORK, SEARCH),
-    TRUNCATED: (TEACHER, LATENCY),
-    AGORA: (TEACHER, LATENCY, STUDENT),
-    EXPORT: (LATENCY, STUDENT, AGORA, TRUNCATED),
-    FINAL: (TEACHER, LATENCY, STUDENT, AGORA, TRUNCATED, EXPORT),
+    STAGE_TEACHER: (),
+    STAGE_LATENCY: (),
+    STAGE_SUPER_NETWORK: (STAGE_TEACHER, STAGE_LATENCY),
+    STAGE_SEARCH: (STAGE_LATENCY, STAGE_SUPER_NETWORK),
+    STAGE_STUDENT: (STAGE_TEACHER, STAGE_LATENCY, STAGE_SUPER_NETWORK, STAGE_SEARCH),
+    STAGE_TRUNCATED: (STAGE_TEACHER, STAGE_LATENCY),
+    STAGE_AGORA: (STAGE_TEACHER, STAGE_LATENCY, STAGE_STUDENT),
+    STAGE_EXPORT: (STAGE_LATENCY, STAGE_STUDENT, STAGE_AGORA, STAGE_TRUNCATED),
+    STAGE_FINAL: (
+        STAGE_TEACHER,
+        STAGE_LATENCY,
+        STAGE_STUDENT,
+        STAGE_AGORA,
+        STAGE_TRUNCATED,
+        STAGE_EXPORT,
+    ),
 }
 """The stages whose results each stage reads; those that a run does not have are left out."""
 
-RUNS: Mapping[str, Callable[[Job, StageWork], None]] = {
-    TEACHER: train_teacher,
-    SUPER_NETWORK: train_super_network,
-    SEARCH: find_pick,
-    STUDENT: train_student,
-    TRUNCATED: train_cut_teacher,
-    AGORA: train_on_new_examples,
-    EXPORT: export_best,
-    FINAL: measure_and_report,
+RUNS: Mapping[str, Callable[[StageJob, StageWork], None]] = {
+    STAGE_TEACHER: prepare_teacher,
+    STAGE_SUPER_NETWORK: train_candidates,
+    STAGE_SEARCH: find_pick,
+    STAGE_STUDENT: train_student,
+    STAGE_TRUNCATED: train_cut_teacher,
+    STAGE_AGORA: train_on_new_examples,
+    STAGE_EXPORT: export_best,
+    STAGE_FINAL: measure_and_report,
 }
 
-_OF_MACHINE = (LATENCY, SEARCH, STUDENT, TRUNCATED, AGORA, EXPORT, FINAL)
+_OF_MACHINE = (
+    STAGE_LATENCY,
+    STAGE_SEARCH,
+    STAGE_STUDENT,
+    STAGE_TRUNCATED,
+    STAGE_AGORA,
+    STAGE_EXPORT,
+    STAGE_FINAL,
+)
 """Stages that measure latencies."""
 
 
@@ -106,21 +126,23 @@ def small_model_stages(
 
     found: Dict[str, Stage] = {}
     for name in plan.stages:
-        seen = seen_by(name, config, SETTINGS[name])
-        settings: Dict[str, Any] = {one: values[one] for one in SETTINGS[name] if one not in _FILES}
+        seen = seen_by(name, config, STAGE_SETTINGS[name])
+        settings: Dict[str, Any] = {
+            one: values[one] for one in STAGE_SETTINGS[name] if one not in _FILES
+        }
         settings["task"] = task_identity(record)
         settings.update(machine if name in _OF_MACHINE else {})
-        settings.update(shares if "hours" in SETTINGS[name] else {})
+        settings.update(shares if "hours" in STAGE_SETTINGS[name] else {})
 
         def run(work: StageWork, name: str = name, seen: SmallModelConfig = seen) -> None:
             seconds = plan.seconds_for(name, used())
-            job = Job(seen, task, seconds, answers)
-            if not (work.folder / SCORES_FILE).exists():
-                if name == LATENCY:
-                    measure_latencies(job, work)
+            job = StageJob(seen, task, seconds, answers)
+            if not (work.folder / STAGE_SCORES_FILE).exists():
+                if name == STAGE_LATENCY:
+                    measure_near_limit(job, work)
                 else:
                     RUNS[name](job, work)
-            if (work.folder / SCORES_FILE).exists():
+            if (work.folder / STAGE_SCORES_FILE).exists():
                 remove_remains_of_training(work.folder)
 
         found[name] = Stage(
@@ -133,11 +155,13 @@ def small_model_stages(
     return list(found.values())
 
 
-def measure_latencies(job: Job, work: StageWork) -> None:
+def measure_near_limit(job: StageJob, work: StageWork) -> None:
     """Measure a sample of architectures, and derive the space of the search."""
     config = job.config
     teacher = teacher_sizes(config)
     length = config.length or job.task.usual_length
-    found = measure_space(config, teacher, length, work.folder, job.seconds, work.stop_requested)
+    found = measure_around_limit(
+        config, teacher, length, work.folder, job.seconds, work.stop_requested
+    )
     if found is not None:
         write_scores(work.folder, found)

@@ -29,29 +29,34 @@ from bort.super_network.space import SubNetworkSpace
 from bort.tasks.judging import TaskData
 from bort.teacher.source import TeacherSource
 from bort.training.importance_config import ORDER, ImportanceConfig
-from experiments.small_model.job import Job, plain, read_scores, write_scores
-from experiments.small_model.latency import SpaceLatency, latency_settings
+from experiments.small_model.job import StageJob, plain, read_scores, write_scores
+from experiments.small_model.latency import MeasuredSpace, serving_settings
 from experiments.small_model.space import cut_layers, relation_heads
 from experiments.small_model.training import (
     MOST_EPOCHS,
     NETWORK_FOLDER,
     START_FOLDER,
     TRAINED_FOLDER,
-    finetune,
+    finetune_by_clock,
     head_kind,
     importance_batches,
     recipe,
     teacher_epochs,
 )
 
-TEACHER, LATENCY, SUPER_NETWORK, SEARCH = "teacher", "latency", "super_network", "search"
-STUDENT, TRUNCATED = "student", "truncated"
+STAGE_TEACHER, STAGE_LATENCY, STAGE_SUPER_NETWORK, STAGE_SEARCH = (
+    "teacher",
+    "latency",
+    "super_network",
+    "search",
+)
+STAGE_STUDENT, STAGE_TRUNCATED = "student", "truncated"
 
 _STEPS = 10**9  # the clock ends the training of a super-network
 _SUB_NETWORKS, _MOST_BUILT = 2, 16
 
 
-def train_teacher(job: Job, work: StageWork) -> None:
+def prepare_teacher(job: StageJob, work: StageWork) -> None:
     """Fine-tune the teacher unless it was before; leaves it in order of importance in `model`.
 
     Its heads, neurons and columns change places, which changes no output but for rounding. Students
@@ -64,7 +69,7 @@ def train_teacher(job: Job, work: StageWork) -> None:
     if given.head is None:
         place = work.folder / TRAINED_FOLDER
         place.mkdir(exist_ok=True)
-        summary = finetune(
+        summary = finetune_by_clock(
             job,
             task.data,
             StartingPoint(config.teacher, ""),
@@ -90,7 +95,7 @@ def train_teacher(job: Job, work: StageWork) -> None:
     write_scores(work.folder, {**found, **steps})
 
 
-def _in_order(job: Job, folder: str) -> ArrayNetwork:
+def _in_order(job: StageJob, folder: str) -> ArrayNetwork:
     """Return a fine-tuned network with its parts in order of importance, described for the task."""
     task = job.task
     asked = ImportanceConfig(importance_batches=importance_batches(job.config))
@@ -106,15 +111,15 @@ def _in_order(job: Job, folder: str) -> ArrayNetwork:
     )
 
 
-def train_super_network(job: Job, work: StageWork) -> None:
+def train_candidates(job: StageJob, work: StageWork) -> None:
     """Train the sub-networks of the space at once, from the teacher's labels, outputs, relations.
 
     A step trains two random sub-networks with about as many multiply-adds as the limit allows. The
     largest one is the teacher itself, and smaller ones are no candidates.
     """
     config, task = job.config, job.task
-    teacher = work.inputs[TEACHER] / MODEL_FOLDER
-    latency = SpaceLatency.read(work.inputs[LATENCY])
+    teacher = work.inputs[STAGE_TEACHER] / MODEL_FOLDER
+    latency = MeasuredSpace.read(work.inputs[STAGE_LATENCY])
     sizes = read_folder_description(teacher).architecture
     place = work.folder / NETWORK_FOLDER
     settings = SuperNetworkConfig.from_dict(
@@ -162,18 +167,18 @@ def _axes(space: SubNetworkSpace) -> Dict[str, Any]:
     return {axis: tuple(map(str, getattr(space, axis))) for axis in axes}
 
 
-def train_student(job: Job, work: StageWork) -> None:
+def train_student(job: StageJob, work: StageWork) -> None:
     """Take the pick out of the super-network, and train it on labels, outputs and relations."""
-    pick = read_scores(work.inputs[SEARCH])["pick"]
+    pick = read_scores(work.inputs[STAGE_SEARCH])["pick"]
     start = work.folder / START_FOLDER
     if not start.exists():
-        source = open_super_network(work.inputs[SUPER_NETWORK] / NETWORK_FOLDER)
+        source = open_super_network(work.inputs[STAGE_SUPER_NETWORK] / NETWORK_FOLDER)
         extract_model(source, get_architecture(pick, source.whole), start)
     train_from(job, work, start, job.task.data)
 
 
 def train_from(
-    job: Job,
+    job: StageJob,
     work: StageWork,
     start: Path,
     data: TaskData,
@@ -191,14 +196,14 @@ def train_from(
         with_relations: whether the model learns the teacher's relations too.
         more: further numbers of the stage.
     """
-    teacher = work.inputs[TEACHER] / MODEL_FOLDER
+    teacher = work.inputs[STAGE_TEACHER] / MODEL_FOLDER
     sizes = read_folder_description(start).architecture
     whole = read_folder_description(teacher)
     settings: Dict[str, Any] = {"head": head_kind(whole.head), "importance": ORDER}
     if with_relations:
         heads = relation_heads(whole.architecture, [sizes.heads])
         settings.update(relation_weight=1.0, relation_heads=heads)
-    summary = finetune(
+    summary = finetune_by_clock(
         job,
         data,
         StartingPoint(
@@ -217,14 +222,14 @@ def train_from(
 
 
 def write_model_scores(
-    job: Job, work: StageWork, sizes: Architecture, more: Mapping[str, Any]
+    job: StageJob, work: StageWork, sizes: Architecture, more: Mapping[str, Any]
 ) -> None:
     """Write the numbers of a stage that leaves a small model."""
-    latency = SpaceLatency.read(work.inputs[LATENCY])
+    latency = MeasuredSpace.read(work.inputs[STAGE_LATENCY])
     reference = latency.predictor.reference
     assert reference is not None
     model = work.folder / MODEL_FOLDER
-    gauge = ServedLatency(**latency_settings(job.config, latency.length)).beside(reference)
+    gauge = ServedLatency(**serving_settings(job.config, latency.length)).beside(reference)
     seconds = gauge.latency(sizes)
     limit = job.config.limit.limit(reference.seconds, reference.architecture.parameter_count())
     cost = seconds if limit.kind != PARAMETERS else float(sizes.parameter_count())
@@ -238,13 +243,13 @@ def write_model_scores(
     write_scores(work.folder, {**found, **more})
 
 
-def train_cut_teacher(job: Job, work: StageWork) -> None:
+def train_cut_teacher(job: StageJob, work: StageWork) -> None:
     """Cut the teacher by layers to the same speed, and train it on labels and outputs.
 
     This is the baseline: what a user would do without a search.
     """
-    teacher = work.inputs[TEACHER] / MODEL_FOLDER
-    kept = read_scores(work.inputs[LATENCY])["cut_depth"]
+    teacher = work.inputs[STAGE_TEACHER] / MODEL_FOLDER
+    kept = read_scores(work.inputs[STAGE_LATENCY])["cut_depth"]
     start = work.folder / START_FOLDER
     network = read_network_folder(teacher)
     whole = network.architecture

@@ -23,7 +23,7 @@ from bort.training.finetuning_config import FinetuningConfig
 from bort.training.importance_config import ImportanceConfig
 from bort.training.used_seconds import SECONDS_FILE
 from experiments.small_model.config import SmallModelConfig
-from experiments.small_model.job import Job
+from experiments.small_model.job import StageJob
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +106,8 @@ def head_kind(head: Optional[HeadDescription]) -> str:
     return "release" if head is None or head.kind == RELEASE else "paper"
 
 
-def finetune(
-    job: Job,
+def finetune_by_clock(
+    job: StageJob,
     data: TaskData,
     start: StartingPoint,
     folder: Path,

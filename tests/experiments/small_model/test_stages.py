@@ -9,10 +9,10 @@ from bort.tasks.own.config import OwnDataConfig
 from data.tasks.own_description import resolve_task
 from experiments.small_model.agora import with_new_examples
 from experiments.small_model.config import SmallModelConfig
-from experiments.small_model.job import Job
+from experiments.small_model.job import StageJob
 from experiments.small_model.latency import MARGIN, search_limit
 from experiments.small_model.plan import STAGES, make_time_plan
-from experiments.small_model.stages import INPUTS, RUNS, SETTINGS, small_model_stages
+from experiments.small_model.stages import INPUTS, RUNS, STAGE_SETTINGS, small_model_stages
 from experiments.small_model.task import open_small_task
 from tests.experiments.small_model.small_model_samples import write_task, write_teacher
 
@@ -53,10 +53,10 @@ def planned(given, **changes):
 
 
 def test_every_stage_of_the_plan_is_described():
-    assert set(SETTINGS) == set(INPUTS) == set(STAGES)
+    assert set(STAGE_SETTINGS) == set(INPUTS) == set(STAGES)
     assert set(RUNS) == set(STAGES) - {"latency"}
     known = {field.name for field in dataclasses.fields(SmallModelConfig)}
-    assert {name for names in SETTINGS.values() for name in names} <= known
+    assert {name for names in STAGE_SETTINGS.values() for name in names} <= known
 
 
 def test_a_stage_comes_behind_its_inputs(given):
@@ -110,11 +110,11 @@ def test_the_task_is_split_once_and_its_report_split_is_closed(given):
 
 def test_new_examples_are_none_of_the_dev_and_report_split(given):
     task, settings = opened(given)
-    data = with_new_examples(Job(settings, task, 1.0, given / "answers"))
+    data = with_new_examples(StageJob(settings, task, 1.0, given / "answers"))
     assert data.unlabelled is not None
     assert len(data.unlabelled.features) == len(data.unlabelled.items) > len(data.train.items)
     dev = {tuple(data.dev[0].features[n].tolist()) for n in range(len(data.dev[0].features))}
     new = {tuple(data.unlabelled.features[n].tolist()) for n in range(len(data.unlabelled.items))}
     assert not dev & new
-    again = with_new_examples(Job(settings, task, 1.0, given / "answers"))
+    again = with_new_examples(StageJob(settings, task, 1.0, given / "answers"))
     assert again.unlabelled.features.fingerprint == data.unlabelled.features.fingerprint
