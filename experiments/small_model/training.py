@@ -57,7 +57,7 @@ def recipe(config: SmallModelConfig, seconds: float) -> Dict[str, Any]:
     """Return the settings that all trainings share.
 
     They gave the best scores in the comparison of students of a fine-tuned encoder
-    (docs/benchmarks.md), but for the optimizer: AdamW, since BERTAdam has no correction of its first
+    (docs/benchmarks.md), but for the optimizer: AdamW, since BERTAdam does not correct its first
     steps, which harms fine-tunings of some hundred steps (arXiv 2006.05987). Without `--lr`, the
     peak learning rate is 5e-5.
 
