@@ -106,7 +106,9 @@ class _Content:
             share = self._final(f"{100 * final['share_of_teacher']:.1f} %")
             words += [", ", share, " of the teacher's score"]
         rival = self._found.difference(SERVED, CUT)
-        if rival is None or self._found.chosen == CUT:
+        if self._found.chosen == CUT:
+            return [*words, ": the truncated teacher"]
+        if rival is None:
             return words
         points = self._final(f"{abs(100 * rival['difference']):.1f} points")
         if points.text == "0.0 points":
