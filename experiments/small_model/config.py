@@ -102,7 +102,12 @@ class SmallModelConfig(Config):
         minimum=0,
         speed_only=True,
     )
-    lr: float = setting(5e-5, "peak learning rate of all trainings", above=0.0)
+    lr: float = setting(5e-5, "peak learning rate of the teacher and the super-network", above=0.0)
+    student_lr: float = setting(
+        2e-4,
+        "peak learning rate of the student, also with Agora, and of the truncated teacher",
+        above=0.0,
+    )
     batch_size: int = setting(16, "inputs in a step", minimum=1, maximum=1 << 16)
     seed: int = setting(0, "seed of all stages", minimum=0)
     gpu: bool = setting(True, "train on a GPU if there is one", speed_only=True)

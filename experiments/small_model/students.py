@@ -199,7 +199,9 @@ def train_from(
     teacher = work.inputs[STAGE_TEACHER] / MODEL_FOLDER
     sizes = read_folder_description(start).architecture
     whole = read_folder_description(teacher)
-    settings: Dict[str, Any] = {"head": head_kind(whole.head), "importance": ORDER}
+    settings: Dict[str, Any] = {
+        **{"head": head_kind(whole.head), "importance": ORDER, "lr": job.config.student_lr}
+    }
     if with_relations:
         heads = relation_heads(whole.architecture, [sizes.heads])
         settings.update(relation_weight=1.0, relation_heads=heads)

@@ -58,8 +58,8 @@ def recipe(config: SmallModelConfig, seconds: float) -> Dict[str, Any]:
 
     They gave the best scores in the comparison of students of a fine-tuned encoder
     (docs/benchmarks.md), but for the optimizer: AdamW, since BERTAdam does not correct its first
-    steps, which harms fine-tunings of some hundred steps (arXiv 2006.05987). Without `--lr`, the
-    peak learning rate is 5e-5.
+    steps, which harms fine-tunings of some hundred steps (arXiv 2006.05987). The learning rate is
+    that of the teacher; a student has its own.
 
     Args:
         config: seed, learning rate and batch size.
