@@ -42,16 +42,16 @@ _FILES = ("teacher", "task_name", "data_dir", "unlabelled", "gpu", "output_dir")
 
 _LIMIT = ("latency_ms", "speed_up", "parameters")
 _SERVES = ("engine", "threads")
-_TRAINING = ("hours", "lr", "batch_size", "seed", "gpu", *_TASK, *_SERVES)
+_TRAINING = ("hours", "batch_size", "seed", "gpu", *_TASK, *_SERVES)
 
 STAGE_SETTINGS: Mapping[str, Tuple[str, ...]] = {
-    STAGE_TEACHER: _TRAINING,
+    STAGE_TEACHER: (*_TRAINING, "lr"),
     STAGE_LATENCY: (*_LIMIT, *_SERVES, "length", "seed", *_TASK),
-    STAGE_SUPER_NETWORK: _TRAINING,
+    STAGE_SUPER_NETWORK: (*_TRAINING, "lr"),
     STAGE_SEARCH: (*_LIMIT, *_SERVES, "seed", *_TASK),
-    STAGE_STUDENT: (*_TRAINING, *_LIMIT),
-    STAGE_TRUNCATED: (*_TRAINING, *_LIMIT),
-    STAGE_AGORA: (*_TRAINING, *_LIMIT),
+    STAGE_STUDENT: (*_TRAINING, "student_lr", *_LIMIT),
+    STAGE_TRUNCATED: (*_TRAINING, "student_lr", *_LIMIT),
+    STAGE_AGORA: (*_TRAINING, "student_lr", *_LIMIT),
     STAGE_EXPORT: (*_SERVES, "precision_loss", *_TASK),
     STAGE_FINAL: (*_SERVES, *_TASK),
 }

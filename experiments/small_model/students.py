@@ -74,7 +74,7 @@ def prepare_teacher(job: StageJob, work: StageWork) -> None:
             task.data,
             StartingPoint(config.teacher, ""),
             place,
-            {"head": "release"},
+            {"head": "release", "lr": config.lr},
             work.stop_requested,
             epochs=teacher_epochs(len(task.data.train.features)),
         )
@@ -125,6 +125,7 @@ def train_candidates(job: StageJob, work: StageWork) -> None:
     settings = SuperNetworkConfig.from_dict(
         {
             **recipe(config, job.seconds),
+            "lr": config.lr,
             "num_steps": _STEPS,
             "eval_interval": _STEPS,
             "importance_batches": importance_batches(config),

@@ -58,18 +58,16 @@ def recipe(config: SmallModelConfig, seconds: float) -> Dict[str, Any]:
 
     They gave the best scores in the comparison of students of a fine-tuned encoder
     (docs/benchmarks.md), but for the optimizer: AdamW, since BERTAdam does not correct its first
-    steps, which harms fine-tunings of some hundred steps (arXiv 2006.05987). The learning rate is
-    that of the teacher; a student has its own.
+    steps, which harms fine-tunings of some hundred steps (arXiv 2006.05987).
 
     Args:
-        config: seed, learning rate and batch size.
+        config: seed and batch size.
         seconds: time of the training.
     """
     return {
         "seed": config.seed,
         "batch_size": config.batch_size,
         "optimizer": "adamw",
-        "lr": config.lr,
         "warmup_ratio": 0.1,
         "weight_decay": 0.01,
         "dropout": 0.1,
