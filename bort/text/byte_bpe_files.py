@@ -8,9 +8,9 @@ from typing import Dict, List, Mapping
 
 from bort.errors import InputError
 from bort.storage.files import read_json
-from bort.storage.text_lines import LARGEST_TEXT_BYTES, read_content, read_lines
-from bort.text.byte_bpe import ByteBPE, Entry, Merge, bytes_of_name, name_of_bytes
-from bort.text.merges import check_made, merge_lines
+from bort.storage.text_lines import LARGEST_TEXT_BYTES, Line, read_content, read_lines
+from bort.text.byte_bpe import ByteBPE, Entry, Merge, bytes_of_names, names_of_bytes
+from bort.text.merges import check_made, merge_lines, merge_tokens
 from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK
 
 _LONGEST_ID = 18  # digits
@@ -88,22 +88,31 @@ def read_merges(path: Path) -> List[Merge]:
     Raises:
         InputError: the file is missing or a line is wrong; names the file and line.
     """
-    merges = []
-    for number, line in merge_lines(read_content(path, LARGEST_TEXT_BYTES), path):
+    content = read_content(path, LARGEST_TEXT_BYTES)
+    names = merge_tokens(content, path)
+    try:
+        contents = bytes_of_names(names)
+    except UnicodeEncodeError:
+        raise _no_byte(merge_lines(content, path), path) from None
+    return list(zip(contents[::2], contents[1::2]))
+
+
+def _no_byte(lines: List[Line], path: Path) -> InputError:
+    """Return the error of the first line that has a character that represents no byte."""
+    for number, line in lines:
         try:
-            left, right = map(bytes_of_name, line.split(" "))
+            bytes_of_names(line.split(" "))
         except UnicodeEncodeError:
-            raise InputError(
+            return InputError(
                 f"{path} line {number}: {line[:40]!r} has a character that represents no byte"
-            ) from None
-        merges.append((left, right))
-    return merges
+            )
+    raise AssertionError("all characters represent bytes")
 
 
 def _made_by(merges: List[Merge]) -> Dict[str, bytes]:
     """Return the bytes of each token that text can produce, by name."""
     contents = [bytes([byte]) for byte in range(256)] + [left + right for left, right in merges]
-    return {name_of_bytes(content): content for content in contents}
+    return dict(zip(names_of_bytes(contents), contents))
 
 
 def _entries(names: List[str], merges: List[Merge]) -> List[Entry]:

@@ -90,12 +90,13 @@ class Packer:
     def pack(self, documents: Sequence[Sequence[str]]) -> PackedBlock:
         """Encode and pack documents, each a list of sentences that are not empty."""
         # UTF-8 cannot encode a lone surrogate. The vocabulary replaces it, and so does the digest.
-        digests = [
-            hashlib.blake2b(
-                "\n".join(sentences).encode("utf-8", "replace"), digest_size=DIGEST_BYTES
-            ).digest()
-            for sentences in documents
-        ]
+        digests: List[bytes] = []
+        words: List[int] = []
+        for sentences in documents:
+            joined = "\n".join(sentences)
+            words.append(len(joined.split()))
+            content = joined.encode("utf-8", "replace")
+            digests.append(hashlib.blake2b(content, digest_size=DIGEST_BYTES).digest())
         texts = [sentence for sentences in documents for sentence in sentences]
         encoded = _EncodedSentences(self._vocabulary, texts, self.dtype)
         parts: List[bytes] = []
@@ -111,7 +112,6 @@ class Packer:
             sequences.append(len(lengths) - before)
             begin = end
         tokens = b"".join(parts)
-        words = (sum(len(sentence.split()) for sentence in document) for document in documents)
         return PackedBlock(
             digests=b"".join(digests),
             tokens=tokens,
@@ -120,7 +120,7 @@ class Packer:
             sentences=np.fromiter(map(len, documents), dtype=np.int64, count=len(documents)),
             split_sentences=np.array(split, dtype=np.int64),
             pieces=np.array(pieces, dtype=np.int64),
-            words=np.fromiter(words, dtype=np.int64, count=len(documents)),
+            words=np.array(words, dtype=np.int64),
             unknown=self._unknown(tokens, lengths, sequences),
             replaced_bytes=0,
             headings=0,

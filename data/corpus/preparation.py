@@ -9,6 +9,7 @@ workers.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import multiprocessing
 from concurrent.futures.process import BrokenProcessPool
@@ -143,10 +144,13 @@ def create_corpus(
             stack.callback(writer.abandon)
             blocks = _read_all(files, config.input_format, writer, on_progress)
             workers = config.num_workers or available_cores()
-            for block, packed in stack.enter_context(_packed(blocks, packer, workers)):
+            packed_blocks = stack.enter_context(_packed(blocks, packer, workers))
+            # The first block is asked for first, so that workers pack while this process saves.
+            first = list(itertools.islice(packed_blocks, 1))
+            vocabulary.save(folder / CORPUS_VOCABULARY_FOLDER)
+            for block, packed in itertools.chain(first, packed_blocks):
                 writer.add(block, packed)
             manifest = writer.finish(files, vocabulary)
-        vocabulary.save(folder / CORPUS_VOCABULARY_FOLDER)
         sealed.seal(manifest)
         if config.overwrite and SHARDS_FORMAT.is_in(target):
             log.info("%s: the corpus that is there is replaced (--overwrite)", target)
@@ -205,28 +209,50 @@ class _CorpusWriter:
         if packed.replaced_bytes:
             before = self.replaced.get(block.file_number, 0)
             self.replaced[block.file_number] = before + packed.replaced_bytes
-        splits = self._split_of(packed.digests)
         rows = np.concatenate([[0], np.cumsum(packed.sequences)])
-        token_ends = np.concatenate([[0], np.cumsum(packed.lengths)])
-        starts = token_ends[rows] * self._width
+        ends = np.concatenate([[0], np.cumsum(packed.lengths)])[rows]
         tokens = memoryview(packed.tokens)
-        for document in np.flatnonzero(new).tolist():
-            name = self._names[splits[document]]
-            first, last = rows[document], rows[document + 1]
-            counts = self.counts[name]
-            size = int(starts[document + 1] - starts[document]) // self._width
-            # The emptiest shard: sizes then differ by at most the longest document.
-            filled = self._filled[name]
-            number = filled.index(min(filled))
-            filled[number] += size
+        for name, number, first, last in self._runs(packed.digests, new, np.diff(ends)):
+            begin, end = int(ends[first]), int(ends[last])
+            sequences = slice(int(rows[first]), int(rows[last]))
             self._shards[name][number].append(
-                tokens[starts[document] : starts[document + 1]], packed.lengths[first:last]
+                tokens[begin * self._width : end * self._width], packed.lengths[sequences]
             )
-            counts["documents"] += 1
-            counts["sentences"] += int(packed.sentences[document])
-            counts["sequences"] += int(last - first)
-            counts["tokens"] += size
-            self.totals["kept_pieces"] += size - 2 * int(last - first)
+            counts = self.counts[name]
+            counts["documents"] += last - first
+            counts["sentences"] += int(packed.sentences[first:last].sum())
+            counts["sequences"] += sequences.stop - sequences.start
+            counts["tokens"] += end - begin
+            self.totals["kept_pieces"] += end - begin - 2 * (sequences.stop - sequences.start)
+
+    def _runs(
+        self, digests: bytes, new: np.ndarray, sizes: np.ndarray
+    ) -> Iterator[Tuple[str, int, int, int]]:
+        """Yield the split, the shard, the first document and the end of every run of documents.
+
+        The documents of a run follow each other, are not duplicates, and go into the same shard.
+        One append for each run takes a tenth of the time of one for each document.
+
+        Args:
+            digests: digests of the D documents of a block.
+            new: boolean (D,), False for duplicates.
+            sizes: int64 (D,), tokens of each document.
+        """
+        splits = self._split_of(digests)
+        place, begin, end = (-1, -1), 0, 0
+        for document in np.flatnonzero(new).tolist():
+            split = splits[document]
+            # The emptiest shard: sizes then differ by at most the longest document.
+            filled = self._filled[self._names[split]]
+            number = filled.index(min(filled)) if len(filled) > 1 else 0
+            filled[number] += int(sizes[document])
+            if (split, number) != place or document != end:
+                if end > begin:
+                    yield self._names[place[0]], place[1], begin, end
+                place, begin = (split, number), document
+            end = document + 1
+        if end > begin:
+            yield self._names[place[0]], place[1], begin, end
 
     def finish(self, files: Sequence[Path], vocabulary: ArrayVocabulary) -> Dict[str, Any]:
         """Close the shards and return the manifest."""

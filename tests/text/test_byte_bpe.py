@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from bort.errors import InputError
 from bort.text import byte_bpe
-from bort.text.byte_bpe import ByteBPE, Entry, name_of_bytes
+from bort.text.byte_bpe import (
+    ByteBPE,
+    Entry,
+    bytes_of_name,
+    bytes_of_names,
+    name_of_bytes,
+    names_of_bytes,
+)
 from bort.text.byte_bpe_files import read_byte_bpe, read_fairseq, read_gluonnlp
 from bort.text.vocabulary import BOS, EOS, MASK, PAD, SPECIAL_TOKENS, UNK
 from tests.text.tiny_vocabulary import TEXT, plain_bpe, tiny_merges, tiny_vocabulary
@@ -277,3 +284,13 @@ def test_own_names_of_the_special_tokens():
         assert (one.bos_id, one.pad_id, one.eos_id, one.unk_id, one.mask_id) == (0, 1, 2, 3, 4)
     with pytest.raises(InputError, match="the special token <s> is missing"):
         ByteBPE([], entries, "here")
+
+
+def test_names_and_bytes_of_many_tokens_are_those_of_each():
+    contents = [b"", b" the", bytes(range(256)), "一".encode(), b"", b"\n"]
+    names = names_of_bytes(contents)
+    assert names == [name_of_bytes(content) for content in contents]
+    assert bytes_of_names(names) == [bytes_of_name(name) for name in names] == contents
+    assert names_of_bytes([]) == bytes_of_names([]) == []
+    with pytest.raises(UnicodeEncodeError):
+        bytes_of_names(["a", "一"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Callable, Dict
 
 import pytest
 
 from bort.errors import InputError
-from bort.text.merges import check_made, check_merges, merge_lines
+from bort.text.merges import check_made, check_merges, merge_lines, merge_tokens
 
 PLACE = Path("merges.txt")
 
@@ -41,3 +41,24 @@ def test_the_model_of_a_tokenizer_json() -> None:
     for wrong in (["a"], "a", 5, [1, 2], "a b c"):
         with pytest.raises(InputError, match="is no merge of two tokens"):
             check_merges({**model, "merges": [wrong]}, ["new"], "here")
+
+
+@pytest.mark.parametrize("first", [b"", b"#version: 0.2\n", b"#version: 0.2\r\n", b"#version: 0.2"])
+@pytest.mark.parametrize(
+    "rest",
+    [b"", b"\n", b"a b", b"a b\n", b"a b\nc d\n", b"a b\n\n", b"a b\r\nc d\r\n", b"a\tx b\n"]
+    + [b"a  b\n", b"a b c\n", b"a\n", b" a\n", b"\na b\n", b"a b\n\nc d\n", b"a b\n \n", b"\xff"]
+    + ["a\u2028x b\n".encode()],
+)
+def test_tokens_of_a_merges_file_are_those_of_its_lines(first, rest):
+    expected = _or_message(
+        lambda: [token for _, line in merge_lines(first + rest, PLACE) for token in line.split(" ")]
+    )
+    assert _or_message(lambda: merge_tokens(first + rest, PLACE)) == expected
+
+
+def _or_message(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except InputError as error:
+        return str(error)
