@@ -1,9 +1,9 @@
 """Measure fine-tuning and evaluation in samples per second, compared with a bound and PyTorch.
 
 Steps and forward passes of this toolkit alternate in one run with those of the same shape in
-PyTorch and Transformers (fp32, AdamW), if these are installed. A step has three times the
-multiply-adds of a forward pass. The bound is their time at the rate of a large `FullyConnected` in
-the same run.
+PyTorch and Transformers (AdamW, fp32 or autocast to bf16), if these are installed. A step has three
+times the multiply-adds of a forward pass. The bound is their time at the rate of a large
+`FullyConnected` in the same run.
 """
 
 from __future__ import annotations
@@ -29,6 +29,12 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--steps", type=int, default=8, help="measured steps, after 2 for warm-up")
+    parser.add_argument(
+        "--transformers_precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="precision of PyTorch; bf16 is its autocast",
+    )
     run_benchmark(parser, measure)
 
 
@@ -41,8 +47,11 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
     architecture = get_architecture(parsed.model)
     shape = (parsed.batch_size, parsed.length)
     ids = np.random.default_rng(0).integers(5, architecture.vocabulary_size, size=shape)
-    steps = {f"bort {kind}": call for kind, call in _ours(architecture, ids).items()}
-    theirs = _transformers(architecture, ids, threads)
+    steps = {
+        f"bort {kind}": call for kind, call in our_steps(make_classifier(architecture), ids).items()
+    }
+    precision = parsed.transformers_precision
+    theirs = _transformers(architecture, ids, threads, precision)
     steps.update({f"transformers {kind}": call for kind, call in (theirs or {}).items()})
     rates = [measure_rate()]
     seconds: Dict[str, List[float]] = {name: [] for name in steps}
@@ -62,7 +71,7 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
             TRAIN: medians[f"bort {TRAIN}"] / (3 * forward),
             EVALUATE: medians[f"bort {EVALUATE}"] / forward,
         },
-        "transformers": "not installed" if theirs is None else "PyTorch, fp32",
+        "transformers": "not installed" if theirs is None else f"PyTorch, {precision}",
     }
     if theirs is not None:
         report["times_transformers"] = {
@@ -72,19 +81,31 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
     return report
 
 
-def _ours(architecture: Any, ids: np.ndarray) -> Dict[str, Callable[[], object]]:
+def make_classifier(architecture: Any) -> Any:
+    """Return a classifier with random weights and two outputs."""
+    from bort.gluon.network.classifier import BortClassifier
+    from bort.gluon.network.model import BortModel
+
+    network = BortClassifier(BortModel(architecture, use_decoder=False), 2, head="linear")
+    network.initialize()
+    return network
+
+
+def our_steps(network: Any, ids: np.ndarray) -> Dict[str, Callable[[], object]]:
+    """Return functions that make a training step of a classifier and an evaluation.
+
+    Args:
+        network: an initialised `BortClassifier` with two outputs.
+        ids: integers (B, L), token ids.
+    """
     import mxnet as mx
 
     from bort.gluon.finetuning.trainer import ClassificationTrainer
-    from bort.gluon.network.classifier import BortClassifier
-    from bort.gluon.network.model import BortModel
     from bort.ranks import SingleProcess
     from bort.text.asking import PaddedInputs
     from bort.text.labelled import LabelledBatch
     from bort.training.finetuning_config import FinetuningConfig
 
-    network = BortClassifier(BortModel(architecture, use_decoder=False), 2, head="linear")
-    network.initialize()
     trainer = ClassificationTrainer(network, FinetuningConfig(), SingleProcess(), mx.cpu())
     rows, length = ids.shape
     batch = LabelledBatch(
@@ -107,7 +128,7 @@ def _ours(architecture: Any, ids: np.ndarray) -> Dict[str, Callable[[], object]]
 
 
 def _transformers(
-    architecture: Any, ids: np.ndarray, threads: int
+    architecture: Any, ids: np.ndarray, threads: int, precision: str
 ) -> Optional[Dict[str, Callable[[], object]]]:
     try:
         import torch
@@ -130,17 +151,20 @@ def _transformers(
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5)
     inputs = torch.from_numpy(ids)
     labels = torch.arange(len(ids)) % 2
+    bf16 = precision == "bf16"
 
     def step() -> None:
         network.train()
-        network(input_ids=inputs, labels=labels).loss.backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = network(input_ids=inputs, labels=labels).loss
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
 
     def evaluate() -> None:
         network.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             network(input_ids=inputs)
 
     return {TRAIN: step, EVALUATE: evaluate}
