@@ -55,10 +55,16 @@ def work(arguments: argparse.Namespace) -> None:
         record = resolve_task(config.task_name or "")
         found = evaluate_predictions(config, record)
     else:
-        from bort.gluon.finetuning.task_classifier import TaskClassifier
+        from bort.inference.task_model import TaskModel
 
         named = None if config.task_name is None else resolve_task(config.task_name)
-        model = TaskClassifier.load(Path(config.model), record=named)
+        model = TaskModel.open(
+            Path(config.model),
+            engine=config.engine,
+            precision=config.precision,
+            threads=config.threads,
+            record=named,
+        )
         record = named or model.record
         found = evaluate_model(config, model, record)
     scores = found.metrics

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import Iterator, List, Tuple
 
 import numpy as np
 
+from bort.engines.answers import engine_answers, run_engine
 from bort.engines.protocol import Engine
-from bort.errors import BortError, InputError, WorkError
+from bort.errors import InputError
 from bort.network.description import QUESTION_ANSWERING
 from bort.network.embedding import pool
 from bort.tasks.features import TaskFeatures
@@ -50,11 +51,8 @@ class Runner:
         """
         described = self._engine.description
 
-        def answer(batch: PaddedInputs) -> np.ndarray:
-            return self._run(self._engine.answer, *batch[1:])
-
         return outputs_in_order(
-            answer,
+            engine_answers(self._engine),
             features,
             self._plan(features),
             pad_id=self._pad_id,
@@ -75,7 +73,7 @@ class Runner:
         """
 
         def encode(batch: PaddedInputs) -> np.ndarray:
-            states = self._run(self._engine.encode, *batch[1:])
+            states = run_engine(self._engine, self._engine.encode, batch)
             counts = batch.lengths
             return np.stack([pool(row[:count], pooling) for row, count in zip(states, counts)])
 
@@ -107,21 +105,13 @@ class Runner:
             predictions=counts,
             most_predictions=max(1, _LOGITS_AT_ONCE // vocabulary_size),
         )
-        for numbers, input_ids, lengths, types in padded_inputs(features, plan, self._pad_id):
+        for batch in padded_inputs(features, plan, self._pad_id):
+            numbers = batch.numbers
             asked, _ = pad_rows([positions[n] for n in numbers], int(counts[numbers].max()), 0)
-            logits = self._run(self._engine.predict_tokens, input_ids, lengths, asked, types)
+            logits = run_engine(self._engine, self._engine.predict_tokens, batch, asked)
             for row, number in enumerate(numbers.tolist()):
                 yield number, logits[row, : counts[number]]
             on_inputs(len(numbers))
-
-    def _run(self, compute: Callable[..., np.ndarray], *arrays: Optional[np.ndarray]) -> np.ndarray:
-        """Compute a batch; an error inside the engine's library becomes a `WorkError`."""
-        try:
-            return compute(*arrays)
-        except (BortError, MemoryError):
-            raise
-        except Exception as error:  # each library raises types of its own
-            raise WorkError(f"engine {self._engine.name} failed: {error}") from error
 
     def _plan(self, features: TokenisedInputs) -> List[InputBatch]:
         return batches_by_tokens(features.lengths, tokens=self._tokens, longest=self._longest)

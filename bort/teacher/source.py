@@ -33,8 +33,9 @@ class TeacherRuntime(Config):
     )
     teacher_precision: str = setting(
         "fp32",
-        "precision of the teacher on engines other than mxnet: fp32, or fast (bf16 or int8)",
-        choices=("fp32", "fast"),
+        "precision of the teacher on engines other than mxnet: fp32; fast (bf16 or int8 where "
+        "that is faster); bf16 or int8: that or an error",
+        choices=("fp32", "fast", "bf16", "int8"),
     )
 
     def check(self) -> None:

@@ -9,12 +9,38 @@ from typing import Any, Mapping, Optional
 from bort.errors import InputError
 from bort.settings.config import Config, part, setting
 from bort.tasks.own.task_file import is_data_file, is_task_file
+from bort.teacher.source import TeacherRuntime
 from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import FeatureObjective, TaskObjective
 from bort.training.time_budget import TimeBudgetConfig
 
 HEADS = ("paper", "release")
 _PAPER, _OWN_TASK = "paper", "own"
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationRuntime(Config):
+    """Settings for the engine that computes dev scores, and its precision."""
+
+    eval_engine: str = setting(
+        "mxnet",
+        "engine that runs the model on the dev sets; others load the weights again after each "
+        "epoch",
+        choices=("mxnet", "auto", "openvino", "onnxruntime"),
+    )
+    eval_precision: str = setting(
+        "fp32",
+        "precision on the dev sets on engines other than mxnet: fp32; fast (bf16 or int8 where "
+        "that is faster); bf16 or int8: that or an error",
+        choices=("fp32", "fast", "bf16", "int8"),
+    )
+
+    def check(self) -> None:
+        """Check that MXNet runs in its only precision."""
+        if self.eval_engine == "mxnet" and self.eval_precision != "fp32":
+            raise InputError(
+                f"eval_precision is {self.eval_precision!r}, eval_engine mxnet allows only 'fp32'"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +134,8 @@ class FinetuningConfig(Config):
     objective: TaskObjective = part(TaskObjective)
     ranking: ImportanceConfig = part(ImportanceConfig)
     features: FeatureObjective = part(FeatureObjective)
-
+    teacher_runtime: TeacherRuntime = part(TeacherRuntime)
+    evaluation: EvaluationRuntime = part(EvaluationRuntime)
     budget: TimeBudgetConfig = part(TimeBudgetConfig)
 
     def check(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Protocol, Sequence
 
 from bort.errors import InputError
+from bort.process.threads import check_thread_count
 from bort.settings.config import Config, setting
 from bort.storage.json_fields import errors_naming
 from bort.tasks.features import tokenise
@@ -36,7 +37,11 @@ class EvaluateConfig(Config):
         None,
         "task, e.g. CoLA, MNLI, SuperGLUE-RTE, RACE-H, or a task file; none: the model's task",
     )
-    model: Optional[str] = setting(None, "folder of a fine-tuned model")
+    model: Optional[str] = setting(
+        None,
+        "folder of a fine-tuned model: trained here, exported to ONNX or OpenVINO, or from "
+        "Hugging Face",
+    )
     predictions: Optional[str] = setting(
         None, "file of predictions, .tsv or .jsonl, as in a submission; of SQuAD predictions.json"
     )
@@ -57,6 +62,18 @@ class EvaluateConfig(Config):
     )
     sample: bool = setting(False, "use the small sample of the task that is part of this project")
     batch_size: int = setting(32, "inputs per batch", minimum=1, maximum=1 << 16)
+    engine: str = setting(
+        "mxnet",
+        "engine that runs --model; auto: the fastest that is installed and reads it",
+        choices=("auto", "mxnet", "onnxruntime", "openvino"),
+    )
+    precision: str = setting(
+        "fp32",
+        "fp32; fast: bf16 or int8 where that is faster; bf16 or int8: that or an error. Scores "
+        "may differ a little from those in fp32",
+        choices=("fp32", "fast", "bf16", "int8"),
+    )
+    threads: Optional[int] = setting(None, "threads of the engine; default: all cores", minimum=1)
 
     def check(self) -> None:
         if (self.model is None) == (self.predictions is None):
@@ -69,6 +86,8 @@ class EvaluateConfig(Config):
             raise InputError("null_odds is allowed with --predictions only; a model has its own")
         if self.gold is not None and self.data_dir is not None:
             raise InputError("gold and data_dir are both given, allowed is one of them")
+        if self.threads is not None:
+            check_thread_count("threads", self.threads)
 
 
 class Evaluation(NamedTuple):

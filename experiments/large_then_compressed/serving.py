@@ -8,6 +8,7 @@ from typing import Any, Dict, Mapping
 
 import numpy as np
 
+from bort.engines.answers import engine_answers
 from bort.engines.choosing import open_engine
 from bort.engines.latency import EngineLatency, TimedEngine
 from bort.engines.protocol import ONNXRUNTIME, Engine
@@ -20,7 +21,7 @@ from bort.ranks import SingleProcess
 from bort.storage.files import write_json
 from bort.storage.run_folder import MODEL_FOLDER
 from bort.tasks.options import TaskOptions
-from bort.text.asking import PaddedInputs, TokenisedInputs, shared_outputs
+from bort.text.asking import TokenisedInputs, shared_outputs
 from bort.text.vocabularies import load_vocabulary
 from experiments.large_then_compressed.finetuning import score_sets
 from experiments.large_then_compressed.plan import LargeConfig
@@ -116,11 +117,8 @@ def measure_exports(
 
 
 def _outputs(engine: Engine, features: TokenisedInputs, pad_id: int) -> np.ndarray:
-    def compute(batch: PaddedInputs) -> np.ndarray:
-        return engine.answer(batch.input_ids, batch.lengths, batch.token_types)
-
     return shared_outputs(
-        compute,
+        engine_answers(engine),
         features,
         rows=32,
         pad_id=pad_id,

@@ -8,6 +8,7 @@ from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 
+from bort.engines.answers import engine_answers
 from bort.engines.choosing import open_engine
 from bort.engines.latency import resolve_engine
 from bort.engines.protocol import Engine
@@ -17,7 +18,7 @@ from bort.process.lifetime import seconds_since_start
 from bort.ranks import ALONE
 from bort.storage.files import read_json, write_json
 from bort.tasks.judging import TaskSet
-from bort.text.asking import PaddedInputs, shared_outputs
+from bort.text.asking import shared_outputs
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.task import SmallTask
 
@@ -60,12 +61,8 @@ class StageJob:
 
     def outputs(self, engine: Engine, asked: TaskSet) -> np.ndarray:
         """Return an engine's outputs for a set."""
-
-        def answer(batch: PaddedInputs) -> np.ndarray:
-            return engine.answer(batch.input_ids, batch.lengths, batch.token_types)
-
         return shared_outputs(
-            answer,
+            engine_answers(engine),
             asked.features,
             rows=32,
             pad_id=self.task.data.vocabulary.pad_id,

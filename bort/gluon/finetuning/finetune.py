@@ -12,20 +12,24 @@ import mxnet as mx
 import numpy as np
 
 from bort.architecture import LARGEST_SIZE, Architecture
+from bort.engines.answers import engine_answers
+from bort.engines.choosing import open_network
+from bort.engines.protocol import MXNET
 from bort.errors import InputError, WorkError
 from bort.gluon.finetuning.trainer import ClassificationTrainer, FinetuningReport, TaskAnswers
-from bort.gluon.network.array_network import describe_network
+from bort.gluon.network.array_network import as_arrays, describe_network
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.network.networks import HeadedNetwork
 from bort.gluon.training.loop import Cadence, LoopHooks, run_loop
 from bort.gluon.training.run_checkpoints import RunCheckpoints
 from bort.network.description import ModelDescription
 from bort.network.head import SPAN
+from bort.process.threads import set_thread_count
 from bort.ranks import Communicator
 from bort.storage.json_fields import JsonFields
 from bort.storage.run_folder import CHECKPOINT_STATE, MODEL_FOLDER
 from bort.tasks.options import TaskOptions
-from bort.text.asking import PaddedInputs, shared_outputs
+from bort.text.asking import Compute, shared_outputs
 from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.labelled import LabelledBatch, LabelledExamples, make_labelled_batch
 from bort.text.padding import longest_row
@@ -251,7 +255,7 @@ def check_inputs_fit(architecture: Architecture, sets: Iterable[np.ndarray]) -> 
 
 
 def dev_metrics(
-    predict: Callable[[PaddedInputs], np.ndarray],
+    predict: Compute,
     dev_sets: Sequence[DevSet],
     *,
     rows: int,
@@ -384,8 +388,10 @@ class _Finetuning:
         return record
 
     def evaluate(self, number: int) -> Dict[str, float]:
+        architecture = self._trainer.network.bort.architecture
+        runs_mxnet = self._trainer.config.evaluation.eval_engine == MXNET
         metrics = dev_metrics(
-            self._trainer.predict,
+            self._answers(),
             self._dev_sets,
             rows=self._trainer.config.batch_size_eval,
             pad_id=self._pad_id,
@@ -393,6 +399,7 @@ class _Finetuning:
             ranks=self._trainer.communicator,
             where=f"step {number}",
             per_token=self._trainer.network.head == SPAN,
+            longest_allowed=None if runs_mxnet else architecture.maximum_length,
         )
         if not metrics:
             return {}
@@ -403,6 +410,17 @@ class _Finetuning:
             self._save_best(score)
         self._on_epoch(score)
         return {f"dev/{name}": value for name, value in metrics.items()}
+
+    def _answers(self) -> Compute:
+        """Return the present network as a function on the engine of the dev sets."""
+        runtime = self._trainer.config.evaluation
+        if runtime.eval_engine == MXNET:
+            return self._trainer.predict
+        network = as_arrays(self._trainer.network)
+        engine = open_network(
+            network, runtime.eval_engine, runtime.eval_precision, set_thread_count()
+        )
+        return engine_answers(engine)
 
     def ends_early(self) -> bool:
         best, patience = self.best, self._trainer.config.early_stop

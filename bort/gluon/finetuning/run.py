@@ -118,6 +118,7 @@ def run_finetuning(
             context,
             soft_weight=config.objective.soft_weight,
             features=config.features,
+            runtime=config.teacher_runtime,
         )
         return _run(
             data,

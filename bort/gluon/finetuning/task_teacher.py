@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
 
 import mxnet as mx
 import numpy as np
 
+from bort.engines.choosing import open_network
+from bort.engines.protocol import MXNET
 from bort.errors import InputError
 from bort.formats.network_folder import read_folder_description, vocabulary_of
 from bort.gluon.finetuning.task_classifier import TaskClassifier
+from bort.gluon.network.array_network import as_arrays
 from bort.gluon.network.model_folder import load_model_folder
 from bort.gluon.network.networks import Network
 from bort.gluon.network.teacher_start import TeacherStart
 from bort.gluon.teacher.features import GluonFeatureTeacher
 from bort.gluon.teacher.ordered import in_order_of_student
+from bort.inference.task_model import TaskModel
 from bort.network.description import ModelDescription, check_vocabulary
 from bort.network.model_folder import fingerprint_of_model
 from bort.process.progress import Progress
+from bort.process.threads import set_thread_count
 from bort.ranks import ALONE, Communicator
 from bort.tasks.judging import TaskData
 from bort.tasks.records import SINGLE, SPANS
 from bort.teacher.answers import Answers
 from bort.teacher.features import FeatureTeacher
+from bort.teacher.source import TeacherRuntime
 from bort.teacher.task_outputs import kept_outputs
 from bort.text.asking import TokenisedInputs
 from bort.text.labelled import LabelledBatch, LabelledExamples
@@ -36,6 +43,7 @@ OUTPUTS_FOLDER = "teacher_outputs"
 """Name of the folder of the teacher's outputs in the folder of a run."""
 
 _ONE_TEXT = (SINGLE, SPANS)
+_WITH_MXNET = TeacherRuntime()
 
 
 class EncoderTeacher:
@@ -102,11 +110,33 @@ class TaskTeacher(EncoderTeacher):
         folder: a model folder of a fine-tuning run, or a Hugging Face folder with a classifier.
         data: the task of the student.
         context: device of the weights.
+        runtime: engine and precision of the outputs; features are MXNet's.
 
     Raises:
         InputError: as for `EncoderTeacher`; or the folder holds no classifier, or one of another
-            task or with other labels or options.
+            task or with other labels or options; or the engine does not run it.
     """
+
+    def __init__(
+        self,
+        folder: str,
+        data: TaskData,
+        context: mx.Context,
+        runtime: TeacherRuntime = _WITH_MXNET,
+    ) -> None:
+        super().__init__(folder, data, context)
+        self._model: TaskModel = self._classifier
+        self._outputs_fingerprint = self.fingerprint
+        if runtime.teacher_engine != MXNET:
+            engine = open_network(
+                as_arrays(self._classifier.network),
+                runtime.teacher_engine,
+                runtime.teacher_precision,
+                set_thread_count(),
+            )
+            self._model = self._classifier.on_engine(engine)
+            text = f"{engine.name} {engine.precision} {self.fingerprint}"
+            self._outputs_fingerprint = hashlib.sha256(text.encode()).hexdigest()
 
     def outputs(
         self,
@@ -141,15 +171,15 @@ class TaskTeacher(EncoderTeacher):
         def ask(rows: np.ndarray) -> np.ndarray:
             assert progress is not None
             chosen = _Chosen(examples, rows)
-            return self._classifier.outputs(chosen, ALONE, batch_size, progress.advance)
+            return self._model.outputs(chosen, ALONE, batch_size, progress.advance)
 
         try:
             return kept_outputs(
                 folder,
-                self.fingerprint,
+                self._outputs_fingerprint,
                 examples,
                 examples.fingerprint,
-                self._classifier.num_classes,
+                self._model.num_classes,
                 ask,
                 communicator=communicator,
                 stop_requested=stop_requested,
@@ -189,6 +219,7 @@ def open_task_teacher(
     *,
     soft_weight: float,
     features: FeatureObjective,
+    runtime: TeacherRuntime = _WITH_MXNET,
 ) -> Optional[EncoderTeacher]:
     """Return the teacher that the losses of a student need; None without a folder.
 
@@ -198,10 +229,19 @@ def open_task_teacher(
         context: device of the weights.
         soft_weight: weight of the loss on the teacher's outputs.
         features: weights of the losses on its features.
+        runtime: engine and precision of the teacher's outputs.
 
     Raises:
-        InputError: it does not fit, or no loss needs a teacher.
+        InputError: it does not fit, no loss needs a teacher, or an engine has no outputs to
+            compute.
     """
+    asks_for_outputs = folder is not None and (soft_weight > 0 or data.unlabelled is not None)
+    if runtime.teacher_engine != MXNET and not asks_for_outputs:
+        why = "there is no teacher" if folder is None else f"soft_weight is {soft_weight!r}"
+        raise InputError(
+            f"teacher_engine is {runtime.teacher_engine!r} and {why}, so there are no outputs of a "
+            f"teacher to compute; allowed is {MXNET}"
+        )
     if folder is None:
         return None
     if data.record.has_spans and soft_weight > 0:
@@ -209,8 +249,8 @@ def open_task_teacher(
             f"soft_weight is {soft_weight!r} with teacher {folder!r}, allowed for "
             f"{data.record.name} is 0: its students learn from the features of a teacher only"
         )
-    if soft_weight > 0 or data.unlabelled is not None:
-        return TaskTeacher(folder, data, context)
+    if asks_for_outputs:
+        return TaskTeacher(folder, data, context, runtime)
     if not features.is_on:
         raise InputError(
             f"teacher is {folder!r}, and soft_weight, hidden_weight and relation_weight are all "

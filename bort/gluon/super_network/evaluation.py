@@ -11,6 +11,7 @@ import mxnet as mx
 import numpy as np
 
 from bort.architecture import Architecture
+from bort.engines.answers import engine_answers
 from bort.engines.choosing import open_network, require_engine
 from bort.engines.protocol import Engine
 from bort.errors import InputError
@@ -39,7 +40,6 @@ from bort.super_network.scores import (
 from bort.super_network.shared_scoring import share_scoring
 from bort.tasks.judging import TaskSet, make_judge
 from bort.tasks.options import TaskOptions
-from bort.text.asking import PaddedInputs
 from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
 from bort.text.padding import rounded_up
@@ -157,12 +157,8 @@ class TaskScorer:
         Raises:
             WorkError: a metric is not finite.
         """
-
-        def answer(batch: PaddedInputs) -> np.ndarray:
-            return engine.answer(batch.input_ids, batch.lengths, batch.token_types)
-
         return dev_metrics(
-            answer,
+            engine_answers(engine),
             self._sets,
             rows=self._batch_size,
             pad_id=self._pad_id,

@@ -139,7 +139,12 @@ def _teacher(
             )
         return None
     teacher = open_task_teacher(
-        name, data, run.context, soft_weight=config.soft_weight, features=features
+        name,
+        data,
+        run.context,
+        soft_weight=config.soft_weight,
+        features=features,
+        runtime=config.pretraining.teacher_runtime,
     )
     if teacher is not None and features.is_on:
         check_features_fit(features, run.space, run.architecture, teacher.architecture)

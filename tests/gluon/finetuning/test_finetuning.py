@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from bort.architecture import Architecture
+from bort.engines.choosing import open_network
 from bort.errors import InputError, WorkError
 from bort.gluon.finetuning.finetune import DevSet, FinetuningHooks, finetune
 from bort.gluon.finetuning.trainer import ClassificationTrainer
+from bort.gluon.network.array_network import as_arrays
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.model_folder import load_model_folder
@@ -338,3 +340,52 @@ def test_an_own_task_has_a_preset_of_its_own():
     assert (config.weight_decay, config.warmup_ratio, config.head) == (0.01, 0.1, "release")
     assert (config.batch_size, config.max_len, config.epochs) == (16, 128, 3)
     assert (config.optimizer, config.lr) == ("adamw", 5e-5)
+
+
+@pytest.mark.parity("onnx", "openvino")
+def test_dev_scores_come_from_the_chosen_engine_with_the_weights_of_the_epoch(
+    tmp_path, monkeypatch
+):
+    opened = []
+
+    def watched(network, engine, precision, threads):
+        opened.append((engine, precision, network))
+        return open_network(network, engine, precision, threads)
+
+    dev = ToyLabelled(21, seed=1)
+    kept = []
+
+    score = accuracy_of(dev)
+
+    def judge(outputs):
+        kept.append(outputs)
+        return score(outputs)
+
+    monkeypatch.setattr("bort.gluon.finetuning.finetune.open_network", watched)
+    monkeypatch.setattr("tests.gluon.finetuning.test_finetuning.accuracy_of", lambda _: judge)
+    _, expected = run(tmp_path / "mxnet", dev=dev)
+    by_mxnet = kept[:]
+    assert not opened
+    kept.clear()
+    there = CONFIG.replace(eval_engine="openvino")
+    network, found = run(tmp_path / "openvino", there, dev=dev)
+    assert [(engine, precision) for engine, precision, _ in opened] == [("openvino", "fp32")] * 3
+    last = as_arrays(network).arrays
+    assert all((array == last[name]).all() for name, array in opened[-1][2].arrays.items())
+    assert len(kept) == len(by_mxnet) == 3
+    for one, other in zip(kept, by_mxnet):
+        assert (one != other).any()
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    assert found.best == expected.best
+    names = ("openvino", "mxnet")
+    first, second = ((tmp_path / n / "model" / "model.safetensors").read_bytes() for n in names)
+    assert first == second
+    with pytest.raises(InputError, match="eval_engine is 'mxnet', the run to resume"):
+        run(tmp_path / "openvino", CONFIG, dev=dev, resume=True)
+
+
+def test_the_precision_of_dev_scores_needs_an_engine():
+    with pytest.raises(InputError, match="eval_precision is 'bf16', eval_engine mxnet allows"):
+        CONFIG.replace(eval_precision="bf16")
+    with pytest.raises(InputError, match="eval_engine is 'torch', allowed are mxnet, auto"):
+        CONFIG.replace(eval_engine="torch")

@@ -16,6 +16,7 @@ from bort.gluon.finetuning.task_teacher import TaskTeacher
 from bort.ranks import SingleProcess
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
+from bort.teacher.source import TeacherRuntime
 from bort.text.pair_form import BERT_PAIRS
 from bort.training.objective import FeatureObjective
 from data.tasks.sets import open_task_data
@@ -151,3 +152,33 @@ def test_a_teacher_that_reads_other_inputs_is_refused(
         .outputs(rte.train.features, tmp_path / "kept", 4, SingleProcess())
         .sum()
     )
+
+
+@pytest.mark.parity("onnx", "openvino")
+def test_an_engine_computes_the_outputs_and_they_are_kept_apart(
+    data: Any, teacher: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    plain = TaskTeacher(str(teacher), data, mx.cpu())
+    expected = plain.outputs(data.train.features, kept, 4, SingleProcess())
+    other = TaskTeacher(str(teacher), data, mx.cpu(), TeacherRuntime("openvino"))
+    found = other.outputs(data.train.features, kept, 4, SingleProcess())
+    assert expected is not None
+    assert found is not None
+    assert (found != expected).any()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    again = plain.outputs(data.train.features, kept, 4, SingleProcess())
+    np.testing.assert_array_equal(again, expected)
+    assert other.fingerprint == plain.fingerprint
+
+
+def test_an_engine_without_outputs_to_compute_is_refused(
+    data: Any, teacher: Path, tmp_path: Path
+) -> None:
+    begun = StartingPoint(None, "1-2-32-16")
+    config = DISTILLED.replace(teacher_engine="openvino")
+    with pytest.raises(InputError, match="teacher_engine is 'openvino' and there is no teacher"):
+        run(data, tmp_path / "x", begun, config)
+    with pytest.raises(InputError, match=r"teacher_engine is 'openvino' and soft_weight is 0\.0"):
+        run(data, tmp_path / "x", begun, config.replace(soft_weight=0.0), teacher=str(teacher))
+    assert not (tmp_path / "x").exists()
