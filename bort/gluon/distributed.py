@@ -7,7 +7,7 @@ arrays add in an order that changes from run to run with three or more ranks.
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Dict
+from typing import Any, Dict
 
 import mxnet as mx
 import numpy as np
@@ -47,30 +47,6 @@ class HorovodProcess:
 
     def sum_in_place(self, buffer: Any) -> None:
         """See `Communicator`."""
-        self._exchange(
-            lambda array, name: self._horovod.allreduce_(array, average=False, name=f"sum.{name}"),
-            buffer,
-        )
-
-    def broadcast(self, buffer: Any) -> None:
-        """See `Communicator`."""
-        self._exchange(
-            lambda array, name: self._horovod.broadcast_(
-                array, root_rank=0, name=f"broadcast.{name}"
-            ),
-            buffer,
-        )
-
-    def report_way_of_gpus(self) -> None:
-        """Log on rank 0 that arrays on GPUs go over the host, if they do."""
-        if self.rank == 0 and self.size > 1 and not self._has_nccl:
-            log.info(
-                "Horovod was built without NCCL (the CUDA compiler nvcc was missing): the ranks "
-                "copy gradients to the host and add them there through Gloo"
-            )
-
-    def _exchange(self, exchange: Callable[[mx.nd.NDArray, str], Any], buffer: Any) -> None:
-        """Call `exchange` with `buffer` as an MXNet array and a name, and wait for the result."""
         if self.size == 1:
             return
         is_numpy = isinstance(buffer, np.ndarray)
@@ -79,12 +55,34 @@ class HorovodProcess:
             array = mx.nd.array(buffer, ctx=mx.cpu(), dtype=buffer.dtype)
         else:
             array = buffer.copyto(mx.cpu()) if over_host else buffer
-        exchange(array, f"{np.dtype(buffer.dtype).name}.{buffer.size}")
+        name = f"sum.{np.dtype(buffer.dtype).name}.{buffer.size}"
+        self._horovod.allreduce_(array, average=False, name=name)
         array.wait_to_read()
         if is_numpy:
             buffer[...] = array.asnumpy()
         elif over_host:
             array.copyto(buffer)
+
+    def broadcast(self, buffer: Any) -> None:
+        """See `Communicator`.
+
+        It is a sum to which the other ranks add nothing. Horovod 0.28's own broadcast crashes at
+        times: after it has handed a buffer to its other thread, it reads the buffer's name, which
+        that thread frees when the broadcast is done.
+        """
+        if self.size > 1 and self.rank != 0:
+            # In contrast to x + 0.0, x + -0.0 has the bits of x for every x. It is an array because
+            # MXNet takes the number -0.0 for 0.0.
+            buffer[...] = np.full((1,), -0.0, dtype=buffer.dtype)
+        self.sum_in_place(buffer)
+
+    def report_way_of_gpus(self) -> None:
+        """Log on rank 0 that arrays on GPUs go over the host, if they do."""
+        if self.rank == 0 and self.size > 1 and not self._has_nccl:
+            log.info(
+                "Horovod was built without NCCL (the CUDA compiler nvcc was missing): the ranks "
+                "copy gradients to the host and add them there through Gloo"
+            )
 
 
 def horovod_built_with() -> Dict[str, bool]:

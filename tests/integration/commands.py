@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import time
-import warnings
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -17,7 +16,6 @@ from tests.integration.forked_commands import is_script, run_forked
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 240
-_NATIVE_CRASH = "Segmentation fault: 11"
 
 
 def run(
@@ -28,31 +26,22 @@ def run(
     `options` are those of `subprocess`.
     """
     words = [str(part) for part in command]
-    done = _run_once(words, folder, options)
-    if status == 0 and "bort.launch" in words and _NATIVE_CRASH in done.stderr:
-        # In about one of some hundred launches a rank crashes in MXNet or Horovod while it begins;
-        # docs/troubleshooting.md tells users. The cause is not known.
-        warnings.warn(f"a rank crashed, the command is repeated once: {words}", stacklevel=2)
-        done = _run_once(words, folder, options)
-    assert status in (None, done.returncode), done.stderr[-3000:]
-    return done
-
-
-def _run_once(words, folder: Path, options) -> subprocess.CompletedProcess:
     if is_script(words) and not options:
         done = run_forked(words, folder, SECONDS)
         done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
-        return done
-    return subprocess.run(
-        words,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-        **options,
-    )
+    else:
+        done = subprocess.run(
+            words,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            **options,
+        )
+    assert status in (None, done.returncode), done.stderr[-3000:]
+    return done
 
 
 def assert_refused(done: subprocess.CompletedProcess, message: str) -> None:

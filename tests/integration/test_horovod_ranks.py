@@ -34,6 +34,12 @@ for dtype in ("float32", "float64", "int64", "int32"):
         ranks.broadcast(buffer)
         found = buffer if isinstance(buffer, np.ndarray) else buffer.asnumpy()
         assert found.tolist() == [[1, 2], [3, 4]], found
+bits = np.array([0x80000000, 0, 1, 0x807FFFFF, 0x7F800000, 0x7FC00001, 0x3F800001], np.uint32)
+for make in (np.array, mx.nd.array):
+    buffer = make(bits.view(np.float32) if ranks.rank == 0 else np.full(7, 5.0, np.float32))
+    ranks.broadcast(buffer)
+    found = buffer if isinstance(buffer, np.ndarray) else buffer.asnumpy()
+    assert found.view(np.uint32).tolist() == bits.tolist(), found
 for content in (b"", bytes(range(256))):
     assert broadcast_bytes(ranks, content if ranks.rank == 0 else b"other") == content
 assert on_rank_0(ranks, lambda: {"rank": ranks.rank}) == {"rank": 0}
