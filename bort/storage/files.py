@@ -24,11 +24,10 @@ from bort.storage.outputs import (
 )
 from bort.storage.text_lines import NotTextError, decode_text, read_content
 from bort.storage.unfinished import (
-    new_unfinished_file,
-    new_unfinished_folder,
+    UnfinishedFile,
+    UnfinishedFolder,
     remove_remains,
     remove_unfinished,
-    remove_unfinished_folder,
 )
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -74,21 +73,19 @@ def _replaced(place: OutputPlace) -> Iterator[BinaryIO]:
     folder = place.path.parent
     folder.mkdir(parents=True, exist_ok=True)
     remove_remains(folder)
-    unfinished, descriptor, lock = new_unfinished_file(folder, place.path.name)
+    unfinished = UnfinishedFile(folder, place.path.name)
     try:
+        descriptor = unfinished.create()
         with os.fdopen(descriptor, "wb") as stream:
             if place.mode is not None:
                 os.fchmod(descriptor, stat.S_IMODE(place.mode))
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(unfinished, place.path)
+        os.replace(unfinished.path, place.path)
         sync_folder(folder)
-    except BaseException:
-        _remove(unfinished)
-        raise
     finally:
-        lock.release()
+        unfinished.remove()
 
 
 @contextlib.contextmanager
@@ -140,18 +137,19 @@ def temporary_folder(target: PathLike, *, clean: bool = False) -> Iterator[Path]
         WorkError: the folder cannot be created.
     """
     place = Path(target)
+    unfinished = UnfinishedFolder(place.parent, place.name)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if clean:
-            remove_unfinished(place.parent, re.escape(place.name))
-        remove_remains(place.parent)
-        folder, lock = new_unfinished_folder(place.parent, place.name)
-    except OSError as error:
-        raise WorkError(f"{place}: cannot be created: {error.strerror or error}") from error
-    try:
-        yield folder
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if clean:
+                remove_unfinished(place.parent, re.escape(place.name))
+            remove_remains(place.parent)
+            unfinished.create()
+        except OSError as error:
+            raise WorkError(f"{place}: cannot be created: {error.strerror or error}") from error
+        yield unfinished.path
     finally:
-        remove_unfinished_folder(folder, lock)
+        unfinished.remove()
 
 
 def move_into_place(source: PathLike, target: PathLike, *, replace: bool = False) -> None:
@@ -329,13 +327,14 @@ def _swap(first: Path, second: Path) -> None:
     if _exchange(first, second):
         return
     aside = second.with_name(f".replaced-{second.name}-{os.getpid()}")
-    os.rename(second, aside)
     try:
+        os.rename(second, aside)
         os.rename(first, second)
-    except OSError:
-        os.rename(aside, second)
+        os.rename(aside, first)
+    except BaseException:  # a signal may stop the work between two of them
+        if os.path.lexists(aside):
+            os.rename(aside, first if os.path.lexists(second) else second)
         raise
-    os.rename(aside, first)
 
 
 def _exchange(first: Path, second: Path) -> bool:
@@ -346,8 +345,3 @@ def _exchange(first: Path, second: Path) -> bool:
         return False
     names = os.fsencode(first), os.fsencode(second)
     return bool(renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0)
-
-
-def _remove(path: PathLike) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)

@@ -9,10 +9,11 @@ import os
 import time
 import weakref
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, Optional, Sequence
 
 from bort.errors import InputError, WorkError
 from bort.ranks import Communicator, on_rank_0
+from bort.storage.removal import Removal
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +33,40 @@ class FileLock:
         works: whether the file system has locks; without them, nothing is locked.
     """
 
-    def __init__(self, descriptor: int, works: bool) -> None:
-        self._descriptor = descriptor
-        self.works = works
+    def __init__(self) -> None:
+        self._descriptor = -1
+        self.works = True
         _held.add(self)
+
+    def take(self, path: Path, *, is_shared: bool = False) -> bool:
+        """Lock a file; see `lock_file`. Return False where that returns None."""
+        self.release()
+        # The attribute holds the descriptor before it is locked, so that an interrupted call leaves
+        # no lock that nothing can release.
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        except PermissionError:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            return False
+        except OSError as error:
+            log.debug("%s: cannot be locked: %s", path, error.strerror or error)
+            self.works = False
+        if not self.is_of(path):
+            self.release()
+            return False
+        return True
+
+    def is_of(self, path: Path) -> bool:
+        """Return whether this is the lock of the file that is called `path` now."""
+        try:
+            return os.path.samestat(os.stat(path), os.fstat(self._descriptor))
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Give up the lock; in a forked child, close the child's copy of the descriptor."""
@@ -71,32 +102,26 @@ def lock_file(path: Path, *, is_shared: bool = False) -> Optional[FileLock]:
     Raises:
         OSError: the file does not exist or cannot be opened.
     """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    except PermissionError:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    works = True
-    try:
-        kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except OSError as error:
-        log.debug("%s: cannot be locked: %s", path, error.strerror or error)
-        works = False
-    lock = FileLock(descriptor, works)
-    if not _is_same_file(path, descriptor):
-        lock.release()
-        return None
-    return lock
+    lock = FileLock()
+    return lock if lock.take(path, is_shared=is_shared) else None
 
 
-def _is_same_file(path: Path, descriptor: int) -> bool:
+def lock_to_remove(path: Path, lock: FileLock) -> Optional[FileLock]:
+    """Return a lock with which a file of this process can be removed.
+
+    Args:
+        path: path of the file, which may not exist, or no longer.
+        lock: the lock of the file, if it was locked already.
+
+    Returns:
+        `lock`, or a new lock of a file that nobody holds; None if there is nothing to remove.
+    """
+    if lock.is_of(path):
+        return lock
     try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+        return lock_file(path)
     except OSError:
-        return False
+        return None
 
 
 @contextlib.contextmanager
@@ -113,26 +138,21 @@ def hold_folder(folder: Path) -> Iterator[None]:
     place = Path(os.path.realpath(folder))
     if os.path.lexists(place) and not place.is_dir():
         raise InputError(f"{folder}: is a file, expected a folder")
-    path = place / RUN_LOCK
-    created: List[Path] = []
+    held = _HeldFile(place / RUN_LOCK)
     try:
-        created = _make_folders(place)
-        is_new, lock = _take(path)
-    except OSError as error:
-        _remove_folders(created)
-        raise WorkError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    if lock is None:
-        raise InputError(f"{folder}: another process is using this folder")
-    _warn_without_locks(folder, lock)
-    try:
+        try:
+            held.make_folder()
+            is_mine = held.take()
+        except OSError as error:
+            reason = error.strerror or error
+            raise WorkError(f"{folder}: cannot be written: {reason}") from error
+        if not is_mine:
+            raise InputError(f"{folder}: another process is using this folder")
+        _warn_without_locks(folder, held.lock)
         yield
-        is_new = True  # what a killed process left is removed by the first success
+        held.is_removed = True  # what a killed process left is removed by the first success
     finally:
-        if is_new:
-            with contextlib.suppress(OSError):
-                path.unlink()
-        lock.release()
-        _remove_folders(created)
+        held.end()
 
 
 @contextlib.contextmanager
@@ -148,21 +168,18 @@ def hold_file(path: Path, *, is_shared: bool = False) -> Iterator[bool]:
     Raises:
         WorkError: the file cannot be created.
     """
+    held = _HeldFile(path)
     try:
-        _, lock = _take(path, is_shared)
-    except OSError as error:
-        raise WorkError(f"{path}: cannot be written: {error.strerror or error}") from error
-    if lock is None:
-        yield False
-        return
-    _warn_without_locks(path, lock)
-    try:
-        yield True
+        try:
+            is_mine = held.take(is_shared)
+        except OSError as error:
+            raise WorkError(f"{path}: cannot be written: {error.strerror or error}") from error
+        if is_mine:
+            held.is_removed = not is_shared
+            _warn_without_locks(path, held.lock)
+        yield is_mine
     finally:
-        if not is_shared:
-            with contextlib.suppress(OSError):
-                path.unlink()
-        lock.release()
+        held.end()
 
 
 @contextlib.contextmanager
@@ -203,37 +220,68 @@ def _warn_without_locks(path: Path, lock: FileLock) -> None:
         )
 
 
-def _take(path: Path, is_shared: bool = False) -> Tuple[bool, Optional[FileLock]]:
-    """Create a lock file or open the one that exists, and lock it; (is it new, the lock)."""
-    for _ in range(100):  # it disappears when its holder has finished
-        is_new = True
-        try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
-        except FileExistsError:
-            is_new = False
-        try:
-            lock = lock_file(path, is_shared=is_shared)
-        except FileNotFoundError:
-            continue
-        if lock is not None or path.exists():
-            return is_new, lock
-    return False, None
+class _HeldFile:
+    """A lock file of this process, with the folders that were created for it.
+
+    Attributes:
+        lock: the lock of the file.
+        is_removed: whether `end` removes the file.
+        end: gives up the lock; removes the file if `is_removed`, and folders that are empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.lock = FileLock()
+        self.is_removed = False
+        self._path = path
+        self._folders: Sequence[Path] = ()
+        self.end = Removal(self._end)
+
+    def make_folder(self) -> None:
+        """Create the folder of the file with its parents."""
+        self._folders = _missing_folders(self._path.parent)
+        for folder in reversed(self._folders):
+            folder.mkdir(exist_ok=True)
+
+    def take(self, is_shared: bool = False) -> bool:
+        """Create the file or open the one that exists, and lock it; return whether that worked.
+
+        A new file is removed at the end, unless its lock is shared.
+        """
+        for _ in range(100):  # it disappears when its holder has finished
+            self.is_removed = not is_shared
+            try:
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+            except FileExistsError:
+                self.is_removed = False
+            try:
+                is_mine = self.lock.take(self._path, is_shared=is_shared)
+            except FileNotFoundError:
+                continue
+            if is_mine or self._path.exists():
+                return is_mine
+        return False
+
+    def _end(self) -> None:
+        if self.is_removed:
+            lock = lock_to_remove(self._path, self.lock)
+            if lock is not None:
+                with contextlib.suppress(OSError):
+                    self._path.unlink()
+                lock.release()
+        self.lock.release()
+        for folder in self._folders:
+            try:
+                folder.rmdir()  # refuses a folder with content
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return
 
 
-def _make_folders(folder: Path) -> List[Path]:
-    """Create a folder with its parents, and return those that did not exist, deepest first."""
+def _missing_folders(folder: Path) -> Sequence[Path]:
+    """Return a folder and its parents as far as they do not exist, deepest first."""
     missing = []
     while not folder.exists():
         missing.append(folder)
         folder = folder.parent
-    for path in reversed(missing):
-        path.mkdir(exist_ok=True)
     return missing
-
-
-def _remove_folders(folders: List[Path]) -> None:
-    for folder in folders:
-        try:
-            folder.rmdir()  # refuses a folder with content
-        except OSError:
-            return

@@ -17,7 +17,8 @@ import shutil
 from pathlib import Path
 from typing import Tuple
 
-from bort.storage.locks import FileLock, lock_file
+from bort.storage.locks import FileLock, lock_file, lock_to_remove
+from bort.storage.removal import Removal
 
 UNFINISHED = ".unfinished-"
 """Prefix of the names of files and folders that are not complete yet."""
@@ -28,44 +29,63 @@ _LONGEST_NAME = 200  # bytes; file systems allow 255 for the whole name
 _ATTEMPTS = 100
 
 
-def new_unfinished_file(folder: Path, name: str) -> Tuple[Path, int, FileLock]:
-    """Create a locked file that will be called `name`, with the permissions of a new file.
+class UnfinishedFile:
+    """A locked file that will be called `name`, with the permissions of a new file.
 
-    Returns:
-        Its path, a descriptor to write to, and its lock.
+    Args:
+        folder: the folder of the file.
+        name: its final name.
 
-    Raises:
-        OSError: the system refuses.
+    Attributes:
+        path: the file, once it is created.
+        remove: removes the file, if it was not renamed, and gives up its lock.
     """
-    return _create(folder, name, "")
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._files = _NewFiles(folder, name, "")
+        self.remove = Removal(self._files.remove)
+
+    @property
+    def path(self) -> Path:
+        return self._files.path
+
+    def create(self) -> int:
+        """Create the file, and return a descriptor to write to.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        return self._files.create()
 
 
-def new_unfinished_folder(folder: Path, name: str) -> Tuple[Path, FileLock]:
-    """Create an empty folder that will be called `name`; `remove_unfinished_folder` removes it.
+class UnfinishedFolder:
+    """An empty folder that will be called `name`.
 
-    Returns:
-        Its path, and its lock.
+    Args:
+        folder: the folder that holds it.
+        name: its final name.
 
-    Raises:
-        OSError: the system refuses.
+    Attributes:
+        path: the folder, once it is created.
+        remove: removes the folder, if it was not renamed, and then its lock.
     """
-    lock_path, descriptor, lock = _create(folder, name, _LOCK)
-    os.close(descriptor)
-    place = _folder_of(lock_path)
-    try:
-        place.mkdir()
-    except OSError:
-        _unlink(lock_path)
-        lock.release()
-        raise
-    return place, lock
 
+    def __init__(self, folder: Path, name: str) -> None:
+        self._files = _NewFiles(folder, name, _LOCK)
+        self.remove = Removal(self._files.remove)
 
-def remove_unfinished_folder(folder: Path, lock: FileLock) -> None:
-    """Remove an unfinished folder, if it was not renamed, and then its lock."""
-    _remove_folder(folder)
-    _unlink(folder.with_name(folder.name + _LOCK))
-    lock.release()
+    @property
+    def path(self) -> Path:
+        return _folder_of(self._files.path)
+
+    def create(self) -> None:
+        """Create the folder.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        os.close(self._files.create())
+        self.path.mkdir()
 
 
 def is_being_written(target: Path) -> bool:
@@ -97,9 +117,7 @@ def remove_remains(folder: Path) -> None:
         if lock is None:
             continue
         if lock.works:
-            if path.name.endswith(_LOCK):
-                _remove_folder(_folder_of(path))
-            _unlink(path)
+            _remove(path)
         lock.release()
 
 
@@ -119,22 +137,52 @@ def remove_unfinished(folder: Path, name: str) -> None:
             _remove_folder(path)
 
 
-def _create(folder: Path, name: str, suffix: str) -> Tuple[Path, int, FileLock]:
-    for _ in range(_ATTEMPTS):
-        beginning = UNFINISHED + _shortened(name)
-        path = folder / f"{beginning}-{secrets.token_hex(4)}{suffix}"
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        except FileExistsError:
-            continue
-        try:
-            lock = lock_file(path)
-        except FileNotFoundError:
-            lock = None
+class _NewFiles:
+    """New names for a file, until one of them can be created and locked.
+
+    Attributes:
+        path: the last name. It is chosen before the file exists, so that `remove` finds the file
+            whenever a signal stops the work.
+    """
+
+    def __init__(self, folder: Path, name: str, suffix: str) -> None:
+        self._folder, self._name, self._suffix = folder, _shortened(name), suffix
+        self._lock = FileLock()
+        self.path = self._new_path()
+
+    def create(self) -> int:
+        for _ in range(_ATTEMPTS):
+            try:
+                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            except FileExistsError:
+                self.path = self._new_path()
+                continue
+            try:
+                if self._lock.take(self.path):
+                    return descriptor
+            except FileNotFoundError:
+                pass
+            os.close(descriptor)  # another process took it for the remains of a dead one
+            self.path = self._new_path()
+        raise FileExistsError(f"no free name in {_ATTEMPTS} attempts")
+
+    def remove(self) -> None:
+        lock = lock_to_remove(self.path, self._lock)
         if lock is not None:
-            return path, descriptor, lock
-        os.close(descriptor)  # another process took it for the remains of a dead one
-    raise FileExistsError(f"no free name in {_ATTEMPTS} attempts")
+            _remove(self.path)
+            lock.release()
+        self._lock.release()
+
+    def _new_path(self) -> Path:
+        ending = f"{secrets.token_hex(4)}{self._suffix}"
+        return self._folder / f"{UNFINISHED}{self._name}-{ending}"
+
+
+def _remove(path: Path) -> None:
+    """Remove an unfinished file, or an unfinished folder and then its lock."""
+    if path.name.endswith(_LOCK):
+        _remove_folder(_folder_of(path))
+    _unlink(path)
 
 
 def _folder_of(lock_path: Path) -> Path:

@@ -10,11 +10,10 @@ import pytest
 from bort.errors import InputError
 from bort.storage.files import atomic_write, new_folder, temporary_folder
 from bort.storage.unfinished import (
+    UnfinishedFile,
+    UnfinishedFolder,
     is_being_written,
-    new_unfinished_file,
-    new_unfinished_folder,
     remove_remains,
-    remove_unfinished_folder,
 )
 from tests.storage.kills import outcomes
 
@@ -54,20 +53,20 @@ def test_a_kill_at_any_operation_leaves_nothing_that_is_not_removed(
 
 
 def test_what_is_being_written_stays(tmp_path: Path) -> None:
-    path, descriptor, lock = new_unfinished_file(tmp_path, "file")
-    os.close(descriptor)
-    folder, folder_lock = new_unfinished_folder(tmp_path, "folder")
+    file, folder = UnfinishedFile(tmp_path, "file"), UnfinishedFolder(tmp_path, "folder")
+    os.close(file.create())
+    folder.create()
     before = names(tmp_path)
     assert len(before) == 3
     remove_remains(tmp_path)
     assert names(tmp_path) == before
     assert is_being_written(tmp_path / "folder")
     assert not is_being_written(tmp_path / "file")
-    lock.release()
+    file.remove()
     remove_remains(tmp_path)
-    assert not path.exists()
-    assert folder.exists()
-    remove_unfinished_folder(folder, folder_lock)
+    assert not file.path.exists()
+    assert folder.path.exists()
+    folder.remove()
     assert names(tmp_path) == []
 
 
