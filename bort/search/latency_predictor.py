@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -101,15 +102,24 @@ class LatencyPredictor:
         return cls(dict(conditions), coefficients, trees, len(sizes), errors, reference)
 
     @classmethod
-    def of_table(cls, table: LatencyTable) -> LatencyPredictor:
+    def of_table(
+        cls, table: LatencyTable, within: Tuple[float, float] = (0.0, math.inf)
+    ) -> LatencyPredictor:
         """Fit a predictor to the rows of a table, without noisy ones if enough others remain.
+
+        Args:
+            table: the measured times.
+            within: least and most seconds of the rows; if too few rows are within, all are fitted.
 
         Raises:
             InputError: the table has too few rows.
         """
-        steady = [row for row in table.rows if not row.is_noisy]
-        enough = len(steady) >= max(LEAST_ROWS, len(table.rows) / 2)
-        rows = steady if enough else table.rows
+        least, most = within
+        inside = [row for row in table.rows if least <= table.latency(row.architecture) <= most]
+        known = inside if len(inside) >= 2 * LEAST_ROWS else table.rows
+        steady = [row for row in known if not row.is_noisy]
+        enough = len(steady) >= max(LEAST_ROWS, len(known) / 2)
+        rows = steady if enough else known
         found = [row.architecture for row in rows]
         seconds = np.array([table.latency(one) for one in found])
         return cls.fit(

@@ -46,9 +46,9 @@ def space_near(
     least. It is narrowed only if nothing else keeps the limit, as with a small limit of the
     parameters, most of which are embeddings. The depths reach from the largest of which all heads
     and neurons keep the limit up to the teacher's. Heads and neurons reach from the teacher's down
-    to the share with which all layers keep the limit. So the deepest
-    candidates are the narrowest, and the widest ones the shallowest. Heads and neurons
-    have at most four values, in equal ratios.
+    to the share with which all layers keep the limit, in at most four values of equal ratios, and
+    to a twelfth less, because a deep candidate may turn out a little slower than predicted. So the
+    deepest candidates are the narrowest, and the widest ones the shallowest.
 
     The rule is our assumption.
 
@@ -67,7 +67,8 @@ def space_near(
         return space_near(teacher, cost, most, _with_narrower_stream(teacher, cost, most))
     kept = [d for d in range(1, whole.depth + 1) if cost(whole.replace(depth=d)) <= most]
     part = next((p for p in range(_PARTS, 0, -1) if cost(_narrowed(whole, p)) <= most), 1)
-    shares = tuple((part / _PARTS) ** (n / (_WIDTHS - 1)) for n in range(_WIDTHS))
+    shares = [(part / _PARTS) ** (n / (_WIDTHS - 1)) for n in range(_WIDTHS)]
+    shares.append(max(1, part - 1) / _PARTS)
     return SubNetworkSpace(
         _spread(max(kept, default=1), whole.depth, _MOST_DEPTHS),
         (whole.hidden,),

@@ -185,3 +185,13 @@ def test_noisy_rows_are_left_out_if_enough_others_remain(noisy, rows, tmp_path):
         spread = 0.5 if number < noisy else 0.0
         table.add_row(LatencyRow(one, 1e-3 * (1 + number), REFERENCE, 1e-3, spread))
     assert LatencyPredictor.of_table(table).rows == rows
+
+
+@pytest.mark.parametrize(("within", "rows"), [((4.5e-3, 1.0), 16), ((1.35e-2, 1.0), 20)])
+def test_times_out_of_a_range_are_left_out_if_enough_others_remain(within, rows, tmp_path):
+    reference = Architecture(2, 4, 64, 256)
+    table = LatencyTable(tmp_path / "latencies.json", CONDITIONS)
+    for depth in range(1, 21):
+        one = Architecture(depth, 4, 64, 256)
+        table.add_row(LatencyRow(one, 1e-3 * depth, reference, 2e-3))
+    assert LatencyPredictor.of_table(table, within).rows == rows

@@ -43,7 +43,7 @@ def test_the_space_fits_the_teacher_and_has_members_on_both_sides(teacher, facto
     space.check_fits(teacher)
     costs = [multiply_adds(one) for one in members(space, teacher)]
     assert min(costs) <= most < max(costs) or space.hiddens[0] < teacher.hidden
-    assert space.size() <= 5 * 4 * 4
+    assert space.size() <= 5 * 5 * 5
 
 
 @given(teachers, st.floats(1.1, 4.0))
@@ -59,6 +59,16 @@ def test_a_small_limit_of_parameters_narrows_the_hidden_size():
     space = space_near(TEACHER, lambda one: float(one.parameter_count()), 5e6)
     assert space.hiddens[0] < TEACHER.hidden
     assert any(one.parameter_count() <= 5e6 for one in members(space, TEACHER))
+
+
+def test_the_deepest_candidates_have_room_for_a_wrong_prediction():
+    most = multiply_adds(TEACHER) / 3
+    deepest = [
+        one
+        for one in members(space_near(TEACHER, multiply_adds, most), TEACHER)
+        if one.depth == TEACHER.depth and multiply_adds(one) <= most
+    ]
+    assert min(map(multiply_adds, deepest)) < 0.9 * max(map(multiply_adds, deepest))
 
 
 def test_an_impossible_limit_says_what_is_possible():
