@@ -17,7 +17,7 @@ from bort.engines.openvino_session import computes_bf16
 from bort.engines.protocol import OPENVINO
 from bort.process.command import make_parser, run_command
 from bort.process.cuda_libraries import gpu_build
-from bort.process.machine import describe_machine, memory_bytes
+from bort.process.machine import describe_machine, memory_bytes, processor_flags
 from bort.process.text_table import text_table
 
 PACKAGES: Mapping[str, Tuple[str, ...]] = {
@@ -87,7 +87,7 @@ def examine() -> Dict[str, Any]:
             "memory_gib": None if memory is None else round(memory / _GIB, 1),
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
         },
-        "instructions": instructions_of(_processor_flags()),
+        "instructions": instructions_of(processor_flags()),
         "packages": packages,
         "engines": list(engines),
         "bf16": computes_bf16() if OPENVINO in engines else None,
@@ -186,14 +186,3 @@ def _version(name: str) -> Optional[str]:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _processor_flags() -> Optional[List[str]]:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as stream:
-            for line in stream:
-                if line.startswith(("flags", "Features")):
-                    return line.split(":", 1)[1].split()
-    except OSError:
-        pass  # not on Linux
-    return None

@@ -1,10 +1,10 @@
-"""This machine: a description that tells measurements apart, and the size of its memory."""
+"""This machine: a description that tells measurements apart, its instructions and its memory."""
 
 from __future__ import annotations
 
 import os
 import platform
-from typing import Dict, Optional
+from typing import Dict, List, Optional
 
 from bort.process.threads import available_cores
 
@@ -25,6 +25,18 @@ def memory_bytes() -> Optional[int]:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return None
+
+
+def processor_flags() -> Optional[List[str]]:
+    """Return the names of the processor's instruction sets; None if the system does not say."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            for line in stream:
+                if line.startswith(("flags", "Features")):
+                    return line.split(":", 1)[1].split()
+    except OSError:
+        pass  # not on Linux
+    return None
 
 
 def _processor() -> str:

@@ -7,7 +7,7 @@ import platform
 
 import pytest
 
-from bort.process.machine import describe_machine, memory_bytes
+from bort.process.machine import describe_machine, memory_bytes, processor_flags
 from bort.process.threads import available_cores
 
 
@@ -34,3 +34,12 @@ def test_the_memory_is_that_of_the_machine() -> None:
     found = memory_bytes()
     assert found is not None
     assert found > 1 << 27
+
+
+@pytest.mark.skipif(
+    platform.system() != "Linux" or platform.machine() != "x86_64", reason="needs Linux on x86-64"
+)
+def test_the_instructions_are_those_that_linux_names() -> None:
+    found = processor_flags()
+    assert found is not None
+    assert {"sse2", "fpu"} <= set(found)

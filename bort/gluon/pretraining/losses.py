@@ -95,7 +95,14 @@ class InPlaceLoss(HybridBlock):
 def _distillation(F: Any, logits: Any, weights: Any, targets: Any, temperature: float) -> Any:
     """Return the sum of T² · KL(softmax(targets/T) ‖ softmax(logits/T)) over the predictions."""
     scale = 1.0 / temperature
-    teacher = F.log_softmax(F.cast(targets, "float32") * scale, axis=-1)
+    targets = F.cast(targets, "float32") * scale
+    teacher = F.log_softmax(targets, axis=-1)
     student = F.log_softmax(logits * scale, axis=-1)
-    divergence = F.sum(F.exp(teacher) * (teacher - student), axis=-1)
-    return F.sum(divergence * weights) * temperature**2
+    # On a CPU, `exp` and `sum` are not vectorised: a softmax takes a fifth of the time of an `exp`,
+    # and a dense layer of ones a thirtieth of that of a `sum`.
+    products = F.softmax(targets, axis=-1) * (teacher - student)
+    # (B, P, V) -> (1, V)
+    row = F.slice_axis(products.reshape((-3, 0)), axis=0, begin=0, end=1)
+    ones = F.BlockGrad(F.ones_like(row))
+    divergence = F.FullyConnected(products, ones, num_hidden=1, no_bias=True, flatten=False)
+    return F.sum(divergence.reshape((0, 0)) * weights) * temperature**2

@@ -13,6 +13,7 @@ from mxnet import gluon
 from bort.errors import InputError, WorkError
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.optimizer import FlatBertAdam, FlatOptimizer, FlatSGD
+from bort.process.allocator import keep_freed_memory
 from bort.ranks import Communicator, gather
 from bort.storage.json_fields import JsonFields
 from bort.storage.run_folder import CHECKPOINT_STATE
@@ -103,6 +104,7 @@ class FlatTrainer:
         row_multiples: Optional[Mapping[str, int]] = None,
     ) -> None:
         check_dtype(config.dtype, context)
+        keep_freed_memory()
         self._half = config.dtype == "float16"
         if self._half:
             for block in (network, *(further or {}).values()):

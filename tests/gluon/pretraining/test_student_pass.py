@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import autograd
 
+from bort.gluon.pretraining import student as student_module
 from bort.gluon.pretraining.student import StudentPass, to_device
 from bort.gluon.training.flat import FlatParameters
 from tests.gluon.network.network_samples import SMALL, TYPED, make_batch, make_model
@@ -44,6 +47,13 @@ def assert_same_gradients(flat, ours, theirs):
         assert difference <= 1e-6, name
 
 
+@pytest.fixture(params=[["sse2", "avx512f"], ["sse2", "avx2"], None])
+def processor(request, monkeypatch):
+    """Another processor, whose instructions decide which products are computed."""
+    monkeypatch.setattr(student_module, "processor_flags", lambda: request.param)
+
+
+@pytest.mark.usefixtures("processor")
 @pytest.mark.parametrize("architecture", [SMALL, TYPED, LARGE_VOCABULARY])
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 @pytest.mark.parametrize("tied", [True, False])
@@ -59,6 +69,7 @@ def test_gradients_equal_plain_autograd(architecture, dropout, tied):
     assert_same_gradients(flat, ours.gradients.asnumpy(), expected)
 
 
+@pytest.mark.usefixtures("processor")
 @pytest.mark.parametrize("tied", [True, False])
 def test_first_overwrites_whatever_was_there(tied):
     batches = [make_batch(SMALL, seed) for seed in (0, 1)]
@@ -103,6 +114,22 @@ def test_predict_has_no_dropout_and_equals_the_model():
     np.testing.assert_allclose(
         student.predict(batch).asnumpy(), logits.asnumpy(), rtol=1e-5, atol=1e-5
     )
+
+
+def test_batches_of_another_number_of_predictions_follow_each_other():
+    student, flat = make_pass(SMALL)
+    batches = [make_batch(SMALL, 0), make_batch(SMALL, 1)]
+    fewer = dataclasses.replace(
+        batches[1],
+        masked_positions=batches[1].masked_positions[:, :2],
+        labels=batches[1].labels[:, :2],
+        weights=batches[1].weights[:, :2],
+    )
+    for batch in (batches[0], fewer, batches[0]):
+        _, expected = plain_gradients(SMALL, [batch])
+        mx.random.seed(7)
+        student(batch, cross_entropy, first=True)
+        assert_same_gradients(flat, flat.gradients.asnumpy(), expected)
 
 
 def test_passes_follow_updated_weights():
