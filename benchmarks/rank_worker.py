@@ -1,4 +1,4 @@
-"""Measure distillation steps on the ranks of a launch; rank 0 prints tokens per second.
+"""Measure distillation steps on the ranks of a launch; rank 0 prints its rates as JSON.
 
 `weak_scaling.py` starts it. To run it alone: `python benchmarks/rank_worker.py --alone`.
 """
@@ -37,7 +37,7 @@ def _work(parsed: argparse.Namespace) -> int:
     from bort.ranks import SingleProcess
     from bort.text.batches import Prefetcher
 
-    communicator: Any = SingleProcess() if parsed.alone else HorovodProcess()
+    communicator = _TimedRanks(SingleProcess() if parsed.alone else HorovodProcess())
     config = settings(parsed.batch_size, parsed.length, parsed.predictions, parsed.steps + 2)
     without = parsed.teacher == "none"
     model, teacher = make_student_and_teacher(
@@ -50,16 +50,49 @@ def _work(parsed: argparse.Namespace) -> int:
     plan = plan_batches(data.train, config, communicator.size)
     batches = Prefetcher(planned_batches(plan, data, config, communicator, 1))
     rates: List[float] = []
+    reduced: List[float] = []
     for number, micro_batches in enumerate(batches, start=1):
         began = time.perf_counter()
+        communicator.seconds = 0.0
         report = trainer.step(number, micro_batches)
         mx.nd.waitall()
         if number > 2:
-            rates.append(report.tokens / (time.perf_counter() - began))
+            seconds = time.perf_counter() - began
+            rates.append(report.tokens / seconds)
+            reduced.append(communicator.seconds / seconds)
     if communicator.rank == 0:
-        median = statistics.median(rates)
-        print(json.dumps({"ranks": communicator.size, "tokens_per_second": median}))
+        result = {
+            "ranks": communicator.size,
+            "tokens_per_second": statistics.median(rates),
+            "share_of_reduction": statistics.median(reduced),
+            "reduced_megabytes": trainer.flat.reduced.size * 4 / 1e6,
+        }
+        print(json.dumps(result))
     return 0
+
+
+class _TimedRanks:
+    """The ranks of another communicator, with the seconds of their sums.
+
+    The device is waited for first, so the seconds are those of the exchange and of waiting for the
+    slowest rank.
+    """
+
+    def __init__(self, communicator: Any) -> None:
+        self._communicator = communicator
+        self.rank, self.size = communicator.rank, communicator.size
+        self.local_rank = communicator.local_rank
+        self.broadcast = communicator.broadcast
+        self.seconds = 0.0
+
+    def sum_in_place(self, buffer: Any) -> None:
+        """Replace `buffer` by its sum over all ranks."""
+        import mxnet as mx
+
+        mx.nd.waitall()
+        began = time.perf_counter()
+        self._communicator.sum_in_place(buffer)
+        self.seconds += time.perf_counter() - began
 
 
 if __name__ == "__main__":
