@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Sequence
+from typing import List, NamedTuple, Sequence
 
 from bort.agora.task_data import AgoraTask
 from bort.errors import InputError
@@ -103,6 +103,32 @@ def write_scarce_tasks(folder: Path, task: str, sizes: ScarceSizes, seed: int = 
                 write_splits(where, task, {"train": train, **splits})
 
 
+class ScarceFiles(NamedTuple):
+    """The files of a data set that `write_scarce_tasks` wrote.
+
+    Attributes:
+        task_name: the benchmark's task whose format they have.
+        data_dir: folder of train and dev files, as commands take it.
+        report_file: file of the report split.
+    """
+
+    task_name: str
+    data_dir: Path
+    report_file: Path
+
+
+def scarce_files(folder: Path, task: str, name: str) -> ScarceFiles:
+    """Return the files of a data set.
+
+    Args:
+        folder: the folder of `write_scarce_tasks`.
+        task: the task.
+        name: the data set, `seed-<k>` or `gold-<k>`.
+    """
+    task_name, where = FORMAT_OF_TASK[task], folder / name
+    return ScarceFiles(task_name, where, where / task_name / _REPORT_FILE)
+
+
 def open_scarce_task(
     folder: Path, task: str, name: str, vocabulary: Vocabulary, max_length: int
 ) -> AgoraTask:
@@ -118,11 +144,10 @@ def open_scarce_task(
     Raises:
         InputError: the data set is missing.
     """
-    where = folder / name
+    task_name, where, report = scarce_files(folder, task, name)
     data = open_task_data(
-        get_task(FORMAT_OF_TASK[task]), vocabulary, TaskOptions(), max_length, data_dir=where
+        get_task(task_name), vocabulary, TaskOptions(), max_length, data_dir=where
     )
-    report = where / FORMAT_OF_TASK[task] / _REPORT_FILE
     return open_agora_task(data, max_length, share=0.2, seed=0, report_file=report)
 
 

@@ -1,4 +1,4 @@
-"""The last stage of the demonstration: fine-tuning on scarce data, with and without Agora."""
+"""The stage `agora` of the demonstration: fine-tuning on scarce data, with and without Agora."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from bort.training.finetuning_config import FinetuningConfig
 from data.generated_tasks.scarce import ScarceSizes, open_scarce_task, write_scarce_tasks
 from experiments.demo.places import Places
 from experiments.demo.plan import DemoConfig
-from experiments.demo.results import AGORA, PLAIN
+from experiments.demo.results import AGORA, AGORA_TASK, METRIC, PLAIN
 from experiments.processes import advance, run_in_processes
 
-AGORA_TASK = "acceptability"
-_FILES = "files"
-METRIC = "Matthews correlation"
+TASK_FILES, SOCRATES_FOLDER, GOLD = "files", "socrates", "gold-0"
+"""Parts of the folder of the comparison: the data sets, the fine-tuned teacher, and the name of the
+data set that it learns."""
+
 SETS = grid((0, 1), (1e-3, 5e-4), (0.01,), (0.1,))
 TRAININGS = 7
 """Trainings of a run: pruning reduces Θ from 4 sets to 2 and 1, and no iteration is repeated."""
@@ -54,8 +55,8 @@ def compare_agora(config: DemoConfig, places: Places) -> Dict[str, Any]:
         config.socrates_size,
         config.seeds,
     )
-    if not (places.agora / _FILES).exists():
-        write_scarce_tasks(places.agora / _FILES, AGORA_TASK, sizes, config.seed)
+    if not (places.agora / TASK_FILES).exists():
+        write_scarce_tasks(places.agora / TASK_FILES, AGORA_TASK, sizes, config.seed)
     socrates = _train_socrates(config, places)
     jobs = [(config, places, seed, way) for seed in range(config.seeds) for way in (PLAIN, AGORA)]
     title = f"{len(jobs)} times {TRAININGS} trainings on {AGORA_TASK}"
@@ -102,7 +103,7 @@ def lines(results: Mapping[str, Any]) -> List[str]:
 def _task(config: DemoConfig, places: Places, name: str) -> AgoraTask:
     vocabulary = load_vocabulary(places.text / "vocabulary")
     return open_scarce_task(
-        places.agora / _FILES, AGORA_TASK, name, vocabulary, config.max_seq_length
+        places.agora / TASK_FILES, AGORA_TASK, name, vocabulary, config.max_seq_length
     )
 
 
@@ -110,7 +111,7 @@ def _train_socrates(config: DemoConfig, places: Places) -> Mapping[str, float]:
     """Train Socrates if it is not trained yet; return its dev scores."""
     from bort.gluon.agora.sample import make_socrates
 
-    model = places.agora / "socrates"
+    model = places.agora / SOCRATES_FOLDER
     scores = places.agora / "socrates.json"
     if scores.exists():
         found: Mapping[str, float] = read_json(scores)
@@ -125,7 +126,7 @@ def _train_socrates(config: DemoConfig, places: Places) -> Mapping[str, float]:
         batch_size=32,
         max_len=config.max_seq_length,
     )
-    data = _task(config, places, "gold-0").data
+    data = _task(config, places, GOLD).data
     metrics: Mapping[str, float] = make_socrates(model, data, places.teacher, settings)["best"][
         "metrics"
     ]
@@ -200,7 +201,7 @@ def _agora(
         replay="none",
         allow_weak_socrates=True,
     )
-    socrates, proposer = places.agora / "socrates", str(places.teacher)
+    socrates, proposer = places.agora / SOCRATES_FOLDER, str(places.teacher)
     plan = AgoraPlan(loop, timaeus, SETS, task, start, socrates, proposer, work)
     result = run_agora_in_folder(
         plan, SingleProcess(), resume=True, on_trained=lambda training, score: advance()

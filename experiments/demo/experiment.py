@@ -26,7 +26,17 @@ from experiments.demo.plan import (
     DemoConfig,
 )
 from experiments.demo.report import demo_document
-from experiments.demo.results import AGORA, CURVES_FILE, RESULTS_FILE, save, summarise, table
+from experiments.demo.results import (
+    AGORA,
+    CURVES_FILE,
+    RESULTS_FILE,
+    SMALL_MODEL_STAGE,
+    save,
+    summarise,
+    table,
+)
+from experiments.demo.small_model import show_small_model
+from experiments.demo.small_model_numbers import REFUSED, small_model_table
 from experiments.demo.stages import (
     AGORA_FOLDER,
     DATA,
@@ -67,6 +77,7 @@ _PUBLISHED = (
     _Published(SEARCH, SEARCH_FOLDER),
     _Published(STUDENTS, STUDENT_FOLDER),
     _Published(AGORA, AGORA_FOLDER),
+    _Published(SMALL_MODEL_STAGE, SMALL_MODEL_STAGE),
 )
 
 
@@ -133,12 +144,16 @@ def _show(config: DemoConfig, found: Mapping[str, Result], folder: Path) -> Dict
     results["settings"] = {**config.as_dict(), "student": students["student"]}
     if AGORA in scores:
         results["agora"] = scores[AGORA]
+    if SMALL_MODEL_STAGE in scores:
+        results["small_model"] = scores[SMALL_MODEL_STAGE]
     results.update(scores[SUPER_NETWORK_STAGE])
     for part in _PUBLISHED:
-        if part.stage in found:
+        if part.stage in found and (found[part.stage].folder / part.name).is_dir():
             publish(found[part.stage], folder / part.name, part=part.name, replace=True)
         elif (folder / part.name).exists():  # of a demonstration with other settings
             shutil.rmtree(folder / part.name)
+    if (folder / SMALL_MODEL_STAGE).is_dir():
+        show_small_model(config, folder / AGORA_FOLDER, folder / SMALL_MODEL_STAGE)
     save(folder, results, runs)
     sources = {name: result.key for name, result in found.items()}
     write_report_if_installed(
@@ -161,14 +176,21 @@ def summary(results: Mapping[str, Any]) -> str:
     parts = ["", *results["search"]["verdict"], "", table(results), ""]
     if "agora" in results:
         parts += [*lines(results["agora"]), ""]
+    if "small_model" in results:
+        parts += [small_model_table(results["small_model"]), ""]
     return "\n".join(
         [
             *parts,
+            *([f"small model: {folder / SMALL_MODEL_STAGE}"] if _has_small_model(results) else []),
             f"report: {folder / HTML_FILE}",
             f"figure: {folder / CURVES_FILE}",
             f"numbers: {folder / RESULTS_FILE} ({seconds:.0f} s in all)",
         ]
     )
+
+
+def _has_small_model(results: Mapping[str, Any]) -> bool:
+    return REFUSED not in results.get("small_model", {REFUSED: ""})
 
 
 def _announce(config: DemoConfig) -> None:

@@ -16,13 +16,16 @@ from bort.report.html.document import (
     Figure,
     Highlight,
     Inline,
+    Link,
     Number,
     Origin,
     Part,
     ReportedStage,
     Section,
     Table,
+    numbered,
 )
+from bort.report.html.files import HTML_FILE
 from bort.report.html.limited import (
     architecture_text,
     front_figures,
@@ -41,7 +44,9 @@ from experiments.demo.results import (
     PLAIN,
     SELF_SUPERVISED,
     SLICE,
+    SMALL_MODEL_STAGE,
 )
+from experiments.demo.small_model_numbers import REFUSED, small_model_rows, small_model_sentence
 
 _KINDS = {
     DISTILLED: "from the super-network, by distillation",
@@ -56,7 +61,10 @@ _STAGES = {
     "search": "the best architecture that is fast enough is picked and timed",
     "students": "the pick is trained in three ways, with several seeds each",
     "agora": "the student learns a task from few labels, plainly and with Agora",
+    "small_model": "the one command makes a small model of Agora's fine-tuned teacher",
 }
+
+_SMALL = "A small model for a task, by one command"
 
 
 def demo_document(
@@ -70,7 +78,7 @@ def demo_document(
         results: the content of `results.json`.
         stages: the stages to list at the end; by default those of `results`, without keys.
         sources: key, or keys, of `data`, `latency`, `teacher`, `super_network`, `search`,
-            `students` and, if it ran, `agora`; by default these names.
+            `students` and, if they ran, `agora` and `small_model`; by default these names.
     """
     names = [name for name in _STAGES if name in results["seconds"]]
     if stages is None:
@@ -81,6 +89,7 @@ def demo_document(
         Section("Learning curves", content.curves()),
         Section("The search", content.search()),
         *([Section("Few labels", content.agora())] if "agora" in results else []),
+        *([Section(_SMALL, content.small_model())] if "small_model" in results else []),
         Section("What was done", content.work(names)),
         Section("Go on from here", content.next_steps()),
     ]
@@ -331,6 +340,31 @@ class _Content:
             emphasised=[len(rows) - 1],
         )
         return [words, table]
+
+    def small_model(self) -> List[Part]:
+        found, source = self._results["small_model"], self._sources.of("small_model")
+        sentence = small_model_sentence(found)
+        answer = numbered(f"{sentence[0].upper()}{sentence[1:]}.", source)
+        if REFUSED in found:
+            return [answer]
+        rows: List[List[Cell]] = [
+            [name, *(self._number(cell, "small_model") for cell in cells)]
+            for name, *cells in small_model_rows(found)
+        ]
+        table = Table(
+            ["", "latency", "dev", "report split"],
+            rows,
+            f"{found['metric']} on the task of Agora, and latency of a text",
+            "The truncated teacher keeps as many layers as the limit allows, and learns for as "
+            "long. All but the served model are timed in fp32.",
+            emphasised=[len(rows) - 1],
+        )
+        whole = Link("its own report", f"{SMALL_MODEL_STAGE}/{HTML_FILE}")
+        return [
+            answer,
+            table,
+            ["The whole account, with intervals and what did not pay, is in ", whole, "."],
+        ]
 
     def work(self, names: Sequence[str]) -> List[Part]:
         seconds = self._results["seconds"]

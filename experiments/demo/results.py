@@ -12,6 +12,10 @@ from bort.storage.files import write_json
 DISTILLED, FROM_RANDOM, SELF_SUPERVISED = "distilled", "distilled_from_random", "self_supervised"
 SLICE = "slice"
 PLAIN, AGORA = "plain", "agora"
+SMALL_MODEL_STAGE = "small_model"
+AGORA_TASK, METRIC = "acceptability", "Matthews correlation"
+"""The generated task of Agora and of the small model, and its metric in words."""
+
 RESULTS_FILE, CURVES_FILE = "results.json", "learning_curves.png"
 KIND_TITLES = {
     DISTILLED: "student from the super-network, by distillation",

@@ -22,13 +22,14 @@ from experiments.demo.agora import compare_agora
 from experiments.demo.answers import record_answers
 from experiments.demo.places import Places
 from experiments.demo.plan import GENERATED, DemoConfig, corpus_identity
-from experiments.demo.results import AGORA
+from experiments.demo.results import AGORA, SMALL_MODEL_STAGE
 from experiments.demo.search import (
     LATENCIES_FILE,
     find_architecture,
     latency_settings,
     measure_space,
 )
+from experiments.demo.small_model import make_demo_small_model
 from experiments.demo.students import train_students
 from experiments.demo.super_network import slice_scores, train_demo_super_network
 from experiments.demo.text import open_text, prepare_text
@@ -89,6 +90,7 @@ SETTINGS: Mapping[str, Tuple[str, ...]] = {
         *("agora_train_size", "agora_dev_size", "agora_report_size", "agora_inputs"),
         *("socrates_size", "socrates_epochs", "seeds", "seed", "max_seq_length"),
     ),
+    SMALL_MODEL_STAGE: ("small_model_hours", "speed_up", "max_seq_length", "seed"),
 }
 """The settings of the demonstration that each stage reads; all others are hidden from it."""
 
@@ -148,7 +150,10 @@ def demo_stages(config: DemoConfig, answers: Path) -> List[Stage]:
     students = stage(STUDENTS, students_of, (data, teacher, super_network, search))
     found = [data, latency, teacher, super_network, search, students]
     if config.agora and config.corpus == GENERATED:
-        found.append(stage(AGORA, _agora, (data, teacher, students)))
+        agora = stage(AGORA, _agora, (data, teacher, students))
+        found.append(agora)
+        if config.small_model:
+            found.append(stage(SMALL_MODEL_STAGE, _small_model, (agora,), machine))
     return found
 
 
@@ -231,6 +236,13 @@ def _agora(config: DemoConfig, work: StageWork) -> None:
     )
     places.agora.mkdir(exist_ok=True)
     write_json(work.folder / SCORES_FILE, compare_agora(config, places))
+
+
+def _small_model(config: DemoConfig, work: StageWork) -> None:
+    found = make_demo_small_model(
+        config, work.inputs[AGORA] / AGORA_FOLDER, work.folder / SMALL_MODEL_STAGE
+    )
+    write_json(work.folder / SCORES_FILE, found)
 
 
 def _places(work: StageWork, answers: Path, **folders: Path) -> Places:

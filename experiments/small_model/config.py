@@ -52,6 +52,11 @@ class SmallModelConfig(Config):
     data_dir: Optional[str] = setting(
         None, "folder of the task's files; default: GluonNLP's cache, or that of a task file"
     )
+    report_file: Optional[str] = setting(
+        None,
+        "labelled file for the final score, in the format of the task's dev file; default: the "
+        "report split of an own task, or a part of the training data",
+    )
     unlabelled: Optional[str] = setting(
         None,
         "file of further texts without labels, which learn from the teacher alone: .txt, .tsv, "
@@ -61,7 +66,7 @@ class SmallModelConfig(Config):
     report_share: float = setting(
         0.1,
         "share of the training examples that are kept for the final score, for a task without a "
-        "report split of its own",
+        "report split of its own and without --report_file",
         above=0.0,
         maximum=0.5,
     )

@@ -13,8 +13,9 @@ from bort.stages.plan import read_experiment
 from bort.stages.publishing import publish
 from bort.stages.running import run_stages
 from bort.stages.store import Result, Store
+from bort.storage.files import read_json
 from bort.storage.locks import hold_folder
-from bort.storage.run_folder import MODEL_FOLDER
+from bort.storage.run_folder import MODEL_FOLDER, RUN_FILE
 from experiments.small_model.checks import STAGES_FOLDER, check_everything
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.findings import Findings, describe_plan
@@ -62,6 +63,33 @@ def make_small_model(
             return {"dry_run": True, **findings.as_dict()}
         findings.save(folder)
         return _Run(config, folder, findings).run(stop_requested)
+
+
+def rewrite_results(config: SmallModelConfig) -> Dict[str, Any]:
+    """Write `run.json` and the report of a finished run again, for folders that were moved.
+
+    Args:
+        config: the settings of the run, with the folders of today.
+
+    Returns:
+        The content of `run.json`.
+
+    Raises:
+        InputError: the folder holds no run, or a file is damaged.
+    """
+    folder = Path(config.output_dir)
+    store, before = Store(folder / STAGES_FOLDER), read_json(folder / RUN_FILE)
+    results = stored_results(store, read_experiment(store, SMALL_MODEL))
+    planned = {
+        row["stage"]: row["planned_seconds"]
+        for row in before["time"]["stages"]
+        if row["planned_seconds"] is not None
+    }
+    findings = dict(before["findings"])
+    findings["teacher"] = {**findings["teacher"], "folder": config.teacher}
+    found = read_results(config.as_dict(), before["task"], results, planned, findings)
+    write_results(found, folder, results)
+    return found.as_dict()
 
 
 class _Run:

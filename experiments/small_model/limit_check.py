@@ -33,6 +33,10 @@ _MARGIN = 1.1
 """Latencies that are promised are above measured ones by this factor, since times vary."""
 
 
+class LimitRefused(InputError):
+    """No part of the teacher keeps the limit, or the teacher keeps it itself."""
+
+
 @dataclass(frozen=True)
 class PairLatency:
     """The latencies of a teacher and of parts of it, measured in turns in a new process.
@@ -162,7 +166,7 @@ def check_limit(
         measured: latencies of the teacher and of its smallest parts.
 
     Raises:
-        InputError: the limit is too tight, or the teacher keeps it; the message says which limits
+        LimitRefused: the limit is too tight, or the teacher keeps it; the message says which limits
             can be met.
     """
     name, value = config.limit_kind_and_value
@@ -175,13 +179,13 @@ def check_limit(
         cost = Architecture.parameter_count
         whole, least = float(count), cost(smallest_part(teacher))
     if limit.most >= whole:
-        raise InputError(
+        raise LimitRefused(
             f"{name} is {value:g}, which the teacher keeps itself: it {_has(limit, whole)}; "
             f"allowed is {_range(name, limit, least, whole)}, or export the teacher as it is with "
             "scripts/export_model.py"
         )
     if searched < least:
-        raise InputError(
+        raise LimitRefused(
             f"{name} is {value:g}, which is too tight: the smallest part of the teacher "
             f"{_has(limit, least)} here, the teacher {_amount(limit, whole)}; allowed is "
             f"{_range(name, limit, least, whole)}"

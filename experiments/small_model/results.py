@@ -127,6 +127,7 @@ def read_results(
         teacher = _with_report(scores[BIG], reported.get(BIG), results[BIG].seconds)
         measured = (final or {}).get("teacher_latency_ms", latency.get("teacher_latency_ms"))
         teacher["latency_ms"] = measured
+        teacher["folder"] = settings["teacher"]  # it may have moved since the stage ran
     served = None if final is None else _final(final, reported)
     precisions = export.get("precisions", [])
     search = scores.get("search")

@@ -36,8 +36,9 @@ from experiments.small_model.training import remove_remains_of_training
 
 STAGE_FINAL = "final"
 
-_TASK = ("teacher", "task_name", "data_dir", "unlabelled", "max_len", "report_share")
-_FILES = ("teacher", "task_name", "data_dir", "unlabelled", "gpu", "output_dir")
+_DATA = ("teacher", "task_name", "data_dir", "report_file", "unlabelled")
+_TASK = (*_DATA, "max_len", "report_share")
+_FILES = (*_DATA, "gpu", "output_dir")
 """Settings that name files, whose contents are in the keys instead, or that change no result."""
 
 _LIMIT = ("latency_ms", "speed_up", "parameters")

@@ -67,11 +67,13 @@ class SmallTask:
 def open_small_task(record: TaskRecord, config: SmallModelConfig) -> SmallTask:
     """Open a task in the form that the teacher's inputs have.
 
-    A task without a report split of its own gives a share of its training examples to one.
+    A task without a report split of its own and without a report file gives a share of its training
+    examples to one.
 
     Args:
         record: the task.
-        config: teacher, folder of the data, unlabelled texts, longest input, and the share.
+        config: teacher, folder of the data, report file, unlabelled texts, longest input, and the
+            share.
 
     Raises:
         InputError: a file is missing or bad, or the task has spans.
@@ -101,6 +103,7 @@ def open_small_task(record: TaskRecord, config: SmallModelConfig) -> SmallTask:
         length,
         share=config.report_share,
         seed=_CARVE_SEED,
+        report_file=config.report_file,
         data_dir=config.data_dir,
     )
     data = whole.data
@@ -135,8 +138,10 @@ def task_files(record: TaskRecord, config: SmallModelConfig) -> Dict[str, Path]:
         for split in record.splits
         if split.role != TEST
     }
-    if config.unlabelled is not None:
-        found["unlabelled"] = Path(config.unlabelled)
+    for name in ("report_file", "unlabelled"):
+        given = getattr(config, name)
+        if given is not None:
+            found[name] = Path(given)
     return found
 
 

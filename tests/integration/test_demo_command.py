@@ -15,6 +15,7 @@ from typing import List
 
 import pytest
 
+from bort import Predictor
 from bort.architecture import Architecture
 from bort.super_network.parts import part_name
 from tests.integration import commands
@@ -32,6 +33,7 @@ FEW = [
     *("--agora_train_size", "16", "--agora_dev_size", "12", "--agora_report_size", "16"),
     *("--agora_inputs", "16", "--socrates_size", "32", "--socrates_epochs", "1"),
 ]
+SMALL, WITHOUT_SMALL = ["--small_model_hours", "8s"], ["--small_model", "false"]
 STAGES = {"data", "latency", "teacher", "super_network", "search", "students"}
 KINDS = {"distilled", "distilled_from_random", "self_supervised"}
 
@@ -45,7 +47,8 @@ def check_results(folder: Path, printed: str) -> None:
     assert json.loads(printed)["mlm_loss"] == results["mlm_loss"]
     for score in ("mlm_accuracy", "mlm_loss"):
         assert set(results[score]) == {"teacher", "slice", *KINDS}
-    assert set(results["seconds"]) == STAGES | ({"agora"} if "agora" in results else set())
+    later = {name for name in ("agora", "small_model") if name in results}
+    assert set(results["seconds"]) == STAGES | later
     search = results["search"]
     assert 1 <= len(search["ranking"]) <= 6
     pick = search["best"] or search["nearest"]
@@ -70,6 +73,27 @@ def check_results(folder: Path, printed: str) -> None:
     assert not list(folder.glob("answers*"))
 
 
+def check_small_model(folder: Path, told: str) -> None:
+    """The folder holds all that the one command leaves, with the paths of the demonstration."""
+    found = json.loads((folder / "results.json").read_text())["small_model"]
+    assert found["final"]["speed_up"] > 0
+    assert {"teacher", "student", "truncated", "exported"} == set(found["models"])
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert '<a href="small_model/report.html">' in page
+    assert f"{found['models']['exported']['report']:.3f}" in page
+    assert "a small model in 8s" in told
+    out = folder / "small_model"
+    made = json.loads((out / "run.json").read_text())
+    assert made["teacher"]["folder"] == str(folder / "agora" / "socrates")
+    assert made["teacher"]["fine_tuned_here"] is False
+    assert made["task"]["report"] == 16
+    assert not made["findings"]["notes"] or "may have learned" not in made["findings"]["notes"][0]
+    assert str(out / "model") in made["usage"]
+    assert "stages/work" not in (out / "report.html").read_text(encoding="utf-8")
+    (answer,) = Predictor.from_pretrained(out / "model", threads=1)(["Ben own a black backpack."])
+    assert answer.label in ("0", "1")
+
+
 def check_agora(found) -> None:
     assert found["synthetic"] is True
     assert found["sizes"]["report"] == 16
@@ -87,8 +111,9 @@ def check_agora(found) -> None:
 def test_generated_english(tmp_path):
     folder = tmp_path / "demo"
     small = ["--documents", "400", "--vocabulary_size", "700", "--held_out_share", "0.1"]
-    done = run("--folder", folder, *small, *FEW, "--json")
+    done = run("--folder", folder, *small, *FEW, *SMALL, "--json")
     check_results(folder, done.stdout)
+    check_small_model(folder, done.stderr)
     check_agora(json.loads((folder / "results.json").read_text())["agora"])
     assert "at most 10 minutes" in done.stderr
     assert "seed 1: plain fine-tuning" in done.stderr
@@ -98,12 +123,12 @@ def test_generated_english(tmp_path):
     student = json.loads((folder / "student" / "model.json").read_text())["architecture"]
     pick = part_name(Architecture.from_dict(student))
     other = tmp_path / "other"
-    again = run("--folder", other, *small, *FEW, "--student", pick)
+    again = run("--folder", other, *small, *FEW, *WITHOUT_SMALL, "--student", pick)
     once, twice = json.loads(done.stdout), json.loads((other / "results.json").read_text())
     assert once["mlm_loss"] == twice["mlm_loss"], "the same seed gives the same numbers"
     assert once["agora"] == twice["agora"]
     check_ending(again.stdout, other)
-    check_stages(folder, [*small, *FEW])
+    check_stages(folder, [*small, *FEW, *SMALL])
 
 
 def check_stages(folder: Path, flags) -> None:
@@ -115,11 +140,13 @@ def check_stages(folder: Path, flags) -> None:
     assert {name: (folder / name).read_bytes() for name in shown} == before
     assert "http://" not in before["report.html"].decode().replace("http://www.w3.org", "")
     keys = {path.name for path in (folder / "stages" / "done").iterdir()}
-    assert len(keys) == 7
+    assert len(keys) == 8
     for key in keys:
         assert key[:8] in before["report.html"].decode(), "the report names the stages"
+    flags = [*flags, *WITHOUT_SMALL]
     done = run("--folder", folder, *flags, "--agora_inputs", "24")
     assert stages_that_ran(done) == ["agora"]
+    assert not (folder / "small_model").exists()
     done = run("--folder", folder, *flags, "--generations", "2")
     assert stages_that_ran(done)[:1] == ["search"]
     assert not (folder / "answers").exists()
@@ -130,7 +157,7 @@ def stages_that_ran(done) -> List[str]:
 
 
 def test_killed_at_any_moment_it_continues(tmp_path):
-    """Killed seven times, it ends with the numbers of an uninterrupted run."""
+    """Killed seven times and in its last stage, it ends with the numbers of a whole run."""
     folder, small = tmp_path / "demo", ["--documents", "400", "--vocabulary_size", "700"]
     flags = [*small, "--held_out_share", "0.1", *FEW, "--student", "1-1-8-8"]
     generator = random.Random(0)
@@ -146,8 +173,11 @@ def test_killed_at_any_moment_it_continues(tmp_path):
                 process.wait(generator.uniform(2, 12))
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    run("--folder", folder, *flags)
-    run("--folder", tmp_path / "whole", *flags)
+    command = [*COMMAND, "--folder", folder, *flags, *SMALL]
+    commands.kill_when(command, lambda: any(folder.glob("stages/work/*/files/small_model/stages")))
+    run("--folder", folder, *flags, *SMALL)
+    run("--folder", tmp_path / "whole", *flags, *WITHOUT_SMALL)
+    check_small_model(folder, "a small model in 8s")
     found, whole = (
         json.loads((one / "results.json").read_text()) for one in (folder, tmp_path / "whole")
     )

@@ -13,6 +13,8 @@ _NUMBER = re.compile(
     r"(?![\w-]|[.,]\d)"
 )
 
+_TARGET = re.compile(r"[\w.-]+(?:/[\w.-]+)*", re.ASCII)
+
 Origin = Union[str, Tuple[str, ...]]
 """The key of the stage that a number comes from, or the keys of several."""
 
@@ -30,9 +32,29 @@ class Number:
     source: Origin
 
 
-Inline = Union[str, Number]
+@dataclass(frozen=True)
+class Link:
+    """A link to a file that lies beside the report.
+
+    Attributes:
+        text: the words that are shown.
+        target: path of the file, relative to the folder of the report, with "/" between names.
+    """
+
+    text: str
+    target: str
+
+    def __post_init__(self) -> None:
+        if not _TARGET.fullmatch(self.target):
+            raise ValueError(
+                f"link {self.text!r}: the target is {self.target!r}, allowed is a relative path of "
+                'letters, digits, "_", "-" and "."'
+            )
+
+
+Inline = Union[str, Number, Link]
 Paragraph = Union[str, Sequence[Inline]]
-"""Text, or pieces of text and numbers that are joined without a space."""
+"""Text, or pieces of text, numbers and links that are joined without a space."""
 Cell = Union[str, Number]
 
 
@@ -223,7 +245,7 @@ def inlines_of(paragraph: Paragraph) -> List[Inline]:
 
 
 def plain_text(paragraph: Paragraph) -> str:
-    """Return a paragraph as text without sources.
+    """Return a paragraph as text without sources and targets.
 
     >>> plain_text(["It is ", Number("3.1", "search"), " times as fast"])
     'It is 3.1 times as fast'

@@ -13,6 +13,8 @@ from bort.report.html.document import (
     Code,
     Document,
     Figure,
+    Inline,
+    Link,
     Origin,
     Paragraph,
     Part,
@@ -102,8 +104,7 @@ class _Renderer:
 
     def _text(self, paragraph: Paragraph) -> str:
         shown = "".join(
-            _line(piece if isinstance(piece, str) else piece.text) + self._mark(source)
-            for piece, source in paragraph_marks(paragraph)
+            _inline(piece) + self._mark(source) for piece, source in paragraph_marks(paragraph)
         )
         if _LIST_AT_START.match(shown):
             shown = _LIST_AT_START.sub(r"\1\3\\\2\4\5", shown, count=1)
@@ -122,6 +123,11 @@ class _Renderer:
                 f"| {place} | {_line(stage.name)} | {_line(stage.key)} | {seconds} | {shown} |"
             )
         return ["\n".join(lines)]
+
+
+def _inline(piece: Inline) -> str:
+    text = _line(piece if isinstance(piece, str) else piece.text)
+    return f"[{text}]({piece.target})" if isinstance(piece, Link) else text
 
 
 def _line(text: str) -> str:

@@ -11,6 +11,7 @@ from bort.architecture import get_architecture
 from bort.errors import InputError
 from bort.process.command import make_parser
 from bort.report.learning_curves import Curve
+from bort.training.time_budget import parse_duration
 from experiments.demo.agora import lines
 from experiments.demo.experiment import _prepare, run_demo, summary
 from experiments.demo.plan import (
@@ -29,15 +30,17 @@ from experiments.demo.super_network import (
 from experiments.demo.training import Selection, evenly_chosen, student_settings, teacher_settings
 from tests.text.toy import ToyExamples
 
-TEACHER_STEP_SECONDS = 0.085
-SUB_NETWORK_STEP_SECONDS = 0.065
-STUDENT_STEP_SECONDS = 0.06
-ANSWER_SECONDS = 0.02
+TEACHER_STEP_SECONDS = 0.062
+SUB_NETWORK_STEP_SECONDS = 0.045
+STUDENT_STEP_SECONDS = 0.03
+ANSWER_SECONDS = 0.015
 TIMING_SECONDS = 1.0
 SCORE_SECONDS = 0.2
+CHECK_SECONDS = 25.0
 """Seconds with the default sizes: of steps of the teacher and of a sub-network, of the teacher's
-answers for a step, of the timing of an architecture and of a candidate's error, all on two cores
-(AMD EPYC, AVX2); of a student's step on one. `benchmarks/demo_stages.py` measures the stages."""
+answers for a step, of the timing of an architecture, of a candidate's error, of a student's step,
+and of the checks before a small model. Those of the steps of teacher and student are measured on
+one idle core (AMD EPYC, AVX-512). `benchmarks/demo_stages.py` measures the stages."""
 
 
 def planned_training_seconds(config):
@@ -53,6 +56,7 @@ def planned_training_seconds(config):
         "latency": config.latency_sample * TIMING_SECONDS,
         "search": candidates * SCORE_SECONDS,
         "students": config.student_steps * students,
+        "small_model": parse_duration(config.small_model_hours) + CHECK_SECONDS,
     }
 
 
@@ -105,6 +109,11 @@ def test_sizes_that_do_not_fit_the_teacher_are_refused_before_any_training():
     with pytest.raises(InputError, match="student is '4-4-128-256': student: depth is 4"):
         check_sizes(DemoConfig(student="4-4-128-256"))
     check_sizes(DemoConfig(student="2-2-96-96-64"))
+
+
+def test_the_time_of_the_small_model_is_checked_first():
+    with pytest.raises(InputError, match="small_model_hours is 'soon'"):
+        DemoConfig(small_model_hours="soon")
 
 
 def test_another_corpus_gets_larger_sizes_and_flags_win():

@@ -118,3 +118,13 @@ def test_new_examples_are_none_of_the_dev_and_report_split(given):
     assert not dev & new
     again = with_new_examples(StageJob(settings, task, 1.0, given / "answers"))
     assert again.unlabelled.features.fingerprint == data.unlabelled.features.fingerprint
+
+
+def test_a_report_file_takes_the_place_of_a_part_of_the_training_data(given):
+    file = write_task(given / "report.csv", 40, seed=9)
+    task, _ = opened(given, report_file=str(file))
+    assert task.described()["report"] == 40
+    assert opened(given)[0].described()["report"] != 40
+    before, after = planned(given), planned(given, report_file=str(file))
+    assert {name for name in before if before[name].sources != after[name].sources} == set(before)
+    assert changed(given, report_file=str(file)) == set(), "its path is in no key"

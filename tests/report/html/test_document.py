@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from bort.report.html.document import Bullets, Figure, Number, ReportedStage, Section, Table
+from bort.report.html.document import Bullets, Figure, Link, Number, ReportedStage, Section, Table
 from tests.report.html.samples import TEACHER, sample
 
 _OTHER = Number("5", "unknown")
@@ -54,3 +54,10 @@ def test_keys_are_unique_and_inputs_listed() -> None:
 def test_a_row_has_a_cell_for_each_column() -> None:
     with pytest.raises(ValueError, match="row 1 has 1 cells, the table 2 columns"):
         Table(["a", "b"], [["x", "y"], ["z"]], "scores")
+
+
+@pytest.mark.parametrize("target", ["", "/etc", "https://a.b", "a//b", "a b", 'a"b'])
+def test_a_link_leads_to_a_file_beside_the_report(target: str) -> None:
+    with pytest.raises(ValueError, match="allowed is a relative path"):
+        Link("more", target)
+    assert Link("more", "small_model/report.html").text == "more"
