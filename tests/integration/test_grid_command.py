@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.commands import ROOT, assert_refused, kill_when, run
+from tests.integration.commands import ROOT, SECONDS, assert_refused, kill_when, run
 
 pytestmark = pytest.mark.integration
 
@@ -69,7 +69,7 @@ def test_a_run_ends_with_a_grid_that_is_killed_alone(grid, tmp_path):
     process.kill()
     process.wait()
     assert runs
-    _, alive = psutil.wait_procs(runs, timeout=30)
+    _, alive = psutil.wait_procs(runs, timeout=SECONDS)
     for one in alive:
         one.kill()
     assert not alive, "it would hold its folder against the grid that goes on"

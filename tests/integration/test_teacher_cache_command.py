@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import List
 
@@ -17,6 +16,7 @@ from bort.teacher.cache import TeacherCache
 from tests.integration.test_pretraining_commands import (
     ONE,
     ROOT,
+    SECONDS,
     SMALL,
     check_refusal,
     final_hash,
@@ -149,9 +149,9 @@ def test_a_stopped_or_killed_fill_is_continued(tmp_path, flags, top, filler, num
     slow = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     process = start(command, env=slow)
     wait_until(lambda: list(folder.glob("part-*.json")) or process.poll() is not None)
-    time.sleep(0.3)
     process.send_signal(number)
-    assert process.wait(60) == (0 if number != signal.SIGKILL else -signal.SIGKILL)
+    (tmp_path / "signalled").touch()
+    assert process.wait(SECONDS) == (0 if number != signal.SIGKILL else -signal.SIGKILL)
     assert not (folder / "cache.json").exists()
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("part-*.json")}
     assert json.loads(run(command).stdout)["complete"] is True
@@ -160,7 +160,9 @@ def test_a_stopped_or_killed_fill_is_continued(tmp_path, flags, top, filler, num
 
 
 SLOW_ANSWERS = """
-import sys, threading, time
+import glob, os, sys, threading, time
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 def slow_down():
     while not hasattr(sys.modules.get("bort.gluon.teacher.live"), "load_teacher"):
@@ -168,6 +170,11 @@ def slow_down():
     teacher = sys.modules["bort.gluon.teacher.live"].GluonTeacher
     answer = teacher.answer
     def slow(self, batch):
+        # Between the first part and the signal no further part is written.
+        while glob.glob(os.path.join(FOLDER, "cache", "part-*.json")) and not os.path.exists(
+            os.path.join(FOLDER, "signalled")
+        ):
+            time.sleep(0.01)
         time.sleep(0.1)
         return answer(self, batch)
     teacher.answer = slow

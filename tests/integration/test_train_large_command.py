@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.experiments.large_then_compressed.samples import TINY
-from tests.integration.commands import ROOT, assert_refused, kill_when, run
+from tests.integration.commands import ROOT, SECONDS, assert_refused, kill_when, run
 
 pytestmark = pytest.mark.integration
 
@@ -54,6 +54,7 @@ class Watch(threading.Thread):
             try:
                 family = [psutil.Process(self._process)]
                 family += family[0].children(recursive=True)
+                is_ended = family[0].status() == psutil.STATUS_ZOMBIE
             except psutil.NoSuchProcess:
                 return
             for member in family:
@@ -63,7 +64,7 @@ class Watch(threading.Thread):
                     continue
                 self.sockets.update(str(one) for one in found)
             self.looks += 1
-            if family[0].status() == psutil.STATUS_ZOMBIE:
+            if is_ended:
                 return
             time.sleep(0.2)
 
@@ -129,8 +130,15 @@ def test_a_run_that_is_killed_five_times_ends_and_its_report_renders_again(
 
 
 def test_a_port_would_be_seen() -> None:
-    code = "import socket, time; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); "
-    watch = watched([sys.executable, "-c", code + "time.sleep(2)"])
+    code = "import socket, sys; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); "
+    command = [sys.executable, "-c", code + "sys.stdin.read()"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE)
+    watch = Watch(process.pid)
+    watch.start()
+    end = time.monotonic() + SECONDS
+    while not any("LISTEN" in one for one in list(watch.sockets)) and time.monotonic() < end:
+        time.sleep(0.05)
+    process.communicate()
     assert any("LISTEN" in one for one in watch.sockets)
 
 
