@@ -43,6 +43,11 @@ SUPER_NETWORK_WITHOUT_SPACE = {
     for path in (ROOT / "bort/super_network").glob("*.py")
     if path.stem not in ("__init__", "space")
 }
+INFERENCE_WITHOUT_TASK_MODEL = {
+    f"bort.inference.{path.stem}"
+    for path in (ROOT / "bort/inference").glob("*.py")
+    if path.stem not in ("__init__", "task_model")
+}
 FORBIDDEN = {
     "bort": {"data", "experiments", "scripts", "tests", "benchmarks"},
     "bort.architecture": ROOMS - {"bort.storage"},
@@ -70,6 +75,7 @@ FORBIDDEN = {
     | {"bort.search", "bort.agora", "bort.super_network"},
     "bort.command": {"bort.gluon", "bort.export", "bort.inference", "bort.report"},
     "bort.report": {"bort.gluon", "bort.export", "bort.formats"},
+    "bort.gluon": INFERENCE_WITHOUT_TASK_MODEL,
     "bort.gluon.network": GLUON_STAGES | {"bort.gluon.training"},
     "bort.gluon.training": GLUON_STAGES,
     "data": {"bort.gluon", "bort.engines", "bort.report", "experiments", "scripts"},

@@ -53,8 +53,9 @@ class PredictConfig(Config):
     )
     precision: str = setting(
         "fp32",
-        "fp32: the same answers everywhere; fast: bf16 or int8 where that is faster",
-        choices=("fp32", "fast"),
+        "fp32: the same answers everywhere; fast: bf16 or int8 where that is faster; bf16 or int8: "
+        "that or an error",
+        choices=("fp32", "fast", "bf16", "int8"),
     )
     threads: Optional[int] = setting(
         None, "threads of the engine; default: all cores", minimum=1, speed_only=True

@@ -157,7 +157,7 @@ class Predictor:
             folder: holds the model and its vocabulary.
             engine: `mxnet`, `onnxruntime`, `openvino`, or `auto` for the fastest installed.
             precision: `fp32`, or `fast` for the fastest precision here (`Predictor.precision`
-                tells which).
+                tells which); `bf16` or `int8` for that precision or an error.
             threads: threads of the engine; all cores of this machine if None.
             vocabulary: used instead of the one next to the model; see `load_vocabulary`.
             max_length: see the class.

@@ -75,6 +75,22 @@ def test_a_small_student_learns_from_a_teacher_and_from_inputs_without_labels(
     assert scores["metrics"] == json.loads(done.stdout)["best"]["metrics"]
 
 
+@pytest.mark.parity("onnx", "openvino")
+def test_teacher_and_dev_scores_on_another_engine(teacher, tmp_path):
+    there = ["--teacher_engine", "openvino", "--eval_engine", "openvino"]
+    done = distilled(tmp_path / "student", teacher, *there)
+    assert ASKED in done.stderr
+    model = tmp_path / "student" / "model"
+    evaluate = [sys.executable, ROOT / "scripts" / "evaluate.py", "--sample", "--model", model]
+    for flags in ([], ["--engine", "openvino"]):
+        scores = json.loads(run([*evaluate, *flags]).stdout)
+        assert scores["metrics"] == json.loads(done.stdout)["best"]["metrics"]
+    refused = run([*evaluate, "--precision", "bf16"], status=2)
+    assert refused.stderr.splitlines()[-1] == (
+        f"error: {model}: engine mxnet: precision is 'bf16', allowed are fp32"
+    )
+
+
 def test_a_finished_run_and_further_seeds_do_not_ask_again(teacher, tmp_path):
     folder = tmp_path / "seeds"
     done = distilled(folder, teacher, "--seeds", "2")
