@@ -33,7 +33,7 @@ from bort.engines.sources import (
 )
 from bort.errors import InputError
 from bort.formats.onnx_file import arrays_of_onnx
-from bort.formats.onnx_graph import build_onnx
+from bort.formats.onnx_graph import MemoryGraph, build_graph
 from bort.formats.precisions import BF16, FP32, INT8
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM
@@ -289,19 +289,18 @@ def _as_arrays(source: Source, precision: str) -> Source:
     return dataclasses.replace(source, network=arrays_of_onnx(source.graph), graph=None)
 
 
-def _graph(source: Source, precision: str) -> Union[Path, bytes]:
+def _graph(source: Source, precision: str) -> Union[Path, MemoryGraph]:
     """Return the file of an exported graph, or a graph made in memory.
 
-    The graph in memory is the one that an export of the network writes.
+    The graph in memory is the one that an export of the network writes; it shares the memory of the
+    network's arrays.
     """
     if source.graph is not None:
         return source.graph.files[0]
     assert source.network is not None
     predicts_tokens = source.description.purpose == MASKED_LM
     kind = INT8 if precision == INT8 else FP32
-    model = build_onnx(source.network, precision=kind, masked_positions=predicts_tokens)
-    content: bytes = model.SerializeToString()
-    return content
+    return build_graph(source.network, precision=kind, masked_positions=predicts_tokens)
 
 
 def _has(package: str) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict, Sequence, Union
+from typing import Any, Dict, Sequence, Union
 
 import numpy as np
 
 from bort.errors import InputError
+from bort.formats.onnx_graph import MemoryGraph
 from bort.process.telemetry import switch_off_telemetry
 
 
@@ -17,7 +18,7 @@ class OnnxRuntimeSession:
     A session of ONNX Runtime serves several threads by itself, as its documentation promises.
 
     Args:
-        model: an ONNX file, or its content.
+        model: an ONNX file, or a graph in memory.
         threads: threads of the session.
         source: name of the model in error messages.
 
@@ -25,7 +26,7 @@ class OnnxRuntimeSession:
         InputError: ONNX Runtime cannot read the model.
     """
 
-    def __init__(self, model: Union[Path, bytes], threads: int, source: str) -> None:
+    def __init__(self, model: Union[Path, MemoryGraph], threads: int, source: str) -> None:
         switch_off_telemetry()
         import onnxruntime as runtime
 
@@ -35,8 +36,10 @@ class OnnxRuntimeSession:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        content = model if isinstance(model, bytes) else str(model)
         try:
+            content: Union[bytes, str] = str(model)
+            if isinstance(model, MemoryGraph):
+                content = _content(model, options, runtime)
             self._session = runtime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )
@@ -48,3 +51,22 @@ class OnnxRuntimeSession:
     def run(self, feed: Dict[str, np.ndarray], output: str) -> np.ndarray:
         """See `Session`."""
         return np.asarray(self._session.run([output], feed)[0])
+
+
+def _content(graph: MemoryGraph, options: Any, runtime: Any) -> bytes:
+    """Return a graph as bytes; the settings receive its large constants, which are not copied.
+
+    Each value of the settings holds a reference to its array as long as a session uses it.
+    """
+    model = type(graph.model)()
+    model.CopyFrom(graph.model)
+    for tensor in model.graph.initializer:
+        if tensor.name in graph.constants:
+            tensor.data_location = tensor.EXTERNAL
+            size = str(graph.constants[tensor.name].nbytes)
+            for key, value in (("location", "memory"), ("offset", "0"), ("length", size)):
+                tensor.external_data.add(key=key, value=value)
+    values = map(runtime.OrtValue.ortvalue_from_numpy, graph.constants.values())
+    options.add_external_initializers(list(graph.constants), list(values))
+    content: bytes = model.SerializeToString()
+    return content

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import weakref
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Set, Union
+from typing import Any, Dict, Optional, Sequence, Set, Union
 
 import numpy as np
 
 from bort.engines.request_pool import RequestPool
 from bort.errors import InputError, WorkError
-from bort.formats.openvino_file import core
+from bort.formats.onnx_graph import MemoryGraph
+from bort.formats.openvino_file import core, openvino_package
 from bort.formats.precisions import BF16
 from bort.process.forks import in_forked_children
 from bort.process.threads import available_cores
@@ -25,7 +26,7 @@ class OpenVinoSession:
     """A graph in OpenVINO, on the CPU; implements `bort.engines.graph_engine.Session`.
 
     Args:
-        model: an ONNX file or its content, or the `.xml` of OpenVINO's own format.
+        model: an ONNX file, a graph in memory, or the `.xml` of OpenVINO's own format.
         precision: `bf16` computes matrix products in bf16; any other value forces float32, which
             is not OpenVINO's default on a processor with bf16.
         threads: threads of the session.
@@ -37,7 +38,7 @@ class OpenVinoSession:
     """
 
     def __init__(
-        self, model: Union[Path, bytes], precision: str, threads: int, source: str
+        self, model: Union[Path, MemoryGraph], precision: str, threads: int, source: str
     ) -> None:
         if waits_for_ever(threads):
             raise WorkError(
@@ -52,7 +53,9 @@ class OpenVinoSession:
             "INFERENCE_NUM_THREADS": threads,
         }
         try:
-            graph = core().read_model(model if isinstance(model, bytes) else str(model))
+            graph = (
+                _read(model) if isinstance(model, MemoryGraph) else core().read_model(str(model))
+            )
             self._compiled = core().compile_model(graph, DEVICE, settings)
         except RuntimeError as error:
             raise InputError(f"{source}: OpenVINO cannot read it: {error}") from error
@@ -89,6 +92,48 @@ def waits_for_ever(threads: Optional[int] = None) -> bool:
         threads: threads of the model; None for any number.
     """
     return bool(_use.lost) if threads is None else bool(_use.lost & {_ALL, _key(threads)})
+
+
+def _read(graph: MemoryGraph) -> Any:
+    """Return an `openvino.Model` of a graph whose large constants are not copied.
+
+    OpenVINO reads the graph with these constants as further inputs, which are then replaced. Each
+    constant holds a reference to its array as long as a model uses it.
+    """
+    model = type(graph.model)()
+    model.CopyFrom(graph.model)
+    small = [one for one in model.graph.initializer if one.name not in graph.constants]
+    for tensor in model.graph.initializer:
+        if tensor.name in graph.constants:
+            kind = model.graph.input.add(name=tensor.name).type.tensor_type
+            kind.elem_type = tensor.data_type
+            for extent in tensor.dims:
+                kind.shape.dim.add(dim_value=extent)
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(small)
+    read = core().read_model(model.SerializeToString())
+    make_constant = _operators().Constant
+    for parameter in read.get_parameters():
+        name = parameter.get_friendly_name()
+        if name in graph.constants:
+            constant = make_constant(_writeable(graph.constants[name]), shared_memory=True)
+            constant.set_friendly_name(name)
+            for user in parameter.output(0).get_target_inputs():
+                user.replace_source_output(constant.output(0))
+            read.remove_parameter(parameter)
+    read.validate_nodes_and_infer_types()
+    return read
+
+
+def _operators() -> Any:
+    """Return OpenVINO's module of operators, which was in `openvino.runtime` in 2024."""
+    openvino = openvino_package()
+    return openvino.op if hasattr(openvino, "op") else openvino.runtime.op
+
+
+def _writeable(array: np.ndarray) -> np.ndarray:
+    """Return an array whose memory OpenVINO accepts, a copy if it must not be written to."""
+    return np.require(array, requirements=("C", "W"))
 
 
 class _Use:

@@ -26,7 +26,7 @@ opsets only. OpenVINO fuses everything between the projections into one kernel.
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -56,6 +56,20 @@ HIDDEN, LOGITS = "last_hidden_state", "logits"
 MASKED_SCORE = -10000.0
 _LARGEST_WEIGHT = 63
 _LARGEST_FILE = 2**31 - 2**20
+_LARGE_BYTES = 1024
+
+
+class MemoryGraph(NamedTuple):
+    """A graph whose large constants are not copied into it.
+
+    Attributes:
+        model: an `onnx.ModelProto`; its large constants have a name, a type and a shape only.
+        constants: the values of the large constants by name. They share the memory of the network's
+            arrays, but for matrices, which are transposed.
+    """
+
+    model: Any
+    constants: Dict[str, np.ndarray]
 
 
 def build_onnx(
@@ -65,6 +79,35 @@ def build_onnx(
     masked_positions: bool = False,
     metadata: Optional[Mapping[str, str]] = None,
 ) -> Any:
+    """Build the graph of `build_graph` with all its constants, as a file holds it.
+
+    Arguments are as in `build_graph`.
+
+    Returns:
+        An `onnx.ModelProto`.
+
+    Raises:
+        InputError: as in `build_graph`, or the file would exceed 2 GiB.
+    """
+    total = sum(array.nbytes for array in network.arrays.values())
+    if total > _LARGEST_FILE:
+        raise InputError(f"the weights take {total} bytes, an ONNX file holds {_LARGEST_FILE}")
+    model, constants = build_graph(
+        network, precision=precision, masked_positions=masked_positions, metadata=metadata
+    )
+    for tensor in model.graph.initializer:
+        if tensor.name in constants:
+            tensor.raw_data = constants.pop(tensor.name).tobytes()
+    return model
+
+
+def build_graph(
+    network: ArrayNetwork,
+    *,
+    precision: str = FP32,
+    masked_positions: bool = False,
+    metadata: Optional[Mapping[str, str]] = None,
+) -> MemoryGraph:
     """Build the graph.
 
     Inputs, all int64: `input_ids` (B, L); `attention_mask` (B, L), 1 at tokens and 0 at padding;
@@ -81,20 +124,14 @@ def build_onnx(
         masked_positions: decode at given positions only, which saves computation.
         metadata: strings to store in the model.
 
-    Returns:
-        An `onnx.ModelProto`.
-
     Raises:
-        InputError: onnx is not installed, the file would exceed 2 GiB, the precision is unknown, or
-            `masked_positions` is set for a network without a decoder.
+        InputError: onnx is not installed, the precision is unknown, or `masked_positions` is set
+            for a network without a decoder.
     """
     if precision not in GRAPH_PRECISIONS:
         raise InputError(f"precision is {precision!r}, allowed are {', '.join(GRAPH_PRECISIONS)}")
     if masked_positions and network.description.purpose != MASKED_LM:
         raise InputError("masked_positions: the network has no masked-token decoder in use")
-    total = sum(array.nbytes for array in network.arrays.values())
-    if total > _LARGEST_FILE:
-        raise InputError(f"the weights take {total} bytes, an ONNX file holds {_LARGEST_FILE}")
     onnx = onnx_package()
     graph = _Graph(network, onnx, precision)
     inputs = [(INPUT_IDS, ("batch", "length")), (ATTENTION_MASK, ("batch", "length"))]
@@ -118,7 +155,7 @@ def build_onnx(
         ir_version=IR_VERSION,
     )
     helper.set_model_props(model, dict(metadata or {}))
-    return model
+    return MemoryGraph(model, graph.large)
 
 
 def onnx_package() -> Any:
@@ -135,11 +172,12 @@ def onnx_package() -> Any:
 
 
 class _Graph:
-    """Nodes and constants of a graph, in the order of computation."""
+    """Nodes and constants of a graph, in the order of computation; see `MemoryGraph.constants`."""
 
     def __init__(self, network: ArrayNetwork, onnx: Any, precision: str) -> None:
         self.nodes: List[Any] = []
         self.initializers: List[Any] = []
+        self.large: Dict[str, np.ndarray] = {}
         self.value_info: List[Any] = []
         self._model = network.description
         self._is_pre_norm = network.architecture.norm == PRE_NORM
@@ -357,7 +395,7 @@ class _Graph:
         if name not in self._weights:
             array = self._arrays[name]
             array = np.ascontiguousarray(array.T if transposed else array)
-            self.initializers.append(self._onnx.numpy_helper.from_array(array, name))
+            self._keep(array, name)
             self._weights[name] = name
         return name
 
@@ -371,6 +409,15 @@ class _Graph:
         key = (f"{value.dtype}{value.shape}", value.tobytes())
         if key not in self._constants:
             self._constants[key] = f"constant_{len(self._constants)}"
-            tensor = self._onnx.numpy_helper.from_array(value, self._constants[key])
-            self.initializers.append(tensor)
+            self._keep(value, self._constants[key])
         return self._constants[key]
+
+    def _keep(self, array: np.ndarray, name: str) -> None:
+        """Add a constant."""
+        if array.nbytes < _LARGE_BYTES:
+            self.initializers.append(self._onnx.numpy_helper.from_array(array, name))
+            return
+        kind = self._onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+        tensor = self._onnx.TensorProto(name=name, data_type=kind, dims=array.shape)
+        self.initializers.append(tensor)
+        self.large[name] = array

@@ -14,7 +14,7 @@ import pytest
 
 from bort.architecture import PRE_NORM
 from bort.engines.openvino_session import OpenVinoSession
-from bort.formats.onnx_graph import build_onnx
+from bort.formats.onnx_graph import build_graph, build_onnx
 from bort.network.array_network import ArrayNetwork
 from tests.formats.parity import SHAPES, make_network
 
@@ -74,8 +74,7 @@ def test_onnx_runtime(part: str, architecture: Any, tmp_path: Path) -> None:
 def test_openvino(part: str, architecture: Any) -> None:
     network, depth = make_network(architecture, **PARTS[part]), architecture.depth
     decoder, head = int(part == "masked tokens"), int(part in ("classifier", "spans"))
-    content = build_onnx(network).SerializeToString()
-    session = OpenVinoSession(content, "fp32", 1, "the graph")
+    session = OpenVinoSession(build_graph(network), "fp32", 1, "the graph")
     # What the processor really runs, not the graph that was given.
     nodes = session._compiled.get_runtime_model().get_ordered_ops()
     kinds = Counter(str(node.get_rt_info()["layerType"].value) for node in nodes)

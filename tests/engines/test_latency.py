@@ -178,10 +178,10 @@ def test_int8_is_timed_as_the_integer_graph(monkeypatch: Any) -> None:
     from bort.engines import choosing
 
     built: List[str] = []
-    build = choosing.build_onnx
+    build = choosing.build_graph
     monkeypatch.setattr(
         choosing,
-        "build_onnx",
+        "build_graph",
         lambda network, **how: built.append(how["precision"]) or build(network, **how),
     )
     gauge = EngineLatency(engine="onnxruntime", precision="int8", **HOW)

@@ -12,7 +12,7 @@ import pytest
 from bort import Predictor
 from bort.engines.choosing import open_network
 from bort.engines.openvino_session import OpenVinoSession
-from bort.formats.onnx_graph import build_onnx
+from bort.formats.onnx_graph import build_graph
 from tests.engines.test_engines import NAMES
 from tests.formats.parity import BORT, make_network, write_network
 from tests.text.tiny_vocabulary import tiny_vocabulary
@@ -125,7 +125,7 @@ def test_openvino_gives_a_request_back_after_an_error(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(openvino_session, "_MOST_REQUESTS", 1)
     network = make_network()
-    session = OpenVinoSession(build_onnx(network).SerializeToString(), "fp32", 1, "the network")
+    session = OpenVinoSession(build_graph(network), "fp32", 1, "the network")
     ids = np.ones((1, 5), np.int64)
     good = {"input_ids": ids, "attention_mask": ids}
     expected = session.run(good, "last_hidden_state")
