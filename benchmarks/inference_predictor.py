@@ -3,10 +3,11 @@
 Random weights of an architecture are exported as a classifier to OpenVINO and ONNX (fp32, int8).
 All measurements run in turn, so that noise affects them equally:
 
-- one text of `--length` tokens: the engine alone, the predictor with tokenisation, and the
-  Transformers pipeline on PyTorch in fp32, if it is installed;
+- one text of `--length` tokens: OpenVINO's bare graph with ready arrays, the engine alone, the
+  predictor with tokenisation, and the Transformers pipeline on PyTorch in fp32, if it is installed;
 - texts of mixed length: the predictor, and the engine with batches padded to the longest text;
-- the seconds from the start of a process to its first answer.
+- the seconds from the start of a process to its first answer, for the exports and for the plain
+  model folder, whose graph is built first.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ import numpy as np
 from benchmarks.output import run_benchmark
 from bort.architecture import get_architecture
 from bort.engines.choosing import installed_engines, open_engine
-from bort.engines.protocol import Engine
+from bort.engines.protocol import OPENVINO, Engine
+from bort.formats.openvino_file import OPENVINO_GRAPH_FILE, core
 from bort.inference.predictor import Predictor
 from bort.network.array_network import ArrayNetwork
+from bort.network.model_folder import VOCABULARY_FOLDER, write_model_folder
 from bort.network.random_network import random_network
 from bort.process.command import make_parser
 from bort.text.padding import pad_rows
@@ -92,10 +95,11 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
             "threads": parsed.threads,
             "times": "clock, processor",
             "precision": {name: one.precision for name, one in engines.items()},
-            "one text": one_text(parsed, vocabulary, opened, engines, pipeline),
+            "one text": one_text(parsed, vocabulary, opened, engines, pipeline, subjects),
             "mixed lengths": mixed(parsed, vocabulary, opened, engines),
             "seconds to the first answer": {
-                name: first_answers(parsed, subject) for name, subject in subjects.items()
+                name: first_answers(parsed, subject)
+                for name, subject in {**subjects, **plain(network, vocabulary, folder)}.items()
             },
         }
 
@@ -122,6 +126,33 @@ def export(network: ArrayNetwork, vocabulary: Vocabulary, folder: Path) -> Dict[
     return subjects
 
 
+def plain(network: ArrayNetwork, vocabulary: Vocabulary, folder: str) -> Dict[str, Subject]:
+    """Write the network as a plain model folder; return name → folder, engine and precision."""
+    path = Path(folder) / "plain"
+    write_model_folder(path, network.description, network.arrays)
+    vocabulary.save(path / VOCABULARY_FOLDER)
+    return {f"{name} fp32, plain folder": (path, name, "fp32") for name in installed_engines()}
+
+
+def bare_graph(
+    subject: Subject, engine: Engine, threads: int, ids: np.ndarray
+) -> Callable[[], Any]:
+    """Return a call of OpenVINO alone on the graph of a subject, with arrays that are ready."""
+    import openvino
+
+    settings = {
+        "INFERENCE_PRECISION_HINT": "bf16" if engine.precision == "bf16" else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+    }
+    graph = core().read_model(str(subject[0] / OPENVINO_GRAPH_FILE))
+    request = core().compile_model(graph, "CPU", settings).create_infer_request()
+    arrays = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    for name, array in arrays.items():
+        request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
+    return lambda: request.infer()
+
+
 def transformers_pipeline(
     network: ArrayNetwork, vocabulary: Vocabulary, folder: Path, threads: int
 ) -> Optional[Callable[[str], Any]]:
@@ -146,6 +177,7 @@ def one_text(
     predictors: Dict[str, Predictor],
     engines: Dict[str, Engine],
     pipeline: Optional[Callable[[str], Any]],
+    subjects: Dict[str, Subject],
 ) -> Dict[str, Any]:
     """Return the milliseconds for one text, and their ratios."""
     text = text_of(vocabulary, parsed.length)
@@ -155,6 +187,8 @@ def one_text(
     for name, engine in engines.items():
         calls[f"{name}, engine"] = lambda engine=engine: engine.answer(ids, lengths)
         calls[f"{name}, predictor"] = lambda name=name: predictors[name]([text])
+        if engine.name == OPENVINO and not engine.description.architecture.token_types:
+            calls[f"{name}, bare graph"] = bare_graph(subjects[name], engine, parsed.threads, ids)
     if pipeline is not None:
         calls[PYTORCH] = lambda: pipeline(text)
     seconds = in_turn(calls, parsed.repeats)
@@ -164,6 +198,11 @@ def one_text(
         )
         for name in engines
     }
+    for name in engines:
+        if f"{name}, bare graph" in seconds:
+            ratios[f"{name}: predictor / bare graph"] = ratio(
+                seconds[f"{name}, predictor"], seconds[f"{name}, bare graph"]
+            )
     for name in engines if pipeline is not None else ():
         ratios[f"{PYTORCH} / {name} predictor"] = ratio(
             seconds[PYTORCH], seconds[f"{name}, predictor"]

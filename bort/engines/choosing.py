@@ -94,7 +94,10 @@ def open_network(
     threads: Optional[int] = None,
     gpu: Optional[int] = None,
 ) -> Engine:
-    """Load a network from memory; arguments and errors are those of `open_source`."""
+    """Load a network from memory; arguments and errors are those of `open_source`.
+
+    The engine may share the memory of the network's arrays, so they must not be changed.
+    """
     return open_source(source_of_network(network), engine, precision, threads, gpu)
 
 

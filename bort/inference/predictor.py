@@ -407,7 +407,9 @@ class Predictor:
         else:
             inputs = [one._replace(item=n) for n, each in enumerate(asked) for one in each.inputs]
             try:
-                features = tokenise(inputs, self._vocabulary, max_length, self._pairs)
+                features = tokenise(
+                    inputs, self._vocabulary, max_length, self._pairs, has_fingerprint=False
+                )
             except TooLittleRoom as error:
                 raise InputError(f"{asked[error.item].item.where}: {error.reason}") from error
         with self._counting:

@@ -16,10 +16,8 @@ from typing import (
     List,
     NamedTuple,
     Optional,
-    Protocol,
     Sequence,
     Tuple,
-    runtime_checkable,
 )
 
 import numpy as np
@@ -91,7 +89,8 @@ class TaskFeatures(TokenRows):
         truncated: number of inputs that were shortened.
         dropped_tokens: number of tokens that truncation removed.
         vocabulary_fingerprint: fingerprint of the vocabulary.
-        fingerprint: SHA-256 of the set's content; see `features_fingerprint`.
+        fingerprint: SHA-256 of the set's content; see `features_fingerprint`. It is "" if
+            `tokenise` was not asked for it.
         type_separator: id behind whose first occurrence the tokens of an input have token type 1
             (see `bort.text.pair_form.token_types_of`); None if all tokens have type 0.
     """
@@ -108,18 +107,12 @@ class TaskFeatures(TokenRows):
     type_separator: Optional[int] = None
 
 
-@runtime_checkable
-class _FlatEncoder(Protocol):
-    def encode_flat(
-        self, texts: Sequence[str], space_in_front: bool = False
-    ) -> Tuple[np.ndarray, np.ndarray]: ...
-
-
 def tokenise(
     inputs: Sequence[TaskInput],
     vocabulary: Vocabulary,
     max_length: int,
     pairs: PairForm = ROBERTA_PAIRS,
+    has_fingerprint: bool = True,
 ) -> TaskFeatures:
     """Tokenise inputs of one or two texts.
 
@@ -129,6 +122,7 @@ def tokenise(
         max_length: maximum tokens per sequence, special tokens included. Longer sequences are
             shortened (see `bort.tasks.truncation`) and counted.
         pairs: the form of two texts, see `ModelDescription.pair_form`.
+        has_fingerprint: whether to compute the fingerprint of the set.
 
     Raises:
         TooLittleRoom: the protected pieces of an input do not fit into `max_length`.
@@ -136,6 +130,10 @@ def tokenise(
     """
     if max_length <= _SPECIAL_TOKENS_OF_PAIR:
         raise InputError(f"max_length is {max_length}, allowed is more than 4")
+    if len(inputs) == 1 and not has_fingerprint:
+        alone = _one_text(inputs[0], vocabulary, max_length, pairs)
+        if alone is not None:
+            return alone
     layout = _Layout(inputs, pairs)
     table = _TokenTable(layout, vocabulary)
     lengths = np.bincount(
@@ -158,9 +156,48 @@ def tokenise(
         truncated=len(too_long),
         dropped_tokens=int(excess[too_long].sum()),
         vocabulary_fingerprint=vocabulary.fingerprint,
-        fingerprint=layout.fingerprint(labels, vocabulary, max_length),
+        fingerprint=layout.fingerprint(labels, vocabulary, max_length) if has_fingerprint else "",
         type_separator=pairs.type_separator(vocabulary),
     )
+
+
+def _one_text(
+    one: TaskInput, vocabulary: Vocabulary, max_length: int, pairs: PairForm
+) -> Optional[TaskFeatures]:
+    """Return the features of one text that is not shortened; None for any other input.
+
+    A predictor that gets one text at a time spends most of its own time in `tokenise`, and the
+    columns of `_Layout` cost the more the fewer inputs share them.
+    """
+    if len(one.segments) != 1 or len(one.segments[0].pieces) != 1:
+        return None
+    piece = one.segments[0].pieces[0]
+    if piece.is_mask:
+        return None
+    text, spaced = piece.text, _is_spaced(piece.text)
+    ids, _ = encode_texts(vocabulary, [text[1:] if spaced else text], spaced)
+    count = len(ids) + 2
+    if count > max_length:
+        return None
+    tokens = np.empty(count, np.int32)
+    tokens[0], tokens[1:-1], tokens[-1] = vocabulary.bos_id, ids, vocabulary.eos_id
+    return TaskFeatures(
+        tokens=tokens,
+        offsets=np.array((0, count), np.int64),
+        labels=_label_array((one.label,)),
+        item_numbers=np.array((one.item,), np.int64),
+        choices=np.array((one.choice,), np.int32),
+        truncated=0,
+        dropped_tokens=0,
+        vocabulary_fingerprint=vocabulary.fingerprint,
+        fingerprint="",
+        type_separator=pairs.type_separator(vocabulary),
+    )
+
+
+def _is_spaced(text: str) -> bool:
+    """Return whether a text is encoded as its rest with a space in front."""
+    return text[:1] == " " and not text[1:2].isspace()
 
 
 def features_fingerprint(
@@ -246,11 +283,7 @@ class _TokenTable:
     """
 
     def __init__(self, layout: _Layout, vocabulary: Vocabulary) -> None:
-        spaced = np.fromiter(
-            (text[:1] == " " and not text[1:2].isspace() for text in layout.texts),
-            dtype=bool,
-            count=len(layout.texts),
-        )
+        spaced = np.fromiter(map(_is_spaced, layout.texts), dtype=bool, count=len(layout.texts))
         plain_texts = [text for text, is_spaced in zip(layout.texts, spaced) if not is_spaced]
         spaced_texts = [text[1:] for text, is_spaced in zip(layout.texts, spaced) if is_spaced]
         first, first_counts = encode_texts(vocabulary, plain_texts, False)
@@ -358,8 +391,10 @@ def encode_texts(
         texts: the texts to encode.
         space_in_front: encode `" " + text` instead of each text.
     """
-    if isinstance(vocabulary, _FlatEncoder):
-        return vocabulary.encode_flat(texts, space_in_front)
+    encode_flat = getattr(vocabulary, "encode_flat", None)
+    if encode_flat is not None:
+        found: Tuple[np.ndarray, np.ndarray] = encode_flat(texts, space_in_front)
+        return found
     lists = vocabulary.encode_batch([f" {text}" for text in texts] if space_in_front else texts)
     flat = np.array([token for ids in lists for token in ids], dtype=np.int32)
     return flat, np.array([len(ids) for ids in lists], dtype=np.int64)

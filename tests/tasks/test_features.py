@@ -214,3 +214,30 @@ def test_several_labels_are_rows():
     assert made([None, None]).labels.tolist() == [-1, -1]
     other = made([(1.0, 0.0, 1.0), None, (0.0, 0.0, 1.0)])
     assert features.fingerprint != other.fingerprint
+
+
+@given(st.one_of(SENTENCES, SENTENCES.map(" {}".format), st.sampled_from(["", " ", "  two", "\n"])))
+@pytest.mark.parametrize("vocabulary", [VOCABULARY, PlainVocabulary(VOCABULARY)])
+@pytest.mark.parametrize("pairs", [ROBERTA_PAIRS, BERT_PAIRS])
+@pytest.mark.parametrize("max_length", [6, 10_000])
+def test_one_text_without_a_fingerprint_has_the_same_features(vocabulary, pairs, max_length, text):
+    inputs = [TaskInput((Segment((Piece(text),)),), None, 3, 2)]
+    expected = tokenise(inputs, vocabulary, max_length, pairs)
+    found = tokenise(inputs, vocabulary, max_length, pairs, has_fingerprint=False)
+    assert expected.fingerprint
+    assert not found.fingerprint
+    for field in dataclasses.fields(found):
+        ours, theirs = getattr(found, field.name), getattr(expected, field.name)
+        if isinstance(ours, np.ndarray):
+            assert ours.dtype == theirs.dtype
+            np.testing.assert_array_equal(ours, theirs)
+        elif field.name != "fingerprint":
+            assert ours == theirs, field.name
+
+
+def test_one_input_of_another_form_is_tokenised_without_a_fingerprint():
+    masked = (Piece("the "), Piece("<mask>", is_mask=True), Piece(" rain"))
+    for one in (pair("the rain", "is old"), TaskInput((Segment(masked),), None, 0)):
+        expected = tokenise([one], VOCABULARY, 100)
+        found = tokenise([one], VOCABULARY, 100, has_fingerprint=False)
+        np.testing.assert_array_equal(found.tokens, expected.tokens)
