@@ -31,10 +31,15 @@ def main(arguments: Optional[List[str]] = None) -> None:
 
 def _work(parsed: argparse.Namespace) -> int:
     config = SmallModelConfig.from_arguments(parsed)
-    stop = StopRequest().install()
+    stop = StopRequest()
     from experiments.small_model.experiment import make_small_model
 
-    results = make_small_model(config, stop_requested=stop.requested, is_dry=parsed.dry_run)
+    results = make_small_model(
+        config,
+        stop_requested=stop.requested,
+        is_dry=parsed.dry_run,
+        on_checked=stop.install,  # Ctrl-C ends the checks at once
+    )
     print(json.dumps(results, indent=2))
     return 0
 

@@ -35,6 +35,7 @@ def make_small_model(
     *,
     stop_requested: Callable[[], bool] = lambda: False,
     is_dry: bool = False,
+    on_checked: Callable[[], object] = lambda: None,
 ) -> Dict[str, Any]:
     """Make a small model of a teacher for a task, and leave it in `config.output_dir`.
 
@@ -46,6 +47,7 @@ def make_small_model(
         config: teacher, task, limit and time.
         stop_requested: whether to stop; what is best by then is in `model`.
         is_dry: check everything and plan, write nothing.
+        on_checked: called before the first file is written; a command catches signals from then on.
 
     Returns:
         The content of `run.json`, and whether the run was stopped.
@@ -61,6 +63,7 @@ def make_small_model(
             log.info("%s", line)
         if is_dry:
             return {"dry_run": True, **findings.as_dict()}
+        on_checked()
         findings.save(folder)
         return _Run(config, folder, findings).run(stop_requested)
 

@@ -9,6 +9,7 @@ from bort.report.html.seconds import spoken_seconds
 from bort.tasks.metrics import mean_score
 from bort.training.time_budget import parse_duration
 from experiments.small_model.statements import (
+    BIG,
     CUT,
     SERVED,
     SMALL,
@@ -16,6 +17,7 @@ from experiments.small_model.statements import (
     is_noise,
     limit_words,
     measured_words,
+    not_learnt_words,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ def notes_on(found: SmallModelResults) -> Iterator[Note]:
     Args:
         found: the results; their own notes are not read.
     """
+    if found.teacher is not None and found.teacher.get("learnt") is False:
+        words = not_learnt_words(found.teacher)
+        yield Note(f"{words[0].upper()}{words[1:]}. More hours or more rows may help.", (BIG,))
     yield from _on_candidates(found)
     for row in found.precisions:
         if row["precision"] != FP32 and not row.get("taken") and row.get("reason"):

@@ -129,6 +129,9 @@ class _Content:
         if final is None:
             return self._unfinished()
         words: List[Inline] = []
+        if found.teacher is not None and found.teacher.get("learnt") is False:
+            words.append("The teacher is no better than guessing, so a share of its score means ")
+            words.append("little. ")
         if found.chosen in found.candidates:
             chosen = found.candidates[found.chosen or ""]
             words.append(

@@ -76,9 +76,10 @@ class SmallModelResults:
     elsewhere: str
 
     def as_dict(self) -> Dict[str, Any]:
-        """Return the content of `run.json`."""
+        """Return the content of `run.json`, with `keeps_limit` in sight; None before the end."""
         values = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
-        return {"made_by": f"bort {bort.__version__}", **values}
+        kept = self.limit["kept"]
+        return {"made_by": f"bort {bort.__version__}", **values, "keeps_limit": kept}
 
     def difference(self, first: str, second: str) -> Optional[Mapping[str, Any]]:
         """Return the difference of two models on the report split; None if it is not known."""

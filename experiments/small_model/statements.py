@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, List, Mapping
 
 from bort.report.html.document import Inline, Origin, numbered
+from bort.tasks.metrics import mean_score
 
 BIG, SMALL, WITH_AGORA, CUT, SERVED = "teacher", "student", "agora", "truncated", "exported"
 """Names of the models of a run: those of their stages, and the served model."""
@@ -42,6 +43,18 @@ def measured_words(limit: Mapping[str, Any]) -> str:
     if limit["kind"] == "speed_up":
         return f"{measured:.2f} times"
     return milliseconds(measured) if limit["kind"] == "latency_ms" else f"{measured:,.0f}"
+
+
+def not_learnt_words(teacher: Mapping[str, Any]) -> str:
+    """Return the sentence on a teacher that has not learnt its task.
+
+    >>> not_learnt_words({"dev": {"matthews": 0.012}, "constant_answer": 0.0})
+    'the teacher is no better than guessing: dev 0.012, one answer to everything has 0.000'
+    """
+    return (
+        f"the teacher is no better than guessing: dev {mean_score(teacher['dev']):.3f}, one answer "
+        f"to everything has {teacher['constant_answer']:.3f}"
+    )
 
 
 def milliseconds(value: float) -> str:

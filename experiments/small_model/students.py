@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
 
@@ -26,12 +27,15 @@ from bort.super_network.folder import open_super_network
 from bort.super_network.parts import part_name
 from bort.super_network.sampling import UNIFORM
 from bort.super_network.space import SubNetworkSpace
-from bort.tasks.judging import TaskData
+from bort.tasks.guessing import best_constant_score, is_better_than_guessing
+from bort.tasks.judging import TaskData, gold_of
+from bort.tasks.metrics import mean_score
 from bort.teacher.source import TeacherSource
 from bort.training.importance_config import ORDER, ImportanceConfig
 from experiments.small_model.job import StageJob, plain, read_scores, write_scores
 from experiments.small_model.latency import MeasuredSpace, serving_settings
 from experiments.small_model.space import cut_layers, relation_heads
+from experiments.small_model.statements import not_learnt_words
 from experiments.small_model.training import (
     MOST_EPOCHS,
     NETWORK_FOLDER,
@@ -51,6 +55,8 @@ STAGE_TEACHER, STAGE_LATENCY, STAGE_SUPER_NETWORK, STAGE_SEARCH = (
     "search",
 )
 STAGE_STUDENT, STAGE_TRUNCATED = "student", "truncated"
+
+log = logging.getLogger(__name__)
 
 _STEPS = 10**9  # the clock ends the training of a super-network
 _SUB_NETWORKS, _MOST_BUILT = 2, 16
@@ -85,13 +91,20 @@ def prepare_teacher(job: StageJob, work: StageWork) -> None:
     if not target.exists():
         write_extracted(_in_order(job, source), task.data.vocabulary, target)
     description = read_folder_description(target)
+    scorer, first = job.scorer(), task.data.dev[0]
+    dev = plain(scorer.score(job.open_model(target)))
+    constant = best_constant_score(task.data.record, gold_of(first))
     found = {
         "folder": config.teacher,
         "architecture": part_name(description.architecture),
         "parameters": description.architecture.parameter_count(),
         "fine_tuned_here": given.head is None,
-        "dev": plain(job.scorer().score(job.open_model(target))),
+        "dev": dev,
+        "constant_answer": constant,
+        "learnt": is_better_than_guessing(mean_score(dev), constant, scorer.items),
     }
+    if not found["learnt"]:
+        log.warning("warning: %s", not_learnt_words(found))
     write_scores(work.folder, {**found, **steps})
 
 

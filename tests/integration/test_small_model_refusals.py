@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Dict
@@ -84,3 +86,22 @@ def test_a_dry_run_shows_facts_and_plan_and_writes_nothing(sources: Path, tmp_pa
     for start in ("teacher: ", "task: reviews, 4", "limit: ", "disk: ", "time: ", "truncated "):
         assert any(line.startswith(start) for line in lines), start
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_the_checks_and_writes_nothing(sources: Path, tmp_path: Path) -> None:
+    words = [sys.executable, ROOT / "scripts/make_small_model.py"]
+    words += ["--teacher", sources / "teacher", "--data", sources / "reviews.csv", "--speed_up", 2]
+    words += ["--hours", "30m", "--output_dir", tmp_path / "out"]
+    with subprocess.Popen(
+        list(map(str, words)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        while "measuring the latency" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        printed, told = process.communicate(timeout=300)
+    assert process.returncode == 130
+    assert printed == ""
+    assert "Traceback" not in told
+    assert "stage" not in told, "nothing was begun"
+    assert not (tmp_path / "out").exists()

@@ -71,6 +71,18 @@ def test_a_better_baseline_and_a_broken_limit_are_told(tmp_path: Path) -> None:
     assert "do not differ" not in notes, "what is served is the truncated teacher"
 
 
+def test_a_teacher_that_learnt_nothing_is_told_first(tmp_path: Path) -> None:
+    content = scores()
+    content["teacher"].update(learnt=False, constant_answer=0.91)
+    found = read(tmp_path, content)
+    assert found.notes[0] == (
+        "The teacher is no better than guessing: dev 0.915, one answer to everything has 0.910. "
+        "More hours or more rows may help."
+    )
+    content["teacher"]["learnt"] = True
+    assert not any("guessing" in one for one in read(tmp_path / "other", content).notes)
+
+
 def test_a_difference_within_the_noise_is_a_note(tmp_path: Path) -> None:
     content = scores({"teacher": 92, "truncated": 90, "student": 90, "exported": 91})
     content["truncated"].update(dev={"accuracy": 0.92}, keeps_limit=False)
@@ -121,8 +133,10 @@ def test_a_run_without_agora_and_baseline(tmp_path: Path) -> None:
 def test_each_limit_is_compared_with_what_was_measured(
     tmp_path: Path, limit: Dict[str, Any], measured: float, kept: bool
 ) -> None:
-    found = read(tmp_path, speed_up=None, **limit).limit
+    whole = read(tmp_path, speed_up=None, **limit)
+    found = whole.limit
     assert (found["measured"], found["kept"]) == (measured, kept)
+    assert whole.as_dict()["keeps_limit"] is kept
 
 
 def test_run_json_is_the_structure(tmp_path: Path) -> None:
