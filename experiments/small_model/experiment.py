@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional
 
+from bort.errors import WorkError
 from bort.report.html.files import HTML_FILE
 from bort.stages.listing import stored_results
 from bort.stages.plan import read_experiment
@@ -108,13 +109,19 @@ class _Run:
         """Run the stages; see `make_small_model`."""
         answers = self._folder / OUTPUTS_CACHE
         stages = small_model_stages(self._config, self._task, self._plan, self._used, answers)
-        found = run_stages(
-            SMALL_MODEL,
-            stages,
-            self._store,
-            stop_requested=stop_requested,
-            on_stage=self._on_stage,
-        )
+        try:
+            found = run_stages(
+                SMALL_MODEL,
+                stages,
+                self._store,
+                stop_requested=stop_requested,
+                on_stage=self._on_stage,
+            )
+        except WorkError as error:
+            if not stop_requested():
+                raise
+            log.info("%s", error)  # the signal has ended a measuring process too
+            found = None
         self._publish()
         results = self._write()
         if found is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import weakref
 from typing import Any, Dict, List
 
@@ -18,7 +20,7 @@ from bort.engines.latency import (
 )
 from bort.engines.protocol import FAST
 from bort.engines.served_latency import ServedLatency
-from bort.errors import InputError
+from bort.errors import InputError, WorkError
 from bort.formats.precisions import FP32
 from bort.network.model_folder import write_model_folder
 from bort.network.random_network import random_network
@@ -209,6 +211,16 @@ def test_bf16_needs_openvino_and_a_processor_that_has_it(monkeypatch: Any) -> No
     monkeypatch.setattr(choosing, "computes_bf16", lambda: True)
     assert EngineLatency(precision="bf16", **HOW).engine == "openvino"
     assert EngineLatency(precision="int8", **HOW).engine == "onnxruntime"
+
+
+def killed() -> float:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0.0
+
+
+def test_a_killed_process_is_one_clear_line() -> None:
+    with pytest.raises(WorkError, match="the process that timed <D=2, .* was killed"):
+        measure_in_fresh_process(SMALL, engine="mxnet", clock=killed, **HOW)
 
 
 def test_a_folder_is_timed_in_a_fresh_process(tmp_path: Any) -> None:
