@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import time
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Tuple, Union
 
@@ -22,11 +20,11 @@ from bort.engines.choosing import (
 )
 from bort.engines.protocol import AUTO, MXNET, Engine
 from bort.engines.sources import Source, read_source, source_of_network
-from bort.errors import InputError, WorkError
+from bort.errors import InputError
 from bort.formats.precisions import FP32
 from bort.network.random_network import random_network
 from bort.process.timing import Clock, Timing, Turns, steadiest, timed_runs, timed_turns
-from bort.process.workers import WorkerPool
+from bort.process.workers import in_new_process
 
 _SEED = 0
 _PAUSE_SECONDS = 0.02
@@ -250,12 +248,7 @@ def measure_in_fresh_process(model: Union[Path, Architecture], **settings: Any) 
         InputError: see `EngineLatency`; or the folder is damaged.
         WorkError: the process was killed.
     """
-    try:
-        with WorkerPool(1, multiprocessing.get_context("spawn")) as pool:
-            found: Timing = pool.submit(_measure, model, settings).result()
-    except BrokenProcessPool as error:
-        raise WorkError(f"the process that timed {model} was killed (out of memory?)") from error
-    return found
+    return in_new_process(_measure, model, settings)
 
 
 def _measure(model: Union[Path, Architecture], settings: Dict[str, Any]) -> Timing:

@@ -1,6 +1,6 @@
 """`WorkerPool`: worker processes that end with their parent and leave signals to it.
 
-`results_in_order` gives their results in the order of the work.
+`results_in_order` gives their results in the order of the work, `in_new_process` that of one call.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
 from typing import Any, Callable, Deque, Iterable, Iterator, Optional, Tuple, TypeVar
 
@@ -109,6 +110,24 @@ def results_in_order(
     while waiting:
         done, future = waiting.popleft()
         yield done, future.result()
+
+
+def in_new_process(function: Callable[..., Returned], *arguments: Any) -> Returned:
+    """Return the result of a call in a new process, which has loaded nothing before.
+
+    Args:
+        function: a function of a module.
+        arguments: its arguments.
+
+    Raises:
+        WorkError: the process was killed, or the system has no shared memory for locks.
+    """
+    try:
+        with WorkerPool(1, multiprocessing.get_context("spawn")) as pool:
+            result: Returned = pool.submit(function, *arguments).result()
+            return result
+    except BrokenProcessPool as error:
+        raise WorkError("a measuring process was killed (out of memory?)") from error
 
 
 def no_shared_memory(error: Exception) -> WorkError:

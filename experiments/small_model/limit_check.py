@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import time
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
@@ -13,7 +12,7 @@ import numpy as np
 from bort.architecture import Architecture
 from bort.engines.latency import EngineLatency, check_latency_length
 from bort.errors import InputError
-from bort.process.workers import WorkerPool
+from bort.process.workers import in_new_process
 from bort.search.latency_terms import fit_terms, sum_of_terms
 from bort.search.limit import LATENCY, PARAMETERS, PREDICTED_BAND, Limit
 from bort.search.sizes import sizes_of
@@ -149,10 +148,7 @@ def measure_pair(teacher: Architecture, settings: Mapping[str, Any]) -> PairLate
     check_latency_length(int(settings["length"]), teacher)
     chosen = [teacher, measured_space(teacher).minimum(teacher), smallest_part(teacher)]
     architectures = tuple(dict.fromkeys(chosen))
-    with WorkerPool(1, multiprocessing.get_context("spawn")) as pool:
-        return PairLatency(
-            architectures, *pool.submit(_measure, architectures, dict(settings)).result()
-        )
+    return PairLatency(architectures, *in_new_process(_measure, architectures, dict(settings)))
 
 
 def check_limit(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -18,7 +17,7 @@ from bort.errors import BortError
 from bort.export.exporting import ExportSource, export_huggingface, export_onnx, export_openvino
 from bort.formats.precisions import BF16, FP32, INT8
 from bort.process.timing import Turns, steadiest
-from bort.process.workers import WorkerPool
+from bort.process.workers import in_new_process
 from bort.stages.stage import StageWork
 from bort.storage.files import new_folder
 from bort.storage.run_folder import MODEL_FOLDER
@@ -185,8 +184,7 @@ def served_latency(job: StageJob, work: StageWork, folder: Path, kind: Kind) -> 
     assert latency.predictor.reference is not None
     teacher, seconds = latency.predictor.reference
     settings = serving_settings(job.config, latency.length)
-    with WorkerPool(1, multiprocessing.get_context("spawn")) as pool:
-        turns = pool.submit(_in_turns, folder, kind, teacher, settings).result()
+    turns = in_new_process(_in_turns, folder, kind, teacher, settings)
     return ServedTime(turns.share * seconds, seconds, turns.spread)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Sequence, Tuple
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.process.workers import WorkerPool
+from bort.process.workers import in_new_process
 from bort.search.latency_terms import fit_relative
 from experiments.small_model.plan import TimePlan, make_time_plan
 
@@ -113,9 +112,8 @@ def measure_steps(
         gpu: use a GPU if there is one.
     """
     settings = {"batch_size": batch_size, "seconds": seconds}
-    with WorkerPool(1, multiprocessing.get_context("spawn")) as pool:
-        jobs = [(one, lengths, classes, gpu, settings) for one in architectures]
-        found = pool.submit(_measure, jobs).result()
+    jobs = [(one, lengths, classes, gpu, settings) for one in architectures]
+    found = in_new_process(_measure, jobs)
     return fit_steps(architectures, found, batch_size, max(1, round(float(np.mean(lengths)))))
 
 

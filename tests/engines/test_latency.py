@@ -219,7 +219,7 @@ def killed() -> float:
 
 
 def test_a_killed_process_is_one_clear_line() -> None:
-    with pytest.raises(WorkError, match="the process that timed <D=2, .* was killed"):
+    with pytest.raises(WorkError, match="a measuring process was killed"):
         measure_in_fresh_process(SMALL, engine="mxnet", clock=killed, **HOW)
 
 

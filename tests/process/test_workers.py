@@ -13,7 +13,7 @@ from typing import Any, List
 import pytest
 
 from bort.errors import WorkError
-from bort.process.workers import WorkerPool, results_in_order
+from bort.process.workers import WorkerPool, in_new_process, results_in_order
 
 METHODS = [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_methods()]
 SECONDS = 60.0
@@ -73,7 +73,7 @@ def test_a_system_without_locks_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 PARENT = """
 import multiprocessing, os, sys, time
-from bort.process.workers import WorkerPool, results_in_order
+from bort.process.workers import WorkerPool, in_new_process, results_in_order
 if __name__ == "__main__":
     pool = WorkerPool(2, multiprocessing.get_context("METHOD"))
     first, second = pool.submit(time.sleep, 1000), pool.submit(time.sleep, 1000)
@@ -131,3 +131,9 @@ def test_results_come_in_the_order_of_the_work_and_little_waits():
         assert next(results) == ("0", 0)
         assert taken == [0, 1, 2, 3]
         assert list(results) == [(str(number), number**2) for number in range(1, 20)]
+
+
+def test_a_new_process_returns_a_result_or_says_that_it_was_killed() -> None:
+    assert in_new_process(os.getpid) != os.getpid()
+    with pytest.raises(WorkError, match="was killed"):
+        in_new_process(signal.raise_signal, signal.SIGKILL)
