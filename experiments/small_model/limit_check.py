@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -33,7 +33,17 @@ _MARGIN = 1.1
 
 
 class LimitRefused(InputError):
-    """No part of the teacher keeps the limit, or the teacher keeps it itself."""
+    """No part of the teacher keeps the limit, or the teacher keeps it itself.
+
+    Args:
+        message: the limit, and which ones can be met.
+        tightest: how many times as fast as the teacher its smallest part is; None if the limit is
+            another one, or not too tight.
+    """
+
+    def __init__(self, message: str, tightest: Optional[float] = None) -> None:
+        super().__init__(message)
+        self.tightest = tightest
 
 
 @dataclass(frozen=True)
@@ -184,7 +194,8 @@ def check_limit(
         raise LimitRefused(
             f"{name} is {value:g}, which is too tight: the smallest part of the teacher "
             f"{_has(limit, least)} here, the teacher {_amount(limit, whole)}; allowed is "
-            f"{_range(name, limit, least, whole)}"
+            f"{_range(name, limit, least, whole)}",
+            whole / least if config.speed_up is not None else None,
         )
     space = space_near(teacher, cost, searched)
     members = space.sample(teacher, space.size(), np.random.default_rng(0))

@@ -109,6 +109,20 @@ def test_a_limit_that_this_machine_cannot_keep_ends_no_demonstration(
     assert "no small model: speed_up is 3" in summary(results)
 
 
+def test_a_machine_that_keeps_a_looser_limit_has_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refuse(config: SmallModelConfig) -> Dict[str, Any]:
+        asked.append(config.speed_up)
+        raise LimitRefused("too tight", 2.8)
+
+    monkeypatch.setattr(experiment, "make_small_model", refuse)
+    assert "refused" in make_demo_small_model(DemoConfig(), tmp_path / "agora", tmp_path / "out")
+    assert asked == [3.0, 2.0]
+
+
 def test_the_stage_is_the_last_and_needs_agora(tmp_path: Path) -> None:
     def names(**settings: Any) -> Any:
         return [one.name for one in demo_stages(DemoConfig(**settings), tmp_path)]
