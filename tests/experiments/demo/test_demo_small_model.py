@@ -116,11 +116,11 @@ def test_a_machine_that_keeps_a_looser_limit_has_that(
 
     def refuse(config: SmallModelConfig) -> Dict[str, Any]:
         asked.append(config.speed_up)
-        raise LimitRefused("too tight", 2.8)
+        raise LimitRefused("too tight", 2.2)
 
     monkeypatch.setattr(experiment, "make_small_model", refuse)
     assert "refused" in make_demo_small_model(DemoConfig(), tmp_path / "agora", tmp_path / "out")
-    assert asked == [3.0, 2.0]
+    assert asked == [2.0, 1.5]
 
 
 def test_the_stage_is_the_last_and_needs_agora(tmp_path: Path) -> None:
