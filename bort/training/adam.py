@@ -43,6 +43,9 @@ def adam_update(
 ) -> None:
     """Update weights, mean and variance in place.
 
+    Source: arXiv 1711.05101, algorithm 2, without the correction of the first steps, which is the
+    caller's: it changes the learning rate, ε and the decay.
+
     `m = β1 m + (1 − β1) g; v = β2 v + (1 − β2) g²; w −= lr (m / (√v + ε) + decay · w)`
 
     All operations round to float32, in the order of MXNet's kernel `multi_adamw_update`, so the
