@@ -65,7 +65,7 @@ def run(tmp_path: Path, project_root: Path) -> Any:
 def test_parity_is_demanded(run: Any, tests: int) -> None:
     done = run("--quick", tests=tests)
     assert done.status == tests
-    assert done.calls == ["set-up --extras test,parity", "tests --parity --quick"]
+    assert done.calls == ["set-up --extras test,parity", "tests --parity --repeat_failed --quick"]
     assert "PARITY" not in done.printed
 
 
@@ -77,7 +77,7 @@ def test_where_packages_cannot_be_installed_the_rest_runs_and_the_last_line_says
     assert done.calls == [
         "set-up --extras test,parity",
         "set-up --extras test --without-extras parity",
-        "tests -k x",
+        "tests --repeat_failed -k x",
     ]
     assert done.status == tests
     last = done.printed.splitlines()[-1]
@@ -87,7 +87,7 @@ def test_where_packages_cannot_be_installed_the_rest_runs_and_the_last_line_says
 @pytest.mark.parametrize("tests", [0, 1])
 def test_an_interpreter_without_them_is_no_failure(run: Any, tests: int) -> None:
     done = run(too_old=1, tests=tests)
-    assert done.calls[-1] == "tests "
+    assert done.calls[-1] == "tests --repeat_failed"
     assert done.status == tests
     assert "PARITY WAS NOT CHECKED: it needs Python 3.10 or later, this is Python 3.9.1" in (
         done.printed
