@@ -16,9 +16,21 @@ from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
-from typing import Any, Callable, Deque, Iterable, Iterator, Optional, Tuple, TypeVar
+from typing import (
+    Any,
+    Callable,
+    Deque,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+    TypeVar,
+)
 
 from bort.errors import WorkError
+from bort.process.shared_slots import SharedSlot, shared_slots
 
 Work = TypeVar("Work")
 Kept = TypeVar("Kept")
@@ -33,6 +45,9 @@ class WorkerPool(ProcessPoolExecutor):
 
     Workers ignore Ctrl-C, which a terminal sends to them too. If the block of a `with` statement
     ends with an error, they are ended.
+
+    Attributes:
+        slots: memory that forked workers share with this process, for `results_in_order`.
 
     Args:
         workers: maximum number of processes.
@@ -51,7 +66,10 @@ class WorkerPool(ProcessPoolExecutor):
         initializer: Optional[Callable[..., None]] = None,
         arguments: Tuple[Any, ...] = (),
     ) -> None:
-        first = (os.getpid(), initializer, arguments)
+        # Other workers than forked ones do not inherit memory.
+        is_forked = context.get_start_method() == "fork"
+        self.slots = shared_slots(2 * workers + 1) if is_forked else []
+        first = (os.getpid(), self.slots, initializer, arguments)
         try:
             super().__init__(workers, context, _begin_worker, first)
         except (OSError, ImportError, NotImplementedError) as error:
@@ -94,6 +112,8 @@ def results_in_order(
 ) -> Iterator[Tuple[Kept, Returned]]:
     """Yield the results of a pool in the order of the work.
 
+    Forked workers take their arguments from shared memory and leave their results there.
+
     Args:
         pool: the workers.
         function: called in a worker; a function of a module.
@@ -101,15 +121,48 @@ def results_in_order(
         kept: returns what is yielded of an argument next to its result.
         limit: maximum number of arguments in progress.
     """
-    waiting: Deque[Tuple[Kept, Future[Returned]]] = deque()
-    for work in works:
-        waiting.append((kept(work), pool.submit(function, work)))
+    waiting: Deque[Tuple[Kept, Future[Any]]] = deque()
+    for number, work in enumerate(works):
+        # The slot is free: the result that was in it has been yielded.
+        waiting.append((kept(work), _submit(pool, function, work, number % limit)))
         if len(waiting) >= limit:
-            done, future = waiting.popleft()
-            yield done, future.result()
+            yield _next_result(pool, waiting)
     while waiting:
-        done, future = waiting.popleft()
-        yield done, future.result()
+        yield _next_result(pool, waiting)
+
+
+class _InSlot(NamedTuple):
+    """The place of a value that is in shared memory."""
+
+    slot: int
+    size: int
+
+
+def _submit(
+    pool: WorkerPool, function: Callable[[Work], Returned], work: Work, slot: int
+) -> Future[Any]:
+    size = pool.slots[slot].put(work) if slot < len(pool.slots) else None
+    if size is None:
+        return pool.submit(function, work)
+    return pool.submit(_call_with_slot, function, _InSlot(slot, size))
+
+
+def _next_result(pool: WorkerPool, waiting: Deque[Tuple[Kept, Future[Any]]]) -> Tuple[Kept, Any]:
+    kept, future = waiting.popleft()
+    result = future.result()
+    if isinstance(result, _InSlot):
+        return kept, pool.slots[result.slot].get(result.size)
+    return kept, result
+
+
+_slots_of_worker: List[SharedSlot] = []
+
+
+def _call_with_slot(function: Callable[[Any], Any], place: _InSlot) -> Any:
+    slot = _slots_of_worker[place.slot]
+    result = function(slot.get(place.size))
+    size = slot.put(result)
+    return result if size is None else _InSlot(place.slot, size)
 
 
 def in_new_process(function: Callable[..., Returned], *arguments: Any) -> Returned:
@@ -175,7 +228,10 @@ def _watch(parent: int) -> None:
 
 
 def _begin_worker(
-    parent: int, initializer: Optional[Callable[..., None]], arguments: Tuple[Any, ...]
+    parent: int,
+    slots: List[SharedSlot],
+    initializer: Optional[Callable[..., None]],
+    arguments: Tuple[Any, ...],
 ) -> None:
     """Prepare a worker: the parent handles Ctrl-C, and other signals end it without a word."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -183,5 +239,6 @@ def _begin_worker(
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
     end_with_parent(parent)
+    _slots_of_worker[:] = slots
     if initializer is not None:
         initializer(*arguments)

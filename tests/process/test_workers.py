@@ -13,6 +13,7 @@ from typing import Any, List
 import pytest
 
 from bort.errors import WorkError
+from bort.process.shared_slots import SLOT_BYTES
 from bort.process.workers import WorkerPool, in_new_process, results_in_order
 
 METHODS = [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_methods()]
@@ -131,6 +132,41 @@ def test_results_come_in_the_order_of_the_work_and_little_waits():
         assert next(results) == ("0", 0)
         assert taken == [0, 1, 2, 3]
         assert list(results) == [(str(number), number**2) for number in range(1, 20)]
+
+
+def _reversed(content: bytes) -> bytes:
+    if content == b"wrong":
+        raise KeyError("a worker's error")
+    return content[::-1]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_large_and_small_values_arrive_whole(method: str) -> None:
+    """Some do not fit into the shared memory; more are in progress than there are slots."""
+    sizes = [0, 1, 10, 70_000, SLOT_BYTES - 1000, SLOT_BYTES, SLOT_BYTES + 1] * 2
+    works = [bytes([65 + number]) + b"." * size for number, size in enumerate(sizes)]
+    with WorkerPool(2, multiprocessing.get_context(method)) as pool:
+        assert len(pool.slots) == (5 if method == "fork" else 0)
+        results = list(results_in_order(pool, _reversed, works, len, limit=7))
+        assert results == [(len(work), work[::-1]) for work in works]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_error_of_a_worker_is_that_of_the_result(method: str) -> None:
+    works = [b"one", b"wrong", b"three"]
+    with WorkerPool(1, multiprocessing.get_context(method)) as pool:
+        results = results_in_order(pool, _reversed, works, len, limit=3)
+        assert next(results) == (3, b"eno")
+        with pytest.raises(KeyError, match="a worker's error"):
+            next(results)
+
+
+@pytest.mark.skipif("fork" not in METHODS, reason="only forks inherit memory")
+def test_a_result_stays_when_its_slot_is_used_again() -> None:
+    works = [bytes([number]) * 100_000 for number in range(20)]
+    with WorkerPool(2, multiprocessing.get_context("fork")) as pool:
+        results = [result for _, result in results_in_order(pool, _reversed, works, len, limit=5)]
+    assert results == works
 
 
 def test_a_new_process_returns_a_result_or_says_that_it_was_killed() -> None:
