@@ -10,7 +10,7 @@ if [ -z "${BORT_PYTHON:-}" ]; then
     -h | --help)
       if [ ! -x "$python" ]; then
         echo "usage: ./run_demo.sh [flags…]"
-        echo "Sets up .venv, then trains and compares small models offline, in about ten minutes."
+        echo "Sets up .venv, then trains and compares small models offline, in about eight minutes."
         echo "scripts/setup_environment.sh sets up alone; --help then lists the flags."
         exit 0
       fi ;;
