@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from bort.architecture import Architecture, get_architecture
 from bort.engines.latency import EngineLatency, check_latency_length, measure_in_fresh_process
 from bort.errors import InputError
+from bort.process.packages import is_installed
 from bort.search.grid import CandidateGrid
 from bort.search.latency import LatencyTable, describe_conditions
 from bort.search.latency_config import LatencyTableConfig, LatencyTablePaths, TimingConfig
@@ -205,7 +205,7 @@ def _evaluated(
         log.info(
             "\non %d architectures that were not fitted:\n%s\n", len(others), error_table(errors)
         )
-        if importlib.util.find_spec("matplotlib") is not None:
+        if is_installed("matplotlib"):
             from bort.report.latency_figure import draw_latencies
 
             own = LatencyPredictor.fit(

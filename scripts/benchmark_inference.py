@@ -13,13 +13,13 @@ import bort.process.startup  # noqa: F401 (catches signals during the imports)
 
 # isort: split
 import argparse
-import importlib.util
 import json
 import sys
 from pathlib import Path
 
 from bort.engines.benchmark_config import InferenceBenchmarkConfig
 from bort.process.command import make_parser, run_command
+from bort.process.packages import is_installed
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def _work(parsed: argparse.Namespace) -> int:
         write_json(folder / "results.json", results)
         with atomic_write(folder / "table.txt") as stream:
             stream.write(f"{table}\n".encode())
-        if importlib.util.find_spec("matplotlib") is not None:
+        if is_installed("matplotlib"):
             from bort.report.inference_figure import draw_inference
 
             draw_inference(folder / "latency.png", rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from importlib import metadata
 from pathlib import Path
 from typing import List, Optional, Tuple, Union
@@ -37,6 +36,7 @@ from bort.formats.onnx_graph import MemoryGraph, build_graph
 from bort.formats.precisions import BF16, FP32, INT8
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM
+from bort.process.packages import is_installed
 from bort.process.threads import available_cores, check_thread_count
 
 _READS = {
@@ -49,7 +49,7 @@ _EXTRA = {OPENVINO: "openvino", ONNXRUNTIME: "onnx", MXNET: "mxnet"}
 
 def installed_engines() -> Tuple[str, ...]:
     """Return the names of the installed engines, the fastest in float32 first."""
-    return tuple(name for name in ENGINES if _has(name))
+    return tuple(name for name in ENGINES if is_installed(name))
 
 
 def open_engine(
@@ -123,7 +123,7 @@ def real_precision(source: Source, engine: str, precision: str) -> str:
         return source.precision
     if engine == OPENVINO:
         return BF16 if computes_bf16() else FP32
-    return INT8 if source.network is not None or _has("onnx") else FP32
+    return INT8 if source.network is not None or is_installed("onnx") else FP32
 
 
 def engine_version(engine: str) -> str:
@@ -140,7 +140,7 @@ def engine_version(engine: str) -> str:
 
 def require_engine(engine: str) -> None:
     """Raise `InputError` unless an engine's package is installed."""
-    if not _has(engine):
+    if not is_installed(engine):
         raise InputError(
             f'engine {engine}: the package is not installed: pip install "bort[{_EXTRA[engine]}]"'
         )
@@ -224,7 +224,7 @@ def choose_engine(source: Source, precision: str) -> str:
     able = [name for name in installed_engines() if reads(name, source)]
     if waits_for_ever() and able != [OPENVINO]:
         able = [name for name in able if name != OPENVINO]
-    if source.kind == ARRAYS and not _has("onnx"):
+    if source.kind == ARRAYS and not is_installed("onnx"):
         # The graphs for the other two engines are made with the package onnx.
         able = [name for name in able if name == MXNET]
     if precision in EXACT_PRECISIONS:
@@ -304,10 +304,3 @@ def _graph(source: Source, precision: str) -> Union[Path, MemoryGraph]:
     predicts_tokens = source.description.purpose == MASKED_LM
     kind = INT8 if precision == INT8 else FP32
     return build_graph(source.network, precision=kind, masked_positions=predicts_tokens)
-
-
-def _has(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except (ImportError, ValueError):
-        return False

@@ -13,6 +13,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any, Callable, Dict, List, NoReturn, Optional, Sequence
 
 from bort.errors import BortError, InputError
+from bort.process.packages import missing_framework
 from bort.process.printable import PrintableFormatter, printable
 from bort.process.signals import stopped_by_signals
 from bort.process.standard_streams import (
@@ -156,6 +157,9 @@ def _explain(error: BaseException) -> None:
         _end("a path begins with ~ and a name, and this machine has no user of that name", 2)
     if isinstance(error, MemoryError):
         _end("out of memory (try shorter sequences or a smaller batch)", 1)
+    missing = missing_framework(error)
+    if missing is not None:
+        _end(missing, 2)
 
 
 def _refuse_ranks() -> None:

@@ -163,7 +163,7 @@ def test_auto_is_what_the_predictor_takes(monkeypatch: Any) -> None:
 def test_an_engine_that_is_not_installed_is_named(monkeypatch: Any) -> None:
     from bort.engines import choosing
 
-    monkeypatch.setattr(choosing, "_has", lambda package: package == "mxnet")
+    monkeypatch.setattr(choosing, "is_installed", lambda package: package == "mxnet")
     assert EngineLatency(**HOW).engine == "mxnet"
     with pytest.raises(InputError, match="engine openvino: the package is not installed"):
         EngineLatency(engine="openvino", **HOW)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from pathlib import Path
 from typing import Callable
 
+from bort.process.packages import is_installed
 from bort.report.html.document import Document
 from bort.report.html.drawing import clean_svg
 from bort.report.html.markdown import figure_file, render_markdown
@@ -25,7 +25,7 @@ def write_report_if_installed(make: Callable[[], Document], folder: Path) -> Non
         make: returns the report.
         folder: see `write_report`.
     """
-    if importlib.util.find_spec("jinja2") is None:
+    if not is_installed("jinja2"):
         log.warning('no %s: Jinja2 is not installed: pip install "bort[report]"', HTML_FILE)
     else:
         write_report(make(), folder)

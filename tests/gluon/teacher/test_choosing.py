@@ -208,7 +208,7 @@ def test_random_weights_are_mxnets_random_weights() -> None:
 
 
 def test_models_that_cannot_teach_are_named(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(choosing, "_has", lambda package: True)
+    monkeypatch.setattr(choosing, "is_installed", lambda package: True)
     for part in ({}, {"head": "linear", "num_classes": 2}):
         folder = tmp_path / str(len(part))
         write_network(folder, make_network(**part))
@@ -217,7 +217,7 @@ def test_models_that_cannot_teach_are_named(tmp_path: Path, monkeypatch: Any) ->
 
 
 def test_a_missing_package_is_named_before_anything_is_loaded(monkeypatch: Any) -> None:
-    monkeypatch.setattr(choosing, "_has", lambda package: False)
+    monkeypatch.setattr(choosing, "is_installed", lambda package: False)
     with pytest.raises(InputError, match=r'engine openvino: .*pip install "bort\[openvino\]"'):
         load_on("openvino", "roberta_24_1024_16")
 
