@@ -11,6 +11,7 @@ from bort.settings.config import Config, part, setting
 from bort.super_network.sampling import SANDWICH, SamplingConfig
 from bort.super_network.space import AXES, SubNetworkSpace, named_axes, parse_axis
 from bort.teacher.source import TeacherSource
+from bort.teacher.task_features import KeptFeaturesConfig
 from bort.training.pretraining_config import PretrainingConfig
 from bort.training.recipes import DEFAULT_RECIPE, RECIPES
 
@@ -49,6 +50,14 @@ class SuperNetworkConfig(Config):
     )
     max_len: int = setting(
         128, "with --task_name: longest input in tokens", minimum=8, maximum=1 << 15
+    )
+    kept: KeptFeaturesConfig = part(
+        KeptFeaturesConfig,
+        help={
+            "kept_features_gb": "with --task_name: keep the teacher's features of all inputs on "
+            "disk if they take at most so many gigabytes, and half of the free space; otherwise "
+            "they are computed in every step"
+        },
     )
     cached_parts: int = setting(
         4,

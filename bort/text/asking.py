@@ -47,6 +47,26 @@ class TokenisedInputs(Protocol):
         """Return the token ids of one input: integer array (lengths[number],)."""
 
 
+class ChosenInputs:
+    """Some of the inputs, in a given order; implements `TokenisedInputs`.
+
+    Args:
+        inputs: the inputs.
+        rows: int64 (n,), numbers of those that are chosen.
+    """
+
+    def __init__(self, inputs: TokenisedInputs, rows: np.ndarray) -> None:
+        self._inputs, self._rows = inputs, rows
+        self.lengths = np.asarray(inputs.lengths)[rows]
+        self.type_separator = inputs.type_separator
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        return self._inputs[int(self._rows[number])]
+
+
 class InputBatch(NamedTuple):
     """Inputs that form a batch.
 

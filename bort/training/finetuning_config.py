@@ -10,6 +10,7 @@ from bort.errors import InputError
 from bort.settings.config import Config, part, setting
 from bort.tasks.own.task_file import is_data_file, is_task_file
 from bort.teacher.source import TeacherRuntime
+from bort.teacher.task_features import KeptFeaturesConfig
 from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import FeatureObjective, TaskObjective
 from bort.training.time_budget import TimeBudgetConfig
@@ -134,6 +135,7 @@ class FinetuningConfig(Config):
     objective: TaskObjective = part(TaskObjective)
     ranking: ImportanceConfig = part(ImportanceConfig)
     features: FeatureObjective = part(FeatureObjective)
+    kept: KeptFeaturesConfig = part(KeptFeaturesConfig)
     teacher_runtime: TeacherRuntime = part(TeacherRuntime)
     evaluation: EvaluationRuntime = part(EvaluationRuntime)
     budget: TimeBudgetConfig = part(TimeBudgetConfig)

@@ -70,6 +70,13 @@ class FeatureObjective(Config):
         hidden = ("hidden", "scores") if self.hidden_weight > 0 else ()
         return hidden + (("relations",) if self.relation_weight > 0 else ())
 
+    @property
+    def features(self) -> Tuple[str, ...]:
+        """Names of the teacher's features that the losses read, as in `Features`."""
+        hidden = ("hidden",) if self.hidden_weight > 0 else ()
+        value = ("value",) if self.relation_weight > 0 else ()
+        return (*hidden, "query", "key", *value) if self.is_on else ()
+
     def check_fits(self, student: Architecture, teacher: Architecture) -> None:
         """Check that a student can learn from a teacher by the losses of a weight above 0.
 

@@ -23,11 +23,9 @@ from bort.tasks.items import TaskItem
 from bort.tasks.judging import TaskData, TaskSet
 from bort.text.labelled import WithUnlabelled
 from data.tasks.unlabelled import UNLABELLED
+from experiments.small_model.config import NEW_EXAMPLES, NEW_OF_EACH
 from experiments.small_model.job import StageJob, read_scores
 from experiments.small_model.students import STAGE_STUDENT, train_from
-
-_NEW_EXAMPLES, _MOST_OF_EACH = 10_000, 8
-"""New examples in all, and of each training example at most. Our assumption."""
 
 _WITHOUT_WORDS = ("part_swap", "deletion", "neighbour_swap")
 _SHARE = 0.4
@@ -68,7 +66,7 @@ def with_new_examples(job: StageJob) -> TaskData:
         pool=sources,
         editable=whole.form.editable,
     )
-    each = min(_MOST_OF_EACH, max(1, _NEW_EXAMPLES // max(1, len(sources))))
+    each = min(NEW_OF_EACH, max(1, NEW_EXAMPLES // max(1, len(sources))))
     made = generate(
         sources,
         tau,

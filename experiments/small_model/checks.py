@@ -12,6 +12,7 @@ from bort.storage.locks import RUN_LOCK
 from bort.storage.outputs import check_output_folder
 from bort.tasks.formulations import output_count
 from data.tasks.own_description import resolve_task
+from experiments.small_model.asked_inputs import inputs_by_stage, keeps_relations
 from experiments.small_model.config import AGORA_ALWAYS, AGORA_AUTO, AGORA_ROWS, SmallModelConfig
 from experiments.small_model.findings import (
     FINDINGS_FILE,
@@ -42,6 +43,7 @@ from experiments.small_model.teacher_check import (
     may_know_report,
 )
 from experiments.small_model.time_check import (
+    ASKING,
     check_time,
     measure_steps,
     shortened,
@@ -114,10 +116,22 @@ def check_everything(
         with_agora=with_agora,
         estimates=estimates,
     )
-    costs = measured.steps.by_stage(teacher.architecture, limit.candidates, limit.likely)
     inputs = task.facts["train"] + task.facts["unlabelled"]
+    asked = inputs_by_stage(inputs, task.facts["train"])
+    kept = keeps_relations(teacher.architecture, asked, measured.steps.length, disk[1])
+    costs = measured.steps.by_stage(
+        teacher.architecture,
+        limit.candidates,
+        limit.likely,
+        [name for name in ASKING if name not in kept],
+    )
     time = check_time(
-        config.hours, plan, costs, -(-inputs // config.batch_size), config.least_steps
+        config.hours,
+        plan,
+        costs,
+        -(-inputs // config.batch_size),
+        config.least_steps,
+        {n: measured.steps.forward(teacher.architecture, rows) for n, rows in asked.items()},
     )
     known = may_know_report(teacher.description, record, data.whole.report_key)
     notes = (*([KNOWN_REPORT] if known else []), *task.notes, *limit.notes)

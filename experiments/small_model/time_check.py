@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Sequence, Tuple
+from typing import Any, Container, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -20,6 +20,9 @@ encoder learns most of a task in its first 16,000 inputs."""
 
 START_SECONDS = 2.0
 """Seconds of a training that make no step: its start, its last evaluation and its model."""
+
+ASKING = ("super_network", "student", "agora")
+"""The stages whose steps need the teacher's relations."""
 
 _SUB_NETWORKS = 2  # in a step of the super-network
 _FORWARD = 1 / 3  # of the multiply-adds of a step, which also goes backward
@@ -54,27 +57,33 @@ class StepCost:
         return _FORWARD * self.each * architecture.multiply_adds(rows, self.length)
 
     def by_stage(
-        self, teacher: Architecture, parts: Sequence[Architecture], student: Architecture
+        self,
+        teacher: Architecture,
+        parts: Sequence[Architecture],
+        student: Architecture,
+        asking: Container[str] = ASKING,
     ) -> Dict[str, float]:
         """Return the seconds of a step of each stage that trains by the clock.
 
-        Steps of the super-network and of the student ask the teacher for its relations, and those
-        of the super-network train two of its parts.
+        Steps of the super-network train two of its parts.
 
         Args:
             teacher: sizes of the teacher.
             parts: sizes of the sub-networks, at least one.
             student: sizes like those of the model that is searched.
+            asking: the stages whose steps ask the teacher for its relations, because they are not
+                kept.
         """
-        asked = self.forward(teacher, self.batch_size)
         part = float(np.mean([self.step(one) for one in parts]))
-        return {
+        found = {
             "teacher": self.step(teacher),
-            "super_network": _SUB_NETWORKS * part + asked,
-            "student": self.step(student) + asked,
+            "super_network": _SUB_NETWORKS * part,
+            "student": self.step(student),
             "truncated": self.step(student),
             "agora": self.step(student),
         }
+        asked = self.forward(teacher, self.batch_size)
+        return {name: value + (asked if name in asking else 0.0) for name, value in found.items()}
 
 
 @dataclass(frozen=True)
@@ -166,6 +175,7 @@ def check_time(
     costs: Mapping[str, float],
     epoch_steps: int,
     least_steps: int,
+    before: Optional[Mapping[str, float]] = None,
 ) -> CheckedTime:
     """Check that the hours buy enough steps of each stage.
 
@@ -175,16 +185,17 @@ def check_time(
         costs: seconds of a step by stage.
         epoch_steps: steps of an epoch.
         least_steps: see `needed_steps`.
+        before: seconds before the first step of a stage, in which the teacher answers all inputs.
 
     Raises:
         InputError: a stage has too little time; the message says which hours are enough.
     """
-    least = needed_steps(epoch_steps, least_steps)
-    steps = _steps(plan, costs)
+    least, asked = needed_steps(epoch_steps, least_steps), before or {}
+    steps = _steps(plan, costs, asked)
     short = next((name for name, count in steps.items() if count < least[name]), None)
     if short is None:
         return CheckedTime(steps, least, epoch_steps)
-    enough = _hours(_enough(plan, costs, least))
+    enough = _hours(_enough(plan, costs, least, asked))
     text = (
         f"hours is {hours!r}, which is too little: the stage {short} makes about {steps[short]:,} "
         f"steps of {costs[short]:.2g} s on this machine, needed are {least[short]:,}; allowed is "
@@ -192,24 +203,31 @@ def check_time(
     )
     if "truncated" in plan.stages:
         alone = _with(plan, plan.seconds, with_baseline=False)
-        text += f", or {_hours(_enough(alone, costs, least))} with --baseline false"
+        text += f", or {_hours(_enough(alone, costs, least, asked))} with --baseline false"
     raise InputError(text)
 
 
-def _steps(plan: TimePlan, costs: Mapping[str, float]) -> Dict[str, int]:
+def _steps(
+    plan: TimePlan, costs: Mapping[str, float], asked: Mapping[str, float]
+) -> Dict[str, int]:
     """Return the steps that each stage by the clock makes in its planned seconds."""
     return {
-        name: int(max(0.0, seconds - START_SECONDS) / max(1e-9, costs[name]))
+        name: int(max(0.0, seconds - START_SECONDS - asked.get(name, 0.0)) / max(1e-9, costs[name]))
         for name, seconds in plan.expected({}).items()
         if name not in plan.estimates
     }
 
 
-def _enough(plan: TimePlan, costs: Mapping[str, float], least: Mapping[str, int]) -> float:
+def _enough(
+    plan: TimePlan,
+    costs: Mapping[str, float],
+    least: Mapping[str, int],
+    asked: Mapping[str, float],
+) -> float:
     """Return the fewest seconds in which each stage makes its least steps."""
 
     def is_enough(seconds: float) -> bool:
-        found = _steps(_with(plan, seconds), costs)
+        found = _steps(_with(plan, seconds), costs, asked)
         return all(count >= least[name] for name, count in found.items())
 
     low, high = 0.0, plan.seconds

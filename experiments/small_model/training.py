@@ -22,7 +22,7 @@ from bort.tasks.judging import TaskData
 from bort.training.finetuning_config import FinetuningConfig
 from bort.training.importance_config import ImportanceConfig
 from bort.training.used_seconds import SECONDS_FILE
-from experiments.small_model.config import SmallModelConfig
+from experiments.small_model.config import KEPT_FEATURES_GB, SmallModelConfig
 from experiments.small_model.job import StageJob
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ def recipe(config: SmallModelConfig, seconds: float) -> Dict[str, Any]:
         "ckpt_interval": 500,
         "keep_checkpoints": 1,
         "batch_size_eval": 32,
+        "kept_features_gb": KEPT_FEATURES_GB,
         "hours": as_hours(seconds),
     }
 
@@ -155,6 +156,7 @@ def finetune_by_clock(
             resume=True,
             cpu_only=not job.config.gpu,
             stop_requested=stop,
+            stop_asking=stop_requested,
             seconds_before=before,
         )
 
@@ -191,22 +193,29 @@ class _Trial:
         self._length = min(_TRIAL_SECONDS, _TRIAL_SHARE * seconds)
         self._stop_requested = stop_requested
         self._calls, self._began, self._now = 0, 0.0, 0.0
+        self._made, self._before = time.monotonic(), 0.0
 
     def is_over(self) -> bool:
         """Return whether to stop; called before every step."""
         self._calls += 1
         self._now = time.monotonic()
+        if self._calls == 1:
+            self._before = self._now - self._made
         if self._calls <= _UNTIMED_STEPS:
             self._began = self._now
             return self._stop_requested()
         return self._stop_requested() or self._now - self._began > self._length
 
     def seconds_of(self, steps: int) -> float:
-        """Return the time of a training of so many steps, at most that of the stage."""
+        """Return the time of a training of so many steps, at most that of the stage.
+
+        It contains the time before the first step, in which the teacher is asked.
+        """
         timed = self._calls - _UNTIMED_STEPS
         if timed < 1:
             return self._whole
-        return min(self._whole, _PAUSES * steps * (self._now - self._began) / timed)
+        each = (self._now - self._began) / timed
+        return min(self._whole, self._before + _PAUSES * steps * each)
 
 
 def remove_remains_of_training(folder: Path) -> None:

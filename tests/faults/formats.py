@@ -226,14 +226,15 @@ READINGS: Dict[str, Reading] = {
         )
     },
     **{
-        f"teacher's outputs {kind}": _resumed(
+        f"teacher's {what} {kind}": _resumed(
             "distilled",
-            f"teacher_outputs/part-*.{ending}",
+            f"teacher_outputs/{prefix}-*.{ending}",
             kind,
             RESUMED_DISTILLING,
             "cola",
             "in.txt",
         )
+        for what, prefix in (("outputs", "part"), ("features", "features"))
         for ending, kind in (("json", "json"), ("npy", "binary"))
     },
     "own table": Reading(

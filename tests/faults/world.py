@@ -47,7 +47,8 @@ FINETUNE = "--sample --max_len 32 --lr 1e-3 --gpu false".split()
 DISTIL = [
     *("scripts/finetune.py", "--task_name", "CoLA", *FINETUNE, "--teacher", "cola"),
     *("--unlabelled in.txt --initialise_from teacher --architecture 1-2-16-16".split()),
-    *("--relation_weight 1 --epochs 2 --ckpt_interval 1 --log_interval 1".split()),
+    *("--relation_weight 1 --kept_features_gb 1 --epochs 2".split()),
+    *("--ckpt_interval 1 --log_interval 1".split()),
 ]
 CACHE = [
     *("--data shards --teacher_model teacher --cpu_only --batch_size 8".split()),

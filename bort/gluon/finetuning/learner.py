@@ -18,8 +18,8 @@ from bort.gluon.finetuning.losses import (
     SquaredError,
 )
 from bort.gluon.network.inputs import InputArrays, input_arrays
-from bort.gluon.network.networks import HeadedNetwork
-from bort.gluon.network.partial_graph import PartialGraph, release_graphs
+from bort.gluon.network.networks import HeadedNetwork, OutputsWithFeatures
+from bort.gluon.network.partial_graph import release_graphs
 from bort.gluon.training.feature_losses import FEATURE_TERMS, Factors, FeatureLosses
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.flat_trainer import NoClock, StageClock
@@ -89,7 +89,7 @@ class TaskLearner:
         self._context = context
         self._objective = objective
         self._feature_losses = feature_losses
-        self._graph = None if feature_losses is None else _Graph(network)
+        self._graph = None if feature_losses is None else OutputsWithFeatures(network)
         self._in_place_weight = in_place_weight
         self._clock = clock or NoClock()
         problem = network.problem_type
@@ -240,20 +240,6 @@ class TaskLearner:
     ) -> InputArrays:
         architecture = self.network.bort.architecture
         return input_arrays(architecture, self._context, input_ids, lengths, token_types)
-
-
-class _Graph(PartialGraph):
-    """A network with a head as a function of a batch, with the features of its last layer."""
-
-    def __init__(self, network: HeadedNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def hybrid_forward(
-        self, F: Any, input_ids: Any, lengths: Any, token_types: Optional[Any] = None
-    ) -> Any:
-        """Return outputs, encoding, query, key and value."""
-        return self.network.answer_with_attention(F, input_ids, lengths, token_types)
 
 
 def _present(answers: Answers) -> np.ndarray:

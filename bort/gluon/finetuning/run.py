@@ -12,6 +12,7 @@ import numpy as np
 
 from bort.errors import InputError
 from bort.gluon.distributed import choose_context
+from bort.gluon.finetuning.asking_teacher import ask_teacher
 from bort.gluon.finetuning.finetune import (
     DevSet,
     FinetuningHooks,
@@ -25,7 +26,6 @@ from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.gluon.finetuning.task_teacher import (
     OUTPUTS_FOLDER,
     EncoderTeacher,
-    TaskTeacher,
     open_task_teacher,
 )
 from bort.gluon.network.array_network import describe_network
@@ -75,6 +75,7 @@ def run_finetuning(
     replay: Optional[str] = None,
     seconds_before: float = 0.0,
     stop_requested: Callable[[], bool] = lambda: False,
+    stop_asking: Optional[Callable[[], bool]] = None,
 ) -> Dict[str, Any]:
     """Fine-tune on one task, and save the best model in `folder`/model.
 
@@ -85,7 +86,7 @@ def run_finetuning(
         folder: folder of the run.
         communicator: the ranks that train together.
         teacher: folder of a model of the same task whose outputs are learnt as well; None: none.
-        outputs_folder: folder where the teacher's outputs are kept; None: in `folder`.
+        outputs_folder: folder where the teacher's outputs and features are kept; None: in `folder`.
         resume: continue the run in `folder` from its newest checkpoint; without a checkpoint, the
             run starts at step 0.
         cpu_only: run on the CPU even if there is a GPU.
@@ -94,6 +95,7 @@ def run_finetuning(
         seconds_before: seconds of this process that a timed run does not count, because earlier
             runs have used them.
         stop_requested: called before every step; True stops the run after that step.
+        stop_asking: the same while the teacher is asked for all inputs; None: `stop_requested`.
 
     Returns:
         The values that the command prints: task, dev scores (of the best and of the last epoch),
@@ -132,6 +134,7 @@ def run_finetuning(
             resume,
             is_shown,
             stop_requested,
+            stop_asking,
             replay,
             seconds_before,
         )
@@ -149,6 +152,7 @@ def _run(
     resume: bool,
     is_shown: bool,
     stop_requested: Callable[[], bool],
+    stop_asking: Optional[Callable[[], bool]],
     replay: Optional[str],
     seconds_before: float,
 ) -> Dict[str, Any]:
@@ -182,17 +186,22 @@ def _run(
         check_inputs_fit(network.bort.architecture, [one.features.lengths for one in data.sets])
         if config.features.is_on:
             config.features.check_fits(network.bort.architecture, teacher.architecture)
-        outputs = None
-        if isinstance(teacher, TaskTeacher):
-            # A run that is refused keeps no outputs.
-            check_dtype(config.dtype, context)
-            plan_inputs(train.lengths, config, batch_size, communicator.size)
-            outputs = teacher.outputs(
-                train, outputs_folder, config.batch_size_eval, communicator, stop_requested
-            )
-            if outputs is None:
-                return _summary(data, folder, FinetuningResult(0, 0, True, None, []))
-        answers = teacher.answers(outputs, config.features.is_on, begun)
+        # A run that is refused keeps no answers.
+        check_dtype(config.dtype, context)
+        plan_inputs(train.lengths, config, batch_size, communicator.size)
+        answers = ask_teacher(
+            teacher,
+            train,
+            outputs_folder,
+            config.features,
+            config.kept,
+            batch_size=config.batch_size_eval,
+            communicator=communicator,
+            start=begun,
+            stop_requested=stop_asking or stop_requested,
+        )
+        if answers is None:
+            return _summary(data, folder, FinetuningResult(0, 0, True, None, []))
 
     def open_metrics(done: int) -> MetricsWriter:
         if not chief:

@@ -14,6 +14,7 @@ from bort.engines.protocol import MXNET
 from bort.errors import InputError
 from bort.formats.network_folder import read_folder_description, vocabulary_of
 from bort.gluon.finetuning.task_classifier import TaskClassifier
+from bort.gluon.finetuning.teacher_answers import LiveFeatures, TeacherAnswersByInput
 from bort.gluon.network.array_network import as_arrays
 from bort.gluon.network.model_folder import load_model_folder
 from bort.gluon.network.networks import Network
@@ -28,12 +29,11 @@ from bort.process.threads import set_thread_count
 from bort.ranks import ALONE, Communicator
 from bort.tasks.judging import TaskData
 from bort.tasks.records import SINGLE, SPANS
-from bort.teacher.answers import Answers
-from bort.teacher.features import FeatureTeacher
+from bort.teacher.input_parts import INPUTS_PER_PART
 from bort.teacher.source import TeacherRuntime
-from bort.teacher.task_outputs import kept_outputs
-from bort.text.asking import TokenisedInputs
-from bort.text.labelled import LabelledBatch, LabelledExamples
+from bort.teacher.task_outputs import OutputParts, OutputsKey, kept_outputs
+from bort.text.asking import ChosenInputs
+from bort.text.labelled import LabelledExamples
 from bort.text.pair_form import PairForm
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
@@ -44,6 +44,36 @@ OUTPUTS_FOLDER = "teacher_outputs"
 
 _ONE_TEXT = (SINGLE, SPANS)
 _WITH_MXNET = TeacherRuntime()
+
+
+class ShownPass:
+    """The progress of a teacher's pass over inputs, which rank 0 shows; a context manager.
+
+    Args:
+        what: what the teacher is asked for.
+        communicator: the ranks.
+    """
+
+    def __init__(self, what: str, communicator: Communicator) -> None:
+        self._what, self._is_shown = what, communicator.rank == 0
+        self._progress: Optional[Progress] = None
+
+    def __enter__(self) -> ShownPass:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._progress is not None:
+            self._progress.close()
+
+    def begin(self, total: int) -> None:
+        """Begin a pass over a number of inputs."""
+        title, enabled = f"teacher's {self._what}", self._is_shown and total > 0
+        self._progress = Progress(total, title, unit="input", enabled=enabled)
+
+    def advance(self, count: int) -> None:
+        """Advance by some inputs."""
+        assert self._progress is not None
+        self._progress.advance(count)
 
 
 class EncoderTeacher:
@@ -58,6 +88,9 @@ class EncoderTeacher:
         folder: the folder.
         fingerprint: fingerprint of the folder.
         architecture: architecture of the model.
+        network: the model.
+        pad_id: id of `<pad>`.
+        context: device of the weights.
 
     Raises:
         InputError: the folder holds no model; or one with another vocabulary or form of pairs, or
@@ -68,9 +101,10 @@ class EncoderTeacher:
         if not Path(folder).is_dir():
             raise InputError(f"teacher is {folder!r}: no such folder")
         self.folder = folder
-        self._context = context
+        self.context = context
         opened = self._open(data)
-        self._network = opened.network
+        self.network = opened.network
+        self.pad_id = opened.vocabulary.pad_id
         self.architecture = opened.description.architecture
         _check_inputs(folder, opened, data)
         self.fingerprint = str(fingerprint_of_model(folder))
@@ -91,13 +125,13 @@ class EncoderTeacher:
         """
         if not with_features:
             return TeacherAnswersByInput(outputs)
-        features = GluonFeatureTeacher(self._network, self._context)
+        features = GluonFeatureTeacher(self.network, self.context)
         if start is not None and start.ordered is not None:
             features = in_order_of_student(features, self.folder, start.folder, start.ordered)
-        return TeacherAnswersByInput(outputs, features)
+        return TeacherAnswersByInput(outputs, LiveFeatures(features))
 
     def _open(self, data: TaskData) -> _Opened:
-        network, description = load_model_folder(self.folder, self._context, grad_req="null")
+        network, description = load_model_folder(self.folder, self.context, grad_req="null")
         vocabulary = load_vocabulary(vocabulary_of(self.folder))
         check_vocabulary(description, vocabulary, self.folder, own=True)
         return _Opened(network, description, vocabulary, description.pair_form(vocabulary))
@@ -111,6 +145,9 @@ class TaskTeacher(EncoderTeacher):
         data: the task of the student.
         context: device of the weights.
         runtime: engine and precision of the outputs; features are MXNet's.
+
+    Attributes:
+        has_own_outputs: whether MXNet computes the outputs, as it computes the features.
 
     Raises:
         InputError: as for `EncoderTeacher`; or the folder holds no classifier, or one of another
@@ -127,6 +164,7 @@ class TaskTeacher(EncoderTeacher):
         super().__init__(folder, data, context)
         self._model: TaskModel = self._classifier
         self._outputs_fingerprint = self.fingerprint
+        self.has_own_outputs = runtime.teacher_engine == MXNET
         if runtime.teacher_engine != MXNET:
             engine = open_network(
                 as_arrays(self._classifier.network),
@@ -161,19 +199,12 @@ class TaskTeacher(EncoderTeacher):
         Raises:
             WorkError: an output is not finite, or the disk is full.
         """
-        progress: Optional[Progress] = None
+        with ShownPass("outputs", communicator) as shown:
 
-        def begin(total: int) -> None:
-            nonlocal progress
-            is_shown = communicator.rank == 0 and total > 0
-            progress = Progress(total, "teacher's outputs", unit="input", enabled=is_shown)
+            def ask(rows: np.ndarray) -> np.ndarray:
+                chosen = ChosenInputs(examples, rows)
+                return self._model.outputs(chosen, ALONE, batch_size, shown.advance)
 
-        def ask(rows: np.ndarray) -> np.ndarray:
-            assert progress is not None
-            chosen = _Chosen(examples, rows)
-            return self._model.outputs(chosen, ALONE, batch_size, progress.advance)
-
-        try:
             return kept_outputs(
                 folder,
                 self._outputs_fingerprint,
@@ -183,11 +214,19 @@ class TaskTeacher(EncoderTeacher):
                 ask,
                 communicator=communicator,
                 stop_requested=stop_requested,
-                on_begin=begin,
+                on_begin=shown.begin,
             )
-        finally:
-            if progress is not None:
-                progress.close()
+
+    def output_parts(self, examples: LabelledExamples, folder: Path) -> OutputParts:
+        """Return the parts of `outputs` in a folder."""
+        key = OutputsKey(
+            self._outputs_fingerprint,
+            examples.fingerprint,
+            len(examples),
+            self._model.num_classes,
+            INPUTS_PER_PART,
+        )
+        return OutputParts(folder, key, examples.lengths)
 
     def _open(self, data: TaskData) -> _Opened:
         if read_folder_description(self.folder).head is None:
@@ -195,7 +234,7 @@ class TaskTeacher(EncoderTeacher):
                 f"{self.folder}: the teacher holds no classifier; fine-tune it first, or give "
                 "soft_weight 0 and the weight of a loss on its features"
             )
-        classifier = TaskClassifier.load(Path(self.folder), self._context, data.record)
+        classifier = TaskClassifier.load(Path(self.folder), self.context, data.record)
         classifier.check_task(data.record)
         if classifier.options != data.options:
             ours = data.options.as_dict()
@@ -290,47 +329,3 @@ def _check_inputs(source: str, teacher: _Opened, data: TaskData) -> None:
                 f"{source}: an input of {one and one.name} has {found} tokens, the teacher takes "
                 f"at most {longest} (see --max_len)"
             )
-
-
-class TeacherAnswersByInput:
-    """The answers of a task's teacher to batches: its outputs for all inputs, and live features.
-
-    Args:
-        outputs: float32 (N, C), in the order of the training inputs; None: the answers have none.
-        features: gives the features; None: the answers have none.
-
-    Attributes:
-        architecture, has_outputs: see `bort.gluon.finetuning.trainer.TaskAnswers`.
-    """
-
-    def __init__(
-        self, outputs: Optional[np.ndarray], features: Optional[FeatureTeacher] = None
-    ) -> None:
-        self.architecture = None if features is None else features.architecture
-        self.has_outputs = outputs is not None
-        self._outputs = outputs
-        self._features = features
-
-    def answer(self, batch: LabelledBatch) -> Answers:
-        """Return the answers to a batch; those to padding rows are arbitrary."""
-        kept = self._outputs
-        logits = None if kept is None else kept[np.maximum(batch.example_ids, 0)]
-        if self._features is None:
-            return Answers(logits)
-        inputs = (batch.input_ids, batch.valid_lengths, batch.token_types)
-        return Answers(logits, self._features.features(*inputs))
-
-
-class _Chosen:
-    """Some of the inputs, in a given order."""
-
-    def __init__(self, inputs: TokenisedInputs, rows: np.ndarray) -> None:
-        self._inputs, self._rows = inputs, rows
-        self.lengths = np.asarray(inputs.lengths)[rows]
-        self.type_separator = inputs.type_separator
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, number: int) -> np.ndarray:
-        return self._inputs[int(self._rows[number])]

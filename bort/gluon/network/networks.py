@@ -9,6 +9,7 @@ import mxnet as mx
 from mxnet.gluon import HybridBlock
 
 from bort.gluon.network.model import INITIAL_SPREAD, BortModel
+from bort.gluon.network.partial_graph import PartialGraph
 
 
 class HeadedNetwork(HybridBlock):
@@ -82,6 +83,24 @@ class HeadedNetwork(HybridBlock):
             valid_lengths: (B,), number of tokens in every row that are not padding; None: all.
         """
         raise NotImplementedError
+
+
+class OutputsWithFeatures(PartialGraph):
+    """A network with a head as a function of a batch, with the features of its last layer.
+
+    Args:
+        network: the network.
+    """
+
+    def __init__(self, network: HeadedNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def hybrid_forward(
+        self, F: Any, input_ids: Any, lengths: Any, token_types: Optional[Any] = None
+    ) -> Any:
+        """Return outputs, encoding, query, key and value."""
+        return self.network.answer_with_attention(F, input_ids, lengths, token_types)
 
 
 Network = Union[BortModel, HeadedNetwork]

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from bort.architecture import Architecture
 from bort.errors import InputError
+from bort.gluon.finetuning.asking_teacher import ask_teacher
 from bort.gluon.finetuning.finetune import DevSet, check_inputs_fit, dev_metrics
 from bort.gluon.finetuning.from_teacher import task_questions
 from bort.gluon.finetuning.learner import TaskLearner
@@ -16,10 +17,9 @@ from bort.gluon.finetuning.starting_point import head_of_task
 from bort.gluon.finetuning.task_teacher import (
     OUTPUTS_FOLDER,
     EncoderTeacher,
-    TaskTeacher,
-    TeacherAnswersByInput,
     open_task_teacher,
 )
+from bort.gluon.finetuning.teacher_answers import TeacherAnswersByInput
 from bort.gluon.network.teacher_start import TeacherStart
 from bort.gluon.super_network.lessons import TaskLessons
 from bort.gluon.super_network.run import SuperNetworkRun, check_features_fit
@@ -52,7 +52,8 @@ def train_on_task(
         data: data sets of the task; unlabelled inputs learn from the teacher alone.
         communicator: the ranks that train together.
         stop_requested: called before every step; True stops the run after that step.
-        outputs_folder: folder where the teacher's outputs are kept; None: in `paths.output_dir`.
+        outputs_folder: folder where the teacher's outputs and features are kept; None: in
+            `paths.output_dir`.
         seconds_before: seconds of this process that a timed run does not count, because earlier
             runs have used them.
 
@@ -79,19 +80,19 @@ def train_on_task(
         run.start(task_questions(data, has_labels=is_of_task), head)
         answers: Optional[TeacherAnswersByInput] = None
         if teacher is not None:
-            outputs = None
-            if isinstance(teacher, TaskTeacher):
-                outputs = teacher.outputs(
-                    training_examples(data),
-                    outputs_folder or folder / OUTPUTS_FOLDER,
-                    settings.batch_size_eval,
-                    communicator,
-                    stop_requested,
-                )
-                if outputs is None:
-                    return {"task": data.record.name, **run.stopped_early()}
-            start = run.numbering(teacher.folder)
-            answers = teacher.answers(outputs, settings.features.is_on, start)
+            answers = ask_teacher(
+                teacher,
+                training_examples(data),
+                outputs_folder or folder / OUTPUTS_FOLDER,
+                settings.features,
+                config.kept,
+                batch_size=settings.batch_size_eval,
+                communicator=communicator,
+                start=run.numbering(teacher.folder),
+                stop_requested=stop_requested,
+            )
+            if answers is None:
+                return {"task": data.record.name, **run.stopped_early()}
         return {
             "task": data.record.name,
             **run.train(

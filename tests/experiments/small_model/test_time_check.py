@@ -59,8 +59,22 @@ def test_steps_that_ask_the_teacher_cost_more() -> None:
     assert COSTS["teacher"] == COST.step(TEACHER)
     assert COSTS["truncated"] == COST.step(HALF)
     assert COSTS["student"] == pytest.approx(COST.step(HALF) + asked)
+    assert COSTS["agora"] == COSTS["student"]
     both = COST.step(HALF) + COST.step(SMALL)
     assert COSTS["super_network"] == pytest.approx(both + asked)
+    kept = COST.by_stage(TEACHER, [HALF, SMALL], HALF, ["agora"])
+    assert kept["super_network"] == pytest.approx(both)
+    assert kept["student"] == COST.step(HALF)
+    assert kept["agora"] == COSTS["agora"]
+
+
+def test_a_stage_that_asks_the_teacher_first_makes_fewer_steps() -> None:
+    plain = check_time("2", plan(7200.0), COSTS, 400, 200).steps
+    asked = check_time("2", plan(7200.0), COSTS, 400, 200, {"agora": 30.0}).steps
+    assert plain["agora"] - asked.pop("agora") == pytest.approx(30.0 / COSTS["agora"], abs=1.0)
+    assert all(plain[name] == count for name, count in asked.items())
+    with pytest.raises(InputError, match="the stage agora makes about 0 steps"):
+        check_time("2", plan(7200.0), COSTS, 400, 200, {"agora": 7200.0})
 
 
 @pytest.mark.parametrize(

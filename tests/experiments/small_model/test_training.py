@@ -63,6 +63,17 @@ def test_a_trial_tells_the_time_of_all_steps(monkeypatch):
     assert trial.seconds_of(10**6) == 1_000.0
 
 
+def test_the_time_before_the_first_step_belongs_to_that_of_all_steps(monkeypatch):
+    clock = Clock(monkeypatch)
+    trial = training._Trial(1_000.0, lambda: False)
+    clock.now += 40.0  # the teacher is asked
+    while not trial.is_over():
+        clock.now += 1.0
+    assert clock.now == 52.0
+    assert trial.seconds_of(100) == pytest.approx(155.0)
+    assert trial.seconds_of(10**6) == 1_000.0
+
+
 def test_a_trial_without_a_step_leaves_the_whole_time(monkeypatch):
     Clock(monkeypatch)
     trial = training._Trial(50.0, lambda: True)

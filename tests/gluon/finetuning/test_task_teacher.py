@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
-from bort.gluon.finetuning.starting_point import StartingPoint
-from bort.gluon.finetuning.task_teacher import TaskTeacher
+from bort.gluon.finetuning.asking_teacher import ask_teacher
+from bort.gluon.finetuning.starting_point import StartingPoint, build_classifier
+from bort.gluon.finetuning.task_teacher import EncoderTeacher, TaskTeacher
 from bort.ranks import SingleProcess
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
 from bort.teacher.source import TeacherRuntime
+from bort.teacher.task_features import KeptFeaturesConfig
+from bort.text.labelled import make_labelled_batch
 from bort.text.pair_form import BERT_PAIRS
+from bort.training.finetuning_config import FinetuningConfig
 from bort.training.objective import FeatureObjective
 from data.tasks.sets import open_task_data
 from tests.gluon.finetuning.test_from_teacher import (
@@ -182,3 +186,91 @@ def test_an_engine_without_outputs_to_compute_is_refused(
     with pytest.raises(InputError, match=r"teacher_engine is 'openvino' and soft_weight is 0\.0"):
         run(data, tmp_path / "x", begun, config.replace(soft_weight=0.0), teacher=str(teacher))
     assert not (tmp_path / "x").exists()
+
+
+def kept(features: FeatureObjective = FEATURES) -> FinetuningConfig:
+    return dataclasses.replace(
+        DISTILLED, features=features, kept=KeptFeaturesConfig(kept_features_gb=1.0)
+    )
+
+
+@pytest.mark.parametrize("with_outputs", [True, False])
+@pytest.mark.parametrize("kind", ["taylor", "order"])
+def test_kept_features_are_those_of_the_teacher_in_the_order_of_the_student(
+    data: Any, teacher: Path, tmp_path: Path, with_outputs: bool, kind: str
+) -> None:
+    begun = start(teacher, kind, architecture=WHOLE)
+    build_classifier(data, begun, DISTILLED, mx.cpu())
+    found = (TaskTeacher if with_outputs else EncoderTeacher)(str(teacher), data, mx.cpu())
+    examples = data.train.features
+
+    def answers(gigabytes: float) -> Any:
+        answers = ask_teacher(
+            found,
+            examples,
+            tmp_path / "kept",
+            FEATURES,
+            KeptFeaturesConfig(kept_features_gb=gigabytes),
+            batch_size=3,
+            communicator=SingleProcess(),
+            start=begun.initialise_from,
+        )
+        assert answers is not None
+        return answers
+
+    live, from_file = answers(0.0), answers(1.0)
+    assert from_file.architecture == found.architecture
+    longest = int(examples.lengths.max())
+    for numbers, length in (([5, 0, -1], longest), ([2, 5, 1, 0, 7], longest + 5)):
+        batch = make_labelled_batch(examples, np.array(numbers), length, WORDS.pad_id)
+        ours, theirs = from_file.answer(batch), live.answer(batch)
+        if with_outputs:
+            np.testing.assert_allclose(ours.logits, theirs.logits, atol=1e-5)
+        real = np.arange(length) < batch.real_lengths[:, None]
+        for name in ("hidden", "query", "key", "value"):
+            own = getattr(ours.features, name).asnumpy()
+            expected = getattr(theirs.features, name).asnumpy()
+            np.testing.assert_allclose(own[real], expected[real], atol=1e-5, err_msg=name)
+            assert not own[~real].any()
+
+
+def test_a_run_with_kept_features_is_that_of_live_ones_but_for_rounding(
+    data: Any, teacher: Path, tmp_path: Path
+) -> None:
+    begun = StartingPoint(None, "2-4-40-20-32")
+    relations = FeatureObjective(relation_weight=1.0, relation_heads=4)
+    losses = []
+    for name, config in (("live", DISTILLED.replace(hidden_weight=0.0)), ("kept", kept(relations))):
+        run(data, tmp_path / name, begun, config, teacher=str(teacher))
+        lines = [line for line in recorded(tmp_path / name) if "train/loss" in line]
+        losses.append([line["train/relations_loss"] for line in lines])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    assert (tmp_path / "kept" / "teacher_outputs" / "features-000000.npy").exists()
+    assert not list((tmp_path / "live" / "teacher_outputs").glob("features-*"))
+
+
+def test_a_resumed_run_with_kept_features_ends_with_the_same_bits(
+    data: Any, teacher: Path, tmp_path: Path
+) -> None:
+    begun, config = StartingPoint(None, "2-8-40-20-32"), kept()
+    run(data, tmp_path / "whole", begun, config, teacher=str(teacher))
+    folder, asked = tmp_path / "pieces", []
+    stopped = run(
+        data,
+        folder,
+        begun,
+        config,
+        teacher=str(teacher),
+        stop_asking=lambda: True,
+    )
+    assert (stopped["stopped"], stopped["steps"]) == (True, 0)
+    stop: Dict[str, Any] = {"stop_requested": lambda: asked.append(1) or len(asked) == 5}
+    never: Dict[str, Any] = {"stop_asking": lambda: False, "resume": True}
+    stopped = run(data, folder, begun, config, teacher=str(teacher), **stop, **never)
+    assert 0 < stopped["steps"] < len(asked) + 1
+    for path in (folder / "teacher_outputs").glob("features-*"):
+        path.unlink()
+    run(data, folder, begun, config, teacher=str(teacher), resume=True)
+    assert recorded(folder) == recorded(tmp_path / "whole")
+    name = "model/model.safetensors"
+    assert contents(folder)[name] == contents(tmp_path / "whole")[name]

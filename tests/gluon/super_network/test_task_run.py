@@ -105,11 +105,13 @@ def test_an_extracted_part_answers_the_task(data: Any, teacher: str, tmp_path: P
     assert set(summary["validation"]["1-8-16-16-16"]) == {"accuracy"}
 
 
+@pytest.mark.parametrize("gigabytes", [0.0, 1.0])
 def test_a_network_that_starts_from_its_teacher_starts_without_a_loss(
-    data: Any, teacher: str, tmp_path: Path
+    data: Any, teacher: str, tmp_path: Path, gigabytes: float
 ) -> None:
     """Head, heads and columns are the teacher's, in the order of the network."""
     alone = {"random_samples": 0, "dropout": 0.0, "space": WHOLE, **FEATURES}
+    alone["kept_features_gb"] = gigabytes
     run(data, tmp_path / "run", teacher=teacher, start="teacher", **alone)
     first = steps(tmp_path / "run")[0]
     for name in ("distillation", "hidden", "scores", "relations", "in_place"):
@@ -126,10 +128,12 @@ def test_features_in_another_order_are_noticed(
     assert steps(tmp_path / "run")[0]["train/hidden_loss"] > 1e-3
 
 
+@pytest.mark.parametrize("gigabytes", [0.0, 1.0])
 def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(
-    data: Any, teacher: str, tmp_path: Path
+    data: Any, teacher: str, tmp_path: Path, gigabytes: float
 ) -> None:
     given: Dict[str, Any] = {"teacher": teacher, "start": "teacher", "accumulate": 2, **FEATURES}
+    given["kept_features_gb"] = gigabytes
     run(data, tmp_path / "whole", **given)
     folder = tmp_path / "pieces"
     assert run(data, folder, stop_at=4, **given)["stopped"]
