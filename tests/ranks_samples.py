@@ -8,9 +8,9 @@ from typing import Any, Callable, List, TypeVar
 
 import numpy as np
 
-Result = TypeVar("Result")
+from tests.patience import HANG_SECONDS
 
-_SECONDS = 60.0  # timeout of ranks that wait for each other
+Result = TypeVar("Result")
 
 
 class ThreadRank:
@@ -59,7 +59,7 @@ def on_ranks(size: int, work: Callable[[ThreadRank], Result]) -> List[Result]:
 
     If a rank raises an error, the other ranks stop waiting, and the error is raised.
     """
-    barrier = threading.Barrier(size, timeout=_SECONDS)
+    barrier = threading.Barrier(size, timeout=HANG_SECONDS)
     buffers: List[Any] = [None] * size
     errors: List[BaseException] = []
 

@@ -11,6 +11,8 @@ from typing import Iterator, List, Tuple
 
 import pytest
 
+from tests.patience import HANG_SECONDS
+
 ROOT = Path(__file__).resolve().parent.parent
 FRAMEWORKS = {"mxnet", "gluonnlp", "horovod"}
 KNOWS_HOROVOD = "bort.gluon.distributed"
@@ -174,7 +176,7 @@ def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
 
 

@@ -19,6 +19,7 @@ from packaging.utils import canonicalize_name
 from bort.command.subcommands import SUBCOMMANDS
 from bort.process.cuda_libraries import LIBRARIES
 from tests.conftest import PROJECT_ROOT
+from tests.patience import HANG_SECONDS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -119,7 +120,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [*command, "--no-index", "-w", str(folder), str(source)],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANG_SECONDS,
     )
     assert result.returncode == 0, result.stderr
     (found,) = folder.glob("bort-*.whl")
@@ -178,7 +179,7 @@ def test_the_installed_command_works_beside_folders_named_as_its_own(
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(site)])},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANG_SECONDS,
     )
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["done"] == 1
@@ -217,7 +218,7 @@ def test_the_installed_wheel_predicts_beside_a_folder_named_data(
         env={**os.environ, "PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANG_SECONDS,
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == [str(site / "bort" / "__init__.py"), "2", "False"]

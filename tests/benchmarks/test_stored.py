@@ -19,6 +19,7 @@ from bort.stages.collection import collect
 from bort.stages.plan import read_experiment
 from bort.stages.stage import Stage, StageWork
 from bort.stages.store import Store
+from tests.patience import HANG_SECONDS
 from tests.stages.graphs import Runs
 
 
@@ -157,7 +158,7 @@ def test_a_value_that_was_changed_is_never_used(tmp_path: Path) -> None:
 
 
 def test_threads_make_results_side_by_side(tmp_path: Path) -> None:
-    stored, both = Stored(tmp_path), threading.Barrier(2, timeout=60)
+    stored, both = Stored(tmp_path), threading.Barrier(2, timeout=HANG_SECONDS)
 
     def stage(number: int) -> Stage:
         return Basis().stage(f"run-{number}", lambda work: {"number": both.wait() * 0 + number})
@@ -170,7 +171,7 @@ def test_threads_make_results_side_by_side(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=HANG_SECONDS)
     assert values == {0: {"number": 0}, 1: {"number": 1}}
 
 
@@ -217,7 +218,7 @@ def test_several_processes_share_a_folder_and_a_killed_one_is_replaced(
     killed.kill()
     killed.communicate()
     processes = [start(tmp_path, project_root, "lives") for _ in range(2)]
-    said = [process.communicate(timeout=120)[0] for process in processes]
+    said = [process.communicate(timeout=HANG_SECONDS)[0] for process in processes]
     names = [f"unit-{number}" for number in range(4)]
     assert said == [f"{names}\n"] * 2
     assert sorted((tmp_path / "made").read_text().split()) == ["unit-0", *names]

@@ -131,7 +131,7 @@ def stop(number, frame):
 
 signal.signal(signal.SIGINT, stop)
 open(sys.argv[1], "w").close()
-end = time.monotonic() + 60
+end = time.monotonic() + 900
 while not count and time.monotonic() < end:
     time.sleep(0.01)
 time.sleep(0.3)  # a second signal would be counted
@@ -145,9 +145,12 @@ def call_and_signal(file: Path, number: int, handler: Any, code: str, monkeypatc
     command = [sys.executable, "-c", code, str(file)]
     monkeypatch.setattr(functions, "_command_of", lambda subcommand: command)
 
+    has_ended = threading.Event()
+
     def send() -> None:
         while not file.exists():
-            threading.Event().wait(0.01)
+            if has_ended.wait(0.01):
+                return
         os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=send)
@@ -156,6 +159,7 @@ def call_and_signal(file: Path, number: int, handler: Any, code: str, monkeypatc
         thread.start()
         CommandFunction(ANY)()
     finally:
+        has_ended.set()
         thread.join()
         signal.signal(number, before)
 
@@ -172,7 +176,7 @@ import os, sys, time
 with open(sys.argv[1] + ".new", "w") as stream:
     stream.write(str(os.getpid()))
 os.replace(sys.argv[1] + ".new", sys.argv[1])
-time.sleep(60)
+time.sleep(10_000)
 """
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bort.command.subcommands import SUBCOMMANDS
+from tests.patience import HANG_SECONDS
 
 BORT = [sys.executable, "-m", "bort.command"]
 
@@ -115,7 +116,7 @@ def test_a_process_that_a_subcommand_spawns_has_its_modules(tmp_path: Path, proj
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     expected = str(project_root / "data" / "corpus" / "documents.py")

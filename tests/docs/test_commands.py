@@ -19,10 +19,10 @@ import pytest
 
 from tests.conftest import PARITY_REQUIRED_VARIABLE
 from tests.docs.pages import PAGES, ROOT, Block, first_missing_line, read_page, shown_after
+from tests.patience import HANG_SECONDS
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-SECONDS = 240
 SHARED = ("bort", "data", "experiments", "benchmarks", "scripts", "test_data")
 MARK = "---- end of a block ----"
 BIN = ".bin"
@@ -93,7 +93,7 @@ def run_step(step: List[Block], checkout: Path) -> List[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=SECONDS,
+        timeout=HANG_SECONDS,
     )
     where = ", ".join(block.where for block in step)
     assert done.returncode == 0, f"{where}: status {done.returncode}\n{done.stdout[-3000:]}"

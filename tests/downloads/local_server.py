@@ -7,6 +7,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, Iterator, List, Tuple
 
+import pytest
+
+from bort.downloads import connection
+from tests.patience import HANG_SECONDS
+
 
 class Site:
     """The files, the faults and the requests of the server.
@@ -67,14 +72,17 @@ def _handler(site: Site) -> Any:
 
 @contextmanager
 def serve() -> Iterator[Site]:
-    """Serve a `Site` until the block ends."""
+    """Serve a `Site` until the block ends. It is never too slow, whatever this machine does."""
     site = Site()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(site))
     site.address = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield site
+        with pytest.MonkeyPatch.context() as patch:
+            for limit in ("TIMEOUT_SECONDS", "HEADER_SECONDS", "WINDOW_SECONDS"):
+                patch.setattr(connection, limit, HANG_SECONDS)
+            yield site
     finally:
         server.shutdown()
         server.server_close()

@@ -16,6 +16,7 @@ from bort.downloads.connection import TooSlowError, open_address, received_block
 from bort.downloads.https import RemoteFile, fetch
 from bort.errors import InputError, WorkError
 from tests.downloads.local_server import serve
+from tests.patience import HANG_SECONDS
 
 REDIRECTS = urllib.request.HTTPRedirectHandler()
 
@@ -24,7 +25,7 @@ REDIRECTS = urllib.request.HTTPRedirectHandler()
 def dripping(head: bytes, drops: bytes, pause: float) -> Iterator[str]:
     """Serve connections that send `head` at once, then `drops` one byte at a time for ever."""
     server = socket.create_server(("127.0.0.1", 0))
-    ended = threading.Event()
+    ended, patch = threading.Event(), pytest.MonkeyPatch()
 
     def answer(client: socket.socket) -> None:
         with client:
@@ -48,8 +49,11 @@ def dripping(head: bytes, drops: bytes, pause: float) -> Iterator[str]:
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
     try:
+        # A read that times out when this process was stopped is not what these servers are for.
+        patch.setattr(connection, "TIMEOUT_SECONDS", HANG_SECONDS)
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
     finally:
+        patch.undo()
         ended.set()
         server.shutdown(socket.SHUT_RDWR)
         server.close()
@@ -119,7 +123,7 @@ def test_a_dripped_body_ends_and_the_part_stays(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(connection, "WINDOW_SECONDS", 0.2)
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx"
     message = "allowed are at least 1024 a second.*is kept, run"
     with dripping(head, b"x", 0.02) as address, pytest.raises(WorkError, match=message):
         fetch(RemoteFile("https://data.example/a"), tmp_path, local_server=address)

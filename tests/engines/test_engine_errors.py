@@ -18,6 +18,7 @@ from bort.formats.onnx_file import write_onnx
 from bort.formats.openvino_file import write_openvino
 from tests.conftest import PROJECT_ROOT
 from tests.formats.parity import BORT, make_batch, make_network, write_network
+from tests.patience import HANG_SECONDS
 
 BLOCKED = """
 import sys
@@ -49,7 +50,7 @@ def with_blocked(blocked: str, folder: Path, engine: str = "auto") -> str:
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -236,7 +237,7 @@ def test_signals_are_handled_when_engines_are_gone() -> None:
         env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
 

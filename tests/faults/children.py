@@ -51,7 +51,7 @@ COMPARED_WITH = [
 ]
 """Packages with which an export is compared where they are installed."""
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <sys/prctl.h>
-_GRACE_SECONDS = 5.0
+_GRACE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -289,15 +289,18 @@ class Child:
 
 
 def run_child(
-    command: Sequence[str], folder: Path, streams: Path, limit: float = 60.0, **options: object
+    command: Sequence[str], folder: Path, streams: Path, limit: float = 600.0, **options: object
 ) -> Outcome:
     """Run a command to its end; `options` are those of `Child`."""
     return Child(command, folder, streams, **options).finish(limit)  # type: ignore[arg-type]
 
 
-def end_orphans(grace: float = _GRACE_SECONDS) -> List[str]:
-    """Kill the children of this process that do not end by themselves; return what they are."""
-    end = time.monotonic() + grace
+def end_orphans() -> List[str]:
+    """Kill the children of this process that do not end by themselves; return what they are.
+
+    On a busy machine, it takes seconds until a process has noticed that its parent has ended.
+    """
+    end = time.monotonic() + _GRACE_SECONDS
     while True:
         _reap()
         living = _children()

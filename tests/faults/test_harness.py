@@ -22,7 +22,7 @@ with open("one", "w") as stream:
     stream.write("1" * 1000)
 os.rename("one", "two")
 if "orphan" in sys.argv:
-    subprocess.Popen(["sleep", "100"])
+    subprocess.Popen(["sleep", "10000"])
 print("done")
 """
 DRIVER = """
@@ -33,7 +33,7 @@ children.prepare([])
 children._GRACE_SECONDS = 0.2
 folder, words, moment, options = Path(sys.argv[1]), *map(json.loads, sys.argv[2:])
 moment = children.Moment(*moment) if moment else None
-done = children.run_child(words, folder, folder / "streams", 20.0, moment=moment, **options)
+done = children.run_child(words, folder, folder / "streams", moment=moment, **options)
 print(json.dumps([done.status, done.printed.decode(), done.operations, done.orphans, done.killed]))
 """
 
@@ -79,7 +79,7 @@ def test_a_child_dies_in_the_middle_of_a_write(tmp_path):
 def test_a_process_that_outlives_its_command_is_found_and_ended(tmp_path):
     status, _, _, orphans, _ = drive(tmp_path, "orphan")
     assert status == 0
-    assert orphans == ["sleep 100"]
+    assert orphans == ["sleep 10000"]
 
 
 def test_changes_of_a_tree_are_seen(tmp_path):

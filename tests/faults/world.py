@@ -88,7 +88,7 @@ class World:
     def run(self, *command: str) -> bytes:
         """Run a command in the folder; return what it prints."""
         streams = self.folder / "streams"
-        done = run_child(command, self.folder, streams, 120.0)
+        done = run_child(command, self.folder, streams)
         if done.status != 0:
             raise AssertionError(f"{' '.join(command)}: {done.said[-2000:]}")
         return done.printed

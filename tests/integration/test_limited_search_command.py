@@ -13,6 +13,7 @@ from bort.search.latency_predictor import LatencyPredictor
 from bort.search.latency_terms import LATENCY_TERMS
 from tests.integration.commands import ROOT, kill_when, run
 from tests.integration.test_sub_network_commands import make_super_network
+from tests.patience import HANG_SECONDS
 
 pytestmark = pytest.mark.integration
 
@@ -115,7 +116,11 @@ def test_a_search_reads_the_split_that_it_searches_on_and_no_other(flags, sample
     wanted = ["--parameters", "60000", "--output_dir", tmp_path / "search", "--strategy", "random"]
     command = [sys.executable, "-c", WATCHED, log, SCRIPT, *flags, *wanted]
     done = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, cwd=ROOT, timeout=300
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     shards = [name for name in log.read_text().splitlines() if str(sample / "shards") in name]

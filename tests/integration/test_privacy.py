@@ -17,6 +17,7 @@ import pytest
 
 from tests.engines.test_engines import NAMES
 from tests.formats.parity import BORT, make_network, write_network
+from tests.patience import HANG_SECONDS
 from tests.text.tiny_vocabulary import tiny_vocabulary
 
 pytestmark = pytest.mark.integration
@@ -74,7 +75,11 @@ def watched(command: List[str], folder: Path) -> None:
     if can_trace():
         trace = ["strace", "-f", "-qq", "-o", str(folder / "trace"), "-e", "trace=connect,sendto"]
     subprocess.run(
-        [*trace, sys.executable, *command], env=environment, check=True, timeout=300, cwd=folder
+        [*trace, sys.executable, *command],
+        env=environment,
+        check=True,
+        timeout=HANG_SECONDS,
+        cwd=folder,
     )
     assert not seen.exists(), seen.read_text()
     assert [str(path) for path in home.rglob("*")] == []

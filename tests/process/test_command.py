@@ -14,6 +14,7 @@ import pytest
 from bort.errors import BortError, InputError, WorkError
 from bort.process.command import make_parser, run_command
 from bort.process.startup import ERROR_FILE_VARIABLE
+from tests.patience import HANG_SECONDS
 
 COMMAND = """
 import argparse, logging, sys
@@ -38,7 +39,7 @@ def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=root,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from typing import Callable
 
 import pytest
 
 from bort.process import forks
 from bort.process.forks import ForkLock, in_forked_children, never_destroy
+from tests.patience import HANG_SECONDS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no forks")
 
@@ -67,20 +67,31 @@ def test_kept_objects_have_one_more_reference():
     assert sys.getrefcount(thing) >= before + 2  # the list's and one that nobody drops
 
 
-def test_a_fork_waits_until_threads_have_left_the_lock() -> None:
-    lock, entered, left = ForkLock(), threading.Event(), []
+def test_a_fork_waits_until_threads_have_left_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forks, "_PATIENCE_SECONDS", HANG_SECONDS)
+    entered, forks_now, left = threading.Event(), threading.Event(), []
+
+    class Watched(ForkLock):
+        def wait_before_fork(self) -> None:
+            forks_now.set()
+            super().wait_before_fork()
+
+    lock = Watched()
 
     def work() -> None:
         with lock:
             entered.set()
-            time.sleep(0.2)
+            forks_now.wait()
             left.append(True)
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert entered.wait(10)
-    assert status_of_child(lambda: bool(left)) == 0
-    thread.join(10)
+    entered.wait()
+    try:
+        assert status_of_child(lambda: bool(left)) == 0
+    finally:
+        forks_now.set()
+        thread.join()
     with lock:
         pass
 
@@ -98,6 +109,6 @@ def test_a_second_fork_waits_for_the_first(monkeypatch: pytest.MonkeyPatch) -> N
         assert second.is_alive()
     finally:
         forks._after_fork_in_parent()
-    second.join(10)
+    second.join(HANG_SECONDS)
     assert statuses == [0]
     assert not lock._lock.locked()

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-import psutil
 import pytest
 
 from bort.errors import InputError
@@ -19,6 +18,7 @@ from bort.process.startup import LAUNCHED_VARIABLE
 from tests.conftest import PROJECT_ROOT
 
 needs_proc = pytest.mark.skipif(not Path("/proc/uptime").exists(), reason="there is no /proc")
+ROUNDED = 0.03  # the system counts in hundredths of a second
 TELL = "from bort.process.lifetime import seconds_since_start; print(seconds_since_start())"
 COMMAND = f"""
 import bort.process.startup, subprocess, sys
@@ -49,9 +49,28 @@ def uptime() -> float:
     return float(Path("/proc/uptime").read_text().split()[0])
 
 
+TELL_WHEN_ASKED = f"""
+import sys
+sys.stdin.readline()
+{TELL}
+"""
+
+
+@needs_proc
 def test_the_age_is_that_of_the_process() -> None:
-    age = time.time() - psutil.Process().create_time()
-    assert abs(seconds_since_start() - age) < 2
+    before = uptime()
+    process = subprocess.Popen(
+        [sys.executable, "-c", TELL_WHEN_ASKED],
+        cwd=PROJECT_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    started = uptime()
+    time.sleep(0.5)  # an age that counts from an import would be shorter
+    asked = uptime()
+    told, _ = process.communicate("\n")
+    assert asked - started - ROUNDED <= float(told) <= uptime() - before + ROUNDED
 
 
 @needs_proc
@@ -66,9 +85,12 @@ def test_a_rank_counts_from_the_start_of_its_launcher_and_its_own_processes_do_n
 
 @needs_proc
 def test_the_start_for_ranks_is_this_ones() -> None:
+    # Time passes between the two clocks, but the start lies between what they say.
+    youngest, then = seconds_since_start(), uptime()
     found = start_for_ranks()
+    now, oldest = uptime(), seconds_since_start()
     assert found is not None
-    assert abs(uptime() - float(found) - seconds_since_start()) < 2
+    assert now - oldest - ROUNDED <= float(found) <= then - youngest + ROUNDED
 
 
 @needs_proc

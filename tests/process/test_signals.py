@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bort.process.signals import Stopped, stopped_by_signals
+from tests.patience import HANG_SECONDS
 
 SIGNALS = [
     (signal.SIGINT, "interrupted"),
@@ -21,10 +22,15 @@ SIGNALS = [
 COMMAND = """
 import os, signal, sys
 import bort.process.startup
+import bort.process.signals
 from bort.process.command import make_parser, run_command
 from bort.storage.files import atomic_write
 
 NUMBER, CASE, PATH = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+if CASE == "impatient":
+    bort.process.signals._SECONDS_TO_CLEAN = -1.0  # as if the first signal had come long ago
+else:
+    bort.process.signals._SECONDS_TO_CLEAN = 1e9  # however long this process was stopped
 
 def receive():
     os.kill(os.getpid(), NUMBER)
@@ -41,7 +47,7 @@ def work(parsed):
         stream.flush()
         if CASE == "plain":
             receive()
-        elif CASE == "twice":
+        elif CASE in ("twice", "impatient"):
             try:
                 receive()
             finally:
@@ -55,7 +61,7 @@ def work(parsed):
             thing = Thing()
             del thing
             import time
-            time.sleep(20)
+            time.sleep(10_000)
 
 if CASE == "import":
     receive()
@@ -77,11 +83,27 @@ def test_a_signal_ends_a_command_in_one_line(
         cwd=project_root,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
     assert (done.returncode, done.stderr) == (128 + number, f"error: {word}\n")
     left = list(path.parent.iterdir()) if path.parent.is_dir() else []
     assert left == ([path] if case == "exit" else [])
+
+
+def test_a_second_interrupt_after_a_while_ends_at_once(project_root: Path, tmp_path: Path) -> None:
+    for number, is_cleaned in ((signal.SIGINT, False), (signal.SIGTERM, True)):
+        path = tmp_path / str(int(number)) / "file"
+        done = subprocess.run(
+            [sys.executable, "-c", COMMAND, str(int(number)), "impatient", str(path)],
+            cwd=project_root,
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
+        )
+        assert done.returncode == 128 + number
+        assert done.stderr.count("\n") == 1
+        assert not path.exists()
+        assert (list(path.parent.iterdir()) == []) is is_cleaned
 
 
 def test_an_ignored_signal_stays_ignored(project_root: Path, tmp_path: Path) -> None:
@@ -90,7 +112,7 @@ def test_an_ignored_signal_stays_ignored(project_root: Path, tmp_path: Path) -> 
         cwd=project_root,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
     )
     assert (done.returncode, done.stderr) == (0, "")

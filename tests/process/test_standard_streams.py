@@ -10,6 +10,8 @@ from typing import List, Tuple
 
 import pytest
 
+from tests.patience import HANG_SECONDS
+
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 COMMAND = """
 import bort.process.startup
@@ -36,7 +38,7 @@ def run(root: Path, redirection: str, *arguments: str) -> Tuple[int, str, str]:
         env={**ENVIRONMENT, "COMMAND": COMMAND},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -88,7 +90,7 @@ def test_a_pipe_that_nobody_reads(project_root: Path, count: int) -> None:
         stdout=writer,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
     os.close(writer)
     assert done.returncode == 1

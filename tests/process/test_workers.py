@@ -15,9 +15,9 @@ import pytest
 from bort.errors import WorkError
 from bort.process.shared_slots import SLOT_BYTES
 from bort.process.workers import WorkerPool, in_new_process, results_in_order
+from tests.patience import HANG_SECONDS
 
 METHODS = [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_methods()]
-SECONDS = 60.0
 
 
 def handlers() -> List[Any]:
@@ -25,7 +25,7 @@ def handlers() -> List[Any]:
 
 
 def wait_long() -> None:
-    time.sleep(1000)
+    time.sleep(10_000)
 
 
 def is_alive(process: int) -> bool:
@@ -37,7 +37,7 @@ def is_alive(process: int) -> bool:
 
 
 def all_end(processes: List[int]) -> bool:
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + HANG_SECONDS
     while any(map(is_alive, processes)) and time.monotonic() < until:
         time.sleep(0.05)
     return not any(map(is_alive, processes))
@@ -45,17 +45,18 @@ def all_end(processes: List[int]) -> bool:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_workers_leave_interrupts_to_their_parent(method: str) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with WorkerPool(1, multiprocessing.get_context(method), print, ("",)) as pool:
-        found = pool.submit(handlers).result(SECONDS)
+        found = pool.submit(handlers).result(HANG_SECONDS)
         assert found == [signal.SIG_IGN, signal.SIG_DFL]
-        assert pool.submit(abs, -3).result(SECONDS) == 3
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+        assert pool.submit(abs, -3).result(HANG_SECONDS) == 3
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_error_ends_workers_that_are_busy(method: str) -> None:
     with pytest.raises(KeyError), WorkerPool(2, multiprocessing.get_context(method)) as pool:
-        process = pool.submit(os.getpid).result(SECONDS)
+        process = pool.submit(os.getpid).result(HANG_SECONDS)
         pool.submit(wait_long)
         raise KeyError
     assert all_end([process])
@@ -73,26 +74,28 @@ def test_a_system_without_locks_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 PARENT = """
-import multiprocessing, os, sys, time
-from bort.process.workers import WorkerPool, in_new_process, results_in_order
+import multiprocessing, os, sys, tempfile, time
+from bort.process.workers import WorkerPool
 if __name__ == "__main__":
-    pool = WorkerPool(2, multiprocessing.get_context("METHOD"))
-    first, second = pool.submit(time.sleep, 1000), pool.submit(time.sleep, 1000)
-    while len(pool._processes) < 2:
+    # Each worker makes a folder when it is ready.
+    context, ready = multiprocessing.get_context(sys.argv[1]), (None, None, sys.argv[2])
+    pool = WorkerPool(2, context, tempfile.mkdtemp, ready)
+    first, second = pool.submit(time.sleep, 10_000), pool.submit(time.sleep, 10_000)
+    while len(os.listdir(sys.argv[2])) < 2:
         time.sleep(0.01)
-    time.sleep(READY)
     print(*pool._processes, flush=True)
-    time.sleep(1000)
+    time.sleep(10_000)
 """
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="processes are looked up in /proc")
 @pytest.mark.parametrize("method", METHODS)
 def test_workers_end_when_their_parent_is_killed(method: str, tmp_path: Any) -> None:
-    ready = "0.5" if method == "fork" else "5"
-    script = tmp_path / "parent.py"
-    script.write_text(PARENT.replace("METHOD", method).replace("READY", ready))
-    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    script, ready = tmp_path / "parent.py", tmp_path / "ready"
+    script.write_text(PARENT)
+    ready.mkdir()
+    command = [sys.executable, str(script), method, str(ready)]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     workers = [int(number) for number in parent.stdout.readline().split()]
     try:
@@ -109,7 +112,8 @@ def test_workers_end_when_their_parent_is_killed(method: str, tmp_path: Any) -> 
 
 
 def test_a_worker_whose_parent_is_gone_ends_at_once() -> None:
-    code = "from bort.process.workers import end_with_parent; end_with_parent(1); print('alive')"
+    code = "import os; from bort.process.workers import end_with_parent\n"
+    code += "end_with_parent(os.getpid()); print('alive')"  # no process is its own parent
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.patience import HANG_SECONDS
+
 
 def run(
     root: Path, script: str, *arguments: str, **environment: str
@@ -18,7 +20,7 @@ def run(
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from bort.architecture import PRESETS, TABLE_2_MILLIONS
+from tests.patience import HANG_SECONDS
 
 
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -18,7 +19,7 @@ def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any, List, NamedTuple
 
 import pytest
 
+from tests.patience import HANG_SECONDS
+
 SET_UP = """#!/usr/bin/env bash
 echo "set-up $*" >>calls
 case "$*" in *without-extras*) exit 0 ;; *parity*) exit {status} ;; esac
@@ -52,7 +54,7 @@ def run(tmp_path: Path, project_root: Path) -> Any:
             cwd="/",
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG_SECONDS,
             check=False,
         )
         calls = (tmp_path / "calls").read_text(encoding="utf-8").splitlines()

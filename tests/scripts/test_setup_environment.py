@@ -11,6 +11,8 @@ from typing import Dict, List
 
 import pytest
 
+from tests.patience import HANG_SECONDS
+
 TOOLS = (
     "bash env cat sed sort tr cut head tail grep sha256sum mktemp rm mv cp mkdir ls ln "
     "find dirname flock"
@@ -54,7 +56,7 @@ def set_up(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
 
 
@@ -161,7 +163,10 @@ def test_help_names_every_flag(checkout: Path, tools: Path) -> None:
 @pytest.mark.parametrize("command", ["run_tests.sh", ".ci/run"])
 def test_the_test_runner_explains_itself(project_root: Path, command: str) -> None:
     result = subprocess.run(
-        [str(project_root / command), "--help"], capture_output=True, text=True, timeout=60
+        [str(project_root / command), "--help"],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
     )
     assert result.returncode == 0, result.stderr
     assert "--quick" in result.stdout

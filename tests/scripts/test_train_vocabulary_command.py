@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from bort.text.vocabularies import load_vocabulary
+from tests.patience import HANG_SECONDS
 from tests.text.tiny_vocabulary import TEXT
 
 
@@ -26,7 +27,7 @@ def test_train_save_refuse(tmp_path, project_root):
             env={"PYTHONPATH": str(project_root), "PATH": ""},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=HANG_SECONDS,
         )
 
     done = run("--vocabulary_size", "9000")

@@ -21,6 +21,7 @@ from bort.stages.plan import (
 )
 from bort.stages.stage import Stage
 from bort.stages.store import Store
+from tests.patience import HANG_SECONDS
 from tests.stages.graphs import Runs, six_stages
 
 KEY = "a" * 64
@@ -102,7 +103,8 @@ def test_two_processes_lose_nothing(store: Store) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(HANG_SECONDS)
+    assert [process.exitcode for process in processes] == [0, 0]
     assert len(read_experiment(store, "base").finished["text"]) == 11
 
 

@@ -20,6 +20,7 @@ from bort.stages.running import run_stages
 from bort.stages.stage import Stage, StageWork
 from bort.stages.store import Result, Store
 from bort.storage.locks import hold_file
+from tests.patience import HANG_SECONDS
 from tests.stages.graphs import DESCENDANTS, LINE, Runs, six_stages
 
 
@@ -338,7 +339,7 @@ def start(folder: Path, root: Path, how: str = "lives") -> subprocess.Popen[str]
 
 def test_four_processes_run_a_stage_once(tmp_path: Path, project_root: Path) -> None:
     processes = [start(tmp_path, project_root) for _ in range(4)]
-    said = [process.communicate(timeout=120) for process in processes]
+    said = [process.communicate(timeout=HANG_SECONDS) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, said
     assert (tmp_path / "counter").read_text() == "x"
     assert {out for out, _ in said} == {"['stage.json', 'value']\n"}
@@ -353,7 +354,7 @@ def test_processes_that_wait_take_over_from_a_dead_one(tmp_path: Path, project_r
     assert (tmp_path / "counter").read_text() == "x"
     first.kill()
     first.communicate()
-    said = [process.communicate(timeout=120) for process in waiting]
+    said = [process.communicate(timeout=HANG_SECONDS) for process in waiting]
     assert [process.returncode for process in waiting] == [0] * 3, said
     assert (tmp_path / "counter").read_text() == "xx"
     assert {out for out, _ in said} == {"['begun', 'stage.json', 'value']\n"}

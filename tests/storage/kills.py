@@ -12,6 +12,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, List
 
+from tests.patience import HANG_SECONDS
+
 _OPERATIONS = {
     *("open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir"),
     *("shutil.copyfile", "shutil.rmtree", "tempfile.mkdtemp", "tempfile.mkstemp"),
@@ -38,7 +40,7 @@ def outcomes(
         look: called with that folder afterwards; returns its state.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_outcomes, base, start, write, look).result(timeout=300)
+        return pool.submit(_outcomes, base, start, write, look).result(timeout=HANG_SECONDS)
 
 
 def _outcomes(

@@ -27,6 +27,7 @@ from bort.storage.files import (
     temporary_folder,
     write_json,
 )
+from tests.patience import HANG_SECONDS
 from tests.storage.kills import outcomes
 
 
@@ -136,7 +137,7 @@ def test_a_pipe_and_a_device_are_written_through(tmp_path: Path) -> None:
         reader = subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE)
         with atomic_write(tmp_path / name) as stream:
             stream.write(b"content")
-        assert reader.communicate(timeout=60)[0] == b"content"
+        assert reader.communicate(timeout=HANG_SECONDS)[0] == b"content"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
         with pytest.raises(WorkError, match="socket: cannot be written"):
@@ -172,7 +173,7 @@ def test_a_descriptor_of_this_process_is_written_in_order(
             [sys.executable, "-c", STANDARD, path],
             cwd=project_root,
             stdout=printed,
-            timeout=60,
+            timeout=HANG_SECONDS,
             check=True,
         )
     assert (tmp_path / "printed").read_text().split() == ["first", "second", "third"]
@@ -203,7 +204,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, project_root: Path) -> 
         cwd=project_root,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
     assert result.returncode == 1, result.stderr
     assert f"{target}: cannot be written: File too large" in result.stdout
@@ -226,7 +227,7 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path: Path, project_root: Path)
     target.write_bytes(b"old")
     for _ in range(2):
         result = subprocess.run(
-            [sys.executable, "-c", KILLED, str(target)], cwd=project_root, timeout=60
+            [sys.executable, "-c", KILLED, str(target)], cwd=project_root, timeout=HANG_SECONDS
         )
         assert result.returncode == -9
         assert target.read_bytes() == b"old"

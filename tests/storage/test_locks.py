@@ -16,6 +16,7 @@ import pytest
 
 from bort.errors import InputError, WorkError
 from bort.storage.locks import RUN_LOCK, hold_file, hold_folder, is_held, lock_file, wait_for_file
+from tests.patience import HANG_SECONDS
 
 HOLDING = """
 import os, sys, time
@@ -24,11 +25,11 @@ from bort.storage.locks import hold_folder
 with hold_folder(Path(sys.argv[1])):
     if len(sys.argv) > 2 and os.fork() == 0:  # a worker that outlives its parent
         print("held by", os.getpid(), flush=True)
-        time.sleep(60)
+        time.sleep(10_000)
         os._exit(0)
     if len(sys.argv) == 2:
         print("held by", os.getpid(), flush=True)
-    time.sleep(60)
+    time.sleep(10_000)
 """
 
 
@@ -166,7 +167,7 @@ def test_waiting_ends_when_the_other_holder_ends(tmp_path: Path) -> None:
         second.start()
         second.join(0.2)
         order.append("first")
-    second.join(60)
+    second.join(HANG_SECONDS)
     assert order == ["first", "second"]
     with wait_for_file(path, is_shared=True), wait_for_file(path, is_shared=True):
         assert path.exists()

@@ -10,7 +10,6 @@ import pytest
 
 from bort.errors import InputError
 from bort.ranks import ALONE
-from bort.training import timed_records
 from bort.training.time_budget import TimeBudgetConfig
 from bort.training.timed_records import (
     ReplayedBudget,
@@ -20,6 +19,7 @@ from bort.training.timed_records import (
     recorded_seconds,
 )
 from bort.training.used_seconds import SECONDS_FILE, read_seconds
+from tests.training.stopped_clock import stop_clock
 
 
 def written(path: Path, *lines: Mapping[str, Any], torn: str = "") -> Path:
@@ -69,7 +69,10 @@ def test_a_replayed_run_has_the_recorded_positions_and_end() -> None:
     assert not replayed.ends_trial()
 
 
-def test_a_budget_is_opened_for_timed_runs_alone(tmp_path: Path) -> None:
+def test_a_budget_is_opened_for_timed_runs_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_clock(monkeypatch, 5.0)
     metrics = written(tmp_path / "metrics.jsonl", timed(1, 0.0, 30.0))
     assert open_budget(TimeBudgetConfig(), ALONE, metrics, is_resumed=True) is None
     hour = TimeBudgetConfig(hours="1")
@@ -78,21 +81,23 @@ def test_a_budget_is_opened_for_timed_runs_alone(tmp_path: Path) -> None:
     resumed = open_budget(hour, ALONE, metrics, is_resumed=True)
     assert fresh is not None
     assert resumed is not None
-    assert fresh.elapsed > 0, "the start of the process counts"
-    assert 29.9 < resumed.elapsed - fresh.elapsed < 31  # the system counts in hundredths
+    assert fresh.elapsed == pytest.approx(5.0), "the start of the process counts"
+    assert resumed.elapsed == pytest.approx(35.0)
 
 
 def test_seconds_of_earlier_runs_of_the_process_do_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timed_records, "seconds_since_start", lambda: 500.0)
-    hour, metrics = TimeBudgetConfig(hours="1"), tmp_path / "metrics.jsonl"
-    for before, used in ((0.0, 500.0), (470.0, 30.0)):
+    stop_clock(monkeypatch, 500.0)
+    hour = TimeBudgetConfig(hours="1")
+    # The thread of a record writes on, so each run has a folder.
+    for name, before, used in (("first", 0.0, 500.0), ("second", 470.0, 30.0)):
+        (tmp_path / name).mkdir()
+        metrics = tmp_path / name / "metrics.jsonl"
         opened = open_budget(hour, ALONE, metrics, is_resumed=False, seconds_before=before)
         assert opened is not None
-        assert opened.elapsed == pytest.approx(used, abs=5)
-        recorded = read_seconds(tmp_path / SECONDS_FILE)
-        assert recorded == pytest.approx(used, abs=5)
+        assert opened.elapsed == pytest.approx(used)
+        assert read_seconds(tmp_path / name / SECONDS_FILE) == used
 
 
 def test_a_marker_keeps_its_model_once(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from bort.ranks import ALONE
 from bort.training.time_budget import TimeBudgetConfig
 from bort.training.timed_records import open_budget
@@ -17,10 +19,12 @@ from bort.training.used_seconds import (
     read_seconds,
     used_seconds,
 )
+from tests.patience import HANG_SECONDS
+from tests.training.stopped_clock import stop_clock
 
 
 def until(condition) -> bool:
-    end = time.monotonic() + 30
+    end = time.monotonic() + HANG_SECONDS
     while not condition() and time.monotonic() < end:
         time.sleep(0.01)
     return bool(condition())
@@ -58,18 +62,18 @@ def test_the_record_grows_until_its_owner_is_gone(tmp_path: Path) -> None:
     assert until(lambda: (read_seconds(path) or 0.0) >= 3.0)
     del owner
     thread = record._thread
-    thread.join(30)
+    thread.join(HANG_SECONDS)
     assert not thread.is_alive()
 
 
 def test_a_killed_process_leaves_its_seconds(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path\n"
+        "import sys; from pathlib import Path\n"
         "from bort.training.used_seconds import UsedSeconds\n"
         "UsedSeconds(Path(sys.argv[1]), is_resumed=False)\n"
-        "time.sleep(60)"
+        "sys.stdin.read()"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE)
     path = tmp_path / SECONDS_FILE
     first = [0.0]
 
@@ -79,14 +83,17 @@ def test_a_killed_process_leaves_its_seconds(tmp_path: Path) -> None:
 
     assert until(grows)
     process.kill()
-    process.wait()
+    process.communicate()
     assert (read_seconds(path) or 0.0) > first[0]
 
 
 def test_a_resumed_run_counts_from_its_start_and_once(tmp_path: Path) -> None:
     count_from_start(str(tmp_path / "none"), is_timed=True, is_resumed=True)
     assert not (tmp_path / "none").exists()
-    assert used_seconds(tmp_path, is_resumed=False).spent is None
+    (tmp_path / "other").mkdir()
+    other = used_seconds(tmp_path / "other", is_resumed=False)
+    other.belongs_to(Owner())
+    assert other.spent is None
     (tmp_path / SECONDS_FILE).write_bytes(b"000000000040.000\n")
     count_from_start(str(tmp_path), is_timed=False, is_resumed=True)
     count_from_start(str(tmp_path), is_timed=True, is_resumed=False)
@@ -94,10 +101,15 @@ def test_a_resumed_run_counts_from_its_start_and_once(tmp_path: Path) -> None:
     assert read_seconds(tmp_path / SECONDS_FILE) == 40.0
     count_from_start(str(tmp_path), is_timed=True, is_resumed=True)
     assert (read_seconds(tmp_path / SECONDS_FILE) or 0.0) > 40.0
-    assert used_seconds(tmp_path, is_resumed=True).spent == 40.0
+    early = used_seconds(tmp_path, is_resumed=True)
+    early.belongs_to(Owner())
+    assert early.spent == 40.0
 
 
-def test_a_budget_counts_what_no_step_recorded_and_nothing_twice(tmp_path: Path) -> None:
+def test_a_budget_counts_what_no_step_recorded_and_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = stop_clock(monkeypatch, 5.0)
     metrics = tmp_path / "metrics.jsonl"
     hour = TimeBudgetConfig(hours="1h")
     fresh = open_budget(hour, ALONE, metrics, is_resumed=False, is_kept=False)
@@ -106,11 +118,12 @@ def test_a_budget_counts_what_no_step_recorded_and_nothing_twice(tmp_path: Path)
     state = {**fresh.state(), "elapsed": 900.0, "step": 7.0, "longest": {"saving": 20.0}}
     resumed = open_budget(hour, ALONE, metrics, is_resumed=True)
     assert resumed is not None
-    # The system tells the age of a process in hundredths of a second.
-    assert 999.9 < resumed.elapsed - fresh.elapsed < 1010.0
-    before = resumed.elapsed
+    assert fresh.elapsed == pytest.approx(5.0)
+    assert resumed.elapsed == pytest.approx(1005.0)
+    clock.now += 2.0
     resumed.restore(state, "checkpoint")
-    assert resumed.elapsed - before < 7.0, "neither the step nor the checkpoint is added"
+    # Neither the step nor the checkpoint is added.
+    assert resumed.elapsed == pytest.approx(1007.0)
 
 
 def test_a_trial_leaves_the_record_of_a_run_alone(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from data.corpus.packing import _EncodedSentences
 from data.corpus.preparation import CorpusConfig, create_corpus
 from data.corpus.shards import open_examples, open_vocabulary
 from tests.data.corpus.corpora import VOCABULARY, corpus, documents, files_of, text_of
+from tests.patience import HANG_SECONDS
 
 
 def decoded(folder, split="train"):
@@ -260,7 +261,7 @@ def test_a_worker_that_dies_is_an_error_and_not_a_wait(tmp_path):
         env={"PYTHONPATH": ".", "PATH": ""},
         stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     assert "WorkError: a worker process died" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.py", "text.txt"]
@@ -286,7 +287,7 @@ def command(tmp_path, project_root):
             cwd=project_root,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=HANG_SECONDS,
             env={"PYTHONPATH": str(project_root), "PATH": "", "BORT_OFFLINE": "1"},
             preexec_fn=limit if limit_bytes else None,
         )

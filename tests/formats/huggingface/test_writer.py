@@ -40,6 +40,7 @@ from tests.formats.huggingface.folders import (
     edit_config,
 )
 from tests.formats.parity import BORT, SHAPES, make_network
+from tests.patience import HANG_SECONDS
 from tests.tasks.task_samples import CLASSIFIED
 from tests.text.tiny_vocabulary import tiny_vocabulary
 
@@ -322,7 +323,9 @@ def test_a_killed_export_leaves_nothing_under_its_name(
     def export(left: int) -> int:
         command = [sys.executable, "-c", KILLED, str(left), str(tmp_path / "hf")]
         environment = {**os.environ, "PYTHONPATH": str(project_root)}
-        return subprocess.run(command, env=environment, timeout=120, check=False).returncode
+        return subprocess.run(
+            command, env=environment, timeout=HANG_SECONDS, check=False
+        ).returncode
 
     assert export(files) == -signal.SIGKILL
     (half,) = (path for path in tmp_path.iterdir() if path.is_dir())

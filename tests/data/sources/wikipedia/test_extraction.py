@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -164,18 +165,30 @@ def test_a_damaged_state_is_refused(field: str, dump: Path, tmp_path: Path) -> N
 
 
 KILLED = """
-import sys
+import sys, time
 from pathlib import Path
 from data.sources.wikipedia import extraction
 extraction._BATCH_PAGES, extraction._SECONDS_BETWEEN_SAVES = 7, 0.0
-dump, folder, workers = sys.argv[1:]
+dump, folder, workers, batches = sys.argv[1:]
+left = int(batches)
+
+def waits_for_the_kill():
+    global left
+    left -= 1
+    while left == 0:
+        time.sleep(1)
+    return False
+
 config = extraction.ExtractionConfig(output_dir=folder, num_workers=int(workers), resume=True)
-extraction.extract_wikipedia(Path(dump), config, file_bytes=4000)
+extraction.extract_wikipedia(
+    Path(dump), config, file_bytes=4000, stop_requested=waits_for_the_kill
+)
 """
 
 
 @pytest.mark.integration
 def test_twenty_kills_change_no_byte(tmp_path: Path) -> None:
+    """Each process is killed a moment after its first record, or where it waits in its batch 5."""
     dump = tmp_path / "dump.xml.bz2"
     dump.write_bytes(multistream(articles(1200)))
     extract(dump, tmp_path / "whole")
@@ -183,23 +196,25 @@ def test_twenty_kills_change_no_byte(tmp_path: Path) -> None:
     state = tmp_path / "out.unfinished/state.json"
     kills = 0
     while not (tmp_path / "out").exists():
+        workers, batches = str(1 + kills % 2), "5" if kills < 20 else "-1"
+        before = state.stat().st_mtime_ns if state.exists() else 0
         process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(dump), str(tmp_path / "out"), str(1 + kills % 2)],
+            [sys.executable, "-c", KILLED, str(dump), str(tmp_path / "out"), workers, batches],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stderr=subprocess.DEVNULL,
         )
-        before = state.stat().st_mtime_ns if state.exists() else 0
         while kills < 20 and process.poll() is None:
             if state.exists() and state.stat().st_mtime_ns != before:
                 time.sleep(draw.random() * 0.02)
                 for child in psutil.Process(process.pid).children(recursive=True):
-                    child.send_signal(signal.SIGKILL)
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        child.send_signal(signal.SIGKILL)
                 process.kill()
                 kills += 1
                 break
             time.sleep(0.001)
         process.wait()
-    assert kills >= 10
+    assert kills == 20
     assert content(tmp_path / "out") == content(tmp_path / "whole")
 
 
