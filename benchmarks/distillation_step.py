@@ -15,6 +15,7 @@ from typing import Any, Dict, List
 from benchmarks.output import run_benchmark
 from bort.process.command import make_parser
 from bort.process.threads import set_thread_count
+from bort.training.arithmetic import EXACT_MATH, FAST_MATH
 from bort.training.objective import FeatureObjective
 
 STUDENT_STAGES = ("student forward", "student backward")
@@ -29,6 +30,9 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--predictions", type=int, default=20)
     parser.add_argument("--steps", type=int, default=8, help="measured steps, after 2 for warm-up")
+    parser.add_argument(
+        "--math", choices=(EXACT_MATH, FAST_MATH), default=EXACT_MATH, help="as of a training"
+    )
     FeatureObjective.add_flags(parser)
     run_benchmark(parser, measure)
 
@@ -52,7 +56,7 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
         parsed.batch_size, parsed.length, parsed.predictions, 2 * (parsed.steps + warm)
     )
     features = FeatureObjective.from_arguments(parsed)
-    config = dataclasses.replace(config, features=features)
+    config = dataclasses.replace(config, features=features, math=parsed.math)
     model, teacher = make_student_and_teacher(parsed.student, parsed.teacher)
     both = GluonFeatureTeacher(teacher.network) if features.is_on else None
     size = model.architecture.vocabulary_size

@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks.output import run_benchmark
 from bort.process.command import make_parser
 from bort.process.threads import set_thread_count
+from bort.training.arithmetic import EXACT_MATH, FAST_MATH
 
 TRAIN, EVALUATE = "fine-tuning", "evaluation"
 
@@ -35,6 +36,9 @@ def main() -> None:
         default="fp32",
         help="precision of PyTorch; bf16 is its autocast",
     )
+    parser.add_argument(
+        "--math", choices=(EXACT_MATH, FAST_MATH), default=EXACT_MATH, help="as of a training"
+    )
     run_benchmark(parser, measure)
 
 
@@ -47,9 +51,8 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
     architecture = get_architecture(parsed.model)
     shape = (parsed.batch_size, parsed.length)
     ids = np.random.default_rng(0).integers(5, architecture.vocabulary_size, size=shape)
-    steps = {
-        f"bort {kind}": call for kind, call in our_steps(make_classifier(architecture), ids).items()
-    }
+    ours = our_steps(make_classifier(architecture), ids, parsed.math)
+    steps = {f"bort {kind}": call for kind, call in ours.items()}
     precision = parsed.transformers_precision
     theirs = _transformers(architecture, ids, threads, precision)
     steps.update({f"transformers {kind}": call for kind, call in (theirs or {}).items()})
@@ -91,12 +94,15 @@ def make_classifier(architecture: Any) -> Any:
     return network
 
 
-def our_steps(network: Any, ids: np.ndarray) -> Dict[str, Callable[[], object]]:
+def our_steps(
+    network: Any, ids: np.ndarray, math: str = EXACT_MATH
+) -> Dict[str, Callable[[], object]]:
     """Return functions that make a training step of a classifier and an evaluation.
 
     Args:
         network: an initialised `BortClassifier` with two outputs.
         ids: integers (B, L), token ids.
+        math: `exact` or `fast`.
     """
     import mxnet as mx
 
@@ -106,7 +112,7 @@ def our_steps(network: Any, ids: np.ndarray) -> Dict[str, Callable[[], object]]:
     from bort.text.labelled import LabelledBatch
     from bort.training.finetuning_config import FinetuningConfig
 
-    trainer = ClassificationTrainer(network, FinetuningConfig(), SingleProcess(), mx.cpu())
+    trainer = ClassificationTrainer(network, FinetuningConfig(math=math), SingleProcess(), mx.cpu())
     rows, length = ids.shape
     batch = LabelledBatch(
         ids.astype(np.int32),

@@ -10,6 +10,7 @@ products take the time of the fastest bf16.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
 import time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple
@@ -20,12 +21,14 @@ from benchmarks.output import run_benchmark
 from bort.architecture import Architecture, get_architecture
 from bort.process.command import make_parser
 from bort.process.threads import set_thread_count
+from bort.training.arithmetic import EXACT_MATH, FAST_MATH
 
 MXNET_FP32, MXNET_BF16, PYTORCH_BF16 = "MXNet fp32", "MXNet bf16", "PyTorch bf16"
 PRETRAINING, PASSES, FINETUNING = "pre-training", "forward and backward", "fine-tuning"
 _SMALL_TEACHER = "1-1-16-16"
 """A teacher whose answers cost next to nothing; its stage is not counted in a step."""
 _WARM_UP = 2
+_MATH = {MXNET_FP32: EXACT_MATH, MXNET_BF16: FAST_MATH}
 
 Call = Callable[[], object]
 
@@ -151,23 +154,6 @@ def speed_ups(
     return found
 
 
-def use_bf16(network: Any) -> None:
-    """Make the dense layers of a Gluon network compute in bf16, with fp32 weights and outputs."""
-    from mxnet.contrib.amp.amp import bfloat16
-    from mxnet.gluon import nn
-
-    class Bf16Dense(nn.Dense):
-        def hybrid_forward(self, F: Any, x: Any, weight: Any, bias: Any) -> Any:
-            x, weight, bias = (F.amp_cast(array, dtype=bfloat16) for array in (x, weight, bias))
-            return F.amp_cast(super().hybrid_forward(F, x, weight, bias), dtype="float32")
-
-    def change(block: Any) -> None:
-        if type(block) is nn.Dense:
-            block.__class__ = Bf16Dense
-
-    network.apply(change)
-
-
 def _seconds(calls: Mapping[str, Call], repeats: int) -> Dict[str, float]:
     """Return the median seconds of functions that take turns."""
     taken: Dict[str, List[float]] = {name: [] for name in calls}
@@ -198,7 +184,8 @@ def _calls(product: Product, sides: Sequence[str], threads: int) -> Dict[str, Ca
 def _mxnet(product: Product, *, bf16: bool) -> Call:
     """Return a function that makes a product and both its gradients by MXNet."""
     import mxnet as mx
-    from mxnet.gluon import nn
+
+    from bort.gluon.network.dense import EncoderDense, use_math
 
     _, _, matrices, rows, inputs, outputs = product
     normal = mx.nd.random.normal
@@ -206,10 +193,9 @@ def _mxnet(product: Product, *, bf16: bool) -> Call:
     gradient = normal(shape=(matrices, rows, outputs))
     for array in (left, right):
         array.attach_grad()
-    layer = nn.Dense(outputs, in_units=inputs, flatten=False)
+    layer = EncoderDense(outputs, inputs, prefix="layer_")
     layer.initialize()
-    if bf16:
-        use_bf16(layer)
+    use_math(layer, FAST_MATH if bf16 else EXACT_MATH)
     layer.hybridize(static_alloc=True, static_shape=True)
 
     def call() -> None:
@@ -259,15 +245,19 @@ def _pretraining_steps(
     steps = parsed.steps + _WARM_UP
     config = settings(parsed.batch_size, parsed.length, parsed.predictions, steps)
     students = {side: make_student(parsed.student) for side in sides}
-    if MXNET_BF16 in students:
-        # The matrix of the vocabulary stays in fp32: its conversion takes as long as bf16 gains.
-        use_bf16(students[MXNET_BF16].encoder)
     architecture = students[MXNET_FP32].architecture
     teacher = make_teacher(_SMALL_TEACHER, architecture)
     data = make_data(config, parsed.length, architecture.vocabulary_size, parsed.batch_size * steps)
     clocks = {side: StageClock() for side in students}
     trainers = {
-        side: DistillationTrainer(student, config, SingleProcess(), mx.cpu(), teacher, clocks[side])
+        side: DistillationTrainer(
+            student,
+            dataclasses.replace(config, math=_MATH[side]),
+            SingleProcess(),
+            mx.cpu(),
+            teacher,
+            clocks[side],
+        )
         for side, student in students.items()
     }
     taken: Dict[str, Dict[str, List[float]]] = {
@@ -298,10 +288,9 @@ def _finetuning_steps(
 
     shape = (parsed.batch_size, parsed.length)
     ids = np.random.default_rng(0).integers(5, architecture.vocabulary_size, size=shape)
-    networks = {side: make_classifier(architecture) for side in sides}
-    if MXNET_BF16 in networks:
-        use_bf16(networks[MXNET_BF16])
-    calls = {side: our_steps(network, ids)[TRAIN] for side, network in networks.items()}
+    calls = {
+        side: our_steps(make_classifier(architecture), ids, _MATH[side])[TRAIN] for side in sides
+    }
     return _seconds(calls, parsed.steps)
 
 

@@ -17,7 +17,12 @@ from bort.engines.openvino_session import computes_bf16
 from bort.engines.protocol import OPENVINO
 from bort.process.command import make_parser, run_command
 from bort.process.cuda_libraries import gpu_build
-from bort.process.machine import describe_machine, memory_bytes, processor_flags
+from bort.process.machine import (
+    describe_machine,
+    instructions_of,
+    memory_bytes,
+    processor_flags,
+)
 from bort.process.text_table import text_table
 
 PACKAGES: Mapping[str, Tuple[str, ...]] = {
@@ -42,12 +47,6 @@ SECONDS = 300.0
 CUDA_FACTS = "bort.process.cuda_libraries"
 """The module that prints which of CUDA's libraries it finds."""
 
-_INSTRUCTIONS = {
-    "AVX2": ("avx2",),
-    "AVX-512": ("avx512f",),
-    "int8 products": ("avx512_vnni", "avx_vnni", "amx_int8"),
-    "bf16 products": ("avx512_bf16", "amx_bf16"),
-}
 _GIB = 1 << 30
 
 
@@ -124,16 +123,6 @@ def screen(facts: Mapping[str, Any]) -> str:
         ranks = _of_horovod(training["horovod"], has_gpu_build=facts["cuda"] is not None)
         lines.append(("ranks by Horovod", ranks))
     return text_table(lines, "<")
-
-
-def instructions_of(flags: Optional[List[str]]) -> List[str]:
-    """Return which instructions that matter here are among a processor's flags.
-
-    >>> instructions_of(["fpu", "avx2", "avx_vnni"])
-    ['AVX2', 'int8 products']
-    """
-    known = set(flags or ())
-    return [name for name, any_of in _INSTRUCTIONS.items() if known & set(any_of)]
 
 
 def ask_another_process(

@@ -8,6 +8,16 @@ from typing import Dict, List, Optional
 
 from bort.process.threads import available_cores
 
+BF16_PRODUCTS = "bf16 products"
+"""The instructions that multiply matrices in bf16."""
+
+_INSTRUCTIONS = {
+    "AVX2": ("avx2",),
+    "AVX-512": ("avx512f",),
+    "int8 products": ("avx512_vnni", "avx_vnni", "amx_int8"),
+    BF16_PRODUCTS: ("avx512_bf16", "amx_bf16"),
+}
+
 
 def describe_machine() -> Dict[str, str]:
     """Return processor, number of cores that this process may use, architecture and host name."""
@@ -37,6 +47,16 @@ def processor_flags() -> Optional[List[str]]:
     except OSError:
         pass  # not on Linux
     return None
+
+
+def instructions_of(flags: Optional[List[str]]) -> List[str]:
+    """Return which instructions that matter here are among a processor's flags.
+
+    >>> instructions_of(["fpu", "avx2", "avx_vnni"])
+    ['AVX2', 'int8 products']
+    """
+    known = set(flags or ())
+    return [name for name, any_of in _INSTRUCTIONS.items() if known & set(any_of)]
 
 
 def _processor() -> str:

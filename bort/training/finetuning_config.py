@@ -11,6 +11,7 @@ from bort.settings.config import Config, part, setting
 from bort.tasks.own.task_file import is_data_file, is_task_file
 from bort.teacher.source import TeacherRuntime
 from bort.teacher.task_features import KeptFeaturesConfig
+from bort.training.arithmetic import check_math_fits, math_setting
 from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import FeatureObjective, TaskObjective
 from bort.training.time_budget import TimeBudgetConfig
@@ -124,6 +125,7 @@ class FinetuningConfig(Config):
         "number format; float16 needs a GPU and uses dynamic loss scaling",
         choices=("float32", "float16"),
     )
+    math: str = math_setting()
     batch_size_eval: int = setting(
         32, "inputs per rank in evaluation", minimum=1, maximum=1 << 16, speed_only=True
     )
@@ -141,8 +143,9 @@ class FinetuningConfig(Config):
     budget: TimeBudgetConfig = part(TimeBudgetConfig)
 
     def check(self) -> None:
-        """Check that a timed run has no warm-up in steps."""
+        """Check that a timed run has no warm-up in steps, and that `math` fits `dtype`."""
         self.budget.check_warmup(self.warmup_steps)
+        check_math_fits(self.math, self.dtype)
 
     @property
     def planned_epochs(self) -> int:

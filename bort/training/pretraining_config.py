@@ -10,6 +10,7 @@ from bort.settings.config import Config, part, setting
 from bort.teacher.source import TeacherRuntime, TeacherSource
 from bort.text.batch_plan import Accumulation
 from bort.text.masking_config import TrainingMasks
+from bort.training.arithmetic import check_math_fits, math_setting
 from bort.training.divergence import DivergenceCheck
 from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import FeatureObjective, Objective, check_weights
@@ -118,6 +119,7 @@ class PretrainingConfig(Config):
         "number format; float16 needs a GPU and uses dynamic loss scaling",
         choices=("float32", "float16"),
     )
+    math: str = math_setting()
     teacher_runtime: TeacherRuntime = part(TeacherRuntime)
     batch_size_eval: int = setting(
         8, "evaluation sequences per rank", minimum=1, maximum=1 << 16, speed_only=True
@@ -145,6 +147,7 @@ class PretrainingConfig(Config):
     def check(self) -> None:
         """Check that there is something to learn from, and masked tokens for losses on them."""
         self.budget.check_warmup(self.warmup_steps)
+        check_math_fits(self.math, self.dtype)
         if self.batch_ramp_steps and self.batch_ramp_share:
             raise InputError(
                 f"batch_ramp_steps is {self.batch_ramp_steps} and batch_ramp_share is "

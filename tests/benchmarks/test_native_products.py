@@ -11,7 +11,6 @@ from benchmarks.native_products import (
     Product,
     products_of,
     speed_ups,
-    use_bf16,
 )
 from bort.architecture import get_architecture
 
@@ -41,17 +40,3 @@ def test_a_product_that_bf16_makes_slower_stays_in_fp32():
     found = speed_ups({MXNET_FP32: 2.0}, {PRODUCT: {MXNET_FP32: 0.25, PYTORCH_BF16: 0.5}})
     assert found["bound"] == 1
     assert "speed_up_by_mxnet_bf16" not in found
-
-
-def test_dense_layers_convert_inputs_weights_and_outputs():
-    import mxnet as mx
-    from mxnet.gluon import nn
-
-    network = nn.HybridSequential()
-    network.add(nn.Dense(3, in_units=2), nn.LayerNorm(in_channels=3))
-    plain = network(mx.sym.Variable("x")).tojson(remove_amp_cast=False)
-    use_bf16(network)
-    changed = network(mx.sym.Variable("x")).tojson(remove_amp_cast=False)
-    assert plain.count('"op": "amp_cast"') == 0
-    assert changed.count('"op": "amp_cast"') == 4
-    assert changed.count('"op": "FullyConnected"') == 1

@@ -11,7 +11,7 @@ from typing import Any, Dict
 import pytest
 
 from bort.command import doctor
-from bort.command.doctor import PACKAGES, ask_another_process, examine, instructions_of, screen
+from bort.command.doctor import PACKAGES, ask_another_process, examine, screen
 
 
 def facts(**changes: Any) -> Dict[str, Any]:
@@ -108,11 +108,6 @@ def test_this_machine(monkeypatch):
     json.dumps(found)
     assert found["packages"]["needed"]["numpy"]
     assert len(screen(found).splitlines()) < 24
-
-
-def test_instructions_follow_from_flags():
-    assert instructions_of(["avx512f", "avx512_bf16"]) == ["AVX-512", "bf16 products"]
-    assert instructions_of(None) == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import platform
 
 import pytest
 
-from bort.process.machine import describe_machine, memory_bytes, processor_flags
+from bort.process.machine import describe_machine, instructions_of, memory_bytes, processor_flags
 from bort.process.threads import available_cores
 
 
@@ -43,3 +43,8 @@ def test_the_instructions_are_those_that_linux_names() -> None:
     found = processor_flags()
     assert found is not None
     assert {"sse2", "fpu"} <= set(found)
+
+
+def test_instructions_follow_from_flags() -> None:
+    assert instructions_of(["avx512f", "avx512_bf16"]) == ["AVX-512", "bf16 products"]
+    assert instructions_of(None) == []

@@ -32,7 +32,7 @@ from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.model_folder import save_model_folder
 from bort.gluon.network.networks import HeadedNetwork
 from bort.gluon.training.checkpoint import checkpoint_steps
-from bort.gluon.training.flat_trainer import check_dtype
+from bort.gluon.training.flat_trainer import check_numbers
 from bort.network.description import ModelDescription, TaskDescription
 from bort.network.model_folder import fingerprint_of_model
 from bort.process.lifetime import seconds_since_start
@@ -112,6 +112,7 @@ def run_finetuning(
     check_replay(config.budget, replay)
     _check_best_metric(config, data)
     context = choose_context(communicator, cpu_only)
+    check_numbers(config, context)
     place = outputs_folder or folder / OUTPUTS_FOLDER
     with hold_run_folder(folder, communicator):
         asked = open_task_teacher(
@@ -187,7 +188,6 @@ def _run(
         if config.features.is_on:
             config.features.check_fits(network.bort.architecture, teacher.architecture)
         # A run that is refused keeps no answers.
-        check_dtype(config.dtype, context)
         plan_inputs(train.lengths, config, batch_size, communicator.size)
         answers = ask_teacher(
             teacher,

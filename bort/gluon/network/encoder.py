@@ -25,6 +25,7 @@ from mxnet.gluon import HybridBlock, nn
 
 from bort.architecture import PRE_NORM, Architecture
 from bort.gluon.network.activation import activate
+from bort.gluon.network.dense import EncoderDense
 from bort.network.activations import function_of
 
 _MASKED_SCORE = -1e4
@@ -83,9 +84,9 @@ class SelfAttention(HybridBlock):
         self._dropout = dropout
         hidden, width = architecture.hidden, architecture.qkv
         with self.name_scope():
-            self.proj_query = nn.Dense(width, in_units=hidden, flatten=False, prefix="query_")
-            self.proj_key = nn.Dense(width, in_units=hidden, flatten=False, prefix="key_")
-            self.proj_value = nn.Dense(width, in_units=hidden, flatten=False, prefix="value_")
+            self.proj_query = EncoderDense(width, hidden, prefix="query_")
+            self.proj_key = EncoderDense(width, hidden, prefix="key_")
+            self.proj_value = EncoderDense(width, hidden, prefix="value_")
 
     def hybrid_forward(self, F: Any, x: Any, mask: Any) -> Any:
         """Return the context of x (B, L, H) under the additive mask (B·A, L, L).
@@ -122,8 +123,8 @@ class FeedForward(HybridBlock):
         self._dropout = dropout
         self._function = function_of(activation)
         with self.name_scope():
-            self.ffn_1 = nn.Dense(intermediate, in_units=hidden, flatten=False, prefix="ffn_1_")
-            self.ffn_2 = nn.Dense(hidden, in_units=intermediate, flatten=False, prefix="ffn_2_")
+            self.ffn_1 = EncoderDense(intermediate, hidden, prefix="ffn_1_")
+            self.ffn_2 = EncoderDense(hidden, intermediate, prefix="ffn_2_")
             self.layer_norm = LayerNorm(hidden, epsilon)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
@@ -152,7 +153,7 @@ class EncoderLayer(HybridBlock):
         self._dropout = dropout
         with self.name_scope():
             self.attention_cell = SelfAttention(architecture, dropout)
-            self.proj = nn.Dense(hidden, in_units=architecture.qkv, flatten=False, prefix="proj_")
+            self.proj = EncoderDense(hidden, architecture.qkv, prefix="proj_")
             self.ffn = FeedForward(architecture, dropout, epsilon, activation)
             self.layer_norm = LayerNorm(hidden, epsilon)
 

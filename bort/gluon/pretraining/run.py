@@ -27,6 +27,7 @@ from bort.gluon.pretraining.pretrain import (
 )
 from bort.gluon.pretraining.teachers import open_teachers
 from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.gluon.training.flat_trainer import check_numbers
 from bort.network.model_folder import fingerprint_of_model
 from bort.ranks import Communicator, on_rank_0
 from bort.storage.locks import hold_run_folder
@@ -112,6 +113,7 @@ def _run(
     for source in (train, validation):
         check_shards(source, vocabulary)
     context = choose_context(communicator, paths.cpu_only)
+    check_numbers(config, context)
     if chief:
         without = context.device_type == "cpu" and not paths.cpu_only
         log.info(

@@ -27,6 +27,7 @@ from bort.gluon.super_network.train import (
 from bort.gluon.super_network.trainer import SuperNetworkTrainer
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.gluon.training.feature_losses import make_hidden_map
+from bort.gluon.training.flat_trainer import check_numbers
 from bort.network.array_network import ArrayNetwork
 from bort.network.from_teacher import OrderedNetwork
 from bort.network.head import HeadDescription
@@ -99,6 +100,7 @@ class SuperNetworkRun:
         self._is_chief = communicator.rank == 0
         self._continues: bool = on_rank_0(communicator, self._continues_run)
         self.context = choose_context(communicator, paths.cpu_only)
+        check_numbers(config.pretraining, self.context)
         self._source = WholeSource(paths, config)
         sizes = self._source.sizes(vocabulary)
         self.space: SubNetworkSpace = make_sub_network_space(paths, sizes)

@@ -9,6 +9,7 @@ from mxnet.gluon import nn
 
 from bort.architecture import Architecture
 from bort.gluon.network.array_network import build_network, describe_network
+from bort.gluon.network.dense import use_math
 from bort.gluon.network.networks import Network
 from bort.gluon.super_network.weights import SubNetworkCopies, slots_by_name
 from bort.gluon.training.feature_losses import HIDDEN_MAP, make_hidden_map
@@ -17,6 +18,7 @@ from bort.network.array_network import places_of
 from bort.network.description import ModelDescription
 from bort.network.parameter_names import ParameterRow
 from bort.network.sub_network import part_of
+from bort.training.arithmetic import EXACT_MATH
 
 
 class Releasable(Protocol):
@@ -86,6 +88,7 @@ class SubModels(Generic[_Learner]):
         layer_order: see `bort.network.sub_network.part_of`.
         hidden_map: the learnt map of the whole network; a sub-network has its first columns.
         keep: number of sub-networks to keep built, at least 1; the whole network is not counted.
+        math: arithmetic of the sub-networks, `exact` or `fast`; the whole network has its own.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class SubModels(Generic[_Learner]):
         layer_order: Optional[Sequence[int]] = None,
         hidden_map: Optional[nn.Dense] = None,
         keep: int = 4,
+        math: str = EXACT_MATH,
     ) -> None:
         assert keep >= 1, "at least one sub-network is kept"
         self._flat = flat
@@ -104,6 +108,7 @@ class SubModels(Generic[_Learner]):
         self._layer_order = layer_order
         self._map_width = None if hidden_map is None else hidden_map.weight.shape[0]
         self._keep = keep
+        self._math = math
         self._description = describe_network(network)
         self._slots = slots_by_name(network, flat)
         self._memory: Optional[FlatMemory] = None
@@ -135,6 +140,7 @@ class SubModels(Generic[_Learner]):
         sub_network = part_of(self._description.architecture, architecture, self._layer_order)
         description = self._description.replace(architecture=architecture)
         network, hidden_map = build_network(description), None
+        use_math(network, self._math)
         if self._map_width is not None:
             hidden_map = make_hidden_map(architecture.hidden, self._map_width, self._flat.context)
         if self._memory is None:

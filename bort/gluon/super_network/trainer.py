@@ -125,6 +125,7 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
             layer_order=layer_order,
             hidden_map=hidden_map,
             keep=config.cached_parts,
+            math=settings.math,
         )
         self.synchronise()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
@@ -11,17 +12,21 @@ import numpy as np
 from mxnet import gluon
 
 from bort.errors import InputError, WorkError
+from bort.gluon.network.dense import use_math
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.optimizer import FlatBertAdam, FlatOptimizer, FlatSGD
 from bort.process.allocator import keep_freed_memory
 from bort.ranks import Communicator, gather
 from bort.storage.json_fields import JsonFields
 from bort.storage.run_folder import CHECKPOINT_STATE
+from bort.training.arithmetic import FAST_MATH, check_math
 
 ADAMW = "adamw"
 """The optimizer BERTAdam with bias correction."""
 
 LARGEST_LOSS_SCALE = 2.0**24
+log = logging.getLogger(__name__)
+
 _INITIAL_LOSS_SCALE = 2.0**15
 _STEPS_BETWEEN_GROWTH = 2000
 
@@ -31,6 +36,8 @@ class OptimizerSettings(Protocol):
 
     @property
     def dtype(self) -> str: ...
+    @property
+    def math(self) -> str: ...
     @property
     def optimizer(self) -> str: ...
     @property
@@ -90,7 +97,7 @@ class FlatTrainer:
         row_multiples: parameters with further rows; see `FlatParameters`.
 
     Raises:
-        InputError: float16 without a GPU.
+        InputError: float16 without a GPU, or `math` is fast where it is not possible.
     """
 
     def __init__(
@@ -103,12 +110,16 @@ class FlatTrainer:
         further: Optional[Mapping[str, gluon.Block]] = None,
         row_multiples: Optional[Mapping[str, int]] = None,
     ) -> None:
-        check_dtype(config.dtype, context)
+        check_numbers(config, context)
         keep_freed_memory()
         self._half = config.dtype == "float16"
         if self._half:
             for block in (network, *(further or {}).values()):
                 block.cast("float16")
+        if config.math == FAST_MATH:
+            use_math(network, config.math)
+            if communicator.rank == 0:
+                log.info("math is fast: products of the encoder's dense layers are in bf16")
         self._settings = config
         self.communicator = communicator
         self.context = context
@@ -246,10 +257,11 @@ def place_of(micro_batches: Sequence[Placed], losses: Sequence[float]) -> str:
     return micro_batches[culprit].place
 
 
-def check_dtype(dtype: str, context: mx.Context) -> None:
-    """Raise `InputError` if a device does not train in a number format."""
-    if dtype == "float16" and context.device_type != "gpu":
+def check_numbers(config: OptimizerSettings, context: mx.Context) -> None:
+    """Raise `InputError` if a device does not train with a number format and an arithmetic."""
+    if config.dtype == "float16" and context.device_type != "gpu":
         raise InputError("dtype is 'float16', which needs a GPU; allowed on a CPU is 'float32'")
+    check_math(config.math, context.device_type)
 
 
 def dropout_seed(seed: int, step: int, micro: int, rank: int, network: int = 0) -> int:

@@ -24,6 +24,7 @@ from bort.text.asking import PaddedInputs, shared_outputs
 from bort.text.labelled import SoftLabelled, make_labelled_batch
 from bort.text.padding import pad_rows
 from bort.training.finetuning_config import FINETUNING_PRESETS, FinetuningConfig, FinetuningPaths
+from tests.gluon.network.network_samples import needs_bf16
 from tests.gluon.training.gradients import relative_differences, updates_of
 from tests.gluon.training.run_samples import forget_setting
 from tests.text.toy_labelled import ToyLabelled
@@ -136,27 +137,55 @@ def test_accumulated_gradients_are_those_of_one_large_batch(kind, accumulate):
     assert max(relative_differences(flat, fewer, expected).values()) > 1e-3
 
 
-@pytest.mark.parametrize("stop_after", [1, 4, 7, 9, 20])
-def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop_after):
-    whole, expected = run(tmp_path / "whole")
+@pytest.mark.parametrize(
+    ("stop_after", "math"),
+    [(1, "exact"), (4, "exact"), (7, "exact"), (9, "exact"), (20, "exact")]
+    + [pytest.param(7, "fast", marks=needs_bf16)],
+)
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop_after, math):
+    config = dataclasses.replace(CONFIG, math=math)
+    whole, expected = run(tmp_path / "whole", config)
     seen = []
     hooks = FinetuningHooks(
         stop_requested=lambda: len(seen) + 1 >= stop_after,
         on_step=lambda step, report: seen.append(step),
         show_progress=False,
     )
-    _, first = run(tmp_path / "halves", hooks=hooks)
+    _, first = run(tmp_path / "halves", config, hooks=hooks)
     assert first.stopped
     assert first.steps == stop_after
-    resumed, result = run(tmp_path / "halves", resume=True, network=make_network(seed=5))
+    resumed, result = run(tmp_path / "halves", config, resume=True, network=make_network(seed=5))
     assert result.history == expected.history
     for name, value in weights(whole).items():
         assert np.array_equal(weights(resumed)[name], value), name
     best = [load_model_folder(tmp_path / part / "model") for part in ("whole", "halves")]
     assert best[0][1] == best[1][1]
-    again, same = run(tmp_path / "halves", resume=True)
+    again, same = run(tmp_path / "halves", config, resume=True)
     assert same.history == expected.history
     assert all(np.array_equal(weights(again)[n], v) for n, v in weights(whole).items())
+
+
+@needs_bf16
+def test_fast_is_another_run_with_weights_in_float32(tmp_path, caplog):
+    caplog.set_level("INFO")
+    exact, expected = run(tmp_path / "exact")
+    assert "bf16" not in caplog.text
+    fast, found = run(tmp_path / "fast", dataclasses.replace(CONFIG, math="fast"))
+    assert "products of the encoder's dense layers are in bf16" in caplog.text
+    assert any((weights(fast)[name] != value).any() for name, value in weights(exact).items())
+    assert {value.dtype for value in weights(fast).values()} == {np.dtype(np.float32)}
+    saved, _ = load_model_folder(tmp_path / "fast" / "model")
+    assert {value.dtype for value in weights(saved).values()} == {np.dtype(np.float32)}
+    assert len(found.history) == len(expected.history)
+    with pytest.raises(InputError, match="math is 'exact', the run to resume started with 'fast'"):
+        run(tmp_path / "fast", resume=True)
+
+
+def test_a_run_from_before_fast_is_resumed_as_exact(tmp_path):
+    config = dataclasses.replace(CONFIG, epochs=1)
+    run(tmp_path, config)
+    forget_setting(tmp_path, "math")
+    run(tmp_path, config, resume=True)
 
 
 def test_another_run_is_not_resumed(tmp_path):

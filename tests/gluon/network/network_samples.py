@@ -6,16 +6,31 @@ from typing import Dict
 
 import mxnet as mx
 import numpy as np
+import pytest
 
 from bort.architecture import Architecture
+from bort.errors import InputError
 from bort.gluon.network.model import BortModel
 from bort.gluon.network.parameters import named_parameters
 from bort.text.examples import MaskedBatch
+from bort.training.arithmetic import FAST_MATH, check_math
 
 SMALL = Architecture(2, 4, 32, 48, vocabulary_size=90, maximum_length=24)
 TYPED = SMALL.replace(token_types=2)
 PRE_NORM = SMALL.replace(qkv=20, norm="pre")
 WIDE_FEED_FORWARD = Architecture(1, 2, 16, 64, vocabulary_size=40, maximum_length=24)
+
+
+def _trains_fast() -> bool:
+    try:
+        check_math(FAST_MATH, "cpu")
+    except InputError:
+        return False
+    return True
+
+
+needs_bf16 = pytest.mark.skipif(not _trains_fast(), reason="the processor has no bf16 to train in")
+"""Marks a test of trainings with `math` fast."""
 
 
 def make_model(architecture: Architecture = SMALL, seed: int = 0, **options: object) -> BortModel:

@@ -28,6 +28,7 @@ from bort.ranks import SingleProcess
 from bort.text.masking import Masking
 from bort.training.objective import WITHOUT_TEACHER
 from bort.training.pretraining_config import PretrainingConfig
+from tests.gluon.network.network_samples import needs_bf16
 from tests.gluon.training.gradients import relative_differences, updates_of
 from tests.gluon.training.run_samples import forget_setting
 from tests.text.toy import ToyExamples, ToyVocabulary
@@ -143,12 +144,15 @@ def test_a_student_learns_to_predict():
     assert np.mean([r.mlm_loss for r in reports[-10:]]) < 2.0
 
 
-@pytest.mark.parametrize("interrupted_after", [4, 8])
-@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize(
+    ("interrupted_after", "accumulate", "math"),
+    [(4, 1, "exact"), (8, 1, "exact"), (4, 3, "exact"), (8, 3, "exact")]
+    + [pytest.param(4, 3, "fast", marks=needs_bf16)],
+)
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
-    tmp_path, interrupted_after, accumulate
+    tmp_path, interrupted_after, accumulate, math
 ):
-    config = dataclasses.replace(BASE, accumulate=accumulate, batch_size=3)
+    config = dataclasses.replace(BASE, accumulate=accumulate, batch_size=3, math=math)
     results = {}
     for name, pieces in (("whole", [12]), ("split", [interrupted_after, 12])):
         lines = []
@@ -280,6 +284,15 @@ def test_a_teacher_of_another_vocabulary_is_refused():
 def test_float16_without_a_gpu_is_refused():
     with pytest.raises(InputError, match="needs a GPU"):
         run_steps(dataclasses.replace(BASE, dtype="float16"))
+
+
+@needs_bf16
+def test_fast_changes_the_first_gradient_by_rounding_alone():
+    exact, fast = (
+        first_updates(dataclasses.replace(BASE, math=math))[0][0] for math in ("exact", "fast")
+    )
+    difference = np.linalg.norm(fast[0] - exact[0]) / np.linalg.norm(exact[0])
+    assert 0 < difference < 2**-6
 
 
 def test_sequences_longer_than_the_model_takes_are_refused(tmp_path):

@@ -20,7 +20,7 @@ from bort.gluon.training.feature_losses import HIDDEN_MAP, make_hidden_map
 from bort.gluon.training.flat import FlatParameters
 from bort.network.parameter_names import places
 from bort.network.sub_network import extracted, part_of
-from tests.gluon.network.network_samples import make_model
+from tests.gluon.network.network_samples import make_model, needs_bf16
 from tests.gluon.network.reference import decode, encode
 
 WHOLE = Architecture(3, 4, 16, 20, vocabulary_size=23, maximum_length=12, token_types=2)
@@ -48,6 +48,7 @@ def make_whole(
     *,
     keep: int = 3,
     layer_order: Optional[Sequence[int]] = None,
+    math: str = "exact",
     **options: Any,
 ) -> SubModels:
     model = make_model(sizes, **options)
@@ -56,7 +57,15 @@ def make_whole(
     for parameter in hidden_map.collect_params().values():
         parameter.set_data(mx.nd.array(generator.normal(size=parameter.shape)))
     flat = FlatParameters(model, mx.cpu(), further={HIDDEN_MAP: hidden_map})
-    return SubModels(model, flat, Sample, layer_order=layer_order, hidden_map=hidden_map, keep=keep)
+    return SubModels(
+        model,
+        flat,
+        Sample,
+        layer_order=layer_order,
+        hidden_map=hidden_map,
+        keep=keep,
+        math=math,
+    )
 
 
 def whole_heads(depth: int, hidden: int, intermediate: int, heads: int) -> Architecture:
@@ -229,6 +238,18 @@ def test_a_sub_network_that_was_not_loaded_is_noticed() -> None:
     assert (run(parts(part).network, batch)[1] != expected[1]).any()
     parts(part).load()
     np.testing.assert_array_equal(run(parts(part).network, batch)[1], expected[1])
+
+
+@needs_bf16
+def test_sub_networks_have_the_arithmetic_that_they_are_given() -> None:
+    part = whole_heads(2, 8, 10, 2)
+    exact, fast = (make_whole(math=math)(part) for math in ("exact", "fast"))
+    for sub_model in (exact, fast):
+        sub_model.load()
+    batch = padded_batch()
+    expected, found = (run(sub_model.network, batch)[0] for sub_model in (exact, fast))
+    difference = np.abs(found - expected).max() / np.abs(expected).max()
+    assert 0 < difference < 2**-4
 
 
 def test_the_whole_network_runs_in_its_own_buffers() -> None:

@@ -22,6 +22,7 @@ from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
 from bort.super_network.folder import open_super_network
 from bort.super_network.parts import read_part
 from bort.teacher.source import TeacherSource
+from tests.gluon.network.network_samples import needs_bf16
 from tests.gluon.training.run_samples import contents, recorded
 from tests.text.tiny_vocabulary import tiny_vocabulary
 from tests.text.toy import ToyExamples
@@ -130,9 +131,12 @@ def test_a_run_from_nothing_writes_a_super_network(tmp_path: Path) -> None:
     assert evaluated == [3, 6, 8]
 
 
-@pytest.mark.parametrize("stop_at", [3, 4])
+@pytest.mark.parametrize(
+    ("stop_at", "math"),
+    [(3, "exact"), (4, "exact"), pytest.param(3, "fast", marks=needs_bf16)],
+)
 def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(
-    tmp_path: Path, stop_at: int
+    tmp_path: Path, stop_at: int, math: str
 ) -> None:
     """The start is measured once; the resumed run takes it up."""
     teacher = write_teacher(tmp_path / "teacher")
@@ -144,6 +148,7 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(
         "accumulate": 2,
         "batch_size": 2,
         "new_samples_per_micro_batch": True,
+        "math": math,
     }
     run(tmp_path / "whole", **given)
     folder = tmp_path / "pieces"
