@@ -80,7 +80,7 @@ def measure_latency_table(
     assert paths.output_dir is not None
     folder = Path(paths.output_dir)
     grid = open_grid(paths)
-    check_latency_length(config.length, grid.whole)
+    check_latency_length(config.length, grid.whole, "length")
     gauge = EngineLatency(**gauge_settings(config))
     fitted, held_out = draw_sample(grid, config)
     _check_count(len(grid), len(fitted), config)

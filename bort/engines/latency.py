@@ -257,11 +257,19 @@ def _measure(model: Union[Path, Architecture], settings: Dict[str, Any]) -> Timi
     return steadiest(opened.time, lambda timing: timing.spread)
 
 
-def check_latency_length(length: int, architecture: Architecture) -> None:
-    """Raise `InputError` if sequences to time are longer than an architecture takes."""
+def check_latency_length(
+    length: int, architecture: Architecture, name: str = "latency_length"
+) -> None:
+    """Raise `InputError` if sequences to time are longer than an architecture takes.
+
+    Args:
+        length: tokens of a sequence.
+        architecture: the sizes.
+        name: name of the setting that has the length, for the error.
+    """
     if length > architecture.maximum_length:
         raise InputError(
-            f"latency_length is {length}, {architecture} takes at most "
+            f"{name} is {length}, {architecture} takes at most "
             f"{architecture.maximum_length}"
         )
 

@@ -157,16 +157,21 @@ class _Block:
         return float(np.median(seconds))
 
 
-def steadiest(measure: Callable[[], T], unsteadiness: Callable[[T], float]) -> T:
+def steadiest(
+    measure: Callable[[], T],
+    unsteadiness: Callable[[T], float],
+    may_repeat: Callable[[], bool] = lambda: True,
+) -> T:
     """Measure up to three times, until the result is steady, and return the steadiest result.
 
     Args:
         measure: returns a result.
         unsteadiness: returns a number for a result; it is steady up to `MOST_SPREAD`.
+        may_repeat: whether there is time to measure again.
     """
     results: List[T] = []
     for _ in range(_ATTEMPTS):
         results.append(measure())
-        if unsteadiness(results[-1]) <= MOST_SPREAD:
+        if unsteadiness(results[-1]) <= MOST_SPREAD or not may_repeat():
             break
     return min(results, key=unsteadiness)

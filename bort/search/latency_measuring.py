@@ -50,6 +50,7 @@ def measure_table(
     on_estimate: Callable[[float, int], None] = lambda seconds, rows: None,
     on_row: OnRow = lambda row, done, total: None,
     stop_requested: Callable[[], bool] = lambda: False,
+    may_repeat: Callable[[], bool] = lambda: True,
     clock: Clock = time.monotonic,
 ) -> Optional[LatencyTable]:
     """Measure the architectures that a table lacks, each in turns with the reference.
@@ -72,6 +73,7 @@ def measure_table(
             number, once some are measured.
         on_row: called after each row with the row, the number of finished rows, and that of all.
         stop_requested: whether to stop before the next row.
+        may_repeat: whether there is time to measure a noisy row again.
         clock: returns seconds, for the estimate.
 
     Returns:
@@ -95,7 +97,7 @@ def measure_table(
         if stop_requested():
             return None
         began = clock()
-        row = _measure(gauge, architecture, chosen, other)
+        row = _measure(gauge, architecture, chosen, other, may_repeat)
         table.add_row(row)
         taken.append((costs[architecture], clock() - began))
         if number + 1 == min(_PILOTS, len(missing)):
@@ -129,7 +131,11 @@ def costs_of(architectures: Sequence[Architecture], length: int) -> Mapping[Arch
 
 
 def _measure(
-    gauge: TableGauge, architecture: Architecture, reference: Architecture, other: TimedModel
+    gauge: TableGauge,
+    architecture: Architecture,
+    reference: Architecture,
+    other: TimedModel,
+    may_repeat: Callable[[], bool],
 ) -> LatencyRow:
     """Measure an architecture in turns with the reference."""
     model = gauge.open(architecture)
@@ -139,7 +145,7 @@ def _measure(
         seconds = turns.other_seconds
         return LatencyRow(architecture, turns.share * seconds, reference, seconds, turns.spread)
 
-    return steadiest(once, lambda row: row.unsteadiness)
+    return steadiest(once, lambda row: row.unsteadiness, may_repeat)
 
 
 def _order(

@@ -128,6 +128,7 @@ def measure_with_progress(
     seed: int,
     stop_requested: Callable[[], bool],
     reference: Optional[Architecture] = None,
+    may_repeat: Callable[[], bool] = lambda: True,
 ) -> Optional[LatencyTable]:
     """Measure a table while its estimate and progress are shown; see `measure_table`."""
     progress = RowProgress("inference times")
@@ -145,6 +146,7 @@ def measure_with_progress(
             ),
             on_row=lambda row, done, total: progress.show(done, total),
             stop_requested=stop_requested,
+            may_repeat=may_repeat,
         )
     finally:
         progress.close()

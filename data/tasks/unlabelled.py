@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from bort.errors import InputError
 from bort.inference.lines import JSONL, TEXT_FORMAT, TSV, numbered_lines, question_of
@@ -41,6 +41,7 @@ def open_unlabelled(
     max_length: int,
     cache: Optional[str] = None,
     data_dir: Optional[PathLike] = None,
+    is_sealed: Callable[[Sequence[TaskInput]], bool] = lambda inputs: False,
 ) -> TaskSet:
     """Read and tokenise the inputs of a file.
 
@@ -53,6 +54,8 @@ def open_unlabelled(
         cache: folder of cached tokenised sets; None: no cache.
         data_dir: folder of an own task's files, whose report split is left out; None: that of the
             task file.
+        is_sealed: whether the inputs of a line are in a report split from elsewhere, which are left
+            out too.
 
     Raises:
         InputError: the file cannot be read, has another ending, or no usable line; or the task's
@@ -74,7 +77,8 @@ def open_unlabelled(
                 asked = questions.read(question, path, number)
                 if not any(one.strip() for one in _texts(asked.inputs)):
                     raise InputError(f"{path} line {number}: is empty")
-                if sealed and _key(data.record, asked.item) in sealed:
+                is_known = bool(sealed) and _key(data.record, asked.item) in sealed
+                if is_known or is_sealed(asked.inputs):
                     raise InputError(f"{path} line {number}: is in the report split")
             except InputError as error:
                 unusable.append(str(error))

@@ -47,6 +47,10 @@ REACH = 1.05
 _SAMPLE, _NEAR = 12, 12
 """Architectures in the sample of the whole space, and in that of the candidates near the limit."""
 
+_REPEATED = 0.5
+"""Share of the stage's seconds after which noisy times are not measured again. On a busy machine
+most times are noisy, and three measurements of each took ten times as long as planned."""
+
 _AROUND, _FITTED = (0.75, 1.15), 2.0
 """Predicted costs of the second sample, and the largest distance of the rows that are fitted at the
 end, as shares of the limit."""
@@ -160,7 +164,8 @@ def measure_around_limit(
     A second sample is drawn among the candidates near a limit of latency, and the last predictor is
     fitted to times near it alone: over the whole space, the terms err by 10 % on deep and narrow
     architectures, which are the best candidates. The teacher with fewer layers, which is the
-    baseline, is always in the first sample. After `seconds`, what was measured until then must do.
+    baseline, is always in the first sample. After half of `seconds`, noisy times are not measured
+    again, and after all of them, what was measured until then must do.
 
     Args:
         config: limit, engine, threads and seed.
@@ -176,24 +181,35 @@ def measure_around_limit(
     Raises:
         InputError: nothing of the teacher keeps the limit.
     """
-    check_latency_length(length, teacher)
+    check_latency_length(length, teacher, "length")
     settings = serving_settings(config, length)
     gauge = EngineLatency(**settings)
     path = folder / LATENCY_TABLE_FILE
     began = time.monotonic()
 
+    def has_time(share: float = 1.0) -> bool:
+        return time.monotonic() - began <= share * seconds
+
     def enough() -> bool:
         rows = len(LatencyTable(path, gauge.conditions).rows)
-        return rows >= LEAST_ROWS + 1 and time.monotonic() - began > seconds
+        return rows >= LEAST_ROWS + 1 and not has_time()
 
     def measured(architectures: Sequence[Architecture]) -> LatencyTable:
-        measure_with_progress(
-            gauge, architectures, path, config.seed, lambda: stop_requested() or enough(), teacher
-        )
+        if not enough():
+            measure_with_progress(
+                gauge,
+                architectures,
+                path,
+                config.seed,
+                lambda: stop_requested() or enough(),
+                teacher,
+                lambda: has_time(_REPEATED),
+            )
         set_openmp_threads(set_thread_count())  # MXNet as the engine has set one thread
         return LatencyTable(path, gauge.conditions)
 
-    table = measured(_sample(config, teacher))
+    chosen = _sample(config, teacher)
+    table = measured(chosen)
     if stop_requested():
         return None
     predictor = LatencyPredictor.of_table(table)
@@ -204,6 +220,7 @@ def measure_around_limit(
         first = cost_in(limit, predictor)
         near = _near(space_near(teacher, first, limit.most), teacher, first, limit)
         table = measured(near)
+        chosen = list(dict.fromkeys([*chosen, *near]))
         if stop_requested():
             return None
         predictor = LatencyPredictor.of_table(
@@ -229,6 +246,8 @@ def measure_around_limit(
         "device": {**describe_machine(), **gauge.conditions},
         "teacher_latency_ms": reference.seconds * 1e3,
         "architectures": len(table.rows),
+        "chosen": len(chosen),
+        "noisy": sum(row.is_noisy for row in table.rows),
         "space": space.as_dict(),
         "cut_depth": cut_depth(teacher, cost, limit.most),
     }

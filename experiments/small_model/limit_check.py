@@ -155,7 +155,7 @@ def measure_pair(teacher: Architecture, settings: Mapping[str, Any]) -> PairLate
     Raises:
         InputError: the engine is not installed, or the length is too long.
     """
-    check_latency_length(int(settings["length"]), teacher)
+    check_latency_length(int(settings["length"]), teacher, "length")
     chosen = [teacher, measured_space(teacher).minimum(teacher), smallest_part(teacher)]
     architectures = tuple(dict.fromkeys(chosen))
     return PairLatency(architectures, *in_new_process(_measure, architectures, dict(settings)))

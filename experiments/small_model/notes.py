@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Dict, Iterator, NamedTuple, Tuple
 
 from bort.formats.precisions import FP32
+from bort.process.timing import MOST_SPREAD
 from bort.report.html.seconds import spoken_seconds
 from bort.tasks.metrics import mean_score
 from bort.training.time_budget import parse_duration
@@ -22,6 +23,9 @@ from experiments.small_model.statements import (
 
 if TYPE_CHECKING:
     from experiments.small_model.results import SmallModelResults
+
+_NOISY = 1 / 3
+"""Share of the measured architectures with noisy times from which the machine is called busy."""
 
 _LATE = 1.02
 """Used seconds as a share of the allowed ones from which a run is called late."""
@@ -43,6 +47,7 @@ def notes_on(found: SmallModelResults) -> Iterator[Note]:
     if found.teacher is not None and found.teacher.get("learnt") is False:
         words = not_learnt_words(found.teacher)
         yield Note(f"{words[0].upper()}{words[1:]}. More hours or more rows may help.", (BIG,))
+    yield from _on_latencies(found)
     yield from _on_candidates(found)
     for row in found.precisions:
         if row["precision"] != FP32 and not row.get("taken") and row.get("reason"):
@@ -61,6 +66,20 @@ def notes_on(found: SmallModelResults) -> Iterator[Note]:
             "than the noise of so few examples.",
             ("final",),
         )
+
+
+def _on_latencies(found: SmallModelResults) -> Iterator[Note]:
+    """Yield a sentence on latencies of a busy machine, from which the search's limit follows."""
+    rows, noisy = found.sample.get("architectures", 0), found.sample.get("noisy", 0)
+    if noisy <= _NOISY * rows:
+        return
+    missing = found.sample["chosen"] - rows
+    ended = f", and there was no time for {missing} more" if missing > 0 else ""
+    yield Note(
+        f"The machine was busy while latencies were measured: {noisy} of {rows} times vary by more "
+        f"than {100 * MOST_SPREAD:.0f} %{ended}. The search may keep the limit less exactly.",
+        ("latency",),
+    )
 
 
 def _on_candidates(found: SmallModelResults) -> Iterator[Note]:

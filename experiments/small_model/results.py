@@ -27,6 +27,7 @@ from experiments.small_model.usage import usage_elsewhere, usage_lines
 _CANDIDATES = (SMALL, CUT, WITH_AGORA)
 """Stages that train a small model; the best on the dev set is served."""
 
+_SAMPLE = ("architectures", "chosen", "noisy")
 _SCORES = "scores.json"
 
 
@@ -40,6 +41,8 @@ class SmallModelResults:
         task: `name`, `kind`, sizes of the splits, `metrics`, `labels`.
         limit: `kind`, `value`, and in the end `measured` and whether it is `kept`.
         device: machine, engine and conditions of the latencies.
+        sample: number of `architectures` that were measured, of those that were `chosen`, and of
+            `noisy` times among them.
         search: the result of the search, its `verdict` and the `pick`.
         candidates: name of a small model → `architecture`, `parameters`, scores on `dev` and
             `report`, `latency_ms`, `steps`, `seconds`.
@@ -62,6 +65,7 @@ class SmallModelResults:
     task: Mapping[str, Any]
     limit: Mapping[str, Any]
     device: Optional[Mapping[str, Any]]
+    sample: Mapping[str, int]
     search: Optional[Mapping[str, Any]]
     candidates: Mapping[str, Mapping[str, Any]]
     chosen: Optional[str]
@@ -137,6 +141,7 @@ def read_results(
         task=task,
         limit=_limit(settings, served, candidates.get(chosen or "")),
         device=latency.get("device"),
+        sample={name: latency[name] for name in _SAMPLE if name in latency},
         search=None
         if search is None
         else {**search["result"], "verdict": search["verdict"], "pick": search["pick"]},

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 import numpy as np
 
 from bort.agora.task_data import AgoraTask
+from bort.agora.task_points import TaskPoints
 from bort.formats.network_folder import read_folder_description, vocabulary_of
 from bort.network.description import ModelDescription
+from bort.tasks.items import TaskInput
 from bort.tasks.judging import TaskData
 from bort.tasks.options import TaskOptions
 from bort.tasks.own.task import OwnTask, definition_of
@@ -108,7 +110,14 @@ def open_small_task(record: TaskRecord, config: SmallModelConfig) -> SmallTask:
     )
     data = whole.data
     if config.unlabelled is not None:
-        further = open_unlabelled(config.unlabelled, data, length, data_dir=config.data_dir)
+
+        def is_sealed(inputs: Sequence[TaskInput]) -> bool:
+            points = TaskPoints(inputs).points(one._replace(label=0) for one in inputs)
+            return any(whole.report.holds(point.example) for point in points)
+
+        further = open_unlabelled(
+            config.unlabelled, data, length, data_dir=config.data_dir, is_sealed=is_sealed
+        )
         data = dataclasses.replace(data, unlabelled=further)
     usual = int(np.percentile(data.train.features.lengths, _LENGTHS, method="lower"))
     return SmallTask(whole, data, length, usual)

@@ -7,8 +7,36 @@ from typing import Any, Mapping, Sequence
 
 from bort.formats.precisions import BF16
 from bort.storage.run_folder import MODEL_FOLDER
+from bort.tasks import records
 
 _HUGGING_FACE = "huggingface"
+
+_QUESTIONS: Mapping[str, str] = {
+    records.PAIR: '("one text", "another text")',
+    records.CHOICES: (
+        '{"premise": "It rained.", "choice1": "We got wet.", "choice2": "We slept.", '
+        '"question": "effect"}'
+    ),
+    records.ANSWERS: (
+        '{"passage": "It rained.", "question": "What fell?", "answers": ["Rain", "Snow"]}'
+    ),
+    records.ENTITIES: (
+        '{"passage": "Ann met Bo.", "query": "Ann knows @placeholder.", "entities": ["Ann", "Bo"]}'
+    ),
+    records.OPTIONS: (
+        '{"article": "It rained.", "question": "What fell?", '
+        '"options": ["Rain", "Snow", "Hail", "Ash"]}'
+    ),
+    records.WORD: (
+        '{"word": "bank", "sentence1": "a bank", "start1": 2, "end1": 6, '
+        '"sentence2": "the bank", "start2": 4, "end2": 8}'
+    ),
+    records.SPANS: (
+        '{"text": "Ann says she is wet.", "span1_text": "Ann", "span1_index": 0, '
+        '"span2_text": "she", "span2_index": 2}'
+    ),
+}
+"""Formulation → a question of it, as Python; a question of every other one is a text."""
 
 
 def usage_lines(
@@ -20,10 +48,10 @@ def usage_lines(
 
     Args:
         settings: the settings of the run.
-        task: `fields`, the names of the columns with texts.
+        task: `kind`, the formulation.
         precisions: the exported files; of bf16, the engine is told to use it.
 
-    >>> print(usage_lines({"output_dir": "out", "threads": 1}, {"fields": ["text"]}))
+    >>> print(usage_lines({"output_dir": "out", "threads": 1}, {"kind": "single sentence"}))
     from bort import Predictor
     predictor = Predictor.from_pretrained('out/model', threads=1)
     print(*predictor(["a text", "another text"]), sep="\\n")
@@ -41,19 +69,23 @@ def usage_lines(
 
 
 def usage_elsewhere(settings: Mapping[str, Any], task: Mapping[str, Any]) -> str:
-    """Return lines that use the Hugging Face folder of a run with Transformers; "" without one.
+    """Return lines that use the Hugging Face folder of a run with Transformers.
 
     Args:
         settings: the settings of the run.
-        task: `fields`, the names of the columns with texts.
+        task: `kind`, the formulation.
+
+    Returns:
+        The lines; "" without such a folder, or if a question is more than one or two texts.
     """
     output = Path(settings["output_dir"])
     places = (output / _HUGGING_FACE, output / MODEL_FOLDER / _HUGGING_FACE)
     folder = next((place for place in places if (place / "config.json").is_file()), None)
-    if folder is None:
+    kind = task.get("kind")
+    if folder is None or kind in _QUESTIONS.keys() - {records.PAIR}:
         return ""
     question = '"a text"'
-    if _is_pair(task):
+    if kind == records.PAIR:
         question = '{"text": "one text", "text_pair": "another text"}'
     return (
         "from transformers import pipeline\n"
@@ -63,8 +95,4 @@ def usage_elsewhere(settings: Mapping[str, Any], task: Mapping[str, Any]) -> str
 
 
 def _questions(task: Mapping[str, Any]) -> str:
-    return '("one text", "another text")' if _is_pair(task) else '"a text", "another text"'
-
-
-def _is_pair(task: Mapping[str, Any]) -> bool:
-    return len(task.get("fields", ())) == 2
+    return _QUESTIONS.get(task.get("kind", ""), '"a text", "another text"')

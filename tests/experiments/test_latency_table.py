@@ -98,7 +98,7 @@ def test_a_stopped_table_resumes_and_another_one_is_refused(paths, tmp_path):
 
 
 def test_a_length_that_the_space_does_not_take_is_refused_at_once(paths, tmp_path):
-    with pytest.raises(InputError, match="latency_length is 513, .* takes at most 512"):
+    with pytest.raises(InputError, match="^length is 513, .* takes at most 512"):
         measure_latency_table(paths, CONFIG.replace(length=513))
     assert not (tmp_path / "out").exists()
 

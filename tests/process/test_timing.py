@@ -140,3 +140,9 @@ def test_noisy_work_is_measured_again_at_most_twice(
     left = list(spreads)
     assert steadiest(lambda: left.pop(0), lambda spread: spread) == kept
     assert len(spreads) - len(left) == measured
+
+
+def test_noisy_work_is_not_measured_again_without_time() -> None:
+    left = [0.5, 0.3, 0.1]
+    assert steadiest(lambda: left.pop(0), lambda spread: spread, lambda: len(left) > 1) == 0.3
+    assert left == [0.1]

@@ -123,6 +123,20 @@ def test_a_row_that_stays_noisy_is_marked(tmp_path):
     assert LatencyTable(path, CONDITIONS).rows == table.rows
 
 
+def test_a_noisy_row_is_not_measured_again_without_time(tmp_path):
+    found, other = drawn(6), Architecture(2, 2, 128, 256, 100, 128)
+    machine = FakeMachine(noisy_runs(set(found)))
+    table = measure_table(
+        machine,
+        found,
+        tmp_path / "t.json",
+        reference=other,
+        may_repeat=lambda: len(machine.timed) < 3,
+    )
+    assert len(machine.timed) == 3 + 5
+    assert all(row.is_noisy for row in table.rows)
+
+
 def test_a_row_of_an_earlier_version_keeps_its_drift(tmp_path):
     one, two = drawn(2)
     row = LatencyRow(one, 1.0, two, 1.0, 0.0, drift=0.2)

@@ -128,5 +128,5 @@ def test_a_teacher_of_one_narrow_layer_is_measured_alone() -> None:
 
 
 def test_a_text_longer_than_the_teacher_takes_is_refused() -> None:
-    with pytest.raises(InputError, match="latency_length is 1000"):
+    with pytest.raises(InputError, match="^length is 1000"):
         measure_pair(TEACHER, {"length": 1000})

@@ -71,6 +71,23 @@ def test_a_better_baseline_and_a_broken_limit_are_told(tmp_path: Path) -> None:
     assert "do not differ" not in notes, "what is served is the truncated teacher"
 
 
+def test_latencies_of_a_busy_machine_are_told(tmp_path: Path) -> None:
+    content = scores()
+    content["latency"].update(architectures=9, noisy=4)
+    (note,) = (one for one in read(tmp_path / "busy", content).notes if "busy" in one)
+    assert note == (
+        "The machine was busy while latencies were measured: 4 of 9 times vary by more than 15 %, "
+        "and there was no time for 15 more. The search may keep the limit less exactly."
+    )
+    content["latency"].update(chosen=9)
+    assert "no time for" not in " ".join(read(tmp_path / "all", content).notes)
+    content["latency"].update(noisy=3)
+    assert not any("busy" in one for one in read(tmp_path / "idle", content).notes)
+    for name in ("chosen", "noisy"):  # results of before have no such numbers
+        content["latency"].pop(name)
+    assert not any("busy" in one for one in read(tmp_path / "before", content).notes)
+
+
 def test_a_teacher_that_learnt_nothing_is_told_first(tmp_path: Path) -> None:
     content = scores()
     content["teacher"].update(learnt=False, constant_answer=0.91)

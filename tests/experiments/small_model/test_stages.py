@@ -128,3 +128,16 @@ def test_a_report_file_takes_the_place_of_a_part_of_the_training_data(given):
     before, after = planned(given), planned(given, report_file=str(file))
     assert {name for name in before if before[name].sources != after[name].sources} == set(before)
     assert changed(given, report_file=str(file)) == set(), "its path is in no key"
+
+
+def test_nothing_is_learnt_from_texts_of_a_report_file(given, caplog):
+    file = write_task(given / "report.csv", 40, seed=9)
+    task, _ = opened(given, report_file=str(file))
+    known, new = task.whole.report_items[0].text("text"), "a new song of a cold river"
+    more = given / "more.txt"
+    more.write_text(f"{known.upper()}!\n{new}\n")
+    with caplog.at_level("INFO"):
+        task, _ = opened(given, report_file=str(file), unlabelled=str(more))
+    assert task.data.unlabelled is not None
+    assert [item.text("text") for item in task.data.unlabelled.items] == [new]
+    assert "more.txt line 1: is in the report split (left out)" in caplog.text

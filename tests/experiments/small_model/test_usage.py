@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, List
 
 import pytest
 
@@ -12,8 +13,10 @@ from bort import Predictor
 from bort.formats.huggingface.writer import write_huggingface
 from bort.formats.openvino_file import write_openvino
 from bort.network.description import TaskDescription
+from bort.inference.questions import TaskQuestions
 from bort.network.model_folder import VOCABULARY_FOLDER
-from bort.tasks.records import get_task
+from bort.tasks.options import TaskOptions
+from bort.tasks.records import CHOICES, PAIR, TASKS, TaskRecord, get_task
 from experiments.small_model.usage import usage_elsewhere, usage_lines
 from tests.formats.parity import BORT, make_network, write_network
 from tests.text.tiny_vocabulary import tiny_vocabulary
@@ -22,7 +25,7 @@ SETTINGS = {"output_dir": "it's/out", "threads": 2}
 
 
 def test_the_lines_are_python_and_name_the_folder() -> None:
-    lines = usage_lines(SETTINGS, {"fields": ["message"]})
+    lines = usage_lines(SETTINGS, {"kind": "single sentence"})
     compile(lines, "usage", "exec")
     assert len(lines.splitlines()) == 3
     assert 'Predictor.from_pretrained("it\'s/out/model", threads=2)' in lines
@@ -30,7 +33,7 @@ def test_the_lines_are_python_and_name_the_folder() -> None:
 
 
 def test_pairs_are_asked_as_pairs() -> None:
-    lines = usage_lines(SETTINGS, {"fields": ["premise", "hypothesis"]})
+    lines = usage_lines(SETTINGS, {"kind": PAIR})
     compile(lines, "usage", "exec")
     assert '[("one text", "another text")]' in lines
 
@@ -47,10 +50,24 @@ def test_a_hugging_face_folder_is_used_with_transformers(tmp_path: Path) -> None
     for place in (tmp_path / "model" / "huggingface", tmp_path / "huggingface"):
         place.mkdir(parents=True)
         (place / "config.json").write_text("{}")
-        lines = usage_elsewhere(settings, {"fields": ["text"]})
+        lines = usage_elsewhere(settings, {"kind": "single sentence"})
         compile(lines, "usage", "exec")
         assert repr(str(place)) in lines
-    assert "text_pair" in usage_elsewhere(settings, {"fields": ["a", "b"]})
+    assert "text_pair" in usage_elsewhere(settings, {"kind": PAIR})
+    assert usage_elsewhere(settings, {"kind": CHOICES}) == "", "Transformers has no such pipeline"
+
+
+@pytest.mark.parametrize("task", [one for one in TASKS if not one.has_spans], ids=lambda t: t.name)
+def test_the_question_is_one_of_the_task(task: TaskRecord) -> None:
+    lines = usage_lines(SETTINGS, {"kind": task.formulation})
+    (asked,) = (line for line in lines.splitlines() if line.startswith("print"))
+    questions: List[Any] = []
+    scope = {"predictor": lambda given: questions.extend(given) or ["answer"]}
+    exec(asked, scope)
+    assert questions
+    for number, question in enumerate(questions):
+        found = TaskQuestions(task, TaskOptions()).read(question, "", number)
+        assert found.inputs
 
 
 @pytest.fixture(scope="module", params=["SST-2", "RTE"])
@@ -85,10 +102,10 @@ def printed(lines: str, folder: Path) -> str:
 @pytest.mark.parity("openvino", "transformers", "torch")
 def test_the_lines_give_the_answers_of_the_model(served: Path, tmp_path: Path) -> None:
     settings = {"output_dir": str(served), "threads": 1}
-    task = {"fields": get_task(served.name).fields}
+    task = {"kind": get_task(served.name).formulation}
     answers = printed(usage_lines(settings, task), tmp_path).splitlines()
-    pairs = len(task["fields"]) == 2
-    asked = [("one text", "another text")] if pairs else ["a text", "another text"]
+    is_pair = task["kind"] == PAIR
+    asked = [("one text", "another text")] if is_pair else ["a text", "another text"]
     weights = Predictor.from_pretrained(served / "model" / "weights", engine="mxnet")
     assert answers == [str(one) for one in weights(asked)]
     elsewhere = printed(usage_elsewhere(settings, task), tmp_path)
