@@ -269,8 +269,7 @@ def check_latency_length(
     """
     if length > architecture.maximum_length:
         raise InputError(
-            f"{name} is {length}, {architecture} takes at most "
-            f"{architecture.maximum_length}"
+            f"{name} is {length}, {architecture} takes at most {architecture.maximum_length}"
         )
 
 

@@ -17,6 +17,7 @@ from bort.network.head import RELEASE, HeadDescription
 from bort.process.lifetime import seconds_since_start
 from bort.ranks import ALONE
 from bort.storage.files import new_folder, read_json, remove_folder, write_json
+from bort.storage.json_fields import JsonFields
 from bort.storage.run_folder import MODEL_FOLDER
 from bort.tasks.judging import TaskData
 from bort.training.finetuning_config import FinetuningConfig
@@ -169,7 +170,7 @@ def finetune_by_clock(
         if stop_requested():
             return None
         write_json(granted, trial.seconds_of(steps) if stopped else job.seconds)
-    summary = train(float(read_json(granted)), before, stop_requested)
+    summary = train(granted_seconds(granted), before, stop_requested)
     if summary["stopped"]:
         return None
     if summary["best"] is None:
@@ -178,6 +179,15 @@ def finetune_by_clock(
         with new_folder(kept, clean=True) as making:
             shutil.copytree(place / MODEL_FOLDER, making, dirs_exist_ok=True)
     return summary
+
+
+def granted_seconds(path: Path) -> float:
+    """Return the seconds that a training may take, which were written after its trial.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    return float(JsonFields({"seconds": read_json(path)}, str(path)).number("seconds", 0))
 
 
 class _Trial:

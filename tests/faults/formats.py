@@ -16,6 +16,7 @@ from tests.faults.world import (
     SCORING,
     SEARCH,
     SLICED,
+    SMALL_MODEL,
     SUPER,
 )
 
@@ -317,6 +318,21 @@ READINGS: Dict[str, Reading] = {
     "agora models": _resumed("agora", "models/*/model.*", "json", RESUMED_AGORA)._replace(
         late=True
     ),
+    # the run of a small model, which ends at once when it is run again
+    **{
+        f"small model {name}": Reading(
+            ("small_model", "teacher", "reviews.csv"), (f"small_model/{file}",), "json", SMALL_MODEL
+        )
+        for name, file in (
+            ("findings.json", "findings.json"),
+            ("run.json", "run.json"),
+            ("plan", "stages/experiments/small-model.json"),
+            ("scores.json", "stages/done/*/scores.json"),
+            ("stage.json", "stages/done/*/stage.json"),
+            ("results", "stages/done/*/**/*.*"),
+            ("served files", "model/**/*.*"),
+        )
+    },
     # settings files
     "hyperparameters.json": Reading(
         ("hyperparameters.json", "shards", "teacher"),

@@ -50,6 +50,11 @@ DISTIL = [
     *("--relation_weight 1 --kept_features_gb 1 --epochs 2".split()),
     *("--ckpt_interval 1 --log_interval 1".split()),
 ]
+SMALL_MODEL = [
+    *("scripts/make_small_model.py --teacher teacher --data reviews.csv".split()),
+    *("--parameters 14600 --hours 20s --least_steps 0 --baseline false".split()),
+    *("--agora never --max_len 32 --engine mxnet --gpu false --output_dir small_model".split()),
+]
 CACHE = [
     *("--data shards --teacher_model teacher --cpu_only --batch_size 8".split()),
     *("--rows_per_part 100 --top_k 8".split()),
@@ -322,6 +327,15 @@ def _own_table(world: World, path: Path) -> None:
     shutil.copy(ROOT / "test_data" / "own_task" / path.name, path)
 
 
+def _reviews(world: World, path: Path) -> None:
+    """Write a table of 130 texts of the corpus, labelled by their length."""
+    text = (world.folder / "corpus.txt").read_text(encoding="utf-8")
+    lines = [line for line in dict.fromkeys(text.split("\n")) if line and '"' not in line][:130]
+    middle = sorted(map(len, lines))[len(lines) // 2]
+    rows = [f'"{line}",{"short" if len(line) < middle else "long"}' for line in lines]
+    path.write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+
+
 def _zip(world: World, path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted((ROOT / "test_data" / "tasks" / "GLUE" / "CoLA").iterdir()):
@@ -456,6 +470,8 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
     "tasks": _tasks,
     "messages.csv": _own_table,
     "topics.jsonl": _own_table,
+    "reviews.csv": _reviews,
+    "small_model": lambda world, path: world.run(*SMALL_MODEL) and None,
     "messages.json": _json_file(
         {
             "name": "messages",
@@ -503,6 +519,8 @@ NEEDS: Dict[str, List[str]] = {
     "super_run": ["teacher"],
     "distilled": ["cola", "in.txt"],
     "scoring": ["super"],
+    "reviews.csv": ["corpus.txt"],
+    "small_model": ["teacher", "reviews.csv"],
     "begun": ["agora"],
     "hf": ["cola"],
     "hf_bert_own": ["bert"],

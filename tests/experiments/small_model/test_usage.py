@@ -12,8 +12,8 @@ import pytest
 from bort import Predictor
 from bort.formats.huggingface.writer import write_huggingface
 from bort.formats.openvino_file import write_openvino
-from bort.network.description import TaskDescription
 from bort.inference.questions import TaskQuestions
+from bort.network.description import TaskDescription
 from bort.network.model_folder import VOCABULARY_FOLDER
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import CHOICES, PAIR, TASKS, TaskRecord, get_task
