@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bort.architecture import Architecture
 from bort.errors import InputError
+from bort.formats.huggingface.config import CONFIG_FILE
 from bort.formats.network_folder import (
     check_rows,
     description_file,
@@ -112,7 +113,7 @@ def check_teacher_of_task(
         wanted = shown(list(expected)) if expected else "one number"
         raise InputError(
             f"{source}: the teacher's labels are {found}, those of {record.name} are {wanted}; "
-            f"{_OWN}, or name the outputs like the labels, in the same order"
+            f"{_OWN}, or name the outputs like the labels, in the same order{_where_named(source)}"
         )
 
 
@@ -136,6 +137,11 @@ def may_know_report(description: ModelDescription, record: TaskRecord, report_ke
     if own is None or then is None or not record.splits_of(REPORT):
         return True
     return not own.get("sha256") or any(then.get(one) != own.get(one) for one in _SPLITS)
+
+
+def _where_named(source: str) -> str:
+    """Return the field that names the outputs, in a Hugging Face folder, as the end of an error."""
+    return ", in its id2label" if Path(source).name == CONFIG_FILE else ""
 
 
 def _no_folder(folder: str, path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bort.errors import InputError
+from bort.formats.huggingface.writer import write_huggingface
 from bort.formats.network_folder import read_network_folder
 from bort.network.description import TaskDescription
 from bort.network.head import HeadDescription
@@ -18,6 +19,7 @@ from bort.tasks.options import TaskOptions
 from bort.tasks.own.config import OwnDataConfig
 from bort.tasks.own.task import definition_of
 from bort.tasks.records import get_task
+from bort.text.vocabularies import load_vocabulary
 from data.tasks.own_description import resolve_task
 from experiments.small_model.teacher_check import (
     check_teacher,
@@ -154,6 +156,17 @@ def test_outputs_without_names_are_told(teacher: Path) -> None:
     tune(teacher, (), classes=2)
     with pytest.raises(InputError, match="labels are 2 outputs without names, those of SST-2"):
         check_teacher_of_task(check_teacher(str(teacher)), get_task("SST-2"), OPTIONS)
+
+
+def test_outputs_of_a_hugging_face_folder_are_named_in_its_config(
+    teacher: Path, tmp_path: Path
+) -> None:
+    network = read_network_folder(tune(teacher, ("bad", "good")))
+    (tmp_path / "hf").mkdir()
+    write_huggingface(tmp_path / "hf", network, load_vocabulary(teacher / "vocabulary"))
+    (tmp_path / "hf" / "bort.json").unlink()  # as others publish a model
+    with pytest.raises(InputError, match="config.json: the teacher's labels are .*, in its id2lab"):
+        check_teacher_of_task(check_teacher(str(tmp_path / "hf")), get_task("SST-2"), OPTIONS)
 
 
 def test_several_labels_at_once_do_not_fit_one(teacher: Path) -> None:
