@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Callable, Optional, Protocol, Sequence
 
@@ -129,9 +130,26 @@ def measure_with_progress(
     stop_requested: Callable[[], bool],
     reference: Optional[Architecture] = None,
     may_repeat: Callable[[], bool] = lambda: True,
+    most_seconds: float = math.inf,
 ) -> Optional[LatencyTable]:
-    """Measure a table while its estimate and progress are shown; see `measure_table`."""
+    """Measure a table while its estimate and progress are shown; see `measure_table`.
+
+    Args:
+        gauge, architectures, path, seed, stop_requested, reference, may_repeat: see
+            `measure_table`.
+        most_seconds: seconds after which `stop_requested` ends the measurement, for the estimate.
+    """
     progress = RowProgress("inference times")
+
+    def tell(seconds: float, missing: int) -> None:
+        ends = f", of which {most_seconds / 60:.1f} are given" if seconds > most_seconds else ""
+        log.info(
+            "estimate: the latencies of %d architectures take %.1f minutes%s",
+            missing,
+            seconds / 60,
+            ends,
+        )
+
     try:
         return measure_table(
             gauge,
@@ -139,11 +157,7 @@ def measure_with_progress(
             path,
             reference=reference,
             seed=seed,
-            on_estimate=lambda seconds, missing: log.info(
-                "estimate: the latencies of %d architectures take %.1f minutes",
-                missing,
-                seconds / 60,
-            ),
+            on_estimate=tell,
             on_row=lambda row, done, total: progress.show(done, total),
             stop_requested=stop_requested,
             may_repeat=may_repeat,

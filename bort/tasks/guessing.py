@@ -22,6 +22,8 @@ def best_constant_score(record: TaskRecord, gold: Mapping[Any, Any]) -> float:
         gold: official index of each example → its label; of many labels, the 20 most frequent ones
             are tried.
     """
+    if record.is_regression:
+        return 0.0  # a constant has no correlation
     values = {repr(label): label for label in gold.values()}
     frequent = Counter(map(repr, gold.values())).most_common(_MOST_ANSWERS)
     return max(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
@@ -40,6 +41,30 @@ class TaskSet:
     def name(self) -> str:
         """The task and the split, for messages."""
         return f"{self.record.name} {self.split}"
+
+    def followed_by(self, other: TaskSet) -> TaskSet:
+        """Return this set and another one of the same task, without spans, as one set.
+
+        Args:
+            other: has the same vocabulary and, where both have labels, the same kind of labels.
+        """
+        own, more = self.features, other.features
+        assert isinstance(own, TaskFeatures)
+        assert isinstance(more, TaskFeatures)
+        fingerprints = f"{own.fingerprint} {more.fingerprint}"
+        features = TaskFeatures(
+            tokens=np.concatenate([own.tokens, more.tokens]),
+            offsets=np.concatenate([own.offsets, own.offsets[-1] + more.offsets[1:]]),
+            labels=np.concatenate([own.labels, more.labels]),
+            item_numbers=np.concatenate([own.item_numbers, len(self.items) + more.item_numbers]),
+            choices=np.concatenate([own.choices, more.choices]),
+            truncated=own.truncated + more.truncated,
+            dropped_tokens=own.dropped_tokens + more.dropped_tokens,
+            vocabulary_fingerprint=own.vocabulary_fingerprint,
+            fingerprint=hashlib.sha256(fingerprints.encode()).hexdigest(),
+            type_separator=own.type_separator,
+        )
+        return TaskSet(self.record, self.split, [*self.items, *other.items], features)
 
 
 @dataclass(frozen=True)

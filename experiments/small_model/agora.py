@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -21,10 +21,10 @@ from bort.storage.run_folder import MODEL_FOLDER
 from bort.tasks.features import tokenise
 from bort.tasks.items import TaskItem
 from bort.tasks.judging import TaskData, TaskSet
-from bort.text.labelled import WithUnlabelled
 from data.tasks.unlabelled import UNLABELLED
 from experiments.small_model.config import NEW_EXAMPLES, NEW_OF_EACH
 from experiments.small_model.job import StageJob, read_scores
+from experiments.small_model.serving import STAGE_AGORA
 from experiments.small_model.students import STAGE_STUDENT, train_from
 
 _WITHOUT_WORDS = ("part_swap", "deletion", "neighbour_swap")
@@ -39,6 +39,8 @@ def train_on_new_examples(job: StageJob, work: StageWork) -> None:
     """
     data = with_new_examples(job)
     assert data.unlabelled is not None
+    # The other stages' outputs are those of other inputs.
+    job = dataclasses.replace(job, answers=job.answers / STAGE_AGORA)
     before = read_scores(work.inputs[STAGE_STUDENT])
     train_from(
         job,
@@ -76,12 +78,11 @@ def with_new_examples(job: StageJob) -> TaskData:
         is_reserved=whole.report.holds,
     )
     inputs = whole.form.inputs(made.examples)
-    features: Any = tokenise(inputs, data.vocabulary, task.length, data.pairs)
+    features = tokenise(inputs, data.vocabulary, task.length, data.pairs)
     items = [TaskItem(number, {}) for number in range(len(inputs))]
-    if data.unlabelled is not None:
-        features = WithUnlabelled(data.unlabelled.features, features)
-        items = [*data.unlabelled.items, *items]
-    return dataclasses.replace(data, unlabelled=TaskSet(data.record, UNLABELLED, items, features))
+    new = TaskSet(data.record, UNLABELLED, items, features)
+    unlabelled = new if data.unlabelled is None else data.unlabelled.followed_by(new)
+    return dataclasses.replace(data, unlabelled=unlabelled)
 
 
 def _proposer(job: StageJob) -> Optional[Proposer]:

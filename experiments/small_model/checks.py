@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Iterator, Tuple
 
 from bort.errors import InputError
 from bort.storage.locks import RUN_LOCK
@@ -25,6 +25,7 @@ from experiments.small_model.findings import (
 from experiments.small_model.latency import serving_settings
 from experiments.small_model.limit_check import (
     CheckedLimit,
+    PairLatency,
     check_limit,
     measure_pair,
 )
@@ -57,6 +58,9 @@ STAGES_FOLDER = "stages"
 _TRIAL_SECONDS, _TRIAL_SHARE = 4.0, 0.01
 _PARTS_OF_TRAINING = 7  # the model, and two checkpoints with both moments of Adam
 _EXPORTED_COPIES = 8
+_BUSY = 0.7
+"""Share of a core below which other programs are told of."""
+
 _LATENCY_ROWS = (6, 30)  # fewest and most architectures that are measured
 
 DiskUsage = Callable[[Path], Any]
@@ -134,7 +138,12 @@ def check_everything(
         {n: measured.steps.forward(teacher.architecture, rows) for n, rows in asked.items()},
     )
     known = may_know_report(teacher.description, record, data.whole.report_key)
-    notes = (*([KNOWN_REPORT] if known else []), *task.notes, *limit.notes)
+    notes = (
+        *([KNOWN_REPORT] if known else []),
+        *task.notes,
+        *limit.notes,
+        *_notes_on_machine(latency),
+    )
     return Findings(config, record, teacher, data, task, limit, measured, plan, time, disk, notes)
 
 
@@ -159,6 +168,16 @@ def check_place(folder: Path) -> None:
         raise InputError(
             f"output_dir is {str(folder)!r}, which holds {min(found)!r} and no run of this "
             "command; allowed is a new or empty folder, or that of a run to continue"
+        )
+
+
+def _notes_on_machine(latency: PairLatency) -> Iterator[str]:
+    """Yield a note if other programs use the processor, so that estimates are too short."""
+    share = latency.share_of_core
+    if latency.conditions.get("threads") == 1 and share < _BUSY:
+        yield (
+            f"other programs use the processor: the trial had {100 * share:.0f} % of a core; "
+            "stages without the clock may take longer than planned, and trainings make fewer steps"
         )
 
 

@@ -165,6 +165,10 @@ class Findings:
         limit, of = self.limit.limit, len(self.limit.members)
         pair = self.measured.latency
         times = f"teacher {1e3 * pair.teacher_seconds:.3g} ms"
+        if limit.kind != LATENCY:
+            times = (
+                f"teacher {limit.reference:,.0f} parameters, {1e3 * pair.teacher_seconds:.3g} ms"
+            )
         least = f"{self.limit.least:,.0f} parameters"
         if limit.kind == LATENCY:
             least = (

@@ -204,6 +204,7 @@ def measure_around_limit(
                 lambda: stop_requested() or enough(),
                 teacher,
                 lambda: has_time(_REPEATED),
+                max(0.0, seconds - (time.monotonic() - began)),
             )
         set_openmp_threads(set_thread_count())  # MXNet as the engine has set one thread
         return LatencyTable(path, gauge.conditions)

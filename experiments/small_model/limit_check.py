@@ -57,6 +57,8 @@ class PairLatency:
             included. Other programs, which may end soon, hardly change them.
         process_seconds: processor seconds of the whole process.
         conditions: engine, precision, threads and length.
+        share_of_core: processor seconds a second of the measurements; below 1 for one thread if
+            other programs use the processor.
     """
 
     architectures: Tuple[Architecture, ...]
@@ -64,6 +66,7 @@ class PairLatency:
     row_seconds: float
     process_seconds: float
     conditions: Mapping[str, Any]
+    share_of_core: float = 1.0
 
     @property
     def teacher_seconds(self) -> float:
@@ -84,6 +87,7 @@ class PairLatency:
             "row_seconds": self.row_seconds,
             "process_seconds": self.process_seconds,
             "conditions": dict(self.conditions),
+            "share_of_core": self.share_of_core,
         }
 
     @classmethod
@@ -114,6 +118,7 @@ class PairLatency:
                 **conditions.values,
                 **{name: conditions.text(name) for name in ("engine", "precision")},
             },
+            float(fields.number("share_of_core", 0)) if fields.has("share_of_core") else 1.0,
         )
 
 
@@ -218,24 +223,26 @@ def check_limit(
 
 def _measure(
     architectures: Sequence[Architecture], settings: Dict[str, Any]
-) -> Tuple[Tuple[float, ...], float, float, Dict[str, Any]]:
+) -> Tuple[Tuple[float, ...], float, float, Dict[str, Any], float]:
     """Return the further fields of `PairLatency`; runs in a new process."""
     gauge = EngineLatency(**settings)
     teacher = gauge.open(architectures[0])
     shares: List[float] = []
     others: List[float] = []
-    began = time.process_time()
+    began, started = time.process_time(), time.perf_counter()
     for architecture in architectures[1:]:
         opened = gauge.open(architecture)
 
         turns = opened.time_in_turns(teacher.run)
         shares.append(turns.share)
         others.append(turns.other_seconds)
-    row = (time.process_time() - began) / max(1, len(shares))
+    worked, passed = time.process_time() - began, time.perf_counter() - started
+    row = worked / max(1, len(shares))
     # A teacher that is its own smallest part is measured alone.
     seconds = float(np.median(others)) if others else teacher.time().seconds
     found = (seconds, *(share * seconds for share in shares))
-    return found, row, time.process_time(), dict(gauge.conditions)
+    share = worked / passed if others else 1.0
+    return found, row, time.process_time(), dict(gauge.conditions), share
 
 
 def _range(name: str, limit: Limit, least: float, whole: float) -> str:

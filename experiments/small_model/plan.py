@@ -61,6 +61,9 @@ SHARES: Mapping[str, float] = {
 }
 """Shares of the time by stage; with `RESERVE` they sum to 1."""
 
+_LONG = 600.0
+"""Seconds from which the time that a run has used is told in minutes."""
+
 RESERVE = 0.05
 """Share of the time that no stage gets."""
 
@@ -145,7 +148,7 @@ class TimePlan:
         number = self.stages.index(stage) + 1
         spent = sum(used.get(name, 0.0) for name in self.stages if name != stage) + running
         left = spoken_seconds(self.seconds_left(used, stage, running))
-        if self.seconds >= 60:
+        if self.seconds >= _LONG:
             so_far = f"{spent / 60:.0f} min of {self.seconds / 60:.0f}"
         else:
             so_far = f"{spent:.0f} s of {self.seconds:.0f}"

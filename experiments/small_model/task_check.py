@@ -93,7 +93,8 @@ def check_task_data(task: SmallTask, teacher: str) -> CheckedTask:
         tokens_per_word=sum(map(len, rows)) / max(1, words),
     )
     _check_language(found, data.record.name, teacher)
-    return dataclasses.replace(found, notes=tuple(_notes(found, texts)))
+    notes = _notes(found, texts, is_regression=data.record.is_regression)
+    return dataclasses.replace(found, notes=tuple(notes))
 
 
 def unknown_tokens(rows: Sequence[Sequence[int]], vocabulary: Vocabulary) -> float:
@@ -171,13 +172,14 @@ def _check_language(task: CheckedTask, name: str, teacher: str) -> None:
     )
 
 
-def _notes(task: CheckedTask, texts: Sequence[str]) -> Iterator[str]:
+def _notes(task: CheckedTask, texts: Sequence[str], is_regression: bool) -> Iterator[str]:
+    score, most = ("a correlation", 100) if is_regression else ("an accuracy", 50)
     for name in ("dev", "report"):
         rows = task.facts[name]
         if rows < _FEW_SCORED_ROWS:
             yield (
-                f"the {name} split has {rows} rows only: an accuracy has a standard error of up to "
-                f"{50 / math.sqrt(rows):.1f} points"
+                f"the {name} split has {rows} rows only: {score} has a standard error of up to "
+                f"{most / math.sqrt(rows):.1f} points"
             )
     if task.tokens_per_word > _MOST_TOKENS_PER_WORD and _has_spaces(texts):
         yield (

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 
 from bort.errors import WorkError
 from bort.gluon.finetuning.run import run_finetuning
@@ -47,6 +48,14 @@ MOST_EPOCHS = 100
 _TEACHER_EXAMPLES, _TEACHER_EPOCHS = 30_000, (3, 20)
 """A teacher sees about so many examples, in 3 to 20 epochs (arXiv 1810.04805 has 2 to 4 for large
 tasks; small ones need more). Our assumption."""
+
+_ANNOUNCING = (
+    "bort.gluon.finetuning.run",
+    "bort.gluon.training.loop",
+    "bort.storage.run_folder",
+    "bort.training.time_budget",
+)
+"""Loggers that tell of the beginning and the end of a training, which a trial is not."""
 
 _OF_A_BATCH = 600.0
 _TRIAL_SECONDS, _TRIAL_SHARE, _UNTIMED_STEPS = 10.0, 0.1, 2
@@ -165,7 +174,8 @@ def finetune_by_clock(
     if not granted.exists():
         log.info("a trial tells how long the training takes, which then goes on")
         trial = _Trial(job.seconds, stop_requested)
-        stopped = train(job.seconds, before, trial.is_over)["stopped"]
+        with _unannounced():
+            stopped = train(job.seconds, before, trial.is_over)["stopped"]
         before = seconds_since_start()  # the run has recorded the seconds of the trial
         if stop_requested():
             return None
@@ -179,6 +189,23 @@ def finetune_by_clock(
         with new_folder(kept, clean=True) as making:
             shutil.copytree(place / MODEL_FOLDER, making, dirs_exist_ok=True)
     return summary
+
+
+@contextlib.contextmanager
+def _unannounced() -> Iterator[None]:
+    """Leave out the lines on a training that only a trial begins and stops; warnings stay."""
+
+    def is_warning(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING
+
+    loggers = [logging.getLogger(name) for name in _ANNOUNCING]
+    for one in loggers:
+        one.addFilter(is_warning)
+    try:
+        yield
+    finally:
+        for one in loggers:
+            one.removeFilter(is_warning)
 
 
 def granted_seconds(path: Path) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from bort.formats.precisions import BF16
+from bort.engines.protocol import AUTO, OPENVINO
+from bort.formats.precisions import BF16, FP32, INT8
 from bort.storage.run_folder import MODEL_FOLDER
 from bort.tasks import records
 
@@ -49,7 +50,8 @@ def usage_lines(
     Args:
         settings: the settings of the run.
         task: `kind`, the formulation.
-        precisions: the exported files; of bf16, the engine is told to use it.
+        precisions: the exported files. The engine of the one that serves is named where another one
+            would be opened, and bf16 is asked for.
 
     >>> print(usage_lines({"output_dir": "out", "threads": 1}, {"kind": "single sentence"}))
     from bort import Predictor
@@ -57,9 +59,12 @@ def usage_lines(
     print(*predictor(["a text", "another text"]), sep="\\n")
     """
     folder = Path(settings["output_dir"]) / MODEL_FOLDER
-    taken = [one["precision"] for one in precisions if one.get("taken")]
+    unknown = {"precision": FP32, "engine": settings.get("engine", AUTO)}
+    served = next((one for one in precisions if one.get("taken")), unknown)
     options = [repr(str(folder)), f"threads={settings['threads']}"]
-    if taken and taken[0] == BF16:
+    if served["precision"] != INT8 and served["engine"] not in (AUTO, OPENVINO):
+        options.append(f'engine="{served["engine"]}"')
+    if served["precision"] == BF16:
         options.append('precision="fast"')
     return (
         "from bort import Predictor\n"

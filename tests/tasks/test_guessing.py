@@ -29,3 +29,8 @@ def test_more_examples_tell_smaller_differences_from_chance() -> None:
     assert not is_better_than_guessing(0.5, 0.5, 10**6)
     assert is_better_than_guessing(0.52, 0.5, 10_000)
     assert not is_better_than_guessing(0.52, 0.5, 100)
+
+
+def test_a_constant_number_is_not_scored_at_all(caplog: pytest.LogCaptureFixture) -> None:
+    best_constant_score(get_task("STS-B"), {n: n / 4 for n in range(20)})
+    assert caplog.messages == [], "forty warnings on constant predictions"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from collections import namedtuple
 from pathlib import Path
@@ -258,6 +259,27 @@ def test_a_damaged_record_of_the_checks_is_named(config: Config, measured: List[
     path.write_text(json.dumps(values))
     with pytest.raises(InputError, match=f"{FINDINGS_FILE}.*fixed"):
         check_everything(config())
+
+
+def test_a_busy_machine_is_told(
+    config: Config, measured: List[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(share: float) -> List[str]:
+        pair = checks.measure_pair
+
+        def found(teacher: Architecture, settings: Any) -> PairLatency:
+            one = pair(teacher, settings)
+            conditions = {**one.conditions, "threads": settings["threads"]}
+            return dataclasses.replace(one, conditions=conditions, share_of_core=share)
+
+        monkeypatch.setattr(checks, "measure_pair", found)
+        notes = check_everything(config()).notes
+        monkeypatch.setattr(checks, "measure_pair", pair)
+        return [one for one in notes if "other programs" in one]
+
+    assert busy(0.95) == []
+    (note,) = busy(0.23)
+    assert "the trial had 23 % of a core" in note
 
 
 def test_agora_is_for_few_rows(config: Config) -> None:

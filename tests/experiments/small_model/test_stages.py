@@ -141,3 +141,14 @@ def test_nothing_is_learnt_from_texts_of_a_report_file(given, caplog):
     assert task.data.unlabelled is not None
     assert [item.text("text") for item in task.data.unlabelled.items] == [new]
     assert "more.txt line 1: is in the report split (left out)" in caplog.text
+
+
+def test_new_examples_come_behind_the_texts_without_labels(given):
+    more = given / "further.txt"
+    more.write_text("a new song of a cold river\n")
+    task, settings = opened(given, unlabelled=str(more))
+    data = with_new_examples(StageJob(settings, task, 1.0, given / "answers"))
+    assert data.unlabelled is not None
+    assert len(data.unlabelled.items) == len(data.unlabelled.features) > len(data.train.items)
+    assert data.unlabelled.features[0].tolist() == task.data.unlabelled.features[0].tolist()
+    assert data.unlabelled.features.truncated >= 0, "a run records it"

@@ -1,13 +1,17 @@
 """The time of a training: a trial, and no more epochs than asked for."""
 
+import logging
+
 import pytest
 
+from bort.errors import InputError
 from bort.network.head import ONE_LINEAR, RELEASE, HeadDescription
 from experiments.small_model import training
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.training import (
     GRANTED_FILE,
     as_hours,
+    granted_seconds,
     head_kind,
     importance_batches,
     remove_remains_of_training,
@@ -92,3 +96,24 @@ def test_what_only_a_training_needs_is_removed(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "super_network"]
     assert not list((tmp_path / "super_network").iterdir())
     remove_remains_of_training(tmp_path)
+
+
+def test_granted_seconds_are_a_number(tmp_path):
+    path = tmp_path / GRANTED_FILE
+    path.write_text("12.5\n")
+    assert granted_seconds(path) == 12.5
+    for damage in ("{}", '"long"', "-1", "[1]", "1e999", "x"):
+        path.write_text(damage)
+        with pytest.raises(InputError, match=f"{GRANTED_FILE}: "):
+            granted_seconds(path)
+
+
+def test_a_trial_announces_nothing_but_warnings(caplog):
+    log = logging.getLogger("bort.gluon.training.loop")
+    with caplog.at_level(logging.INFO):
+        with training._unannounced():
+            log.info("stopped after step 11 as asked; --resume continues")
+            log.warning("the loss is large")
+            logging.getLogger("bort.process.progress").info("teacher's outputs: 1/2")
+        log.info("epoch 1")
+    assert caplog.messages == ["the loss is large", "teacher's outputs: 1/2", "epoch 1"]

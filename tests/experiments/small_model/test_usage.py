@@ -39,9 +39,33 @@ def test_pairs_are_asked_as_pairs() -> None:
 
 
 def test_bf16_is_asked_for_when_it_is_served() -> None:
-    rows = [{"precision": "fp32", "taken": False}, {"precision": "bf16", "taken": True}]
+    rows = [
+        {"precision": "fp32", "engine": "openvino", "taken": False},
+        {"precision": "bf16", "engine": "openvino", "taken": True},
+    ]
     assert 'precision="fast"' in usage_lines(SETTINGS, {}, rows)
     assert "precision" not in usage_lines(SETTINGS, {}, rows[:1])
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "is_named"),
+    [
+        ("openvino", "fp32", False),
+        ("openvino", "bf16", False),
+        ("onnxruntime", "fp32", True),  # OpenVINO reads the file, too
+        ("onnxruntime", "int8", False),
+        ("mxnet", "fp32", True),
+    ],
+)
+def test_the_engine_that_was_measured_is_the_one_that_is_opened(
+    engine: str, precision: str, is_named: bool
+) -> None:
+    rows = [{"precision": precision, "engine": engine, "taken": True}]
+    lines = usage_lines({**SETTINGS, "engine": "auto"}, {}, rows)
+    compile(lines, "usage", "exec")
+    assert (f'engine="{engine}"' in lines) == is_named
+    before = usage_lines({**SETTINGS, "engine": engine}, {})
+    assert (f'engine="{engine}"' in before) == (engine != "openvino"), "nothing is exported yet"
 
 
 def test_a_hugging_face_folder_is_used_with_transformers(tmp_path: Path) -> None:
