@@ -84,7 +84,7 @@ class SealedReport:
             if self.holds(point.example):
                 raise InputError(
                     f"{name}: example {number} is in the report split too: "
-                    f"{_shown(point.example, self._text_of)}"
+                    f"{_shown(point.example, self._text_of)}; allowed is one of them"
                 )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Optional
 
 from bort.agora.task_data import AgoraTask, make_agora_task
 from bort.storage.files import PathLike
+from bort.storage.json_fields import errors_naming
 from bort.tasks.judging import TaskData
 from bort.tasks.records import REPORT
 from data.tasks.files import read_items, read_labelled_file
@@ -44,4 +46,6 @@ def open_agora_task(
     elif data.record.splits_of(REPORT):
         items = read_items(data.record, REPORT, data_dir)
     without_test = dataclasses.replace(data, test=[])
-    return make_agora_task(without_test, max_length, share=share, seed=seed, report_items=items)
+    named = errors_naming(str(report_file)) if report_file is not None else nullcontext()
+    with named:
+        return make_agora_task(without_test, max_length, share=share, seed=seed, report_items=items)

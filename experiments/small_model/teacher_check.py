@@ -16,6 +16,7 @@ from bort.formats.network_folder import (
     vocabulary_of,
 )
 from bort.network.description import ModelDescription
+from bort.search.latency_predictor import LEAST_ROWS
 from bort.storage.json_fields import shown
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import TaskOptions
@@ -23,6 +24,7 @@ from bort.tasks.own.task import definition_of, recorded_task
 from bort.tasks.records import REPORT, TaskRecord
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
+from experiments.small_model.space import measured_space
 
 _NAME_OF_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _OWN = "give the folder of the model before its fine-tuning"
@@ -70,7 +72,7 @@ def check_teacher(folder: str) -> CheckedTeacher:
 
     Raises:
         InputError: it is no folder with a model (the message says how to get one), a file is
-            damaged, or the vocabulary is not the model's.
+            damaged, the vocabulary is not the model's, or the model has too few parts for a search.
     """
     path = Path(folder)
     if not path.is_dir():
@@ -78,6 +80,12 @@ def check_teacher(folder: str) -> CheckedTeacher:
     network = read_network_folder(folder)
     vocabulary = load_vocabulary(vocabulary_of(folder))
     check_rows(folder, network.architecture.vocabulary_size, vocabulary)
+    parts = measured_space(network.architecture).size()
+    if parts < LEAST_ROWS:
+        raise InputError(
+            f"teacher is {folder!r}, {network.architecture}, which has {parts} parts of other "
+            f"depths and widths; needed are {LEAST_ROWS}: a teacher with two layers or more"
+        )
     size = sum(array.nbytes for array in network.arrays.values())
     return CheckedTeacher(folder, network.description, vocabulary, size)
 

@@ -8,7 +8,7 @@ import math
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence
 
 from bort.errors import WorkError
 from bort.gluon.finetuning.run import run_finetuning
@@ -56,6 +56,9 @@ _ANNOUNCING = (
     "bort.training.time_budget",
 )
 """Loggers that tell of the beginning and the end of a training, which a trial is not."""
+
+_CLAIMING = ("bort.storage.run_claim",)
+"""Loggers that tell of the settings which a continued training changes."""
 
 _OF_A_BATCH = 600.0
 _TRIAL_SECONDS, _TRIAL_SHARE, _UNTIMED_STEPS = 10.0, 0.1, 2
@@ -174,13 +177,14 @@ def finetune_by_clock(
     if not granted.exists():
         log.info("a trial tells how long the training takes, which then goes on")
         trial = _Trial(job.seconds, stop_requested)
-        with _unannounced():
+        with _unannounced(_ANNOUNCING):
             stopped = train(job.seconds, before, trial.is_over)["stopped"]
         before = seconds_since_start()  # the run has recorded the seconds of the trial
         if stop_requested():
             return None
         write_json(granted, trial.seconds_of(steps) if stopped else job.seconds)
-    summary = train(granted_seconds(granted), before, stop_requested)
+    with _unannounced(_CLAIMING):  # the time was shortened to that of the steps
+        summary = train(granted_seconds(granted), before, stop_requested)
     if summary["stopped"]:
         return None
     if summary["best"] is None:
@@ -192,13 +196,13 @@ def finetune_by_clock(
 
 
 @contextlib.contextmanager
-def _unannounced() -> Iterator[None]:
-    """Leave out the lines on a training that only a trial begins and stops; warnings stay."""
+def _unannounced(names: Sequence[str]) -> Iterator[None]:
+    """Leave out the lines of some loggers; warnings stay."""
 
     def is_warning(record: logging.LogRecord) -> bool:
         return record.levelno >= logging.WARNING
 
-    loggers = [logging.getLogger(name) for name in _ANNOUNCING]
+    loggers = [logging.getLogger(name) for name in names]
     for one in loggers:
         one.addFilter(is_warning)
     try:

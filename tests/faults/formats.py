@@ -321,16 +321,22 @@ READINGS: Dict[str, Reading] = {
     # the run of a small model, which ends at once when it is run again
     **{
         f"small model {name}": Reading(
-            ("small_model", "teacher", "reviews.csv"), (f"small_model/{file}",), "json", SMALL_MODEL
+            ("small_model", "deep_teacher", "reviews.csv"),
+            (f"small_model/{file}",),
+            "json",
+            SMALL_MODEL,
+            sealed=is_sealed,
+            late=is_late,
         )
-        for name, file in (
-            ("findings.json", "findings.json"),
-            ("run.json", "run.json"),
-            ("plan", "stages/experiments/small-model.json"),
-            ("scores.json", "stages/done/*/scores.json"),
-            ("stage.json", "stages/done/*/stage.json"),
-            ("results", "stages/done/*/**/*.*"),
-            ("served files", "model/**/*.*"),
+        for name, file, is_sealed, is_late in (
+            ("findings.json", "findings.json", False, False),
+            ("run.json", "run.json", False, False),
+            ("plan", "stages/experiments/small-model.json", False, False),
+            # The plan names the folder of today before a stage's result is read.
+            ("scores.json", "stages/done/*/scores.json", True, True),
+            ("stage.json", "stages/done/*/stage.json", True, True),
+            ("results", "stages/done/*/**/*.*", True, True),
+            ("served files", "model/**/*.*", True, True),
         )
     },
     # settings files

@@ -51,8 +51,8 @@ DISTIL = [
     *("--ckpt_interval 1 --log_interval 1".split()),
 ]
 SMALL_MODEL = [
-    *("scripts/make_small_model.py --teacher teacher --data reviews.csv".split()),
-    *("--parameters 14600 --hours 20s --least_steps 0 --baseline false".split()),
+    *("scripts/make_small_model.py --teacher deep_teacher --data reviews.csv".split()),
+    *("--parameters 9500 --hours 20s --least_steps 0 --baseline false".split()),
     *("--agora never --max_len 32 --engine mxnet --gpu false --output_dir small_model".split()),
 ]
 CACHE = [
@@ -164,6 +164,21 @@ def _original_vocabulary(world: World, path: Path) -> None:
     for file in sorted((world.folder / "hf_bpe").iterdir()):
         if file.name in ("vocab.json", "merges.txt"):
             shutil.copy2(file, path / file.name)
+
+
+def _deep_teacher(world: World, path: Path) -> None:
+    """Write a network of random weights that has enough parts for a search."""
+    from bort.architecture import Architecture
+    from bort.network.model_folder import VOCABULARY_FOLDER, write_model_folder
+    from bort.network.random_network import random_network
+    from bort.text.vocabularies import load_vocabulary
+
+    vocabulary = load_vocabulary(world.folder / "vocabulary")
+    sizes = Architecture(2, 2, 16, 64, len(vocabulary), maximum_length=32)
+    network = random_network(sizes, 0).replace(vocabulary_fingerprint=vocabulary.fingerprint)
+    path.mkdir()
+    write_model_folder(path, network.description, network.arrays)
+    vocabulary.save(path / VOCABULARY_FOLDER)
 
 
 def _teacher_of(vocabulary: str, name: str) -> Callable[[World, Path], None]:
@@ -400,6 +415,7 @@ MAKERS: Dict[str, Callable[[World, Path], None]] = {
     ),
     "original_shards": _original_shards,
     "teacher": _teacher,
+    "deep_teacher": _deep_teacher,
     "teacher.params": _parameters,
     "cola": _finetuned,
     "rte": _finetuned,
@@ -520,7 +536,8 @@ NEEDS: Dict[str, List[str]] = {
     "distilled": ["cola", "in.txt"],
     "scoring": ["super"],
     "reviews.csv": ["corpus.txt"],
-    "small_model": ["teacher", "reviews.csv"],
+    "deep_teacher": ["vocabulary"],
+    "small_model": ["deep_teacher", "reviews.csv"],
     "begun": ["agora"],
     "hf": ["cola"],
     "hf_bert_own": ["bert"],

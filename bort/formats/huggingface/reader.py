@@ -28,7 +28,11 @@ from bort.formats.huggingface.config import (
 )
 from bort.formats.huggingface.heads import Arrays, without_tanh
 from bort.formats.huggingface.labels import label_names, problem_type_in
-from bort.formats.huggingface.narrow_attention import QKV_MARK, with_narrow_attention
+from bort.formats.huggingface.narrow_attention import (
+    HEADS_MARK,
+    QKV_MARK,
+    with_narrow_attention,
+)
 from bort.formats.huggingface.residual import shift_residual
 from bort.formats.huggingface.sentence_transformers import activation_of, read_sentence_folder
 from bort.formats.huggingface.tensor_file import Weights, read_weights
@@ -133,7 +137,7 @@ def read_huggingface(folder: Path) -> Imported:
         network = shift_residual(network, -shift)
     if QKV_MARK in marks:
         with errors_naming(f"{config.path}: {MARK}"):
-            network = with_narrow_attention(network, marks[QKV_MARK])
+            network = with_narrow_attention(network, marks[QKV_MARK], marks.get(HEADS_MARK))
     if record:
         with errors_naming(str(folder / RECORD_FILE)):
             epsilon = float(record["decoder_layer_norm_eps"])

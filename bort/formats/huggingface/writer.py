@@ -21,7 +21,7 @@ from bort.errors import InputError
 from bort.formats.huggingface.config import BERT_FAMILY, CONFIG_FILE, MARK, MEGATRON_FAMILY
 from bort.formats.huggingface.heads import with_tanh
 from bort.formats.huggingface.model_card import model_card
-from bort.formats.huggingface.narrow_attention import QKV_MARK, with_wide_attention
+from bort.formats.huggingface.narrow_attention import HEADS_MARK, QKV_MARK, with_wide_attention
 from bort.formats.huggingface.pair_template import fit_pair_form
 from bort.formats.huggingface.residual import residual_shift, shift_residual
 from bort.formats.huggingface.sentence_transformers import write_sentence_files
@@ -116,6 +116,8 @@ def write_huggingface(
     if sizes.qkv != sizes.hidden:
         written = with_wide_attention(written)
         marks[QKV_MARK] = sizes.qkv
+        if written.architecture.heads != sizes.heads:
+            marks[HEADS_MARK] = sizes.heads
     tensors = _tensors(written, marks)
     fingerprint = model.vocabulary_fingerprint or getattr(vocabulary, "fingerprint", None)
     if fingerprint:

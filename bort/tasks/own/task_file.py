@@ -52,7 +52,17 @@ def find_task(name: str) -> TaskRecord:
             f"task {name!r}: is a file of data, allowed here is a task file, which "
             "scripts/describe_task.py makes of it"
         )
-    return read_task_file(Path(name)) if is_task_file(name) else get_task(name)
+    if is_task_file(name):
+        return read_task_file(Path(name))
+    try:
+        return get_task(name)
+    except InputError as error:
+        if "/" not in name and not Path(name).exists():
+            raise
+        raise InputError(
+            f"task {name!r}: allowed are a file of labelled texts ({', '.join(DATA_SUFFIXES)}), a "
+            f"task file ({', '.join(TASK_FILE_SUFFIXES)}), and the name of a benchmark's task"
+        ) from error
 
 
 def is_task_file(name: str) -> bool:

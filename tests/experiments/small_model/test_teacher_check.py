@@ -80,6 +80,12 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         check_teacher(str(tmp_path))
 
 
+def test_a_teacher_of_too_few_parts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has 4 parts of other depths and widths; needed are 5"):
+        check_teacher(str(write_teacher(tmp_path / "tiny", "1-2-16-32")))
+    check_teacher(str(write_teacher(tmp_path / "small", "2-2-16-32")))
+
+
 def test_damaged_weights_are_found(teacher: Path) -> None:
     path = teacher / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-4])

@@ -111,7 +111,7 @@ def test_granted_seconds_are_a_number(tmp_path):
 def test_a_trial_announces_nothing_but_warnings(caplog):
     log = logging.getLogger("bort.gluon.training.loop")
     with caplog.at_level(logging.INFO):
-        with training._unannounced():
+        with training._unannounced(training._ANNOUNCING):
             log.info("stopped after step 11 as asked; --resume continues")
             log.warning("the loss is large")
             logging.getLogger("bort.process.progress").info("teacher's outputs: 1/2")

@@ -41,6 +41,16 @@ def test_names_of_the_table_stay(tmp_path):
         find_task(str(tmp_path / "list.json"))
 
 
+def test_a_file_with_another_ending_is_told_the_allowed_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reviews.xlsx").write_bytes(b"")
+    for name in ("reviews.xlsx", "data/reviews.xls", str(tmp_path)):
+        with pytest.raises(InputError, match=rf"task '{name}': allowed .*\(\.csv, .*\(\.json, "):
+            find_task(name)
+    (tmp_path / "SST-2").mkdir()
+    assert find_task("SST-2") is get_task("SST-2"), "a folder of that name changes nothing"
+
+
 def test_files_of_data_are_known_by_their_ending():
     assert all(map(is_data_file, ("a.csv", "A.TSV", "x/b.jsonl", "c.csv.gz")))
     assert not any(map(is_data_file, ("csv", "a.json", "a.gz", "CoLA", "a.txt")))
