@@ -16,7 +16,7 @@ Later calls keep the choices of earlier calls unless flags change them.
   --gpu NAME          cu112 for NVIDIA GPUs, with CUDA's libraries from the package index; cu101 needs
                       an installed CUDA 10.1; none for CPU (default). Both need the NVIDIA driver and
                       were not tested on a GPU. Without nvcc, Horovod's ranks exchange over the host.
-  --extras A,B        also install requirements-A.txt and requirements-B.txt, for example test
+  --extras A,B        also install requirements-A.txt and requirements-B.txt: openvino, parity, test
   --without-extras A,B
                       drop these extras; packages that are installed stay
   --python PATH       Python interpreter (default: $PYTHON, then the first usable version of

@@ -66,7 +66,10 @@ def project(project_root: Path) -> Any:
     return tomllib.loads((project_root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-@pytest.mark.parametrize("name", [*FLAVOURS, "requirements-test.txt", "requirements-parity.txt"])
+EXTRAS = ["requirements-test.txt", "requirements-parity.txt", "requirements-openvino.txt"]
+
+
+@pytest.mark.parametrize("name", [*FLAVOURS, *EXTRAS])
 def test_every_requirement_is_pinned_exactly(project_root: Path, name: str) -> None:
     for requirement in read_requirements(project_root / name):
         assert re.fullmatch(r"==[0-9][0-9.]*", str(requirement.specifier)), str(requirement)
@@ -76,10 +79,10 @@ def test_every_requirement_is_pinned_exactly(project_root: Path, name: str) -> N
 def test_the_pins_are_within_the_ranges_of_the_metadata(
     project_root: Path, project: Any, python: str
 ) -> None:
-    requirements = []
-    for name in ("requirements.txt", "requirements-test.txt", "requirements-parity.txt"):
-        requirements += read_requirements(project_root / name)
-    pins = pins_for(requirements, python)
+    pins: Dict[str, str] = {}
+    for file in ("requirements.txt", *EXTRAS):
+        for name, version in pins_for(read_requirements(project_root / file), python).items():
+            assert pins.setdefault(name, version) == version, f"{file}: {name} differs"
     accepted = list(project["dependencies"])
     for extra in project["optional-dependencies"].values():
         accepted += extra
@@ -90,6 +93,30 @@ def test_the_pins_are_within_the_ranges_of_the_metadata(
             assert requirement.specifier.contains(pins[name]), f"{text}: {pins[name]} is pinned"
     declared = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
     assert declared <= set(pins)
+
+
+def accepts(texts: List[str], python: str, name: str, version: str) -> bool:
+    """Whether requirements want a package on a Python version and accept a version of it."""
+    found = [one for one in map(Requirement, texts) if one.name == name and applies(one, python)]
+    return bool(found) and all(one.specifier.contains(version) for one in found)
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_extra_mxnet_brings_what_mxnet_can_be_imported_with(project: Any, python: str) -> None:
+    texts = project["optional-dependencies"]["mxnet"]
+    is_new = python == "3.12"
+    assert accepts(texts, python, "numpy", "1.23.5") == (not is_new)
+    assert not accepts(texts, python, "numpy", "1.24.0")
+    # Python 3.12 has no distutils of its own.
+    assert accepts(texts, python, "setuptools", "80.0") == is_new
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_pip_builds_no_tokenizers_on_python_3_8(project: Any, python: str) -> None:
+    # 0.21.0 says that it runs there, but has no wheel for it.
+    is_accepted = accepts(project["dependencies"], python, "tokenizers", "0.21.0")
+    assert is_accepted == (python != "3.8")
+    assert accepts(project["dependencies"], python, "tokenizers", "0.20.3")
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS[1:])

@@ -167,7 +167,7 @@ def onnx_package() -> Any:
     try:
         import onnx
     except ImportError as error:
-        raise InputError("onnx is not installed: pip install onnx==1.16.2") from error
+        raise InputError('onnx is not installed: pip install "bort[onnx]"') from error
     return onnx
 
 
