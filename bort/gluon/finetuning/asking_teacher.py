@@ -1,4 +1,4 @@
-"""`ask_teacher`: the answers of a task's teacher to all inputs of a training, asked before it."""
+"""`ask_task_teacher`: the answers of a teacher to all inputs of a task, asked before a training."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bort.text.labelled import LabelledExamples
 from bort.training.objective import FeatureObjective
 
 
-def ask_teacher(
+def ask_task_teacher(
     teacher: EncoderTeacher,
     examples: LabelledExamples,
     folder: Path,

@@ -12,7 +12,7 @@ import numpy as np
 
 from bort.errors import InputError
 from bort.gluon.distributed import choose_context
-from bort.gluon.finetuning.asking_teacher import ask_teacher
+from bort.gluon.finetuning.asking_teacher import ask_task_teacher
 from bort.gluon.finetuning.finetune import (
     DevSet,
     FinetuningHooks,
@@ -189,7 +189,7 @@ def _run(
             config.features.check_fits(network.bort.architecture, teacher.architecture)
         # A run that is refused keeps no answers.
         plan_inputs(train.lengths, config, batch_size, communicator.size)
-        answers = ask_teacher(
+        answers = ask_task_teacher(
             teacher,
             train,
             outputs_folder,

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.gluon.finetuning.asking_teacher import ask_teacher
+from bort.gluon.finetuning.asking_teacher import ask_task_teacher
 from bort.gluon.finetuning.finetune import DevSet, check_inputs_fit, dev_metrics
 from bort.gluon.finetuning.from_teacher import task_questions
 from bort.gluon.finetuning.learner import TaskLearner
@@ -80,7 +80,7 @@ def train_on_task(
         run.start(task_questions(data, has_labels=is_of_task), head)
         answers: Optional[TeacherAnswersByInput] = None
         if teacher is not None:
-            answers = ask_teacher(
+            answers = ask_task_teacher(
                 teacher,
                 training_examples(data),
                 outputs_folder or folder / OUTPUTS_FOLDER,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
-from bort.gluon.finetuning.asking_teacher import ask_teacher
+from bort.gluon.finetuning.asking_teacher import ask_task_teacher
 from bort.gluon.finetuning.starting_point import StartingPoint, build_classifier
 from bort.gluon.finetuning.task_teacher import EncoderTeacher, TaskTeacher
 from bort.ranks import SingleProcess
@@ -205,7 +205,7 @@ def test_kept_features_are_those_of_the_teacher_in_the_order_of_the_student(
     examples = data.train.features
 
     def answers(gigabytes: float) -> Any:
-        answers = ask_teacher(
+        answers = ask_task_teacher(
             found,
             examples,
             tmp_path / "kept",
