@@ -99,12 +99,12 @@ class Progress:
                 f"{self._what}: {self._done}, {now - self._began:.0f} s, "
                 f"{rate:.0f} {self._unit}s a second{numbers}"
             )
-        units = self._total - self._done
+        units = max(0, self._total - self._done)  # an estimated total may be too small
         left = "?" if units > 0 and rate <= 0 else f"{units / rate if rate > 0 else 0.0:.0f}"
         if left != "?":
             left = self._at_most + left
         return (
-            f"{self._what}: {self._done}/{self._at_most}{self._total}, "
+            f"{self._what}: {self._done}/{self._at_most}{max(self._total, self._done)}, "
             f"{now - self._began:.0f} s, {left} s left{numbers}"
         )
 

@@ -57,7 +57,7 @@ class SmallModelResults:
         notes: sentences on what did not pay.
         settings: all settings of the run.
         findings: what the check before the run found.
-        usage: lines of Python that use the model.
+        usage: lines of Python that use the model; "" before there is one.
         elsewhere: the same without this package; "" if the model was not exported so.
     """
 
@@ -154,7 +154,7 @@ def read_results(
         notes=(),
         settings=settings,
         findings=findings or {},
-        usage=usage_lines(settings, task, precisions),
+        usage=usage_lines(settings, task, precisions) if SMALL in candidates else "",
         elsewhere=usage_elsewhere(settings, task),
     )
     return dataclasses.replace(found, notes=tuple(one.text for one in notes_on(found)))

@@ -18,6 +18,15 @@ def test_progress_without_a_terminal_is_lines_with_time_left(caplog):
     assert "s left, loss 0.5" in caplog.messages[0]
 
 
+def test_an_estimated_end_that_comes_later_grows(caplog):
+    with caplog.at_level(logging.INFO):
+        progress = Progress(2, "learning", seconds_between_lines=0.0)
+        progress.advance(3)
+    (message,) = caplog.messages
+    assert message.startswith("learning: 3/3, ")
+    assert message.endswith(" s, 0 s left"), "not a time below 0"
+
+
 def test_a_rank_that_shows_nothing_shows_nothing(caplog):
     with caplog.at_level(logging.INFO):
         progress = Progress(1, "silent", enabled=False, seconds_between_lines=0.0)

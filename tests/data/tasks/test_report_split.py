@@ -45,6 +45,14 @@ def test_an_empty_report_file_is_named(rte, tmp_path):
     assert len(task.report) == 1
 
 
+def test_a_report_file_with_a_training_example_is_named(rte, tmp_path):
+    path = tmp_path / "report.tsv"
+    texts = "\t".join(rte.train.items[1].text(name) for name in ("sentence1", "sentence2"))
+    path.write_text(f"index\tsentence1\tsentence2\tlabel\n0\t{texts}\tentailment\n")
+    with pytest.raises(InputError, match=r"report\.tsv: training data: example 1 is in the report"):
+        open_agora_task(rte, 64, share=0.2, seed=0, report_file=path)
+
+
 def test_several_labels_have_a_sealed_report_split_too_but_agora_does_not_learn_them():
     reading = {"text_columns": ("message",), "label_column": "topics"}
     for share, is_carved in ((0.1, False), (0.0, True)):
