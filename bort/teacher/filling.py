@@ -16,6 +16,7 @@ import numpy as np
 
 from bort.errors import InputError, WorkError
 from bort.ranks import ALONE, Communicator, on_rank_0, own_share, wait_for_all
+from bort.storage.amounts import spoken_bytes
 from bort.teacher.answers import TeacherAnswers
 from bort.teacher.cache import (
     CACHE_FORMAT,
@@ -158,23 +159,17 @@ def _check_space(
         folder,
         count,
         key.row_type.itemsize,
-        _amount(count * key.row_type.itemsize),
-        _amount(needed),
-        _amount(free),
+        spoken_bytes(count * key.row_type.itemsize),
+        spoken_bytes(needed),
+        spoken_bytes(free),
     )
     overhead = _ROWS_HEADER_BYTES + 16 * count + _PART_RECORD_BYTES * (len(absent) + 1)
     if absent and needed + overhead > free:
         raise WorkError(
-            f"{folder}: the cache needs {_amount(needed + overhead)} more, the disk has "
-            f"{_amount(free)} free (a smaller --top_k, --mask_epochs or --cache_dtype float16)"
+            f"{folder}: the cache needs {spoken_bytes(needed + overhead)} more, the disk has "
+            f"{spoken_bytes(free)} free (a smaller --top_k, --mask_epochs or --cache_dtype "
+            "float16)"
         )
-
-
-def _amount(count: int) -> str:
-    for unit, bits in (("GiB", 30), ("MiB", 20)):
-        if count >= 1 << bits:
-            return f"{count / (1 << bits):.1f} {unit}"
-    return f"{count} bytes"
 
 
 def _remove_unfinished(folder: Path) -> None:

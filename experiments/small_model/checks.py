@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Tuple
 
 from bort.errors import InputError
+from bort.storage.amounts import spoken_bytes
 from bort.storage.locks import RUN_LOCK
 from bort.storage.outputs import check_output_folder
 from bort.tasks.formulations import output_count
@@ -16,7 +17,6 @@ from experiments.small_model.asked_inputs import inputs_by_stage, keeps_relation
 from experiments.small_model.config import AGORA_ALWAYS, AGORA_AUTO, AGORA_ROWS, SmallModelConfig
 from experiments.small_model.findings import (
     FINDINGS_FILE,
-    GIB,
     Findings,
     Measured,
     measurements_key,
@@ -57,7 +57,8 @@ STAGES_FOLDER = "stages"
 
 _TRIAL_SECONDS, _TRIAL_SHARE = 4.0, 0.01
 _PARTS_OF_TRAINING = 7  # the model, and two checkpoints with both moments of Adam
-_EXPORTED_COPIES = 8
+_EXPORTED_COPIES = 8  # exports, the folder that serves, and `model`, each in three forms
+_SPARE = 1.25
 _BUSY = 0.7
 """Share of a core below which other programs are told of."""
 
@@ -190,23 +191,25 @@ def _check_disk(
 ) -> Tuple[int, int]:
     """Return the bytes that the stages need and those that are free.
 
+    A stage removes what its training leaves, so the largest stage counts, beside the results of
+    those before it: the training of the super-network behind the teacher, or the export behind both
+    and all small models.
+
     Raises:
         InputError: they are more.
     """
     share = limit.likely.parameter_count() / teacher.architecture.parameter_count()
     students = 1 + config.baseline + with_agora
-    copies: float = _PARTS_OF_TRAINING * (1 + (not teacher.has_head))
-    copies += share * (_PARTS_OF_TRAINING * students + _EXPORTED_COPIES)
+    copies = max(1 + _PARTS_OF_TRAINING, 2 + share * (students + _EXPORTED_COPIES))
     folder = Path(config.output_dir).absolute()
-    needed = int(copies * teacher.weight_bytes)
+    needed = int(_SPARE * copies * teacher.weight_bytes)
     place = next(path for path in (folder, *folder.parents) if path.exists())
     free = int(disk_usage(place).free)
     there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if needed > free + there:
         raise InputError(
-            f"output_dir is {config.output_dir!r}, whose disk has {free / GIB:.2f} GiB free; the "
-            f"stages need about {needed / GIB:.2f} GiB: name a folder on another disk, or make "
-            "room"
+            f"output_dir is {config.output_dir!r}, whose disk has {spoken_bytes(free)} free; the "
+            f"stages need about {spoken_bytes(needed)}: name a folder on another disk, or make room"
         )
     return needed, free
 

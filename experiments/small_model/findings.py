@@ -11,6 +11,7 @@ from bort.process.machine import describe_machine
 from bort.report.html.seconds import spoken_seconds
 from bort.search.limit import LATENCY
 from bort.stages.key import canonical_hash
+from bort.storage.amounts import spoken_bytes
 from bort.storage.files import write_json
 from bort.storage.json_fields import read_fields
 from bort.tasks.records import TaskRecord
@@ -24,9 +25,6 @@ from experiments.small_model.time_check import CheckedTime, StepCost
 
 FINDINGS_FILE = "findings.json"
 """The measurements of the checks, which a continued run takes from here."""
-
-GIB = float(1 << 30)
-"""Bytes of a gibibyte."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +79,8 @@ class Findings:
     def lines(self) -> List[str]:
         """Return the facts in words, a line for each check, then the notes."""
         found = [self._teacher_line(), self._task_line(), self._limit_line()]
-        needed, free = (count / GIB for count in self.disk_bytes)
-        found.append(f"disk: about {needed:.1f} GiB of {free:.1f} GiB that are free")
+        needed, free = map(spoken_bytes, self.disk_bytes)
+        found.append(f"disk: about {needed} of {free} that are free")
         steps = ", ".join(
             f"{count:,} of {name} ({count / self.time.epoch_steps:.2g} epochs)"
             for name, count in self.time.steps.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 from collections import namedtuple
 from pathlib import Path
 from typing import Any, Callable, Dict, List
@@ -102,7 +103,7 @@ def test_a_run_that_fits_is_described(config: Config, measured: List[str]) -> No
     assert "2 classes" in task
     assert "teacher 4 ms for " in limit
     assert "a speed-up of 20" in limit
-    assert disk.startswith("disk: about 0.1 GiB of ")
+    assert re.match(r"disk: about [0-9.]+ MiB of .* that are free", disk)
     epochs = found.time.steps["teacher"] / found.time.epoch_steps
     assert f" of teacher ({epochs:.2g} epochs), " in time
     assert any("standard error" in note for note in notes)
@@ -208,8 +209,20 @@ def test_a_task_that_is_not_there(config: Config, measured: List[str], tmp_path:
 
 def test_a_full_disk(config: Config, measured: List[str]) -> None:
     message = refusal(config(), disk_usage=lambda path: Usage(10, 0, 10))
-    assert "whose disk has 0.00 GiB free; the stages need about " in message
+    assert "whose disk has 10 bytes free; the stages need about " in message
     assert measured == ["latency"]
+
+
+def test_the_largest_stage_needs_the_disk(config: Config, measured: List[str]) -> None:
+    found = check_everything(config())
+    weights = found.teacher.weight_bytes
+    whole = found.teacher.architecture.parameter_count()
+    share = found.limit.likely.parameter_count() / whole
+    needed, _ = found.disk_bytes
+    # The teacher's model, and the super-network with two checkpoints of it and Adam's moments.
+    assert needed == int(1.25 * max(1 + 1 + 2 * 3, 2 + share * (3 + 8)) * weights)
+    alone, _ = check_everything(config(baseline=False, agora="never")).disk_bytes
+    assert alone == int(1.25 * max(8, 2 + share * 9) * weights)
 
 
 def test_a_folder_with_something_else(config: Config, tmp_path: Path) -> None:
