@@ -3,7 +3,7 @@
 The main process reads text, drops duplicate documents and appends sequences to shards. Worker
 processes decode, encode and pack the blocks of text, and their results are used in the order of
 reading. The shards therefore depend on text, vocabulary and settings, not on the number of
-workers.
+workers. A thread of the main process waits for the disk.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import logging
 import multiprocessing
+from concurrent.futures import Executor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,16 +141,20 @@ def create_corpus(
     with new_folder(target, replace=config.overwrite) as folder:
         sealed = SHARDS_FORMAT.writer(folder)
         with contextlib.ExitStack() as stack:
-            writer = _CorpusWriter(sealed, config, packer.dtype)
+            thread = stack.enter_context(ThreadPoolExecutor(1))
+            writer = _CorpusWriter(sealed, config, packer.dtype, thread)
             stack.callback(writer.abandon)
             blocks = _read_all(files, config.input_format, writer, on_progress)
             workers = config.num_workers or available_cores()
             packed_blocks = stack.enter_context(_packed(blocks, packer, workers))
-            # The first block is asked for first, so that workers pack while this process saves.
+            # The first block is asked for before the thread starts, since that forks the workers.
             first = list(itertools.islice(packed_blocks, 1))
-            vocabulary.save(folder / CORPUS_VOCABULARY_FOLDER)
+            saving = thread.submit(vocabulary.save, folder / CORPUS_VOCABULARY_FOLDER)
             for block, packed in itertools.chain(first, packed_blocks):
                 writer.add(block, packed)
+                if saving.done():
+                    saving.result()  # raises its error before the other blocks are packed
+            saving.result()
             manifest = writer.finish(files, vocabulary)
         sealed.seal(manifest)
         if config.overwrite and SHARDS_FORMAT.is_in(target):
@@ -161,12 +166,17 @@ def create_corpus(
 class _CorpusWriter:
     """A writer that drops duplicates, assigns documents to splits and shards, and counts them."""
 
-    def __init__(self, folder: SealedWriter, config: CorpusConfig, dtype: np.dtype) -> None:
+    def __init__(
+        self, folder: SealedWriter, config: CorpusConfig, dtype: np.dtype, thread: Executor
+    ) -> None:
         self._config = config
         self._width = dtype.itemsize
         names = CORPUS_SPLITS[: len(config.split)]
         self._shards = {
-            name: [ShardWriter(folder, name, number, dtype) for number in range(config.num_outputs)]
+            name: [
+                ShardWriter(folder, name, number, dtype, thread)
+                for number in range(config.num_outputs)
+            ]
             for name, share in zip(names, config.split)
             if share > 0
         }

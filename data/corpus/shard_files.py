@@ -2,14 +2,17 @@
 
 `<split>-00000.tokens.npy` holds the concatenated token ids of all N sequences (uint16 or int32).
 `<split>-00000.offsets.npy` holds where each sequence begins and where the last one ends (int64,
-(N + 1,)).
+(N + 1,)). A thread syncs the files to disk while they grow, so that little is left to wait for at
+the end.
 """
 
 from __future__ import annotations
 
+import os
 import struct
+from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Mapping, Union
+from typing import Any, BinaryIO, Dict, Mapping, Optional, Union
 
 import numpy as np
 
@@ -21,14 +24,25 @@ from bort.storage.sealed_folder import SealedFile, SealedWriter
 _HEADER_BYTES = 128
 _TYPES = ("<u2", "<i4", "<i8")
 _BUFFER_BYTES = 1 << 18
+_SYNCED_BYTES = 8 << 20
 Buffer = Union[bytes, memoryview]
 
 
 class ArrayAppender:
-    """A one-dimensional `.npy` file that grows; `close` writes its final length."""
+    """A one-dimensional `.npy` file that grows; `close` writes its final length.
 
-    def __init__(self, folder: SealedWriter, name: str, dtype: np.dtype) -> None:
+    Args:
+        folder: the folder of the file.
+        name: its name.
+        dtype: type of its values.
+        thread: syncs what was appended to disk.
+    """
+
+    def __init__(self, folder: SealedWriter, name: str, dtype: np.dtype, thread: Executor) -> None:
         self.count = 0
+        self._thread = thread
+        self._unsynced = 0
+        self._sync: Optional[Future[None]] = None
         self._folder = folder
         self._name = name
         self._dtype = dtype
@@ -36,12 +50,23 @@ class ArrayAppender:
         self._stream.write(self._header())
 
     def append(self, content: Buffer) -> None:
-        """Append values of the file's type, given as bytes."""
+        """Append values of the file's type, given as bytes.
+
+        Raises:
+            OSError: the system refuses a write, or refused one that was appended earlier.
+        """
         self._stream.write(content)
         self.count += len(content) // self._dtype.itemsize
+        self._unsynced += len(content)
+        if self._unsynced >= _SYNCED_BYTES and (self._sync is None or self._sync.done()):
+            self._wait_for_sync()
+            self._stream.flush()
+            self._unsynced = 0
+            self._sync = self._thread.submit(os.fsync, self._stream.fileno())
 
     def close(self) -> Dict[str, Any]:
         """Finish the file and return its record for the manifest."""
+        self._wait_for_sync()
         self._stream.seek(0)
         self._stream.write(self._header())
         self._stream.close()
@@ -54,10 +79,16 @@ class ArrayAppender:
 
     def abandon(self) -> None:
         """Close the unfinished file after an error, ignoring further errors."""
-        try:
-            self._stream.close()
-        except OSError:
-            pass
+        for end in (self._wait_for_sync, self._stream.close):
+            try:
+                end()
+            except OSError:
+                pass
+
+    def _wait_for_sync(self) -> None:
+        """Wait for the last sync; the system reports an error of the disk to one sync only."""
+        if self._sync is not None:
+            self._sync.result()
 
     def _header(self) -> bytes:
         """Return NumPy's header, format 1.0, padded to `_HEADER_BYTES`."""
@@ -68,12 +99,22 @@ class ArrayAppender:
 
 
 class ShardWriter:
-    """A writer that appends sequences to one shard."""
+    """A writer that appends sequences to one shard.
 
-    def __init__(self, folder: SealedWriter, split: str, number: int, dtype: np.dtype) -> None:
+    Args:
+        folder: the folder of the corpus.
+        split: name of the shard's split.
+        number: its number in the split.
+        dtype: type of its token ids.
+        thread: syncs what was appended to disk.
+    """
+
+    def __init__(
+        self, folder: SealedWriter, split: str, number: int, dtype: np.dtype, thread: Executor
+    ) -> None:
         name = f"{split}-{number:05d}"
-        self._tokens = ArrayAppender(folder, f"{name}.tokens.npy", dtype)
-        self._offsets = ArrayAppender(folder, f"{name}.offsets.npy", np.dtype("<i8"))
+        self._tokens = ArrayAppender(folder, f"{name}.tokens.npy", dtype, thread)
+        self._offsets = ArrayAppender(folder, f"{name}.offsets.npy", np.dtype("<i8"), thread)
         self._end = 0
         self._offsets.append(np.zeros(1, dtype="<i8").tobytes())
 

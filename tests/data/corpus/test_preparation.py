@@ -7,6 +7,8 @@ import random
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -372,6 +374,39 @@ def test_the_real_vocabulary_and_wikitext(tmp_path, shared_data):
     lines = [line.strip() for line in source.split("\n")]
     words = " ".join(line for line in lines if not line.startswith("= ")).split()
     assert text.split() == words
+
+
+def test_a_failing_sync_or_vocabulary_is_work_that_failed(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    threads = threading.active_count()
+    monkeypatch.setattr("data.corpus.shard_files._SYNCED_BYTES", 100)
+    for place in ("data.corpus.shard_files.os.fsync", "bort.text.byte_bpe.ByteBPE.save"):
+        with monkeypatch.context() as broken:
+            broken.setattr(place, full)
+            with pytest.raises(WorkError, match="cannot be written: No space left on device"):
+                corpus(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
+    assert threading.active_count() == threads  # the next corpus may fork its workers
+
+
+def test_an_unsaved_vocabulary_ends_the_work_at_once(tmp_path, monkeypatch):
+    added = []
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    def add(writer, block, packed):
+        added.append(block)
+        time.sleep(0.01)
+
+    monkeypatch.setattr(text_files, "BLOCK_BYTES", 2048)
+    monkeypatch.setattr("bort.text.byte_bpe.ByteBPE.save", fail)
+    monkeypatch.setattr("data.corpus.preparation._CorpusWriter.add", add)
+    with pytest.raises(WorkError, match="No space left on device"):
+        corpus(tmp_path, text_of(documents(2000)))
+    assert len(added) < (tmp_path / "text.txt").stat().st_size // 2048 // 2
 
 
 def test_a_failing_write_is_work_that_failed(tmp_path, monkeypatch):
