@@ -8,23 +8,22 @@ the end.
 
 from __future__ import annotations
 
-import os
 import struct
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Mapping, Optional, Union
+from typing import Any, BinaryIO, Dict, Mapping, Union
 
 import numpy as np
 
 from bort.errors import InputError
 from bort.storage.array_files import read_npy
+from bort.storage.early_sync import EarlySync
 from bort.storage.json_fields import JsonFields
 from bort.storage.sealed_folder import SealedFile, SealedWriter
 
 _HEADER_BYTES = 128
 _TYPES = ("<u2", "<i4", "<i8")
 _BUFFER_BYTES = 1 << 18
-_SYNCED_BYTES = 8 << 20
 Buffer = Union[bytes, memoryview]
 
 
@@ -40,14 +39,12 @@ class ArrayAppender:
 
     def __init__(self, folder: SealedWriter, name: str, dtype: np.dtype, thread: Executor) -> None:
         self.count = 0
-        self._thread = thread
-        self._unsynced = 0
-        self._sync: Optional[Future[None]] = None
         self._folder = folder
         self._name = name
         self._dtype = dtype
         self._stream: BinaryIO = (folder.folder / name).open("wb", buffering=_BUFFER_BYTES)
         self._stream.write(self._header())
+        self._sync = EarlySync(self._stream, thread)
 
     def append(self, content: Buffer) -> None:
         """Append values of the file's type, given as bytes.
@@ -57,16 +54,11 @@ class ArrayAppender:
         """
         self._stream.write(content)
         self.count += len(content) // self._dtype.itemsize
-        self._unsynced += len(content)
-        if self._unsynced >= _SYNCED_BYTES and (self._sync is None or self._sync.done()):
-            self._wait_for_sync()
-            self._stream.flush()
-            self._unsynced = 0
-            self._sync = self._thread.submit(os.fsync, self._stream.fileno())
+        self._sync.wrote(len(content))
 
     def close(self) -> Dict[str, Any]:
         """Finish the file and return its record for the manifest."""
-        self._wait_for_sync()
+        self._sync.wait()
         self._stream.seek(0)
         self._stream.write(self._header())
         self._stream.close()
@@ -79,16 +71,11 @@ class ArrayAppender:
 
     def abandon(self) -> None:
         """Close the unfinished file after an error, ignoring further errors."""
-        for end in (self._wait_for_sync, self._stream.close):
+        for end in (self._sync.wait, self._stream.close):
             try:
                 end()
             except OSError:
                 pass
-
-    def _wait_for_sync(self) -> None:
-        """Wait for the last sync; the system reports an error of the disk to one sync only."""
-        if self._sync is not None:
-            self._sync.result()
 
     def _header(self) -> bytes:
         """Return NumPy's header, format 1.0, padded to `_HEADER_BYTES`."""

@@ -381,8 +381,8 @@ def test_a_failing_sync_or_vocabulary_is_work_that_failed(tmp_path, monkeypatch)
         raise OSError(28, "No space left on device")
 
     threads = threading.active_count()
-    monkeypatch.setattr("data.corpus.shard_files._SYNCED_BYTES", 100)
-    for place in ("data.corpus.shard_files.os.fsync", "bort.text.byte_bpe.ByteBPE.save"):
+    monkeypatch.setattr("bort.storage.early_sync.SYNCED_BYTES", 100)
+    for place in ("bort.storage.early_sync.os.fsync", "bort.text.byte_bpe.ByteBPE.save"):
         with monkeypatch.context() as broken:
             broken.setattr(place, full)
             with pytest.raises(WorkError, match="cannot be written: No space left on device"):

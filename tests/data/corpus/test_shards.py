@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,8 +11,7 @@ import pytest
 
 from bort.errors import InputError
 from bort.storage.files import sha256_of_file
-from data.corpus import shard_files
-from data.corpus.shard_files import ArrayAppender, ShardWriter, open_array
+from data.corpus.shard_files import ShardWriter, open_array
 from data.corpus.shards import SHARDS_FORMAT, open_examples, open_vocabulary
 from tests.data.corpus.corpora import VOCABULARY, corpus
 
@@ -37,49 +35,6 @@ def test_plain_numpy_reads_what_was_appended(tmp_path, thread):
     assert offsets.tolist() == [0, 2, 3, 6]
     mapped = open_array(tmp_path / "train-00003.tokens.npy", record["tokens"])
     assert isinstance(mapped, np.memmap)
-
-
-def test_a_shard_reaches_the_disk_while_it_grows(tmp_path, thread, monkeypatch):
-    sizes = []
-
-    def sync(descriptor):
-        sizes.append(os.fstat(descriptor).st_size)
-
-    monkeypatch.setattr(shard_files, "_SYNCED_BYTES", 100_000)
-    monkeypatch.setattr(shard_files.os, "fsync", sync)
-    writer = ArrayAppender(SHARDS_FORMAT.writer(tmp_path), "a.npy", np.dtype("<i4"), thread)
-    for number in range(40):
-        writer.append(np.full(5000, number, dtype="<i4").tobytes())
-        thread.submit(int).result()  # the sync is done
-    early = list(sizes)
-    record = writer.close()
-    # 5 times 20,000 bytes for each sync, behind the header of 128 bytes
-    assert early == [128 + 100_000 * number for number in range(1, 9)]
-    array = np.load(tmp_path / "a.npy", allow_pickle=False)
-    assert array.tolist() == np.repeat(np.arange(40), 5000).tolist()
-    assert record["count"] == len(array)
-    assert record["sha256"] == sha256_of_file(tmp_path / "a.npy")
-
-
-@pytest.mark.parametrize("end", ["append", "close"])
-def test_an_error_of_the_disk_is_raised_by_the_next_append_or_close(
-    tmp_path, thread, monkeypatch, end
-):
-    """The system tells it to the early sync only, so no later sync would show it."""
-
-    def fail(_):
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(shard_files, "_SYNCED_BYTES", 1000)
-    monkeypatch.setattr(shard_files.os, "fsync", fail)
-    writer = ArrayAppender(SHARDS_FORMAT.writer(tmp_path), "a.npy", np.dtype("<i4"), thread)
-    writer.append(bytes(2000))
-    thread.submit(int).result()
-    monkeypatch.undo()
-    monkeypatch.setattr(shard_files, "_SYNCED_BYTES", 1000)
-    with pytest.raises(OSError, match="Input/output error"):
-        writer.append(bytes(2000)) if end == "append" else writer.close()
-    writer.abandon()
 
 
 @pytest.mark.parametrize("same_length", [False, True])
