@@ -37,6 +37,7 @@ from bort.process.startup import ERROR_FILE_VARIABLE, LAUNCHED_VARIABLE
 from bort.process.stopping import LAUNCHER_VARIABLE, STOP_FILE_VARIABLE
 from bort.process.threads import check_thread_count
 from bort.process.toolkit import toolkit_root
+from bort.storage.files import temporary_folder
 from bort.storage.json_fields import read_fields
 
 _RANK_PREFIX = re.compile(r"^\[\d+(?:,(\d+))?\]<(?:stdout|stderr)>:")
@@ -76,8 +77,8 @@ def launch(ranks: int, command: List[str]) -> int:
         raise InputError("a command is missing: --ranks N script.py [flags]")
     command = [_script_named(command[0]), *command[1:]]
     horovodrun = find_horovodrun()
-    with tempfile.TemporaryDirectory(prefix="bort-launch-") as folder:
-        stop_file, error_file = Path(folder) / "stop", Path(folder) / "error.json"
+    with temporary_folder(Path(tempfile.gettempdir()) / "bort-launch") as folder:
+        stop_file, error_file = folder / "stop", folder / "error.json"
         environment = dict(os.environ)
         environment[STOP_FILE_VARIABLE] = str(stop_file)
         environment[LAUNCHER_VARIABLE] = str(os.getpid())

@@ -15,6 +15,7 @@ import tempfile
 import textwrap
 import threading
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any, Callable, Dict, List, Optional, Tuple
 
 from bort.command.subcommands import BY_FUNCTION, Subcommand
@@ -23,6 +24,7 @@ from bort.process.command import DESCRIBE_FLAGS
 from bort.process.startup import ERROR_FILE_VARIABLE
 from bort.process.stopping import LAUNCHER_VARIABLE
 from bort.settings.grid import flags_of
+from bort.storage.files import temporary_folder
 from bort.storage.json_fields import read_fields
 
 _PROGRAM = Path(__file__).resolve().parent / "__main__.py"
@@ -167,8 +169,8 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _run(subcommand: Subcommand, words: List[str]) -> Dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="bort-command-") as folder:
-        error_file = Path(folder) / "error.json"
+    with temporary_folder(Path(tempfile.gettempdir()) / "bort-command") as folder:
+        error_file = folder / "error.json"
         environment = _environment()
         environment[ERROR_FILE_VARIABLE] = str(error_file)
         environment[LAUNCHER_VARIABLE] = str(os.getpid())
@@ -211,20 +213,26 @@ def _wait_for(command: List[str], environment: Dict[str, str]) -> Tuple[bytes, i
     """
     # A notebook, for example, replaces sys.stderr: what the command writes goes there.
     is_replaced = sys.stderr is not None and sys.stderr is not sys.__stderr__
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if is_replaced else None,
-        start_new_session=True,
-    )
+    with _HeldInterrupts() as held:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if is_replaced else None,
+            start_new_session=True,
+        )
+        return _output_of(process, held)
+
+
+def _output_of(process: subprocess.Popen[bytes], held: _HeldInterrupts) -> Tuple[bytes, int]:
     printed: List[bytes] = []
     readers = [_reader(process.stdout, printed.append), _reader(process.stderr, _show)]
     interrupted: Optional[KeyboardInterrupt] = None
     try:
         while process.poll() is None:
             try:
+                held.let_through()
                 process.wait()
             except KeyboardInterrupt as error:
                 interrupted = error
@@ -238,6 +246,35 @@ def _wait_for(command: List[str], environment: Dict[str, str]) -> Tuple[bytes, i
     if interrupted is not None:
         raise interrupted
     return b"".join(printed), process.returncode
+
+
+class _HeldInterrupts:
+    """Holds Ctrl-C back until `let_through`, so that it finds a process that was just started."""
+
+    def __init__(self) -> None:
+        self._before: Any = None
+        self._is_held = False
+
+    def __enter__(self) -> _HeldInterrupts:
+        handler = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(handler):
+            self._before = handler
+            signal.signal(signal.SIGINT, self._hold)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.let_through()
+
+    def let_through(self) -> None:
+        """Give the signal back to its handler, which is called at once if the signal has come."""
+        handler, self._before = self._before, None
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+            if self._is_held:
+                handler(signal.SIGINT, None)
+
+    def _hold(self, number: int, frame: Optional[FrameType]) -> None:
+        self._is_held = True
 
 
 def _reader(source: Optional[IO[bytes]], take: Callable[[bytes], object]) -> threading.Thread:

@@ -31,6 +31,7 @@ from typing import (
 
 from bort.errors import WorkError
 from bort.process.shared_slots import SharedSlot, shared_slots
+from bort.process.startup import ENDING_SIGNALS
 
 Work = TypeVar("Work")
 Kept = TypeVar("Kept")
@@ -43,8 +44,9 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 class WorkerPool(ProcessPoolExecutor):
     """A pool of processes whose workers end when this process ends, also when it is killed.
 
-    Workers ignore Ctrl-C, which a terminal sends to them too. If the block of a `with` statement
-    ends with an error, they are ended.
+    Workers ignore SIGINT, SIGTERM and SIGHUP, which a terminal or a scheduler sends to the whole
+    process group: this process decides what to do. If the block of a `with` statement ends with an
+    error, they are killed.
 
     Attributes:
         slots: memory that forked workers share with this process, for `results_in_order`.
@@ -77,10 +79,10 @@ class WorkerPool(ProcessPoolExecutor):
 
     def submit(self, *work: Any, **named: Any) -> Future[Any]:
         """See `concurrent.futures.Executor`."""
-        # A process inherits the blocked signals, so Ctrl-C cannot reach it while it starts.
+        # A process inherits the blocked signals, so they cannot reach it while it starts.
         if not hasattr(signal, "pthread_sigmask"):
             return super().submit(*work, **named)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, list(ENDING_SIGNALS))
         try:
             return super().submit(*work, **named)
         finally:
@@ -89,7 +91,7 @@ class WorkerPool(ProcessPoolExecutor):
     def __exit__(self, *error: Any) -> None:
         if error[0] is not None:
             for process in list((self._processes or {}).values()):
-                process.terminate()
+                process.kill()
         self.shutdown(wait=True)
 
 
@@ -233,11 +235,9 @@ def _begin_worker(
     initializer: Optional[Callable[..., None]],
     arguments: Tuple[Any, ...],
 ) -> None:
-    """Prepare a worker: the parent handles Ctrl-C, and other signals end it without a word."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    """Prepare a worker: the parent handles the signals that ask a command to end."""
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     end_with_parent(parent)
     _slots_of_worker[:] = slots
     if initializer is not None:

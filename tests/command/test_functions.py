@@ -6,8 +6,10 @@ import inspect
 import io
 import os
 import signal
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, List
 
@@ -168,6 +170,29 @@ def test_an_interruption_is_passed_on_once_and_raised_at_the_commands_end(tmp_pa
     file = tmp_path / "count"
     with pytest.raises(KeyboardInterrupt):
         call_and_signal(file, signal.SIGINT, signal.default_int_handler, INTERRUPTED, monkeypatch)
+    assert file.read_text() == "1"
+
+
+def test_an_interruption_while_the_process_starts_is_passed_on(tmp_path, monkeypatch):
+    file = tmp_path / "count"
+    command = [sys.executable, "-c", INTERRUPTED, str(file)]
+
+    class InterruptedStart(subprocess.Popen):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            while not file.exists() and self.poll() is None:
+                time.sleep(0.01)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(functions, "_command_of", lambda subcommand: command)
+    monkeypatch.setattr(subprocess, "Popen", InterruptedStart)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            CommandFunction(ANY)()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert file.read_text() == "1"
 
 

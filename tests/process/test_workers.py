@@ -21,7 +21,7 @@ METHODS = [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_me
 
 
 def handlers() -> List[Any]:
-    return [signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)]
+    return [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 
 
 def wait_long() -> None:
@@ -44,11 +44,14 @@ def all_end(processes: List[int]) -> bool:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_workers_leave_interrupts_to_their_parent(method: str) -> None:
+def test_workers_leave_signals_to_their_parent(method: str) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     with WorkerPool(1, multiprocessing.get_context(method), print, ("",)) as pool:
         found = pool.submit(handlers).result(HANG_SECONDS)
-        assert found == [signal.SIG_IGN, signal.SIG_DFL]
+        assert found == [signal.SIG_IGN] * 3
+        process = pool.submit(os.getpid).result(HANG_SECONDS)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(process, number)  # as the whole group gets it
         assert pool.submit(abs, -3).result(HANG_SECONDS) == 3
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
