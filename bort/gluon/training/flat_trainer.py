@@ -88,8 +88,9 @@ class FlatTrainer:
     subclass adds gradients to `flat.gradients` and then calls `reduce` and `update`.
 
     Args:
-        network: a network initialised on `context`; its parameters move into flat buffers.
-        config: optimizer, weight decay, clipping and number format.
+        network: a network initialised on `context`; its parameters move into flat buffers, and it
+            computes with `config.math` from then on.
+        config: optimizer, weight decay, clipping, number format and arithmetic.
         communicator: the ranks.
         context: CPU or GPU.
         clock: measures the stages of a step, for benchmarks.
