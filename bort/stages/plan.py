@@ -186,6 +186,8 @@ def read_experiment(store: Store, name: str) -> Experiment:
         InputError: there is none of this name, or its file is damaged.
     """
     path = _path(store, name)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected a file")
     if not path.is_file():
         names = ", ".join(experiment_names(store)) or "none"
         raise InputError(f"experiment is {name!r}, {store.folder} has {names}")

@@ -123,7 +123,8 @@ def find_split(record: TaskRecord, split: Split, data_dir: Optional[PathLike] = 
         _refuse_unnamed(record, split, places)
     raise InputError(
         f"{record.name}: found no {split.files[0]} in {places}; get the data with "
-        "scripts/download_tasks.py, name its folder with --data_dir, or try --sample"
+        "scripts/download_tasks.py, name its folder with --data_dir, or try --sample if the "
+        "command has it"
     )
 
 

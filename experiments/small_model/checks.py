@@ -141,6 +141,7 @@ def check_everything(
     known = may_know_report(teacher.description, record, data.whole.report_key)
     notes = (
         *([KNOWN_REPORT] if known else []),
+        *teacher.notes,
         *task.notes,
         *limit.notes,
         *_notes_on_machine(latency),
@@ -229,7 +230,8 @@ def _estimates(
         # This stage stops measuring at the end of its time.
         "latency": min(all_rows, max(fewest, ESTIMATES["latency"][0] * seconds)),
         "search": sum(forward(one, dev) for one in limit.candidates) + 3 * pair.process_seconds,
-        "export": 3 * (pair.process_seconds + forward(limit.likely, dev)),
+        # Three precisions, and the check of the Hugging Face export, which imports Transformers.
+        "export": 4 * pair.process_seconds + 3 * forward(limit.likely, dev),
         "final": 2 * pair.process_seconds + 2 * forward(teacher.architecture, report),
     }
     if teacher.has_head:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Tuple
 
 from bort.architecture import Architecture
 from bort.errors import InputError
@@ -27,6 +28,10 @@ from bort.text.vocabulary import Vocabulary
 from experiments.small_model.space import measured_space
 
 _NAME_OF_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+_MOST_ROWS = 1.05
+"""Rows of a token embedding, as a share of the tokens, above which a vocabulary is doubted. Models
+have some more, so that their number suits the hardware."""
+
 _OWN = "give the folder of the model before its fine-tuning"
 _SPLITS = ("files", "sha256", "split_seed", "dev_share", "report_share")
 
@@ -57,6 +62,17 @@ class CheckedTeacher:
     def architecture(self) -> Architecture:
         """The sizes of the teacher, with as many tokens as its vocabulary has."""
         return self.description.architecture.replace(vocabulary_size=len(self.vocabulary))
+
+    @property
+    def notes(self) -> Tuple[str, ...]:
+        """Remarks for the user: many rows of the token embedding that no token uses."""
+        rows, tokens = self.description.architecture.vocabulary_size, len(self.vocabulary)
+        if rows <= _MOST_ROWS * tokens:
+            return ()
+        return (
+            f"the teacher has {rows:,} tokens, its vocabulary {tokens:,}: the file of the "
+            "vocabulary may be that of another model, or incomplete",
+        )
 
     @property
     def has_head(self) -> bool:

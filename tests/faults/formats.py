@@ -331,8 +331,9 @@ READINGS: Dict[str, Reading] = {
         for name, file, is_sealed, is_late in (
             ("findings.json", "findings.json", False, False),
             ("run.json", "run.json", False, False),
-            ("plan", "stages/experiments/small-model.json", False, False),
-            # The plan names the folder of today before a stage's result is read.
+            # The findings are written before the plan is read, and the plan, which names the folder
+            # of today, before a stage's result is.
+            ("plan", "stages/experiments/small-model.json", False, True),
             ("scores.json", "stages/done/*/scores.json", True, True),
             ("stage.json", "stages/done/*/stage.json", True, True),
             ("results", "stages/done/*/**/*.*", True, True),

@@ -135,6 +135,14 @@ def test_a_damaged_file_is_refused(
         read_experiment(store, "base")
 
 
+def test_a_folder_in_place_of_the_file_is_named(store: Store) -> None:
+    path = store.experiments / "base.json"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputError, match=r"base\.json: is a folder, expected a file"):
+        read_experiment(store, "base")
+
+
 def test_an_unknown_experiment_is_refused_by_name(store: Store) -> None:
     with pytest.raises(InputError, match=r"experiment is 'wide', .*store has base"):
         read_experiment(store, "wide")

@@ -104,6 +104,21 @@ def test_another_vocabulary_is_found(teacher: Path) -> None:
         check_teacher(str(teacher))
 
 
+def test_a_vocabulary_with_far_fewer_tokens_is_doubted(teacher: Path) -> None:
+    network = read_network_folder(teacher)
+    tokens = network.architecture.vocabulary_size
+    assert check_teacher(str(teacher)).notes == ()
+    for rows, is_doubted in ((int(1.04 * tokens), False), (2 * tokens, True)):
+        wider = random_network(network.architecture.replace(vocabulary_size=rows), 0)
+        described = wider.description.replace(
+            vocabulary_fingerprint=network.description.vocabulary_fingerprint
+        )
+        write_model_folder(teacher, described, wider.arrays)
+        notes = check_teacher(str(teacher)).notes
+        assert len(notes) == is_doubted
+        assert not notes or f"has {rows} tokens, its vocabulary {tokens}: " in notes[0]
+
+
 def test_a_teacher_of_the_task_is_taken(teacher: Path) -> None:
     tune(teacher, ("0", "1"), TaskDescription("SST-2", OPTIONS.as_dict(), held_out="0" * 64))
     found = check_teacher(str(teacher))
