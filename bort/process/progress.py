@@ -7,11 +7,7 @@ import sys
 import time
 from typing import Any, Dict, Optional
 
-from tqdm import tqdm
-
 log = logging.getLogger(__name__)
-
-tqdm.monitor_interval = 0  # no monitor thread: processes may fork while a bar is shown
 
 
 class Progress:
@@ -46,6 +42,9 @@ class Progress:
         self._began = self._spoke = time.monotonic()
         self._bar: Any = None
         if enabled and sys.stderr.isatty():
+            from tqdm import tqdm  # 13 ms of each command that shows no bar
+
+            tqdm.monitor_interval = 0  # no monitor thread: processes may fork while a bar is shown
             self._bar = tqdm(
                 total=total,
                 initial=done,

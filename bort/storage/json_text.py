@@ -15,7 +15,9 @@ DEEPEST_NESTING = 100
 LONGEST_INTEGER = 300
 """Maximum number of digits of an integer, so that each one can become a float."""
 
-_LARGE_NUMBER = re.compile(rf"(?<!\d)\d{{{LONGEST_INTEGER}}}|[eE]\+?\d{{3}}")
+_LARGE_EXPONENT = re.compile(r"[eE]\+?\d{3}")
+_LONG_INTEGER = re.compile(rf"(?<!\d)\d{{{LONGEST_INTEGER}}}")
+_TWO_DIGITS = re.compile(r"\d\d")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -40,7 +42,7 @@ def parse_json(
     hooks: Dict[str, Any] = {"parse_constant": _refuse_constant}
     if not may_repeat:
         hooks["object_pairs_hook"] = _object_of
-    if _LARGE_NUMBER.search(text):  # these hooks are slow
+    if _may_have_large_numbers(text):  # these hooks are slow
         hooks.update(parse_int=_integer_of, parse_float=_float_of)
     try:
         value = json.loads(text, **hooks)
@@ -53,6 +55,15 @@ def parse_json(
     except ValueError as error:
         raise InputError(f"{where}: is not valid JSON: {error}") from error
     return value
+
+
+def _may_have_large_numbers(text: str) -> bool:
+    # A long integer has two neighbours among these characters. Few texts have such neighbours, and
+    # a search of the whole text takes longer than its values.
+    some = text[:: LONGEST_INTEGER // 2]
+    if _TWO_DIGITS.search(some) and _LONG_INTEGER.search(text):
+        return True
+    return _LARGE_EXPONENT.search(text) is not None
 
 
 def _object_of(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:

@@ -117,7 +117,9 @@ def _made_by(merges: List[Merge]) -> Dict[str, bytes]:
 
 def _entries(names: List[str], merges: List[Merge]) -> List[Entry]:
     made = _made_by(merges)
-    return [Entry(name, None if name in SPECIAL_TOKENS else made.get(name)) for name in names]
+    for name in SPECIAL_TOKENS:
+        made.pop(name, None)
+    return list(map(Entry, names, map(made.get, names)))
 
 
 def _read_ids(path: Path) -> Mapping[str, int]:

@@ -67,3 +67,11 @@ def test_damage_ends_in_one_line(text: str, message: str) -> None:
 def test_a_caller_may_allow_repeated_fields_and_half_pairs() -> None:
     assert parse_json('{"a": 1, "a": 2}', "x", may_repeat=True) == {"a": 2}
     assert parse_json(r'"\ud800"', "x", may_have_surrogates=True) == "\ud800"
+
+
+@pytest.mark.parametrize("place", range(0, LONGEST_INTEGER, 23))
+def test_a_long_integer_is_found_wherever_it_is(place):
+    text = " " * place + "[" + "8" * (LONGEST_INTEGER + 1) + "]" + " " * place
+    with pytest.raises(InputError, match="an integer has 301 digits, allowed are 300"):
+        parse_json(text, "here")
+    assert parse_json(text.replace("88", "8", 1), "here") == [int("8" * LONGEST_INTEGER)]
