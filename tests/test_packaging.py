@@ -111,6 +111,15 @@ def test_the_extra_mxnet_brings_what_mxnet_can_be_imported_with(project: Any, py
     assert accepts(texts, python, "setuptools", "80.0") == is_new
 
 
+def test_the_extra_for_gpus_differs_in_mxnet_and_what_it_links_to_alone(project: Any) -> None:
+    plain = project["optional-dependencies"]["mxnet"]
+    found = project["optional-dependencies"]["cu112"]
+    libraries = {library.requirement for library in LIBRARIES}
+    assert {text for text in found if text.startswith("nvidia-")} == libraries
+    others = [text.replace("mxnet-cu112", "mxnet") for text in found if text not in libraries]
+    assert others == plain
+
+
 @pytest.mark.parametrize("python", PYTHONS)
 def test_pip_builds_no_tokenizers_on_python_3_8(project: Any, python: str) -> None:
     # 0.21.0 says that it runs there, but has no wheel for it.

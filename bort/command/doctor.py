@@ -41,6 +41,9 @@ PACKAGES: Mapping[str, Tuple[str, ...]] = {
 }  # fmt: skip
 """Packages by the extra that installs them; "needed" are those that every installation has."""
 
+_WAYS = {"distributed": "scripts/setup_environment.sh builds it for MXNet, pip does not"}
+"""What installs the packages of an extra, where it is not pip."""
+
 SECONDS = 300.0
 """Longest time that the import of MXNet may take."""
 
@@ -108,7 +111,8 @@ def screen(facts: Mapping[str, Any]) -> str:
     for extra, versions in facts["packages"].items():
         shown = ", ".join(f"{name} {version or '-'}" for name, version in versions.items())
         is_whole = all(versions.values())
-        help_text = "" if is_whole or extra == "needed" else f"; pip install 'bort[{extra}]'"
+        way = _WAYS.get(extra, f"pip install 'bort[{extra}]'")
+        help_text = "" if is_whole or extra == "needed" else f"; {way}"
         lines.append((extra, shown + help_text))
     lines.append(("engines", ", ".join(facts["engines"]) or "none"))
     if facts["bf16"] is not None:

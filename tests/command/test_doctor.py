@@ -23,7 +23,11 @@ def facts(**changes: Any) -> Dict[str, Any]:
             "processor": "P", "cores": "2", "memory_gib": 3.5, "OMP_NUM_THREADS": None,
         },
         "instructions": ["AVX2"],
-        "packages": {"needed": {"numpy": "1.26"}, "onnx": {"onnx": "1.16", "onnxruntime": None}},
+        "packages": {
+            "needed": {"numpy": "1.26"},
+            "onnx": {"onnx": "1.16", "onnxruntime": None},
+            "distributed": {"horovod": None},
+        },
         "engines": ["mxnet"],
         "bf16": None,
         "cuda": None,
@@ -46,6 +50,9 @@ def test_one_screen_says_what_is_there_and_what_is_missing():
     assert line_of(text, "bort") == "bort 1.0, Python 3.8.0, Linux"
     assert line_of(text, "processor") == "processor P, 2 cores for this process"
     assert line_of(text, "onnx") == "onnx onnx 1.16, onnxruntime -; pip install 'bort[onnx]'"
+    assert line_of(text, "distributed") == (
+        "distributed horovod -; scripts/setup_environment.sh builds it for MXNet, pip does not"
+    )
     assert line_of(text, "threads") == "threads OMP_NUM_THREADS is not set"
     assert line_of(text, "training") == "training MXNet 1.9.1, 0 GPUs usable"
     assert line_of(text, "ranks") == "ranks by Horovod usable, built with Gloo"
