@@ -35,7 +35,11 @@ class EncoderDense(nn.Dense):
         """(…, `in_units`) -> (…, `units`)."""
         if not self.uses_bf16:
             return super().hybrid_forward(F, x, weight, bias)
-        x, weight, bias = (F.amp_cast(array, dtype=bfloat16) for array in (x, weight, bias))
+        # The gradient of `amp_cast` is lost if it is to be added to that of a parameter, so it goes
+        # through an operator that adds.
+        x, weight, bias = (
+            F.amp_cast(array, dtype=bfloat16) for array in (x, F.identity(weight), F.identity(bias))
+        )
         return F.amp_cast(super().hybrid_forward(F, x, weight, bias), dtype="float32")
 
 

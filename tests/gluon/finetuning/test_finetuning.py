@@ -111,9 +111,9 @@ def test_micro_batches_make_the_step_of_one_large_batch():
         np.testing.assert_allclose(weights(parts)[name], value, atol=1e-5, err_msg=name)
 
 
-def first_update(examples, parts, classes, lost=0):
+def first_update(examples, parts, classes, lost=0, math="exact"):
     """Return the mean gradient and the count of a step over 12 inputs in `parts` micro-batches."""
-    config = dataclasses.replace(CONFIG, dropout=0.0)
+    config = dataclasses.replace(CONFIG, dropout=0.0, math=math)
     trainer = ClassificationTrainer(make_network(classes, 0.0), config, ALONE, mx.cpu())
     updates = updates_of(trainer)
     numbers = [np.arange(12)[part::parts] for part in range(parts - lost)]
@@ -163,6 +163,16 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop_after, math):
     again, same = run(tmp_path / "halves", config, resume=True)
     assert same.history == expected.history
     assert all(np.array_equal(weights(again)[n], v) for n, v in weights(whole).items())
+
+
+@needs_bf16
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_fast_rounds_the_gradient_of_every_parameter(accumulate):
+    examples = ToyLabelled(12)
+    expected, _, flat = first_update(examples, 1, 2)
+    found, _, _ = first_update(examples, accumulate, 2, math="fast")
+    differences = relative_differences(flat, found, expected)
+    assert 1e-4 < max(differences.values()) < 0.05, differences
 
 
 @needs_bf16

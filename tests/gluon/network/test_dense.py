@@ -63,27 +63,41 @@ def test_fast_changes_the_six_products_of_every_layer_and_exact_restores_them(
     assert "amp_cast" not in graph_of(model)
 
 
-def passed(math: str, rows: int, inputs: int, outputs: int) -> List[np.ndarray]:
-    """Return the output of a compiled layer and the gradients of x, weight and bias."""
+def passed(
+    math: str, rows: int, inputs: int, outputs: int, passes: int = 1, **compiled: bool
+) -> List[np.ndarray]:
+    """Return the output of a layer and the gradients of x, weight and bias.
+
+    Args:
+        passes: number of equal passes; those after the first one add their gradients.
+        compiled: how the layer is compiled; nothing: it is not.
+    """
     generator = np.random.default_rng(3)
     layer = EncoderDense(outputs, inputs, prefix="layer_")
     layer.initialize()
     for parameter in layer.collect_params().values():
         parameter.set_data(mx.nd.array(generator.normal(size=parameter.shape)))
     use_math(layer, math)
-    layer.hybridize(static_alloc=True, static_shape=True)
+    if compiled:
+        layer.hybridize(**compiled)
     x = mx.nd.array(generator.normal(size=(2, rows, inputs)))
+    gradient = mx.nd.array(generator.normal(size=(2, rows, outputs)))
     x.attach_grad()
-    with mx.autograd.record():
-        output = layer(x)
-    output.backward(mx.nd.array(generator.normal(size=output.shape)))
+    if passes > 1:
+        layer.collect_params().setattr("grad_req", "add")
+    for _ in range(passes):
+        with mx.autograd.record():
+            output = layer(x)
+        output.backward(gradient)
     return [a.asnumpy() for a in (output, x.grad, layer.weight.grad(), layer.bias.grad())]
 
 
 @needs_bf16
 @pytest.mark.parametrize(("rows", "inputs", "outputs"), [(64, 96, 48), (5, 7, 3), (1, 1, 1)])
 def test_fast_rounds_a_layer_and_its_gradients(rows: int, inputs: int, outputs: int) -> None:
-    exact, fast = (passed(math, rows, inputs, outputs) for math in (EXACT_MATH, FAST_MATH))
+    exact, fast = (
+        passed(math, rows, inputs, outputs, static_alloc=True) for math in (EXACT_MATH, FAST_MATH)
+    )
     for one, other in zip(exact, fast):
         assert other.dtype == np.float32
         difference = np.linalg.norm(other - one) / np.linalg.norm(one)
@@ -92,6 +106,18 @@ def test_fast_rounds_a_layer_and_its_gradients(rows: int, inputs: int, outputs: 
         # Only the 16 upper bits of a number that was rounded to bf16 are set.
         assert not (other.view(np.uint32) & 0xFFFF).any()
     assert any((one != other).any() for one, other in zip(exact, fast))
+
+
+@needs_bf16
+@pytest.mark.parametrize(
+    "compiled", [{}, {"static_alloc": True}, {"static_alloc": True, "static_shape": True}]
+)
+def test_gradients_of_parameters_are_added(compiled: Any) -> None:
+    """The gradient of `amp_cast` alone is lost where it is to be added."""
+    once, thrice = (passed(FAST_MATH, 6, 32, 48, passes, **compiled) for passes in (1, 3))
+    for one, three in zip(once[2:], thrice[2:]):
+        assert np.abs(one).max() > 0
+        np.testing.assert_allclose(three, 3 * one, rtol=1e-6)
 
 
 @needs_bf16

@@ -19,7 +19,8 @@ from bort.network.sub_network import part_of
 from bort.ranks import SingleProcess
 from bort.super_network.config import SuperNetworkConfig
 from bort.super_network.space import SubNetworkSpace
-from tests.gluon.network.network_samples import make_batch, make_model
+from tests.gluon.network.network_samples import make_batch, make_model, needs_bf16
+from tests.gluon.training.gradients import relative_differences
 
 WHOLE = Architecture(3, 4, 32, 48, vocabulary_size=90, maximum_length=24)
 SPACE = SubNetworkSpace(depths=(1, 2, 3), hiddens=(8, 20, 32), intermediates=(16, 48), heads=(1, 4))
@@ -235,6 +236,18 @@ def test_accumulated_micro_batches_are_one_large_batch(settings: Dict[str, Any])
     one.step(1, [merged(batches)])
     ours, theirs = several.flat.gradients.asnumpy(), one.flat.gradients.asnumpy()
     np.testing.assert_allclose(ours, theirs, atol=1e-6 * np.abs(theirs).max())
+
+
+@needs_bf16
+@pytest.mark.parametrize("settings", [{}, {"sampling": "uniform"}])
+def test_fast_rounds_the_gradient_of_every_parameter(settings: Dict[str, Any]) -> None:
+    batches = [make_batch(WHOLE, seed) for seed in (1, 2, 3)]
+    exact, fast = (make_trainer(configured(math=math, **settings)) for math in ("exact", "fast"))
+    for trainer in (exact, fast):
+        trainer.step(1, batches)
+    gradients = (trainer.flat.gradients.asnumpy() for trainer in (fast, exact))
+    differences = relative_differences(exact.flat, *gradients)
+    assert 1e-4 < max(differences.values()) < 0.05, differences
 
 
 def test_micro_batches_draw_anew_if_asked() -> None:
