@@ -22,6 +22,7 @@ pytestmark = pytest.mark.integration
 
 ASKED = "teacher's outputs: "
 FEATURES = ["--hidden_weight", "0.1", "--relation_weight", "0.5", "--relation_heads", "4"]
+LIVE_OR_KEPT = pytest.mark.parametrize("kept", [[], ["--kept_features_gb", "1"]], ids=["", "kept"])
 
 
 def finetune(folder: Path, *flags, task="RTE", command=ONE, **options):
@@ -107,9 +108,10 @@ def test_a_finished_run_and_further_seeds_do_not_ask_again(teacher, tmp_path):
     assert json.loads(third.stdout)["dev"] == json.loads(done.stdout)["dev"]
 
 
-def test_a_killed_run_resumes_to_the_same_bits(teacher, unlabelled, tmp_path):
+@LIVE_OR_KEPT
+def test_a_killed_run_resumes_to_the_same_bits(teacher, unlabelled, tmp_path, kept):
     flags = ["--unlabelled", unlabelled, "--ckpt_interval", "2", "--log_interval", "1"]
-    flags += ["--epochs", "8", *FEATURES]
+    flags += ["--epochs", "8", *FEATURES, *kept]
     distilled(tmp_path / "whole", teacher, *flags)
     folder = tmp_path / "killed"
     command = [*ONE, "--task_name", "RTE", *QUICK, "--teacher", teacher, *flags]
@@ -117,6 +119,7 @@ def test_a_killed_run_resumes_to_the_same_bits(teacher, unlabelled, tmp_path):
     assert checkpoint_steps(folder)[-1] < checkpoint_steps(tmp_path / "whole")[-1]
     done = distilled(folder, teacher, *flags, "--resume")
     assert ASKED not in done.stderr
+    assert "teacher's outputs and features: " not in done.stderr
     whole, resumed = final_tensors(tmp_path / "whole"), final_tensors(folder)
     assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
     lines = metrics_of(folder)
@@ -125,16 +128,20 @@ def test_a_killed_run_resumes_to_the_same_bits(teacher, unlabelled, tmp_path):
     assert all(named <= line.keys() for line in lines if "train/loss" in line)
 
 
-def test_two_ranks_make_the_steps_of_one_rank_of_twice_the_batch(teacher, unlabelled, tmp_path):
-    flags = ["--unlabelled", unlabelled, "--dropout", "0", *FEATURES]
+@LIVE_OR_KEPT
+def test_two_ranks_make_the_steps_of_one_rank_of_twice_the_batch(
+    teacher, unlabelled, tmp_path, kept
+):
+    flags = ["--unlabelled", unlabelled, "--dropout", "0", *FEATURES, *kept]
     distilled(tmp_path / "two", teacher, *flags, "--batch_size", "4", command=TWO)
     distilled(tmp_path / "one", teacher, *flags, "--batch_size", "8")
     one, two = final_tensors(tmp_path / "one"), final_tensors(tmp_path / "two")
     for name in one:
         if name.startswith("weights/"):
             np.testing.assert_allclose(two[name], one[name], atol=1e-5, err_msg=name)
-    kept = [(tmp_path / run / "teacher_outputs" / "part-000000.npy") for run in ("one", "two")]
-    assert kept[0].read_bytes() == kept[1].read_bytes()
+    for name in ("part", *(["features"] if kept else [])):
+        file = f"teacher_outputs/{name}-000000.npy"
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
 def test_a_regression_learns_from_a_teacher(tmp_path):
