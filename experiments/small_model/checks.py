@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Tuple
+from typing import Any, Callable, Dict, Iterator, Mapping, Tuple
 
 from bort.errors import InputError
 from bort.storage.amounts import spoken_bytes
@@ -29,7 +29,7 @@ from experiments.small_model.limit_check import (
     check_limit,
     measure_pair,
 )
-from experiments.small_model.plan import ESTIMATES, make_time_plan
+from experiments.small_model.plan import ESTIMATES, TimePlan, make_time_plan
 from experiments.small_model.task import open_small_task, options_of_model
 from experiments.small_model.task_check import (
     CheckedTask,
@@ -45,6 +45,7 @@ from experiments.small_model.teacher_check import (
 )
 from experiments.small_model.time_check import (
     ASKING,
+    CheckedTime,
     check_time,
     measure_steps,
     shortened,
@@ -114,6 +115,42 @@ def check_everything(
     estimates = _estimates(config.seconds, measured, teacher, limit, task)
     if not config.least_steps:
         estimates = shortened(estimates, config.seconds)
+    notes: Tuple[str, ...] = ()
+    try:
+        plan, time = _planned(config, teacher, task, limit, measured, estimates, with_agora, disk)
+    except InputError as error:
+        if not with_agora or config.agora != AGORA_AUTO:
+            raise
+        # The refusal of what is left names fewer hours.
+        plan, time = _planned(config, teacher, task, limit, measured, estimates, False, disk)
+        notes = (_without_agora(error),)
+    known = may_know_report(teacher.description, record, data.whole.report_key)
+    notes = (
+        *notes,
+        *([KNOWN_REPORT] if known else []),
+        *teacher.notes,
+        *task.notes,
+        *limit.notes,
+        *_notes_on_machine(latency),
+    )
+    return Findings(config, record, teacher, data, task, limit, measured, plan, time, disk, notes)
+
+
+def _planned(
+    config: SmallModelConfig,
+    teacher: CheckedTeacher,
+    task: CheckedTask,
+    limit: CheckedLimit,
+    measured: Measured,
+    estimates: Mapping[str, float],
+    with_agora: bool,
+    disk: Tuple[int, int],
+) -> Tuple[TimePlan, CheckedTime]:
+    """Return the plan of the hours, and the steps that they buy.
+
+    Raises:
+        InputError: the hours are too few.
+    """
     plan = make_time_plan(
         config.seconds,
         trains_teacher=not teacher.has_head,
@@ -138,15 +175,12 @@ def check_everything(
         config.least_steps,
         {n: measured.steps.forward(teacher.architecture, rows) for n, rows in asked.items()},
     )
-    known = may_know_report(teacher.description, record, data.whole.report_key)
-    notes = (
-        *([KNOWN_REPORT] if known else []),
-        *teacher.notes,
-        *task.notes,
-        *limit.notes,
-        *_notes_on_machine(latency),
-    )
-    return Findings(config, record, teacher, data, task, limit, measured, plan, time, disk, notes)
+    return plan, time
+
+
+def _without_agora(error: InputError) -> str:
+    """Return the note of a run that has no time for new examples."""
+    return f"no time for Agora's new examples, which are left out; with --agora always: {error}"
 
 
 def uses_agora(config: SmallModelConfig, training_rows: int) -> bool:

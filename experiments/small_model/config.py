@@ -98,8 +98,8 @@ class SmallModelConfig(Config):
     )
     agora: str = setting(
         AGORA_AUTO,
-        f"make new examples and train on them: with at most {AGORA_ROWS} training rows (auto), "
-        "always, or never",
+        f"make new examples and train on them: with at most {AGORA_ROWS} training rows if the "
+        "hours are enough (auto), always, or never",
         choices=(AGORA_AUTO, AGORA_ALWAYS, AGORA_NEVER),
     )
     baseline: bool = setting(

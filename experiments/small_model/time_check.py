@@ -28,6 +28,7 @@ _SUB_NETWORKS = 2  # in a step of the super-network
 _FORWARD = 1 / 3  # of the multiply-adds of a step, which also goes backward
 _MOST_ESTIMATED = 0.4
 _DOUBLINGS, _HALVINGS = 40, 30
+_MARGIN = 1.05  # stages that are estimated take a little longer in a longer run
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def check_time(
     short = next((name for name, count in steps.items() if count < least[name]), None)
     if short is None:
         return CheckedTime(steps, least, epoch_steps)
-    enough = _hours(_enough(plan, costs, least, asked))
+    enough = _hours(_MARGIN * _enough(plan, costs, least, asked))
     text = (
         f"hours is {hours!r}, which is too little: the stage {short} makes about {steps[short]:,} "
         f"steps of {costs[short]:.2g} s on this machine, needed are {least[short]:,}; allowed is "
@@ -203,7 +204,8 @@ def check_time(
     )
     if "truncated" in plan.stages:
         alone = _with(plan, plan.seconds, with_baseline=False)
-        text += f", or {_hours(_enough(alone, costs, least, asked))} with --baseline false"
+        seconds = _MARGIN * _enough(alone, costs, least, asked)
+        text += f", or {_hours(seconds)} with --baseline false"
     raise InputError(text)
 
 

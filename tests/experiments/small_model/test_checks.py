@@ -300,3 +300,22 @@ def test_agora_is_for_few_rows(config: Config) -> None:
     assert not uses_agora(config(), AGORA_ROWS + 1)
     assert uses_agora(config(agora="always"), AGORA_ROWS + 1)
     assert not uses_agora(config(agora="never"), 1)
+
+
+def test_agora_is_left_out_where_the_hours_are_too_few_for_it(
+    config: Config, measured: List[str]
+) -> None:
+    message = refusal(config(hours="20s", agora="always"))
+    needed = re.search(r"allowed is at least about (\w+), or", message)
+    alone = re.search(r"allowed is at least about (\w+), or", refusal(config(hours="20s")))
+    assert needed is not None
+    assert alone is not None
+    assert config(hours=alone[1]).seconds < config(hours=needed[1]).seconds
+    found = check_everything(config(hours=alone[1]))
+    assert "agora" not in found.plan.stages
+    note = found.notes[0]
+    assert note.startswith("no time for Agora's new examples, which are left out; with --agora al")
+    refusal(config(hours=alone[1], agora="always"))
+    needed = re.search(r"allowed is at least about (\w+), or", note)
+    assert needed is not None
+    assert check_everything(config(hours=needed[1])).plan.stages == STAGES
