@@ -31,8 +31,13 @@ USAGE
 say() { printf '[set-up] %s\n' "$*"; }
 bad_input() { printf 'error: %s\n' "$*" >&2; exit 2; }
 failed() {
-    if [ -s "${log:-}" ]; then
-        tail -n 20 "$log" >&2
+    local unreached='NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError' last=''
+    [ ! -s "${log:-}" ] || last=$(tail -n 20 "$log")
+    if grep -qE "$unreached" <<<"$last"; then
+        printf 'error: %s: the package index cannot be reached, is there a network? (all of it: %s); %s\n' \
+            "$*" "$log" "call the set-up again to repair" >&2
+    elif [ -n "$last" ]; then
+        printf '%s\n' "$last" >&2
         printf 'error: %s (all of it: %s); call the set-up again to repair\n' "$*" "$log" >&2
     else
         printf 'error: %s\n' "$*" >&2

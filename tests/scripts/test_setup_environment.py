@@ -170,3 +170,25 @@ def test_the_test_runner_explains_itself(project_root: Path, command: str) -> No
     )
     assert result.returncode == 0, result.stderr
     assert "--quick" in result.stdout
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_an_index_that_cannot_be_reached_is_one_line(checkout: Path, tools: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    (tools / "gcc").symlink_to(shutil.which("gcc") or "")
+    nowhere = {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+        "PIP_RETRIES": "1",
+        "CC": "gcc",
+    }
+    flags = ["--without-horovod", "--python", sys.executable]
+    result = set_up(checkout, tools, *flags, **nowhere)
+    if "missing for building" in result.stderr:
+        pytest.skip("needs Python.h")
+    assert result.returncode == 1, result.stderr
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: pip could not be installed: the package index cannot be reached")
+    assert str(checkout / ".venv" / "bort-setup.log") in line
