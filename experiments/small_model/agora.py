@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import shutil
 from pathlib import Path
 from typing import Optional
 
@@ -17,15 +19,18 @@ from bort.gluon.distributed import choose_context
 from bort.gluon.teacher.live import load_teacher
 from bort.ranks import ALONE
 from bort.stages.stage import StageWork
+from bort.storage.files import new_folder
 from bort.storage.run_folder import MODEL_FOLDER
 from bort.tasks.features import tokenise
 from bort.tasks.items import TaskItem
 from bort.tasks.judging import TaskData, TaskSet
 from data.tasks.unlabelled import UNLABELLED
 from experiments.small_model.config import NEW_EXAMPLES, NEW_OF_EACH
-from experiments.small_model.job import StageJob, read_scores
+from experiments.small_model.job import StageJob, read_scores, write_scores
 from experiments.small_model.serving import STAGE_AGORA
 from experiments.small_model.students import STAGE_STUDENT, train_from
+
+log = logging.getLogger(__name__)
 
 _WITHOUT_WORDS = ("part_swap", "deletion", "neighbour_swap")
 _SHARE = 0.4
@@ -35,17 +40,26 @@ def train_on_new_examples(job: StageJob, work: StageWork) -> None:
     """Train the student further, on the training set and on new examples that the teacher labels.
 
     A function τ of Agora changes training examples. Those of the dev set, which Agora uses too,
-    stay as they are here, because the dev set chooses what is served.
+    stay as they are here, because the dev set chooses what is served. Without any time, the student
+    stays as it is, since asking the teacher alone may take minutes.
     """
+    before = read_scores(work.inputs[STAGE_STUDENT])
+    model = work.inputs[STAGE_STUDENT] / MODEL_FOLDER
+    if job.seconds <= 0:
+        log.info("there is no time for new examples")
+        if not (work.folder / MODEL_FOLDER).exists():
+            with new_folder(work.folder / MODEL_FOLDER, clean=True) as making:
+                shutil.copytree(model, making, dirs_exist_ok=True)
+        write_scores(work.folder, {**before, "steps": 0, "examples": 0, "without": before["dev"]})
+        return
     data = with_new_examples(job)
     assert data.unlabelled is not None
     # The other stages' outputs are those of other inputs.
     job = dataclasses.replace(job, answers=job.answers / STAGE_AGORA)
-    before = read_scores(work.inputs[STAGE_STUDENT])
     train_from(
         job,
         work,
-        work.inputs[STAGE_STUDENT] / MODEL_FOLDER,
+        model,
         data,
         more={"examples": len(data.unlabelled.features), "without": before["dev"]},
     )

@@ -93,7 +93,9 @@ def _on_candidates(found: SmallModelResults) -> Iterator[Note]:
     if WITH_AGORA in means:
         agora = means[WITH_AGORA]
         best = WITH_AGORA if agora > student else SMALL
-        if agora <= student:
+        if found.candidates[WITH_AGORA].get("steps") == 0:
+            yield Note("There was no time for Agora.", (WITH_AGORA,))
+        elif agora <= student:
             yield Note(
                 f"Agora did not pay: dev {agora:.3f} against {student:.3f} without.",
                 (SMALL, WITH_AGORA),

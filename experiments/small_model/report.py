@@ -43,6 +43,7 @@ from experiments.small_model.statements import (
     limit_words,
     measured_words,
     milliseconds,
+    signed_points,
 )
 
 _STAGES = {
@@ -102,7 +103,10 @@ class _Content:
         words: List[Inline] = ["A small model"]
         if final["speed_up"] is not None:
             words = [self._final(f"{final['speed_up']:.1f} times"), " as fast"]
-        if final["share_of_teacher"] is not None:
+        if (self._found.teacher or {}).get("learnt") is False:
+            link = " of" if final["speed_up"] is None else " as"
+            words.append(f"{link} a teacher that is no better than guessing")
+        elif final["share_of_teacher"] is not None:
             share = self._final(f"{100 * final['share_of_teacher']:.1f} %")
             words += [", ", share, " of the teacher's score"]
         rival = self._found.difference(SERVED, CUT)
@@ -181,7 +185,7 @@ class _Content:
             shown.append(Highlight(self._final(f"{100 * behind['share']:.1f} %"), label))
         rival = found.difference(SERVED, CUT)
         if rival is not None and found.chosen != CUT:
-            points = self._final(f"{100 * rival['difference']:+.1f}")
+            points = self._final(signed_points(rival["difference"]))
             note = ", within the noise" if is_noise(rival) else ""
             label = [f"points against {self._rival()}{note}"]
             shown.append(Highlight(points, label))

@@ -20,6 +20,7 @@ from bort.search.limited_config import LimitedSearchConfig
 from bort.search.limited_strategy import StrategyOptions
 from bort.search.limited_table import limited_verdict
 from bort.stages.stage import StageWork
+from bort.storage.outputs import is_empty_folder
 from bort.super_network.folder import open_super_network
 from bort.super_network.parts import part_name
 from experiments.small_model.job import StageJob, write_scores
@@ -80,7 +81,8 @@ def find_pick(job: StageJob, work: StageWork) -> None:
         gauge=ServedLatency(**serving_settings(config, latency.length)),
         reference=teacher,
     )
-    result = run_limited_search(plan, ALONE, resume=True, stop_requested=work.stop_requested)
+    is_begun = not is_empty_folder(folder)
+    result = run_limited_search(plan, ALONE, resume=is_begun, stop_requested=work.stop_requested)
     set_openmp_threads(set_thread_count())
     if result is None:
         return

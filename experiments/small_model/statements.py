@@ -78,10 +78,20 @@ def difference_words(difference: Mapping[str, Any]) -> str:
     >>> difference_words({"difference": 0.004, "low": -0.006, "high": 0.0131})
     '+0.4 points [-0.6, +1.3]'
     """
-    words = f"{100 * difference['difference']:+.1f} points"
+    words = f"{signed_points(difference['difference'])} points"
     if difference["low"] is None:
         return words
-    return f"{words} [{100 * difference['low']:+.1f}, {100 * difference['high']:+.1f}]"
+    return f"{words} [{signed_points(difference['low'])}, {signed_points(difference['high'])}]"
+
+
+def signed_points(difference: float) -> str:
+    """Return a difference of scores in points, with its sign; a rounded zero has none.
+
+    >>> [signed_points(one) for one in (0.0123, -0.5, -0.0004)]
+    ['+1.2', '-50.0', '0.0']
+    """
+    words = f"{100 * difference:+.1f}"
+    return "0.0" if words in ("+0.0", "-0.0") else words
 
 
 def difference_verdict(difference: Mapping[str, Any], source: Origin) -> List[Inline]:

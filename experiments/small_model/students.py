@@ -20,6 +20,7 @@ from bort.network.sub_network import extracted, front_of, with_layers
 from bort.ranks import ALONE
 from bort.search.limit import PARAMETERS
 from bort.stages.stage import StageWork
+from bort.storage.outputs import is_empty_folder
 from bort.storage.run_folder import MODEL_FOLDER
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
 from bort.super_network.extraction import extract_model, write_extracted
@@ -159,7 +160,7 @@ def train_candidates(job: StageJob, work: StageWork) -> None:
             task_name=task.data.record.name,
             start="teacher",
             teacher=TeacherSource(str(teacher)),
-            resume=True,
+            resume=place.is_dir() and not is_empty_folder(place),
             cpu_only=not config.gpu,
             **_axes(latency.space),
         ),

@@ -58,8 +58,8 @@ _ANNOUNCING = (
 )
 """Loggers that tell of the beginning and the end of a training, which a trial is not."""
 
-_CLAIMING = ("bort.storage.run_claim",)
-"""Loggers that tell of the settings which a continued training changes."""
+_CLAIMING = ("bort.storage.run_claim", "bort.storage.run_folder")
+"""Loggers that tell of the settings which a continued training changes, and where it begins."""
 
 _OF_A_BATCH = 600.0
 _TRIAL_SECONDS, _TRIAL_SHARE, _UNTIMED_STEPS = 10.0, 0.1, 2

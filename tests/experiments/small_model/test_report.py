@@ -69,6 +69,17 @@ def test_a_difference_within_the_noise_is_told(tmp_path: Path) -> None:
     assert label == "points against the teacher truncated to the same speed, within the noise"
 
 
+def test_a_share_of_a_score_by_chance_is_no_title(tmp_path: Path) -> None:
+    content = scores()
+    content["teacher"].update(learnt=False, constant_answer=0.91)
+    shown = document(tmp_path, content)
+    assert plain_text(shown.title) == (
+        "3.7 times as fast as a teacher that is no better than guessing, "
+        "10.0 points better than the teacher truncated to the same speed"
+    )
+    assert plain_text(shown.lead).startswith("The teacher is no better than guessing, so a share")
+
+
 def test_equal_scores_are_no_advantage(tmp_path: Path) -> None:
     content = scores(dict.fromkeys(("teacher", "student", "truncated", "agora", "exported"), 90))
     title = plain_text(document(tmp_path, content).title)

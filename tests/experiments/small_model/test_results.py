@@ -57,6 +57,14 @@ def test_the_notes_say_what_did_not_pay(tmp_path: Path) -> None:
     assert not any("search did not pay" in one or "limit" in one for one in notes)
 
 
+def test_agora_without_time_is_not_said_to_fail(tmp_path: Path) -> None:
+    content = scores()
+    content["agora"].update(dev=content["student"]["dev"], steps=0)
+    notes = read(tmp_path, content).notes
+    assert "There was no time for Agora." in notes
+    assert not any("did not pay" in one for one in notes)
+
+
 def test_a_better_baseline_and_a_broken_limit_are_told(tmp_path: Path) -> None:
     content = scores({"teacher": 92, "truncated": 90, "student": 90, "exported": 90})
     content["truncated"]["dev"]["accuracy"] = 0.92

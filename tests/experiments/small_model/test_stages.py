@@ -5,11 +5,12 @@ import dataclasses
 import pytest
 
 from bort.stages.plan import plan_of
+from bort.stages.stage import StageWork
 from bort.tasks.own.config import OwnDataConfig
 from data.tasks.own_description import resolve_task
-from experiments.small_model.agora import with_new_examples
+from experiments.small_model.agora import train_on_new_examples, with_new_examples
 from experiments.small_model.config import SmallModelConfig
-from experiments.small_model.job import StageJob
+from experiments.small_model.job import StageJob, read_scores, write_scores
 from experiments.small_model.latency import MARGIN, search_limit
 from experiments.small_model.plan import STAGES, make_time_plan
 from experiments.small_model.stages import INPUTS, RUNS, STAGE_SETTINGS, small_model_stages
@@ -152,3 +153,23 @@ def test_new_examples_come_behind_the_texts_without_labels(given):
     assert len(data.unlabelled.items) == len(data.unlabelled.features) > len(data.train.items)
     assert data.unlabelled.features[0].tolist() == task.data.unlabelled.features[0].tolist()
     assert data.unlabelled.features.truncated >= 0, "a run records it"
+
+
+def test_without_time_the_student_stays_as_it_is(given, tmp_path, caplog):
+    task, settings = opened(given)
+    student, own = tmp_path / "student", tmp_path / "own"
+    (student / "model").mkdir(parents=True)
+    (student / "model" / "model.json").write_text("{}")
+    write_scores(student, {"dev": {"accuracy": 0.8}, "steps": 120, "parameters": 7})
+    own.mkdir()
+    work = StageWork(own, {"student": student}, lambda: False, {})
+    for _ in range(2):  # also after a kill
+        with caplog.at_level("INFO"):
+            train_on_new_examples(StageJob(settings, task, 0.0, tmp_path / "answers"), work)
+        assert read_scores(own) == {
+            **{"dev": {"accuracy": 0.8}, "without": {"accuracy": 0.8}, "parameters": 7},
+            **{"steps": 0, "examples": 0},
+        }
+        assert (own / "model" / "model.json").read_text() == "{}"
+    assert "there is no time for new examples" in caplog.messages
+    assert not (tmp_path / "answers").exists(), "the teacher was not asked"

@@ -117,3 +117,11 @@ def test_a_trial_announces_nothing_but_warnings(caplog):
             logging.getLogger("bort.process.progress").info("teacher's outputs: 1/2")
         log.info("epoch 1")
     assert caplog.messages == ["the loss is large", "teacher's outputs: 1/2", "epoch 1"]
+
+
+def test_a_training_after_its_trial_does_not_tell_what_the_trial_changed(caplog):
+    with caplog.at_level(logging.INFO), training._unannounced(training._CLAIMING):
+        logging.getLogger("bort.storage.run_claim").info("hours was 4s and is 2s now")
+        logging.getLogger("bort.storage.run_folder").info("holds no checkpoint yet")
+        logging.getLogger("bort.gluon.finetuning.run").info("epoch 1: accuracy 0.9")
+    assert caplog.messages == ["epoch 1: accuracy 0.9"]
