@@ -12,6 +12,7 @@ from typing import List
 import pytest
 
 from tests.integration.commands import ROOT, kill_when, run, stop_when
+from tests.integration.customised import Moment
 
 pytestmark = pytest.mark.integration
 
@@ -33,6 +34,10 @@ def left_behind(folder: Path) -> List[bytes]:
 
 def finished(folder: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in folder.glob("trainings-rank*.jsonl"))
+
+
+def trainings_of(folder: Path, count: int) -> Moment:
+    return Moment(folder / "trainings-rank*.jsonl", count, of_lines=True)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +75,7 @@ def test_two_ranks_end_as_one_does(tmp_path, whole):
 @pytest.mark.parametrize("command", [ONE, TWO], ids=["one rank", "two ranks"])
 def test_a_killed_run_resumes_and_ends_the_same(tmp_path, whole, command):
     folder = started(tmp_path, whole, "killed")
-    kill_when([*command, *FLAGS, "--output_dir", folder], lambda: finished(folder) >= 2)
+    kill_when([*command, *FLAGS, "--output_dir", folder], trainings_of(folder, 2))
     count = finished(folder)
     assert 2 <= count < finished(whole), "killed in the middle"
     run([*command, *FLAGS, "--output_dir", folder, "--resume"])
@@ -80,7 +85,7 @@ def test_a_killed_run_resumes_and_ends_the_same(tmp_path, whole, command):
 
 def test_sigterm_ends_well_and_leaves_what_was_trained(tmp_path, whole):
     folder = started(tmp_path, whole, "stopped")
-    out = stop_when([*ONE, *FLAGS, "--output_dir", folder], lambda: finished(folder) >= 1)
+    out = stop_when([*ONE, *FLAGS, "--output_dir", folder], trainings_of(folder, 1))
     assert json.loads(out) == {"task": "WSC", "folder": str(folder), "stopped": True}
     assert 1 <= finished(folder) < finished(whole)
 

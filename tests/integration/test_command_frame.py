@@ -14,13 +14,13 @@ from typing import Dict, List, Optional
 import pytest
 
 from tests.formats.parity import BORT, make_network, write_network
+from tests.patience import HANG_SECONDS
 from tests.text.tiny_vocabulary import tiny_vocabulary
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VOCABULARY = tiny_vocabulary()
-SECONDS = 240
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def run(
         env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=HANG_SECONDS,
     )
 
 
@@ -82,7 +82,7 @@ def test_a_signal_at_any_time_of_the_start_is_one_line(
             time.sleep(0.001)
         time.sleep(pause)
         process.send_signal(number)
-        errors = process.communicate(timeout=SECONDS)[1]
+        errors = process.communicate(timeout=HANG_SECONDS)[1]
         assert "Traceback" not in errors
         if errors:
             word = "interrupted" if number == signal.SIGINT else "terminated"
@@ -117,12 +117,12 @@ def test_a_signal_leaves_no_unfinished_answers(
     )
     os.close(reader)
     os.write(writer, b"it rained\n" * 10)
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + HANG_SECONDS
     while not (out.is_dir() and any(out.iterdir())) and time.monotonic() < until:
         time.sleep(0.01)
     assert list(out.iterdir())
     process.send_signal(number)
-    errors = process.communicate(timeout=SECONDS)[1]
+    errors = process.communicate(timeout=HANG_SECONDS)[1]
     os.close(writer)
     assert process.returncode == 128 + number
     assert errors.startswith("error: ")

@@ -19,6 +19,7 @@ from bort import Predictor
 from bort.architecture import Architecture
 from bort.super_network.parts import part_name
 from tests.integration import commands
+from tests.integration.customised import Moment
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -174,7 +175,7 @@ def test_killed_at_any_moment_it_continues(tmp_path):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     command = [*COMMAND, "--folder", folder, *flags, *SMALL]
-    commands.kill_when(command, lambda: any(folder.glob("stages/work/*/files/small_model/stages")))
+    commands.kill_when(command, Moment(folder / "stages/work/*/files/small_model/stages"))
     run("--folder", folder, *flags, *SMALL)
     run("--folder", tmp_path / "whole", *flags, *WITHOUT_SMALL)
     check_small_model(folder, "a small model in 8s")

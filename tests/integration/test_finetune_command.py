@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +13,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from bort.gluon.training.checkpoint import checkpoint_steps
-from tests.integration.commands import ROOT, SECONDS, run
+from tests.integration.commands import ROOT, kill_when, run, stop_when
+from tests.integration.customised import Moment
 
 pytestmark = pytest.mark.integration
 
@@ -63,17 +61,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
     common = ["--task_name", "COPA", *QUICK, "--epochs", "12", "--ckpt_interval", "2"]
     run([*ONE, *common, "--output_dir", tmp_path / "whole"])
     folder = tmp_path / "killed"
-    process = subprocess.Popen(
-        [*ONE, *common, "--output_dir", str(folder)],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    end = time.monotonic() + SECONDS
-    while not checkpoint_steps(folder) and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
+    kill_when([*ONE, *common, "--output_dir", folder], Moment(folder / "step-*"))
     done = checkpoint_steps(folder)[-1]
     assert done < checkpoint_steps(tmp_path / "whole")[-1], "killed in the middle"
     run([*ONE, *common, "--output_dir", folder, "--resume"])
@@ -87,20 +75,8 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
 
 def test_sigterm_saves_and_ends_well(tmp_path):
     folder = tmp_path / "run"
-    process = subprocess.Popen(
-        [*ONE, "--task_name", "RTE", *QUICK, "--epochs", "5000", "--output_dir", str(folder)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    end = time.monotonic() + SECONDS
-    while not checkpoint_steps(folder) and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0
-    printed = json.loads(out)
+    command = [*ONE, "--task_name", "RTE", *QUICK, "--epochs", "5000", "--output_dir", folder]
+    printed = json.loads(stop_when(command, Moment(folder / "step-*")))
     assert printed["stopped"] is True
     assert checkpoint_steps(folder)[-1] == printed["steps"]
 

@@ -16,6 +16,7 @@ from bort.network.model_folder import write_model_folder
 from bort.network.random_network import random_network
 from data.tasks.sample_vocabulary import train_sample_vocabulary
 from tests.integration.commands import ROOT, kill_when, run
+from tests.integration.customised import Moment
 from tests.integration.test_finetune_command import ONE, QUICK, TWO, final_tensors
 
 pytestmark = pytest.mark.integration
@@ -115,7 +116,7 @@ def test_a_killed_run_resumes_to_the_same_bits(teacher, unlabelled, tmp_path, ke
     distilled(tmp_path / "whole", teacher, *flags)
     folder = tmp_path / "killed"
     command = [*ONE, "--task_name", "RTE", *QUICK, "--teacher", teacher, *flags]
-    kill_when([*command, "--output_dir", folder], lambda: bool(checkpoint_steps(folder)))
+    kill_when([*command, "--output_dir", folder], Moment(folder / "step-*"))
     assert checkpoint_steps(folder)[-1] < checkpoint_steps(tmp_path / "whole")[-1]
     done = distilled(folder, teacher, *flags, "--resume")
     assert ASKED not in done.stderr

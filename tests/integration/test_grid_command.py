@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import subprocess
@@ -12,7 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.commands import ROOT, SECONDS, assert_refused, kill_when, run
+from tests.integration.commands import ROOT, assert_refused, kill_when, run
+from tests.integration.customised import Moment
+from tests.patience import HANG_SECONDS
 
 pytestmark = pytest.mark.integration
 
@@ -37,7 +40,7 @@ def lines(folder: Path):
 def test_a_killed_grid_continues_and_a_failing_run_stops_nothing(grid, tmp_path):
     folder = tmp_path / "out"
     command = [*GRID, "--grid", grid, "--output_dir", folder]
-    kill_when(command, lambda: (folder / "results-rank0.jsonl").exists())
+    kill_when(command, Moment(folder / "results-rank0.jsonl", of_lines=True))
     done = run([*command, "--resume"], status=1)
     found = json.loads(done.stdout)
     assert (found["runs"], found["done"], found["failed"]) == (4, 2, 2)
@@ -64,12 +67,13 @@ def test_a_run_ends_with_a_grid_that_is_killed_alone(grid, tmp_path):
     )
     runs = []
     while not runs and process.poll() is None:
-        runs = psutil.Process(process.pid).children()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            runs = psutil.Process(process.pid).children()
         time.sleep(0.01)
     process.kill()
     process.wait()
     assert runs
-    _, alive = psutil.wait_procs(runs, timeout=SECONDS)
+    _, alive = psutil.wait_procs(runs, timeout=HANG_SECONDS)
     for one in alive:
         one.kill()
     assert not alive, "it would hold its folder against the grid that goes on"

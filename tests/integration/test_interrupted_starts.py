@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
@@ -17,7 +18,9 @@ from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.storage.locks import RUN_LOCK
 from bort.storage.run_folder import STARTING_FILE
 from tests.gluon.training.run_samples import recorded
-from tests.integration.commands import ROOT, SECONDS, kill_when, run
+from tests.integration.commands import ROOT, kill_when, run
+from tests.integration.customised import Moment
+from tests.patience import HANG_SECONDS
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -62,27 +65,26 @@ def outcome(folder: Path) -> Dict[str, Any]:
     }
 
 
-MOMENTS: Dict[str, Callable[[Path], bool]] = {
-    "when the folder is taken": lambda folder: (folder / RUN_LOCK).exists(),
-    "when the run starts": lambda folder: (folder / STARTING_FILE).exists(),
-    "when it has its first record": lambda folder: has_lines(folder, 1),
-    "after a checkpoint": lambda folder: bool(checkpoint_steps(folder)),
-    "between two checkpoints": lambda folder: has_lines(folder, 8),
+MOMENTS: Dict[str, Moment] = {
+    "when the folder is taken": Moment(RUN_LOCK),
+    "when the run starts": Moment(STARTING_FILE),
+    "when it has its first record": Moment("metrics.jsonl", 1, of_lines=True),
+    "after a checkpoint": Moment("step-*"),
+    "between two checkpoints": Moment("metrics.jsonl", 8, of_lines=True),
 }
 
 
-def has_lines(folder: Path, count: int) -> bool:
-    path = folder / "metrics.jsonl"
-    return path.exists() and path.read_bytes().count(b"\n") >= count
+def moments_of(folder: Path) -> List[Moment]:
+    return [replace(one, pattern=folder / one.pattern) for one in MOMENTS.values()]
 
 
 @pytest.mark.parametrize("kind", ["finetuning", "pretraining"])
 def test_a_killed_run_goes_on_with_resume_from_any_moment(commands, whole, tmp_path, kind):
     expected = whole(kind)
-    for number, is_time in enumerate(MOMENTS.values()):
+    for number in range(len(MOMENTS)):
         folder = tmp_path / f"run-{number}"
         command = [*commands[kind], folder]
-        kill_when(command, lambda folder=folder, is_time=is_time: is_time(folder))
+        kill_when(command, moments_of(folder)[number])
         run([*command, "--resume"])
         assert outcome(folder) == expected, list(MOMENTS)[number]
 
@@ -92,13 +94,13 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_can_be_started_anew(
     commands, whole, tmp_path, kind
 ):
     expected = whole(kind)
-    for number, is_time in enumerate(list(MOMENTS.values())[:3]):
+    for number in range(3):
         folder = tmp_path / f"run-{number}"
         command = [*commands[kind], folder]
-        kill_when(command, lambda folder=folder, is_time=is_time: is_time(folder))
-        if not checkpoint_steps(folder):
-            run(command)
-            assert outcome(folder) == expected
+        kill_when(command, moments_of(folder)[number])
+        assert checkpoint_steps(folder) == []
+        run(command)
+        assert outcome(folder) == expected
 
 
 @pytest.mark.parametrize("kind", ["finetuning", "pretraining"])
@@ -116,7 +118,7 @@ def test_several_seeds_go_on_and_no_folder_is_deleted(commands, tmp_path):
     command = [*commands["finetuning"], folder, "--seeds", "2"]
     (folder / "seed-1").mkdir(parents=True)
     (folder / "seed-1" / "notes.txt").write_text("the user's own", encoding="utf-8")
-    kill_when(command, lambda: bool(checkpoint_steps(folder / "seed-0")))
+    kill_when(command, Moment(folder / "seed-0/step-*"))
     printed = json.loads(run([*command, "--resume"]).stdout)
     assert len(printed["dev"]["accuracy"]["values"]) == 2
     assert (folder / "seed-1" / "notes.txt").exists()
@@ -134,7 +136,7 @@ def test_a_second_process_is_refused_and_the_first_one_ends_as_ever(
     first = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + HANG_SECONDS
     while not (folder / STARTING_FILE).exists() and time.monotonic() < end:
         time.sleep(0.005)
     first.send_signal(signal.SIGSTOP)
@@ -145,7 +147,7 @@ def test_a_second_process_is_refused_and_the_first_one_ends_as_ever(
             assert line == f"error: {folder}: another process is using this folder"
     finally:
         first.send_signal(signal.SIGCONT)
-    assert first.wait(timeout=SECONDS) == 0
+    assert first.wait(timeout=HANG_SECONDS) == 0
     assert outcome(folder) == expected
 
 
@@ -159,7 +161,7 @@ def test_permissions_follow_the_umask(commands, tmp_path, kind):
 
 def test_two_ranks_hold_their_folder_together(commands, tmp_path):
     ranks = [sys.executable, "-m", "bort.launch", "--ranks", "2", *commands["finetuning"][1:]]
-    kill_when([*ranks, tmp_path / "run"], (tmp_path / "run" / STARTING_FILE).exists)
+    kill_when([*ranks, tmp_path / "run"], Moment(tmp_path / "run" / STARTING_FILE))
     run([*ranks, tmp_path / "run", "--resume"])
     outcome(tmp_path / "run")
     before = (tmp_path / "run" / "run.json").read_bytes()

@@ -12,6 +12,7 @@ import pytest
 from bort.search.latency_predictor import LatencyPredictor
 from bort.search.latency_terms import LATENCY_TERMS
 from tests.integration.commands import ROOT, kill_when, run
+from tests.integration.customised import Moment
 from tests.integration.test_sub_network_commands import make_super_network
 from tests.patience import HANG_SECONDS
 
@@ -36,6 +37,10 @@ def flags(masked, sample):
 
 def finished(folder: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in folder.glob("results-rank*.jsonl"))
+
+
+def results_of(folder: Path, count: int) -> Moment:
+    return Moment(folder / "results-rank*.jsonl", count, of_lines=True)
 
 
 def refused(command, message, status=2):
@@ -77,7 +82,7 @@ def test_a_killed_search_of_two_ranks_resumes_to_the_table_of_one(flags, tmp_pat
     run([*ONE, *flags, *wanted, "--output_dir", tmp_path / "one"])
     count = finished(tmp_path / "one")
     folder = tmp_path / "two"
-    kill_when([*TWO, *flags, *wanted, "--output_dir", folder], lambda: finished(folder) >= 2)
+    kill_when([*TWO, *flags, *wanted, "--output_dir", folder], results_of(folder, 2))
     assert 2 <= finished(folder) < count
     run([*TWO, *flags, *wanted, "--output_dir", folder, "--resume"])
     assert finished(folder) == count, "nothing was scored twice"

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Dict, Iterator
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ from tests.experiments.small_model.small_model_samples import (
     write_teacher,
 )
 from tests.integration.commands import ROOT, kill_when, run, stop_when
+from tests.integration.customised import PROCESSOR_CLOCK, Moment, customised
+from tests.patience import HANG_SECONDS
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -38,10 +41,17 @@ def given(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hours(given, tmp_path_factory) -> str:
-    """90 seconds, or on a busy machine the time that the command asks for."""
+def clock() -> Iterator[Dict[str, str]]:
+    """The environment of commands that count the seconds of the processor."""
+    with customised(PROCESSOR_CLOCK) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="module")
+def hours(given, clock, tmp_path_factory) -> str:
+    """90 seconds, or on a slow machine the time that the command asks for."""
     out = tmp_path_factory.mktemp("dry") / "out"
-    done = run([*command(given, out, "90s", "--agora", "always"), "--dry_run"], None)
+    done = run([*command(given, out, "90s", "--agora", "always"), "--dry_run"], None, env=clock)
     asked = re.search(r"allowed is at least about ([0-9hms]+)", done.stderr)
     return "90s" if asked is None else asked[1]
 
@@ -55,7 +65,7 @@ def command(given: Path, output: Path, hours: str, *more: str):
     ]
 
 
-def run_long(words) -> subprocess.CompletedProcess:
+def run_long(words, environment: Dict[str, str]) -> subprocess.CompletedProcess:
     """Run a command that takes its whole time, more of it on a busy machine."""
     done = subprocess.run(
         [str(word) for word in words],
@@ -63,8 +73,9 @@ def run_long(words) -> subprocess.CompletedProcess:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=1_800,
+        timeout=2 * HANG_SECONDS,
         check=False,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done
@@ -81,9 +92,9 @@ def accuracy(model: Path, asked) -> float:
     return float(np.mean([one.label == gold for one, (_, gold) in zip(found, asked)]))
 
 
-def test_a_model_of_half_the_latency_is_nearly_as_good(given, hours, tmp_path):
+def test_a_model_of_half_the_latency_is_nearly_as_good(given, clock, hours, tmp_path):
     out = tmp_path / "out"
-    made = json.loads(run_long(command(given, out, hours, "--agora", "never")).stdout)
+    made = json.loads(run_long(command(given, out, hours, "--agora", "never"), clock).stdout)
 
     assert made["limit"]["kept"], made["limit"]
     assert made == {**read_json(out / "run.json"), "stopped": False}
@@ -98,12 +109,12 @@ def test_a_model_of_half_the_latency_is_nearly_as_good(given, hours, tmp_path):
         assert answer.label == "good"
     assert (out / "report.html").exists()
 
-    again = run(command(given, out, hours, "--agora", "never"))
+    again = run(command(given, out, hours, "--agora", "never"), env=clock)
     assert json.loads(again.stdout) == made
     assert "runs (" not in again.stderr
 
 
-def test_a_killed_run_goes_on_with_the_same_command(given, hours, tmp_path):
+def test_a_killed_run_goes_on_with_the_same_command(given, clock, hours, tmp_path):
     out = tmp_path / "out"
     words = command(given, out, hours, "--agora", "always", "--seed", "3")
 
@@ -114,15 +125,15 @@ def test_a_killed_run_goes_on_with_the_same_command(given, hours, tmp_path):
             return False
         return bool(plan["finished"].get(stage))
 
-    def works_on(name: str) -> bool:
-        return any(out.glob(f"stages/work/*/files/{name}"))
+    def works_on(name: str) -> Moment:
+        return Moment(out / "stages/work/*/files" / name)
 
-    kill_when(words, lambda: works_on("trained/run/step-*"))
+    kill_when(words, works_on("trained/run/step-*"), PROCESSOR_CLOCK)
     assert not has("teacher")
-    kill_when(words, lambda: works_on("super_network/step-*"))
+    kill_when(words, works_on("super_network/step-*"), PROCESSOR_CLOCK)
     assert has("latency")
-    kill_when(words, lambda: works_on("exports/*"))
-    made = json.loads(run_long(words).stdout)
+    kill_when(words, works_on("exports/*"), PROCESSOR_CLOCK)
+    made = json.loads(run_long(words, clock).stdout)
     assert made["stopped"] is False
     assert set(made["candidates"]) == {"student", "truncated", "agora"}
     assert made["chosen"] in made["candidates"]
@@ -134,7 +145,8 @@ def test_a_killed_run_goes_on_with_the_same_command(given, hours, tmp_path):
 def test_a_stopped_run_says_what_there_is(given, hours, tmp_path):
     out = tmp_path / "out"
     words = command(given, out, hours)
-    printed = stop_when(words, lambda: any(out.glob("stages/work/*/files/super_network/step-*")))
+    begun = Moment(out / "stages/work/*/files/super_network/step-*")
+    printed = stop_when(words, begun, code=PROCESSOR_CLOCK)
     found = json.loads(printed)
     assert found["stopped"] is True
     assert found["teacher"]["dev"]["accuracy"] > 0.7

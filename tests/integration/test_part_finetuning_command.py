@@ -19,6 +19,7 @@ from bort.tasks.own.task_file import write_task_file
 from data.tasks.own_description import describe_files
 from data.tasks.sample_vocabulary import train_sample_vocabulary
 from tests.integration.commands import ROOT, assert_refused, kill_when, run
+from tests.integration.customised import Moment
 
 pytestmark = pytest.mark.integration
 
@@ -59,7 +60,7 @@ def test_a_killed_evaluation_of_several_tasks_loses_nothing_and_repeats_nothing(
     words += ["--tasks", "RTE", "STS-B", "SQuAD1.1", "--seeds", "2", "--max_len", "96"]
     folder = tmp_path / "killed"
     lines = folder / "scores-rank0.jsonl"
-    kill_when([*EVALUATE, *words, "--output_dir", folder], lines.exists)
+    kill_when([*EVALUATE, *words, "--output_dir", folder], Moment(lines, of_lines=True))
     assert not (folder / "scores.json").exists()
     first = lines.read_text().splitlines()
     resumed = run([*EVALUATE, *words, "--output_dir", folder, "--resume"])

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.commands import ROOT, SECONDS, run
+from tests.integration.commands import ROOT, run
 from tests.integration.forked_commands import run_forked
+from tests.patience import HANG_SECONDS
 
 pytestmark = pytest.mark.integration
 
@@ -49,7 +50,7 @@ def command(model, *flags):
 
 
 def predict(model, *flags, content=b"", status=0) -> subprocess.CompletedProcess:
-    done = run_forked(command(model, *flags), ROOT, SECONDS, content)
+    done = run_forked(command(model, *flags), ROOT, HANG_SECONDS, content)
     assert done.returncode == status, done.stderr.decode()[-3000:]
     return done
 
@@ -159,7 +160,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(models):
         except BrokenPipeError:
             pass
         process.stdin = None
-        assert process.wait(SECONDS) == 0
+        assert process.wait(HANG_SECONDS) == 0
         assert process.stderr.read() == b""
 
 
@@ -173,12 +174,12 @@ def test_an_interrupt_leaves_no_output(models, tmp_path):
         process.stdin.write(b"a text\n" * 2)
         process.stdin.flush()
         began = time.monotonic()
-        while not any(tmp_path.iterdir()) and time.monotonic() < began + SECONDS:
+        while not any(tmp_path.iterdir()) and time.monotonic() < began + HANG_SECONDS:
             time.sleep(0.05)  # until the output has been begun
         process.send_signal(signal.SIGINT)
         process.stdin.close()
         process.stdin = None
-        assert process.wait(SECONDS) == 130
+        assert process.wait(HANG_SECONDS) == 130
         assert process.stderr.read().splitlines()[-1] == b"error: interrupted"
     assert list(tmp_path.iterdir()) == []
 

@@ -19,11 +19,11 @@ from bort import Predictor
 from bort.engines.choosing import open_network
 from tests.engines.test_engines import NAMES
 from tests.formats.parity import BORT, make_batch, make_network, write_network
+from tests.patience import HANG_SECONDS
 from tests.text.tiny_vocabulary import tiny_vocabulary
 
 pytestmark = [pytest.mark.integration]
 
-SECONDS = 120.0
 VOCABULARY = tiny_vocabulary()
 TEXTS = [f"it rained {number} times " * (1 + number % 5) for number in range(32)]
 METHODS = [m for m in ("fork", "spawn") if m in multiprocessing.get_all_start_methods()]
@@ -56,9 +56,9 @@ def ask_in_process(method: str, work: Callable[..., None], *arguments: Any) -> A
     process = context.Process(target=work, args=(*arguments, there))
     process.start()
     try:
-        assert here.poll(SECONDS), "the process hangs"
+        assert here.poll(HANG_SECONDS), "the process hangs"
         found = here.recv()
-        process.join(SECONDS)
+        process.join(HANG_SECONDS)
         assert process.exitcode == 0
         return found
     finally:
@@ -112,7 +112,7 @@ def work_in_a_pool(folder: Path, name: str, method: str, connection: Connection)
     expected = [str(predictor([text])[0]) for text in TEXTS]
     context = multiprocessing.get_context(method)
     with ProcessPoolExecutor(2, context, take_predictor, (predictor,)) as pool:
-        assert list(pool.map(answer_text, TEXTS, timeout=SECONDS)) == expected
+        assert list(pool.map(answer_text, TEXTS, timeout=HANG_SECONDS)) == expected
     connection.send("done")
 
 
@@ -201,7 +201,7 @@ def test_a_forked_process_exits(name: str, folder: Path) -> None:
         start_new_session=True,
     )
     try:
-        printed, errors = process.communicate(timeout=SECONDS)
+        printed, errors = process.communicate(timeout=HANG_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         raise
@@ -238,7 +238,7 @@ def test_a_fork_after_another_model_was_closed(name: str, folder: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        timeout=SECONDS,
+        timeout=HANG_SECONDS,
     )
     if name == "openvino":
         assert process.stdout.startswith("WorkError ")

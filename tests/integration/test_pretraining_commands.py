@@ -20,7 +20,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from bort.gluon.training.checkpoint import checkpoint_steps
-from tests.integration.commands import ROOT, SECONDS, run
+from tests.integration.commands import ROOT, run
+from tests.integration.customised import customised
+from tests.patience import HANG_SECONDS
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -132,8 +134,8 @@ def start(command: List[str], **options) -> subprocess.Popen:
     )
 
 
-def wait_until(condition, seconds: float = SECONDS) -> None:
-    end = time.monotonic() + seconds
+def wait_until(condition) -> None:
+    end = time.monotonic() + HANG_SECONDS
     while not condition():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.01)
@@ -150,7 +152,7 @@ def kill_everything(process: subprocess.Popen) -> None:
             member.kill()
         except psutil.NoSuchProcess:
             continue
-    psutil.wait_procs(family, timeout=30)
+    psutil.wait_procs(family, timeout=HANG_SECONDS)
     process.wait()
 
 
@@ -164,17 +166,10 @@ def processes_naming(folder: Path) -> List[str]:
 
 
 SLOW_STEPS = """
-import os, sys, threading, time
+import os, time
 
-FOLDER = os.path.dirname(os.path.abspath(__file__))
-
-def slow_down():
-    while "bort.gluon.pretraining.trainer" not in sys.modules or not hasattr(
-        sys.modules["bort.gluon.pretraining.trainer"], "DistillationTrainer"
-    ):
-        time.sleep(0.01)
-    trainer = sys.modules["bort.gluon.pretraining.trainer"].DistillationTrainer
-    step = trainer.step
+def slow_down(module):
+    step = module.DistillationTrainer.step
     def slow(self, *arguments):
         # The first step begins before the signal and ends six seconds after it.
         open(os.path.join(FOLDER, "begun"), "w").close()
@@ -182,9 +177,9 @@ def slow_down():
             time.sleep(0.01)
         time.sleep(6)
         return step(self, *arguments)
-    trainer.step = slow
+    module.DistillationTrainer.step = slow
 
-threading.Thread(target=slow_down, daemon=True).start()
+after_import("bort.gluon.pretraining.trainer", slow_down)
 """
 
 
@@ -193,20 +188,20 @@ def test_a_signal_to_the_shell_script_saves_a_step_longer_than_five_seconds(
     tmp_path, sample, number
 ):
     """Horovod's launcher would kill the ranks five seconds after the signal."""
-    (tmp_path / "sitecustomize.py").write_text(SLOW_STEPS)
     folder = tmp_path / "run"
     shards = str(sample / "shards")
     command = ["./run_pretraining_distillation.sh", "2", shards, shards, str(sample / "teacher")]
-    process = start(
-        [*command, *SMALL, "--ckpt_dir", str(folder)],
-        stderr=subprocess.PIPE,
-        env={**os.environ, "BORT_PYTHON": sys.executable, "PYTHONPATH": str(tmp_path)},
-        text=True,
-    )
-    wait_until(lambda: (tmp_path / "begun").exists() or process.poll() is not None)
-    process.send_signal(number)
-    (tmp_path / "signalled").touch()
-    _, errors = process.communicate(timeout=SECONDS)
+    with customised(f"FOLDER = {str(tmp_path)!r}\n{SLOW_STEPS}") as environment:
+        process = start(
+            [*command, *SMALL, "--ckpt_dir", str(folder)],
+            stderr=subprocess.PIPE,
+            env={**environment, "BORT_PYTHON": sys.executable},
+            text=True,
+        )
+        wait_until(lambda: (tmp_path / "begun").exists() or process.poll() is not None)
+        process.send_signal(number)
+        (tmp_path / "signalled").touch()
+        _, errors = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 0, errors
     assert len(checkpoint_steps(folder)) == 1
     assert "as asked; --resume continues" in errors
@@ -219,7 +214,7 @@ def test_a_launcher_that_is_killed_leaves_no_rank_behind(tmp_path, flags):
     wait_until(lambda: (folder / "metrics.jsonl").exists())
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_until(lambda: not processes_naming(folder), 60)
+    wait_until(lambda: not processes_naming(folder))
     assert len(checkpoint_steps(folder)) >= 1
 
 

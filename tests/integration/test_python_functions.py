@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Iterator
 
 import pytest
 
 from bort import pretrain
 from bort.errors import InputError
+from tests.integration.customised import Moment, customised
+from tests.patience import HANG_SECONDS
 
 pytestmark = pytest.mark.integration
 
@@ -28,9 +31,6 @@ except KeyboardInterrupt:
 """
 
 
-SECONDS = 120
-
-
 def settings_of(sample: Path, run: Path, steps: int) -> Dict[str, Any]:
     return {
         "data": str(sample / "shards"),
@@ -42,22 +42,29 @@ def settings_of(sample: Path, run: Path, steps: int) -> Dict[str, Any]:
     }
 
 
-def start(settings: Dict[str, Any]) -> subprocess.Popen[str]:
-    """Start a program that trains, and wait until the training can be interrupted."""
+@contextlib.contextmanager
+def started(settings: Dict[str, Any]) -> Iterator[subprocess.Popen[str]]:
+    """Yield a program whose training has begun and waits for a signal."""
+    begun = Moment(Path(settings["ckpt_dir"]) / "run.json")
     command = [sys.executable, "-c", PROGRAM, json.dumps(settings)]
-    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    record, end = Path(settings["ckpt_dir"]) / "run.json", time.monotonic() + SECONDS
-    while not record.exists() and program.poll() is None and time.monotonic() < end:
-        time.sleep(0.01)
-    return program
+    with customised(begun.code) as environment, subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as program:
+        end = time.monotonic() + HANG_SECONDS
+        try:
+            while not begun() and program.poll() is None and time.monotonic() < end:
+                time.sleep(0.01)
+            yield program
+        finally:
+            program.kill()
 
 
 def test_a_training_that_is_interrupted_continues(sample: Path, tmp_path: Path):
     run = tmp_path / "run"
     settings = settings_of(sample, run, 100)
-    program = start(settings)
-    program.send_signal(signal.SIGINT)  # to the program alone, as a notebook does
-    printed, messages = program.communicate(timeout=SECONDS)
+    with started(settings) as program:
+        program.send_signal(signal.SIGINT)  # to the program alone, as a notebook does
+        printed, messages = program.communicate(timeout=HANG_SECONDS)
     assert printed == "interrupted\n", messages
     assert "Traceback" not in messages
     assert not (run / "model").exists(), "the training ended before the signal came"
@@ -68,9 +75,9 @@ def test_a_training_that_is_interrupted_continues(sample: Path, tmp_path: Path):
 
 
 def test_a_training_ends_with_the_program_that_called_it(sample: Path, tmp_path: Path):
-    program = start(settings_of(sample, tmp_path / "run", 1_000_000))
-    program.kill()
-    program.wait()  # until then the system still knows its process id
-    # The training holds the pipe of messages too, so this returns when the training has ended.
-    program.communicate(timeout=SECONDS)
+    with started(settings_of(sample, tmp_path / "run", 1_000_000)) as program:
+        program.kill()
+        program.wait()  # until then the system still knows its process id
+        # The training holds the pipe of messages too, so this returns when the training has ended.
+        program.communicate(timeout=HANG_SECONDS)
     assert not (tmp_path / "run" / "model").exists()

@@ -10,6 +10,7 @@ from typing import List
 import pytest
 
 from tests.integration.commands import ROOT, kill_when, run, stop_when
+from tests.integration.customised import Moment
 
 pytestmark = pytest.mark.integration
 
@@ -35,6 +36,10 @@ def table(folder: Path) -> bytes:
 
 def finished(folder: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in folder.glob("results-rank*.jsonl"))
+
+
+def results_of(folder: Path, count: int) -> Moment:
+    return Moment(folder / "results-rank*.jsonl", count, of_lines=True)
 
 
 @pytest.mark.parity("onnx", "openvino")
@@ -74,7 +79,7 @@ def test_a_killed_search_resumes_and_ends_with_the_same_table(tmp_path, flags, c
     slower = [*flags, "--seeds", "3"]
     run([*ONE, *slower, "--output_dir", tmp_path / "whole"])
     folder = tmp_path / "killed"
-    kill_when([*command, *slower, "--output_dir", folder], lambda: finished(folder) >= 2)
+    kill_when([*command, *slower, "--output_dir", folder], results_of(folder, 2))
     count = finished(folder)
     assert 2 <= count < 12, "killed in the middle"
     run([*command, *slower, "--output_dir", folder, "--resume"])
@@ -84,9 +89,7 @@ def test_a_killed_search_resumes_and_ends_with_the_same_table(tmp_path, flags, c
 
 def test_sigterm_ends_well_and_leaves_what_was_found(tmp_path, flags):
     folder = tmp_path / "search"
-    out = stop_when(
-        [*ONE, *flags, "--seeds", "3", "--output_dir", folder], lambda: finished(folder) >= 1
-    )
+    out = stop_when([*ONE, *flags, "--seeds", "3", "--output_dir", folder], results_of(folder, 1))
     assert json.loads(out) == {"folder": str(folder), "stopped": True}
     assert 1 <= finished(folder) < 12
 

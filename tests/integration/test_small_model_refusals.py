@@ -18,6 +18,8 @@ from tests.experiments.small_model.small_model_samples import (
     write_teacher,
 )
 from tests.integration.commands import ROOT, assert_refused, run
+from tests.integration.customised import customised
+from tests.patience import HANG_SECONDS
 
 pytestmark = pytest.mark.integration
 
@@ -43,7 +45,7 @@ def command(sources: Path, out: Path, status: int, *more: Any, **changes: Any) -
         "teacher": sources / "teacher",
         "data": sources / "reviews.csv",
         "speed_up": 2,
-        "hours": "30m",
+        "hours": "300",  # enough for a slow machine
         "max_len": 64,
         "engine": "mxnet",
         "gpu": "false",
@@ -88,18 +90,39 @@ def test_a_dry_run_shows_facts_and_plan_and_writes_nothing(sources: Path, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+ENDLESS = """
+import functools, time
+
+def measure_for_ever(module):
+    @functools.wraps(module._measure)
+    def measure(*arguments):
+        time.sleep(10_000)
+    module._measure = measure
+
+after_import("experiments.small_model.limit_check", measure_for_ever)
+"""
+
+
 def test_ctrl_c_ends_the_checks_and_writes_nothing(sources: Path, tmp_path: Path) -> None:
     words = [sys.executable, ROOT / "scripts/make_small_model.py"]
     words += ["--teacher", sources / "teacher", "--data", sources / "reviews.csv", "--speed_up", 2]
-    words += ["--hours", "30m", "--output_dir", tmp_path / "out"]
-    with subprocess.Popen(
-        list(map(str, words)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    words += ["--hours", "300", "--output_dir", tmp_path / "out"]
+    with customised(ENDLESS) as environment, subprocess.Popen(
+        list(map(str, words)),
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stderr is not None
         while "measuring the latency" not in process.stderr.readline():
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        printed, told = process.communicate(timeout=300)
+        try:
+            printed, told = process.communicate(timeout=HANG_SECONDS)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert printed == ""
     assert "Traceback" not in told

@@ -16,6 +16,7 @@ from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.tasks.squad.files import NBEST_JSON, NULL_ODDS_JSON, PREDICTIONS_JSON
 from data.tasks.files import SAMPLE_FOLDER
 from tests.integration.commands import ROOT, assert_refused, kill_when, run
+from tests.integration.customised import Moment
 
 pytestmark = pytest.mark.integration
 
@@ -137,7 +138,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     common = ["--task_name", "SQuAD2.0", *QUICK, "--batch_size", "8", "--epochs", "6"]
     run([*ONE, *common, "--output_dir", tmp_path / "whole"])
     folder = tmp_path / "killed"
-    kill_when([*ONE, *common, "--output_dir", folder], lambda: bool(checkpoint_steps(folder)))
+    kill_when([*ONE, *common, "--output_dir", folder], Moment(folder / "step-*"))
     assert checkpoint_steps(folder)[-1] < checkpoint_steps(tmp_path / "whole")[-1]
     other = [*ONE, *common, "--resume", "--output_dir", folder, "--doc_stride", "24"]
     assert_refused(run(other, 2), "differs from that of the run to resume")

@@ -15,6 +15,7 @@ from bort.super_network.folder import SuperNetworkRecord, write_super_network
 from bort.super_network.space import SubNetworkSpace
 from bort.text.vocabularies import load_vocabulary
 from tests.integration.commands import ROOT, assert_refused, kill_when, run
+from tests.integration.customised import Moment
 
 pytestmark = pytest.mark.integration
 
@@ -86,7 +87,7 @@ def test_scores_of_text_are_resumed_after_a_kill_and_go_into_the_model(masked, s
     command = [*EVALUATE, "--super_network", masked, *data, "--draw", "100"]
     folder = tmp_path / "killed"
     lines = folder / "scores-rank0.jsonl"
-    kill_when([*command, "--output_dir", folder], lines.exists)
+    kill_when([*command, "--output_dir", folder], Moment(lines, of_lines=True))
     assert not (folder / "scores.json").exists()
     first = lines.read_text().splitlines()
     resumed = json.loads(run([*command, "--output_dir", folder, "--resume"]).stdout)

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 from bort.gluon.training.checkpoint import checkpoint_steps
 from tests.gluon.training.run_samples import recorded
 from tests.integration.commands import ROOT, kill_when, run
+from tests.integration.customised import Moment
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -209,7 +210,7 @@ def test_a_task_on_two_ranks_killed_and_resumed(
     for name, values in one.items():
         np.testing.assert_allclose(values, two[name], atol=1e-5, err_msg=name)
     folder = tmp_path / "killed"
-    kill_when([*ranks(2), *common, "--output_dir", folder], lambda: newest(folder) >= 3)
+    kill_when([*ranks(2), *common, "--output_dir", folder], Moment(folder / "step-*3"))
     run([*ranks(2), *common, "--output_dir", folder, "--resume"])
     assert digests(folder) == digests(tmp_path / "two")
     assert recorded(folder) == recorded(tmp_path / "two")

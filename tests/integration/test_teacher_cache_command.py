@@ -13,19 +13,17 @@ import numpy as np
 import pytest
 
 from bort.teacher.cache import TeacherCache
+from tests.integration.commands import kill_when, stop_when
+from tests.integration.customised import Moment
 from tests.integration.test_pretraining_commands import (
     ONE,
     ROOT,
-    SECONDS,
     SMALL,
     check_refusal,
     final_hash,
     final_tensors,
-    kill_everything,
     ranks,
     run,
-    start,
-    wait_until,
 )
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -102,9 +100,7 @@ def test_a_run_from_a_cache_killed_and_resumed_ends_bit_for_bit(tmp_path, sample
     steps = ["--num_steps", "24", "--ckpt_interval", "1", "--teacher_cache", str(top)]
     train(sample, tmp_path / "whole", *steps)
     fixed = ["--data", str(sample / "shards"), *SMALL, "--ckpt_dir", str(tmp_path / "killed")]
-    process = start([*ONE, *fixed, *steps])
-    wait_until(lambda: list((tmp_path / "killed").glob("step-*")) or process.poll() is not None)
-    kill_everything(process)
+    kill_when([*ONE, *fixed, *steps], Moment(tmp_path / "killed" / "step-*"))
     train(sample, tmp_path / "killed", *steps, "--resume")
     assert final_hash(tmp_path / "killed") == final_hash(tmp_path / "whole")
 
@@ -145,42 +141,16 @@ def test_two_ranks_fill_the_same_bytes_as_one(tmp_path, flags, top):
 def test_a_stopped_or_killed_fill_is_continued(tmp_path, flags, top, filler, number):
     folder = tmp_path / "cache"
     command = [*filler, *flags, "--temperatures", "1", "2", "--output_dir", str(folder)]
-    (tmp_path / "sitecustomize.py").write_text(SLOW_ANSWERS)
-    slow = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    process = start(command, env=slow)
-    wait_until(lambda: list(folder.glob("part-*.json")) or process.poll() is not None)
-    process.send_signal(number)
-    (tmp_path / "signalled").touch()
-    assert process.wait(SECONDS) == (0 if number != signal.SIGKILL else -signal.SIGKILL)
+    begun = Moment(folder / "part-*.json")
+    if number == signal.SIGKILL:
+        kill_when(command, begun)
+    else:
+        assert json.loads(stop_when(command, begun, number))["complete"] is False
     assert not (folder / "cache.json").exists()
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("part-*.json")}
     assert json.loads(run(command).stdout)["complete"] is True
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
     assert contents(folder) == contents(top)
-
-
-SLOW_ANSWERS = """
-import glob, os, sys, threading, time
-
-FOLDER = os.path.dirname(os.path.abspath(__file__))
-
-def slow_down():
-    while not hasattr(sys.modules.get("bort.gluon.teacher.live"), "load_teacher"):
-        time.sleep(0.01)
-    teacher = sys.modules["bort.gluon.teacher.live"].GluonTeacher
-    answer = teacher.answer
-    def slow(self, batch):
-        # Between the first part and the signal no further part is written.
-        while glob.glob(os.path.join(FOLDER, "cache", "part-*.json")) and not os.path.exists(
-            os.path.join(FOLDER, "signalled")
-        ):
-            time.sleep(0.01)
-        time.sleep(0.1)
-        return answer(self, batch)
-    teacher.answer = slow
-
-threading.Thread(target=slow_down, daemon=True).start()
-"""
 
 
 def test_a_stopped_fill_says_that_it_is_not_complete(tmp_path, flags):

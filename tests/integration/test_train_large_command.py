@@ -14,7 +14,9 @@ import psutil
 import pytest
 
 from tests.experiments.large_then_compressed.samples import TINY
-from tests.integration.commands import ROOT, SECONDS, assert_refused, kill_when, run
+from tests.integration.commands import ROOT, assert_refused, kill_when, run
+from tests.integration.customised import Moment
+from tests.patience import HANG_SECONDS
 
 pytestmark = pytest.mark.integration
 
@@ -74,8 +76,8 @@ def watched(command: List[Any]) -> Watch:
     process = subprocess.Popen([str(part) for part in command], cwd=ROOT, stdout=subprocess.DEVNULL)
     watch = Watch(process.pid)
     watch.start()
-    assert process.wait(timeout=600) == 0
-    watch.join(timeout=10)
+    assert process.wait(timeout=HANG_SECONDS) == 0
+    watch.join(timeout=HANG_SECONDS)
     return watch
 
 
@@ -96,10 +98,10 @@ def test_a_run_that_is_killed_five_times_ends_and_its_report_renders_again(
         return len(list(folder.glob("store/done/*/stage.json")))
 
     for least in (1, 3, 7, 12, 17):
-        kill_when(command, lambda least=least: done() >= least)
+        kill_when(command, Moment(folder / "store/done/*/stage.json", least))
         assert not (folder / "report.html").exists()
     before = {path: path.stat().st_mtime_ns for path in folder.glob("store/done/*/stage.json")}
-    other = subprocess.Popen(["bash", "-c", "exec -a tensorboard sleep 900"])
+    other = subprocess.Popen(["bash", "-c", "exec -a tensorboard sleep 10000"])
     watch = watched(command)
     assert other.poll() is None, "StagedML ends every TensorBoard of the machine"
     other.kill()
@@ -115,7 +117,7 @@ def test_a_run_that_is_killed_five_times_ends_and_its_report_renders_again(
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert again.returncode == 0, again.stderr
@@ -135,7 +137,7 @@ def test_a_port_would_be_seen() -> None:
     process = subprocess.Popen(command, stdin=subprocess.PIPE)
     watch = Watch(process.pid)
     watch.start()
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + HANG_SECONDS
     while not any("LISTEN" in one for one in list(watch.sockets)) and time.monotonic() < end:
         time.sleep(0.05)
     process.communicate()
