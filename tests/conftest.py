@@ -11,9 +11,10 @@ import zlib
 from pathlib import Path
 from typing import Any, List
 
+import hypothesis
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SEED_VARIABLE = "BORT_TEST_SEED"
@@ -22,10 +23,15 @@ SHARED_DATA_MISSING = "the shared data files are not there"
 PARITY_REQUIRED_VARIABLE = "BORT_REQUIRE_PARITY"
 PARITY_MISSING = "parity was not checked"
 
-# No deadline: a busy machine is slow, not wrong. The continuous integration repeats itself exactly.
-settings.register_profile("bort", deadline=None, print_blob=True)
-settings.register_profile("bort-ci", deadline=None, derandomize=True)
-settings.load_profile("bort-ci" if os.environ.get("CI") == "true" else "bort")
+# A busy machine is slow, not wrong. Every run repeats itself; another seed tries other examples.
+settings.register_profile(
+    "bort",
+    deadline=None,
+    derandomize=os.environ.get(SEED_VARIABLE, "0") == "0",
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("bort")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,6 +63,11 @@ def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
     """Put slow files first: a slow file that begins last would keep one worker busy alone."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+    if os.environ[SEED_VARIABLE] != "0":
+        for item in items:
+            function = getattr(item, "function", None)
+            if getattr(function, "is_hypothesis_test", False):
+                hypothesis.seed(_seed_of(item))(function)
 
 
 def pytest_report_header(config: pytest.Config) -> List[str]:
@@ -132,10 +143,14 @@ def shared_data() -> Path:
     return folder
 
 
+def _seed_of(item: pytest.Item) -> int:
+    return zlib.crc32(f"{os.environ[SEED_VARIABLE]} {item.nodeid}".encode())
+
+
 @pytest.fixture(autouse=True)
 def seed(request: pytest.FixtureRequest) -> int:
     """Seed every generator for each test, from the run's seed and the test's own name."""
-    value = zlib.crc32(f"{os.environ[SEED_VARIABLE]} {request.node.nodeid}".encode())
+    value = _seed_of(request.node)
     random.seed(value)
     np.random.seed(value)
     if "mxnet" in sys.modules:

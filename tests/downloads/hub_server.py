@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import threading
 import urllib.parse
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, Iterator, List, Tuple
+
+import pytest
+
+from tests.patience import HANG_SECONDS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 BIG = ".safetensors"
@@ -140,14 +145,19 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serve() -> Iterator[Hub]:
-    """Serve a `Hub` until the block ends."""
+    """Serve a `Hub` until the block ends. It is never too slow, whatever this machine does."""
     hub = Hub()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
     hub.address = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield hub
+        with pytest.MonkeyPatch.context() as patch:
+            for limit in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
+                patch.setenv(limit, str(int(HANG_SECONDS)))
+                if importlib.util.find_spec("huggingface_hub") is not None:
+                    patch.setattr(f"huggingface_hub.constants.{limit}", int(HANG_SECONDS))
+            yield hub
     finally:
         server.shutdown()
         server.server_close()

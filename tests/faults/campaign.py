@@ -27,6 +27,7 @@ from typing import Any, Dict, Iterator, List
 from tests.faults import children, findings
 from tests.faults.children import ROOT
 from tests.faults.findings import Trial
+from tests.faults.kills import MOMENTS
 from tests.faults.world import World
 
 KINDS = {
@@ -48,6 +49,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first trial")
     parser.add_argument("--of", action="append", help="commands or formats to try, instead of all")
+    parser.add_argument(
+        "--without_time",
+        action="store_true",
+        help="kill at operations on files, whose moments no machine changes",
+    )
     parser.add_argument("--only", type=int, help="run this trial of --of alone")
     parser.add_argument("--seconds", type=float, default=1e9, help="begin no trial after that time")
     parser.add_argument("--folder", help="folder to work in; none: a temporary folder")
@@ -67,7 +73,8 @@ def main() -> int:
     print(findings.table(trials))
     for trial in found:
         print(f"\n{trial.outcome}: {trial.what}\n  {trial.detail}")
-        print(f"  {findings.command_of(flags.kind, flags.seed, trial)}")
+        kind = f"{flags.kind}{' --without_time' if flags.without_time else ''}"
+        print(f"  {findings.command_of(kind, flags.seed, trial)}")
     print(f"\n{len(trials)} trials, {len(found)} findings, seed {flags.seed}")
     if flags.output:
         findings.write(Path(flags.output), _conditions(flags), trials)
@@ -86,7 +93,10 @@ def _run(flags: argparse.Namespace, place: Path) -> List[Trial]:
         if subject not in subjects:
             sys.exit(f"--of is {subject!r}, allowed are {', '.join(subjects)}")
     subjects = flags.of or subjects
-    campaign = kind(World(place / "world"), place, flags.seed)
+    options = {}
+    if flags.without_time and flags.kind == "kills":
+        options["moments"] = [one for one in MOMENTS if one != "time"]
+    campaign = kind(World(place / "world"), place, flags.seed, **options)
     if flags.only is not None:
         trial = campaign.run(subjects[0], flags.only)
         print(f"{trial.outcome}: {trial.what}\n  {trial.detail}")

@@ -6,7 +6,7 @@ import random
 import shutil
 import signal
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from tests.faults import children, mutations, trees
 from tests.faults.children import Moment, Outcome, run_child
@@ -20,6 +20,9 @@ ALLOWED = {
     signal.SIGINT: (0, 130, -signal.SIGINT),
 }
 """How a command may end after a signal that it can handle."""
+
+MOMENTS = ("time",) * 4 + ("operation",) * 5 + ("bytes",)
+"""Kinds of moments, as often as they are drawn. Those of a time depend on the machine."""
 
 
 class Whole(NamedTuple):
@@ -116,12 +119,16 @@ class Kills:
 
     Args:
         world, folder, seed: as of `Workshop`.
+        moments: kinds of moments to draw from.
     """
 
     subjects = list(COMMANDS)
 
-    def __init__(self, world: World, folder: Path, seed: int) -> None:
+    def __init__(
+        self, world: World, folder: Path, seed: int, moments: Sequence[str] = MOMENTS
+    ) -> None:
         self._shop = Workshop(world, folder, seed)
+        self._moments = moments
 
     def run(self, subject: str, number: int) -> Trial:
         """Run one trial."""
@@ -135,7 +142,7 @@ class Kills:
         problem: Optional[Tuple[str, str]] = None
         spent, kills = 0.0, 0
         for _ in range(generator.choice([1, 1, 1, 2])):
-            moment = draw_moment(generator, whole, killed)
+            moment = draw_moment(generator, whole, killed, self._moments)
             done = self._shop.command(killed, work, *more, moment=moment)
             spent += done.seconds
             kills += done.killed
@@ -164,10 +171,12 @@ class Kills:
         return is_whole(killed, whole, work, inputs, done), seconds
 
 
-def draw_moment(generator: random.Random, whole: Whole, killed: Killed) -> Moment:
+def draw_moment(
+    generator: random.Random, whole: Whole, killed: Killed, moments: Sequence[str]
+) -> Moment:
     """Draw a signal and when it comes."""
     number = generator.choice([signal.SIGKILL] * 6 + [signal.SIGTERM] * 3 + [signal.SIGINT])
-    kind = generator.choice(["time"] * 4 + ["operation"] * 5 + ["bytes"])
+    kind = generator.choice(moments)
     group = bool(killed.fresh and generator.random() < 0.3)
     if kind == "time" or not whole.operations:
         return Moment(number, "time", generator.uniform(0, 1.05 * whole.seconds), group)
