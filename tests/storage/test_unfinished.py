@@ -16,10 +16,7 @@ from bort.storage.unfinished import (
     remove_remains,
 )
 from tests.storage.kills import outcomes
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+from tests.storage.names import names
 
 
 def nothing(folder: Path) -> None:
