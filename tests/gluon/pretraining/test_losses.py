@@ -72,6 +72,7 @@ def test_a_student_equal_to_its_teacher_has_no_loss_and_no_gradient():
         Objective(0.0, 1.0, 2.0),
     )
     assert abs(values[0]) < 1e-4
+    assert not np.signbit(values[0])
     assert np.abs(gradient).max() < 1e-5
 
 
@@ -107,3 +108,22 @@ def test_with_the_teacher_alone_the_student_becomes_the_teacher():
         )
         student = student - 0.5 * gradient
     np.testing.assert_allclose(softmax(student), softmax(teacher), atol=1e-3)
+
+
+def test_float16_logits_are_computed_in_float32():
+    student, teacher = draw((1, 4, 9), 3).astype("float16"), draw((1, 4, 9), 4).astype("float16")
+    rest = np.zeros((1, 4)), np.ones((1, 4)), Objective(0.5, 1.0, 2.0)
+    loss = MaskedTokenLoss(rest[2])
+    logits = mx.nd.array(student, dtype="float16")
+    logits.attach_grad()
+    with autograd.record():
+        values = loss(
+            logits,
+            mx.nd.array(rest[0], dtype="int32"),
+            mx.nd.array(rest[1]),
+            mx.nd.array(teacher, dtype="float16"),
+        )
+    values.backward()
+    expected, gradient = evaluate(student.astype("float32"), teacher.astype("float32"), *rest)
+    np.testing.assert_array_equal(values.asnumpy(), expected)
+    np.testing.assert_array_equal(logits.grad.asnumpy(), gradient.astype("float16"))
