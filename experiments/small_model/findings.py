@@ -231,5 +231,6 @@ def recorded_measurements(folder: Path, key: str) -> Optional[Measured]:
             float(steps.number("each", 0)),
             steps.integer("batch_size", 1),
             steps.integer("length", 1),
+            float(steps.number("relations", 0)) if steps.has("relations") else 0.0,
         ),
     )

@@ -64,6 +64,9 @@ SHARES: Mapping[str, float] = {
 _LONG = 600.0
 """Seconds from which the time that a run has used is told in minutes."""
 
+PAUSES = 1.15
+"""Time of an epoch with its evaluation and checkpoint, as a share of that of its steps."""
+
 RESERVE = 0.05
 """Share of the time that no stage gets."""
 

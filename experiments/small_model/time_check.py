@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any, Container, Dict, Mapping, Optional, Sequence, Tuple
@@ -12,7 +13,8 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.process.workers import in_new_process
 from bort.search.latency_terms import fit_relative
-from experiments.small_model.plan import TimePlan, make_time_plan
+from experiments.small_model.plan import PAUSES, TimePlan, make_time_plan
+from experiments.small_model.space import relation_heads
 
 LEAST_TEACHER_STEPS = 1_000
 """Steps that fine-tune a teacher at least, or an epoch if that is shorter. It is our assumption: an
@@ -42,12 +44,15 @@ class StepCost:
         each: c, in seconds per multiply-add of a forward pass.
         batch_size: inputs in a step.
         length: tokens of an input, on average.
+        relations: seconds that the losses on a teacher's outputs and relations add to a step of a
+            network.
     """
 
     fixed: float
     each: float
     batch_size: int
     length: int
+    relations: float = 0.0
 
     def step(self, architecture: Architecture) -> float:
         """Return the seconds of a step of training."""
@@ -66,7 +71,8 @@ class StepCost:
     ) -> Dict[str, float]:
         """Return the seconds of a step of each stage that trains by the clock.
 
-        Steps of the super-network train two of its parts.
+        Steps of the super-network train two of its parts. All but the teacher and the truncated one
+        learn from relations.
 
         Args:
             teacher: sizes of the teacher.
@@ -75,13 +81,13 @@ class StepCost:
             asking: the stages whose steps ask the teacher for its relations, because they are not
                 kept.
         """
-        part = float(np.mean([self.step(one) for one in parts]))
+        part = float(np.mean([self.step(one) for one in parts])) + self.relations
         found = {
             "teacher": self.step(teacher),
             "super_network": _SUB_NETWORKS * part,
-            "student": self.step(student),
+            "student": self.step(student) + self.relations,
             "truncated": self.step(student),
-            "agora": self.step(student),
+            "agora": self.step(student) + self.relations,
         }
         asked = self.forward(teacher, self.batch_size)
         return {name: value + (asked if name in asking else 0.0) for name, value in found.items()}
@@ -113,18 +119,24 @@ def measure_steps(
 ) -> StepCost:
     """Measure the steps of two networks on inputs as long as the task's, in a new process.
 
+    The small one makes further steps in which it learns from the large one's answers.
+
     Args:
-        architectures: a large network and a small one.
+        architectures: a large network and a small one, which is a part of it.
         lengths: int (N,), tokens of the training inputs.
         classes: number of outputs; 1 for numbers.
         batch_size: inputs in a step.
         seconds: time of the trial of each network.
         gpu: use a GPU if there is one.
     """
-    settings = {"batch_size": batch_size, "seconds": seconds}
+    settings: Dict[str, Any] = {"batch_size": batch_size, "seconds": seconds}
+    large, small = architectures
+    learning = {"teacher": large, "relation_heads": relation_heads(large, [small.heads])}
     jobs = [(one, lengths, classes, gpu, settings) for one in architectures]
-    found = in_new_process(_measure, jobs)
-    return fit_steps(architectures, found, batch_size, max(1, round(float(np.mean(lengths)))))
+    jobs.append((small, lengths, classes, gpu, {**settings, **learning}))
+    *found, with_teacher = in_new_process(_measure, jobs)
+    line = fit_steps(architectures, found, batch_size, max(1, round(float(np.mean(lengths)))))
+    return dataclasses.replace(line, relations=max(0.0, with_teacher - found[1]))
 
 
 def fit_steps(
@@ -213,8 +225,13 @@ def _steps(
     plan: TimePlan, costs: Mapping[str, float], asked: Mapping[str, float]
 ) -> Dict[str, int]:
     """Return the steps that each stage by the clock makes in its planned seconds."""
+
+    def made(name: str, seconds: float) -> int:
+        left = seconds - START_SECONDS - asked.get(name, 0.0)
+        return int(max(0.0, left) / max(1e-9, PAUSES * costs[name]))
+
     return {
-        name: int(max(0.0, seconds - START_SECONDS - asked.get(name, 0.0)) / max(1e-9, costs[name]))
+        name: made(name, seconds)
         for name, seconds in plan.expected({}).items()
         if name not in plan.estimates
     }

@@ -26,6 +26,7 @@ from bort.training.importance_config import ImportanceConfig
 from bort.training.used_seconds import SECONDS_FILE
 from experiments.small_model.config import KEPT_FEATURES_GB, SmallModelConfig
 from experiments.small_model.job import StageJob
+from experiments.small_model.plan import PAUSES
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,6 @@ _CLAIMING = ("bort.storage.run_claim", "bort.storage.run_folder")
 
 _OF_A_BATCH = 600.0
 _TRIAL_SECONDS, _TRIAL_SHARE, _UNTIMED_STEPS = 10.0, 0.1, 2
-_PAUSES = 1.15
-"""Time of an epoch with its evaluation and checkpoint, as a share of that of its steps."""
 
 
 def recipe(config: SmallModelConfig, seconds: float) -> Dict[str, Any]:
@@ -257,7 +256,7 @@ class _Trial:
         if timed < 1:
             return self._whole
         each = (self._now - self._began) / timed
-        return min(self._whole, self._before + _PAUSES * steps * each)
+        return min(self._whole, self._before + PAUSES * steps * each)
 
 
 def remove_remains_of_training(folder: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import List
+from typing import List, Optional
 
 import mxnet as mx
 import numpy as np
 
 from bort.architecture import Architecture
 from bort.gluon.finetuning.finetune import FinetuningHooks, finetune
+from bort.gluon.finetuning.teacher_answers import TeacherAnswersByInput
 from bort.gluon.finetuning.trainer import FinetuningReport
 from bort.gluon.network.array_network import with_head
 from bort.gluon.network.model import BortModel
@@ -17,7 +18,10 @@ from bort.network.head import ONE_LINEAR, HeadDescription
 from bort.process.timing import Timing
 from bort.ranks import ALONE
 from bort.tasks.features import TaskFeatures, starts_of
+from bort.teacher.features import Features
+from bort.text.labelled import LabelledBatch
 from bort.training.finetuning_config import FinetuningConfig
+from bort.training.objective import FeatureObjective
 
 LEAST_STEPS_OF_TRIAL = 6
 _UNTIMED = 2
@@ -33,6 +37,8 @@ def step_seconds(
     *,
     batch_size: int,
     seconds: float,
+    teacher: Optional[Architecture] = None,
+    relation_heads: Optional[int] = None,
 ) -> float:
     """Return the median seconds of a step of fine-tuning; nothing is written.
 
@@ -46,6 +52,9 @@ def step_seconds(
         context: device of the training.
         batch_size: inputs in a step.
         seconds: time of the trial; it makes six steps even if they take longer.
+        teacher: sizes of a teacher from whose outputs and relations the network learns; its answers
+            are random, and take no time. None: the network learns from labels.
+        relation_heads: see `FeatureObjective`.
     """
     network = with_head(
         BortModel(architecture, dropout=0.1, use_decoder=False),
@@ -65,15 +74,23 @@ def step_seconds(
         # It is asked before a step, which is made nevertheless.
         return len(taken) + 1 >= LEAST_STEPS_OF_TRIAL and time.perf_counter() - began >= seconds
 
+    inputs = _inputs(architecture, lengths, classes, batch_size)
     finetune(
         network,
-        _inputs(architecture, lengths, classes, batch_size),
+        inputs,
         [],
-        FinetuningConfig(epochs=_EPOCHS, batch_size=batch_size),
+        FinetuningConfig(
+            epochs=_EPOCHS,
+            batch_size=batch_size,
+            features=FeatureObjective(
+                relation_weight=0.0 if teacher is None else 1.0, relation_heads=relation_heads
+            ),
+        ),
         ALONE,
         context,
         pad_id=0,
         batch_size=batch_size,
+        teacher=None if teacher is None else _answers(teacher, inputs, classes, context),
         hooks=FinetuningHooks(on_step=on_step, stop_requested=is_over, show_progress=False),
     )
     return Timing.of(taken[_UNTIMED:]).seconds
@@ -99,3 +116,28 @@ def _inputs(
         vocabulary_fingerprint="",
         fingerprint="trial",
     )
+
+
+def _answers(
+    teacher: Architecture, inputs: TaskFeatures, classes: int, context: mx.Context
+) -> TeacherAnswersByInput:
+    """Return random answers of a teacher to inputs."""
+    generator = np.random.default_rng(1)
+    outputs = generator.standard_normal((len(inputs), classes)).astype(np.float32)
+    return TeacherAnswersByInput(outputs, _RandomRelations(teacher, context))
+
+
+class _RandomRelations:
+    """Random queries, keys and values of batches; implements `FeaturesOfBatches`."""
+
+    def __init__(self, teacher: Architecture, context: mx.Context) -> None:
+        self.architecture = teacher
+        self._context = context
+        self._generator = np.random.default_rng(2)
+
+    def of(self, batch: LabelledBatch) -> Features:
+        """See `FeaturesOfBatches`."""
+        shape = (*batch.input_ids.shape, self.architecture.qkv)
+        array = self._generator.standard_normal(shape, dtype=np.float32)
+        found = [mx.nd.array(array, ctx=self._context, dtype="float32") for _ in range(3)]
+        return Features(None, *found)

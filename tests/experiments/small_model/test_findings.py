@@ -23,7 +23,7 @@ RECORD: Dict[str, Any] = {
     "key": KEY,
     "measured": {
         "latency": MEASURED.as_dict(),
-        "steps": dataclasses.asdict(StepCost(0.02, 1e-11, 16, 32)),
+        "steps": dataclasses.asdict(StepCost(0.02, 1e-11, 16, 32, 0.01)),
     },
 }
 BAD = [None, "x", -1, 0, 1.5, True, [], {}, [None], float("nan")]
@@ -53,7 +53,7 @@ def write(folder: Path, value: Any) -> None:
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert recorded_measurements(tmp_path, KEY) is None
     write(tmp_path, RECORD)
-    expected = Measured(MEASURED, StepCost(0.02, 1e-11, 16, 32))
+    expected = Measured(MEASURED, StepCost(0.02, 1e-11, 16, 32, 0.01))
     assert recorded_measurements(tmp_path, KEY) == expected
     assert recorded_measurements(tmp_path, "1" * 64) is None
 

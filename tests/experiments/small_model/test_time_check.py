@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.training.time_budget import parse_duration
-from experiments.small_model.plan import ESTIMATES, TimePlan, make_time_plan
+from experiments.small_model.plan import ESTIMATES, PAUSES, TimePlan, make_time_plan
 from experiments.small_model.time_check import (
     LEAST_TEACHER_STEPS,
     START_SECONDS,
@@ -68,10 +69,19 @@ def test_steps_that_ask_the_teacher_cost_more() -> None:
     assert kept["agora"] == COSTS["agora"]
 
 
+def test_losses_on_relations_cost_more() -> None:
+    found = dataclasses.replace(COST, relations=0.5).by_stage(TEACHER, [HALF, SMALL], HALF)
+    more = {"super_network": 1.0, "student": 0.5, "agora": 0.5}
+    assert {name: found[name] - COSTS[name] for name in COSTS} == pytest.approx(
+        {**dict.fromkeys(COSTS, 0.0), **more}
+    )
+
+
 def test_a_stage_that_asks_the_teacher_first_makes_fewer_steps() -> None:
     plain = check_time("2", plan(7200.0), COSTS, 400, 200).steps
     asked = check_time("2", plan(7200.0), COSTS, 400, 200, {"agora": 30.0}).steps
-    assert plain["agora"] - asked.pop("agora") == pytest.approx(30.0 / COSTS["agora"], abs=1.0)
+    lost = plain["agora"] - asked.pop("agora")
+    assert lost == pytest.approx(30.0 / (PAUSES * COSTS["agora"]), abs=1.0)
     assert all(plain[name] == count for name, count in asked.items())
     with pytest.raises(InputError, match="the stage agora makes about 0 steps"):
         check_time("2", plan(7200.0), COSTS, 400, 200, {"agora": 7200.0})
@@ -91,7 +101,7 @@ def test_enough_hours_tell_the_steps_that_they_buy() -> None:
     found = check_time("2", plan(7200.0), COSTS, 400, 200)
     for name, count in found.steps.items():
         seconds = plan(7200.0).expected({})[name] - START_SECONDS
-        assert count == int(seconds / COSTS[name])
+        assert count == int(seconds / (PAUSES * COSTS[name]))
     assert found.epoch_steps == 400
 
 

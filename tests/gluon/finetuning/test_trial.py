@@ -42,6 +42,24 @@ def test_a_trial_without_time_still_makes_its_least_steps(monkeypatch: pytest.Mo
     assert made == list(range(1, LEAST_STEPS_OF_TRIAL + 1))
 
 
+def test_a_network_learns_from_answers_of_a_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports = []
+    whole = trial.finetune
+
+    def noted(*given, hooks, **named):  # type: ignore[no-untyped-def]
+        timed = hooks.on_step
+        hooks.on_step = lambda number, report: (reports.append(report), timed(number, report))
+        return whole(*given, hooks=hooks, **named)
+
+    monkeypatch.setattr(trial, "finetune", noted)
+    teacher = Architecture(3, 4, 32, 64, vocabulary_size=50, maximum_length=24, token_types=2)
+    asked = {"teacher": teacher, "relation_heads": 2}
+    lengths = np.array([3, 24, 7, 12] * 5)
+    assert step_seconds(SIZES, lengths, 2, mx.cpu(), batch_size=4, seconds=0.0, **asked) > 0
+    assert all(report.relations_loss > 0 for report in reports)
+    assert all(report.distillation_loss > 0 for report in reports)
+
+
 def test_inputs_that_are_too_long_are_refused() -> None:
     with pytest.raises(InputError, match="an input has 25 tokens"):
         step_seconds(SIZES, np.full(8, 25), 2, mx.cpu(), batch_size=8, seconds=0.0)
