@@ -104,7 +104,7 @@ def check_everything(
     if measured is None:
         log.info("measuring some steps of training")
         steps = measure_steps(
-            (teacher.architecture, limit.smallest),
+            (teacher.architecture, limit.likely),
             data.data.train.features.lengths,
             output_count(record, options),
             batch_size=config.batch_size,

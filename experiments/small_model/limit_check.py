@@ -144,11 +144,6 @@ class CheckedLimit:
     likely: Architecture
     notes: Tuple[str, ...] = ()
 
-    @property
-    def smallest(self) -> Architecture:
-        """The architecture with the fewest parameters."""
-        return min(self.members, key=Architecture.parameter_count)
-
 
 def measure_pair(teacher: Architecture, settings: Mapping[str, Any]) -> PairLatency:
     """Measure a teacher and its smallest parts in turns, in a new process.
