@@ -161,8 +161,9 @@ def _seed_lines(results: Mapping[str, Any]) -> List[str]:
     lines = []
     for seed, (new, old, plain) in enumerate(zip(*(results["seeds"][kind] for kind in kinds))):
         lines.append(
-            f"seed {seed}: distillation from the super-network is ahead of random weights by "
-            f"{_gain(new, old)}, that one of self-supervised training by {_gain(old, plain)}"
+            f"seed {seed}: distillation from the super-network is ahead of distillation from "
+            f"random weights by {_gain(new, old)}, which is ahead of self-supervised training by "
+            f"{_gain(old, plain)}"
         )
     return lines
 

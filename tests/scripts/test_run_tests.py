@@ -11,6 +11,8 @@ from typing import Any, List, NamedTuple
 
 import pytest
 
+from tests.patience import HANG_SECONDS
+
 TOOL = "#!/usr/bin/env bash\n"
 PYTEST = f'{TOOL}exec {sys.executable} -m pytest -c pytest.ini "$@"\n'
 SETTINGS = "[pytest]\nmarkers = integration: slow\naddopts = -p no:randomly\n"
@@ -65,7 +67,7 @@ def run(tmp_path: Path, project_root: Path) -> Any:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=HANG_SECONDS,
             check=False,
         )
         lines = done.stdout.splitlines()

@@ -193,8 +193,9 @@ def test_files_and_table(tmp_path):
         "super-network: 50% of the distance is gone"
     ) in text
     assert (
-        "seed 0: distillation from the super-network is ahead of random weights by +0.200 nats and "
-        "+10.0%, that one of self-supervised training by +0.200 nats and +10.0%"
+        "seed 0: distillation from the super-network is ahead of distillation from random weights "
+        "by +0.200 nats and +10.0%, which is ahead of self-supervised training by +0.200 nats and "
+        "+10.0%"
     ) in text
     assert "by distillation from random weights after 18 steps, 35.0 s" in text
 
