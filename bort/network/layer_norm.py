@@ -120,9 +120,15 @@ def _over_blocks(work: Callable[[slice], None], shape: Tuple[int, ...], threads:
     """Call a function for the rows of every block."""
     rows = _rows(shape[1])
     blocks = [slice(start, start + rows) for start in range(0, shape[0], rows)]
+
+    def quietly(block: slice) -> None:
+        # The trainer tells of numbers that are not finite.
+        with np.errstate(all="ignore"):
+            work(block)
+
     if threads == 1 or len(blocks) < 2:
         for block in blocks:
-            work(block)
+            quietly(block)
     else:
         with ThreadPoolExecutor(min(threads, len(blocks))) as pool:
-            list(pool.map(work, blocks))
+            list(pool.map(quietly, blocks))

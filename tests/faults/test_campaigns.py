@@ -48,6 +48,7 @@ def test_a_short_campaign_finds_nothing(tmp_path, kind):
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     assert f"{trials} trials, 0 findings, seed {seed}" in done.stdout
+    assert "not tried" not in done.stdout, done.stdout[-4000:]
 
 
 def test_the_samples_name_subjects():

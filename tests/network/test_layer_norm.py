@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,17 @@ def test_equal_rows_have_the_offset():
     np.testing.assert_array_equal(output, np.ones((4, 8)))
     layer_norm_gradients(x, x, gamma, mean, scale, of_x)
     np.testing.assert_allclose(of_x, 0, atol=1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_numbers_that_overflow_warn_of_nothing(threads):
+    size = SIZES[3]
+    x, gamma, beta, gradient = _arguments(size)
+    x *= np.float32(1e30)
+    output, of_x = np.empty((2, *size), np.float32)
+    mean, scale = np.empty((2, size[0]), np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer_norm(x, gamma, beta, EPSILON, output, mean, scale, threads)
+        layer_norm_gradients(gradient, x, gamma, mean, scale, of_x, threads)
+    assert not np.isfinite(scale).all() or (scale == 0).any()
