@@ -20,16 +20,58 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from mxnet.gluon import HybridBlock, nn
 
 from bort.architecture import PRE_NORM, Architecture
 from bort.gluon.network.activation import activate
 from bort.gluon.network.dense import EncoderDense
-from bort.gluon.network.layer_norm import LayerNorm
 from bort.network.activations import function_of
 
 _MASKED_SCORE = -1e4
 """Added to the scores of padding, so that its probability is exactly 0, in float16 too."""
+
+
+class LayerNorm(nn.LayerNorm):
+    """(x - mean) / √(variance + ε) · γ + β over the last axis, with a faster gradient on a CPU.
+
+    On a CPU, the backward pass of MXNet's own operator takes fifteen times as long as its forward
+    pass. For training on a CPU, this class computes the same function from operators with a fast
+    backward pass: dense layers with constant weights compute means and broadcast them, and
+    `L2Normalization` divides. In float16, on a GPU and without gradients, MXNet's operator runs.
+    """
+
+    def __init__(self, hidden: int, epsilon: float) -> None:
+        super().__init__(in_channels=hidden, epsilon=epsilon)
+        self._hidden = hidden
+
+    def hybrid_forward(self, F: Any, x: Any, gamma: Any, beta: Any) -> Any:
+        """(…, H) -> (…, H)."""
+        if not self._trains_on_cpu():
+            return super().hybrid_forward(F, x, gamma, beta)
+        hidden = self._hidden
+        # (…, H) -> (N, H)
+        rows = x.reshape((-1, hidden))
+        # (N, H) -> (N, 1) -> (N, H): the mean of every row
+        mean = _dense(F, rows, F.full((1, hidden), 1 / hidden), 1)
+        spread = F.ones((hidden, 1))
+        centred = rows - _dense(F, mean, spread, hidden)
+        # ‖c‖² + H ε = H (variance + ε)
+        normal = F.L2Normalization(centred, eps=hidden * self._epsilon)
+        ones = F.BlockGrad(F.ones_like(mean))
+        gain = _dense(F, ones, gamma.reshape((-1, 1)) * math.sqrt(hidden), hidden)
+        offset = _dense(F, ones, beta.reshape((-1, 1)), hidden)
+        return (normal * gain + offset).reshape_like(x)
+
+    def _trains_on_cpu(self) -> bool:
+        gamma = self.gamma
+        if gamma.grad_req == "null" or np.dtype(gamma.dtype) != np.float32:
+            return False
+        return all(context.device_type == "cpu" for context in gamma.list_ctx())
+
+
+def _dense(F: Any, x: Any, weight: Any, units: int) -> Any:
+    return F.FullyConnected(x, weight, num_hidden=units, no_bias=True, flatten=False)
 
 
 class SelfAttention(HybridBlock):

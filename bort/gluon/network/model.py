@@ -11,8 +11,7 @@ from mxnet.gluon import HybridBlock, nn
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.network.activation import Activation
-from bort.gluon.network.encoder import Encoder
-from bort.gluon.network.layer_norm import LayerNorm
+from bort.gluon.network.encoder import Encoder, LayerNorm
 from bort.network.activations import DEFAULT_ACTIVATION
 from bort.network.memory import check_memory
 

@@ -11,9 +11,9 @@ from typing import Dict, Iterable, List, Tuple
 import mxnet as mx
 import numpy as np
 
-from bort.gluon.host_memory import host_array
 from bort.gluon.super_network.weights import SubNetworkCopies, flat_view
 from bort.gluon.training.flat import FlatParameters, Slot
+from bort.gluon.training.host_memory import host_array
 from bort.gluon.training.optimizer import FlatOptimizer
 
 

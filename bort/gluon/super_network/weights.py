@@ -7,11 +7,11 @@ from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Tup
 import mxnet as mx
 import numpy as np
 
-from bort.gluon.host_memory import host_array
 from bort.gluon.network.array_network import table_name
 from bort.gluon.network.networks import Network
 from bort.gluon.network.parameters import named_parameters
 from bort.gluon.training.flat import FlatParameters, Slot
+from bort.gluon.training.host_memory import host_array
 from bort.network.parameter_names import ParameterRow
 from bort.network.sub_network import SubNetwork
 

@@ -10,8 +10,8 @@ import mxnet as mx
 import numpy as np
 from gluonnlp.optimizer import BERTAdam
 
-from bort.gluon.host_memory import host_array
 from bort.gluon.training.flat import FlatParameters
+from bort.gluon.training.host_memory import host_array
 from bort.process.environment import whole_number
 from bort.training.adam import AdamSettings, adam_update
 

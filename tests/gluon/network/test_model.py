@@ -5,10 +5,12 @@ from __future__ import annotations
 import mxnet as mx
 import numpy as np
 import pytest
+from mxnet import autograd
 from mxnet.gluon import HybridBlock
 
 from bort.architecture import PRESETS, Architecture
 from bort.errors import InputError
+from bort.gluon.network.encoder import LayerNorm
 from bort.gluon.network.model import BortModel
 from tests.gluon.network import reference
 from tests.gluon.network.network_samples import (
@@ -206,6 +208,24 @@ def test_initial_weights_follow_the_seed():
     np.testing.assert_array_equal(embedding(3), embedding(3))
     assert np.abs(embedding(3) - embedding(4)).max() > 0.01
     assert abs(embedding(3).std() - 0.02) < 0.001
+
+
+def test_layer_norm_has_the_gradient_of_mxnets_own():
+    def gradients(composed):
+        norm = LayerNorm(24, 1e-5)
+        norm.initialize()
+        norm.gamma.set_data(mx.nd.array(np.linspace(0.5, 2, 24)))
+        norm.beta.set_data(mx.nd.array(np.linspace(-1, 1, 24)))
+        norm._trains_on_cpu = lambda: composed
+        x = mx.nd.array(np.random.default_rng(0).normal(3, 2, (3, 5, 24)))
+        x.attach_grad()
+        with autograd.record():
+            y = norm(x)
+        y.backward(mx.nd.array(np.random.default_rng(1).normal(0, 1, y.shape)))
+        return [a.asnumpy() for a in (y, x.grad, norm.gamma.grad(), norm.beta.grad())]
+
+    for ours, theirs in zip(gradients(True), gradients(False)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_bad_use_is_refused():

@@ -32,23 +32,11 @@ def host_array(buffer: mx.nd.NDArray, *, changes: bool = False) -> Iterator[np.n
         buffer[:] = array
 
 
-def memory_of(array: mx.nd.NDArray) -> np.ndarray:
-    """Return the memory of an array on a CPU as a flat NumPy array, without waiting for anything.
-
-    Args:
-        array: float32 of any shape, of which no reads or writes are pending.
-
-    Returns:
-        float32 (N,); it is valid as long as the array.
-    """
-    address = ctypes.c_void_p()
-    check_call(_LIB.MXNDArrayGetData(array.handle, ctypes.byref(address)))
-    numbers = ctypes.cast(address, ctypes.POINTER(ctypes.c_float))
-    return np.ctypeslib.as_array(numbers, (array.size,))
-
-
 def _shared_memory(buffer: mx.nd.NDArray) -> np.ndarray:
     """Return an array of the memory of a buffer after all its pending reads and writes."""
     buffer.wait_to_read()
     check_call(_LIB.MXNDArrayWaitToWrite(buffer.handle))
-    return memory_of(buffer)
+    address = ctypes.c_void_p()
+    check_call(_LIB.MXNDArrayGetData(buffer.handle, ctypes.byref(address)))
+    numbers = ctypes.cast(address, ctypes.POINTER(ctypes.c_float))
+    return np.ctypeslib.as_array(numbers, (buffer.size,))

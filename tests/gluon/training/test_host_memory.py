@@ -7,7 +7,7 @@ from typing import Any
 import mxnet as mx
 import numpy as np
 
-from bort.gluon.host_memory import host_array, memory_of
+from bort.gluon.training.host_memory import host_array
 from tests.gluon.training.on_gpu import OnGpu
 
 
@@ -38,10 +38,3 @@ def test_a_buffer_elsewhere_is_copied_and_written_back() -> None:
     with host_array(buffer, changes=True) as array:
         array[0] = 1
     np.testing.assert_array_equal(buffer.values, [1, 0, 0])
-
-
-def test_the_memory_of_an_array_of_any_shape_is_flat() -> None:
-    array = mx.nd.zeros((2, 3))
-    array.wait_to_read()
-    memory_of(array)[4] = 7
-    np.testing.assert_array_equal(array.asnumpy(), [[0, 0, 0], [0, 7, 0]])
