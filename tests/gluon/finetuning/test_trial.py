@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import List, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.finetuning import trial
+from bort.gluon.finetuning.trainer import FinetuningReport
 from bort.gluon.finetuning.trial import LEAST_STEPS_OF_TRIAL, step_seconds
 
 SIZES = Architecture(2, 2, 16, 32, vocabulary_size=50, maximum_length=24, token_types=2)
@@ -28,36 +30,41 @@ def test_steps_are_timed_and_nothing_is_written(
     assert os.listdir(tmp_path) == []
 
 
-def test_a_trial_without_time_still_makes_its_least_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    whole = trial.finetune
-
-    def counted(*given, hooks, **named):  # type: ignore[no-untyped-def]
-        timed = hooks.on_step
-        hooks.on_step = lambda number, report: (made.append(number), timed(number, report))
-        return whole(*given, hooks=hooks, **named)
-
-    monkeypatch.setattr(trial, "finetune", counted)
-    step_seconds(SIZES, np.full(8, 6), 2, mx.cpu(), batch_size=8, seconds=0.0)
-    assert made == list(range(1, LEAST_STEPS_OF_TRIAL + 1))
-
-
-def test_a_network_learns_from_answers_of_a_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
-    reports = []
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> List[Tuple[int, FinetuningReport]]:
+    """The numbers and reports of all steps of the trials of a test."""
+    found: List[Tuple[int, FinetuningReport]] = []
     whole = trial.finetune
 
     def noted(*given, hooks, **named):  # type: ignore[no-untyped-def]
         timed = hooks.on_step
-        hooks.on_step = lambda number, report: (reports.append(report), timed(number, report))
+        hooks.on_step = lambda number, report: (
+            found.append((number, report)),
+            timed(number, report),
+        )
         return whole(*given, hooks=hooks, **named)
 
     monkeypatch.setattr(trial, "finetune", noted)
+    return found
+
+
+def test_a_trial_without_time_still_makes_its_least_steps(
+    reports: List[Tuple[int, FinetuningReport]],
+) -> None:
+    step_seconds(SIZES, np.full(8, 6), 2, mx.cpu(), batch_size=8, seconds=0.0)
+    assert [number for number, _ in reports] == list(range(1, LEAST_STEPS_OF_TRIAL + 1))
+
+
+def test_a_network_learns_from_answers_of_a_teacher(
+    reports: List[Tuple[int, FinetuningReport]],
+) -> None:
     teacher = Architecture(3, 4, 32, 64, vocabulary_size=50, maximum_length=24, token_types=2)
     asked = {"teacher": teacher, "relation_heads": 2}
     lengths = np.array([3, 24, 7, 12] * 5)
     assert step_seconds(SIZES, lengths, 2, mx.cpu(), batch_size=4, seconds=0.0, **asked) > 0
-    assert all(report.relations_loss > 0 for report in reports)
-    assert all(report.distillation_loss > 0 for report in reports)
+    assert len(reports) == LEAST_STEPS_OF_TRIAL
+    assert all(report.relations_loss > 0 for _, report in reports)
+    assert all(report.distillation_loss > 0 for _, report in reports)
 
 
 def test_inputs_that_are_too_long_are_refused() -> None:
