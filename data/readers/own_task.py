@@ -141,9 +141,8 @@ def open_table(path: Path, reading: OwnDataConfig) -> Tuple[TextTable, Columns]:
         return table, _with_form(table, columns, reading)
     fields = _text_columns(table, text_columns)
     if reading.label_columns:
-        for name in reading.label_columns:
-            column_number(table, name)
-        columns = Columns(fields, "", several=True, of_labels=reading.label_columns)
+        named = tuple(_found(table, name) for name in reading.label_columns)
+        columns = Columns(fields, "", several=True, of_labels=named)
     else:
         columns = _with_form(table, Columns(fields, _label_column(table, label_column)), reading)
     both = next((name for name in columns.with_labels if name in fields), None)
@@ -197,12 +196,11 @@ def _without_header(
 
 
 def _text_columns(table: TextTable, names: Optional[Sequence[str]]) -> Tuple[str, ...]:
-    for name in names or ():
-        column_number(table, name)
     if names is not None:
-        if not 1 <= len(names) <= 2 or len(set(names)) < len(names):
+        found = tuple(_found(table, name) for name in names)
+        if not 1 <= len(found) <= 2 or len(set(found)) < len(found):
             raise InputError(f"text_columns is {list(names)}, allowed are one or two columns")
-        return tuple(names)
+        return found
     for wanted in (*NAMES_OF_PAIRS, *((name,) for name in NAMES_OF_TEXTS)):
         written = [_as_written(table, one) for one in wanted]
         if all(written):
@@ -217,8 +215,7 @@ def _text_columns(table: TextTable, names: Optional[Sequence[str]]) -> Tuple[str
 
 def _label_column(table: TextTable, name: Optional[str]) -> str:
     if name is not None:
-        column_number(table, name)
-        return name
+        return _found(table, name)
     for known in NAMES_OF_LABELS:
         written = _as_written(table, known)
         if written is not None:
@@ -227,6 +224,11 @@ def _label_column(table: TextTable, name: Optional[str]) -> str:
         f"{table.path}: has no column of labels with a known name ({', '.join(NAMES_OF_LABELS)}), "
         f"{columns_text(table.columns)}; name it with --label_column"
     )
+
+
+def _found(table: TextTable, name: str) -> str:
+    """Return the name of a column that the user names, as the table has it."""
+    return table.columns[column_number(table, name)]
 
 
 def _as_written(table: TextTable, known: str) -> Optional[str]:

@@ -185,12 +185,18 @@ def _json_rows(text: str, path: Path) -> Tuple[Tuple[str, ...], List[TableRow]]:
 
 
 def column_number(table: TextTable, name: str) -> int:
-    """Return the index of a column.
+    """Return the index of a column: of that name, else of its name in upper or lower case.
+
+    White space around the name is left out, as around the names in the first line of a CSV file.
 
     Raises:
         InputError: there is no such column, or two; names those that there are.
     """
     places = [number for number, column in enumerate(table.columns) if column == name]
+    if not places:
+        wanted = name.strip().casefold()
+        folded = [column.strip().casefold() for column in table.columns]
+        places = [number for number, column in enumerate(folded) if column == wanted]
     if len(places) != 1:
         what = "has no column" if not places else f"has {len(places)} columns"
         raise InputError(f"{table.path}: {what} {name!r}, {columns_text(table.columns)}")

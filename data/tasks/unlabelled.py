@@ -4,15 +4,15 @@ Texts stand one a line (`.txt`, for tasks of one text). A `.tsv` file has a colu
 the task, in their order and without quoting; if the first line has the names of all fields, it is a
 header, and further columns are ignored, so official files can be given as they are. A `.jsonl` file
 has an object with the task's fields a line, or a text or a list of texts; further fields are
-ignored. A `.csv` file has the columns of an own task; labels are not read. Texts of an own task's
-report split are left out.
+ignored. A `.csv` file has the columns of an own task; labels are not read. Names of fields may be
+in upper or lower case. Texts of an own task's report split are left out.
 """
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Callable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from bort.errors import InputError
 from bort.inference.lines import JSONL, TEXT_FORMAT, TSV, numbered_lines, question_of
@@ -21,7 +21,7 @@ from bort.storage.files import PathLike
 from bort.tasks.items import TaskInput, TaskItem
 from bort.tasks.judging import TaskData, TaskSet
 from bort.tasks.own.task import OwnTask
-from bort.tasks.own.task_file import is_data_file
+from bort.tasks.own.task_file import DATA_SUFFIXES, is_data_file
 from bort.tasks.records import REPORT, TaskRecord
 from bort.text.comparison import normalised_text
 from data.readers.own_task import columns_of, read_rows
@@ -115,7 +115,7 @@ def _lines(
     """Yield the number and the question of every line or row; others go to `unusable`."""
     is_table = path.lower().endswith((".csv", ".gz")) and is_data_file(path)
     if not (is_table and isinstance(record, OwnTask)):
-        yield from _questions(path, columns, unusable)
+        yield from _questions(path, columns, unusable, isinstance(record, OwnTask))
         return
     rows = read_rows(Path(path), columns_of(record), with_labels=False)
     unusable.extend(f"{path} line {line}: is empty" for line in rows.empty)
@@ -124,12 +124,13 @@ def _lines(
 
 
 def _questions(
-    path: str, columns: Tuple[str, ...], unusable: List[str]
+    path: str, columns: Tuple[str, ...], unusable: List[str], is_own: bool
 ) -> Iterator[Tuple[int, Question]]:
     """Yield the number and the question of every line; reasons of other lines go to `unusable`."""
     kind = _FORMATS.get(Path(path).suffix.lower())
     if kind is None:
-        raise InputError(f"{path}: has another ending than allowed: {', '.join(_FORMATS)}")
+        allowed = dict.fromkeys((*_FORMATS, *(DATA_SUFFIXES if is_own else ())))
+        raise InputError(f"{path}: has another ending than allowed: {', '.join(allowed)}")
     if kind == TSV and not columns:
         raise InputError(f"{path}: the task's inputs have other fields than texts; allowed: .jsonl")
     if kind == TEXT_FORMAT and len(columns) != 1:
@@ -138,15 +139,27 @@ def _questions(
     with open(path, "rb") as stream:
         lines = numbered_lines(stream, path, lambda error: unusable.append(str(error)))
         for number, line in lines:
-            if kind == TSV and number == 1 and set(columns) <= set(line.split("\t")):
-                header = line.split("\t")
-                continue
+            if kind == TSV and number == 1:
+                names = _fields_of(line.split("\t"), columns)
+                if set(columns) <= set(names):
+                    header = names
+                    continue
             try:
                 question = question_of(line, kind, f"{path} line {number}")
             except InputError as error:
                 unusable.append(str(error))
                 continue
-            yield number, dict(zip(header, question)) if header else question
+            if header:
+                question = dict(zip(header, question))
+            elif isinstance(question, Mapping):
+                question = dict(zip(_fields_of(list(question), columns), question.values()))
+            yield number, question
+
+
+def _fields_of(names: Sequence[str], fields: Sequence[str]) -> List[str]:
+    """Return names in a file, those of a task's fields in other letters as the task has them."""
+    missing = {field.casefold(): field for field in fields if field not in names}
+    return [missing.pop(name.strip().casefold(), name) for name in names]
 
 
 def _texts(inputs: Sequence[TaskInput]) -> Iterator[str]:

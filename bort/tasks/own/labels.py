@@ -62,7 +62,7 @@ class LabelSummary:
             low, high = self.label_range
             return f"numbers from {low:g} to {high:g}"
         counts = self.counts.items()
-        shares = [f"{name} {100 * count / self.rows:.0f} %" for name, count in counts]
+        shares = [f"{name} {_share(count, self.rows)}" for name, count in counts]
         more = f", and {len(shares) - _SHOWN} more" if len(shares) > _SHOWN else ""
         shown = f"({', '.join(shares[:_SHOWN])}{more})"
         if self.kind == CLASSES:
@@ -98,9 +98,10 @@ def summarise_labels(
 ) -> LabelSummary:
     """Decide whether labels are classes or numbers, and check them.
 
-    Labels are numbers if more than half of them are numbers that are not whole, or if `kind` says
-    so. Several labels for each row are tuples. Classes and labels are in the order of their numbers
-    if all are whole numbers, else of their names, or in the order of their columns.
+    Labels are numbers if more than half of them are numbers that are not whole or have a comma, or
+    if `kind` says so. Several labels for each row are tuples. Classes and labels are in the order
+    of their numbers if all are whole numbers, else of their names, or in the order of their
+    columns.
 
     Args:
         values: the labels of the rows that have one.
@@ -133,8 +134,7 @@ def _summarise_single(
     metric: Optional[str],
 ) -> LabelSummary:
     if kind is None:
-        parsed = [as_number(value) for value in values]
-        fractions = sum(1 for x in parsed if x is not None and math.isfinite(x) and x % 1)
+        fractions = sum(1 for value in values if _has_fraction(value))
         kind = NUMBER if 2 * fractions > len(values) else CLASSES
     if kind == NUMBER:
         return _numbers(values, places, column, metric)
@@ -181,10 +181,11 @@ def read_label(
         held = {read_label(one, labels, None, where) for one in text}
         return tuple(label for label in labels if label in held)
     if label_range is not None:
-        number = as_number(text)
-        if number is None or not math.isfinite(number):
+        number = _finite_number(text)
+        if number is None:
             raise InputError(
                 f"{where}: label is {_cut(text)}, allowed is a finite number, such as 1234.5"
+                f"{_on_comma(text)}"
             )
         return number
     if text in labels:
@@ -208,6 +209,29 @@ def as_number(text: str) -> Optional[float]:
         return float(text) if "_" not in text else None
     except ValueError:
         return None
+
+
+def _finite_number(text: str) -> Optional[float]:
+    number = as_number(text)
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _has_fraction(text: str) -> bool:
+    """Return whether a label is a number that is not whole, or has a comma of unknown meaning."""
+    return _may_be_either(text) or bool((_finite_number(text) or 0.0) % 1)
+
+
+def _may_be_either(text: str) -> bool:
+    """Return whether a comma of a number may be a decimal one, or separate thousands."""
+    return bool(_DECIMAL_COMMA.fullmatch(text) and _THOUSANDS.fullmatch(text))
+
+
+def _on_comma(text: str) -> str:
+    """Return the end of the error on a number with a comma that may mean either; "" for others."""
+    if not _may_be_either(text):
+        return ""
+    either = text.replace(",", "."), text.replace(",", "")
+    return f"; its comma may be a decimal one or separate thousands: write {' or '.join(either)}"
 
 
 def _classes(values: Sequence[str], column: str, metric: Optional[str]) -> LabelSummary:
@@ -274,8 +298,13 @@ def _numbers(
     values: Sequence[str], places: Sequence[str], column: str, metric: Optional[str]
 ) -> LabelSummary:
     found: List[float] = []
+    wrong = sum(1 for value in values if _finite_number(value) is None)
     for value, where in zip(values, places):
-        number = read_label(value, (), (0.0, 0.0), where)
+        try:
+            number = read_label(value, (), (0.0, 0.0), where)
+        except InputError as error:
+            more = f"; {wrong:,} rows have no such number" if wrong > 1 else ""
+            raise InputError(f"{error}{more}") from error
         assert isinstance(number, float)
         found.append(number)
     low, high = min(found), max(found)
@@ -288,6 +317,14 @@ def _numbers(
         check_metric(metric, NUMBER, 0, column)
     metrics = (metric,) if metric else (PEARSON, SPEARMAN)
     return LabelSummary((), (low, high), {}, metrics, NUMBER, len(found))
+
+
+def _share(count: int, rows: int) -> str:
+    """Return the share of a class, or its rows if the share would be rounded to none or all."""
+    percent = f"{100 * count / rows:.0f}"
+    if percent in ("0", "100") and 0 < count < rows:
+        return f"{count:,} row" if count == 1 else f"{count:,} rows"
+    return f"{percent} %"
 
 
 def _whole(text: str) -> str:

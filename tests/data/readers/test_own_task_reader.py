@@ -44,6 +44,19 @@ def test_columns_are_named_by_flags(tmp_path):
     assert read_rows(tmp_path / "x.csv", columns).rows[0] == OwnRow(0, 1, ("good",), "1")
 
 
+def test_a_named_column_may_differ_in_case_and_white_space(tmp_path):
+    table, columns = opened(tmp_path, "Message,label \ngood,1\n", ["message"], "label ")
+    assert columns == Columns(("Message",), "label")
+    assert labels_of(rows_of(table, columns)) == ["1"]
+    _, columns = opened(tmp_path, "text,A,b\ng,1,0\n", label_columns=("a", " b"))
+    assert columns.of_labels == ("A", "b")
+    (tmp_path / "dev.csv").write_text("LABEL,message\n0,bad\n")
+    assert read_rows(tmp_path / "dev.csv", Columns(("Message",), "label")).rows[0].label == "0"
+    with pytest.raises(InputError, match="has 2 columns 'X', it has x, x, label"):
+        opened(tmp_path, "x,x,label\na,b,1\n", ["X"])
+    assert opened(tmp_path, "x,X,label\na,b,1\n", ["X"])[1].fields == ("X",)
+
+
 @pytest.mark.parametrize(
     ("text", "texts", "label", "message"),
     [

@@ -130,3 +130,22 @@ def test_an_own_task_reads_tables_and_leaves_its_report_split_out(tmp_path, capl
         assert f"{name} line 4: is empty (left out)" in caplog.text
     (tmp_path / "more.txt").write_text(f"more\n{report}\n")
     assert len(open_unlabelled(str(tmp_path / "more.txt"), data, 32).items) == 1
+
+
+def test_fields_of_a_file_may_be_in_other_letters(tmp_path):
+    rows = [f"text {n},{'ab'[n % 2]}" for n in range(40)]
+    (tmp_path / "own.csv").write_text("\n".join(["Text,Label", *rows]))
+    record = resolve_task(str(tmp_path / "own.csv"))
+    data = open_task_data(record, tiny_vocabulary(), TaskOptions(), 32)
+    files = {
+        "more.jsonl": '{"text": "one"}\n{"x": 1, "TEXT": "two"}\n',
+        "more.tsv": "x\ttext \n1\tone\n2\ttwo\n",
+        "more.csv": "x,text\n1,one\n2,two\n",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+        found = open_unlabelled(str(tmp_path / name), data, 32)
+        assert texts_of(found, "Text") == [("one",), ("two",)], name
+    (tmp_path / "more.txt.gz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"allowed: \.txt, \.tsv, \.jsonl, \.csv"):
+        open_unlabelled(str(tmp_path / "more.txt.gz"), data, 32)

@@ -39,6 +39,22 @@ def test_imbalanced_classes_have_other_metrics():
     assert summary(["a"] * 5 + ["b"], metric="f1").metrics == ("f1",)
 
 
+def test_a_share_that_rounds_to_none_or_all_is_said_in_rows():
+    assert summary(["a"] * 399 + ["b"]).text == "2 classes (a 399 rows, b 1 row)"
+    assert summary(["a"] * 1197 + ["b"] * 3).text == "2 classes (a 1,197 rows, b 3 rows)"
+
+
+def test_numbers_with_three_decimals_behind_a_comma_are_refused_as_numbers():
+    values = ["3,800", "0,067", "2,500"]
+    with pytest.raises(
+        InputError, match=r"line 2: label is '3,800', .* write 3\.800 or 3800; 2 ro"
+    ):
+        summary(values)
+    assert summary(values * 2, kind="classes").labels == ("0,067", "2,500", "3,800")
+    with pytest.raises(InputError, match=r"line 3: label is '-', .* 1234\.5; 3 rows have no such"):
+        summary(["0.5", "-", "1.5", "-", "-", "0.1", "0.3"])
+
+
 def test_many_classes_are_not_all_shown():
     values = [f"c{number}" for number in range(7)] * 2
     assert summary(values).text.endswith("c4 14 %, and 2 more)")
