@@ -69,7 +69,7 @@ class SuperNetworkConfig(Config):
     )
 
     def check(self) -> None:
-        """Check that steps with targets in place hold the largest one, the weights, and dtype."""
+        """Check that steps with targets in place hold the largest one, and that settings fit."""
         if self.in_place and self.samples.sampling != SANDWICH:
             raise InputError(
                 f"in_place is true with sampling {self.samples.sampling!r}, allowed is "
@@ -77,6 +77,7 @@ class SuperNetworkConfig(Config):
             )
         if self.label_weight == 0 and self.soft_weight == 0:
             raise InputError("label_weight and soft_weight are both 0, one must be above 0")
+        self.kept.check_needed(self.pretraining.features.features)
         if self.pretraining.dtype != "float32":
             raise InputError(
                 f"dtype is {self.pretraining.dtype!r}, allowed for a super-network is 'float32'"

@@ -22,13 +22,14 @@ from typing import (
     Mapping,
     NamedTuple,
     Optional,
+    Sequence,
     Tuple,
 )
 
 import numpy as np
 
 from bort.architecture import Architecture
-from bort.errors import WorkError
+from bort.errors import InputError, WorkError
 from bort.ranks import Communicator, on_rank_0, own_share
 from bort.settings.config import Config, setting
 from bort.storage.shared_work import share_work
@@ -52,6 +53,18 @@ class KeptFeaturesConfig(Config):
         "and half of the free space; otherwise they are computed in every step",
         minimum=0.0,
     )
+
+    def check_needed(self, features: Sequence[str]) -> None:
+        """Check that nothing is to be kept where no loss reads features.
+
+        Args:
+            features: names of the features that the losses read.
+        """
+        if self.kept_features_gb > 0 and not features:
+            raise InputError(
+                f"kept_features_gb is {self.kept_features_gb!r}, and hidden_weight and "
+                "relation_weight are 0, so there are no features to keep; allowed is 0"
+            )
 
 
 class AnsweredInputs(NamedTuple):

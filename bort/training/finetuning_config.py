@@ -143,8 +143,9 @@ class FinetuningConfig(Config):
     budget: TimeBudgetConfig = part(TimeBudgetConfig)
 
     def check(self) -> None:
-        """Check that a timed run has no warm-up in steps, and that `math` fits `dtype`."""
+        """Check that a timed run has no warm-up in steps, and that settings fit each other."""
         self.budget.check_warmup(self.warmup_steps)
+        self.kept.check_needed(self.features.features)
         check_math_fits(self.math, self.dtype)
 
     @property

@@ -33,6 +33,7 @@ from bort.tasks.judging import TaskData, gold_of
 from bort.tasks.metrics import mean_score
 from bort.teacher.source import TeacherSource
 from bort.training.importance_config import ORDER, ImportanceConfig
+from experiments.small_model.config import KEPT_FEATURES_GB
 from experiments.small_model.job import StageJob, plain, read_scores, write_scores
 from experiments.small_model.latency import MeasuredSpace, serving_settings
 from experiments.small_model.space import cut_layers, relation_heads
@@ -143,8 +144,7 @@ def train_candidates(job: StageJob, work: StageWork) -> None:
             "num_steps": _STEPS,
             "eval_interval": _STEPS,
             "importance_batches": importance_batches(config),
-            "relation_weight": 1.0,
-            "relation_heads": relation_heads(sizes, latency.space.heads),
+            **_relations(relation_heads(sizes, latency.space.heads)),
             "sampling": UNIFORM,
             "random_samples": _SUB_NETWORKS,
             "least_part": latency.shares[0],
@@ -180,6 +180,15 @@ def train_candidates(job: StageJob, work: StageWork) -> None:
 def _axes(space: SubNetworkSpace) -> Dict[str, Any]:
     axes = ("depths", "hiddens", "intermediates", "heads")
     return {axis: tuple(map(str, getattr(space, axis))) for axis in axes}
+
+
+def _relations(heads: int) -> Dict[str, Any]:
+    """Return the settings of the loss on the teacher's relations, whose features are kept."""
+    return {
+        "relation_weight": 1.0,
+        "relation_heads": heads,
+        "kept_features_gb": KEPT_FEATURES_GB,
+    }
 
 
 def train_student(job: StageJob, work: StageWork) -> None:
@@ -218,8 +227,7 @@ def train_from(
         **{"head": head_kind(whole.head), "importance": ORDER, "lr": job.config.student_lr}
     }
     if with_relations:
-        heads = relation_heads(whole.architecture, [sizes.heads])
-        settings.update(relation_weight=1.0, relation_heads=heads)
+        settings.update(_relations(relation_heads(whole.architecture, [sizes.heads])))
     summary = finetune_by_clock(
         job,
         data,

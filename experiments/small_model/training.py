@@ -24,7 +24,7 @@ from bort.tasks.judging import TaskData
 from bort.training.finetuning_config import FinetuningConfig
 from bort.training.importance_config import ImportanceConfig
 from bort.training.used_seconds import SECONDS_FILE
-from experiments.small_model.config import KEPT_FEATURES_GB, SmallModelConfig
+from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.job import StageJob
 from experiments.small_model.plan import PAUSES
 
@@ -88,7 +88,6 @@ def recipe(config: SmallModelConfig, seconds: float) -> Dict[str, Any]:
         "ckpt_interval": 500,
         "keep_checkpoints": 1,
         "batch_size_eval": 32,
-        "kept_features_gb": KEPT_FEATURES_GB,
         "hours": as_hours(seconds),
     }
 

@@ -177,6 +177,7 @@ def test_a_teacher_that_does_not_fit_is_one_line_and_nothing_is_left(teacher, tm
     refused("one global batch needs 64", *given, "--batch_size", "64")
     refused("dtype is 'float16', which needs a GPU", *given, "--dtype", "float16")
     refused("without a teacher both must be 0", "--hidden_weight", "1")
+    refused("no features to keep; allowed is 0", *given, "--kept_features_gb", "1")
     narrow = ["--architecture", "1-4-64-64", "--hidden_weight", "1"]
     refused("the student has 4 heads, the teacher 2", *given, *narrow)
     relations = ["--relation_weight", "1", "--relation_heads", "3"]

@@ -62,6 +62,11 @@ def train_on_text(
             process uses the folder.
         WorkError: the loss is not finite, or the disk is full.
     """
+    kept = config.kept.kept_features_gb
+    if kept > 0:
+        raise InputError(
+            f"kept_features_gb is {kept!r}, which has no effect with data; allowed is 0"
+        )
     with hold_run_folder(Path(paths.output_dir), communicator):
         for examples in (train, validation):
             check_shards(examples, vocabulary)

@@ -188,6 +188,12 @@ def test_an_engine_without_outputs_to_compute_is_refused(
     assert not (tmp_path / "x").exists()
 
 
+def test_features_are_not_kept_without_a_loss_on_them() -> None:
+    with pytest.raises(InputError, match=r"kept_features_gb is 2\.0, and .* allowed is 0"):
+        FinetuningConfig(kept=KeptFeaturesConfig(kept_features_gb=2.0))
+    assert kept(FeatureObjective(hidden_weight=0.5)).kept.kept_features_gb == 1.0
+
+
 def kept(features: FeatureObjective = FEATURES) -> FinetuningConfig:
     return dataclasses.replace(
         DISTILLED, features=features, kept=KeptFeaturesConfig(kept_features_gb=1.0)

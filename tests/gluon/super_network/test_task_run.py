@@ -215,6 +215,8 @@ def test_settings_that_need_a_teacher_are_refused(data: Any, teacher: str, tmp_p
     folder = tmp_path / "run"
     message = "teacher_model is 'none' and relation_weight is 1.0"
     refused(data, folder, message, start=teacher, relation_weight=1.0)
+    message = r"kept_features_gb is 1\.0, and .* no features to keep; allowed is 0"
+    refused(data, folder, message, start=teacher, kept_features_gb=1.0)
     more = dataclasses.replace(data, unlabelled=data.dev[0])
     refused(more, folder, "unlabelled is given and teacher_model is 'none'", start=teacher)
 

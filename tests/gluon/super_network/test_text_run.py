@@ -314,6 +314,10 @@ BAD: Dict[str, Any] = {
         "teacher_model is 'none' and mlm_weight is 0.0; allowed without",
     ),
     "float16": ({"dtype": "float16"}, "dtype is 'float16'"),
+    "kept features": (
+        {"relation_weight": 1.0, "kept_features_gb": 1.0},
+        "kept_features_gb is 1.0, which has no effect with data; allowed is 0",
+    ),
 }
 
 
