@@ -51,7 +51,7 @@ def measure(parsed: argparse.Namespace) -> Dict[str, Any]:
     from bort.ranks import ALONE
     from bort.tasks.options import TaskOptions
     from bort.tasks.records import get_task
-    from bort.teacher.task_features import KeptFeaturesConfig
+    from bort.teacher.keeping_features import KeptFeaturesConfig
     from bort.text.batch_plan import own_micro_batches
     from bort.text.labelled import make_labelled_batch
     from bort.text.vocabularies import load_vocabulary

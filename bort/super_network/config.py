@@ -10,8 +10,8 @@ from bort.errors import InputError
 from bort.settings.config import Config, part, setting
 from bort.super_network.sampling import SANDWICH, SamplingConfig
 from bort.super_network.space import AXES, SubNetworkSpace, named_axes, parse_axis
+from bort.teacher.keeping_features import KeptFeaturesConfig
 from bort.teacher.source import TeacherSource
-from bort.teacher.task_features import KeptFeaturesConfig
 from bort.training.pretraining_config import PretrainingConfig
 from bort.training.recipes import DEFAULT_RECIPE, RECIPES
 

@@ -9,11 +9,8 @@ the bytes would cost a conversion in every step and overflow above 65,504.
 from __future__ import annotations
 
 import dataclasses
-import logging
-import shutil
 from pathlib import Path
 from typing import (
-    Any,
     Callable,
     Dict,
     Iterable,
@@ -22,49 +19,21 @@ from typing import (
     Mapping,
     NamedTuple,
     Optional,
-    Sequence,
     Tuple,
 )
 
 import numpy as np
 
 from bort.architecture import Architecture
-from bort.errors import InputError, WorkError
+from bort.errors import WorkError
 from bort.ranks import Communicator, on_rank_0, own_share
 from bort.settings.config import Config, setting
 from bort.storage.shared_work import share_work
 from bort.teacher.input_parts import INPUTS_PER_PART, InputParts, PartsKind
 from bort.teacher.task_outputs import OutputParts
 
-log = logging.getLogger(__name__)
-
 _FEATURES = PartsKind("features", "bort-task-features-1", "features", is_mapped=True)
-_BYTES, _GIGABYTE = 4, 1e9
-_SHARE_OF_DISK = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class KeptFeaturesConfig(Config):
-    """The setting of a teacher's kept features."""
-
-    kept_features_gb: float = setting(
-        0.0,
-        "keep the teacher's features of all inputs on disk if they take at most so many gigabytes, "
-        "and half of the free space; otherwise they are computed in every step",
-        minimum=0.0,
-    )
-
-    def check_needed(self, features: Sequence[str]) -> None:
-        """Check that nothing is to be kept where no loss reads features.
-
-        Args:
-            features: names of the features that the losses read.
-        """
-        if self.kept_features_gb > 0 and not features:
-            raise InputError(
-                f"kept_features_gb is {self.kept_features_gb!r}, and hidden_weight and "
-                "relation_weight are 0, so there are no features to keep; allowed is 0"
-            )
+_BYTES = 4
 
 
 class AnsweredInputs(NamedTuple):
@@ -206,57 +175,6 @@ class KeptAnswers(NamedTuple):
 
     outputs: Optional[np.ndarray]
     features: KeptFeatures
-
-
-def may_keep(size: int, missing: int, most_gigabytes: float, free: int) -> bool:
-    """Return whether features of a size are within the setting and half of the free disk.
-
-    Args:
-        size: size of all features in bytes.
-        missing: size of those that are not written yet.
-        most_gigabytes: the setting `kept_features_gb`.
-        free: free bytes of the disk.
-    """
-    return size <= most_gigabytes * _GIGABYTE and missing <= _SHARE_OF_DISK * free
-
-
-def can_keep_features(
-    parts: FeatureParts,
-    most_gigabytes: float,
-    communicator: Communicator,
-    disk_usage: Callable[[Path], Any] = shutil.disk_usage,
-) -> bool:
-    """Return whether features are to be kept, the same on every rank, and log a line.
-
-    Args:
-        parts: parts of the features; unusable ones are removed.
-        most_gigabytes: most gigabytes of all parts.
-        communicator: the ranks.
-        disk_usage: replaces `shutil.disk_usage`.
-
-    Raises:
-        InputError: a folder has the name of a part.
-    """
-
-    def decide() -> bool:
-        parts.remove_unusable()
-        size = parts.key.bytes(int(parts.lengths.sum()))
-        existing = next(
-            one for one in (parts.folder, *parts.folder.absolute().parents) if one.exists()
-        )
-        free = int(disk_usage(existing).free)
-        what = f"the teacher's features of {parts.key.count:,} inputs"
-        shown = f"{size / _GIGABYTE:.1f} GB"
-        if may_keep(size, parts.missing_bytes(), most_gigabytes, free):
-            log.info("%s are kept: %s", what, shown)
-            return True
-        limit = f"the disk has {free / _GIGABYTE:.1f} GB free, of which half may be used"
-        if size > most_gigabytes * _GIGABYTE:
-            limit = f"kept_features_gb is {most_gigabytes:g}"
-        log.info("%s take %s, %s; they are computed in every step", what, shown, limit)
-        return False
-
-    return bool(on_rank_0(communicator, decide))
 
 
 def kept_features(

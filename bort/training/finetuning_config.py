@@ -9,8 +9,8 @@ from typing import Any, Mapping, Optional
 from bort.errors import InputError
 from bort.settings.config import Config, part, setting
 from bort.tasks.own.task_file import is_data_file, is_task_file
+from bort.teacher.keeping_features import KeptFeaturesConfig
 from bort.teacher.source import TeacherRuntime
-from bort.teacher.task_features import KeptFeaturesConfig
 from bort.training.arithmetic import check_math_fits, math_setting
 from bort.training.importance_config import ImportanceConfig
 from bort.training.objective import FeatureObjective, TaskObjective

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Dict, Mapping, Set
 
 from bort.architecture import Architecture
-from bort.teacher.task_features import FeaturesKey, may_keep
+from bort.teacher.keeping_features import may_keep
+from bort.teacher.task_features import FeaturesKey
 from bort.training.objective import FeatureObjective
 from experiments.small_model.config import KEPT_FEATURES_GB, NEW_EXAMPLES, NEW_OF_EACH
 

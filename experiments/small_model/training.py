@@ -54,7 +54,7 @@ _ANNOUNCING = (
     "bort.gluon.finetuning.run",
     "bort.gluon.training.loop",
     "bort.storage.run_folder",
-    "bort.teacher.task_features",
+    "bort.teacher.keeping_features",
     "bort.training.time_budget",
 )
 """Loggers that tell of the beginning and the end of a training, which a trial is not."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bort.errors import WorkError
 from bort.ranks import ALONE
+from bort.teacher.keeping_features import can_keep_features
 from bort.teacher.task_features import (
     AnsweredInputs,
     FeatureParts,
     FeaturesKey,
-    can_keep_features,
     kept_features,
 )
 from bort.teacher.task_outputs import OutputParts, OutputsKey
@@ -23,7 +22,6 @@ from tests.text.toy_labelled import ToyLabelled
 
 INPUTS = ToyLabelled(70, seed=4)
 NAMES, WIDTHS = ("query", "value"), (3, 2)
-TOKENS = int(INPUTS.lengths.sum())
 
 
 def feature(number):
@@ -167,28 +165,3 @@ def test_a_number_that_is_not_finite_names_its_input(tmp_path):
     ask.with_outputs = False
     with pytest.raises(WorkError, match=r"the teacher's features of input 7 are not finite"):
         keep(tmp_path, ask)
-
-
-def test_features_are_kept_within_the_setting_and_half_of_the_disk(tmp_path, caplog):
-    size = 4 * TOKENS * 5
-
-    def decide(gigabytes, free):
-        caplog.clear()
-        usage = lambda folder: SimpleNamespace(free=free)  # noqa: E731
-        place = parts_in(tmp_path / "new" / "folder")
-        with caplog.at_level(logging.INFO):
-            return can_keep_features(place, gigabytes, ALONE, usage)
-
-    assert decide(size / 1e9, 2 * size)
-    assert caplog.messages == ["the teacher's features of 70 inputs are kept: 0.0 GB"]
-    assert not decide(size / 1e9 * 0.999, 10**12)
-    assert "take 0.0 GB, kept_features_gb is" in caplog.text
-    assert not decide(1.0, 2 * size - 1)
-    assert "of which half may be used; they are computed in every step" in caplog.text
-    assert not (tmp_path / "new").exists()
-
-
-def test_parts_that_are_there_need_no_further_space(tmp_path):
-    keep(tmp_path, Asked())
-    usage = lambda folder: SimpleNamespace(free=0)  # noqa: E731
-    assert can_keep_features(parts_in(tmp_path), 1.0, ALONE, usage)

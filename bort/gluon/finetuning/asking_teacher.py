@@ -13,13 +13,12 @@ from bort.gluon.network.teacher_start import TeacherStart
 from bort.gluon.teacher.feature_pass import FeaturePass
 from bort.gluon.teacher.ordered import columns_of_student
 from bort.ranks import Communicator
+from bort.teacher.keeping_features import KeptFeaturesConfig, can_keep_features
 from bort.teacher.task_features import (
     AnsweredInputs,
     FeatureParts,
     FeaturesKey,
     KeptAnswers,
-    KeptFeaturesConfig,
-    can_keep_features,
     kept_features,
 )
 from bort.text.asking import ChosenInputs
@@ -37,6 +36,7 @@ def ask_task_teacher(
     batch_size: int,
     communicator: Communicator,
     start: Optional[TeacherStart] = None,
+    record: Optional[Path] = None,
     stop_requested: Callable[[], bool] = lambda: False,
 ) -> Optional[TeacherAnswersByInput]:
     """Return a teacher's answers to batches of a training.
@@ -55,12 +55,15 @@ def ask_task_teacher(
         communicator: the ranks that share the work.
         start: the model that the student starts from; if it is the teacher, its features are in the
             order of the student's parts.
+        record: `run.json` of the run that continues, whose features are kept if they were before;
+            None: a run begins.
         stop_requested: called before each part of the inputs.
 
     Returns:
         The answers; None if a rank was asked to stop.
 
     Raises:
+        InputError: the record is damaged.
         WorkError: a number is not finite, or the disk is full.
     """
     parts: Optional[FeatureParts] = None
@@ -73,7 +76,7 @@ def ask_task_teacher(
             len(examples),
         )
         parts = FeatureParts(folder, key, examples.lengths)
-        if not can_keep_features(parts, keeping.kept_features_gb, communicator):
+        if not can_keep_features(parts, keeping.kept_features_gb, communicator, record=record):
             parts = None
     outputs: Optional[np.ndarray] = None
     in_one_pass = parts is not None and isinstance(teacher, TaskTeacher) and teacher.has_own_outputs

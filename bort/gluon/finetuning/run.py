@@ -51,6 +51,7 @@ from bort.storage.run_folder import (
 from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskData, make_judge
 from bort.tasks.own.task import definition_of
+from bort.teacher.keeping_features import FEATURES_KEPT
 from bort.text.labelled import LabelledExamples, WithUnlabelled
 from bort.text.pair_form import PAIRS, ROBERTA_PAIRS, PairForm, pair_form_of_run
 from bort.training.finetuning_config import FinetuningConfig, seed_folder
@@ -198,6 +199,7 @@ def _run(
             batch_size=config.batch_size_eval,
             communicator=communicator,
             start=begun,
+            record=folder / RUN_FILE if continues else None,
             stop_requested=stop_asking or stop_requested,
         )
         if answers is None:
@@ -215,6 +217,7 @@ def _run(
                 "settings": config.as_dict(),
                 "pretrained": start.pretrained,
                 "teacher_folder": None if teacher is None else teacher.folder,
+                FEATURES_KEPT: None if answers is None else answers.features_kept,
                 **identity,
                 "architecture": network.bort.architecture.as_dict(),
                 "ranks": communicator.size,

@@ -88,6 +88,7 @@ class TeacherAnswersByInput:
 
     Attributes:
         architecture, has_outputs: see `bort.gluon.finetuning.trainer.TaskAnswers`.
+        features_kept: whether the features were computed before; None without features.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class TeacherAnswersByInput:
     ) -> None:
         self.architecture = None if features is None else features.architecture
         self.has_outputs = outputs is not None
+        self.features_kept = None if features is None else isinstance(features, FeaturesByInput)
         self._outputs = outputs
         self._features = features
 

@@ -35,6 +35,7 @@ from bort.network.model_folder import VOCABULARY_FOLDER, write_model_folder
 from bort.ranks import Communicator, on_rank_0
 from bort.storage.run_folder import (
     METRICS_FILE,
+    RUN_FILE,
     MetricsWriter,
     NullWriter,
     RunFolder,
@@ -121,6 +122,11 @@ class SuperNetworkRun:
         self._start = found._replace(layer_order=tuple(order))
 
     @property
+    def record(self) -> Optional[Path]:
+        """The file `run.json` of the run that continues; None if a run begins."""
+        return self._folder / RUN_FILE if self._continues else None
+
+    @property
     def origin(self) -> Optional[TeacherStart]:
         """The model that the network starts from; None for random weights."""
         return self._source.start
@@ -142,6 +148,7 @@ class SuperNetworkRun:
         *,
         feature_teacher: Optional[Architecture] = None,
         identity: Optional[Mapping[str, Any]] = None,
+        recorded: Optional[Mapping[str, Any]] = None,
         described: Optional[Mapping[str, Any]] = None,
         seconds_before: float = 0.0,
     ) -> Dict[str, Any]:
@@ -154,6 +161,7 @@ class SuperNetworkRun:
             stop_requested: called before every step; True stops the run after that step.
             feature_teacher: sizes of the teacher of the losses on features; None without them.
             identity: further settings, as JSON values, that a run to resume must have started with.
+            recorded: further values of `run.json`.
             described: fields of the saved model's description, such as its task.
             seconds_before: seconds of this process that a timed run does not count.
 
@@ -198,6 +206,7 @@ class SuperNetworkRun:
                     "architecture": self.architecture.as_dict(),
                     "space": self.space.as_dict(),
                     "ranks": self._communicator.size,
+                    **(recorded or {}),
                 }
             )
             return writer

@@ -29,6 +29,7 @@ from bort.ranks import Communicator
 from bort.storage.locks import hold_run_folder
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
 from bort.tasks.judging import TaskData, make_judge
+from bort.teacher.keeping_features import FEATURES_KEPT
 from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.labelled import LabelledBatch, make_labelled_batch
 from bort.text.padding import longest_row
@@ -89,6 +90,7 @@ def train_on_task(
                 batch_size=settings.batch_size_eval,
                 communicator=communicator,
                 start=run.numbering(teacher.folder),
+                record=run.record,
                 stop_requested=stop_requested,
             )
             if answers is None:
@@ -111,6 +113,7 @@ def train_on_task(
                     "dev": {dev.split: dev.features.fingerprint for dev in data.dev},
                     "teacher": None if teacher is None else teacher.fingerprint,
                 },
+                recorded={FEATURES_KEPT: None if answers is None else answers.features_kept},
                 described=task_fields(data, config.max_len),
                 seconds_before=seconds_before,
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -17,8 +18,8 @@ from bort.gluon.finetuning.task_teacher import EncoderTeacher, TaskTeacher
 from bort.ranks import SingleProcess
 from bort.tasks.options import TaskOptions
 from bort.tasks.records import get_task
+from bort.teacher.keeping_features import KeptFeaturesConfig
 from bort.teacher.source import TeacherRuntime
-from bort.teacher.task_features import KeptFeaturesConfig
 from bort.text.labelled import make_labelled_batch
 from bort.text.pair_form import BERT_PAIRS
 from bort.training.finetuning_config import FinetuningConfig
@@ -277,6 +278,29 @@ def test_a_resumed_run_with_kept_features_ends_with_the_same_bits(
     for path in (folder / "teacher_outputs").glob("features-*"):
         path.unlink()
     run(data, folder, begun, config, teacher=str(teacher), resume=True)
+    assert recorded(folder) == recorded(tmp_path / "whole")
+    name = "model/model.safetensors"
+    assert contents(folder)[name] == contents(tmp_path / "whole")[name]
+
+
+@pytest.mark.parametrize("with_room", [False, True])
+def test_a_run_continues_with_the_features_that_it_began_with(
+    data: Any, teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_room: bool
+) -> None:
+    """Whether the disk has room is another matter at the start than when the run continues."""
+    begun, config = StartingPoint(None, "2-8-40-20-32"), kept()
+    given: Dict[str, Any] = {"teacher": str(teacher), "outputs_folder": tmp_path / "kept"}
+    room = [with_room]
+    monkeypatch.setattr("bort.teacher.keeping_features.may_keep", lambda *sizes: room[0])
+    run(data, tmp_path / "whole", begun, config, **given)
+    assert bool(list((tmp_path / "kept").glob("features-*"))) == with_room
+    folder, asked = tmp_path / "pieces", []
+    stop: Dict[str, Any] = {"stop_requested": lambda: asked.append(1) or len(asked) == 5}
+    assert run(data, folder, begun, config, stop_asking=lambda: False, **stop, **given)["stopped"]
+    room[0] = True
+    run(data, folder, begun, config, resume=True, **given)
+    assert bool(list((tmp_path / "kept").glob("features-*"))) == with_room
+    assert json.loads((folder / "run.json").read_text())["features_kept"] is with_room
     assert recorded(folder) == recorded(tmp_path / "whole")
     name = "model/model.safetensors"
     assert contents(folder)[name] == contents(tmp_path / "whole")[name]

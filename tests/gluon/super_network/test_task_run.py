@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -141,6 +142,19 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(
     assert recorded(folder) == recorded(tmp_path / "whole")
     for name in ("super_network.json", "hidden_map.safetensors", "model/model.safetensors"):
         assert contents(folder)[name] == contents(tmp_path / "whole")[name], name
+
+
+def test_a_run_that_began_without_room_for_features_continues_without(
+    data: Any, teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: Dict[str, Any] = {"teacher": teacher, "start": "teacher", **FEATURES}
+    given["kept_features_gb"] = 1.0
+    with monkeypatch.context() as full:
+        full.setattr("bort.teacher.keeping_features.may_keep", lambda *sizes: False)
+        assert run(data, tmp_path / "run", stop_at=4, **given)["stopped"]
+    run(data, tmp_path / "run", resume=True, **given)
+    assert not list((tmp_path / "run" / "teacher_outputs").glob("features-*"))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["features_kept"] is False
 
 
 def test_inputs_without_labels_learn_from_the_teacher_alone(
