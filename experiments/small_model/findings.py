@@ -220,7 +220,7 @@ def recorded_measurements(folder: Path, key: str) -> Optional[Measured]:
     if not path.exists():
         return None
     fields = read_fields(path)
-    if not fields.has("key") or fields.text("key") != key:
+    if fields.text("key") != key:
         return None
     measured = fields.fields("measured")
     steps = measured.fields("steps")

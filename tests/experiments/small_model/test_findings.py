@@ -85,7 +85,7 @@ def test_damage_is_refused_in_one_line_or_harmless(
         assert found.steps.step(sizes) >= 0
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"key": 3}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"key": 3}', '{"notes": []}'])
 def test_a_file_that_is_no_record_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / FINDINGS_FILE).write_text(content)
     with pytest.raises(InputError, match=FINDINGS_FILE):
