@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, List, NamedTuple, Tuple
 
-from tests.faults.world import (
+from tests.faults.flags import (
     AGORA,
     CACHE,
     DATA,

@@ -12,8 +12,9 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 from tests.faults import mutations, trees
 from tests.faults.children import Outcome, run_child
 from tests.faults.findings import Trial
-from tests.faults.formats import READINGS, Reading
+from tests.faults.formats import READINGS
 from tests.faults.mutations import Mutation, mutate
+from tests.faults.reading import Reading
 from tests.faults.world import World
 
 SECONDS = 300.0  # a command that takes so long hangs
