@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from bort.errors import InputError
 from bort.gluon.distributed import choose_context, find_communicator
-from bort.gluon.finetuning.run import pair_form_to_resume, run_seeds
+from bort.gluon.finetuning.seeds import pair_form_to_resume, run_seeds
 from bort.gluon.finetuning.starting_point import pair_form, starting_point
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.gluon.network.teacher_start import open_teacher_start

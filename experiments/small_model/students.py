@@ -11,8 +11,8 @@ from bort.engines.served_latency import ServedLatency
 from bort.formats.network_folder import read_folder_description, read_network_folder
 from bort.gluon.distributed import choose_context
 from bort.gluon.finetuning.from_teacher import task_questions
-from bort.gluon.finetuning.run import task_fields
 from bort.gluon.finetuning.starting_point import StartingPoint
+from bort.gluon.finetuning.task_description import task_fields
 from bort.gluon.network.teacher_start import TeacherStart
 from bort.gluon.super_network.task_run import train_on_task
 from bort.network.array_network import ArrayNetwork

@@ -30,8 +30,8 @@ from bort.gluon.finetuning.finetune import (
     finetune,
     plan_inputs,
 )
-from bort.gluon.finetuning.run import describe
 from bort.gluon.finetuning.starting_point import StartingPoint, build_classifier
+from bort.gluon.finetuning.task_description import describe_for_task
 from bort.gluon.network.classifier import BortClassifier
 from bort.gluon.network.model_folder import load_model_folder, save_model_folder
 from bort.gluon.network.parameters import collect_arrays, set_parameters
@@ -126,7 +126,7 @@ class GluonTimaeus:
         assert best.score is not None
         set_parameters(network, best.weights, training.key, self._context)
         score = best.score
-        description = describe(network, data, config).with_scores(
+        description = describe_for_task(network, data, config).with_scores(
             score.metrics, epoch=score.epoch, step=score.step
         )
         save_model_folder(self._folder / training.key, network, description)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional
 
 import mxnet as mx
-import numpy as np
 
 from bort.errors import InputError
 from bort.gluon.distributed import choose_context
@@ -23,38 +22,32 @@ from bort.gluon.finetuning.finetune import (
 )
 from bort.gluon.finetuning.starting_point import StartingPoint, build_classifier
 from bort.gluon.finetuning.task_classifier import TaskClassifier
+from bort.gluon.finetuning.task_description import describe_for_task
 from bort.gluon.finetuning.task_teacher import (
     OUTPUTS_FOLDER,
     EncoderTeacher,
     open_task_teacher,
 )
-from bort.gluon.network.array_network import describe_network
 from bort.gluon.network.model_folder import save_model_folder
-from bort.gluon.network.networks import HeadedNetwork
 from bort.gluon.training.checkpoint import checkpoint_steps
 from bort.gluon.training.flat_trainer import check_numbers
-from bort.network.description import ModelDescription, TaskDescription
 from bort.network.model_folder import fingerprint_of_model
-from bort.process.lifetime import seconds_since_start
 from bort.ranks import Communicator, on_rank_0, wait_for_all
 from bort.storage.locks import hold_run_folder
 from bort.storage.run_folder import (
     METRICS_FILE,
     MODEL_FOLDER,
     RUN_FILE,
-    STARTING_FILE,
     MetricsWriter,
     NullWriter,
     RunFolder,
     continues_run,
 )
-from bort.tasks.formulations import input_labels
 from bort.tasks.judging import TaskData, make_judge
-from bort.tasks.own.task import definition_of
+from bort.tasks.training_inputs import class_counts, data_lines, training_examples
 from bort.teacher.keeping_features import FEATURES_KEPT
-from bort.text.labelled import LabelledExamples, WithUnlabelled
-from bort.text.pair_form import PAIRS, ROBERTA_PAIRS, PairForm, pair_form_of_run
-from bort.training.finetuning_config import FinetuningConfig, seed_folder
+from bort.text.pair_form import PAIRS
+from bort.training.finetuning_config import FinetuningConfig
 from bort.training.time_estimate import describe_estimate
 from bort.training.timed_records import check_replay, keep_model, open_budget
 
@@ -171,7 +164,7 @@ def _run(
         start = dataclasses.replace(start, stored_in=folder)
     network = build_classifier(data, start, config, context, is_fresh=not continues or is_ordered)
     batch_size = config.batch_size or data.record.batch_size
-    description = describe(network, data, config)
+    description = describe_for_task(network, data, config)
     identity = {
         "options": data.options.as_dict(),
         "vocabulary": data.vocabulary.fingerprint,
@@ -230,7 +223,8 @@ def _run(
         )
         data.vocabulary.save(folder / MODEL_FOLDER / "vocabulary")
         if is_shown:
-            _report_data(data)
+            for line in data_lines(data):
+                log.info("%s", line)
         return writer
 
     def on_epoch(score: Any) -> None:
@@ -314,13 +308,6 @@ def _check_best_metric(config: FinetuningConfig, data: TaskData) -> None:
         )
 
 
-def training_examples(data: TaskData) -> LabelledExamples:
-    """Return the inputs that are trained on: the training set, then those without labels."""
-    if data.unlabelled is None:
-        return data.train.features
-    return WithUnlabelled(data.train.features, data.unlabelled.features)
-
-
 def _summary(data: TaskData, folder: Path, result: FinetuningResult) -> Dict[str, Any]:
     best = result.best
     return {
@@ -332,148 +319,3 @@ def _summary(data: TaskData, folder: Path, result: FinetuningResult) -> Dict[str
         "last": dataclasses.asdict(result.history[-1]) if result.history else None,
         "folder": str(folder),
     }
-
-
-def pair_form_to_resume(folder: Path) -> Optional[PairForm]:
-    """Return the form of pairs that the run in a folder was begun with, also for several seeds.
-
-    Returns:
-        None if there is no run yet.
-
-    Raises:
-        InputError: the record of the run is damaged.
-    """
-    for record in (folder / RUN_FILE, *sorted(folder.glob(f"seed-*/{RUN_FILE}"))):
-        if (record.parent / STARTING_FILE).exists():
-            continue  # it has no checkpoint, so a new run replaces it
-        found = pair_form_of_run(record)
-        if found is not None:
-            return found
-    return None
-
-
-def describe(network: HeadedNetwork, data: TaskData, config: FinetuningConfig) -> ModelDescription:
-    """Return the description of a network for a task, without scores."""
-    return describe_network(
-        network,
-        labels=input_labels(data.record, data.options),
-        vocabulary_fingerprint=data.vocabulary.fingerprint,
-        notes={"training": config.as_dict()},
-        **task_fields(data, config.max_len),
-    )
-
-
-def task_fields(data: TaskData, longest: int) -> Dict[str, Any]:
-    """Return the fields of a `ModelDescription` that say what a model was trained on.
-
-    Args:
-        data: data of the task.
-        longest: longest input, in tokens.
-    """
-    return {
-        "task": TaskDescription(
-            data.record.name, data.options.as_dict(), data.held_out, definition_of(data.record)
-        ),
-        "input_length": longest,
-        # A fine-tuned model without a record has this form; see `ModelDescription.pair_form`.
-        "pairs": None if data.pairs == ROBERTA_PAIRS else data.pairs,
-    }
-
-
-def _report_data(data: TaskData) -> None:
-    """Log the number of inputs and their classes."""
-    for task_set in data.sets:
-        examples, inputs = len(task_set.items), len(task_set.features)
-        log.info("%s: %d examples, %d inputs", task_set.name, examples, inputs)
-    counts = class_counts(data)
-    if counts:
-        total = max(1, len(data.train.features))
-        shares = ", ".join(f"{label} {count / total:.0%}" for label, count in counts.items())
-        log.info("classes in training: %s", shares)
-
-
-def class_counts(data: TaskData) -> Dict[str, int]:
-    """Return the number of training inputs of each class or label; empty for a regression."""
-    labels = input_labels(data.record, data.options)
-    if not labels:
-        return {}
-    if data.record.several_labels:
-        held = np.asarray(data.train.features.labels).sum(axis=0)
-        return {label: int(count) for label, count in zip(labels, held)}
-    counts = np.bincount(data.train.features.labels, minlength=len(labels))
-    return {label: int(count) for label, count in zip(labels, counts)}
-
-
-def run_seeds(
-    data: TaskData,
-    start: StartingPoint,
-    config: FinetuningConfig,
-    folder: Path,
-    communicator: Communicator,
-    *,
-    seeds: int,
-    teacher: Optional[str] = None,
-    resume: bool = False,
-    cpu_only: bool = True,
-    replay: Optional[str] = None,
-    stop_requested: Callable[[], bool] = lambda: False,
-) -> Dict[str, Any]:
-    """Run `run_finetuning` in `folder` for one seed, or in `folder`/seed-<n> for each of several.
-
-    Several seeds share the time of `config.budget` equally. Each counts from the end of the one
-    before; the first that is not finished counts from the start of the process.
-
-    Args:
-        data, start, config, folder, communicator: see `run_finetuning`; `config.seed` is the first
-            seed.
-        seeds: number of seeds, at least 1.
-        teacher: see `run_finetuning`; all seeds use the same outputs of the teacher.
-        resume, cpu_only, replay, stop_requested: see `run_finetuning`; the runs of seeds that have
-            not begun start at step 0.
-
-    Returns:
-        The summary of the seed with the best dev score. For several seeds it has `dev`: mean,
-        sample standard deviation and values of every metric.
-
-    Raises:
-        InputError: several seeds would repeat the steps of one run.
-    """
-    if seeds > 1 and replay is not None:
-        raise InputError(
-            f"replay is {replay!r} and seeds is {seeds}, allowed is 1 seed with replay"
-        )
-    options: Dict[str, Any] = {
-        "teacher": teacher,
-        "outputs_folder": folder / OUTPUTS_FOLDER,
-        "resume": resume,
-        "cpu_only": cpu_only,
-        "replay": replay,
-        "stop_requested": stop_requested,
-    }
-    if seeds == 1:
-        return run_finetuning(data, start, config, folder, communicator, **options)
-    config = dataclasses.replace(config, budget=config.budget.shared_by(seeds))
-    summaries, before = [], 0.0
-    for seed in range(config.seed, config.seed + seeds):
-        place = seed_folder(folder, seed)
-        settings = dataclasses.replace(config, seed=seed)
-        done = checkpoint_steps(place)[-1:]
-        summaries.append(
-            run_finetuning(
-                data, start, settings, place, communicator, seconds_before=before, **options
-            )
-        )
-        if checkpoint_steps(place)[-1:] != done:
-            before = seconds_since_start()
-        if summaries[-1]["stopped"]:
-            return summaries[-1]
-    best = max(summaries, key=lambda summary: summary["best"]["mean"])
-    metrics = {
-        name: [summary["best"]["metrics"][name] for summary in summaries]
-        for name in best["best"]["metrics"]
-    }
-    dev = {
-        name: {"mean": float(np.mean(v)), "deviation": float(np.std(v, ddof=1)), "values": v}
-        for name, v in metrics.items()
-    }
-    return {**best, "dev": dev}

@@ -15,7 +15,7 @@ from bort.architecture import Architecture
 from bort.errors import BortError, InputError, WorkError
 from bort.gluon.engine import set_openmp_threads
 from bort.gluon.finetuning.finetune import check_inputs_fit
-from bort.gluon.finetuning.run import run_finetuning, training_examples
+from bort.gluon.finetuning.run import run_finetuning
 from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.gluon.super_network.evaluation import SUMMARY_FILE
 from bort.network.array_network import ArrayNetwork
@@ -40,6 +40,7 @@ from bort.super_network.scores import EVALUATION_FILE, PART_SCORES
 from bort.super_network.shared_scoring import share_scoring
 from bort.tasks.judging import TaskData
 from bort.tasks.own.task import OwnTask
+from bort.tasks.training_inputs import training_examples
 from bort.training.finetuning_config import FinetuningConfig
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from bort.gluon.finetuning.asking_teacher import ask_task_teacher
 from bort.gluon.finetuning.finetune import DevSet, check_inputs_fit, dev_metrics
 from bort.gluon.finetuning.from_teacher import task_questions
 from bort.gluon.finetuning.learner import TaskLearner
-from bort.gluon.finetuning.run import task_fields, training_examples
 from bort.gluon.finetuning.starting_point import head_of_task
+from bort.gluon.finetuning.task_description import task_fields
 from bort.gluon.finetuning.task_teacher import (
     OUTPUTS_FOLDER,
     EncoderTeacher,
@@ -29,6 +29,7 @@ from bort.ranks import Communicator
 from bort.storage.locks import hold_run_folder
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
 from bort.tasks.judging import TaskData, make_judge
+from bort.tasks.training_inputs import training_examples
 from bort.teacher.keeping_features import FEATURES_KEPT
 from bort.text.batch_plan import BatchPlan, PlannedStep, own_micro_batches
 from bort.text.labelled import LabelledBatch, make_labelled_batch

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from bort.errors import InputError
-from bort.gluon.finetuning.run import run_finetuning, run_seeds
+from bort.gluon.finetuning.run import run_finetuning
+from bort.gluon.finetuning.seeds import run_seeds
 from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.ranks import SingleProcess

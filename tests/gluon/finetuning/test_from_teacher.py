@@ -12,7 +12,8 @@ import pytest
 
 from bort.errors import InputError
 from bort.gluon.finetuning.from_teacher import task_questions
-from bort.gluon.finetuning.run import run_finetuning, run_seeds
+from bort.gluon.finetuning.run import run_finetuning
+from bort.gluon.finetuning.seeds import run_seeds
 from bort.gluon.finetuning.starting_point import (
     StartingPoint,
     build_classifier,

@@ -11,7 +11,8 @@ import pytest
 
 from bort import Predictor
 from bort.errors import InputError
-from bort.gluon.finetuning.run import pair_form_to_resume, run_finetuning
+from bort.gluon.finetuning.run import run_finetuning
+from bort.gluon.finetuning.seeds import pair_form_to_resume
 from bort.gluon.finetuning.starting_point import StartingPoint, pair_form
 from bort.gluon.finetuning.task_classifier import TaskClassifier
 from bort.network.model_folder import read_description, read_model_folder

@@ -9,8 +9,8 @@ from typing import Any, Dict, List
 import pytest
 
 from bort.errors import InputError
-from bort.gluon.finetuning import run
-from bort.gluon.finetuning.run import run_seeds
+from bort.gluon.finetuning import seeds
+from bort.gluon.finetuning.seeds import run_seeds
 from bort.ranks import ALONE
 from bort.training.finetuning_config import FinetuningPaths
 from bort.training.time_budget import TimeBudgetConfig
@@ -29,9 +29,9 @@ class Process:
         self.calls: List[Dict[str, Any]] = []
         self._finished = finished
         self._steps: Dict[Path, int] = {folder / f"seed-{n}": 7 for n in range(finished)}
-        monkeypatch.setattr(run, "seconds_since_start", lambda: self.now)
-        monkeypatch.setattr(run, "run_finetuning", self)
-        monkeypatch.setattr(run, "checkpoint_steps", self.checkpoint_steps)
+        monkeypatch.setattr(seeds, "seconds_since_start", lambda: self.now)
+        monkeypatch.setattr(seeds, "run_finetuning", self)
+        monkeypatch.setattr(seeds, "checkpoint_steps", self.checkpoint_steps)
 
     def checkpoint_steps(self, folder: Path) -> List[int]:
         return [self._steps[folder]] if folder in self._steps else []
