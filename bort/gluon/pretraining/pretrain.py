@@ -18,8 +18,8 @@ from bort.gluon.pretraining.evaluation import (
     score_masked_tokens,
 )
 from bort.gluon.pretraining.trainer import DistillationTrainer, StepReport
-from bort.gluon.training.loop import Cadence, LoopHooks, run_loop
-from bort.gluon.training.run_checkpoints import RunCheckpoints
+from bort.gluon.training.loop import LoopHooks
+from bort.gluon.training.planned_run import run_planned
 from bort.ranks import Communicator
 from bort.teacher.answers import TeacherAnswers
 from bort.teacher.features import FeatureTeacher
@@ -29,8 +29,6 @@ from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.masking import Masking
 from bort.text.padding import rounded_up
 from bort.training.pretraining_config import PretrainingConfig
-from bort.training.schedule import warn_of_flat_decay, warn_of_long_warmup
-from bort.training.time_budget import MAY_CHANGE
 
 
 @dataclass(frozen=True)
@@ -166,9 +164,6 @@ def pretrain(
     longest = model.architecture.maximum_length
     plan = plan_batches(data.train, config, communicator.size)
     check_lengths(plan, data.validation, "architecture", longest)
-    if communicator.rank == 0:
-        warn_of_long_warmup(config.num_steps, config.warmup_ratio, config.warmup_steps)
-        warn_of_flat_decay(config.schedule, config.warmup_ratio, config.decay)
     trainer = DistillationTrainer(
         model, config, communicator, context, teacher, feature_teacher=feature_teacher
     )
@@ -185,32 +180,17 @@ def pretrain(
         "feature_teacher": getattr(feature_teacher, "fingerprint", None),
         **(identity or {}),
     }
-    checkpoints = None
-    if folder is not None:
-        checkpoints = RunCheckpoints(
-            folder,
-            trainer,
-            settings,
-            PretrainingConfig.defaults(),
-            config.keep_checkpoints,
-            may_change={"num_steps": "the schedule changes", **MAY_CHANGE},
-        )
-    ended = run_loop(
+    ended = run_planned(
         training,
-        Cadence(
-            last=config.num_steps,
-            log=config.log_interval,
-            evaluate=None if data.validation is None else config.eval_interval,
-            save=(config.ckpt_interval,),
-            validation=config.validation,
-            stop=config.stop_at_step,
-        ),
+        trainer,
+        config,
         hooks,
-        accumulation=config.accumulation,
-        checkpoints=checkpoints,
+        evaluates=data.validation is not None,
+        folder=folder,
+        settings=settings,
+        defaults=PretrainingConfig.defaults(),
         resume=resume or resume_step is not None,
         resume_step=resume_step,
-        is_chief=communicator.rank == 0,
     )
     score = None if ended.stopped else training.score
     losses = {} if ended.stopped else training.feature_losses

@@ -24,14 +24,12 @@ from bort.gluon.super_network.trainer import (
     SuperNetworkTrainer,
 )
 from bort.gluon.training.feature_losses import FEATURE_TERMS
-from bort.gluon.training.loop import Cadence, LoopHooks, run_loop
-from bort.gluon.training.run_checkpoints import RunCheckpoints
+from bort.gluon.training.loop import LoopHooks
+from bort.gluon.training.planned_run import run_planned
 from bort.storage.json_fields import JsonFields
 from bort.storage.run_folder import CHECKPOINT_STATE
 from bort.super_network.config import SuperNetworkConfig
 from bort.super_network.parts import part_name
-from bort.training.schedule import warn_of_flat_decay, warn_of_long_warmup
-from bort.training.time_budget import MAY_CHANGE
 
 _Batch = TypeVar("_Batch", bound=CountedTokens)
 
@@ -107,45 +105,25 @@ def train_super_network(
         WorkError: the loss is not finite, or the disk is full.
     """
     hooks = hooks or SuperNetworkHooks()
-    config, settings = trainer.config, trainer.config.pretraining
-    is_chief = trainer.communicator.rank == 0
-    if is_chief:
-        warn_of_long_warmup(settings.num_steps, settings.warmup_ratio, settings.warmup_steps)
-        warn_of_flat_decay(settings.schedule, settings.warmup_ratio, settings.decay)
+    config = trainer.config
     training = _SuperNetworkTraining(trainer, data)
-    checkpoints = None
-    if folder is not None:
-        identity = {
+    ended = run_planned(
+        training,
+        trainer,
+        config.pretraining,
+        hooks,
+        evaluates=data.score is not None,
+        folder=folder,
+        settings={
             "architecture": str(trainer.whole),
             "space": trainer.space.as_dict(),
             **config.results_settings(),
             "ranks": trainer.communicator.size,
             "data": data.fingerprint,
             **(identity or {}),
-        }
-        checkpoints = RunCheckpoints(
-            folder,
-            trainer,
-            identity,
-            SuperNetworkConfig.defaults(),
-            settings.keep_checkpoints,
-            may_change={"num_steps": "the schedule changes", **MAY_CHANGE},
-        )
-    ended = run_loop(
-        training,
-        Cadence(
-            last=settings.num_steps,
-            log=settings.log_interval,
-            evaluate=None if data.score is None else settings.eval_interval,
-            save=(settings.ckpt_interval,),
-            validation=settings.validation,
-            stop=settings.stop_at_step,
-        ),
-        hooks,
-        accumulation=settings.accumulation,
-        checkpoints=checkpoints,
+        },
+        defaults=SuperNetworkConfig.defaults(),
         resume=resume,
-        is_chief=is_chief,
     )
     is_scored = not ended.stopped and training.scored_step == ended.steps
     return SuperNetworkResult(ended.steps, ended.stopped, training.scores if is_scored else {})
