@@ -9,7 +9,7 @@ from bort.errors import InputError
 from bort.process.machine import BF16_PRODUCTS, instructions_of, processor_flags
 from bort.settings.config import setting
 
-EXACT_MATH, FAST_MATH = "exact", "fast"
+EXACT_MATH, FAST_MATH, AUTO_MATH = "exact", "fast", "auto"
 
 TILES = "amx_tile"
 """The processor's flag for AMX."""
@@ -38,6 +38,26 @@ def check_math_fits(math: str, dtype: str) -> None:
     """
     if math == FAST_MATH and dtype != "float32":
         raise InputError(f"math is {FAST_MATH!r} and dtype is {dtype!r}, allowed is 'float32'")
+
+
+def resolve_math(math: str, device: str) -> str:
+    """Return the arithmetic that a device trains with.
+
+    Args:
+        math: `exact`, `fast`, or `auto`: fast where the device trains with it, else exact.
+        device: `cpu` or `gpu`.
+
+    Raises:
+        InputError: `fast` is asked for and not possible; see `check_math`.
+    """
+    if math != AUTO_MATH:
+        check_math(math, device)
+        return math
+    try:
+        check_math(FAST_MATH, device)
+    except InputError:
+        return EXACT_MATH
+    return FAST_MATH
 
 
 def check_math(math: str, device: str) -> None:

@@ -13,6 +13,7 @@ from bort.storage.locks import RUN_LOCK
 from bort.storage.outputs import check_output_folder
 from bort.tasks.formulations import output_count
 from data.tasks.own_description import resolve_task
+from experiments.small_model.arithmetic import training_math
 from experiments.small_model.asked_inputs import inputs_by_stage, keeps_relations
 from experiments.small_model.config import AGORA_ALWAYS, AGORA_AUTO, AGORA_ROWS, SmallModelConfig
 from experiments.small_model.findings import (
@@ -30,6 +31,7 @@ from experiments.small_model.limit_check import (
     measure_pair,
 )
 from experiments.small_model.plan import ESTIMATES, TimePlan, make_time_plan
+from experiments.small_model.step_costs import ASKING, measure_steps
 from experiments.small_model.task import open_small_task, options_of_model
 from experiments.small_model.task_check import (
     CheckedTask,
@@ -43,13 +45,7 @@ from experiments.small_model.teacher_check import (
     check_teacher_of_task,
     may_know_report,
 )
-from experiments.small_model.time_check import (
-    ASKING,
-    CheckedTime,
-    check_time,
-    measure_steps,
-    shortened,
-)
+from experiments.small_model.time_check import CheckedTime, check_time, shortened
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +80,7 @@ def check_everything(
     """
     folder = Path(config.output_dir)
     check_place(folder)
+    math = training_math(config)
     teacher = check_teacher(config.teacher)
     record = resolve_task(config.task_name, config.own_data)
     check_is_trainable(record)
@@ -91,7 +88,7 @@ def check_everything(
     check_teacher_of_task(teacher, record, options)
     data = open_small_task(record, config)
     task = check_task_data(data, config.teacher)
-    measured = recorded_measurements(folder, measurements_key(config, teacher, data))
+    measured = recorded_measurements(folder, measurements_key(config, teacher, data, math))
     if measured is not None:
         latency = measured.latency
     else:
@@ -110,6 +107,7 @@ def check_everything(
             batch_size=config.batch_size,
             seconds=min(_TRIAL_SECONDS, _TRIAL_SHARE * config.seconds),
             gpu=config.gpu,
+            math=math,
         )
         measured = Measured(latency, steps)
     estimates = _estimates(config.seconds, measured, teacher, limit, task)
@@ -133,7 +131,9 @@ def check_everything(
         *limit.notes,
         *_notes_on_machine(latency),
     )
-    return Findings(config, record, teacher, data, task, limit, measured, plan, time, disk, notes)
+    return Findings(
+        config, record, teacher, data, task, limit, measured, math, plan, time, disk, notes
+    )
 
 
 def _planned(

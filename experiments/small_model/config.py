@@ -11,6 +11,7 @@ from bort.process.threads import check_thread_count
 from bort.search.limited_config import LIMITS, LimitConfig
 from bort.settings.config import Config, part, setting
 from bort.tasks.own.config import OwnDataConfig
+from bort.training.arithmetic import AUTO_MATH, EXACT_MATH, FAST_MATH
 from bort.training.time_budget import parse_duration
 
 AGORA_AUTO, AGORA_ALWAYS, AGORA_NEVER = "auto", "always", "never"
@@ -121,6 +122,13 @@ class SmallModelConfig(Config):
         above=0.0,
     )
     batch_size: int = setting(16, "inputs in a step", minimum=1, maximum=1 << 16)
+    math: str = setting(
+        AUTO_MATH,
+        "arithmetic of all trainings: exact computes in float32; fast computes the products of the "
+        "encoder's dense layers in bf16, on a processor with bf16 instructions; auto: fast where "
+        "the device trains with it, else exact",
+        choices=(AUTO_MATH, EXACT_MATH, FAST_MATH),
+    )
     seed: int = setting(0, "seed of all stages", minimum=0)
     gpu: bool = setting(True, "train on a GPU if there is one", speed_only=True)
     own_data: OwnDataConfig = part(OwnDataConfig)

@@ -17,6 +17,7 @@ from bort.stages.store import Result, Store
 from bort.storage.files import read_json
 from bort.storage.locks import hold_folder
 from bort.storage.run_folder import MODEL_FOLDER, RUN_FILE
+from experiments.small_model.arithmetic import ANNOUNCING_MATH
 from experiments.small_model.checks import STAGES_FOLDER, check_everything
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.findings import Findings, describe_plan
@@ -25,6 +26,7 @@ from experiments.small_model.serving import CANDIDATES, SERVED_FOLDER, STAGE_EXP
 from experiments.small_model.stages import small_model_stages
 from experiments.small_model.statements import measured_words
 from experiments.small_model.students import STAGE_STUDENT, STAGE_TEACHER
+from experiments.small_model.training import unannounced
 
 log = logging.getLogger(__name__)
 
@@ -110,13 +112,14 @@ class _Run:
         answers = self._folder / OUTPUTS_CACHE
         stages = small_model_stages(self._config, self._task, self._plan, self._used, answers)
         try:
-            found = run_stages(
-                SMALL_MODEL,
-                stages,
-                self._store,
-                stop_requested=stop_requested,
-                on_stage=self._on_stage,
-            )
+            with unannounced(ANNOUNCING_MATH):
+                found = run_stages(
+                    SMALL_MODEL,
+                    stages,
+                    self._store,
+                    stop_requested=stop_requested,
+                    on_stage=self._on_stage,
+                )
         except WorkError as error:
             if not stop_requested():
                 raise

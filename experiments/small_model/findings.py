@@ -18,10 +18,12 @@ from bort.tasks.records import TaskRecord
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.limit_check import CheckedLimit, PairLatency
 from experiments.small_model.plan import TimePlan
+from experiments.small_model.statements import MATH_WORDS
+from experiments.small_model.step_costs import StepCost
 from experiments.small_model.task import SmallTask
 from experiments.small_model.task_check import CheckedTask
 from experiments.small_model.teacher_check import CheckedTeacher
-from experiments.small_model.time_check import CheckedTime, StepCost
+from experiments.small_model.time_check import CheckedTime
 
 FINDINGS_FILE = "findings.json"
 """The measurements of the checks, which a continued run takes from here."""
@@ -49,6 +51,7 @@ class Findings:
         record: the task.
         teacher, data, task, limit, time: results of the checks; `task` is open.
         measured: latencies and seconds of steps.
+        math: the arithmetic of the trainings, `exact` or `fast`.
         plan: the plan of the hours, with the estimates of stages that are not by the clock.
         disk_bytes: bytes that the stages need, and bytes that are free.
         notes: remarks for the user.
@@ -61,6 +64,7 @@ class Findings:
     task: CheckedTask
     limit: CheckedLimit
     measured: Measured
+    math: str
     plan: TimePlan
     time: CheckedTime
     disk_bytes: Tuple[int, int]
@@ -80,6 +84,7 @@ class Findings:
         """Return the facts in words, a line for each check, then the notes."""
         found = [self._teacher_line(), self._task_line(), self._limit_line()]
         needed, free = map(spoken_bytes, self.disk_bytes)
+        found.append(f"training: {MATH_WORDS[self.math]}")
         found.append(f"disk: about {needed} of {free} that are free")
         steps = ", ".join(
             f"{count:,} of {name} ({count / self.time.epoch_steps:.2g} epochs)"
@@ -114,6 +119,7 @@ class Findings:
                 "inside": self.limit.inside,
             },
             "conditions": dict(self.measured.latency.conditions),
+            "math": self.math,
             "disk_bytes": self.disk_bytes[0],
             "time": {
                 "seconds": self.plan.seconds,
@@ -133,9 +139,13 @@ class Findings:
         """
         measured = {
             "latency": self.measured.latency.as_dict(),
-            "steps": dataclasses.asdict(self.measured.steps),
+            "steps": {
+                name: value
+                for name, value in dataclasses.asdict(self.measured.steps).items()
+                if value is not None
+            },
         }
-        key = measurements_key(self.config, self.teacher, self.data)
+        key = measurements_key(self.config, self.teacher, self.data, self.math)
         write_json(folder / FINDINGS_FILE, {"key": key, "measured": measured, **self.as_dict()})
 
     def _teacher_line(self) -> str:
@@ -185,13 +195,16 @@ def describe_plan(findings: Findings) -> str:
     return "\n".join([*findings.lines(), "", findings.plan.table()])
 
 
-def measurements_key(config: SmallModelConfig, teacher: CheckedTeacher, data: SmallTask) -> str:
+def measurements_key(
+    config: SmallModelConfig, teacher: CheckedTeacher, data: SmallTask, math: str
+) -> str:
     """Return a hash of all that the measurements depend on.
 
     Args:
         config: engine, threads, length and device.
         teacher: the teacher, of which only the sizes count.
         data: the task.
+        math: the arithmetic of the trainings, `exact` or `fast`.
     """
     return canonical_hash(
         {
@@ -201,6 +214,7 @@ def measurements_key(config: SmallModelConfig, teacher: CheckedTeacher, data: Sm
             "threads": config.threads,
             "length": config.length or data.usual_length,
             "gpu": config.gpu,
+            "math": math,
             "machine": describe_machine(),
         }
     )
@@ -232,5 +246,6 @@ def recorded_measurements(folder: Path, key: str) -> Optional[Measured]:
             steps.integer("batch_size", 1),
             steps.integer("length", 1),
             float(steps.number("relations", 0)) if steps.has("relations") else 0.0,
+            float(steps.number("answering", 0)) if steps.has("answering") else None,
         ),
     )

@@ -34,6 +34,7 @@ from experiments.small_model.score_figure import score_figure, scored_parts
 from experiments.small_model.statements import (
     BIG,
     CUT,
+    MATH_WORDS,
     MODEL_WORDS,
     SERVED,
     SMALL,
@@ -341,6 +342,9 @@ class _Content:
         parts: List[Part] = [f"Task {task['name']}: {sizes}." if sizes else f"Task {task['name']}."]
         if self._found.device is not None:
             parts.append(f"Latencies: {describe_conditions(self._found.device)}.")
+        math = self._found.findings.get("math")
+        if math is not None:
+            parts.append(f"Trainings: {MATH_WORDS[math]}.")
         notes = self._found.findings.get("notes")
         if notes:
             parts.append(Bullets(list(notes)))

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Tuple
 from bort.stages.stage import Stage, StageWork
 from bort.stages.visible import seen_by
 from experiments.small_model.agora import train_on_new_examples
+from experiments.small_model.arithmetic import training_math
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.job import STAGE_SCORES_FILE, StageJob, write_scores
 from experiments.small_model.latency import conditions_of, measure_around_limit, teacher_sizes
@@ -43,7 +44,7 @@ _FILES = (*_DATA, "gpu", "output_dir")
 
 _LIMIT = ("latency_ms", "speed_up", "parameters")
 _SERVES = ("engine", "threads")
-_TRAINING = ("hours", "batch_size", "seed", "gpu", *_TASK, *_SERVES)
+_TRAINING = ("hours", "batch_size", "math", "seed", "gpu", *_TASK, *_SERVES)
 
 STAGE_SETTINGS: Mapping[str, Tuple[str, ...]] = {
     STAGE_TEACHER: (*_TRAINING, "lr"),
@@ -122,6 +123,7 @@ def small_model_stages(
     for name, path in task_files(record, config).items():
         sources[f"task-{name}"] = path
     machine = conditions_of(config)
+    arithmetic = {"math": training_math(config)}
     shares = {"stages": list(plan.stages)}
     values = config.as_dict()
 
@@ -134,6 +136,8 @@ def small_model_stages(
         settings["task"] = task_identity(record)
         settings.update(machine if name in _OF_MACHINE else {})
         settings.update(shares if "hours" in STAGE_SETTINGS[name] else {})
+        # `auto` stands for another one on another machine.
+        settings.update(arithmetic if "math" in STAGE_SETTINGS[name] else {})
 
         def run(work: StageWork, name: str = name, seen: SmallModelConfig = seen) -> None:
             seconds = plan.seconds_for(name, used())

@@ -6,6 +6,7 @@ from typing import Any, List, Mapping
 
 from bort.report.html.document import Inline, Origin, numbered
 from bort.tasks.metrics import mean_score
+from bort.training.arithmetic import EXACT_MATH, FAST_MATH
 
 BIG, SMALL, WITH_AGORA, CUT, SERVED = "teacher", "student", "agora", "truncated", "exported"
 """Names of the models of a run: those of their stages, and the served model."""
@@ -16,6 +17,11 @@ MODEL_WORDS = {
     WITH_AGORA: "student with Agora",
     CUT: "truncated teacher",
     SERVED: "served model",
+}
+
+MATH_WORDS = {
+    EXACT_MATH: "exact arithmetic: float32",
+    FAST_MATH: "fast arithmetic: products of the encoder's dense layers in bf16",
 }
 
 

@@ -1,20 +1,13 @@
-"""Check of the hours: the steps that they buy, from a trial of some seconds, and what is needed."""
+"""Check of the hours: the steps that they buy, and what is needed."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Container, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Mapping, Optional
 
-import numpy as np
-
-from bort.architecture import Architecture
 from bort.errors import InputError
-from bort.process.workers import in_new_process
-from bort.search.latency_terms import fit_relative
 from experiments.small_model.plan import PAUSES, TimePlan, make_time_plan
-from experiments.small_model.space import relation_heads
 
 LEAST_TEACHER_STEPS = 1_000
 """Steps that fine-tune a teacher at least, or an epoch if that is shorter. It is our assumption: an
@@ -23,74 +16,9 @@ encoder learns most of a task in its first 16,000 inputs."""
 START_SECONDS = 2.0
 """Seconds of a training that make no step: its start, its last evaluation and its model."""
 
-ASKING = ("super_network", "student", "agora")
-"""The stages whose steps need the teacher's relations."""
-
-_SUB_NETWORKS = 2  # in a step of the super-network
-_FORWARD = 1 / 3  # of the multiply-adds of a step, which also goes backward
 _MOST_ESTIMATED = 0.4
 _DOUBLINGS, _HALVINGS = 40, 30
 _MARGIN = 1.05  # stages that are estimated take a little longer in a longer run
-
-
-@dataclass(frozen=True)
-class StepCost:
-    """The seconds of a training step, as a line o + c·m in the multiply-adds m of its inputs.
-
-    Source of the line: steps of two networks, whose embeddings and optimizer take o.
-
-    Attributes:
-        fixed: o, in seconds.
-        each: c, in seconds per multiply-add of a forward pass.
-        batch_size: inputs in a step.
-        length: tokens of an input, on average.
-        relations: seconds that the losses on a teacher's outputs and relations add to a step of a
-            network.
-    """
-
-    fixed: float
-    each: float
-    batch_size: int
-    length: int
-    relations: float = 0.0
-
-    def step(self, architecture: Architecture) -> float:
-        """Return the seconds of a step of training."""
-        return self.fixed + self.each * architecture.multiply_adds(self.batch_size, self.length)
-
-    def forward(self, architecture: Architecture, rows: int) -> float:
-        """Return the seconds in which a network answers some inputs."""
-        return _FORWARD * self.each * architecture.multiply_adds(rows, self.length)
-
-    def by_stage(
-        self,
-        teacher: Architecture,
-        parts: Sequence[Architecture],
-        student: Architecture,
-        asking: Container[str] = ASKING,
-    ) -> Dict[str, float]:
-        """Return the seconds of a step of each stage that trains by the clock.
-
-        Steps of the super-network train two of its parts. All but the teacher and the truncated one
-        learn from relations.
-
-        Args:
-            teacher: sizes of the teacher.
-            parts: sizes of the sub-networks, at least one.
-            student: sizes like those of the model that is searched.
-            asking: the stages whose steps ask the teacher for its relations, because they are not
-                kept.
-        """
-        part = float(np.mean([self.step(one) for one in parts])) + self.relations
-        found = {
-            "teacher": self.step(teacher),
-            "super_network": _SUB_NETWORKS * part,
-            "student": self.step(student) + self.relations,
-            "truncated": self.step(student),
-            "agora": self.step(student) + self.relations,
-        }
-        asked = self.forward(teacher, self.batch_size)
-        return {name: value + (asked if name in asking else 0.0) for name, value in found.items()}
 
 
 @dataclass(frozen=True)
@@ -106,54 +34,6 @@ class CheckedTime:
     steps: Mapping[str, int]
     least: Mapping[str, int]
     epoch_steps: int
-
-
-def measure_steps(
-    architectures: Sequence[Architecture],
-    lengths: np.ndarray,
-    classes: int,
-    *,
-    batch_size: int,
-    seconds: float,
-    gpu: bool = True,
-) -> StepCost:
-    """Measure the steps of two networks on inputs as long as the task's, in a new process.
-
-    The small one makes further steps in which it learns from the large one's answers.
-
-    Args:
-        architectures: a large network and a small one, which is a part of it.
-        lengths: int (N,), tokens of the training inputs.
-        classes: number of outputs; 1 for numbers.
-        batch_size: inputs in a step.
-        seconds: time of the trial of each network.
-        gpu: use a GPU if there is one.
-    """
-    settings: Dict[str, Any] = {"batch_size": batch_size, "seconds": seconds}
-    large, small = architectures
-    learning = {"teacher": large, "relation_heads": relation_heads(large, [small.heads])}
-    jobs = [(one, lengths, classes, gpu, settings) for one in architectures]
-    jobs.append((small, lengths, classes, gpu, {**settings, **learning}))
-    *found, with_teacher = in_new_process(_measure, jobs)
-    line = fit_steps(architectures, found, batch_size, max(1, round(float(np.mean(lengths)))))
-    return dataclasses.replace(line, relations=max(0.0, with_teacher - found[1]))
-
-
-def fit_steps(
-    architectures: Sequence[Architecture], seconds: Sequence[float], batch_size: int, length: int
-) -> StepCost:
-    """Return the line through the seconds of steps, with no number below 0.
-
-    Args:
-        architectures: the networks, at least one.
-        seconds: the seconds of a step of each.
-        batch_size: inputs in a step.
-        length: tokens of an input.
-    """
-    adds = [one.multiply_adds(batch_size, length) for one in architectures]
-    values = np.stack([np.ones(len(adds)), np.array(adds, np.float64)], axis=1)
-    fixed, each = fit_relative(values, np.array(seconds, np.float64)).tolist()
-    return StepCost(fixed, each, batch_size, length)
 
 
 def needed_steps(epoch_steps: int, least_steps: int) -> Dict[str, int]:
@@ -281,17 +161,3 @@ def _hours(seconds: float) -> str:
         return f"{math.ceil(seconds)}s"
     hours, minutes = divmod(math.ceil(seconds / 60), 60)
     return (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "")
-
-
-def _measure(
-    jobs: Sequence[Tuple[Architecture, np.ndarray, int, bool, Dict[str, Any]]],
-) -> Tuple[float, ...]:
-    """Return the seconds of a step of each network; runs in a new process."""
-    from bort.gluon.distributed import choose_context
-    from bort.gluon.finetuning.trial import step_seconds
-    from bort.ranks import ALONE
-
-    return tuple(
-        step_seconds(architecture, lengths, classes, choose_context(ALONE, not gpu), **settings)
-        for architecture, lengths, classes, gpu, settings in jobs
-    )

@@ -24,6 +24,7 @@ from bort.tasks.judging import TaskData
 from bort.training.finetuning_config import FinetuningConfig
 from bort.training.importance_config import ImportanceConfig
 from bort.training.used_seconds import SECONDS_FILE
+from experiments.small_model.arithmetic import training_math
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.job import StageJob
 from experiments.small_model.plan import PAUSES
@@ -74,12 +75,13 @@ def recipe(config: SmallModelConfig, seconds: float) -> Dict[str, Any]:
     steps, which harms fine-tunings of some hundred steps (arXiv 2006.05987).
 
     Args:
-        config: seed and batch size.
+        config: seed, batch size and arithmetic.
         seconds: time of the training.
     """
     return {
         "seed": config.seed,
         "batch_size": config.batch_size,
+        "math": training_math(config),
         "optimizer": "adamw",
         "warmup_ratio": 0.1,
         "weight_decay": 0.01,
@@ -176,13 +178,13 @@ def finetune_by_clock(
     if not granted.exists():
         log.info("a trial tells how long the training takes, which then goes on")
         trial = _Trial(job.seconds, stop_requested)
-        with _unannounced(_ANNOUNCING):
+        with unannounced(_ANNOUNCING):
             stopped = train(job.seconds, before, trial.is_over)["stopped"]
         before = seconds_since_start()  # the run has recorded the seconds of the trial
         if stop_requested():
             return None
         write_json(granted, trial.seconds_of(steps) if stopped else job.seconds)
-    with _unannounced(_CLAIMING):  # the time was shortened to that of the steps
+    with unannounced(_CLAIMING):  # the time was shortened to that of the steps
         summary = train(granted_seconds(granted), before, stop_requested)
     if summary["stopped"]:
         return None
@@ -195,7 +197,7 @@ def finetune_by_clock(
 
 
 @contextlib.contextmanager
-def _unannounced(names: Sequence[str]) -> Iterator[None]:
+def unannounced(names: Sequence[str]) -> Iterator[None]:
     """Leave out the lines of some loggers; warnings stay."""
 
     def is_warning(record: logging.LogRecord) -> bool:

@@ -13,7 +13,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from bort.gluon.training.checkpoint import checkpoint_steps
-from tests.integration.commands import ROOT, kill_when, run, stop_when
+from tests.gluon.network.network_samples import TRAINS_FAST
+from tests.integration.commands import ROOT, assert_refused, kill_when, run, stop_when
 from tests.integration.customised import Moment
 
 pytestmark = pytest.mark.integration
@@ -71,6 +72,21 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
         json.loads((f / "model" / "model.json").read_text()) for f in (tmp_path / "whole", folder)
     ]
     assert models[0] == models[1]
+
+
+def test_fast_arithmetic_where_the_processor_has_it(tmp_path):
+    command = [*ONE, "--task_name", "CB", *QUICK, "--epochs", "2", "--math", "fast"]
+    command += ["--output_dir", tmp_path / "run"]
+    if not TRAINS_FAST:
+        assert_refused(run(command, status=2), "math is 'fast'")
+        assert not (tmp_path / "run").exists()
+        return
+    done = run(command)
+    assert json.loads(done.stdout)["stopped"] is False
+    assert done.stderr.count("math is fast: ") == 1
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["settings"]["math"] == "fast"
+    tensors = final_tensors(tmp_path / "run")
+    assert {array.dtype for array in tensors.values()} == {np.dtype(np.float32)}
 
 
 def test_sigterm_saves_and_ends_well(tmp_path):

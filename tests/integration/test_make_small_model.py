@@ -17,12 +17,14 @@ import pytest
 
 from bort import Predictor
 from bort.storage.files import read_json
+from experiments.small_model.statements import MATH_WORDS
 from tests.experiments.small_model.small_model_samples import (
     BEST_ACCURACY,
     sentences,
     write_task,
     write_teacher,
 )
+from tests.gluon.network.network_samples import TRAINS_FAST
 from tests.integration.commands import ROOT, kill_when, run, stop_when
 from tests.integration.customised import PROCESSOR_CLOCK, Moment, customised
 from tests.patience import HANG_SECONDS
@@ -93,10 +95,20 @@ def accuracy(model: Path, asked) -> float:
 
 
 def test_a_model_of_half_the_latency_is_nearly_as_good(given, clock, hours, tmp_path):
-    out = tmp_path / "out"
-    made = json.loads(run_long(command(given, out, hours, "--agora", "never"), clock).stdout)
+    out, math = tmp_path / "out", "fast" if TRAINS_FAST else "exact"
+    words = command(given, out, hours, "--agora", "never")
+    done = run_long([*words, "--math", math, "--gpu", "false"], clock)
+    made = json.loads(done.stdout)
 
     assert made["limit"]["kept"], made["limit"]
+    assert made["findings"]["math"] == math
+    assert f"training: {MATH_WORDS[math]}" in done.stderr.splitlines()
+    assert "math is fast" not in done.stderr, "the plan has told of it"
+    trained = [
+        read_json(path)["settings"].get("math") for path in out.glob("stages/done/*/stage.json")
+    ]
+    assert sorted(filter(None, trained)) == [math] * 4
+    assert f"Trainings: {MATH_WORDS[math]}." in (out / "report.md").read_text().splitlines()
     assert made == {**read_json(out / "run.json"), "stopped": False}
     assert set(made["comparison"]["scores"]) == {"teacher", "student", "truncated", "exported"}
     (teacher,) = (path.parent for path in out.glob("stages/done/*/model") if is_teacher(path))
@@ -109,8 +121,9 @@ def test_a_model_of_half_the_latency_is_nearly_as_good(given, clock, hours, tmp_
         assert answer.label == "good"
     assert (out / "report.html").exists()
 
-    again = run(command(given, out, hours, "--agora", "never"), env=clock)
-    assert json.loads(again.stdout) == made
+    again = run([*words, "--gpu", "false"], env=clock)  # auto is the same
+    same = json.loads(again.stdout)
+    assert same == {**made, "settings": {**made["settings"], "math": "auto"}}
     assert "runs (" not in again.stderr
 
 

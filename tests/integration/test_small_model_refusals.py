@@ -40,7 +40,9 @@ def sources(tmp_path_factory: Any) -> Path:
     return folder
 
 
-def command(sources: Path, out: Path, status: int, *more: Any, **changes: Any) -> Any:
+def command(
+    sources: Path, out: Path, status: int, *more: Any, env: Any = None, **changes: Any
+) -> Any:
     flags: Dict[str, Any] = {
         "teacher": sources / "teacher",
         "data": sources / "reviews.csv",
@@ -53,7 +55,8 @@ def command(sources: Path, out: Path, status: int, *more: Any, **changes: Any) -
         **changes,
     }
     words = [word for name, value in flags.items() for word in (f"--{name}", value)]
-    return run([sys.executable, ROOT / "scripts/make_small_model.py", *words, *more], status)
+    words = [sys.executable, ROOT / "scripts/make_small_model.py", *words, *more]
+    return run(words, status, env=env)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +90,25 @@ def test_a_dry_run_shows_facts_and_plan_and_writes_nothing(sources: Path, tmp_pa
     lines = done.stderr.splitlines()
     for start in ("teacher: ", "task: reviews, 4", "limit: ", "disk: ", "time: ", "truncated "):
         assert any(line.startswith(start) for line in lines), start
+    assert list(tmp_path.iterdir()) == []
+
+
+WITHOUT_BF16 = """
+def forget_bf16(module):
+    module.processor_flags = lambda: ["avx512f"]
+
+after_import("bort.training.arithmetic", forget_bf16)
+"""
+
+
+def test_fast_arithmetic_needs_a_processor_with_bf16(sources: Path, tmp_path: Path) -> None:
+    with customised(WITHOUT_BF16) as environment:
+        done = command(sources, tmp_path / "out", 2, "--math", "fast", env=environment)
+        assert_refused(done, "math is 'fast', which needs a processor with bf16 instructions")
+        assert "measuring" not in done.stderr
+        done = command(sources, tmp_path / "out", 0, "--dry_run", env=environment)
+    assert json.loads(done.stdout)["math"] == "exact"
+    assert "training: exact arithmetic: float32" in done.stderr.splitlines()
     assert list(tmp_path.iterdir()) == []
 
 

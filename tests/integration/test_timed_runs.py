@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator, List
 import pytest
 
 from bort.gluon.training.checkpoint import checkpoint_steps
+from tests.gluon.network.network_samples import needs_bf16
 from tests.integration.commands import ROOT, assert_refused, kill_when, run
 from tests.integration.customised import Moment, customised
 
@@ -169,8 +170,9 @@ def test_a_dry_run_prints_the_estimate_and_writes_nothing(flags, clock, tmp_path
     assert not (tmp_path / "dry").exists()
 
 
-def test_fine_tuning_by_the_clock_and_again_without_it(clock, tmp_path):
-    task = ["--task_name", "MNLI", "--sample", "--max_len", "64", "--gpu", "false"]
+@pytest.mark.parametrize("math", ["exact", pytest.param("fast", marks=needs_bf16)])
+def test_fine_tuning_by_the_clock_and_again_without_it(clock, tmp_path, math):
+    task = ["--task_name", "MNLI", "--sample", "--max_len", "64", "--gpu", "false", "--math", math]
     command = [sys.executable, FINETUNE, *task, "--lr", "1e-3", "--epochs", "9999"]
     seconds = 30
     metric = ["--best_metric", "accuracy/dev_mismatched"]

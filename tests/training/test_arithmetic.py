@@ -9,7 +9,15 @@ import pytest
 from bort.errors import InputError
 from bort.super_network.config import SuperNetworkConfig
 from bort.training import arithmetic
-from bort.training.arithmetic import EXACT_MATH, FAST_MATH, LIMIT, TILES, check_math
+from bort.training.arithmetic import (
+    AUTO_MATH,
+    EXACT_MATH,
+    FAST_MATH,
+    LIMIT,
+    TILES,
+    check_math,
+    resolve_math,
+)
 from bort.training.finetuning_config import FinetuningConfig
 from bort.training.pretraining_config import PretrainingConfig
 
@@ -46,6 +54,21 @@ def test_tiles_are_refused_unless_they_are_switched_off(
         check_math(FAST_MATH, "cpu")
     with_flags(monkeypatch, flags, "avx512_core_bf16")
     check_math(FAST_MATH, "cpu")
+
+
+def test_auto_is_fast_where_fast_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_flags(monkeypatch, ["avx512_bf16"])
+    assert resolve_math(AUTO_MATH, "cpu") == FAST_MATH
+    assert resolve_math(AUTO_MATH, "gpu") == EXACT_MATH
+    assert resolve_math(EXACT_MATH, "cpu") == EXACT_MATH
+    with_flags(monkeypatch, ["avx512_bf16", TILES])
+    assert resolve_math(AUTO_MATH, "cpu") == EXACT_MATH
+    with_flags(monkeypatch, ["avx512_bf16", TILES], "AVX512_CORE_BF16")
+    assert resolve_math(AUTO_MATH, "cpu") == FAST_MATH
+    with_flags(monkeypatch, ["avx512f"])
+    assert resolve_math(AUTO_MATH, "cpu") == EXACT_MATH
+    with pytest.raises(InputError, match="math is 'fast', which needs a processor with bf16"):
+        resolve_math(FAST_MATH, "cpu")
 
 
 @pytest.mark.parametrize("kind", [FinetuningConfig, PretrainingConfig, SuperNetworkConfig])

@@ -1,4 +1,4 @@
-"""The seconds of a training step of a network with random weights, by a trial of a few seconds."""
+"""Seconds of training steps and forward passes of networks with random weights, by short trials."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from bort.gluon.finetuning.teacher_answers import TeacherAnswersByInput
 from bort.gluon.finetuning.trainer import FinetuningReport
 from bort.gluon.network.array_network import with_head
 from bort.gluon.network.model import BortModel
+from bort.gluon.network.networks import HeadedNetwork
+from bort.gluon.teacher.feature_pass import FeaturePass
 from bort.network.head import ONE_LINEAR, HeadDescription
 from bort.process.timing import Timing
 from bort.ranks import ALONE
 from bort.tasks.features import TaskFeatures, starts_of
 from bort.teacher.features import Features
 from bort.text.labelled import LabelledBatch
+from bort.training.arithmetic import EXACT_MATH
 from bort.training.finetuning_config import FinetuningConfig
 from bort.training.objective import FeatureObjective
 
@@ -39,6 +42,7 @@ def step_seconds(
     seconds: float,
     teacher: Optional[Architecture] = None,
     relation_heads: Optional[int] = None,
+    math: str = EXACT_MATH,
 ) -> float:
     """Return the median seconds of a step of fine-tuning; nothing is written.
 
@@ -55,12 +59,9 @@ def step_seconds(
         teacher: sizes of a teacher from whose outputs and relations the network learns; its answers
             are random, and take no time. None: the network learns from labels.
         relation_heads: see `FeatureObjective`.
+        math: arithmetic of the training, `exact` or `fast`.
     """
-    network = with_head(
-        BortModel(architecture, dropout=0.1, use_decoder=False),
-        HeadDescription(ONE_LINEAR, classes),
-    )
-    network.initialize(ctx=context)
+    network = _random_network(architecture, classes, context)
     taken: List[float] = []
     began = last = time.perf_counter()
 
@@ -82,6 +83,7 @@ def step_seconds(
         FinetuningConfig(
             epochs=_EPOCHS,
             batch_size=batch_size,
+            math=math,
             features=FeatureObjective(
                 relation_weight=0.0 if teacher is None else 1.0, relation_heads=relation_heads
             ),
@@ -94,6 +96,55 @@ def step_seconds(
         hooks=FinetuningHooks(on_step=on_step, stop_requested=is_over, show_progress=False),
     )
     return Timing.of(taken[_UNTIMED:]).seconds
+
+
+def answer_seconds(
+    architecture: Architecture,
+    length: int,
+    classes: int,
+    context: mx.Context,
+    *,
+    rows: int,
+    seconds: float,
+) -> float:
+    """Return the median seconds in which a teacher answers a batch with outputs and relations.
+
+    A teacher computes in float32, whatever the arithmetic of the training.
+
+    Args:
+        architecture: sizes of the teacher.
+        length: tokens of each input.
+        classes: number of outputs; 1 for numbers.
+        context: device of the teacher.
+        rows: inputs of the batch.
+        seconds: time of the trial; it answers four batches even if they take longer.
+    """
+    asked = FeaturePass(
+        _random_network(architecture, classes, context),
+        context,
+        FeatureObjective(relation_weight=1.0).features,
+        with_outputs=True,
+        batch_size=rows,
+        pad_id=0,
+    )
+    inputs = _inputs(architecture, np.full(rows, length), classes, rows)
+    taken: List[float] = []
+    began = time.perf_counter()
+    while len(taken) < _UNTIMED + 2 or time.perf_counter() - began < seconds:
+        last = time.perf_counter()
+        for _ in asked.answers(inputs, lambda count: None):
+            pass
+        taken.append(time.perf_counter() - last)
+    return Timing.of(taken[_UNTIMED:]).seconds
+
+
+def _random_network(architecture: Architecture, classes: int, context: mx.Context) -> HeadedNetwork:
+    network = with_head(
+        BortModel(architecture, dropout=0.1, use_decoder=False),
+        HeadDescription(ONE_LINEAR, classes),
+    )
+    network.initialize(ctx=context)
+    return network
 
 
 def _inputs(

@@ -14,6 +14,7 @@ import pytest
 
 from bort.architecture import Architecture
 from bort.errors import InputError
+from bort.training import arithmetic
 from experiments.small_model import checks
 from experiments.small_model.checks import check_everything, check_place, uses_agora
 from experiments.small_model.config import AGORA_ROWS, SmallModelConfig
@@ -21,8 +22,9 @@ from experiments.small_model.findings import FINDINGS_FILE, describe_plan
 from experiments.small_model.limit_check import PairLatency
 from experiments.small_model.plan import STAGES
 from experiments.small_model.space import measured_space, smallest_part
+from experiments.small_model.statements import MATH_WORDS
+from experiments.small_model.step_costs import StepCost
 from experiments.small_model.teacher_check import KNOWN_REPORT
-from experiments.small_model.time_check import StepCost
 from tests.experiments.small_model.small_model_samples import (
     sentences,
     write_task,
@@ -97,7 +99,8 @@ def test_a_run_that_fits_is_described(config: Config, measured: List[str]) -> No
     assert found.trains_teacher
     assert found.with_agora
     assert found.plan.stages == STAGES
-    teacher, task, limit, disk, time, *notes = found.lines()
+    teacher, task, limit, training, disk, time, *notes = found.lines()
+    assert training in [f"training: {words}" for words in MATH_WORDS.values()]
     assert "an encoder without a head for this task: it is fine-tuned first" in teacher
     assert task.startswith("task: reviews, 4")
     assert "2 classes" in task
@@ -259,6 +262,45 @@ def test_a_continued_run_measures_nothing_and_has_the_same_plan(
     assert longer.plan.seconds == 1200
     check_everything(config(threads=2))
     assert measured == ["latency", "steps"]
+
+
+def test_the_arithmetic_is_that_of_the_machine(
+    config: Config, measured: List[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags, timed = ["avx512_bf16"], []
+    monkeypatch.setattr(arithmetic, "processor_flags", lambda: flags)
+    steps = checks.measure_steps
+
+    def noted(*given: Any, **options: Any) -> StepCost:
+        timed.append(options["math"])
+        return steps(*given, **options)
+
+    monkeypatch.setattr(checks, "measure_steps", noted)
+    first = check_everything(config())
+    assert first.as_dict()["math"] == "fast"
+    assert "training: fast arithmetic: products of the encoder's dense layers in bf16" in (
+        first.lines()
+    )
+    folder = Path(first.config.output_dir)
+    folder.mkdir()
+    first.save(folder)
+    check_everything(config(math="fast"))
+    assert timed == ["fast"]
+    exact = check_everything(config(math="exact"))
+    assert exact.as_dict()["math"] == "exact"
+    assert "training: exact arithmetic: float32" in exact.lines()
+    flags.clear()  # the run goes on elsewhere
+    assert check_everything(config()).math == "exact"
+    assert timed == ["fast", "exact", "exact"], "seconds of the other arithmetic do not count"
+
+
+def test_fast_is_refused_where_it_is_not_possible(
+    config: Config, measured: List[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arithmetic, "processor_flags", lambda: ["avx512f"])
+    message = refusal(config(math="fast"))
+    assert message.startswith("math is 'fast', which needs a processor with bf16 instructions")
+    assert measured == []
 
 
 def test_a_damaged_record_of_the_checks_is_named(config: Config, measured: List[str]) -> None:

@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 from bort.architecture import Architecture
 from bort.errors import InputError
 from experiments.small_model.findings import FINDINGS_FILE, Measured, recorded_measurements
-from experiments.small_model.time_check import StepCost
+from experiments.small_model.step_costs import StepCost
 from tests.experiments.small_model.test_limit_check import MEASURED
 
 KEY = "0" * 64
+STEPS = StepCost(0.02, 1e-11, 16, 32, 0.01, 5e-12)
 RECORD: Dict[str, Any] = {
     "key": KEY,
     "measured": {
         "latency": MEASURED.as_dict(),
-        "steps": dataclasses.asdict(StepCost(0.02, 1e-11, 16, 32, 0.01)),
+        "steps": dataclasses.asdict(STEPS),
     },
 }
 BAD = [None, "x", -1, 0, 1.5, True, [], {}, [None], float("nan")]
@@ -53,7 +54,7 @@ def write(folder: Path, value: Any) -> None:
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert recorded_measurements(tmp_path, KEY) is None
     write(tmp_path, RECORD)
-    expected = Measured(MEASURED, StepCost(0.02, 1e-11, 16, 32, 0.01))
+    expected = Measured(MEASURED, STEPS)
     assert recorded_measurements(tmp_path, KEY) == expected
     assert recorded_measurements(tmp_path, "1" * 64) is None
 

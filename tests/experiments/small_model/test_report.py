@@ -26,11 +26,15 @@ from tests.report.html.samples import Page
 
 
 def document(
-    folder: Path, content: Any = None, names: Sequence[str] = STAGES, **given: Any
+    folder: Path,
+    content: Any = None,
+    names: Sequence[str] = STAGES,
+    findings: Any = None,
+    **given: Any,
 ) -> Document:
     """Return the report of made-up stages."""
     stages = stage_results(folder / "stages", content or scores(), names)
-    found = read_results(settings("runs/out", **given), TASK, stages, SECONDS)
+    found = read_results(settings("runs/out", **given), TASK, stages, SECONDS, findings)
     keys = {name: one.key for name, one in stages.items()}
     return small_model_document(found, reported_stages(stages), keys)
 
@@ -41,6 +45,18 @@ def tables(shown: Document) -> Mapping[str, List[Table]]:
         section.title: [part for part in section.parts if isinstance(part, Table)]
         for section in shown.sections
     }
+
+
+@pytest.mark.parametrize(
+    ("math", "words"),
+    [
+        ("exact", "Trainings: exact arithmetic: float32."),
+        ("fast", "Trainings: fast arithmetic: products of the encoder's dense layers in bf16."),
+    ],
+)
+def test_the_arithmetic_of_the_trainings_is_told(tmp_path: Path, math: str, words: str) -> None:
+    text = render_markdown(document(tmp_path, findings={"math": math}))
+    assert [line for line in text.splitlines() if line.startswith("Trainings:")] == [words]
 
 
 def test_the_answer_comes_first(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from bort.stages.plan import plan_of
 from bort.stages.stage import StageWork
 from bort.tasks.own.config import OwnDataConfig
+from bort.training import arithmetic
 from data.tasks.own_description import resolve_task
 from experiments.small_model.agora import train_on_new_examples, with_new_examples
 from experiments.small_model.config import SmallModelConfig
@@ -84,6 +85,19 @@ def test_the_allowed_loss_concerns_the_export_alone(given):
 
 def test_where_the_output_is_concerns_nothing(given):
     assert changed(given, output_dir=str(given / "elsewhere")) == set()
+
+
+def test_the_arithmetic_concerns_what_is_trained(given, monkeypatch):
+    trained = {"teacher", "super_network", "student", "truncated", "agora"}
+    flags = ["avx512_bf16"]
+    monkeypatch.setattr(arithmetic, "processor_flags", lambda: flags)
+    assert changed(given, math="exact") == trained
+    assert changed(given, math="fast") == set(), "auto is fast here"
+    before = planned(given)
+    flags.clear()  # the run goes on elsewhere
+    after = planned(given)
+    assert {n for n in before if before[n].settings != after[n].settings} == trained
+    assert changed(given, math="exact") == set(), "auto is exact there"
 
 
 def test_more_hours_concern_what_is_trained(given):

@@ -13,16 +13,15 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.training.time_budget import parse_duration
 from experiments.small_model.plan import ESTIMATES, PAUSES, TimePlan, make_time_plan
+from experiments.small_model.step_costs import StepCost, fit_steps, measure_steps
 from experiments.small_model.time_check import (
     LEAST_TEACHER_STEPS,
     START_SECONDS,
-    StepCost,
     check_time,
-    fit_steps,
-    measure_steps,
     needed_steps,
     shortened,
 )
+from tests.gluon.network.network_samples import needs_bf16
 
 TEACHER = Architecture(6, 12, 384, 1536, 30522)
 HALF = Architecture(6, 6, 384, 768, 30522, qkv=192)
@@ -53,6 +52,12 @@ def test_a_small_network_that_is_slower_gives_no_number_below_0() -> None:
 
 def test_a_forward_pass_is_a_third_of_a_step() -> None:
     assert COST.forward(TEACHER, 16) == pytest.approx((COST.step(TEACHER) - COST.fixed) / 3)
+
+
+def test_a_measured_forward_pass_is_that_of_the_teacher() -> None:
+    """A teacher answers in exact arithmetic, so a third of a fast step would be too little."""
+    found = dataclasses.replace(COST, answering=5e-12).forward(TEACHER, 16)
+    assert found == pytest.approx(5e-12 * TEACHER.multiply_adds(16, 32))
 
 
 def test_steps_that_ask_the_teacher_cost_more() -> None:
@@ -147,11 +152,16 @@ def test_hours_that_the_estimates_fill_buy_nothing() -> None:
         check_time("few", plan(20.0), COSTS, 2000, 200)
 
 
-def test_steps_of_both_networks_are_measured_in_a_new_process() -> None:
+@pytest.mark.parametrize("math", ["exact", pytest.param("fast", marks=needs_bf16)])
+def test_steps_of_both_networks_are_measured_in_a_new_process(math: str) -> None:
     large = Architecture(3, 4, 64, 256, 120, maximum_length=32)
     small = large.replace(depth=1)
     lengths = np.full(40, 12)
-    found = measure_steps([large, small], lengths, 2, batch_size=8, seconds=0.1, gpu=False)
+    found = measure_steps(
+        [large, small], lengths, 2, batch_size=8, seconds=0.1, gpu=False, math=math
+    )
     assert (found.batch_size, found.length) == (8, 12)
     assert found.fixed >= 0
     assert found.step(large) > 0
+    assert found.answering is not None
+    assert found.answering > 0

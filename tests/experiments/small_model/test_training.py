@@ -111,7 +111,7 @@ def test_granted_seconds_are_a_number(tmp_path):
 def test_a_trial_announces_nothing_but_warnings(caplog):
     log = logging.getLogger("bort.gluon.training.loop")
     with caplog.at_level(logging.INFO):
-        with training._unannounced(training._ANNOUNCING):
+        with training.unannounced(training._ANNOUNCING):
             log.info("stopped after step 11 as asked; --resume continues")
             log.warning("the loss is large")
             logging.getLogger("bort.process.progress").info("teacher's outputs: 1/2")
@@ -120,7 +120,7 @@ def test_a_trial_announces_nothing_but_warnings(caplog):
 
 
 def test_a_training_after_its_trial_does_not_tell_what_the_trial_changed(caplog):
-    with caplog.at_level(logging.INFO), training._unannounced(training._CLAIMING):
+    with caplog.at_level(logging.INFO), training.unannounced(training._CLAIMING):
         logging.getLogger("bort.storage.run_claim").info("hours was 4s and is 2s now")
         logging.getLogger("bort.storage.run_folder").info("holds no checkpoint yet")
         logging.getLogger("bort.gluon.finetuning.run").info("epoch 1: accuracy 0.9")

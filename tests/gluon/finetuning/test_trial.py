@@ -14,7 +14,9 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.finetuning import trial
 from bort.gluon.finetuning.trainer import FinetuningReport
-from bort.gluon.finetuning.trial import LEAST_STEPS_OF_TRIAL, step_seconds
+from bort.gluon.finetuning.trial import LEAST_STEPS_OF_TRIAL, answer_seconds, step_seconds
+from bort.gluon.network.dense import EncoderDense
+from tests.gluon.network.network_samples import needs_bf16
 
 SIZES = Architecture(2, 2, 16, 32, vocabulary_size=50, maximum_length=24, token_types=2)
 
@@ -65,6 +67,29 @@ def test_a_network_learns_from_answers_of_a_teacher(
     assert len(reports) == LEAST_STEPS_OF_TRIAL
     assert all(report.relations_loss > 0 for _, report in reports)
     assert all(report.distillation_loss > 0 for _, report in reports)
+
+
+@pytest.mark.parametrize("math", ["exact", pytest.param("fast", marks=needs_bf16)])
+def test_a_network_is_timed_in_the_arithmetic_of_its_training(
+    math: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: List[bool] = []
+    whole = trial.finetune
+
+    def noted(network, *given, **named):  # type: ignore[no-untyped-def]
+        result = whole(network, *given, **named)
+        network.apply(lambda one: isinstance(one, EncoderDense) and found.append(one.uses_bf16))
+        return result
+
+    monkeypatch.setattr(trial, "finetune", noted)
+    step_seconds(SIZES, np.full(8, 6), 2, mx.cpu(), batch_size=8, seconds=0.0, math=math)
+    assert found
+    assert set(found) == {math == "fast"}
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_the_answers_of_a_teacher_are_timed(classes: int) -> None:
+    assert answer_seconds(SIZES, 7, classes, mx.cpu(), rows=4, seconds=0.0) > 0
 
 
 def test_inputs_that_are_too_long_are_refused() -> None:

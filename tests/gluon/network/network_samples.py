@@ -29,7 +29,10 @@ def _trains_fast() -> bool:
     return True
 
 
-needs_bf16 = pytest.mark.skipif(not _trains_fast(), reason="the processor has no bf16 to train in")
+TRAINS_FAST = _trains_fast()
+"""Whether this machine trains with `math` fast on its CPU."""
+
+needs_bf16 = pytest.mark.skipif(not TRAINS_FAST, reason="the processor has no bf16 to train in")
 """Marks a test of trainings with `math` fast."""
 
 

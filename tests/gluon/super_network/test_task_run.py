@@ -22,6 +22,7 @@ from bort.tasks.records import get_task
 from bort.teacher.source import TeacherSource
 from data.tasks.sets import open_task_data
 from tests.gluon.finetuning.test_from_teacher import SIZES, WORDS, make_teacher
+from tests.gluon.network.network_samples import needs_bf16
 from tests.gluon.training.run_samples import contents, recorded
 
 SPACE: Dict[str, Any] = {
@@ -129,12 +130,15 @@ def test_features_in_another_order_are_noticed(
     assert steps(tmp_path / "run")[0]["train/hidden_loss"] > 1e-3
 
 
-@pytest.mark.parametrize("gigabytes", [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("gigabytes", "math"),
+    [(0.0, "exact"), (1.0, "exact"), pytest.param(1.0, "fast", marks=needs_bf16)],
+)
 def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(
-    data: Any, teacher: str, tmp_path: Path, gigabytes: float
+    data: Any, teacher: str, tmp_path: Path, gigabytes: float, math: str
 ) -> None:
     given: Dict[str, Any] = {"teacher": teacher, "start": "teacher", "accumulate": 2, **FEATURES}
-    given["kept_features_gb"] = gigabytes
+    given.update({"kept_features_gb": gigabytes, "math": math})
     run(data, tmp_path / "whole", **given)
     folder = tmp_path / "pieces"
     assert run(data, folder, stop_at=4, **given)["stopped"]
