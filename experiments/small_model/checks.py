@@ -31,7 +31,7 @@ from experiments.small_model.limit_check import (
     measure_pair,
 )
 from experiments.small_model.plan import ESTIMATES, TimePlan, make_time_plan
-from experiments.small_model.step_costs import ASKING, measure_steps
+from experiments.small_model.step_costs import ASKING, measure_steps, stepless_seconds
 from experiments.small_model.task import open_small_task, options_of_model
 from experiments.small_model.task_check import (
     CheckedTask,
@@ -46,6 +46,7 @@ from experiments.small_model.teacher_check import (
     may_know_report,
 )
 from experiments.small_model.time_check import CheckedTime, check_time, shortened
+from experiments.small_model.training import importance_batches
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ def _planned(
         costs,
         -(-inputs // config.batch_size),
         config.least_steps,
-        {n: measured.steps.forward(teacher.architecture, rows) for n, rows in asked.items()},
+        stepless_seconds(measured.steps, teacher.architecture, asked, importance_batches(config)),
     )
     return plan, time
 

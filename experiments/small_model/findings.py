@@ -247,5 +247,6 @@ def recorded_measurements(folder: Path, key: str) -> Optional[Measured]:
             steps.integer("length", 1),
             float(steps.number("relations", 0)) if steps.has("relations") else 0.0,
             float(steps.number("answering", 0)) if steps.has("answering") else None,
+            float(steps.number("sharing")) if steps.has("sharing") else 0.0,
         ),
     )

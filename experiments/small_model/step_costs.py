@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
-from typing import Any, Callable, Container, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Container, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -20,6 +21,20 @@ ASKING = ("super_network", "student", "agora")
 _SUB_NETWORKS = 2  # in a step of the super-network
 _FORWARD = 1 / 3  # of the multiply-adds of a step, which also goes backward
 _ANSWERED = 32  # inputs that a teacher answers at once
+_FOR_ANSWERS = 4  # the trial of answers takes this part of the time of the others
+_STEP, _ANSWER, _SHARED_STEP = "step", "answer", "shared step"
+_IMPORTANCE_TOKENS = 2_048  # of a batch; see `bort.gluon.network.measured_importance`
+
+_CHECKPOINTS = 3.5
+"""Checkpoints for which a super-network's training needs time: that of the trial, and 2.5 times the
+longest as a reserve."""
+
+_CHECKPOINT_SECONDS = 1.3e-7
+"""Seconds for each parameter of a checkpoint, which holds both moments of Adam too. It is our
+assumption, about 90 MB in a second."""
+
+_EXIT_SHARE, _MOST_EXIT = 0.15, 5.0
+"""Time in reserve for the exit, as a share of the start's, and in seconds at most."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +52,9 @@ class StepCost:
             network.
         answering: seconds per multiply-add in which a teacher answers, always in exact arithmetic;
             None: a third of c, since a step goes backward too.
+        sharing: seconds that a step of the super-network takes beside those of its parts, or less:
+            copies of weights and gradients, and the update of the whole network in place of those
+            of the parts.
     """
 
     fixed: float
@@ -45,6 +63,7 @@ class StepCost:
     length: int
     relations: float = 0.0
     answering: Optional[float] = None
+    sharing: float = 0.0
 
     def step(self, architecture: Architecture) -> float:
         """Return the seconds of a step of training."""
@@ -75,9 +94,10 @@ class StepCost:
                 kept.
         """
         part = float(np.mean([self.step(one) for one in parts])) + self.relations
+        super_network = max(part, _SUB_NETWORKS * part + self.sharing)
         found = {
             "teacher": self.step(teacher),
-            "super_network": _SUB_NETWORKS * part,
+            "super_network": super_network,
             "student": self.step(student) + self.relations,
             "truncated": self.step(student),
             "agora": self.step(student) + self.relations,
@@ -98,8 +118,8 @@ def measure_steps(
 ) -> StepCost:
     """Measure the steps of two networks on inputs as long as the task's, in a new process.
 
-    The small one makes further steps in which it learns from the large one's answers, and the large
-    one answers a batch.
+    The small one makes further steps in which it learns from the large one's answers, alone and as
+    a part of it, and the large one answers a batch.
 
     Args:
         architectures: a large network and a small one, which is a part of it.
@@ -110,19 +130,54 @@ def measure_steps(
         gpu: use a GPU if there is one.
         math: arithmetic of the trainings, `exact` or `fast`.
     """
-    settings: Dict[str, Any] = {"batch_size": batch_size, "seconds": seconds, "math": math}
     large, small = architectures
-    learning = {"teacher": large, "relation_heads": relation_heads(large, [small.heads])}
-    jobs = [(one, lengths, classes, gpu, settings) for one in architectures]
-    jobs.append((small, lengths, classes, gpu, {**settings, **learning}))
+    heads = relation_heads(large, [small.heads])
     length = max(1, round(float(np.mean(lengths))))
-    asked = (large, length, classes, gpu, {"rows": _ANSWERED, "seconds": seconds})
-    (*found, with_teacher), answered = in_new_process(_measure, jobs, asked)
-    return dataclasses.replace(
+    settings: Dict[str, Any] = {"batch_size": batch_size, "seconds": seconds, "math": math}
+    learning = {"teacher": large, "relation_heads": heads}
+    answering = {"rows": _ANSWERED, "seconds": seconds / _FOR_ANSWERS}
+    sharing = {"part": small, "sub_networks": _SUB_NETWORKS, "relation_heads": heads}
+    *found, with_teacher, answered, shared = in_new_process(
+        _measure,
+        [
+            *((_STEP, one, lengths, settings) for one in architectures),
+            (_STEP, small, lengths, {**settings, **learning}),
+            (_ANSWER, large, length, answering),
+            (_SHARED_STEP, large, lengths, {**settings, **sharing}),
+        ],
+        classes,
+        gpu,
+    )
+    cost = dataclasses.replace(
         fit_steps(architectures, found, batch_size, length),
         relations=max(0.0, with_teacher - found[1]),
         answering=answered / large.multiply_adds(_ANSWERED, length),
     )
+    parts = _SUB_NETWORKS * (cost.step(small) + cost.relations)
+    return dataclasses.replace(cost, sharing=shared - parts)
+
+
+def stepless_seconds(
+    cost: StepCost, teacher: Architecture, asked: Mapping[str, int], importance_batches: int
+) -> Dict[str, float]:
+    """Return the seconds of stages in which they make no step, beside those of all trainings.
+
+    Before the first step of some stages, the teacher answers all inputs. The super-network also
+    measures the importance of the teacher's parts, and writes the whole network after its trial and
+    at the end, for which it keeps time in reserve (`bort.training.time_budget.TimeBudget.reserve`).
+
+    Args:
+        cost: the seconds of steps.
+        teacher: sizes of the teacher.
+        asked: the inputs that the teacher answers before the first step of a stage.
+        importance_batches: batches on which importance is measured.
+    """
+    found = {name: cost.forward(teacher, rows) for name, rows in asked.items()}
+    rows = importance_batches * math.ceil(_IMPORTANCE_TOKENS / cost.length)
+    began = found["super_network"] + cost.forward(teacher, rows) / _FORWARD
+    saving = _CHECKPOINTS * _CHECKPOINT_SECONDS * teacher.parameter_count()
+    found["super_network"] = began + saving + min(_MOST_EXIT, _EXIT_SHARE * began)
+    return found
 
 
 def fit_steps(
@@ -143,17 +198,27 @@ def fit_steps(
 
 
 def _measure(
-    jobs: Sequence[Tuple[Architecture, np.ndarray, int, bool, Dict[str, Any]]],
-    asked: Tuple[Architecture, int, int, bool, Dict[str, Any]],
-) -> Tuple[Tuple[float, ...], float]:
-    """Return the seconds of a step of each network, and those of answers; runs in a new process."""
+    jobs: Sequence[Tuple[str, Architecture, Any, Dict[str, Any]]], classes: int, gpu: bool
+) -> List[float]:
+    """Return the seconds of a trial of each job; runs in a new process.
+
+    Args:
+        jobs: kinds of trials, their networks, their lengths of inputs, and further arguments.
+        classes: number of outputs; 1 for numbers.
+        gpu: use a GPU if there is one.
+    """
     from bort.gluon.distributed import choose_context
     from bort.gluon.finetuning.trial import answer_seconds, step_seconds
+    from bort.gluon.super_network.trial import super_network_step_seconds
     from bort.ranks import ALONE
 
-    def timed(measure: Callable[..., float], job: Tuple[Any, ...]) -> float:
-        architecture, lengths, classes, gpu, settings = job
-        context = choose_context(ALONE, not gpu)
-        return measure(architecture, lengths, classes, context, **settings)
-
-    return tuple(timed(step_seconds, job) for job in jobs), timed(answer_seconds, asked)
+    trials: Mapping[str, Callable[..., float]] = {
+        _STEP: step_seconds,
+        _ANSWER: answer_seconds,
+        _SHARED_STEP: super_network_step_seconds,
+    }
+    context = choose_context(ALONE, not gpu)
+    return [
+        trials[kind](architecture, lengths, classes, context, **further)
+        for kind, architecture, lengths, further in jobs
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
@@ -142,7 +143,6 @@ def train_candidates(job: StageJob, work: StageWork) -> None:
             **recipe(config, job.seconds),
             "lr": config.lr,
             "num_steps": _STEPS,
-            "eval_interval": _STEPS,
             "importance_batches": importance_batches(config),
             **_relations(relation_heads(sizes, latency.space.heads)),
             "sampling": UNIFORM,
@@ -165,7 +165,7 @@ def train_candidates(job: StageJob, work: StageWork) -> None:
             **_axes(latency.space),
         ),
         settings,
-        task.data,
+        dataclasses.replace(task.data, dev=[]),  # the search scores all candidates
         ALONE,
         work.stop_requested,
         outputs_folder=job.answers,

@@ -78,7 +78,7 @@ def check_time(
         costs: seconds of a step by stage.
         epoch_steps: steps of an epoch.
         least_steps: see `needed_steps`.
-        before: seconds before the first step of a stage, in which the teacher answers all inputs.
+        before: seconds of a stage in which it makes no step; see `stepless_seconds`.
 
     Raises:
         InputError: a stage has too little time; the message says which hours are enough.

@@ -108,6 +108,8 @@ def test_a_model_of_half_the_latency_is_nearly_as_good(given, clock, hours, tmp_
         read_json(path)["settings"].get("math") for path in out.glob("stages/done/*/stage.json")
     ]
     assert sorted(filter(None, trained)) == [math] * 4
+    (recorded,) = out.glob("stages/done/*/super_network/metrics.jsonl")
+    assert "validation" not in recorded.read_text(), "the search scores the candidates"
     assert f"Trainings: {MATH_WORDS[math]}." in (out / "report.md").read_text().splitlines()
     assert made == {**read_json(out / "run.json"), "stopped": False}
     assert set(made["comparison"]["scores"]) == {"teacher", "student", "truncated", "exported"}

@@ -10,26 +10,46 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.gluon.finetuning.finetune import FinetuningHooks, finetune
-from bort.gluon.finetuning.teacher_answers import TeacherAnswersByInput
-from bort.gluon.finetuning.trainer import FinetuningReport
-from bort.gluon.network.array_network import with_head
-from bort.gluon.network.model import BortModel
-from bort.gluon.network.networks import HeadedNetwork
+from bort.gluon.finetuning.trial_data import random_answers, random_inputs, random_network
 from bort.gluon.teacher.feature_pass import FeaturePass
-from bort.network.head import ONE_LINEAR, HeadDescription
 from bort.process.timing import Timing
 from bort.ranks import ALONE
-from bort.tasks.features import TaskFeatures, starts_of
-from bort.teacher.features import Features
-from bort.text.labelled import LabelledBatch
 from bort.training.arithmetic import EXACT_MATH
 from bort.training.finetuning_config import FinetuningConfig
 from bort.training.objective import FeatureObjective
 
 LEAST_STEPS_OF_TRIAL = 6
 _UNTIMED = 2
-_MOST_INPUTS = 4_096
 _EPOCHS = 100_000
+
+
+class TrialSteps:
+    """The seconds of the steps of a trial; its methods are hooks of a training.
+
+    Args:
+        seconds: time of the trial; it makes six steps even if they take longer.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._taken: List[float] = []
+        self._began = self._last = time.perf_counter()
+
+    def on_step(self, number: int, report: object) -> None:
+        """Note that a step is made."""
+        now = time.perf_counter()
+        self._taken.append(now - self._last)
+        self._last = now
+
+    def is_over(self) -> bool:
+        """Return whether to stop; called before a step, which is made nevertheless."""
+        passed = time.perf_counter() - self._began
+        return len(self._taken) + 1 >= LEAST_STEPS_OF_TRIAL and passed >= self._seconds
+
+    @property
+    def median(self) -> float:
+        """The median seconds of a step, without the first ones, which compile the network."""
+        return Timing.of(self._taken[_UNTIMED:]).seconds
 
 
 def step_seconds(
@@ -61,21 +81,9 @@ def step_seconds(
         relation_heads: see `FeatureObjective`.
         math: arithmetic of the training, `exact` or `fast`.
     """
-    network = _random_network(architecture, classes, context)
-    taken: List[float] = []
-    began = last = time.perf_counter()
-
-    def on_step(number: int, report: FinetuningReport) -> None:
-        nonlocal last
-        now = time.perf_counter()
-        taken.append(now - last)
-        last = now
-
-    def is_over() -> bool:
-        # It is asked before a step, which is made nevertheless.
-        return len(taken) + 1 >= LEAST_STEPS_OF_TRIAL and time.perf_counter() - began >= seconds
-
-    inputs = _inputs(architecture, lengths, classes, batch_size)
+    network = random_network(architecture, classes, context)
+    steps = TrialSteps(seconds)
+    inputs = random_inputs(architecture, lengths, classes, batch_size)
     finetune(
         network,
         inputs,
@@ -92,10 +100,12 @@ def step_seconds(
         context,
         pad_id=0,
         batch_size=batch_size,
-        teacher=None if teacher is None else _answers(teacher, inputs, classes, context),
-        hooks=FinetuningHooks(on_step=on_step, stop_requested=is_over, show_progress=False),
+        teacher=None if teacher is None else random_answers(teacher, inputs, classes, context),
+        hooks=FinetuningHooks(
+            on_step=steps.on_step, stop_requested=steps.is_over, show_progress=False
+        ),
     )
-    return Timing.of(taken[_UNTIMED:]).seconds
+    return steps.median
 
 
 def answer_seconds(
@@ -120,14 +130,14 @@ def answer_seconds(
         seconds: time of the trial; it answers four batches even if they take longer.
     """
     asked = FeaturePass(
-        _random_network(architecture, classes, context),
+        random_network(architecture, classes, context),
         context,
         FeatureObjective(relation_weight=1.0).features,
         with_outputs=True,
         batch_size=rows,
         pad_id=0,
     )
-    inputs = _inputs(architecture, np.full(rows, length), classes, rows)
+    inputs = random_inputs(architecture, np.full(rows, length), classes, rows)
     taken: List[float] = []
     began = time.perf_counter()
     while len(taken) < _UNTIMED + 2 or time.perf_counter() - began < seconds:
@@ -136,59 +146,3 @@ def answer_seconds(
             pass
         taken.append(time.perf_counter() - last)
     return Timing.of(taken[_UNTIMED:]).seconds
-
-
-def _random_network(architecture: Architecture, classes: int, context: mx.Context) -> HeadedNetwork:
-    network = with_head(
-        BortModel(architecture, dropout=0.1, use_decoder=False),
-        HeadDescription(ONE_LINEAR, classes),
-    )
-    network.initialize(ctx=context)
-    return network
-
-
-def _inputs(
-    architecture: Architecture, lengths: np.ndarray, classes: int, batch_size: int
-) -> TaskFeatures:
-    """Return inputs of random tokens with lengths of the task."""
-    step = max(1, len(lengths) // _MOST_INPUTS)
-    chosen = np.asarray(lengths)[::step].astype(np.int64)
-    generator = np.random.default_rng(0)
-    count = len(chosen)
-    labels = generator.integers(0, max(2, classes), count)
-    return TaskFeatures(
-        tokens=generator.integers(1, architecture.vocabulary_size, int(chosen.sum())).astype("i4"),
-        offsets=starts_of(chosen),
-        labels=labels.astype(np.float32 if classes == 1 else np.int32),
-        item_numbers=np.arange(count),
-        choices=np.zeros(count, np.int32),
-        truncated=0,
-        dropped_tokens=0,
-        vocabulary_fingerprint="",
-        fingerprint="trial",
-    )
-
-
-def _answers(
-    teacher: Architecture, inputs: TaskFeatures, classes: int, context: mx.Context
-) -> TeacherAnswersByInput:
-    """Return random answers of a teacher to inputs."""
-    generator = np.random.default_rng(1)
-    outputs = generator.standard_normal((len(inputs), classes)).astype(np.float32)
-    return TeacherAnswersByInput(outputs, _RandomRelations(teacher, context))
-
-
-class _RandomRelations:
-    """Random queries, keys and values of batches; implements `FeaturesOfBatches`."""
-
-    def __init__(self, teacher: Architecture, context: mx.Context) -> None:
-        self.architecture = teacher
-        self._context = context
-        self._generator = np.random.default_rng(2)
-
-    def of(self, batch: LabelledBatch) -> Features:
-        """See `FeaturesOfBatches`."""
-        shape = (*batch.input_ids.shape, self.architecture.qkv)
-        array = self._generator.standard_normal(shape, dtype=np.float32)
-        found = [mx.nd.array(array, ctx=self._context, dtype="float32") for _ in range(3)]
-        return Features(None, *found)

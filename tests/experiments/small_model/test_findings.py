@@ -19,7 +19,7 @@ from experiments.small_model.step_costs import StepCost
 from tests.experiments.small_model.test_limit_check import MEASURED
 
 KEY = "0" * 64
-STEPS = StepCost(0.02, 1e-11, 16, 32, 0.01, 5e-12)
+STEPS = StepCost(0.02, 1e-11, 16, 32, 0.01, 5e-12, -0.003)
 RECORD: Dict[str, Any] = {
     "key": KEY,
     "measured": {

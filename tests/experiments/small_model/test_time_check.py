@@ -13,7 +13,7 @@ from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.training.time_budget import parse_duration
 from experiments.small_model.plan import ESTIMATES, PAUSES, TimePlan, make_time_plan
-from experiments.small_model.step_costs import StepCost, fit_steps, measure_steps
+from experiments.small_model.step_costs import StepCost, fit_steps, measure_steps, stepless_seconds
 from experiments.small_model.time_check import (
     LEAST_TEACHER_STEPS,
     START_SECONDS,
@@ -80,6 +80,27 @@ def test_losses_on_relations_cost_more() -> None:
     assert {name: found[name] - COSTS[name] for name in COSTS} == pytest.approx(
         {**dict.fromkeys(COSTS, 0.0), **more}
     )
+
+
+def test_what_a_super_network_shares_counts_in_its_steps() -> None:
+    found = dataclasses.replace(COST, sharing=0.03).by_stage(TEACHER, [HALF, SMALL], HALF)
+    more = {**dict.fromkeys(COSTS, 0.0), "super_network": 0.03}
+    assert {name: found[name] - COSTS[name] for name in COSTS} == pytest.approx(more)
+    least = dataclasses.replace(COST, sharing=-9.0).by_stage(TEACHER, [HALF], HALF, [])
+    assert least["super_network"] == COST.step(HALF), "not below the step of a part"
+
+
+def test_a_super_network_measures_importance_and_writes_the_whole_network() -> None:
+    asked = {"super_network": 5_000, "agora": 9_000}
+    found = stepless_seconds(COST, TEACHER, asked, 2)
+    answers = {name: COST.forward(TEACHER, rows) for name, rows in asked.items()}
+    assert found["agora"] == answers["agora"]
+    importance = 3 * COST.forward(TEACHER, 2 * 64)
+    assert found["super_network"] > answers["super_network"] + importance
+    more = stepless_seconds(COST, TEACHER, asked, 8)["super_network"]
+    assert more - found["super_network"] >= 3 * importance - 1e-9
+    smaller = stepless_seconds(COST, TEACHER.replace(vocabulary_size=9), asked, 2)
+    assert smaller["super_network"] < found["super_network"], "files are smaller"
 
 
 def test_a_stage_that_asks_the_teacher_first_makes_fewer_steps() -> None:
