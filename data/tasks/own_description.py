@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from bort.errors import InputError
 from bort.storage.json_fields import JsonFields
@@ -40,14 +40,22 @@ class Described(NamedTuple):
     lines: List[str]
 
 
-def resolve_task(name: str, reading: Optional[OwnDataConfig] = None) -> TaskRecord:
-    """Return the record of a task of the table, of a task file, or of a file of labelled texts.
+def _log_line(line: str) -> None:
+    log.info("%s", line)
 
-    What a file of labelled texts holds is logged.
+
+def resolve_task(
+    name: str,
+    reading: Optional[OwnDataConfig] = None,
+    on_line: Callable[[str], None] = _log_line,
+) -> TaskRecord:
+    """Return the record of a task of the table, of a task file, or of a file of labelled texts.
 
     Args:
         name: name or alias of a task, path of a task file, or path of a file of data.
         reading: how a file of data is read; None: as it looks.
+        on_line: called with each line on what a file of labelled texts holds; by default it is
+            logged.
 
     Raises:
         InputError: there is no such task, a file is bad, or `reading` is given without a file.
@@ -57,7 +65,7 @@ def resolve_task(name: str, reading: Optional[OwnDataConfig] = None) -> TaskReco
         values = dataclasses.asdict(reading)
         described = describe_files(Path(name), DescribeConfig(**values))
         for line in described.lines:
-            log.info("%s", line)
+            on_line(line)
         return described.task
     for setting, value in reading.as_dict().items():
         if value != OwnDataConfig.defaults()[setting]:

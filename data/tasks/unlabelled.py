@@ -134,7 +134,10 @@ def _questions(
     if kind == TSV and not columns:
         raise InputError(f"{path}: the task's inputs have other fields than texts; allowed: .jsonl")
     if kind == TEXT_FORMAT and len(columns) != 1:
-        raise InputError(f"{path}: the task's inputs have several fields; allowed: .tsv, .jsonl")
+        further = ", .csv" if is_own else ""
+        raise InputError(
+            f"{path}: the task's inputs have several fields; allowed: .tsv, .jsonl{further}"
+        )
     header: List[str] = []
     with open(path, "rb") as stream:
         lines = numbered_lines(stream, path, lambda error: unusable.append(str(error)))

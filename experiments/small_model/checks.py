@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Mapping, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
 
 from bort.errors import InputError
 from bort.storage.amounts import spoken_bytes
@@ -83,7 +83,13 @@ def check_everything(
     check_place(folder)
     math = training_math(config)
     teacher = check_teacher(config.teacher)
-    record = resolve_task(config.task_name, config.own_data)
+    in_file: List[str] = []
+
+    def on_line(line: str) -> None:
+        log.info("%s", line)
+        in_file.append(line)
+
+    record = resolve_task(config.task_name, config.own_data, on_line)
     check_is_trainable(record)
     options = options_of_model(teacher.description, config.teacher)
     check_teacher_of_task(teacher, record, options)
@@ -133,7 +139,8 @@ def check_everything(
         *_notes_on_machine(latency),
     )
     return Findings(
-        config, record, teacher, data, task, limit, measured, math, plan, time, disk, notes
+        *(config, record, teacher, data, task, limit, measured, math, plan, time, disk, notes),
+        tuple(in_file),
     )
 
 

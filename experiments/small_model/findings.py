@@ -55,6 +55,7 @@ class Findings:
         plan: the plan of the hours, with the estimates of stages that are not by the clock.
         disk_bytes: bytes that the stages need, and bytes that are free.
         notes: remarks for the user.
+        in_file: what a file of labelled texts holds, in words, with the rows that are left out.
     """
 
     config: SmallModelConfig
@@ -69,6 +70,7 @@ class Findings:
     time: CheckedTime
     disk_bytes: Tuple[int, int]
     notes: Tuple[str, ...]
+    in_file: Tuple[str, ...] = ()
 
     @property
     def trains_teacher(self) -> bool:
@@ -109,6 +111,7 @@ class Findings:
                 "usual_length": self.data.usual_length,
                 "unknown_tokens": self.task.unknown_share,
                 "single_letters": self.task.single_letters,
+                "in_file": list(self.in_file),
             },
             "limit": {
                 "kind": limit.kind,

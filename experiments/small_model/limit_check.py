@@ -184,15 +184,16 @@ def check_limit(
     if limit.kind == PARAMETERS:
         cost = Architecture.parameter_count
         whole, least = float(count), cost(smallest_part(teacher))
+    given = f"{value:,.0f}" if limit.kind == PARAMETERS else f"{value:g}"
     if limit.most >= whole:
         raise LimitRefused(
-            f"{name} is {value:g}, which the teacher keeps itself: it {_has(limit, whole)}; "
+            f"{name} is {given}, which the teacher keeps itself: it {_has(limit, whole)}; "
             f"allowed is {_range(name, limit, least, whole)}, or export the teacher as it is with "
             "scripts/export_model.py"
         )
     if searched < least:
         raise LimitRefused(
-            f"{name} is {value:g}, which is too tight: the smallest part of the teacher "
+            f"{name} is {given}, which is too tight: the smallest part of the teacher "
             f"{_has(limit, least)} here, the teacher {_amount(limit, whole)}; allowed is "
             f"{_range(name, limit, least, whole)}",
             whole / least if config.speed_up is not None else None,

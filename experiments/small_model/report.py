@@ -336,18 +336,19 @@ class _Content:
 
     def conditions(self) -> List[Part]:
         task = self._found.task
-        sizes = ", ".join(
-            f"{task[name]:,} {name}" for name in ("train", "dev", "report") if task.get(name)
-        )
+        kinds = {name: name for name in ("train", "dev", "report")}
+        kinds["unlabelled"] = "further texts without a label"
+        sizes = ", ".join(f"{task[one]:,} {words}" for one, words in kinds.items() if task.get(one))
         parts: List[Part] = [f"Task {task['name']}: {sizes}." if sizes else f"Task {task['name']}."]
         if self._found.device is not None:
             parts.append(f"Latencies: {describe_conditions(self._found.device)}.")
-        math = self._found.findings.get("math")
+        findings = self._found.findings
+        math = findings.get("math")
         if math is not None:
             parts.append(f"Trainings: {MATH_WORDS[math]}.")
-        notes = self._found.findings.get("notes")
-        if notes:
-            parts.append(Bullets(list(notes)))
+        remarks = [*findings.get("task", {}).get("in_file", ()), *findings.get("notes", ())]
+        if remarks:
+            parts.append(Bullets(remarks))
         own = ("teacher", "task_name", "output_dir", "hours")
         return [*parts, settings_table(SmallModelConfig, self._found.settings, own=own)]
 

@@ -63,6 +63,7 @@ class SmallTask:
             "unlabelled": unlabelled,
             "metrics": list(record.metrics),
             "labels": list(record.labels),
+            "several_labels": record.several_labels,
         }
 
 

@@ -21,7 +21,7 @@ from bort.search.latency_predictor import LEAST_ROWS
 from bort.storage.json_fields import shown
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import TaskOptions
-from bort.tasks.own.task import definition_of, recorded_task
+from bort.tasks.own.task import OwnTask, definition_of, recorded_task
 from bort.tasks.records import REPORT, TaskRecord
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
@@ -127,9 +127,15 @@ def check_teacher_of_task(
     if task is not None:
         known = recorded_task(task.name, task.definition, source)
         if known.name != record.model_task:
+            same = ""
+            if isinstance(record, OwnTask) and isinstance(known, OwnTask):
+                same = (
+                    f"; if it is the same task, name it so: scripts/describe_task.py --name "
+                    f"{known.name} --output writes a task file"
+                )
             raise InputError(
                 f"{source}: the teacher was fine-tuned on {known.name}, the data are of "
-                f"{record.name}; {_OWN}, or the data of {known.name}"
+                f"{record.name}; {_OWN}, or the data of {known.name}{same}"
             )
     labels, expected = teacher.description.labels, input_labels(record, options)
     if labels != expected or head.num_classes != output_count(record, options):
@@ -137,7 +143,7 @@ def check_teacher_of_task(
         wanted = shown(list(expected)) if expected else "one number"
         raise InputError(
             f"{source}: the teacher's labels are {found}, those of {record.name} are {wanted}; "
-            f"{_OWN}, or name the outputs like the labels, in the same order{_where_named(source)}"
+            f"{_OWN}, or {_how_to_name(source, record, sorted(labels) == sorted(expected))}"
         )
 
 
@@ -163,9 +169,22 @@ def may_know_report(description: ModelDescription, record: TaskRecord, report_ke
     return not own.get("sha256") or any(then.get(one) != own.get(one) for one in _SPLITS)
 
 
-def _where_named(source: str) -> str:
-    """Return the field that names the outputs, in a Hugging Face folder, as the end of an error."""
-    return ", in its id2label" if Path(source).name == CONFIG_FILE else ""
+def _how_to_name(source: str, record: TaskRecord, is_same_set: bool) -> str:
+    """Return how the labels of a teacher and of a task become the same, as the end of an error.
+
+    Args:
+        source: the description of the teacher.
+        record: the task.
+        is_same_set: whether they differ in their order alone. Then new names would exchange the
+            meanings of the teacher's outputs.
+    """
+    if is_same_set and isinstance(record, OwnTask):
+        return (
+            "list the labels in the teacher's order in a task file, which scripts/describe_task.py "
+            "--output writes"
+        )
+    where = ", in its id2label" if Path(source).name == CONFIG_FILE else ""
+    return f"name the outputs like the labels, in the same order{where}"
 
 
 def _no_folder(folder: str, path: Path) -> str:

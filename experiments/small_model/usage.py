@@ -78,7 +78,8 @@ def usage_elsewhere(settings: Mapping[str, Any], task: Mapping[str, Any]) -> str
 
     Args:
         settings: the settings of the run.
-        task: `kind`, the formulation.
+        task: `kind`, the formulation, and whether a text has `several_labels`, of which the
+            pipeline would give the likeliest one alone.
 
     Returns:
         The lines; "" without such a folder, or if a question is more than one or two texts.
@@ -92,9 +93,10 @@ def usage_elsewhere(settings: Mapping[str, Any], task: Mapping[str, Any]) -> str
     question = '"a text"'
     if kind == records.PAIR:
         question = '{"text": "one text", "text_pair": "another text"}'
+    options = ", top_k=None" if task.get("several_labels") else ""
     return (
         "from transformers import pipeline\n"
-        f"classify = pipeline('text-classification', {str(folder)!r})\n"
+        f"classify = pipeline('text-classification', {str(folder)!r}{options})\n"
         f"print(classify({question}))"
     )
 

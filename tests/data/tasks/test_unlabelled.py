@@ -149,3 +149,9 @@ def test_fields_of_a_file_may_be_in_other_letters(tmp_path):
     (tmp_path / "more.txt.gz").write_bytes(b"")
     with pytest.raises(InputError, match=r"allowed: \.txt, \.tsv, \.jsonl, \.csv"):
         open_unlabelled(str(tmp_path / "more.txt.gz"), data, 32)
+    (tmp_path / "pairs.csv").write_text("\n".join(["text1,text2,label", *(f"a,{r}" for r in rows)]))
+    pairs = resolve_task(str(tmp_path / "pairs.csv"))
+    data = open_task_data(pairs, tiny_vocabulary(), TaskOptions(), 32)
+    (tmp_path / "more.txt").write_text("one\n")
+    with pytest.raises(InputError, match=r"several fields; allowed: \.tsv, \.jsonl, \.csv"):
+        open_unlabelled(str(tmp_path / "more.txt"), data, 32)

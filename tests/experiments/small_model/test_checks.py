@@ -110,6 +110,10 @@ def test_a_run_that_fits_is_described(config: Config, measured: List[str]) -> No
     epochs = found.time.steps["teacher"] / found.time.epoch_steps
     assert f" of teacher ({epochs:.2g} epochs), " in time
     assert any("standard error" in note for note in notes)
+    in_file = found.as_dict()["task"]["in_file"]
+    assert in_file[0].startswith(f"{found.config.task_name}: 4")
+    assert "2 classes (" in in_file[0]
+    assert in_file[-1].startswith("splits: train ")
     assert not Path(found.config.output_dir).exists()
     assert json.loads(json.dumps(found.as_dict())) == found.as_dict()
 

@@ -55,6 +55,7 @@ def test_fewer_parameters_than_the_smallest_part_are_refused_with_the_fewest() -
     message = refusal(parameters=fewest - 1)
     assert f"the smallest part of the teacher has {fewest:,} parameters" in message
     assert f"allowed is at least {fewest:,}, and below {TEACHER.parameter_count():,}" in message
+    assert refusal(parameters=100_000_000).startswith("parameters is 100,000,000, which the teach")
     check_limit(config(parameters=fewest), TEACHER, MEASURED)
 
 

@@ -180,6 +180,21 @@ def test_time_precisions_and_notes_are_shown(tmp_path: Path) -> None:
     assert "Predictor.from_pretrained('runs/out/model', threads=1)" in codes[0].text
 
 
+def test_what_the_file_of_the_user_holds_is_told(tmp_path: Path) -> None:
+    stages = stage_results(tmp_path / "stages", scores(), STAGES)
+    findings = {"task": {"in_file": ["a.csv: 9 rows, 2 rows without a label"]}, "notes": ["busy"]}
+    task = {**TASK, "unlabelled": 1200}
+    found = read_results(settings("runs/out"), task, stages, SECONDS, findings)
+    keys = {name: one.key for name, one in stages.items()}
+    shown = small_model_document(found, reported_stages(stages), keys)
+    (parts,) = (one.parts for one in shown.sections if one.title == "Task, device and settings")
+    assert parts[0] == (
+        "Task messages: 3,850 train, 481 dev, 481 report, 1,200 further texts without a label."
+    )
+    (remarks,) = (part for part in parts if isinstance(part, Bullets))
+    assert remarks.items == ["a.csv: 9 rows, 2 rows without a label", "busy"]
+
+
 @pytest.mark.parametrize("count", range(1, len(STAGES)))
 def test_an_unfinished_run_says_so_and_shows_what_stands(tmp_path: Path, count: int) -> None:
     shown = document(tmp_path, names=STAGES[:count])

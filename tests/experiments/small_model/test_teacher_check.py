@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -203,5 +204,14 @@ def test_own_tasks_are_told_apart_by_name(teacher: Path, tmp_path: Path) -> None
     tune(teacher, mine.labels, described)
     found = check_teacher(str(teacher))
     check_teacher_of_task(found, mine, OPTIONS)
-    with pytest.raises(InputError, match="fine-tuned on mine, the data are of other"):
+    with pytest.raises(InputError, match="on mine, the data are of other; .* --name mine --output"):
         check_teacher_of_task(found, other, OPTIONS)
+
+
+def test_labels_in_another_order_are_no_matter_of_names(teacher: Path, tmp_path: Path) -> None:
+    mine = resolve_task(str(write_task(tmp_path / "mine.csv")))
+    tune(teacher, mine.labels[::-1])
+    with pytest.raises(InputError, match="list the labels in the teacher's order in a task file"):
+        check_teacher_of_task(check_teacher(str(teacher)), mine, OPTIONS)
+    ordered = dataclasses.replace(mine, labels=mine.labels[::-1])
+    check_teacher_of_task(check_teacher(str(teacher)), ordered, OPTIONS)

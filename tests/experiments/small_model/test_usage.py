@@ -77,6 +77,10 @@ def test_a_hugging_face_folder_is_used_with_transformers(tmp_path: Path) -> None
         lines = usage_elsewhere(settings, {"kind": "single sentence"})
         compile(lines, "usage", "exec")
         assert repr(str(place)) in lines
+        assert "top_k" not in lines
+    several = usage_elsewhere(settings, {"kind": "single sentence", "several_labels": True})
+    compile(several, "usage", "exec")
+    assert f"pipeline('text-classification', {str(place)!r}, top_k=None)" in several
     assert "text_pair" in usage_elsewhere(settings, {"kind": PAIR})
     assert usage_elsewhere(settings, {"kind": CHOICES}) == "", "Transformers has no such pipeline"
 
