@@ -86,14 +86,18 @@ def find_own_file(task: OwnTask, name: str, data_dir: Optional[PathLike] = None)
     Args:
         task: the task.
         name: the file as the task names it.
-        data_dir: folder of the file; None: that of the task file.
+        data_dir: folder of the file, from which its name or its last part leads to it; the last
+            part only if no other file of the task has it. None: that of the task file.
 
     Raises:
         InputError: the folder is unknown, or the file does not exist.
     """
     if data_dir is not None:
         folder = Path(data_dir).expanduser()
-        places = [folder / name, folder / Path(name).name]
+        places = [folder / name]
+        others = {file for split in task.splits for file in split.files} - {name}
+        if Path(name).name not in {Path(file).name for file in others}:
+            places.append(folder / Path(name).name)
     elif task.folder or Path(name).is_absolute():
         places = [Path(task.folder) / name]
     else:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from pathlib import PurePath
+from typing import Any, Collection, Dict, Mapping, Optional, Tuple
 
 from bort.errors import InputError
 from bort.storage.json_fields import JsonFields
@@ -102,8 +103,11 @@ class OwnTask(TaskRecord):
         }
 
     def without_places(self) -> OwnTask:
-        """Return the task with the names of its files alone, as model folders record it."""
-        short = {file: Path(file).name for split in self.splits for file in split.files}
+        """Return the task with the names of its files alone, as model folders record it.
+
+        Files of the same name in different folders keep their paths from the folder of all.
+        """
+        short = _short_names({one for split in self.splits for one in split.files}, self.folder)
         splits = tuple(
             dataclasses.replace(split, files=tuple(short[file] for file in split.files))
             for split in self.splits
@@ -161,6 +165,24 @@ class OwnTask(TaskRecord):
             report_share=report_share,
             sha256=_digests(given),
         )
+
+
+def _short_names(files: Collection[str], folder: str) -> Dict[str, str]:
+    """Return the names of files in a folder, or, if some are equal, their paths from where all lie.
+
+    Args:
+        files: the files, relative to the folder or absolute.
+        folder: the folder; "" if it is unknown.
+    """
+    whole = {file: os.path.join(folder, file) for file in files}
+    names = {file: os.path.basename(path) for file, path in whole.items()}
+    if len(set(names.values())) == len(names):
+        return names
+    if len({os.path.isabs(path) for path in whole.values()}) > 1:
+        return {file: file for file in files}  # where they lie is unknown
+    common = os.path.commonpath([os.path.dirname(path) for path in whole.values()])
+    relative = {file: os.path.relpath(path, common) for file, path in whole.items()}
+    return {file: PurePath(path).as_posix() for file, path in relative.items()}
 
 
 def definition_of(record: TaskRecord) -> Optional[Dict[str, Any]]:

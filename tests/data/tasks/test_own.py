@@ -117,6 +117,19 @@ def test_a_model_folder_needs_the_folder_of_the_data(tmp_path):
         read_items(task, "dev", tmp_path / "nowhere")
 
 
+def test_files_of_the_same_name_in_two_folders(tmp_path):
+    for name, rows in {"train": reviews(50), "dev": reviews(10, 100)}.items():
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "r.csv", rows)
+    dev = str(tmp_path / "dev" / "r.csv")
+    made = described(tmp_path / "train" / "r.csv", dev=dev).task
+    task = recorded_task("r", definition_of(made), "model.json")
+    for split in SPLITS:
+        assert read_items(task, split, tmp_path) == read_items(made, split)
+    with pytest.raises(InputError, match=r"r: found no file train/r\.csv in "):
+        read_items(task, "dev", tmp_path / "train")
+
+
 def test_other_content_is_refused_since_the_report_split_would_be_another(tmp_path):
     path = write(tmp_path / "r.csv", reviews(50))
     task = described(path).task

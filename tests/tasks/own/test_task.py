@@ -55,6 +55,19 @@ def test_a_model_folder_records_the_task_without_places():
         recorded_task("other", definition_of(task), "model.json")
 
 
+def test_files_of_the_same_name_stay_apart_in_a_model_folder():
+    files = {"train": "train/rows.csv", "dev": "/x/dev/rows.csv", "report": "end.csv"}
+    digests = {"train/rows.csv": "a" * 64, "/x/dev/rows.csv": "b" * 64}
+    found = own_task("/x", files=files, sha256=digests).without_places()
+    assert found.as_dict()["files"] == {
+        **{"train": "train/rows.csv", "dev": "dev/rows.csv", "report": "end.csv"}
+    }
+    assert dict(found.sha256) == {"train/rows.csv": "a" * 64, "dev/rows.csv": "b" * 64}
+    assert found.without_places() == found
+    unknown = own_task(files=files).without_places()
+    assert unknown.as_dict()["files"] == files
+
+
 def test_splits_follow_from_the_files():
     def roles(**changes):
         return {one.name: one.files[0] for one in own_task(**changes).splits}
