@@ -19,6 +19,7 @@ from bort.agora.config import AgoraConfig, AgoraPaths, AgoraSets, make_sets
 from bort.agora.timaeus_config import TimaeusConfig
 from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
+from bort.tasks.own.config import OwnDataConfig
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -32,6 +33,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     AgoraSets.add_flags(parser.add_argument_group("hyperparameter sets"))
     AgoraConfig.add_flags(parser.add_argument_group("Agora loop"))
     TimaeusConfig.add_flags(parser.add_argument_group("each training"))
+    OwnDataConfig.add_flags(parser.add_argument_group("a file of labelled texts as the task"))
     run_command(parser, _work, arguments, several_ranks=True)
 
 
@@ -44,7 +46,7 @@ def _work(parsed: argparse.Namespace) -> int:
     from data.tasks.own_description import resolve_task
     from experiments.agora import run_agora_on_task
 
-    record = resolve_task(paths.task)
+    record = resolve_task(paths.task, OwnDataConfig.from_arguments(parsed))
     summary = run_agora_on_task(record, paths, config, sets, timaeus, stop.requested)
     if summary is not None:
         print(json.dumps(summary, indent=2))

@@ -193,7 +193,7 @@ class AgoraPaths(Config):
     task: str = setting(
         ...,
         "name of the task, a task file, or a file of labelled texts",
-        aliases=("task_name",),
+        aliases=("task_name", "data"),
     )
     timaeus: Optional[str] = setting(
         None,

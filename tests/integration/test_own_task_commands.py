@@ -88,6 +88,13 @@ def test_exported_folders_know_the_task(folder, tmp_path):
         assert [one.label for one in predictor(texts)] == [one.label for one in expected]
 
 
+def test_agora_takes_a_file_with_columns_of_any_name(folder, tmp_path):
+    flags = ["--data", folder / "messages.csv", *COLUMNS, "--output_dir", tmp_path / "agora"]
+    done = script("run_agora", *flags, "--sample", "--socrates", tmp_path / "none", status=2)
+    assert "40 rows, 2 classes (order 49 %, repair 51 %)" in done.stderr
+    assert_refused(done, "none/model.json: cannot be read")
+
+
 def test_agora_takes_the_report_split_of_the_task(folder, tmp_path):
     sets = "--seeds 0 --lrs 2e-3 --weight_decays 0 --warmup_ratios 0.1".split()
     loop = "--sources dev --points_per_source 2 --balance none --epochs 2 --max_len 48".split()
