@@ -25,6 +25,7 @@ from bort.network.model_folder import (
     VOCABULARY_FOLDER,
     read_model_folder,
 )
+from bort.storage.run_folder import MODEL_FOLDER
 
 ARRAYS, ONNX, IR = "weights", "an ONNX file", "OpenVINO's own files"
 
@@ -94,9 +95,12 @@ def read_source(folder: Path) -> Source:
     if (folder / CONFIG_FILE).exists() or (folder / MODULES_FILE).exists():
         imported = read_huggingface(folder)
         return _of_arrays(imported.network, imported.folder, folder)
+    inside = folder / MODEL_FOLDER
+    described = (MODEL_DESCRIPTION_FILE, OPENVINO_DESCRIPTION_FILE, ONNX_DESCRIPTION_FILE)
+    hint = f"; {inside} does" if any((inside / name).exists() for name in described) else ""
     raise InputError(
         f"{folder}: holds no model, expected {MODEL_DESCRIPTION_FILE}, {ONNX_DESCRIPTION_FILE}, "
-        f"{OPENVINO_DESCRIPTION_FILE} or Hugging Face's {CONFIG_FILE}"
+        f"{OPENVINO_DESCRIPTION_FILE} or Hugging Face's {CONFIG_FILE}{hint}"
     )
 
 

@@ -21,7 +21,7 @@ from bort.network.model_folder import (
     read_model_folder,
 )
 from bort.storage.files import PathLike
-from bort.storage.run_folder import MODEL_FOLDER
+from bort.storage.run_folder import MODEL_FOLDER, WEIGHTS_FOLDER
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
 
@@ -122,8 +122,10 @@ def check_tokens(folder: PathLike, rows: int, vocabulary: Vocabulary) -> None:
 def _check_model_folder(folder: PathLike) -> None:
     path = Path(folder)
     if path.is_dir() and not (path / MODEL_DESCRIPTION_FILE).exists():
-        inside = path / MODEL_FOLDER
-        hint = f"; {inside} does" if (inside / MODEL_DESCRIPTION_FILE).exists() else ""
+        model = path / MODEL_FOLDER
+        places = (model, path / WEIGHTS_FOLDER, model / WEIGHTS_FOLDER)
+        found = [one for one in places if (one / MODEL_DESCRIPTION_FILE).exists()]
+        hint = f"; {found[0]} does" if found else ""
         raise InputError(
             f"{path}: holds no weights to open, expected {MODEL_DESCRIPTION_FILE} or Hugging "
             f"Face's {CONFIG_FILE}{hint}"

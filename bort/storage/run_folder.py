@@ -18,6 +18,9 @@ from bort.storage.files import atomic_write, sync_folder, write_json
 log = logging.getLogger(__name__)
 
 RUN_FILE, METRICS_FILE, MODEL_FOLDER = "run.json", "metrics.jsonl", "model"
+WEIGHTS_FOLDER = "weights"
+"""Folder with the weights inside of a folder that an engine's files serve."""
+
 CHECKPOINT_STATE = "state.json of the checkpoint"
 """Name of a checkpoint's state in error messages."""
 

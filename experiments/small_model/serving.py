@@ -20,7 +20,7 @@ from bort.process.timing import Turns, steadiest
 from bort.process.workers import in_new_process
 from bort.stages.stage import StageWork
 from bort.storage.files import new_folder
-from bort.storage.run_folder import MODEL_FOLDER
+from bort.storage.run_folder import MODEL_FOLDER, WEIGHTS_FOLDER
 from bort.tasks.judging import gold_of, predict
 from bort.tasks.metrics import mean_score
 from bort.tasks.paired_scores import compare_predictions
@@ -40,9 +40,8 @@ STAGE_AGORA, STAGE_EXPORT = "agora", "export"
 CANDIDATES = (STAGE_STUDENT, STAGE_AGORA, STAGE_TRUNCATED)
 """Stages that leave a small model; of equal dev scores the first one counts."""
 
-SERVED_FOLDER, HUGGING_FACE_FOLDER, WEIGHTS_FOLDER = "served", "huggingface", "weights"
-"""The folder that serves in the result of the export, and its parts: the model for other programs,
-and the model folder with its weights."""
+SERVED_FOLDER, HUGGING_FACE_FOLDER = "served", "huggingface"
+"""The folder that serves in the result of the export, and its part for other programs."""
 
 EXPORTED = "exported"
 

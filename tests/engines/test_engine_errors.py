@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -152,7 +153,10 @@ def test_folders_without_a_model_are_named(folder: Path, tmp_path: Path) -> None
     with pytest.raises(InputError, match="nowhere: no such folder"):
         open_engine(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no model, expected model.json"):
+    with pytest.raises(InputError, match="holds no model, expected model.json.*config.json$"):
+        open_engine(tmp_path / "empty")
+    shutil.copytree(folder, tmp_path / "empty" / "model")
+    with pytest.raises(InputError, match="holds no model, expected .*config.json; .*model does$"):
         open_engine(tmp_path / "empty")
     weights = folder / "model.safetensors"
     content = weights.read_bytes()

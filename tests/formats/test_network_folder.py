@@ -86,6 +86,14 @@ def test_the_folder_of_a_run_names_its_model(padded: Path, tmp_path: Path) -> No
         read_network_folder(tmp_path)
 
 
+def test_the_folder_that_serves_names_its_weights(padded: Path, tmp_path: Path) -> None:
+    network = read_network_folder(padded)
+    write_model_folder(tmp_path / "model" / "weights", network.description, network.arrays)
+    for folder in (tmp_path, tmp_path / "model"):
+        with pytest.raises(InputError, match="holds no weights to open.*; .*model/weights does$"):
+            read_network_folder(folder)
+
+
 def test_rows_to_spare_need_the_folders_own_vocabulary(padded: Path, tmp_path: Path) -> None:
     rows = len(VOCABULARY) + SPARE
     check_rows(padded, rows, VOCABULARY)
