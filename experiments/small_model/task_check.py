@@ -32,6 +32,9 @@ words of a text. English texts have 1 to 10 %; Russian, Greek or Arabic ones hav
 an English vocabulary that knows their letters."""
 
 _FEW_SCORED_ROWS = 200
+_MANY_SHORTENED = 0.1
+"""Share of shortened training inputs above which they are told of."""
+
 _LOOKED_AT = 1_000
 _MOST_TOKENS_PER_WORD = 2.0
 
@@ -94,7 +97,7 @@ def check_task_data(task: SmallTask, teacher: str) -> CheckedTask:
     )
     _check_language(found, data.record.name, teacher)
     notes = _notes(found, texts, is_regression=data.record.is_regression)
-    return dataclasses.replace(found, notes=tuple(notes))
+    return dataclasses.replace(found, notes=(*notes, *_on_length(task)))
 
 
 def unknown_tokens(rows: Sequence[Sequence[int]], vocabulary: Vocabulary) -> float:
@@ -185,6 +188,19 @@ def _notes(task: CheckedTask, texts: Sequence[str], is_regression: bool) -> Iter
         yield (
             f"a word has {task.tokens_per_word:.1f} tokens on average: the teacher's vocabulary "
             "may be one of another language or field"
+        )
+
+
+def _on_length(task: SmallTask) -> Iterator[str]:
+    """Yield a note if many training inputs are longer than the longest that is allowed."""
+    features = task.data.train.features
+    share = features.truncated / max(1, len(features))
+    if share > _MANY_SHORTENED:
+        lost = features.dropped_tokens / (features.dropped_tokens + len(features.tokens))
+        yield (
+            f"{100 * share:.0f} % of the training inputs are longer than {task.length} tokens and "
+            f"are shortened, which drops {100 * lost:.0f} % of all tokens; a larger --max_len "
+            "keeps them if the teacher takes so many"
         )
 
 

@@ -62,6 +62,20 @@ def test_enough_rows_in_the_language_of_the_teacher(opened: Open) -> None:
     assert any("dev split has 4" in note and "standard error" in note for note in found.notes)
 
 
+def test_many_texts_that_are_shortened_are_told(opened: Open) -> None:
+    rows = sentences(400)
+    assert not any("shortened" in one for one in check_task_data(opened(rows), "teacher").notes)
+    long = [(" ".join([text] * 40), label) for text, label in rows[:200]]
+    (note,) = (
+        one
+        for one in check_task_data(opened([*long, *rows[200:]]), "teacher").notes
+        if "shortened" in one
+    )
+    assert "% of the training inputs are longer than 64 tokens and are shortened" in note
+    assert 40 < int(note.split(" ")[0]) < 60
+    assert 50 < int(note.split("drops ")[1].split(" ")[0]) < 100
+
+
 def test_many_scored_rows_need_no_note(opened: Open) -> None:
     task = opened(sentences(2400))
     assert not any("standard error" in one for one in check_task_data(task, "teacher").notes)
