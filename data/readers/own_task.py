@@ -29,6 +29,7 @@ NAMES_OF_LABELS = ("label", "labels", "class", "target", "score")
 """Names of the column of the labels, in the order of the search."""
 
 _SHOWN = 3
+_WITHOUT_FLAGS = "; commands without this flag read a task file of scripts/describe_task.py"
 _MARKS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
@@ -209,7 +210,7 @@ def _text_columns(table: TextTable, names: Optional[Sequence[str]]) -> Tuple[str
     raise InputError(
         f"{table.path}: has no column of texts with a known name ({known}), "
         f"{columns_text(table.columns)}; name one or two with --text_columns, or give their "
-        "numbers, from 1, if the file has no header"
+        f"numbers, from 1, if the file has no header{_WITHOUT_FLAGS}"
     )
 
 
@@ -222,7 +223,7 @@ def _label_column(table: TextTable, name: Optional[str]) -> str:
             return written
     raise InputError(
         f"{table.path}: has no column of labels with a known name ({', '.join(NAMES_OF_LABELS)}), "
-        f"{columns_text(table.columns)}; name it with --label_column"
+        f"{columns_text(table.columns)}; name it with --label_column{_WITHOUT_FLAGS}"
     )
 
 

@@ -60,8 +60,18 @@ def test_a_named_column_may_differ_in_case_and_white_space(tmp_path):
 @pytest.mark.parametrize(
     ("text", "texts", "label", "message"),
     [
-        ("a,label\n", None, None, r"no column of texts.*\(text, sentence.*it has a, label; name"),
-        ("text,b\n", None, None, r"no column of labels.*it has text, b; name it with --label_col"),
+        (
+            "a,label\n",
+            None,
+            None,
+            r"no column of texts.*\(text, sent.*has a, label; .*a task file of",
+        ),
+        (
+            "text,b\n",
+            None,
+            None,
+            r"no column of labels.*text, b; name it with --label_col.*task file",
+        ),
         ("text,label\n", ["x"], None, "x.csv: has no column 'x', it has text, label"),
         ("text,label\n", None, "x", "x.csv: has no column 'x', it has text, label"),
         ("text,label,label\n", None, "label", "has 2 columns 'label'"),
