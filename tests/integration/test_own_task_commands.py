@@ -103,6 +103,11 @@ def test_agora_takes_the_report_split_of_the_task(folder, tmp_path):
     done = script("run_agora", *named, *sets, *loop, *quick, "--output_dir", tmp_path / "agora")
     report = json.loads(done.stdout)["report"]
     assert (report["items"], report["kept_from_socrates"]) == (5, True)
+    other = {**json.loads((folder / "task.json").read_text()), "metrics": ["macro_f1"]}
+    (folder / "other.json").write_text(json.dumps(other))
+    named[1] = folder / "other.json"
+    flags = [*named, *sets, *loop, *quick, "--output_dir", tmp_path / "agora", "--resume"]
+    assert_refused(script("run_agora", *flags, status=2), "metrics")
 
 
 def test_a_super_network_learns_the_task(folder, tmp_path):

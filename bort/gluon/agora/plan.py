@@ -19,6 +19,7 @@ from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.network.model_folder import fingerprint_of_model
 from bort.tasks.judging import TaskSet
 from bort.tasks.options import TaskOptions
+from bort.tasks.own.task import OwnTask
 from bort.text.pair_form import PAIRS, ROBERTA_PAIRS
 
 AGORA_SETTINGS_FILE, RESULT_FILE, ITERATIONS_FILE = "agora.json", "result.json", "iterations.json"
@@ -79,8 +80,12 @@ class AgoraPlan:
             "initialise_from": None if sliced is None else sliced.fingerprint,
             "proposer": fingerprint_of_model(self.proposer),
         }
+        record = task.data.record
+        # Those of a named task are always the same.
+        own = {"metrics": list(record.metrics)} if isinstance(record, OwnTask) else {}
         return {
-            "task": task.data.record.name,
+            "task": record.name,
+            **own,
             "device": context.device_type,
             "architecture": self.start.architecture,
             "settings": self.config.results_settings(),
