@@ -9,8 +9,9 @@ scripts/make_small_model.py gets the same hours for every task, speed-up and see
 - Agora is that of scripts/run_agora.py, without a search: an encoder of the truncated teacher's
   size, sliced out of the given one, with the fine-tuned teacher as Socrates. Its trainings have
   together as many inputs as that of the truncated teacher;
-- scores are those of the report split, a part of the training file that nothing else reads, and of
-  the official dev set, which chooses epochs and models;
+- scores are those of the report split, which nothing else reads, and of the official dev set, which
+  chooses epochs and models. The report split is the file report.tsv in the folder of a task, such
+  as an official test set whose labels were published later, or else a part of the training file;
 - latencies are measured in a fresh process, on the engine that serves. The teacher is timed in
   fp32; the speed-up of the small model in fp32 is shown beside that of the precision that serves.
 

@@ -22,6 +22,7 @@ from experiments.grid.table import RUN_DONE, RUN_FAILED
 log = logging.getLogger(__name__)
 
 _STORE_FOLDER = "stages"  # in the folder of a small model
+_REPORT_FILE = "report.tsv"  # in the folder of a task
 
 _SETS = {"lrs": [5e-5, 1e-4], "weight_decays": [0.01], "warmup_ratios": [0.1]}
 """Hyperparameter sets of Agora, as a user without days would choose them."""
@@ -38,7 +39,11 @@ class RealTasksConfig(Config):
     """Settings of the comparison."""
 
     teacher: str = setting(..., "folder of the encoder")
-    data_dir: str = setting(..., "folder with a folder for each task, in the official layout")
+    data_dir: str = setting(
+        ...,
+        "folder with a folder for each task, in the official layout; a file report.tsv in it, in "
+        "the format of the dev file, gives the final scores",
+    )
     tasks: Tuple[str, ...] = setting(("SST-2", "CoLA", "RTE", "STS-B"), "tasks")
     speed_ups: Tuple[float, ...] = setting((2.0, 3.0, 4.0), "limits of the speed", above=1.0)
     hours: str = setting("2", "time of each small model: hours, or e.g. 90m, 45s, 1h30m")
@@ -89,6 +94,7 @@ class Cells:
             **{"data_dir": self._config.data_dir, "hours": self._config.hours},
             **{"speed_up": speed_up, "max_len": self._config.max_len},
             "least_steps": self._config.least_steps,
+            **self._report_file(task),
         }
         name = f"{task}-{speed_up:g}x-seed{seed}"
         out = self._folder / name / CELLS_FOLDER / cell_name(settings) / "run"
@@ -127,9 +133,15 @@ class Cells:
             **{"inputs": max(batch, cut["steps"] * batch // _TRAININGS), "batch_size": batch},
             **{"max_len": self._config.max_len, "taus": _TAUS, "replay": "none", **_SETS},
             "allow_weak_socrates": True,
+            **self._report_file(task),
         }
         record = self._run(f"agora-{task}-{speed_up:g}x-seed{seed}", "run_agora", settings)
         return None if record is None else record["summary"]
+
+    def _report_file(self, task: str) -> Dict[str, str]:
+        """Return the setting for the file of the final scores of a task, if it has one."""
+        path = Path(self._config.data_dir, task, _REPORT_FILE)
+        return {"report_file": str(path)} if path.exists() else {}
 
     def _run(
         self, name: str, command: str, settings: Mapping[str, Any]

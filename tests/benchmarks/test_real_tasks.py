@@ -154,8 +154,8 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "calls.txt"
 
 
-def cells_in(folder: Path, is_dry: bool = False) -> Cells:
-    config = RealTasksConfig(teacher="encoder", data_dir="GLUE", hours="90s")
+def cells_in(folder: Path, is_dry: bool = False, data_dir: str = "GLUE") -> Cells:
+    config = RealTasksConfig(teacher="encoder", data_dir=data_dir, hours="90s")
     return Cells(config, folder / "cells", is_dry, lambda: False)
 
 
@@ -176,6 +176,21 @@ def test_a_cell_runs_once_and_its_agora_has_its_teacher(tmp_path: Path, calls: P
     assert flags[1]["architecture"] == "2-12-384-1536-384"
     assert flags[1]["report_share"] == "0.1"
     assert flags[1]["inputs"] == str(900 * 16 // 3), "as many as the truncated teacher had"
+
+
+def test_a_report_file_in_the_folder_of_a_task_gives_the_final_scores(
+    tmp_path: Path, calls: Path
+) -> None:
+    (tmp_path / "data" / "CoLA").mkdir(parents=True)
+    report = tmp_path / "data" / "CoLA" / "report.tsv"
+    report.write_text("")
+    found = cells_in(tmp_path, data_dir=str(tmp_path / "data")).small("CoLA", 3.0, 0)
+    assert found is not None
+    cells_in(tmp_path, data_dir=str(tmp_path / "data")).agora("CoLA", 3.0, 0, found)
+    flags = [json.loads(line) for line in calls.read_text().splitlines()]
+    assert [one["report_file"] for one in flags] == [str(report)] * 2
+    cells_in(tmp_path, data_dir=str(tmp_path / "data")).small("SST-2", 3.0, 0)
+    assert "report_file" not in json.loads(calls.read_text().splitlines()[-1])
 
 
 def test_cells_of_a_task_and_seed_share_the_teacher(tmp_path: Path, calls: Path) -> None:
