@@ -16,6 +16,7 @@ from data.tasks.own_description import resolve_task
 from experiments.small_model.arithmetic import training_math
 from experiments.small_model.asked_inputs import inputs_by_stage, keeps_relations
 from experiments.small_model.config import AGORA_ALWAYS, AGORA_AUTO, AGORA_ROWS, SmallModelConfig
+from experiments.small_model.defaults import with_defaults
 from experiments.small_model.findings import (
     FINDINGS_FILE,
     Findings,
@@ -95,6 +96,7 @@ def check_everything(
     check_teacher_of_task(teacher, record, options)
     data = open_small_task(record, config)
     task = check_task_data(data, config.teacher)
+    config = with_defaults(config, task.facts["train"], teacher.architecture.hidden)
     measured = recorded_measurements(folder, measurements_key(config, teacher, data, math))
     if measured is not None:
         latency = measured.latency
@@ -111,7 +113,7 @@ def check_everything(
             (teacher.architecture, limit.likely),
             data.data.train.features.lengths,
             output_count(record, options),
-            batch_size=config.batch_size,
+            batch_size=config.inputs_in_a_step,
             seconds=min(_TRIAL_SECONDS, _TRIAL_SHARE * config.seconds),
             gpu=config.gpu,
             math=math,
@@ -179,7 +181,7 @@ def _planned(
         config.hours,
         plan,
         costs,
-        -(-inputs // config.batch_size),
+        -(-inputs // config.inputs_in_a_step),
         config.least_steps,
         stepless_seconds(measured.steps, teacher.architecture, asked, importance_batches(config)),
     )

@@ -115,13 +115,23 @@ class SmallModelConfig(Config):
         minimum=0,
         speed_only=True,
     )
-    lr: float = setting(5e-5, "peak learning rate of the teacher and the super-network", above=0.0)
+    lr: Optional[float] = setting(
+        None,
+        "peak learning rate of the teacher and the super-network; default: 5e-5 times 768 divided "
+        "by the teacher's hidden size, from 2e-5 to 2e-4",
+        above=0.0,
+    )
     student_lr: float = setting(
         2e-4,
         "peak learning rate of the student, also with Agora, and of the truncated teacher",
         above=0.0,
     )
-    batch_size: int = setting(16, "inputs in a step", minimum=1, maximum=1 << 16)
+    batch_size: Optional[int] = setting(
+        None,
+        "inputs in a step; default: 32 with at least 4,000 training rows, else 16",
+        minimum=1,
+        maximum=1 << 16,
+    )
     math: str = setting(
         AUTO_MATH,
         "arithmetic of all trainings: exact computes in float32; fast computes the products of the "
@@ -141,6 +151,12 @@ class SmallModelConfig(Config):
             raise InputError(f"a limit is missing, needed is one of {names}")
         self.seconds  # noqa: B018 (checks the duration)
         check_thread_count("threads", self.threads)
+
+    @property
+    def inputs_in_a_step(self) -> int:
+        """The batch size, which was given or chosen by `with_defaults`."""
+        assert self.batch_size is not None, "with_defaults chooses it"
+        return self.batch_size
 
     @property
     def limit(self) -> LimitConfig:

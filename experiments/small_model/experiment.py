@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shutil
 from pathlib import Path
@@ -20,6 +21,7 @@ from bort.storage.run_folder import MODEL_FOLDER, RUN_FILE
 from experiments.small_model.arithmetic import ANNOUNCING_MATH
 from experiments.small_model.checks import STAGES_FOLDER, check_everything
 from experiments.small_model.config import SmallModelConfig
+from experiments.small_model.defaults import AUTOMATIC
 from experiments.small_model.findings import Findings, describe_plan
 from experiments.small_model.results import read_results, write_results
 from experiments.small_model.serving import CANDIDATES, SERVED_FOLDER, STAGE_EXPORT, best_candidate
@@ -68,7 +70,7 @@ def make_small_model(
             return {"dry_run": True, **findings.as_dict()}
         on_checked()
         findings.save(folder)
-        return _Run(config, folder, findings).run(stop_requested)
+        return _Run(findings.config, folder, findings).run(stop_requested)
 
 
 def rewrite_results(config: SmallModelConfig) -> Dict[str, Any]:
@@ -91,6 +93,8 @@ def rewrite_results(config: SmallModelConfig) -> Dict[str, Any]:
         for row in before["time"]["stages"]
         if row["planned_seconds"] is not None
     }
+    used = {name: before["settings"][name] for name in AUTOMATIC}
+    config = dataclasses.replace(config, **used)
     findings = dict(before["findings"])
     findings["teacher"] = {**findings["teacher"], "folder": config.teacher}
     found = read_results(config.as_dict(), before["task"], results, planned, findings)

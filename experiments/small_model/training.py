@@ -80,7 +80,7 @@ def recipe(config: SmallModelConfig, seconds: float) -> Dict[str, Any]:
     """
     return {
         "seed": config.seed,
-        "batch_size": config.batch_size,
+        "batch_size": config.inputs_in_a_step,
         "math": training_math(config),
         "optimizer": "adamw",
         "warmup_ratio": 0.1,
@@ -154,7 +154,7 @@ def finetune_by_clock(
     place, kept, granted = folder / RUN_FOLDER, folder / MODEL_FOLDER, folder / GRANTED_FILE
     inputs = len(data.train.features)
     inputs += 0 if data.unlabelled is None else len(data.unlabelled.features)
-    steps = epochs * math.ceil(inputs / job.config.batch_size)
+    steps = epochs * math.ceil(inputs / job.config.inputs_in_a_step)
 
     def train(seconds: float, before: float, stop: Callable[[], bool]) -> Dict[str, Any]:
         values = {**recipe(job.config, seconds), "epochs": epochs, **settings}
