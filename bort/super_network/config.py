@@ -51,6 +51,11 @@ class SuperNetworkConfig(Config):
     max_len: int = setting(
         128, "with --task_name: longest input in tokens", minimum=8, maximum=1 << 15
     )
+    freeze_embeddings: bool = setting(
+        False,
+        "with --task_name and --start: keep the embeddings of the vocabulary as they are at the "
+        "start",
+    )
     kept: KeptFeaturesConfig = part(
         KeptFeaturesConfig,
         help={

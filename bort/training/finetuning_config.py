@@ -105,6 +105,11 @@ class FinetuningConfig(Config):
     dropout: float = setting(
         0.1, "dropout probability of encoder and classifier", minimum=0.0, maximum=0.9
     )
+    freeze_embeddings: bool = setting(
+        False,
+        "keep the embeddings of tokens as they are at the start, which makes the steps of a "
+        "small network with short inputs faster; needs weights to start from",
+    )
     head: str = setting(
         "paper",
         "classifier head: paper is one linear layer (two for CoLA), release a tanh layer and a "

@@ -117,6 +117,7 @@ def check_everything(
             seconds=min(_TRIAL_SECONDS, _TRIAL_SHARE * config.seconds),
             gpu=config.gpu,
             math=math,
+            freeze_embeddings=config.freeze_embeddings,
         )
         measured = Measured(latency, steps)
     estimates = _estimates(config.seconds, measured, teacher, limit, task)

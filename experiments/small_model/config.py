@@ -132,6 +132,11 @@ class SmallModelConfig(Config):
         minimum=1,
         maximum=1 << 16,
     )
+    freeze_embeddings: bool = setting(
+        True,
+        "keep the embeddings of tokens as the teacher's folder has them, in all trainings; steps "
+        "with short inputs are faster",
+    )
     math: str = setting(
         AUTO_MATH,
         "arithmetic of all trainings: exact computes in float32; fast computes the products of the "

@@ -204,7 +204,7 @@ def measurements_key(
     """Return a hash of all that the measurements depend on.
 
     Args:
-        config: engine, threads, length and device.
+        config: engine, threads, length and device, and the settings of a step.
         teacher: the teacher, of which only the sizes count.
         data: the task.
         math: the arithmetic of the trainings, `exact` or `fast`.
@@ -217,6 +217,8 @@ def measurements_key(
             "threads": config.threads,
             "length": config.length or data.usual_length,
             "gpu": config.gpu,
+            "batch_size": config.batch_size,
+            "freeze_embeddings": config.freeze_embeddings,
             "math": math,
             "machine": describe_machine(),
         }

@@ -44,7 +44,11 @@ _FILES = (*_DATA, "gpu", "output_dir")
 
 _LIMIT = ("latency_ms", "speed_up", "parameters")
 _SERVES = ("engine", "threads")
-_TRAINING = ("hours", "batch_size", "math", "seed", "gpu", *_TASK, *_SERVES)
+_TRAINING = (
+    *("hours", "batch_size", "freeze_embeddings", "math", "seed", "gpu"),
+    *_TASK,
+    *_SERVES,
+)
 
 STAGE_SETTINGS: Mapping[str, Tuple[str, ...]] = {
     STAGE_TEACHER: (*_TRAINING, "lr"),

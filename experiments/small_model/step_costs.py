@@ -115,6 +115,7 @@ def measure_steps(
     seconds: float,
     gpu: bool = True,
     math: str = EXACT_MATH,
+    freeze_embeddings: bool = False,
 ) -> StepCost:
     """Measure the steps of two networks on inputs as long as the task's, in a new process.
 
@@ -129,11 +130,15 @@ def measure_steps(
         seconds: time of the trial of each network.
         gpu: use a GPU if there is one.
         math: arithmetic of the trainings, `exact` or `fast`.
+        freeze_embeddings: whether the trainings keep the embeddings of tokens.
     """
     large, small = architectures
     heads = relation_heads(large, [small.heads])
     length = max(1, round(float(np.mean(lengths))))
-    settings: Dict[str, Any] = {"batch_size": batch_size, "seconds": seconds, "math": math}
+    settings: Dict[str, Any] = {
+        **{"batch_size": batch_size, "seconds": seconds, "math": math},
+        "freeze_embeddings": freeze_embeddings,
+    }
     learning = {"teacher": large, "relation_heads": heads}
     answering = {"rows": _ANSWERED, "seconds": seconds / _FOR_ANSWERS}
     sharing = {"part": small, "sub_networks": _SUB_NETWORKS, "relation_heads": heads}

@@ -82,6 +82,7 @@ def recipe(config: SmallModelConfig, seconds: float) -> Dict[str, Any]:
         "seed": config.seed,
         "batch_size": config.inputs_in_a_step,
         "math": training_math(config),
+        "freeze_embeddings": config.freeze_embeddings,
         "optimizer": "adamw",
         "warmup_ratio": 0.1,
         "weight_decay": 0.01,

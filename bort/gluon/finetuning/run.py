@@ -105,6 +105,11 @@ def run_finetuning(
     """
     check_replay(config.budget, replay)
     _check_best_metric(config, data)
+    if config.freeze_embeddings and start.pretrained is None and start.initialise_from is None:
+        raise InputError(
+            "freeze_embeddings is true and the weights are random; allowed is false, or weights to "
+            "start from"
+        )
     context = choose_context(communicator, cpu_only)
     check_numbers(config, context)
     place = outputs_folder or folder / OUTPUTS_FOLDER

@@ -104,7 +104,10 @@ class ClassificationTrainer(FlatTrainer):
         theirs = None if teacher is None else teacher.architecture
         losses = FeatureLosses.between(config.features, network.bort.architecture, theirs, context)
         further = None if losses is None else losses.blocks
-        super().__init__(network, config, communicator, context, clock, further)
+        frozen = config.freeze_embeddings
+        super().__init__(
+            network, config, communicator, context, clock, further, freeze_embeddings=frozen
+        )
         self.network = network
         self.config = config
         self._learner = TaskLearner(

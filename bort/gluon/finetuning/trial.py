@@ -63,6 +63,7 @@ def step_seconds(
     teacher: Optional[Architecture] = None,
     relation_heads: Optional[int] = None,
     math: str = EXACT_MATH,
+    freeze_embeddings: bool = False,
 ) -> float:
     """Return the median seconds of a step of fine-tuning; nothing is written.
 
@@ -80,6 +81,7 @@ def step_seconds(
             are random, and take no time. None: the network learns from labels.
         relation_heads: see `FeatureObjective`.
         math: arithmetic of the training, `exact` or `fast`.
+        freeze_embeddings: whether the training keeps the embeddings of tokens.
     """
     network = random_network(architecture, classes, context)
     steps = TrialSteps(seconds)
@@ -92,6 +94,7 @@ def step_seconds(
             epochs=_EPOCHS,
             batch_size=batch_size,
             math=math,
+            freeze_embeddings=freeze_embeddings,
             features=FeatureObjective(
                 relation_weight=0.0 if teacher is None else 1.0, relation_heads=relation_heads
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Optional, Union
+from typing import Any, FrozenSet, Optional, Union
 
 import mxnet as mx
 from mxnet.gluon import HybridBlock
@@ -110,3 +110,10 @@ Network = Union[BortModel, HeadedNetwork]
 def encoder_of(network: Network) -> BortModel:
     """Return the encoder of a network: the network itself if it has no head."""
     return network.bort if isinstance(network, HeadedNetwork) else network
+
+
+def token_embeddings(network: Network) -> FrozenSet[str]:
+    """Return the structural names of a network's embeddings of tokens, tied ones too."""
+    table = encoder_of(network).word_embed[0].weight
+    named = network._collect_params_with_prefix()
+    return frozenset(name for name, parameter in named.items() if parameter is table)

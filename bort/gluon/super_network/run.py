@@ -12,6 +12,7 @@ import numpy as np
 from mxnet.gluon import nn
 
 from bort.architecture import Architecture
+from bort.errors import InputError
 from bort.gluon.distributed import choose_context
 from bort.gluon.network.array_network import arrays_of, as_network
 from bort.gluon.network.measured_importance import ImportanceQuestions
@@ -103,6 +104,11 @@ class SuperNetworkRun:
         self.context = choose_context(communicator, paths.cpu_only)
         check_numbers(config.pretraining, self.context)
         self._source = WholeSource(paths, config)
+        if config.freeze_embeddings and (paths.task_name is None or self.origin is None):
+            raise InputError(
+                "freeze_embeddings is true, which needs --task_name and --start; allowed without "
+                "them is false"
+            )
         sizes = self._source.sizes(vocabulary)
         self.space: SubNetworkSpace = make_sub_network_space(paths, sizes)
         self.architecture: Architecture = self.space.maximum(sizes)

@@ -144,7 +144,8 @@ class SubModels(Generic[_Learner]):
         if self._map_width is not None:
             hidden_map = make_hidden_map(architecture.hidden, self._map_width, self._flat.context)
         if self._memory is None:
-            self._memory = FlatMemory(self._flat.size, self._flat.context)
+            frozen = self._flat.weights.size - self._flat.size
+            self._memory = FlatMemory(self._flat.size, self._flat.context, frozen)
         further = {} if hidden_map is None else {HIDDEN_MAP: hidden_map}
         flat = FlatParameters(
             network,
@@ -152,6 +153,7 @@ class SubModels(Generic[_Learner]):
             further=further,
             memory=self._memory,
             row_multiples=self._flat.row_multiples,
+            frozen=self._flat.frozen,
         )
         copies = SubNetworkCopies(
             sub_network,

@@ -109,7 +109,16 @@ class SuperNetworkTrainer(FlatTrainer, Generic[_Batch]):
         settings = config.pretraining
         further = {} if hidden_map is None else {HIDDEN_MAP: hidden_map}
         rows = padded_outputs(settings.pad_vocabulary_to_multiple_of)
-        super().__init__(network, settings, communicator, context, clock, further, rows)
+        super().__init__(
+            network,
+            settings,
+            communicator,
+            context,
+            clock,
+            further,
+            rows,
+            freeze_embeddings=config.freeze_embeddings,
+        )
         model = encoder_of(network)
         self.whole: Architecture = model.architecture
         space.check_fits(self.whole)

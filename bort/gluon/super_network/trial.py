@@ -40,6 +40,7 @@ def super_network_step_seconds(
     seconds: float,
     relation_heads: int,
     math: str,
+    freeze_embeddings: bool = False,
 ) -> float:
     """Return the median seconds of a step of a super-network on a task; nothing is written.
 
@@ -58,12 +59,14 @@ def super_network_step_seconds(
         seconds: time of the trial; it makes six steps even if they take longer.
         relation_heads: see `bort.training.objective.FeatureObjective`.
         math: arithmetic of the training, `exact` or `fast`.
+        freeze_embeddings: whether the training keeps the embeddings of tokens.
     """
     config = SuperNetworkConfig.from_dict(
         {
             **{"num_steps": _STEPS, "batch_size": batch_size, "math": math},
             **{"relation_weight": 1.0, "relation_heads": relation_heads},
             **{"sampling": UNIFORM, "random_samples": sub_networks},
+            "freeze_embeddings": freeze_embeddings,
         },
         "trial",
     )

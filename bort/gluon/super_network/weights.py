@@ -54,15 +54,21 @@ class SubNetworkCopies:
                 flat_view(target, block.part)[...] = flat_view(source, block.whole)[block.elements]
 
     def add(self, part: mx.nd.NDArray, whole: mx.nd.NDArray) -> None:
-        """Add the buffer of the sub-network to its elements of the whole buffer."""
+        """Add the buffer of the sub-network to its elements of the whole buffer.
+
+        Both hold gradients, which frozen parameters lack.
+        """
         with host_array(part) as source, host_array(whole, changes=True) as target:
-            for block in self._blocks:
+            for block in self._trained():
                 flat_view(target, block.whole)[block.elements] += flat_view(source, block.part)
 
     def indices(self) -> Iterator[Tuple[Slot, Tuple[Any, ...]]]:
-        """Yield the parameters of the whole network that are used, and the indices of the part."""
-        for block in self._blocks:
+        """Yield the trained parameters of the whole network, and the indices of the part."""
+        for block in self._trained():
             yield block.whole, block.elements
+
+    def _trained(self) -> Iterator[_Block]:
+        return (block for block in self._blocks if not block.whole.is_frozen)
 
 
 def slots_by_name(network: Network, flat: FlatParameters) -> Dict[str, Slot]:

@@ -63,7 +63,7 @@ def save_checkpoint(
         folder: folder of the run, in which the checkpoint folder is created.
         step: number of optimizer steps done.
         flat: layout of the buffers; each is stored as one tensor per parameter.
-        buffers: weights and optimizer state, float32 (N,) each, in the layout of `flat`.
+        buffers: weights and optimizer state, float32, in the layout of `flat`.
         state: JSON values, such as the settings and the loss scale.
         keep: number of newest checkpoints to keep.
 
@@ -76,7 +76,7 @@ def save_checkpoint(
     tensors = {}
     for name, buffer in buffers.items():
         values = buffer.asnumpy()
-        for slot in flat.slots:
+        for slot in flat.held_by(buffer):
             piece = values[slot.offset : slot.offset + slot.size].reshape(slot.shape)
             tensors[f"{name}/{slot.name}"] = np.ascontiguousarray(piece)
     payload = save_tensors(tensors)
@@ -148,7 +148,7 @@ def load_checkpoint(
     tensors = read_safetensors(sealed.verified(_TENSORS))
     for name, buffer in buffers.items():
         values = np.zeros(buffer.shape, dtype="float32")
-        for slot in flat.slots:
+        for slot in flat.held_by(buffer):
             key = f"{name}/{slot.name}"
             if key not in tensors or tensors[key].shape != slot.shape:
                 found = tensors[key].shape if key in tensors else "nothing"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Collection, Dict, List, Mapping, Optional, Tuple
 
 import mxnet as mx
 import numpy as np
@@ -36,6 +36,7 @@ class Slot:
         shape: shape of the parameter.
         decayed: whether weight decay applies.
         further_rows: rows of zeros that follow those of the parameter.
+        is_frozen: whether the parameter keeps its values, and has no gradient.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Slot:
     shape: Tuple[int, ...]
     decayed: bool
     further_rows: int = 0
+    is_frozen: bool = False
 
     @property
     def size(self) -> int:
@@ -64,22 +66,20 @@ class FlatMemory:
     """Buffers for parameters and gradients, which several networks can use in turn.
 
     Attributes:
-        size: N, number of elements for parameters.
-        weights: float32 (N,).
+        weights: float32 (N + F,), N elements of trained parameters and F of frozen ones.
         reduced: float32 (N + TAIL,).
     """
 
-    def __init__(self, size: int, context: mx.Context) -> None:
-        self.size = size
-        self.weights = mx.nd.zeros((size,), ctx=context)
+    def __init__(self, size: int, context: mx.Context, frozen: int = 0) -> None:
+        self.weights = mx.nd.zeros((size + frozen,), ctx=context)
         self.reduced = mx.nd.zeros((size + TAIL,), ctx=context)
 
 
 class FlatParameters:
     """Flat float32 buffers into which a network's parameters and gradients are moved.
 
-    Parameters with weight decay come first, then biases and layer norms (gamma, beta). Within each
-    group, parameters are sorted by structural name. A tied parameter appears once.
+    Parameters with weight decay come first, then biases and layer norms (gamma, beta), then frozen
+    ones. Within each group, parameters are sorted by structural name. A tied one appears once.
 
     With `dtype="float16"`, the network has float16 copies (on a GPU), and the float32 buffers are
     the master copies. This path has not been run on a GPU.
@@ -95,16 +95,19 @@ class FlatParameters:
             parameters' values.
         row_multiples: rows are added behind parameters so that there is a multiple of this number,
             by structural name; parameters that the network lacks are skipped.
+        frozen: structural names of parameters that keep their values: they have no gradient, and
+            optimizers leave them alone; names that the network lacks are skipped.
 
     Attributes:
         slots: one `Slot` per parameter, sorted by offset.
-        weights: float32 (N,), the parameters.
+        weights: float32 (N + F,), the parameters, the frozen ones last.
         reduced: float32 (N + TAIL,), gradients followed by the tail.
         gradients: float32 (N,), a view of `reduced`.
         decayed_size: number of leading elements to which weight decay applies.
-        size: N, with the padding between parameters.
+        size: N, the elements of trained parameters with the padding between them.
         context: device of the buffers.
         row_multiples: the argument.
+        frozen: the argument.
     """
 
     def __init__(
@@ -115,8 +118,10 @@ class FlatParameters:
         further: Optional[Mapping[str, gluon.Block]] = None,
         memory: Optional[FlatMemory] = None,
         row_multiples: Optional[Mapping[str, int]] = None,
+        frozen: Collection[str] = (),
     ) -> None:
         self.row_multiples: Mapping[str, int] = row_multiples or {}
+        self.frozen = frozenset(frozen)
         named: Dict[str, gluon.Parameter] = {}
         seen = set()
         everything = network._collect_params_with_prefix()
@@ -126,38 +131,40 @@ class FlatParameters:
             if id(parameter) not in seen and parameter.grad_req != "null":
                 seen.add(id(parameter))
                 named[name] = parameter
-        ordered = sorted(named, key=lambda name: (not _is_decayed(name), name))
+        ordered = sorted(named, key=lambda name: (name in self.frozen, not _is_decayed(name), name))
         self.slots: List[Slot] = []
-        offset = 0
-        self.decayed_size = 0
+        self.size = self.decayed_size = end = 0
         for name in ordered:
             shape = tuple(named[name].shape)
             more = -shape[0] % self.row_multiples.get(name, 1)
-            slot = Slot(name, offset, shape, _is_decayed(name), more)
+            slot = Slot(name, end, shape, _is_decayed(name), more, name in self.frozen)
             self.slots.append(slot)
-            offset += slot.reserved
+            end += slot.reserved
+            if slot.is_frozen:
+                continue
+            self.size = end
             if slot.decayed:
-                self.decayed_size = offset
+                self.decayed_size = end
         self.context = context
-        self.size = offset
-        buffers = memory or FlatMemory(offset, context)
-        assert offset <= buffers.size, "the memory is too small for the parameters"
-        self.weights = buffers.weights[:offset]
-        self.reduced = buffers.reduced[: offset + TAIL]
-        self.gradients = self.reduced[:offset]
+        buffers = memory or FlatMemory(self.size, context, end - self.size)
+        assert end <= buffers.weights.size, "the memory is too small for the parameters"
+        self.weights = buffers.weights[:end]
+        self.reduced = buffers.reduced[: self.size + TAIL]
+        self.gradients = self.reduced[: self.size]
         self._half = dtype == "float16"
         if self._half:
-            self._half_weights = mx.nd.zeros((offset,), ctx=context, dtype=dtype)
-            self._half_gradients = mx.nd.zeros((offset,), ctx=context, dtype=dtype)
+            self._half_weights = mx.nd.zeros((end,), ctx=context, dtype=dtype)
+            self._half_gradients = mx.nd.zeros((self.size,), ctx=context, dtype=dtype)
         for slot in self.slots:
             parameter = named[slot.name]
             if memory is None:
                 self.view(self.weights, slot)[:] = parameter.data(context).astype("float32")
+            gradients = self._half_gradients if self._half else self.gradients
             _adopt(
                 parameter,
                 context,
                 self.view(self._half_weights if self._half else self.weights, slot),
-                self.view(self._half_gradients if self._half else self.gradients, slot),
+                None if slot.is_frozen else self.view(gradients, slot),
             )
         self.publish()
         mx.nd.waitall()
@@ -166,6 +173,10 @@ class FlatParameters:
     def view(buffer: mx.nd.NDArray, slot: Slot) -> mx.nd.NDArray:
         """Return a view of a flat buffer: the parameter of `slot`, in its shape."""
         return buffer[slot.offset : slot.offset + slot.size].reshape(slot.shape)
+
+    def held_by(self, buffer: mx.nd.NDArray) -> List[Slot]:
+        """Return the slots of a buffer: gradients and optimizer state have no frozen parameters."""
+        return [slot for slot in self.slots if slot.offset + slot.size <= buffer.size]
 
     def with_further_rows(self, name: str) -> Optional[Tuple[mx.nd.NDArray, mx.nd.NDArray]]:
         """Return views of a parameter and its gradient with their further rows; None without any.
@@ -228,16 +239,22 @@ def _is_decayed(name: str) -> bool:
 
 
 def _adopt(
-    parameter: gluon.Parameter, context: mx.Context, data: mx.nd.NDArray, grad: mx.nd.NDArray
+    parameter: gluon.Parameter,
+    context: mx.Context,
+    data: mx.nd.NDArray,
+    grad: Optional[mx.nd.NDArray],
 ) -> None:
-    """Let a Gluon parameter use the given arrays; gradients are added to `grad`."""
+    """Let a Gluon parameter use the given arrays; gradients are added to `grad`, if it has any."""
     # The fields that initialisation sets: the devices, and for each kind of device the index of
     # the array by number of the device.
     parameter._ctx_list = [context]
     parameter._ctx_map = [[], []]
     parameter._ctx_map[context.device_typeid & 1] = [None] * context.device_id + [0]
     parameter._deferred_init = ()
-    parameter._grad_req = "add"
     parameter._data = [data]
+    if grad is None:
+        parameter._grad_req, parameter._grad = "null", None
+        return
+    parameter._grad_req = "add"
     parameter._grad = [grad]
     autograd.mark_variables([data], [grad], "add")

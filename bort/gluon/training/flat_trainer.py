@@ -13,6 +13,7 @@ from mxnet import gluon
 
 from bort.errors import InputError, WorkError
 from bort.gluon.network.dense import use_math
+from bort.gluon.network.networks import Network, token_embeddings
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.optimizer import FlatBertAdam, FlatOptimizer, FlatSGD
 from bort.process.allocator import keep_freed_memory
@@ -96,6 +97,7 @@ class FlatTrainer:
         clock: measures the stages of a step, for benchmarks.
         further: blocks that are trained with the network; see `FlatParameters`.
         row_multiples: parameters with further rows; see `FlatParameters`.
+        freeze_embeddings: whether the embeddings of tokens keep their values.
 
     Raises:
         InputError: float16 without a GPU, or `math` is fast where it is not possible.
@@ -103,13 +105,14 @@ class FlatTrainer:
 
     def __init__(
         self,
-        network: gluon.Block,
+        network: Network,
         config: OptimizerSettings,
         communicator: Communicator,
         context: mx.Context,
         clock: Optional[StageClock] = None,
         further: Optional[Mapping[str, gluon.Block]] = None,
         row_multiples: Optional[Mapping[str, int]] = None,
+        freeze_embeddings: bool = False,
     ) -> None:
         check_numbers(config, context)
         keep_freed_memory()
@@ -125,7 +128,12 @@ class FlatTrainer:
         self.communicator = communicator
         self.context = context
         self.flat = FlatParameters(
-            network, context, config.dtype, further, row_multiples=row_multiples
+            network,
+            context,
+            config.dtype,
+            further,
+            row_multiples=row_multiples,
+            frozen=token_embeddings(network) if freeze_embeddings else (),
         )
         self.optimizer = _make_optimizer(self.flat, config)
         self.loss_scale = _INITIAL_LOSS_SCALE if self._half else 1.0

@@ -39,7 +39,7 @@ class FlatBertAdam:
         bias_correction: whether m and v are corrected.
 
     Attributes:
-        mean: float32 (N,), m, in the layout of the weights.
+        mean: float32 (N,), m, in the layout of the gradients.
         variance: float32 (N,), v, in the same layout.
         updates: t, the number of updates so far, which a resumed run restores.
     """
@@ -57,8 +57,8 @@ class FlatBertAdam:
         self.updates = 0
         self._weight_decay, self._epsilon = weight_decay, epsilon
         self._bias_correction = bias_correction
-        self.mean = mx.nd.zeros_like(flat.weights)
-        self.variance = mx.nd.zeros_like(flat.weights)
+        self.mean = mx.nd.zeros_like(flat.gradients)
+        self.variance = mx.nd.zeros_like(flat.gradients)
         self._optimizer = BERTAdam(learning_rate=0.0, beta2=beta2, epsilon=epsilon, wd=weight_decay)
         self._optimizer.set_wd_mult({_PLAIN: 0.0})
 
