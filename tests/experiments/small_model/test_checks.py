@@ -349,8 +349,15 @@ def test_agora_is_for_few_rows(config: Config) -> None:
 
 
 def test_agora_is_left_out_where_the_hours_are_too_few_for_it(
-    config: Config, measured: List[str]
+    config: Config, measured: List[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With steps of 1 s, since hours are told in minutes."""
+    quick = checks.measure_steps
+
+    def slow(*given: Any, **options: Any) -> StepCost:
+        return dataclasses.replace(quick(*given, **options), fixed=1.0)
+
+    monkeypatch.setattr(checks, "measure_steps", slow)
     message = refusal(config(hours="20s", agora="always"))
     needed = re.search(r"allowed is at least about (\w+), or", message)
     alone = re.search(r"allowed is at least about (\w+), or", refusal(config(hours="20s")))
