@@ -178,7 +178,7 @@ class Predictor:
 
     @property
     def embedding(self) -> EmbeddingDescription:
-        """How texts become embeddings unless arguments say otherwise.
+        """The way from texts to embeddings unless arguments say otherwise.
 
         These are the model's own settings, or the mean over all tokens.
         """

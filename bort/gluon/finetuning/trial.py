@@ -10,7 +10,7 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.gluon.finetuning.finetune import FinetuningHooks, finetune
-from bort.gluon.finetuning.trial_data import random_answers, random_inputs, random_network
+from bort.gluon.finetuning.trial_data import random_answers, random_classifier, random_inputs
 from bort.gluon.teacher.feature_pass import FeaturePass
 from bort.process.timing import Timing
 from bort.ranks import ALONE
@@ -83,7 +83,7 @@ def step_seconds(
         math: arithmetic of the training, `exact` or `fast`.
         freeze_embeddings: whether the training keeps the embeddings of tokens.
     """
-    network = random_network(architecture, classes, context)
+    network = random_classifier(architecture, classes, context)
     steps = TrialSteps(seconds)
     inputs = random_inputs(architecture, lengths, classes, batch_size)
     finetune(
@@ -133,7 +133,7 @@ def answer_seconds(
         seconds: time of the trial; it answers four batches even if they take longer.
     """
     asked = FeaturePass(
-        random_network(architecture, classes, context),
+        random_classifier(architecture, classes, context),
         context,
         FeatureObjective(relation_weight=1.0).features,
         with_outputs=True,

@@ -18,7 +18,9 @@ from bort.text.labelled import LabelledBatch
 _MOST_INPUTS = 4_096
 
 
-def random_network(architecture: Architecture, classes: int, context: mx.Context) -> HeadedNetwork:
+def random_classifier(
+    architecture: Architecture, classes: int, context: mx.Context
+) -> HeadedNetwork:
     """Return a classifier with random weights."""
     network = with_head(
         BortModel(architecture, dropout=0.1, use_decoder=False),

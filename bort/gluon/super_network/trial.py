@@ -9,7 +9,7 @@ import numpy as np
 
 from bort.architecture import Architecture
 from bort.gluon.finetuning.trial import TrialSteps
-from bort.gluon.finetuning.trial_data import random_answers, random_inputs, random_network
+from bort.gluon.finetuning.trial_data import random_answers, random_classifier, random_inputs
 from bort.gluon.super_network.lessons import TaskLessons
 from bort.gluon.super_network.train import (
     SuperNetworkData,
@@ -73,7 +73,7 @@ def super_network_step_seconds(
     inputs = random_inputs(whole, lengths, classes, batch_size)
     answers = random_answers(whole, inputs, classes, context)
     trainer = SuperNetworkTrainer(
-        random_network(whole, classes, context),
+        random_classifier(whole, classes, context),
         TaskLessons(config, context, answers, is_regression=classes == 1),
         SubNetworkSpace((part.depth,), (part.hidden,), (part.intermediate,), (part.heads,)),
         config,

@@ -13,7 +13,7 @@ import pytest
 from bort.architecture import Architecture
 from bort.errors import InputError
 from bort.gluon.finetuning.finetune import FinetuningHooks
-from bort.gluon.finetuning.trial_data import random_answers, random_inputs, random_network
+from bort.gluon.finetuning.trial_data import random_answers, random_classifier, random_inputs
 from bort.gluon.network.networks import token_embeddings
 from bort.gluon.super_network.lessons import TaskLessons
 from bort.gluon.super_network.trainer import SuperNetworkTrainer
@@ -120,7 +120,7 @@ def make_trainer(**settings: Any) -> Tuple[SuperNetworkTrainer, LabelledBatch]:
     inputs = random_inputs(WHOLE, np.full(8, 12), 2, 8)
     answers = random_answers(WHOLE, inputs, 2, mx.cpu())
     mx.random.seed(3)
-    network = random_network(WHOLE, 2, mx.cpu())
+    network = random_classifier(WHOLE, 2, mx.cpu())
     lessons = TaskLessons(config, mx.cpu(), answers, is_regression=False)
     trainer = SuperNetworkTrainer(network, lessons, SPACE, config, SingleProcess(), mx.cpu())
     return trainer, make_labelled_batch(inputs, np.arange(8), 12, 0)
