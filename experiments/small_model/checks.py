@@ -185,6 +185,7 @@ def _planned(
         -(-inputs // config.inputs_in_a_step),
         config.least_steps,
         stepless_seconds(measured.steps, teacher.architecture, asked, importance_batches(config)),
+        batch_size=config.inputs_in_a_step,
     )
     return plan, time
 

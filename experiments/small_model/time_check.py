@@ -9,9 +9,9 @@ from typing import Dict, Mapping, Optional
 from bort.errors import InputError
 from experiments.small_model.plan import PAUSES, TimePlan, make_time_plan
 
-LEAST_TEACHER_STEPS = 1_000
-"""Steps that fine-tune a teacher at least, or an epoch if that is shorter. It is our assumption: an
-encoder learns most of a task in its first 16,000 inputs."""
+LEAST_TEACHER_INPUTS = 16_000
+"""Inputs that fine-tune a teacher at least, or an epoch if that is shorter. It is our assumption:
+an encoder learns most of a task in them."""
 
 START_SECONDS = 2.0
 """Seconds of a training that make no step: its start, its last evaluation and its model."""
@@ -36,17 +36,18 @@ class CheckedTime:
     epoch_steps: int
 
 
-def needed_steps(epoch_steps: int, least_steps: int) -> Dict[str, int]:
+def needed_steps(epoch_steps: int, least_steps: int, batch_size: int) -> Dict[str, int]:
     """Return the steps that each stage needs at least.
 
     Args:
         epoch_steps: steps in which a training sees each input once.
         least_steps: steps that a training makes at least, or three epochs if these are shorter; 0:
             none is needed.
+        batch_size: inputs in a step.
     """
     others = min(least_steps, 3 * epoch_steps)
     return {
-        "teacher": min(LEAST_TEACHER_STEPS, epoch_steps) if least_steps else 0,
+        "teacher": min(-(-LEAST_TEACHER_INPUTS // batch_size), epoch_steps) if least_steps else 0,
         **dict.fromkeys(("super_network", "student", "truncated", "agora"), others),
     }
 
@@ -69,6 +70,8 @@ def check_time(
     epoch_steps: int,
     least_steps: int,
     before: Optional[Mapping[str, float]] = None,
+    *,
+    batch_size: int,
 ) -> CheckedTime:
     """Check that the hours buy enough steps of each stage.
 
@@ -79,11 +82,12 @@ def check_time(
         epoch_steps: steps of an epoch.
         least_steps: see `needed_steps`.
         before: seconds of a stage in which it makes no step; see `stepless_seconds`.
+        batch_size: inputs in a step.
 
     Raises:
         InputError: a stage has too little time; the message says which hours are enough.
     """
-    least, asked = needed_steps(epoch_steps, least_steps), before or {}
+    least, asked = needed_steps(epoch_steps, least_steps, batch_size), before or {}
     steps = _steps(plan, costs, asked)
     short = next((name for name, count in steps.items() if count < least[name]), None)
     if short is None:

@@ -46,7 +46,9 @@ def super_network_step_seconds(
 
     In a step, sub-networks learn from random answers of a teacher, which take no time. Beside their
     own passes it contains the copies of their weights and gradients, and the update of the whole
-    network. The first steps are not timed: they build and compile the sub-networks.
+    network. All inputs have the mean length, since sub-networks are compiled for each length, and
+    a short trial would be full of that. The first steps are not timed: they build and compile the
+    sub-networks.
 
     Args:
         whole: sizes of the whole network and of the teacher.
@@ -70,7 +72,8 @@ def super_network_step_seconds(
         },
         "trial",
     )
-    inputs = random_inputs(whole, lengths, classes, batch_size)
+    usual = np.full(len(lengths), max(1, round(float(np.mean(lengths)))))
+    inputs = random_inputs(whole, usual, classes, batch_size)
     answers = random_answers(whole, inputs, classes, context)
     trainer = SuperNetworkTrainer(
         random_classifier(whole, classes, context),

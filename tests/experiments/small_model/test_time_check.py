@@ -15,7 +15,7 @@ from bort.training.time_budget import parse_duration
 from experiments.small_model.plan import ESTIMATES, PAUSES, TimePlan, make_time_plan
 from experiments.small_model.step_costs import StepCost, fit_steps, measure_steps, stepless_seconds
 from experiments.small_model.time_check import (
-    LEAST_TEACHER_STEPS,
+    LEAST_TEACHER_INPUTS,
     START_SECONDS,
     check_time,
     needed_steps,
@@ -104,27 +104,31 @@ def test_a_super_network_measures_importance_and_writes_the_whole_network() -> N
 
 
 def test_a_stage_that_asks_the_teacher_first_makes_fewer_steps() -> None:
-    plain = check_time("2", plan(7200.0), COSTS, 400, 200).steps
-    asked = check_time("2", plan(7200.0), COSTS, 400, 200, {"agora": 30.0}).steps
+    plain = check_time("2", plan(7200.0), COSTS, 400, 200, batch_size=16).steps
+    asked = check_time("2", plan(7200.0), COSTS, 400, 200, {"agora": 30.0}, batch_size=16).steps
     lost = plain["agora"] - asked.pop("agora")
     assert lost == pytest.approx(30.0 / (PAUSES * COSTS["agora"]), abs=1.0)
     assert all(plain[name] == count for name, count in asked.items())
     with pytest.raises(InputError, match="the stage agora makes about 0 steps"):
-        check_time("2", plan(7200.0), COSTS, 400, 200, {"agora": 7200.0})
+        check_time("2", plan(7200.0), COSTS, 400, 200, {"agora": 7200.0}, batch_size=16)
 
 
 @pytest.mark.parametrize(
     ("epoch", "teacher", "others"),
-    [(5, 5, 15), (400, 400, 200), (25_000, LEAST_TEACHER_STEPS, 200)],
+    [(5, 5, 15), (400, 400, 200), (25_000, 1_000, 200)],
 )
 def test_small_data_need_fewer_steps(epoch: int, teacher: int, others: int) -> None:
-    least = needed_steps(epoch, 200)
+    least = needed_steps(epoch, 200, 16)
     assert least["teacher"] == teacher
     assert {least[name] for name in least if name != "teacher"} == {others}
 
 
+def test_a_teacher_needs_fewer_large_steps() -> None:
+    assert needed_steps(25_000, 200, 32)["teacher"] == LEAST_TEACHER_INPUTS / 32
+
+
 def test_enough_hours_tell_the_steps_that_they_buy() -> None:
-    found = check_time("2", plan(7200.0), COSTS, 400, 200)
+    found = check_time("2", plan(7200.0), COSTS, 400, 200, batch_size=16)
     for name, count in found.steps.items():
         seconds = plan(7200.0).expected({})[name] - START_SECONDS
         assert count == int(seconds / (PAUSES * COSTS[name]))
@@ -137,29 +141,31 @@ def test_too_few_hours_are_told_how_many_are_enough(seconds: float, options: Any
     with pytest.raises(
         InputError, match="hours is 'few', which is too little: the stage"
     ) as caught:
-        check_time("few", plan(seconds, **options), COSTS, 2000, 200)
+        check_time("few", plan(seconds, **options), COSTS, 2000, 200, batch_size=16)
     message = str(caught.value)
     found = re.search(r"at least about (\w+), or (\w+) with --baseline false$", message)
     assert found is not None
     enough = parse_duration(found.group(1))
-    check_time("enough", plan(enough, **options), COSTS, 2000, 200)
+    check_time("enough", plan(enough, **options), COSTS, 2000, 200, batch_size=16)
     alone = parse_duration(found.group(2))
     assert alone < enough
-    check_time("enough", plan(alone, with_baseline=False, **options), COSTS, 2000, 200)
+    check_time(
+        "enough", plan(alone, with_baseline=False, **options), COSTS, 2000, 200, batch_size=16
+    )
     with pytest.raises(InputError):
-        check_time("few", plan(0.8 * enough - 60, **options), COSTS, 2000, 200)
+        check_time("few", plan(0.8 * enough - 60, **options), COSTS, 2000, 200, batch_size=16)
 
 
 def test_without_a_baseline_none_is_offered() -> None:
     with pytest.raises(InputError) as caught:
-        check_time("few", plan(30.0, with_baseline=False), COSTS, 2000, 200)
+        check_time("few", plan(30.0, with_baseline=False), COSTS, 2000, 200, batch_size=16)
     assert "--baseline" not in str(caught.value)
 
 
 @pytest.mark.parametrize("seconds", [0.5, 20.0, 7200.0])
 def test_a_trial_of_any_hours_needs_no_steps(seconds: float) -> None:
-    assert set(needed_steps(400, 0).values()) == {0}
-    check_time("few", plan(seconds), COSTS, 400, 0)
+    assert set(needed_steps(400, 0, 16).values()) == {0}
+    check_time("few", plan(seconds), COSTS, 400, 0, batch_size=16)
 
 
 def test_estimates_of_a_trial_leave_most_of_its_time_to_the_trainings() -> None:
@@ -170,7 +176,7 @@ def test_estimates_of_a_trial_leave_most_of_its_time_to_the_trainings() -> None:
 
 def test_hours_that_the_estimates_fill_buy_nothing() -> None:
     with pytest.raises(InputError, match="the stage teacher makes about 0 steps"):
-        check_time("few", plan(20.0), COSTS, 2000, 200)
+        check_time("few", plan(20.0), COSTS, 2000, 200, batch_size=16)
 
 
 @pytest.mark.parametrize("math", ["exact", pytest.param("fast", marks=needs_bf16)])

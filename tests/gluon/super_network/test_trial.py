@@ -29,10 +29,12 @@ def test_steps_of_sub_networks_are_timed_and_nothing_is_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     reports: List[SuperNetworkReport] = []
+    shapes = set()
 
     class Noted(SuperNetworkTrainer):  # type: ignore[type-arg]
         def step(self, *given, **named):  # type: ignore[no-untyped-def]
             reports.append(super().step(*given, **named))
+            shapes.update(batch.input_ids.shape for batch in given[1])
             assert self.config.pretraining.math == math
             return reports[-1]
 
@@ -50,6 +52,7 @@ def test_steps_of_sub_networks_are_timed_and_nothing_is_written(
         math=math,
     )
     assert found > 0
+    assert len(shapes) == 1, "one compilation, whatever the lengths"
     assert len(reports) == LEAST_STEPS_OF_TRIAL
     assert {report.architectures for report in reports} == {(PART, PART)}
     assert all(report.terms["relations"] > 0 for report in reports)
