@@ -45,8 +45,8 @@ def default_lr(width: int) -> float:
     Args:
         width: hidden size of the teacher.
 
-    >>> [default_lr(width) for width in (64, 384, 768, 1024)]
-    [0.0002, 0.0001, 5e-05, 3.75e-05]
+    >>> [default_lr(width) for width in (64, 384, 768, 4_096)]
+    [0.0002, 0.0001, 5e-05, 2e-05]
     """
     least, most = LR_BOUNDS
     return min(most, max(least, USUAL_LR * USUAL_WIDTH / width))

@@ -15,6 +15,7 @@ from bort.storage.files import write_json
 from bort.tasks.paired_scores import compare_predictions
 from bort.tasks.records import get_task
 from experiments.small_model.config import SmallModelConfig
+from experiments.small_model.defaults import with_defaults
 from experiments.small_model.plan import STAGES
 from tests.search.test_limited_table import ROWS, result
 
@@ -28,9 +29,10 @@ RIGHT = {"teacher": 92, "student": 90, "truncated": 80, "agora": 89, "exported":
 
 
 def settings(folder: str, **values: Any) -> Dict[str, Any]:
-    """Return all settings of a run."""
+    """Return all settings of a run, with those that were chosen for its rows and its teacher."""
     given = {"teacher": "runs/minilm", "task_name": "messages.csv", "hours": "2", "speed_up": 3.0}
-    return SmallModelConfig(**{**given, "output_dir": folder, **values}).as_dict()
+    config = SmallModelConfig(**{**given, "output_dir": folder, **values})
+    return with_defaults(config, rows=TASK["train"], width=384).as_dict()
 
 
 def predictions(right: int, examples: int = 100) -> Dict[int, str]:
