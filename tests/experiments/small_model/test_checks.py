@@ -18,7 +18,7 @@ from bort.training import arithmetic
 from experiments.small_model import checks
 from experiments.small_model.checks import check_everything, check_place, uses_agora
 from experiments.small_model.config import AGORA_ROWS, SmallModelConfig
-from experiments.small_model.findings import FINDINGS_FILE, describe_plan
+from experiments.small_model.findings import FINDINGS_FILE, describe_plan, measurements_key
 from experiments.small_model.limit_check import PairLatency
 from experiments.small_model.plan import STAGES
 from experiments.small_model.space import measured_space, smallest_part
@@ -372,3 +372,13 @@ def test_agora_is_left_out_where_the_hours_are_too_few_for_it(
     needed = re.search(r"allowed is at least about (\w+), or", note)
     assert needed is not None
     assert check_everything(config(hours=needed[1])).plan.stages == STAGES
+
+
+def test_other_steps_are_measured_again(config: Config, measured: List[str]) -> None:
+    found = check_everything(config())
+    teacher, data, math = found.teacher, found.data, found.math
+    keys = {
+        measurements_key(dataclasses.replace(found.config, **changed), teacher, data, math)
+        for changed in ({}, {"batch_size": 32}, {"freeze_embeddings": False})
+    }
+    assert len(keys) == 3

@@ -14,6 +14,7 @@ from experiments.small_model.defaults import (
     default_lr,
     with_defaults,
 )
+from experiments.small_model.training import recipe
 
 CONFIG = SmallModelConfig(teacher="t", task_name="CoLA", output_dir="out", hours="1", speed_up=2.0)
 
@@ -39,3 +40,10 @@ def test_given_settings_stay() -> None:
     assert found.inputs_in_a_step == 32
     with pytest.raises(AssertionError):
         CONFIG.inputs_in_a_step  # noqa: B018
+
+
+@pytest.mark.parametrize("freezes", [True, False])
+def test_all_trainings_get_the_batch_size_and_freezing(freezes: bool) -> None:
+    config = dataclasses.replace(CONFIG, batch_size=8, freeze_embeddings=freezes)
+    found = recipe(config, 10.0)
+    assert (found["batch_size"], found["freeze_embeddings"]) == (8, freezes)

@@ -146,3 +146,6 @@ def test_sub_networks_share_frozen_embeddings_and_learn_the_rest_as_before() -> 
     changed = {name for name, value in by_name(frozen).items() if (value != found[name]).any()}
     assert changed
     assert TABLE not in changed
+    for part in frozen._parts.kept:
+        parameters = frozen._parts(part).network._collect_params_with_prefix()
+        assert [n for n, one in parameters.items() if one.grad_req == "null"] == [TABLE]
