@@ -143,6 +143,11 @@ def open_table(path: Path, reading: OwnDataConfig) -> Tuple[TextTable, Columns]:
     fields = _text_columns(table, text_columns)
     if reading.label_columns:
         named = tuple(_found(table, name) for name in reading.label_columns)
+        if len(set(named)) < len(named):
+            raise InputError(
+                f"{path}: label_columns is {list(reading.label_columns)}, allowed are two "
+                "different columns or more"
+            )
         columns = Columns(fields, "", several=True, of_labels=named)
     else:
         columns = _with_form(table, Columns(fields, _label_column(table, label_column)), reading)

@@ -138,12 +138,16 @@ def check_teacher_of_task(
                 f"{record.name}; {_OWN}, or the data of {known.name}{same}"
             )
     labels, expected = teacher.description.labels, input_labels(record, options)
-    if labels != expected or head.num_classes != output_count(record, options):
+    outputs = output_count(record, options)
+    if labels != expected or head.num_classes != outputs:
         found = shown(list(labels)) if labels else f"{head.num_classes} outputs without names"
         wanted = shown(list(expected)) if expected else "one number"
+        how = ""  # other names do not make other outputs
+        if head.num_classes == outputs:
+            how = f", or {_how_to_name(source, record, sorted(labels) == sorted(expected))}"
         raise InputError(
             f"{source}: the teacher's labels are {found}, those of {record.name} are {wanted}; "
-            f"{_OWN}, or {_how_to_name(source, record, sorted(labels) == sorted(expected))}"
+            f"{_OWN}{how}"
         )
 
 

@@ -50,6 +50,8 @@ def test_a_named_column_may_differ_in_case_and_white_space(tmp_path):
     assert labels_of(rows_of(table, columns)) == ["1"]
     _, columns = opened(tmp_path, "text,A,b\ng,1,0\n", label_columns=("a", " b"))
     assert columns.of_labels == ("A", "b")
+    with pytest.raises(InputError, match=r"label_columns is \['a', 'A '\], allowed are two differ"):
+        opened(tmp_path, "text,A,b\ng,1,0\n", label_columns=("a", "A "))
     (tmp_path / "dev.csv").write_text("LABEL,message\n0,bad\n")
     assert read_rows(tmp_path / "dev.csv", Columns(("Message",), "label")).rows[0].label == "0"
     with pytest.raises(InputError, match="has 2 columns 'X', it has x, x, label"):
