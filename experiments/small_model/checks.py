@@ -120,17 +120,18 @@ def check_everything(
             freeze_embeddings=config.freeze_embeddings,
         )
         measured = Measured(latency, steps)
+    room = disk[1] + _bytes_in(folder)
     estimates = _estimates(config.seconds, measured, teacher, limit, task)
     if not config.least_steps:
         estimates = shortened(estimates, config.seconds)
     notes: Tuple[str, ...] = ()
     try:
-        plan, time = _planned(config, teacher, task, limit, measured, estimates, with_agora, disk)
+        plan, time = _planned(config, teacher, task, limit, measured, estimates, with_agora, room)
     except InputError as error:
         if not with_agora or config.agora != AGORA_AUTO:
             raise
         # The refusal of what is left names fewer hours.
-        plan, time = _planned(config, teacher, task, limit, measured, estimates, False, disk)
+        plan, time = _planned(config, teacher, task, limit, measured, estimates, False, room)
         notes = (_without_agora(error),)
     known = may_know_report(teacher.description, record, data.whole.report_key)
     notes = (
@@ -155,9 +156,12 @@ def _planned(
     measured: Measured,
     estimates: Mapping[str, float],
     with_agora: bool,
-    disk: Tuple[int, int],
+    room: int,
 ) -> Tuple[TimePlan, CheckedTime]:
     """Return the plan of the hours, and the steps that they buy.
+
+    `room` is the bytes of the disk that are free or that the run has filled, so that a run which
+    continues finds the same steps.
 
     Raises:
         InputError: the hours are too few.
@@ -171,7 +175,7 @@ def _planned(
     )
     inputs = task.facts["train"] + task.facts["unlabelled"]
     asked = inputs_by_stage(inputs, task.facts["train"])
-    kept = keeps_relations(teacher.architecture, asked, measured.steps.length, disk[1])
+    kept = keeps_relations(teacher.architecture, asked, measured.steps.length, room)
     costs = measured.steps.by_stage(
         teacher.architecture,
         limit.candidates,
@@ -252,13 +256,17 @@ def _check_disk(
     needed = int(_SPARE * copies * teacher.weight_bytes)
     place = next(path for path in (folder, *folder.parents) if path.exists())
     free = int(disk_usage(place).free)
-    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    if needed > free + there:
+    if needed > free + _bytes_in(folder):
         raise InputError(
             f"output_dir is {config.output_dir!r}, whose disk has {spoken_bytes(free)} free; the "
             f"stages need about {spoken_bytes(needed)}: name a folder on another disk, or make room"
         )
     return needed, free
+
+
+def _bytes_in(folder: Path) -> int:
+    """Return the bytes of all files in a folder, which may not exist."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _estimates(

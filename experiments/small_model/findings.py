@@ -201,7 +201,10 @@ def describe_plan(findings: Findings) -> str:
 def measurements_key(
     config: SmallModelConfig, teacher: CheckedTeacher, data: SmallTask, math: str
 ) -> str:
-    """Return a hash of all that the measurements depend on.
+    """Return a hash of what the measurements depend on, but for the limit.
+
+    The limit decides the sizes of the small network whose steps are measured. The line through its
+    steps and the teacher's serves other limits, too.
 
     Args:
         config: engine, threads, length and device, and the settings of a step.

@@ -38,7 +38,8 @@ class SmallModelResults:
     Attributes:
         teacher: `folder`, `architecture`, `parameters`, `fine_tuned_here`, scores on `dev` and
             `report`, `latency_ms`, `seconds`.
-        task: `name`, `kind`, sizes of the splits, `metrics`, `labels`.
+        task: `name`, `kind`, sizes of the splits, `metrics`, `labels`, and whether a text has
+            `several_labels`.
         limit: `kind`, `value`, and in the end `measured` and whether it is `kept`.
         device: machine, engine and conditions of the latencies.
         sample: number of `architectures` that were measured, of those that were `chosen`, and of
@@ -103,7 +104,7 @@ def read_results(
 
     Args:
         settings: all settings of the run.
-        task: `name`, `kind`, `fields`, `rows`, `train`, `dev`, `report`, `metrics`, `labels`.
+        task: what `experiments.small_model.task.SmallTask.described` returns.
         results: the finished stages by name. Each has a file `scores.json`.
         planned: seconds that each stage was given.
         findings: what the check before the run found.

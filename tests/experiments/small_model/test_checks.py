@@ -268,6 +268,32 @@ def test_a_continued_run_measures_nothing_and_has_the_same_plan(
     assert measured == ["latency", "steps"]
 
 
+def test_what_a_run_has_written_is_no_room_that_its_plan_lacks(
+    config: Config, measured: List[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kept relations themselves fill the disk on which there was room for them."""
+    rooms: List[int] = []
+
+    def keeps(teacher: Any, inputs: Any, length: int, free: int) -> Any:
+        rooms.append(free)
+        return set()
+
+    def disk(path: Path) -> Usage:
+        filled = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
+        return Usage(10**9, filled, 10**9 - filled)
+
+    monkeypatch.setattr(checks, "keeps_relations", keeps)
+    first = config()
+    folder = Path(first.output_dir)
+    found = check_everything(first, disk_usage=disk)
+    (folder / "answers").mkdir(parents=True)
+    found.save(folder)
+    (folder / "answers" / "features-00000.npy").write_bytes(bytes(1000))
+    again = check_everything(first, disk_usage=disk)
+    assert rooms == [10**9, 10**9]
+    assert again.disk_bytes[1] < 10**9 - 1000
+
+
 def test_the_arithmetic_is_that_of_the_machine(
     config: Config, measured: List[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
