@@ -32,8 +32,9 @@ from experiments.small_model.limit_check import (
     measure_pair,
 )
 from experiments.small_model.plan import ESTIMATES, TimePlan, make_time_plan
+from experiments.small_model.serving import STAGE_AGORA
 from experiments.small_model.step_costs import ASKING, measure_steps, stepless_seconds
-from experiments.small_model.task import open_small_task, options_of_model
+from experiments.small_model.task import SmallTask, open_small_task, options_of_model
 from experiments.small_model.task_check import (
     CheckedTask,
     check_is_trainable,
@@ -46,8 +47,13 @@ from experiments.small_model.teacher_check import (
     check_teacher_of_task,
     may_know_report,
 )
-from experiments.small_model.time_check import CheckedTime, check_time, shortened
-from experiments.small_model.training import importance_batches
+from experiments.small_model.time_check import (
+    CheckedTime,
+    check_time,
+    seconds_of_steps,
+    shortened,
+)
+from experiments.small_model.training import importance_batches, most_epochs
 
 log = logging.getLogger(__name__)
 
@@ -126,12 +132,12 @@ def check_everything(
         estimates = shortened(estimates, config.seconds)
     notes: Tuple[str, ...] = ()
     try:
-        plan, time = _planned(config, teacher, task, limit, measured, estimates, with_agora, room)
+        plan, time = _planned(config, teacher, data, limit, measured, estimates, with_agora, room)
     except InputError as error:
         if not with_agora or config.agora != AGORA_AUTO:
             raise
         # The refusal of what is left names fewer hours.
-        plan, time = _planned(config, teacher, task, limit, measured, estimates, False, room)
+        plan, time = _planned(config, teacher, data, limit, measured, estimates, False, room)
         notes = (_without_agora(error),)
     known = may_know_report(teacher.description, record, data.whole.report_key)
     notes = (
@@ -151,7 +157,7 @@ def check_everything(
 def _planned(
     config: SmallModelConfig,
     teacher: CheckedTeacher,
-    task: CheckedTask,
+    data: SmallTask,
     limit: CheckedLimit,
     measured: Measured,
     estimates: Mapping[str, float],
@@ -166,15 +172,7 @@ def _planned(
     Raises:
         InputError: the hours are too few.
     """
-    plan = make_time_plan(
-        config.seconds,
-        trains_teacher=not teacher.has_head,
-        with_baseline=config.baseline,
-        with_agora=with_agora,
-        estimates=estimates,
-    )
-    inputs = task.facts["train"] + task.facts["unlabelled"]
-    asked = inputs_by_stage(inputs, task.facts["train"])
+    asked = inputs_by_stage(data.inputs, data.training_inputs)
     kept = keeps_relations(teacher.architecture, asked, measured.steps.length, room)
     costs = measured.steps.by_stage(
         teacher.architecture,
@@ -182,14 +180,33 @@ def _planned(
         limit.likely,
         [name for name in ASKING if name not in kept],
     )
+    before = stepless_seconds(
+        measured.steps, teacher.architecture, asked, importance_batches(config)
+    )
+    epoch = -(-data.inputs // config.inputs_in_a_step)
+    longer = {STAGE_AGORA: -(-asked[STAGE_AGORA] // config.inputs_in_a_step)}
+    most = {
+        name: epochs * longer.get(name, epoch)
+        for name, epochs in most_epochs(data.training_inputs).items()
+    }
+    plan = make_time_plan(
+        config.seconds,
+        trains_teacher=not teacher.has_head,
+        with_baseline=config.baseline,
+        with_agora=with_agora,
+        estimates=estimates,
+        ends=seconds_of_steps(most, costs, before),
+    )
     time = check_time(
         config.hours,
         plan,
         costs,
-        -(-inputs // config.inputs_in_a_step),
+        epoch,
         config.least_steps,
-        stepless_seconds(measured.steps, teacher.architecture, asked, importance_batches(config)),
+        before,
         batch_size=config.inputs_in_a_step,
+        most=most,
+        longer_epochs=longer,
     )
     return plan, time
 

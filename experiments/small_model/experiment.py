@@ -170,7 +170,7 @@ class _Run:
             self._config.as_dict(),
             self._task.described(),
             results,
-            {name: self._plan.seconds_for(name, used) for name in self._plan.stages},
+            self._plan.planned(used),
             self._findings,
         )
         write_results(found, self._folder, results)

@@ -89,7 +89,7 @@ class Findings:
         found.append(f"training: {MATH_WORDS[self.math]}")
         found.append(f"disk: about {needed} of {free} that are free")
         steps = ", ".join(
-            f"{count:,} of {name} ({count / self.time.epoch_steps:.2g} epochs)"
+            f"{count:,} of {name} ({self.time.epochs(name):.3g} epochs)"
             for name, count in self.time.steps.items()
         )
         found.append(f"time: {spoken_seconds(self.plan.seconds)} buy about these steps: {steps}")

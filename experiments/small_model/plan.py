@@ -28,8 +28,8 @@ made smaller").
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Dict, Mapping, Optional, Tuple
+from dataclasses import dataclass, field
+from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 from bort.process.text_table import text_table
 from bort.report.html.seconds import spoken_seconds
@@ -90,11 +90,14 @@ class TimePlan:
         stages: names of the run's stages in their order.
         estimates: expected seconds of the stages that are not by the clock; all others have a share
             of the rest.
+        ends: expected seconds after which the epochs of a training end it, if its time does not end
+            it before.
     """
 
     seconds: float
     stages: Tuple[str, ...]
     estimates: Mapping[str, float]
+    ends: Mapping[str, float] = field(default_factory=dict)
 
     def seconds_for(self, stage: str, used: Mapping[str, float]) -> float:
         """Return the seconds that a stage may use, at least 0.
@@ -105,22 +108,24 @@ class TimePlan:
                 alone, so a resumed run finds the same number. A stage without a record counts as
                 planned.
         """
-        return self.expected(used, until=stage)[stage]
+        earlier = self.stages[: self.stages.index(stage)]
+        return self._allowed(stage, self._expected(earlier, used))
 
-    def expected(self, used: Mapping[str, float], until: Optional[str] = None) -> Dict[str, float]:
+    def expected(self, used: Mapping[str, float]) -> Dict[str, float]:
         """Return the seconds of the stages: those that were used, and planned ones of the others.
 
         Args:
             used: recorded seconds by the names of stages.
-            until: the stage that ends the result, always with its planned seconds; None: all.
         """
-        found: Dict[str, float] = {}
-        for name in self.stages:
-            is_recorded = name in used and name != until
-            found[name] = used[name] if is_recorded else self._planned(name, found)
-            if name == until:
-                break
-        return found
+        return self._expected(self.stages, used)
+
+    def planned(self, used: Mapping[str, float]) -> Dict[str, float]:
+        """Return the planned seconds of all stages: what each may use, or less if epochs end it.
+
+        Args:
+            used: recorded seconds by the names of stages; see `seconds_for`.
+        """
+        return {name: self._until_end(name, self.seconds_for(name, used)) for name in self.stages}
 
     def seconds_left(
         self, used: Mapping[str, float], stage: Optional[str] = None, running: float = 0.0
@@ -162,13 +167,26 @@ class TimePlan:
         lines = [("stage", "time", "by")]
         for name, seconds in self.expected({}).items():
             by = "estimate" if name in self.estimates else "the clock"
+            by = "its epochs" if self.ends.get(name) == seconds else by
             lines.append((name, spoken_seconds(seconds), by))
         kept = self.seconds - sum(self.expected({}).values())
         lines.append(("reserve", spoken_seconds(max(0.0, kept)), ""))
         return text_table(lines, "<><")
 
-    def _planned(self, stage: str, before: Mapping[str, float]) -> float:
-        """Return the seconds of a stage after those that `before` names, all of which are known."""
+    def _expected(self, names: Sequence[str], used: Mapping[str, float]) -> Dict[str, float]:
+        """Return the used or planned seconds of the first stages."""
+        found: Dict[str, float] = {}
+        for name in names:
+            planned = self._until_end(name, self._allowed(name, found))
+            found[name] = used.get(name, planned)
+        return found
+
+    def _until_end(self, stage: str, seconds: float) -> float:
+        """Return the seconds that a stage takes of those that it may use."""
+        return min(seconds, self.ends.get(stage, seconds))
+
+    def _allowed(self, stage: str, before: Mapping[str, float]) -> float:
+        """Return the seconds that a stage may use after those that `before` names."""
         if stage in self.estimates:
             return self.estimates[stage]
         later = self.stages[self.stages.index(stage) + 1 :]
@@ -194,6 +212,7 @@ def make_time_plan(
     with_baseline: bool = True,
     with_agora: bool = True,
     estimates: Optional[Mapping[str, float]] = None,
+    ends: Optional[Mapping[str, float]] = None,
 ) -> TimePlan:
     """Return the plan of a run.
 
@@ -204,12 +223,13 @@ def make_time_plan(
         with_agora: whether there is the stage `agora`.
         estimates: expected seconds of stages that are not by the clock; those that it lacks follow
             from `ESTIMATES`.
+        ends: see `TimePlan`.
     """
     absent = {_TRUNCATED: not with_baseline, _AGORA: not with_agora}
     stages = tuple(name for name in STAGES if not absent.get(name, False))
     clocked = [name for name in SHARES if trains_teacher or name != _TEACHER]
     expected = {name: min(share * seconds, most) for name, (share, most) in ESTIMATES.items()}
     expected.update(estimates or {})
-    return TimePlan(
-        seconds, stages, {name: expected[name] for name in stages if name not in clocked}
-    )
+    by_estimate = {name: expected[name] for name in stages if name not in clocked}
+    by_epochs = {name: value for name, value in (ends or {}).items() if name in clocked}
+    return TimePlan(seconds, stages, by_estimate, by_epochs)

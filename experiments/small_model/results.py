@@ -106,7 +106,7 @@ def read_results(
         settings: all settings of the run.
         task: what `experiments.small_model.task.SmallTask.described` returns.
         results: the finished stages by name. Each has a file `scores.json`.
-        planned: seconds that each stage was given.
+        planned: seconds of each stage as they were planned when it began.
         findings: what the check before the run found.
 
     Raises:

@@ -47,8 +47,8 @@ from experiments.small_model.training import (
     finetune_by_clock,
     head_kind,
     importance_batches,
+    most_epochs,
     recipe,
-    teacher_epochs,
 )
 
 STAGE_TEACHER, STAGE_LATENCY, STAGE_SUPER_NETWORK, STAGE_SEARCH = (
@@ -85,7 +85,7 @@ def prepare_teacher(job: StageJob, work: StageWork) -> None:
             place,
             {"head": "release", "lr": config.lr},
             work.stop_requested,
-            epochs=teacher_epochs(len(task.data.train.features)),
+            epochs=most_epochs(task.training_inputs)[STAGE_TEACHER],
         )
         if summary is None:
             return

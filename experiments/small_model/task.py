@@ -46,6 +46,17 @@ class SmallTask:
     length: int
     usual_length: int
 
+    @property
+    def training_inputs(self) -> int:
+        """Number of the training inputs, of which a row may have several."""
+        return len(self.data.train.features)
+
+    @property
+    def inputs(self) -> int:
+        """Number of the training and unlabelled inputs, which are those of an epoch."""
+        unlabelled = self.data.unlabelled
+        return self.training_inputs + (0 if unlabelled is None else len(unlabelled.features))
+
     def described(self) -> Dict[str, Any]:
         """Return name, kind, labels, metrics and sizes of the splits, JSON-ready."""
         record = self.data.record

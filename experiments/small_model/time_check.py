@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Dict, Mapping, Optional
 
 from bort.errors import InputError
@@ -26,14 +26,20 @@ class CheckedTime:
     """Hours that are enough.
 
     Attributes:
-        steps: steps that the planned seconds of each stage buy.
+        steps: steps that each stage makes: those that its seconds buy, or those of its epochs.
         least: steps that each stage needs at least.
         epoch_steps: steps of an epoch.
+        longer_epochs: steps of an epoch of the stages with further inputs.
     """
 
     steps: Mapping[str, int]
     least: Mapping[str, int]
     epoch_steps: int
+    longer_epochs: Mapping[str, int] = field(default_factory=dict)
+
+    def epochs(self, stage: str) -> float:
+        """Return the epochs that a stage makes."""
+        return self.steps[stage] / self.longer_epochs.get(stage, self.epoch_steps)
 
 
 def needed_steps(epoch_steps: int, least_steps: int, batch_size: int) -> Dict[str, int]:
@@ -63,6 +69,22 @@ def shortened(estimates: Mapping[str, float], seconds: float) -> Dict[str, float
     return {name: factor * value for name, value in estimates.items()}
 
 
+def seconds_of_steps(
+    steps: Mapping[str, int], costs: Mapping[str, float], before: Mapping[str, float]
+) -> Dict[str, float]:
+    """Return the seconds in which stages make some steps.
+
+    Args:
+        steps: steps by stage.
+        costs: seconds of a step by stage.
+        before: seconds of a stage in which it makes no step; see `stepless_seconds`.
+    """
+    return {
+        name: START_SECONDS + before.get(name, 0.0) + PAUSES * costs[name] * count
+        for name, count in steps.items()
+    }
+
+
 def check_time(
     hours: str,
     plan: TimePlan,
@@ -72,26 +94,30 @@ def check_time(
     before: Optional[Mapping[str, float]] = None,
     *,
     batch_size: int,
+    most: Optional[Mapping[str, int]] = None,
+    longer_epochs: Optional[Mapping[str, int]] = None,
 ) -> CheckedTime:
     """Check that the hours buy enough steps of each stage.
 
     Args:
         hours: the time as it was given, for the message.
-        plan: the plan of the hours.
+        plan: the plan of the hours; its `ends` are those of `most`.
         costs: seconds of a step by stage.
         epoch_steps: steps of an epoch.
         least_steps: see `needed_steps`.
         before: seconds of a stage in which it makes no step; see `stepless_seconds`.
         batch_size: inputs in a step.
+        most: steps after which the epochs of a stage end it.
+        longer_epochs: steps of an epoch of the stages with further inputs.
 
     Raises:
         InputError: a stage has too little time; the message says which hours are enough.
     """
     least, asked = needed_steps(epoch_steps, least_steps, batch_size), before or {}
-    steps = _steps(plan, costs, asked)
+    steps = _steps(plan, costs, asked, most or {})
     short = next((name for name, count in steps.items() if count < least[name]), None)
     if short is None:
-        return CheckedTime(steps, least, epoch_steps)
+        return CheckedTime(steps, least, epoch_steps, longer_epochs or {})
     enough = _hours(_MARGIN * _enough(plan, costs, least, asked))
     text = (
         f"hours is {hours!r}, which is too little: the stage {short} makes about {steps[short]:,} "
@@ -106,19 +132,19 @@ def check_time(
 
 
 def _steps(
-    plan: TimePlan, costs: Mapping[str, float], asked: Mapping[str, float]
+    plan: TimePlan,
+    costs: Mapping[str, float],
+    asked: Mapping[str, float],
+    most: Mapping[str, int],
 ) -> Dict[str, int]:
-    """Return the steps that each stage by the clock makes in its planned seconds."""
+    """Return the steps that each stage by the clock makes in the seconds that it may use."""
 
-    def made(name: str, seconds: float) -> int:
-        left = seconds - START_SECONDS - asked.get(name, 0.0)
-        return int(max(0.0, left) / max(1e-9, PAUSES * costs[name]))
+    def made(name: str) -> int:
+        left = plan.seconds_for(name, {}) - START_SECONDS - asked.get(name, 0.0)
+        bought = int(max(0.0, left) / max(1e-9, PAUSES * costs[name]))
+        return min(bought, most.get(name, bought))
 
-    return {
-        name: made(name, seconds)
-        for name, seconds in plan.expected({}).items()
-        if name not in plan.estimates
-    }
+    return {name: made(name) for name in plan.stages if name not in plan.estimates}
 
 
 def _enough(
@@ -130,7 +156,7 @@ def _enough(
     """Return the fewest seconds in which each stage makes its least steps."""
 
     def is_enough(seconds: float) -> bool:
-        found = _steps(_with(plan, seconds), costs, asked)
+        found = _steps(_with(plan, seconds), costs, asked, {})
         return all(count >= least[name] for name, count in found.items())
 
     low, high = 0.0, plan.seconds
@@ -152,6 +178,7 @@ def _with(plan: TimePlan, seconds: float, with_baseline: bool = True) -> TimePla
         with_baseline=with_baseline and "truncated" in plan.stages,
         with_agora="agora" in plan.stages,
         estimates=plan.estimates,
+        ends=plan.ends,
     )
 
 

@@ -118,6 +118,16 @@ def teacher_epochs(examples: int) -> int:
     return min(most, max(least, _TEACHER_EXAMPLES // max(1, examples)))
 
 
+def most_epochs(rows: int) -> Dict[str, int]:
+    """Return the epochs after which a training ends, even if it may take more time.
+
+    Args:
+        rows: number of training rows.
+    """
+    students = ("student", "truncated", "agora")
+    return {"teacher": teacher_epochs(rows), **dict.fromkeys(students, MOST_EPOCHS)}
+
+
 def head_kind(head: Optional[HeadDescription]) -> str:
     """Return the value of `--head` that gives a student the kind of its teacher's head."""
     return "release" if head is None or head.kind == RELEASE else "paper"

@@ -25,6 +25,7 @@ from experiments.small_model.space import measured_space, smallest_part
 from experiments.small_model.statements import MATH_WORDS
 from experiments.small_model.step_costs import StepCost
 from experiments.small_model.teacher_check import KNOWN_REPORT
+from experiments.small_model.training import MOST_EPOCHS, teacher_epochs
 from tests.experiments.small_model.small_model_samples import (
     sentences,
     write_task,
@@ -142,6 +143,25 @@ def test_texts_without_a_label_lengthen_an_epoch(
     assert "160 texts without a label" in found.lines()[1]
     alone = check_everything(config())
     assert found.time.epoch_steps == alone.time.epoch_steps + 10
+
+
+def test_no_more_epochs_are_told_than_a_training_makes(config: Config, measured: List[str]) -> None:
+    found = check_everything(config(hours="200"))
+    epochs = {name: found.time.epochs(name) for name in found.time.steps}
+    assert epochs.pop("super_network") > MOST_EPOCHS, "the clock alone ends it"
+    rows = found.task.facts["train"]
+    assert epochs == {
+        "teacher": teacher_epochs(rows),
+        **dict.fromkeys(("student", "truncated", "agora"), MOST_EPOCHS),
+    }
+    (line,) = (one for one in found.lines() if one.startswith("time: "))
+    assert f" of teacher ({teacher_epochs(rows)} epochs)" in line
+    assert found.as_dict()["time"]["planned"] == found.plan.expected({})
+    table = found.plan.table().splitlines()
+    ended = [row.split()[0] for row in table if row.endswith("its epochs")]
+    assert ended == ["teacher", "student", "truncated", "agora"]
+    short = check_everything(config(hours="40s", least_steps=0))
+    assert 0 < short.time.epochs("teacher") < teacher_epochs(rows)
 
 
 def test_a_limit_of_parameters_is_described_by_parameters(

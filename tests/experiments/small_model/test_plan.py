@@ -167,6 +167,22 @@ def test_the_progress_names_stage_time_and_end() -> None:
     assert plan.describe("teacher", {}, 2.0) == "stage 1 of 8 teacher, 2 s of 40, 36.0 s left"
 
 
+def test_what_epochs_do_not_need_goes_to_the_later_stages() -> None:
+    plan = make_time_plan(7200.0, ends={"teacher": 60.0, "student": 9e9, "latency": 1.0})
+    whole, found = make_time_plan(7200.0).expected({}), plan.expected({})
+    assert found["teacher"] == 60.0
+    assert sum(found.values()) == pytest.approx(sum(whole.values()))
+    assert all(found[name] > whole[name] for name in SHARES if name != "teacher")
+    assert found["latency"] == whole["latency"], "no training"
+    assert plan.seconds_for("teacher", {}) == whole["teacher"], "a slow machine needs more"
+    used = {"teacher": 70.0}
+    assert plan.planned(used) == {**plan.expected(used), "teacher": 60.0}
+    assert plan.seconds_left({}) == pytest.approx(sum(found.values()))
+    lines = [line.split() for line in plan.table().splitlines()]
+    assert lines[1] == ["teacher", "1", "min", "0", "s", "its", "epochs"]
+    assert lines[3][-2:] == lines[5][-2:] == ["the", "clock"]
+
+
 def test_the_table_has_a_line_for_each_stage_and_the_reserve() -> None:
     lines = make_time_plan(7200.0).table().splitlines()
     assert [line.split()[0] for line in lines] == ["stage", *STAGES, "reserve"]

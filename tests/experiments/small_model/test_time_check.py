@@ -19,6 +19,7 @@ from experiments.small_model.time_check import (
     START_SECONDS,
     check_time,
     needed_steps,
+    seconds_of_steps,
     shortened,
 )
 from tests.gluon.network.network_samples import needs_bf16
@@ -133,6 +134,25 @@ def test_enough_hours_tell_the_steps_that_they_buy() -> None:
         seconds = plan(7200.0).expected({})[name] - START_SECONDS
         assert count == int(seconds / (PAUSES * COSTS[name]))
     assert found.epoch_steps == 400
+
+
+def test_steps_are_those_of_the_epochs_where_the_hours_buy_more() -> None:
+    most = {"teacher": 500, "student": 10**9}
+    ends = seconds_of_steps(most, COSTS, {})
+    short = make_time_plan(7200.0, estimates=dict.fromkeys(ESTIMATES, 10.0), ends=ends)
+    found = check_time("2", short, COSTS, 400, 200, batch_size=16, most=most)
+    alone = check_time("2", plan(7200.0), COSTS, 400, 200, batch_size=16)
+    assert alone.steps["teacher"] > 500
+    assert found.steps["teacher"] == 500
+    assert found.epochs("teacher") == 500 / 400
+    assert all(found.steps[n] > count for n, count in alone.steps.items() if n != "teacher")
+
+
+def test_an_epoch_with_further_inputs_is_longer() -> None:
+    longer = {"agora": 900}
+    found = check_time("2", plan(7200.0), COSTS, 400, 200, batch_size=16, longer_epochs=longer)
+    assert found.epochs("agora") == found.steps["agora"] / 900
+    assert found.epochs("student") == found.steps["student"] / 400
 
 
 @pytest.mark.parametrize("options", [{}, {"with_agora": False}, {"trains_teacher": False}])
