@@ -46,7 +46,9 @@ def _work(parsed: argparse.Namespace) -> int:
     from data.tasks.own_description import resolve_task
     from experiments.agora import run_agora_on_task
 
-    record = resolve_task(paths.task, OwnDataConfig.from_arguments(parsed))
+    record = resolve_task(
+        paths.task, OwnDataConfig.from_arguments(parsed), report_file=paths.report_file
+    )
     summary = run_agora_on_task(record, paths, config, sets, timaeus, stop.requested)
     if summary is not None:
         print(json.dumps(summary, indent=2))

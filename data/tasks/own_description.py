@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from bort.errors import InputError
+from bort.storage.files import PathLike
 from bort.storage.json_fields import JsonFields
 from bort.tasks.own.config import DescribeConfig, OwnDataConfig
 from bort.tasks.own.label_fields import SEVERAL_LABELS
@@ -48,6 +49,8 @@ def resolve_task(
     name: str,
     reading: Optional[OwnDataConfig] = None,
     on_line: Callable[[str], None] = _log_line,
+    *,
+    report_file: Optional[PathLike] = None,
 ) -> TaskRecord:
     """Return the record of a task of the table, of a task file, or of a file of labelled texts.
 
@@ -56,6 +59,7 @@ def resolve_task(
         reading: how a file of data is read; None: as it looks.
         on_line: called with each line on what a file of labelled texts holds; by default it is
             logged.
+        report_file: the file of the final scores, so that no report split is drawn; None: none.
 
     Raises:
         InputError: there is no such task, a file is bad, or `reading` is given without a file.
@@ -63,6 +67,8 @@ def resolve_task(
     reading = reading or OwnDataConfig()
     if is_data_file(name):
         values = dataclasses.asdict(reading)
+        if report_file is not None:
+            values["report_share"] = 0.0
         described = describe_files(Path(name), DescribeConfig(**values))
         for line in described.lines:
             on_line(line)
@@ -73,7 +79,10 @@ def resolve_task(
                 f"{setting} is {value!r}, which is allowed with a file of data only, not with the "
                 f"task {name!r}"
             )
-    return find_task(name)
+    record = find_task(name)
+    if report_file is None or not isinstance(record, OwnTask):
+        return record
+    return record.without_drawn_report()
 
 
 def describe_files(path: Path, config: DescribeConfig) -> Described:

@@ -96,7 +96,9 @@ def check_everything(
         log.info("%s", line)
         in_file.append(line)
 
-    record = resolve_task(config.task_name, config.own_data, on_line)
+    record = resolve_task(
+        config.task_name, config.own_data, on_line, report_file=config.report_file
+    )
     check_is_trainable(record)
     options = options_of_model(teacher.description, config.teacher)
     check_teacher_of_task(teacher, record, options)

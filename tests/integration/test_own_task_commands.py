@@ -92,6 +92,11 @@ def test_agora_takes_a_file_with_columns_of_any_name(folder, tmp_path):
     flags = ["--data", folder / "messages.csv", *COLUMNS, "--output_dir", tmp_path / "agora"]
     done = script("run_agora", *flags, "--sample", "--socrates", tmp_path / "none", status=2)
     assert "40 rows, 2 classes (order 49 %, repair 51 %)" in done.stderr
+    assert "splits: train 30, dev 4, report 5 (seed 0)" in done.stderr
+    assert_refused(done, "none/model.json: cannot be read")
+    flags += ["--report_file", folder / "report.csv"]
+    done = script("run_agora", *flags, "--sample", "--socrates", tmp_path / "none", status=2)
+    assert "splits: train 35, dev 4 (seed 0)" in done.stderr
     assert_refused(done, "none/model.json: cannot be read")
 
 

@@ -115,6 +115,13 @@ class OwnTask(TaskRecord):
         sha256 = tuple((short.get(file, file), digest) for file, digest in self.sha256)
         return dataclasses.replace(self, folder="", splits=splits, sha256=sha256)
 
+    def without_drawn_report(self) -> OwnTask:
+        """Return the task without a report split, if it is drawn: its rows stay in training."""
+        if self.train_file not in {f for one in self.splits_of(REPORT) for f in one.files}:
+            return self
+        splits = tuple(one for one in self.splits if one.role != REPORT)
+        return dataclasses.replace(self, splits=splits, report_share=0.0)
+
     @classmethod
     def from_fields(cls, given: JsonFields, folder: str = "") -> OwnTask:
         """Return the task that an object of JSON describes.

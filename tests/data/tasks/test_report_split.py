@@ -10,11 +10,14 @@ from bort.agora.task_data import check_agora_learns
 from bort.errors import InputError
 from bort.tasks.options import TaskOptions
 from bort.tasks.own.config import DescribeConfig
-from bort.tasks.records import get_task
-from data.tasks.own_description import describe_files
+from bort.tasks.own.task_file import write_task_file
+from bort.tasks.records import REPORT, get_task
+from data.tasks.files import read_items
+from data.tasks.own_description import describe_files, resolve_task
 from data.tasks.report_split import open_agora_task
 from data.tasks.sample_vocabulary import train_sample_vocabulary
 from data.tasks.sets import open_task_data
+from tests.experiments.small_model.small_model_samples import write_task
 
 TOPICS = Path(__file__).parents[3] / "test_data" / "own_task" / "topics.jsonl"
 
@@ -51,6 +54,24 @@ def test_a_report_file_with_a_training_example_is_named(rte, tmp_path):
     path.write_text(f"index\tsentence1\tsentence2\tlabel\n0\t{texts}\tentailment\n")
     with pytest.raises(InputError, match=r"report\.tsv: training data: example 1 is in the report"):
         open_agora_task(rte, 64, share=0.2, seed=0, report_file=path)
+
+
+def test_with_a_report_file_no_rows_of_an_own_task_are_drawn_for_the_report(tmp_path):
+    data, file = str(write_task(tmp_path / "mine.csv", 200)), tmp_path / "task.json"
+    drawn = resolve_task(data)
+    write_task_file(file, drawn)
+    for name in (data, str(file)):
+        task = resolve_task(name, report_file=write_task(tmp_path / "end.csv", 20, seed=9))
+        assert [split.name for split in task.splits] == ["train", "dev"]
+        assert len(read_items(task, "train")) + len(read_items(task, "dev")) == 200
+        assert read_items(task, "dev") == read_items(drawn, "dev")
+        both = [*read_items(drawn, "train"), *read_items(drawn, "report")]
+        assert read_items(task, "train") == sorted(both, key=lambda item: item.index)
+    config = DescribeConfig(report=str(tmp_path / "end.csv"))
+    own = describe_files(Path(data), config).task
+    write_task_file(file, own)
+    assert resolve_task(str(file), report_file="other.csv").splits_of(REPORT), "a file of its own"
+    assert resolve_task("RTE", report_file="other.csv") is resolve_task("RTE")
 
 
 def test_several_labels_have_a_sealed_report_split_too_but_agora_does_not_learn_them():

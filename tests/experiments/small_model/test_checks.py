@@ -145,6 +145,19 @@ def test_texts_without_a_label_lengthen_an_epoch(
     assert found.time.epoch_steps == alone.time.epoch_steps + 10
 
 
+def test_a_report_file_leaves_all_other_rows_to_training(
+    config: Config, measured: List[str], tmp_path: Path
+) -> None:
+    alone = check_everything(config())
+    file = write_task(tmp_path / "end.csv", count=30, seed=9)
+    found = check_everything(config(report_file=str(file)))
+    assert found.task.facts["report"] == 30
+    assert found.task.facts["dev"] == alone.task.facts["dev"]
+    rows = alone.task.facts["train"] + alone.task.facts["report"]
+    assert found.task.facts["train"] == rows
+    assert found.in_file[-1].startswith(f"splits: train {rows}, dev ")
+
+
 def test_no_more_epochs_are_told_than_a_training_makes(config: Config, measured: List[str]) -> None:
     found = check_everything(config(hours="200"))
     epochs = {name: found.time.epochs(name) for name in found.time.steps}

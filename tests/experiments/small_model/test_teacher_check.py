@@ -163,7 +163,11 @@ def test_a_classifier_from_elsewhere_fits_by_its_labels(teacher: Path) -> None:
     [
         (("0", "1"), "CoLA", "fine-tuned on CoLA, the data are of SST-2; give the folder"),
         (("1", "0"), None, r"labels are \['1', '0'\], those of SST-2 are \['0', '1'\]"),
-        (("0", "1", "2"), None, r"are \['0', '1', '2'\], .* are \['0', '1'\]; give .* fine-tuning$"),
+        (
+            ("0", "1", "2"),
+            None,
+            r"are \['0', '1', '2'\], .* are \['0', '1'\]; give .* fine-tuning$",
+        ),
     ],
 )
 def test_a_teacher_of_something_else_is_told_the_difference(
