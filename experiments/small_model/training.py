@@ -52,7 +52,7 @@ _TEACHER_EXAMPLES, _TEACHER_EPOCHS = 30_000, (3, 20)
 tasks; small ones need more). Our assumption."""
 
 _ANNOUNCING = (
-    "bort.gluon.finetuning.run",
+    "bort.gluon.finetuning.folder_run",
     "bort.gluon.training.loop",
     "bort.storage.run_folder",
     "bort.teacher.keeping_features",

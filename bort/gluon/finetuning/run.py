@@ -1,57 +1,23 @@
-"""Fine-tuning runs in a folder: build the classifier, train it, save the best model, predict."""
+"""Fine-tuning runs in a folder: train a classifier, save the best model, predict the test sets."""
 
 from __future__ import annotations
 
 import dataclasses
-import logging
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional
-
-import mxnet as mx
+from typing import Any, Callable, Dict, Optional
 
 from bort.errors import InputError
 from bort.gluon.distributed import choose_context
-from bort.gluon.finetuning.asking_teacher import ask_task_teacher
-from bort.gluon.finetuning.finetune import (
-    DevSet,
-    FinetuningHooks,
-    FinetuningResult,
-    check_inputs_fit,
-    finetune,
-    plan_inputs,
-)
-from bort.gluon.finetuning.starting_point import StartingPoint, build_classifier
-from bort.gluon.finetuning.task_classifier import TaskClassifier
-from bort.gluon.finetuning.task_description import describe_for_task
-from bort.gluon.finetuning.task_teacher import (
-    OUTPUTS_FOLDER,
-    EncoderTeacher,
-    open_task_teacher,
-)
-from bort.gluon.network.model_folder import save_model_folder
-from bort.gluon.training.checkpoint import checkpoint_steps
+from bort.gluon.finetuning.finetune import FinetuningResult
+from bort.gluon.finetuning.folder_run import FinetuningRun
+from bort.gluon.finetuning.starting_point import StartingPoint
+from bort.gluon.finetuning.task_teacher import OUTPUTS_FOLDER, open_task_teacher
 from bort.gluon.training.flat_trainer import check_numbers
-from bort.network.model_folder import fingerprint_of_model
-from bort.ranks import Communicator, on_rank_0, wait_for_all
+from bort.ranks import Communicator
 from bort.storage.locks import hold_run_folder
-from bort.storage.run_folder import (
-    METRICS_FILE,
-    MODEL_FOLDER,
-    RUN_FILE,
-    MetricsWriter,
-    NullWriter,
-    RunFolder,
-    continues_run,
-)
-from bort.tasks.judging import TaskData, make_judge
-from bort.tasks.training_inputs import class_counts, data_lines, training_examples
-from bort.teacher.keeping_features import FEATURES_KEPT
-from bort.text.pair_form import PAIRS
+from bort.tasks.judging import TaskData
 from bort.training.finetuning_config import FinetuningConfig
-from bort.training.time_estimate import describe_estimate
-from bort.training.timed_records import check_replay, keep_model, open_budget
-
-log = logging.getLogger(__name__)
+from bort.training.timed_records import check_replay
 
 
 def run_finetuning(
@@ -93,10 +59,9 @@ def run_finetuning(
 
     Returns:
         The values that the command prints: task, dev scores (of the best and of the last epoch),
-        epochs and folders. A finished run
-        adds `test_predictions` if there are test sets: for each, a mapping from index to
-        prediction, which the caller writes. A task with spans has none
-        (see `TaskClassifier.answers`).
+        epochs and folders. A finished run adds `test_predictions` if there are test sets: for each,
+        a mapping from index to prediction, which the caller writes. A task with spans has none (see
+        `TaskClassifier.answers`).
 
     Raises:
         InputError: vocabulary, model, data or folder do not fit together, or another process uses
@@ -114,7 +79,7 @@ def run_finetuning(
     check_numbers(config, context)
     place = outputs_folder or folder / OUTPUTS_FOLDER
     with hold_run_folder(folder, communicator):
-        asked = open_task_teacher(
+        opened = open_task_teacher(
             teacher,
             data,
             context,
@@ -122,183 +87,16 @@ def run_finetuning(
             features=config.features,
             runtime=config.teacher_runtime,
         )
-        return _run(
-            data,
-            start,
-            config,
-            folder,
-            communicator,
-            context,
-            asked,
-            place,
-            resume,
-            is_shown,
-            stop_requested,
-            stop_asking,
-            replay,
-            seconds_before,
+        run = FinetuningRun(
+            *(data, start, config, folder, communicator, context, opened),
+            resume=resume,
+            is_shown=is_shown,
         )
-
-
-def _run(
-    data: TaskData,
-    start: StartingPoint,
-    config: FinetuningConfig,
-    folder: Path,
-    communicator: Communicator,
-    context: mx.Context,
-    teacher: Optional[EncoderTeacher],
-    outputs_folder: Path,
-    resume: bool,
-    is_shown: bool,
-    stop_requested: Callable[[], bool],
-    stop_asking: Optional[Callable[[], bool]],
-    replay: Optional[str],
-    seconds_before: float,
-) -> Dict[str, Any]:
-    """Fine-tune in a folder that this process holds; see `run_finetuning`."""
-    chief = communicator.rank == 0
-    continues = on_rank_0(
-        communicator,
-        lambda: continues_run(folder, resume=resume, has_checkpoint=bool(checkpoint_steps(folder))),
-    )
-    begun = start.initialise_from
-    # The order of a teacher's parts counts in a resumed run too if its features are learnt.
-    is_ordered = begun is not None and teacher is not None and config.features.is_on
-    if continues and is_ordered:
-        start = dataclasses.replace(start, stored_in=folder)
-    network = build_classifier(data, start, config, context, is_fresh=not continues or is_ordered)
-    batch_size = config.batch_size or data.record.batch_size
-    description = describe_for_task(network, data, config)
-    identity = {
-        "options": data.options.as_dict(),
-        "vocabulary": data.vocabulary.fingerprint,
-        "pretrained_parameters": fingerprint_of_model(start.pretrained),
-        "initialise_from": None if begun is None else begun.fingerprint,
-        "teacher": None if teacher is None else teacher.fingerprint,
-    }
-    if teacher is not None:
-        notes = {**description.notes, "teacher": teacher.fingerprint}
-        description = description.replace(notes=notes)
-    train = training_examples(data)
-    answers = None
-    if teacher is not None:
-        check_inputs_fit(network.bort.architecture, [one.features.lengths for one in data.sets])
-        if config.features.is_on:
-            config.features.check_fits(network.bort.architecture, teacher.architecture)
-        # A run that is refused keeps no answers.
-        plan_inputs(train.lengths, config, batch_size, communicator.size)
-        answers = ask_task_teacher(
-            teacher,
-            train,
-            outputs_folder,
-            config.features,
-            config.kept,
-            batch_size=config.batch_size_eval,
-            communicator=communicator,
-            start=begun,
-            record=folder / RUN_FILE if continues else None,
-            stop_requested=stop_asking or stop_requested,
-        )
-        if answers is None:
+        if not run.ask_teacher(place, stop_asking or stop_requested):
             return _summary(data, folder, FinetuningResult(0, 0, True, None, []))
-
-    def open_metrics(done: int) -> MetricsWriter:
-        if not chief:
-            return NullWriter()
-        writer = RunFolder(folder, done)
-        if begun is not None and is_ordered:
-            begun.save(folder)
-        writer.record(
-            {
-                "task": data.record.name,
-                "settings": config.as_dict(),
-                "pretrained": start.pretrained,
-                "teacher_folder": None if teacher is None else teacher.folder,
-                FEATURES_KEPT: None if answers is None else answers.features_kept,
-                **identity,
-                "architecture": network.bort.architecture.as_dict(),
-                "ranks": communicator.size,
-                "batch_size": batch_size,
-                "inputs": {s.name: len(s.features) for s in data.sets},
-                "truncated": {s.name: s.features.truncated for s in data.sets},
-                "classes": class_counts(data),
-                PAIRS: data.pairs.as_dict(),
-            }
-        )
-        data.vocabulary.save(folder / MODEL_FOLDER / "vocabulary")
-        if is_shown:
-            for line in data_lines(data):
-                log.info("%s", line)
-        return writer
-
-    def on_epoch(score: Any) -> None:
-        if chief and is_shown:
-            shown = ", ".join(f"{name} {value:.4f}" for name, value in score.metrics.items())
-            log.info("epoch %d: %s", score.epoch, shown)
-
-    def save_model(target: Path, notes: Mapping[str, Any]) -> None:
-        noted = description.replace(notes={**description.notes, **notes})
-        save_model_folder(target, network, noted)
-        data.vocabulary.save(target / "vocabulary")
-
-    def on_trial(estimate: Mapping[str, float]) -> None:
-        if chief and is_shown:
-            log.info("%s", describe_estimate(estimate))
-
-    def on_marker(facts: Mapping[str, float]) -> None:
-        if chief:
-            keep_model(folder, facts, save_model)
-
-    asked = sum(len(one.features) for one in data.dev)
-    asked_after = sum(len(one.features) for one in data.test)
-    budget = open_budget(
-        config.budget,
-        communicator,
-        folder / METRICS_FILE,
-        is_resumed=continues or resume,
-        replay=replay,
-        seconds_before=seconds_before,
-        evaluations_after=asked_after / max(1, asked) + (1.0 if data.record.has_spans else 0.0),
-    )
-    result = finetune(
-        network,
-        train,
-        [DevSet(dev.split, dev.features, make_judge(data.options, dev)) for dev in data.dev],
-        config,
-        communicator,
-        context,
-        pad_id=data.vocabulary.pad_id,
-        batch_size=batch_size,
-        folder=folder,
-        description=description,
-        resume=continues,
-        identity=identity,
-        teacher=answers,
-        hooks=FinetuningHooks(
-            open_metrics=open_metrics,
-            stop_requested=stop_requested,
-            on_epoch=on_epoch,
-            show_progress=is_shown,
-            title=f"fine-tuning on {data.record.name}",
-            budget=budget,
-            on_trial=on_trial,
-            on_marker=on_marker,
-        ),
-    )
-    summary = _summary(data, folder, result)
-    if result.stopped:
-        return summary
-    if chief and result.best is None:
-        save_model_folder(folder / MODEL_FOLDER, network, description)
-    wait_for_all(communicator)
-    summary["model"] = str(folder / MODEL_FOLDER)
-    if data.test and not data.record.has_spans:
-        classifier = TaskClassifier.load(folder / MODEL_FOLDER, context)
-        summary["test_predictions"] = [
-            classifier.predict(test, communicator, config.batch_size_eval) for test in data.test
-        ]
-    return summary
+        result = run.train(run.budget(replay, seconds_before), stop_requested)
+        summary = _summary(data, folder, result)
+        return summary if result.stopped else {**summary, **run.finish(result)}
 
 
 def _check_best_metric(config: FinetuningConfig, data: TaskData) -> None:

@@ -123,5 +123,5 @@ def test_a_training_after_its_trial_does_not_tell_what_the_trial_changed(caplog)
     with caplog.at_level(logging.INFO), training.unannounced(training._CLAIMING):
         logging.getLogger("bort.storage.run_claim").info("hours was 4s and is 2s now")
         logging.getLogger("bort.storage.run_folder").info("holds no checkpoint yet")
-        logging.getLogger("bort.gluon.finetuning.run").info("epoch 1: accuracy 0.9")
+        logging.getLogger("bort.gluon.finetuning.folder_run").info("epoch 1: accuracy 0.9")
     assert caplog.messages == ["epoch 1: accuracy 0.9"]
