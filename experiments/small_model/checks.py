@@ -130,8 +130,6 @@ def check_everything(
         measured = Measured(latency, steps)
     room = disk[1] + _bytes_in(folder)
     estimates = _estimates(config.seconds, measured, teacher, limit, task)
-    if not config.least_steps:
-        estimates = shortened(estimates, config.seconds)
     notes: Tuple[str, ...] = ()
     try:
         plan, time = _planned(config, teacher, data, limit, measured, estimates, with_agora, room)
@@ -174,6 +172,7 @@ def _planned(
     Raises:
         InputError: the hours are too few.
     """
+    is_shortened = not config.least_steps
     asked = inputs_by_stage(data.inputs, data.training_inputs)
     kept = keeps_relations(teacher.architecture, asked, measured.steps.length, room)
     costs = measured.steps.by_stage(
@@ -196,7 +195,7 @@ def _planned(
         trains_teacher=not teacher.has_head,
         with_baseline=config.baseline,
         with_agora=with_agora,
-        estimates=estimates,
+        estimates=shortened(estimates, config.seconds) if is_shortened else estimates,
         ends=seconds_of_steps(most, costs, before),
     )
     time = check_time(
@@ -209,6 +208,7 @@ def _planned(
         batch_size=config.inputs_in_a_step,
         most=most,
         longer_epochs=longer,
+        estimates=estimates if is_shortened else None,
     )
     return plan, time
 

@@ -111,7 +111,8 @@ class SmallModelConfig(Config):
     least_steps: int = setting(
         200,
         "hours in which a training makes fewer steps are refused before the start (a training on "
-        "few rows may make three epochs instead); 0: any hours, which short trials need",
+        "few rows may make three epochs instead); 0: any hours in which the teacher answers all "
+        "inputs, which short trials need",
         minimum=0,
         speed_only=True,
     )

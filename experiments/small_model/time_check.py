@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Dict, Mapping, Optional
 
 from bort.errors import InputError
+from bort.report.html.seconds import spoken_seconds
 from experiments.small_model.plan import PAUSES, TimePlan, make_time_plan
 
 LEAST_TEACHER_INPUTS = 16_000
@@ -96,8 +97,13 @@ def check_time(
     batch_size: int,
     most: Optional[Mapping[str, int]] = None,
     longer_epochs: Optional[Mapping[str, int]] = None,
+    estimates: Optional[Mapping[str, float]] = None,
 ) -> CheckedTime:
     """Check that the hours buy enough steps of each stage.
+
+    Before its first step a stage is not bounded by the clock, since the teacher answers all inputs.
+    So hours are too few, also for no steps, if that takes longer than the stage and the later
+    trainings may take together.
 
     Args:
         hours: the time as it was given, for the message.
@@ -109,6 +115,7 @@ def check_time(
         batch_size: inputs in a step.
         most: steps after which the epochs of a stage end it.
         longer_epochs: steps of an epoch of the stages with further inputs.
+        estimates: those of the plan before they were `shortened`; None: they were not.
 
     Raises:
         InputError: a stage has too little time; the message says which hours are enough.
@@ -116,19 +123,36 @@ def check_time(
     least, asked = needed_steps(epoch_steps, least_steps, batch_size), before or {}
     steps = _steps(plan, costs, asked, most or {})
     short = next((name for name, count in steps.items() if count < least[name]), None)
-    if short is None:
+    late = _late(plan, asked)
+    if short is not None:
+        reason = (
+            f"the stage {short} makes about {steps[short]:,} steps of {costs[short]:.2g} s on this "
+            f"machine, needed are {least[short]:,}"
+        )
+    elif late is not None:
+        reason = (
+            f"before the first step of the stage {late}, the teacher's answers to all inputs take "
+            f"about {spoken_seconds(asked[late])} on this machine"
+        )
+    else:
         return CheckedTime(steps, least, epoch_steps, longer_epochs or {})
-    enough = _hours(_MARGIN * _enough(plan, costs, least, asked))
-    text = (
-        f"hours is {hours!r}, which is too little: the stage {short} makes about {steps[short]:,} "
-        f"steps of {costs[short]:.2g} s on this machine, needed are {least[short]:,}; allowed is "
-        f"at least about {enough}"
-    )
+    enough = _hours(_MARGIN * _enough(plan, costs, least, asked, estimates))
+    text = f"hours is {hours!r}, which is too little: {reason}; allowed is at least about {enough}"
     if "truncated" in plan.stages:
-        alone = _with(plan, plan.seconds, with_baseline=False)
-        seconds = _MARGIN * _enough(alone, costs, least, asked)
+        alone = _with(plan, plan.seconds, estimates, with_baseline=False)
+        seconds = _MARGIN * _enough(alone, costs, least, asked, estimates)
         text += f", or {_hours(seconds)} with --baseline false"
     raise InputError(text)
+
+
+def _late(plan: TimePlan, asked: Mapping[str, float]) -> Optional[str]:
+    """Return the first stage that makes no step in the time of itself and the later trainings."""
+    trainings = [name for name in plan.stages if name not in plan.estimates]
+    expected = plan.expected({})
+    for number, name in enumerate(trainings):
+        if asked.get(name, 0.0) > sum(expected[one] for one in trainings[number:]):
+            return name
+    return None
 
 
 def _steps(
@@ -152,12 +176,15 @@ def _enough(
     costs: Mapping[str, float],
     least: Mapping[str, int],
     asked: Mapping[str, float],
+    estimates: Optional[Mapping[str, float]],
 ) -> float:
     """Return the fewest seconds in which each stage makes its least steps."""
 
     def is_enough(seconds: float) -> bool:
-        found = _steps(_with(plan, seconds), costs, asked, {})
-        return all(count >= least[name] for name, count in found.items())
+        longer = _with(plan, seconds, estimates)
+        found = _steps(longer, costs, asked, {})
+        enough = all(count >= least[name] for name, count in found.items())
+        return enough and _late(longer, asked) is None
 
     low, high = 0.0, plan.seconds
     for _ in range(_DOUBLINGS):
@@ -170,14 +197,20 @@ def _enough(
     return high
 
 
-def _with(plan: TimePlan, seconds: float, with_baseline: bool = True) -> TimePlan:
+def _with(
+    plan: TimePlan,
+    seconds: float,
+    estimates: Optional[Mapping[str, float]],
+    with_baseline: bool = True,
+) -> TimePlan:
     """Return the same plan for another time, or without the baseline; estimates stay."""
+    stay = plan.estimates if estimates is None else shortened(estimates, seconds)
     return make_time_plan(
         seconds,
         trains_teacher="teacher" not in plan.estimates,
         with_baseline=with_baseline and "truncated" in plan.stages,
         with_agora="agora" in plan.stages,
-        estimates=plan.estimates,
+        estimates=stay,
         ends=plan.ends,
     )
 

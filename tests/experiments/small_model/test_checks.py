@@ -222,6 +222,24 @@ def test_a_short_trial_is_allowed_when_it_is_asked_for(config: Config, measured:
     assert all(found.plan.expected({})[name] > 0 for name in STAGES)
 
 
+def test_a_short_trial_has_time_for_the_answers_of_the_teacher(
+    config: Config, measured: List[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(architectures: Any, lengths: Any, classes: int, **options: Any) -> StepCost:
+        return StepCost(0.02, 1e-11, 16, round(float(lengths.mean())), answering=answering)
+
+    monkeypatch.setattr(checks, "measure_steps", slow)
+    answering = 1e-10
+    found = check_everything(config(hours="20s", least_steps=0))
+    assert not found.with_agora, "its new examples are many"
+    assert any("the stage agora, the teacher's answers" in note for note in found.notes)
+    answering = 1e-8
+    message = refusal(config(hours="20s", least_steps=0))
+    assert "before the first step of the stage super_network" in message
+    enough = message.split("at least about ")[1].split(",")[0]
+    assert check_everything(config(hours=enough, least_steps=0)).trains_teacher
+
+
 def test_tiny_data(config: Config, measured: List[str], tmp_path: Path) -> None:
     path = write_task(tmp_path / "tiny.csv", count=40)
     message = refusal(config(task_name=str(path)))

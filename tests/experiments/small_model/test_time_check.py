@@ -188,6 +188,39 @@ def test_a_trial_of_any_hours_needs_no_steps(seconds: float) -> None:
     check_time("few", plan(seconds), COSTS, 400, 0, batch_size=16)
 
 
+@pytest.mark.parametrize("stage", ["super_network", "agora"])
+def test_a_teacher_that_answers_for_longer_than_the_trainings_is_told_also_in_a_trial(
+    stage: str,
+) -> None:
+    estimates, asked = dict.fromkeys(ESTIMATES, 10.0), {stage: 1000.0}
+
+    def check(seconds: float) -> None:
+        short = make_time_plan(seconds, estimates=shortened(estimates, seconds))
+        check_time("few", short, COSTS, 400, 0, asked, batch_size=16, estimates=estimates)
+
+    with pytest.raises(
+        InputError,
+        match=f"^hours is 'few', which is too little: before the first step of the stage {stage}, "
+        "the teacher's answers to all inputs take about 16 min 40 s on this machine; allowed",
+    ) as caught:
+        check(60.0)
+    found = re.search(r"at least about (\w+), or \w+ with --baseline false$", str(caught.value))
+    assert found is not None
+    enough = parse_duration(found.group(1))
+    check(enough)
+    with pytest.raises(InputError):
+        check(0.8 * enough)
+
+
+def test_later_trainings_give_their_time_to_a_teacher_that_answers() -> None:
+    short = plan(60.0)
+    seconds = short.expected({})
+    answers = seconds["super_network"] + seconds["student"]
+    check_time("few", short, COSTS, 400, 0, {"super_network": answers}, batch_size=16)
+    with pytest.raises(InputError, match="the stage agora"):
+        check_time("few", short, COSTS, 400, 0, {"agora": answers}, batch_size=16)
+
+
 def test_estimates_of_a_trial_leave_most_of_its_time_to_the_trainings() -> None:
     found = shortened({"search": 30.0, "export": 10.0}, 50.0)
     assert found == pytest.approx({"search": 15.0, "export": 5.0})
