@@ -9,7 +9,7 @@ import numpy as np
 
 from bort.engines.answers import engine_answers
 from bort.engines.choosing import open_source
-from bort.engines.protocol import MXNET, Engine
+from bort.engines.protocol import AUTO, MXNET, Engine
 from bort.engines.sources import read_source
 from bort.errors import InputError
 from bort.formats.network_folder import description_file
@@ -95,7 +95,7 @@ class TaskModel:
         cls,
         folder: Path,
         *,
-        engine: str = MXNET,
+        engine: Optional[str] = MXNET,
         precision: str = FP32,
         threads: Optional[int] = None,
         record: Optional[TaskRecord] = None,
@@ -104,7 +104,8 @@ class TaskModel:
 
         Args:
             folder: a model folder, an exported one (ONNX, OpenVINO), or a Hugging Face folder.
-            engine: as in `bort.engines.choosing.open_engine`.
+            engine: as in `bort.engines.choosing.open_engine`; None: `mxnet` for weights, and for
+                an exported graph `auto`.
             precision: as in `bort.engines.choosing.open_engine`.
             threads: as in `bort.engines.choosing.open_engine`.
             record: see `with_task`.
@@ -119,6 +120,8 @@ class TaskModel:
         assert source.vocabulary_folder is not None
         vocabulary = load_vocabulary(source.vocabulary_folder)
         description = with_task(source.description, record, vocabulary)
+        if engine is None:
+            engine = AUTO if source.network is None else MXNET
         model = open_source(source, engine, precision, threads)
         return cls(engine_answers(model), description, vocabulary, name)
 

@@ -62,9 +62,10 @@ class EvaluateConfig(Config):
     )
     sample: bool = setting(False, "use the small sample of the task that is part of this project")
     batch_size: int = setting(32, "inputs per batch", minimum=1, maximum=1 << 16)
-    engine: str = setting(
-        "mxnet",
-        "engine that runs --model; auto: the fastest that is installed and reads it",
+    engine: Optional[str] = setting(
+        None,
+        "engine that runs --model; auto: the fastest that is installed and reads it; default: "
+        "mxnet, which gives the scores of the training, and for an exported folder auto",
         choices=("auto", "mxnet", "onnxruntime", "openvino"),
     )
     precision: str = setting(

@@ -73,9 +73,10 @@ def finetuned(tmp_path_factory, vocabulary):
 def test_mxnet_gives_the_bits_of_the_network_itself(finetuned, name):
     folder, dev = finetuned(name)
     expected = TaskClassifier.load(folder).outputs(dev.features, ALONE, 4)
-    found = TaskModel.open(folder, threads=1).outputs(dev.features, ALONE, 4)
-    assert expected.dtype == found.dtype
-    assert (expected == found).all()
+    for engine in ("mxnet", None):
+        found = TaskModel.open(folder, engine=engine, threads=1).outputs(dev.features, ALONE, 4)
+        assert expected.dtype == found.dtype
+        assert (expected == found).all()
 
 
 @pytest.mark.parametrize("engine", GRAPHS)
@@ -134,10 +135,11 @@ def test_lower_precisions_change_outputs_a_little(finetuned, engine, precision, 
 def test_an_exported_folder_is_a_task_model(finetuned, tmp_path, export, engine):
     folder, dev = finetuned("MRPC")
     export(ExportSource(folder), tmp_path / "export")
-    model = TaskModel.open(tmp_path / "export", engine="auto", threads=1)
-    assert model.record.name == "MRPC"
     expected = TaskClassifier.load(folder).predict(dev, ALONE, 8)
-    assert model.predict(dev, ALONE, 8) == expected
+    for chosen in ("auto", None):
+        model = TaskModel.open(tmp_path / "export", engine=chosen, threads=1)
+        assert model.record.name == "MRPC"
+        assert model.predict(dev, ALONE, 8) == expected
     assert expected.keys() == by_index(dev.record, dev.items, expected.values()).keys()
     with pytest.raises(InputError, match="engine mxnet does not read; allowed are"):
         TaskModel.open(tmp_path / "export", threads=1)

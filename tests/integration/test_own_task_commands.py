@@ -86,6 +86,10 @@ def test_exported_folders_know_the_task(folder, tmp_path):
         assert predictor.record is not None
         assert predictor.record.fields == ("message",)
         assert [one.label for one in predictor(texts)] == [one.label for one in expected]
+        flags = ["--data_dir", folder, "--split", "train"]
+        scored = script("evaluate", "--model", out, *flags)
+        exact = script("evaluate", "--model", folder / "run" / "model", *flags)
+        assert json.loads(scored.stdout) == json.loads(exact.stdout)
 
 
 def test_agora_takes_a_file_with_columns_of_any_name(folder, tmp_path):
