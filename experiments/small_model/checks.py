@@ -34,6 +34,7 @@ from experiments.small_model.limit_check import (
 from experiments.small_model.plan import ESTIMATES, TimePlan, make_time_plan
 from experiments.small_model.serving import STAGE_AGORA
 from experiments.small_model.step_costs import ASKING, measure_steps, stepless_seconds
+from experiments.small_model.students import STAGE_TEACHER
 from experiments.small_model.task import SmallTask, open_small_task, options_of_model
 from experiments.small_model.task_check import (
     CheckedTask,
@@ -185,9 +186,12 @@ def _planned(
         measured.steps, teacher.architecture, asked, importance_batches(config)
     )
     epoch = -(-data.inputs // config.inputs_in_a_step)
-    longer = {STAGE_AGORA: -(-asked[STAGE_AGORA] // config.inputs_in_a_step)}
+    others = {
+        STAGE_TEACHER: -(-data.training_inputs // config.inputs_in_a_step),
+        STAGE_AGORA: -(-asked[STAGE_AGORA] // config.inputs_in_a_step),
+    }
     most = {
-        name: epochs * longer.get(name, epoch)
+        name: epochs * others.get(name, epoch)
         for name, epochs in most_epochs(data.training_inputs).items()
     }
     plan = make_time_plan(
@@ -207,7 +211,7 @@ def _planned(
         before,
         batch_size=config.inputs_in_a_step,
         most=most,
-        longer_epochs=longer,
+        other_epochs=others,
         estimates=estimates if is_shortened else None,
     )
     return plan, time

@@ -126,6 +126,7 @@ def small_model_stages(
     sources = {"teacher": Path(config.teacher)}
     for name, path in task_files(record, config).items():
         sources[f"task-{name}"] = path
+    labelled = {name: path for name, path in sources.items() if name != "task-unlabelled"}
     machine = conditions_of(config)
     arithmetic = {"math": training_math(config)}
     shares = {"stages": list(plan.stages)}
@@ -159,7 +160,7 @@ def small_model_stages(
             run,
             settings=settings,
             inputs={one: found[one] for one in INPUTS[name] if one in plan.stages},
-            sources=sources,
+            sources=labelled if name == STAGE_TEACHER else sources,
         )
     return list(found.values())
 

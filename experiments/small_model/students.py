@@ -80,7 +80,8 @@ def prepare_teacher(job: StageJob, work: StageWork) -> None:
         place.mkdir(exist_ok=True)
         summary = finetune_by_clock(
             job,
-            task.data,
+            # Texts without labels learn from the outputs of a teacher, which this training makes.
+            dataclasses.replace(task.data, unlabelled=None),
             StartingPoint(config.teacher, ""),
             place,
             {"head": "release", "lr": config.lr},

@@ -53,7 +53,7 @@ class SmallTask:
 
     @property
     def inputs(self) -> int:
-        """Number of the training and unlabelled inputs, which are those of an epoch."""
+        """Number of the training and unlabelled inputs, which are those of a student's epoch."""
         unlabelled = self.data.unlabelled
         return self.training_inputs + (0 if unlabelled is None else len(unlabelled.features))
 

@@ -30,20 +30,23 @@ class CheckedTime:
         steps: steps that each stage makes: those that its seconds buy, or those of its epochs.
         least: steps that each stage needs at least.
         epoch_steps: steps of an epoch.
-        longer_epochs: steps of an epoch of the stages with further inputs.
+        other_epochs: steps of an epoch of the stages with fewer inputs, without those that have no
+            label, or with further ones.
     """
 
     steps: Mapping[str, int]
     least: Mapping[str, int]
     epoch_steps: int
-    longer_epochs: Mapping[str, int] = field(default_factory=dict)
+    other_epochs: Mapping[str, int] = field(default_factory=dict)
 
     def epochs(self, stage: str) -> float:
         """Return the epochs that a stage makes."""
-        return self.steps[stage] / self.longer_epochs.get(stage, self.epoch_steps)
+        return self.steps[stage] / self.other_epochs.get(stage, self.epoch_steps)
 
 
-def needed_steps(epoch_steps: int, least_steps: int, batch_size: int) -> Dict[str, int]:
+def needed_steps(
+    epoch_steps: int, least_steps: int, batch_size: int, teacher_epoch: Optional[int] = None
+) -> Dict[str, int]:
     """Return the steps that each stage needs at least.
 
     Args:
@@ -51,10 +54,12 @@ def needed_steps(epoch_steps: int, least_steps: int, batch_size: int) -> Dict[st
         least_steps: steps that a training makes at least, or three epochs if these are shorter; 0:
             none is needed.
         batch_size: inputs in a step.
+        teacher_epoch: the same as `epoch_steps` for the teacher's own training; None: as many.
     """
     others = min(least_steps, 3 * epoch_steps)
+    teacher = min(-(-LEAST_TEACHER_INPUTS // batch_size), teacher_epoch or epoch_steps)
     return {
-        "teacher": min(-(-LEAST_TEACHER_INPUTS // batch_size), epoch_steps) if least_steps else 0,
+        "teacher": teacher if least_steps else 0,
         **dict.fromkeys(("super_network", "student", "truncated", "agora"), others),
     }
 
@@ -96,7 +101,7 @@ def check_time(
     *,
     batch_size: int,
     most: Optional[Mapping[str, int]] = None,
-    longer_epochs: Optional[Mapping[str, int]] = None,
+    other_epochs: Optional[Mapping[str, int]] = None,
     estimates: Optional[Mapping[str, float]] = None,
 ) -> CheckedTime:
     """Check that the hours buy enough steps of each stage.
@@ -114,13 +119,14 @@ def check_time(
         before: seconds of a stage in which it makes no step; see `stepless_seconds`.
         batch_size: inputs in a step.
         most: steps after which the epochs of a stage end it.
-        longer_epochs: steps of an epoch of the stages with further inputs.
+        other_epochs: see `CheckedTime`.
         estimates: those of the plan before they were `shortened`; None: they were not.
 
     Raises:
         InputError: a stage has too little time; the message says which hours are enough.
     """
-    least, asked = needed_steps(epoch_steps, least_steps, batch_size), before or {}
+    epochs, asked = other_epochs or {}, before or {}
+    least = needed_steps(epoch_steps, least_steps, batch_size, epochs.get("teacher"))
     steps = _steps(plan, costs, asked, most or {})
     short = next((name for name, count in steps.items() if count < least[name]), None)
     late = _late(plan, asked)
@@ -135,7 +141,7 @@ def check_time(
             f"about {spoken_seconds(asked[late])} on this machine"
         )
     else:
-        return CheckedTime(steps, least, epoch_steps, longer_epochs or {})
+        return CheckedTime(steps, least, epoch_steps, epochs)
     enough = _hours(_MARGIN * _enough(plan, costs, least, asked, estimates))
     text = f"hours is {hours!r}, which is too little: {reason}; allowed is at least about {enough}"
     if "truncated" in plan.stages:

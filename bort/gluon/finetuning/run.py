@@ -70,6 +70,8 @@ def run_finetuning(
     """
     check_replay(config.budget, replay)
     _check_best_metric(config, data)
+    if data.unlabelled is not None and teacher is None:
+        raise InputError("unlabelled is given without teacher, whose outputs it learns from")
     if config.freeze_embeddings and start.pretrained is None and start.initialise_from is None:
         raise InputError(
             "freeze_embeddings is true and the weights are random; allowed is false, or weights to "

@@ -143,6 +143,8 @@ def test_texts_without_a_label_lengthen_an_epoch(
     assert "160 texts without a label" in found.lines()[1]
     alone = check_everything(config())
     assert found.time.epoch_steps == alone.time.epoch_steps + 10
+    assert found.time.least["teacher"] == alone.time.least["teacher"] == alone.time.epoch_steps
+    assert found.time.epochs("teacher") == found.time.steps["teacher"] / alone.time.epoch_steps
 
 
 def test_a_report_file_leaves_all_other_rows_to_training(

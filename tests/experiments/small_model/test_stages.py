@@ -9,12 +9,14 @@ from bort.stages.stage import StageWork
 from bort.tasks.own.config import OwnDataConfig
 from bort.training import arithmetic
 from data.tasks.own_description import resolve_task
+from experiments.small_model import students
 from experiments.small_model.agora import train_on_new_examples, with_new_examples
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.job import StageJob, read_scores, write_scores
 from experiments.small_model.latency import MARGIN, search_limit
 from experiments.small_model.plan import STAGES, make_time_plan
 from experiments.small_model.stages import INPUTS, RUNS, STAGE_SETTINGS, small_model_stages
+from experiments.small_model.students import prepare_teacher
 from experiments.small_model.task import open_small_task
 from tests.experiments.small_model.small_model_samples import write_task, write_teacher
 
@@ -167,6 +169,24 @@ def test_new_examples_come_behind_the_texts_without_labels(given):
     assert len(data.unlabelled.items) == len(data.unlabelled.features) > len(data.train.items)
     assert data.unlabelled.features[0].tolist() == task.data.unlabelled.features[0].tolist()
     assert data.unlabelled.features.truncated >= 0, "a run records it"
+
+
+def test_texts_without_labels_are_none_of_the_teachers_own_training(given, tmp_path, monkeypatch):
+    """They have no teacher there, whose outputs they would learn."""
+    more = tmp_path / "further.txt"
+    more.write_text("a new song of a cold river\n")
+    task, settings = opened(given, unlabelled=str(more))
+    trained = []
+    monkeypatch.setattr(
+        students, "finetune_by_clock", lambda job, data, *_, **__: trained.append(data)
+    )
+    prepare_teacher(
+        StageJob(settings, task, 10.0, tmp_path), StageWork(tmp_path, {}, lambda: False, {})
+    )
+    assert [data.unlabelled for data in trained] == [None]
+    assert trained[0].train is task.data.train
+    before, after = planned(given), planned(given, unlabelled=str(more))
+    assert {one for one in before if before[one].sources == after[one].sources} == {"teacher"}
 
 
 def test_without_time_the_student_stays_as_it_is(given, tmp_path, caplog):

@@ -150,7 +150,7 @@ def test_steps_are_those_of_the_epochs_where_the_hours_buy_more() -> None:
 
 def test_an_epoch_with_further_inputs_is_longer() -> None:
     longer = {"agora": 900}
-    found = check_time("2", plan(7200.0), COSTS, 400, 200, batch_size=16, longer_epochs=longer)
+    found = check_time("2", plan(7200.0), COSTS, 400, 200, batch_size=16, other_epochs=longer)
     assert found.epochs("agora") == found.steps["agora"] / 900
     assert found.epochs("student") == found.steps["student"] / 400
 

@@ -216,3 +216,11 @@ def test_the_vocabulary_is_the_teachers(teacher: Path) -> None:
 def test_two_starts_are_refused() -> None:
     with pytest.raises(InputError, match="pretrained_parameters is 'a' and initialise_from is 'b'"):
         FinetuningPaths("RTE", pretrained_parameters="a", initialise_from="b")
+
+
+def test_inputs_without_labels_need_a_teacher(data: Any, tmp_path: Path) -> None:
+    """Their missing labels would count as the first class."""
+    more = dataclasses.replace(data, unlabelled=data.dev[0])
+    with pytest.raises(InputError, match="unlabelled is given without teacher, whose outputs it"):
+        run(more, tmp_path / "run", StartingPoint(None, STUDENT))
+    assert not (tmp_path / "run").exists()
