@@ -353,9 +353,12 @@ def _maximum(field: Any, value: Any) -> Optional[float]:
 
 def _check(field: Any, value: Any) -> None:
     meta = field.metadata
+    is_folder = not {"dir", "folder"}.isdisjoint(field.name.split("_"))
     for item in value if isinstance(value, tuple) else (value,):
         if item is None:
             continue
+        if item == "" and is_folder:  # an empty path is the current folder, which nobody means
+            raise InputError(f"{field.name} is '', allowed is the name of a folder")
         if meta["choices"] is not None and item not in meta["choices"]:
             allowed = ", ".join(map(str, meta["choices"]))
             raise InputError(f"{field.name} is {item!r}, allowed are {allowed}")

@@ -8,6 +8,7 @@ from typing import List
 
 import pytest
 
+from bort.storage.files import PathLike
 from tests.integration.commands import ROOT, run
 
 pytestmark = pytest.mark.integration
@@ -56,7 +57,22 @@ def test_an_output_that_cannot_be_written_is_refused(sample, tmp_path, command, 
         assert sorted(tmp_path.rglob("*")) == before
 
 
-def run_refused(command: str, sample: Path, output: Path) -> str:
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run_agora --task RTE --sample --output_dir",
+        "make_small_model --teacher none --data none --hours 1 --speed_up 2 --output_dir",
+        "run_pretraining_distillation --data {shards} --teacher_model none --ckpt_dir",
+    ],
+)
+def test_an_empty_name_is_not_the_current_folder(sample, command):
+    name = command.split("--")[-1]
+    assert (
+        run_refused(command, sample, "") == f"error: {name} is '', allowed is the name of a folder"
+    )
+
+
+def run_refused(command: str, sample: Path, output: PathLike) -> str:
     name, *flags = command.split()
     places = {"text": sample / "corpus.txt", "shards": sample / "shards"}
     words: List[str] = [flag.format(**places) for flag in flags]

@@ -130,6 +130,20 @@ def test_a_bad_value_is_named(changes: Any, message: str) -> None:
     assert caught.value.exit_status == 2
 
 
+@dataclass(frozen=True)
+class Places(Config):
+    output_dir: str = setting(..., "folder of the run")
+    folder: Optional[str] = setting(None, "another folder")
+    prompt: str = setting("", "a text")
+
+
+@pytest.mark.parametrize("name", ["output_dir", "folder"])
+def test_an_empty_text_is_no_folder(name: str) -> None:
+    assert Places(".").prompt == ""
+    with pytest.raises(InputError, match=f"^{name} is '', allowed is the name of a folder$"):
+        Places(**{"output_dir": "out", name: ""})
+
+
 def test_a_whole_number_serves_as_a_float() -> None:
     config = Example(data="d", rate=2, weights=[1, 2])  # type: ignore[arg-type]
     assert config.rate == 2.0
