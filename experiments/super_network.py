@@ -18,6 +18,8 @@ from bort.storage.run_folder import MODEL_FOLDER
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
 from bort.super_network.folder import SUPER_NETWORK_FILE
 from bort.tasks.options import TaskOptions
+from bort.tasks.own.config import OwnDataConfig
+from bort.tasks.records import TaskRecord
 from bort.text.pair_form import PairForm, natural_pair_form
 from bort.text.vocabularies import load_vocabulary
 from bort.text.vocabulary import Vocabulary
@@ -33,6 +35,7 @@ def make_super_network(
     paths: SuperNetworkPaths,
     config: SuperNetworkConfig,
     options: TaskOptions,
+    reading: OwnDataConfig,
     stop_requested: StopRequested,
 ) -> Optional[Dict[str, Any]]:
     """Train a super-network on masked text or on a task.
@@ -41,6 +44,7 @@ def make_super_network(
         paths: data, teacher, start and folder of the run, and the space.
         config: settings of the training.
         options: the formulation of a task's items as inputs.
+        reading: how a file of labelled texts is read, if it is the task.
         stop_requested: returns whether the run should end early.
 
     Returns:
@@ -51,9 +55,11 @@ def make_super_network(
     """
     communicator = find_communicator()
     if paths.task_name is None:
+        reading.check_unused(f"the text {paths.data!r}")
         summary = _on_text(paths, config, communicator, stop_requested)
     else:
-        summary = _on_task(paths, config, options, communicator, stop_requested)
+        record = resolve_task(paths.task_name, reading)
+        summary = _on_task(record, paths, config, options, communicator, stop_requested)
     return summary if communicator.rank == 0 else None
 
 
@@ -71,19 +77,19 @@ def _on_text(
 
 
 def _on_task(
+    record: TaskRecord,
     paths: SuperNetworkPaths,
     config: SuperNetworkConfig,
     options: TaskOptions,
     communicator: Communicator,
     stop_requested: StopRequested,
 ) -> Dict[str, Any]:
-    assert paths.task_name is not None
     model = _model_to_start_from(paths)
     if paths.vocab is None and model is None:
         raise InputError("vocab and start are both missing, a task needs one of them")
     vocabulary = load_vocabulary(paths.vocab or str(vocabulary_of(str(model))))
     data = open_task_data(
-        resolve_task(paths.task_name),
+        record,
         vocabulary,
         options,
         config.max_len,

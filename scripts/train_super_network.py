@@ -18,6 +18,7 @@ from bort.process.command import make_parser, run_command
 from bort.process.stopping import StopRequest
 from bort.super_network.config import SuperNetworkConfig, SuperNetworkPaths
 from bort.tasks.options import TaskOptions
+from bort.tasks.own.config import OwnDataConfig
 from bort.training.recipes import recipe_settings
 from bort.training.used_seconds import count_from_start
 
@@ -32,6 +33,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     training = parser.add_argument_group("training (the defaults are those of --recipe paper)")
     SuperNetworkConfig.add_flags(training, preset=True)
     TaskOptions.add_flags(parser.add_argument_group("formulation of a task"))
+    OwnDataConfig.add_flags(parser.add_argument_group("a file of labelled texts as the task"))
     run_command(parser, _work, arguments, several_ranks=True)
 
 
@@ -39,13 +41,13 @@ def _work(parsed: argparse.Namespace) -> int:
     paths = SuperNetworkPaths.from_arguments(parsed)
     recipe = recipe_settings(paths.recipe, is_replayed=paths.replay is not None)
     config = SuperNetworkConfig.from_arguments(parsed, recipe)
-    options = TaskOptions.from_arguments(parsed)
+    options, reading = TaskOptions.from_arguments(parsed), OwnDataConfig.from_arguments(parsed)
     stop = StopRequest().install()
     is_timed = config.pretraining.budget.hours is not None
     count_from_start(paths.output_dir, is_timed=is_timed, is_resumed=paths.resume)
     from experiments.super_network import make_super_network
 
-    summary = make_super_network(paths, config, options, stop.requested)
+    summary = make_super_network(paths, config, options, reading, stop.requested)
     if summary is not None:
         print(json.dumps(summary, indent=2))
     return 0

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-from bort.errors import InputError
 from bort.storage.files import PathLike
 from bort.storage.json_fields import JsonFields
 from bort.tasks.own.config import DescribeConfig, OwnDataConfig
@@ -73,12 +72,7 @@ def resolve_task(
         for line in described.lines:
             on_line(line)
         return described.task
-    for setting, value in reading.as_dict().items():
-        if value != OwnDataConfig.defaults()[setting]:
-            raise InputError(
-                f"{setting} is {value!r}, which is allowed with a file of data only, not with the "
-                f"task {name!r}"
-            )
+    reading.check_unused(f"the task {name!r}")
     record = find_task(name)
     if report_file is None or not isinstance(record, OwnTask):
         return record

@@ -136,6 +136,14 @@ def test_a_super_network_learns_the_task(folder, tmp_path):
     done = script("evaluate_architectures", *named, *parts)
     (score,) = json.loads(done.stdout)["scores"]
     assert {"accuracy", "macro_f1"} <= score["metrics"].keys()
+    named = ["--task_name", folder / "messages.csv", *COLUMNS, "--output_dir", tmp_path / "file"]
+    done = script("train_super_network", *named, *teacher, "--max_len", "48", "--num_steps", "2")
+    assert "40 rows, 2 classes (order 49 %, repair 51 %)" in done.stderr
+    first, second = (tmp_path / name / "super_network.json" for name in ("super", "file"))
+    assert first.read_bytes() == second.read_bytes()
+    flags = ["--data", folder, *COLUMNS, "--output_dir", tmp_path / "text"]
+    done = script("train_super_network", *flags, status=2)
+    assert_refused(done, "text_columns is ['message'], which is allowed with a file of data only")
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,20 @@ class OwnDataConfig(Config):
             if values[name] is not None:
                 raise InputError(f"label_columns and {name} are both given, allowed is one of them")
 
+    def check_unused(self, other: str) -> None:
+        """Check that nothing is said about a file, because there is none.
+
+        Args:
+            other: words for the data in place of the file, for the error.
+        """
+        defaults = OwnDataConfig.defaults()
+        for name, value in self.as_dict().items():
+            if value != defaults[name]:
+                raise InputError(
+                    f"{name} is {value!r}, which is allowed with a file of data only, not with "
+                    f"{other}"
+                )
+
 
 @dataclasses.dataclass(frozen=True)
 class DescribeConfig(OwnDataConfig):
