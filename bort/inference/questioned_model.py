@@ -34,7 +34,7 @@ from bort.network.embedding import EmbeddingDescription, check_pooling
 from bort.process.forks import ForkLock
 from bort.tasks.features import TaskFeatures, TooLittleRoom, tokenise
 from bort.tasks.squad.windows import SpanFeatures
-from bort.text.asking import OnInputs, ignore
+from bort.text.asking import OnInputs
 from bort.text.vocabulary import Vocabulary
 
 TASK, MASKED, EMBEDDINGS = "task", "masked", "embeddings"
@@ -96,14 +96,14 @@ class QuestionedModel:
 
     def job(
         self,
-        purpose: Optional[str] = None,
+        purpose: Optional[str],
         *,
-        top_k: int = 5,
-        n_best: int = 0,
-        pooling: Optional[str] = None,
-        normalise: Optional[bool] = None,
-        prompt: Optional[str] = None,
-        on_inputs: OnInputs = ignore,
+        top_k: int,
+        n_best: int,
+        pooling: Optional[str],
+        normalise: Optional[bool],
+        prompt: Optional[str],
+        on_inputs: OnInputs,
     ) -> Job:
         """Return the steps of prediction; see `Predictor.job`.
 

@@ -9,6 +9,9 @@ from bort.settings.config import Config, setting
 TAYLOR, MAGNITUDE, ORDER = "taylor", "magnitude", "order"
 IMPORTANCES = (TAYLOR, MAGNITUDE, ORDER)
 
+IMPORTANCE_TOKENS = 2_048
+"""Tokens of a batch that importance is measured on, padding included."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ImportanceConfig(Config):
@@ -27,7 +30,8 @@ class ImportanceConfig(Config):
     )
     importance_batches: int = setting(
         8,
-        "training batches of about 2,048 tokens that taylor measures importance on",
+        f"training batches of about {IMPORTANCE_TOKENS:,} tokens that taylor measures importance "
+        "on",
         minimum=1,
         maximum=1 << 16,
     )

@@ -13,6 +13,7 @@ from bort.architecture import Architecture
 from bort.process.workers import in_new_process
 from bort.search.latency_terms import fit_relative
 from bort.training.arithmetic import EXACT_MATH
+from bort.training.importance_config import IMPORTANCE_TOKENS
 from experiments.small_model.space import relation_heads
 
 ASKING = ("super_network", "student", "agora")
@@ -23,7 +24,6 @@ _FORWARD = 1 / 3  # of the multiply-adds of a step, which also goes backward
 _ANSWERED = 32  # inputs that a teacher answers at once
 _FOR_ANSWERS = 4  # the trial of answers takes this part of the time of the others
 _STEP, _ANSWER, _SHARED_STEP = "step", "answer", "shared step"
-_IMPORTANCE_TOKENS = 2_048  # of a batch; see `bort.gluon.network.measured_importance`
 
 _CHECKPOINTS = 3.5
 """Checkpoints for which a super-network's training needs time: that of the trial, and 2.5 times the
@@ -178,7 +178,7 @@ def stepless_seconds(
         importance_batches: batches on which importance is measured.
     """
     found = {name: cost.forward(teacher, rows) for name, rows in asked.items()}
-    rows = importance_batches * math.ceil(_IMPORTANCE_TOKENS / cost.length)
+    rows = importance_batches * math.ceil(IMPORTANCE_TOKENS / cost.length)
     began = found["super_network"] + cost.forward(teacher, rows) / _FORWARD
     saving = _CHECKPOINTS * _CHECKPOINT_SECONDS * teacher.parameter_count()
     found["super_network"] = began + saving + min(_MOST_EXIT, _EXIT_SHARE * began)

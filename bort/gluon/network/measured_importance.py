@@ -42,11 +42,9 @@ from bort.text.examples import ExampleSource, MaskedBatch
 from bort.text.labelled import LabelledBatch, LabelledExamples, make_labelled_batch
 from bort.text.masking import Masking
 from bort.text.padding import rounded_up
+from bort.training.importance_config import IMPORTANCE_TOKENS
 
 ImportanceBatch = Union[MaskedBatch, LabelledBatch]
-
-_BATCH_TOKENS = 2048
-"""Tokens of a batch, padding included."""
 
 _SIGN_DRAWS = 4
 """Random signs for each batch; each costs one backward pass."""
@@ -94,7 +92,7 @@ def importance_plan(lengths: Union[Sequence[int], np.ndarray], seed: int) -> Bat
     """
     sizes = np.asarray(lengths)
     all_tokens = rounded_up(int(sizes.max(initial=1))) * max(1, len(sizes))
-    tokens = min(_BATCH_TOKENS, all_tokens)
+    tokens = min(IMPORTANCE_TOKENS, all_tokens)
     return BatchPlan(sizes, seed=seed, batch_size=tokens, buckets=4, count_tokens=True)
 
 

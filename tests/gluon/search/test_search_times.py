@@ -87,16 +87,21 @@ def test_auto_is_settled_when_a_search_begins(tmp_path, timed, monkeypatch):
     assert {entry["conditions"]["engine"].split()[0] for entry in times} == {"openvino"}
 
 
-def test_a_search_of_version_0_2_0_goes_on_with_mxnets_times(tmp_path, timed):
-    """Such a search has no recorded engine, and its times have no precision."""
-    old = dataclasses.replace(TIMED, latency_engine="mxnet")
-    plan = make_plan(tmp_path, old)
-    whole = search(plan)
+def forget_engine(plan):
+    """Make the record of a search that of version 0.2.0."""
     path = plan.folder / "search.json"
     recorded = json.loads(path.read_text())
     for name in ("latency_engine", "latency_precision", "latency_threads"):
         del recorded["settings"][name]
     path.write_text(json.dumps(recorded))
+
+
+def test_a_search_of_version_0_2_0_goes_on_with_mxnets_times(tmp_path, timed):
+    """Such a search has no recorded engine, and its times have no precision."""
+    old = dataclasses.replace(TIMED, latency_engine="mxnet")
+    plan = make_plan(tmp_path, old)
+    whole = search(plan)
+    forget_engine(plan)
     times = json.loads(plan.latencies.read_text())
     for entry in times["entries"]:
         del entry["conditions"]["precision"]
@@ -120,11 +125,7 @@ def test_a_search_of_version_0_2_0_goes_on_with_mxnets_times(tmp_path, timed):
 def test_a_search_of_version_0_2_0_by_multiply_adds_goes_on(tmp_path):
     plan = make_plan(tmp_path)
     whole = search(plan)
-    path = plan.folder / "search.json"
-    recorded = json.loads(path.read_text())
-    for name in ("latency_engine", "latency_precision", "latency_threads"):
-        del recorded["settings"][name]
-    path.write_text(json.dumps(recorded))
+    forget_engine(plan)
     assert search(plan, resume=True) == whole
 
 
