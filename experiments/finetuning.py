@@ -21,7 +21,7 @@ from bort.tasks.squad.decoding import SpanAnswer
 from bort.tasks.squad.files import write_answers
 from bort.tasks.submissions import warn_of_other_sizes, write_all_test_predictions
 from bort.training.finetuning_config import FinetuningConfig, FinetuningPaths
-from data.tasks.report_split import open_agora_task
+from data.tasks.report_split import in_report_split, open_agora_task
 from data.tasks.sample_vocabulary import train_sample_vocabulary
 from data.tasks.sets import open_task_data
 from data.tasks.unlabelled import open_unlabelled
@@ -64,6 +64,7 @@ def finetune_on_task(
         cache=paths.cache_dir,
         pairs=(paths.resume and pair_form_to_resume(folder)) or pair_form(start, vocabulary),
     )
+    sealing: Dict[str, Any] = {}
     if paths.report_share:
         if record.splits_of(REPORT):
             raise InputError(
@@ -74,11 +75,12 @@ def finetune_on_task(
             data, config.max_len, share=paths.report_share, seed=paths.report_seed
         )
         data = dataclasses.replace(carved.data, test=data.test)
+        sealing = {"is_sealed": in_report_split(carved)}
     if communicator.rank == 0 and not paths.sample:
         warn_of_other_sizes(data.test)
     if paths.unlabelled is not None:
         unlabelled = open_unlabelled(
-            paths.unlabelled, data, config.max_len, paths.cache_dir, paths.data_dir
+            paths.unlabelled, data, config.max_len, paths.cache_dir, paths.data_dir, **sealing
         )
         data = dataclasses.replace(data, unlabelled=unlabelled)
     summary = run_seeds(

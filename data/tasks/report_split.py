@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional, Sequence
 
 from bort.agora.task_data import AgoraTask, make_agora_task
+from bort.agora.task_points import TaskPoints
 from bort.storage.files import PathLike
 from bort.storage.json_fields import errors_naming
+from bort.tasks.items import TaskInput
 from bort.tasks.judging import TaskData
 from bort.tasks.records import REPORT
 from data.tasks.files import read_items, read_labelled_file
@@ -49,3 +51,17 @@ def open_agora_task(
     named = errors_naming(str(report_file)) if report_file is not None else nullcontext()
     with named:
         return make_agora_task(without_test, max_length, share=share, seed=seed, report_items=items)
+
+
+def in_report_split(task: AgoraTask) -> Callable[[Sequence[TaskInput]], bool]:
+    """Return a function from the inputs of a question to whether they are in the report split.
+
+    It is `is_sealed` of `data.tasks.unlabelled.open_unlabelled`, so that nothing is learnt from
+    texts of the split.
+    """
+
+    def is_sealed(inputs: Sequence[TaskInput]) -> bool:
+        points = TaskPoints(inputs).points(one._replace(label=0) for one in inputs)
+        return any(task.report.holds(point.example) for point in points)
+
+    return is_sealed

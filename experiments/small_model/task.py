@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Optional
 
 import numpy as np
 
 from bort.agora.task_data import AgoraTask
-from bort.agora.task_points import TaskPoints
 from bort.formats.network_folder import read_folder_description, vocabulary_of
 from bort.network.description import ModelDescription
-from bort.tasks.items import TaskInput
 from bort.tasks.judging import TaskData
 from bort.tasks.options import TaskOptions
 from bort.tasks.own.task import OwnTask, definition_of
 from bort.tasks.records import DEV, TEST, TRAIN, TaskRecord
 from bort.text.vocabularies import load_vocabulary
 from data.tasks.files import find_split
-from data.tasks.report_split import open_agora_task
+from data.tasks.report_split import in_report_split, open_agora_task
 from data.tasks.sets import open_task_set
 from data.tasks.unlabelled import open_unlabelled
 from experiments.small_model.config import SmallModelConfig
@@ -122,13 +120,9 @@ def open_small_task(record: TaskRecord, config: SmallModelConfig) -> SmallTask:
     )
     data = whole.data
     if config.unlabelled is not None:
-
-        def is_sealed(inputs: Sequence[TaskInput]) -> bool:
-            points = TaskPoints(inputs).points(one._replace(label=0) for one in inputs)
-            return any(whole.report.holds(point.example) for point in points)
-
+        sealed = in_report_split(whole)
         further = open_unlabelled(
-            config.unlabelled, data, length, data_dir=config.data_dir, is_sealed=is_sealed
+            config.unlabelled, data, length, data_dir=config.data_dir, is_sealed=sealed
         )
         data = dataclasses.replace(data, unlabelled=further)
     usual = int(np.percentile(data.train.features.lengths, _LENGTHS, method="lower"))
