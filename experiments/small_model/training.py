@@ -47,9 +47,10 @@ GRANTED_FILE = "granted-seconds.json"
 MOST_EPOCHS = 100
 """Most epochs of a student. It learns soft labels, so more epochs cost time rather than score."""
 
-_TEACHER_EXAMPLES, _TEACHER_EPOCHS = 30_000, (3, 20)
-"""A teacher sees about so many examples, in 3 to 20 epochs (arXiv 1810.04805 has 2 to 4 for large
-tasks; small ones need more). Our assumption."""
+_TEACHER_EXAMPLES, _TEACHER_EPOCHS = 60_000, (3, 20)
+"""A teacher sees about so many examples, in 3 to 20 epochs. arXiv 1810.04805 has 2 to 4 for large
+tasks; small encoders and small tasks need more (docs/benchmarks.md, "The recipe of a small
+model"). Our assumption."""
 
 _ANNOUNCING = (
     "bort.gluon.finetuning.folder_run",
@@ -111,8 +112,8 @@ def importance_batches(config: SmallModelConfig) -> int:
 def teacher_epochs(examples: int) -> int:
     """Return the epochs of a teacher's fine-tuning.
 
-    >>> [teacher_epochs(rows) for rows in (100, 2_490, 67_349)]
-    [20, 12, 3]
+    >>> [teacher_epochs(rows) for rows in (100, 6_592, 67_349)]
+    [20, 9, 3]
     """
     least, most = _TEACHER_EPOCHS
     return min(most, max(least, _TEACHER_EXAMPLES // max(1, examples)))

@@ -24,7 +24,7 @@ def config(hours="2", **changes):
     return SmallModelConfig(**given, hours=hours, **changes)
 
 
-@pytest.mark.parametrize(("rows", "epochs"), [(10, 20), (2_490, 12), (67_349, 3)])
+@pytest.mark.parametrize(("rows", "epochs"), [(10, 20), (6_592, 9), (67_349, 3)])
 def test_a_teacher_of_few_rows_has_more_epochs(rows, epochs):
     assert teacher_epochs(rows) == epochs
 
