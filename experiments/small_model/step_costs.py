@@ -168,8 +168,9 @@ def stepless_seconds(
     """Return the seconds of stages in which they make no step, beside those of all trainings.
 
     Before the first step of some stages, the teacher answers all inputs. The super-network also
-    measures the importance of the teacher's parts, and writes the whole network after its trial and
-    at the end, for which it keeps time in reserve (`bort.training.time_budget.TimeBudget.reserve`).
+    measures the importance of the teacher's parts, in passes forward and backward, and of its
+    layers, in passes without each of them. It writes the whole network after its trial and at the
+    end, for which it keeps time in reserve (`bort.training.time_budget.TimeBudget.reserve`).
 
     Args:
         cost: the seconds of steps.
@@ -179,7 +180,8 @@ def stepless_seconds(
     """
     found = {name: cost.forward(teacher, rows) for name, rows in asked.items()}
     rows = importance_batches * math.ceil(IMPORTANCE_TOKENS / cost.length)
-    began = found["super_network"] + cost.forward(teacher, rows) / _FORWARD
+    passes = 1 / _FORWARD + (teacher.depth if teacher.depth > 1 else 0)
+    began = found["super_network"] + passes * cost.forward(teacher, rows)
     saving = _CHECKPOINTS * _CHECKPOINT_SECONDS * teacher.parameter_count()
     found["super_network"] = began + saving + min(_MOST_EXIT, _EXIT_SHARE * began)
     return found
