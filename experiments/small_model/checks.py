@@ -33,7 +33,12 @@ from experiments.small_model.limit_check import (
 )
 from experiments.small_model.plan import ESTIMATES, TimePlan, make_time_plan
 from experiments.small_model.serving import STAGE_AGORA
-from experiments.small_model.step_costs import ASKING, measure_steps, stepless_seconds
+from experiments.small_model.step_costs import (
+    ASKING,
+    importance_seconds,
+    measure_steps,
+    stepless_seconds,
+)
 from experiments.small_model.students import STAGE_TEACHER
 from experiments.small_model.task import SmallTask, open_small_task, options_of_model
 from experiments.small_model.task_check import (
@@ -130,7 +135,7 @@ def check_everything(
         )
         measured = Measured(latency, steps)
     room = disk[1] + _bytes_in(folder)
-    estimates = _estimates(config.seconds, measured, teacher, limit, task)
+    estimates = _estimates(config, measured, teacher, limit, task)
     notes: Tuple[str, ...] = ()
     try:
         plan, time = _planned(config, teacher, data, limit, measured, estimates, with_agora, room)
@@ -293,7 +298,7 @@ def _bytes_in(folder: Path) -> int:
 
 
 def _estimates(
-    seconds: float,
+    config: SmallModelConfig,
     measured: Measured,
     teacher: CheckedTeacher,
     limit: CheckedLimit,
@@ -305,12 +310,14 @@ def _estimates(
     fewest, all_rows = (pair.process_seconds + n * pair.row_seconds for n in _LATENCY_ROWS)
     found = {
         # This stage stops measuring at the end of its time.
-        "latency": min(all_rows, max(fewest, ESTIMATES["latency"][0] * seconds)),
+        "latency": min(all_rows, max(fewest, ESTIMATES["latency"][0] * config.seconds)),
         "search": sum(forward(one, dev) for one in limit.candidates) + 3 * pair.process_seconds,
         # Three precisions, and the check of the Hugging Face export, which imports Transformers.
         "export": 4 * pair.process_seconds + 3 * forward(limit.likely, dev),
         "final": 2 * pair.process_seconds + 2 * forward(teacher.architecture, report),
     }
     if teacher.has_head:
+        batches = importance_batches(config)
         found["teacher"] = pair.process_seconds + forward(teacher.architecture, dev)
+        found["teacher"] += importance_seconds(measured.steps, teacher.architecture, batches)
     return found

@@ -168,9 +168,8 @@ def stepless_seconds(
     """Return the seconds of stages in which they make no step, beside those of all trainings.
 
     Before the first step of some stages, the teacher answers all inputs. The super-network also
-    measures the importance of the teacher's parts, in passes forward and backward, and of its
-    layers, in passes without each of them. It writes the whole network after its trial and at the
-    end, for which it keeps time in reserve (`bort.training.time_budget.TimeBudget.reserve`).
+    measures importance, and writes the whole network after its trial and at the end, for which it
+    keeps time in reserve (`bort.training.time_budget.TimeBudget.reserve`).
 
     Args:
         cost: the seconds of steps.
@@ -179,12 +178,24 @@ def stepless_seconds(
         importance_batches: batches on which importance is measured.
     """
     found = {name: cost.forward(teacher, rows) for name, rows in asked.items()}
-    rows = importance_batches * math.ceil(IMPORTANCE_TOKENS / cost.length)
-    passes = 1 / _FORWARD + (teacher.depth if teacher.depth > 1 else 0)
-    began = found["super_network"] + passes * cost.forward(teacher, rows)
+    began = found["super_network"] + importance_seconds(cost, teacher, importance_batches)
     saving = _CHECKPOINTS * _CHECKPOINT_SECONDS * teacher.parameter_count()
     found["super_network"] = began + saving + min(_MOST_EXIT, _EXIT_SHARE * began)
     return found
+
+
+def importance_seconds(cost: StepCost, teacher: Architecture, batches: int) -> float:
+    """Return the seconds in which the importance of a teacher's parts and layers is measured.
+
+    It is that of passes forward and backward, and of passes without each of the layers.
+
+    Args:
+        cost: the seconds of steps.
+        teacher: sizes of the teacher.
+        batches: batches on which it is measured.
+    """
+    passes = 1 / _FORWARD + (teacher.depth if teacher.depth > 1 else 0)
+    return passes * cost.forward(teacher, batches * math.ceil(IMPORTANCE_TOKENS / cost.length))
 
 
 def fit_steps(

@@ -23,9 +23,9 @@ from experiments.small_model.limit_check import PairLatency
 from experiments.small_model.plan import STAGES
 from experiments.small_model.space import measured_space, smallest_part
 from experiments.small_model.statements import MATH_WORDS
-from experiments.small_model.step_costs import StepCost
+from experiments.small_model.step_costs import StepCost, importance_seconds
 from experiments.small_model.teacher_check import KNOWN_REPORT
-from experiments.small_model.training import MOST_EPOCHS, teacher_epochs
+from experiments.small_model.training import MOST_EPOCHS, importance_batches, teacher_epochs
 from tests.experiments.small_model.small_model_samples import (
     sentences,
     write_task,
@@ -126,7 +126,11 @@ def test_a_teacher_of_the_task_is_scored_and_not_trained(
     found = check_everything(config(teacher=str(teacher)))
     assert not found.trains_teacher
     assert "fine-tuned on this task already: it is taken as it is" in found.lines()[0]
-    assert found.plan.estimates["teacher"] > 0
+    steps, sizes = found.measured.steps, found.teacher.architecture
+    scored = found.measured.latency.process_seconds + steps.forward(sizes, found.task.facts["dev"])
+    importance = importance_seconds(steps, sizes, importance_batches(found.config))
+    assert importance > 0
+    assert found.plan.estimates["teacher"] == pytest.approx(scored + importance)
     assert "teacher" not in found.time.steps
     assert KNOWN_REPORT in found.notes
     assert KNOWN_REPORT not in check_everything(config()).notes
