@@ -30,8 +30,8 @@ class CheckedTime:
         steps: steps that each stage makes: those that its seconds buy, or those of its epochs.
         least: steps that each stage needs at least.
         epoch_steps: steps of an epoch.
-        other_epochs: steps of an epoch of the stages with fewer inputs, without those that have no
-            label, or with further ones.
+        other_epochs: steps of an epoch of each stage with other inputs: the teacher's own training
+            has no texts without labels, and Agora's has new examples too.
     """
 
     steps: Mapping[str, int]
@@ -54,7 +54,7 @@ def needed_steps(
         least_steps: steps that a training makes at least, or three epochs if these are shorter; 0:
             none is needed.
         batch_size: inputs in a step.
-        teacher_epoch: the same as `epoch_steps` for the teacher's own training; None: as many.
+        teacher_epoch: steps of an epoch of the teacher's own training; None: `epoch_steps`.
     """
     others = min(least_steps, 3 * epoch_steps)
     teacher = min(-(-LEAST_TEACHER_INPUTS // batch_size), teacher_epoch or epoch_steps)
@@ -137,8 +137,8 @@ def check_time(
         )
     elif late is not None:
         reason = (
-            f"before the first step of the stage {late}, the teacher's answers to all inputs take "
-            f"about {spoken_seconds(asked[late])} on this machine"
+            f"the stage {late} takes about {spoken_seconds(asked[late])} on this machine before "
+            "its first step, mostly for the teacher's answers to all inputs"
         )
     else:
         return CheckedTime(steps, least, epoch_steps, epochs)

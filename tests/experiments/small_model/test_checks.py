@@ -6,9 +6,8 @@ import csv
 import dataclasses
 import json
 import re
-from collections import namedtuple
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, List
 
 import pytest
 
@@ -17,81 +16,21 @@ from bort.errors import InputError
 from bort.training import arithmetic
 from experiments.small_model import checks
 from experiments.small_model.checks import check_everything, check_place, uses_agora
-from experiments.small_model.config import AGORA_ROWS, SmallModelConfig
+from experiments.small_model.config import AGORA_ROWS
 from experiments.small_model.findings import FINDINGS_FILE, describe_plan, measurements_key
 from experiments.small_model.limit_check import PairLatency
 from experiments.small_model.plan import STAGES
-from experiments.small_model.space import measured_space, smallest_part
 from experiments.small_model.statements import MATH_WORDS
 from experiments.small_model.step_costs import StepCost, importance_seconds
 from experiments.small_model.teacher_check import KNOWN_REPORT
-from experiments.small_model.training import MOST_EPOCHS, importance_batches, teacher_epochs
+from experiments.small_model.training import importance_batches
+from tests.experiments.small_model.checked_runs import Config, Usage, refusal
 from tests.experiments.small_model.small_model_samples import (
     sentences,
     write_task,
     write_teacher,
 )
 from tests.experiments.small_model.test_teacher_check import tune
-
-Usage = namedtuple("Usage", "total used free")
-Config = Callable[..., SmallModelConfig]
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: Any) -> Path:
-    """A folder with a teacher and a task."""
-    folder: Path = tmp_path_factory.mktemp("sources")
-    write_teacher(folder / "teacher")
-    write_task(folder / "reviews.csv")
-    return folder
-
-
-@pytest.fixture
-def config(sources: Path, tmp_path: Path) -> Config:
-    def make(**changes: Any) -> SmallModelConfig:
-        values: Dict[str, Any] = {
-            "teacher": str(sources / "teacher"),
-            "task_name": str(sources / "reviews.csv"),
-            "output_dir": str(tmp_path / "out"),
-            "hours": "10m",
-            "max_len": 64,
-            **({} if {"latency_ms", "parameters"} & set(changes) else {"speed_up": 2.0}),
-            **changes,
-        }
-        return SmallModelConfig(**values)
-
-    return make
-
-
-@pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> List[str]:
-    """Replace the measurements by known times, and list those that are made."""
-    made: List[str] = []
-
-    def pair(teacher: Architecture, settings: Any) -> PairLatency:
-        made.append("latency")
-        parts = (teacher, measured_space(teacher).minimum(teacher), smallest_part(teacher))
-        conditions = {"length": settings["length"], "engine": "none", "precision": "fp32"}
-        return PairLatency(parts, (0.004, 0.0005, 0.0002), 0.2, 1.0, conditions)
-
-    def steps(architectures: Any, lengths: Any, classes: int, **options: Any) -> StepCost:
-        made.append("steps")
-        assert classes == 2
-        assert options["batch_size"] == 16
-        return StepCost(0.02, 1e-11, 16, round(float(lengths.mean())))
-
-    monkeypatch.setattr(checks, "measure_pair", pair)
-    monkeypatch.setattr(checks, "measure_steps", steps)
-    return made
-
-
-def refusal(config: SmallModelConfig, **options: Any) -> str:
-    """Return the line of a refusal, after which nothing is there."""
-    with pytest.raises(InputError) as caught:
-        check_everything(config, **options)
-    assert not Path(config.output_dir).exists()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_a_run_that_fits_is_described(config: Config, measured: List[str]) -> None:
@@ -138,19 +77,6 @@ def test_a_teacher_of_the_task_is_scored_and_not_trained(
     assert "labels are ['good', 'bad'], those of reviews" in refusal(config(teacher=str(teacher)))
 
 
-def test_texts_without_a_label_lengthen_an_epoch(
-    config: Config, measured: List[str], tmp_path: Path
-) -> None:
-    path = tmp_path / "more.txt"
-    path.write_text("".join(f"{text}\n" for text, _ in sentences(160, seed=5)))
-    found = check_everything(config(unlabelled=str(path)))
-    assert "160 texts without a label" in found.lines()[1]
-    alone = check_everything(config())
-    assert found.time.epoch_steps == alone.time.epoch_steps + 10
-    assert found.time.least["teacher"] == alone.time.least["teacher"] == alone.time.epoch_steps
-    assert found.time.epochs("teacher") == found.time.steps["teacher"] / alone.time.epoch_steps
-
-
 def test_a_report_file_leaves_all_other_rows_to_training(
     config: Config, measured: List[str], tmp_path: Path
 ) -> None:
@@ -162,25 +88,6 @@ def test_a_report_file_leaves_all_other_rows_to_training(
     rows = alone.task.facts["train"] + alone.task.facts["report"]
     assert found.task.facts["train"] == rows
     assert found.in_file[-1].startswith(f"splits: train {rows}, dev ")
-
-
-def test_no_more_epochs_are_told_than_a_training_makes(config: Config, measured: List[str]) -> None:
-    found = check_everything(config(hours="200"))
-    epochs = {name: found.time.epochs(name) for name in found.time.steps}
-    assert epochs.pop("super_network") > MOST_EPOCHS, "the clock alone ends it"
-    rows = found.task.facts["train"]
-    assert epochs == {
-        "teacher": teacher_epochs(rows),
-        **dict.fromkeys(("student", "truncated", "agora"), MOST_EPOCHS),
-    }
-    (line,) = (one for one in found.lines() if one.startswith("time: "))
-    assert f" of teacher ({teacher_epochs(rows)} epochs)" in line
-    assert found.as_dict()["time"]["planned"] == found.plan.expected({})
-    table = found.plan.table().splitlines()
-    ended = [row.split()[0] for row in table if row.endswith("its epochs")]
-    assert ended == ["teacher", "student", "truncated", "agora"]
-    short = check_everything(config(hours="40s", least_steps=0))
-    assert 0 < short.time.epochs("teacher") < teacher_epochs(rows)
 
 
 def test_a_limit_of_parameters_is_described_by_parameters(
@@ -214,36 +121,6 @@ def test_a_limit_that_is_too_tight(config: Config, measured: List[str]) -> None:
 
 def test_a_limit_that_the_teacher_keeps(config: Config, measured: List[str]) -> None:
     assert "which the teacher keeps itself: it takes 4 ms" in refusal(config(latency_ms=5.0))
-
-
-def test_too_few_hours(config: Config, measured: List[str]) -> None:
-    message = refusal(config(hours="20s"))
-    assert "hours is '20s', which is too little: the stage teacher" in message
-    assert "allowed is at least about " in message
-
-
-def test_a_short_trial_is_allowed_when_it_is_asked_for(config: Config, measured: List[str]) -> None:
-    found = check_everything(config(hours="20s", least_steps=0))
-    assert sum(found.plan.estimates.values()) <= 0.4 * 20 + 1e-9
-    assert all(found.plan.expected({})[name] > 0 for name in STAGES)
-
-
-def test_a_short_trial_has_time_for_the_answers_of_the_teacher(
-    config: Config, measured: List[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def slow(architectures: Any, lengths: Any, classes: int, **options: Any) -> StepCost:
-        return StepCost(0.02, 1e-11, 16, round(float(lengths.mean())), answering=answering)
-
-    monkeypatch.setattr(checks, "measure_steps", slow)
-    answering = 1e-10
-    found = check_everything(config(hours="20s", least_steps=0))
-    assert not found.with_agora, "its new examples are many"
-    assert any("the stage agora, the teacher's answers" in note for note in found.notes)
-    answering = 1e-8
-    message = refusal(config(hours="20s", least_steps=0))
-    assert "before the first step of the stage super_network" in message
-    enough = message.split("at least about ")[1].split(",")[0]
-    assert check_everything(config(hours=enough, least_steps=0)).trains_teacher
 
 
 def test_tiny_data(config: Config, measured: List[str], tmp_path: Path) -> None:
@@ -325,32 +202,6 @@ def test_a_continued_run_measures_nothing_and_has_the_same_plan(
     assert measured == ["latency", "steps"]
 
 
-def test_what_a_run_has_written_is_no_room_that_its_plan_lacks(
-    config: Config, measured: List[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The kept relations themselves fill the disk on which there was room for them."""
-    rooms: List[int] = []
-
-    def keeps(teacher: Any, inputs: Any, length: int, free: int) -> Any:
-        rooms.append(free)
-        return set()
-
-    def disk(path: Path) -> Usage:
-        filled = sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
-        return Usage(10**9, filled, 10**9 - filled)
-
-    monkeypatch.setattr(checks, "keeps_relations", keeps)
-    first = config()
-    folder = Path(first.output_dir)
-    found = check_everything(first, disk_usage=disk)
-    (folder / "answers").mkdir(parents=True)
-    found.save(folder)
-    (folder / "answers" / "features-00000.npy").write_bytes(bytes(1000))
-    again = check_everything(first, disk_usage=disk)
-    assert rooms == [10**9, 10**9]
-    assert again.disk_bytes[1] < 10**9 - 1000
-
-
 def test_the_arithmetic_is_that_of_the_machine(
     config: Config, measured: List[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -429,32 +280,6 @@ def test_agora_is_for_few_rows(config: Config) -> None:
     assert not uses_agora(config(), AGORA_ROWS + 1)
     assert uses_agora(config(agora="always"), AGORA_ROWS + 1)
     assert not uses_agora(config(agora="never"), 1)
-
-
-def test_agora_is_left_out_where_the_hours_are_too_few_for_it(
-    config: Config, measured: List[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With steps of 1 s, since hours are told in minutes."""
-    quick = checks.measure_steps
-
-    def slow(*given: Any, **options: Any) -> StepCost:
-        return dataclasses.replace(quick(*given, **options), fixed=1.0)
-
-    monkeypatch.setattr(checks, "measure_steps", slow)
-    message = refusal(config(hours="20s", agora="always"))
-    needed = re.search(r"allowed is at least about (\w+), or", message)
-    alone = re.search(r"allowed is at least about (\w+), or", refusal(config(hours="20s")))
-    assert needed is not None
-    assert alone is not None
-    assert config(hours=alone[1]).seconds < config(hours=needed[1]).seconds
-    found = check_everything(config(hours=alone[1]))
-    assert "agora" not in found.plan.stages
-    note = found.notes[0]
-    assert note.startswith("no time for Agora's new examples, which are left out; with --agora al")
-    refusal(config(hours=alone[1], agora="always"))
-    needed = re.search(r"allowed is at least about (\w+), or", note)
-    assert needed is not None
-    assert check_everything(config(hours=needed[1])).plan.stages == STAGES
 
 
 def test_other_steps_are_measured_again(config: Config, measured: List[str]) -> None:

@@ -201,8 +201,9 @@ def test_a_teacher_that_answers_for_longer_than_the_trainings_is_told_also_in_a_
 
     with pytest.raises(
         InputError,
-        match=f"^hours is 'few', which is too little: before the first step of the stage {stage}, "
-        "the teacher's answers to all inputs take about 16 min 40 s on this machine; allowed",
+        match=f"^hours is 'few', which is too little: the stage {stage} takes about 16 min "
+        "40 s on this machine before its first step, mostly for the teacher's answers to all "
+        "inputs; allowed",
     ) as caught:
         check(60.0)
     found = re.search(r"at least about (\w+), or \w+ with --baseline false$", str(caught.value))
