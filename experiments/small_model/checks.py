@@ -39,7 +39,7 @@ from experiments.small_model.step_costs import (
     measure_steps,
     stepless_seconds,
 )
-from experiments.small_model.students import STAGE_TEACHER
+from experiments.small_model.students import STAGE_SUPER_NETWORK, STAGE_TEACHER
 from experiments.small_model.task import SmallTask, open_small_task, options_of_model
 from experiments.small_model.task_check import (
     CheckedTask,
@@ -206,6 +206,7 @@ def _planned(
         with_agora=with_agora,
         estimates=shortened(estimates, config.seconds) if is_shortened else estimates,
         ends=seconds_of_steps(most, costs, before),
+        preparation=before[STAGE_SUPER_NETWORK],
     )
     time = check_time(
         config.hours,

@@ -10,6 +10,9 @@ shares, the estimates and the seconds that the stages before it have used:
   (`COMPARED`): the super-network, the search in it, and the last training of the small model. The
   two cost the same, whatever happened before.
 - A stage that a run does not have shares its time among the others.
+- Before its first step, the super-network's stage lets the teacher answer all inputs, and orders the
+  teacher's parts. Student and search need both too, so this time is no part of the stage's share:
+  all shares are those of the rest.
 
 The shares are our assumption. They follow from a trial: a 6-layer encoder was fine-tuned on 8,000
 rows, and slices with a half and a third of its multiply-adds were trained for two epochs from its
@@ -34,12 +37,13 @@ from typing import Dict, Mapping, Optional, Sequence, Tuple
 from bort.process.text_table import text_table
 from bort.report.html.seconds import spoken_seconds
 
-_TEACHER, _SEARCH, _TRUNCATED, _AGORA = "teacher", "search", "truncated", "agora"
+_TEACHER, _SUPER_NETWORK, _SEARCH = "teacher", "super_network", "search"
+_TRUNCATED, _AGORA = "truncated", "agora"
 
 STAGES = (
     _TEACHER,
     "latency",
-    "super_network",
+    _SUPER_NETWORK,
     _SEARCH,
     "student",
     _TRUNCATED,
@@ -49,12 +53,12 @@ STAGES = (
 )
 """The names of all stages in their order."""
 
-COMPARED = ("super_network", _SEARCH, "student")
+COMPARED = (_SUPER_NETWORK, _SEARCH, "student")
 """The stages that make the small model that the baseline is compared with."""
 
 SHARES: Mapping[str, float] = {
     _TEACHER: 0.20,
-    "super_network": 0.11,
+    _SUPER_NETWORK: 0.11,
     "student": 0.22,
     _TRUNCATED: 0.33,
     _AGORA: 0.09,
@@ -69,6 +73,10 @@ PAUSES = 1.15
 
 RESERVE = 0.05
 """Share of the time that no stage gets."""
+
+_MOST_PREPARATION = 0.5
+"""Most of the time that is left that may go before the super-network's first step. It is our
+assumption: more is a reason for more hours, not for trainings of no steps."""
 
 ESTIMATES: Mapping[str, Tuple[float, float]] = {
     _TEACHER: (0.02, 60.0),
@@ -92,12 +100,14 @@ class TimePlan:
             of the rest.
         ends: expected seconds after which the epochs of a training end it, if its time does not end
             it before.
+        preparation: expected seconds of the super-network's stage before its first step.
     """
 
     seconds: float
     stages: Tuple[str, ...]
     estimates: Mapping[str, float]
     ends: Mapping[str, float] = field(default_factory=dict)
+    preparation: float = 0.0
 
     def seconds_for(self, stage: str, used: Mapping[str, float]) -> float:
         """Return the seconds that a stage may use, at least 0.
@@ -196,13 +206,21 @@ class TimePlan:
         if stage == _TRUNCATED:
             return max(0.0, min(owed, left))
         weights = {name: SHARES[name] for name in (stage, *later) if name not in self.estimates}
-        if weights.pop(_TRUNCATED, 0.0):
+        is_repeated = weights.pop(_TRUNCATED, 0.0) > 0
+        if is_repeated:
             # The baseline repeats the time of these stages, so a second of theirs costs two.
             left -= owed + sum(self.estimates.get(n, 0.0) for n in later if n in COMPARED)
             weights = {
                 name: value * (2 if name in COMPARED else 1) for name, value in weights.items()
             }
-        return max(0.0, left) * SHARES[stage] / sum(weights.values())
+        left = max(0.0, left)
+        preparing = 0.0
+        if _SUPER_NETWORK in weights:
+            costs = 2 if is_repeated else 1
+            preparing = min(self.preparation, _MOST_PREPARATION * left / costs)
+            left -= costs * preparing
+        share = left * SHARES[stage] / sum(weights.values())
+        return share + preparing if stage == _SUPER_NETWORK else share
 
 
 def make_time_plan(
@@ -213,6 +231,7 @@ def make_time_plan(
     with_agora: bool = True,
     estimates: Optional[Mapping[str, float]] = None,
     ends: Optional[Mapping[str, float]] = None,
+    preparation: float = 0.0,
 ) -> TimePlan:
     """Return the plan of a run.
 
@@ -223,7 +242,7 @@ def make_time_plan(
         with_agora: whether there is the stage `agora`.
         estimates: expected seconds of stages that are not by the clock; those that it lacks follow
             from `ESTIMATES`.
-        ends: see `TimePlan`.
+        ends, preparation: see `TimePlan`.
     """
     absent = {_TRUNCATED: not with_baseline, _AGORA: not with_agora}
     stages = tuple(name for name in STAGES if not absent.get(name, False))
@@ -232,4 +251,4 @@ def make_time_plan(
     expected.update(estimates or {})
     by_estimate = {name: expected[name] for name in stages if name not in clocked}
     by_epochs = {name: value for name, value in (ends or {}).items() if name in clocked}
-    return TimePlan(seconds, stages, by_estimate, by_epochs)
+    return TimePlan(seconds, stages, by_estimate, by_epochs, preparation)

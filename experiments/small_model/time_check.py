@@ -218,6 +218,7 @@ def _with(
         with_agora="agora" in plan.stages,
         estimates=stay,
         ends=plan.ends,
+        preparation=plan.preparation,
     )
 
 

@@ -31,7 +31,8 @@ def plans(draw: st.DrawFn, **fixed: bool) -> TimePlan:
     seconds = draw(st.floats(10.0, 1e6))
     shares = draw(st.fixed_dictionaries({name: st.floats(0.0, 0.08) for name in ESTIMATES}))
     estimates = {name: share * seconds for name, share in shares.items()}
-    return make_time_plan(seconds, estimates=estimates, **chosen)
+    preparation = draw(st.floats(0.0, 0.5)) * seconds
+    return make_time_plan(seconds, estimates=estimates, preparation=preparation, **chosen)
 
 
 def run(plan: TimePlan, uses: Dict[str, float]) -> Dict[str, float]:
@@ -127,7 +128,7 @@ def test_a_resumed_run_finds_the_same_number(
     stage = data.draw(st.sampled_from(plan.stages))
     before = {name: used[name] for name in plan.stages[: plan.stages.index(stage)]}
     assert plan.seconds_for(stage, used) == plan.seconds_for(stage, before)
-    again = TimePlan(plan.seconds, plan.stages, dict(plan.estimates))
+    again = TimePlan(plan.seconds, plan.stages, dict(plan.estimates), {}, plan.preparation)
     assert again.seconds_for(stage, dict(reversed(list(used.items())))) == plan.seconds_for(
         stage, used
     )
@@ -181,6 +182,30 @@ def test_what_epochs_do_not_need_goes_to_the_later_stages() -> None:
     lines = [line.split() for line in plan.table().splitlines()]
     assert lines[1] == ["teacher", "1", "min", "0", "s", "its", "epochs"]
     assert lines[3][-2:] == lines[5][-2:] == ["the", "clock"]
+
+
+@pytest.mark.parametrize("with_baseline", [True, False])
+def test_the_time_before_the_first_step_of_the_super_network_is_a_cost_of_all(
+    with_baseline: bool,
+) -> None:
+    def expected(preparation: float) -> Dict[str, float]:
+        plan = make_time_plan(7200.0, with_baseline=with_baseline, preparation=preparation)
+        return plan.expected({})
+
+    without, found = expected(0.0), expected(600.0)
+    assert sum(found.values()) == pytest.approx(sum(without.values()))
+    trained = {**found, "super_network": found["super_network"] - 600}
+    ratios = [trained[n] / without[n] for n in ("teacher", "super_network", "student", "agora")]
+    assert ratios == pytest.approx([ratios[0]] * 4)
+    assert 0.6 < ratios[0] < 0.95
+    if with_baseline:
+        assert found["truncated"] == pytest.approx(sum(found[name] for name in COMPARED))
+
+
+def test_a_preparation_of_any_length_leaves_half_of_the_time() -> None:
+    found = make_time_plan(1000.0, with_baseline=False, preparation=1e9).expected({})
+    assert sum(found.values()) == pytest.approx(950)
+    assert found["student"] > 80
 
 
 def test_the_table_has_a_line_for_each_stage_and_the_reserve() -> None:

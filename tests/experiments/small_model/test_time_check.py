@@ -115,6 +115,20 @@ def test_a_stage_that_asks_the_teacher_first_makes_fewer_steps() -> None:
         check_time("2", plan(7200.0), COSTS, 400, 200, {"agora": 7200.0}, batch_size=16)
 
 
+def test_fewer_hours_are_enough_if_all_trainings_bear_the_answers() -> None:
+    before = {"super_network": 1000.0}
+
+    def enough(**options: float) -> float:
+        short = make_time_plan(60.0, estimates=dict.fromkeys(ESTIMATES, 10.0), **options)
+        with pytest.raises(InputError) as caught:
+            check_time("few", short, COSTS, 400, 200, before, batch_size=16)
+        found = re.search(r"at least about (\w+), or", str(caught.value))
+        assert found is not None
+        return parse_duration(found.group(1))
+
+    assert enough(preparation=1000.0) < 0.6 * enough()
+
+
 @pytest.mark.parametrize(
     ("epoch", "teacher", "others"),
     [(5, 5, 15), (400, 400, 200), (25_000, 1_000, 200)],
