@@ -312,7 +312,7 @@ def _estimates(
     found = {
         # This stage stops measuring at the end of its time.
         "latency": min(all_rows, max(fewest, ESTIMATES["latency"][0] * config.seconds)),
-        "search": sum(forward(one, dev) for one in limit.candidates) + 3 * pair.process_seconds,
+        "search": sum(forward(one, dev) for one in limit.candidates) + 6 * pair.process_seconds,
         # Three precisions, and the check of the Hugging Face export, which imports Transformers.
         "export": 4 * pair.process_seconds + 3 * forward(limit.likely, dev),
         "final": 2 * pair.process_seconds + 2 * forward(teacher.architecture, report),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
@@ -18,7 +19,7 @@ from bort.gluon.engine import set_openmp_threads
 from bort.process.machine import describe_machine
 from bort.process.threads import set_thread_count
 from bort.search.grid import CandidateGrid
-from bort.search.latency import LatencyTable
+from bort.search.latency import LatencyTable, TimedReference
 from bort.search.latency_predictor import LEAST_ROWS, LatencyPredictor
 from bort.search.latency_sample import (
     LATENCY_TABLE_FILE,
@@ -50,6 +51,12 @@ _SAMPLE, _NEAR = 12, 12
 _REPEATED = 0.5
 """Share of the stage's seconds after which noisy times are not measured again. On a busy machine
 most times are noisy, and three measurements of each took ten times as long as planned."""
+
+_BASELINE_REACH = 1.15
+"""The baseline may cost this share of a limit of latency, by prediction. Layers are few, so one
+less is often far below the limit, and no fair comparison: of six layers, two are 2.7 to 3.0 times
+as fast as the whole, and one is 5 to 7 times. If it is over the limit when it is measured, it is
+compared and does not serve."""
 
 _AROUND, _FITTED = (0.75, 1.15), 2.0
 """Predicted costs of the second sample, and the largest distance of the rows that are fitted at the
@@ -142,6 +149,17 @@ def search_limit(config: SmallModelConfig) -> LimitConfig:
     if limit.latency_ms is not None:
         return dataclasses.replace(limit, latency_ms=limit.latency_ms / MARGIN)
     return limit
+
+
+def limit_seconds(config: SmallModelConfig, reference: TimedReference) -> float:
+    """Return the most seconds that the limit allows; infinite for a limit of parameters.
+
+    Args:
+        config: has the limit.
+        reference: sizes and seconds of the teacher.
+    """
+    limit = config.limit.limit(reference.seconds, reference.architecture.parameter_count())
+    return math.inf if limit.kind == PARAMETERS else limit.most
 
 
 def cost_in(limit: Limit, predictor: LatencyPredictor) -> Cost:
@@ -250,8 +268,13 @@ def measure_around_limit(
         "chosen": len(chosen),
         "noisy": sum(row.is_noisy for row in table.rows),
         "space": space.as_dict(),
-        "cut_depth": cut_depth(teacher, cost, limit.most),
+        "cut_depth": cut_depth(teacher, cost, _baseline_limit(limit)),
     }
+
+
+def _baseline_limit(limit: Limit) -> float:
+    """Return what the baseline may cost; parameters are exact."""
+    return limit.most * (1.0 if limit.kind == PARAMETERS else _BASELINE_REACH)
 
 
 def _near(

@@ -10,9 +10,9 @@ shares, the estimates and the seconds that the stages before it have used:
   (`COMPARED`): the super-network, the search in it, and the last training of the small model. The
   two cost the same, whatever happened before.
 - A stage that a run does not have shares its time among the others.
-- Before its first step, the super-network's stage lets the teacher answer all inputs, and orders the
-  teacher's parts. Student and search need both too, so this time is no part of the stage's share:
-  all shares are those of the rest.
+- Before its first step, the super-network's stage lets the teacher answer all inputs, and orders
+  the teacher's parts. Student and search need both too, so this time is no part of the stage's
+  share: all shares are those of the rest.
 
 The shares are our assumption. They follow from a trial: a 6-layer encoder was fine-tuned on 8,000
 rows, and slices with a half and a third of its multiply-adds were trained for two epochs from its

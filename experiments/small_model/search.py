@@ -33,7 +33,7 @@ FOUND_FOLDER = "found"
 """Folder of the search in its stage's result."""
 
 _ROUNDS = 2
-_CHECKS, _SECONDS_OF_A_CHECK = (3, 12), 5.0
+_CHECKS, _SECONDS_OF_A_CHECK = (3, 12), 8.0
 
 
 def find_pick(job: StageJob, work: StageWork) -> None:

@@ -18,6 +18,7 @@ from bort.export.exporting import ExportSource, export_huggingface, export_onnx,
 from bort.formats.precisions import BF16, FP32, INT8
 from bort.process.timing import Turns, steadiest
 from bort.process.workers import in_new_process
+from bort.search.near_limit import median_near
 from bort.stages.stage import StageWork
 from bort.storage.files import new_folder
 from bort.storage.run_folder import MODEL_FOLDER, WEIGHTS_FOLDER
@@ -25,7 +26,7 @@ from bort.tasks.judging import gold_of, predict
 from bort.tasks.metrics import mean_score
 from bort.tasks.paired_scores import compare_predictions
 from experiments.small_model.job import StageJob, plain, read_scores, write_scores
-from experiments.small_model.latency import MeasuredSpace, serving_settings
+from experiments.small_model.latency import MeasuredSpace, limit_seconds, serving_settings
 from experiments.small_model.students import (
     STAGE_LATENCY,
     STAGE_STUDENT,
@@ -202,7 +203,13 @@ def measure_and_report(job: StageJob, work: StageWork) -> None:
     export = read_scores(work.inputs[STAGE_EXPORT])
     row = next(one for one in export["precisions"] if one["taken"])
     kind, folder = Kind(row["engine"], row["precision"]), work.inputs[STAGE_EXPORT] / SERVED_FOLDER
-    time = served_latency(job, work, folder, kind)
+    reference = MeasuredSpace.read(work.inputs[STAGE_LATENCY]).predictor.reference
+    assert reference is not None
+    time = median_near(
+        lambda: served_latency(job, work, folder, kind),
+        lambda one: one.seconds,
+        limit_seconds(job.config, reference),
+    )
     whole, options = job.task.whole, job.task.data.options
     whole.report.fix_winner(export["candidate"])
     asked = whole.open_report()

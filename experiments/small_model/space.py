@@ -102,7 +102,7 @@ def cut_depth(teacher: Architecture, cost: Cost, most: float) -> Optional[int]:
     Args:
         teacher: sizes of the teacher.
         cost: what an architecture costs.
-        most: the limit, in the unit of the cost.
+        most: what it may cost, in the unit of the cost.
     """
     depths = range(teacher.depth, 0, -1)
     return next((d for d in depths if cost(teacher.replace(depth=d)) <= most), None)

@@ -20,6 +20,7 @@ from bort.network.array_network import ArrayNetwork
 from bort.network.sub_network import extracted, front_of, with_layers
 from bort.ranks import ALONE
 from bort.search.limit import PARAMETERS
+from bort.search.near_limit import NearLimitLatency
 from bort.stages.stage import StageWork
 from bort.storage.outputs import is_empty_folder
 from bort.storage.run_folder import MODEL_FOLDER
@@ -36,7 +37,7 @@ from bort.teacher.source import TeacherSource
 from bort.training.importance_config import ORDER, ImportanceConfig
 from experiments.small_model.config import KEPT_FEATURES_GB
 from experiments.small_model.job import StageJob, plain, read_scores, write_scores
-from experiments.small_model.latency import MeasuredSpace, serving_settings
+from experiments.small_model.latency import MeasuredSpace, limit_seconds, serving_settings
 from experiments.small_model.space import cut_layers, relation_heads
 from experiments.small_model.statements import not_learnt_words
 from experiments.small_model.training import (
@@ -256,7 +257,7 @@ def write_model_scores(
     assert reference is not None
     model = work.folder / MODEL_FOLDER
     gauge = ServedLatency(**serving_settings(job.config, latency.length)).beside(reference)
-    seconds = gauge.latency(sizes)
+    seconds = NearLimitLatency(gauge, limit_seconds(job.config, reference)).latency(sizes)
     limit = job.config.limit.limit(reference.seconds, reference.architecture.parameter_count())
     cost = seconds if limit.kind != PARAMETERS else float(sizes.parameter_count())
     found = {

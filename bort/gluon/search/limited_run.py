@@ -35,6 +35,7 @@ from bort.search.limited_driver import (
 )
 from bort.search.limited_strategy import build_limited_strategy
 from bort.search.measuring import SharedMeasurements
+from bort.search.near_limit import NearLimitLatency
 from bort.search.ranking import measured_candidates
 from bort.search.surrogates import ErrorModel
 from bort.storage.locks import hold_run_folder
@@ -199,6 +200,8 @@ class _Search:
             None if reference is None else reference.parameters,
         )
         predict = None if latencies is None else latencies.predict
+        if self._gauge is not None and limit.kind == LATENCY:
+            self._gauge = NearLimitLatency(self._gauge, limit.most)
         problem = LimitedProblem(plan.grid, limit, plan.length, predict, plan.only)
         self._announce(limit, len(problem.rows))
         measure = None if model is None else self._measure(problem, model)
