@@ -23,9 +23,12 @@ def measured(
     machine: FakeMachine,
     seconds: float,
     stop_requested: Callable[[], bool] = lambda: False,
+    speed_up: float = 2.0,
 ) -> Optional[Dict[str, Any]]:
-    """Measure around a speed-up of 2 on a machine whose clock is that of the stage."""
-    config = SmallModelConfig("teacher", "SST-2", str(folder), "1h", speed_up=2.0, engine="mxnet")
+    """Measure around a speed-up on a machine whose clock is that of the stage."""
+    config = SmallModelConfig(
+        "teacher", "SST-2", str(folder), "1h", speed_up=speed_up, engine="mxnet"
+    )
     monkeypatch.setattr(latency, "EngineLatency", lambda **settings: machine)
     monkeypatch.setattr(latency.time, "monotonic", machine.clock)
     length = int(CONDITIONS["length"])
@@ -73,6 +76,24 @@ def test_noisy_times_are_measured_again_in_the_first_half(
     assert again
     assert once
     assert max(map(machine.timed.index, again)) < min(map(machine.timed.index, once))
+
+
+@pytest.mark.parametrize(
+    ("speed_up", "layers"),
+    [(2.0, 3), (2.2, 3), (2.5, 2), (3.3, 2), (3.7, 1), (6.5, 1)],
+)
+def test_the_baseline_has_the_layers_nearest_to_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speed_up: float, layers: int
+) -> None:
+    """Fewer layers may be far below the limit; some more are up to 15 % above it."""
+
+    def in_proportion(one: Architecture) -> float:
+        return one.multiply_adds(1, 64) * 1e-9
+
+    machine = FakeMachine(steady, seconds=in_proportion)
+    found = measured(tmp_path, monkeypatch, machine, 1e9, speed_up=speed_up)
+    assert found is not None
+    assert found["cut_depth"] == layers
 
 
 def test_a_stopped_measurement_has_no_result(

@@ -184,6 +184,25 @@ def test_without_a_pick_the_nearest_is_told_and_there_is_no_best_file(source, tm
     assert json.loads((tmp_path / "ranking.json").read_text())["nearest"] is not None
 
 
+def test_a_candidate_that_is_slow_once_is_not_refused(source, tmp_path):
+    class SlowAtFirst(Gauge):
+        def latency(self, architecture):
+            first = architecture not in self.asked and architecture != source.whole
+            return super().latency(architecture) * (1.2 if first else 1.0)
+
+    def found(name, gauge, speed_up):
+        limit = LimitConfig(speed_up=speed_up, band_least=0.2, band_most=1.6)
+        plan = plan_of(source, tmp_path / name, Errors(source), gauge, limit=limit)
+        return run_limited_search(plan, ALONE)
+
+    steady, gauge = found("steady", Gauge(), 2.0), SlowAtFirst()
+    # The pick takes 1 / 1.1 of the second limit, and more than it once.
+    tighter = Gauge().latency(source.whole) / steady.best.measured_seconds / 1.1
+    best = found("slow", gauge, tighter).best
+    assert best == dataclasses.replace(steady.best, on_front=best.on_front)
+    assert gauge.asked.count(best.architecture) == 3
+
+
 def test_speed_ups_are_exact_on_a_machine_whose_speed_flips_by_three(source, tmp_path):
     space, served = machine_of(flipping(seed=1)), machine_of(flipping(seed=2))
     limit = LimitConfig(speed_up=1.6, band_least=0.2, band_most=1.6)
