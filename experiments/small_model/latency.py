@@ -53,7 +53,7 @@ _REPEATED = 0.5
 most times are noisy, and three measurements of each took ten times as long as planned."""
 
 _BASELINE_REACH = 1.15
-"""The baseline may cost this share of a limit of latency, by prediction. Layers are few, so one
+"""The baseline may cost this share of a limit of latency. Layers are few, so one
 less is often far below the limit, and no fair comparison: of six layers, two are 2.7 to 3.0 times
 as fast as the whole, and one is 5 to 7 times. If it is over the limit when it is measured, it is
 compared and does not serve."""
@@ -268,13 +268,25 @@ def measure_around_limit(
         "chosen": len(chosen),
         "noisy": sum(row.is_noisy for row in table.rows),
         "space": space.as_dict(),
-        "cut_depth": cut_depth(teacher, cost, _baseline_limit(limit)),
+        "cut_depth": _baseline_depth(teacher, table, cost, limit),
     }
 
 
-def _baseline_limit(limit: Limit) -> float:
-    """Return what the baseline may cost; parameters are exact."""
-    return limit.most * (1.0 if limit.kind == PARAMETERS else _BASELINE_REACH)
+def _baseline_depth(
+    teacher: Architecture, table: LatencyTable, cost: Cost, limit: Limit
+) -> Optional[int]:
+    """Return the number of layers of the baseline; None if all of its forms cost more.
+
+    Its latency is the measured one where there was time to measure it, since the prediction is best
+    for the candidates, which are narrower. Parameters are exact.
+    """
+    if limit.kind == PARAMETERS:
+        return cut_depth(teacher, cost, limit.most)
+
+    def known(one: Architecture) -> float:
+        return cost(one) if table.missing([one]) else table.latency(one)
+
+    return cut_depth(teacher, known, limit.most * _BASELINE_REACH)
 
 
 def _near(

@@ -96,6 +96,20 @@ def test_the_baseline_has_the_layers_nearest_to_the_limit(
     assert found["cut_depth"] == layers
 
 
+def test_the_baseline_goes_by_measured_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers of the whole width are faster here than the prediction from the narrow ones."""
+
+    def in_jumps(one: Architecture) -> float:
+        is_wide = one.intermediate == TEACHER.intermediate and one.depth < TEACHER.depth
+        return one.multiply_adds(1, 64) * (0.7e-9 if is_wide else 1e-9)
+
+    found = measured(tmp_path, monkeypatch, FakeMachine(steady, seconds=in_jumps), 1e9)
+    assert found is not None
+    assert found["cut_depth"] == 4
+
+
 def test_a_stopped_measurement_has_no_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
