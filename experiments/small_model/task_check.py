@@ -14,7 +14,7 @@ from bort.agora.task_data import check_has_points
 from bort.errors import InputError
 from bort.tasks.items import TaskItem
 from bort.tasks.own.task import OwnTask
-from bort.tasks.records import TaskRecord
+from bort.tasks.records import TRAIN, TaskRecord
 from bort.text.vocabulary import Vocabulary
 from data.corpus.summary import MOST_UNKNOWN
 from experiments.small_model.task import SmallTask
@@ -140,8 +140,8 @@ def _check_rows(record: TaskRecord, facts: Mapping[str, Any]) -> None:
     least = {"train": LEAST_TRAINING_ROWS, "dev": LEAST_SCORED_ROWS, "report": LEAST_SCORED_ROWS}
     for name, needed in least.items():
         if facts[name] < needed:
-            advice = "add rows"
-            if isinstance(record, OwnTask):
+            advice = "add rows" if name == TRAIN else "add rows to its file"
+            if isinstance(record, OwnTask) and _is_drawn(record, name):
                 advice = (
                     f"about {_rows_in_all(record)} labelled rows in all are enough, or files of "
                     "their own for dev and report (scripts/describe_task.py --dev --report)"
@@ -150,6 +150,11 @@ def _check_rows(record: TaskRecord, facts: Mapping[str, Any]) -> None:
                 f"{record.name}: the {name} split has {facts[name]} rows, needed are {needed}; "
                 f"{advice}"
             )
+
+
+def _is_drawn(task: OwnTask, name: str) -> bool:
+    """Return whether a split consists of rows of the training file."""
+    return any(one.name == name and one.files[0] == task.train_file for one in task.splits)
 
 
 def _rows_in_all(task: OwnTask) -> int:

@@ -96,6 +96,23 @@ def test_a_report_split_that_is_too_small_is_found(opened: Open) -> None:
         check_task_data(dataclasses.replace(task, whole=whole), "teacher")
 
 
+def test_a_report_file_that_is_too_short_needs_rows_of_its_own(
+    teacher: Path, tmp_path: Path
+) -> None:
+    paths = {name: tmp_path / f"{name}.csv" for name in ("reviews", "report")}
+    rows = sentences(404)
+    for path, part in zip(paths.values(), (rows[:400], rows[400:])):
+        with open(path, "w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerows([("text", "label"), *part])
+    name, report = map(str, paths.values())
+    config = SmallModelConfig(
+        str(teacher), name, "out", "1", speed_up=2.0, max_len=64, report_file=report
+    )
+    task = open_small_task(resolve_task(name, report_file=report), config)
+    with pytest.raises(InputError, match="split has 4 rows, needed are 10; add rows to its file$"):
+        check_task_data(task, "teacher")
+
+
 def test_training_rows_of_one_class_are_refused(opened: Open) -> None:
     task = opened(sentences(400))
     train = task.data.train
