@@ -59,7 +59,7 @@ STAGE_SETTINGS: Mapping[str, Tuple[str, ...]] = {
     STAGE_TRUNCATED: (*_TRAINING, "student_lr", *_LIMIT),
     STAGE_AGORA: (*_TRAINING, "student_lr", *_LIMIT),
     STAGE_EXPORT: (*_SERVES, "precision_loss", *_TASK),
-    STAGE_FINAL: (*_SERVES, *_TASK),
+    STAGE_FINAL: (*_LIMIT, *_SERVES, *_TASK),
 }
 """The settings that each stage reads; all others are hidden from it."""
 
