@@ -18,9 +18,9 @@ AGORA_AUTO, AGORA_ALWAYS, AGORA_NEVER = "auto", "always", "never"
 AGORA_ROWS = 5_000
 """Most training rows with which `--agora auto` makes new examples."""
 
-KEPT_FEATURES_GB = 4.0
+KEPT_FEATURES_GB = 10.0
 """Most gigabytes of the teacher's features that are kept, and half of the free disk at most. It is
-our assumption: 4 GB are the relations of a teacher of width 384 for 870,000 tokens."""
+our assumption: 10 GB are the relations of a teacher of width 384 for 2.2 million tokens."""
 
 NEW_EXAMPLES, NEW_OF_EACH = 10_000, 8
 """New examples in all, and of each training example at most. Our assumption."""

@@ -60,6 +60,10 @@ STAGE_TEACHER, STAGE_LATENCY, STAGE_SUPER_NETWORK, STAGE_SEARCH = (
 )
 STAGE_STUDENT, STAGE_TRUNCATED = "student", "truncated"
 
+STUDENT_DROPOUT = 0.0
+"""Dropout of all small models, the baseline too. Without it a student is nearer to its teacher,
+ranks better, and makes more steps (docs/benchmarks.md, "The recipe of a small model")."""
+
 log = logging.getLogger(__name__)
 
 _STEPS = 10**9  # the clock ends the training of a super-network
@@ -226,7 +230,8 @@ def train_from(
     sizes = read_folder_description(start).architecture
     whole = read_folder_description(teacher)
     settings: Dict[str, Any] = {
-        **{"head": head_kind(whole.head), "importance": ORDER, "lr": job.config.student_lr}
+        **{"head": head_kind(whole.head), "importance": ORDER, "lr": job.config.student_lr},
+        "dropout": STUDENT_DROPOUT,
     }
     if with_relations:
         settings.update(_relations(relation_heads(whole.architecture, [sizes.heads])))
