@@ -14,10 +14,14 @@ process got and with what other cores do."""
 
 _REPEATS = 2
 
-T = TypeVar("T")
+_Measurement = TypeVar("_Measurement")
 
 
-def median_near(measure: Callable[[], T], seconds_of: Callable[[T], float], limit: float) -> T:
+def median_near(
+    measure: Callable[[], _Measurement],
+    seconds_of: Callable[[_Measurement], float],
+    limit: float,
+) -> _Measurement:
     """Measure once, and twice more if that is near a limit; return the one with the median seconds.
 
     Args:
@@ -31,7 +35,7 @@ def median_near(measure: Callable[[], T], seconds_of: Callable[[T], float], limi
     >>> median_near(lambda: 5.0, float, 10.0)
     5.0
     """
-    found: List[T] = [measure()]
+    found: List[_Measurement] = [measure()]
     if limit / NEAR <= seconds_of(found[0]) <= limit * NEAR:
         found += [measure() for _ in range(_REPEATS)]
     return sorted(found, key=seconds_of)[len(found) // 2]
