@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
+from bort.engines.protocol import FAST
+from bort.formats.precisions import FP32
 from bort.settings.config import Config, setting
 from bort.stages.listing import stored_results
 from bort.stages.plan import read_experiments
@@ -54,6 +56,9 @@ class RealTasksConfig(Config):
     folder: str = setting("runs/real_tasks", "folder of the cells and their results")
     agora: bool = setting(True, "run Agora without a search, too")
     max_len: int = setting(128, "longest input in tokens", minimum=8)
+    precision: str = setting(
+        FP32, "precision in which the limits hold; see make_small_model.py", choices=(FP32, FAST)
+    )
 
     def cells(self) -> List[Tuple[str, float, int]]:
         """Return task, speed-up and seed of each cell, those of the first seed first."""
@@ -94,6 +99,7 @@ class Cells:
             **{"data_dir": self._config.data_dir, "hours": self._config.hours},
             **{"speed_up": speed_up, "max_len": self._config.max_len},
             "least_steps": self._config.least_steps,
+            **({} if self._config.precision == FP32 else {"precision": self._config.precision}),
             **self._report_file(task),
         }
         name = f"{task}-{speed_up:g}x-seed{seed}"

@@ -57,6 +57,8 @@ class EngineLatency:
             is measured, and times are shares of its own, so that the speed of the machine at that
             moment cancels.
         clock: returns seconds; see `bort.process.timing.timed_runs`.
+        reference_precision: precision of a reference that takes turns with what is measured; None:
+            that of what is measured.
 
     Raises:
         InputError: the engine is not installed, or does not compute in the precision.
@@ -76,11 +78,14 @@ class EngineLatency:
         gpu: Optional[int] = None,
         clock: Clock = time.perf_counter,
         beside: Optional[Tuple[Architecture, float]] = None,
+        reference_precision: Optional[str] = None,
     ) -> None:
         self.engine = resolve_engine(engine, precision)
         require_engine(self.engine)
         self._asked_precision = precision
         self.precision = real_precision(_probe(), self.engine, precision)
+        self._reference_precision = reference_precision or precision
+        self.reference_precision = real_precision(_probe(), self.engine, self._reference_precision)
         self._threads = threads
         self._length = length
         self._batch = batch
@@ -98,6 +103,8 @@ class EngineLatency:
         if self._beside is not None:
             architecture, seconds = self._beside
             beside = {"beside": str(architecture), "beside_seconds": seconds}
+        if self.reference_precision != self.precision:
+            beside["reference_precision"] = self.reference_precision
         return {
             **clock,
             **beside,
@@ -125,17 +132,26 @@ class EngineLatency:
         Raises:
             InputError: the sequences are longer than the architecture takes.
         """
+        engine, rows = self._opened(architecture, self._asked_precision)
+        return self._timed(engine, rows)
+
+    def open_reference(self, architecture: Architecture) -> TimedEngine:
+        """Return an architecture that others take turns with, in its own precision, timed alone.
+
+        Raises:
+            InputError: the sequences are longer than the architecture takes.
+        """
+        engine, rows = self._opened(architecture, self._reference_precision)
+        return self._alone(engine, rows)
+
+    def _opened(self, architecture: Architecture, precision: str) -> Tuple[Engine, int]:
+        """Return an engine of random weights, and the rows of its token embedding."""
         check_latency_length(self._length, architecture)
         gc.collect()
         rows = min(architecture.vocabulary_size, _VOCABULARY)
-        engine = open_network(
-            random_network(architecture.replace(vocabulary_size=rows), _SEED),
-            self.engine,
-            self._asked_precision,
-            self._threads,
-            self._gpu,
-        )
-        return self._timed(engine, rows)
+        network = random_network(architecture.replace(vocabulary_size=rows), _SEED)
+        engine = open_network(network, self.engine, precision, self._threads, self._gpu)
+        return engine, rows
 
     def open_folder(self, folder: Path) -> TimedEngine:
         """Return a model that is loaded from its folder and ready to be timed.
@@ -162,20 +178,23 @@ class EngineLatency:
         return self._timed(engine, architecture.vocabulary_size)
 
     def _timed(self, engine: Engine, vocabulary_size: int) -> TimedEngine:
+        if self._beside is None:
+            return self._alone(engine, vocabulary_size)
+        reference, seconds = self._beside
+        if self._anchor is None:
+            self._anchor = self.open_reference(reference)
+        return self._alone(engine, vocabulary_size, (self._anchor, seconds))
+
+    def _alone(
+        self,
+        engine: Engine,
+        vocabulary_size: int,
+        anchor: Optional[Tuple[TimedEngine, float]] = None,
+    ) -> TimedEngine:
         generator = np.random.default_rng(_SEED)
         ids = generator.integers(0, vocabulary_size, (self._batch, self._length))
         pause = _PAUSE_SECONDS if self._threads > 1 else 0.0
-        opened = TimedEngine(engine, ids, self._repeats, self._clock, pause)
-        if self._beside is None:
-            return opened
-        reference, seconds = self._beside
-        if self._anchor is None:
-            self._beside = None  # the reference itself is timed beside nothing
-            try:
-                self._anchor = self.open(reference)
-            finally:
-                self._beside = (reference, seconds)
-        return TimedEngine(engine, ids, self._repeats, self._clock, pause, (self._anchor, seconds))
+        return TimedEngine(engine, ids, self._repeats, self._clock, pause, anchor)
 
 
 class TimedEngine:

@@ -39,6 +39,9 @@ class TableGauge(Protocol):
     def open(self, architecture: Architecture) -> TimedModel:
         """Load an architecture. Other loaded models stay usable."""
 
+    def open_reference(self, architecture: Architecture) -> TimedModel:
+        """Load the reference, which may have another precision."""
+
 
 def measure_table(
     gauge: TableGauge,
@@ -91,7 +94,7 @@ def measure_table(
     if not missing:
         return table
     chosen = table.reference or reference or _middle(list(costs), costs)
-    other = gauge.open(chosen)
+    other = gauge.open_reference(chosen)
     taken: List[Tuple[float, float]] = []
     for number, architecture in enumerate(missing):
         if stop_requested():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Optional, Tuple
 
-from bort.engines.protocol import AUTO, ENGINES
+from bort.engines.protocol import AUTO, ENGINES, FAST
 from bort.errors import InputError
+from bort.formats.precisions import FP32
 from bort.process.threads import check_thread_count
 from bort.search.limited_config import LIMITS, LimitConfig
 from bort.settings.config import Config, part, setting
@@ -82,6 +83,13 @@ class SmallModelConfig(Config):
         AUTO,
         "engine that serves the model; auto: the fastest that is installed",
         choices=(AUTO, *ENGINES),
+    )
+    precision: str = setting(
+        FP32,
+        "precision in which the model keeps the limit: fp32, and a faster one that serves comes on "
+        "top of it; or fast, the fastest one on this processor (bf16 or int8), so that the limit "
+        "leaves room for a larger model. The teacher is timed in fp32 in any case",
+        choices=(FP32, FAST),
     )
     threads: int = setting(1, "threads of the served model", minimum=1)
     length: Optional[int] = setting(

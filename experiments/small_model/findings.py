@@ -176,6 +176,8 @@ class Findings:
         limit, of = self.limit.limit, len(self.limit.members)
         pair = self.measured.latency
         times = f"teacher {1e3 * pair.teacher_seconds:.3g} ms"
+        if pair.reference_seconds is not None:
+            times += f" in fp32, {1e3 * pair.seconds[0]:.3g} ms in {pair.precision}"
         if limit.kind != LATENCY:
             times = (
                 f"teacher {limit.reference:,.0f} parameters, {1e3 * pair.teacher_seconds:.3g} ms"
@@ -217,6 +219,7 @@ def measurements_key(
             "architecture": teacher.architecture.as_dict(),
             "data": data.data.train.features.fingerprint,
             "engine": config.engine,
+            "precision": config.precision,
             "threads": config.threads,
             "length": config.length or data.usual_length,
             "gpu": config.gpu,

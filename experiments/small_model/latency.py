@@ -76,14 +76,18 @@ def serving_settings(config: SmallModelConfig, length: int) -> Dict[str, Any]:
     One thread is timed by the seconds of the processor, which other programs hardly change.
 
     Args:
-        config: engine and threads.
+        config: engine, precision of the limit, and threads.
         length: tokens of a text.
     """
+    in_precision: Dict[str, Any] = {}
+    if config.precision != FP32:
+        in_precision = {"precision": config.precision, "reference_precision": FP32}
     return {
-        "engine": resolve_engine(config.engine, FP32),
+        "engine": resolve_engine(config.engine, config.precision),
         "threads": config.threads,
         "length": length,
         "clock": time.process_time if config.threads == 1 else time.perf_counter,
+        **in_precision,
     }
 
 

@@ -52,13 +52,15 @@ class PairLatency:
 
     Attributes:
         architectures: the teacher, its smallest part with its hidden size, and its smallest part.
-        seconds: their seconds per text.
+        seconds: their seconds per text, in the precision of the limit.
         row_seconds: processor seconds that a measurement of one of the parts took, loading
             included. Other programs, which may end soon, hardly change them.
         process_seconds: processor seconds of the whole process.
         conditions: engine, precision, threads and length.
         share_of_core: processor seconds a second of the measurements; below 1 for one thread if
             other programs use the processor.
+        reference_seconds: seconds of the teacher in fp32, which speed-ups refer to; None: the limit
+            is in fp32, too.
     """
 
     architectures: Tuple[Architecture, ...]
@@ -67,11 +69,17 @@ class PairLatency:
     process_seconds: float
     conditions: Mapping[str, Any]
     share_of_core: float = 1.0
+    reference_seconds: Optional[float] = None
 
     @property
     def teacher_seconds(self) -> float:
-        """The seconds of the teacher."""
-        return self.seconds[0]
+        """The seconds of the teacher in fp32."""
+        return self.seconds[0] if self.reference_seconds is None else self.reference_seconds
+
+    @property
+    def precision(self) -> str:
+        """The precision of the limit."""
+        return str(self.conditions["precision"])
 
     def predict(self, architecture: Architecture) -> float:
         """Return the seconds per text of an architecture, by terms that are fitted to these."""
@@ -88,6 +96,7 @@ class PairLatency:
             "process_seconds": self.process_seconds,
             "conditions": dict(self.conditions),
             "share_of_core": self.share_of_core,
+            "reference_seconds": self.reference_seconds,
         }
 
     @classmethod
@@ -119,6 +128,9 @@ class PairLatency:
                 **{name: conditions.text(name) for name in ("engine", "precision")},
             },
             float(fields.number("share_of_core", 0)) if fields.has("share_of_core") else 1.0,
+            None
+            if fields.values.get("reference_seconds") is None
+            else float(fields.number("reference_seconds", _LEAST_SECONDS)),
         )
 
 
@@ -180,23 +192,24 @@ def check_limit(
     limit = config.limit.limit(seconds, count)
     searched = search_limit(config).limit(seconds, count).most
     cost: Cost = measured.predict
-    whole, least = seconds, min(measured.seconds)
+    whole, least = measured.seconds[0], min(measured.seconds)
     if limit.kind == PARAMETERS:
         cost = Architecture.parameter_count
         whole, least = float(count), cost(smallest_part(teacher))
     given = f"{value:,.0f}" if limit.kind == PARAMETERS else f"{value:g}"
+    allowed = _range(name, limit, least, whole, seconds)
     if limit.most >= whole:
+        inside = f" in {measured.precision}" if limit.kind == LATENCY else ""
         raise LimitRefused(
-            f"{name} is {given}, which the teacher keeps itself: it {_has(limit, whole)}; "
-            f"allowed is {_range(name, limit, least, whole)}, or export the teacher as it is with "
-            "scripts/export_model.py"
+            f"{name} is {given}, which the teacher keeps itself: it {_has(limit, whole)}{inside}; "
+            f"allowed is {allowed}, or export the teacher as it is with scripts/export_model.py"
         )
     if searched < least:
         raise LimitRefused(
             f"{name} is {given}, which is too tight: the smallest part of the teacher "
             f"{_has(limit, least)} here, the teacher {_amount(limit, whole)}; allowed is "
-            f"{_range(name, limit, least, whole)}",
-            whole / least if config.speed_up is not None else None,
+            f"{allowed}",
+            seconds / least if config.speed_up is not None else None,
         )
     space = space_near(teacher, cost, searched)
     members = space.sample(teacher, space.size(), np.random.default_rng(0))
@@ -208,27 +221,27 @@ def check_limit(
             "which costs more of the score than fewer heads, neurons and layers; a looser limit "
             "or a smaller teacher does better"
         )
-    inside = sum(one <= searched for one in costs)
+    count_inside = sum(one <= searched for one in costs)
     band = (band_of(costs, searched), PREDICTED_BAND[1])
     candidates = [
         one for one, its in zip(members, costs) if band[0] * searched <= its <= band[1] * searched
     ]
     likely = members[limit.nearest(np.array(costs))]
-    return CheckedLimit(limit, least, members, inside, candidates, likely, tuple(notes))
+    return CheckedLimit(limit, least, members, count_inside, candidates, likely, tuple(notes))
 
 
 def _measure(
     architectures: Sequence[Architecture], settings: Dict[str, Any]
-) -> Tuple[Tuple[float, ...], float, float, Dict[str, Any], float]:
+) -> Tuple[Tuple[float, ...], float, float, Dict[str, Any], float, Optional[float]]:
     """Return the further fields of `PairLatency`; runs in a new process."""
     gauge = EngineLatency(**settings)
-    teacher = gauge.open(architectures[0])
+    teacher = gauge.open_reference(architectures[0])
+    is_another = gauge.reference_precision != gauge.precision
     shares: List[float] = []
     others: List[float] = []
     began, started = time.process_time(), time.perf_counter()
-    for architecture in architectures[1:]:
+    for architecture in architectures if is_another else architectures[1:]:
         opened = gauge.open(architecture)
-
         turns = opened.time_in_turns(teacher.run)
         shares.append(turns.share)
         others.append(turns.other_seconds)
@@ -236,15 +249,27 @@ def _measure(
     row = worked / max(1, len(shares))
     # A teacher that is its own smallest part is measured alone.
     seconds = float(np.median(others)) if others else teacher.time().seconds
-    found = (seconds, *(share * seconds for share in shares))
+    found = tuple(share * seconds for share in shares)
     share = worked / passed if others else 1.0
-    return found, row, time.process_time(), dict(gauge.conditions), share
+    conditions = dict(gauge.conditions)
+    if is_another:
+        return found, row, time.process_time(), conditions, share, seconds
+    return (seconds, *found), row, time.process_time(), conditions, share, None
 
 
-def _range(name: str, limit: Limit, least: float, whole: float) -> str:
-    """Return the values of a limit that can be met, in the unit of its flag."""
+def _range(name: str, limit: Limit, least: float, whole: float, reference: float) -> str:
+    """Return the values of a limit that can be met, in the unit of its flag.
+
+    Args:
+        name: name of the flag.
+        limit: the limit.
+        least: cost of the smallest part.
+        whole: cost of the teacher.
+        reference: seconds that speed-ups refer to; `whole` but for a limit in another precision.
+    """
     if name == "speed_up":
-        return f"above 1, and at most about {_floored(whole / (least * _MARGIN))}"
+        above = "1" if whole == reference else f"about {_floored(reference / whole)}"
+        return f"above {above}, and at most about {_floored(reference / (least * _MARGIN))}"
     if limit.kind == LATENCY:
         low, high = 1e3 * least * _MARGIN, 1e3 * whole
         return f"at least about {_raised(low)} ms, and below {high:.3g} ms"

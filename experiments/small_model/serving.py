@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -64,7 +65,7 @@ def kinds(asked: str, engine: str) -> List[Kind]:
 
     Args:
         asked: the engine of the settings, or `auto`.
-        engine: the engine that it stands for.
+        engine: the engine that it stands for in float32.
     """
     found = [Kind(engine, FP32)]
     if engine == OPENVINO and computes_bf16():
@@ -106,7 +107,12 @@ def export_best(job: StageJob, work: StageWork) -> None:
                 "bytes": _bytes(target),
             }
         )
-    taken = choose_precision(rows, job.config.precision_loss)
+    most = math.inf
+    if job.config.precision != FP32:
+        reference = MeasuredSpace.read(work.inputs[STAGE_LATENCY]).predictor.reference
+        assert reference is not None
+        most = 1e3 * limit_seconds(job.config, reference)
+    taken = choose_precision(rows, job.config.precision_loss, most)
     huggingface = exports / HUGGING_FACE_FOLDER
     if not huggingface.exists():
         try:
@@ -137,12 +143,16 @@ def best_candidate(folders: Mapping[str, Path]) -> str:
     return max(able, key=lambda name: mean_score(able[name]["dev"]))
 
 
-def choose_precision(rows: List[Dict[str, Any]], most_lost: float) -> int:
+def choose_precision(
+    rows: List[Dict[str, Any]], most_lost: float, most_ms: float = math.inf
+) -> int:
     """Return the number of the row that serves, and note in each row whether and why.
 
     Args:
         rows: `precision`, `dev` and `latency_ms`, float32 first; `taken` and `reason` are added.
         most_lost: largest loss of the mean dev score.
+        most_ms: limit that float32 need not keep; if what is within the loss does not keep it, the
+            fastest row serves.
     """
     exact, taken = rows[0], 0
     for number, row in enumerate(rows[1:], start=1):
@@ -157,10 +167,16 @@ def choose_precision(rows: List[Dict[str, Any]], most_lost: float) -> int:
         else:
             rows[taken]["reason"] = f"{row['precision']} is faster"
             taken = number
+    why = "the fastest within the allowed loss"
+    if rows[taken]["latency_ms"] > most_ms:
+        rows[taken]["reason"] = f"takes {rows[taken]['latency_ms']:.2f} ms, more than the limit"
+        taken = min(range(len(rows)), key=lambda number: rows[number]["latency_ms"])
+        lost = mean_score(exact["dev"]) - mean_score(rows[taken]["dev"])
+        why = f"the fastest; it loses {100 * lost:.1f} points on dev, the others miss the limit"
     for number, row in enumerate(rows):
         row["taken"] = number == taken
         if number == taken:
-            row["reason"] = "the fastest within the allowed loss"
+            row["reason"] = why
     return taken
 
 
@@ -192,7 +208,7 @@ def _in_turns(
     folder: Path, kind: Kind, teacher: Architecture, settings: Mapping[str, Any]
 ) -> Turns:
     """Measure in a new process."""
-    anchor = EngineLatency(**settings).open(teacher)
+    anchor = EngineLatency(**settings).open_reference(teacher)
     own = {**settings, "engine": kind.engine, "precision": kind.precision}
     opened = EngineLatency(**own).open_folder(folder)
     return steadiest(lambda: opened.time_in_turns(anchor.run), lambda turns: turns.spread)

@@ -44,6 +44,7 @@ _FILES = (*_DATA, "gpu", "output_dir")
 
 _LIMIT = ("latency_ms", "speed_up", "parameters")
 _SERVES = ("engine", "threads")
+_TIMES = (*_SERVES, "precision")
 _TRAINING = (
     *("hours", "batch_size", "freeze_embeddings", "math", "seed", "gpu"),
     *_TASK,
@@ -52,14 +53,14 @@ _TRAINING = (
 
 STAGE_SETTINGS: Mapping[str, Tuple[str, ...]] = {
     STAGE_TEACHER: (*_TRAINING, "lr"),
-    STAGE_LATENCY: (*_LIMIT, *_SERVES, "length", "seed", *_TASK),
+    STAGE_LATENCY: (*_LIMIT, *_TIMES, "length", "seed", *_TASK),
     STAGE_SUPER_NETWORK: (*_TRAINING, "lr"),
-    STAGE_SEARCH: (*_LIMIT, *_SERVES, "seed", *_TASK),
-    STAGE_STUDENT: (*_TRAINING, "student_lr", *_LIMIT),
-    STAGE_TRUNCATED: (*_TRAINING, "student_lr", *_LIMIT),
-    STAGE_AGORA: (*_TRAINING, "student_lr", *_LIMIT),
-    STAGE_EXPORT: (*_SERVES, "precision_loss", *_TASK),
-    STAGE_FINAL: (*_LIMIT, *_SERVES, *_TASK),
+    STAGE_SEARCH: (*_LIMIT, *_TIMES, "seed", *_TASK),
+    STAGE_STUDENT: (*_TRAINING, "precision", "student_lr", *_LIMIT),
+    STAGE_TRUNCATED: (*_TRAINING, "precision", "student_lr", *_LIMIT),
+    STAGE_AGORA: (*_TRAINING, "precision", "student_lr", *_LIMIT),
+    STAGE_EXPORT: (*_LIMIT, *_TIMES, "precision_loss", *_TASK),
+    STAGE_FINAL: (*_LIMIT, *_TIMES, *_TASK),
 }
 """The settings that each stage reads; all others are hidden from it."""
 

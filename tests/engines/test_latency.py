@@ -25,7 +25,7 @@ from bort.formats.precisions import FP32
 from bort.network.model_folder import write_model_folder
 from bort.network.random_network import random_network
 from bort.process.timing import Timing
-from bort.search.latency import TimedReference
+from bort.search.latency import TimedReference, describe_conditions
 from bort.search.latency_measuring import measure_table
 
 SMALL = Architecture(2, 2, 8, 16, vocabulary_size=60, maximum_length=24)
@@ -190,6 +190,31 @@ def test_int8_is_timed_as_the_integer_graph(monkeypatch: Any) -> None:
     assert gauge.conditions["precision"] == "int8"
     assert gauge.latency(SMALL) > 0
     assert built == ["int8"]
+
+
+@pytest.mark.parity("onnx", "onnxruntime", "openvino")
+def test_the_reference_may_have_another_precision(monkeypatch: Any) -> None:
+    from bort.engines import choosing
+
+    built: List[str] = []
+    build = choosing.build_graph
+    monkeypatch.setattr(
+        choosing,
+        "build_graph",
+        lambda network, **how: built.append(how["precision"]) or build(network, **how),
+    )
+    how = {**HOW, "engine": "onnxruntime", "precision": "int8", "beside": (SMALL, 1.0)}
+    gauge = EngineLatency(reference_precision="fp32", **how)
+    assert gauge.conditions["reference_precision"] == "fp32"
+    assert describe_conditions(gauge.conditions).endswith(f"in turns with {SMALL} in fp32")
+    assert gauge.latency(SMALL) > 0
+    assert built == ["int8", "fp32"]
+    same = EngineLatency(**how)
+    assert "reference_precision" not in same.conditions
+    assert same.latency(SMALL) > 0
+    assert built[2:] == ["int8", "int8"]
+    gauge.open_reference(SMALL)
+    assert built[4:] == ["fp32"]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 from typing import Any, Dict
@@ -13,7 +14,12 @@ from bort.engines.protocol import MXNET
 from bort.errors import InputError
 from bort.storage.json_fields import JsonFields
 from experiments.small_model.config import SmallModelConfig
-from experiments.small_model.limit_check import PairLatency, check_limit, measure_pair
+from experiments.small_model.limit_check import (
+    LimitRefused,
+    PairLatency,
+    check_limit,
+    measure_pair,
+)
 from experiments.small_model.space import measured_space, smallest_part, space_near
 
 TEACHER = Architecture(6, 12, 384, 1536, 30522, token_types=2)
@@ -92,6 +98,34 @@ def test_between_them_the_space_of_the_search_is_predicted(limit: Dict[str, Any]
     assert smallest.depth >= min(space.depths)
 
 
+FAST = dataclasses.replace(
+    MEASURED,
+    seconds=(0.005, 0.0003, 0.0001),
+    conditions={**CONDITIONS, "precision": "bf16"},
+    reference_seconds=0.010,
+)
+"""In bf16, everything takes half of the time; speed-ups refer to the teacher in fp32."""
+
+
+def test_a_speed_up_in_another_precision_refers_to_the_teacher_in_float32() -> None:
+    exact = check_limit(config(speed_up=3.0), TEACHER, MEASURED)
+    fast = check_limit(config(speed_up=3.0), TEACHER, FAST)
+    assert fast.limit == exact.limit
+    assert fast.likely.multiply_adds(1, 32) > 1.5 * exact.likely.multiply_adds(1, 32)
+
+
+def test_a_teacher_that_keeps_the_limit_in_another_precision_needs_no_small_model() -> None:
+    with pytest.raises(InputError) as caught:
+        check_limit(config(speed_up=1.9), TEACHER, FAST)
+    message = str(caught.value)
+    assert "speed_up is 1.9, which the teacher keeps itself: it takes 5 ms in bf16" in message
+    assert "allowed is above about 2, and at most about 9" in message
+    check_limit(config(speed_up=2.2), TEACHER, FAST)
+    with pytest.raises(LimitRefused, match="speed_up is 110, which is too tight") as refused:
+        check_limit(config(speed_up=110.0), TEACHER, FAST)
+    assert refused.value.tightest == pytest.approx(100)
+
+
 def test_a_limit_that_needs_a_narrow_network_is_noted() -> None:
     (note,) = check_limit(config(parameters=2_000_000), TEACHER, MEASURED).notes
     assert "hidden size of" in note
@@ -106,7 +140,9 @@ def test_predictions_are_those_of_the_measured_ones() -> None:
 
 
 def test_a_measurement_is_read_as_it_was_written() -> None:
-    assert PairLatency.from_fields(JsonFields.of(MEASURED.as_dict(), "findings.json")) == MEASURED
+    for one in (MEASURED, FAST):
+        assert PairLatency.from_fields(JsonFields.of(one.as_dict(), "findings.json")) == one
+    assert FAST.teacher_seconds == 0.010
 
 
 def test_a_teacher_and_its_parts_are_measured_in_a_new_process() -> None:
@@ -118,6 +154,20 @@ def test_a_teacher_and_its_parts_are_measured_in_a_new_process() -> None:
     assert all(seconds > 0 for seconds in found.seconds)
     assert found.process_seconds >= found.row_seconds > 0
     assert found.conditions["length"] == 16
+
+
+@pytest.mark.parity("onnx", "onnxruntime", "openvino")
+def test_all_parts_are_measured_in_the_precision_of_the_limit() -> None:
+    teacher = Architecture(3, 4, 64, 256, 120, maximum_length=32)
+    settings = {"engine": "onnxruntime", "threads": 1, "length": 16, "clock": time.process_time}
+    found = measure_pair(teacher, {**settings, "precision": "fast", "reference_precision": "fp32"})
+    assert found.precision == "int8"
+    assert len(found.architectures) == len(found.seconds) == 3
+    assert found.reference_seconds is not None
+    assert found.teacher_seconds == found.reference_seconds != found.seconds[0]
+    alone = measure_pair(teacher, settings)
+    assert alone.reference_seconds is None
+    assert alone.teacher_seconds == alone.seconds[0]
 
 
 def test_a_teacher_of_one_narrow_layer_is_measured_alone() -> None:

@@ -22,6 +22,16 @@ def test_a_precision_that_is_not_faster_does_not_serve():
     assert "takes 3.50 ms" in rows[1]["reason"]
 
 
+def test_what_breaks_the_limit_does_not_serve():
+    """The limit holds in a faster precision, and float32 need not keep it."""
+    rows = [row("fp32", 0.90, 3.0), row("bf16", 0.88, 1.4), row("int8", 0.86, 1.5)]
+    assert choose_precision(rows, 0.005, 1.45) == 1
+    assert "the fastest; it loses 2.0 points on dev, the others miss the limit" in rows[1]["reason"]
+    assert rows[0]["reason"] == "takes 3.00 ms, more than the limit"
+    assert [one["taken"] for one in rows] == [False, True, False]
+    assert choose_precision([row("fp32", 0.90, 3.0), row("bf16", 0.88, 1.4)], 0.005, 3.5) == 0
+
+
 def candidates(tmp_path, **scores):
     for name, (score, kept) in scores.items():
         place = tmp_path / name
