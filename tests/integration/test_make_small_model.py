@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from bort import Predictor
+from bort.engines.latency import EngineLatency
 from bort.storage.files import read_json
 from experiments.small_model.statements import MATH_WORDS
 from tests.experiments.small_model.small_model_samples import (
@@ -130,7 +131,7 @@ def test_a_model_of_half_the_latency_is_nearly_as_good(given, clock, hours, tmp_
 
 def test_a_killed_run_goes_on_with_the_same_command(given, clock, hours, tmp_path):
     out = tmp_path / "out"
-    words = command(given, out, hours, "--agora", "always", "--seed", "3")
+    words = command(given, out, hours, "--agora", "always", "--seed", "3", "--precision", "fast")
 
     def has(stage: str) -> bool:
         try:
@@ -151,6 +152,10 @@ def test_a_killed_run_goes_on_with_the_same_command(given, clock, hours, tmp_pat
     assert made["stopped"] is False
     assert set(made["candidates"]) == {"student", "truncated", "agora"}
     assert made["chosen"] in made["candidates"]
+    assert made["limit"]["kept"], made["limit"]
+    fastest = EngineLatency(threads=1, length=8, precision="fast").precision
+    assert made["device"]["precision"] == fastest, "the limit is kept in it"
+    assert fastest == "fp32" or made["device"]["reference_precision"] == "fp32"
     assert not list(out.glob("stages/work/*/files"))
     assert not list(out.glob("stages/done/*/super_network/step-*"))
     assert not (out / "answers").exists()
