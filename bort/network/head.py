@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Dict, Tuple
+import math
+from dataclasses import dataclass, field
+from typing import Any, Dict, NamedTuple, Tuple
+
+import numpy as np
 
 from bort.architecture import LARGEST_SIZE
 from bort.errors import InputError
@@ -29,6 +32,33 @@ PROBLEM_TYPES = (SINGLE_LABEL, MULTI_LABEL, REGRESSION)
 """Problem types of classifiers, which are those of a Hugging Face `config.json`."""
 
 
+class LabelUnit(NamedTuple):
+    """How a regression is trained on labels of any size.
+
+    Attributes:
+        mean: mean of the training labels, at which the bias of a new head starts.
+        scale: the power of two at or below their standard deviation. The loss is that of the
+            differences divided by it, and the last layer is updated in this unit.
+    """
+
+    mean: float = 0.0
+    scale: float = 1.0
+
+    @classmethod
+    def of(cls, labels: np.ndarray) -> LabelUnit:
+        """Return the unit of training labels, float (N,)."""
+        values = np.asarray(labels, dtype="float64")
+        if not len(values):
+            return cls()
+        deviation = float(values.std())
+        scale = 2.0 ** math.floor(math.log2(deviation)) if deviation > 0 else 1.0
+        return cls(float(values.mean()), scale)
+
+
+UNSCALED = LabelUnit()
+"""The unit of labels that are learnt as they are."""
+
+
 @dataclass(frozen=True)
 class HeadDescription:
     """The head of a network, which reads the last hidden states.
@@ -48,6 +78,8 @@ class HeadDescription:
             C is at least 2. `multi_label_classification`: logits of C independent sigmoids.
             `regression`: C numbers. `span`: that of a span head, and of no other. "" stands for
             `default_problem_type(kind, num_classes)`.
+        unit: unit in which a regression is trained. The outputs are the labels' own numbers, so it
+            is no part of a stored model.
 
     Raises:
         InputError: the kind or the problem type is unknown, there is no output, or the number of
@@ -59,6 +91,7 @@ class HeadDescription:
     labels: Tuple[str, ...] = ()
     dropout: float = 0.1
     problem_type: str = ""
+    unit: LabelUnit = field(default=UNSCALED, compare=False)
 
     def __post_init__(self) -> None:
         if self.kind not in HEAD_KINDS:

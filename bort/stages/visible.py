@@ -20,7 +20,7 @@ class _Hidden:
 
     __bool__ = __eq__ = __lt__ = __gt__ = __iter__ = __index__ = __float__ = __str__ = _refuse
     __add__ = __radd__ = __mul__ = __rmul__ = __sub__ = __rsub__ = __floordiv__ = _refuse
-    __len__ = __hash__ = _refuse
+    __len__ = __hash__ = __repr__ = _refuse
 
 
 def seen_by(stage: str, config: _Settings, names: Collection[str]) -> _Settings:

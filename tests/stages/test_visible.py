@@ -20,7 +20,7 @@ def test_a_listed_setting_is_seen():
 
 
 @pytest.mark.parametrize(
-    "use", [lambda value: value + 1, str, bool, lambda value: value == 0, int, hash, list]
+    "use", [lambda value: value + 1, str, bool, lambda value: value == 0, int, hash, list, repr]
 )
 def test_the_use_of_another_setting_fails(use):
     seen = seen_by("train", Settings(), ("steps",))

@@ -23,6 +23,7 @@ from bort.gluon.network.partial_graph import release_graphs
 from bort.gluon.training.feature_losses import FEATURE_TERMS, Factors, FeatureLosses
 from bort.gluon.training.flat import FlatParameters
 from bort.gluon.training.flat_trainer import NoClock, StageClock
+from bort.gluon.training.label_units import output_scale
 from bort.network.head import MULTI_LABEL, REGRESSION, SINGLE_LABEL, SPAN
 from bort.teacher.answers import NO_ANSWERS, Answers
 from bort.teacher.features import Features
@@ -36,7 +37,6 @@ TASK_TERMS = ("loss", "correct", "distillation", *FEATURE_TERMS, "in_place")
 _GOLD_LOSSES: Mapping[str, Callable[[], HybridBlock]] = {
     SINGLE_LABEL: CrossEntropy,
     MULTI_LABEL: SigmoidCrossEntropy,
-    REGRESSION: SquaredError,
     SPAN: SpanCrossEntropy,
 }
 
@@ -48,12 +48,12 @@ class TaskLearner:
     """The forward and backward pass of a network with a head, with gradients in flat buffers.
 
     The loss is the cross-entropy for several outputs and the squared error for one
-    (arXiv 2010.10499, section 4), for spans that of `SpanCrossEntropy`, and for several labels of
-    an input that of `SigmoidCrossEntropy`. For batches with soft
-    labels q and temperature τ, it is `−τ² Σ q log softmax(z/τ)` (arXiv 1503.02531). With answers
-    of a teacher or in-place targets it is that of `DistilledLoss` with the weights of
-    `TaskObjective`, and an input without a label learns from the teacher alone. The losses on
-    features are added.
+    (arXiv 2010.10499, section 4), in units of its labels (`bort.network.head.LabelUnit`), for spans
+    that of `SpanCrossEntropy`, and for several labels of an input that of `SigmoidCrossEntropy`.
+    For batches with soft labels q and temperature τ, it is `−τ² Σ q log softmax(z/τ)`
+    (arXiv 1503.02531). With answers of a teacher or in-place targets it is that of `DistilledLoss`
+    with the weights of `TaskObjective`, and an input without a label learns from the teacher alone.
+    The losses on features are added.
 
     Args:
         network: a network whose parameters are views of `flat`.
@@ -94,9 +94,10 @@ class TaskLearner:
         self._clock = clock or NoClock()
         problem = network.problem_type
         self._kind = "float32" if problem in (REGRESSION, MULTI_LABEL) else "int32"
-        self._gold_loss = _GOLD_LOSSES[problem]()
+        scale = output_scale(network)
+        self._gold_loss = SquaredError(scale) if problem == REGRESSION else _GOLD_LOSSES[problem]()
         self._soft_loss = SoftCrossEntropy()
-        self._distilled_loss = DistilledLoss(problem, objective.distillation_temperature)
+        self._distilled_loss = DistilledLoss(problem, objective.distillation_temperature, scale)
         blocks = [network, self._gold_loss, self._soft_loss, self._distilled_loss]
         for block in blocks + ([] if self._graph is None else [self._graph]):
             block.hybridize(static_alloc=True)

@@ -55,10 +55,18 @@ class SigmoidCrossEntropy(HybridBlock):
 
 
 class SquaredError(HybridBlock):
-    """Two sums over outputs (B, 1), labels (B,) and weights (B,): squared error and 0."""
+    """Two sums over outputs (B, 1), labels (B,) and weights (B,): squared error and 0.
+
+    Args:
+        scale: unit of the errors, see `bort.network.head.LabelUnit`.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        self._scale = scale
 
     def hybrid_forward(self, F: Any, outputs: Any, labels: Any, weights: Any) -> Any:
-        difference = F.cast(outputs, "float32").reshape((-1,)) - labels
+        difference = (F.cast(outputs, "float32").reshape((-1,)) - labels) / self._scale
         loss = F.sum(difference * difference * weights).reshape((1,))
         return F.concat(loss, F.zeros_like(loss), dim=0)
 
@@ -85,20 +93,21 @@ class DistilledLoss(HybridBlock):
 
     where z are the network's outputs, and the three weights belong to the input. D is
     `τ² · KL(softmax(t/τ) ‖ softmax(z/τ))` (arXiv 1503.02531); its gradient is that of soft labels.
-    For a regression, CE and D are squared differences. For several labels of an input, CE and D are
-    means over labels, each a distribution of two values: sigmoid(z) and 1 - sigmoid(z). For spans,
-    both are means over the two
-    distributions over an input's tokens, that of the first token and that of the last one. D is 0
-    if the outputs agree.
+    For a regression, CE and D are squared differences in units of `scale`. For several labels of an
+    input, CE and D are means over labels, each a distribution of two values: sigmoid(z) and
+    1 - sigmoid(z). For spans, both are means over the two distributions over an input's tokens,
+    that of the first token and that of the last one. D is 0 if the outputs agree.
 
     Args:
         problem_type: meaning of the outputs, see `bort.network.head.HeadDescription`. Of spans the
             outputs are (B, L, 2) and the labels (B, 2), of several labels the labels are (B, C).
         temperature: τ.
+        scale: see `SquaredError`.
     """
 
-    def __init__(self, problem_type: str, temperature: float) -> None:
+    def __init__(self, problem_type: str, temperature: float, scale: float = 1.0) -> None:
         super().__init__()
+        self._scale = scale
         self._problem_type = problem_type
         self._temperature = temperature
 
@@ -137,7 +146,7 @@ class DistilledLoss(HybridBlock):
             given = F.mean(sigmoid_cross_entropy(F, outputs, labels), axis=-1)
             right = _all_labels_right(F, outputs, labels)
         elif self._problem_type == REGRESSION:
-            difference = outputs.reshape((-1,)) - labels
+            difference = (outputs.reshape((-1,)) - labels) / self._scale
             given, right = difference * difference, F.zeros_like(labels)
         else:
             given = -F.pick(F.log_softmax(outputs, axis=-1), labels, axis=-1)
@@ -152,7 +161,7 @@ class DistilledLoss(HybridBlock):
     def _divergence(self, F: Any, target: Any, outputs: Any) -> Any:
         """Return D for every input: (B,)."""
         if self._problem_type == REGRESSION:
-            difference = outputs - target
+            difference = (outputs - target) / self._scale
             return F.sum(difference * difference, axis=-1)
         tau = self._temperature
         if self._problem_type == MULTI_LABEL:

@@ -29,7 +29,9 @@ from bort.network.head import (
     ONE_LINEAR,
     RELEASE,
     TWO_LINEAR,
+    UNSCALED,
     HeadDescription,
+    LabelUnit,
     span_head,
 )
 from bort.network.parameter_names import HEAD_PREFIXES
@@ -208,7 +210,10 @@ def head_of_task(data: TaskData, kind: str, dropout: float) -> HeadDescription:
     classes = output_count(data.record, data.options)
     labels = input_labels(data.record, data.options)
     problem = MULTI_LABEL if data.record.several_labels else ""
-    return HeadDescription(kind, classes, labels, dropout, problem)
+    unit = UNSCALED
+    if data.record.is_regression:
+        unit = LabelUnit.of(data.train.features.labels)
+    return HeadDescription(kind, classes, labels, dropout, problem, unit)
 
 
 def _kind_of_head(data: TaskData, config: FinetuningConfig) -> str:

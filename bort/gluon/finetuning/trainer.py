@@ -29,8 +29,8 @@ class FinetuningReport:
     """The results of a step, over all ranks.
 
     Attributes:
-        loss: mean over inputs; cross-entropy in nats, or squared error for a regression; with a
-            teacher, that of `TaskLearner`.
+        loss: mean over inputs; cross-entropy in nats, or squared error for a regression, in units
+            of its labels; with a teacher, that of `TaskLearner`.
         accuracy: share of correctly classified inputs among those with a label, with dropout; of
             spans the share with both ends right, of several labels that with all labels right; None
             for a regression, or if no input has a label.

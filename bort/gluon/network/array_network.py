@@ -35,7 +35,12 @@ def describe_network(
     head: Optional[HeadDescription] = None
     if isinstance(network, HeadedNetwork):
         head = HeadDescription(
-            network.head, network.num_classes, labels, network.dropout, network.problem_type
+            network.head,
+            network.num_classes,
+            labels,
+            network.dropout,
+            network.problem_type,
+            network.unit,
         )
     return ModelDescription(
         model.architecture,
@@ -145,5 +150,10 @@ def with_head(model: BortModel, head: HeadDescription) -> HeadedNetwork:
     if head.is_span:
         return BortSpanModel(model, head.dropout)
     return BortClassifier(
-        model, head.num_classes, head.dropout, head.kind, problem_type=head.problem_type
+        model,
+        head.num_classes,
+        head.dropout,
+        head.kind,
+        problem_type=head.problem_type,
+        unit=head.unit,
     )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, FrozenSet, Optional
 
 import mxnet as mx
 from mxnet.gluon import nn
 
 from bort.errors import InputError
-from bort.gluon.network.model import BortModel
+from bort.gluon.network.model import INITIAL_SPREAD, BortModel
 from bort.gluon.network.networks import HeadedNetwork
 from bort.network.head import (
     CLASSIFIER_HEADS,
     RELEASE,
     TWO_LINEAR,
+    UNSCALED,
+    LabelUnit,
     check_problem_type,
     default_problem_type,
 )
@@ -36,6 +38,8 @@ class BortClassifier(HeadedNetwork):
         params: a Gluon parameter dictionary to share with.
         problem_type: meaning of the outputs, see `bort.network.head.HeadDescription`; the training
             follows it.
+        unit: unit of a regression's labels, see `bort.network.head.LabelUnit`; a new last layer
+            starts in it.
 
     Raises:
         InputError: an argument is out of its range.
@@ -50,6 +54,7 @@ class BortClassifier(HeadedNetwork):
         prefix: Optional[str] = None,
         params: Optional[Any] = None,
         problem_type: str = "",
+        unit: LabelUnit = UNSCALED,
     ) -> None:
         super().__init__(model, prefix, params)
         if head not in CLASSIFIER_HEADS:
@@ -63,22 +68,33 @@ class BortClassifier(HeadedNetwork):
         self.num_classes = num_classes
         self.problem_type = problem_type or default_problem_type(head, num_classes)
         check_problem_type(self.problem_type, num_classes)
+        self.unit = unit
         hidden = model.architecture.hidden
         with self.name_scope():
             self.classifier = nn.HybridSequential(prefix="classifier_")
             with self.classifier.name_scope():
                 self.classifier.add(nn.Dropout(dropout))
-                spread: Any = mx.init.Uniform(0.5)
+                spread: Any = mx.init.Uniform(0.5 * unit.scale)
                 if head == RELEASE:
                     self.classifier.add(nn.Dense(hidden, in_units=hidden, activation="tanh"))
                     self.classifier.add(nn.Dropout(dropout))
-                    spread = None
+                    spread = mx.init.Normal(INITIAL_SPREAD * unit.scale)
                 if head == TWO_LINEAR:
                     self.classifier.add(nn.Dense(hidden, in_units=hidden))
                     self.classifier.add(nn.Dropout(dropout))
                 self.classifier.add(
-                    nn.Dense(num_classes, in_units=hidden, weight_initializer=spread)
+                    nn.Dense(
+                        num_classes,
+                        in_units=hidden,
+                        weight_initializer=spread,
+                        bias_initializer=mx.init.Constant(unit.mean),
+                    )
                 )
+
+    def names_of_outputs(self) -> FrozenSet[str]:
+        """See `HeadedNetwork.names_of_outputs`."""
+        last = len(self.classifier) - 1
+        return frozenset(f"classifier.{last}.{name}" for name in ("weight", "bias"))
 
     def read(self, F: Any, encoded: Any, valid_lengths: Any) -> Any:
         """Return the outputs (B, num_classes); see `HeadedNetwork.read`."""

@@ -10,6 +10,7 @@ from mxnet.gluon import HybridBlock
 
 from bort.gluon.network.model import INITIAL_SPREAD, BortModel
 from bort.gluon.network.partial_graph import PartialGraph
+from bort.network.head import UNSCALED, LabelUnit
 
 
 class HeadedNetwork(HybridBlock):
@@ -28,12 +29,14 @@ class HeadedNetwork(HybridBlock):
         dropout: dropout probability before every dense layer of the head.
         num_classes: number of outputs.
         problem_type: meaning of the outputs, see `bort.network.head.HeadDescription`.
+        unit: unit of a regression's labels in training; its outputs do not depend on it.
     """
 
     head: str
     dropout: float
     num_classes: int
     problem_type: str
+    unit: LabelUnit = UNSCALED
 
     def __init__(
         self, model: BortModel, prefix: Optional[str] = None, params: Optional[Any] = None
@@ -82,6 +85,10 @@ class HeadedNetwork(HybridBlock):
             encoded: (B, L, H), zero at padding.
             valid_lengths: (B,), number of tokens in every row that are not padding; None: all.
         """
+        raise NotImplementedError
+
+    def names_of_outputs(self) -> FrozenSet[str]:
+        """Return the structural names of the parameters of the last layer."""
         raise NotImplementedError
 
 

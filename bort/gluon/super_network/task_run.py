@@ -167,7 +167,9 @@ def _head(
     is_of_task = trained_on is None or trained_on.name == data.record.model_task
     if own is None or not is_of_task or _outputs_of(own) != _outputs_of(head):
         return head, False
-    return head if head.is_span else dataclasses.replace(own, dropout=dropout), True
+    if head.is_span:
+        return head, True
+    return dataclasses.replace(own, dropout=dropout, unit=head.unit), True
 
 
 def _outputs_of(head: HeadDescription) -> Tuple[str, int, Tuple[str, ...]]:

@@ -15,6 +15,7 @@ from bort.errors import InputError, WorkError
 from bort.gluon.network.dense import use_math
 from bort.gluon.network.networks import Network, token_embeddings
 from bort.gluon.training.flat import FlatParameters
+from bort.gluon.training.label_units import LabelUnits
 from bort.gluon.training.optimizer import FlatBertAdam, FlatOptimizer, FlatSGD
 from bort.process.allocator import keep_freed_memory
 from bort.ranks import Communicator, gather
@@ -136,6 +137,7 @@ class FlatTrainer:
             frozen=token_embeddings(network) if freeze_embeddings else (),
         )
         self.optimizer = _make_optimizer(self.flat, config)
+        self._units = LabelUnits(network, self.flat)
         self.loss_scale = _INITIAL_LOSS_SCALE if self._half else 1.0
         self._steps_since_overflow = 0
         self._clock = clock or NoClock()
@@ -199,13 +201,14 @@ class FlatTrainer:
             WorkError: the gradient is not finite.
         """
         scale = 1.0 / (count * self.loss_scale)
-        norm = self.flat.gradient_norm() * scale
-        finite = math.isfinite(norm)
-        if not finite and not self._half:
-            self.refuse(number, "the gradient is not finite", where)
-        if finite:
-            clip = self._settings.clip or math.inf
-            self.apply(rate, scale * min(1.0, clip / max(norm, 1e-30)))
+        with self._units.during():
+            norm = self.flat.gradient_norm() * scale
+            finite = math.isfinite(norm)
+            if not finite and not self._half:
+                self.refuse(number, "the gradient is not finite", where)
+            if finite:
+                clip = self._settings.clip or math.inf
+                self.apply(rate, scale * min(1.0, clip / max(norm, 1e-30)))
         if self._half:
             self._adapt_loss_scale(number, finite, where)
         self._clock.mark("optimizer")
