@@ -57,8 +57,9 @@ class EngineLatency:
             is measured, and times are shares of its own, so that the speed of the machine at that
             moment cancels.
         clock: returns seconds; see `bort.process.timing.timed_runs`.
-        reference_precision: precision of a reference that takes turns with what is measured; None:
-            that of what is measured.
+        reference_engine: engine of a reference that takes turns with what is measured, as `engine`;
+            None: that of what is measured.
+        reference_precision: precision of that reference; None: that of what is measured.
 
     Raises:
         InputError: the engine is not installed, or does not compute in the precision.
@@ -78,6 +79,7 @@ class EngineLatency:
         gpu: Optional[int] = None,
         clock: Clock = time.perf_counter,
         beside: Optional[Tuple[Architecture, float]] = None,
+        reference_engine: Optional[str] = None,
         reference_precision: Optional[str] = None,
     ) -> None:
         self.engine = resolve_engine(engine, precision)
@@ -85,7 +87,13 @@ class EngineLatency:
         self._asked_precision = precision
         self.precision = real_precision(_probe(), self.engine, precision)
         self._reference_precision = reference_precision or precision
-        self.reference_precision = real_precision(_probe(), self.engine, self._reference_precision)
+        self._reference_engine = self.engine
+        if reference_engine is not None:
+            self._reference_engine = resolve_engine(reference_engine, self._reference_precision)
+            require_engine(self._reference_engine)
+        self.reference_precision = real_precision(
+            _probe(), self._reference_engine, self._reference_precision
+        )
         self._threads = threads
         self._length = length
         self._batch = batch
@@ -105,10 +113,12 @@ class EngineLatency:
             beside = {"beside": str(architecture), "beside_seconds": seconds}
         if self.reference_precision != self.precision:
             beside["reference_precision"] = self.reference_precision
+        if self._reference_engine != self.engine:
+            beside["reference_engine"] = _with_version(self._reference_engine)
         return {
             **clock,
             **beside,
-            "engine": f"{self.engine} {engine_version(self.engine)}",
+            "engine": _with_version(self.engine),
             "precision": self.precision,
             "device": "cpu(0)" if self._gpu is None else f"gpu({self._gpu})",
             "threads": self._threads,
@@ -132,25 +142,26 @@ class EngineLatency:
         Raises:
             InputError: the sequences are longer than the architecture takes.
         """
-        engine, rows = self._opened(architecture, self._asked_precision)
+        engine, rows = self._opened(architecture, self.engine, self._asked_precision)
         return self._timed(engine, rows)
 
     def open_reference(self, architecture: Architecture) -> TimedEngine:
-        """Return an architecture that others take turns with, in its own precision, timed alone.
+        """Return an architecture that others take turns with, as a reference, timed alone.
 
         Raises:
             InputError: the sequences are longer than the architecture takes.
         """
-        engine, rows = self._opened(architecture, self._reference_precision)
+        engine, rows = self._opened(architecture, self._reference_engine, self._reference_precision)
         return self._alone(engine, rows)
 
-    def _opened(self, architecture: Architecture, precision: str) -> Tuple[Engine, int]:
+    def _opened(self, architecture: Architecture, name: str, precision: str) -> Tuple[Engine, int]:
         """Return an engine of random weights, and the rows of its token embedding."""
         check_latency_length(self._length, architecture)
         gc.collect()
         rows = min(architecture.vocabulary_size, _VOCABULARY)
         network = random_network(architecture.replace(vocabulary_size=rows), _SEED)
-        engine = open_network(network, self.engine, precision, self._threads, self._gpu)
+        gpu = self._gpu if name == MXNET else None
+        engine = open_network(network, name, precision, self._threads, gpu)
         return engine, rows
 
     def open_folder(self, folder: Path) -> TimedEngine:
@@ -290,6 +301,10 @@ def check_latency_length(
         raise InputError(
             f"{name} is {length}, {architecture} takes at most {architecture.maximum_length}"
         )
+
+
+def _with_version(engine: str) -> str:
+    return f"{engine} {engine_version(engine)}"
 
 
 def resolve_engine(engine: str, precision: str) -> str:

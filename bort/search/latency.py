@@ -294,8 +294,13 @@ def describe_conditions(conditions: Mapping[str, Any]) -> str:
     threads, batch = conditions["threads"], conditions["batch"]
     device = "" if conditions["device"].startswith("cpu") else f" on {conditions['device']}"
     turns = f", in turns with {conditions['beside']}" if "beside" in conditions else ""
-    if "reference_precision" in conditions and turns:
-        turns += f" in {conditions['reference_precision']}"
+    reference = " ".join(
+        str(conditions[name])
+        for name in ("reference_engine", "reference_precision")
+        if name in conditions
+    )
+    if reference:
+        turns += f" in {reference}" if turns else f", the reference in {reference}"
     return (
         f"{conditions['engine']} {conditions['precision']}{device}, "
         f"{threads} thread{'s' if threads > 1 else ''}, "

@@ -22,7 +22,6 @@ from data.tasks.own import Division, divide
 
 log = logging.getLogger(__name__)
 
-_LARGEST_NUMBER = 10.0
 _SHOWN = 10
 
 
@@ -263,10 +262,5 @@ def _in_words(
         lines.append(
             f"labels in fewer than {len(division.items)} rows, so not in every split: "
             f"{_named(rare)}"
-        )
-    if task.label_range is not None and max(map(abs, task.label_range)) > _LARGEST_NUMBER:
-        lines.append(
-            f"numbers reach {max(map(abs, task.label_range)):g}: training learns numbers of about "
-            "0 to 5 best, so divide yours"
         )
     return lines

@@ -308,14 +308,18 @@ def _estimates(
     """Return the expected seconds of the stages that are not by the clock."""
     pair, forward = measured.latency, measured.steps.forward
     dev, report = task.facts["dev"], task.facts["report"]
+    in_fp32 = pair.reference_seconds is None
     fewest, all_rows = (pair.process_seconds + n * pair.row_seconds for n in _LATENCY_ROWS)
     found = {
         # This stage stops measuring at the end of its time.
         "latency": min(all_rows, max(fewest, ESTIMATES["latency"][0] * config.seconds)),
         "search": sum(forward(one, dev) for one in limit.candidates) + 6 * pair.process_seconds,
         # Three precisions, and the check of the Hugging Face export, which imports Transformers.
-        "export": 4 * pair.process_seconds + 3 * forward(limit.likely, dev),
-        "final": 2 * pair.process_seconds + 2 * forward(teacher.architecture, report),
+        # Near the limit, where a model is for certain if the limit is in the precision that serves,
+        # a latency takes three processes.
+        "export": (4 if in_fp32 else 6) * pair.process_seconds + 3 * forward(limit.likely, dev),
+        "final": (2 if in_fp32 else 4) * pair.process_seconds
+        + 2 * forward(teacher.architecture, report),
     }
     if teacher.has_head:
         batches = importance_batches(config)

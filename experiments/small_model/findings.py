@@ -175,13 +175,11 @@ class Findings:
     def _limit_line(self) -> str:
         limit, of = self.limit.limit, len(self.limit.members)
         pair = self.measured.latency
-        times = f"teacher {1e3 * pair.teacher_seconds:.3g} ms"
+        times = f"{1e3 * pair.teacher_seconds:.3g} ms"
         if pair.reference_seconds is not None:
             times += f" in fp32, {1e3 * pair.seconds[0]:.3g} ms in {pair.precision}"
         if limit.kind != LATENCY:
-            times = (
-                f"teacher {limit.reference:,.0f} parameters, {1e3 * pair.teacher_seconds:.3g} ms"
-            )
+            times = f"{limit.reference:,.0f} parameters, {times}"
         least = f"{self.limit.least:,.0f} parameters"
         if limit.kind == LATENCY:
             least = (
@@ -189,7 +187,7 @@ class Findings:
                 f"{pair.teacher_seconds / self.limit.least:.3g}"
             )
         return (
-            f"limit: {limit.describe()}; {times} for {pair.conditions['length']} tokens on "
+            f"limit: {limit.describe()}; teacher {times} for {pair.conditions['length']} tokens on "
             f"{pair.conditions['engine']}, {pair.conditions['precision']}, the smallest part "
             f"{least}; about {self.limit.inside} of {of} architectures keep the limit"
         )

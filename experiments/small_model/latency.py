@@ -81,7 +81,11 @@ def serving_settings(config: SmallModelConfig, length: int) -> Dict[str, Any]:
     """
     in_precision: Dict[str, Any] = {}
     if config.precision != FP32:
-        in_precision = {"precision": config.precision, "reference_precision": FP32}
+        in_precision = {
+            "precision": config.precision,
+            "reference_engine": resolve_engine(config.engine, FP32),
+            "reference_precision": FP32,
+        }
     return {
         "engine": resolve_engine(config.engine, config.precision),
         "threads": config.threads,

@@ -200,9 +200,12 @@ def check_limit(
     allowed = _range(name, limit, least, whole, seconds)
     if limit.most >= whole:
         inside = f" in {measured.precision}" if limit.kind == LATENCY else ""
+        instead = "export the teacher as it is with scripts/export_model.py"
+        if measured.reference_seconds is not None and inside:
+            instead += f", and serve it in {measured.precision}"
         raise LimitRefused(
             f"{name} is {given}, which the teacher keeps itself: it {_has(limit, whole)}{inside}; "
-            f"allowed is {allowed}, or export the teacher as it is with scripts/export_model.py"
+            f"allowed is {allowed}, or {instead}"
         )
     if searched < least:
         raise LimitRefused(
@@ -268,7 +271,7 @@ def _range(name: str, limit: Limit, least: float, whole: float, reference: float
         reference: seconds that speed-ups refer to; `whole` but for a limit in another precision.
     """
     if name == "speed_up":
-        above = "1" if whole == reference else f"about {_floored(reference / whole)}"
+        above = "1" if whole == reference else f"about {_raised(reference / whole)}"
         return f"above {above}, and at most about {_floored(reference / (least * _MARGIN))}"
     if limit.kind == LATENCY:
         low, high = 1e3 * least * _MARGIN, 1e3 * whole

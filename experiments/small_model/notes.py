@@ -12,6 +12,7 @@ from bort.training.time_budget import parse_duration
 from experiments.small_model.statements import (
     BIG,
     CUT,
+    FASTEST,
     SERVED,
     SMALL,
     WITH_AGORA,
@@ -55,6 +56,9 @@ def notes_on(found: SmallModelResults) -> Iterator[Note]:
             yield Note(
                 f"{row['precision']} on {row['engine']} is not served: {reason}.", ("export",)
             )
+        if row.get("taken") and row.get("reason") not in (None, "", FASTEST):
+            words = f"{row['precision']} on {row['engine']} is served: {row['reason']}."
+            yield Note(words, ("export",))
     if found.limit.get("kept") is False:
         limit, measured = limit_words(found.limit), measured_words(found.limit)
         yield Note(f"The limit is not kept: {limit}, measured is {measured}.", ("final",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Mapping, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from bort.formats.precisions import FP32
 from bort.report.html.document import (
@@ -34,6 +34,7 @@ from experiments.small_model.score_figure import score_figure, scored_parts
 from experiments.small_model.statements import (
     BIG,
     CUT,
+    FASTEST,
     MATH_WORDS,
     MODEL_WORDS,
     SERVED,
@@ -55,7 +56,7 @@ _STAGES = {
     SMALL: "the pick is taken out and learns from the labels and the teacher",
     CUT: "the teacher with fewer layers learns the same way for as long, to compare",
     WITH_AGORA: "the student learns from new examples that the teacher labels",
-    "export": "the best model is exported, and the fastest precision is taken",
+    "export": "the best model is exported, and its precision is chosen",
     "final": "the served model is timed in a fresh process and scored once",
 }
 
@@ -293,12 +294,15 @@ class _Content:
                     self._score(row.get("dev"), "export"),
                     self._milliseconds(row.get("latency_ms"), "export"),
                     "" if size is None else self._sources.known(f"{size / 1e6:.2f} MB", "export"),
-                    "served" if row.get("taken") else row.get("reason") or "",
+                    _served_words(row) if row.get("taken") else row.get("reason") or "",
                 ]
             )
         taken = [place for place, row in enumerate(found) if row.get("taken")]
         loss = 100 * self._found.settings["precision_loss"]
-        note = f"The fastest is served whose dev score is at most {loss:g} points lower."
+        note = (
+            f"The fastest is served whose dev score is at most {loss:g} points lower, unless it "
+            "breaks a limit that another one keeps."
+        )
         columns = ["", "dev", "latency", "file", ""]
         return [Table(columns, rows, "The exported model", note, taken)]
 
@@ -386,3 +390,9 @@ class _Content:
 
     def _final(self, text: str) -> Number:
         return self._sources.number(text, "final")
+
+
+def _served_words(row: Mapping[str, Any]) -> str:
+    """Return why a precision is served, if that is not the usual reason."""
+    reason = row.get("reason")
+    return "served" if reason in (None, "", FASTEST) else f"served, {reason}"

@@ -19,6 +19,9 @@ MODEL_WORDS = {
     SERVED: "served model",
 }
 
+FASTEST = "the fastest within the allowed loss"
+"""The usual reason for which a precision serves."""
+
 MATH_WORDS = {
     EXACT_MATH: "exact arithmetic: float32",
     FAST_MATH: "fast arithmetic: products of the encoder's dense layers in bf16",

@@ -215,6 +215,13 @@ def test_the_reference_may_have_another_precision(monkeypatch: Any) -> None:
     assert built[2:] == ["int8", "int8"]
     gauge.open_reference(SMALL)
     assert built[4:] == ["fp32"]
+    apart = EngineLatency(reference_engine="openvino", reference_precision="fp32", **how)
+    named = str(apart.conditions["reference_engine"])
+    assert named.startswith("openvino ")
+    assert describe_conditions(apart.conditions).endswith(f"{SMALL} in {named} fp32")
+    assert apart.open_reference(SMALL).time().seconds > 0
+    alone = EngineLatency(reference_precision="fp32", **{**how, "beside": None})
+    assert describe_conditions(alone.conditions).endswith("tokens, the reference in fp32")
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])

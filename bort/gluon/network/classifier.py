@@ -78,7 +78,9 @@ class BortClassifier(HeadedNetwork):
                 if head == RELEASE:
                     self.classifier.add(nn.Dense(hidden, in_units=hidden, activation="tanh"))
                     self.classifier.add(nn.Dropout(dropout))
-                    spread = mx.init.Normal(INITIAL_SPREAD * unit.scale)
+                    spread = None
+                    if unit.scale != 1.0:
+                        spread = mx.init.Normal(INITIAL_SPREAD * unit.scale)
                 if head == TWO_LINEAR:
                     self.classifier.add(nn.Dense(hidden, in_units=hidden))
                     self.classifier.add(nn.Dropout(dropout))

@@ -142,6 +142,11 @@ class FlatTrainer:
         self._steps_since_overflow = 0
         self._clock = clock or NoClock()
 
+    @property
+    def label_scale(self) -> float:
+        """The unit in which a regression learns; see `bort.network.head.LabelUnit`."""
+        return self._units.scale
+
     def synchronise(self) -> None:
         """Copy the weights of rank 0 to every rank."""
         self.communicator.broadcast(self.flat.weights)

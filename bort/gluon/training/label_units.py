@@ -29,13 +29,16 @@ class LabelUnits:
     Args:
         network: a network whose parameters are views of `flat`.
         flat: its flat buffers.
+
+    Attributes:
+        scale: the unit, 1 but for a regression.
     """
 
     def __init__(self, network: Network, flat: FlatParameters) -> None:
-        self._scale = output_scale(network)
+        self.scale = output_scale(network)
         self._views: List[Tuple[mx.nd.NDArray, mx.nd.NDArray]] = []
         self._flat = flat
-        if self._scale != 1.0:
+        if self.scale != 1.0:
             assert isinstance(network, HeadedNetwork)
             names = network.names_of_outputs()
             self._views = [
@@ -49,12 +52,12 @@ class LabelUnits:
     def during(self) -> Iterator[None]:
         """Hold weights and gradients of the last layer in units of the labels."""
         for weights, gradients in self._views:
-            weights *= 1.0 / self._scale
-            gradients *= self._scale
+            weights *= 1.0 / self.scale
+            gradients *= self.scale
         try:
             yield
         finally:
             for weights, _ in self._views:
-                weights *= self._scale
+                weights *= self.scale
             if self._views:
                 self._flat.publish()

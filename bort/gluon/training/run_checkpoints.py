@@ -49,8 +49,9 @@ class RunCheckpoints:
     ) -> None:
         self._folder = folder
         self._trainer = trainer
-        self._settings = settings
-        self._defaults = defaults
+        scale = trainer.label_scale
+        self._settings = settings if scale == 1.0 else {**settings, "label_scale": scale}
+        self._defaults = {"label_scale": 1.0, **defaults}
         self._keep = keep
         self._may_change = may_change
 

@@ -93,9 +93,14 @@ def test_a_report_file_leaves_all_other_rows_to_training(
 def test_a_limit_of_parameters_is_described_by_parameters(
     config: Config, measured: List[str]
 ) -> None:
-    line = check_everything(config(parameters=500_000)).lines()[2]
+    found = check_everything(config(parameters=500_000))
+    line = found.lines()[2]
     assert line.startswith("limit: at most 500,000 parameters")
     assert "the smallest part" in line
+    pair = dataclasses.replace(found.measured.latency, reference_seconds=0.125)
+    measured_so = dataclasses.replace(found.measured, latency=pair)
+    fast = dataclasses.replace(found, measured=measured_so).lines()[2]
+    assert "parameters, 125 ms in fp32, " in fast
 
 
 def test_a_dry_run_shows_the_facts_and_the_plan(config: Config, measured: List[str]) -> None:

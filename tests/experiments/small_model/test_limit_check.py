@@ -118,9 +118,14 @@ def test_a_teacher_that_keeps_the_limit_in_another_precision_needs_no_small_mode
     with pytest.raises(InputError) as caught:
         check_limit(config(speed_up=1.9), TEACHER, FAST)
     message = str(caught.value)
+    assert message.endswith("scripts/export_model.py, and serve it in bf16")
     assert "speed_up is 1.9, which the teacher keeps itself: it takes 5 ms in bf16" in message
     assert "allowed is above about 2, and at most about 9" in message
     check_limit(config(speed_up=2.2), TEACHER, FAST)
+    slower = dataclasses.replace(FAST, reference_seconds=0.00935)
+    with pytest.raises(LimitRefused, match=r"allowed is above about 1\.9, and"):
+        check_limit(config(speed_up=1.86), TEACHER, slower)
+    check_limit(config(speed_up=1.9), TEACHER, slower)
     with pytest.raises(LimitRefused, match="speed_up is 110, which is too tight") as refused:
         check_limit(config(speed_up=110.0), TEACHER, FAST)
     assert refused.value.tightest == pytest.approx(100)

@@ -180,6 +180,18 @@ def test_time_precisions_and_notes_are_shown(tmp_path: Path) -> None:
     assert "Predictor.from_pretrained('runs/out/model', threads=1)" in codes[0].text
 
 
+def test_a_precision_that_serves_because_of_the_limit_is_told(tmp_path: Path) -> None:
+    content = scores()
+    content["export"]["precisions"][1]["reason"] = "the best that keeps the limit"
+    shown = document(tmp_path, content)
+    rows = texts_of(tables(shown)["Precisions"][0].rows)
+    assert rows[1].endswith("served, the best that keeps the limit")
+    (notes,) = next(one for one in shown.sections if one.title == "What did not pay").parts
+    assert isinstance(notes, Bullets)
+    told = "int8 on openvino is served: the best that keeps the limit."
+    assert told in [plain_text(item) for item in notes.items]
+
+
 def test_what_the_file_of_the_user_holds_is_told(tmp_path: Path) -> None:
     stages = stage_results(tmp_path / "stages", scores(), STAGES)
     findings = {"task": {"in_file": ["a.csv: 9 rows, 2 rows without a label"]}, "notes": ["busy"]}

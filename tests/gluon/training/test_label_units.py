@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from bort.architecture import Architecture
+from bort.errors import InputError
 from bort.gluon.finetuning.run import run_finetuning
 from bort.gluon.finetuning.starting_point import StartingPoint
 from bort.gluon.finetuning.trainer import ClassificationTrainer
-from bort.gluon.network.array_network import with_head
+from bort.gluon.network.array_network import arrays_of, with_head
 from bort.gluon.network.model import BortModel
 from bort.gluon.super_network.task_run import train_on_task
+from bort.gluon.training.flat_trainer import FlatTrainer
+from bort.gluon.training.run_checkpoints import RunCheckpoints
 from bort.network.head import HEAD_KINDS, RELEASE, SPAN, HeadDescription, LabelUnit
 from bort.network.model_folder import read_model_folder
 from bort.ranks import ALONE
@@ -27,6 +30,7 @@ from bort.teacher.source import TeacherSource
 from bort.text.asking import PaddedInputs
 from bort.text.labelled import make_labelled_batch
 from bort.training.finetuning_config import FinetuningConfig
+from bort.training.pretraining_config import PretrainingConfig
 from data.tasks.sets import open_task_data
 from tests.gluon.finetuning.test_from_teacher import WORDS, make_teacher
 from tests.text.toy_labelled import ToyLabelled
@@ -124,6 +128,32 @@ def test_a_fine_tuning_does_not_depend_on_the_size_of_the_labels(data: Any, tmp_
         found.append((summary["best"]["metrics"], read_model_folder(folder / "model").arrays))
     assert found[0][0] == pytest.approx(found[1][0], abs=1e-6)
     assert_larger(found[0][1], found[1][1])
+
+
+def test_a_run_in_another_unit_is_not_continued(tmp_path: Path) -> None:
+    def trainer(scale: float) -> FlatTrainer:
+        model = BortModel(ARCHITECTURE, use_decoder=False)
+        network = with_head(model, HeadDescription(RELEASE, 1, unit=LabelUnit(0.0, scale)))
+        network.initialize(ctx=mx.cpu())
+        return FlatTrainer(network, PretrainingConfig(), ALONE, mx.cpu())
+
+    def checkpoints(scale: float) -> RunCheckpoints:
+        return RunCheckpoints(tmp_path / "run", trainer(scale), {"lr": 0.1}, {}, 2)
+
+    (tmp_path / "run").mkdir()
+    checkpoints(1.0).save(1, {})
+    checkpoints(1.0).restore(None)
+    with pytest.raises(InputError, match=r"label_scale is 1024\.0, the run to resume started"):
+        checkpoints(1024.0).restore(None)
+
+
+def test_an_initializer_draws_the_last_layer_of_a_classifier_too() -> None:
+    model = BortModel(ARCHITECTURE, use_decoder=False)
+    network = with_head(model, HeadDescription(RELEASE, 3))
+    network.initialize(mx.init.Constant(0.5))
+    arrays = arrays_of(network)
+    assert all((arrays[name] == 0.5).all() for name in ("classifier.1.weight", LAST[0]))
+    assert not arrays[LAST[1]].any()
 
 
 def test_a_super_network_does_not_depend_on_the_size_of_the_labels(
