@@ -33,6 +33,7 @@ from bort.training.finetuning_config import FinetuningConfig
 from bort.training.pretraining_config import PretrainingConfig
 from data.tasks.sets import open_task_data
 from tests.gluon.finetuning.test_from_teacher import WORDS, make_teacher
+from tests.gluon.super_network.test_task_run import SPACE
 from tests.text.toy_labelled import ToyLabelled
 
 ARCHITECTURE = Architecture(1, 2, 16, 32, vocabulary_size=60, maximum_length=24)
@@ -116,18 +117,38 @@ def test_far_numbers_are_learnt_in_the_steps_of_near_ones(optimizer: str, kind: 
         assert error(outputs_after(far, LabelUnit()), far) > 1, "the raw numbers are not learnt"
 
 
-def test_a_fine_tuning_does_not_depend_on_the_size_of_the_labels(data: Any, tmp_path: Path) -> None:
-    teacher = make_teacher(tmp_path / "teacher", task="")
+def super_network(data: Any, folder: Path, space: Any, **start: Any) -> Dict[str, np.ndarray]:
+    """Train a super-network for four steps and return its weights."""
+    paths = SuperNetworkPaths(
+        output_dir=str(folder), task_name="STS-B", cpu_only=True, **start, **space
+    )
+    settings = {"num_steps": 4, "batch_size": 4, "lr": 1e-3, "max_len": 64}
+    settings.update(random_samples=1, importance_batches=2)
+    train_on_task(paths, SuperNetworkConfig.from_dict(settings, "test"), data, ALONE, lambda: False)
+    return dict(read_model_folder(folder / "model").arrays)
+
+
+def test_no_training_depends_on_the_size_of_the_labels(data: Any, tmp_path: Path) -> None:
+    """A teacher, and the super-network that starts from it and learns from its outputs."""
+    encoder = make_teacher(tmp_path / "encoder", task="")
     config = FinetuningConfig.from_dict(
         {"epochs": 2, "batch_size": 8, "lr": 1e-3, "head": RELEASE, "optimizer": "adamw"}, "test"
     )
     found = []
     for number, one in enumerate((data, larger(data))):
-        start, folder = StartingPoint(str(teacher), ""), tmp_path / f"run-{number}"
-        summary = run_finetuning(one, start, config, folder, ALONE)
-        found.append((summary["best"]["metrics"], read_model_folder(folder / "model").arrays))
-    assert found[0][0] == pytest.approx(found[1][0], abs=1e-6)
-    assert_larger(found[0][1], found[1][1])
+        folder = tmp_path / f"run-{number}"
+        summary = run_finetuning(one, StartingPoint(str(encoder), ""), config, folder, ALONE)
+        teacher = folder / "model"
+        learnt = super_network(
+            one, folder / "super", SPACE, start="teacher", teacher=TeacherSource(str(teacher))
+        )
+        scores = summary["best"]["metrics"]
+        found.append((scores, dict(read_model_folder(teacher).arrays), learnt))
+    near, far = found
+    assert near[0] == pytest.approx(far[0], abs=1e-6)
+    assert_larger(near[1], far[1])
+    assert_larger(near[2], far[2])
+    assert (near[1][LAST[0]] != near[2][LAST[0]]).any(), "the super-network has learnt"
 
 
 def test_a_run_in_another_unit_is_not_continued(tmp_path: Path) -> None:
@@ -156,26 +177,13 @@ def test_an_initializer_draws_the_last_layer_of_a_classifier_too() -> None:
     assert not arrays[LAST[1]].any()
 
 
-def test_a_super_network_does_not_depend_on_the_size_of_the_labels(
+def test_a_super_network_from_random_weights_does_not_depend_on_it_either(
     data: Any, tmp_path: Path
 ) -> None:
-    found = []
-    for number, one in enumerate((data, larger(data))):
-        paths = SuperNetworkPaths(
-            output_dir=str(tmp_path / f"run-{number}"),
-            task_name="STS-B",
-            architecture="2-4-32-32",
-            teacher=TeacherSource("none"),
-            cpu_only=True,
-            depths=("1:2:1",),
-            hiddens=("16", "32"),
-            intermediates=("16", "32"),
-            qkvs=("16", "32"),
-        )
-        settings = {"num_steps": 4, "batch_size": 4, "lr": 1e-3, "max_len": 64}
-        settings["random_samples"] = 1
-        config = SuperNetworkConfig.from_dict(settings, "test")
-        train_on_task(paths, config, one, ALONE, lambda: False)
-        folder = tmp_path / f"run-{number}" / "model"
-        found.append(dict(read_model_folder(folder).arrays))
+    space: Dict[str, Any] = {"depths": ("1:2:1",), "architecture": "2-4-32-32"}
+    space.update(dict.fromkeys(("hiddens", "intermediates", "qkvs"), ("16", "32")))
+    found = [
+        super_network(one, tmp_path / f"run-{number}", space, teacher=TeacherSource("none"))
+        for number, one in enumerate((data, larger(data)))
+    ]
     assert_larger(*found)
