@@ -33,7 +33,7 @@ PROBLEM_TYPES = (SINGLE_LABEL, MULTI_LABEL, REGRESSION)
 
 
 class LabelUnit(NamedTuple):
-    """How a regression is trained on labels of any size.
+    """The unit in which a regression learns labels of any size.
 
     Attributes:
         mean: mean of the training labels, at which the bias of a new head starts.
