@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Dict, Hashable, List, Mapping, Sequence, Tuple
@@ -30,6 +31,7 @@ FEWEST_NUMBERS = 9
 LARGEST_GROUP_SHARE = 0.05
 _SMALLEST_LARGE_GROUP = 20
 _RANGES = 5
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _MARKS_OF_SEVERAL = (",", ";", "|", "[")
 
 Texts = Tuple[str, ...]
@@ -125,7 +127,7 @@ def draw_splits(
             raise InputError(
                 f"{source}: class {stratum!r} has {_examples(len(numbers))}, needed are "
                 f"{len(shares) + 1}: one each for train, {' and '.join(shares)}; add examples, or "
-                f"remove the class or merge it with another{_of_several(str(stratum))}"
+                f"remove the class or merge it with another{_what_else(str(stratum))}"
             )
         order = sorted(numbers, key=lambda number: _place(seed, groups.keys[number]))
         for left, (name, share) in zip(range(len(shares), 0, -1), shares.items()):
@@ -169,8 +171,10 @@ def _as_tuple(label: Label) -> Tuple[str, ...]:
     return label
 
 
-def _of_several(label: str) -> str:
-    """Return what to do if a label looks like several ones, "" if it does not."""
+def _what_else(label: str) -> str:
+    """Return what to do if a label looks like a number or like several ones, "" if it does not."""
+    if _NUMBER.fullmatch(label):
+        return "; if these are numbers and not classes, --kind number says so"
     if not any(mark in label for mark in _MARKS_OF_SEVERAL):
         return ""
     return "; if these are several labels, see --label_separator, or give lists in JSON lines"

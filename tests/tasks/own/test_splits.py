@@ -114,6 +114,7 @@ def test_texts_from_one_template_are_not_one_group():
         (["a"] * 10 + ["b"] * 2, SHARES, "class 'b' has 2 different examples, needed are 3: one "),
         (["a"] * 11 + ["b"], {"dev": 0.1}, "class 'b' has 1 different example, needed are 2.*er$"),
         (["a"] * 11 + ["a; b"], {"dev": 0.1}, "class .*; if these are several labels, see --la"),
+        (["1.0"] * 11 + ["22600.0"], {"dev": 0.1}, "class .*; if these are num.*--kind number"),
         ([float(n) for n in range(8)], SHARES, "has 8 different examples, needed are 9"),
     ],
 )
