@@ -315,8 +315,8 @@ def _estimates(
         "latency": min(all_rows, max(fewest, ESTIMATES["latency"][0] * config.seconds)),
         "search": sum(forward(one, dev) for one in limit.candidates) + 6 * pair.process_seconds,
         # Three precisions, and the check of the Hugging Face export, which imports Transformers.
-        # Near the limit, where a model is for certain if the limit is in the precision that serves,
-        # a latency takes three processes.
+        # A latency near the limit takes three processes. If the limit is in the precision that
+        # serves, the latency of what serves is always near it.
         "export": (4 if in_fp32 else 6) * pair.process_seconds + 3 * forward(limit.likely, dev),
         "final": (2 if in_fp32 else 4) * pair.process_seconds
         + 2 * forward(teacher.architecture, report),

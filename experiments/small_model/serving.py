@@ -50,7 +50,8 @@ SERVED_FOLDER, HUGGING_FACE_FOLDER = "served", "huggingface"
 EXPORTED = "exported"
 
 _NOISE = 1.05
-"""A time of less than this multiple of the limit gives no score away. It is our assumption."""
+"""A precision that takes less than this multiple of the limit serves, since the excess may be noise
+and another precision would cost score. It is our assumption."""
 
 
 class Kind(NamedTuple):

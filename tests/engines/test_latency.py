@@ -175,17 +175,23 @@ def test_a_gpu_is_mxnets_alone(monkeypatch: Any) -> None:
     assert EngineLatency(engine="onnxruntime", gpu=1, **HOW).conditions["device"] == "cpu(0)"
 
 
-@pytest.mark.parity("onnx", "onnxruntime")
-def test_int8_is_timed_as_the_integer_graph(monkeypatch: Any) -> None:
+@pytest.fixture
+def built(monkeypatch: Any) -> List[str]:
+    """The precisions of the graphs that are built, in order."""
     from bort.engines import choosing
 
-    built: List[str] = []
+    found: List[str] = []
     build = choosing.build_graph
     monkeypatch.setattr(
         choosing,
         "build_graph",
-        lambda network, **how: built.append(how["precision"]) or build(network, **how),
+        lambda network, **how: found.append(how["precision"]) or build(network, **how),
     )
+    return found
+
+
+@pytest.mark.parity("onnx", "onnxruntime")
+def test_int8_is_timed_as_the_integer_graph(built: List[str]) -> None:
     gauge = EngineLatency(engine="onnxruntime", precision="int8", **HOW)
     assert gauge.conditions["precision"] == "int8"
     assert gauge.latency(SMALL) > 0
@@ -193,16 +199,7 @@ def test_int8_is_timed_as_the_integer_graph(monkeypatch: Any) -> None:
 
 
 @pytest.mark.parity("onnx", "onnxruntime", "openvino")
-def test_the_reference_may_have_another_precision(monkeypatch: Any) -> None:
-    from bort.engines import choosing
-
-    built: List[str] = []
-    build = choosing.build_graph
-    monkeypatch.setattr(
-        choosing,
-        "build_graph",
-        lambda network, **how: built.append(how["precision"]) or build(network, **how),
-    )
+def test_the_reference_may_have_another_precision(built: List[str]) -> None:
     how = {**HOW, "engine": "onnxruntime", "precision": "int8", "beside": (SMALL, 1.0)}
     gauge = EngineLatency(reference_precision="fp32", **how)
     assert gauge.conditions["reference_precision"] == "fp32"

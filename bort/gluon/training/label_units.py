@@ -22,9 +22,10 @@ def output_scale(network: Network) -> float:
 class LabelUnits:
     """The last layer of a regression in units of its labels, while an optimizer updates it.
 
-    An optimizer moves a weight by about the learning rate, whatever the gradient is. Outputs around
-    10,000 would take forever so. In units of the labels, the same steps are as long as those of
-    labels around 1. The unit is a power of two, so weights that no update touches keep their bits.
+    Adam moves a weight by about the learning rate, whatever the gradient is, so a last layer whose
+    outputs are to be around 10,000 would need millions of steps. In units of the labels it needs as
+    many as for labels around 1. The unit is a power of two, so weights that no update touches keep
+    their bits. The unit is our assumption.
 
     Args:
         network: a network whose parameters are views of `flat`.

@@ -103,6 +103,24 @@ def test_a_limit_of_parameters_is_described_by_parameters(
     assert "parameters, 125 ms in fp32, " in fast
 
 
+def test_a_limit_in_the_serving_precision_plans_more_measurements_at_it(
+    config: Config, measured: List[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = check_everything(config())
+    other = check_everything(config(precision="fast"))
+    keys = [
+        measurements_key(found.config, found.teacher, found.data, "exact")
+        for found in (exact, other)
+    ]
+    assert keys[0] != keys[1], "times in one precision are none of another one"
+    pair = dataclasses.replace(exact.measured.latency, reference_seconds=0.006)
+    monkeypatch.setattr(checks, "measure_pair", lambda *given: pair)
+    fast = check_everything(config(precision="fast"))
+    for stage in ("export", "final"):
+        more = fast.plan.estimates[stage] - exact.plan.estimates[stage]
+        assert more == pytest.approx(2 * pair.process_seconds, abs=0.1), stage
+
+
 def test_a_dry_run_shows_the_facts_and_the_plan(config: Config, measured: List[str]) -> None:
     text = describe_plan(check_everything(config(baseline=False, agora="never")))
     assert text.startswith("teacher: ")
