@@ -11,6 +11,7 @@ from bort.architecture import Architecture
 from experiments.small_model import latency
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.latency import MeasuredSpace, measure_around_limit
+from tests.experiments.small_model.checked_runs import Config
 from tests.search.fake_machine import FakeMachine, steady
 from tests.search.latency_samples import CONDITIONS
 
@@ -117,3 +118,15 @@ def test_a_stopped_measurement_has_no_result(
     machine = FakeMachine(steady)
     assert measured(tmp_path, monkeypatch, machine, 1e9, lambda: bool(machine.timed)) is None
     assert len(machine.timed) == 1
+
+
+def test_a_limit_in_the_serving_precision_has_the_teacher_in_float32_as_reference(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = {"fp32": "openvino", "fast": "onnxruntime"}
+    monkeypatch.setattr(latency, "resolve_engine", lambda engine, precision: chosen[precision])
+    exact, fast = (latency.serving_settings(config(precision=one), 16) for one in chosen)
+    assert exact["engine"] == "openvino"
+    assert not {"precision", "reference_engine", "reference_precision"} & set(exact)
+    assert (fast["engine"], fast["precision"]) == ("onnxruntime", "fast")
+    assert (fast["reference_engine"], fast["reference_precision"]) == ("openvino", "fp32")
