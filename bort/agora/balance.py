@@ -7,7 +7,8 @@ from typing import Dict, List, Sequence
 
 import numpy as np
 
-from bort.agora.examples import Point, classes_of
+from bort.agora.examples import Point
+from bort.agora.label_classes import CLASS_IDS, LabelClasses
 
 BALANCES = ("none", "downsample", "fill", "proportional")
 
@@ -17,10 +18,11 @@ def balance(
     training: Sequence[Point],
     how: str,
     generator: np.random.Generator,
+    classes: LabelClasses = CLASS_IDS,
 ) -> List[int]:
     """Choose the new points that join the training set, by their labels.
 
-    Values of a regression are rounded. With n(c) new points and m(c) training points of class c:
+    With n(c) new points and m(c) training points of class c:
 
     - `none`: all new points join.
     - `downsample`: the same number of each class joins, `min n` over the classes of the training
@@ -36,6 +38,7 @@ def balance(
         training: the training set.
         how: one of `BALANCES`.
         generator: random generator that draws the points of each class.
+        classes: the classes of the labels.
 
     Returns:
         Indices into `new` of the points that join, ascending.
@@ -49,10 +52,11 @@ def balance(
     assert how in BALANCES
     if how == "none":
         return list(range(len(new)))
-    places: Dict[int, List[int]] = {c: [] for c in classes_of([*training, *new])}
-    for number, point in enumerate(new):
-        places[point.rounded_label].append(number)
-    existing = Counter(point.rounded_label for point in training)
+    own = [classes.of(point.label) for point in new]
+    existing = Counter(classes.of(point.label) for point in training)
+    places: Dict[int, List[int]] = {c: [] for c in sorted({*existing, *own})}
+    for number, c in enumerate(own):
+        places[c].append(number)
     wanted = _wanted({c: len(found) for c, found in places.items()}, existing, how)
     joining: List[int] = []
     for c, found in places.items():

@@ -38,8 +38,8 @@ class AgoraConfig(Config):
     Differs from the paper: by default new points are made from the whole dev set, which was no
     worse in 12 of 14 measured runs; `sources="mistakes"` is the paper's choice. docs/benchmarks.md
     shows the effect of each choice. For a regression, mistakes and Socrates' accuracy are judged on
-    rounded values, as in the paper, while sets are ranked by the task's metrics of the exact
-    values.
+    six classes (see `LabelClasses`), for STS-B the rounded values of the paper, while sets are
+    ranked by the task's metrics of the exact values.
     """
 
     seed: int = setting(

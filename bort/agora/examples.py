@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Optional, Sequence, Tuple, Union
 
 from bort.text.comparison import normalised_text
 
@@ -62,20 +62,6 @@ class Point:
     probabilities: Optional[Tuple[float, ...]] = None
     from_socrates: bool = False
 
-    @property
-    def rounded_label(self) -> int:
-        """The label as a class; values of a regression are rounded half up."""
-        return round_label(self.label)
-
-
-def round_label(label: PointLabel) -> int:
-    """Return a label as a class; values of a regression are rounded half up.
-
-    >>> [round_label(value) for value in (0.49, 0.5, 1.5, 2.5, 3)]
-    [0, 1, 2, 3, 3]
-    """
-    return int(label // 1 + (1 if label % 1 >= 0.5 else 0))
-
 
 def split_words(text: str) -> TokenSegment:
     """Return words and punctuation marks, each with the white space before it.
@@ -129,8 +115,3 @@ def points_key(points: Sequence[Point]) -> str:
     return content_key(
         [[p.example.segments, p.label, p.probabilities, p.from_socrates] for p in points]
     )
-
-
-def classes_of(points: Sequence[Point]) -> List[int]:
-    """Return the classes among the rounded labels, ascending."""
-    return sorted({point.rounded_label for point in points})

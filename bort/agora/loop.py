@@ -12,9 +12,10 @@ import numpy as np
 from bort.agora.balance import balance
 from bort.agora.config import AgoraConfig
 from bort.agora.counting import OnProgress, TrainingCounter
-from bort.agora.examples import Example, Point, TextOf, normalised_key, round_label
+from bort.agora.examples import Example, Point, TextOf, normalised_key
 from bort.agora.generation import Generated, generate
 from bort.agora.hyperparameters import HyperparameterSet, HyperparameterSets, check_sets
+from bort.agora.label_classes import CLASS_IDS, LabelClasses
 from bort.agora.pruning import most_left, prune, rank_sets
 from bort.agora.reports import AgoraResult, IterationReport, Model, OnIteration
 from bort.agora.socrates import SocratesCheck, SocratesLabeller, check_socrates, points_from
@@ -58,6 +59,7 @@ def run_agora(
     report: Optional[SealedReport] = None,
     more_points: Sequence[Point] = (),
     text_of: Optional[TextOf] = None,
+    classes: LabelClasses = CLASS_IDS,
     on_iteration: Optional[OnIteration] = None,
     on_progress: Optional[OnProgress] = None,
 ) -> Optional[AgoraResult]:
@@ -89,6 +91,7 @@ def run_agora(
             at the end.
         more_points: points that Socrates labelled in an earlier run.
         text_of: turns a segment of token ids into a string, to find duplicates.
+        classes: the classes of the labels, by which mistakes are found and new points balanced.
         on_iteration: called after each iteration.
         on_progress: called when trainings have finished, with their count and its upper bound.
 
@@ -108,9 +111,9 @@ def run_agora(
         report.refuse_leaks(dev, "dev data")
         report.refuse_leaks(more_points, "points of an earlier run")
     answers = socrates.label([point.example for point in dev])
-    check = check_socrates(answers, dev, allow_weak=config.allow_weak_socrates)
+    check = check_socrates(answers, dev, classes, allow_weak=config.allow_weak_socrates)
     counter = None if on_progress is None else TrainingCounter(on_progress)
-    loop = _Loop(config, dev, trainings, socrates, tau, report, text_of, counter)
+    loop = _Loop(config, dev, trainings, socrates, tau, report, text_of, classes, counter)
     gold = (*training, *more_points)
     reports: List[IterationReport] = []
     previous: Optional[_Round] = None
@@ -170,9 +173,11 @@ def halving_budgets(count: int, factor: int, rungs: int) -> List[float]:
     return [float(factor) ** -(possible - rung) for rung in range(possible + 1)]
 
 
-def mistakes(predictions: Sequence[int], dev: Sequence[Point]) -> List[int]:
-    """Return the numbers of the dev examples with a wrong prediction, regressions rounded."""
-    return [n for n, label in enumerate(predictions) if label != dev[n].rounded_label]
+def mistakes(
+    predictions: Sequence[int], dev: Sequence[Point], classes: LabelClasses = CLASS_IDS
+) -> List[int]:
+    """Return the numbers of the dev examples whose class is not the predicted one."""
+    return [n for n, found in enumerate(predictions) if found != classes.of(dev[n].label)]
 
 
 class _Loop:
@@ -187,6 +192,7 @@ class _Loop:
         tau: Tau,
         report: Optional[SealedReport],
         text_of: Optional[TextOf],
+        classes: LabelClasses,
         counter: Optional[TrainingCounter],
     ) -> None:
         self._config = config
@@ -196,6 +202,7 @@ class _Loop:
         self._tau = tau
         self._report = report
         self._text_of = text_of
+        self._classes = classes
         self._counter = counter
         self._keys: Dict[Example, str] = {}
         self.best_seen: Optional[Model] = None
@@ -246,7 +253,10 @@ class _Loop:
             [accepted.drawn] if self._config.replay == "redraw" else [a.drawn for a in attempts]
         )
         added = [pair for drawn in joined for pair in zip(drawn.points, drawn.sources)]
-        kept = [p.rounded_label == self._dev[source].rounded_label for p, source in added]
+        kept = [
+            self._classes.of(p.label) == self._classes.of(self._dev[source].label)
+            for p, source in added
+        ]
         refused: Counter[str] = Counter()
         for drawn in joined:
             refused.update(drawn.generated.refused)
@@ -261,7 +271,9 @@ class _Loop:
             attempt=number,
             training_size=len(accepted.points),
             added=len(added),
-            label_counts=dict(sorted(Counter(p.rounded_label for p in accepted.points).items())),
+            label_counts=dict(
+                sorted(Counter(self._classes.of(p.label) for p in accepted.points).items())
+            ),
             generated=sum(len(drawn.generated.examples) for drawn in joined),
             refused=dict(refused),
             socrates=check,
@@ -310,7 +322,7 @@ class _Loop:
         best = Model(ranking[0], training.key, trained.handle, trained.dev_score)
         if self.best_seen is None or best.dev_score > self.best_seen.dev_score:
             self.best_seen = best
-        predictions = tuple(round_label(label) for label in trained.dev_predictions)
+        predictions = tuple(map(self._classes.of, trained.dev_predictions))
         return _Round(points, drawn, ranking, best, predictions)
 
     def _round_sizes(self, count: int) -> List[int]:
@@ -330,7 +342,7 @@ class _Loop:
     def _draw(self, source: _Round, iteration: int, attempt: int) -> _Drawn:
         """Make new points from dev examples and label them; see `AgoraConfig.sources`."""
         config = self._config
-        numbers = mistakes(source.predictions, self._dev)
+        numbers = mistakes(source.predictions, self._dev, self._classes)
         if config.sources == "dev":
             numbers = list(range(len(self._dev)))
 
@@ -363,7 +375,9 @@ class _Loop:
         ]
         labelled = points_from(examples, answers, config.labels)
         points, sources = [labelled[n] for n in sure], [sources[n] for n in sure]
-        joining = balance(points, source.points, config.balance, generator_of(_BALANCE_STREAM))
+        joining = balance(
+            points, source.points, config.balance, generator_of(_BALANCE_STREAM), self._classes
+        )
         points, sources = [points[n] for n in joining], [sources[n] for n in joining]
         if self._report is not None:
             self._report.refuse_leaks(points, "points labelled by Socrates")

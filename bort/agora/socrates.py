@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
-from bort.agora.examples import Example, Point, PointLabel, content_key, round_label
+from bort.agora.examples import Example, Point, PointLabel, content_key
+from bort.agora.label_classes import CLASS_IDS, LabelClasses
 from bort.agora.store import Answered, AnswerStore
 from bort.errors import InputError, WorkError
 from bort.ranks import ALONE, Communicator, on_rank_0
@@ -131,10 +132,10 @@ class CachedSocrates:
 
 @dataclass(frozen=True)
 class SocratesCheck:
-    """Socrates' scores on the dev set; values of a regression are rounded.
+    """Socrates' scores on the dev set, by classes; see `LabelClasses` for a regression.
 
     Attributes:
-        accuracy: share of labels that equal the gold label.
+        accuracy: share of answers with the class of the gold label.
         matthews: Matthews correlation with the gold labels; 0 for the majority class.
     """
 
@@ -148,7 +149,11 @@ class SocratesCheck:
 
 
 def check_socrates(
-    answers: Sequence[SocratesAnswer], dev: Sequence[Point], *, allow_weak: bool = False
+    answers: Sequence[SocratesAnswer],
+    dev: Sequence[Point],
+    classes: LabelClasses = CLASS_IDS,
+    *,
+    allow_weak: bool = False,
 ) -> SocratesCheck:
     """Compare Socrates with the gold labels of the dev set.
 
@@ -158,8 +163,8 @@ def check_socrates(
     Raises:
         InputError: Socrates is too weak and `allow_weak` is false.
     """
-    labels = [round_label(answer.label) for answer in answers]
-    gold = [point.rounded_label for point in dev]
+    labels = [classes.of(answer.label) for answer in answers]
+    gold = [classes.of(point.label) for point in dev]
     check = SocratesCheck(
         statistics.accuracy(labels, gold), statistics.matthews_correlation(labels, gold)
     )

@@ -8,6 +8,7 @@ from typing import Dict, Hashable, List, Optional, Sequence, Tuple
 import numpy as np
 
 from bort.agora.examples import Example, Point, TextOf, normalised_key
+from bort.agora.label_classes import CLASS_IDS, LabelClasses
 from bort.errors import InputError, WorkError
 from bort.text.comparison import connected_groups
 
@@ -95,6 +96,7 @@ def carve_report(
     *,
     groups: Optional[Sequence[Hashable]] = None,
     text_of: Optional[TextOf] = None,
+    classes: LabelClasses = CLASS_IDS,
 ) -> Tuple[List[Point], List[Point]]:
     """Split the training data at random, stratified by class, into training and report data.
 
@@ -107,6 +109,7 @@ def carve_report(
         seed: seed of the draw.
         groups: the group of each point, such as its passage; None if the examples are independent.
         text_of: turns a segment of token ids into a string.
+        classes: the classes of the labels.
 
     Returns:
         The remaining training data and the report split, both in the order of `points`.
@@ -125,7 +128,7 @@ def carve_report(
     strata: Dict[int, List[List[int]]] = {}
     for members in together:
         # A group with several labels is stratified by their median.
-        label = statistics.median_high(points[number].rounded_label for number in members)
+        label = statistics.median_high(classes.of(points[number].label) for number in members)
         strata.setdefault(label, []).append(members)
     generator = np.random.default_rng(seed)
     taken = set()

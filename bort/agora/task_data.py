@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Hashable, List, Optional, Sequence
 
 from bort.agora.examples import Point, normalised_key, points_key
+from bort.agora.label_classes import LabelClasses
 from bort.agora.splits import SealedReport, carve_report
 from bort.agora.task_points import TaskPoints
 from bort.errors import InputError
@@ -147,7 +148,11 @@ def _carved(
     if not free:
         raise InputError(f"{record.name}: every training example is also in the dev set")
     _, report = carve_report(
-        [points[n] for n in free], share, seed, groups=[groups[n] for n in free]
+        [points[n] for n in free],
+        share,
+        seed,
+        groups=[groups[n] for n in free],
+        classes=LabelClasses.of_task(record),
     )
     chosen = set(report)  # equal points are never in both splits
     return sorted({inputs[n].item for n in free if points[n] in chosen})

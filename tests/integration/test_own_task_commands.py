@@ -119,6 +119,24 @@ def test_agora_takes_the_report_split_of_the_task(folder, tmp_path):
     assert_refused(script("run_agora", *flags, status=2), "metrics")
 
 
+def test_agora_takes_numbers_of_any_scale(tmp_path):
+    words = ["wheel", "bell", "chain", "brake", "lamp", "saddle"]
+    texts = [f"a {one} and a {other}" for one in words for other in words if one != other]
+    lines = "".join(f"{text},{20_000.5 + 160 * n}\n" for n, text in enumerate(texts))
+    (tmp_path / "prices.csv").write_text("text,label\n" + lines)
+    data = ["--data", tmp_path / "prices.csv", "--kind", "number", "--max_len", "32"]
+    script("finetune", *data, "--output_dir", tmp_path / "run", *QUICK[:1], "--gpu", "false")
+    sets = "--seeds 0 --lrs 2e-3 --weight_decays 0 --warmup_ratios 0.1".split()
+    loop = "--sources dev --points_per_source 2 --balance none --epochs 2".split()
+    quick = ["--sample", "--allow_weak_socrates", "--cpu_only"]
+    model = ["--socrates", tmp_path / "run" / "model", "--output_dir", tmp_path / "agora"]
+    script("run_agora", *data, *model, *sets, *loop, *quick)
+    (first,) = json.loads((tmp_path / "agora" / "iterations.json").read_text())
+    counts = first["label_counts"]
+    assert set(counts) == set("012345"), "steps between the least and the largest price"
+    assert sum(counts.values()) == first["training_size"]
+
+
 def test_a_super_network_learns_the_task(folder, tmp_path):
     named = ["--task_name", folder / "task.json", "--output_dir", tmp_path / "super"]
     teacher = [

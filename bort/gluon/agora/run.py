@@ -12,6 +12,7 @@ import mxnet as mx
 
 from bort.agora.allowed_labels import AllowedLabels
 from bort.agora.counting import TrainingCount
+from bort.agora.label_classes import LabelClasses
 from bort.agora.loop import run_agora
 from bort.agora.reports import IterationReport
 from bort.agora.socrates import CachedSocrates, check_socrates
@@ -177,6 +178,7 @@ def _run(
             tau=tau,
             report=task.report,
             more_points=plan.more_points,
+            classes=LabelClasses.of_task(task.data.record),
             on_iteration=table.add,
             on_progress=progress.show if show_progress and chief else None,
         )
@@ -199,7 +201,8 @@ def _check(plan: AgoraPlan, socrates: GluonSocrates, context: mx.Context) -> Dic
     task.report.refuse_leaks(plan.more_points, "points of a former run")
     labeller = CachedSocrates(socrates)
     answers = labeller.label([point.example for point in task.dev])
-    check_socrates(answers, task.dev, allow_weak=plan.config.allow_weak_socrates)
+    classes = LabelClasses.of_task(task.data.record)
+    check_socrates(answers, task.dev, classes, allow_weak=plan.config.allow_weak_socrates)
     return labeller.answers
 
 
