@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _NOISY = 1 / 3
 """Share of the measured architectures with noisy times from which the machine is called busy."""
 
+_ROOM = 1.25
+"""Times that a limit is kept from which a larger model would keep it, too."""
+
 _LATE = 1.02
 """Used seconds as a share of the allowed ones from which a run is called late."""
 
@@ -62,6 +65,7 @@ def notes_on(found: SmallModelResults) -> Iterator[Note]:
     if found.limit.get("kept") is False:
         limit, measured = limit_words(found.limit), measured_words(found.limit)
         yield Note(f"The limit is not kept: {limit}, measured is {measured}.", ("final",))
+    yield from _on_room(found)
     yield from _on_time(found)
     difference = found.difference(SERVED, CUT)
     if difference is not None and is_noise(difference) and found.chosen != CUT:
@@ -113,6 +117,28 @@ def _on_candidates(found: SmallModelResults) -> Iterator[Note]:
             f"student {means[best]:.3f}.",
             (CUT, best),
         )
+
+
+def _on_room(found: SmallModelResults) -> Iterator[Note]:
+    """Yield a sentence on a limit of fp32 that leaves room for a better model in what serves."""
+    limit, taken = found.limit, [row for row in found.precisions if row.get("taken")]
+    if found.settings["precision"] != FP32 or limit["kind"] not in ("speed_up", "latency_ms"):
+        return
+    if limit["measured"] is None or not taken or taken[0]["precision"] == FP32:
+        return
+    if found.teacher is None or mean_score(taken[0]["dev"]) >= mean_score(found.teacher["dev"]):
+        return
+    room = limit["measured"] / limit["value"]
+    if limit["kind"] == "latency_ms":
+        room = 1 / room
+    if room < _ROOM:
+        return
+    yield Note(
+        f"What serves in {taken[0]['precision']} is {room:.2f} times as fast as the limit asks, "
+        "which is that of the search in fp32. With --precision fast, a larger model keeps the limit"
+        ", and may keep more of the teacher's score.",
+        (BIG, "export", "final"),
+    )
 
 
 def _on_time(found: SmallModelResults) -> Iterator[Note]:

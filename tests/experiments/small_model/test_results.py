@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import pytest
 
@@ -77,6 +77,33 @@ def test_a_better_baseline_and_a_broken_limit_are_told(tmp_path: Path) -> None:
     assert "is not kept: at least 4 times as fast as the teacher, measured is 3.72 times" in notes
     assert "Agora did not pay" not in notes
     assert "do not differ" not in notes, "what is served is the truncated teacher"
+
+
+def test_room_within_the_limit_is_told(tmp_path: Path) -> None:
+    content = scores()
+    content["final"].update(latency_ms=2.0, teacher_latency_ms=12.0)  # 6 times as fast
+
+    def told(name: str, **given: Any) -> List[str]:
+        return [one for one in read(tmp_path / name, content, **given).notes if "larger" in one]
+
+    (note,) = told("speed_up")
+    assert note == (
+        "What serves in int8 is 2.00 times as fast as the limit asks, which is that of the search "
+        "in fp32. With --precision fast, a larger model keeps the limit, and may keep more of the "
+        "teacher's score."
+    )
+    (note,) = told("latency", speed_up=None, latency_ms=2.5)
+    assert "1.25 times as fast" in note
+    assert not told("near", speed_up=4.9)
+    assert not told("near latency", speed_up=None, latency_ms=2.4)
+    assert not told("fast", precision="fast")
+    assert not told("parameters", speed_up=None, parameters=20_000_000)
+    content["teacher"]["dev"] = {"accuracy": 0.904}
+    assert not told("nothing to gain")
+    content["teacher"]["dev"] = {"accuracy": 0.915}
+    rows = content["export"]["precisions"]
+    rows[0]["taken"], rows[1]["taken"] = True, False
+    assert not told("fp32 serves")
 
 
 def test_latencies_of_a_busy_machine_are_told(tmp_path: Path) -> None:
