@@ -53,7 +53,7 @@ _REPEATED = 0.5
 most times are noisy, and three measurements of each took ten times as long as planned."""
 
 _BASELINE_REACH = 1.15
-"""The baseline may cost this share of a limit of latency. Layers are few, so one
+"""The baseline may cost this share of the user's limit of latency. Layers are few, so one
 less is often far below the limit, and no fair comparison: of six layers, two are 2.7 to 3.0 times
 as fast as the whole, and one is 5 to 7 times. If it is over the limit when it is measured, it is
 compared and does not serve."""
@@ -294,7 +294,7 @@ def _baseline_depth(
     def known(one: Architecture) -> float:
         return cost(one) if table.missing([one]) else table.latency(one)
 
-    return cut_depth(teacher, known, limit.most * _BASELINE_REACH)
+    return cut_depth(teacher, known, limit.most * MARGIN * _BASELINE_REACH)
 
 
 def _near(
