@@ -21,6 +21,8 @@ class LabelClasses(NamedTuple):
     Attributes:
         low: centre of class 0.
         width: distance of two centres.
+        last: largest class of a regression; None for class ids. A number below the range has class
+            0, one above it the last class.
 
     >>> LabelClasses().of(3), LabelClasses.between(20_000, 25_000).of(22_600)
     (3, 3)
@@ -28,6 +30,7 @@ class LabelClasses(NamedTuple):
 
     low: float = 0.0
     width: float = 1.0
+    last: Optional[int] = None
 
     @classmethod
     def between(cls, low: float, high: float) -> LabelClasses:
@@ -37,7 +40,7 @@ class LabelClasses(NamedTuple):
             low: least value.
             high: largest value, above `low`.
         """
-        return cls(low, (high - low) / _STEPS)
+        return cls(low, (high - low) / _STEPS, _STEPS)
 
     @classmethod
     def of_task(cls, record: TaskRecord) -> LabelClasses:
@@ -52,7 +55,8 @@ class LabelClasses(NamedTuple):
         [0, 1, 2, 3, 3]
         """
         steps = (label - self.low) / self.width
-        return int(steps // 1 + (1 if steps % 1 >= 0.5 else 0))
+        found = int(steps // 1 + (1 if steps % 1 >= 0.5 else 0))
+        return found if self.last is None else min(max(found, 0), self.last)
 
 
 CLASS_IDS = LabelClasses()

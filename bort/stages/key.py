@@ -61,11 +61,13 @@ def contents_hash(hashes: Mapping[str, str]) -> str:
 def source_hash(path: Path) -> str:
     """Return the SHA-256 of a file, or over the names and contents of a folder's files.
 
+    A link to a file is that file: the cache of Hugging Face holds models of such links.
+
     Raises:
         InputError: there is nothing at `path`, or it cannot be read.
     """
     if path.is_dir():
-        return contents_hash(tree_hashes(path))
+        return contents_hash(tree_hashes(path, linked=True))
     try:
         return sha256_of_file(path)
     except OSError as error:

@@ -56,7 +56,7 @@ class SmallModelConfig(Config):
         None, "limit: the model is so many times as fast as the teacher", above=0.0
     )
     parameters: Optional[int] = setting(
-        None, "limit: the model has at most so many parameters", minimum=1
+        None, "limit: the encoder, without its head, has at most so many parameters", minimum=1
     )
     data_dir: Optional[str] = setting(
         None, "folder of the task's files; default: GluonNLP's cache, or that of a task file"

@@ -19,7 +19,7 @@ from bort.storage.files import read_json
 from bort.storage.locks import hold_folder
 from bort.storage.run_folder import MODEL_FOLDER, RUN_FILE
 from experiments.small_model.arithmetic import ANNOUNCING_MATH
-from experiments.small_model.checks import STAGES_FOLDER, check_everything
+from experiments.small_model.checks import STAGES_FOLDER, check_everything, check_place
 from experiments.small_model.config import SmallModelConfig
 from experiments.small_model.defaults import AUTOMATIC
 from experiments.small_model.findings import Findings, describe_plan
@@ -62,6 +62,7 @@ def make_small_model(
         WorkError: a training failed, or the disk is full.
     """
     folder = Path(config.output_dir)
+    check_place(folder)
     with hold_folder(folder):
         findings = check_everything(config)
         for line in describe_plan(findings).splitlines():

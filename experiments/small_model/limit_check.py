@@ -270,6 +270,8 @@ def _range(name: str, limit: Limit, least: float, whole: float, reference: float
         whole: cost of the teacher.
         reference: seconds that speed-ups refer to; `whole` but for a limit in another precision.
     """
+    if limit.kind == LATENCY and least * _MARGIN >= whole:
+        return "none, since no part of this teacher is measurably faster; name a larger teacher"
     if name == "speed_up":
         above = "1" if whole == reference else f"about {_raised(reference / whole)}"
         return f"above {above}, and at most about {_floored(reference / (least * _MARGIN))}"

@@ -133,24 +133,27 @@ def export_best(job: StageJob, work: StageWork) -> None:
     for reason in refused:
         log.warning("warning: no export: %s", reason)
     served = Kind(rows[taken]["engine"], rows[taken]["precision"])
-    if not (work.folder / SERVED_FOLDER).exists():
-        with new_folder(work.folder / SERVED_FOLDER) as making:
-            shutil.copytree(exports / served.export, making, dirs_exist_ok=True)
-            if huggingface.exists():
-                shutil.copytree(huggingface, making / HUGGING_FACE_FOLDER)
-            shutil.copytree(model, making / WEIGHTS_FOLDER)
+    # One of an attempt that ended before its scores may be of another precision.
+    shutil.rmtree(work.folder / SERVED_FOLDER, ignore_errors=True)
+    with new_folder(work.folder / SERVED_FOLDER) as making:
+        shutil.copytree(exports / served.export, making, dirs_exist_ok=True)
+        if huggingface.exists():
+            shutil.copytree(huggingface, making / HUGGING_FACE_FOLDER)
+        shutil.copytree(model, making / WEIGHTS_FOLDER)
     found = {"candidate": chosen, "precisions": rows, "not_exported": refused}
     write_scores(work.folder, found)
 
 
 def best_candidate(folders: Mapping[str, Path]) -> str:
-    """Return the stage whose model has the best dev score; a model outside the limit is none.
+    """Return the stage whose model has the best dev score; a baseline outside the limit is none.
+
+    Agora's student has the sizes of the student, which is the search's pick: both may serve.
 
     Args:
         folders: name of a stage → folder of its result.
     """
     scores = {name: read_scores(folder) for name, folder in folders.items()}
-    able = {n: s for n, s in scores.items() if n == STAGE_STUDENT or s.get("keeps_limit", True)}
+    able = {n: s for n, s in scores.items() if n != STAGE_TRUNCATED or s.get("keeps_limit", True)}
     return max(able, key=lambda name: mean_score(able[name]["dev"]))
 
 

@@ -97,14 +97,14 @@ def band_of(costs: Sequence[float], most: float) -> float:
 
 
 def cut_depth(teacher: Architecture, cost: Cost, most: float) -> Optional[int]:
-    """Return the largest number of the teacher's layers that keeps a limit; None if one is more.
+    """Return the largest number of layers, below the teacher's, that keeps a limit; None: no one.
 
     Args:
         teacher: sizes of the teacher.
         cost: what an architecture costs.
         most: what it may cost, in the unit of the cost.
     """
-    depths = range(teacher.depth, 0, -1)
+    depths = range(teacher.depth - 1, 0, -1)
     return next((d for d in depths if cost(teacher.replace(depth=d)) <= most), None)
 
 

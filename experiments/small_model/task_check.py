@@ -6,7 +6,7 @@ import dataclasses
 import math
 import unicodedata
 from dataclasses import dataclass
-from typing import Any, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Iterator, List, Mapping, Sequence, Tuple, cast
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from bort.agora.task_data import check_has_points
 from bort.errors import InputError
 from bort.tasks.items import TaskItem
 from bort.tasks.own.task import OwnTask
-from bort.tasks.records import TRAIN, TaskRecord
+from bort.tasks.records import REPORT, TRAIN, TaskRecord
 from bort.text.vocabulary import Vocabulary
 from data.corpus.summary import MOST_UNKNOWN
 from experiments.small_model.task import SmallTask
@@ -86,6 +86,8 @@ def check_task_data(task: SmallTask, teacher: str) -> CheckedTask:
             f"{data.record.name}: all {facts['train']:,} training rows have one label; allowed are "
             "two or more"
         )
+    if data.record.is_regression:
+        _check_numbers(task)
     texts = list(_texts(data.train.items))
     rows = data.vocabulary.encode_batch(texts)
     words = sum(len(text.split()) for text in texts)
@@ -97,7 +99,7 @@ def check_task_data(task: SmallTask, teacher: str) -> CheckedTask:
     )
     _check_language(found, data.record.name, teacher)
     notes = _notes(found, texts, is_regression=data.record.is_regression)
-    return dataclasses.replace(found, notes=(*notes, *_on_length(task)))
+    return dataclasses.replace(found, notes=(*notes, *_on_length(task), *_on_range(task)))
 
 
 def unknown_tokens(rows: Sequence[Sequence[int]], vocabulary: Vocabulary) -> float:
@@ -150,6 +152,28 @@ def _check_rows(record: TaskRecord, facts: Mapping[str, Any]) -> None:
                 f"{record.name}: the {name} split has {facts[name]} rows, needed are {needed}; "
                 f"{advice}"
             )
+
+
+def _check_numbers(task: SmallTask) -> None:
+    """Refuse a regression whose dev or report numbers are all equal; no model can be scored."""
+    record = task.data.record
+    for name, items in _scored(task):
+        different = {item.label for item in items}
+        if len(different) < 2:
+            advice = "add rows to its file"
+            if isinstance(record, OwnTask) and _is_drawn(record, name):
+                advice = "another --split_seed or more rows draw others"
+            raise InputError(
+                f"{record.name}: all {len(items)} numbers of the {name} split are "
+                f"{different.pop()}, and a correlation needs two different ones; {advice}"
+            )
+
+
+def _scored(task: SmallTask) -> Iterator[Tuple[str, Sequence[TaskItem]]]:
+    """Yield the names and the examples of the sets that models are scored on."""
+    for dev_set in task.data.dev:
+        yield "dev", dev_set.items
+    yield REPORT, task.whole.report_items
 
 
 def _is_drawn(task: OwnTask, name: str) -> bool:
@@ -207,6 +231,21 @@ def _on_length(task: SmallTask) -> Iterator[str]:
             f"are shortened, which drops {100 * lost:.0f} % of all tokens; a larger --max_len "
             "keeps them if the teacher takes so many"
         )
+
+
+def _on_range(task: SmallTask) -> Iterator[str]:
+    """Yield a note if numbers of a scored set are outside of those that predictions can be."""
+    limits = task.data.record.label_range
+    if limits is None:
+        return
+    low, high = limits
+    for name, items in _scored(task):
+        outside = sum(not low <= cast(float, item.label) <= high for item in items)
+        if outside:
+            yield (
+                f"{outside:,} of the {len(items):,} numbers of the {name} split are outside of "
+                f"{low:g} to {high:g}, the range of the task: predictions do not leave it"
+            )
 
 
 def _has_spaces(texts: Sequence[str]) -> bool:

@@ -36,10 +36,14 @@ def test_the_classes_follow_the_scale(sixty_fourths):
 
 def test_tasks_have_class_ids_or_the_steps_of_their_range():
     assert LabelClasses.of_task(get_task("SST-2")) == LabelClasses()
-    assert LabelClasses.of_task(get_task("STS-B")) == LabelClasses(0, 1)
+    assert LabelClasses.of_task(get_task("STS-B")) == LabelClasses(0, 1, 5)
     prices = dataclasses.replace(get_task("STS-B"), label_range=(20_000.0, 25_120.0))
     assert LabelClasses.of_task(prices) == PRICES
     assert [LabelClasses().of(label) for label in (0, 1, 76)] == [0, 1, 76]
+
+
+def test_numbers_outside_the_range_have_its_outer_classes():
+    assert [PRICES.of(value) for value in (12.5, 19_000, 26_000, 1e9)] == [0, 0, 5, 5]
 
 
 def test_a_report_split_is_stratified_by_the_steps():

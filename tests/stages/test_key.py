@@ -142,6 +142,10 @@ def test_names_of_files_count_and_places_do_not(tmp_path: Path) -> None:
         (tmp_path / name / "in").mkdir(parents=True)
         (tmp_path / name / "in" / "a.txt").write_text("content")
     assert source_hash(tmp_path / "one") == source_hash(tmp_path / "two")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "in").mkdir()
+    (tmp_path / "linked" / "in" / "a.txt").symlink_to(tmp_path / "one" / "in" / "a.txt")
+    assert source_hash(tmp_path / "linked") == source_hash(tmp_path / "one")
     (tmp_path / "two/in/a.txt").rename(tmp_path / "two/in/b.txt")
     assert source_hash(tmp_path / "one") != source_hash(tmp_path / "two")
     with pytest.raises(InputError, match=r"three: cannot be read: No such file"):

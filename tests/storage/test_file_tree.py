@@ -40,6 +40,22 @@ def test_links_and_pipes_are_refused_by_name(tmp_path: Path, what: str) -> None:
         tree_files(tmp_path / "tree")
 
 
+def test_links_to_files_are_files_where_they_are_allowed(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "blobs" / "1f").write_text("weights")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.bin").symlink_to("../blobs/1f")
+    assert tree_files(tmp_path / "model", linked=True) == ("model.bin",)
+    whole = hashlib.sha256(b"weights").hexdigest()
+    assert tree_hashes(tmp_path / "model", linked=True) == {"model.bin": whole}
+    for target in ("..", "nothing"):
+        link = tmp_path / "model" / "link"
+        link.symlink_to(target)
+        with pytest.raises(InputError, match="link: is a link, allowed are files"):
+            tree_files(tmp_path / "model", linked=True)
+        link.unlink()
+
+
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none: cannot be read: No such file"):
         tree_hashes(tmp_path / "none")

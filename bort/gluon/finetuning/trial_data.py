@@ -34,7 +34,7 @@ def random_inputs(
     architecture: Architecture, lengths: np.ndarray, classes: int, batch_size: int
 ) -> TaskFeatures:
     """Return inputs of random tokens with lengths of the task."""
-    step = max(1, len(lengths) // _MOST_INPUTS)
+    step = max(1, len(lengths) // max(_MOST_INPUTS, batch_size))
     chosen = np.asarray(lengths)[::step].astype(np.int64)
     generator = np.random.default_rng(0)
     count = len(chosen)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Collection, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from bort.errors import InputError
+from bort.settings.config import LARGEST_NUMBER
 from bort.tasks.items import Label
 from bort.tasks.own.label_fields import (
     CLASSES,
@@ -185,7 +186,7 @@ def read_label(
         if number is None:
             raise InputError(
                 f"{where}: label is {_cut(text)}, allowed is a finite number, such as 1234.5"
-                f"{_on_comma(text)}"
+                f"{_on_size(text)}{_on_comma(text)}"
             )
         return number
     if text in labels:
@@ -213,7 +214,7 @@ def as_number(text: str) -> Optional[float]:
 
 def _finite_number(text: str) -> Optional[float]:
     number = as_number(text)
-    return number if number is not None and math.isfinite(number) else None
+    return number if number is not None and abs(number) <= LARGEST_NUMBER else None
 
 
 def _has_fraction(text: str) -> bool:
@@ -224,6 +225,13 @@ def _has_fraction(text: str) -> bool:
 def _may_be_either(text: str) -> bool:
     """Return whether a comma of a number may be a decimal one, or separate thousands."""
     return bool(_DECIMAL_COMMA.fullmatch(text) and _THOUSANDS.fullmatch(text))
+
+
+def _on_size(text: str) -> str:
+    """Return what the error on a finite number adds, which float32 cannot hold; "" for others."""
+    number = as_number(text)
+    is_large = number is not None and math.isfinite(number)
+    return f", at most {LARGEST_NUMBER:g}" if is_large else ""
 
 
 def _on_comma(text: str) -> str:

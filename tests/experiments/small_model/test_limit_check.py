@@ -56,6 +56,16 @@ def test_a_speed_up_above_that_of_the_smallest_part_is_refused_with_the_tightest
     check_limit(config(speed_up=float(found.group(1))), TEACHER, MEASURED)
 
 
+@pytest.mark.parametrize("limit", [{"speed_up": 1.2}, {"latency_ms": 9.0}])
+def test_a_teacher_without_faster_parts_allows_no_limit(limit: Dict[str, Any]) -> None:
+    measured = dataclasses.replace(MEASURED, seconds=(0.010, 0.0098, 0.0096))
+    with pytest.raises(InputError) as caught:
+        check_limit(config(**limit), TEACHER, measured)
+    assert str(caught.value).endswith(
+        "allowed is none, since no part of this teacher is measurably faster; name a larger teacher"
+    )
+
+
 def test_fewer_parameters_than_the_smallest_part_are_refused_with_the_fewest() -> None:
     fewest = smallest_part(TEACHER).parameter_count()
     message = refusal(parameters=fewest - 1)

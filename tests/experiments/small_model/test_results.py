@@ -81,14 +81,17 @@ def test_a_better_baseline_and_a_broken_limit_are_told(tmp_path: Path) -> None:
 
 def test_room_within_the_limit_is_told(tmp_path: Path) -> None:
     content = scores()
-    content["final"].update(latency_ms=2.0, teacher_latency_ms=12.0)  # 6 times as fast
+    content["final"].update(latency_ms=2.0, teacher_latency_ms=12.0)
+    exact, int8, bf16 = content["export"]["precisions"]
+    int8["taken"], bf16["taken"] = False, True
+    bf16.update(dev={"accuracy": 0.905}, latency_ms=2.0)  # fp32 takes 4.1 ms
 
     def told(name: str, **given: Any) -> List[str]:
-        return [one for one in read(tmp_path / name, content, **given).notes if "larger" in one]
+        return [one for one in read(tmp_path / name, content, **given).notes if "in fp32." in one]
 
     (note,) = told("speed_up")
     assert note == (
-        "What serves in int8 is 2.00 times as fast as the limit asks, which is that of the search "
+        "What serves in bf16 is 2.00 times as fast as the limit asks, which is that of the search "
         "in fp32. With --precision fast, a larger model keeps the limit, and may keep more of the "
         "teacher's score."
     )
@@ -98,12 +101,18 @@ def test_room_within_the_limit_is_told(tmp_path: Path) -> None:
     assert not told("near latency", speed_up=None, latency_ms=2.4)
     assert not told("fast", precision="fast")
     assert not told("parameters", speed_up=None, parameters=20_000_000)
+    (note,) = told("the teacher itself", speed_up=2.0)
+    assert "In bf16 the teacher itself may keep it: here bf16 is 2.05 times as fast" in note
+    (note,) = told("the teacher's latency", speed_up=None, latency_ms=6.0)
+    assert "the teacher itself may keep it" in note
     content["teacher"]["dev"] = {"accuracy": 0.904}
     assert not told("nothing to gain")
     content["teacher"]["dev"] = {"accuracy": 0.915}
-    rows = content["export"]["precisions"]
-    rows[0]["taken"], rows[1]["taken"] = True, False
-    assert not told("fp32 serves")
+    int8.update(taken=True, latency_ms=2.0)
+    bf16["taken"] = False
+    assert not told("int8 on OpenVINO is no fast precision")
+    exact["engine"] = int8["engine"] = "onnxruntime"
+    assert told("int8 on ONNX Runtime is one")
 
 
 def test_latencies_of_a_busy_machine_are_told(tmp_path: Path) -> None:

@@ -62,3 +62,9 @@ def test_the_best_dev_score_serves_and_the_student_wins_ties(tmp_path):
 def test_a_model_outside_the_limit_does_not_serve(tmp_path):
     folders = candidates(tmp_path, student=(0.8, True), truncated=(0.9, False))
     assert best_candidate(folders) == "student"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_agora_serves_as_the_student_whose_sizes_it_has(tmp_path, kept):
+    folders = candidates(tmp_path, student=(0.8, kept), agora=(0.9, False), truncated=(0.7, True))
+    assert best_candidate(folders) == "agora"

@@ -79,6 +79,9 @@ def test_an_impossible_limit_says_what_is_possible():
 def test_the_baseline_has_the_most_layers_that_keep_the_limit():
     assert cut_depth(TEACHER, multiply_adds, multiply_adds(TEACHER) / 2) == 3
     assert cut_depth(TEACHER, multiply_adds, multiply_adds(TEACHER) / 10) is None
+    assert cut_depth(TEACHER, multiply_adds, 1.1 * multiply_adds(TEACHER)) == TEACHER.depth - 1
+    one = TEACHER.replace(depth=1)
+    assert cut_depth(one, multiply_adds, multiply_adds(one)) is None
 
 
 @given(st.integers(1, 24), st.data())

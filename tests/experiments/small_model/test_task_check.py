@@ -76,6 +76,40 @@ def test_many_texts_that_are_shortened_are_told(opened: Open) -> None:
     assert 50 < int(note.split("drops ")[1].split(" ")[0]) < 100
 
 
+def _of_numbers(opened: Open, number_of: Callable[[int], float]) -> SmallTask:
+    texts = [text for text, _ in sentences(400)]
+    return opened([(text, f"{number_of(n)}") for n, text in enumerate(texts)])
+
+
+def test_equal_numbers_of_a_scored_split_are_refused(opened: Open) -> None:
+    task = _of_numbers(opened, lambda n: n + 0.5)
+    assert not any("outside" in note for note in check_task_data(task, "teacher").notes)
+    (dev,) = task.data.dev
+    equal = [dataclasses.replace(item, label=3.0) for item in dev.items]
+    data = dataclasses.replace(task.data, dev=[dataclasses.replace(dev, items=equal)])
+    with pytest.raises(InputError, match=r"all 40 numbers of the dev split are 3.0.*split_seed"):
+        check_task_data(dataclasses.replace(task, data=data), "teacher")
+    equal = [dataclasses.replace(item, label=3.0) for item in task.whole.report_items]
+    whole = dataclasses.replace(task.whole, report_items=equal)
+    with pytest.raises(InputError, match=r"numbers of the report split are 3.0"):
+        check_task_data(dataclasses.replace(task, whole=whole), "teacher")
+
+
+def test_numbers_that_no_prediction_reaches_are_told(opened: Open) -> None:
+    task = _of_numbers(opened, lambda n: n + 0.5)
+    items = [
+        dataclasses.replace(item, label=1e4) if n < 3 else item
+        for n, item in enumerate(task.whole.report_items)
+    ]
+    whole = dataclasses.replace(task.whole, report_items=items)
+    notes = check_task_data(dataclasses.replace(task, whole=whole), "teacher").notes
+    (note,) = (one for one in notes if "outside" in one)
+    assert note == (
+        f"3 of the {len(items)} numbers of the report split are outside of 0.5 to 399.5, the range "
+        "of the task: predictions do not leave it"
+    )
+
+
 def test_many_scored_rows_need_no_note(opened: Open) -> None:
     task = opened(sentences(2400))
     assert not any("standard error" in one for one in check_task_data(task, "teacher").notes)

@@ -15,6 +15,7 @@ from bort.errors import InputError
 from bort.gluon.finetuning import trial
 from bort.gluon.finetuning.trainer import FinetuningReport
 from bort.gluon.finetuning.trial import LEAST_STEPS_OF_TRIAL, answer_seconds, step_seconds
+from bort.gluon.finetuning.trial_data import random_inputs
 from bort.gluon.network.dense import EncoderDense
 from tests.gluon.network.network_samples import needs_bf16
 
@@ -90,6 +91,11 @@ def test_a_network_is_timed_in_the_arithmetic_of_its_training(
 @pytest.mark.parametrize("classes", [1, 3])
 def test_the_answers_of_a_teacher_are_timed(classes: int) -> None:
     assert answer_seconds(SIZES, 7, classes, mx.cpu(), rows=4, seconds=0.0) > 0
+
+
+def test_a_batch_may_have_more_inputs_than_a_trial_else() -> None:
+    assert len(random_inputs(SIZES, np.full(10_000, 3), 2, batch_size=8_192)) == 10_000
+    assert 4_096 <= len(random_inputs(SIZES, np.full(10_000, 3), 2, batch_size=32)) < 8_192
 
 
 def test_inputs_that_are_too_long_are_refused() -> None:
