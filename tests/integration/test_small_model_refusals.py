@@ -81,11 +81,6 @@ def test_it_stops_before_spending(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_a_bad_input(sources: Path) -> None:
-    done = command(sources, Path("/proc/none"), 2)
-    assert_refused(done, "/proc/none: cannot be written")
-
-
 def test_a_dry_run_shows_facts_and_plan_and_writes_nothing(sources: Path, tmp_path: Path) -> None:
     done = command(sources, tmp_path / "out", 0, "--dry_run")
     found = json.loads(done.stdout)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any, List
@@ -17,6 +19,7 @@ from bort.training import arithmetic
 from experiments.small_model import checks
 from experiments.small_model.checks import check_everything, check_place, uses_agora
 from experiments.small_model.config import AGORA_ROWS
+from experiments.small_model.experiment import make_small_model
 from experiments.small_model.findings import FINDINGS_FILE, describe_plan, measurements_key
 from experiments.small_model.limit_check import PairLatency
 from experiments.small_model.plan import STAGES
@@ -187,6 +190,21 @@ def test_the_largest_stage_needs_the_disk(config: Config, measured: List[str]) -
     assert needed == int(1.25 * max(1 + 1 + 2 * 3, 2 + share * (3 + 8)) * weights)
     alone, _ = check_everything(config(baseline=False, agora="never")).disk_bytes
     assert alone == int(1.25 * max(8, 2 + share * 9) * weights)
+
+
+def test_a_read_only_place_is_a_bad_input(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without this check first, the lock's failed write would be an error of the work, status 1."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+
+    def cannot(*_: Any) -> None:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "mkdir", cannot)
+    with pytest.raises(InputError, match="out: cannot be written: .* is read-only"):
+        make_small_model(config())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_with_something_else(config: Config, tmp_path: Path) -> None:
