@@ -10,6 +10,7 @@ every option). A single gather then assembles all sequences.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import (
     Iterable,
@@ -403,8 +404,10 @@ def encode_texts(
 def _label_array(labels: Sequence[InputLabel]) -> np.ndarray:
     """Return the labels of N inputs as an array; see `TaskFeatures`."""
     width = max((len(label) for label in labels if isinstance(label, tuple)), default=0)
-    unknown = (float(NO_LABEL),) * width if width else NO_LABEL
     is_fractional = width > 0 or any(isinstance(label, float) for label in labels)
+    unknown: InputLabel = math.nan if is_fractional else NO_LABEL
+    if width:
+        unknown = (float(NO_LABEL),) * width
     numbers = [unknown if label is None else label for label in labels]
     return np.array(numbers, dtype=np.float32 if is_fractional else np.int32)
 

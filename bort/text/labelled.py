@@ -22,8 +22,8 @@ class LabelledExamples(Protocol):
         lengths: integer array (N,), number of tokens of each input.
         type_separator: see `bort.text.asking.TokenisedInputs`.
         labels: (N,), class ids, or scores of a regression; (N, 2), first and last token of a span;
-            (N, C), 1 for those of C labels that a text has, 0 for the others. NaN or -1 for no
-            label.
+            (N, C), 1 for those of C labels that a text has, 0 for the others. NaN means no label,
+            and so does -1, but for scores, which are floats and may be negative.
         fingerprint: hash of the content and order.
     """
 
@@ -115,7 +115,7 @@ class WithUnlabelled:
         self._parts = (labelled, unlabelled)
         self.lengths = np.concatenate([part.lengths for part in self._parts])
         self.type_separator = labelled.type_separator
-        known = np.asarray(labelled.labels, dtype=np.float64)
+        known = np.where(has_label(labelled.labels), labelled.labels, np.nan).astype(np.float64)
         absent = np.full((len(unlabelled), *known.shape[1:]), np.nan)
         self.labels = np.concatenate([known, absent])
         digests = " ".join(part.fingerprint for part in self._parts)
@@ -129,6 +129,18 @@ class WithUnlabelled:
         if example_id < first:
             return self._parts[0][example_id]
         return self._parts[1][example_id - first]
+
+
+def has_label(labels: np.ndarray) -> np.ndarray:
+    """Return where there is a label, in the shape of `labels`; see `LabelledExamples.labels`.
+
+    >>> has_label(np.array([0, 2, -1])).tolist(), has_label(np.array([-7.5, np.nan])).tolist()
+    ([True, True, False], [True, False])
+    """
+    array = np.asarray(labels)
+    is_score = array.ndim == 1 and array.dtype.kind == "f"
+    found: np.ndarray = ~np.isnan(array) if is_score else array >= 0
+    return found
 
 
 def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
@@ -203,12 +215,12 @@ def make_labelled_batch(
     numbers = example_ids.tolist()
     rows = [examples[number] if number >= 0 else ROW_OF_PADDING for number in numbers]
     input_ids, valid_lengths = pad_rows(rows, length, pad_id)
-    labels = np.asarray(examples.labels)[np.maximum(example_ids, 0)].astype(np.float64)
+    own = np.asarray(examples.labels)[np.maximum(example_ids, 0)]
+    present = has_label(own)
+    labels = np.where(present, own, 0).astype(np.float64)
     labels[example_ids < 0] = 0.0
-    present = labels >= 0  # NaN and -1 mean no label
-    has_label = present.reshape(len(rows), -1).all(axis=1)
-    labels[~present] = 0.0
-    labelled = None if has_label.all() else has_label.astype(np.float32)
+    known = present.reshape(len(rows), -1).all(axis=1) | (example_ids < 0)
+    labelled = None if known.all() else known.astype(np.float32)
     weights = (example_ids >= 0).astype(np.float32)
     soft = None
     if isinstance(examples, SoftLabelled):

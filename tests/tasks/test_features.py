@@ -136,6 +136,9 @@ def test_labels_have_the_type_of_their_task():
     assert tokenise([pair("a", "b", 2)], VOCABULARY, 32).labels.dtype == np.int32
     assert tokenise([pair("a", "b", 2.5)], VOCABULARY, 32).labels.dtype == np.float32
     assert tokenise([pair("a", "b", None)], VOCABULARY, 32).labels.tolist() == [NO_LABEL]
+    mixed = tokenise([pair("a", "b", -1.0), pair("c", "d", None)], VOCABULARY, 32).labels
+    assert mixed[0] == -1
+    assert np.isnan(mixed[1]), "-1 is a number"
 
 
 def test_an_empty_set_is_no_error():

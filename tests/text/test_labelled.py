@@ -36,6 +36,25 @@ def test_a_batch_says_which_inputs_have_labels():
     assert whole.labelled_count == 2
 
 
+def test_numbers_below_zero_are_labels():
+    train, more = ToyLabelled(4), ToyLabelled(2, seed=3)
+    train.labels = np.array([-7.5, -1.0, 0.0, 14.25], dtype=np.float32)
+    batch = make_labelled_batch(train, np.array([3, 1, -1, 0]), 24, 1)
+    assert batch.labels.tolist() == [14.25, -1, 0, -7.5]
+    assert batch.labelled is None
+    joined = make_labelled_batch(WithUnlabelled(train, more), np.array([0, 5, 1, -1]), 24, 1)
+    assert joined.labels.tolist() == [-7.5, 0, -1, 0]
+    assert joined.labelled.tolist() == [1, 0, 1, 1]
+
+
+def test_classes_below_zero_are_none_with_unlabelled_inputs_too():
+    train = ToyLabelled(3)
+    train.labels = np.array([1, -1, 0], dtype=np.int32)
+    batch = make_labelled_batch(WithUnlabelled(train, ToyLabelled(2)), np.arange(5), 24, 1)
+    assert batch.labels.tolist() == [1, 0, 0, 0, 0]
+    assert batch.labelled.tolist() == [1, 0, 1, 0, 0]
+
+
 def test_spans_have_two_labels_and_padding_rows_none():
     examples = ToyLabelled(3)
     examples.labels = np.array([[1, 3], [0, 0], [-1, -1]], dtype=np.int32)

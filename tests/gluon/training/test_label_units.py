@@ -87,7 +87,10 @@ def test_the_unit_is_a_power_of_two_near_the_deviation(labels: Any, unit: Any) -
 
 @pytest.mark.parametrize("kind", [kind for kind in HEAD_KINDS if kind != SPAN])
 @pytest.mark.parametrize("optimizer", ["adamw", "bertadam", "sgd"])
-def test_far_numbers_are_learnt_in_the_steps_of_near_ones(optimizer: str, kind: str) -> None:
+@pytest.mark.parametrize("side", [1, -1], ids=["above zero", "below zero"])
+def test_far_numbers_are_learnt_in_the_steps_of_near_ones(
+    optimizer: str, kind: str, side: int
+) -> None:
     examples = ToyLabelled(64)
     near = examples.labels.copy()
 
@@ -108,7 +111,8 @@ def test_far_numbers_are_learnt_in_the_steps_of_near_ones(optimizer: str, kind: 
     def error(outputs: np.ndarray, labels: np.ndarray) -> float:
         return float(np.mean((outputs - labels) ** 2) / np.var(labels))
 
-    far = near * 4_096 + 100_000
+    far = side * (near * 4_096 + 100_000)
+    near = near * float(side)
     expected = outputs_after(near, LabelUnit.of(near))
     found = outputs_after(far, LabelUnit.of(far))
     assert abs(error(found, far) - error(expected, near)) < 0.1
