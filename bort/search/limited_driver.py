@@ -122,7 +122,8 @@ def search_under_limit(
     strategy chooses among them, and they are ranked by their errors. Under a limit of the latency
     the best ones are measured, one after the other, until one keeps the limit. If none of
     `config.checks` candidates does, the predictions are multiplied by the median of measured over
-    predicted latencies, and the strategy starts again, at most `config.search_rounds` times.
+    predicted latencies, and the strategy starts again among those that keep the limit then, at most
+    `config.search_rounds` times; only candidates whose corrected prediction keeps it are measured.
 
     Args:
         problem: the space and the limit.
@@ -143,6 +144,7 @@ def search_under_limit(
     found: Dict[Architecture, LimitedCandidate] = {}
     measured: Dict[Architecture, float] = {}
     notes: List[str] = []
+    ratio = 0.0  # the first search measures the best, whatever their predictions are
     for search in range(config.search_rounds):
         strategy = build_limited_strategy(
             config.candidates, problem.grid, rows, length=problem.length
@@ -154,7 +156,8 @@ def search_under_limit(
         found.update(evaluated)
         ranking = _with_times(ranked(list(found.values())), measured)
         if time_one is not None:
-            checked = _check(problem.limit, ranking, measured, config.checks, time_one)
+            likely = [row for row in ranking if ratio * _predicted(row) <= problem.limit.most]
+            checked = _check(problem.limit, likely, measured, config.checks, time_one)
             if checked is None:
                 return None
             ranking = _with_times(ranking, measured)
@@ -162,11 +165,7 @@ def search_under_limit(
         if best is not None or search + 1 == config.search_rounds:
             break
         ratio = _ratio(found, measured)
-        corrected = problem.costs * ratio
-        inside = (corrected >= problem.limit.least) & (corrected <= problem.limit.most)
-        rows = np.flatnonzero(inside)
-        if problem.only is not None:
-            rows = np.intersect1d(rows, problem.only)
+        rows = _faster(problem, ratio)
         if not len(rows):
             break
         notes.append(
@@ -253,11 +252,29 @@ def _check(
     return False
 
 
+def _faster(problem: LimitedProblem, ratio: float) -> np.ndarray:
+    """Return the rows whose corrected costs keep the limit, from the band's share of the largest.
+
+    Layers are few, so all that keep the limit may cost less than the band.
+    """
+    corrected = problem.costs * ratio
+    inside = corrected <= problem.limit.most
+    if problem.only is not None:
+        inside &= np.isin(np.arange(len(corrected)), problem.only)
+    if not inside.any():
+        return np.flatnonzero(inside)
+    least = min(problem.limit.least, problem.limit.band[0] * float(corrected[inside].max()))
+    return np.flatnonzero(inside & (corrected >= least))
+
+
+def _predicted(row: LimitedCandidate) -> float:
+    """Return the predicted latency; 0 without a predictor."""
+    return row.predicted_seconds or 0.0
+
+
 def _ratio(
     found: Mapping[Architecture, LimitedCandidate], measured: Mapping[Architecture, float]
 ) -> float:
     """Return the median of measured over predicted latencies."""
-    ratios = [
-        seconds / (found[one].predicted_seconds or seconds) for one, seconds in measured.items()
-    ]
+    ratios = [seconds / (_predicted(found[one]) or seconds) for one, seconds in measured.items()]
     return float(np.median(ratios))

@@ -121,6 +121,48 @@ def test_a_predictor_that_is_too_low_is_corrected_and_the_search_goes_on() -> No
     assert "corrected by 1.5" in found.notes[-1]
 
 
+@pytest.mark.parametrize("strategy", ["exhaustive", "evolved", "random"])
+@pytest.mark.parametrize("factor", [1.2, 1.5])
+def test_the_corrected_candidates_are_measured_though_larger_ones_are_better(
+    strategy: str, factor: float
+) -> None:
+    """As networks are: the candidates of the first search are ahead, and all of them too slow."""
+    timed: List[Architecture] = []
+
+    def time_one(architecture: Architecture) -> float:
+        timed.append(architecture)
+        return factor * seconds_of(architecture)
+
+    measure = Measured(lambda one: 1.0 / seconds_of(one))
+    found = search_under_limit(problem(LIMIT), config(strategy, checks=3), measure, time_one)
+    assert found is not None
+    assert found.best is not None
+    assert found.best.measured_seconds is not None
+    assert 0.8 * LIMIT.most <= found.best.measured_seconds <= LIMIT.most
+    assert len(timed) <= 6
+
+
+def test_what_keeps_a_corrected_limit_may_cost_less_than_the_band() -> None:
+    space = SubNetworkSpace((1, 2, 3, 4), (64,), (256,), heads=(4,))
+    grid = CandidateGrid.of_sub_networks(space, WHOLE.replace(depth=4))
+    one, two = (seconds_of(grid.architecture(row)) for row in (0, 1))
+    limit = Limit.latency_ms(1.02e3 * two)
+
+    def time_one(architecture: Architecture) -> float:
+        return 1.1 * seconds_of(architecture)
+
+    few = LimitedProblem(grid, limit, LENGTH, predict)
+    found = search_under_limit(few, config(checks=3), Measured(), time_one)
+    assert found is not None
+    assert found.best is not None
+    assert found.best.architecture.depth == 1
+    assert found.best.measured_seconds == pytest.approx(1.1 * one)
+    known = LimitedProblem(grid, limit, LENGTH, predict, only=[1, 2, 3])
+    found = search_under_limit(known, config(checks=3), Measured(), time_one)
+    assert found is not None
+    assert found.best is None, "one layer is no candidate"
+
+
 def test_a_limit_that_nothing_keeps_ends_with_the_nearest() -> None:
     found = search_under_limit(
         problem(LIMIT), config(checks=2, search_rounds=3), Measured(), lambda one: 5.0
