@@ -200,6 +200,9 @@ def finetune(
         resume=resume,
         is_chief=communicator.rank == 0,
     )
+    if not ended.stopped and dev_sets and training.best is None:
+        # A run that was stopped before its first score is resumed without time for a step.
+        training.evaluate(ended.steps)
     epochs = ended.steps // plan.steps_per_epoch
     return FinetuningResult(
         ended.steps, epochs, ended.stopped, training.best, list(training.history)

@@ -24,6 +24,7 @@ from bort.text.asking import PaddedInputs, shared_outputs
 from bort.text.labelled import SoftLabelled, make_labelled_batch
 from bort.text.padding import pad_rows
 from bort.training.finetuning_config import FINETUNING_PRESETS, FinetuningConfig, FinetuningPaths
+from bort.training.time_budget import TimeBudget, TimeBudgetConfig
 from tests.gluon.network.network_samples import needs_bf16
 from tests.gluon.training.gradients import relative_differences, updates_of
 from tests.gluon.training.run_samples import forget_setting
@@ -163,6 +164,25 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path, stop_after, math):
     again, same = run(tmp_path / "halves", config, resume=True)
     assert same.history == expected.history
     assert all(np.array_equal(weights(again)[n], v) for n, v in weights(whole).items())
+
+
+def test_a_run_resumed_without_time_has_a_score_and_a_model(tmp_path):
+    seen = []
+    hooks = FinetuningHooks(
+        stop_requested=lambda: len(seen) >= 1,
+        on_step=lambda step, report: seen.append(step),
+        show_progress=False,
+    )
+    _, first = run(tmp_path, hooks=hooks)
+    assert first.stopped
+    assert first.best is None
+    over = TimeBudget(TimeBudgetConfig(hours="10s"), ALONE, used=20.0)
+    hooks = FinetuningHooks(budget=over, show_progress=False)
+    _, result = run(tmp_path, resume=True, hooks=hooks)
+    assert (result.steps, result.stopped) == (first.steps, False)
+    assert result.best is not None
+    assert result.best.step == first.steps
+    assert load_model_folder(tmp_path / "model")
 
 
 @needs_bf16
