@@ -60,7 +60,8 @@ esac
 
 weights=$root/model/bort.params
 case " ${flags[*]-} " in
-  *" --pretrained_parameters"* | *" --timaeus"* | *" --sample"*) ;;
+  *" --pretrained_parameters"* | *" --timaeus"* | *" --sample"* | *" --initialise_from"*) ;;
+  *" --teacher "* | *" --teacher="*) ;;
   *) [ -e model/bort.params ] || [ ! -e "$weights" ] || flags+=(--pretrained_parameters "$weights") ;;
 esac
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any, Mapping
+from typing import Any, List, Mapping
 
 from bort.tasks.metrics import mean_score, score_task
-from bort.tasks.records import TaskRecord
+from bort.tasks.records import ENTITIES, TaskRecord
 
 _MOST_ANSWERS = 20
 
@@ -19,13 +19,16 @@ def best_constant_score(record: TaskRecord, gold: Mapping[Any, Any]) -> float:
 
     Args:
         record: the task.
-        gold: official index of each example → its label; of many labels, the 20 most frequent ones
-            are tried.
+        gold: official index of each example → its label, or a tuple of all right texts (ReCoRD); of
+            many labels, or texts, the 20 most frequent ones are tried.
     """
     if record.is_regression:
         return 0.0  # a constant has no correlation
-    values = {repr(label): label for label in gold.values()}
-    frequent = Counter(map(repr, gold.values())).most_common(_MOST_ANSWERS)
+    labels: List[Any] = list(gold.values())
+    if record.formulation == ENTITIES:
+        labels = [text for texts in labels for text in texts]
+    values = {repr(label): label for label in labels}
+    frequent = Counter(map(repr, labels)).most_common(_MOST_ANSWERS)
     return max(
         mean_score(score_task(record, dict.fromkeys(gold, values[name]), gold))
         for name, _ in frequent

@@ -34,7 +34,7 @@ def table_rows(
         _, scores, failed = grouped.setdefault(key, (settings, [], 0))
         if result["status"] == RUN_DONE:
             scores.append(_score(result["summary"], metric, config.grid))
-        else:
+        elif result["status"] == RUN_FAILED:
             grouped[key] = (settings, scores, failed + 1)
     rows = [
         {

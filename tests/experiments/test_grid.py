@@ -90,6 +90,13 @@ def test_the_table_has_means_and_deviations_over_seeds_best_first() -> None:
     assert "0.6000" in table_text(grid, rows)
 
 
+def test_a_stopped_run_has_not_failed() -> None:
+    grid = SettingsGrid({"lr": [0.1], "seed": [0, 1]}, {})
+    stopped = {**result(0.1, 1, None), "status": "stopped"}
+    (row,) = table_rows(CONFIG, grid, [result(0.1, 0, 0.5), stopped])
+    assert (row["runs"], row["failed"]) == (1, 0)
+
+
 def test_a_metric_that_is_not_printed_is_refused_with_those_that_are() -> None:
     grid = SettingsGrid({"lr": [0.1]}, {})
     with pytest.raises(InputError, match=r"prints None there; it prints best\.mean, best\.metrics"):

@@ -158,6 +158,31 @@ def test_paths_are_relative_to_the_caller(pretrained: Path, tmp_path: Path) -> N
     assert "error: " in done.stderr
 
 
+def test_the_projects_weights_are_no_start_beside_another(tmp_path: Path) -> None:
+    """From another folder, they are named if nothing else says where a training starts."""
+    project, here = tmp_path / "project", tmp_path / "here"
+    (project / "model").mkdir(parents=True)
+    here.mkdir()
+    shutil.copy(ROOT / "run_finetune.sh", project)
+    (project / "model" / "bort.params").touch()
+    echo = tmp_path / "python"
+    echo.write_text('#!/bin/sh\necho "$@"\n')
+    echo.chmod(0o755)
+
+    def asked(*flags: str) -> bool:
+        command = ["bash", str(project / "run_finetune.sh"), "RTE", *flags]
+        done = run(command, here, {"BORT_PYTHON": str(echo)})
+        assert done.returncode == 0, done.stderr
+        return "--pretrained_parameters" in done.stdout
+
+    assert asked("--lr", "1e-4")
+    assert asked("--teacher_engine", "mxnet")
+    assert not asked("--initialise_from", "m", "--architecture", "1-2-16-32")
+    assert not asked("--teacher", "m")
+    assert not asked("--teacher=m")
+    assert not asked("--sample")
+
+
 def test_a_missing_shared_memory_leaves_one_worker(tmp_path: Path) -> None:
     code = (
         "import sys, _multiprocessing, runpy\n"

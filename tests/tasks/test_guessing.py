@@ -25,6 +25,11 @@ def test_the_mean_of_the_metrics_decides() -> None:
     assert best_constant_score(get_task("MRPC"), gold) == pytest.approx((0.6 + 0.75) / 2)
 
 
+def test_one_of_several_right_texts_is_an_answer() -> None:
+    gold = {0: ("the river", "Rhine"), 1: ("Rhine",), 2: ("Mainz",), 3: ("Bonn", "Rhine")}
+    assert best_constant_score(get_task("ReCoRD"), gold) == pytest.approx(0.75)
+
+
 def test_more_examples_tell_smaller_differences_from_chance() -> None:
     assert not is_better_than_guessing(0.5, 0.5, 10**6)
     assert is_better_than_guessing(0.52, 0.5, 10_000)

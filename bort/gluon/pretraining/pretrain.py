@@ -192,6 +192,8 @@ def pretrain(
         resume=resume or resume_step is not None,
         resume_step=resume_step,
     )
+    if not ended.stopped and data.validation is not None and not training.is_scored:
+        training.evaluate(ended.steps)  # a finished run is resumed
     score = None if ended.stopped else training.score
     losses = {} if ended.stopped else training.feature_losses
     return PretrainingResult(ended.steps, ended.stopped, score, ended.waited_seconds, losses)
@@ -308,6 +310,11 @@ class _Pretraining:
             self.feature_losses = {f"{name}_loss": found[name] for name in names}
             record.update((f"validation/{name}", x) for name, x in self.feature_losses.items())
         return record
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether there was an evaluation in this process."""
+        return self.score is not None or bool(self.feature_losses)
 
     def ends_early(self) -> bool:
         return False

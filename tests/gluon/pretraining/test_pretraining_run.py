@@ -24,7 +24,7 @@ from tests.text.toy import ToyVocabulary
 
 class Vocabulary(ToyVocabulary):
     def save(self, folder):
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
 
 
 VOCABULARY = Vocabulary(60)
@@ -81,6 +81,15 @@ def test_a_resumed_run_records_what_an_uninterrupted_one_does(tmp_path, stop_at)
     run(folder, resume=True)
     assert recorded(folder) == recorded(tmp_path / "whole")
     assert [line["step"] for line in recorded(folder)] == [2, 4, 5, 6, 8, 10, 10, 12, 12]
+
+
+def test_a_finished_run_that_is_resumed_tells_its_scores_again(tmp_path):
+    first = run(tmp_path)
+    lines = recorded(tmp_path)
+    again = run(tmp_path, resume=True)
+    assert again["steps"] == first["steps"]
+    assert again["validation"] == first["validation"] is not None
+    assert recorded(tmp_path) == lines
 
 
 def test_a_run_in_five_parts_ends_with_the_bits_of_a_whole_one(tmp_path):
