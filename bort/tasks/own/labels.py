@@ -10,6 +10,7 @@ from typing import Collection, Dict, List, Mapping, Optional, Sequence, Tuple, U
 
 from bort.errors import InputError
 from bort.settings.config import LARGEST_NUMBER
+from bort.storage.json_text import LONGEST_INTEGER
 from bort.tasks.items import Label
 from bort.tasks.own.label_fields import (
     CLASSES,
@@ -27,7 +28,7 @@ MOST_CLASSES = 1000
 IMBALANCE = 4
 """Classes are imbalanced if the largest has more than this many times the rows of the smallest."""
 
-_WHOLE = re.compile(r"[+-]?[0-9]+(?:\.0+)?")
+_WHOLE = re.compile(rf"[+-]?(?:0|[1-9][0-9]{{0,{LONGEST_INTEGER - 1}}})(?:\.0+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+")
 _MISSING = ("nan", "NaN", "None", "null", "NULL", "n/a", "N/A", "#N/A", "NA")
@@ -146,10 +147,13 @@ def class_names(values: Sequence[str]) -> Dict[str, str]:
     """Return the class that each different label names.
 
     If all labels are whole numbers, `1.0` and `1` name the same class: a column of whole numbers
-    with gaps is often written with decimal points.
+    with gaps is often written with decimal points. Labels are names, and not numbers, if one has
+    leading zeros, as codes have them, or more than 300 digits.
 
     >>> class_names(["1.0", "0", "1"])
     {'1.0': '1', '0': '0', '1': '1'}
+    >>> class_names(["007", "7"])
+    {'007': '007', '7': '7'}
     """
     different = list(dict.fromkeys(values))
     if all(_WHOLE.fullmatch(value) for value in different):

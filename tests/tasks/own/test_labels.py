@@ -122,6 +122,28 @@ def test_whole_numbers_stay_apart_from_texts():
     assert class_names(["+3", "-0"]) == {"+3": "3", "-0": "0"}
 
 
+def test_labels_with_leading_zeros_are_names():
+    assert summary(["007", "7", "12"] * 2).counts == {"007": 2, "12": 2, "7": 2}
+    assert summary(["01", "02", "10"] * 2).labels == ("01", "02", "10")
+    assert summary(["00", "1.0", "1"] * 2).labels == ("00", "1", "1.0")
+    assert summary([("007", "7"), ("12",), ("7",)]).counts == {"007": 1, "12": 1, "7": 2}
+    assert read_label("007", ("007", "12", "7"), None, "x") == "007"
+    assert read_label(("7", "007"), ("007", "12", "7"), None, "x") == ("007", "7")
+    with pytest.raises(InputError, match="f line 9: label is '007', allowed are 7, 12"):
+        read_label("007", ("7", "12"), None, "f line 9")
+
+
+def test_labels_of_very_many_digits_are_names():
+    long = "1" * 5000
+    assert summary([long, "2"] * 2).labels == (long, "2")
+    assert summary([(long, "2"), ("2",)]).labels == (long, "2")
+    assert read_label(long, (long, "2"), None, "x") == long
+    with pytest.raises(InputError, match="f line 9: label is '1{60}…', allowed are 1, 2"):
+        read_label(long, ("1", "2"), None, "f line 9")
+    longest = "9" * 300
+    assert summary([longest, f"{longest}.0", "2"] * 2).labels == ("2", longest)
+
+
 def test_several_labels_of_a_row():
     found = summary([("b", "a"), ("a",), (), ("a", "b", "c")])
     assert (found.kind, found.labels, found.label_range) == ("labels", ("a", "b", "c"), None)
