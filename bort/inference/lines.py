@@ -5,13 +5,20 @@ from __future__ import annotations
 import io
 import itertools
 import json
-from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional, Tuple
+from typing import Any, BinaryIO, Callable, Collection, Dict, Iterator, List, Optional, Tuple
 
 from bort.errors import InputError
 from bort.inference.questions import Question
 from bort.inference.results import Prediction
 from bort.process.printable import printable
-from bort.storage.csv_text import CsvRow, check_width, csv_rows, likely_delimiter, said_delimiter
+from bort.storage.csv_text import (
+    CsvRow,
+    check_width,
+    csv_rows,
+    ends_in_quotes,
+    likely_delimiter,
+    said_delimiter,
+)
 from bort.storage.json_text import parse_json
 from bort.storage.text_lines import LONGEST_LINE_BYTES, not_utf8
 
@@ -22,6 +29,7 @@ OnInvalid = Callable[[InputError], None]
 """A function that is called with the error of an invalid line."""
 
 _BYTE_ORDER_MARK = "\ufeff"
+_LONGEST_HEADER = 1 << 16  # characters
 
 
 def numbered_lines(
@@ -67,7 +75,7 @@ def _lines_of(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def numbered_questions(
-    stream: BinaryIO, source: str, input_format: str
+    stream: BinaryIO, source: str, input_format: str, used: Optional[Collection[str]] = None
 ) -> Iterator[Tuple[int, Question]]:
     """Yield the number of every line, from 1, and its question; of CSV, of every row but the first.
 
@@ -76,28 +84,34 @@ def numbered_questions(
         source: name of the stream for error messages.
         input_format: one of `INPUT_FORMATS`. `csv`: the first row names the columns, and a question
             has all of them as fields. Commas, semicolons, tabs or vertical bars separate them.
+        used: names of the fields that are read, of which CSV may have one column each; None: all.
 
     Raises:
         InputError: a line is not UTF-8 or too long, or not of the format; names the line.
     """
     if input_format == CSV:
-        yield from _rows_of_csv(stream, source)
+        yield from _rows_of_csv(stream, source, used)
         return
     for number, line in numbered_lines(stream, source):
         yield number, question_of(line, input_format, f"{source} line {number}")
 
 
-def _rows_of_csv(stream: BinaryIO, source: str) -> Iterator[Tuple[int, Question]]:
-    lines = (f"{line}\n" for _, line in numbered_lines(stream, source))
+def _rows_of_csv(
+    stream: BinaryIO, source: str, used: Optional[Collection[str]]
+) -> Iterator[Tuple[int, Question]]:
+    texts = (line.replace("\r", " ") for _, line in numbered_lines(stream, source))
+    lines = (f"{line}\n" for line in texts)
     first = next(lines, "")
     said = said_delimiter(first)
-    header = next(lines, "") if said else first
+    begun = _lines_to_header(lines if said else itertools.chain([first], lines))
+    header = "".join(begun).lstrip("\n")
     delimiter = said or likely_delimiter(header)
     spaced = header.count(delimiter) == header.count(f"{delimiter} ") > 0
-    begun = ["\n", header] if said else [header]  # the numbers of the lines stay
-    rows = csv_rows(itertools.chain(begun, lines), delimiter, source, skip_spaces=spaced)
+    before = ["\n"] if said else []  # the numbers of the lines stay
+    found = itertools.chain(before, begun, lines)
+    rows = csv_rows(found, delimiter, source, skip_spaces=spaced)
     names = [name.strip() for name in next(rows, CsvRow(1, ())).cells]
-    for name in names:
+    for name in names if used is None else used:
         if name and names.count(name) > 1:
             raise InputError(f"{source}: has {names.count(name)} columns {name!r}, allowed is one")
     for row in rows:
@@ -105,6 +119,28 @@ def _rows_of_csv(stream: BinaryIO, source: str) -> Iterator[Tuple[int, Question]
             continue
         check_width(row.line, len(row.cells), len(names), source)
         yield row.line, dict(zip(names, row.cells))
+
+
+def _lines_to_header(lines: Iterator[str]) -> List[str]:
+    """Take blank lines, which are made empty, and the lines of the header, with breaks in quotes.
+
+    Those that come after the first one of a header are taken up to a length within which it ends.
+    """
+    taken: List[str] = []
+    for line in lines:
+        if line.strip():
+            taken.append(line)
+            break
+        taken.append("\n")
+    if not taken or not ends_in_quotes(taken[-1]):
+        return taken
+    length = 0
+    for line in lines:
+        taken.append(line)
+        length += len(line)
+        if line.count('"') % 2 or length > _LONGEST_HEADER:
+            break
+    return taken
 
 
 def question_of(line: str, input_format: str, where: str) -> Question:

@@ -44,9 +44,11 @@ class Questions(Protocol):
     Attributes:
         columns: names of a question's texts, in the order of a tuple or a TSV line; () if a
             question must name its fields.
+        names: names of all fields that are read of a question that names them.
     """
 
     columns: Tuple[str, ...]
+    names: Tuple[str, ...]
 
     def read(self, question: Question, file: str, number: int) -> Asked:
         """Parse one question.
@@ -68,12 +70,12 @@ class TaskQuestions:
     def __init__(self, record: TaskRecord, options: TaskOptions) -> None:
         self._record = record
         self._options = options
-        self._names = (*record.fields, *_FURTHER_FIELDS.get(record.formulation, ()))
+        self.names = (*record.fields, *_FURTHER_FIELDS.get(record.formulation, ()))
         self.columns = record.fields if record.formulation in _ALL_TEXTS else ()
 
     def read(self, question: Question, file: str, number: int) -> Asked:
         """See `Questions`."""
-        item = _read(question, self.columns, self._names, file, number)
+        item = _read(question, self.columns, self.names, file, number)
         if self._record.formulation == records.OPTIONS:
             expected, found = len(self._record.labels), len(item.texts("options"))
             if found != expected:
@@ -95,6 +97,7 @@ class TextQuestions:
     """
 
     columns: Tuple[str, ...] = (TEXT,)
+    names: Tuple[str, ...] = (TEXT, SECOND_TEXT)
 
     def __init__(self, prompt: str = "", lower_case: bool = False) -> None:
         self._prompt = prompt
@@ -124,6 +127,7 @@ class MaskedQuestions:
     """
 
     columns: Tuple[str, ...] = (TEXT,)
+    names: Tuple[str, ...] = (TEXT,)
 
     def read(self, question: Question, file: str, number: int) -> Asked:
         """See `Questions`."""

@@ -144,7 +144,8 @@ def _windows(job: Job, stream: BinaryIO, name: str, config: PredictConfig) -> It
 
     def until_a_bad_one() -> Iterator[Asked]:
         try:
-            for number, question in numbered_questions(stream, name, config.input_format):
+            found = numbered_questions(stream, name, config.input_format, job.questions.names)
+            for number, question in found:
                 yield job.questions.read(question, name, number)
         except InputError as error:
             failures.append(error)

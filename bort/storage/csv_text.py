@@ -12,6 +12,7 @@ from bort.storage.text_lines import LONGEST_LINE_BYTES
 DELIMITERS = (",", ";", "\t", "|")
 _SAID = re.compile(r"""(?i)["']?sep=([,;\t|])["']?\n""")
 _QUOTED = re.compile('"[^"]*"')
+_OPENED = re.compile(r'(?:^|[,;\t|]) *"')
 
 
 class CsvRow(NamedTuple):
@@ -44,6 +45,15 @@ def likely_delimiter(header: str) -> str:
     """
     first = _QUOTED.sub("", header).split("\n", 1)[0]
     return max(DELIMITERS, key=lambda one: (first.count(one), one == ","))
+
+
+def ends_in_quotes(header: str) -> bool:
+    """Return whether the first line of a header ends within a quoted cell.
+
+    >>> ends_in_quotes('text;"of a'), ends_in_quotes('5" screen;label')
+    (True, False)
+    """
+    return _OPENED.search(_QUOTED.sub("", header)) is not None
 
 
 def csv_rows(

@@ -60,6 +60,41 @@ def test_delimiters_of_csv_are_those_of_spreadsheets():
     assert rows("text\na\n  \n") == [(2, {"text": "a"}), (3, {"text": "  "})]
 
 
+def test_a_carriage_return_in_a_cell_is_a_space():
+    assert rows('text,id\na\rb,1\n"c\rd",2\n') == [
+        (2, {"text": "a b", "id": "1"}),
+        (3, {"text": "c d", "id": "2"}),
+    ]
+
+
+def test_blank_lines_before_the_header():
+    for delimiter in ",;\t|":
+        expected = [(4, {"text": "a", "id": "1"})]
+        assert rows(f"\n  \ntext{delimiter}id\na{delimiter}1\n") == expected
+    assert rows("sep=;\n\ntext;b,c\na;1\n") == [(4, {"text": "a", "b,c": "1"})]
+    with pytest.raises(InputError, match="file line 4: the row has 1 cells"):
+        rows("\n\ntext;id\n1\n")
+
+
+def test_a_header_with_line_breaks_in_quotes():
+    expected = {"text": "a", "of, or\n, if any\nfor": "1", "id": "2"}
+    header = 'text;"of, or\n, if any\nfor";id'
+    assert rows(f"{header}\na;1;2\n") == [(4, expected)]
+    assert rows(f"\n{header}\n\na;1;2\n") == [(6, expected)]
+    # A quote within a cell is a character.
+    assert rows('5" screen;id\na;1\nb "c;2\n')[0] == (2, {'5" screen': "a", "id": "1"})
+    with pytest.raises(InputError, match="file line 2: the row that begins here.*a quote is not"):
+        rows('\ntext;"id\n' + "a;1\n" * 50_000)
+
+
+def test_columns_that_are_not_read_may_have_the_same_name():
+    content = b"note,text,note\n1,a,2\n"
+    ((line, question),) = numbered_questions(io.BytesIO(content), "file", CSV, ("text",))
+    assert (line, question["text"]) == (2, "a")
+    with pytest.raises(InputError, match="file: has 2 columns 'note', allowed is one"):
+        list(numbered_questions(io.BytesIO(content), "file", CSV, ("text", "note")))
+
+
 @pytest.mark.parametrize("content", ["", "\n", "text,id\n", "sep=;", "sep=;\n"])
 def test_csv_without_a_row(content):
     assert rows(content) == []

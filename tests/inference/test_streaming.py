@@ -79,7 +79,7 @@ def test_every_line_has_one_answer_also_an_empty_one(tmp_path, predictor):
 
 def test_rows_of_csv_are_fields(tmp_path, predictor):
     predictor.value = task_predictor("STS-B")
-    content = b'id;sentence2;sentence1\n7;"c; d";a\n\n8;"e\nf";"b"\n'
+    content = b'id;sentence2;sentence1;id\n7;"c; d";a;\n\n8;"e\nf";"b";9\n'
     _, found = predict(tmp_path, content, input_format="csv", output_format="tsv")
     answers = task_predictor("STS-B")([("a", "c; d"), ("b", "e\nf")])
     assert found == [f"{answer.value:.6f}" for answer in answers]
