@@ -54,7 +54,7 @@ class EvaluateConfig(Config):
     data_dir: Optional[str] = setting(
         None,
         "folder of official data, if --gold is not given; none: GluonNLP's cache. For an own task: "
-        "folder of its files, or another file, all of whose rows are scored",
+        "folder of its files, or another file, whose rows with a label and a text are all scored",
     )
     split: str = setting(
         "dev",
@@ -192,7 +192,7 @@ def open_labelled_set(
         record: the task.
         split: name of a split with labels.
         data_dir: folder of the official data; None for GluonNLP's cache. For an own task it may
-            be a labelled file, whose rows are all scored.
+            be a labelled file, whose rows with a label and a text are all scored.
         sample: use the small sample of the task that is part of this project.
 
     Raises:

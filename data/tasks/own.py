@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from pathlib import Path
 from typing import Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -15,6 +16,8 @@ from bort.tasks.own.splits import Groups, draw_splits, group_rows
 from bort.tasks.own.task import OwnTask
 from bort.tasks.records import DEV, REPORT, TEST, TRAIN, Split
 from data.readers.own_task import OwnRow, OwnRows, columns_of, read_rows
+
+log = logging.getLogger(__name__)
 
 _LABELLED = (TRAIN, DEV, REPORT)
 
@@ -74,10 +77,16 @@ def _read_split(task: OwnTask, split: Split, data_dir: Optional[PathLike]) -> Li
 def read_own_file(task: OwnTask, path: Path) -> List[TaskItem]:
     """Read all labelled rows of a file in the form of a task's files.
 
+    Rows without a label, or with an empty text, are left out; a warning tells their lines.
+
     Raises:
         InputError: the file is missing or bad, or has a label that the task does not have.
     """
-    return _items(read_rows(path, columns_of(task)), task)
+    rows = read_rows(path, columns_of(task))
+    items = _items(rows, task)
+    if rows.left_out:
+        log.warning("%s: %s", path, ", ".join(rows.left_out))
+    return items
 
 
 def find_own_file(task: OwnTask, name: str, data_dir: Optional[PathLike] = None) -> Path:

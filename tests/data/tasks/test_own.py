@@ -199,6 +199,19 @@ def test_gold_labels_of_another_file(tmp_path):
     assert [item.label for item in read_labelled_file(task, other)] == ["bad", "good"]
 
 
+def test_rows_of_another_file_that_are_not_scored_are_told(tmp_path, caplog):
+    task = described(write(tmp_path / "r.csv", reviews(40))).task
+    whole = write(tmp_path / "whole.csv", [["a", "bad"]])
+    other = write(tmp_path / "o.csv", [["a", "bad"], ["b", ""], [" ", "good"], ["c", ""]])
+    assert len(read_labelled_file(task, whole)) == 1
+    assert caplog.messages == []
+    assert len(read_labelled_file(task, other)) == 1
+    assert caplog.messages == [
+        f"{other}: 2 rows without a label left out: lines 3, 5, 1 row with an empty text left out: "
+        "line 4"
+    ]
+
+
 def test_names_of_tasks_and_flags_of_files(tmp_path, caplog):
     assert resolve_task("rte") is get_task("RTE")
     path = write(tmp_path / "RTE.csv", reviews(40))
