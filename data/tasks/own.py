@@ -27,14 +27,15 @@ class Division(NamedTuple):
 
     Attributes:
         items: name of the split → its examples, in the order of the file.
-        left_out: lines of rows that are near-duplicates of rows of a dev or report file.
+        left_out: "train" and "dev" → lines of the rows of this file that are left out, since they
+            are near-duplicates of rows of a dev or report file; only files with such rows.
         duplicates: rows with the same texts as another, of all files.
         near_duplicates: rows with nearly the same texts as another, of all files.
         dissolved: near-duplicates that are too many to stay in one split.
     """
 
     items: Mapping[str, Tuple[TaskItem, ...]]
-    left_out: Tuple[int, ...]
+    left_out: Mapping[str, Tuple[int, ...]]
     duplicates: int
     near_duplicates: int
     dissolved: int
@@ -164,11 +165,12 @@ def divide(task: OwnTask, read: Mapping[str, OwnRows]) -> Division:
     rank = {role: number for number, role in enumerate(roles)}
     taken: Dict[str, List[int]] = {role: [] for role in roles}
     free: List[int] = []
-    left_out: List[int] = []
+    left_out: Dict[str, List[int]] = {}
     for number, members in enumerate(groups.members):
         first = min((flat[row][0] for row in members), key=rank.__getitem__)
         own = [row for row in members if flat[row][0] == first]
-        left_out += [flat[row][1].line for row in members if flat[row][0] != first]
+        for role, one in (flat[row] for row in members if flat[row][0] != first):
+            left_out.setdefault(role, []).append(one.line)
         taken[first] += own
         if first == TRAIN:
             free.append(number)
@@ -194,7 +196,8 @@ def divide(task: OwnTask, read: Mapping[str, OwnRows]) -> Division:
     if not items[TRAIN]:
         raise InputError(f"{read[TRAIN].path}: no row is left for training")
     near = len(flat) - len(groups.members) - groups.duplicates
-    return Division(items, tuple(sorted(left_out)), groups.duplicates, near, groups.dissolved)
+    lines = {role: tuple(sorted(found)) for role, found in left_out.items()}
+    return Division(items, lines, groups.duplicates, near, groups.dissolved)
 
 
 def _items(rows: OwnRows, task: OwnTask) -> List[TaskItem]:

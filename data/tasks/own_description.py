@@ -17,7 +17,14 @@ from bort.tasks.own.task import OwnTask, is_taken
 from bort.tasks.own.task_file import find_task, is_data_file
 from bort.tasks.records import DEV, REPORT, TEST, TRAIN, TaskRecord
 from bort.text.comparison import normalised_text
-from data.readers.own_task import Columns, OwnRows, open_table, read_rows, rows_of
+from data.readers.own_task import (
+    Columns,
+    OwnRows,
+    lines_text,
+    open_table,
+    read_rows,
+    rows_of,
+)
 from data.tasks.own import Division, divide
 
 log = logging.getLogger(__name__)
@@ -198,7 +205,7 @@ def _found(
         "with_empty_text": sum(len(one.empty) for one in read.values()),
         "duplicates": division.duplicates,
         "near_duplicates": division.near_duplicates,
-        "left_out_of_train": len(division.left_out),
+        "left_out_of_train": len(division.left_out.get(TRAIN, ())),
         "kind": labels.kind,
         "labels": dict(labels.counts) or None,
         "label_range": labels.label_range and list(labels.label_range),
@@ -247,11 +254,12 @@ def _in_words(
         lines.append(f"{disputed:,} rows have the same texts as another row, with another label")
     sizes = ", ".join(f"{name} {len(division.items[name]):,}" for name in division.items)
     lines.append(f"splits: {sizes} (seed {task.split_seed}); metrics: {', '.join(task.metrics)}")
-    if division.left_out:
-        lines.append(
-            f"{len(division.left_out)} rows that are near-duplicates of rows of the dev or report "
-            "file are left out"
-        )
+    for role, others in ((TRAIN, (DEV, REPORT)), (DEV, (REPORT,))):
+        gone = division.left_out.get(role, ())
+        if gone:
+            which = " or ".join(other for other in others if other in read)
+            why = f"of {read[role].path} with nearly the texts of a row of the {which} file"
+            lines.append(lines_text(why, gone))
     if division.dissolved:
         lines.append(
             f"{division.dissolved:,} rows are near-duplicates of one another, too many for one "

@@ -155,12 +155,18 @@ def test_files_of_splits(tmp_path):
     found = described(train, **names)
     # A row of an earlier file that is in a later one, too, is left out of the earlier one.
     assert found.found["splits"] == {"train": 40, "dev": 6, "report": 4}
-    assert found.found["left_out_of_train"] == 3
-    assert "3 rows that are near-duplicates of rows of the dev or report file" in found.lines[-1]
+    assert found.found["left_out_of_train"] == 2
+    assert found.lines[-2:] == [
+        f"2 rows of {train} with nearly the texts of a row of the dev or report file left out: "
+        "lines 42, 43",
+        f"1 row of {dev} with nearly the texts of a row of the report file left out: line 8",
+    ]
     assert {item.file for item in read_items(found.task, "dev")} == {str(dev)}
     (item,) = read_items(found.task, "test")
     assert (item.label, item.fields) == (None, {"text": "review 7"})
     drawn = described(train, dev=str(dev))
+    assert drawn.found["left_out_of_train"] == 1
+    assert drawn.lines[-1].endswith("nearly the texts of a row of the dev file left out: line 42")
     texts = {split: {i.text("text") for i in read_items(drawn.task, split)} for split in SPLITS}
     assert len(texts["report"]) == 4
     assert not texts["report"] & (texts["train"] | texts["dev"])
