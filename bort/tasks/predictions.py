@@ -16,6 +16,7 @@ from bort.errors import InputError
 from bort.storage.files import PathLike, atomic_write
 from bort.storage.json_text import parse_json
 from bort.storage.text_lines import read_lines
+from bort.tasks.own.task import OwnTask
 from bort.tasks.records import ANSWERS, RACE, TaskRecord, get_task
 from bort.tasks.squad.files import answers_json, read_answers
 
@@ -69,8 +70,9 @@ def write_predictions(
 ) -> None:
     """Write a file of predictions atomically, sorted by index.
 
-    Scores of STS-B are clipped to 0–5 and written with three decimals. Answers of SQuAD keep their
-    order.
+    Numbers are clipped to the range of the task's: those of STS-B, 0–5, are written with three
+    decimals, those of an own task, which may have any size, with seven significant digits. Answers
+    of SQuAD keep their order.
 
     Raises:
         InputError: there are no predictions, or the format cannot store an index or a value.
@@ -158,7 +160,8 @@ def written_value(record: TaskRecord, value: Any, where: str) -> Any:
     checked = parse_value(record, value, f"{record.name}: {where}")
     if record.label_range is not None:
         low, high = record.label_range
-        return f"{min(high, max(low, checked)):.3f}"
+        digits = ".7g" if isinstance(record, OwnTask) else ".3f"
+        return format(min(high, max(low, checked)), digits)
     if record.name in _CAPITALISED:
         return checked.capitalize()
     if record.several_labels:

@@ -56,6 +56,18 @@ def test_exact_content(name: str, task: str, predictions: Any, text: str, tmp_pa
         assert back == predictions
 
 
+def test_numbers_of_an_own_task_keep_seven_digits(tmp_path):
+    task = own_task(labels=None, label_range=[0.00001, 250_000], metrics=["pearson"])
+    predictions = {0: -1.0, 1: 0.00012345678, 2: 1.5, 3: 199_999.75, 4: 1e6}
+    write_predictions(tmp_path / "a.tsv", task, predictions)
+    assert (tmp_path / "a.tsv").read_text().split("\n") == [
+        "index\tprediction", "0\t1e-05", "1\t0.0001234568", "2\t1.5", "3\t199999.8",
+        "4\t250000", "",
+    ]  # fmt: skip
+    back = {0: 0.00001, 1: 0.0001234568, 2: 1.5, 3: 199_999.8, 4: 250_000.0}
+    assert read_predictions(tmp_path / "a.tsv", task) == back
+
+
 @given(data=st.data())
 def test_round_trip_of_every_task(data: Any, tmp_path_factory: Any) -> None:
     record = data.draw(st.sampled_from(CLASSIFIED))
