@@ -9,12 +9,15 @@ import platform
 import subprocess
 import sys
 from importlib import metadata
-from typing import Any, Dict, List, Mapping, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple
 
 import bort
 from bort.engines.choosing import installed_engines
+from bort.engines.onnxruntime_session import onnxruntime_package
 from bort.engines.openvino_session import computes_bf16
 from bort.engines.protocol import OPENVINO
+from bort.formats.onnx_graph import onnx_package
+from bort.formats.openvino_file import openvino_package
 from bort.process.command import make_parser, run_command
 from bort.process.cuda_libraries import gpu_build
 from bort.process.machine import (
@@ -23,6 +26,7 @@ from bort.process.machine import (
     memory_bytes,
     processor_flags,
 )
+from bort.process.packages import BrokenPackageError, is_installed
 from bort.process.text_table import text_table
 
 PACKAGES: Mapping[str, Tuple[str, ...]] = {
@@ -50,6 +54,13 @@ SECONDS = 300.0
 CUDA_FACTS = "bort.process.cuda_libraries"
 """The module that prints which of CUDA's libraries it finds."""
 
+_IMPORTS: Mapping[str, Callable[[], Any]] = {
+    "onnx": onnx_package,
+    "onnxruntime": onnxruntime_package,
+    "openvino": openvino_package,
+}
+"""The packages that this process imports to see whether they work, and what imports each."""
+
 _GIB = 1 << 30
 
 
@@ -71,7 +82,8 @@ def examine() -> Dict[str, Any]:
     MXNet, Horovod and CUDA's libraries are loaded in other processes, so that one that crashes
     there is a fact too.
     """
-    engines = installed_engines()
+    broken = _broken_packages()
+    engines = [name for name in installed_engines() if name not in broken]
     packages = {
         extra: {name: _version(name) for name in names} for extra, names in PACKAGES.items()
     }
@@ -91,7 +103,8 @@ def examine() -> Dict[str, Any]:
         },
         "instructions": instructions_of(processor_flags()),
         "packages": packages,
-        "engines": list(engines),
+        "broken": broken,
+        "engines": engines,
         "bf16": computes_bf16() if OPENVINO in engines else None,
         "cuda": None if build is None else ask_another_process(CUDA_FACTS, "the search for them"),
         "training": ask_another_process() if has_mxnet else {"error": "mxnet is not installed"},
@@ -115,6 +128,7 @@ def screen(facts: Mapping[str, Any]) -> str:
         help_text = "" if is_whole or extra == "needed" else f"; {way}"
         lines.append((extra, shown + help_text))
     lines.append(("engines", ", ".join(facts["engines"]) or "none"))
+    lines.extend(("broken", reason) for reason in facts["broken"].values())
     if facts["bf16"] is not None:
         precision = "bf16" if facts["bf16"] else "fp32, or int8 for a folder exported with int8"
         lines.append(("precision fast", f"{precision} (OpenVINO)"))
@@ -172,6 +186,18 @@ def _of_cuda(found: Mapping[str, Any]) -> str:
         return str(found["error"])
     missing = ", ".join(found["missing"])
     return (f"missing {missing}; " if missing else "") + f"found {', '.join(found['found']) or '-'}"
+
+
+def _broken_packages() -> Dict[str, str]:
+    """Return the packages that are installed and cannot be imported, each with an error's line."""
+    broken = {}
+    for name, import_it in _IMPORTS.items():
+        try:
+            if is_installed(name):
+                import_it()
+        except BrokenPackageError as error:
+            broken[name] = str(error)
+    return broken
 
 
 def _version(name: str) -> Optional[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import logging
 from importlib import metadata
 from pathlib import Path
 from typing import List, Optional, Tuple, Union
 
 from bort.engines.graph_engine import GraphEngine
-from bort.engines.onnxruntime_session import OnnxRuntimeSession
+from bort.engines.onnxruntime_session import OnnxRuntimeSession, onnxruntime_package
 from bort.engines.openvino_session import OpenVinoSession, computes_bf16, waits_for_ever
 from bort.engines.protocol import (
     AUTO,
@@ -32,23 +34,30 @@ from bort.engines.sources import (
 )
 from bort.errors import InputError
 from bort.formats.onnx_file import arrays_of_onnx
-from bort.formats.onnx_graph import MemoryGraph, build_graph
+from bort.formats.onnx_graph import MemoryGraph, build_graph, onnx_package
+from bort.formats.openvino_file import openvino_package
 from bort.formats.precisions import BF16, FP32, INT8
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM
-from bort.process.packages import is_installed
+from bort.process.packages import BrokenPackageError, is_installed
 from bort.process.threads import available_cores, check_thread_count
+
+log = logging.getLogger(__name__)
 
 _READS = {
     OPENVINO: (IR, ONNX, ARRAYS),
     ONNXRUNTIME: (ONNX, ARRAYS),
     MXNET: (ARRAYS,),
 }
+_ONNX_PACKAGE = "onnx"
 _EXTRA = {OPENVINO: "openvino", ONNXRUNTIME: "onnx", MXNET: "mxnet"}
 
 
 def installed_engines() -> Tuple[str, ...]:
-    """Return the names of the installed engines, the fastest in float32 first."""
+    """Return the names of the installed engines, the fastest in float32 first.
+
+    They are not imported, which may still fail.
+    """
     return tuple(name for name in ENGINES if is_installed(name))
 
 
@@ -60,7 +69,7 @@ def open_engine(
     Args:
         folder: see `bort.engines.sources.read_source`.
         engine: `mxnet`, `onnxruntime`, `openvino`, or `auto`: the fastest installed engine that
-            reads the folder.
+            reads the folder and can be imported.
         precision: `fp32`, or `fast`: the fastest here of bf16, int8 and fp32. `fast` changes
             answers a little, and differently from machine to machine. A graph that was exported
             in int8 is computed in int8 either way. `bf16` and `int8` are that precision or an
@@ -68,8 +77,8 @@ def open_engine(
         threads: threads of the engine; all cores that this process may use if None.
 
     Raises:
-        InputError: the engine is unknown or missing, the folder is damaged, or the engine does not
-            read it.
+        InputError: the engine is unknown, missing or broken, the folder is damaged, or the engine
+            does not read it.
     """
     _check(engine, precision, threads)
     return open_source(read_source(Path(folder)), engine, precision, threads)
@@ -123,7 +132,7 @@ def real_precision(source: Source, engine: str, precision: str) -> str:
         return source.precision
     if engine == OPENVINO:
         return BF16 if computes_bf16() else FP32
-    return INT8 if source.network is not None or is_installed("onnx") else FP32
+    return INT8 if source.network is not None or is_installed(_ONNX_PACKAGE) else FP32
 
 
 def engine_version(engine: str) -> str:
@@ -218,15 +227,65 @@ def _open(
 def choose_engine(source: Source, precision: str) -> str:
     """Return the engine that `auto` stands for: the fastest installed one that reads the source.
 
+    An engine that cannot be imported is passed over with a warning.
+
     Raises:
-        InputError: none of the engines that read the source is installed.
+        InputError: none of the engines that read the source is installed, or none that is can be
+            imported.
     """
+    able = _able(source)
+    faults: List[BrokenPackageError] = []
+    while True:
+        try:
+            chosen = _fastest(source, precision, able)
+            _import_packages(chosen, source)
+        except BrokenPackageError as error:
+            faults.append(error)
+            others = (MXNET,) if error.package == _ONNX_PACKAGE else ENGINES
+            able = [name for name in able if name != error.package and name in others]
+        except InputError:
+            if faults:
+                raise faults[0] from faults[0].__cause__
+            raise
+        else:
+            for fault in faults:
+                _warn(f"{fault}; engine {chosen} is taken")
+            return chosen
+
+
+def _able(source: Source) -> List[str]:
+    """Return the installed engines that read a source here, the fastest in float32 first."""
     able = [name for name in installed_engines() if reads(name, source)]
     if waits_for_ever() and able != [OPENVINO]:
         able = [name for name in able if name != OPENVINO]
-    if source.kind == ARRAYS and not is_installed("onnx"):
+    if source.kind == ARRAYS and not is_installed(_ONNX_PACKAGE):
         # The graphs for the other two engines are made with the package onnx.
         able = [name for name in able if name == MXNET]
+    return able
+
+
+def _import_packages(engine: str, source: Source) -> None:
+    """Import what an engine other than MXNet needs to open a source, to see that it works."""
+    if engine == OPENVINO:
+        openvino_package()
+    if engine == ONNXRUNTIME:
+        onnxruntime_package()
+    if engine != MXNET and source.kind == ARRAYS:
+        onnx_package()
+
+
+@functools.lru_cache(maxsize=None)
+def _warn(line: str) -> None:
+    """Log a warning, once in a process."""
+    log.warning("%s", line)
+
+
+def _fastest(source: Source, precision: str, able: List[str]) -> str:
+    """Return the fastest of the engines that can open a source, for a precision.
+
+    Raises:
+        InputError: there is none.
+    """
     if precision in EXACT_PRECISIONS:
         return _choose_exact(source, precision, able)
     if not able:

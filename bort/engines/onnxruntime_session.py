@@ -9,6 +9,7 @@ import numpy as np
 
 from bort.errors import InputError
 from bort.formats.onnx_graph import MemoryGraph
+from bort.process.packages import explained_import
 from bort.process.telemetry import switch_off_telemetry
 
 
@@ -23,15 +24,11 @@ class OnnxRuntimeSession:
         source: name of the model in error messages.
 
     Raises:
-        InputError: ONNX Runtime cannot read the model.
+        InputError: ONNX Runtime cannot read the model, or is not there (`onnxruntime_package`).
     """
 
     def __init__(self, model: Union[Path, MemoryGraph], threads: int, source: str) -> None:
-        switch_off_telemetry()
-        import onnxruntime as runtime
-
-        if hasattr(runtime, "disable_telemetry_events"):  # if the program imported it before
-            runtime.disable_telemetry_events()
+        runtime = onnxruntime_package()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -51,6 +48,20 @@ class OnnxRuntimeSession:
     def run(self, feed: Dict[str, np.ndarray], output: str) -> np.ndarray:
         """See `Session`."""
         return np.asarray(self._session.run([output], feed)[0])
+
+
+def onnxruntime_package() -> Any:
+    """Return the onnxruntime package, which sends nothing about its use.
+
+    Raises:
+        InputError: onnxruntime is not installed, or cannot be imported.
+    """
+    switch_off_telemetry()
+    with explained_import("onnxruntime", "onnx"):
+        import onnxruntime
+    if hasattr(onnxruntime, "disable_telemetry_events"):  # if the program imported it before
+        onnxruntime.disable_telemetry_events()
+    return onnxruntime
 
 
 def _content(graph: MemoryGraph, options: Any, runtime: Any) -> bytes:

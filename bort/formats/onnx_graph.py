@@ -46,6 +46,7 @@ from bort.network.activations import (
 from bort.network.array_network import ArrayNetwork
 from bort.network.description import MASKED_LM
 from bort.network.head import ONE_LINEAR, PADDED_LOGIT, RELEASE, SPAN_OUTPUTS
+from bort.process.packages import explained_import
 
 OPSET = 17
 IR_VERSION = 8
@@ -125,8 +126,8 @@ def build_graph(
         metadata: strings to store in the model.
 
     Raises:
-        InputError: onnx is not installed, the precision is unknown, or `masked_positions` is set
-            for a network without a decoder.
+        InputError: as in `onnx_package`, the precision is unknown, or `masked_positions` is set for
+            a network without a decoder.
     """
     if precision not in GRAPH_PRECISIONS:
         raise InputError(f"precision is {precision!r}, allowed are {', '.join(GRAPH_PRECISIONS)}")
@@ -162,12 +163,10 @@ def onnx_package() -> Any:
     """Return the onnx package.
 
     Raises:
-        InputError: onnx is not installed.
+        InputError: onnx is not installed, or cannot be imported.
     """
-    try:
+    with explained_import("onnx", "onnx"):
         import onnx
-    except ImportError as error:
-        raise InputError('onnx is not installed: pip install "bort[onnx]"') from error
     return onnx
 
 

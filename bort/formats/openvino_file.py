@@ -7,12 +7,13 @@ import os
 from pathlib import Path
 from typing import Any, Optional
 
-from bort.errors import InputError, WorkError
+from bort.errors import WorkError
 from bort.formats.exported_folder import write_exported_description
 from bort.formats.onnx_file import GraphCheck, graph_for_file
 from bort.formats.precisions import FP32, INT8_WEIGHTS
 from bort.network.array_network import ArrayNetwork
 from bort.process.forks import never_destroy
+from bort.process.packages import explained_import
 from bort.process.telemetry import switch_off_telemetry
 from bort.text.vocabulary import Vocabulary
 
@@ -42,7 +43,7 @@ def write_openvino(
         check: called with the file when it is written; its result goes into the description.
 
     Raises:
-        InputError: a package is missing, or the network or vocabulary does not fit.
+        InputError: a package is missing or broken, or the network or vocabulary does not fit.
         WorkError: a file cannot be written.
     """
     openvino = openvino_package()
@@ -90,7 +91,7 @@ def core() -> Any:
     (seen with 2026.4). A single core that is never destroyed avoids this.
 
     Raises:
-        InputError: openvino is not installed.
+        InputError: as in `openvino_package`.
     """
     return _core_of(os.getpid())
 
@@ -106,11 +107,9 @@ def openvino_package() -> Any:
     """Return the openvino package, imported without its telemetry.
 
     Raises:
-        InputError: openvino is not installed.
+        InputError: openvino is not installed, or cannot be imported.
     """
     switch_off_telemetry()
-    try:
+    with explained_import("openvino", "openvino"):
         import openvino
-    except ImportError as error:
-        raise InputError('openvino is not installed: pip install "bort[openvino]"') from error
     return openvino

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from bort.command import doctor
 from bort.command.doctor import PACKAGES, ask_another_process, examine, screen
+from tests.conftest import PROJECT_ROOT
 
 
 def facts(**changes: Any) -> Dict[str, Any]:
@@ -28,6 +30,7 @@ def facts(**changes: Any) -> Dict[str, Any]:
             "onnx": {"onnx": "1.16", "onnxruntime": None},
             "distributed": {"horovod": None},
         },
+        "broken": {},
         "engines": ["mxnet"],
         "bf16": None,
         "cuda": None,
@@ -129,6 +132,33 @@ def test_a_library_that_breaks_is_a_fact(tmp_path: Path, monkeypatch, program: s
     (tmp_path / "broken_library.py").write_text(program)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert ask_another_process("broken_library") == {"error": error}
+
+
+def test_an_engine_that_cannot_be_imported_is_a_fact(tmp_path: Path):
+    """The report is whole, and no engine that does not work is listed."""
+    for package, error in (("openvino", "ImportError('no libtbb')"), ("onnxruntime", "OSError(7)")):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text(f"raise {error}")
+    source = (
+        "import json; from bort.command import doctor\n"
+        "doctor.ask_another_process = lambda *_: {'error': 'not asked'}\n"
+        "found = doctor.examine(); print(json.dumps(found)); print(doctor.screen(found))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{PROJECT_ROOT}"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    printed, screen_text = done.stdout.split("\n", 1)
+    found = json.loads(printed)
+    expected = {
+        "onnxruntime": "onnxruntime is installed but cannot be imported: 7",
+        "openvino": "openvino is installed but cannot be imported: no libtbb",
+    }
+    assert {name: found["broken"].get(name) for name in expected} == expected
+    assert not set(expected) & set(found["engines"])
+    assert found["bf16"] is None
+    assert all(f"broken {line}" in " ".join(screen_text.split()) for line in expected.values())
 
 
 def test_a_library_that_hangs_is_given_up(tmp_path: Path, monkeypatch):

@@ -287,6 +287,69 @@ def test_missing_packages_are_named(folder: Path) -> None:
     assert "none of the engines that read it is installed" in line
 
 
+BROKEN = """
+import sys
+from pathlib import Path
+from bort.engines.choosing import choose_engine, open_engine
+from bort.engines.sources import read_source
+from bort.errors import InputError
+
+folder, *engines = sys.argv[1:]
+for engine in engines:
+    try:
+        open_engine(Path(folder), engine)
+    except InputError as error:
+        print(error)
+for precision in ("fp32", "fast", "fp32"):
+    print(choose_engine(read_source(Path(folder)), precision))
+try:
+    print(choose_engine(read_source(Path(folder)), "bf16"))
+except InputError as error:
+    print(error)
+"""
+
+
+WITH_BF16 = """
+class Core:
+    def get_property(self, *_):
+        return ["BF16"]
+"""
+
+
+@pytest.mark.parity("onnx")
+@pytest.mark.parametrize(
+    ("broken", "chosen"),
+    [
+        (("openvino",), "onnxruntime"),
+        (("openvino", "onnxruntime"), "mxnet"),
+        (("onnx",), "mxnet"),
+    ],
+)
+@pytest.mark.parametrize("error", ["ImportError", "OSError"])
+def test_engines_that_cannot_be_imported(
+    folder: Path, tmp_path: Path, broken: Any, chosen: str, error: str
+) -> None:
+    """They are refused by name; `auto` takes the next engine, and says so in one line."""
+    for package in {"openvino", "onnxruntime", *broken}:
+        (tmp_path / "fakes" / package).mkdir(parents=True)
+        content = f"raise {error}('no libtbb')" if package in broken else WITH_BF16
+        (tmp_path / "fakes" / package / "__init__.py").write_text(content)
+    engines = [name for name in broken if name != "onnx"]
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN, str(folder), *engines],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path / 'fakes'}{os.pathsep}{PROJECT_ROOT}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [f"{name} is installed but cannot be imported: no libtbb" for name in broken]
+    refused = lines if engines else []
+    assert done.stdout.splitlines() == [*refused, chosen, chosen, chosen, lines[0]]
+    assert done.stderr.splitlines() == [f"{line}; engine {chosen} is taken" for line in lines]
+
+
 def test_auto_takes_what_is_there(folder: Path) -> None:
     printed = with_blocked("onnx,onnxruntime,openvino", folder)
     assert printed.splitlines() == ["mxnet (1, 3)", "['mxnet']"]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from bort.process.packages import is_installed, missing_framework, restore_numpy_bool
+from bort.errors import InputError
+from bort.process.packages import (
+    BrokenPackageError,
+    explained_import,
+    is_installed,
+    missing_framework,
+    restore_numpy_bool,
+)
 
 WITHOUT = """
 import sys
@@ -68,6 +76,37 @@ def test_a_command_without_its_framework_ends_in_one_line(package: str, help_tex
 )
 def test_other_errors_keep_their_traceback(error: BaseException) -> None:
     assert missing_framework(error) is None
+
+
+def test_a_package_that_is_not_there_is_not_installed() -> None:
+    with pytest.raises(InputError) as caught, explained_import("no_package", "onnx"):
+        raise ModuleNotFoundError("No module named 'no_package'", name="no_package")
+    assert str(caught.value) == 'no_package is not installed: pip install "bort[onnx]"'
+    assert not isinstance(caught.value, BrokenPackageError)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ImportError("libtbb.so.12: cannot open"), "libtbb.so.12: cannot open"),
+        (OSError("libtbb.so.12:\n cannot open"), "libtbb.so.12: cannot open"),
+        (ModuleNotFoundError("No module named 'numpy'", name="numpy"), "No module named 'numpy'"),
+        (
+            ModuleNotFoundError("No module named 'onnx.c'", name="onnx.c"),
+            "No module named 'onnx.c'",
+        ),
+        (TypeError("Descriptors cannot be created"), "TypeError: Descriptors cannot be created"),
+    ],
+)
+def test_a_package_that_cannot_be_imported_is_not_called_missing(
+    error: Exception, reason: str
+) -> None:
+    with pytest.raises(BrokenPackageError) as caught, explained_import("onnx", "onnx"):
+        raise error
+    assert str(caught.value) == f"onnx is installed but cannot be imported: {reason}"
+    assert caught.value.exit_status == 2
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.package) == (str(caught.value), "onnx")
 
 
 def test_the_alias_is_restored_in_a_numpy_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
