@@ -61,6 +61,18 @@ _IMPORTS: Mapping[str, Callable[[], Any]] = {
 }
 """The packages that this process imports to see whether they work, and what imports each."""
 
+_PARENT_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(bort.__file__)))
+
+# With `-m` Python would import modules of the current folder, such as a `numpy.py`.
+_RUN_MODULE = """
+import sys
+sys.path[:] = [folder for folder in sys.path if folder]
+if sys.argv[1] not in sys.path:
+    sys.path.insert(0, sys.argv[1])
+import runpy
+runpy.run_module(sys.argv[2], run_name="__main__", alter_sys=True)
+"""
+
 _GIB = 1 << 30
 
 
@@ -152,7 +164,7 @@ def ask_another_process(
         module: is run by this Python in another process.
         work: the module's work, for the reason.
     """
-    command = [sys.executable, "-m", module]
+    command = [sys.executable, "-c", _RUN_MODULE, _PARENT_FOLDER, module]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -161,6 +161,16 @@ def test_an_engine_that_cannot_be_imported_is_a_fact(tmp_path: Path):
     assert all(f"broken {line}" in " ".join(screen_text.split()) for line in expected.values())
 
 
+def test_no_file_of_the_current_folder_is_run(tmp_path: Path, monkeypatch):
+    for name in ("numpy", "runpy", "json", "bort"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name} of the current folder')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    found = ask_another_process("bort.process.cuda_libraries")
+    assert "current folder" not in str(found)
+    assert "missing" in found or "build" in found, found
+
+
 def test_a_library_that_hangs_is_given_up(tmp_path: Path, monkeypatch):
     (tmp_path / "hanging_library.py").write_text("import time; time.sleep(60)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
