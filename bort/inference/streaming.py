@@ -56,7 +56,8 @@ def predict_file(config: PredictConfig) -> Summary:
     lines before it are still answered. An output file appears only when all lines are answered.
 
     Raises:
-        InputError: the model or a line is invalid; the message names the file and the line.
+        InputError: the model or a line is invalid; the message names the file and the line. Or the
+            output is the input.
         WorkError: the output cannot be written, or an answer is not finite.
     """
     if config.output == STANDARD:
@@ -69,6 +70,7 @@ def predict_file(config: PredictConfig) -> Summary:
             config.input,
         )
     with _opened(config.input) as (stream, name, total):
+        _check_other_file(stream, config.output)
         predictor = Predictor.from_pretrained(
             config.model,
             engine=config.engine,
@@ -171,6 +173,18 @@ def _opened(path: str) -> Iterator[Tuple[BinaryIO, str, Optional[int]]]:
             total = _count_lines(stream)
             stream.seek(0)
         yield stream, path, total
+
+
+def _check_other_file(stream: BinaryIO, output: str) -> None:
+    """Raise `InputError` if an output is the file that is read, whatever path names it."""
+    if output == STANDARD:
+        return
+    try:
+        given, there = os.fstat(stream.fileno()), os.stat(output)
+    except OSError:  # nothing is there yet, or the stream is no file
+        return
+    if stat.S_ISREG(given.st_mode) and os.path.samestat(given, there):
+        raise InputError(f"output is {output!r}, which is the input")
 
 
 def _count_lines(stream: BinaryIO) -> int:

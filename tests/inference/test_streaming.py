@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from types import SimpleNamespace
 
@@ -182,6 +183,37 @@ def test_input_that_is_not_there_is_named(tmp_path, predictor):
 def test_the_input_is_not_written_over():
     with pytest.raises(InputError, match="output is 'x', which is the input"):
         PredictConfig(model="m", input="x", output="x")
+
+
+@pytest.mark.parametrize("name", ["./in", "soft", "hard", "absolute"])
+@pytest.mark.parametrize("is_standard", [False, True])
+def test_the_input_is_not_written_over_by_another_name(tmp_path, monkeypatch, name, is_standard):
+    def no_model(*_, **__):
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(Predictor, "from_pretrained", no_model)
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "in"
+    path.write_bytes(b"a\n")
+    (tmp_path / "soft").symlink_to("in")
+    os.link("in", "hard")
+    output = str(path) if name == "absolute" else name
+    with path.open() as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        config = PredictConfig(model="m", input="-" if is_standard else "in", output=output)
+        with pytest.raises(InputError, match=f"output is '{output}', which is the input"):
+            predict_file(config)
+    assert path.read_bytes() == b"a\n"
+
+
+def test_an_output_that_is_another_file_is_written(tmp_path, predictor):
+    (tmp_path / "out").write_bytes(b"a\n")
+    assert len(predict(tmp_path, b"a\n")[1]) == 1
+
+
+def test_a_device_may_be_input_and_output(predictor):
+    config = PredictConfig(model="m", input="/dev/null", output="/dev/../dev/null")
+    assert predict_file(config).lines == 0
 
 
 def test_progress_counts_lines_whatever_their_inputs(tmp_path, predictor, monkeypatch):
