@@ -31,7 +31,7 @@ def work(arguments: argparse.Namespace) -> None:
         logging.info("%s", line)
     if config.output is not None:
         write_task_file(Path(config.output), described.task)
-    print(json.dumps(described.found, indent=2, ensure_ascii=False))
+    print(json.dumps(described.found, indent=2))
 
 
 if __name__ == "__main__":

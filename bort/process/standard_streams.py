@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -20,6 +21,8 @@ def open_standard_streams() -> None:
     Otherwise the next file that the process opens gets the stream's number, and a library that
     prints would write into it. Reading stays refused (`standard_input`), and so does writing to
     standard output. What goes to standard error is lost.
+
+    What an encoding other than UTF-8 does not have is printed as an escape from now on.
     """
     for number in (0, 1, 2):  # `os.open` returns the lowest number that is free
         try:
@@ -33,6 +36,10 @@ def open_standard_streams() -> None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        # A program may have put a stream of its own in their place.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def standard_input() -> BinaryIO:

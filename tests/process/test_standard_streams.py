@@ -79,6 +79,41 @@ def test_streams(
     assert run(project_root, redirection, *arguments) == expected
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--body", "print(chr(233) + chr(8230))"], (0, b"\xe9\\u2026\n", b"")),
+        (
+            ["--body", "print(chr(233) + chr(8230), file=sys.stderr)"],
+            (0, b"", b"\xe9\\u2026\n"),
+        ),
+    ],
+)
+def test_what_an_encoding_does_not_have_is_printed_as_an_escape(
+    project_root: Path, arguments: List[str], expected: Tuple[int, bytes, bytes]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, *arguments],
+        cwd=project_root,
+        env={**ENVIRONMENT, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        timeout=HANG_SECONDS,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == expected
+
+
+def test_the_help_of_a_command_is_printed_in_any_encoding(project_root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/predict.py", "--help"],
+        cwd=project_root,
+        env={**ENVIRONMENT, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        timeout=HANG_SECONDS,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\u2026" in done.stdout
+
+
 @pytest.mark.parametrize("count", [1, 100_000])
 def test_a_pipe_that_nobody_reads(project_root: Path, count: int) -> None:
     reader, writer = os.pipe()
