@@ -18,6 +18,7 @@ from bort.formats.network_folder import (
 )
 from bort.network.description import ModelDescription
 from bort.search.latency_predictor import LEAST_ROWS
+from bort.storage.file_tree import tree_files
 from bort.storage.json_fields import shown
 from bort.tasks.formulations import input_labels, output_count
 from bort.tasks.options import TaskOptions
@@ -88,12 +89,14 @@ def check_teacher(folder: str) -> CheckedTeacher:
 
     Raises:
         InputError: it is no folder with a model (the message says how to get one), a file is
-            damaged, the vocabulary is not the model's, or the model has too few parts for a search.
+            damaged, a folder in it is a link, the vocabulary is not the model's, or the model has
+            too few parts for a search.
     """
     path = Path(folder)
     if not path.is_dir():
         raise InputError(_no_folder(folder, path))
     network = read_network_folder(folder)
+    tree_files(path, linked=True)  # all of them are read when the stages are planned
     vocabulary = load_vocabulary(vocabulary_of(folder))
     check_rows(folder, network.architecture.vocabulary_size, vocabulary)
     parts = measured_space(network.architecture).size()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,15 @@ def test_a_teacher_of_too_few_parts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has 4 parts of other depths and widths; needed are 5"):
         check_teacher(str(write_teacher(tmp_path / "tiny", "1-2-16-32")))
     check_teacher(str(write_teacher(tmp_path / "small", "2-2-16-32")))
+
+
+def test_files_may_be_links_and_folders_may_not(teacher: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "snapshot"
+    shutil.copytree(teacher, linked, copy_function=os.symlink)
+    assert check_teacher(str(linked)).architecture == check_teacher(str(teacher)).architecture
+    (linked / "more").symlink_to(teacher)
+    with pytest.raises(InputError, match="snapshot/more: is a link, allowed are files and folders"):
+        check_teacher(str(linked))
 
 
 def test_damaged_weights_are_found(teacher: Path) -> None:
