@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional
 
 from bort.agora.examples import PointLabel
 from bort.tasks.records import TaskRecord
@@ -45,8 +45,7 @@ class LabelClasses(NamedTuple):
     @classmethod
     def of_task(cls, record: TaskRecord) -> LabelClasses:
         """Return the classes of a task's labels."""
-        limits: Optional[Tuple[float, float]] = record.label_range
-        return cls() if limits is None else cls.between(*limits)
+        return cls() if record.label_range is None else cls.between(*record.label_range)
 
     def of(self, label: PointLabel) -> int:
         """Return the class of a label; halves belong to the higher class.

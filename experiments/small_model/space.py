@@ -97,7 +97,7 @@ def band_of(costs: Sequence[float], most: float) -> float:
 
 
 def cut_depth(teacher: Architecture, cost: Cost, most: float) -> Optional[int]:
-    """Return the largest number of layers, below the teacher's, that keeps a limit; None: no one.
+    """Return the most layers, fewer than the teacher's, that keep a limit; None if one is too many.
 
     Args:
         teacher: sizes of the teacher.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -79,6 +81,25 @@ def test_masks_of_a_question_are_told_from_those_of_the_task():
     masks = [piece for segment in one.segments for piece in segment.pieces if piece.is_mask]
     assert len(masks) == 4 + 2
     assert numbers == [5, 2], "two marks stand before the first word that may change"
+
+
+def test_the_report_split_of_a_regression_does_not_depend_on_its_scale(vocabulary):
+    """Small numbers are all 0 when they are rounded, which would be one class."""
+    data = open_task_data(get_task("STS-B"), vocabulary, OPTIONS, 96, sample=True)
+    record = dataclasses.replace(data.record, label_range=(0.0, 5.0 / 64))
+
+    def smaller(one):
+        items = [dataclasses.replace(item, label=item.label / 64) for item in one.items]
+        return dataclasses.replace(one, record=record, items=items)
+
+    small = dataclasses.replace(
+        data, record=record, train=smaller(data.train), dev=[smaller(one) for one in data.dev]
+    )
+    for seed in range(3):
+        expected, found = (make_agora_task(one, 96, share=0.3, seed=seed) for one in (data, small))
+        assert [item.where for item in found.report_items] == [
+            item.where for item in expected.report_items
+        ]
 
 
 @pytest.mark.parametrize("name", TRAINED)
