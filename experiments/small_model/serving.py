@@ -133,15 +133,27 @@ def export_best(job: StageJob, work: StageWork) -> None:
     for reason in refused:
         log.warning("warning: no export: %s", reason)
     served = Kind(rows[taken]["engine"], rows[taken]["precision"])
-    # One of an attempt that ended before its scores may be of another precision.
-    shutil.rmtree(work.folder / SERVED_FOLDER, ignore_errors=True)
-    with new_folder(work.folder / SERVED_FOLDER) as making:
-        shutil.copytree(exports / served.export, making, dirs_exist_ok=True)
+    write_served(work.folder / SERVED_FOLDER, exports / served.export, huggingface, model)
+    found = {"candidate": chosen, "precisions": rows, "not_exported": refused}
+    write_scores(work.folder, found)
+
+
+def write_served(target: Path, export: Path, huggingface: Path, model: Path) -> None:
+    """Write the folder that serves.
+
+    Args:
+        target: the folder. One of an attempt that ended before its scores, which may be of another
+            precision, is replaced.
+        export: the export of the precision that serves.
+        huggingface: the export for Transformers; it may be missing.
+        model: the model folder.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    with new_folder(target) as making:
+        shutil.copytree(export, making, dirs_exist_ok=True)
         if huggingface.exists():
             shutil.copytree(huggingface, making / HUGGING_FACE_FOLDER)
         shutil.copytree(model, making / WEIGHTS_FOLDER)
-    found = {"candidate": chosen, "precisions": rows, "not_exported": refused}
-    write_scores(work.folder, found)
 
 
 def best_candidate(folders: Mapping[str, Path]) -> str:

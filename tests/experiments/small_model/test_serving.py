@@ -3,7 +3,7 @@
 import pytest
 
 from bort.storage.files import write_json
-from experiments.small_model.serving import best_candidate, choose_precision
+from experiments.small_model.serving import best_candidate, choose_precision, write_served
 from experiments.small_model.statements import FASTEST
 
 
@@ -44,6 +44,18 @@ def test_what_breaks_the_limit_does_not_serve(bf16, most, taken, reason):
     assert rows[taken]["reason"] == reason
     if bf16 == 0.88 and taken:
         assert rows[0]["reason"] == "takes 3.00 ms, more than the limit"
+
+
+def test_what_an_unfinished_attempt_would_serve_is_replaced(tmp_path):
+    for name in ("int8", "bf16", "model"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.file").write_text(name)
+    for export in ("int8", "bf16"):
+        write_served(
+            tmp_path / "served", tmp_path / export, tmp_path / "no huggingface", tmp_path / "model"
+        )
+    found = sorted(path.name for path in (tmp_path / "served").iterdir())
+    assert found == ["bf16.file", "weights"]
 
 
 def candidates(tmp_path, **scores):
